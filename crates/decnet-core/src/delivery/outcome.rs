@@ -1,0 +1,231 @@
+//! What an attempt came to, and the verdict on it.
+
+use std::time::{Duration, SystemTime};
+
+use crate::time::UnixMicros;
+
+/// What an attempt came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The receiver answered.
+    Replied {
+        /// HTTP status code.
+        status: u16,
+        /// What its `Retry-After` asked for, already parsed.
+        retry_after: Option<Duration>,
+    },
+    /// No answer that could be read.
+    Failed(Reason),
+}
+
+/// Why an attempt did not deliver, or a delivery ended. Closed, stored with the attempt, shown to the operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The host name did not resolve.
+    Resolve,
+    /// The host resolves to an address that the egress guard forbids.
+    Forbidden,
+    /// No connection could be made.
+    Connect,
+    /// The TLS handshake failed.
+    Tls,
+    /// The deadline passed.
+    Timeout,
+    /// The connection was lost before a whole reply was there.
+    Disconnected,
+    /// The reply was no HTTP.
+    Protocol,
+    /// A fault of our own.
+    Internal,
+    /// 3xx; redirects are never followed.
+    Redirect,
+    /// 400, 413, 415, 422: this body is refused, which says nothing about the receiver's health.
+    BodyRefused,
+    /// Any other final status.
+    Refused,
+    /// 410: the receiver wants no more.
+    Gone,
+    /// 408 or 425: come again.
+    ComeAgain,
+    /// 429.
+    Throttled,
+    /// 5xx.
+    ServerError,
+    /// It waited longer than retention allows.
+    Expired,
+    /// Its subscription was deleted.
+    Deleted,
+}
+
+/// What an outcome means for the delivery, apart from when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// 2xx.
+    Delivered,
+    /// Try again; not before `after`, if the receiver said so.
+    Retry {
+        /// Why it failed.
+        reason: Reason,
+        /// The receiver's own wish.
+        after: Option<Duration>,
+    },
+    /// Final.
+    Reject(Reason),
+    /// Keep it and stop sending to this subscription.
+    Park(Reason),
+}
+
+impl Reason {
+    /// Every reason, in the order of their codes.
+    pub const ALL: [Self; 17] = [
+        Self::Resolve,
+        Self::Forbidden,
+        Self::Connect,
+        Self::Tls,
+        Self::Timeout,
+        Self::Disconnected,
+        Self::Protocol,
+        Self::Internal,
+        Self::Redirect,
+        Self::BodyRefused,
+        Self::Refused,
+        Self::Gone,
+        Self::ComeAgain,
+        Self::Throttled,
+        Self::ServerError,
+        Self::Expired,
+        Self::Deleted,
+    ];
+
+    /// The stable number under which it is stored, from 1.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        self as u8 + 1
+    }
+
+    /// The reason with this number.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code).checked_sub(1)?).copied()
+    }
+
+    /// The stable name under which it is shown and filtered.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolve",
+            Self::Forbidden => "forbidden_address",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Disconnected => "disconnected",
+            Self::Protocol => "bad_reply",
+            Self::Internal => "internal",
+            Self::Redirect => "redirect",
+            Self::BodyRefused => "body_refused",
+            Self::Refused => "refused",
+            Self::Gone => "gone",
+            Self::ComeAgain => "come_again",
+            Self::Throttled => "throttled",
+            Self::ServerError => "server_error",
+            Self::Expired => "expired",
+            Self::Deleted => "subscription_deleted",
+        }
+    }
+
+    /// Does it speak against the receiver's health? A refused body does not: the next one may pass.
+    #[must_use]
+    pub fn blames_receiver(self) -> bool {
+        !matches!(self, Self::BodyRefused | Self::Expired | Self::Deleted)
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The verdict on an outcome: 2xx delivers, what may pass by itself is retried, all else is final.
+#[must_use]
+pub fn classify(outcome: &Outcome) -> Verdict {
+    let (status, after) = match *outcome {
+        Outcome::Failed(reason) => return Verdict::Retry { reason, after: None },
+        Outcome::Replied { status, retry_after } => (status, retry_after),
+    };
+    match status {
+        200..=299 => Verdict::Delivered,
+        300..=399 => Verdict::Reject(Reason::Redirect),
+        400 | 413 | 415 | 422 => Verdict::Reject(Reason::BodyRefused),
+        408 | 425 => Verdict::Retry { reason: Reason::ComeAgain, after: None },
+        410 => Verdict::Park(Reason::Gone),
+        429 => Verdict::Retry { reason: Reason::Throttled, after },
+        503 => Verdict::Retry { reason: Reason::ServerError, after },
+        500..=599 => Verdict::Retry { reason: Reason::ServerError, after: None },
+        _ => Verdict::Reject(Reason::Refused),
+    }
+}
+
+/// Reads a `Retry-After`: whole seconds or an HTTP date (RFC 9110 section 10.2.3). A date that has passed
+/// asks for nothing; what cannot be read is ignored.
+#[must_use]
+pub fn retry_after(value: &str, now: UnixMicros) -> Option<Duration> {
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(value.parse().map_or(Duration::MAX, Duration::from_secs));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    let since_epoch = date.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(UnixMicros(0).after(since_epoch).since(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdict_by_status() {
+        let after = Some(Duration::from_secs(7));
+        let verdict = |status| classify(&Outcome::Replied { status, retry_after: after });
+        let retry = |reason, after| Verdict::Retry { reason, after };
+        for (statuses, expected) in [
+            (&[200, 201, 204, 299][..], Verdict::Delivered),
+            (&[301, 302, 304, 308], Verdict::Reject(Reason::Redirect)),
+            (&[400, 413, 415, 422], Verdict::Reject(Reason::BodyRefused)),
+            (&[401, 403, 404, 405, 409, 418, 499, 100, 600, 999], Verdict::Reject(Reason::Refused)),
+            (&[410], Verdict::Park(Reason::Gone)),
+            (&[408, 425], retry(Reason::ComeAgain, None)),
+            (&[429], retry(Reason::Throttled, after)),
+            (&[503], retry(Reason::ServerError, after)),
+            (&[500, 502, 504, 599], retry(Reason::ServerError, None)),
+        ] {
+            for &status in statuses {
+                assert_eq!(verdict(status), expected, "{status}");
+            }
+        }
+        assert_eq!(classify(&Outcome::Failed(Reason::Connect)), retry(Reason::Connect, None));
+    }
+
+    #[test]
+    fn retry_after_in_seconds_and_as_date() {
+        let now = UnixMicros(1_445_412_470_000_000);
+        assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after(" 0 ", now), Some(Duration::ZERO));
+        assert_eq!(retry_after("99999999999999999999999", now), Some(Duration::MAX));
+        assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT", now), Some(Duration::from_secs(10)));
+        assert_eq!(retry_after("Wed, 21 Oct 2015 07:27:00 GMT", now), Some(Duration::ZERO));
+        for ignored in ["", "-1", "soon", "1.5"] {
+            assert_eq!(retry_after(ignored, now), None, "{ignored}");
+        }
+    }
+
+    #[test]
+    fn codes_and_names_are_stable_and_unique() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_code(reason.code()), Some(reason));
+            assert_eq!(Reason::ALL.iter().filter(|other| other.as_str() == reason.as_str()).count(), 1);
+        }
+        assert_eq!(Reason::from_code(0), None);
+        assert_eq!(Reason::from_code(18), None);
+    }
+}

@@ -1,0 +1,180 @@
+//! An event, and the body that every subscription receives for it.
+
+mod json;
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use self::json::Json;
+use crate::time::UnixMicros;
+
+/// What a receiver finds under `"v"`.
+const BODY_VERSION: u8 = 1;
+/// Ids that are longer, or that could not stand in a header, are replaced.
+const MAX_ID_BYTES: usize = 128;
+
+/// One event, serialised once: its body is what is signed and sent, byte for byte, on every attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Stable over all attempts; also the receiver's idempotency key. Printable ASCII.
+    pub id: Box<str>,
+    /// As the bus delivered it, never as the body claims.
+    pub topic: Box<str>,
+    /// The JSON that is sent.
+    pub body: Bytes,
+}
+
+/// Why a message is no event.
+#[derive(Debug, thiserror::Error)]
+pub enum EventError {
+    /// Not JSON, or nested too deeply.
+    #[error("the body is not JSON that we can read: {0}")]
+    Json(#[from] serde_json::Error),
+    /// JSON, but a list, text or number.
+    #[error("the body is JSON, but no object")]
+    NoObject,
+}
+
+/// The body's fields, in the sorted order in which they are sent.
+#[derive(Serialize)]
+struct Body<'a> {
+    id: &'a str,
+    payload: &'a Json<'a>,
+    topic: &'a str,
+    ts: &'a str,
+    r#type: &'a Json<'a>,
+    v: u8,
+}
+
+impl Event {
+    /// Reads the body of an `EVT` frame. `now` stands in for a missing time, `fresh_id` for a missing id.
+    ///
+    /// # Errors
+    /// A body that is no JSON object.
+    pub fn from_bus(
+        topic: &str,
+        envelope: &[u8],
+        now: UnixMicros,
+        fresh_id: impl FnOnce() -> String,
+    ) -> Result<Self, EventError> {
+        let envelope =
+            if envelope.is_empty() { Json::Object(Vec::new()) } else { serde_json::from_slice(envelope)? };
+        let Json::Object(fields) = &envelope else { return Err(EventError::NoObject) };
+        let id = match json::get(fields, "id") {
+            Some(Json::Text(id)) if is_id(id) => Cow::Borrowed(id.as_ref()),
+            _ => Cow::Owned(fresh_id()),
+        };
+        let ts =
+            json::get(fields, "ts").and_then(Json::as_f64).and_then(UnixMicros::from_seconds).unwrap_or(now);
+        let payload = json::get(fields, "payload").filter(|value| value.is_truthy());
+        let kind = json::get(fields, "type").filter(|value| value.is_truthy());
+        Ok(Self::build(&id, topic, kind, ts, payload))
+    }
+
+    /// Makes an event of our own, for instance the one that `subscription test` sends.
+    ///
+    /// # Errors
+    /// A payload that is no JSON.
+    pub fn new(id: &str, topic: &str, kind: &str, at: UnixMicros, payload: &str) -> Result<Self, EventError> {
+        let payload: Json<'_> = serde_json::from_str(payload)?;
+        Ok(Self::build(id, topic, Some(&Json::Text(kind.into())), at, Some(&payload)))
+    }
+
+    fn build(
+        id: &str,
+        topic: &str,
+        kind: Option<&Json<'_>>,
+        ts: UnixMicros,
+        payload: Option<&Json<'_>>,
+    ) -> Self {
+        let (no_payload, no_kind) = (Json::EMPTY_OBJECT, Json::EMPTY_TEXT);
+        let body = Body {
+            id,
+            payload: payload.unwrap_or(&no_payload),
+            topic,
+            ts: &ts.to_iso8601(),
+            r#type: kind.unwrap_or(&no_kind),
+            v: BODY_VERSION,
+        };
+        let body = serde_json::to_vec(&body).expect("JSON values always serialise into memory");
+        Self { id: id.into(), topic: topic.into(), body: body.into() }
+    }
+}
+
+/// Can this stand in a header as it is?
+fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= MAX_ID_BYTES && id.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMicros = UnixMicros(1_776_988_800_000_000);
+
+    fn body(envelope: &str) -> String {
+        let event = Event::from_bus("a.b", envelope.as_bytes(), NOW, || "fresh".into()).unwrap();
+        String::from_utf8(event.body.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn body_is_canonical() {
+        assert_eq!(
+            body(
+                r#"{"v":1,"id":"e1","topic":"spoofed","type":"t","ts":1776988800.0,"payload":{"b":1,"a":{"z":[1, 2.50],"ä":"\u00e9\n"}}}"#
+            ),
+            r#"{"id":"e1","payload":{"a":{"z":[1,2.5],"ä":"é\n"},"b":1},"topic":"a.b","ts":"2026-04-24T00:00:00+00:00","type":"t","v":1}"#
+        );
+    }
+
+    #[test]
+    fn missing_fields_get_defaults() {
+        let expected =
+            r#"{"id":"fresh","payload":{},"topic":"a.b","ts":"2026-04-24T00:00:00+00:00","type":"","v":1}"#;
+        assert_eq!(body(""), expected);
+        assert_eq!(body("{}"), expected);
+        assert_eq!(body(r#"{"id":null,"payload":null,"type":null,"ts":"soon"}"#), expected);
+        assert_eq!(body(r#"{"id":7,"payload":[],"type":0,"ts":1e300}"#), expected);
+        assert_eq!(body(r#"{"id":"two\nlines"}"#), expected);
+    }
+
+    #[test]
+    fn payloads_that_are_no_objects_pass() {
+        assert!(body(r#"{"payload":"text"}"#).contains(r#""payload":"text""#));
+        assert!(body(r#"{"payload":[1]}"#).contains(r#""payload":[1]"#));
+    }
+
+    #[test]
+    fn fractions_of_a_second_are_kept_to_the_microsecond() {
+        assert!(body(r#"{"ts":1776988800.123456}"#).contains(r#""ts":"2026-04-24T00:00:00.123456+00:00""#));
+    }
+
+    #[test]
+    fn a_repeated_key_counts_as_its_last() {
+        assert!(body(r#"{"payload":{"a":1,"b":2,"a":3}}"#).contains(r#""payload":{"a":3,"b":2}"#));
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        let error = |text: &str| Event::from_bus("a", text.as_bytes(), NOW, String::new).unwrap_err();
+        assert!(matches!(error("[]"), EventError::NoObject));
+        assert!(matches!(error("{"), EventError::Json(_)));
+        assert!(matches!(error(r#"{"a":NaN}"#), EventError::Json(_)));
+        assert!(matches!(error(r#"{"a":"\ud800"}"#), EventError::Json(_)));
+        assert!(matches!(error(&format!(r#"{{"a":{}}}"#, "[".repeat(5000))), EventError::Json(_)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_body_has_sorted_keys_and_the_same_value(text in ".*", number in proptest::num::f64::NORMAL, n: i64) {
+            let payload = serde_json::json!({"z": text, "a": {"y": number, "b": [n, null, true]}, &text: n});
+            let envelope = serde_json::json!({"payload": payload}).to_string();
+            let sent = body(&envelope);
+            let value: serde_json::Value = serde_json::from_str(&sent).unwrap();
+            proptest::prop_assert_eq!(&value["payload"], &payload);
+            proptest::prop_assert_eq!(serde_json::to_string(&value).unwrap(), sent);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! A subscription's record of success and failure, and when it trips.
+
+use std::time::Duration;
+
+use crate::limits::{MAX_PROBE_DELAY, MIN_PROBE_DELAY};
+
+/// Counts failed deliveries in a row against a threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    consecutive_failures: u32,
+    threshold: u32,
+}
+
+impl Health {
+    /// Starts from a stored counter; a threshold of 0 counts as 1.
+    #[must_use]
+    pub fn new(consecutive_failures: u32, threshold: u32) -> Self {
+        Self { consecutive_failures, threshold: threshold.max(1) }
+    }
+
+    /// Failed deliveries in a row.
+    #[must_use]
+    pub fn consecutive_failures(&self) -> u32 {
+        self.consecutive_failures
+    }
+
+    /// A delivery succeeded.
+    pub fn succeeded(&mut self) {
+        self.consecutive_failures = 0;
+    }
+
+    /// A delivery failed; does the subscription trip now?
+    pub fn failed(&mut self) -> bool {
+        self.consecutive_failures = self.consecutive_failures.saturating_add(1);
+        self.consecutive_failures >= self.threshold
+    }
+}
+
+/// How long to wait before a tripped subscription is probed, after `probes` of them failed: doubling from
+/// [`MIN_PROBE_DELAY`] to [`MAX_PROBE_DELAY`], moved by up to a tenth with `jitter` from -1 to 1.
+#[must_use]
+pub fn probe_delay(probes: u32, jitter: f64) -> Duration {
+    let doubled = MIN_PROBE_DELAY.saturating_mul(1u32.checked_shl(probes).unwrap_or(u32::MAX));
+    doubled.min(MAX_PROBE_DELAY).mul_f64(1.0 + 0.1 * jitter.clamp(-1.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trips_at_the_threshold_and_success_resets() {
+        let mut health = Health::new(0, 3);
+        assert!(!health.failed() && !health.failed());
+        health.succeeded();
+        assert!(!health.failed() && !health.failed());
+        assert!(health.failed());
+        assert_eq!(health.consecutive_failures(), 3);
+        assert!(Health::new(7, 3).failed());
+        assert!(Health::new(0, 0).failed());
+    }
+
+    #[test]
+    fn probes_back_off_to_a_quarter_of_an_hour() {
+        let seconds: Vec<u64> = (0..7).map(|n| probe_delay(n, 0.0).as_secs()).collect();
+        assert_eq!(seconds, [30, 60, 120, 240, 480, 900, 900]);
+        assert_eq!(probe_delay(u32::MAX, 0.0), MAX_PROBE_DELAY);
+    }
+}

@@ -1,0 +1,23 @@
+//! The pure heart of `decnet`: types and decisions, each a function of its arguments.
+//!
+//! Nothing here reads a clock, an environment, a file or a socket; `now` and `jitter` are arguments. In the
+//! order an event meets them:
+//!
+//! - [`event`]: a bus message becomes an [`event::Event`] with its body, serialised once;
+//! - [`topic`]: patterns, the trie that routes a topic, the cover that a worker subscribes to;
+//! - [`subscription`]: who is owed, and what a stored row must satisfy;
+//! - [`signature`]: what proves a body's origin to its receiver;
+//! - [`delivery`]: verdict on a reply, retry schedule, and the one place where a delivery changes state;
+//! - [`health`]: a subscription's record of success and failure, and when it trips;
+//! - [`redact`]: values that cannot print their secrets;
+//! - [`limits`]: every bound, in one place.
+
+pub mod delivery;
+pub mod event;
+pub mod health;
+pub mod limits;
+pub mod redact;
+pub mod signature;
+pub mod subscription;
+pub mod time;
+pub mod topic;

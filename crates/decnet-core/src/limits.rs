@@ -1,0 +1,123 @@
+//! Every bound of the dispatcher, in one place, with how they relate checked at compile time.
+
+use std::time::Duration;
+
+// --- The bus (the protocol's own bounds come from DECNET's wire format) ---
+
+/// Longest header line of a bus frame, with its newline, in bytes.
+pub const MAX_HEADER_BYTES: usize = 4096;
+/// Largest body of a bus frame, in bytes.
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// Frames that wait for one ordinary connection before its oldest is dropped.
+pub const MAX_OUTBOUND_FRAMES: usize = 1024;
+/// Bytes that wait for one lossless connection before its oldest frame is dropped.
+pub const MAX_LOSSLESS_OUTBOUND_BYTES: usize = 256 * 1024 * 1024;
+/// Patterns one connection may hold.
+pub const MAX_PATTERNS_PER_CONNECTION: usize = 100_000;
+/// Connections a bus serves at once.
+pub const MAX_BUS_CONNECTIONS: usize = 1024;
+/// Patterns the worker subscribes to; beyond them it takes wider ones.
+pub const MAX_COVER_PATTERNS: usize = 64;
+/// Longest wait between two tries to reach the bus.
+pub const MAX_BUS_BACKOFF: Duration = Duration::from_secs(5);
+
+// --- Topics ---
+
+/// Longest pattern, in bytes: it fits a `SUB` frame.
+pub const MAX_PATTERN_BYTES: usize = 1024;
+/// Most tokens in a pattern; also bounds the depth of the routing recursion.
+pub const MAX_PATTERN_TOKENS: usize = 64;
+/// Most patterns of one subscription.
+pub const MAX_PATTERNS_PER_SUBSCRIPTION: usize = 1024;
+
+// --- Subscriptions ---
+
+/// Longest name of a subscription, in characters.
+pub const MAX_NAME_CHARS: usize = 64;
+/// Shortest secret that is accepted from a user, in characters.
+pub const MIN_SECRET_CHARS: usize = 16;
+/// Longest secret, in characters.
+pub const MAX_SECRET_CHARS: usize = 256;
+/// Longest URL, in bytes.
+pub const MAX_URL_BYTES: usize = 2048;
+/// Longest `last_error` in a subscription's row, in characters.
+pub const MAX_ERROR_CHARS: usize = 512;
+
+// --- Intake ---
+
+/// Bytes of events read from the bus and not yet committed; beyond them the socket is left unread.
+pub const MAX_INTAKE_BYTES: usize = 64 * 1024 * 1024;
+/// Event ids remembered so that a redelivered event is admitted once.
+pub const DEDUP_WINDOW_EVENTS: usize = 262_144;
+
+// --- The queue ---
+
+/// Most delivery and event rows written by one commit.
+pub const MAX_COMMIT_ROWS: usize = 4096;
+/// Subscriptions one event may go to: a delivery's number within its event has this many values.
+pub const MAX_FAN_OUT: u32 = 1 << 20;
+/// Rows one retention step looks at; a step is one short transaction.
+pub const RETENTION_STEP_ROWS: usize = 1000;
+
+// --- Lanes ---
+
+/// Deliveries of one subscription held in memory; the others wait in the queue.
+pub const LANE_CAPACITY: usize = 256;
+/// Body bytes of one subscription held in memory, beyond its first delivery.
+pub const LANE_BYTES: usize = 4 * 1024 * 1024;
+/// Deliveries of all subscriptions held in memory.
+pub const MAX_HELD: usize = 65_536;
+/// Body bytes of all subscriptions held in memory.
+pub const MAX_HELD_BYTES: usize = 64 * 1024 * 1024;
+/// Requests in flight to one subscription, unless configured otherwise.
+pub const DEFAULT_CONCURRENCY: usize = 10;
+/// Requests in flight over all subscriptions, unless configured otherwise.
+pub const DEFAULT_TOTAL_CONCURRENCY: usize = 256;
+
+// --- Attempts ---
+
+/// One deadline over resolving, connecting, sending and reading the reply, unless configured otherwise.
+pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
+/// Head start an address gets before the next one is dialled beside it (RFC 8305 section 5).
+pub const CONNECT_STAGGER: Duration = Duration::from_millis(250);
+/// Bytes of a reply's body kept with the attempt.
+pub const KEPT_REPLY_BYTES: usize = 4 * 1024;
+/// Bytes of a reply's body read before the connection is given up rather than reused.
+pub const MAX_REPLY_BYTES: usize = 64 * 1024;
+/// Idle connections kept to one receiver.
+pub const MAX_IDLE_PER_RECEIVER: usize = 64;
+/// How long an idle connection is kept.
+pub const IDLE_CONNECTION_AGE: Duration = Duration::from_secs(50);
+/// Retries a schedule may hold.
+pub const MAX_RETRIES: usize = 64;
+/// Longest delay in a schedule, and the most that a `Retry-After` can ask for.
+pub const MAX_RETRY_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Retries after which a delivery counts as failed in its subscription's health, though it goes on.
+pub const QUICK_RETRIES: u32 = 3;
+
+// --- Health ---
+
+/// Failed deliveries in a row that trip a subscription, unless configured otherwise.
+pub const DEFAULT_CIRCUIT_THRESHOLD: u32 = 5;
+/// First wait before a tripped subscription is probed.
+pub const MIN_PROBE_DELAY: Duration = Duration::from_secs(30);
+/// Longest wait between two probes.
+pub const MAX_PROBE_DELAY: Duration = Duration::from_secs(15 * 60);
+
+// --- Life ---
+
+/// Reload in case the signal was lost.
+pub const RELOAD_INTERVAL: Duration = Duration::from_secs(60);
+/// Time between two heartbeats on the bus.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
+/// What requests in flight get when the worker stops.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+const _: () = assert!(MAX_PATTERN_BYTES + "UNSUB \r\n".len() <= MAX_HEADER_BYTES);
+const _: () = assert!(LANE_CAPACITY <= MAX_HELD && LANE_BYTES <= MAX_HELD_BYTES);
+const _: () = assert!(MAX_BODY_BYTES <= LANE_BYTES && MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
+const _: () = assert!(KEPT_REPLY_BYTES <= MAX_REPLY_BYTES);
+const _: () =
+    assert!(DEFAULT_CONCURRENCY <= LANE_CAPACITY && DEFAULT_CONCURRENCY <= DEFAULT_TOTAL_CONCURRENCY);
+const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());
+const _: () = assert!(SHUTDOWN_GRACE.as_secs() >= DEFAULT_DEADLINE.as_secs());

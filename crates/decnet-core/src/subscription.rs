@@ -1,0 +1,191 @@
+//! Who is owed: a subscription, and what a stored row must satisfy to be one.
+
+use crate::limits::{MAX_NAME_CHARS, MAX_PATTERNS_PER_SUBSCRIPTION, MAX_SECRET_CHARS, MIN_SECRET_CHARS};
+use crate::redact::{EndpointUrl, Secret, UrlError};
+use crate::topic::{Pattern, PatternError};
+
+/// A subscription whose row is valid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// The row's key, a dashed UUID.
+    pub uuid: Box<str>,
+    /// Unique, for people.
+    pub name: Box<str>,
+    /// Where its events go.
+    pub url: EndpointUrl,
+    /// What its events are signed with.
+    pub secret: Secret,
+    /// Which topics it gets; at least one pattern.
+    pub patterns: Vec<Pattern>,
+    /// Does it get events now?
+    pub activity: Activity,
+    /// The row's counter of deliveries failed in a row.
+    pub consecutive_failures: u32,
+}
+
+/// What the columns `enabled` and `auto_disabled_at` say together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// `enabled = 1`.
+    Active,
+    /// `enabled = 0` with a stamp: the circuit tripped; what waits is parked and probed.
+    Tripped,
+    /// `enabled = 0` without one: an operator's wish; what waits is parked, nothing new is admitted.
+    Disabled,
+}
+
+/// Why a row is no subscription, or a request for one is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// A column that holds something else than it should.
+    #[error("column `{column}` {what}")]
+    Column {
+        /// The column's name.
+        column: &'static str,
+        /// What is wrong with it; never its value.
+        what: &'static str,
+    },
+    /// The URL cannot be used.
+    #[error("url: {0}")]
+    Url(#[from] UrlError),
+    /// `topic_patterns` is no JSON list.
+    #[error("topic_patterns is no JSON list of texts; write it as [\"attacker.>\"]")]
+    PatternList,
+    /// A pattern that cannot be subscribed to.
+    #[error("pattern {index}: {error}")]
+    Pattern {
+        /// Its place in the list, from 0.
+        index: usize,
+        /// What is wrong with it.
+        error: PatternError,
+    },
+    /// Nothing would ever be sent.
+    #[error("no usable pattern")]
+    NoPattern,
+    /// More than one row can reasonably carry.
+    #[error("more than {MAX_PATTERNS_PER_SUBSCRIPTION} patterns")]
+    TooManyPatterns,
+    /// A name outside its bounds.
+    #[error("a name has 1 to {MAX_NAME_CHARS} characters")]
+    Name,
+    /// A secret outside its bounds.
+    #[error("a secret has {MIN_SECRET_CHARS} to {MAX_SECRET_CHARS} characters")]
+    Secret,
+    /// A friendly event name that does not exist.
+    #[error("unknown event `{0}`; known are AttackerDetail, DeckyStatus and SystemStatus")]
+    UnknownEvent(Box<str>),
+}
+
+/// Reads the column `topic_patterns`: the usable patterns, and what is wrong with the others.
+///
+/// # Errors
+/// A text that is no JSON list, or a list with no usable pattern.
+pub fn stored_patterns(json: &str) -> Result<(Vec<Pattern>, Vec<Problem>), Problem> {
+    let list: Vec<serde_json::Value> = serde_json::from_str(json).map_err(|_| Problem::PatternList)?;
+    let (mut patterns, mut problems) = (Vec::new(), Vec::new());
+    for (index, item) in list.iter().enumerate().take(MAX_PATTERNS_PER_SUBSCRIPTION) {
+        match item.as_str().map(Pattern::stored) {
+            Some(Ok(pattern)) => patterns.push(pattern),
+            Some(Err(error)) => problems.push(Problem::Pattern { index, error }),
+            None => problems.push(Problem::PatternList),
+        }
+    }
+    if list.len() > MAX_PATTERNS_PER_SUBSCRIPTION {
+        problems.push(Problem::TooManyPatterns);
+    }
+    if patterns.is_empty() {
+        return Err(problems.into_iter().next().unwrap_or(Problem::NoPattern));
+    }
+    Ok((patterns, problems))
+}
+
+/// The patterns of a friendly event name.
+///
+/// # Errors
+/// A name that is not one of the three.
+pub fn expand_event(name: &str) -> Result<&'static [&'static str], Problem> {
+    match name {
+        "AttackerDetail" => Ok(&["attacker.>"]),
+        "DeckyStatus" => Ok(&["decky.*.state", "decky.*.traffic"]),
+        "SystemStatus" => Ok(&["system.>"]),
+        other => Err(Problem::UnknownEvent(other.into())),
+    }
+}
+
+/// Friendly names expanded, then raw patterns; the first occurrence of each is kept, in order.
+///
+/// # Errors
+/// An unknown name, an invalid pattern, too many of them, or none at all.
+pub fn requested_patterns(events: &[String], raw: &[String]) -> Result<Vec<Pattern>, Problem> {
+    let mut texts = Vec::<&str>::new();
+    for event in events {
+        texts.extend(expand_event(event)?);
+    }
+    texts.extend(raw.iter().map(String::as_str));
+    let mut patterns = Vec::<Pattern>::new();
+    for (index, text) in texts.into_iter().enumerate() {
+        let pattern = Pattern::new(text).map_err(|error| Problem::Pattern { index, error })?;
+        if !patterns.contains(&pattern) {
+            patterns.push(pattern);
+        }
+    }
+    match patterns.len() {
+        0 => Err(Problem::NoPattern),
+        n if n > MAX_PATTERNS_PER_SUBSCRIPTION => Err(Problem::TooManyPatterns),
+        _ => Ok(patterns),
+    }
+}
+
+/// Checks a name that somebody writes now.
+///
+/// # Errors
+/// [`Problem::Name`].
+pub fn check_name(name: &str) -> Result<(), Problem> {
+    let length = name.chars().count();
+    let printable = !name.chars().any(char::is_control);
+    if (1..=MAX_NAME_CHARS).contains(&length) && printable { Ok(()) } else { Err(Problem::Name) }
+}
+
+/// Checks a secret that somebody writes now.
+///
+/// # Errors
+/// [`Problem::Secret`].
+pub fn check_secret(secret: &str) -> Result<(), Problem> {
+    let length = secret.chars().count();
+    if (MIN_SECRET_CHARS..=MAX_SECRET_CHARS).contains(&length) { Ok(()) } else { Err(Problem::Secret) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(patterns: &[Pattern]) -> Vec<&str> {
+        patterns.iter().map(Pattern::as_str).collect()
+    }
+
+    #[test]
+    fn names_expand_before_raw_patterns_without_repeats() {
+        let events = ["DeckyStatus".to_owned()];
+        let raw = ["a.b".to_owned(), "decky.*.state".to_owned()];
+        let patterns = requested_patterns(&events, &raw).unwrap();
+        assert_eq!(texts(&patterns), ["decky.*.state", "decky.*.traffic", "a.b"]);
+        assert_eq!(requested_patterns(&[], &[]), Err(Problem::NoPattern));
+        assert_eq!(requested_patterns(&["X".into()], &[]), Err(Problem::UnknownEvent("X".into())));
+    }
+
+    #[test]
+    fn a_stored_list_keeps_what_is_usable() {
+        let (patterns, problems) = stored_patterns(r#"["a.>", "", 7, "b"]"#).unwrap();
+        assert_eq!(texts(&patterns), ["a.>", "b"]);
+        assert_eq!(problems.len(), 2);
+        for bad in [r#""attacker.>""#, r#"{"a":1}"#, "not json", "[]", r#"[""]"#, "[7]", ""] {
+            assert!(stored_patterns(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_and_secrets_have_bounds() {
+        assert!(check_name("siem").is_ok() && check_name("").is_err() && check_name("a\nb").is_err());
+        assert!(check_secret("sixteen characters").is_ok() && check_secret("short").is_err());
+    }
+}

@@ -1,0 +1,110 @@
+//! Times as microseconds since the Unix epoch, and the texts in which they travel and rest.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+
+/// Microseconds since 1970-01-01 00:00 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct UnixMicros(pub i64);
+
+impl UnixMicros {
+    /// From seconds with a fraction, rounded half to even as Python's `datetime.fromtimestamp` does.
+    ///
+    /// `None` for what is not finite or outside the years -9999 to 9999.
+    #[must_use]
+    pub fn from_seconds(seconds: f64) -> Option<Self> {
+        if !seconds.is_finite() || seconds.abs() > 3e11 {
+            return None;
+        }
+        let whole = seconds.trunc();
+        #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
+        let micros = whole as i64 * 1_000_000 + ((seconds - whole) * 1e6).round_ties_even() as i64;
+        Timestamp::from_microsecond(micros).ok().map(|_| Self(micros))
+    }
+
+    /// Whole seconds, rounded down.
+    #[must_use]
+    pub fn as_seconds(self) -> i64 {
+        self.0.div_euclid(1_000_000)
+    }
+
+    /// Seconds with a fraction.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "exact to the microsecond for centuries")]
+    pub fn as_seconds_f64(self) -> f64 {
+        self.0 as f64 / 1e6
+    }
+
+    /// This time and a duration, at most the end of time.
+    #[must_use]
+    pub fn after(self, delay: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)))
+    }
+
+    /// How long after `earlier` this is; nothing if it is not.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// `2026-04-24T00:00:00+00:00`, with six digits of a fraction where there is one (Python's `isoformat`).
+    #[must_use]
+    pub fn to_iso8601(self) -> String {
+        self.format("T", "+00:00", false)
+    }
+
+    /// `2026-11-23 14:25:00.424839`: UTC without a zone, as DECNET's SQLite tables hold it.
+    #[must_use]
+    pub fn to_sqlite(self) -> String {
+        self.format(" ", "", true)
+    }
+
+    /// Reads what DECNET's tables may hold: with a space or `T`, with or without fraction and zone.
+    #[must_use]
+    pub fn from_sqlite(text: &str) -> Option<Self> {
+        let zoned = || text.parse::<Timestamp>().ok();
+        let civil = || Some(Offset::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok()?);
+        zoned().or_else(civil).map(|at| Self(at.as_microsecond()))
+    }
+
+    fn format(self, between: &str, zone: &str, always_fraction: bool) -> String {
+        let at = Timestamp::from_microsecond(self.0).unwrap_or_default();
+        let micros = self.0.rem_euclid(1_000_000);
+        let fraction = if always_fraction || micros != 0 { format!(".{micros:06}") } else { String::new() };
+        let civil = Offset::UTC.to_datetime(at);
+        let (date, time) = (civil.date(), civil.time());
+        format!("{date}{between}{:02}:{:02}:{:02}{fraction}{zone}", time.hour(), time.minute(), time.second())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_as_python_does() {
+        let whole = UnixMicros(1_776_988_800_000_000);
+        assert_eq!(whole.to_iso8601(), "2026-04-24T00:00:00+00:00");
+        assert_eq!(whole.to_sqlite(), "2026-04-24 00:00:00.000000");
+        assert_eq!(UnixMicros(-1).to_iso8601(), "1969-12-31T23:59:59.999999+00:00");
+    }
+
+    #[test]
+    fn reads_every_form_of_the_table() {
+        let at = Some(UnixMicros(1_776_988_800_250_000));
+        assert_eq!(UnixMicros::from_sqlite("2026-04-24 00:00:00.250000"), at);
+        assert_eq!(UnixMicros::from_sqlite("2026-04-24T00:00:00.25+00:00"), at);
+        assert_eq!(UnixMicros::from_sqlite("2026-04-24T02:00:00.25+02:00"), at);
+        assert_eq!(UnixMicros::from_sqlite("yesterday"), None);
+    }
+
+    #[test]
+    fn seconds_round_half_to_even() {
+        assert_eq!(UnixMicros::from_seconds(1.5), Some(UnixMicros(1_500_000)));
+        assert_eq!(UnixMicros::from_seconds(f64::NAN), None);
+        assert_eq!(UnixMicros::from_seconds(1e300), None);
+    }
+}

@@ -1,0 +1,1 @@
+//! The subscriptions, in the table that DECNET reads and writes too.

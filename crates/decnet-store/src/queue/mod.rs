@@ -1,0 +1,1 @@
+//! Events, deliveries and attempts, in a SQLite file of its own.

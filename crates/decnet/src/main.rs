@@ -1,2 +1,27 @@
-//! The command line.
-fn main() {}
+//! `decnet`: a durable webhook dispatcher for an event bus.
+//!
+//! The only place that reads arguments, environment, files and signals. In the order of a run: [`cli`] parses,
+//! [`config`] is read and checked as a whole, [`logging`] starts, one of [`commands`] runs until it is done or
+//! a signal ([`signals`]) ends it. stdout is data, stderr is everything else ([`output`]).
+
+mod cli;
+mod commands;
+mod config;
+mod context;
+mod edge;
+mod failure;
+mod logging;
+mod output;
+mod receiver;
+mod run;
+mod signals;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    match run::run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}

@@ -1,0 +1,13 @@
+//! One command a module: its arguments, and `run`.
+
+pub(crate) mod bus;
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod delivery;
+pub(crate) mod docs;
+pub(crate) mod publish;
+pub(crate) mod receive;
+pub(crate) mod serve;
+pub(crate) mod subscription;
+pub(crate) mod watch;
+pub(crate) mod webhook;

@@ -1,0 +1,114 @@
+//! The INI file, in the dialect of Python's `configparser` that DECNET's files are written in: `=` or `:`
+//! after a key, `#` and `;` comments on their own line or after a space, keys in any case.
+
+use super::layers::{Layers, Source};
+use super::{Mode, keys};
+
+/// What stands before the name of a key in the environment.
+const PREFIX: &str = "DECNET_";
+
+/// Settings of DECNET's own in the sections that we share: known, and of no meaning here.
+const FOREIGN: [(&str, &str); 6] = [
+    ("api", "host"),
+    ("api", "port"),
+    ("tracing", "enabled"),
+    ("tracing", "otel-endpoint"),
+    ("decnet", "api-user"),
+    ("decnet", "api-group"),
+];
+/// Sections whose keys are ours to judge; others belong to other programs.
+const SHARED_SECTIONS: [&str; 4] = ["api", "database", "bus", "tracing"];
+
+/// One `key = value`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Entry<'a> {
+    pub(crate) section: &'a str,
+    /// In lower case.
+    pub(crate) key: String,
+    pub(crate) value: &'a str,
+    /// From 1.
+    pub(crate) line: usize,
+}
+
+/// A line that is none of a comment, a section or a setting.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BadLine(pub(crate) usize);
+
+/// Splits a file into its entries, and the lines that are none.
+pub(crate) fn parse(text: &str) -> (Vec<Entry<'_>>, Vec<BadLine>) {
+    let (mut entries, mut bad, mut section) = (Vec::new(), Vec::new(), "");
+    for (line, content) in (1..).zip(text.lines().map(without_comment)) {
+        if content.is_empty() {
+            continue;
+        }
+        if let Some(name) = content.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name.trim();
+        } else if let Some((key, value)) = content.split_once(['=', ':']) {
+            let (key, value) = (key.trim().to_ascii_lowercase(), value.trim());
+            entries.push(Entry { section, key, value, line });
+        } else {
+            bad.push(BadLine(line));
+        }
+    }
+    (entries, bad)
+}
+
+fn without_comment(line: &str) -> &str {
+    let starts_comment = |at: usize| line[..at].is_empty() || line[..at].ends_with(char::is_whitespace);
+    let end = line.match_indices(['#', ';']).map(|(at, _)| at).find(|at| starts_comment(*at));
+    line[..end.unwrap_or(line.len())].trim()
+}
+
+/// Offers the file's settings to the layers: `[decnet]` first, for it may name the mode, then the section of
+/// that mode, then those of one domain.
+pub(crate) fn offer(layers: &mut Layers, path: &str, text: &str) {
+    let (entries, bad) = parse(text);
+    for BadLine(line) in bad {
+        layers.problem(format!("{path}:{line}: neither a [section], a `key = value` nor a comment"));
+    }
+    offer_section(layers, path, &entries, "decnet");
+    let mode = match layers.text(keys::MODE.info.name).map(Mode::read) {
+        Some(Ok(Mode::Agent)) => "agent",
+        _ => "master",
+    };
+    offer_section(layers, path, &entries, mode);
+    for entry in entries.iter().filter(|entry| SHARED_SECTIONS.contains(&entry.section)) {
+        offer_domain(layers, path, entry);
+    }
+}
+
+/// Here a key names its setting: `foo-bar` is `DECNET_FOO_BAR`.
+fn offer_section(layers: &mut Layers, path: &str, entries: &[Entry<'_>], section: &str) {
+    for entry in entries.iter().filter(|entry| entry.section == section) {
+        let name = format!("{PREFIX}{}", entry.key.replace('-', "_").to_ascii_uppercase());
+        layers.offer(&name, entry.value, Source::ini(path, entry.line));
+    }
+}
+
+fn offer_domain(layers: &mut Layers, path: &str, entry: &Entry<'_>) {
+    let place = (entry.section, entry.key.as_str());
+    if let Some(info) = keys::ALL.iter().find(|info| info.ini == Some(place)) {
+        layers.offer(info.name, entry.value, Source::ini(path, entry.line));
+    } else if !FOREIGN.contains(&place) {
+        layers.warning(format!("{path}:{}: unknown key [{}] {}, ignored", entry.line, place.0, place.1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_delimiters_and_case() {
+        let text =
+            "; all\n# of it\n[bus]  # the bus\nSocket = /run/a#b.sock ; place\ntype: unix\n\nempty =\n";
+        let (entries, bad) = parse(text);
+        let shown: Vec<_> = entries.iter().map(|e| (e.section, e.key.as_str(), e.value, e.line)).collect();
+        assert_eq!(
+            shown,
+            [("bus", "socket", "/run/a#b.sock", 4), ("bus", "type", "unix", 5), ("bus", "empty", "", 7)]
+        );
+        assert_eq!(bad, []);
+        assert_eq!(parse("[a]\nwhat is this\n").1, [BadLine(2)]);
+    }
+}

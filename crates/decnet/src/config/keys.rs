@@ -1,0 +1,290 @@
+//! The one table of settings. Reading, `decnet check`, the search for misspelt names and
+//! docs/configuration.md all follow from it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use decnet_core::delivery::RetrySchedule;
+use ipnet::IpNet;
+
+use super::types::{self, Read};
+use super::{BusKind, Database, DatabaseKind, LogFormat, Mode};
+
+/// A setting: what is said about it, and how its text becomes a value.
+pub(crate) struct Key<T> {
+    pub(crate) info: Info,
+    pub(crate) read: fn(&str) -> Read<T>,
+}
+
+/// What is said about a setting.
+pub(crate) struct Info {
+    /// The heading that it stands under.
+    pub(crate) group: &'static str,
+    /// Its name in the environment.
+    pub(crate) name: &'static str,
+    /// What is in force without it; empty where nothing is, or where a rule decides.
+    pub(crate) default: &'static str,
+    /// What may be written.
+    pub(crate) form: &'static str,
+    /// What it sets, in a line.
+    pub(crate) meaning: &'static str,
+    /// Who would change it, and why.
+    pub(crate) reason: &'static str,
+    /// Its place in the INI file beside `[decnet]`, if it has one: section and key.
+    pub(crate) ini: Option<(&'static str, &'static str)>,
+    /// How much of its value may be shown.
+    pub(crate) shown: Shown,
+}
+
+/// How much of a value may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// All of it.
+    Whole,
+    /// A URL, without its password.
+    WithoutPassword,
+    /// Nothing. Such a key may not stand in the INI file, which others can read.
+    Never,
+}
+
+const PLAIN: Info = Info {
+    group: "",
+    name: "",
+    default: "",
+    form: "",
+    meaning: "",
+    reason: "",
+    ini: None,
+    shown: Shown::Whole,
+};
+
+macro_rules! keys {
+    ($($key:ident: $type:ty, $read:expr => $info:expr;)*) => {
+        $(pub(crate) static $key: Key<$type> = Key { info: $info, read: $read };)*
+        /// Every setting, in the order in which they are shown.
+        pub(crate) static ALL: &[&Info] = &[$(&$key.info),*];
+    };
+}
+
+const HOST: &str = "Host";
+const STORAGE: &str = "Storage";
+const BUS: &str = "Bus";
+const DELIVERY: &str = "Delivery";
+const EGRESS: &str = "Egress";
+const RETENTION: &str = "Retention";
+const LOGS: &str = "Logs";
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const MINUTE: Duration = Duration::from_secs(60);
+const TEN_YEARS: Duration = Duration::from_secs(3650 * 86_400);
+
+keys! {
+    CONFIG: Option<PathBuf>, types::optional_path => Info {
+        group: HOST, name: "DECNET_CONFIG", form: "a path",
+        meaning: "The INI file. Without it: `/etc/decnet/decnet.ini`, where that exists.",
+        reason: "Set it to keep the settings elsewhere. Only the environment can: it says where the rest is. \
+                 `--config` wins over it.",
+        ..PLAIN
+    };
+    MODE: Mode, Mode::read => Info {
+        group: HOST, name: "DECNET_MODE", default: "master", form: "`master` or `agent`",
+        meaning: "The role of this host.",
+        reason: "Set `agent` on hosts that only run decoys: commands that need the catalog then refuse to run.",
+        ini: Some(("decnet", "mode")), ..PLAIN
+    };
+    DISALLOW_MASTER: bool, types::boolean => Info {
+        group: HOST, name: "DECNET_DISALLOW_MASTER", default: "true", form: "`true` or `false`",
+        meaning: "Whether an agent refuses the master's commands.",
+        reason: "Set `false` on a development host that plays both roles.",
+        ini: Some(("decnet", "disallow-master")), ..PLAIN
+    };
+    DATA_DIR: Option<PathBuf>, types::optional_path => Info {
+        group: STORAGE, name: "DECNET_DATA_DIR", form: "a directory",
+        meaning: "Where the catalog and the queue live. Without it: `/var/lib/decnet` where that can be \
+                  written, else `~/.decnet`.",
+        reason: "Set it to put the queue on another disk, or to run a second instance. `--data-dir` wins over it.",
+        ..PLAIN
+    };
+    DB_URL: Option<Database>, optional_database => Info {
+        group: STORAGE, name: "DECNET_DB_URL", form: "`sqlite:///relative.db` or `sqlite:////absolute.db`",
+        meaning: "The database that holds `webhook_subscriptions`. Without it: `decnet.db` in the data directory.",
+        reason: "Set it to share the catalog of an existing DECNET installation. SQLAlchemy's spellings \
+                 (`sqlite+aiosqlite:///…`) are understood.",
+        ini: Some(("database", "url")), shown: Shown::WithoutPassword, ..PLAIN
+    };
+    DB_TYPE: DatabaseKind, DatabaseKind::read => Info {
+        group: STORAGE, name: "DECNET_DB_TYPE", default: "sqlite", form: "`sqlite` or `mysql`",
+        meaning: "The kind of database, where `DECNET_DB_URL` is not set.",
+        reason: "Known for DECNET's sake. This version opens SQLite only, and says so.",
+        ini: Some(("database", "type")), ..PLAIN
+    };
+    DB_HOST: String, types::text => Info {
+        group: STORAGE, name: "DECNET_DB_HOST", default: "localhost", form: "a host",
+        meaning: "The MySQL server.", reason: "Known for DECNET's sake, like `DECNET_DB_TYPE`.",
+        ini: Some(("database", "host")), ..PLAIN
+    };
+    DB_PORT: u16, |text| types::integer(text, 1, u16::MAX) => Info {
+        group: STORAGE, name: "DECNET_DB_PORT", default: "3306", form: "a port",
+        meaning: "The MySQL server's port.", reason: "Known for DECNET's sake, like `DECNET_DB_TYPE`.",
+        ini: Some(("database", "port")), ..PLAIN
+    };
+    DB_NAME: String, types::text => Info {
+        group: STORAGE, name: "DECNET_DB_NAME", default: "decnet", form: "a name",
+        meaning: "The MySQL database.", reason: "Known for DECNET's sake, like `DECNET_DB_TYPE`.",
+        ini: Some(("database", "name")), ..PLAIN
+    };
+    DB_USER: String, types::text => Info {
+        group: STORAGE, name: "DECNET_DB_USER", default: "decnet", form: "a name",
+        meaning: "The MySQL user.", reason: "Known for DECNET's sake, like `DECNET_DB_TYPE`.",
+        ini: Some(("database", "user")), ..PLAIN
+    };
+    DB_PASSWORD: Option<String>, optional_text => Info {
+        group: STORAGE, name: "DECNET_DB_PASSWORD", form: "a secret",
+        meaning: "The MySQL user's password.", reason: "Known for DECNET's sake, like `DECNET_DB_TYPE`.",
+        shown: Shown::Never, ..PLAIN
+    };
+    BUS_ENABLED: bool, types::boolean => Info {
+        group: BUS, name: "DECNET_BUS_ENABLED", default: "true", form: "`true` or `false`",
+        meaning: "Whether there is a bus at all.",
+        reason: "Set `false` where only the catalog is used: nothing then tries to connect.",
+        ini: Some(("bus", "enabled")), ..PLAIN
+    };
+    BUS_TYPE: BusKind, BusKind::read => Info {
+        group: BUS, name: "DECNET_BUS_TYPE", default: "unix", form: "`unix`",
+        meaning: "The kind of bus.",
+        reason: "There is one kind in this version; `nats` is refused with a clear error.",
+        ini: Some(("bus", "type")), ..PLAIN
+    };
+    BUS_SOCKET: Option<PathBuf>, types::optional_path => Info {
+        group: BUS, name: "DECNET_BUS_SOCKET", form: "a path",
+        meaning: "The bus's socket. Without it: `/run/decnet/bus.sock` where `/run/decnet` can be written, else \
+                  `~/.decnet/bus.sock`; under `decnet serve`, `bus.sock` in the data directory.",
+        reason: "Set it to join a bus in another place, or to run two buses on one host.",
+        ini: Some(("bus", "socket")), ..PLAIN
+    };
+    BUS_GROUP: String, types::text => Info {
+        group: BUS, name: "DECNET_BUS_GROUP", default: "decnet", form: "a group's name",
+        meaning: "The group that may use the socket, where that group exists; its mode is 0660.",
+        reason: "Set it where the publishers run under another group.",
+        ini: Some(("bus", "group")), ..PLAIN
+    };
+    RECONNECT: Duration, |text| types::duration_within(text, 5 * SECOND, HOUR) => Info {
+        group: BUS, name: "DECNET_WEBHOOK_BUS_RECONNECT_SECS", default: "60s", form: "a duration, 5s to 1h",
+        meaning: "The longest wait between two tries to reach a bus that is away; the first come much sooner.",
+        reason: "Lower it where a long-lost bus must be noticed at once.",
+        ..PLAIN
+    };
+    CIRCUIT_THRESHOLD: u32, |text| types::integer(text, 1, 1_000_000) => Info {
+        group: DELIVERY, name: "DECNET_WEBHOOK_CIRCUIT_THRESHOLD", default: "5", form: "a whole number, at least 1",
+        meaning: "Failed deliveries in a row that trip a subscription.",
+        reason: "Raise it for receivers that often fail for a moment; lower it to spare a receiver in trouble.",
+        ..PLAIN
+    };
+    RETRY_SCHEDULE: RetrySchedule, types::schedule => Info {
+        group: DELIVERY, name: "DECNET_WEBHOOK_RETRY_SCHEDULE", default: "1s,2s,4s,30s,2m,10m,1h,6h,24h",
+        form: "durations separated by commas, or `none`",
+        meaning: "The delays between the attempts of one delivery, each moved by up to 20 %.",
+        reason: "Shorten it where an old event is worth nothing; lengthen it to outlast longer outages.",
+        ..PLAIN
+    };
+    CONCURRENCY: usize, |text| types::integer(text, 1, 256) => Info {
+        group: DELIVERY, name: "DECNET_WEBHOOK_CONCURRENCY", default: "10", form: "a whole number, 1 to 256",
+        meaning: "Requests in flight to one subscription.",
+        reason: "Raise it for a fast receiver far away; set 1 for a receiver that wants one request at a time.",
+        ..PLAIN
+    };
+    TOTAL_CONCURRENCY: usize, |text| types::integer(text, 1, 65_536) => Info {
+        group: DELIVERY, name: "DECNET_WEBHOOK_TOTAL_CONCURRENCY", default: "256",
+        form: "a whole number, 1 to 65536",
+        meaning: "Requests in flight over all subscriptions, shared fairly.",
+        reason: "Raise it with hundreds of slow receivers (and the limit of open files with it).",
+        ..PLAIN
+    };
+    TIMEOUT: Duration, |text| types::duration_within(text, Duration::from_millis(100), 5 * MINUTE) => Info {
+        group: DELIVERY, name: "DECNET_WEBHOOK_TIMEOUT", default: "10s", form: "a duration, 100ms to 5m",
+        meaning: "One deadline over resolving, connecting, sending and reading the reply.",
+        reason: "Raise it for a receiver that works on an event before it answers.",
+        ..PLAIN
+    };
+    ALLOW_PRIVATE: bool, types::boolean => Info {
+        group: EGRESS, name: "DECNET_WEBHOOK_ALLOW_PRIVATE", default: "false", form: "`true` or `false`",
+        meaning: "Lifts the guard that forbids private, loopback and other internal addresses.",
+        reason: "Set `true` where receivers are on the internal network and whoever may create subscriptions \
+                 is trusted with all of it. `DECNET_WEBHOOK_ALLOW_CIDRS` is narrower.",
+        ..PLAIN
+    };
+    ALLOW_CIDRS: Vec<IpNet>, types::networks => Info {
+        group: EGRESS, name: "DECNET_WEBHOOK_ALLOW_CIDRS", form: "networks separated by commas",
+        meaning: "Lifts that guard for these networks only.",
+        reason: "Name the network of an internal receiver: `10.1.0.0/16,fd00:1::/32`.",
+        ..PLAIN
+    };
+    RETAIN_DELIVERED: Duration, |text| types::duration_within(text, MINUTE, TEN_YEARS) => Info {
+        group: RETENTION, name: "DECNET_WEBHOOK_RETAIN_DELIVERED", default: "7d", form: "a duration, 1m to 3650d",
+        meaning: "How long a delivered delivery stays listed.",
+        reason: "Raise it to keep a record; lower it to save disk.",
+        ..PLAIN
+    };
+    RETAIN_DEAD: Duration, |text| types::duration_within(text, MINUTE, TEN_YEARS) => Info {
+        group: RETENTION, name: "DECNET_WEBHOOK_RETAIN_DEAD", default: "30d", form: "a duration, 1m to 3650d",
+        meaning: "How long a dead delivery can still be redelivered.",
+        reason: "Raise it where somebody looks at failures less than once a month.",
+        ..PLAIN
+    };
+    RETAIN_PARKED: Duration, |text| types::duration_within(text, MINUTE, TEN_YEARS) => Info {
+        group: RETENTION, name: "DECNET_WEBHOOK_RETAIN_PARKED", default: "30d", form: "a duration, 1m to 3650d",
+        meaning: "How long a delivery waits for a tripped or disabled subscription before it is dead (`expired`).",
+        reason: "Lower it where a receiver that comes back should not get old events.",
+        ..PLAIN
+    };
+    RETAIN_BYTES: u64, types::bytes => Info {
+        group: RETENTION, name: "DECNET_WEBHOOK_RETAIN_BYTES", default: "10GiB", form: "a size",
+        meaning: "The queue's size above which the oldest final deliveries go, whatever their age.",
+        reason: "Set it to what the disk can spare.",
+        ..PLAIN
+    };
+    LOG: Option<String>, optional_text => Info {
+        group: LOGS, name: "DECNET_LOG", form: "a level, or `target=level` separated by commas",
+        meaning: "Which messages are logged. Without it: `info` for serve, webhook and bus, `warn` for the \
+                  others. `-v` and `-vv` win over it.",
+        reason: "Set `debug`, or `info,decnet_dispatch=debug`, to look into something.",
+        ..PLAIN
+    };
+    LOG_FORMAT: LogFormat, LogFormat::read => Info {
+        group: LOGS, name: "DECNET_LOG_FORMAT", default: "human", form: "`human` or `json`",
+        meaning: "How messages are written to stderr.",
+        reason: "Set `json` where a collector reads them.",
+        ..PLAIN
+    };
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every reader of a setting has one shape")]
+fn optional_text(text: &str) -> Read<Option<String>> {
+    Ok((!text.is_empty()).then(|| text.into()))
+}
+
+fn optional_database(text: &str) -> Read<Option<Database>> {
+    if text.is_empty() { Ok(None) } else { Database::from_url(text).map(Some) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_ours() {
+        for info in ALL {
+            assert!(info.name.starts_with("DECNET_"), "{}", info.name);
+            assert_eq!(ALL.iter().filter(|other| other.name == info.name).count(), 1, "{}", info.name);
+            for text in [info.group, info.form, info.meaning, info.reason] {
+                assert!(!text.is_empty(), "{} says too little", info.name);
+            }
+        }
+    }
+
+    #[test]
+    fn no_secret_has_a_place_in_the_ini_file() {
+        assert!(ALL.iter().all(|info| info.shown != Shown::Never || info.ini.is_none()));
+    }
+}

@@ -1,0 +1,214 @@
+//! Where settings come from, strongest first: arguments, environment, INI file, `.env.local`, `.env`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::keys::{self, Info, Key, Shown};
+use super::{dotenv, ini};
+
+/// The names that nobody but us uses: an unknown one is a slip.
+const OWN_PREFIX: &str = "DECNET_WEBHOOK_";
+/// Where the INI file is, unless something names another.
+const DEFAULT_INI: &str = "/etc/decnet/decnet.ini";
+/// In the working directory, stronger first.
+const DOTENV_FILES: [&str; 2] = [".env.local", ".env"];
+
+/// What the edge of the process hands in: nothing else is read from the outside.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Inputs {
+    /// The environment, as far as it is UTF-8.
+    pub(crate) environment: BTreeMap<String, String>,
+    /// `--config`.
+    pub(crate) ini: Option<PathBuf>,
+    /// `--data-dir`.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Where `.env.local` is looked for.
+    pub(crate) working_dir: PathBuf,
+}
+
+/// Where a value was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// On the command line.
+    Argument,
+    /// In the process's environment.
+    Environment,
+    /// In a file: its path and line.
+    Ini(String),
+    /// In a file: its path and line.
+    DotEnv(String),
+    /// Nowhere.
+    Default,
+}
+
+impl Source {
+    pub(crate) fn ini(path: &str, line: usize) -> Self {
+        Self::Ini(format!("{path}:{line}"))
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argument => f.write_str("argument"),
+            Self::Environment => f.write_str("environment"),
+            Self::Ini(place) | Self::DotEnv(place) => f.write_str(place),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// The strongest value of every name, and what was wrong on the way.
+#[derive(Debug, Default)]
+pub(crate) struct Layers {
+    values: BTreeMap<String, (String, Source)>,
+    pub(crate) problems: Vec<String>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Layers {
+    /// Reads every layer, in order.
+    pub(crate) fn gather(inputs: &Inputs) -> Self {
+        let mut layers = Self::default();
+        if let Some(data_dir) = &inputs.data_dir {
+            layers.offer(keys::DATA_DIR.info.name, &data_dir.to_string_lossy(), Source::Argument);
+        }
+        if let Some(ini) = &inputs.ini {
+            layers.offer(keys::CONFIG.info.name, &ini.to_string_lossy(), Source::Argument);
+        }
+        for (name, value) in &inputs.environment {
+            layers.offer(name, value, Source::Environment);
+        }
+        layers.offer_ini();
+        for file in DOTENV_FILES {
+            layers.offer_dotenv(&inputs.working_dir.join(file));
+        }
+        layers.find_unknown();
+        layers
+    }
+
+    /// Takes a value unless a stronger layer has one. An empty value counts as none: that is how compose
+    /// files and units pass on what is not set.
+    pub(crate) fn offer(&mut self, name: &str, value: &str, source: Source) {
+        if value.is_empty() || !name.starts_with("DECNET_") {
+            return;
+        }
+        let secret = keys::ALL.iter().any(|info| info.name == name && info.shown == Shown::Never);
+        if secret && matches!(source, Source::Ini(_)) {
+            self.problem(format!("{name} ({source}): a secret may not stand here; put it into .env.local"));
+        }
+        self.values.entry(name.to_owned()).or_insert_with(|| (value.to_owned(), source));
+    }
+
+    /// The text of a name, if any layer has it.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(|(text, _)| text.as_str())
+    }
+
+    /// Where a name's value was found.
+    pub(crate) fn source(&self, name: &str) -> Source {
+        self.values.get(name).map_or(Source::Default, |(_, source)| source.clone())
+    }
+
+    /// Reads a setting; where it is wrong, says so and goes on with the default.
+    pub(crate) fn read<T>(&mut self, key: &Key<T>) -> T {
+        let info = &key.info;
+        if let Some((text, source)) = self.values.get(info.name) {
+            match (key.read)(text.trim()) {
+                Ok(value) => return value,
+                Err(why) => self.problems.push(format!("{} ({source}) {}", info.name, told(info, why))),
+            }
+        }
+        (key.read)(info.default).expect("a test reads every default")
+    }
+
+    pub(crate) fn problem(&mut self, text: String) {
+        self.problems.push(text);
+    }
+
+    pub(crate) fn warning(&mut self, text: String) {
+        self.warnings.push(text);
+    }
+
+    fn offer_ini(&mut self) {
+        let named = self.read(&keys::CONFIG);
+        let path = named.as_deref().unwrap_or(Path::new(DEFAULT_INI));
+        match std::fs::read_to_string(path) {
+            Ok(text) => ini::offer(self, &path.to_string_lossy(), &text),
+            Err(error) if named.is_some() => self.problem(format!("cannot read {}: {error}", path.display())),
+            Err(error) => self.unread(path, &error),
+        }
+    }
+
+    fn offer_dotenv(&mut self, path: &Path) {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => return self.unread(path, &error),
+        };
+        let (entries, bad) = dotenv::parse(&text);
+        for entry in entries {
+            let source = Source::DotEnv(format!("{}:{}", path.display(), entry.line));
+            self.offer(&entry.name, &entry.value, source);
+        }
+        for line in bad {
+            self.warning(format!("{}:{line}: not `NAME=value`, ignored", path.display()));
+        }
+    }
+
+    /// A file that nobody named may be missing; one that is there and cannot be read is worth a word.
+    fn unread(&mut self, path: &Path, error: &std::io::Error) {
+        if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) {
+            self.warning(format!("cannot read {}: {error}; its settings are not in force", path.display()));
+        }
+    }
+
+    fn find_unknown(&mut self) {
+        let is_known = |name: &str| keys::ALL.iter().any(|info| info.name == name);
+        let unknown = |name: &&String| name.starts_with(OWN_PREFIX) && !is_known(name);
+        for name in self.values.keys().filter(unknown).cloned().collect::<Vec<_>>() {
+            let hint = nearest(&name).map_or(String::new(), |nearest| format!("; did you mean {nearest}?"));
+            let source = self.source(&name);
+            self.problem(format!("{name} ({source}) is no setting of decnet{hint}"));
+        }
+    }
+}
+
+/// What is wrong with a value, without the value where it may not be shown.
+fn told(info: &Info, why: String) -> String {
+    if info.shown == Shown::Never { format!("is {}", info.form) } else { why }
+}
+
+/// The known name that a slip most resembles, if any does.
+fn nearest(name: &str) -> Option<&'static str> {
+    let distance = |info: &&&Info| edits(name, info.name);
+    let candidates = keys::ALL.iter().filter(|info| info.name.starts_with(OWN_PREFIX));
+    candidates.min_by_key(distance).map(|info| info.name).filter(|best| edits(name, best) <= name.len() / 3)
+}
+
+/// Letters to add, drop or change to make one text the other (Levenshtein).
+fn edits(left: &str, right: &str) -> usize {
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in right.bytes().enumerate() {
+            let changed = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_finds_its_neighbour() {
+        assert_eq!(edits("kitten", "sitting"), 3);
+        assert_eq!(nearest("DECNET_WEBHOOK_TIMOUT"), Some("DECNET_WEBHOOK_TIMEOUT"));
+        assert_eq!(nearest("DECNET_WEBHOOK_SOMETHING_ELSE_ALTOGETHER_AND_LONG"), None);
+    }
+}

@@ -1,0 +1,275 @@
+//! The configuration: environment over INI over `.env.local` over defaults, read once and checked as a whole.
+//!
+//! [`keys`] is the table that all else follows from, [`layers`] finds each value ([`ini`] and [`dotenv`] read
+//! the files), [`types`] turns texts into values, [`show`] and [`page`] print what is in force and what may be
+//! set.
+
+mod data_dir;
+mod database;
+mod dotenv;
+mod ini;
+mod keys;
+mod layers;
+mod page;
+mod show;
+mod types;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use decnet_core::delivery::RetrySchedule;
+use ipnet::IpNet;
+
+pub(crate) use self::database::DatabaseKind;
+pub(crate) use self::database::{Database, UnsupportedDatabase};
+pub(crate) use self::layers::Inputs;
+use self::layers::Layers;
+pub(crate) use self::page::page;
+pub(crate) use self::show::Setting;
+use self::types::Read;
+pub(crate) use self::types::{duration as read_duration, show_duration};
+
+/// Everything that was configured, checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// The role of this host.
+    pub(crate) mode: Mode,
+    /// Does an agent refuse the master's commands?
+    pub(crate) disallow_master: bool,
+    /// Where the catalog and the queue live, unless the database is elsewhere. Not yet created.
+    pub(crate) data_dir: PathBuf,
+    /// Where `webhook_subscriptions` is.
+    pub(crate) database: Database,
+    /// The event bus.
+    pub(crate) bus: Bus,
+    /// How deliveries are attempted.
+    pub(crate) delivery: Delivery,
+    /// Which addresses may be dialled.
+    pub(crate) egress: Egress,
+    /// How long the queue keeps what.
+    pub(crate) retention: Retention,
+    /// What is logged, and how.
+    pub(crate) log: Log,
+}
+
+/// `DECNET_MODE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// The host with the catalog.
+    Master,
+    /// A host that runs decoys only.
+    Agent,
+}
+
+/// The event bus.
+#[derive(Debug, Clone)]
+pub(crate) struct Bus {
+    /// Is there one at all?
+    pub(crate) enabled: bool,
+    /// Of which kind.
+    pub(crate) kind: BusKind,
+    /// Its socket, where one is configured; [`Config::bus_socket`] has the rule for where none is.
+    pub(crate) socket: Option<PathBuf>,
+    /// The group that may use the socket, where it exists.
+    pub(crate) group: String,
+    /// The longest wait between two tries to reach a bus that is away.
+    pub(crate) reconnect: Duration,
+}
+
+/// `DECNET_BUS_TYPE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BusKind {
+    /// A UNIX socket with DECNET's protocol.
+    Unix,
+}
+
+/// How deliveries are attempted.
+#[derive(Debug, Clone)]
+pub(crate) struct Delivery {
+    /// Failed deliveries in a row that trip a subscription, at least 1.
+    pub(crate) circuit_threshold: u32,
+    /// The delays between attempts.
+    pub(crate) schedule: RetrySchedule,
+    /// Requests in flight to one subscription.
+    pub(crate) concurrency: usize,
+    /// Requests in flight over all subscriptions; at least as many.
+    pub(crate) total_concurrency: usize,
+    /// One deadline over an attempt.
+    pub(crate) timeout: Duration,
+}
+
+/// Which addresses may be dialled.
+#[derive(Debug, Clone)]
+pub(crate) struct Egress {
+    /// Every one but the cloud's metadata addresses.
+    pub(crate) allow_private: bool,
+    /// These networks, whatever else is forbidden.
+    pub(crate) allow: Vec<IpNet>,
+}
+
+/// How long the queue keeps what.
+#[derive(Debug, Clone)]
+pub(crate) struct Retention {
+    /// What was delivered.
+    pub(crate) delivered: Duration,
+    /// What was given up.
+    pub(crate) dead: Duration,
+    /// What waits for a subscription that is tripped or disabled.
+    pub(crate) parked: Duration,
+    /// The queue's size in bytes above which the oldest final deliveries go.
+    pub(crate) bytes: u64,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Log {
+    /// A filter in the syntax of `tracing_subscriber::EnvFilter`; none for the command's own default.
+    pub(crate) filter: Option<String>,
+    /// For people or for programs.
+    pub(crate) format: LogFormat,
+}
+
+/// `DECNET_LOG_FORMAT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// A line to be read.
+    Human,
+    /// A JSON object a line.
+    Json,
+}
+
+/// The configuration as found, right or wrong: where a value is wrong its default stands in.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) config: Config,
+    /// What is in force, in the order of the table.
+    pub(crate) settings: Vec<Setting>,
+    /// What must be mended before anything starts.
+    pub(crate) problems: Vec<String>,
+    /// What deserves a word.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Reads the whole configuration, to the end, whatever is wrong with it.
+pub(crate) fn find(inputs: &Inputs) -> Found {
+    let mut layers = Layers::gather(inputs);
+    let config = Config::read(&mut layers, inputs);
+    config.check(&mut layers);
+    let settings = show::settings(&layers, &config);
+    Found { config, settings, problems: layers.problems, warnings: layers.warnings }
+}
+
+impl Config {
+    /// Is this a host on which the master's commands refuse to run?
+    #[must_use]
+    pub(crate) fn is_agent(&self) -> bool {
+        self.mode == Mode::Agent && self.disallow_master
+    }
+
+    fn read(layers: &mut Layers, inputs: &Inputs) -> Self {
+        let configured = layers.read(&keys::DATA_DIR);
+        let data_dir = configured.unwrap_or_else(|| data_dir::fallback(&inputs.environment));
+        Self {
+            mode: layers.read(&keys::MODE),
+            disallow_master: layers.read(&keys::DISALLOW_MASTER),
+            database: read_database(layers, &data_dir),
+            data_dir,
+            bus: Bus::read(layers),
+            delivery: Delivery::read(layers),
+            egress: Egress {
+                allow_private: layers.read(&keys::ALLOW_PRIVATE),
+                allow: layers.read(&keys::ALLOW_CIDRS),
+            },
+            retention: Retention::read(layers),
+            log: Log { filter: layers.read(&keys::LOG), format: layers.read(&keys::LOG_FORMAT) },
+        }
+    }
+
+    /// What no setting can say for itself.
+    fn check(&self, layers: &mut Layers) {
+        let Delivery { concurrency, total_concurrency, .. } = self.delivery;
+        if concurrency > total_concurrency {
+            let (one, all) = (keys::CONCURRENCY.info.name, keys::TOTAL_CONCURRENCY.info.name);
+            layers.problem(format!("{one} ({concurrency}) is more than {all} ({total_concurrency}) allows"));
+        }
+    }
+}
+
+/// The URL, or DECNET's single settings, or a file in the data directory.
+fn read_database(layers: &mut Layers, data_dir: &std::path::Path) -> Database {
+    let url = layers.read(&keys::DB_URL);
+    let kind = layers.read(&keys::DB_TYPE);
+    let (host, port) = (layers.read(&keys::DB_HOST), layers.read(&keys::DB_PORT));
+    let (name, user) = (layers.read(&keys::DB_NAME), layers.read(&keys::DB_USER));
+    match (url, kind) {
+        (Some(database), _) => database,
+        (None, DatabaseKind::Mysql) => Database::Server(format!("mysql://{user}@{host}:{port}/{name}")),
+        (None, DatabaseKind::Sqlite) => Database::Sqlite(data_dir.join("decnet.db")),
+    }
+}
+
+impl Bus {
+    fn read(layers: &mut Layers) -> Self {
+        Self {
+            enabled: layers.read(&keys::BUS_ENABLED),
+            kind: layers.read(&keys::BUS_TYPE),
+            socket: layers.read(&keys::BUS_SOCKET),
+            group: layers.read(&keys::BUS_GROUP),
+            reconnect: layers.read(&keys::RECONNECT),
+        }
+    }
+}
+
+impl Delivery {
+    fn read(layers: &mut Layers) -> Self {
+        Self {
+            circuit_threshold: layers.read(&keys::CIRCUIT_THRESHOLD),
+            schedule: layers.read(&keys::RETRY_SCHEDULE),
+            concurrency: layers.read(&keys::CONCURRENCY),
+            total_concurrency: layers.read(&keys::TOTAL_CONCURRENCY),
+            timeout: layers.read(&keys::TIMEOUT),
+        }
+    }
+}
+
+impl Retention {
+    fn read(layers: &mut Layers) -> Self {
+        Self {
+            delivered: layers.read(&keys::RETAIN_DELIVERED),
+            dead: layers.read(&keys::RETAIN_DEAD),
+            parked: layers.read(&keys::RETAIN_PARKED),
+            bytes: layers.read(&keys::RETAIN_BYTES),
+        }
+    }
+}
+
+impl Mode {
+    pub(crate) fn read(text: &str) -> Read<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "master" => Ok(Self::Master),
+            "agent" => Ok(Self::Agent),
+            _ => Err(format!("is master or agent, not `{text}`")),
+        }
+    }
+}
+
+impl BusKind {
+    fn read(text: &str) -> Read<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "unix" => Ok(Self::Unix),
+            "nats" => Err("is unix: this version has no NATS source yet".into()),
+            "fake" => Err("is unix: `fake` lives within one Python process and cannot be joined".into()),
+            _ => Err(format!("is unix, not `{text}`")),
+        }
+    }
+}
+
+impl LogFormat {
+    fn read(text: &str) -> Read<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "human" => Ok(Self::Human),
+            "json" => Ok(Self::Json),
+            _ => Err(format!("is human or json, not `{text}`")),
+        }
+    }
+}

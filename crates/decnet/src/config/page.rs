@@ -1,0 +1,57 @@
+//! docs/configuration.md, made from the table.
+
+use std::fmt::Write as _;
+
+use super::keys::{self, Info, Shown};
+
+const INTRODUCTION: &str = "\
+# Configuration
+
+Each setting is looked for in this order; the first place that has it wins:
+
+1. the command line (`--data-dir`, `--config`, `-v`),
+2. the environment,
+3. the INI file: `/etc/decnet/decnet.ini`, or what `--config` or `DECNET_CONFIG` names,
+4. `.env.local`, then `.env`, in the working directory,
+5. the default.
+
+An empty value counts as not set. In the INI file, key `foo-bar` of section `[decnet]`, or of the section of
+the mode in force (`[master]` or `[agent]`), is `DECNET_FOO_BAR`; some settings have a place in a section of
+their own besides. Comments start with `#` or `;`. Secrets may not stand there: it is a file that others read.
+
+`decnet check` prints every setting that is in force and where it comes from, and reports everything that is
+wrong at once. A wrong value, or an unknown name that starts with `DECNET_WEBHOOK_`, stops every command with
+exit code 2; other unknown `DECNET_` names are left alone, for DECNET has many of its own.
+
+Durations are written `500ms`, `10s`, `2m`, `1h` or `7d` (a bare number is seconds), sizes `10GiB`, `500MB` or
+in bytes. `NO_COLOR` is respected.
+";
+
+/// The page, whole.
+pub(crate) fn page() -> String {
+    let mut page = String::from(INTRODUCTION);
+    let mut group = "";
+    for info in keys::ALL {
+        if info.group != group {
+            group = info.group;
+            write!(page, "\n## {group}\n").expect("a String takes all text");
+        }
+        entry(&mut page, info).expect("a String takes all text");
+    }
+    page
+}
+
+fn entry(page: &mut String, info: &Info) -> std::fmt::Result {
+    write!(page, "\n### `{}`\n\n{}\n\n", info.name, info.meaning)?;
+    writeln!(page, "- Value: {}", info.form)?;
+    if !info.default.is_empty() {
+        writeln!(page, "- Default: `{}`", info.default)?;
+    }
+    if let Some((section, key)) = info.ini {
+        writeln!(page, "- INI: `[{section}] {key}`")?;
+    }
+    if info.shown == Shown::Never {
+        writeln!(page, "- A secret: never shown, and refused in the INI file")?;
+    }
+    writeln!(page, "- Why change it: {}", info.reason)
+}

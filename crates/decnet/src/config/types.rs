@@ -1,0 +1,160 @@
+//! How the text of a setting becomes a value: each function says what to write instead of what it refuses.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use decnet_core::delivery::RetrySchedule;
+use ipnet::IpNet;
+
+/// What reading a text comes to; the error completes the sentence "`NAME` …".
+pub(crate) type Read<T> = Result<T, String>;
+
+/// `true` or `false` in any case; nothing else, so that a slip never opens what should be closed.
+pub(crate) fn boolean(text: &str) -> Read<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(format!("is true or false, not `{text}`")),
+    }
+}
+
+/// A whole number within bounds.
+pub(crate) fn integer<T: FromStr + PartialOrd + Display>(text: &str, least: T, most: T) -> Read<T> {
+    match text.parse::<T>() {
+        Ok(number) if number >= least && number <= most => Ok(number),
+        _ => Err(format!("is a whole number from {least} to {most}, not `{text}`")),
+    }
+}
+
+/// `500ms`, `10s`, `2m`, `1h` or `7d`; a bare number is seconds.
+pub(crate) fn duration(text: &str) -> Read<Duration> {
+    let wrong = || format!("is a duration such as 500ms, 10s, 2m, 1h or 7d, not `{text}`");
+    let (number, unit) = split_unit(text).ok_or_else(wrong)?;
+    let seconds = match unit {
+        "ms" => number / 1000.0,
+        "" | "s" => number,
+        "m" | "min" => number * 60.0,
+        "h" => number * 3600.0,
+        "d" => number * 86_400.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+}
+
+/// A duration within bounds.
+pub(crate) fn duration_within(text: &str, least: Duration, most: Duration) -> Read<Duration> {
+    let duration = duration(text)?;
+    if (least..=most).contains(&duration) {
+        return Ok(duration);
+    }
+    Err(format!("is from {} to {}, not `{text}`", show_duration(least), show_duration(most)))
+}
+
+/// `10GiB`, `500MB` or a bare number of bytes.
+pub(crate) fn bytes(text: &str) -> Read<u64> {
+    let wrong = || format!("is a size such as 10GiB, 500MB or 1048576, not `{text}`");
+    let (number, unit) = split_unit(text).ok_or_else(wrong)?;
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kib" => 1024.0,
+        "m" | "mib" => 1024.0 * 1024.0,
+        "g" | "gib" => 1024.0 * 1024.0 * 1024.0,
+        "t" | "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        "tb" => 1e12,
+        _ => return Err(wrong()),
+    };
+    let bytes = number * factor;
+    if !(0.0..9e18).contains(&bytes) {
+        return Err(wrong());
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded above")]
+    Ok(bytes as u64)
+}
+
+/// Networks or single addresses, separated by commas.
+pub(crate) fn networks(text: &str) -> Read<Vec<IpNet>> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(network).collect()
+}
+
+fn network(text: &str) -> Read<IpNet> {
+    let address = || text.parse::<std::net::IpAddr>().map(IpNet::from);
+    text.parse::<IpNet>()
+        .or_else(|_| address())
+        .map_err(|_| format!("is a list of networks such as 10.1.0.0/16,fd00::/8; `{text}` is none"))
+}
+
+/// Delays separated by commas; `none` for no retries at all.
+pub(crate) fn schedule(text: &str) -> Read<RetrySchedule> {
+    let text = if text.eq_ignore_ascii_case("none") { "" } else { text };
+    text.parse().map_err(|error| format!("is a retry schedule such as 1s,30s,10m: {error}"))
+}
+
+/// A path, or nothing.
+#[expect(clippy::unnecessary_wraps, reason = "every reader of a setting has one shape")]
+pub(crate) fn optional_path(text: &str) -> Read<Option<PathBuf>> {
+    Ok((!text.is_empty()).then(|| text.into()))
+}
+
+/// Any text.
+#[expect(clippy::unnecessary_wraps, reason = "every reader of a setting has one shape")]
+pub(crate) fn text(text: &str) -> Read<String> {
+    Ok(text.into())
+}
+
+/// The shortest text that [`duration`] reads back as the same whole milliseconds.
+pub(crate) fn show_duration(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
+    let fitting = units.into_iter().find(|(_, size)| millis > 0 && millis % size == 0);
+    fitting.map_or_else(|| format!("{millis}ms"), |(unit, size)| format!("{}{unit}", millis / size))
+}
+
+fn split_unit(text: &str) -> Option<(f64, &str)> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    Some((text[..unit_at].parse().ok()?, text[unit_at..].trim_start()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_back() {
+        for (text, millis) in
+            [("500ms", 500), ("10s", 10_000), ("10", 10_000), ("1.5m", 90_000), ("7d", 604_800_000)]
+        {
+            let read = duration(text).unwrap();
+            assert_eq!(read, Duration::from_millis(millis), "{text}");
+            assert_eq!(duration(&show_duration(read)), Ok(read), "{text}");
+        }
+        for bad in ["", "s", "ten", "-1s", "1 fortnight", "1e9s", "..s"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+        assert!(duration_within("4", Duration::from_secs(5), Duration::MAX).is_err());
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(bytes("10GiB"), Ok(10 * 1024 * 1024 * 1024));
+        assert_eq!(bytes("1 kb"), Ok(1000));
+        assert_eq!(bytes("7"), Ok(7));
+        assert!(bytes("much").is_err() && bytes("9e99").is_err() && bytes("99999999TiB").is_err());
+    }
+
+    #[test]
+    fn lists_and_booleans() {
+        assert_eq!(networks("10.1.0.0/16, ::1").map(|list| list.len()), Ok(2));
+        assert_eq!(networks(""), Ok(vec![]));
+        assert!(networks("10.1.0.0/16,here").unwrap_err().contains("`here`"));
+        assert_eq!((boolean("TRUE"), boolean("False")), (Ok(true), Ok(false)));
+        assert!(boolean("1").is_err() && boolean("yes").is_err());
+        assert_eq!(schedule("none").map(|schedule| schedule.retries()), Ok(0));
+        assert!(schedule("soon").is_err());
+        assert!(integer("0", 1u32, 9).is_err() && integer::<u32>("x", 1, 9).is_err());
+    }
+}

@@ -1,0 +1,19 @@
+//! What the process was started with, taken over once.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::config::Inputs;
+
+/// The environment and the working directory; `ini` is what the arguments name.
+pub(crate) fn inputs(ini: Option<PathBuf>) -> Inputs {
+    let environment = std::env::vars_os().filter_map(utf8).collect::<BTreeMap<_, _>>();
+    let working_dir = std::env::current_dir().unwrap_or_default();
+    Inputs { environment, ini, data_dir: None, working_dir }
+}
+
+/// A value that is no UTF-8 is shown with its bad bytes replaced: it then fails as what it is meant to be.
+fn utf8((name, value): (OsString, OsString)) -> Option<(String, String)> {
+    Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+}

@@ -1,0 +1,69 @@
+//! How a run that failed ends: what is said, and the exit code.
+
+use std::process::ExitCode;
+
+use crate::output::{self, StdoutClosed};
+
+/// The command line or the configuration is wrong.
+const USAGE: u8 = 2;
+
+/// Wrong usage or configuration, one problem a line.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub(crate) struct Usage(pub(crate) Vec<String>);
+
+impl Usage {
+    /// One problem.
+    pub(crate) fn new(problem: impl Into<String>) -> Self {
+        Self(vec![problem.into()])
+    }
+}
+
+/// clap has something to say: help, a version, or what is wrong with the arguments.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(crate) struct Clap(#[from] pub(crate) clap::Error);
+
+/// A second signal came before the first was honoured.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped at once by a second signal")]
+pub(crate) struct Interrupted {
+    /// 128 and the signal's number.
+    pub(crate) exit_code: u8,
+}
+
+/// All has been said already; only the exit code is left.
+#[derive(Debug, thiserror::Error)]
+#[error("failed")]
+pub(crate) struct Said;
+
+/// Says what went wrong, unless it was said before or nobody reads, and picks the exit code.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    if error.is::<StdoutClosed>() {
+        return ExitCode::SUCCESS;
+    }
+    if error.is::<Said>() {
+        return ExitCode::FAILURE;
+    }
+    if let Some(Clap(error)) = error.downcast_ref() {
+        return clap(error);
+    }
+    if let Some(Interrupted { exit_code }) = error.downcast_ref() {
+        output::say(&format!("decnet: {error}"));
+        return ExitCode::from(*exit_code);
+    }
+    if let Some(Usage(problems)) = error.downcast_ref() {
+        problems.iter().for_each(|problem| output::say(&format!("decnet: {problem}")));
+        return ExitCode::from(USAGE);
+    }
+    output::say(&format!("decnet: {error:#}"));
+    ExitCode::FAILURE
+}
+
+/// Help goes to stdout with 0, errors to stderr with 2; a reader who has left is no failure.
+fn clap(error: &clap::Error) -> ExitCode {
+    match error.print() {
+        Ok(()) => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE)),
+        Err(_) => ExitCode::SUCCESS,
+    }
+}

@@ -1,0 +1,77 @@
+//! A run, from arguments to result.
+
+use std::ffi::OsString;
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{self, Cli, Command};
+use crate::config::{self, Found};
+use crate::context::Context;
+use crate::failure::{Clap, Usage};
+use crate::signals::Signals;
+use crate::{commands, edge, logging};
+
+/// Parses, configures, and runs what was asked for.
+///
+/// # Errors
+/// Whatever ends the run; `failure::report` knows what to say about it.
+pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
+    let mut inputs = edge::inputs(cli::config_argument(arguments));
+    let is_agent = config::find(&inputs).config.is_agent();
+    let cli = Cli::parse_as(arguments, is_agent).map_err(Clap)?;
+    inputs.data_dir = cli.global.data_dir.clone();
+    let no_color = inputs.environment.get("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let found = config::find(&inputs);
+    match &cli.command {
+        Command::Completions(args) => return commands::completions::run(args),
+        Command::Docs(args) => return commands::docs::run(args),
+        _ => {}
+    }
+    let color = cli.global.color.for_stderr(no_color);
+    logging::start(&found.config.log, cli.command.verbosity(), cli.global.verbose, color)?;
+    found.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let context = Context {
+        config: found.config.clone(),
+        shutdown: CancellationToken::new(),
+        paint: cli.global.color.for_stdout(no_color),
+    };
+    attend(cli.command, found, &context)
+}
+
+/// Runs a command on a runtime, under the eye of the signals.
+fn attend(command: Command, found: Found, context: &Context) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("the async runtime could not be started")?;
+    let result = runtime.block_on(async {
+        let signals = Signals::listen().context("signals could not be taken over")?;
+        tokio::select! {
+            result = dispatch(command, found, context) => result,
+            second = signals.second(context.shutdown.clone()) => Err(second.into()),
+        }
+    });
+    // A thread that still waits for stdin must not hold up the exit.
+    runtime.shutdown_background();
+    result
+}
+
+async fn dispatch(command: Command, found: Found, context: &Context) -> anyhow::Result<()> {
+    if let Command::Check(args) = &command {
+        return commands::check::run(args, found, context).await;
+    }
+    if !found.problems.is_empty() {
+        return Err(Usage(found.problems).into());
+    }
+    command.refuse_on_agent(&context.config)?;
+    match command {
+        Command::Serve(args) => commands::serve::run(args, context).await,
+        Command::Webhook(args) => commands::webhook::run(args, context).await,
+        Command::Bus(args) => commands::bus::run(args, context).await,
+        Command::Publish(args) => commands::publish::run(args, context).await,
+        Command::Watch(args) => commands::watch::run(args, context).await,
+        Command::Subscription(args) => commands::subscription::run(args, context).await,
+        Command::Delivery(args) => commands::delivery::run(args, context).await,
+        Command::Receive(args) => commands::receive::run(args, context).await,
+        Command::Check(_) | Command::Completions(_) | Command::Docs(_) => Ok(()),
+    }
+}

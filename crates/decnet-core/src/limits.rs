@@ -43,6 +43,15 @@ pub const MAX_URL_BYTES: usize = 2048;
 /// Longest `last_error` in a subscription's row, in characters.
 pub const MAX_ERROR_CHARS: usize = 512;
 
+// --- The catalog ---
+
+/// Subscriptions read from a catalog; rows beyond them are left out and said to be.
+pub const MAX_SUBSCRIPTIONS: usize = 1_000_000;
+/// Longest value read from a column of the catalog, in bytes; a longer one counts as bad.
+pub const MAX_CATALOG_VALUE_BYTES: usize = 2 * 1024 * 1024;
+/// How long another process's write to the catalog is waited for.
+pub const CATALOG_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
 // --- Intake ---
 
 /// Bytes of events read from the bus and not yet committed; beyond them the socket is left unread.
@@ -84,6 +93,12 @@ pub const CONNECT_STAGGER: Duration = Duration::from_millis(250);
 pub const KEPT_REPLY_BYTES: usize = 4 * 1024;
 /// Bytes of a reply's body read before the connection is given up rather than reused.
 pub const MAX_REPLY_BYTES: usize = 64 * 1024;
+/// Bytes of a reply's status line and headers.
+pub const MAX_REPLY_HEADER_BYTES: usize = 32 * 1024;
+/// Addresses of one host that are dialled for one connection; all of them are checked.
+pub const MAX_DIALLED_ADDRESSES: usize = 8;
+/// Idle connections kept over all receivers.
+pub const MAX_IDLE_CONNECTIONS: usize = 4096;
 /// Idle connections kept to one receiver.
 pub const MAX_IDLE_PER_RECEIVER: usize = 64;
 /// How long an idle connection is kept.
@@ -114,9 +129,13 @@ pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
 const _: () = assert!(MAX_PATTERN_BYTES + "UNSUB \r\n".len() <= MAX_HEADER_BYTES);
+const _: () = assert!(MAX_SUBSCRIPTIONS <= MAX_FAN_OUT as usize);
+const _: () = assert!(MAX_PATTERNS_PER_SUBSCRIPTION * (MAX_PATTERN_BYTES + 4) <= MAX_CATALOG_VALUE_BYTES);
 const _: () = assert!(LANE_CAPACITY <= MAX_HELD && LANE_BYTES <= MAX_HELD_BYTES);
 const _: () = assert!(MAX_BODY_BYTES <= LANE_BYTES && MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
 const _: () = assert!(KEPT_REPLY_BYTES <= MAX_REPLY_BYTES);
+const _: () = assert!(MAX_REPLY_HEADER_BYTES <= MAX_REPLY_BYTES && MAX_REPLY_BYTES >= 8192);
+const _: () = assert!(MAX_IDLE_PER_RECEIVER <= MAX_IDLE_CONNECTIONS && MAX_IDLE_CONNECTIONS >= 8);
 const _: () =
     assert!(DEFAULT_CONCURRENCY <= LANE_CAPACITY && DEFAULT_CONCURRENCY <= DEFAULT_TOTAL_CONCURRENCY);
 const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());

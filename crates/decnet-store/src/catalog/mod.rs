@@ -1,1 +1,35 @@
-//! The subscriptions, in the table that DECNET reads and writes too.
+//! The catalog: who is subscribed, in DECNET's own table `webhook_subscriptions`.
+//!
+//! The table belongs to DECNET: it is never altered, other processes write to it at any moment, and a row may
+//! hold anything, since SQLite's columns are typed by their values. So every value is read as what it is
+//! , judged row by row, and a bad row costs the others nothing. Results are recorded only on
+//! the version of a row that was used to get them. What we need beyond DECNET's columns has a table of ours.
+//!
+//! In the order a row meets them: [`CatalogUrl`] says where, [`Catalog::open`] opens or creates it,
+//! [`Catalog::load`] reads what can be dispatched, [`Catalog::record`] writes down what came of it;
+//! [`Catalog::rows`], [`Catalog::find`], [`Catalog::create`], [`Catalog::update`] and [`Catalog::delete`] are
+//! the operator's.
+
+mod cell;
+mod edit;
+mod error;
+mod find;
+mod judge;
+mod load;
+mod open;
+mod record;
+mod row;
+mod schema;
+mod secret;
+mod side;
+mod url;
+
+pub use edit::{NewSubscription, Patch};
+pub use error::Error;
+pub use judge::{RowProblem, RowVersion, Stored};
+pub use load::Snapshot;
+pub use open::{Catalog, Create};
+pub use record::{Change, HealthUpdate, LastFailure, Recorded};
+pub use row::Row;
+pub use secret::generate_secret;
+pub use url::{CatalogUrl, CatalogUrlError};

@@ -1,0 +1,183 @@
+//! What an operator changes: new subscriptions, changed ones, deleted ones.
+
+use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::subscription::{Problem, check_name, check_secret};
+use decnet_core::time::UnixMicros;
+use decnet_core::topic::Pattern;
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension as _, Transaction, params, params_from_iter};
+use uuid::Uuid;
+
+use super::error::Error;
+use super::open::Catalog;
+use super::side::{self, Side};
+
+/// What a new subscription needs.
+#[derive(Debug, Clone)]
+pub struct NewSubscription {
+    /// Unique among all.
+    pub name: String,
+    /// Where its events go.
+    pub url: EndpointUrl,
+    /// What they are signed with; [`generate_secret`](super::generate_secret) makes one.
+    pub secret: Secret,
+    /// Which topics it gets, at least one.
+    pub patterns: Vec<Pattern>,
+    /// Does it get them from now on?
+    pub enabled: bool,
+}
+
+/// What to change of a subscription; what is `None` stays as it is.
+#[derive(Debug, Clone, Default)]
+pub struct Patch {
+    /// Another name, unique among all.
+    pub name: Option<String>,
+    /// Another receiver.
+    pub url: Option<EndpointUrl>,
+    /// Another secret.
+    pub secret: Option<Secret>,
+    /// Other patterns, at least one.
+    pub patterns: Option<Vec<Pattern>>,
+    /// `true` also forgets what tripped it; `false` is an operator's wish, never probed.
+    pub enabled: Option<bool>,
+}
+
+impl Catalog {
+    /// Adds a subscription and returns its new UUID.
+    ///
+    /// # Errors
+    /// A name that is taken, a value out of bounds, or a file that cannot be written.
+    pub fn create(&mut self, new: &NewSubscription, now: UnixMicros) -> Result<String, Error> {
+        check_name(&new.name)?;
+        check_secret(new.secret.expose())?;
+        let (patterns, uuid) = (json_list(&new.patterns)?, Uuid::new_v4().to_string());
+        self.write(|transaction| {
+            if owner(transaction, &new.name)?.is_some() {
+                return Ok(Err(Error::NameTaken(new.name.clone())));
+            }
+            insert(transaction, &uuid, new, &patterns, now).map(Ok)
+        })?;
+        Ok(uuid)
+    }
+
+    /// Changes a subscription by its UUID; an empty patch changes nothing.
+    ///
+    /// # Errors
+    /// No such UUID, a name that is taken, a value out of bounds, or a file that cannot be written.
+    pub fn update(&mut self, uuid: &str, patch: &Patch, now: UnixMicros) -> Result<(), Error> {
+        let Some((sql, mut values)) = assignments(patch, now)? else { return Ok(()) };
+        values.push(text(uuid));
+        let forget_gone = patch.enabled == Some(true) && matches!(self.side()?, Side::Present);
+        self.write(|transaction| {
+            if let Some(name) = &patch.name
+                && owner(transaction, name)?.is_some_and(|owner| owner != text(uuid))
+            {
+                return Ok(Err(Error::NameTaken(name.clone())));
+            }
+            if transaction.execute(&sql, params_from_iter(values))? == 0 {
+                return Ok(Err(not_found(uuid)));
+            }
+            if forget_gone {
+                side::clear_gone(transaction, uuid)?;
+            }
+            Ok(Ok(()))
+        })
+    }
+
+    /// Removes a subscription by its UUID, and what we keep beside it.
+    ///
+    /// # Errors
+    /// No such UUID, or a file that cannot be written.
+    pub fn delete(&mut self, uuid: &str) -> Result<(), Error> {
+        let has_side = matches!(self.side()?, Side::Present);
+        self.write(|transaction| {
+            let delete = "DELETE FROM webhook_subscriptions WHERE uuid = ?1";
+            if transaction.execute(delete, [uuid])? == 0 {
+                return Ok(Err(not_found(uuid)));
+            }
+            if has_side {
+                side::forget_deleted(transaction)?;
+            }
+            Ok(Ok(()))
+        })
+    }
+}
+
+fn insert(
+    transaction: &Transaction<'_>,
+    uuid: &str,
+    new: &NewSubscription,
+    patterns: &str,
+    now: UnixMicros,
+) -> rusqlite::Result<()> {
+    let insert = "INSERT INTO webhook_subscriptions
+        (uuid, name, url, secret, topic_patterns, enabled, consecutive_failures, created_at, updated_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?7)";
+    let (url, secret) = (new.url.expose(), new.secret.expose());
+    let values = params![uuid, new.name, url, secret, patterns, new.enabled, now.to_sqlite()];
+    transaction.execute(insert, values)?;
+    Ok(())
+}
+
+/// The UUID, whatever it is, of the row with that name.
+fn owner(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<Option<Value>> {
+    let owner = "SELECT uuid FROM webhook_subscriptions WHERE name = ?1";
+    transaction.query_row(owner, [name], |row| row.get(0)).optional()
+}
+
+/// The statement that changes what the patch names and no other column; none for an empty patch.
+fn assignments(patch: &Patch, now: UnixMicros) -> Result<Option<(String, Vec<Value>)>, Error> {
+    let (mut columns, mut values) = (Vec::new(), Vec::new());
+    if let Some(name) = &patch.name {
+        check_name(name)?;
+        columns.push("name = ?");
+        values.push(text(name));
+    }
+    if let Some(url) = &patch.url {
+        columns.push("url = ?");
+        values.push(text(url.expose()));
+    }
+    if let Some(secret) = &patch.secret {
+        check_secret(secret.expose())?;
+        columns.push("secret = ?");
+        values.push(text(secret.expose()));
+    }
+    if let Some(patterns) = &patch.patterns {
+        columns.push("topic_patterns = ?");
+        values.push(Value::Text(json_list(patterns)?));
+    }
+    columns.extend(patch.enabled.map(activity));
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    columns.push("updated_at = ?");
+    values.push(Value::Text(now.to_sqlite()));
+    let columns = columns.join(", ");
+    Ok(Some((format!("UPDATE webhook_subscriptions SET {columns} WHERE uuid = ?"), values)))
+}
+
+/// An operator's wish: enabling starts afresh, disabling is no trip.
+fn activity(enabled: bool) -> &'static str {
+    if enabled {
+        "enabled = 1, auto_disabled_at = NULL, consecutive_failures = 0, last_error = NULL"
+    } else {
+        "enabled = 0, auto_disabled_at = NULL"
+    }
+}
+
+/// A list as Python's `json.dumps` writes it, so that the column looks as DECNET's own.
+fn json_list(patterns: &[Pattern]) -> Result<String, Problem> {
+    if patterns.is_empty() {
+        return Err(Problem::NoPattern);
+    }
+    let texts = patterns.iter().map(|pattern| serde_json::Value::from(pattern.as_str()).to_string());
+    Ok(format!("[{}]", texts.collect::<Vec<_>>().join(", ")))
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+fn not_found(uuid: &str) -> Error {
+    Error::NotFound { wanted: uuid.to_owned(), near: Vec::new() }
+}

@@ -1,0 +1,161 @@
+//! What can go wrong with a catalog, and what to do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use decnet_core::subscription::Problem;
+use rusqlite::ErrorCode;
+
+/// Why a catalog could not be opened, read or written. Shows no secret and no URL of a subscription.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such file, and it was not to be created.
+    #[error(
+        "{path} does not exist; set DECNET_DB_URL to DECNET's database, or create the first subscription"
+    )]
+    Missing {
+        /// The file that was asked for.
+        path: Shown,
+    },
+    /// The file cannot be created or looked at.
+    #[error("cannot open {path}: {source}; check that its directory exists and that this user may use it")]
+    File {
+        /// The file that was asked for.
+        path: Shown,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// The file is something else.
+    #[error("{path} is no SQLite database; check DECNET_DB_URL")]
+    NotADatabase {
+        /// The file that was asked for.
+        path: Shown,
+    },
+    /// A database of something else, or of a DECNET that has not made its tables yet.
+    #[error(
+        "{path} has no table webhook_subscriptions; check DECNET_DB_URL, or start DECNET once so that it makes its tables"
+    )]
+    NoTable {
+        /// The file that was asked for.
+        path: Shown,
+    },
+    /// A table of that name with other columns.
+    #[error(
+        "webhook_subscriptions in {path} has no column `{column}`; is this the database of another version?"
+    )]
+    NoColumn {
+        /// The file that was asked for.
+        path: Shown,
+        /// The first column that is missing.
+        column: &'static str,
+    },
+    /// A newer `decnet` keeps settings in this file that we could not honour.
+    #[error(
+        "{path} holds webhook settings of version {found}, this program knows up to {known}; use the newer decnet"
+    )]
+    Newer {
+        /// The file that was asked for.
+        path: Shown,
+        /// The version of our tables in the file.
+        found: i64,
+        /// The newest version that this program knows.
+        known: i64,
+    },
+    /// Somebody else holds the write lock, longer than
+    /// [`CATALOG_BUSY_TIMEOUT`](decnet_core::limits::CATALOG_BUSY_TIMEOUT).
+    #[error("{path} is locked by another process; try again, and see who holds it with `fuser {path}`")]
+    Busy {
+        /// The file that was asked for.
+        path: Shown,
+    },
+    /// It can be read, but not written.
+    #[error(
+        "{path} cannot be written; check who owns it and its directory, where SQLite keeps -wal and -shm"
+    )]
+    ReadOnly {
+        /// The file that was asked for.
+        path: Shown,
+    },
+    /// The disk is full.
+    #[error("no space left for {path}; free some on that disk")]
+    Full {
+        /// The file that was asked for.
+        path: Shown,
+    },
+    /// The file is damaged.
+    #[error("{path} is damaged; restore a backup, or save what is left with `sqlite3 {path} .recover`")]
+    Corrupt {
+        /// The file that was asked for.
+        path: Shown,
+    },
+    /// Anything else that SQLite says.
+    #[error("{path}: {source}")]
+    Sqlite {
+        /// The file that was asked for.
+        path: Shown,
+        /// SQLite's reason.
+        source: rusqlite::Error,
+    },
+    /// Names are unique.
+    #[error("there is a subscription named `{0}` already; choose another name, or update that one")]
+    NameTaken(String),
+    /// A new value that breaks a rule.
+    #[error(transparent)]
+    Invalid(#[from] Problem),
+    /// Neither a name nor a UUID nor the beginning of one.
+    #[error("no subscription `{wanted}`{}", near_hint(near))]
+    NotFound {
+        /// What was asked for.
+        wanted: String,
+        /// Names that look like it, nearest first.
+        near: Vec<String>,
+    },
+    /// More than one subscription answers to it.
+    #[error("`{wanted}` could be any of: {}; name one by its UUID", among.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        wanted: String,
+        /// Name and UUID of each.
+        among: Vec<String>,
+    },
+}
+
+/// A path as people read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown(PathBuf);
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
+impl From<&Path> for Shown {
+    fn from(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+}
+
+impl Error {
+    /// Names what SQLite says, where something can be done about it.
+    pub(super) fn from_sqlite(path: &Path, source: rusqlite::Error) -> Self {
+        let path = Shown::from(path);
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                Self::ReadOnly { path }
+            }
+            Some(ErrorCode::DiskFull) => Self::Full { path },
+            Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt { path },
+            _ => Self::Sqlite { path, source },
+        }
+    }
+}
+
+fn near_hint(near: &[String]) -> String {
+    if near.is_empty() {
+        return "; `decnet subscription list` shows all".to_owned();
+    }
+    format!("; did you mean {}?", near.join(" or "))
+}

@@ -1,0 +1,78 @@
+//! Listing the rows, and finding the one that an operator means.
+
+use super::error::Error;
+use super::open::Catalog;
+use super::row::Row;
+
+/// Shortest beginning of a UUID that names a subscription, in characters.
+const MIN_PREFIX_CHARS: usize = 8;
+/// Names that are offered for one that does not exist, and rows named by an ambiguity.
+const MAX_OFFERED: usize = 5;
+
+impl Catalog {
+    /// Every row, bad ones too, in the order of the table.
+    ///
+    /// # Errors
+    /// Only if the file cannot be read at all, or our tables in it are newer than this program.
+    pub fn rows(&self) -> Result<Vec<Row>, Error> {
+        Ok(self.judged_rows()?.iter().map(|(raw, judged)| Row::new(raw, judged)).collect())
+    }
+
+    /// The row with that name, else that UUID, else the only one whose UUID begins so (at least 8 characters).
+    ///
+    /// # Errors
+    /// None, with the names that look like it, or several.
+    pub fn find(&self, name_or_uuid: &str) -> Result<Row, Error> {
+        let rows = self.rows()?;
+        let is_prefix = name_or_uuid.chars().count() >= MIN_PREFIX_CHARS;
+        let tests: [&dyn Fn(&Row) -> bool; 3] =
+            [&|row| row.name == name_or_uuid, &|row| row.uuid == name_or_uuid, &|row| {
+                is_prefix && row.uuid.starts_with(name_or_uuid)
+            }];
+        for test in tests {
+            let found: Vec<&Row> = rows.iter().filter(|row| test(row)).collect();
+            match found.as_slice() {
+                [] => {}
+                [only] => return Ok((*only).clone()),
+                several => return Err(ambiguous(name_or_uuid, several)),
+            }
+        }
+        Err(Error::NotFound { wanted: name_or_uuid.to_owned(), near: near(name_or_uuid, &rows) })
+    }
+}
+
+fn ambiguous(wanted: &str, several: &[&Row]) -> Error {
+    let shown = several.iter().take(MAX_OFFERED).map(|row| format!("{} ({})", row.name, row.uuid));
+    Error::Ambiguous { wanted: wanted.to_owned(), among: shown.collect() }
+}
+
+/// The names that a slip of the finger may have missed, nearest first.
+fn near(wanted: &str, rows: &[Row]) -> Vec<String> {
+    let wanted = wanted.to_lowercase();
+    let mut names: Vec<(usize, &str)> = rows
+        .iter()
+        .map(|row| (distance(&wanted, &row.name.to_lowercase()), row.name.as_str()))
+        .filter(|(distance, name)| *distance <= name.chars().count() / 3 + 1)
+        .collect();
+    names.sort_unstable();
+    names.into_iter().take(MAX_OFFERED).map(|(_, name)| name.to_owned()).collect()
+}
+
+/// Insertions, deletions and replacements from one text to the other (Levenshtein); none if one holds the other.
+fn distance(a: &str, b: &str) -> usize {
+    if !a.is_empty() && !b.is_empty() && (a.contains(b) || b.contains(a)) {
+        return 0;
+    }
+    let b: Vec<char> = b.chars().collect();
+    let mut costs: Vec<usize> = (0..=b.len()).collect();
+    for (row, from) in a.chars().enumerate() {
+        let mut diagonal = costs[0];
+        costs[0] = row + 1;
+        for (column, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = costs[column + 1];
+            costs[column + 1] = replaced.min(diagonal + 1).min(costs[column] + 1);
+        }
+    }
+    costs[b.len()]
+}

@@ -1,0 +1,145 @@
+//! Reading every row, whatever it holds.
+
+use decnet_core::limits::MAX_SUBSCRIPTIONS;
+use decnet_core::subscription::{Activity, Problem};
+use rustc_hash::FxHashSet;
+
+use super::cell::{Cell, bounded};
+use super::error::Error;
+use super::judge::{RowProblem, Stored, judge};
+use super::open::Catalog;
+use super::schema::COLUMNS;
+use super::side::Side;
+
+/// All subscriptions at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The rows that can be dispatched to, in the order of the table.
+    pub subscriptions: Vec<Stored>,
+    /// The rows that cannot, and why.
+    pub problems: Vec<RowProblem>,
+}
+
+/// One row as it was found.
+pub(super) struct RawRow {
+    pub(super) uuid: Cell,
+    pub(super) name: Cell,
+    pub(super) url: Cell,
+    pub(super) secret: Cell,
+    pub(super) topic_patterns: Cell,
+    pub(super) enabled: Cell,
+    pub(super) consecutive_failures: Cell,
+    pub(super) last_success_at: Cell,
+    pub(super) last_failure_at: Cell,
+    pub(super) last_error: Cell,
+    pub(super) auto_disabled_at: Cell,
+    pub(super) created_at: Cell,
+    pub(super) updated_at: Cell,
+    /// `enabled IS 1`, asked of SQLite itself so that the fence of a recording means the same.
+    is_enabled: bool,
+    gone_at: Cell,
+}
+
+/// A row and what it is good for.
+pub(super) type Judged = (RawRow, Result<Stored, Problem>);
+
+impl RawRow {
+    /// What `enabled` and `auto_disabled_at` say together.
+    pub(super) fn activity(&self) -> Activity {
+        match (self.is_enabled, &self.auto_disabled_at) {
+            (true, _) => Activity::Active,
+            (false, Cell::Null) => Activity::Disabled,
+            (false, _) => Activity::Tripped,
+        }
+    }
+
+    /// Was the trip that it is in caused by a 410? See [`super::side`].
+    pub(super) fn is_gone(&self) -> bool {
+        let Cell::Integer(gone_at) = self.gone_at else { return false };
+        let tripped_at = self.auto_disabled_at.time().0;
+        self.activity() == Activity::Tripped && tripped_at.is_some_and(|at| at.0 == gone_at)
+    }
+
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        let mut index = 0;
+        let mut next = || {
+            let cell = row.get_ref(index).map(Cell::read);
+            index += 1;
+            cell
+        };
+        // The order is that of COLUMNS, then of `select`.
+        Ok(Self {
+            uuid: next()?,
+            name: next()?,
+            url: next()?,
+            secret: next()?,
+            topic_patterns: next()?,
+            enabled: next()?,
+            consecutive_failures: next()?,
+            last_success_at: next()?,
+            last_failure_at: next()?,
+            last_error: next()?,
+            auto_disabled_at: next()?,
+            created_at: next()?,
+            updated_at: next()?,
+            is_enabled: matches!(next()?, Cell::Integer(1)),
+            gone_at: next()?,
+        })
+    }
+}
+
+impl Catalog {
+    /// Reads all subscriptions, each row by itself: no value in one of them hides another.
+    ///
+    /// # Errors
+    /// Only if the file cannot be read at all, or our tables in it are newer than this program.
+    pub fn load(&mut self) -> Result<Snapshot, Error> {
+        let mut snapshot = Snapshot::default();
+        for (row, judged) in self.judged_rows()? {
+            match judged {
+                Ok(stored) => snapshot.subscriptions.push(stored),
+                Err(problem) => snapshot.problems.push(RowProblem::new(&row, &problem)),
+            }
+        }
+        Ok(snapshot)
+    }
+
+    /// Every row with its judgement, in the order of the table.
+    pub(super) fn judged_rows(&self) -> Result<Vec<Judged>, Error> {
+        let has_side = matches!(self.side()?, Side::Present);
+        let rows = self.raw_rows(has_side).map_err(self.explain())?;
+        let (mut seen, mut judged) = (FxHashSet::default(), Vec::with_capacity(rows.len()));
+        for (index, row) in rows.into_iter().enumerate() {
+            let verdict = if index < MAX_SUBSCRIPTIONS { judge(&row) } else { Err(TOO_MANY) };
+            let verdict = verdict.and_then(|stored| {
+                let is_first = seen.insert(stored.subscription.uuid.clone());
+                if is_first { Ok(stored) } else { Err(REPEATED) }
+            });
+            judged.push((row, verdict));
+        }
+        Ok(judged)
+    }
+
+    /// Reads first and judges later, so that the statement, and with it SQLite's read lock, is short.
+    fn raw_rows(&self, has_side: bool) -> rusqlite::Result<Vec<RawRow>> {
+        let mut statement = self.connection.prepare_cached(&select(has_side))?;
+        statement.query_map([], RawRow::read)?.collect()
+    }
+}
+
+const TOO_MANY: Problem =
+    Problem::Column { column: "uuid", what: "is one too many: the catalog is too large" };
+const REPEATED: Problem = Problem::Column { column: "uuid", what: "is that of an earlier row" };
+
+fn select(has_side: bool) -> String {
+    let columns: Vec<String> = COLUMNS.into_iter().map(bounded).collect();
+    let (gone_at, join) = if has_side {
+        ("g.gone_at", "LEFT JOIN decnet_webhook_settings AS g ON g.uuid = s.uuid")
+    } else {
+        ("NULL", "")
+    };
+    let (columns, limit) = (columns.join(", "), MAX_SUBSCRIPTIONS + 1);
+    format!(
+        "SELECT {columns}, s.enabled IS 1, {gone_at} FROM webhook_subscriptions AS s {join} LIMIT {limit}"
+    )
+}

@@ -1,0 +1,154 @@
+//! Opening a catalog: an existing DECNET database as it is, or a new one that DECNET could use.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use decnet_core::limits::CATALOG_BUSY_TIMEOUT;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use super::error::Error;
+use super::schema::{COLUMNS, CREATE};
+use super::side::{self, KNOWN_VERSION, Side};
+
+/// Only its owner may read a catalog that we make: it holds every secret.
+const FILE_MODE: u32 = 0o600;
+/// Different texts of statements that are worth keeping prepared.
+const PREPARED_STATEMENTS: usize = 64;
+
+/// May a catalog be made where there is none?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Create {
+    /// Make the file, or fill an empty one. A database that holds other tables is never added to.
+    IfMissing,
+    /// Only what is there already.
+    Never,
+}
+
+/// The subscriptions of one SQLite file, over one connection.
+///
+/// Every call is one short statement or transaction; none is left open between calls, so that DECNET's own
+/// processes are never kept waiting. Calls block for as long as the disk, or another writer up to
+/// [`CATALOG_BUSY_TIMEOUT`], takes.
+#[derive(Debug)]
+pub struct Catalog {
+    pub(super) connection: Connection,
+    path: PathBuf,
+}
+
+impl Catalog {
+    /// Opens a catalog.
+    ///
+    /// # Errors
+    /// Each [`Error`] says what to do: no such file, no database, none of DECNET's, settings of a newer
+    /// program, no permission.
+    pub fn open(path: &Path, create: Create) -> Result<Self, Error> {
+        if create == Create::IfMissing {
+            make_file(path)?;
+        }
+        let connection = connect(path)?;
+        let mut catalog = Self { connection, path: path.to_owned() };
+        if create == Create::IfMissing && catalog.is_empty()? {
+            catalog.make_table()?;
+        }
+        catalog.check_columns()?;
+        catalog.side()?;
+        Ok(catalog)
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds the file's name, and what to do, to what SQLite says.
+    pub(super) fn explain(&self) -> impl Fn(rusqlite::Error) -> Error {
+        |source| Error::from_sqlite(&self.path, source)
+    }
+
+    /// Are our own tables there? Refuses a newer version of them.
+    pub(super) fn side(&self) -> Result<Side, Error> {
+        match side::look(&self.connection).map_err(self.explain())? {
+            Side::Newer(found) => Err(Error::Newer { path: self.path().into(), found, known: KNOWN_VERSION }),
+            known => Ok(known),
+        }
+    }
+
+    /// Runs one short write transaction. What SQLite refuses and what `work` refuses (the inner result) both
+    /// leave no trace.
+    pub(super) fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let Self { connection, path } = self;
+        let run = || -> rusqlite::Result<Result<T, Error>> {
+            // Taking the write lock at once is what makes SQLite wait for it: a reader that becomes a writer
+            // later fails without waiting if somebody wrote in between.
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let result = work(&transaction)?;
+            if result.is_ok() {
+                transaction.commit()?;
+            } else {
+                transaction.rollback()?;
+            }
+            Ok(result)
+        };
+        run().map_err(|source| Error::from_sqlite(path, source))?
+    }
+
+    fn is_empty(&self) -> Result<bool, Error> {
+        let count = "SELECT COUNT(*) FROM sqlite_master";
+        let count = self.connection.query_row(count, [], |row| row.get::<_, i64>(0));
+        Ok(count.map_err(self.explain())? == 0)
+    }
+
+    /// As DECNET would: in WAL, so that its processes and ours read while another writes.
+    fn make_table(&mut self) -> Result<(), Error> {
+        let wal = self.connection.pragma_update(None, "journal_mode", "WAL");
+        wal.map_err(self.explain())?;
+        self.write(|transaction| transaction.execute_batch(CREATE).map(Ok))
+    }
+
+    fn check_columns(&self) -> Result<(), Error> {
+        let present = self.table_columns().map_err(self.explain())?;
+        if present.is_empty() {
+            return Err(Error::NoTable { path: self.path().into() });
+        }
+        let missing = COLUMNS.into_iter().find(|column| !present.iter().any(|name| name == column));
+        missing.map_or(Ok(()), |column| Err(Error::NoColumn { path: self.path().into(), column }))
+    }
+
+    fn table_columns(&self) -> rusqlite::Result<Vec<String>> {
+        let names = "SELECT name FROM pragma_table_info('webhook_subscriptions')";
+        self.connection.prepare(names)?.query_map([], |row| row.get(0))?.collect()
+    }
+}
+
+/// Makes an empty file that only its owner can read, unless there is one.
+fn make_file(path: &Path) -> Result<(), Error> {
+    match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(source) => Err(Error::File { path: path.into(), source }),
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, Error> {
+    match path.metadata() {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(_) => return Err(Error::NotADatabase { path: path.into() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(Error::Missing { path: path.into() });
+        }
+        Err(source) => return Err(Error::File { path: path.into(), source }),
+    }
+    // Neither CREATE nor URI: a file that vanishes now is not made anew, and a path is only a path.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let explain = |source| Error::from_sqlite(path, source);
+    let connection = Connection::open_with_flags(path, flags).map_err(explain)?;
+    connection.busy_timeout(CATALOG_BUSY_TIMEOUT).map_err(explain)?;
+    connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
+    Ok(connection)
+}

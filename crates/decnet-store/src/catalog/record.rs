@@ -1,0 +1,208 @@
+//! Writing down what came of deliveries, without ever touching a row that somebody changed meanwhile.
+
+use std::sync::Arc;
+
+use decnet_core::limits::MAX_ERROR_CHARS;
+use decnet_core::subscription::Activity;
+use decnet_core::time::UnixMicros;
+use rusqlite::types::Value;
+use rusqlite::{Transaction, params_from_iter};
+
+use super::error::Error;
+use super::judge::RowVersion;
+use super::open::Catalog;
+use super::side::{self, Side};
+
+/// The most that `consecutive_failures` counts to: the column is 32 bits wide in DECNET's other databases.
+const MAX_COUNTER: i64 = i32::MAX as i64;
+
+/// What happened to one subscription's deliveries since its last update was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthUpdate {
+    /// The row that the attempts used, from [`Stored::version`](super::Stored::version).
+    pub version: Arc<RowVersion>,
+    /// The latest success, if there was one.
+    pub last_success_at: Option<UnixMicros>,
+    /// How many deliveries failed that count towards the trip: after that success, or all if there was none.
+    pub failures: u32,
+    /// The latest failure, if there was one, whether it counts or not.
+    pub last_failure: Option<LastFailure>,
+    /// What becomes of the subscription itself.
+    pub change: Change,
+}
+
+/// A failure as the row shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastFailure {
+    /// When it was.
+    pub at: UnixMicros,
+    /// Why, cut at [`MAX_ERROR_CHARS`] when it is written; it must hold no secret.
+    pub error: Box<str>,
+}
+
+/// A change of a subscription that deliveries brought about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It stays as it is.
+    None,
+    /// Too many failures in a row: `enabled = 0` with a stamp, to be probed.
+    Trip,
+    /// Its receiver said 410: the same as a trip, but not to be probed.
+    Gone,
+    /// A probe got through: enabled again, as an operator would.
+    Reopen,
+}
+
+/// What became of an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is in the row.
+    Applied,
+    /// The row is another one by now (URL, secret, enabled) or deleted: it was left alone.
+    Stale,
+}
+
+impl HealthUpdate {
+    /// An update with nothing in it yet.
+    #[must_use]
+    pub fn new(version: Arc<RowVersion>) -> Self {
+        Self { version, last_success_at: None, failures: 0, last_failure: None, change: Change::None }
+    }
+
+    /// Did the latest event fail? Of two at the same moment a failure that counts came after.
+    fn failure_is_latest(&self) -> Option<&LastFailure> {
+        let success = self.last_success_at;
+        self.last_failure
+            .as_ref()
+            .filter(|failure| self.failures > 0 || success.is_none_or(|at| failure.at > at))
+    }
+}
+
+impl Catalog {
+    /// Records many updates in one transaction; the results are in the order of the updates.
+    ///
+    /// Each applies only to the row version that its attempts used, so a late result never spoils what an
+    /// operator has just mended. Counters are added to within the statement: concurrent writers lose nothing.
+    ///
+    /// # Errors
+    /// Nothing was recorded: locked by others for too long, no permission, disk full, damaged.
+    pub fn record(&mut self, updates: &[HealthUpdate], now: UnixMicros) -> Result<Vec<Recorded>, Error> {
+        if updates.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut has_side = matches!(self.side()?, Side::Present);
+        self.write(|transaction| {
+            if !has_side && updates.iter().any(|update| update.change == Change::Gone) {
+                side::make(transaction)?;
+                has_side = true;
+            }
+            updates
+                .iter()
+                .map(|update| apply(transaction, update, now, has_side))
+                .collect::<Result<_, _>>()
+                .map(Ok)
+        })
+    }
+}
+
+fn apply(
+    transaction: &Transaction<'_>,
+    update: &HealthUpdate,
+    now: UnixMicros,
+    has_side: bool,
+) -> rusqlite::Result<Recorded> {
+    let (sql, values) = Assignments::of(update, now).fenced(&update.version);
+    if transaction.prepare_cached(&sql)?.execute(params_from_iter(values))? == 0 {
+        return Ok(Recorded::Stale);
+    }
+    match update.change {
+        Change::Gone => side::set_gone(transaction, &update.version.uuid, now)?,
+        Change::Reopen if has_side => side::clear_gone(transaction, &update.version.uuid)?,
+        Change::None | Change::Trip | Change::Reopen => {}
+    }
+    Ok(Recorded::Applied)
+}
+
+/// The columns that an update changes, and no others.
+#[derive(Default)]
+struct Assignments {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Assignments {
+    fn of(update: &HealthUpdate, now: UnixMicros) -> Self {
+        let mut assign = Self::default();
+        assign.counter(update);
+        assign.outcomes(update);
+        match update.change {
+            Change::None => {}
+            Change::Trip | Change::Gone => {
+                assign.set("enabled = 0, auto_disabled_at = ?", [text(now.to_sqlite())]);
+            }
+            Change::Reopen => assign.set("enabled = 1, auto_disabled_at = NULL", []),
+        }
+        assign.set("updated_at = ?", [text(now.to_sqlite())]);
+        assign
+    }
+
+    /// A success, or a probe that got through, starts the count anew; else it goes on from whatever is there,
+    /// even from what is no count.
+    fn counter(&mut self, update: &HealthUpdate) {
+        let failures = [Value::Integer(i64::from(update.failures))];
+        if update.last_success_at.is_some() || update.change == Change::Reopen {
+            self.set("consecutive_failures = ?", failures);
+        } else if update.failures > 0 {
+            let counted = "MAX(0, COALESCE(CAST(consecutive_failures AS INTEGER), 0))";
+            self.set(&format!("consecutive_failures = MIN({counted} + ?, {MAX_COUNTER})"), failures);
+        }
+    }
+
+    fn outcomes(&mut self, update: &HealthUpdate) {
+        if let Some(at) = update.last_success_at {
+            self.set("last_success_at = ?", [text(at.to_sqlite())]);
+        }
+        if let Some(failure) = &update.last_failure {
+            self.set("last_failure_at = ?", [text(failure.at.to_sqlite())]);
+        }
+        let reopens = update.change == Change::Reopen;
+        match update.failure_is_latest().filter(|_| !reopens) {
+            Some(failure) => self.set("last_error = ?", [text(cut(&failure.error).to_owned())]),
+            None if reopens || update.last_success_at.is_some() => self.set("last_error = NULL", []),
+            None => {}
+        }
+    }
+
+    fn set<const N: usize>(&mut self, sql: &str, values: [Value; N]) {
+        if !self.sql.is_empty() {
+            self.sql.push_str(", ");
+        }
+        self.sql.push_str(sql);
+        self.values.extend(values);
+    }
+
+    /// The statement that changes the row only while it is still that version.
+    fn fenced(mut self, version: &RowVersion) -> (String, Vec<Value>) {
+        let activity = match version.activity {
+            Activity::Active => "enabled IS 1",
+            Activity::Tripped => "enabled IS NOT 1 AND auto_disabled_at IS NOT NULL",
+            Activity::Disabled => "enabled IS NOT 1 AND auto_disabled_at IS NULL",
+        };
+        let fence =
+            [&version.uuid, &version.url, version.secret.expose()].map(|part: &str| text(part.to_owned()));
+        self.values.extend(fence);
+        let assignments = self.sql;
+        let sql = format!(
+            "UPDATE webhook_subscriptions SET {assignments} WHERE uuid = ? AND url = ? AND secret = ? AND {activity}"
+        );
+        (sql, self.values)
+    }
+}
+
+fn text(text: String) -> Value {
+    Value::Text(text)
+}
+
+fn cut(error: &str) -> &str {
+    error.char_indices().nth(MAX_ERROR_CHARS).map_or(error, |(end, _)| &error[..end])
+}

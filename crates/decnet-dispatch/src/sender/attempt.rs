@@ -1,0 +1,236 @@
+//! The pipeline of one attempt.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use decnet_core::delivery::{Outcome, Reason};
+use decnet_core::event::Event;
+use decnet_core::limits::{DEFAULT_DEADLINE, IDLE_CONNECTION_AGE, MAX_IDLE_PER_RECEIVER};
+use decnet_core::time::UnixMicros;
+use http::header::{HeaderValue, InvalidHeaderValue};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use rustls::pki_types::CertificateDer;
+
+use super::connect::{Body, Connector, seconds};
+use super::egress::Guard;
+use super::fault::Fault;
+use super::pool::{Connection, Lease, Pool, Slot};
+use super::request::Target;
+use super::resolve::Resolver;
+use super::response::{self, End, Kept};
+
+/// How to send.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Over everything from the look-up of the name to the last byte of the reply.
+    pub deadline: Duration,
+    /// Where requests may go.
+    pub guard: Guard,
+    /// The `User-Agent` header.
+    pub user_agent: String,
+    /// Idle HTTP/1.1 connections kept to one receiver.
+    pub max_idle_per_receiver: usize,
+    /// How long an idle connection is kept.
+    pub idle_age: Duration,
+    /// Who turns host names into addresses.
+    pub resolver: Resolver,
+    /// Root certificates (DER) trusted beside the system's.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+}
+
+/// Why there can be no sender.
+#[derive(Debug, thiserror::Error)]
+pub enum OptionsError {
+    /// A text that cannot stand in a header.
+    #[error("the user agent cannot stand in a header; use printable ASCII: {0}")]
+    UserAgent(#[from] InvalidHeaderValue),
+}
+
+/// Sends events, on the thread whose [`tokio::task::LocalSet`] it is used in. Clones share their connections.
+#[derive(Clone)]
+pub struct Sender(Rc<Shared>);
+
+struct Shared {
+    deadline: Duration,
+    agent: HeaderValue,
+    connector: Connector,
+    pool: Rc<Pool>,
+}
+
+/// What an attempt came to.
+#[derive(Debug, Clone)]
+pub struct Attempted {
+    /// What counts. A status counts as soon as the reply's headers are there, whatever becomes of its body.
+    pub outcome: Outcome,
+    /// For people: what went wrong, if anything did. Never credentials, query or secret.
+    pub detail: Option<Box<str>>,
+    /// The reply body's first [`KEPT_REPLY_BYTES`](decnet_core::limits::KEPT_REPLY_BYTES), or what came of it.
+    pub reply: Bytes,
+    /// How long it took, at most the deadline and a little.
+    pub duration: Duration,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// How long each finished step took; `None` for a step that was not needed or did not finish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Timings {
+    /// The look-up of the host name.
+    pub resolve: Option<Duration>,
+    /// TCP.
+    pub connect: Option<Duration>,
+    /// The TLS handshake.
+    pub tls: Option<Duration>,
+    /// From the request's being handed to a connection to the reply's headers.
+    pub first_byte: Option<Duration>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            deadline: DEFAULT_DEADLINE,
+            guard: Guard::default(),
+            user_agent: concat!("decnet-webhook/", env!("CARGO_PKG_VERSION")).into(),
+            max_idle_per_receiver: MAX_IDLE_PER_RECEIVER,
+            idle_age: IDLE_CONNECTION_AGE,
+            resolver: Resolver::System,
+            extra_roots: Vec::new(),
+        }
+    }
+}
+
+impl Sender {
+    /// Prepares a sender; it opens nothing yet, and reads the system's root certificates when the first
+    /// `https` receiver is dialled.
+    ///
+    /// # Errors
+    /// A user agent that cannot stand in a header.
+    pub fn new(options: &Options) -> Result<Self, OptionsError> {
+        Ok(Self(Rc::new(Shared {
+            deadline: options.deadline,
+            agent: HeaderValue::from_str(&options.user_agent)?,
+            connector: Connector::new(options),
+            pool: Pool::new(options.max_idle_per_receiver, options.idle_age),
+        })))
+    }
+
+    /// Makes one attempt; `started_at` is the time that is signed. Never fails otherwise than by its outcome.
+    ///
+    /// Dropping the future closes the HTTP/1.1 connection that it used, or resets its HTTP/2 stream.
+    pub async fn send(&self, target: &Target, event: &Event, started_at: UnixMicros) -> Attempted {
+        let begun = Instant::now();
+        let slot = self.0.pool.slot(&target.origin);
+        let mut attempt = Attempt::new(&self.0, target, slot, started_at);
+        let in_time = tokio::time::timeout(self.0.deadline, attempt.run(event)).await;
+        let ended = in_time.unwrap_or_else(|_| attempt.cut_off());
+        attempt.report(ended, begun)
+    }
+}
+
+/// How far an attempt has come: what its deadline cuts off.
+enum Stage {
+    Connecting,
+    /// For the reply, on the connection with this number.
+    Waiting(u64),
+    Reading(Outcome),
+}
+
+struct Attempt<'a> {
+    shared: &'a Shared,
+    target: &'a Target,
+    slot: Rc<Slot>,
+    started_at: UnixMicros,
+    stage: Stage,
+    timings: Timings,
+    kept: Kept,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(shared: &'a Shared, target: &'a Target, slot: Rc<Slot>, started_at: UnixMicros) -> Self {
+        let (timings, kept) = (Timings::default(), Kept::default());
+        Self { shared, target, slot, started_at, stage: Stage::Connecting, timings, kept }
+    }
+
+    async fn run(&mut self, event: &Event) -> Result<(Outcome, End), Fault> {
+        let (lease, reply) = self.post(event).await?;
+        let (head, body) = reply.into_parts();
+        let outcome = response::outcome(&head, self.started_at);
+        self.stage = Stage::Reading(outcome.clone());
+        let end = response::read(body, &mut self.kept).await;
+        if end == End::Whole {
+            self.shared.pool.give_back(&self.slot, lease);
+        }
+        Ok((outcome, end))
+    }
+
+    /// On a waiting connection if there is one. If that turns out to be closed before a byte was sent, then
+    /// on another; never again once a byte may have left.
+    async fn post(&mut self, event: &Event) -> Result<(Lease, Response<Incoming>), Fault> {
+        let mut lease = match self.shared.pool.take(&self.slot) {
+            Some(waiting) => waiting,
+            None => self.connect().await?,
+        };
+        loop {
+            self.stage = Stage::Waiting(lease.number);
+            let begun = Instant::now();
+            match lease.connection.try_send(self.request(event, &lease)).await {
+                Ok(reply) => {
+                    self.timings.first_byte = Some(begun.elapsed());
+                    return Ok((lease, reply));
+                }
+                Err(error) if lease.reused && error.message().is_some() => {
+                    Pool::distrust(&self.slot, lease.number);
+                    lease = self.connect().await?;
+                }
+                Err(error) => return Err(error.into_error().into()),
+            }
+        }
+    }
+
+    fn request(&self, event: &Event, lease: &Lease) -> Request<Body> {
+        let request = self.target.request(event, self.started_at, &self.shared.agent);
+        match lease.connection {
+            Connection::Http1(_) => request,
+            Connection::Http2(_) => self.target.for_http2(request),
+        }
+    }
+
+    async fn connect(&mut self) -> Result<Lease, Fault> {
+        self.stage = Stage::Connecting;
+        let (pool, origin) = (&self.shared.pool, &self.target.origin);
+        let turn = self.slot.dialling.lock();
+        let _turn = if self.slot.dials_freely(origin) { None } else { Some(turn.await) };
+        if let Some(shared) = pool.share(&self.slot) {
+            return Ok(shared);
+        }
+        let connection = self.shared.connector.connect(origin, &mut self.timings).await?;
+        Ok(pool.adopt(&self.slot, connection))
+    }
+
+    /// The deadline has passed. A reply whose headers have come counts, whatever its body still does.
+    fn cut_off(&mut self) -> Result<(Outcome, End), Fault> {
+        let deadline = seconds(self.shared.deadline);
+        match &self.stage {
+            Stage::Connecting => Err(Fault::new(Reason::Timeout, format!("no connection within {deadline}"))),
+            Stage::Waiting(number) => {
+                Pool::distrust(&self.slot, *number);
+                Err(Fault::new(Reason::Timeout, format!("no reply within {deadline}")))
+            }
+            Stage::Reading(outcome) => Ok((outcome.clone(), End::Late)),
+        }
+    }
+
+    fn report(self, ended: Result<(Outcome, End), Fault>, begun: Instant) -> Attempted {
+        let (outcome, detail) = match ended {
+            Ok((outcome, end)) => {
+                let detail = response::detail(&outcome, end);
+                (outcome, detail)
+            }
+            Err(fault) => (Outcome::Failed(fault.reason), Some(fault.detail)),
+        };
+        let reply = self.kept.into_bytes();
+        Attempted { outcome, detail, reply, duration: begun.elapsed(), timings: self.timings }
+    }
+}

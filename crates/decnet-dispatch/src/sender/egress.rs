@@ -1,0 +1,194 @@
+//! Which addresses a request may go to: a subscription's URL must not open a door into the operator's network.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+/// Decides over addresses. The connector dials only what has passed here.
+#[derive(Debug, Clone, Default)]
+pub struct Guard {
+    allow_private: bool,
+    allow: Box<[IpNet]>,
+}
+
+/// An address that the guard refuses, and what an operator who wants it can do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("forbidden address {address} ({kind}); {}", self.remedy())]
+pub struct Forbidden {
+    /// The address as it was resolved.
+    pub address: IpAddr,
+    /// What kind of address it is.
+    pub kind: &'static str,
+}
+
+const METADATA: &str = "cloud metadata";
+
+/// Where cloud providers serve credentials to whoever asks from inside.
+const METADATA_V4: [Ipv4Addr; 5] = [
+    Ipv4Addr::new(169, 254, 169, 254), // AWS, Azure, Google, Oracle, DigitalOcean, ...
+    Ipv4Addr::new(169, 254, 170, 2),   // AWS ECS task credentials
+    Ipv4Addr::new(100, 100, 100, 200), // Alibaba
+    Ipv4Addr::new(192, 0, 0, 192),     // Oracle, classic
+    Ipv4Addr::new(168, 63, 129, 16),   // Azure's platform service
+];
+const METADATA_V6: [Ipv6Addr; 3] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), // AWS
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),  // AWS EKS pod identity
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),  // Google
+];
+
+/// IANA IPv4 Special-Purpose Address Registry (RFC 6890), with multicast (RFC 5771).
+const FORBIDDEN_V4: [(Ipv4Addr, u8, &str); 16] = [
+    (Ipv4Addr::new(0, 0, 0, 0), 8, "this network"),
+    (Ipv4Addr::new(10, 0, 0, 0), 8, "private network"),
+    (Ipv4Addr::new(100, 64, 0, 0), 10, "shared address space"),
+    (Ipv4Addr::new(127, 0, 0, 0), 8, "loopback"),
+    (Ipv4Addr::new(169, 254, 0, 0), 16, "link-local"),
+    (Ipv4Addr::new(172, 16, 0, 0), 12, "private network"),
+    (Ipv4Addr::new(192, 0, 0, 0), 24, "protocol assignments"),
+    (Ipv4Addr::new(192, 0, 2, 0), 24, "documentation"),
+    (Ipv4Addr::new(192, 88, 99, 0), 24, "6to4 relay"),
+    (Ipv4Addr::new(192, 168, 0, 0), 16, "private network"),
+    (Ipv4Addr::new(198, 18, 0, 0), 15, "benchmarking"),
+    (Ipv4Addr::new(198, 51, 100, 0), 24, "documentation"),
+    (Ipv4Addr::new(203, 0, 113, 0), 24, "documentation"),
+    (Ipv4Addr::new(224, 0, 0, 0), 4, "multicast"),
+    (Ipv4Addr::BROADCAST, 32, "broadcast"),
+    (Ipv4Addr::new(240, 0, 0, 0), 4, "reserved"),
+];
+
+/// IANA IPv6 Special-Purpose Address Registry. What is outside 2000::/3 is no global unicast and forbidden
+/// anyway; it stands here for its name.
+const FORBIDDEN_V6: [(Ipv6Addr, u8, &str); 14] = [
+    (Ipv6Addr::UNSPECIFIED, 128, "unspecified"),
+    (Ipv6Addr::LOCALHOST, 128, "loopback"),
+    (Ipv6Addr::UNSPECIFIED, 96, "IPv4-compatible"),
+    (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48, "local NAT64"),
+    (Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0), 64, "discard-only"),
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23, "protocol assignments"),
+    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32, "documentation"),
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, "6to4"),
+    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20, "documentation"),
+    (Ipv6Addr::new(0x5f00, 0, 0, 0, 0, 0, 0, 0), 16, "segment routing"),
+    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7, "private network"),
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, "link-local"),
+    (Ipv6Addr::new(0xfec0, 0, 0, 0, 0, 0, 0, 0), 10, "site-local"),
+    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, "multicast"),
+];
+
+impl Guard {
+    /// `allow_private` lifts everything but the metadata addresses; `allow` lifts what it names, and a
+    /// metadata address only where a network names it exactly (`/32` or `/128`).
+    #[must_use]
+    pub fn new(allow_private: bool, allow: Vec<IpNet>) -> Self {
+        Self { allow_private, allow: allow.into_iter().map(canonical_net).collect() }
+    }
+
+    /// May a request go there? An IPv4 address mapped into IPv6 counts as what it is.
+    ///
+    /// # Errors
+    /// [`Forbidden`], with the kind of address and the setting that would allow it.
+    pub fn check(&self, address: IpAddr) -> Result<(), Forbidden> {
+        let canonical = address.to_canonical();
+        match self.forbidden_kind(canonical) {
+            None => Ok(()),
+            Some(kind) => Err(Forbidden { address: canonical, kind }),
+        }
+    }
+
+    fn forbidden_kind(&self, address: IpAddr) -> Option<&'static str> {
+        if self.names_exactly(address) {
+            return None;
+        }
+        if is_metadata(address) {
+            return Some(METADATA);
+        }
+        if self.allow_private || self.allow.iter().any(|net| net.contains(&address)) {
+            return None;
+        }
+        match address {
+            IpAddr::V4(address) => kind_v4(address),
+            IpAddr::V6(address) => match nat64(address) {
+                Some(inner) => self.forbidden_kind(inner.into()),
+                None => kind_v6(address),
+            },
+        }
+    }
+
+    fn names_exactly(&self, address: IpAddr) -> bool {
+        self.allow.iter().any(|net| net.prefix_len() == net.max_prefix_len() && net.addr() == address)
+    }
+}
+
+impl Forbidden {
+    fn remedy(&self) -> String {
+        let length = if self.address.is_ipv4() { 32 } else { 128 };
+        let cidr = format!("to allow it set DECNET_WEBHOOK_ALLOW_CIDRS={}/{length}", self.address);
+        if self.kind == METADATA { cidr } else { cidr + " or DECNET_WEBHOOK_ALLOW_PRIVATE=true" }
+    }
+}
+
+fn kind_v4(address: Ipv4Addr) -> Option<&'static str> {
+    let within = |net: Ipv4Addr, length| Ipv4Net::new_assert(net, length).contains(&address);
+    FORBIDDEN_V4.iter().find(|(net, length, _)| within(*net, *length)).map(|(.., kind)| *kind)
+}
+
+fn kind_v6(address: Ipv6Addr) -> Option<&'static str> {
+    let within = |net: Ipv6Addr, length| Ipv6Net::new_assert(net, length).contains(&address);
+    let special = FORBIDDEN_V6.iter().find(|(net, length, _)| within(*net, *length)).map(|(.., kind)| *kind);
+    let is_global_unicast = address.segments()[0] >> 13 == 1;
+    special.or_else(|| (!is_global_unicast).then_some("reserved"))
+}
+
+/// The IPv4 address behind the well-known NAT64 prefix (RFC 6052): how a host without IPv4 reaches all of it.
+fn nat64(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = address.segments() else { return None };
+    Some(joined(high, low))
+}
+
+fn is_metadata(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => METADATA_V4.contains(&address),
+        IpAddr::V6(address) => {
+            METADATA_V6.contains(&address) || hidden_v4(address).any(|inner| METADATA_V4.contains(&inner))
+        }
+    }
+}
+
+/// Every IPv4 address that some translator or tunnel on the way could read out of this one.
+fn hidden_v4(address: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
+    let (s, o) = (address.segments(), address.octets());
+    let at_the_end = joined(s[6], s[7]);
+    let teredo = s[0] == 0x2001 && s[1] == 0; // RFC 4380 section 4: server, and client with its bits flipped
+    let isatap = s[4] & 0xfdff == 0 && s[5] == 0x5efe; // RFC 5214 section 6.1
+    let local_nat64 = s[..3] == [0x64, 0xff9b, 1]; // RFC 8215; the address' place is the prefix length's choice
+    let low_only = s[..4] == [0; 4]; // compatible, mapped, and SIIT's ::ffff:0:0/96
+    [
+        (low_only || isatap || local_nat64 || nat64(address).is_some()).then_some(at_the_end),
+        local_nat64.then(|| Ipv4Addr::new(o[6], o[7], o[9], o[10])),
+        local_nat64.then(|| Ipv4Addr::new(o[7], o[9], o[10], o[11])),
+        local_nat64.then(|| Ipv4Addr::new(o[9], o[10], o[11], o[12])),
+        (s[0] == 0x2002).then(|| joined(s[1], s[2])),
+        teredo.then(|| joined(s[2], s[3])),
+        teredo.then(|| joined(!s[6], !s[7])),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+fn joined(high: u16, low: u16) -> Ipv4Addr {
+    Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))
+}
+
+/// `::ffff:10.0.0.0/104` means `10.0.0.0/8`.
+fn canonical_net(net: IpNet) -> IpNet {
+    match (net.addr().to_canonical(), net.prefix_len().checked_sub(96)) {
+        (IpAddr::V4(address), Some(length)) if net.addr().is_ipv6() => {
+            Ipv4Net::new_assert(address, length).into()
+        }
+        _ => net,
+    }
+}
+
+#[cfg(test)]
+mod tests;

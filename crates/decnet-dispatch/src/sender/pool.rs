@@ -1,0 +1,244 @@
+//! Connections that wait for their next request, by origin.
+//!
+//! HTTP/1.1 connections are a stack: the one used last is the one most likely still open, and the surplus at
+//! the bottom ages out. An HTTP/2 origin has one connection that all requests share.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
+
+use decnet_core::limits::MAX_IDLE_CONNECTIONS;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+use rustc_hash::FxHashMap;
+use tokio::sync::Mutex;
+
+use super::connect::Body;
+use super::request::Origin;
+
+/// How long a connection may take to come to rest after its reply before it is given up.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// A connection ready for a request.
+pub(super) enum Connection {
+    Http1(http1::SendRequest<Body>),
+    Http2(http2::SendRequest<Body>),
+}
+
+/// What the pool knows of one origin.
+#[derive(Default)]
+pub(super) struct Slot {
+    idle: RefCell<Vec<Idle>>,
+    shared: RefCell<Option<Shared>>,
+    speaks_http1: Cell<bool>,
+    /// Held while dialling an origin that may speak HTTP/2: its first connection serves all who wait.
+    pub(super) dialling: Mutex<()>,
+}
+
+struct Idle {
+    connection: http1::SendRequest<Body>,
+    since: Instant,
+}
+
+struct Shared {
+    connection: http2::SendRequest<Body>,
+    number: u64,
+    used_at: Instant,
+}
+
+/// A connection taken from the pool or just made, and what to do with it afterwards.
+pub(super) struct Lease {
+    pub(super) connection: Connection,
+    /// Has it served before? Then it may have gone stale while it waited.
+    pub(super) reused: bool,
+    /// Tells shared connections apart; 0 for one that is not shared.
+    pub(super) number: u64,
+}
+
+/// All idle connections of a sender.
+pub(super) struct Pool {
+    slots: RefCell<FxHashMap<Origin, Rc<Slot>>>,
+    idle_count: Cell<usize>,
+    sweeping: Cell<bool>,
+    last_number: Cell<u64>,
+    max_idle_per_receiver: usize,
+    idle_age: Duration,
+}
+
+impl Connection {
+    /// Sends a request. An error that carries the request is proof that no byte of it was sent.
+    pub(super) async fn try_send(
+        &mut self,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
+        match self {
+            Self::Http1(connection) => connection.try_send_request(request).await,
+            Self::Http2(connection) => connection.try_send_request(request).await,
+        }
+    }
+}
+
+impl Slot {
+    /// May a second connection be dialled beside one that is being dialled?
+    pub(super) fn dials_freely(&self, origin: &Origin) -> bool {
+        !origin.https || self.speaks_http1.get()
+    }
+}
+
+impl Pool {
+    pub(super) fn new(max_idle_per_receiver: usize, idle_age: Duration) -> Rc<Self> {
+        Rc::new(Self {
+            slots: RefCell::default(),
+            idle_count: Cell::new(0),
+            sweeping: Cell::new(false),
+            last_number: Cell::new(0),
+            max_idle_per_receiver,
+            idle_age,
+        })
+    }
+
+    pub(super) fn slot(&self, origin: &Origin) -> Rc<Slot> {
+        if let Some(slot) = self.slots.borrow().get(origin) {
+            return Rc::clone(slot);
+        }
+        Rc::clone(self.slots.borrow_mut().entry(origin.clone()).or_default())
+    }
+
+    /// A connection that is open as far as we know and has not waited too long.
+    pub(super) fn take(&self, slot: &Slot) -> Option<Lease> {
+        if let Some(lease) = self.share(slot) {
+            return Some(lease);
+        }
+        let now = Instant::now();
+        let mut idle = slot.idle.borrow_mut();
+        while let Some(Idle { connection, since }) = idle.pop() {
+            self.idle_count.set(self.idle_count.get() - 1);
+            if connection.is_ready() && now.duration_since(since) < self.idle_age {
+                return Some(Lease { connection: Connection::Http1(connection), reused: true, number: 0 });
+            }
+        }
+        None
+    }
+
+    /// The connection that all requests to an HTTP/2 origin share, if there is one.
+    pub(super) fn share(&self, slot: &Slot) -> Option<Lease> {
+        let mut shared = slot.shared.borrow_mut();
+        let current = shared.as_mut()?;
+        let now = Instant::now();
+        if current.connection.is_closed() || now.duration_since(current.used_at) >= self.idle_age {
+            *shared = None;
+            return None;
+        }
+        current.used_at = now;
+        let connection = Connection::Http2(current.connection.clone());
+        Some(Lease { connection, reused: true, number: current.number })
+    }
+
+    /// Takes a fresh connection into use; an HTTP/2 one is shared from now on.
+    pub(super) fn adopt(self: &Rc<Self>, slot: &Slot, connection: Connection) -> Lease {
+        slot.speaks_http1.set(matches!(connection, Connection::Http1(_)));
+        let Connection::Http2(fresh) = &connection else {
+            return Lease { connection, reused: false, number: 0 };
+        };
+        let (connection_number, used_at) = (self.last_number.get() + 1, Instant::now());
+        self.last_number.set(connection_number);
+        let shared = Shared { connection: fresh.clone(), number: connection_number, used_at };
+        *slot.shared.borrow_mut() = Some(shared);
+        self.keep_sweeping();
+        Lease { connection, reused: false, number: connection_number }
+    }
+
+    /// Takes a connection back after a whole reply. One that is not yet at rest, because its last bytes are
+    /// still on the way, gets a moment to come to it.
+    pub(super) fn give_back(self: &Rc<Self>, slot: &Rc<Slot>, lease: Lease) {
+        let Connection::Http1(mut connection) = lease.connection else { return };
+        if connection.is_ready() {
+            self.put(slot, connection);
+        } else if !connection.is_closed() {
+            let (pool, slot) = (Rc::downgrade(self), Rc::downgrade(slot));
+            tokio::task::spawn_local(async move {
+                let settled = tokio::time::timeout(SETTLE, connection.ready()).await;
+                if let (Ok(Ok(())), Some(pool), Some(slot)) = (settled, pool.upgrade(), slot.upgrade()) {
+                    pool.put(&slot, connection);
+                }
+            });
+        }
+    }
+
+    /// Shares an HTTP/2 connection no longer: what was asked of it did not come in time, so it may be dead.
+    /// Requests that still wait on it go on.
+    pub(super) fn distrust(slot: &Slot, number: u64) {
+        slot.shared.borrow_mut().take_if(|current| current.number == number);
+    }
+
+    fn put(self: &Rc<Self>, slot: &Slot, connection: http1::SendRequest<Body>) {
+        let mut idle = slot.idle.borrow_mut();
+        if idle.len() >= self.max_idle_per_receiver {
+            return;
+        }
+        idle.push(Idle { connection, since: Instant::now() });
+        drop(idle);
+        self.idle_count.set(self.idle_count.get() + 1);
+        if self.idle_count.get() > MAX_IDLE_CONNECTIONS {
+            self.close_oldest_eighth();
+        }
+        self.keep_sweeping();
+    }
+
+    /// A share of them at once, so that the search is paid once for many connections.
+    fn close_oldest_eighth(&self) {
+        let slots = self.slots.borrow();
+        let mut times = Vec::with_capacity(self.idle_count.get());
+        for slot in slots.values() {
+            times.extend(slot.idle.borrow().iter().map(|idle| idle.since));
+        }
+        drop(slots);
+        if times.len() > MAX_IDLE_CONNECTIONS / 8 {
+            let (_, cutoff, _) = times.select_nth_unstable(MAX_IDLE_CONNECTIONS / 8);
+            self.close_idle_before(*cutoff);
+        }
+    }
+
+    fn close_idle_before(&self, cutoff: Instant) {
+        let mut left = 0;
+        for slot in self.slots.borrow().values() {
+            let mut idle = slot.idle.borrow_mut();
+            idle.retain(|idle| idle.since >= cutoff && !idle.connection.is_closed());
+            left += idle.len();
+            let mut shared = slot.shared.borrow_mut();
+            shared.take_if(|shared| shared.used_at < cutoff || shared.connection.is_closed());
+        }
+        self.idle_count.set(left);
+    }
+
+    /// Closes what nobody asks for any more, and forgets origins without connections.
+    fn sweep(&self) {
+        if let Some(cutoff) = Instant::now().checked_sub(self.idle_age) {
+            self.close_idle_before(cutoff);
+        }
+        self.slots.borrow_mut().retain(|_, slot| {
+            let in_use = Rc::strong_count(slot) > 1;
+            in_use || !slot.idle.borrow().is_empty() || slot.shared.borrow().is_some()
+        });
+    }
+
+    /// Sweeps from time to time, as long as there is something to sweep.
+    fn keep_sweeping(self: &Rc<Self>) {
+        if !self.sweeping.replace(true) {
+            tokio::task::spawn_local(sweep_until_empty(Rc::downgrade(self), self.idle_age / 2));
+        }
+    }
+}
+
+async fn sweep_until_empty(pool: Weak<Pool>, interval: Duration) {
+    loop {
+        tokio::time::sleep(interval).await;
+        let Some(pool) = pool.upgrade() else { return };
+        pool.sweep();
+        if pool.slots.borrow().is_empty() {
+            pool.sweeping.set(false);
+            return;
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Host names become addresses: one look-up per name at a time, shared by all who wait for it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{LocalBoxFuture, Shared};
+use rustc_hash::FxHashMap;
+
+/// Who turns host names into addresses. Literal addresses in a URL ask nobody.
+#[derive(Debug, Clone, Default)]
+pub enum Resolver {
+    /// The operating system, asked afresh for each new connection.
+    #[default]
+    System,
+    /// This table alone; a name that is not in it does not resolve.
+    Fixed(BTreeMap<String, Vec<IpAddr>>),
+}
+
+/// Why a name has no address; shared by all who waited for it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum Error {
+    #[error("the host name does not resolve: {0}")]
+    Lookup(#[source] Rc<io::Error>),
+    #[error("the host name resolves to no address")]
+    Nothing,
+}
+
+type Answer = Result<Rc<[IpAddr]>, Error>;
+type Lookup = Shared<LocalBoxFuture<'static, Answer>>;
+
+/// Look-ups under way. A DNS server that is dead costs one blocking thread per name, not one per request.
+#[derive(Default)]
+pub(super) struct Lookups {
+    resolver: Resolver,
+    under_way: Rc<RefCell<FxHashMap<Box<str>, Lookup>>>,
+}
+
+impl Lookups {
+    pub(super) fn new(resolver: Resolver) -> Self {
+        Self { resolver, under_way: Rc::default() }
+    }
+
+    /// All addresses of a name, at least one.
+    pub(super) async fn resolve(&self, host: &str) -> Answer {
+        match &self.resolver {
+            Resolver::Fixed(table) => answer(table.get(host).cloned().unwrap_or_default()),
+            Resolver::System => self.join(host).await,
+        }
+    }
+
+    fn join(&self, host: &str) -> Lookup {
+        if let Some(lookup) = self.under_way.borrow().get(host) {
+            return lookup.clone();
+        }
+        let lookup = self.start(host.into());
+        self.under_way.borrow_mut().insert(host.into(), lookup.clone());
+        lookup
+    }
+
+    /// Runs as a task of its own: it ends, and leaves the table, even if all who waited have gone.
+    fn start(&self, host: Box<str>) -> Lookup {
+        let under_way = Rc::clone(&self.under_way);
+        let task = tokio::task::spawn_local(async move {
+            let found = ask_system(&host).await;
+            under_way.borrow_mut().remove(&host);
+            found
+        });
+        let interrupted = |error| Error::Lookup(Rc::new(io::Error::other(error)));
+        task.map(move |ended| ended.unwrap_or_else(|error| Err(interrupted(error)))).boxed_local().shared()
+    }
+}
+
+async fn ask_system(host: &str) -> Answer {
+    let found = tokio::net::lookup_host((host, 0)).await.map_err(|error| Error::Lookup(Rc::new(error)))?;
+    answer(found.map(|address| address.ip()).collect())
+}
+
+fn answer(addresses: Vec<IpAddr>) -> Answer {
+    if addresses.is_empty() { Err(Error::Nothing) } else { Ok(addresses.into()) }
+}

@@ -42,7 +42,7 @@ pub struct Options {
 
 /// Why there can be no sender.
 #[derive(Debug, thiserror::Error)]
-pub enum OptionsError {
+pub enum Error {
     /// A text that cannot stand in a header.
     #[error("the user agent cannot stand in a header; use printable ASCII: {0}")]
     UserAgent(#[from] InvalidHeaderValue),
@@ -107,11 +107,11 @@ impl Sender {
     ///
     /// # Errors
     /// A user agent that cannot stand in a header.
-    pub fn new(options: &Options) -> Result<Self, OptionsError> {
+    pub fn new(options: Options) -> Result<Self, Error> {
         Ok(Self(Rc::new(Shared {
             deadline: options.deadline,
             agent: HeaderValue::from_str(&options.user_agent)?,
-            connector: Connector::new(options),
+            connector: Connector::new(options.guard, options.resolver, options.extra_roots),
             pool: Pool::new(options.max_idle_per_receiver, options.idle_age),
         })))
     }

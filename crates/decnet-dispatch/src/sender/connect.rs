@@ -13,14 +13,15 @@ use http_body_util::Full;
 use hyper::client::conn::{http1, http2};
 use hyper::rt::{Executor, Read, Write};
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::CertificateDer;
 use tokio::net::TcpStream;
 
+use super::attempt::Timings;
 use super::egress::{Forbidden, Guard};
 use super::pool::Connection;
 use super::request::Origin;
-use super::resolve::{self, Lookups};
+use super::resolve::{self, Lookups, Resolver};
 use super::tls::{self, Tls};
-use super::{Options, Timings};
 
 pub(super) type Body = Full<Bytes>;
 
@@ -47,9 +48,8 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    pub(super) fn new(options: &Options) -> Self {
-        let (guard, resolver) = (options.guard.clone(), options.resolver.clone());
-        Self { guard, lookups: Lookups::new(resolver), tls: Tls::new(options.extra_roots.clone()) }
+    pub(super) fn new(guard: Guard, resolver: Resolver, extra_roots: Vec<CertificateDer<'static>>) -> Self {
+        Self { guard, lookups: Lookups::new(resolver), tls: Tls::new(extra_roots) }
     }
 
     /// Connects, writing into `timings` what each step took as soon as it is done.

@@ -27,7 +27,7 @@ mod resolve;
 mod response;
 mod tls;
 
-pub use attempt::{Attempted, Options, OptionsError, Sender, Timings};
+pub use attempt::{Attempted, Error, Options, Sender, Timings};
 pub use egress::{Forbidden, Guard};
 pub use request::{Target, TargetError};
 pub use resolve::Resolver;

@@ -1,2 +1,32 @@
-//! Checks.
-fn main() {}
+//! Checks and benchmarks of this repository, run as `cargo xtask`.
+
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask tidy            check the rules of the repository
+  cargo xtask tidy --bless    lower the recorded exceptions to today's sizes";
+
+/// Checks and benchmarks of this repository.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    Tidy(tidy::Options),
+}
+
+fn main() -> Result<ExitCode> {
+    match Cli::parse().task {
+        Task::Tidy(options) => tidy::run(&options, &mut std::io::stdout().lock()),
+    }
+}

@@ -1,0 +1,73 @@
+//! The rules of the repository that neither rustc nor clippy knows, held by a check: load the tree once,
+//! ask each rule, print one line per violation.
+
+mod packages;
+mod rules;
+mod source;
+mod tree;
+mod violation;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use rules::ratchet;
+use source::Sources;
+use tree::Tree;
+use violation::Violation;
+
+const EXAMPLES: &str = "\
+Each violation is one line, `path:line: rule: message`; the exit code is 1 if there is any.
+
+Examples:
+  cargo xtask tidy
+  cargo xtask tidy --bless          after a function or file on record has become shorter
+  cargo xtask tidy --root ../other";
+
+/// Check the rules of the repository: dependencies, dead files, lengths, docs, words, shell.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Options {
+    /// Lower the sizes recorded in xtask/ratchet.toml to what they are now; never raises or adds one
+    #[arg(long)]
+    bless: bool,
+    /// The repository to check [default: the workspace around the current directory]
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+}
+
+/// Checks every rule and prints the violations to `out`; failure if there is one.
+pub(crate) fn run(options: &Options, out: &mut impl Write) -> Result<ExitCode> {
+    let root = options.root.clone().map_or_else(workspace_root, Ok)?;
+    let tree = Tree::load(&root)?;
+    let packages = packages::load(&root)?;
+    let (sources, unparsable) = Sources::parse(&tree);
+    if options.bless {
+        ratchet::bless(&root, &sources)?;
+    }
+    let baseline = ratchet::Baseline::load(&root)?;
+    let mut violations = unparsable;
+    violations.extend(rules::check(&tree, &packages, &sources, &baseline));
+    report(violations, out)
+}
+
+fn report(mut violations: Vec<Violation>, out: &mut impl Write) -> Result<ExitCode> {
+    violations.sort();
+    violations.dedup();
+    for violation in &violations {
+        writeln!(out, "{violation}")?;
+    }
+    Ok(if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The nearest folder, upwards from the current one, whose Cargo.toml has a `[workspace]`.
+fn workspace_root() -> Result<PathBuf> {
+    let here = std::env::current_dir()?;
+    let holds_workspace = |dir: &&Path| {
+        std::fs::read_to_string(dir.join("Cargo.toml")).is_ok_and(|text| text.contains("[workspace]"))
+    };
+    let root = here.ancestors().find(holds_workspace);
+    root.map(Path::to_path_buf).context("no workspace around the current directory: give one with --root DIR")
+}

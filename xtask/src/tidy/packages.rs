@@ -1,0 +1,83 @@
+//! The crates of the workspace and what they depend on, as cargo sees them.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+/// A crate of the workspace.
+#[derive(Debug, Default)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    /// Its folder, relative to the root.
+    pub(crate) dir: String,
+    /// Its targets' root files (`src/lib.rs`, `tests/*.rs`, …), relative to the root.
+    pub(crate) roots: Vec<String>,
+    pub(crate) dependencies: Vec<Dependency>,
+}
+
+/// A direct dependency, with the workspace's features merged in.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Dependency {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) features: Vec<String>,
+    /// `None` in production code, else `dev` or `build`.
+    kind: Option<String>,
+}
+
+impl Dependency {
+    pub(crate) fn is_for_tests(&self) -> bool {
+        self.kind.as_deref() == Some("dev")
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(name: &str, kind: Option<&str>, features: &[&str]) -> Self {
+        let features = features.iter().map(|feature| (*feature).to_owned()).collect();
+        Self { name: name.to_owned(), features, kind: kind.map(str::to_owned) }
+    }
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Listed>,
+    workspace_root: String,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    name: String,
+    manifest_path: String,
+    targets: Vec<Target>,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    src_path: String,
+}
+
+/// Asks cargo, without the network and without resolving versions.
+pub(crate) fn load(root: &Path) -> Result<Vec<Package>> {
+    let answer = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .current_dir(root)
+        .output()
+        .context("cannot run cargo")?;
+    ensure!(answer.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&answer.stderr).trim());
+    let metadata: Metadata = serde_json::from_slice(&answer.stdout).context("cargo metadata")?;
+    let Metadata { packages, workspace_root } = metadata;
+    Ok(packages.into_iter().map(|listed| package(listed, &workspace_root)).collect())
+}
+
+fn package(listed: Listed, root: &str) -> Package {
+    let relative = |path: &str| path.strip_prefix(root).unwrap_or(path).trim_start_matches('/').to_owned();
+    let manifest = relative(&listed.manifest_path);
+    Package {
+        name: listed.name,
+        dir: manifest.trim_end_matches("Cargo.toml").trim_end_matches('/').to_owned(),
+        roots: listed.targets.iter().map(|target| relative(&target.src_path)).collect(),
+        dependencies: listed.dependencies,
+    }
+}

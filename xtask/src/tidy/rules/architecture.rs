@@ -1,0 +1,56 @@
+//! ARCHITECTURE.md names every crate and every folder at the top of a crate's sources, so that nobody meets
+//! one there that the map does not show.
+
+use crate::tidy::packages::Package;
+use crate::tidy::tree::{File, Tree};
+use crate::tidy::violation::Violation;
+
+const PATH: &str = "ARCHITECTURE.md";
+
+pub(super) fn check(tree: &Tree, packages: &[Package]) -> Vec<Violation> {
+    let Some(map) = tree.file(PATH) else { return Vec::new() };
+    packages.iter().flat_map(|package| unmapped(tree, map, package)).collect()
+}
+
+fn unmapped(tree: &Tree, map: &File, package: &Package) -> Vec<Violation> {
+    let mut missing = Vec::new();
+    if !mentions(&map.text, &package.name) {
+        missing.push(format!("says nothing of the crate {}", package.name));
+    }
+    let sources = format!("{}/src", package.dir);
+    let folders = tree.folders_in(&sources).into_iter().filter(|folder| !mentions(&map.text, folder));
+    missing.extend(folders.map(|folder| format!("says nothing of the folder {sources}/{folder}/")));
+    missing.into_iter().map(|message| Violation::new(PATH, 1, "architecture", message)).collect()
+}
+
+/// Whether `name` stands in `text` as a name of its own, in code or as part of a path: the word "sender" is no
+/// mention of `sender/`, nor `decnet-core` one of `decnet`.
+fn mentions(text: &str, name: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    text.match_indices(name)
+        .any(|(at, _)| !text[..at].ends_with(is_part) && text[at + name.len()..].starts_with(['/', '`']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(map: &str) -> Vec<String> {
+        let tree =
+            Tree::of(&[(PATH, map), ("crates/decnet/src/cli/mod.rs", ""), ("crates/decnet/src/main.rs", "")]);
+        let package = Package { name: "decnet".into(), dir: "crates/decnet".into(), ..Package::default() };
+        check(&tree, &[package]).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn crates_and_folders_are_on_the_map() {
+        assert_eq!(found("`decnet` is the binary; `cli/` its commands"), Vec::<String>::new());
+        assert_eq!(found("`decnet-core`, `client/`, decnet and its cli").len(), 2);
+        assert!(found("crates/decnet/")[0].contains("folder crates/decnet/src/cli/"));
+    }
+
+    #[test]
+    fn without_a_map_nothing_is_asked() {
+        assert!(check(&Tree::default(), &[Package { name: "a".into(), ..Package::default() }]).is_empty());
+    }
+}

@@ -1,0 +1,174 @@
+//! A heavy dependency has one home, and the core has none: this is why the crates are parted as they are.
+
+use crate::tidy::packages::{Dependency, Package};
+use crate::tidy::tree::Tree;
+use crate::tidy::violation::Violation;
+
+const RULE: &str = "dependencies";
+
+/// Dependencies that only some crates may use in production code; their tests are free.
+struct Home {
+    dependencies: &'static [&'static str],
+    crates: &'static [&'static str],
+    why: &'static str,
+}
+
+const HOMES: &[Home] = &[
+    Home {
+        dependencies: &["rusqlite", "sqlx", "libsqlite3-sys", "postgres", "tokio-postgres", "mysql_async"],
+        crates: &["decnet-store"],
+        why: "all SQL is in decnet-store",
+    },
+    Home {
+        dependencies: &["hyper", "hyper-util"],
+        crates: &["decnet-dispatch", "decnet-testkit", "decnet", "xtask"],
+        why: "only decnet-dispatch sends HTTP; the binary and the test kit may serve it",
+    },
+    Home {
+        dependencies: &["reqwest", "ureq", "isahc", "curl"],
+        crates: &["decnet-dispatch"],
+        why: "only decnet-dispatch sends HTTP",
+    },
+    Home {
+        dependencies: &["axum", "axum-core", "axum-extra", "tower-http"],
+        crates: &["decnet-api"],
+        why: "the HTTP API is in decnet-api",
+    },
+    Home { dependencies: &["async-nats", "nats"], crates: &["decnet-bus"], why: "buses are in decnet-bus" },
+    Home {
+        dependencies: &["clap", "anyhow"],
+        crates: &["decnet", "xtask"],
+        why: "only binaries read arguments and throw errors away",
+    },
+    Home {
+        dependencies: &["decnet-testkit"],
+        crates: &["xtask"],
+        why: "the test kit is for tests and benchmarks",
+    },
+];
+
+/// What the pure core may not use, not even in its tests.
+const IMPURE: &[&str] = &[
+    "async-nats",
+    "async-std",
+    "axum",
+    "getrandom",
+    "hyper",
+    "hyper-util",
+    "libc",
+    "rand",
+    "reqwest",
+    "rusqlite",
+    "rustix",
+    "rustls",
+    "smol",
+    "sqlx",
+    "tempfile",
+    "tokio",
+    "tokio-util",
+    "tracing",
+];
+
+/// Crates that must not see each other in either direction: they meet in the store and on the bus.
+const STRANGERS: [&str; 2] = ["decnet-api", "decnet-dispatch"];
+
+pub(super) fn check(packages: &[Package], tree: &Tree) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for package in packages {
+        for dependency in &package.dependencies {
+            let complaint = complaint(&package.name, dependency);
+            violations.extend(complaint.map(|why| violation(package, dependency, tree, &why)));
+        }
+    }
+    violations
+}
+
+fn complaint(package: &str, dependency: &Dependency) -> Option<String> {
+    let name = dependency.name.as_str();
+    if package == "decnet-core" && (IMPURE.contains(&name) || name.starts_with("decnet-")) {
+        return Some("the core is pure and depends on no other crate of ours".to_owned());
+    }
+    if STRANGERS.contains(&package) && STRANGERS.contains(&name) {
+        return Some("decnet-api and decnet-dispatch meet in the store and on the bus".to_owned());
+    }
+    if dependency.is_for_tests() {
+        return None;
+    }
+    let is_client = name == "hyper-util" && dependency.features.iter().any(|f| f.starts_with("client"));
+    if is_client && package != "decnet-dispatch" {
+        return Some("only decnet-dispatch sends HTTP: drop the client features".to_owned());
+    }
+    let home = HOMES.iter().find(|home| home.dependencies.contains(&name))?;
+    (!home.crates.contains(&package)).then(|| home.why.to_owned())
+}
+
+fn violation(package: &Package, dependency: &Dependency, tree: &Tree, why: &str) -> Violation {
+    let manifest = format!("{}/Cargo.toml", package.dir);
+    let names_it = |line: &str| {
+        line.strip_prefix(dependency.name.as_str()).is_some_and(|rest| rest.starts_with(['.', ' ', '=']))
+    };
+    let text = tree.file(&manifest).map_or("", |file| file.text.as_str());
+    let line = text.lines().position(names_it).map_or(1, |index| index + 1);
+    let message = format!("{} may not depend on {}: {why}", package.name, dependency.name);
+    Violation::new(&manifest, line, RULE, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_allowed(package: &str, dependency: &str, kind: Option<&str>, features: &[&str]) -> bool {
+        complaint(package, &Dependency::of(dependency, kind, features)).is_none()
+    }
+
+    #[test]
+    fn a_heavy_dependency_stays_in_its_home() {
+        assert!(is_allowed("decnet-store", "rusqlite", None, &[]));
+        assert!(!is_allowed("decnet-dispatch", "rusqlite", None, &[]));
+        assert!(!is_allowed("decnet", "sqlx", Some("build"), &[]));
+        assert!(is_allowed("decnet", "hyper", None, &["server"]));
+        assert!(!is_allowed("decnet-bus", "hyper", None, &[]));
+        assert!(!is_allowed("decnet", "reqwest", None, &[]));
+        assert!(!is_allowed("decnet", "axum", None, &[]));
+        assert!(!is_allowed("decnet-store", "anyhow", None, &[]));
+    }
+
+    #[test]
+    fn tests_may_use_more_except_in_the_core() {
+        assert!(is_allowed("decnet", "rusqlite", Some("dev"), &[]));
+        assert!(is_allowed("decnet-dispatch", "decnet-testkit", Some("dev"), &[]));
+        assert!(!is_allowed("decnet", "decnet-testkit", None, &[]));
+        assert!(!is_allowed("decnet-core", "tokio", Some("dev"), &[]));
+        assert!(!is_allowed("decnet-core", "decnet-bus", None, &[]));
+        assert!(is_allowed("decnet-core", "url", None, &[]));
+    }
+
+    #[test]
+    fn only_the_dispatcher_has_an_http_client() {
+        assert!(is_allowed("decnet-dispatch", "hyper-util", None, &["client-legacy"]));
+        assert!(!is_allowed("decnet", "hyper-util", None, &["tokio", "client"]));
+        assert!(is_allowed("decnet", "hyper-util", None, &["tokio", "server"]));
+    }
+
+    #[test]
+    fn api_and_dispatch_are_strangers_even_in_tests() {
+        assert!(!is_allowed("decnet-api", "decnet-dispatch", Some("dev"), &[]));
+        assert!(!is_allowed("decnet-dispatch", "decnet-api", None, &[]));
+    }
+
+    #[test]
+    fn the_line_of_the_manifest_is_named() {
+        let tree = Tree::of(&[(
+            "crates/a/Cargo.toml",
+            "[dependencies]\nrusqlite-x = 1\nrusqlite.workspace = true\n",
+        )]);
+        let dependencies = vec![Dependency::of("rusqlite", None, &[])];
+        let package =
+            Package { name: "a".into(), dir: "crates/a".into(), dependencies, ..Package::default() };
+        let found = check(&[package], &tree);
+        assert!(
+            found[0].to_string().starts_with("crates/a/Cargo.toml:3: dependencies: a may not"),
+            "{found:?}"
+        );
+    }
+}

@@ -1,0 +1,72 @@
+//! Words that mean something was left unfinished, silenced or tied to one machine.
+
+use crate::tidy::tree::Tree;
+use crate::tidy::violation::Violation;
+
+struct Word {
+    text: &'static str,
+    /// Whether it must stand alone: nothing that continues a word before or after it.
+    is_whole: bool,
+    advice: &'static str,
+}
+
+/// Each is written in two halves, so that this file does not forbid itself.
+const WORDS: &[Word] = &[
+    Word { text: concat!("TO", "DO"), is_whole: true, advice: "do it, or say in words what is missing" },
+    Word { text: concat!("FIX", "ME"), is_whole: true, advice: "mend it, or say in words what is wrong" },
+    Word { text: concat!("todo", "!("), is_whole: false, advice: "write the code" },
+    Word { text: concat!("dbg", "!("), is_whole: false, advice: "log it with tracing, or delete it" },
+    Word { text: concat!("[al", "low("), is_whole: false, advice: "use `expect` with a reason" },
+    Word { text: concat!("#[ig", "nore"), is_whole: false, advice: "run the test or delete it" },
+    Word { text: concat!("/wo", "rk"), is_whole: true, advice: "an absolute path of one machine" },
+];
+
+pub(super) fn check(tree: &Tree) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for file in tree.files().filter(|file| !file.path.ends_with(".lock")) {
+        for (index, line) in file.text.lines().enumerate() {
+            let found = WORDS.iter().filter(|word| word.is_in(line));
+            let message = |word: &Word| format!("`{}`: {}", word.text, word.advice);
+            violations.extend(found.map(|word| Violation::new(&file.path, index + 1, "word", message(word))));
+        }
+    }
+    violations
+}
+
+impl Word {
+    fn is_in(&self, line: &str) -> bool {
+        line.match_indices(self.text).any(|(at, _)| {
+            !self.is_whole
+                || !line[..at].ends_with(continues_word)
+                    && !line[at + self.text.len()..].starts_with(continues_word)
+        })
+    }
+}
+
+fn continues_word(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '~')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_found_with_its_line() {
+        for word in WORDS {
+            let found = check(&Tree::of(&[("a.rs", &format!("x\n{} y\n", word.text))]));
+            assert_eq!(found.len(), 1, "{}", word.text);
+            assert!(found[0].to_string().starts_with("a.rs:2: word: "));
+        }
+    }
+
+    #[test]
+    fn longer_words_and_relative_paths_are_free() {
+        for text in
+            [concat!("MASTO", "DON"), concat!("src/wo", "rk/a"), concat!("https://x/wo", "rker"), "#[expect("]
+        {
+            assert!(check(&Tree::of(&[("a.md", text)])).is_empty(), "{text}");
+        }
+        assert!(check(&Tree::of(&[("Cargo.lock", concat!("TO", "DO"))])).is_empty());
+    }
+}

@@ -1,0 +1,140 @@
+//! The command as a whole, on small repositories of real files: a clean one passes, and each rule speaks up
+//! on the one that breaks it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const MANIFEST: &str = "\
+[package]
+name = \"decnet-core\"
+version = \"0.1.0\"
+edition = \"2024\"
+
+[dependencies]
+url = \"2\"
+";
+
+struct Repository(tempfile::TempDir);
+
+impl Repository {
+    /// A repository that breaks no rule.
+    fn clean() -> Self {
+        let repository = Self(tempfile::tempdir().unwrap());
+        repository.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"crates/*\"]\n");
+        repository.write("crates/decnet-core/Cargo.toml", MANIFEST);
+        repository.write("crates/decnet-core/src/lib.rs", "mod topic;\n");
+        repository.write("crates/decnet-core/src/topic/mod.rs", "");
+        repository
+            .write("ARCHITECTURE.md", "`decnet-core` holds [topic/](crates/decnet-core/src/topic/mod.rs).\n");
+        repository
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.0.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn tidy(&self, arguments: &[&str]) -> Output {
+        tidy_in(self.0.path(), arguments)
+    }
+
+    /// The lines that tidy prints, with the exit code they must come with.
+    fn violations(&self) -> Vec<String> {
+        let output = self.tidy(&[]);
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let expected = i32::from(!printed.is_empty());
+        assert_eq!(output.status.code(), Some(expected), "{}", String::from_utf8_lossy(&output.stderr));
+        printed.lines().map(str::to_owned).collect()
+    }
+}
+
+fn tidy_in(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.arg("tidy").args(arguments).current_dir(folder).output().unwrap()
+}
+
+#[test]
+fn a_clean_repository_passes_from_any_folder_in_it() {
+    let repository = Repository::clean();
+    assert_eq!(repository.violations(), Vec::<String>::new());
+    let inner = tidy_in(&repository.0.path().join("crates/decnet-core/src"), &[]);
+    assert!(inner.status.success(), "{}", String::from_utf8_lossy(&inner.stderr));
+}
+
+#[test]
+fn every_rule_speaks_up_at_its_place() {
+    let broken: [(&str, String, &str); 9] = [
+        (
+            "crates/decnet-core/Cargo.toml",
+            format!("{MANIFEST}tokio = \"1\"\n"),
+            "crates/decnet-core/Cargo.toml:8: dependencies: ",
+        ),
+        (
+            "crates/decnet-core/src/topic/mod.rs",
+            "fn f() { std::env::args(); }\n".into(),
+            "crates/decnet-core/src/topic/mod.rs:1: purity: ",
+        ),
+        ("crates/decnet-core/src/left.rs", String::new(), "crates/decnet-core/src/left.rs:1: dead-file: "),
+        (
+            "crates/decnet-core/src/topic/mod.rs",
+            format!("fn f() {{\n{}}}\n", "\n".repeat(60)),
+            "crates/decnet-core/src/topic/mod.rs:1: length: ",
+        ),
+        (
+            "crates/decnet-core/src/topic/mod.rs",
+            "fn {}".into(),
+            "crates/decnet-core/src/topic/mod.rs:1: syntax: ",
+        ),
+        ("README.md", "[x](nowhere.md)\n".into(), "README.md:1: link: "),
+        ("ARCHITECTURE.md", "`decnet-core`\n".into(), "ARCHITECTURE.md:1: architecture: "),
+        ("notes.md", concat!("a\nTO", "DO\n").into(), "notes.md:2: word: "),
+        ("scripts/run.sh", "#!/bin/sh\n".into(), "scripts/run.sh:1: shell: "),
+    ];
+    for (path, text, expected) in &broken {
+        let repository = Repository::clean();
+        repository.write(path, text);
+        let found = repository.violations();
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{expected} {found:?}");
+    }
+}
+
+#[test]
+fn git_decides_what_belongs_to_the_repository() {
+    let repository = Repository::clean();
+    let init = Command::new("git").args(["init", "--quiet"]).current_dir(repository.0.path()).status();
+    assert!(init.unwrap().success());
+    repository.write(".gitignore", "/ignored\n");
+    repository.write("ignored/run.sh", "");
+    assert_eq!(repository.violations(), Vec::<String>::new());
+    repository.write("new.sh", "");
+    assert_eq!(repository.violations().len(), 2);
+    std::fs::set_permissions(repository.0.path().join("new.sh"), PermissionsExt::from_mode(0o755)).unwrap();
+    assert_eq!(
+        repository.violations(),
+        ["new.sh:1: shell: has no shebang: start it with `#!/usr/bin/env bash`"]
+    );
+}
+
+#[test]
+fn blessing_makes_a_shrunken_function_pass_and_a_grown_one_not() {
+    let repository = Repository::clean();
+    let key = "crates/decnet-core/src/topic/mod.rs::f";
+    repository.write("xtask/ratchet.toml", &format!("[functions]\n\"{key}\" = 80\n"));
+    for (lines, passes) in [(70, true), (71, false)] {
+        let body = "\n".repeat(lines - 2) + "\n";
+        repository.write("crates/decnet-core/src/topic/mod.rs", &format!("fn f() {{{body}}}\n"));
+        assert_eq!(repository.tidy(&["--bless"]).status.success(), passes);
+    }
+}
+
+#[test]
+fn outside_a_workspace_the_error_says_what_to_give() {
+    let nowhere = tempfile::tempdir().unwrap();
+    let output = tidy_in(nowhere.path(), &[]);
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--root DIR"));
+}

@@ -12,6 +12,8 @@ pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 pub const MAX_OUTBOUND_FRAMES: usize = 1024;
 /// Bytes that wait for one lossless connection before its oldest frame is dropped.
 pub const MAX_LOSSLESS_OUTBOUND_BYTES: usize = 256 * 1024 * 1024;
+/// Connections with a lossless queue at once; further ones get an ordinary queue.
+pub const MAX_LOSSLESS_CONNECTIONS: usize = 4;
 /// Patterns one connection may hold.
 pub const MAX_PATTERNS_PER_CONNECTION: usize = 100_000;
 /// Connections a bus serves at once.
@@ -67,6 +69,20 @@ pub const MAX_COMMIT_ROWS: usize = 4096;
 pub const MAX_FAN_OUT: u32 = 1 << 20;
 /// Rows one retention step looks at; a step is one short transaction.
 pub const RETENTION_STEP_ROWS: usize = 1000;
+/// Commands that wait for the queue's writer; beyond them callers wait.
+pub const MAX_QUEUE_COMMANDS: usize = 1024;
+/// First wait before a commit that the disk refused is tried again.
+pub const MIN_COMMIT_BACKOFF: Duration = Duration::from_millis(50);
+/// Longest wait between two such tries.
+pub const MAX_COMMIT_BACKOFF: Duration = Duration::from_secs(2);
+/// The write-ahead log is copied into the database from this size on, in bytes.
+pub const CHECKPOINT_WAL_BYTES: i64 = 16 * 1024 * 1024;
+/// What the writer itself copies, between two commits, so that the log begins anew, in bytes.
+pub const CHECKPOINT_WRITER_BYTES: i64 = 4 * 1024 * 1024;
+/// What the log's file shrinks to when it begins anew, in bytes.
+pub const MAX_WAL_BYTES: i64 = 64 * 1024 * 1024;
+/// Deliveries that one step of listing looks at; a step is one short read transaction.
+pub const LIST_STEP_ROWS: u32 = 10_000;
 
 // --- Lanes ---
 
@@ -133,6 +149,8 @@ const _: () = assert!(MAX_SUBSCRIPTIONS <= MAX_FAN_OUT as usize);
 const _: () = assert!(MAX_PATTERNS_PER_SUBSCRIPTION * (MAX_PATTERN_BYTES + 4) <= MAX_CATALOG_VALUE_BYTES);
 const _: () = assert!(LANE_CAPACITY <= MAX_HELD && LANE_BYTES <= MAX_HELD_BYTES);
 const _: () = assert!(MAX_BODY_BYTES <= LANE_BYTES && MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
+const _: () = assert!(CHECKPOINT_WRITER_BYTES <= CHECKPOINT_WAL_BYTES && CHECKPOINT_WAL_BYTES <= MAX_WAL_BYTES);
+const _: () = assert!(MIN_COMMIT_BACKOFF.as_millis() <= MAX_COMMIT_BACKOFF.as_millis());
 const _: () = assert!(KEPT_REPLY_BYTES <= MAX_REPLY_BYTES);
 const _: () = assert!(MAX_REPLY_HEADER_BYTES <= MAX_REPLY_BYTES && MAX_REPLY_BYTES >= 8192);
 const _: () = assert!(MAX_IDLE_PER_RECEIVER <= MAX_IDLE_CONNECTIONS && MAX_IDLE_CONNECTIONS >= 8);

@@ -1,1 +1,58 @@
-//! Events, deliveries and attempts, in a SQLite file of its own.
+//! Events, deliveries and attempts, in a SQLite file of its own: `queue.db` in the data directory.
+//!
+//! One worker process owns the queue ([`Queue`]); others read it ([`Reader`]) or ask for redeliveries
+//! ([`Operator`]). Inside the worker one thread writes, and commits whatever waited while the last commit
+//! ran: the slower the disk, the larger the batch. Nothing is answered before it is on the disk.
+//!
+//! ```text
+//!             admit                    settle
+//!   nothing ───────► HELD or QUEUED ──────────► DELIVERED | DEAD(reason)
+//!                     │  release ▲     │   ▲
+//!                     └──────────┘     ▼   │ settle
+//!                                    RETRYING(due_at)
+//! ```
+//!
+//! - *HELD*: fresh, in the worker's memory; in no index by subscription, so that the fast path writes few pages.
+//!   A later worker finds it QUEUED.
+//! - *QUEUED*: waits for its lane to [claim](Queue::claim) it. Claiming writes nothing.
+//! - *RETRYING*: claimable from `due_at` on.
+//! - *DELIVERED*, *DEAD*: final; kept until [retention](Queue::retain) removes them.
+//!
+//! *Parked* is not stored: it is what a delivery is while it waits and its subscription is inactive.
+//!
+//! A delivery's attempts are numbered, and attempt `n` settles it only while it has `n - 1` attempts, so that a
+//! late settlement changes nothing.
+
+mod admit;
+mod checkpoint;
+mod claim;
+mod connection;
+mod error;
+mod handle;
+mod health;
+mod id;
+mod job;
+mod lease;
+mod ledger;
+mod operator;
+mod reader;
+mod recent;
+mod register;
+mod release;
+mod retain;
+mod schema;
+mod settle;
+mod state;
+mod writer;
+
+pub use admit::{Admission, Admitted, Recipient};
+pub use claim::{Claimed, Delivery, Waiting};
+pub use connection::Options;
+pub use error::Error;
+pub use handle::Queue;
+pub use health::Health;
+pub use id::{DeliveryId, ParseDeliveryIdError, SubscriptionKey};
+pub use operator::Operator;
+pub use reader::{Counts, Detail, Filter, Listed, Reader, StateFilter};
+pub use retain::{Retained, Retention};
+pub use settle::{Attempt, Settlement};

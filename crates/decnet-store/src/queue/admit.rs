@@ -1,0 +1,95 @@
+//! Admit: an event and its deliveries become durable together.
+
+use std::sync::Arc;
+
+use decnet_core::event::Event;
+use decnet_core::limits::MAX_FAN_OUT;
+use rusqlite::{CachedStatement, OptionalExtension};
+
+use super::error::Error;
+use super::id::{DeliveryId, SubscriptionKey};
+use super::ledger::Ledger;
+use super::state::{HELD, QUEUED};
+
+/// An event, and who is to get it.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// What is sent.
+    pub event: Arc<Event>,
+    /// Each subscription once. With nobody in it nothing is written, and the id is not remembered.
+    pub to: Vec<Recipient>,
+}
+
+/// Who is to get an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recipient {
+    /// The subscription.
+    pub sub: SubscriptionKey,
+    /// The caller keeps the delivery in memory and will settle or release it; otherwise it waits to be claimed.
+    pub held: bool,
+}
+
+/// What came of an admission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admitted {
+    /// The event was admitted before: nothing was written.
+    pub duplicate: bool,
+    /// The delivery to the first recipient; the others follow in the order of `to`. Of a duplicate, what it was
+    /// when it was first admitted.
+    pub first: DeliveryId,
+}
+
+impl Admission {
+    pub(super) fn rows(&self) -> usize {
+        1 + self.to.len()
+    }
+}
+
+pub(super) fn admit(ledger: &mut Ledger, batch: &[Admission]) -> Result<Vec<Admitted>, Error> {
+    let now = ledger.now();
+    let conn = &ledger.conn;
+    let mut find_id = conn.prepare_cached("SELECT id FROM events WHERE seq = ?1")?;
+    let mut add_event = conn.prepare_cached(
+        "INSERT INTO events (seq, id, topic, admitted_at, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    let mut add_delivery = conn.prepare_cached(
+        "INSERT INTO deliveries (id, sub, state, attempts, due_at) VALUES (?1, ?2, ?3, 0, ?4)",
+    )?;
+    let mut admitted = Vec::with_capacity(batch.len());
+    for Admission { event, to } in batch {
+        let hash = ledger.recent.hash(&event.id);
+        if let Some(seq) = ledger.recent.find(hash)
+            && is_same(&mut find_id, seq, &event.id)?
+        {
+            admitted.push(Admitted { duplicate: true, first: DeliveryId::new(seq, 0) });
+            continue;
+        }
+        let seq = ledger.next_seq;
+        ledger.next_seq += 1;
+        let first = DeliveryId::new(seq, 0);
+        if !to.is_empty() {
+            add_event.execute((seq, &event.id, &event.topic, now.0, event.body.as_ref()))?;
+            add_deliveries(&mut add_delivery, first, to)?;
+            ledger.recent.stage(hash, seq);
+        }
+        admitted.push(Admitted { duplicate: false, first });
+    }
+    Ok(admitted)
+}
+
+/// Is the event that the hash led to really this one? If retention took it, nobody can say, and it is sent again.
+fn is_same(find_id: &mut CachedStatement<'_>, seq: i64, id: &str) -> Result<bool, Error> {
+    let found = find_id.query_row([seq], |row| Ok(row.get_ref(0)?.as_str()? == id)).optional()?;
+    Ok(found.unwrap_or(false))
+}
+
+fn add_deliveries(add: &mut CachedStatement<'_>, first: DeliveryId, to: &[Recipient]) -> Result<(), Error> {
+    if to.len() >= MAX_FAN_OUT as usize {
+        return Err(Error::TooManyRecipients);
+    }
+    for (id, recipient) in (first.raw()..).zip(to) {
+        let (state, order) = if recipient.held { (HELD, None) } else { (QUEUED, Some(id)) };
+        add.execute((id, recipient.sub.0, state, order))?;
+    }
+    Ok(())
+}

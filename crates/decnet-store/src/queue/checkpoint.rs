@@ -1,0 +1,92 @@
+//! Checkpoints: what the log holds goes into the database, beside the writer and not in its way.
+//!
+//! SQLite begins its log anew only when all of it is in the database, which never happens by itself while the
+//! writer goes on writing. So a thread with a connection of its own copies most of it, and when little is left
+//! the writer copies the rest between two commits.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use decnet_core::limits::{CHECKPOINT_WAL_BYTES, CHECKPOINT_WRITER_BYTES};
+use rusqlite::Connection;
+
+/// The writer's side.
+#[derive(Debug)]
+pub(super) struct Checkpoints {
+    /// One wake-up at most waits for the thread.
+    wake: SyncSender<()>,
+    /// Little is left: the writer's turn.
+    nearly_done: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+    start_frames: i64,
+}
+
+/// Frames in the log, and how many of them are in the database; -1 where that cannot be said.
+#[derive(Debug, Clone, Copy)]
+struct Progress {
+    frames: i64,
+    copied: i64,
+}
+
+impl Checkpoints {
+    /// `conn` is the thread's own connection.
+    pub(super) fn start(conn: Connection) -> std::io::Result<Self> {
+        let (wake, woken) = sync_channel(1);
+        let nearly_done = Arc::new(AtomicBool::new(false));
+        let page: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap_or(4096);
+        let rest = CHECKPOINT_WRITER_BYTES / page;
+        let flag = Arc::clone(&nearly_done);
+        let thread = std::thread::Builder::new()
+            .name("queue-checkpoint".into())
+            .spawn(move || run(&conn, &woken, &flag, rest))?;
+        Ok(Self { wake, nearly_done, thread, start_frames: CHECKPOINT_WAL_BYTES / page })
+    }
+
+    /// Called between two transactions.
+    pub(super) fn after_commit(&self, conn: &Connection) {
+        if self.nearly_done.swap(false, Ordering::Acquire) {
+            checkpoint(conn, "PRAGMA wal_checkpoint(PASSIVE)");
+            return;
+        }
+        if checkpoint(conn, "PRAGMA wal_checkpoint(NOOP)").is_some_and(|log| log.frames >= self.start_frames)
+        {
+            // A wake-up that already waits is as good as this one.
+            let _ = self.wake.try_send(());
+        }
+    }
+
+    /// The last checkpoint: the log is emptied if nobody reads it.
+    pub(super) fn end(self, conn: Connection) {
+        let Self { wake, thread, .. } = self;
+        drop(wake);
+        if thread.join().is_err() {
+            tracing::error!("the checkpoint thread panicked");
+        }
+        checkpoint(&conn, "PRAGMA wal_checkpoint(TRUNCATE)");
+        if let Err((_, error)) = conn.close() {
+            tracing::warn!(%error, "the queue's database was not closed in order; nothing is lost");
+        }
+    }
+}
+
+fn run(conn: &Connection, woken: &Receiver<()>, nearly_done: &AtomicBool, rest: i64) {
+    while woken.recv().is_ok() {
+        if let Some(log) = checkpoint(conn, "PRAGMA wal_checkpoint(PASSIVE)")
+            && log.frames - log.copied <= rest
+        {
+            nearly_done.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// A checkpoint that fails is tried again by the next commit: the log only grows meanwhile.
+fn checkpoint(conn: &Connection, pragma: &str) -> Option<Progress> {
+    let progress = conn.prepare_cached(pragma).and_then(|mut statement| {
+        statement.query_row([], |row| Ok(Progress { frames: row.get(1)?, copied: row.get(2)? }))
+    });
+    progress
+        .inspect_err(|error| tracing::debug!(%error, "a checkpoint failed; the next one will do its work"))
+        .ok()
+}

@@ -1,0 +1,95 @@
+//! Opening `queue.db`, in each of the ways it is used.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use decnet_core::limits::MAX_WAL_BYTES;
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::Error;
+use super::schema;
+
+const FILE: &str = "queue.db";
+/// Large pages: half the CPU per row of 4 KiB ones, since bodies seldom overflow and fewer pages are split.
+const PAGE_BYTES: u32 = 16 * 1024;
+/// Everything the writer does, with room.
+const CACHED_STATEMENTS: usize = 64;
+
+/// How to open a queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// How long a transaction waits for another process's lock before the queue counts as degraded.
+    pub busy_timeout: Duration,
+    /// Hard bound on the file, in pages of 16 KiB: beyond it everything waits, as on a full disk.
+    pub max_pages: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { busy_timeout: Duration::from_secs(5), max_pages: None }
+    }
+}
+
+pub(super) fn path(dir: &Path) -> PathBuf {
+    dir.join(FILE)
+}
+
+/// The writer's own connection; makes the file, readable by nobody else, and brings it to our schema.
+pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection, Error> {
+    let create = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    create.map_err(|error| Error::io(path, error))?;
+    let mut conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, options.busy_timeout)?;
+    set_up(&conn, options).map_err(|error| Error::opening(path, error))?;
+    schema::migrate(&mut conn, path)?;
+    conn.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    Ok(conn)
+}
+
+/// A second connection that writes, to a queue that exists.
+pub(super) fn open_second(path: &Path, busy_timeout: Duration) -> Result<Connection, Error> {
+    let conn = open_existing(path, OpenFlags::SQLITE_OPEN_READ_WRITE, busy_timeout)?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    Ok(conn)
+}
+
+/// A connection that only reads a queue that exists.
+pub(super) fn open_reader(path: &Path, busy_timeout: Duration) -> Result<Connection, Error> {
+    open_existing(path, OpenFlags::SQLITE_OPEN_READ_ONLY, busy_timeout)
+}
+
+fn open_existing(path: &Path, access: OpenFlags, busy_timeout: Duration) -> Result<Connection, Error> {
+    if !path.try_exists().map_err(|error| Error::io(path, error))? {
+        return Err(Error::NoQueue { path: path.into() });
+    }
+    let conn = open(path, access, busy_timeout)?;
+    let found = schema::check(&conn, path)?;
+    if found < schema::OURS {
+        return Err(Error::NoQueue { path: path.into() });
+    }
+    Ok(conn)
+}
+
+fn open(path: &Path, access: OpenFlags, busy_timeout: Duration) -> Result<Connection, Error> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).map_err(|error| Error::opening(path, error))?;
+    conn.busy_timeout(busy_timeout)?;
+    Ok(conn)
+}
+
+fn set_up(conn: &Connection, options: &Options) -> rusqlite::Result<()> {
+    // Page size and vacuum mode count only before the first table is made, the journal mode after them.
+    conn.pragma_update(None, "page_size", PAGE_BYTES)?;
+    conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    conn.pragma_update(None, "journal_size_limit", MAX_WAL_BYTES)?;
+    conn.pragma_update(None, "foreign_keys", false)?;
+    if let Some(pages) = options.max_pages {
+        conn.pragma_update(None, "max_page_count", pages)?;
+    }
+    Ok(())
+}

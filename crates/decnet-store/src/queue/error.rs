@@ -1,0 +1,158 @@
+//! What can go wrong with the queue, and what each failure asks of the writer.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::ErrorCode;
+
+use super::DeliveryId;
+
+/// Why the queue could not do what it was asked. Cloneable, since one failed commit answers many callers.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// A file or directory cannot be used.
+    #[error("cannot use {}; check that it exists and belongs to the user that runs decnet", path.display())]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+    /// SQLite cannot open or read the file.
+    #[error("cannot open the queue {}", path.display())]
+    Open {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: Arc<rusqlite::Error>,
+    },
+    /// Another process holds the lease.
+    #[error(
+        "another decnet worker ({}) uses this queue; stop it, or use another data directory",
+        pid.map_or_else(|| "pid unknown".to_owned(), |pid| format!("pid {pid}"))
+    )]
+    InUse {
+        /// Its process id, as it wrote it down.
+        pid: Option<u32>,
+    },
+    /// There is no queue to read.
+    #[error("there is no queue at {} yet; it is made when the worker first runs here", path.display())]
+    NoQueue {
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// The file is of a later version.
+    #[error(
+        "{} was written by a newer decnet (schema {found}, this one knows {ours}); \
+         upgrade, or use another data directory",
+        path.display()
+    )]
+    NewerSchema {
+        /// Which file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The version that this program writes.
+        ours: i64,
+    },
+    /// The file is something else.
+    #[error("{} is not a decnet queue; move it away, or use another data directory", path.display())]
+    NotAQueue {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The file is damaged.
+    #[error(
+        "queue.db is damaged; stop decnet, keep a copy of it, and either restore what can be read with \
+         `sqlite3 queue.db .recover` or move it away to start with an empty queue"
+    )]
+    Corrupt(#[source] Arc<rusqlite::Error>),
+    /// A later worker owns the queue now.
+    #[error("another decnet worker has taken over this queue; this one must stop")]
+    Fenced,
+    /// The queue was closed before this could be done.
+    #[error("the queue is closed")]
+    Closed,
+    /// The queue was closed while the disk or file was in trouble.
+    #[error("the queue was closed before this could be written")]
+    Unwritten(#[source] Arc<rusqlite::Error>),
+    /// More recipients than one event can have.
+    #[error("an event can have at most {max} deliveries", max = decnet_core::limits::MAX_FAN_OUT)]
+    TooManyRecipients,
+    /// No such delivery.
+    #[error("there is no delivery {0}; retention may have removed it")]
+    UnknownDelivery(DeliveryId),
+    /// Anything else that SQLite refused.
+    #[error("the queue's database refused a statement")]
+    Sqlite(#[source] Arc<rusqlite::Error>),
+}
+
+/// What a failure asks of the writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The disk, the file or another process is in the way: wait and try again.
+    Environment,
+    /// The whole file is of no use: answer everybody.
+    Fatal,
+    /// One command is at fault: find it and answer it alone.
+    Command,
+}
+
+impl Error {
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Corrupt(_) | Self::Fenced => Kind::Fatal,
+            Self::Sqlite(source) if is_environment(source) => Kind::Environment,
+            _ => Kind::Command,
+        }
+    }
+
+    pub(super) fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io { path: path.into(), source: Arc::new(source) }
+    }
+
+    /// The error of opening `path`, where a damaged file cannot be told from a foreign one.
+    pub(super) fn opening(path: &Path, source: rusqlite::Error) -> Self {
+        match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::NotAQueue { path: path.into() },
+            Some(ErrorCode::DatabaseCorrupt) => Self::from(source),
+            _ => Self::Open { path: path.into(), source: Arc::new(source) },
+        }
+    }
+
+    /// What waited in vain when the queue was closed.
+    pub(super) fn given_up(self) -> Self {
+        match self {
+            Self::Sqlite(source) => Self::Unwritten(source),
+            other => other,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(source: rusqlite::Error) -> Self {
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(Arc::new(source)),
+            _ => Self::Sqlite(Arc::new(source)),
+        }
+    }
+}
+
+fn is_environment(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::PermissionDenied
+                | ErrorCode::OutOfMemory
+                | ErrorCode::NoLargeFileSupport
+                | ErrorCode::FileLockingProtocolFailed
+        )
+    )
+}

@@ -1,0 +1,204 @@
+//! The worker's handle on its queue.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use decnet_core::limits::MAX_QUEUE_COMMANDS;
+use decnet_core::time::UnixMicros;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::admit::{Admission, Admitted, admit};
+use super::checkpoint::Checkpoints;
+use super::claim::{Claimed, Request, Waiting, claim, waiting};
+use super::connection::{self, Options};
+use super::error::Error;
+use super::health::Health;
+use super::id::{DeliveryId, SubscriptionKey};
+use super::job::Task;
+use super::lease::Lease;
+use super::ledger::Ledger;
+use super::register::register;
+use super::release::{forget, release};
+use super::retain::{Retained, Retention, retain};
+use super::settle::{Settlement, settle};
+use super::writer::{Command, Stop, Writer};
+
+/// The queue, as its one owner has it. Clones share it.
+///
+/// Calls are carried out in the order in which they were made, and answered when what they wrote is on the disk;
+/// while the disk is full or away they wait, and [`Queue::health`] says so. Dropping a call's future does not
+/// undo the call. Dropping the last handle carries out what was asked before, blocks until the writer has ended,
+/// and gives the lease back.
+#[derive(Debug, Clone)]
+pub struct Queue(Arc<Shared>);
+
+/// Fields are dropped in this order: the writer ends when nobody can command it any more.
+#[derive(Debug)]
+struct Shared {
+    commands: mpsc::Sender<Command>,
+    health: watch::Receiver<Health>,
+    thread: Thread,
+}
+
+#[derive(Debug)]
+struct Thread {
+    stop: Arc<Stop>,
+    handle: Option<JoinHandle<()>>,
+}
+
+impl Queue {
+    /// Opens the queue in `dir`, making or migrating it, and takes it over from an earlier worker. Blocks.
+    ///
+    /// # Errors
+    /// Another worker has it, or the file cannot be used: see [`Error`].
+    pub fn open(dir: &Path, options: Options) -> Result<Self, Error> {
+        let lease = Lease::take(dir)?;
+        let path = connection::path(dir);
+        let ledger = Ledger::open(connection::open_writer(&path, &options)?)?;
+        let io = |error| Error::io(&path, error);
+        let checkpoints =
+            Checkpoints::start(connection::open_second(&path, options.busy_timeout)?).map_err(io)?;
+        let (commands, receiver) = mpsc::channel(MAX_QUEUE_COMMANDS);
+        let (health_sender, health) = watch::channel(Health::Ok);
+        let stop = Arc::new(Stop::default());
+        let writer = Writer {
+            ledger,
+            lease,
+            commands: receiver,
+            health: health_sender,
+            stop: Arc::clone(&stop),
+            checkpoints,
+        };
+        let thread = std::thread::Builder::new().name("queue-writer".into());
+        let handle = Some(thread.spawn(move || writer.run()).map_err(io)?);
+        Ok(Self(Arc::new(Shared { commands, health, thread: Thread { stop, handle } })))
+    }
+
+    /// The keys of subscriptions given as (uuid, name), in their order; new ones get one, names are brought up
+    /// to date.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn register(&self, subs: Vec<(Box<str>, Box<str>)>) -> Result<Vec<SubscriptionKey>, Error> {
+        self.ask(subs.len(), move |ledger| register(ledger, &subs)).await
+    }
+
+    /// Makes events and their deliveries durable, all of `batch` or nothing.
+    ///
+    /// An event whose id is among the newest `DEDUP_WINDOW_EVENTS` is not admitted again.
+    ///
+    /// # Errors
+    /// Too many recipients, or see [`Error`].
+    pub async fn admit(&self, batch: Vec<Admission>) -> Result<Vec<Admitted>, Error> {
+        let rows = batch.iter().map(Admission::rows).sum();
+        self.ask(rows, move |ledger| admit(ledger, &batch)).await
+    }
+
+    /// Makes attempts and what they led to durable. One flag each: false if it came too late and changed nothing.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn settle(&self, batch: Vec<Settlement>) -> Result<Vec<bool>, Error> {
+        self.ask(2 * batch.len(), move |ledger| settle(ledger, &batch)).await
+    }
+
+    /// The next deliveries of a subscription: due retries, then what is queued, without `exclude` (what the
+    /// caller has in memory). At most `limit`, and none after `max_bytes` of bodies are there.
+    ///
+    /// Writes nothing: what is claimed stays as it is until it is settled.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn claim(
+        &self,
+        sub: SubscriptionKey,
+        exclude: Vec<DeliveryId>,
+        limit: usize,
+        max_bytes: usize,
+        now: UnixMicros,
+    ) -> Result<Claimed, Error> {
+        let exclude = exclude.into_iter().collect();
+        let request = Request { sub, exclude, limit, max_bytes, now };
+        self.ask(0, move |ledger| claim(ledger, &request)).await
+    }
+
+    /// What waits in the queue, for each subscription with something that does.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn waiting(&self) -> Result<Vec<Waiting>, Error> {
+        self.ask(0, waiting).await
+    }
+
+    /// Held deliveries that the caller gives up wait in the queue, each in its place by admission.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn release(&self, ids: Vec<DeliveryId>) -> Result<(), Error> {
+        self.ask(ids.len(), move |ledger| release(ledger, &ids)).await
+    }
+
+    /// One bounded step of giving up what waits for a deleted subscription; true if there is more to do.
+    ///
+    /// What is held for it must be released first.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn forget(&self, sub: SubscriptionKey, now: UnixMicros) -> Result<bool, Error> {
+        self.ask(decnet_core::limits::RETENTION_STEP_ROWS, move |ledger| forget(ledger, sub, now)).await
+    }
+
+    /// One small step of retention; see [`Retention`].
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn retain(&self, policy: Retention, now: UnixMicros) -> Result<Retained, Error> {
+        self.ask(decnet_core::limits::RETENTION_STEP_ROWS, move |ledger| retain(ledger, &policy, now)).await
+    }
+
+    /// Has another process written to the queue since this was last asked? Cheap.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn changed_elsewhere(&self) -> Result<bool, Error> {
+        self.ask(0, Ledger::changed_elsewhere).await
+    }
+
+    /// Can the queue be written?
+    #[must_use]
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.0.health.clone()
+    }
+
+    /// Carries out what was asked before, empties the log into the database and gives the lease back.
+    ///
+    /// # Errors
+    /// It was closed before.
+    pub async fn close(self) -> Result<(), Error> {
+        let (done, ended) = oneshot::channel();
+        self.0.thread.stop.set();
+        self.0.commands.send(Command::Close(done)).await.map_err(|_| Error::Closed)?;
+        ended.await.map_err(|_| Error::Closed)
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        rows: usize,
+        work: impl FnMut(&mut Ledger) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        let task = Task { rows, work, found: None, reply };
+        self.0.commands.send(Command::Do(Box::new(task))).await.map_err(|_| Error::Closed)?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.stop.set();
+        if let Some(Err(_)) = self.handle.take().map(JoinHandle::join) {
+            tracing::error!("the queue's writer panicked");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What the writer knows: its connection, and what it keeps in memory beside it.
+
+use std::time::SystemTime;
+
+use decnet_core::limits::DEDUP_WINDOW_EVENTS;
+use decnet_core::time::UnixMicros;
+use rusqlite::Connection;
+
+use super::error::Error;
+use super::recent::Recent;
+use super::retain::Sweep;
+
+/// Changed only inside [`Ledger::transaction`], and rolled back with it.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    pub(super) conn: Connection,
+    pub(super) recent: Recent,
+    /// The next event's sequence number.
+    pub(super) next_seq: i64,
+    pub(super) sweep: Sweep,
+    /// Of the last admission: times of admission never run backwards, as ids do not.
+    newest: UnixMicros,
+    /// Ours; a later owner has a higher one.
+    generation: i64,
+    data_version: i64,
+}
+
+impl Ledger {
+    /// Takes the queue over from whoever had it before.
+    pub(super) fn open(conn: Connection) -> Result<Self, Error> {
+        conn.execute_batch("BEGIN IMMEDIATE")?;
+        let generation = conn.query_row(
+            "UPDATE meta SET value = value + 1 WHERE key = 'generation' RETURNING value",
+            [],
+            |row| row.get(0),
+        )?;
+        let held = conn.execute("UPDATE deliveries SET state = 1, due_at = id WHERE state = 0", [])?;
+        conn.execute_batch("COMMIT")?;
+        if held > 0 {
+            tracing::info!(deliveries = held, "taken over from an earlier worker that was interrupted");
+        }
+        let newest = "SELECT seq + 1, admitted_at FROM events ORDER BY seq DESC LIMIT 1";
+        let newest = conn.query_row(newest, [], |row| Ok((row.get(0)?, row.get(1)?)));
+        let (next_seq, newest) = match newest {
+            Err(rusqlite::Error::QueryReturnedNoRows) => (1, 0),
+            other => other?,
+        };
+        let recent = load_recent(&conn, next_seq)?;
+        let data_version = data_version(&conn)?;
+        let (sweep, newest) = (Sweep::default(), UnixMicros(newest));
+        Ok(Self { conn, recent, next_seq, sweep, newest, generation, data_version })
+    }
+
+    /// Runs `work` in a transaction: all of it is on the disk when this returns, or nothing of it is.
+    pub(super) fn transaction<T>(
+        &mut self,
+        writes: bool,
+        work: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let (next_seq, newest) = (self.next_seq, self.newest);
+        let done = self.begin(writes).and_then(|()| work(self)).and_then(|done| {
+            self.conn.prepare_cached("COMMIT")?.execute([])?;
+            Ok(done)
+        });
+        if done.is_ok() {
+            self.recent.commit();
+        } else {
+            self.recent.rollback();
+            (self.next_seq, self.newest) = (next_seq, newest);
+            self.roll_back();
+        }
+        done
+    }
+
+    fn begin(&self, writes: bool) -> Result<(), Error> {
+        self.conn.prepare_cached(if writes { "BEGIN IMMEDIATE" } else { "BEGIN" })?.execute([])?;
+        let generation: i64 = self
+            .conn
+            .prepare_cached("SELECT value FROM meta WHERE key = 'generation'")?
+            .query_row([], |row| row.get(0))?;
+        if generation == self.generation { Ok(()) } else { Err(Error::Fenced) }
+    }
+
+    fn roll_back(&self) {
+        // After some errors SQLite has rolled back by itself.
+        if !self.conn.is_autocommit()
+            && let Err(error) = self.conn.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction could not be rolled back");
+        }
+    }
+
+    /// The time of an admission.
+    pub(super) fn now(&mut self) -> UnixMicros {
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.newest = self.newest.max(UnixMicros(0).after(since_epoch));
+        self.newest
+    }
+
+    /// Has another process written since this was last asked?
+    pub(super) fn changed_elsewhere(&mut self) -> Result<bool, Error> {
+        let now = data_version(&self.conn)?;
+        Ok(std::mem::replace(&mut self.data_version, now) != now)
+    }
+}
+
+/// Counts other connections' commits.
+fn data_version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+}
+
+fn load_recent(conn: &Connection, next_seq: i64) -> Result<Recent, Error> {
+    let window = i64::try_from(DEDUP_WINDOW_EVENTS).expect("a window fits in memory");
+    let mut recent = Recent::default();
+    let mut newest = conn.prepare("SELECT seq, id FROM events WHERE seq >= ?1 ORDER BY seq")?;
+    let mut rows = newest.query([next_seq - window])?;
+    while let Some(row) = rows.next()? {
+        let hash = recent.hash(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?);
+        recent.stage(hash, row.get(0)?);
+    }
+    recent.commit();
+    Ok(recent)
+}

@@ -1,0 +1,59 @@
+//! How much there is, by subscription and state.
+
+use decnet_core::time::UnixMicros;
+use rusqlite::{Connection, Row};
+
+use super::super::error::Error;
+use super::super::id::SubscriptionKey;
+
+/// One subscription's deliveries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    /// The queue's number for it.
+    pub sub: SubscriptionKey,
+    /// Its uuid in the catalog.
+    pub uuid: Box<str>,
+    /// Its name when the worker last saw it.
+    pub name: Box<str>,
+    /// Not yet attempted.
+    pub pending: u64,
+    /// Attempted, and waiting for the next attempt.
+    pub retrying: u64,
+    /// Delivered and still kept.
+    pub delivered: u64,
+    /// Given up and still kept.
+    pub dead: u64,
+    /// When the event of its oldest pending delivery was admitted.
+    pub oldest_pending_at: Option<UnixMicros>,
+}
+
+const COUNTS: &str = "
+    SELECT key, uuid, name, ifnull(pending, 0), ifnull(retrying, 0), ifnull(delivered, 0), ifnull(dead, 0),
+           (SELECT admitted_at FROM events WHERE seq = oldest >> 20)
+    FROM subscriptions LEFT JOIN (
+        SELECT sub, sum(state < 2) AS pending, sum(state = 2) AS retrying, sum(state = 3) AS delivered,
+               sum(state = 4) AS dead, min(iif(state < 2, id, NULL)) AS oldest
+        FROM deliveries GROUP BY sub) ON sub = key
+    ORDER BY name, key";
+
+const _: () = assert!(super::super::id::DeliveryId::NUMBER_BITS == 20, "the statement above says so");
+
+pub(super) fn counts(conn: &Connection) -> Result<Vec<Counts>, Error> {
+    let mut statement = conn.prepare_cached(COUNTS)?;
+    let all = statement.query_map([], read)?;
+    Ok(all.collect::<Result<_, _>>()?)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Counts> {
+    let count = |at| row.get::<_, i64>(at).map(i64::unsigned_abs);
+    Ok(Counts {
+        sub: SubscriptionKey(row.get(0)?),
+        uuid: row.get(1)?,
+        name: row.get(2)?,
+        pending: count(3)?,
+        retrying: count(4)?,
+        delivered: count(5)?,
+        dead: count(6)?,
+        oldest_pending_at: row.get::<_, Option<i64>>(7)?.map(UnixMicros),
+    })
+}

@@ -1,0 +1,54 @@
+//! One delivery, with everything that is known of it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use decnet_core::time::UnixMicros;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::super::error::Error;
+use super::super::id::DeliveryId;
+use super::super::settle::Attempt;
+use super::super::state;
+use super::list::{BODY, COLUMNS, JOIN, Listed, read};
+
+/// A delivery, its event and its attempts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detail {
+    /// As a list shows it.
+    pub listed: Listed,
+    /// The JSON that is sent.
+    pub body: Bytes,
+    /// In their order.
+    pub attempts: Vec<Attempt>,
+}
+
+pub(super) fn get(conn: &Connection, id: DeliveryId) -> Result<Option<Detail>, Error> {
+    // One transaction: the delivery and its attempts belong together.
+    let tx = conn.unchecked_transaction()?;
+    let sql = format!("SELECT {COLUMNS}, e.body FROM deliveries d {JOIN} WHERE d.id = ?1");
+    let found = tx.query_row(&sql, [id.raw()], |row| Ok((read(row)?, row.get::<_, Vec<u8>>(BODY)?)));
+    let Some((listed, body)) = found.optional()? else { return Ok(None) };
+    Ok(Some(Detail { listed, body: body.into(), attempts: attempts(&tx, id)? }))
+}
+
+fn attempts(conn: &Connection, id: DeliveryId) -> Result<Vec<Attempt>, Error> {
+    let mut find = conn.prepare(
+        "SELECT number, started_at, duration_us, status, reason, detail, reply
+         FROM attempts WHERE delivery = ?1 ORDER BY number",
+    )?;
+    let all = find.query_map([id.raw()], read_attempt)?;
+    Ok(all.collect::<Result<_, _>>()?)
+}
+
+fn read_attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+    Ok(Attempt {
+        number: row.get(0)?,
+        started_at: UnixMicros(row.get(1)?),
+        duration: Duration::from_micros(row.get::<_, i64>(2)?.unsigned_abs()),
+        status: row.get(3)?,
+        reason: state::reason(row, 4)?,
+        detail: row.get(5)?,
+        reply: row.get::<_, Option<Vec<u8>>>(6)?.unwrap_or_default().into(),
+    })
+}

@@ -1,0 +1,61 @@
+//! Reading the queue from beside the worker, or without one.
+
+mod counts;
+mod detail;
+mod list;
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+pub use self::counts::Counts;
+pub use self::detail::Detail;
+pub use self::list::{Filter, Listed, StateFilter};
+
+use super::connection::{open_reader, path};
+use super::error::Error;
+use super::id::DeliveryId;
+
+/// A read-only view. Each call reads in short transactions, so that the worker's log can begin anew.
+#[derive(Debug)]
+pub struct Reader {
+    conn: Connection,
+}
+
+/// Readers wait for nobody but a process that opens or closes the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Reader {
+    /// Opens the queue in `dir`, whether a worker runs or not.
+    ///
+    /// # Errors
+    /// There is no queue yet, or the file cannot be used.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        Ok(Self { conn: open_reader(&path(dir), BUSY_TIMEOUT)? })
+    }
+
+    /// The newest deliveries that `filter` describes, newest first.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn list(&self, filter: &Filter) -> Result<Vec<Listed>, Error> {
+        list::list(&self.conn, filter)
+    }
+
+    /// A delivery with its event and attempts.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn get(&self, id: DeliveryId) -> Result<Option<Detail>, Error> {
+        detail::get(&self.conn, id)
+    }
+
+    /// How many deliveries each subscription has, by state. Reads all of them.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn counts(&self) -> Result<Vec<Counts>, Error> {
+        counts::counts(&self.conn)
+    }
+}

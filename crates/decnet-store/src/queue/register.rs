@@ -1,0 +1,33 @@
+//! Register: each subscription's uuid gets a small number that its deliveries carry.
+
+use rusqlite::OptionalExtension;
+
+use super::error::Error;
+use super::id::SubscriptionKey;
+use super::ledger::Ledger;
+
+/// The keys of (uuid, name), in their order.
+pub(super) fn register(
+    ledger: &mut Ledger,
+    subs: &[(Box<str>, Box<str>)],
+) -> Result<Vec<SubscriptionKey>, Error> {
+    let conn = &ledger.conn;
+    let mut find = conn.prepare_cached("SELECT key, name = ?2 FROM subscriptions WHERE uuid = ?1")?;
+    let mut add =
+        conn.prepare_cached("INSERT INTO subscriptions (uuid, name) VALUES (?1, ?2) RETURNING key")?;
+    let mut rename = conn.prepare_cached("UPDATE subscriptions SET name = ?2 WHERE key = ?1")?;
+    let mut keys = Vec::with_capacity(subs.len());
+    for (uuid, name) in subs {
+        let found = find.query_row((uuid, name), |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let key: u32 = match found {
+            Some((key, true)) => key,
+            Some((key, false)) => {
+                rename.execute((key, name))?;
+                key
+            }
+            None => add.query_row((uuid, name), |row| row.get(0))?,
+        };
+        keys.push(SubscriptionKey(key));
+    }
+    Ok(keys)
+}

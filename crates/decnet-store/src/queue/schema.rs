@@ -1,0 +1,84 @@
+//! The tables, and the steps that lead to them from every earlier version.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::error::Error;
+
+/// `dcnq`: tells a queue from any other SQLite file.
+const APPLICATION_ID: i64 = 0x6463_6e71;
+
+/// Step `n` leads from schema `n` to schema `n + 1`. Released steps never change.
+const STEPS: &[&str] = &[
+    // The ids of events are random: an index on them would dirty a page per event. `Recent` remembers the
+    // newest ones instead. Nor has HELD an index by subscription: see the module's documentation.
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+     INSERT INTO meta VALUES ('generation', 0);
+     CREATE TABLE subscriptions (key INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, name TEXT NOT NULL);
+     CREATE TABLE events (
+         seq INTEGER PRIMARY KEY,
+         id TEXT NOT NULL,
+         topic TEXT NOT NULL,
+         admitted_at INTEGER NOT NULL,
+         body BLOB NOT NULL);
+     CREATE TABLE deliveries (
+         id INTEGER PRIMARY KEY,
+         sub INTEGER NOT NULL,
+         state INTEGER NOT NULL,
+         attempts INTEGER NOT NULL,
+         due_at INTEGER,
+         settled_at INTEGER,
+         reason INTEGER);
+     CREATE INDEX held ON deliveries (state) WHERE state = 0;
+     CREATE INDEX queued ON deliveries (sub, due_at) WHERE state = 1;
+     CREATE INDEX retrying ON deliveries (sub, due_at) WHERE state = 2;
+     CREATE INDEX dead ON deliveries (sub) WHERE state = 4;
+     CREATE TABLE attempts (
+         delivery INTEGER NOT NULL,
+         number INTEGER NOT NULL,
+         started_at INTEGER NOT NULL,
+         duration_us INTEGER NOT NULL,
+         status INTEGER,
+         reason INTEGER,
+         detail TEXT,
+         reply BLOB,
+         PRIMARY KEY (delivery, number)) WITHOUT ROWID;",
+];
+
+/// Schema that this program writes.
+pub(super) const OURS: i64 = STEPS.len() as i64;
+
+/// Brings a new or older file to our schema, all of it or nothing.
+pub(super) fn migrate(conn: &mut Connection, path: &Path) -> Result<(), Error> {
+    if is_empty(conn)? {
+        conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
+    let found = check(conn, path)?;
+    if found == OURS {
+        return Ok(());
+    }
+    let tx = conn.transaction()?;
+    for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        tx.execute_batch(step)?;
+    }
+    tx.pragma_update(None, "user_version", OURS)?;
+    Ok(tx.commit()?)
+}
+
+/// The file's version, if it is a queue that we can read.
+pub(super) fn check(conn: &Connection, path: &Path) -> Result<i64, Error> {
+    let pragma = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    if pragma("application_id").map_err(|error| Error::opening(path, error))? != APPLICATION_ID {
+        return Err(Error::NotAQueue { path: path.into() });
+    }
+    let found = pragma("user_version")?;
+    if found > OURS || found < 0 {
+        return Err(Error::NewerSchema { path: path.into(), found, ours: OURS });
+    }
+    Ok(found)
+}
+
+fn is_empty(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))
+}

@@ -1,0 +1,182 @@
+//! The writer: one thread, one transaction at a time, each with everything that waited for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use decnet_core::limits::{MAX_COMMIT_BACKOFF, MAX_COMMIT_ROWS, MIN_COMMIT_BACKOFF};
+use decnet_core::time::UnixMicros;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::checkpoint::Checkpoints;
+use super::error::{Error, Kind};
+use super::health::Health;
+use super::job::Job;
+use super::lease::Lease;
+use super::ledger::Ledger;
+
+/// What comes to the writer.
+pub(super) enum Command {
+    Do(Box<dyn Job>),
+    /// Do what came before, then end; told when the lease is given back.
+    Close(oneshot::Sender<()>),
+}
+
+/// Set when the queue closes: the writer then tries a failing commit once more and gives up.
+#[derive(Debug, Default)]
+pub(super) struct Stop {
+    stopped: AtomicBool,
+    sleeper: std::sync::Mutex<()>,
+    wake: std::sync::Condvar,
+}
+
+/// The thread's own.
+pub(super) struct Writer {
+    pub(super) ledger: Ledger,
+    pub(super) lease: Lease,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) health: watch::Sender<Health>,
+    pub(super) stop: Arc<Stop>,
+    pub(super) checkpoints: Checkpoints,
+}
+
+type Jobs = Vec<Box<dyn Job>>;
+
+impl Writer {
+    pub(super) fn run(mut self) {
+        let mut closing = Vec::new();
+        let mut jobs = Jobs::new();
+        while let Some(first) = self.commands.blocking_recv() {
+            self.gather(first, &mut jobs, &mut closing);
+            self.carry_out(&mut jobs);
+            self.checkpoints.after_commit(&self.ledger.conn);
+        }
+        self.end(closing);
+    }
+
+    /// Takes what waits, as long as it fits one commit.
+    fn gather(&mut self, first: Command, jobs: &mut Jobs, closing: &mut Vec<oneshot::Sender<()>>) {
+        let mut rows = 0;
+        let mut next = Some(first);
+        while let Some(command) = next {
+            match command {
+                Command::Do(job) => {
+                    rows += job.rows().max(1);
+                    jobs.push(job);
+                }
+                Command::Close(done) => {
+                    closing.push(done);
+                    self.commands.close();
+                }
+            }
+            next = if rows < MAX_COMMIT_ROWS { self.commands.try_recv().ok() } else { None };
+        }
+    }
+
+    fn carry_out(&mut self, jobs: &mut Jobs) {
+        match self.commit_patiently(jobs) {
+            Err(error) if error.kind() == Kind::Command && jobs.len() > 1 => {
+                // One of them is at fault: alone, each gets its own answer.
+                for job in jobs.drain(..) {
+                    let mut alone = vec![job];
+                    let result = self.commit_patiently(&mut alone);
+                    answer(&mut alone, &result);
+                }
+            }
+            result => answer(jobs, &result),
+        }
+    }
+
+    /// Commits all of it; as long as the environment is in the way, again and again.
+    fn commit_patiently(&mut self, jobs: &mut Jobs) -> Result<(), Error> {
+        let mut backoff = MIN_COMMIT_BACKOFF;
+        loop {
+            let last = self.stop.is_set();
+            let error = match commit(&mut self.ledger, jobs) {
+                Ok(()) => return self.recovered(),
+                Err(error) => error,
+            };
+            match error.kind() {
+                Kind::Command => return Err(error),
+                Kind::Fatal => self.degraded(&error),
+                Kind::Environment => {
+                    self.degraded(&error);
+                    if !last {
+                        self.stop.sleep(backoff);
+                        backoff = (backoff * 2).min(MAX_COMMIT_BACKOFF);
+                        continue;
+                    }
+                }
+            }
+            return Err(error.given_up());
+        }
+    }
+
+    fn recovered(&self) -> Result<(), Error> {
+        if *self.health.borrow() != Health::Ok {
+            tracing::info!("the queue can be written again");
+            self.health.send_replace(Health::Ok);
+        }
+        Ok(())
+    }
+
+    /// Said once; health tells the rest.
+    fn degraded(&self, error: &Error) {
+        if *self.health.borrow() == Health::Ok {
+            let text = with_causes(error);
+            tracing::error!(error = text, "the queue cannot be written; everything waits until it can");
+            let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            self.health.send_replace(Health::Degraded { error: text, since: UnixMicros(0).after(since) });
+        }
+    }
+
+    /// Everything is committed; the log goes into the database where that works, and the lease goes back.
+    fn end(self, closing: Vec<oneshot::Sender<()>>) {
+        let Self { ledger, lease, checkpoints, .. } = self;
+        checkpoints.end(ledger.conn);
+        drop(lease);
+        for done in closing {
+            let _ = done.send(());
+        }
+    }
+}
+
+fn commit(ledger: &mut Ledger, jobs: &mut Jobs) -> Result<(), Error> {
+    let writes = jobs.iter().any(|job| job.rows() > 0);
+    ledger.transaction(writes, |ledger| jobs.iter_mut().try_for_each(|job| job.apply(ledger)))
+}
+
+fn answer(jobs: &mut Jobs, result: &Result<(), Error>) {
+    for job in jobs.drain(..) {
+        job.answer(result.clone());
+    }
+}
+
+fn with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+impl Stop {
+    pub(super) fn set(&self) {
+        let _sleeper = self.sleeper.lock();
+        self.stopped.store(true, Ordering::Release);
+        self.wake.notify_all();
+    }
+
+    pub(super) fn is_set(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Until then, or until it is set.
+    pub(super) fn sleep(&self, duration: Duration) {
+        if let Ok(sleeper) = self.sleeper.lock() {
+            drop(self.wake.wait_timeout_while(sleeper, duration, |()| !self.is_set()));
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! HTTP/1.1 by hand: a server that must misbehave cannot be built on a library that does not let it.
+
+use std::io::{self, Write as _};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use memchr::memmem;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use crate::record::{Record, Request};
+use crate::script::{Reply, Step};
+
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+const CHUNK: [u8; 16 * 1024] = [b'x'; 16 * 1024];
+
+/// A stream that can be closed with a reset instead of a farewell.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {
+    fn reset_on_close(&self) -> io::Result<()>;
+}
+
+impl Stream for TcpStream {
+    fn reset_on_close(&self) -> io::Result<()> {
+        self.set_zero_linger()
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn reset_on_close(&self) -> io::Result<()> {
+        self.get_ref().0.set_zero_linger()
+    }
+}
+
+/// Does the connection live on after a step?
+enum Next {
+    Request,
+    Close,
+}
+
+/// Serves a connection until the client or the script ends it.
+pub(crate) async fn serve<S: Stream>(stream: S, number: u64, record: &Record) -> io::Result<()> {
+    let mut connection = Connection { stream, number, record, input: BytesMut::new(), output: Vec::new() };
+    while let Some(request) = connection.read().await? {
+        let step = record.add(request);
+        if let Next::Close = connection.follow(step).await? {
+            break;
+        }
+    }
+    connection.stream.shutdown().await
+}
+
+struct Connection<'a, S> {
+    stream: S,
+    number: u64,
+    record: &'a Record,
+    input: BytesMut,
+    output: Vec<u8>,
+}
+
+impl<S: Stream> Connection<'_, S> {
+    /// The next request, or nothing when the client is done.
+    async fn read(&mut self) -> io::Result<Option<Request>> {
+        let Some(head_bytes) = self.read_head().await? else { return Ok(None) };
+        let length = content_length(&self.input[..head_bytes])?;
+        let wants_continue = find_header(&self.input[..head_bytes], b"expect").is_some();
+        if wants_continue && self.input.len() < head_bytes + length {
+            self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+        }
+        while self.input.len() < head_bytes + length {
+            if self.stream.read_buf(&mut self.input).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let mut request = blank_request(self.number);
+        if self.record.reads_heads() {
+            parse_head(&self.input[..head_bytes], &mut request)?;
+        }
+        self.input.advance(head_bytes);
+        if self.record.keeps_bodies() {
+            request.body = Bytes::copy_from_slice(&self.input[..length]);
+        }
+        self.input.advance(length);
+        Ok(Some(request))
+    }
+
+    /// Reads until a whole head is there: its length with the empty line.
+    async fn read_head(&mut self) -> io::Result<Option<usize>> {
+        loop {
+            if let Some(at) = memmem::find(&self.input, b"\r\n\r\n") {
+                return Ok(Some(at + 4));
+            }
+            if self.input.len() > MAX_HEAD_BYTES {
+                return Err(malformed("head too large"));
+            }
+            self.input.reserve(4096);
+            match self.stream.read_buf(&mut self.input).await? {
+                0 if self.input.is_empty() => return Ok(None),
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                _ => {}
+            }
+        }
+    }
+
+    async fn follow(&mut self, step: Step) -> io::Result<Next> {
+        match step {
+            Step::Reply(reply) => return self.reply(&reply).await,
+            Step::Hang => self.wait_for_the_end().await?,
+            Step::Reset => {
+                self.stream.reset_on_close()?;
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            Step::CloseMidHeaders => self.stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-le").await?,
+            Step::CloseMidBody => {
+                self.stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n").await?;
+                self.stream.write_all(&CHUNK[..50]).await?;
+            }
+            Step::Garbage(bytes) => self.stream.write_all(&bytes).await?,
+            Step::DripHead(interval) => {
+                self.drip(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", interval).await?;
+            }
+            Step::DripBody(interval) => {
+                self.stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n").await?;
+                self.drip(&CHUNK[..1000], interval).await?;
+            }
+            Step::Huge(bytes) => self.huge(bytes).await?,
+            Step::HugeHeader(bytes) => {
+                let text =
+                    format!("HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 0\r\n\r\n", "x".repeat(bytes));
+                self.stream.write_all(text.as_bytes()).await?;
+            }
+        }
+        Ok(Next::Close)
+    }
+
+    async fn reply(&mut self, reply: &Reply) -> io::Result<Next> {
+        if reply.interim {
+            self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+        }
+        if !reply.delay.is_zero() {
+            tokio::time::sleep(reply.delay).await;
+        }
+        self.output.clear();
+        write_reply(&mut self.output, reply)?;
+        self.stream.write_all(&self.output).await?;
+        Ok(if reply.close { Next::Close } else { Next::Request })
+    }
+
+    async fn wait_for_the_end(&mut self) -> io::Result<()> {
+        let mut rest = [0; 1024];
+        while self.stream.read(&mut rest).await? > 0 {}
+        Ok(())
+    }
+
+    async fn drip(&mut self, bytes: &[u8], interval: Duration) -> io::Result<()> {
+        for byte in bytes {
+            self.stream.write_all(&[*byte]).await?;
+            tokio::time::sleep(interval).await;
+        }
+        Ok(())
+    }
+
+    async fn huge(&mut self, bytes: u64) -> io::Result<()> {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n");
+        self.stream.write_all(head.as_bytes()).await?;
+        let mut left = bytes;
+        while left > 0 {
+            let size = usize::try_from(left).map_or(CHUNK.len(), |left| left.min(CHUNK.len()));
+            let written = self.stream.write(&CHUNK[..size]).await?;
+            self.record.sent_body_bytes(written);
+            left -= written as u64;
+        }
+        Ok(())
+    }
+}
+
+fn write_reply(output: &mut Vec<u8>, reply: &Reply) -> io::Result<()> {
+    let phrase = StatusCode::from_u16(reply.status).ok().and_then(|status| status.canonical_reason());
+    write!(output, "HTTP/1.1 {} {}\r\n", reply.status, phrase.unwrap_or("Unknown"))?;
+    for (name, value) in &reply.headers {
+        write!(output, "{name}: {value}\r\n")?;
+    }
+    write!(output, "content-length: {}\r\n\r\n", reply.body.len())?;
+    output.extend_from_slice(&reply.body);
+    Ok(())
+}
+
+fn blank_request(connection: u64) -> Request {
+    let (method, path) = (String::new(), String::new());
+    let (headers, body) = (HeaderMap::new(), Bytes::new());
+    Request { method, path, headers, body, at: Instant::now(), connection, http2: false }
+}
+
+fn parse_head(head: &[u8], request: &mut Request) -> io::Result<()> {
+    let text = std::str::from_utf8(head).map_err(|_| malformed("head is no UTF-8"))?;
+    let mut lines = text.split("\r\n");
+    let mut words = lines.next().unwrap_or("").splitn(3, ' ');
+    request.method = words.next().unwrap_or("").into();
+    request.path = words.next().ok_or_else(|| malformed("no path"))?.into();
+    for line in lines.take_while(|line| !line.is_empty()) {
+        let (name, value) = line.split_once(':').ok_or_else(|| malformed("no colon"))?;
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| malformed("header name"))?;
+        let value = HeaderValue::from_str(value.trim()).map_err(|_| malformed("header value"))?;
+        request.headers.append(name, value);
+    }
+    Ok(())
+}
+
+/// Bodies have a length; chunked ones are refused.
+fn content_length(head: &[u8]) -> io::Result<usize> {
+    if find_header(head, b"transfer-encoding").is_some() {
+        return Err(malformed("a body without content-length"));
+    }
+    let Some(value) = find_header(head, b"content-length") else { return Ok(0) };
+    let length = std::str::from_utf8(value).ok().and_then(|text| text.trim().parse().ok());
+    length.filter(|length| *length <= MAX_BODY_BYTES).ok_or_else(|| malformed("content-length"))
+}
+
+fn find_header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut rest = head;
+    while let Some(end) = memchr::memchr(b'\n', rest) {
+        let line = &rest[..end];
+        rest = &rest[end + 1..];
+        if line.len() > name.len()
+            && line[name.len()] == b':'
+            && line[..name.len()].eq_ignore_ascii_case(name)
+        {
+            return Some(line[name.len() + 1..].trim_ascii());
+        }
+    }
+    None
+}
+
+fn malformed(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}

@@ -1,0 +1,313 @@
+//! The server, on a thread of its own.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::record::{Record, Request};
+use crate::script::{Script, reply};
+use crate::tls::Tls;
+use crate::{http1, http2};
+
+/// A server on loopback; dropping it stops it and closes its connections.
+#[derive(Debug)]
+pub struct Receiver {
+    address: SocketAddr,
+    root: Option<Vec<u8>>,
+    record: Arc<Record>,
+    hang_up: watch::Sender<()>,
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A receiver to be; made by [`Receiver::builder`].
+#[derive(Debug)]
+pub struct Builder {
+    address: SocketAddr,
+    script: Script,
+    keeps_requests: bool,
+    names: Vec<String>,
+    expired: bool,
+    protocols: Vec<&'static str>,
+}
+
+impl Receiver {
+    /// Plain HTTP/1.1 on 127.0.0.1, following a script.
+    #[must_use]
+    pub fn start(script: impl Into<Script>) -> Self {
+        Self::builder().script(script).start()
+    }
+
+    /// Answers 200 as fast as it can and only counts.
+    #[must_use]
+    pub fn counting() -> Self {
+        Self::builder().counting().start()
+    }
+
+    /// Anything else.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder {
+            address: (Ipv4Addr::LOCALHOST, 0).into(),
+            script: reply(200).into(),
+            keeps_requests: true,
+            names: Vec::new(),
+            expired: false,
+            protocols: vec!["h2", "http/1.1"],
+        }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// A URL by address; `path` begins with a slash.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("{}://{}{path}", self.scheme(), self.address)
+    }
+
+    /// A URL by a name that the client must resolve to [`address`](Self::address).
+    #[must_use]
+    pub fn url_for(&self, host: &str, path: &str) -> String {
+        format!("{}://{host}:{}{path}", self.scheme(), self.port())
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.root.is_some() { "https" } else { "http" }
+    }
+
+    /// The certificate (DER) that a client must trust, if it speaks TLS.
+    #[must_use]
+    pub fn root_certificate(&self) -> Option<&[u8]> {
+        self.root.as_deref()
+    }
+
+    /// Follows another script from the next request on.
+    pub fn set(&self, script: impl Into<Script>) {
+        self.record.set_script(script.into());
+    }
+
+    /// Requests seen, also those no longer recorded.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.record.count()
+    }
+
+    /// Requests recorded, in the order in which they were read.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        self.record.requests()
+    }
+
+    /// Forgets the recorded requests; the count goes on.
+    pub fn clear(&self) {
+        self.record.clear();
+    }
+
+    /// Connections accepted so far.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.record.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Connections that are open now.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.record.open.load(Ordering::SeqCst)
+    }
+
+    /// Bytes of huge bodies that the clients, or the buffers on the way to them, have taken.
+    #[must_use]
+    pub fn body_bytes_sent(&self) -> u64 {
+        self.record.body_bytes_sent()
+    }
+
+    /// Blocks until `n` requests have been seen, and returns those recorded.
+    ///
+    /// # Panics
+    /// They did not come in time.
+    #[must_use]
+    #[track_caller]
+    pub fn wait_for(&self, n: u64, timeout: Duration) -> Vec<Request> {
+        let came = self.record.block_until(timeout, || self.count() >= n);
+        assert!(came, "{} of {n} requests within {timeout:?}", self.count());
+        self.requests()
+    }
+
+    /// Waits until `n` requests have been seen; false if they did not come in time. Needs tokio's time.
+    pub async fn reached(&self, n: u64, timeout: Duration) -> bool {
+        self.record.until(timeout, || self.count() >= n).await
+    }
+
+    /// Waits until exactly `n` connections are open; false if that did not happen in time.
+    pub async fn has_open(&self, n: usize, timeout: Duration) -> bool {
+        self.record.until(timeout, || self.open_connections() == n).await
+    }
+
+    /// Closes every connection, and blocks until that is done.
+    ///
+    /// # Panics
+    /// It is not done within a minute.
+    pub fn hang_up(&self) {
+        self.hang_up.send_replace(());
+        let closed = self.record.block_until(Duration::from_secs(60), || self.open_connections() == 0);
+        assert!(closed, "{} connections still open", self.open_connections());
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+            && !std::thread::panicking()
+        {
+            panic!("the receiver's thread panicked");
+        }
+    }
+}
+
+impl Builder {
+    /// Follows this script instead of answering 200.
+    #[must_use]
+    pub fn script(mut self, script: impl Into<Script>) -> Self {
+        self.script = script.into();
+        self
+    }
+
+    /// Only counts requests, for throughput.
+    #[must_use]
+    pub fn counting(mut self) -> Self {
+        self.keeps_requests = false;
+        self
+    }
+
+    /// Listens on this address instead of 127.0.0.1.
+    #[must_use]
+    pub fn address(mut self, address: impl Into<IpAddr>) -> Self {
+        self.address.set_ip(address.into());
+        self
+    }
+
+    /// Listens on this port instead of a free one.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.address.set_port(port);
+        self
+    }
+
+    /// Speaks TLS, with a certificate for these names or addresses, and HTTP/2 to those who want it.
+    #[must_use]
+    pub fn tls(mut self, names: &[&str]) -> Self {
+        self.names = names.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// With a certificate that has expired.
+    #[must_use]
+    pub fn expired(mut self) -> Self {
+        self.expired = true;
+        self
+    }
+
+    /// Speaks HTTP/1.1 over TLS, never HTTP/2.
+    #[must_use]
+    pub fn http1_only(mut self) -> Self {
+        self.protocols = vec!["http/1.1"];
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Panics
+    /// The address cannot be listened on, or the system has no thread left.
+    #[must_use]
+    pub fn start(self) -> Receiver {
+        let tls = (!self.names.is_empty()).then(|| Tls::new(&self.names, self.expired, &self.protocols));
+        let listener = StdListener::bind(self.address).expect("a loopback address to listen on");
+        listener.set_nonblocking(true).expect("a listener can be non-blocking");
+        let address = listener.local_addr().expect("a listener has an address");
+        let record = Arc::new(Record::new(self.script, self.keeps_requests));
+        let (hang_up, stop) = (watch::Sender::new(()), CancellationToken::new());
+        let root = tls.as_ref().map(|tls| tls.root.to_vec());
+        let server = Server { tls, record: Arc::clone(&record), hang_up: hang_up.clone() };
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new().name("receiver".into());
+        let thread = thread.spawn(move || server.run(listener, &stopped)).expect("a thread to serve on");
+        Receiver { address, root, record, hang_up, stop, thread: Some(thread) }
+    }
+}
+
+#[derive(Clone)]
+struct Server {
+    tls: Option<Tls>,
+    record: Arc<Record>,
+    hang_up: watch::Sender<()>,
+}
+
+impl Server {
+    fn run(self, listener: StdListener, stop: &CancellationToken) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime starts").block_on(async {
+            let listener = TcpListener::from_std(listener).expect("the listener is non-blocking");
+            stop.run_until_cancelled(self.accept(&listener)).await;
+        });
+    }
+
+    async fn accept(&self, listener: &TcpListener) {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                continue;
+            };
+            let number = self.record.accepted.fetch_add(1, Ordering::SeqCst) + 1;
+            self.record.open.fetch_add(1, Ordering::SeqCst);
+            self.record.tell();
+            let (server, mut hang_up) = (self.clone(), self.hang_up.subscribe());
+            tokio::spawn(async move {
+                let _open = Open(Arc::clone(&server.record));
+                tokio::select! {
+                    _client_went = server.serve(stream, number) => {}
+                    _ = hang_up.changed() => {}
+                }
+            });
+        }
+    }
+
+    async fn serve(&self, stream: TcpStream, number: u64) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let Some(tls) = &self.tls else { return http1::serve(stream, number, &self.record).await };
+        let stream = tls.acceptor.accept(stream).await?;
+        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+            http2::serve(stream, number, Arc::clone(&self.record)).await
+        } else {
+            http1::serve(stream, number, &self.record).await
+        }
+    }
+}
+
+/// Counts a connection until its socket is closed: declared before the socket, so dropped after it.
+struct Open(Arc<Record>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+        self.0.tell();
+    }
+}

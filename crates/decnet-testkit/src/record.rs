@@ -1,0 +1,161 @@
+//! What a receiver has seen.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::sync::Notify;
+
+use crate::script::{Script, Step};
+
+/// Requests kept; those beyond are counted only.
+const MAX_RECORDED: usize = 200_000;
+
+/// A request as it came in.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// `POST`.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// All headers, names in lower case. For HTTP/2, `:authority` stands under `host`.
+    pub headers: HeaderMap,
+    /// The body, byte for byte.
+    pub body: Bytes,
+    /// When it had been read.
+    pub at: Instant,
+    /// The connection it came on, numbered from 1 in the order of their acceptance.
+    pub connection: u64,
+    /// Did it come over HTTP/2?
+    pub http2: bool,
+}
+
+impl Request {
+    /// A header's value; empty if it is not there or no text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+    }
+}
+
+/// The memory that a receiver's connections and its owner share.
+#[derive(Debug)]
+pub(crate) struct Record {
+    script: Mutex<(Script, usize)>,
+    requests: Mutex<Vec<Request>>,
+    keeps_requests: bool,
+    count: AtomicU64,
+    body_bytes_sent: AtomicU64,
+    pub(crate) accepted: AtomicU64,
+    pub(crate) open: AtomicUsize,
+    changed: Condvar,
+    changing: Mutex<()>,
+    changed_async: Notify,
+}
+
+impl Record {
+    pub(crate) fn new(script: Script, keeps_requests: bool) -> Self {
+        Self {
+            script: Mutex::new((script, 0)),
+            requests: Mutex::default(),
+            keeps_requests,
+            count: AtomicU64::new(0),
+            body_bytes_sent: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+            open: AtomicUsize::new(0),
+            changed: Condvar::new(),
+            changing: Mutex::default(),
+            changed_async: Notify::new(),
+        }
+    }
+
+    pub(crate) fn set_script(&self, script: Script) {
+        *lock(&self.script) = (script, 0);
+    }
+
+    /// Must a request's head be parsed?
+    pub(crate) fn reads_heads(&self) -> bool {
+        self.keeps_requests || lock(&self.script).0.reads_requests()
+    }
+
+    /// Must a request's body be kept?
+    pub(crate) fn keeps_bodies(&self) -> bool {
+        self.keeps_requests
+    }
+
+    /// Takes a request in, and says what to do with it.
+    pub(crate) fn add(&self, request: Request) -> Step {
+        let step = {
+            let mut script = lock(&self.script);
+            script.1 += 1;
+            script.0.step(script.1 - 1, &request)
+        };
+        if self.keeps_requests {
+            let mut requests = lock(&self.requests);
+            if requests.len() < MAX_RECORDED {
+                requests.push(request);
+            }
+        }
+        self.count.fetch_add(1, Ordering::SeqCst);
+        self.tell();
+        step
+    }
+
+    /// Wakes those who wait for a change. Whoever waits on the condition holds the lock while it looks.
+    pub(crate) fn tell(&self) {
+        drop(lock(&self.changing));
+        self.changed.notify_all();
+        self.changed_async.notify_waiters();
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        lock(&self.requests).clone()
+    }
+
+    pub(crate) fn clear(&self) {
+        lock(&self.requests).clear();
+    }
+
+    pub(crate) fn sent_body_bytes(&self, bytes: usize) {
+        self.body_bytes_sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn body_bytes_sent(&self) -> u64 {
+        self.body_bytes_sent.load(Ordering::Relaxed)
+    }
+
+    /// Blocks until a condition holds.
+    pub(crate) fn block_until(&self, timeout: Duration, holds: impl Fn() -> bool) -> bool {
+        let changing = lock(&self.changing);
+        let waited = self.changed.wait_timeout_while(changing, timeout, |()| !holds());
+        let (_changing, ended) = waited.unwrap_or_else(PoisonError::into_inner);
+        !ended.timed_out() || holds()
+    }
+
+    /// Waits until a condition holds.
+    pub(crate) async fn until(&self, timeout: Duration, holds: impl Fn() -> bool) -> bool {
+        let wait = async {
+            loop {
+                let changed = self.changed_async.notified();
+                tokio::pin!(changed);
+                changed.as_mut().enable();
+                if holds() {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(timeout, wait).await.is_ok() || holds()
+    }
+}
+
+/// A test that panicked while it held a lock has its own message; ours would only hide it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,1 +1,24 @@
-//! Placeholder while the crate is being built.
+//! Where events come from: the UNIX-socket bus that DECNET's processes speak, as server and as client.
+//!
+//! - [`Received`]: one event as the bus delivered it, its body unparsed;
+//! - [`default_socket_path`]: where the socket is when nobody says;
+//! - [`unix::server`]: the daemon: [`Server`], [`ServerOptions`];
+//! - [`unix::client`]: one connection: [`Client`], split into [`Sender`] and [`Receiver`];
+//! - [`unix::reconnect`]: a connection that heals itself: [`Source`], [`Step`];
+//! - [`unix::codec`]: the wire format, pure functions on bytes.
+//!
+//! The bus acknowledges nothing: an event reaches a reader at most once. What a reader has in its hands it
+//! may lose only by its own doing; what a server drops, it drops because a reader was too slow, and says so.
+//!
+//! A further transport gets a module beside [`unix`] and delivers [`Received`] too.
+
+mod path;
+mod received;
+mod said;
+pub mod unix;
+
+pub use path::default_socket_path;
+pub use received::{Received, Topic};
+pub use unix::client::{Client, Error as ClientError, Receiver, Sender};
+pub use unix::reconnect::{Source, Step};
+pub use unix::server::{Error as ServerError, LOSSLESS_CLIENT_NAME, Options as ServerOptions, Server};

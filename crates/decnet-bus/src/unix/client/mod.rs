@@ -1,0 +1,138 @@
+//! One connection to a bus, ours or DECNET's.
+//!
+//! - [`Sender`]: publishes, many events with one system call, and asks for patterns;
+//! - [`Receiver`]: hands on everything that one read brings;
+//! - [`Client`]: both, until they are split so that one task drains while another publishes.
+
+mod receiver;
+mod sender;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use tokio::net::UnixStream;
+
+use super::codec::{EncodeError, FrameError, JsonError, Verb};
+use crate::received::Received;
+
+pub use self::receiver::Receiver;
+pub use self::sender::Sender;
+
+/// What goes wrong between a client and its bus.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody answers at the socket.
+    #[error("no bus answers at {path}: {source}; is it running, and may this user connect?")]
+    Connect {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The bus has said goodbye or closed the connection: connect again.
+    #[error("the bus has closed the connection")]
+    Closed,
+    /// The connection broke.
+    #[error("the connection to the bus broke: {0}")]
+    Io(#[from] io::Error),
+    /// The bus sent what is no frame: the connection is of no use any more.
+    #[error("the bus sent a bad frame: {0}")]
+    Frame(#[from] FrameError),
+    /// The bus takes nothing and much is waiting to be sent.
+    #[error("the bus has stopped reading")]
+    Stuck,
+    /// What was to be sent does not fit the protocol; the connection is fine, nothing was sent.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The payload is no JSON that a reader could parse; the connection is fine, nothing was sent.
+    #[error("the payload is {0}")]
+    Payload(#[from] JsonError),
+}
+
+/// A connection that has greeted. Dropped, it simply closes; what was not flushed is gone.
+#[derive(Debug)]
+pub struct Client {
+    sender: Sender,
+    receiver: Receiver,
+}
+
+impl Client {
+    /// Connects and greets with `name`, which the bus logs.
+    ///
+    /// [`LOSSLESS_CLIENT_NAME`](crate::LOSSLESS_CLIENT_NAME) asks a bus of ours for a large queue.
+    ///
+    /// # Errors
+    /// [`Error::Connect`] when nobody answers, [`Error::Encode`] for a name that does not fit a header.
+    pub async fn connect(path: &Path, name: &str) -> Result<Self, Error> {
+        let connected = UnixStream::connect(path).await;
+        let stream = connected.map_err(|source| Error::Connect { path: path.to_owned(), source })?;
+        let (reader, writer) = stream.into_split();
+        let mut sender = Sender::new(writer);
+        sender.enqueue_frame(Verb::Hello, name)?;
+        sender.flush().await?;
+        Ok(Self { sender, receiver: Receiver::new(reader) })
+    }
+
+    /// See [`Sender::publish`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn publish(
+        &mut self,
+        topic: &str,
+        kind: &str,
+        payload: &(impl Serialize + ?Sized),
+    ) -> Result<(), Error> {
+        self.sender.publish(topic, kind, payload).await
+    }
+
+    /// See [`Sender::subscribe`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn subscribe(&mut self, pattern: &str) -> Result<(), Error> {
+        self.sender.subscribe(pattern).await
+    }
+
+    /// See [`Sender::unsubscribe`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn unsubscribe(&mut self, pattern: &str) -> Result<(), Error> {
+        self.sender.unsubscribe(pattern).await
+    }
+
+    /// See [`Receiver::recv_batch`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn recv_batch(&mut self, out: &mut Vec<Received>) -> Result<(), Error> {
+        self.receiver.recv_batch(out).await
+    }
+
+    /// Flushes and says goodbye.
+    ///
+    /// # Errors
+    /// A connection that broke before everything was written.
+    pub async fn close(self) -> Result<(), Error> {
+        self.sender.close().await
+    }
+
+    /// The half that publishes and subscribes, to add many events before one flush.
+    #[must_use]
+    pub fn sender(&mut self) -> &mut Sender {
+        &mut self.sender
+    }
+
+    /// Two halves for two tasks. The connection closes when both are dropped, or with [`Sender::close`].
+    #[must_use]
+    pub fn split(self) -> (Sender, Receiver) {
+        (self.sender, self.receiver)
+    }
+
+    /// Both halves, borrowed for one `select!`.
+    pub(crate) fn halves(&mut self) -> (&mut Sender, &mut Receiver) {
+        (&mut self.sender, &mut self.receiver)
+    }
+}

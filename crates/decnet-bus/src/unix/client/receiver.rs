@@ -1,0 +1,62 @@
+//! The half of a connection that receives.
+
+use bytes::Bytes;
+use tokio::net::unix::OwnedReadHalf;
+
+use super::Error;
+use crate::received::{Received, Topic};
+use crate::unix::codec::{FrameError, Layout, Verb, locate};
+use crate::unix::read_buffer::ReadBuffer;
+
+/// Receives events. Drain it at once, always: a bus drops the oldest event of a slow reader.
+#[derive(Debug)]
+pub struct Receiver {
+    socket: OwnedReadHalf,
+    buffer: ReadBuffer,
+    said_bye: bool,
+}
+
+impl Receiver {
+    pub(super) fn new(socket: OwnedReadHalf) -> Self {
+        Self { socket, buffer: ReadBuffer::new(), said_bye: false }
+    }
+
+    /// Waits for events and appends all that one read brings, at least one. Loses nothing when it is
+    /// cancelled, and hands on every event before it reports the end of the connection.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] at the end, [`Error::Io`] or [`Error::Frame`] when the connection is of no use any
+    /// more; then for every further call too.
+    pub async fn recv_batch(&mut self, out: &mut Vec<Received>) -> Result<(), Error> {
+        let before = out.len();
+        loop {
+            let decoded = self.decode_all(out);
+            if out.len() > before {
+                return Ok(());
+            }
+            decoded?;
+            if self.said_bye || self.buffer.fill(&mut self.socket).await? == 0 {
+                return Err(Error::Closed);
+            }
+        }
+    }
+
+    /// Takes all whole frames out of the buffer; a bad one stays, to fail again.
+    fn decode_all(&mut self, out: &mut Vec<Received>) -> Result<(), FrameError> {
+        while !self.said_bye {
+            let Some(layout) = locate(self.buffer.as_slice())? else { break };
+            let frame = self.buffer.take(layout.body.end);
+            match layout.verb {
+                Verb::Evt => out.push(received(&frame, layout)),
+                Verb::Bye => self.said_bye = true,
+                verb => tracing::debug!(verb = verb.as_str(), "a client's frame from the bus is ignored"),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn received(frame: &Bytes, Layout { args, body, .. }: Layout) -> Received {
+    let topic = Topic::new(frame.slice(args)).expect("a header is ASCII");
+    Received { topic, body: frame.slice(body) }
+}

@@ -1,0 +1,155 @@
+//! The half of a connection that publishes and asks.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::unix::OwnedWriteHalf;
+
+use super::Error;
+use crate::unix::codec::{EncodeError, JsonError, Verb, check_json, encode, encode_publication};
+
+/// [`Sender::feed`] writes when this much has come together.
+const FLUSH_BYTES: usize = 64 * 1024;
+
+/// Publishes and subscribes. Frames gather in a buffer until they are flushed, in order.
+#[derive(Debug)]
+pub struct Sender {
+    socket: OwnedWriteHalf,
+    buffer: Vec<u8>,
+    /// Bytes at the front of the buffer that are written.
+    written: usize,
+}
+
+impl Sender {
+    pub(super) fn new(socket: OwnedWriteHalf) -> Self {
+        Self { socket, buffer: Vec::new(), written: 0 }
+    }
+
+    /// Publishes one event and writes it at once. The bus confirms nothing.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] for a topic or payload that does not fit a frame, [`Error::Io`] when the connection
+    /// is broken.
+    pub async fn publish(
+        &mut self,
+        topic: &str,
+        kind: &str,
+        payload: &(impl Serialize + ?Sized),
+    ) -> Result<(), Error> {
+        self.enqueue(topic, kind, payload)?;
+        self.flush().await
+    }
+
+    /// Publishes one event of many: writes only when enough has gathered. Call [`Self::flush`] at the end.
+    ///
+    /// # Errors
+    /// As [`Self::publish`].
+    pub async fn feed(
+        &mut self,
+        topic: &str,
+        kind: &str,
+        payload: &(impl Serialize + ?Sized),
+    ) -> Result<(), Error> {
+        self.enqueue(topic, kind, payload)?;
+        if self.buffered() >= FLUSH_BYTES { self.flush().await } else { Ok(()) }
+    }
+
+    /// Adds an event to the buffer; [`Self::flush`] sends it.
+    ///
+    /// # Errors
+    /// [`Error::Encode`], and then nothing was added.
+    pub fn enqueue(
+        &mut self,
+        topic: &str,
+        kind: &str,
+        payload: &(impl Serialize + ?Sized),
+    ) -> Result<(), Error> {
+        require(topic)?;
+        Ok(encode_publication(&mut self.buffer, topic, kind, payload)?)
+    }
+
+    /// Adds an event whose payload is JSON already; it is checked, and sent as it stands.
+    ///
+    /// # Errors
+    /// [`Error::Payload`] for what is no JSON that every reader can parse, else as [`Self::enqueue`].
+    pub fn enqueue_json(&mut self, topic: &str, kind: &str, payload: &str) -> Result<(), Error> {
+        check_json(payload)?;
+        let payload: &RawValue = serde_json::from_str(payload).map_err(JsonError::Syntax)?;
+        self.enqueue(topic, kind, payload)
+    }
+
+    /// Asks for the events of a pattern, at once.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] for a pattern that does not fit a frame, [`Error::Io`] when the connection is broken.
+    pub async fn subscribe(&mut self, pattern: &str) -> Result<(), Error> {
+        self.enqueue_subscribe(pattern)?;
+        self.flush().await
+    }
+
+    /// Asks for them no longer. Events that are on their way still come.
+    ///
+    /// # Errors
+    /// As [`Self::subscribe`].
+    pub async fn unsubscribe(&mut self, pattern: &str) -> Result<(), Error> {
+        self.enqueue_unsubscribe(pattern)?;
+        self.flush().await
+    }
+
+    /// Adds a `SUB` to the buffer; [`Self::flush`] sends it.
+    ///
+    /// # Errors
+    /// [`Error::Encode`], and then nothing was added.
+    pub fn enqueue_subscribe(&mut self, pattern: &str) -> Result<(), Error> {
+        require(pattern)?;
+        self.enqueue_frame(Verb::Sub, pattern)
+    }
+
+    /// Adds an `UNSUB` to the buffer; [`Self::flush`] sends it.
+    ///
+    /// # Errors
+    /// [`Error::Encode`], and then nothing was added.
+    pub fn enqueue_unsubscribe(&mut self, pattern: &str) -> Result<(), Error> {
+        require(pattern)?;
+        self.enqueue_frame(Verb::Unsub, pattern)
+    }
+
+    pub(super) fn enqueue_frame(&mut self, verb: Verb, args: &str) -> Result<(), Error> {
+        Ok(encode(&mut self.buffer, verb, args, &[])?)
+    }
+
+    /// Bytes that wait for [`Self::flush`].
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.buffer.len() - self.written
+    }
+
+    /// Writes everything that waits. Cancelled, it goes on where it was when it is called again.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the connection is broken.
+    pub async fn flush(&mut self) -> Result<(), Error> {
+        while self.buffered() > 0 {
+            self.written += self.socket.write(&self.buffer[self.written..]).await?;
+        }
+        self.buffer.clear();
+        self.buffer.shrink_to(2 * FLUSH_BYTES);
+        self.written = 0;
+        Ok(())
+    }
+
+    /// Flushes, says goodbye and closes this half.
+    ///
+    /// # Errors
+    /// A connection that broke before everything was written.
+    pub async fn close(mut self) -> Result<(), Error> {
+        self.enqueue_frame(Verb::Bye, "")?;
+        self.flush().await?;
+        Ok(self.socket.shutdown().await?)
+    }
+}
+
+/// A bus closes the connection over a missing argument.
+fn require(args: &str) -> Result<(), Error> {
+    if args.is_empty() { Err(EncodeError::Args("".into()).into()) } else { Ok(()) }
+}

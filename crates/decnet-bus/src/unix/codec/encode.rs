@@ -1,0 +1,173 @@
+//! From values to frames, into a buffer that the caller reuses.
+
+use std::io::Write as _;
+
+use decnet_core::limits::{MAX_BODY_BYTES, MAX_HEADER_BYTES};
+use serde::Serialize;
+
+use super::Verb;
+use super::decode::is_python_space;
+
+const LENGTH_BYTES: usize = 4;
+
+/// What the server says of an event beside its topic.
+#[derive(Debug, Clone, Copy)]
+pub struct Envelope<'a> {
+    /// 32 hexadecimal digits.
+    pub id: &'a str,
+    /// Microseconds since the Unix epoch, sent as seconds with a fraction.
+    pub micros: u64,
+    /// The JSON of the type.
+    pub kind: &'a str,
+    /// The JSON of the payload.
+    pub payload: &'a str,
+}
+
+/// Why a frame cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// A topic or pattern that the other side would read differently or refuse.
+    #[error("a topic or pattern is printable ASCII without a space at its ends, found {0:?}")]
+    Args(Box<str>),
+    /// A topic or pattern too long for a header line.
+    #[error("a topic or pattern of {0} bytes does not fit a header of {MAX_HEADER_BYTES}")]
+    HeaderTooLong(usize),
+    /// An event too large for one frame.
+    #[error("a body of {0} bytes; a frame carries at most {MAX_BODY_BYTES}")]
+    BodyTooLong(usize),
+    /// A payload that is no JSON.
+    #[error("the payload does not serialise: {0}")]
+    Payload(#[from] serde_json::Error),
+}
+
+/// Can `args` stand in the header of a `verb` frame and be read back as they are?
+///
+/// # Errors
+/// Line breaks, characters outside ASCII, white space at an end, too long a text.
+pub fn check_args(verb: Verb, args: &str) -> Result<(), EncodeError> {
+    let ends = [args.bytes().next(), args.bytes().next_back()];
+    let has_space_end = ends.into_iter().flatten().any(is_python_space);
+    if has_space_end || !args.is_ascii() || args.contains(['\r', '\n']) {
+        return Err(EncodeError::Args(args.chars().take(80).collect()));
+    }
+    if verb.as_str().len() + args.len() + " \n".len() > MAX_HEADER_BYTES {
+        return Err(EncodeError::HeaderTooLong(args.len()));
+    }
+    Ok(())
+}
+
+/// Appends one frame to `out`; on an error `out` is as it was.
+///
+/// # Errors
+/// See [`EncodeError`].
+pub fn encode(out: &mut Vec<u8>, verb: Verb, args: &str, body: &[u8]) -> Result<(), EncodeError> {
+    check_args(verb, args)?;
+    framed(out, verb, args, |out| {
+        out.extend_from_slice(body);
+        Ok(())
+    })
+}
+
+/// Appends the `PUB` of an event, with the two fields that a server reads.
+///
+/// # Errors
+/// See [`EncodeError`]; `out` is then as it was.
+pub fn encode_publication(
+    out: &mut Vec<u8>,
+    topic: &str,
+    kind: &str,
+    payload: &(impl Serialize + ?Sized),
+) -> Result<(), EncodeError> {
+    check_args(Verb::Pub, topic)?;
+    framed(out, Verb::Pub, topic, |out| {
+        out.extend_from_slice(b"{\"type\":");
+        serde_json::to_writer(&mut *out, kind)?;
+        out.extend_from_slice(b",\"payload\":");
+        serde_json::to_writer(&mut *out, payload)?;
+        out.push(b'}');
+        Ok(())
+    })
+}
+
+/// Appends the `EVT` of an event, its payload copied verbatim.
+///
+/// # Errors
+/// See [`EncodeError`]; `out` is then as it was.
+pub fn encode_event(out: &mut Vec<u8>, topic: &str, envelope: &Envelope<'_>) -> Result<(), EncodeError> {
+    check_args(Verb::Evt, topic)?;
+    let Envelope { id, micros, kind, payload } = envelope;
+    framed(out, Verb::Evt, topic, |out| {
+        write!(out, "{{\"v\":1,\"id\":\"{id}\",\"topic\":").expect("memory takes every write");
+        serde_json::to_writer(&mut *out, topic)?;
+        let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);
+        write!(out, ",\"type\":{kind},\"ts\":{seconds}.{fraction:06},\"payload\":{payload}}}")
+            .expect("memory takes every write");
+        Ok(())
+    })
+}
+
+/// Writes header, length and body, the length last, and takes all back when the body fails.
+fn framed(
+    out: &mut Vec<u8>,
+    verb: Verb,
+    args: &str,
+    body: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+) -> Result<(), EncodeError> {
+    let before = out.len();
+    out.extend_from_slice(verb.as_str().as_bytes());
+    if !args.is_empty() {
+        out.push(b' ');
+        out.extend_from_slice(args.as_bytes());
+    }
+    out.extend_from_slice(b"\n\0\0\0\0");
+    let start = out.len();
+    let written = body(out).and_then(|()| checked_len(out.len() - start));
+    match written {
+        Ok(length) => out[start - LENGTH_BYTES..start].copy_from_slice(&length),
+        Err(_) => out.truncate(before),
+    }
+    written.map(|_| ())
+}
+
+fn checked_len(len: usize) -> Result<[u8; LENGTH_BYTES], EncodeError> {
+    let fits = u32::try_from(len).ok().filter(|_| len <= MAX_BODY_BYTES);
+    fits.map(u32::to_be_bytes).ok_or(EncodeError::BodyTooLong(len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_decnets_frames() {
+        let mut out = Vec::new();
+        encode(&mut out, Verb::Hello, "me", b"").unwrap();
+        encode_publication(&mut out, "a.b", "t", &serde_json::json!({"x": 1})).unwrap();
+        let expected: &[u8] = b"HELLO me\n\0\0\0\0PUB a.b\n\0\0\0\x1e{\"type\":\"t\",\"payload\":{\"x\":1}}";
+        assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn a_failed_frame_leaves_nothing_behind() {
+        let mut out = b"before".to_vec();
+        let large = "x".repeat(MAX_BODY_BYTES);
+        assert!(matches!(encode_publication(&mut out, "a", "", &large), Err(EncodeError::BodyTooLong(_))));
+        assert!(matches!(encode(&mut out, Verb::Sub, "a\nb", b""), Err(EncodeError::Args(_))));
+        assert!(matches!(encode(&mut out, Verb::Sub, " a", b""), Err(EncodeError::Args(_))));
+        let long = "a".repeat(MAX_HEADER_BYTES);
+        assert!(matches!(encode(&mut out, Verb::Sub, &long, b""), Err(EncodeError::HeaderTooLong(_))));
+        assert_eq!(out, b"before");
+    }
+
+    #[test]
+    fn an_event_is_an_envelope() {
+        let mut out = Vec::new();
+        let envelope = Envelope { id: "ab", micros: 1_500_000, kind: "\"t\"", payload: "{ }" };
+        encode_event(&mut out, "a.\"", &envelope).unwrap();
+        let body = &out[out.iter().position(|&b| b == b'{').unwrap()..];
+        assert_eq!(
+            body,
+            br#"{"v":1,"id":"ab","topic":"a.\"","type":"t","ts":1.500000,"payload":{ }}"#.as_slice()
+        );
+    }
+}

@@ -1,0 +1,28 @@
+//! The wire format, as pure functions on bytes.
+//!
+//! One frame is
+//!
+//! ```text
+//! <VERB>[ <args>]\n          ASCII, at most MAX_HEADER_BYTES with the newline; a trailing \r is tolerated
+//! <4 bytes, big-endian>      the body's length, at most MAX_BODY_BYTES
+//! <body>                     a JSON object, or nothing
+//! ```
+//!
+//! - [`decode`], [`locate`]: the first frame of a buffer, borrowed from it;
+//! - [`encode`]: a frame into a buffer that is reused;
+//! - [`Publication`]: the body of a `PUB`, validated and yet not copied.
+
+mod decode;
+mod encode;
+mod json;
+mod publication;
+mod verb;
+
+pub use decode::{Frame, FrameError, Layout, decode, locate, missing};
+pub use encode::{EncodeError, Envelope, check_args, encode, encode_event, encode_publication};
+pub use json::{JsonError, MAX_JSON_DEPTH, check_json};
+pub use publication::{BodyError, Publication};
+pub use verb::Verb;
+
+/// Bytes that one read asks for at most, unless a single frame is larger.
+pub const MAX_READ_BYTES: usize = 128 * 1024;

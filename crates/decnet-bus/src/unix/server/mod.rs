@@ -1,0 +1,157 @@
+//! The bus daemon: it takes events from every connection and hands each to all others that asked for it.
+//!
+//! In the order an event meets them:
+//!
+//! - `socket`: the file that clients connect to, and who owns it;
+//! - `connection`: one client, read many frames at a time and written many frames at a time;
+//! - `hub`: the event gets id and time, is encoded once and goes to whom `routes` names;
+//! - `routes`: the patterns of all connections, compiled;
+//! - `outbound`: what waits for one slow reader, bounded.
+
+mod accept;
+mod batch;
+mod connection;
+mod event_id;
+mod group;
+mod hub;
+mod outbound;
+mod routes;
+mod socket;
+
+use std::os::unix::net::UnixListener as StdListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio_util::sync::CancellationToken;
+
+use self::hub::Hub;
+use self::socket::SocketFile;
+
+pub use self::outbound::LOSSLESS_CLIENT_NAME;
+
+/// DECNET's interval of `system.bus.health`.
+const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(10);
+const HEALTH_TOPIC: &str = "system.bus.health";
+const HEALTH_TYPE: &str = "\"bus.health\"";
+
+/// What a bus is told at its start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The socket. Its directory must exist; only one named `.decnet` is created, with its default mode.
+    pub path: PathBuf,
+    /// The local group (`/etc/group`) that may connect besides the owner, where it exists.
+    pub group: Option<String>,
+    /// Time between two `system.bus.health` events, at least a millisecond.
+    pub heartbeat: Duration,
+}
+
+impl Options {
+    /// A bus at `path`, for the group `decnet`, with a heartbeat every 10 s.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), group: Some("decnet".to_owned()), heartbeat: DEFAULT_HEARTBEAT }
+    }
+}
+
+/// Why a bus does not start or does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The directory of the socket is missing.
+    #[error(
+        "the bus socket's directory {0} does not exist: create it, or let systemd do so (RuntimeDirectory=)"
+    )]
+    NoDirectory(PathBuf),
+    /// Another bus is alive there.
+    #[error("another process answers on the bus socket {0}: stop it first, or choose another path")]
+    InUse(PathBuf),
+    /// Another bus is starting in the same directory and does not get on.
+    #[error("another bus has been starting beside {0} for a while: try again when it is up or gone")]
+    Starting(PathBuf),
+    /// A file that is no socket stands in the way and is left alone.
+    #[error("{0} exists and is no socket: move it away, or choose another path for the bus")]
+    NoSocket(PathBuf),
+    /// UNIX socket addresses hold about 107 bytes.
+    #[error(
+        "the bus socket's path {0} is not usable as a socket address (too long, or with a NUL): choose a shorter one"
+    )]
+    BadPath(PathBuf),
+    /// The system refused.
+    #[error("cannot {what} the bus socket {path}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+/// A bus that listens, and whose socket is there to be connected to; [`Server::run`] makes it answer.
+#[derive(Debug)]
+pub struct Server {
+    listener: StdListener,
+    file: SocketFile,
+    heartbeat: Duration,
+}
+
+impl Server {
+    /// Creates the socket: mode 0660, owned by the group where that is possible.
+    ///
+    /// A socket file that nobody answers on is replaced. The file is removed again when the server ends or
+    /// is dropped, unless it has become somebody else's meanwhile.
+    ///
+    /// # Errors
+    /// See [`Error`]; a bus that is alive at the same path is never disturbed.
+    pub fn bind(options: Options) -> Result<Self, Error> {
+        let Options { path, group, heartbeat } = options;
+        let (listener, file) = socket::bind(&path, group.as_deref())?;
+        Ok(Self { listener, file, heartbeat: heartbeat.max(Duration::from_millis(1)) })
+    }
+
+    /// Serves until `shutdown`; then what already waits for readers that do read is written, for a moment,
+    /// and every connection is closed.
+    ///
+    /// # Errors
+    /// A listening socket that the runtime cannot use.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let Self { listener, file, heartbeat } = self;
+        let in_use = |source| Error::Io { what: "serve", path: file.path().to_owned(), source };
+        listener.set_nonblocking(true).map_err(in_use)?;
+        let listener = tokio::net::UnixListener::from_std(listener).map_err(in_use)?;
+        tracing::info!(socket = %file.path().display(), pid = std::process::id(), "the bus listens");
+        let hub = Arc::new(Hub::new());
+        tokio::select! {
+            () = accept::serve(&listener, &hub, &shutdown) => {}
+            () = beat(&hub, heartbeat) => {}
+        }
+        // Before the listener: as long as that lives, the inode that tells our file from another is taken.
+        drop(file);
+        drop(listener);
+        tracing::info!("the bus has stopped");
+        Ok(())
+    }
+}
+
+/// Publishes the bus's own health, at once and then at every interval.
+async fn beat(hub: &Hub, interval: Duration) {
+    let started = Instant::now();
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let payload = format!(
+            r#"{{"pid":{},"uptime_sec":{:.3},"ts":{:.6}}}"#,
+            std::process::id(),
+            started.elapsed().as_secs_f64(),
+            since_epoch().as_secs_f64(),
+        );
+        hub.publish_own(HEALTH_TOPIC, HEALTH_TYPE, &payload);
+    }
+}
+
+/// The wall clock; a clock before 1970 counts as 1970.
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}

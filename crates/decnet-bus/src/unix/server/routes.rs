@@ -1,0 +1,225 @@
+//! Which connections want a topic: every connection's patterns, compiled, with changes worked in when they pay.
+//!
+//! Compiling costs as much as there are patterns, so a change does not compile at once. A new pattern is
+//! tested by itself for a while; a connection that gave one up has its hits checked against what it still
+//! holds. Both are work per event, and when that work has added up to what compiling costs, it is compiled.
+
+use std::collections::HashSet;
+
+use decnet_core::limits::MAX_PATTERNS_PER_CONNECTION;
+use decnet_core::topic::{Pattern, PatternTrie, matches};
+
+/// A connection's number, reused after it has closed.
+pub(super) type Slot = u32;
+
+/// Patterns of one connection that do not compile (too long, too many tokens, white space within): each is
+/// tested for every event, and DECNET writes none.
+const MAX_ODD_PATTERNS: usize = 64;
+/// Tests per event that are too few to think about.
+const FREE_TESTS: usize = 64;
+
+/// A connection asked for more patterns than it may hold.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TooManyPatterns;
+
+#[derive(Debug)]
+pub(super) struct Routes {
+    compiled: PatternTrie,
+    /// Not yet compiled; may have been given up since.
+    fresh: Vec<(Pattern, Slot)>,
+    /// Never compiled.
+    odd: Vec<(Box<str>, Slot)>,
+    holders: Vec<Holder>,
+    /// Tests made since the last compilation.
+    debt: usize,
+    total: usize,
+}
+
+/// What one connection holds.
+#[derive(Debug, Default)]
+struct Holder {
+    patterns: HashSet<Box<str>>,
+    odd: usize,
+    /// It gave up patterns that are still compiled.
+    is_stale: bool,
+}
+
+impl Routes {
+    pub(super) fn new() -> Self {
+        Self {
+            compiled: PatternTrie::new([]),
+            fresh: Vec::new(),
+            odd: Vec::new(),
+            holders: Vec::new(),
+            debt: 0,
+            total: 0,
+        }
+    }
+
+    pub(super) fn subscribe(&mut self, slot: Slot, pattern: &str) -> Result<(), TooManyPatterns> {
+        let index = slot as usize;
+        if index >= self.holders.len() {
+            self.holders.resize_with(index + 1, Holder::default);
+        }
+        let holder = &mut self.holders[index];
+        if holder.patterns.contains(pattern) {
+            return Ok(());
+        }
+        match Pattern::stored(pattern) {
+            Ok(_) if holder.patterns.len() >= MAX_PATTERNS_PER_CONNECTION => return Err(TooManyPatterns),
+            Ok(compilable) => self.fresh.push((compilable, slot)),
+            Err(_) if holder.odd >= MAX_ODD_PATTERNS => return Err(TooManyPatterns),
+            Err(_) => {
+                holder.odd += 1;
+                self.odd.push((pattern.into(), slot));
+            }
+        }
+        holder.patterns.insert(pattern.into());
+        self.total += 1;
+        self.compile_if_due(self.fresh.len());
+        Ok(())
+    }
+
+    pub(super) fn unsubscribe(&mut self, slot: Slot, pattern: &str) {
+        let Some(holder) = self.holders.get_mut(slot as usize) else { return };
+        if !holder.patterns.remove(pattern) {
+            return;
+        }
+        self.total -= 1;
+        holder.is_stale = true;
+        let before = self.odd.len();
+        self.odd.retain(|(odd, owner)| *owner != slot || **odd != *pattern);
+        holder.odd -= before - self.odd.len();
+    }
+
+    /// Forgets a connection; its number may be given to another.
+    pub(super) fn close(&mut self, slot: Slot) {
+        let Some(holder) = self.holders.get_mut(slot as usize) else { return };
+        self.total -= holder.patterns.len();
+        *holder = Holder { is_stale: true, ..Holder::default() };
+        self.odd.retain(|(_, owner)| *owner != slot);
+        self.compile_if_due(self.fresh.len());
+    }
+
+    /// Replaces `found` by the connections with a pattern that matches `topic`, each once, ascending.
+    pub(super) fn route(&mut self, topic: &str, found: &mut Vec<Slot>) {
+        self.compile_if_due(self.debt);
+        self.compiled.route(topic, found);
+        let compiled = found.len();
+        found.extend(self.fresh.iter().filter(|(p, _)| matches(p.as_str(), topic)).map(|(_, slot)| *slot));
+        found.extend(self.odd.iter().filter(|(p, _)| matches(p, topic)).map(|(_, slot)| *slot));
+        if found.len() > compiled {
+            found.sort_unstable();
+            found.dedup();
+        }
+        let (holders, mut tests) = (&self.holders, self.fresh.len());
+        found.retain(|slot| holders[*slot as usize].still_wants(topic, &mut tests));
+        self.debt += tests;
+    }
+
+    /// Compiles when `work` has come to what that costs. Changes count too, so that `fresh` stays bounded
+    /// where nobody publishes.
+    fn compile_if_due(&mut self, work: usize) {
+        if work > self.total + FREE_TESTS {
+            self.compile();
+        }
+    }
+
+    fn compile(&mut self) {
+        let numbered = (0u32..).zip(&self.holders);
+        let patterns: Vec<(Pattern, Slot)> = numbered
+            .flat_map(|(slot, holder)| holder.patterns.iter().map(move |pattern| (pattern, slot)))
+            .filter_map(|(pattern, slot)| Some((Pattern::stored(pattern).ok()?, slot)))
+            .collect();
+        self.compiled = PatternTrie::new(patterns.iter().map(|(pattern, slot)| (pattern, *slot)));
+        self.fresh.clear();
+        self.holders.iter_mut().for_each(|holder| holder.is_stale = false);
+        self.debt = 0;
+    }
+}
+
+impl Holder {
+    /// A hit counts unless it may come from a pattern that was given up and no other one matches.
+    fn still_wants(&self, topic: &str, tests: &mut usize) -> bool {
+        if !self.is_stale {
+            return true;
+        }
+        *tests += self.patterns.len();
+        self.patterns.iter().any(|pattern| matches(pattern, topic))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Subscribe(Slot, String),
+        Unsubscribe(Slot, String),
+        Close(Slot),
+        Route(String),
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        let token = prop_oneof!["[ab]", Just("*".to_owned()), Just(">".to_owned()), Just("b c".to_owned())];
+        prop::collection::vec(token, 1..4).prop_map(|tokens| tokens.join("."))
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            3 => (0u32..4, text()).prop_map(|(slot, text)| Step::Subscribe(slot, text)),
+            2 => (0u32..4, text()).prop_map(|(slot, text)| Step::Unsubscribe(slot, text)),
+            1 => (0u32..4).prop_map(Step::Close),
+            6 => text().prop_map(Step::Route),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn routes_as_every_pattern_tested_by_itself(steps in prop::collection::vec(step(), 1..200)) {
+            let (mut routes, mut held, mut found) = (Routes::new(), HashSet::new(), Vec::new());
+            for step in steps {
+                match step {
+                    Step::Subscribe(slot, text) => {
+                        prop_assert_eq!(routes.subscribe(slot, &text), Ok(()));
+                        held.insert((slot, text));
+                    }
+                    Step::Unsubscribe(slot, text) => {
+                        routes.unsubscribe(slot, &text);
+                        held.remove(&(slot, text));
+                    }
+                    Step::Close(slot) => {
+                        routes.close(slot);
+                        held.retain(|(owner, _)| *owner != slot);
+                    }
+                    Step::Route(topic) => {
+                        routes.route(&topic, &mut found);
+                        let wanted = held.iter().filter(|(_, text)| matches(text, &topic));
+                        let mut expected: Vec<Slot> = wanted.map(|(slot, _)| *slot).collect();
+                        expected.sort_unstable();
+                        expected.dedup();
+                        prop_assert_eq!(&found, &expected, "topic {}", topic);
+                        prop_assert_eq!(routes.total, held.len());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn patterns_are_bounded() {
+        let mut routes = Routes::new();
+        let odd = |n: usize| format!("a b.{n}");
+        (0..MAX_ODD_PATTERNS).for_each(|n| routes.subscribe(0, &odd(n)).unwrap());
+        assert_eq!(routes.subscribe(0, &odd(0)), Ok(()));
+        assert_eq!(routes.subscribe(0, &odd(MAX_ODD_PATTERNS)), Err(TooManyPatterns));
+        for n in routes.total..MAX_PATTERNS_PER_CONNECTION {
+            routes.subscribe(0, &format!("p.{n}")).unwrap();
+        }
+        assert_eq!(routes.subscribe(0, "one.more"), Err(TooManyPatterns));
+        assert_eq!(routes.subscribe(1, "one.more"), Ok(()));
+    }
+}

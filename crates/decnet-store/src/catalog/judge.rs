@@ -26,6 +26,19 @@ pub struct Stored {
     pub version: Arc<RowVersion>,
 }
 
+impl Stored {
+    /// The warnings as they are said, each naming the row.
+    pub fn complaints(&self) -> impl Iterator<Item = RowProblem> {
+        let Subscription { uuid, name, .. } = &self.subscription;
+        let said = |what: &Problem| RowProblem {
+            uuid: uuid.to_string(),
+            name: name.to_string(),
+            what: what.to_string(),
+        };
+        self.warnings.iter().map(said)
+    }
+}
+
 /// The state of a row that attempts were made with, raw as the columns hold it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RowVersion {

@@ -1,0 +1,213 @@
+//! What an operator writes is what is read, and looks as if DECNET had written it.
+
+use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::subscription::{Activity, Problem};
+use decnet_core::time::UnixMicros;
+use decnet_store::catalog::{Catalog, Create, Error, Patch, generate_secret};
+use rusqlite::types::Value;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::support::{Database, NOW, NOW_TEXT, SECRET, URL, new, patterns, stored, text};
+
+const LATER: UnixMicros = UnixMicros(NOW.0 + 1_000_000);
+
+#[test]
+fn a_new_row_looks_like_decnets() {
+    let database = Database::decnets();
+    let uuid = database.open().create(&new("siem"), NOW).unwrap();
+    let parsed = Uuid::parse_str(&uuid).unwrap();
+    assert_eq!((parsed.get_version_num(), parsed.to_string()), (4, uuid.clone()));
+    let expected = [
+        text(&uuid),
+        text("siem"),
+        text(URL),
+        text(SECRET),
+        text(r#"["attacker.>", "system.log"]"#),
+        Value::Integer(1),
+        Value::Integer(0),
+        Value::Null,
+        Value::Null,
+        Value::Null,
+        Value::Null,
+        text(NOW_TEXT),
+        text(NOW_TEXT),
+    ];
+    assert_eq!(database.everything(), [expected]);
+}
+
+#[test]
+fn what_is_created_is_loaded() {
+    let directory = TempDir::new().unwrap();
+    let mut catalog = Catalog::open(&directory.path().join("new.db"), Create::IfMissing).unwrap();
+    let uuid = catalog.create(&new("siem"), NOW).unwrap();
+    let loaded = stored(&mut catalog, &uuid);
+    assert!(loaded.warnings.is_empty());
+    assert_eq!(loaded.subscription.patterns, patterns(&["attacker.>", "system.log"]));
+    assert_eq!(loaded.subscription.activity, Activity::Active);
+    let row = catalog.find("siem").unwrap();
+    assert_eq!((row.uuid, row.created_at, row.enabled), (uuid, Some(NOW), true));
+}
+
+#[test]
+fn a_name_is_taken_once() {
+    let database = Database::decnets();
+    let mut catalog = database.open();
+    let first = catalog.create(&new("siem"), NOW).unwrap();
+    let error = catalog.create(&new("siem"), NOW).unwrap_err();
+    assert!(matches!(&error, Error::NameTaken(name) if name == "siem"), "{error}");
+    let second = catalog.create(&new("other"), NOW).unwrap();
+    let rename = Patch { name: Some("siem".into()), ..Patch::default() };
+    assert!(matches!(catalog.update(&second, &rename, NOW), Err(Error::NameTaken(_))));
+    catalog.update(&first, &rename, NOW).unwrap();
+    assert_eq!(catalog.rows().unwrap().len(), 2);
+}
+
+#[test]
+fn what_breaks_a_rule_is_not_written() {
+    let database = Database::decnets();
+    let mut catalog = database.open();
+    let mut bad = [new(""), new("secret"), new("patterns"), new("two\nlines")];
+    bad[1].secret = Secret::new("short");
+    bad[2].patterns.clear();
+    for new in &bad {
+        assert!(matches!(catalog.create(new, NOW), Err(Error::Invalid(_))), "{}", new.name);
+    }
+    let uuid = catalog.create(&new("siem"), NOW).unwrap();
+    let before = database.everything();
+    for patch in [
+        Patch { name: Some("x".repeat(65)), ..Patch::default() },
+        Patch { secret: Some(Secret::new("short")), enabled: Some(false), ..Patch::default() },
+        Patch { patterns: Some(Vec::new()), ..Patch::default() },
+    ] {
+        assert!(matches!(catalog.update(&uuid, &patch, LATER), Err(Error::Invalid(_))));
+    }
+    assert_eq!(database.everything(), before);
+    let error = Error::from(Problem::NoPattern);
+    assert_eq!(error.to_string(), "no usable pattern");
+}
+
+#[test]
+fn a_patch_changes_what_it_names() {
+    let database = Database::decnets();
+    let mut catalog = database.open();
+    let uuid = catalog.create(&new("siem"), NOW).unwrap();
+    let before = database.everything();
+    catalog.update(&uuid, &Patch::default(), LATER).unwrap();
+    assert_eq!(database.everything(), before, "an empty patch is none");
+    let patch = Patch {
+        name: Some("soar".into()),
+        url: Some(EndpointUrl::new("https://soar.example").unwrap()),
+        secret: Some(Secret::new("another-secret-text")),
+        patterns: Some(patterns(&["decky.*.state"])),
+        enabled: None,
+    };
+    catalog.update(&uuid, &patch, LATER).unwrap();
+    let mut expected = before;
+    expected[0][1] = text("soar");
+    expected[0][2] = text("https://soar.example/");
+    expected[0][3] = text("another-secret-text");
+    expected[0][4] = text(r#"["decky.*.state"]"#);
+    expected[0][12] = text("2026-11-23 14:25:01.424839");
+    assert_eq!(database.everything(), expected);
+}
+
+#[test]
+fn enabling_starts_afresh_and_disabling_is_no_trip() {
+    let database = Database::decnets();
+    database.add("u-1", "siem");
+    database.set("u-1", "enabled", "0");
+    database.set("u-1", "consecutive_failures", "5");
+    database.set("u-1", "last_error", "'HTTP 500'");
+    database.set("u-1", "auto_disabled_at", "'2026-01-01 00:00:00.000000'");
+    let mut catalog = database.open();
+    catalog.update("u-1", &Patch { enabled: Some(true), ..Patch::default() }, NOW).unwrap();
+    let row = catalog.find("siem").unwrap();
+    assert_eq!((row.activity, row.consecutive_failures), (Activity::Active, 0));
+    assert_eq!((row.last_error, row.auto_disabled_at), (None, None));
+    catalog.update("u-1", &Patch { enabled: Some(false), ..Patch::default() }, NOW).unwrap();
+    assert_eq!(catalog.find("siem").unwrap().activity, Activity::Disabled);
+}
+
+#[test]
+fn a_bad_row_can_be_mended_or_deleted() {
+    let database = Database::decnets();
+    database.add("u-1", "siem");
+    database.set("u-1", "topic_patterns", "'\"attacker.>\"'");
+    let mut catalog = database.open();
+    assert!(catalog.find("siem").unwrap().problem.is_some());
+    catalog.update("u-1", &Patch { patterns: Some(patterns(&["a.>"])), ..Patch::default() }, NOW).unwrap();
+    assert!(catalog.find("siem").unwrap().problem.is_none());
+    database.set("u-1", "uuid", "''");
+    let row = catalog.find("siem").unwrap();
+    assert!(row.problem.is_some());
+    catalog.delete(&row.uuid).unwrap();
+    assert!(catalog.rows().unwrap().is_empty());
+}
+
+#[test]
+fn deleting_is_done_once() {
+    let database = Database::decnets();
+    let mut catalog = database.open();
+    let uuid = catalog.create(&new("siem"), NOW).unwrap();
+    catalog.delete(&uuid).unwrap();
+    assert!(matches!(catalog.delete(&uuid), Err(Error::NotFound { .. })));
+    let patch = Patch { enabled: Some(true), ..Patch::default() };
+    assert!(matches!(catalog.update(&uuid, &patch, NOW), Err(Error::NotFound { .. })));
+}
+
+#[test]
+fn a_name_wins_then_a_uuid_then_its_beginning() {
+    let database = Database::decnets();
+    let (first, second) = ("12345678-0000-4000-8000-000000000001", "12345678-0000-4000-8000-000000000002");
+    let third = "87654321-0000-4000-8000-000000000003";
+    database.add(first, "siem");
+    database.add(second, "soar");
+    database.add(third, second);
+    let catalog = database.open();
+    let uuid = |wanted: &str| catalog.find(wanted).map(|row| row.uuid);
+    assert_eq!(uuid("siem").unwrap(), first);
+    assert_eq!(uuid(first).unwrap(), first);
+    assert_eq!(uuid(second).unwrap(), third, "a name wins");
+    assert_eq!(uuid("87654321").unwrap(), third);
+    assert!(matches!(uuid("8765432"), Err(Error::NotFound { .. })));
+    let error = uuid("12345678-0000").unwrap_err();
+    assert!(matches!(&error, Error::Ambiguous { among, .. } if among.len() == 2), "{error}");
+}
+
+#[test]
+fn a_slip_of_the_finger_is_met_with_names() {
+    let database = Database::decnets();
+    for name in ["wazuh", "thehive", "shuffle"] {
+        database.add(name, name);
+    }
+    let catalog = database.open();
+    let said = |wanted: &str| catalog.find(wanted).unwrap_err().to_string();
+    assert_eq!(said("wazhu"), "no subscription `wazhu`; did you mean wazuh?");
+    assert_eq!(said("Hive"), "no subscription `Hive`; did you mean thehive?");
+    assert!(said("nothing-like-it").contains("subscription list"));
+}
+
+#[test]
+fn json_has_iso_times_and_a_list() {
+    let database = Database::decnets();
+    database.add("u-1", "siem");
+    database.set("u-1", "last_success_at", "'2026-11-23 14:25:00.424839'");
+    let json = serde_json::to_value(database.open().find("siem").unwrap()).unwrap();
+    assert_eq!(json["topic_patterns"], serde_json::json!(["attacker.>", "system.log"]));
+    assert_eq!(json["last_success_at"], "2026-11-23T14:25:00.424839+00:00");
+    assert_eq!(json["last_failure_at"], serde_json::Value::Null);
+    assert_eq!((&json["url"], &json["enabled"]), (&URL.into(), &true.into()));
+    assert!(json.get("secret").is_none());
+}
+
+#[test]
+fn generated_secrets_are_accepted_and_differ() {
+    let (one, two) = (generate_secret(), generate_secret());
+    assert_ne!(one, two);
+    for secret in [one, two] {
+        assert_eq!(secret.len(), 43);
+        assert!(secret.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+        assert!(decnet_core::subscription::check_secret(&secret).is_ok());
+    }
+}

@@ -1,0 +1,13 @@
+//! The catalog's laws, on real SQLite files: bad rows, the version fence, counters, an operator's edits,
+//! files that are none, and secrets that stay secret.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where its ground gives way")]
+
+mod bad_rows;
+mod edits;
+mod fence;
+mod files;
+mod health;
+mod others_write;
+mod secrecy;
+mod support;

@@ -1,0 +1,120 @@
+//! Databases as DECNET makes them, and worse ones.
+
+use std::path::{Path, PathBuf};
+
+use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::time::UnixMicros;
+use decnet_core::topic::Pattern;
+use decnet_store::catalog::{Catalog, Create, NewSubscription, Stored};
+use rusqlite::Connection;
+use rusqlite::types::Value;
+use tempfile::TempDir;
+
+pub(crate) const NOW: UnixMicros = UnixMicros(1_795_443_900_424_839);
+pub(crate) const NOW_TEXT: &str = "2026-11-23 14:25:00.424839";
+pub(crate) const SECRET: &str = "a-very-secret-secret";
+pub(crate) const URL: &str = "https://siem.example/in?token=query-token";
+
+/// What DECNET's own migrations make.
+const DECNETS: &str = "
+    CREATE TABLE users (uuid VARCHAR NOT NULL PRIMARY KEY);
+    CREATE TABLE webhook_subscriptions (
+      uuid VARCHAR NOT NULL PRIMARY KEY, name VARCHAR NOT NULL, url VARCHAR NOT NULL, secret VARCHAR NOT NULL,
+      topic_patterns VARCHAR NOT NULL, enabled BOOLEAN NOT NULL, consecutive_failures INTEGER NOT NULL,
+      last_success_at DATETIME, last_failure_at DATETIME, last_error VARCHAR,
+      auto_disabled_at DATETIME, created_at DATETIME NOT NULL, updated_at DATETIME NOT NULL);
+    CREATE UNIQUE INDEX ix_webhook_subscriptions_name ON webhook_subscriptions (name);
+    CREATE INDEX ix_webhook_subscriptions_enabled ON webhook_subscriptions (enabled);";
+
+/// The same columns with neither types nor rules, so that a row can hold anything.
+const LAWLESS: &str = "
+    CREATE TABLE webhook_subscriptions (uuid, name, url, secret, topic_patterns, enabled,
+      consecutive_failures, last_success_at, last_failure_at, last_error, auto_disabled_at, created_at,
+      updated_at);";
+
+/// A database file of a test, and a connection to it as another process would have it.
+pub(crate) struct Database {
+    pub(crate) path: PathBuf,
+    pub(crate) other: Connection,
+    pub(crate) directory: TempDir,
+}
+
+impl Database {
+    pub(crate) fn decnets() -> Self {
+        Self::with(DECNETS)
+    }
+
+    pub(crate) fn lawless() -> Self {
+        Self::with(LAWLESS)
+    }
+
+    fn with(schema: &str) -> Self {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("decnet.db");
+        let other = connect(&path);
+        other.pragma_update(None, "journal_mode", "WAL").unwrap();
+        other.execute_batch(schema).unwrap();
+        Self { path, other, directory }
+    }
+
+    pub(crate) fn open(&self) -> Catalog {
+        Catalog::open(&self.path, Create::Never).unwrap()
+    }
+
+    /// A row as DECNET writes it.
+    pub(crate) fn add(&self, uuid: &str, name: &str) {
+        let insert = "INSERT INTO webhook_subscriptions VALUES
+            (?1, ?2, ?3, ?4, '[\"attacker.>\", \"system.log\"]', 1, 0, NULL, NULL, NULL, NULL, ?5, ?5)";
+        self.other.execute(insert, [uuid, name, URL, SECRET, "2026-01-01 00:00:00.000000"]).unwrap();
+    }
+
+    /// Puts a value, as SQL, into one column of one row.
+    pub(crate) fn set(&self, uuid: &str, column: &str, sql: &str) {
+        let update = format!("UPDATE webhook_subscriptions SET {column} = {sql} WHERE uuid = ?1");
+        assert_eq!(self.other.execute(&update, [uuid]).unwrap(), 1);
+    }
+
+    pub(crate) fn get(&self, uuid: &str, column: &str) -> Value {
+        let select = format!("SELECT {column} FROM webhook_subscriptions WHERE uuid = ?1");
+        self.other.query_row(&select, [uuid], |row| row.get(0)).unwrap()
+    }
+
+    /// Every column of every row, to see that nothing was touched.
+    pub(crate) fn everything(&self) -> Vec<Vec<Value>> {
+        let mut statement = self.other.prepare("SELECT * FROM webhook_subscriptions ORDER BY uuid").unwrap();
+        let columns = statement.column_count();
+        let row = |row: &rusqlite::Row<'_>| (0..columns).map(|index| row.get(index)).collect();
+        statement.query_map([], row).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+}
+
+pub(crate) fn connect(path: &Path) -> Connection {
+    let connection = Connection::open(path).unwrap();
+    // A test does not outlive the machine's power.
+    connection.pragma_update(None, "synchronous", "OFF").unwrap();
+    connection.busy_timeout(std::time::Duration::from_secs(60)).unwrap();
+    connection
+}
+
+pub(crate) fn stored(catalog: &mut Catalog, uuid: &str) -> Stored {
+    let snapshot = catalog.load().unwrap();
+    snapshot.subscriptions.into_iter().find(|stored| &*stored.subscription.uuid == uuid).unwrap()
+}
+
+pub(crate) fn new(name: &str) -> NewSubscription {
+    NewSubscription {
+        name: name.to_owned(),
+        url: EndpointUrl::new(URL).unwrap(),
+        secret: Secret::new(SECRET),
+        patterns: patterns(&["attacker.>", "system.log"]),
+        enabled: true,
+    }
+}
+
+pub(crate) fn patterns(texts: &[&str]) -> Vec<Pattern> {
+    texts.iter().map(|text| Pattern::new(text).unwrap()).collect()
+}
+
+pub(crate) fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}

@@ -23,10 +23,10 @@ const MASTER_ONLY: [&str; 4] = ["serve", "webhook", "subscription", "delivery"];
     version,
     after_help = "\
 Examples:
-  decnet serve --demo                  see it all at work
+  decnet serve --demo                  # see it all at work
   decnet subscription create --name siem --url https://siem.example/hook --pattern 'attacker.>'
   decnet publish attacker.observed '{\"ip\":\"203.0.113.7\"}'
-  decnet check                         what is in force, and what is wrong
+  decnet check                         # what is in force, and what is wrong
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration."
 )]
@@ -139,5 +139,85 @@ impl Command {
             "`decnet {name}` runs on the master only, and this host is configured as an agent \
              (DECNET_MODE=agent); on a host that is both, set DECNET_DISALLOW_MASTER=false"
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walk(command: &clap::Command, path: &str, visit: &mut impl FnMut(&str, &clap::Command)) {
+        visit(path, command);
+        for child in command.get_subcommands() {
+            walk(child, &format!("{path} {}", child.get_name()), visit);
+        }
+    }
+
+    #[test]
+    fn the_tree_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_what_it_is_for_and_shows_examples() {
+        walk(&Cli::command(), "decnet", &mut |path, command| {
+            assert!(command.get_about().is_some(), "{path} does not say what it is for");
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.starts_with("Examples:\n"), "{path} shows no examples");
+            assert!(after.contains(path), "{path} shows examples of something else");
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{path} does not explain {}", argument.get_id());
+            }
+        });
+    }
+
+    #[test]
+    fn every_example_parses() {
+        walk(&Cli::command(), "decnet", &mut |path, command| {
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in after.lines().filter(|line| line.starts_with("  decnet ")) {
+                let parsed = Cli::try_parse_from(words(line));
+                assert!(parsed.is_ok(), "{path}: {line}: {}", parsed.unwrap_err());
+            }
+        });
+    }
+
+    /// A line of a shell, up to where it stops being ours.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+        for c in line.chars() {
+            match c {
+                '\'' => quoted = !quoted,
+                '#' | '|' | '>' | '<' if !quoted => break,
+                ' ' if !quoted => words.push(std::mem::take(&mut word)),
+                other => word.push(other),
+            }
+        }
+        words.push(word);
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
+    fn help(is_agent: bool) -> String {
+        Cli::parse_as(&["decnet".into(), "--help".into()], is_agent).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_agent_is_not_offered_the_masters_commands() {
+        let offered = |help: &str, name: &str| {
+            help.lines().any(|line| line.trim_start().starts_with(&format!("{name} ")))
+        };
+        for name in MASTER_ONLY {
+            assert!(offered(&help(false), name) && !offered(&help(true), name), "{name}");
+        }
+        assert!(offered(&help(true), "check") && offered(&help(true), "publish"));
+    }
+
+    #[test]
+    fn config_is_found_before_the_arguments_are_parsed() {
+        let found = |line: &str| config_argument(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(found("decnet --config a.ini check"), Some("a.ini".into()));
+        assert_eq!(found("decnet check --config=b.ini"), Some("b.ini".into()));
+        assert_eq!(found("decnet publish t -- --config x"), None);
     }
 }

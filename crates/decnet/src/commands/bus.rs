@@ -1,13 +1,48 @@
-//! `decnet bus`.
+//! `decnet bus`: the bus alone, as DECNET's own daemon of that name.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
+use decnet_bus::{Server, ServerOptions};
+
+use crate::config::{read_duration, show_duration};
 use crate::context::Context;
 
-/// Runs the event bus.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  decnet bus")]
-pub(crate) struct Args {}
+/// Shortest time between two heartbeats that an operator may ask for.
+const MIN_HEARTBEAT: Duration = Duration::from_millis(100);
 
-#[expect(clippy::unused_async, reason = "a stub")]
-pub(crate) async fn run(_args: Args, _context: &Context) -> anyhow::Result<()> {
-    anyhow::bail!("`decnet bus` is not built yet")
+/// Runs the event bus on its UNIX socket, until it is told to stop.
+///
+/// Speaks the protocol of DECNET's own bus. `decnet serve` has a bus of its own and needs none of these.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  decnet bus
+  decnet bus --socket /tmp/bus.sock --heartbeat 5s")]
+pub(crate) struct Args {
+    /// The socket [else DECNET_BUS_SOCKET, /run/decnet/bus.sock or ~/.decnet/bus.sock]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// The group that may use it, where it exists [else DECNET_BUS_GROUP or decnet]
+    #[arg(long)]
+    group: Option<String>,
+    /// Time between two events that say the bus is well
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = heartbeat)]
+    heartbeat: Duration,
+}
+
+fn heartbeat(text: &str) -> Result<Duration, String> {
+    let heartbeat = read_duration(text)?;
+    let least = show_duration(MIN_HEARTBEAT);
+    if heartbeat < MIN_HEARTBEAT { Err(format!("is at least {least}")) } else { Ok(heartbeat) }
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
+    let bus = &context.config.bus;
+    let options = ServerOptions {
+        path: args.socket.unwrap_or_else(|| bus.path().to_owned()),
+        group: Some(args.group.unwrap_or_else(|| bus.group.clone())),
+        heartbeat: args.heartbeat,
+    };
+    Ok(Server::bind(options)?.run(context.shutdown.clone()).await?)
 }

@@ -1,13 +1,178 @@
-//! `decnet receive`.
+//! `decnet receive`: a receiver to try things with, which says whether what arrives is what was signed.
 
+use std::io::IsTerminal as _;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use decnet_core::signature::SigningKey;
+use hyper::StatusCode;
+use tokio::sync::mpsc;
+
+use super::secret_args::SecretArgs;
+use crate::config::read_duration;
 use crate::context::Context;
+use crate::output::{self, Paint, printable};
+use crate::receiver::{Options, Origin, Received, Receiver};
 
-/// Receives webhooks.
+/// Requests that wait to be printed before the answers slow down.
+const WAITING: usize = 1024;
+
+/// Receives webhooks on this machine, checks their signatures and prints them.
+///
+/// One line a request: when, whether the signature holds, latency since the event, topic and id; on a terminal
+/// the body follows. Without a secret nothing is checked.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  decnet receive")]
-pub(crate) struct Args {}
+#[command(after_help = "\
+Examples:
+  decnet receive --secret-file secret.txt
+  decnet receive --port 0 --json --count 10 > received.jsonl
+  decnet receive --status 503 --delay 2s            # see how the worker takes it")]
+pub(crate) struct Args {
+    /// The port; 0 for any that is free
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// The address to listen on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    host: IpAddr,
+    #[command(flatten)]
+    secret: SecretArgs,
+    /// The status to answer with
+    #[arg(long, default_value = "204", value_parser = status)]
+    status: StatusCode,
+    /// How long to hold back each answer, such as 2s
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = read_duration)]
+    delay: Duration,
+    /// Stop after this many requests
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// Print a JSON object a line
+    #[arg(long)]
+    json: bool,
+}
 
-#[expect(clippy::unused_async, reason = "a stub")]
-pub(crate) async fn run(_args: Args, _context: &Context) -> anyhow::Result<()> {
-    anyhow::bail!("`decnet receive` is not built yet")
+fn status(text: &str) -> Result<StatusCode, String> {
+    let status = text.parse::<StatusCode>().ok().filter(|status| (200..600).contains(&status.as_u16()));
+    status.ok_or_else(|| "a final HTTP status is from 200 to 599".into())
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
+    let key = args.secret.read()?.map(|secret| SigningKey::new(&secret));
+    let options = Options { key, status: args.status, delay: args.delay };
+    let address = SocketAddr::new(args.host, args.port);
+    let receiver = Receiver::bind(address, options)
+        .await
+        .with_context(|| format!("cannot listen on {address}; --port 0 takes any free port"))?;
+    output::say(&format!("receiving on http://{}/, Ctrl-C to stop", receiver.address()?));
+    let (seen, mut requests) = mpsc::channel(WAITING);
+    let stop = context.shutdown.child_token();
+    let serving = tokio::spawn(receiver.run(seen, stop.clone()));
+    let mut tally = Tally::default();
+    let printed = print(&args, context.paint, &mut requests, &mut tally, &stop).await;
+    stop.cancel();
+    serving.await.context("the receiver broke")?;
+    output::say(&tally.to_string());
+    printed
+}
+
+async fn print(
+    args: &Args,
+    paint: Paint,
+    requests: &mut mpsc::Receiver<Received>,
+    tally: &mut Tally,
+    stop: &tokio_util::sync::CancellationToken,
+) -> anyhow::Result<()> {
+    let with_body = std::io::stdout().is_terminal();
+    while args.count.is_none_or(|count| tally.all() < count) {
+        let request = tokio::select! {
+            request = requests.recv() => request,
+            () = stop.cancelled() => None,
+        };
+        let Some(request) = request else { break };
+        tally.count(request.origin);
+        if args.json {
+            output::json(&json(&request, args.status))?;
+        } else {
+            output::write(human(&request, paint, with_body).as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// How many of which origin.
+#[derive(Debug, Default)]
+struct Tally {
+    verified: u64,
+    unsigned: u64,
+    forged: u64,
+    unchecked: u64,
+}
+
+impl Tally {
+    fn count(&mut self, origin: Origin) {
+        match origin {
+            Origin::Verified => self.verified += 1,
+            Origin::Unsigned => self.unsigned += 1,
+            Origin::Forged(_) => self.forged += 1,
+            Origin::Unchecked => self.unchecked += 1,
+        }
+    }
+
+    fn all(&self) -> u64 {
+        self.verified + self.unsigned + self.forged + self.unchecked
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { verified, unsigned, forged, unchecked } = self;
+        write!(f, "{} received: {verified} verified, {unsigned} unsigned, ", self.all())?;
+        write!(f, "{forged} with a bad signature, {unchecked} unchecked")
+    }
+}
+
+fn json(request: &Received, status: StatusCode) -> serde_json::Value {
+    let body = serde_json::from_slice::<serde_json::Value>(&request.body);
+    serde_json::json!({
+        "at": request.at.to_iso8601(),
+        "origin": request.origin.as_str(),
+        "reason": request.origin.reason(),
+        "latency_ms": request.latency().map(|latency| latency.as_secs_f64() * 1e3),
+        "topic": request.topic,
+        "id": request.id,
+        "target": request.target,
+        "status": status.as_u16(),
+        "body": body.unwrap_or_else(|_| String::from_utf8_lossy(&request.body).into()),
+    })
+}
+
+/// The line of a request, and its body below it.
+pub(crate) fn human(request: &Received, paint: Paint, with_body: bool) -> String {
+    let origin = request.origin.as_str();
+    let origin = match request.origin {
+        Origin::Verified => paint.good(origin),
+        Origin::Unchecked => paint.doubtful(origin),
+        Origin::Unsigned | Origin::Forged(_) => paint.bad(origin),
+    };
+    let latency =
+        request.latency().map_or(String::new(), |latency| format!("{:.1} ms", latency.as_secs_f64() * 1e3));
+    let (topic, id) = (printable(&request.topic), paint.faint(&printable(&request.id)));
+    let iso = request.at.to_sqlite();
+    let time = iso.get(11..23).unwrap_or(&iso);
+    let mut text = format!("{} {origin} {latency:>9}  {topic}  {id}", paint.faint(time));
+    if let Some(reason) = request.origin.reason() {
+        text += &format!("  ({reason})");
+    }
+    text.push('\n');
+    if with_body {
+        text += &indented(&request.body);
+    }
+    text
+}
+
+fn indented(body: &[u8]) -> String {
+    let pretty = serde_json::from_slice::<serde_json::Value>(body).ok();
+    let pretty = pretty.and_then(|body| serde_json::to_string_pretty(&body).ok());
+    let text = pretty.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+    text.lines().map(|line| format!("    {}\n", printable(line))).collect()
 }

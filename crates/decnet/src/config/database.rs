@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use decnet_store::catalog::{CatalogUrl, CatalogUrlError};
+
 use super::types::Read;
 
 /// `DECNET_DB_TYPE`.
@@ -41,23 +43,15 @@ pub(crate) enum Database {
 pub(crate) struct UnsupportedDatabase(String);
 
 impl Database {
-    /// Reads a database URL in SQLAlchemy's spelling: `sqlite:///` and a path, so that an absolute one has
-    /// four slashes; `+driver` after the scheme is of no meaning here.
+    /// Reads a database URL, see [`CatalogUrl`].
     ///
     /// # Errors
     /// What is no such URL; the text never repeats it, for it may hold a password.
     pub(crate) fn from_url(text: &str) -> Read<Self> {
-        let form = "is a URL such as sqlite:////var/lib/decnet/decnet.db";
-        let (scheme, rest) = text.split_once("://").ok_or(form)?;
-        match scheme.split('+').next().unwrap_or_default() {
-            "sqlite" => {
-                let path = rest.strip_prefix('/').unwrap_or_default();
-                let path = path.split('?').next().unwrap_or_default();
-                let usable = !path.is_empty() && path != ":memory:";
-                usable.then(|| Self::Sqlite(path.into())).ok_or_else(|| format!("{form}: it names no file"))
-            }
-            "postgres" | "postgresql" | "mysql" | "mariadb" => Ok(Self::Server(redact_url(text))),
-            other => Err(format!("{form}: `{other}` is no database that we know")),
+        match text.parse::<CatalogUrl>() {
+            Ok(url) => Ok(Self::Sqlite(url.path().to_owned())),
+            Err(CatalogUrlError::Unsupported(_)) => Ok(Self::Server(redact_url(text))),
+            Err(error) => Err(format!("cannot be used: {error}")),
         }
     }
 
@@ -102,7 +96,7 @@ mod tests {
         let path = |text| Database::from_url(text).map(|found| found.path().unwrap().to_owned());
         assert_eq!(path("sqlite:////var/lib/decnet.db"), Ok("/var/lib/decnet.db".into()));
         assert_eq!(path("sqlite+aiosqlite:///decnet.db?timeout=3"), Ok("decnet.db".into()));
-        for bad in ["sqlite://", "sqlite:///:memory:", "decnet.db", "oracle://x"] {
+        for bad in ["sqlite://", "sqlite:///:memory:", "oracle://x"] {
             assert!(Database::from_url(bad).is_err(), "{bad}");
         }
         let server = Database::from_url("mysql+asyncmy://u:p@ss@db:3306/decnet?ssl=x").unwrap();

@@ -12,9 +12,11 @@ mod keys;
 mod layers;
 mod page;
 mod show;
+#[cfg(test)]
+mod tests;
 mod types;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use decnet_core::delivery::RetrySchedule;
@@ -68,8 +70,10 @@ pub(crate) struct Bus {
     pub(crate) enabled: bool,
     /// Of which kind.
     pub(crate) kind: BusKind,
-    /// Its socket, where one is configured; [`Config::bus_socket`] has the rule for where none is.
+    /// Its socket, where one is configured; see [`Bus::path`].
     pub(crate) socket: Option<PathBuf>,
+    /// Its socket, where none is configured.
+    pub(crate) default_socket: PathBuf,
     /// The group that may use the socket, where it exists.
     pub(crate) group: String,
     /// The longest wait between two tries to reach a bus that is away.
@@ -168,13 +172,13 @@ impl Config {
 
     fn read(layers: &mut Layers, inputs: &Inputs) -> Self {
         let configured = layers.read(&keys::DATA_DIR);
-        let data_dir = configured.unwrap_or_else(|| data_dir::fallback(&inputs.environment));
+        let data_dir = configured.unwrap_or_else(|| data_dir::fallback(&home(inputs)));
         Self {
             mode: layers.read(&keys::MODE),
             disallow_master: layers.read(&keys::DISALLOW_MASTER),
             database: read_database(layers, &data_dir),
             data_dir,
-            bus: Bus::read(layers),
+            bus: Bus::read(layers, &home(inputs)),
             delivery: Delivery::read(layers),
             egress: Egress {
                 allow_private: layers.read(&keys::ALLOW_PRIVATE),
@@ -196,7 +200,7 @@ impl Config {
 }
 
 /// The URL, or DECNET's single settings, or a file in the data directory.
-fn read_database(layers: &mut Layers, data_dir: &std::path::Path) -> Database {
+fn read_database(layers: &mut Layers, data_dir: &Path) -> Database {
     let url = layers.read(&keys::DB_URL);
     let kind = layers.read(&keys::DB_TYPE);
     let (host, port) = (layers.read(&keys::DB_HOST), layers.read(&keys::DB_PORT));
@@ -208,9 +212,19 @@ fn read_database(layers: &mut Layers, data_dir: &std::path::Path) -> Database {
     }
 }
 
+fn home(inputs: &Inputs) -> PathBuf {
+    inputs.environment.get("HOME").map(PathBuf::from).unwrap_or_default()
+}
+
 impl Bus {
-    fn read(layers: &mut Layers) -> Self {
+    /// Where the bus is, or is to be: as configured, else by DECNET's rule.
+    pub(crate) fn path(&self) -> &Path {
+        self.socket.as_deref().unwrap_or(&self.default_socket)
+    }
+
+    fn read(layers: &mut Layers, home: &Path) -> Self {
         Self {
+            default_socket: decnet_bus::default_socket_path(home),
             enabled: layers.read(&keys::BUS_ENABLED),
             kind: layers.read(&keys::BUS_TYPE),
             socket: layers.read(&keys::BUS_SOCKET),

@@ -34,5 +34,8 @@ fn ruled(name: &str, config: &Config) -> Option<String> {
     if name == keys::DATA_DIR.info.name {
         return Some(config.data_dir.display().to_string());
     }
+    if name == keys::BUS_SOCKET.info.name {
+        return Some(config.bus.path().display().to_string());
+    }
     (name == keys::DB_URL.info.name).then(|| config.database.to_string())
 }

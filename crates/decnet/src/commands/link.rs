@@ -1,0 +1,75 @@
+//! The way to the bus for commands that are done soon.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use decnet_bus::{Client, ClientError};
+
+use crate::config::Config;
+
+/// What a command says when it greets; the bus logs it.
+const NAME: &str = "decnet-cli";
+/// Where `decnet serve` has its bus, below the data directory.
+pub(crate) const SERVE_SOCKET: &str = "bus.sock";
+/// How long a change waits for a bus to be told about it.
+const SIGNAL_PATIENCE: Duration = Duration::from_secs(1);
+const CHANGED_TOPIC: &str = "system.webhook.subscriptions_changed";
+const CHANGED_TYPE: &str = "changed";
+
+/// The sockets to try, in order: the configured one; else that of `decnet serve` on this data directory, where
+/// there is one, and DECNET's own place.
+pub(crate) fn sockets(config: &Config) -> Vec<PathBuf> {
+    if let Some(socket) = &config.bus.socket {
+        return vec![socket.clone()];
+    }
+    let serve = config.data_dir.join(SERVE_SOCKET);
+    let serve = Some(serve).filter(|path| path.exists());
+    serve.into_iter().chain([config.bus.default_socket.clone()]).collect()
+}
+
+/// The bus is switched off.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no bus: DECNET_BUS_ENABLED is false")]
+pub(crate) struct Disabled;
+
+/// Connects to the first socket that answers.
+///
+/// # Errors
+/// A bus that is switched off, or does not answer; then with a hint to start one.
+pub(crate) async fn connect(config: &Config) -> anyhow::Result<(Client, PathBuf)> {
+    if !config.bus.enabled {
+        return Err(Disabled.into());
+    }
+    let sockets = sockets(config);
+    let mut failed = None;
+    for socket in sockets {
+        match Client::connect(&socket, NAME).await {
+            Ok(client) => return Ok((client, socket)),
+            Err(error) => failed = Some(error),
+        }
+    }
+    let error = failed.unwrap_or(ClientError::Closed);
+    Err(anyhow::Error::from(error).context("start one with `decnet serve` or `decnet bus`"))
+}
+
+/// Tells the worker that the subscriptions, or the queue, have changed. A bus that is away is no failure: the
+/// worker looks by itself within a minute.
+pub(crate) async fn signal_change(config: &Config) {
+    match tokio::time::timeout(SIGNAL_PATIENCE, publish_change(config)).await {
+        Ok(Ok(socket)) => tracing::debug!(socket = %socket.display(), "the worker was told"),
+        Ok(Err(error)) => tracing::debug!("the worker was not told: {error:#}"),
+        Err(_) => tracing::debug!("the worker was not told: the bus did not answer in time"),
+    }
+}
+
+async fn publish_change(config: &Config) -> anyhow::Result<PathBuf> {
+    let (mut client, socket) = connect(config).await?;
+    client.publish(CHANGED_TOPIC, CHANGED_TYPE, &serde_json::Map::new()).await?;
+    client.close().await?;
+    Ok(socket)
+}
+
+/// Is that socket one that answers?
+pub(crate) async fn answers(socket: &Path) -> Result<(), ClientError> {
+    Client::connect(socket, NAME).await?.close().await
+}

@@ -1,0 +1,132 @@
+//! Where payloads come from: an argument, a file, or lines that may never end.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor, Read, stdin};
+
+use anyhow::Context as _;
+use decnet_core::limits::MAX_BODY_BYTES;
+use tokio::sync::mpsc;
+
+/// Payloads handed over at once.
+const CHUNK: usize = 256;
+/// No payload is larger than the body that carries it.
+const MAX_LINE_BYTES: u64 = MAX_BODY_BYTES as u64 + 1;
+
+/// One payload, and the line it stands on, where it stands on one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Payload {
+    pub(super) json: String,
+    pub(super) line: Option<u64>,
+}
+
+/// What there is to publish.
+pub(super) enum Input {
+    /// One payload.
+    One(String),
+    /// A payload a line.
+    Lines(Box<dyn Read + Send>),
+}
+
+impl Input {
+    /// Reads the argument: JSON, `-` or `@file`.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub(super) fn open(argument: &str) -> anyhow::Result<Self> {
+        if argument == "-" {
+            return Ok(Self::Lines(Box::new(stdin())));
+        }
+        let Some(path) = argument.strip_prefix('@') else { return Ok(Self::One(argument.to_owned())) };
+        File::open(path).and_then(Self::file).with_context(|| format!("{path} cannot be read"))
+    }
+
+    /// A file is one value, if it is a small one and holds just that; otherwise it is lines.
+    fn file(mut file: File) -> std::io::Result<Self> {
+        let mut beginning = Vec::new();
+        (&mut file).take(MAX_LINE_BYTES).read_to_end(&mut beginning)?;
+        let is_one = serde_json::from_slice::<serde::de::IgnoredAny>(&beginning).is_ok();
+        match String::from_utf8(beginning) {
+            Ok(json) if is_one => Ok(Self::One(json)),
+            Ok(lines) => Ok(Self::Lines(Box::new(Cursor::new(lines.into_bytes()).chain(file)))),
+            Err(error) => Ok(Self::Lines(Box::new(Cursor::new(error.into_bytes()).chain(file)))),
+        }
+    }
+}
+
+/// Reads lines into `chunks` until they end or nobody takes them: as many at once as have come, so that a slow
+/// stream is passed on line by line. Empty lines are skipped.
+///
+/// # Errors
+/// A line that is too long or no UTF-8, or what the operating system says.
+pub(super) fn read_lines(
+    source: Box<dyn Read + Send>,
+    chunks: &mpsc::Sender<Vec<Payload>>,
+) -> anyhow::Result<()> {
+    let mut reader = BufReader::with_capacity(64 * 1024, source);
+    let (mut chunk, mut number) = (Vec::new(), 0);
+    loop {
+        let mut line = Vec::new();
+        number += 1;
+        let read = (&mut reader).take(MAX_LINE_BYTES).read_until(b'\n', &mut line)?;
+        if !line.trim_ascii().is_empty() {
+            let too_long =
+                || format!("line {number} is longer than the {MAX_BODY_BYTES} bytes an event may have");
+            anyhow::ensure!(line.len() <= MAX_BODY_BYTES, too_long());
+            let json = String::from_utf8(line).with_context(|| format!("line {number} is no UTF-8"))?;
+            chunk.push(Payload { json: json.trim().to_owned(), line: Some(number) });
+        }
+        let has_more = reader.buffer().contains(&b'\n');
+        if (!has_more || chunk.len() >= CHUNK) && !chunk.is_empty() {
+            if chunks.blocking_send(std::mem::take(&mut chunk)).is_err() {
+                return Ok(());
+            }
+        }
+        if read == 0 {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &[u8]) -> (Vec<(String, Option<u64>)>, anyhow::Result<()>) {
+        let (chunks, mut received) = mpsc::channel(64);
+        let result = read_lines(Box::new(Cursor::new(text.to_vec())), &chunks);
+        let mut all = Vec::new();
+        while let Ok(chunk) = received.try_recv() {
+            all.extend(chunk.into_iter().map(|Payload { json, line }| (json, line)));
+        }
+        (all, result)
+    }
+
+    #[test]
+    fn lines_are_numbered_and_empty_ones_skipped() {
+        let (all, result) = lines(b"{}\r\n\n [1] \n3");
+        result.unwrap();
+        assert_eq!(all, [("{}".into(), Some(1)), ("[1]".into(), Some(3)), ("3".into(), Some(4))]);
+    }
+
+    #[test]
+    fn a_line_that_no_event_can_carry_is_named() {
+        let mut long = b"{}\n".to_vec();
+        long.extend(std::iter::repeat_n(b'1', MAX_BODY_BYTES + 1));
+        assert!(lines(&long).1.unwrap_err().to_string().contains("line 2"));
+        assert!(lines(b"1\n\xff\n").1.unwrap_err().to_string().contains("line 2"));
+    }
+
+    #[test]
+    fn a_file_is_one_value_or_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |text: &str| {
+            let path = dir.path().join("payload");
+            std::fs::write(&path, text).unwrap();
+            Input::open(&format!("@{}", path.display())).unwrap()
+        };
+        assert!(matches!(open("{\n \"a\": 1\n}\n"), Input::One(_)));
+        assert!(matches!(open("{}\n{}\n"), Input::Lines(_)));
+        assert!(Input::open("@/nowhere").is_err());
+        assert!(matches!(Input::open("-"), Ok(Input::Lines(_))));
+    }
+}

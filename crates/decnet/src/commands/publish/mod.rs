@@ -1,0 +1,154 @@
+//! `decnet publish`: events for the bus, one or a stream of them.
+
+mod input;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use decnet_bus::Sender;
+use decnet_core::topic::Pattern;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use self::input::{Input, Payload};
+use super::link;
+use super::progress::Progress;
+use crate::context::Context;
+use crate::failure::Usage;
+use crate::output;
+
+/// Bytes that gather before they are written.
+const FLUSH_BYTES: usize = 64 * 1024;
+/// Chunks of payloads that are read ahead.
+const READ_AHEAD: usize = 8;
+
+/// Publishes events on the bus.
+///
+/// The payload is JSON: as an argument, from a file (@FILE: one value, or a value a line), or from stdin (-: a
+/// value a line). Without one it is {}. The bus confirms nothing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  decnet publish attacker.observed '{\"ip\":\"203.0.113.7\"}' --type observed
+  decnet publish system.log @event.json
+  tail -f events.jsonl | decnet publish system.log -
+  decnet publish attacker.observed '{\"n\":1}' --count 10000 --rate 500")]
+pub(crate) struct Args {
+    /// The topic, such as attacker.observed
+    #[arg(value_parser = topic)]
+    topic: String,
+    /// The payload: JSON, @FILE, or - for JSON lines from stdin
+    #[arg(value_name = "JSON", default_value = "{}", hide_default_value = true)]
+    payload: String,
+    /// The event's type
+    #[arg(long = "type", value_name = "TYPE", default_value = "", hide_default_value = true)]
+    kind: String,
+    /// Publish it this many times
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    count: u64,
+    /// Publish at most this many a second
+    #[arg(long, value_name = "R", value_parser = rate)]
+    rate: Option<f64>,
+}
+
+/// A pattern without wildcards names one topic.
+fn topic(text: &str) -> Result<String, String> {
+    let pattern = Pattern::new(text).map_err(|error| error.to_string())?;
+    if pattern.has_wildcard() {
+        return Err("an event has one topic; `*` and `>` are for patterns".into());
+    }
+    Ok(text.to_owned())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().ok().filter(|rate| (0.001..=1e9).contains(rate));
+    rate.ok_or_else(|| "a rate is a number of events a second, such as 0.5 or 1000".into())
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
+    let input = Input::open(&args.payload)?;
+    if matches!(input, Input::Lines(_)) && args.count != 1 {
+        return Err(Usage::new("--count repeats one payload; it does not go with a stream of them").into());
+    }
+    let (client, _) = link::connect(&context.config).await?;
+    let (sender, _receiver) = client.split();
+    let mut publisher = Publisher::new(sender, &args);
+    let published = tokio::select! {
+        published = publisher.publish_all(input) => published,
+        () = context.shutdown.cancelled() => Ok(()),
+    };
+    let Publisher { sender, published: count, progress, .. } = publisher;
+    progress.finish();
+    let closed = sender.close().await;
+    let events = if count == 1 { "event" } else { "events" };
+    output::say(&format!("published {count} {events} on {}", args.topic));
+    published?;
+    Ok(closed?)
+}
+
+struct Publisher<'a> {
+    sender: Sender,
+    args: &'a Args,
+    started: Instant,
+    published: u64,
+    progress: Progress,
+}
+
+impl<'a> Publisher<'a> {
+    fn new(sender: Sender, args: &'a Args) -> Self {
+        let is_stream = args.payload == "-" || args.payload.starts_with('@');
+        let progress = Progress::new((!is_stream).then_some(args.count), "events");
+        Self { sender, args, started: Instant::now(), published: 0, progress }
+    }
+
+    async fn publish_all(&mut self, input: Input) -> anyhow::Result<()> {
+        match input {
+            Input::One(json) => {
+                let payload = Payload { json, line: None };
+                for _ in 0..self.args.count {
+                    self.publish(&payload).await?;
+                }
+            }
+            Input::Lines(source) => self.publish_lines(source).await?,
+        }
+        Ok(self.sender.flush().await?)
+    }
+
+    async fn publish_lines(&mut self, source: Box<dyn std::io::Read + Send>) -> anyhow::Result<()> {
+        let (chunks, mut received) = mpsc::channel(READ_AHEAD);
+        let reading = tokio::task::spawn_blocking(move || input::read_lines(source, &chunks));
+        while let Some(chunk) = received.recv().await {
+            for payload in &chunk {
+                self.publish(payload).await?;
+            }
+            self.sender.flush().await?;
+        }
+        reading.await.context("the reader of payloads broke")?
+    }
+
+    async fn publish(&mut self, payload: &Payload) -> anyhow::Result<()> {
+        self.wait_for_turn().await?;
+        let added = self.sender.enqueue_json(&self.args.topic, &self.args.kind, &payload.json);
+        added.with_context(|| {
+            payload.line.map_or_else(|| "not published".into(), |line| format!("line {line}"))
+        })?;
+        if self.sender.buffered() >= FLUSH_BYTES {
+            self.sender.flush().await?;
+        }
+        self.published += 1;
+        self.progress.set(self.published);
+        Ok(())
+    }
+
+    /// With a rate, event `n` is due `n / rate` seconds after the start; what is due together goes together.
+    async fn wait_for_turn(&mut self) -> anyhow::Result<()> {
+        let Some(rate) = self.args.rate else { return Ok(()) };
+        #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 events")]
+        let due = self.started + Duration::from_secs_f64(self.published as f64 / rate);
+        if due > Instant::now() {
+            self.sender.flush().await?;
+            tokio::time::sleep_until(due).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,206 @@
+//! The configuration as a whole: which layer wins, and what is said about what is wrong.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::{BusKind, Config, Database, Found, Inputs, LogFormat, Mode, find, page};
+
+/// A working directory, an INI file, and an environment that names it.
+struct Host {
+    dir: tempfile::TempDir,
+    inputs: Inputs,
+}
+
+impl Host {
+    fn new(environment: &[(&str, &str)], ini: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("decnet.ini");
+        std::fs::write(&path, ini).unwrap();
+        let mut inputs = Inputs { working_dir: dir.path().into(), ..Inputs::default() };
+        let all = [("DECNET_CONFIG", path.to_str().unwrap()), ("HOME", "/home/joe")];
+        for (name, value) in all.iter().chain(environment) {
+            inputs.environment.insert((*name).into(), (*value).into());
+        }
+        Self { dir, inputs }
+    }
+
+    fn file(self, name: &str, text: &str) -> Self {
+        std::fs::write(self.dir.path().join(name), text).unwrap();
+        self
+    }
+
+    fn find(&self) -> Found {
+        find(&self.inputs)
+    }
+
+    fn config(&self) -> Config {
+        let found = self.find();
+        assert_eq!(found.problems, [""; 0]);
+        found.config
+    }
+
+    fn value(&self, name: &str) -> (String, String) {
+        let found = self.find();
+        let setting = found.settings.into_iter().find(|setting| setting.name == name).unwrap();
+        (setting.value, setting.source)
+    }
+}
+
+fn problems(environment: &[(&str, &str)], ini: &str) -> Vec<String> {
+    Host::new(environment, ini).find().problems
+}
+
+#[test]
+fn the_defaults_are_decnets() {
+    let config = Host::new(&[("DECNET_DATA_DIR", "/data")], "").config();
+    assert_eq!((config.mode, config.is_agent()), (Mode::Master, false));
+    assert_eq!(config.database, Database::Sqlite("/data/decnet.db".into()));
+    assert_eq!(
+        (config.bus.enabled, config.bus.kind, config.bus.group.as_str()),
+        (true, BusKind::Unix, "decnet")
+    );
+    assert_eq!(config.bus.reconnect, Duration::from_secs(60));
+    assert_eq!(config.delivery.circuit_threshold, 5);
+    assert_eq!((config.delivery.concurrency, config.delivery.total_concurrency), (10, 256));
+    assert_eq!(config.delivery.timeout, Duration::from_secs(10));
+    assert_eq!(config.delivery.schedule, decnet_core::delivery::RetrySchedule::default());
+    assert!(!config.egress.allow_private && config.egress.allow.is_empty());
+    assert_eq!(config.retention.bytes, 10 << 30);
+    assert_eq!((config.log.filter, config.log.format), (None, LogFormat::Human));
+}
+
+/// The bounds are in `limits.rs`; the table repeats them as text, so this holds them together.
+#[test]
+fn the_table_agrees_with_the_limits() {
+    use decnet_core::limits;
+    let delivery = Host::new(&[], "").config().delivery;
+    assert_eq!(delivery.concurrency, limits::DEFAULT_CONCURRENCY);
+    assert_eq!(delivery.total_concurrency, limits::DEFAULT_TOTAL_CONCURRENCY);
+    assert_eq!(delivery.timeout, limits::DEFAULT_DEADLINE);
+    assert_eq!(delivery.circuit_threshold, limits::DEFAULT_CIRCUIT_THRESHOLD);
+}
+
+#[test]
+fn every_layer_yields_to_the_one_above() {
+    let ini = "[bus]\nsocket = /ini\n";
+    let lower = |environment| {
+        Host::new(environment, ini)
+            .file(".env.local", "DECNET_BUS_SOCKET=/local\nDECNET_BUS_GROUP=local")
+            .file(".env", "DECNET_BUS_GROUP=env\nDECNET_LOG=debug")
+    };
+    let host = lower(&[("DECNET_BUS_SOCKET", "/environment")]);
+    assert_eq!(host.value("DECNET_BUS_SOCKET"), ("/environment".into(), "environment".into()));
+    let host = lower(&[("DECNET_BUS_SOCKET", "")]);
+    let (value, source) = host.value("DECNET_BUS_SOCKET");
+    assert_eq!(value, "/ini");
+    assert!(source.ends_with("decnet.ini:2"), "{source}");
+    let (value, source) = host.value("DECNET_BUS_GROUP");
+    assert_eq!(value, "local");
+    assert!(source.ends_with(".env.local:2"), "{source}");
+    assert_eq!(host.value("DECNET_LOG").0, "debug");
+    assert_eq!(host.value("DECNET_BUS_TYPE"), ("unix".into(), "default".into()));
+}
+
+#[test]
+fn arguments_win_over_all() {
+    let mut host = Host::new(&[("DECNET_DATA_DIR", "/environment")], "");
+    host.inputs.data_dir = Some("/argument".into());
+    assert_eq!(host.config().data_dir, Path::new("/argument"));
+    host.inputs.ini = Some(host.dir.path().join("other.ini"));
+    std::fs::write(host.dir.path().join("other.ini"), "[bus]\ngroup = other\n").unwrap();
+    assert_eq!(host.config().bus.group, "other");
+}
+
+#[test]
+fn the_section_of_the_mode_counts_and_the_other_does_not() {
+    let ini =
+        "[decnet]\nmode = agent # this host\n[agent]\nwebhook-timeout = 3s\n[master]\nwebhook-timeout = 4s\n";
+    assert_eq!(Host::new(&[], ini).config().delivery.timeout, Duration::from_secs(3));
+    let master = Host::new(&[("DECNET_MODE", "Master")], ini);
+    assert_eq!(master.config().delivery.timeout, Duration::from_secs(4));
+}
+
+#[test]
+fn an_agent_may_be_told_to_be_a_master_too() {
+    assert!(Host::new(&[("DECNET_MODE", "agent")], "").config().is_agent());
+    let both = [("DECNET_MODE", "agent"), ("DECNET_DISALLOW_MASTER", "False")];
+    assert!(!Host::new(&both, "").config().is_agent());
+}
+
+#[test]
+fn everything_wrong_is_said_at_once() {
+    let environment = [
+        ("DECNET_WEBHOOK_CIRCUIT_THRESHOLD", "0"),
+        ("DECNET_WEBHOOK_BUS_RECONNECT_SECS", "4"),
+        ("DECNET_WEBHOOK_ALLOW_PRIVATE", "yes"),
+        ("DECNET_WEBHOOK_TIMOUT", "3s"),
+        ("DECNET_BUS_TYPE", "nats"),
+        ("DECNET_SWARM_MASTER_HOST", "decnet's own"),
+    ];
+    let problems = problems(&environment, "[decnet]\nmode = both\nwebhook-retries = 3\n[bus]\nnonsense\n");
+    let expected = [
+        "5: neither a [section]",
+        "DECNET_WEBHOOK_RETRIES",
+        "DECNET_WEBHOOK_TIMOUT (environment) is no setting of decnet; did you mean DECNET_WEBHOOK_TIMEOUT?",
+        "is master or agent, not `both`",
+        "DECNET_BUS_TYPE (environment) is unix: this version has no NATS source yet",
+        "DECNET_WEBHOOK_BUS_RECONNECT_SECS (environment) is from 5s to 1h, not `4`",
+        "DECNET_WEBHOOK_CIRCUIT_THRESHOLD (environment) is a whole number from 1 to 1000000, not `0`",
+        "DECNET_WEBHOOK_ALLOW_PRIVATE (environment) is true or false, not `yes`",
+    ];
+    for part in expected {
+        assert_eq!(
+            problems.iter().filter(|problem| problem.contains(part)).count(),
+            1,
+            "{part}\n{problems:#?}"
+        );
+    }
+    assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+}
+
+#[test]
+fn more_per_subscription_than_in_all_is_a_contradiction() {
+    let both = [("DECNET_WEBHOOK_CONCURRENCY", "20"), ("DECNET_WEBHOOK_TOTAL_CONCURRENCY", "10")];
+    assert_eq!(problems(&both, "").len(), 1);
+}
+
+#[test]
+fn a_file_that_was_named_must_be_there() {
+    let problems = problems(&[("DECNET_CONFIG", "/nowhere/decnet.ini")], "");
+    assert!(problems[0].contains("/nowhere/decnet.ini"), "{problems:?}");
+}
+
+#[test]
+fn a_secret_is_refused_in_the_ini_file_and_shown_nowhere() {
+    let host = Host::new(&[], "[decnet]\ndb-password = hunter2\n");
+    let found = host.find();
+    assert!(found.problems[0].contains(".env.local"), "{:?}", found.problems);
+    assert!(!format!("{found:?}").contains("hunter2"));
+    let url = "mysql+asyncmy://decnet:hunter2@db/decnet";
+    let found = Host::new(&[("DECNET_DB_URL", url), ("DECNET_DB_PASSWORD", "hunter2")], "").find();
+    assert_eq!(found.problems, [""; 0]);
+    assert!(!format!("{found:?}").contains("hunter2"), "{found:?}");
+}
+
+#[test]
+fn unknown_keys_of_a_shared_section_are_a_warning_only() {
+    let found = Host::new(&[], "[bus]\nsokcet = /x\n[api]\nport = 1\n[web]\nport = 2\n").find();
+    assert_eq!(found.problems, [""; 0]);
+    assert_eq!(found.warnings.len(), 1, "{:?}", found.warnings);
+    assert!(found.warnings[0].contains("[bus] sokcet"));
+}
+
+#[test]
+fn a_database_on_a_server_is_refused_only_when_it_is_opened() {
+    let config = Host::new(&[("DECNET_DB_TYPE", "mysql"), ("DECNET_DB_HOST", "db")], "").config();
+    assert_eq!(config.database.to_string(), "mysql://decnet@db:3306/decnet");
+    assert!(config.database.path().is_err());
+}
+
+#[test]
+fn the_page_of_the_documentation_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    let regenerate = "run `cargo run -- docs configuration > docs/configuration.md`";
+    assert!(written == page(), "docs/configuration.md is stale: {regenerate}");
+}

@@ -51,7 +51,7 @@ impl Catalog {
         check_name(&new.name)?;
         check_secret(new.secret.expose())?;
         let (patterns, uuid) = (json_list(&new.patterns)?, Uuid::new_v4().to_string());
-        self.write(|transaction| {
+        self.write(|transaction, _| {
             if owner(transaction, &new.name)?.is_some() {
                 return Ok(Err(Error::NameTaken(new.name.clone())));
             }
@@ -67,8 +67,7 @@ impl Catalog {
     pub fn update(&mut self, uuid: &str, patch: &Patch, now: UnixMicros) -> Result<(), Error> {
         let Some((sql, mut values)) = assignments(patch, now)? else { return Ok(()) };
         values.push(text(uuid));
-        let forget_gone = patch.enabled == Some(true) && matches!(self.side()?, Side::Present);
-        self.write(|transaction| {
+        self.write(|transaction, side| {
             if let Some(name) = &patch.name
                 && owner(transaction, name)?.is_some_and(|owner| owner != text(uuid))
             {
@@ -77,7 +76,7 @@ impl Catalog {
             if transaction.execute(&sql, params_from_iter(values))? == 0 {
                 return Ok(Err(not_found(uuid)));
             }
-            if forget_gone {
+            if patch.enabled == Some(true) && side == Side::Present {
                 side::clear_gone(transaction, uuid)?;
             }
             Ok(Ok(()))
@@ -89,13 +88,12 @@ impl Catalog {
     /// # Errors
     /// No such UUID, or a file that cannot be written.
     pub fn delete(&mut self, uuid: &str) -> Result<(), Error> {
-        let has_side = matches!(self.side()?, Side::Present);
-        self.write(|transaction| {
+        self.write(|transaction, side| {
             let delete = "DELETE FROM webhook_subscriptions WHERE uuid = ?1";
             if transaction.execute(delete, [uuid])? == 0 {
                 return Ok(Err(not_found(uuid)));
             }
-            if has_side {
+            if side == Side::Present {
                 side::forget_deleted(transaction)?;
             }
             Ok(Ok(()))

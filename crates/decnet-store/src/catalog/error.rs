@@ -68,11 +68,11 @@ pub enum Error {
         /// The file that was asked for.
         path: Shown,
     },
-    /// It can be read, but not written.
+    /// This user may not write it, or not even read it.
     #[error(
-        "{path} cannot be written; check who owns it and its directory, where SQLite keeps -wal and -shm"
+        "no permission to use {path}; check who owns it and its directory, where SQLite keeps -wal and -shm"
     )]
-    ReadOnly {
+    Permission {
         /// The file that was asked for.
         path: Shown,
     },
@@ -144,7 +144,7 @@ impl Error {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
             Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                Self::ReadOnly { path }
+                Self::Permission { path }
             }
             Some(ErrorCode::DiskFull) => Self::Full { path },
             Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt { path },

@@ -106,7 +106,7 @@ impl Catalog {
 
     /// Every row with its judgement, in the order of the table.
     pub(super) fn judged_rows(&self) -> Result<Vec<Judged>, Error> {
-        let has_side = matches!(self.side()?, Side::Present);
+        let has_side = self.side()? == Side::Present;
         let rows = self.raw_rows(has_side).map_err(self.explain())?;
         let (mut seen, mut judged) = (FxHashSet::default(), Vec::with_capacity(rows.len()));
         for (index, row) in rows.into_iter().enumerate() {

@@ -1,9 +1,9 @@
 //! The catalog: who is subscribed, in DECNET's own table `webhook_subscriptions`.
 //!
 //! The table belongs to DECNET: it is never altered, other processes write to it at any moment, and a row may
-//! hold anything, since SQLite's columns are typed by their values. So every value is read as what it is
-//! , judged row by row, and a bad row costs the others nothing. Results are recorded only on
-//! the version of a row that was used to get them. What we need beyond DECNET's columns has a table of ours.
+//! hold anything, since SQLite's columns are typed by their values. So every value is read as what it is, each
+//! row is judged by itself, and a bad one costs the others nothing. Results are recorded only on the version of
+//! a row that was used to get them. What we need beyond DECNET's columns has a table of ours.
 //!
 //! In the order a row meets them: [`CatalogUrl`] says where, [`Catalog::open`] opens or creates it,
 //! [`Catalog::load`] reads what can be dispatched, [`Catalog::record`] writes down what came of it;

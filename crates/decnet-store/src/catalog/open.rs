@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::error::Error;
 use super::schema::{COLUMNS, CREATE};
-use super::side::{self, KNOWN_VERSION, Side};
+use super::side::{self, Side};
 
 /// Only its owner may read a catalog that we make: it holds every secret.
 const FILE_MODE: u32 = 0o600;
@@ -70,32 +70,35 @@ impl Catalog {
 
     /// Are our own tables there? Refuses a newer version of them.
     pub(super) fn side(&self) -> Result<Side, Error> {
-        match side::look(&self.connection).map_err(self.explain())? {
-            Side::Newer(found) => Err(Error::Newer { path: self.path().into(), found, known: KNOWN_VERSION }),
-            known => Ok(known),
-        }
+        side::look(&self.connection).map_err(self.explain())?.map_err(|newer| newer.into_error(&self.path))
     }
 
-    /// Runs one short write transaction. What SQLite refuses and what `work` refuses (the inner result) both
-    /// leave no trace.
+    /// Runs one short write transaction, told whether our own tables are there. What SQLite refuses and what
+    /// `work` refuses (the inner result) both leave no trace.
     pub(super) fn write<T>(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Result<T, Error>>,
+        work: impl FnOnce(&Transaction<'_>, Side) -> rusqlite::Result<Result<T, Error>>,
     ) -> Result<T, Error> {
-        let Self { connection, path } = self;
-        let run = || -> rusqlite::Result<Result<T, Error>> {
-            // Taking the write lock at once is what makes SQLite wait for it: a reader that becomes a writer
-            // later fails without waiting if somebody wrote in between.
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let result = work(&transaction)?;
-            if result.is_ok() {
-                transaction.commit()?;
-            } else {
-                transaction.rollback()?;
-            }
-            Ok(result)
+        self.transact(work).map_err(self.explain())?
+    }
+
+    fn transact<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, Side) -> rusqlite::Result<Result<T, Error>>,
+    ) -> rusqlite::Result<Result<T, Error>> {
+        // Taking the write lock at once is what makes SQLite wait for it: a reader that becomes a writer later
+        // fails without waiting if somebody wrote in between.
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let result = match side::look(&transaction)? {
+            Ok(side) => work(&transaction, side)?,
+            Err(newer) => Err(newer.into_error(&self.path)),
         };
-        run().map_err(|source| Error::from_sqlite(path, source))?
+        if result.is_ok() {
+            transaction.commit()?;
+        } else {
+            transaction.rollback()?;
+        }
+        Ok(result)
     }
 
     fn is_empty(&self) -> Result<bool, Error> {
@@ -108,7 +111,7 @@ impl Catalog {
     fn make_table(&mut self) -> Result<(), Error> {
         let wal = self.connection.pragma_update(None, "journal_mode", "WAL");
         wal.map_err(self.explain())?;
-        self.write(|transaction| transaction.execute_batch(CREATE).map(Ok))
+        self.write(|transaction, _| transaction.execute_batch(CREATE).map(Ok))
     }
 
     fn check_columns(&self) -> Result<(), Error> {

@@ -90,15 +90,14 @@ impl Catalog {
         if updates.is_empty() {
             return Ok(Vec::new());
         }
-        let mut has_side = matches!(self.side()?, Side::Present);
-        self.write(|transaction| {
-            if !has_side && updates.iter().any(|update| update.change == Change::Gone) {
+        self.write(|transaction, mut side| {
+            if side == Side::Absent && updates.iter().any(|update| update.change == Change::Gone) {
                 side::make(transaction)?;
-                has_side = true;
+                side = Side::Present;
             }
             updates
                 .iter()
-                .map(|update| apply(transaction, update, now, has_side))
+                .map(|update| apply(transaction, update, now, side))
                 .collect::<Result<_, _>>()
                 .map(Ok)
         })
@@ -109,7 +108,7 @@ fn apply(
     transaction: &Transaction<'_>,
     update: &HealthUpdate,
     now: UnixMicros,
-    has_side: bool,
+    side: Side,
 ) -> rusqlite::Result<Recorded> {
     let (sql, values) = Assignments::of(update, now).fenced(&update.version);
     if transaction.prepare_cached(&sql)?.execute(params_from_iter(values))? == 0 {
@@ -117,7 +116,7 @@ fn apply(
     }
     match update.change {
         Change::Gone => side::set_gone(transaction, &update.version.uuid, now)?,
-        Change::Reopen if has_side => side::clear_gone(transaction, &update.version.uuid)?,
+        Change::Reopen if side == Side::Present => side::clear_gone(transaction, &update.version.uuid)?,
         Change::None | Change::Trip | Change::Reopen => {}
     }
     Ok(Recorded::Applied)

@@ -6,8 +6,12 @@
 //!
 //! The file is DECNET's, so `PRAGMA user_version` is not ours to set: the version has a table of its own.
 
+use std::path::Path;
+
 use decnet_core::time::UnixMicros;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+
+use super::error::Error;
 
 /// What brings our tables from each version to the next; idempotent, since somebody may drop one of them.
 const MIGRATIONS: [&str; 1] = ["
@@ -18,30 +22,37 @@ const MIGRATIONS: [&str; 1] = ["
     )"];
 
 /// The newest version of our tables that this program knows.
-pub(super) const KNOWN_VERSION: i64 = MIGRATIONS.len() as i64;
+const KNOWN_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// What a file says about our tables.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     /// Not there yet.
     Absent,
-    /// There, in a version that we know.
+    /// There, in the version that we know.
     Present,
-    /// Written by a newer program, with its version.
-    Newer(i64),
+}
+
+/// The version of tables that a newer program has written.
+pub(super) struct Newer(i64);
+
+impl Newer {
+    pub(super) fn into_error(self, path: &Path) -> Error {
+        Error::Newer { path: path.into(), found: self.0, known: KNOWN_VERSION }
+    }
 }
 
 /// Looks for our tables.
-pub(super) fn look(connection: &Connection) -> rusqlite::Result<Side> {
+pub(super) fn look(connection: &Connection) -> rusqlite::Result<Result<Side, Newer>> {
     if !exists(connection, "decnet_webhook_schema")? {
-        return Ok(Side::Absent);
+        return Ok(Ok(Side::Absent));
     }
     let version = "SELECT COALESCE(MAX(CAST(version AS INTEGER)), 0) FROM decnet_webhook_schema";
     let version = connection.query_row(version, [], |row| row.get::<_, i64>(0))?;
     Ok(match version {
-        newer if newer > KNOWN_VERSION => Side::Newer(newer),
-        KNOWN_VERSION if exists(connection, "decnet_webhook_settings")? => Side::Present,
-        _ => Side::Absent,
+        newer if newer > KNOWN_VERSION => Err(Newer(newer)),
+        KNOWN_VERSION if exists(connection, "decnet_webhook_settings")? => Ok(Side::Present),
+        _ => Ok(Side::Absent),
     })
 }
 

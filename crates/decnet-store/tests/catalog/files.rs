@@ -83,7 +83,12 @@ fn settings_of_a_newer_program_are_refused() {
     let error = Catalog::open(&database.path, Create::Never).unwrap_err();
     assert!(matches!(error, Error::Newer { found: 99, .. }));
     assert!(error.to_string().contains("use the newer decnet"), "{error}");
+    database.add("u-1", "siem");
+    let rows = database.everything();
     assert!(matches!(before.load(), Err(Error::Newer { .. })), "also if it comes later");
+    assert!(matches!(before.create(&new("other"), NOW), Err(Error::Newer { .. })));
+    assert!(matches!(before.delete("u-1"), Err(Error::Newer { .. })));
+    assert_eq!(database.everything(), rows);
 }
 
 #[test]
@@ -165,7 +170,10 @@ fn a_file_that_may_only_be_read_can_be_read() {
     let mut catalog = database.open();
     let update = HealthUpdate::new(stored(&mut catalog, "u-1").version);
     let error = catalog.record(&[update], NOW).unwrap_err();
-    assert!(matches!(error, Error::ReadOnly { .. }) && error.to_string().contains("who owns it"), "{error}");
+    assert!(
+        matches!(error, Error::Permission { .. }) && error.to_string().contains("who owns it"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The half of a connection that receives.
 
+use std::io::ErrorKind;
+
 use bytes::Bytes;
 use tokio::net::unix::OwnedReadHalf;
 
@@ -35,9 +37,18 @@ impl Receiver {
                 return Ok(());
             }
             decoded?;
-            if self.said_bye || self.buffer.fill(&mut self.socket).await? == 0 {
+            if self.said_bye || self.is_at_end().await? {
                 return Err(Error::Closed);
             }
+        }
+    }
+
+    /// Reads once. A bus that closes with frames of ours unread resets the connection: an end like any other.
+    async fn is_at_end(&mut self) -> Result<bool, Error> {
+        match self.buffer.fill(&mut self.socket).await {
+            Ok(read) => Ok(read == 0),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(true),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -1,0 +1,110 @@
+//! The socket file: its mode, what happens to what was there before, and to what comes after.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+
+use common::{TestBus, options, soon};
+use decnet_bus::{Server, ServerError};
+use tokio_util::sync::CancellationToken;
+
+#[tokio::test]
+async fn owner_and_group_may_connect() {
+    let bus = TestBus::start().await;
+    let found = fs::symlink_metadata(&bus.path).unwrap();
+    assert!(found.file_type().is_socket());
+    assert_eq!(found.permissions().mode() & 0o7777, 0o660);
+}
+
+#[tokio::test]
+async fn a_living_bus_is_left_alone() {
+    let mut bus = TestBus::start().await;
+    assert!(matches!(Server::bind(options(&bus.path)), Err(ServerError::InUse(path)) if path == bus.path));
+    let mut peer = bus.peer().await;
+    bus.settle(&mut peer).await;
+}
+
+#[tokio::test]
+async fn somebody_who_listens_without_answering_is_alive_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bus.sock");
+    let _listener = UnixListener::bind(&path).unwrap();
+    assert!(matches!(Server::bind(options(&path)), Err(ServerError::InUse(_))));
+    assert!(path.exists());
+}
+
+#[tokio::test]
+async fn a_stale_socket_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bus.sock");
+    drop(UnixListener::bind(&path).unwrap());
+    assert!(path.exists(), "a listener leaves its file behind");
+    let server = Server::bind(options(&path)).unwrap();
+    std::os::unix::net::UnixStream::connect(&path).unwrap();
+    drop(server);
+    assert!(!path.exists(), "a server that never ran cleans up too");
+}
+
+#[test]
+fn a_file_that_is_no_socket_is_not_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bus.sock");
+    fs::write(&path, "precious").unwrap();
+    assert!(matches!(Server::bind(options(&path)), Err(ServerError::NoSocket(_))));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+}
+
+#[test]
+fn only_the_home_directory_of_decnet_is_created() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = dir.path().join("missing/bus.sock");
+    assert!(matches!(Server::bind(options(&missing)), Err(ServerError::NoDirectory(_))));
+    let home = dir.path().join(".decnet/bus.sock");
+    assert!(Server::bind(options(&home)).is_ok());
+    let homeless = dir.path().join("missing/.decnet/bus.sock");
+    assert!(matches!(Server::bind(options(&homeless)), Err(ServerError::NoDirectory(_))));
+}
+
+#[test]
+fn a_path_that_is_too_long_says_so() {
+    let path = std::path::PathBuf::from(format!("/tmp/{}", "x".repeat(200)));
+    assert!(matches!(Server::bind(options(&path)), Err(ServerError::BadPath(_))));
+}
+
+#[tokio::test]
+async fn at_the_end_only_our_own_socket_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bus.sock");
+    for taken_over in [false, true] {
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(Server::bind(options(&path)).unwrap().run(stop.clone()));
+        if taken_over {
+            fs::remove_file(&path).unwrap();
+            drop(UnixListener::bind(&path).unwrap());
+        }
+        stop.cancel();
+        soon(running).await.unwrap().unwrap();
+        assert_eq!(path.exists(), taken_over);
+    }
+}
+
+#[test]
+fn of_two_that_start_at_once_one_wins() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bus.sock");
+    for _ in 0..50 {
+        drop(UnixListener::bind(&path).unwrap());
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let options = options(&path);
+                std::thread::spawn(move || Server::bind(options))
+            })
+            .collect();
+        let won: Vec<Server> = threads.into_iter().filter_map(|thread| thread.join().unwrap().ok()).collect();
+        assert_eq!(won.len(), 1);
+        assert!(path.exists());
+    }
+}

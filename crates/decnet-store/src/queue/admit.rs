@@ -25,7 +25,8 @@ pub struct Admission {
 pub struct Recipient {
     /// The subscription.
     pub sub: SubscriptionKey,
-    /// The caller keeps the delivery in memory and will settle or release it; otherwise it waits to be claimed.
+    /// The caller keeps the delivery in memory, and will settle or release it, and excludes it when it claims;
+    /// otherwise it waits to be claimed.
     pub held: bool,
 }
 
@@ -71,6 +72,7 @@ pub(super) fn admit(ledger: &mut Ledger, batch: &[Admission]) -> Result<Vec<Admi
             add_event.execute((seq, &event.id, &event.topic, now.0, event.body.as_ref()))?;
             add_deliveries(&mut add_delivery, first, to)?;
             ledger.recent.stage(hash, seq);
+            ledger.trail.stage(to.len());
         }
         admitted.push(Admitted { duplicate: false, first });
     }

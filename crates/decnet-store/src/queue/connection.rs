@@ -41,6 +41,10 @@ pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection, 
     let create = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
     create.map_err(|error| Error::io(path, error))?;
     let mut conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, options.busy_timeout)?;
+    if !schema::is_new(&conn).map_err(|error| Error::opening(path, error))? {
+        // Before anything is changed: the file may be somebody else's.
+        schema::check(&conn, path)?;
+    }
     set_up(&conn, options).map_err(|error| Error::opening(path, error))?;
     schema::migrate(&mut conn, path)?;
     conn.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
@@ -65,9 +69,11 @@ fn open_existing(path: &Path, access: OpenFlags, busy_timeout: Duration) -> Resu
         return Err(Error::NoQueue { path: path.into() });
     }
     let conn = open(path, access, busy_timeout)?;
-    let found = schema::check(&conn, path)?;
-    if found < schema::OURS {
+    if schema::is_new(&conn).map_err(|error| Error::opening(path, error))? {
         return Err(Error::NoQueue { path: path.into() });
+    }
+    if schema::check(&conn, path)? < schema::OURS {
+        return Err(Error::OlderSchema { path: path.into() });
     }
     Ok(conn)
 }

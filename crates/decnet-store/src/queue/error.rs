@@ -56,6 +56,12 @@ pub enum Error {
         /// The version that this program writes.
         ours: i64,
     },
+    /// The file is of an earlier version, and only the worker brings it up to date.
+    #[error("{} was written by an older decnet; start the worker once to bring it up to date", path.display())]
+    OlderSchema {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The file is something else.
     #[error("{} is not a decnet queue; move it away, or use another data directory", path.display())]
     NotAQueue {

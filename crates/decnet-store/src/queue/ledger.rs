@@ -4,17 +4,19 @@ use std::time::SystemTime;
 
 use decnet_core::limits::DEDUP_WINDOW_EVENTS;
 use decnet_core::time::UnixMicros;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::error::Error;
 use super::recent::Recent;
 use super::retain::Sweep;
+use super::trail::Trail;
 
 /// Changed only inside [`Ledger::transaction`], and rolled back with it.
 #[derive(Debug)]
 pub(super) struct Ledger {
     pub(super) conn: Connection,
     pub(super) recent: Recent,
+    pub(super) trail: Trail,
     /// The next event's sequence number.
     pub(super) next_seq: i64,
     pub(super) sweep: Sweep,
@@ -27,28 +29,23 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// Takes the queue over from whoever had it before.
-    pub(super) fn open(conn: Connection) -> Result<Self, Error> {
-        conn.execute_batch("BEGIN IMMEDIATE")?;
-        let generation = conn.query_row(
+    pub(super) fn open(mut conn: Connection) -> Result<Self, Error> {
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let generation = tx.query_row(
             "UPDATE meta SET value = value + 1 WHERE key = 'generation' RETURNING value",
             [],
             |row| row.get(0),
         )?;
-        let held = conn.execute("UPDATE deliveries SET state = 1, due_at = id WHERE state = 0", [])?;
-        conn.execute_batch("COMMIT")?;
+        let (next_seq, newest) = after_newest(&tx)?;
+        let (trail, held) = Trail::take_over(&tx, next_seq)?;
+        tx.commit()?;
         if held > 0 {
             tracing::info!(deliveries = held, "taken over from an earlier worker that was interrupted");
         }
-        let newest = "SELECT seq + 1, admitted_at FROM events ORDER BY seq DESC LIMIT 1";
-        let newest = conn.query_row(newest, [], |row| Ok((row.get(0)?, row.get(1)?)));
-        let (next_seq, newest) = match newest {
-            Err(rusqlite::Error::QueryReturnedNoRows) => (1, 0),
-            other => other?,
-        };
         let recent = load_recent(&conn, next_seq)?;
         let data_version = data_version(&conn)?;
-        let (sweep, newest) = (Sweep::default(), UnixMicros(newest));
-        Ok(Self { conn, recent, next_seq, sweep, newest, generation, data_version })
+        let sweep = Sweep::default();
+        Ok(Self { conn, recent, trail, next_seq, sweep, newest, generation, data_version })
     }
 
     /// Runs `work` in a transaction: all of it is on the disk when this returns, or nothing of it is.
@@ -59,13 +56,13 @@ impl Ledger {
     ) -> Result<T, Error> {
         let (next_seq, newest) = (self.next_seq, self.newest);
         let done = self.begin(writes).and_then(|()| work(self)).and_then(|done| {
+            let swept = if writes { self.trail.sweep(&self.conn)? } else { None };
             self.conn.prepare_cached("COMMIT")?.execute([])?;
+            self.recent.commit();
+            self.trail.commit(swept, self.next_seq);
             Ok(done)
         });
-        if done.is_ok() {
-            self.recent.commit();
-        } else {
-            self.recent.rollback();
+        if done.is_err() {
             (self.next_seq, self.newest) = (next_seq, newest);
             self.roll_back();
         }
@@ -81,7 +78,9 @@ impl Ledger {
         if generation == self.generation { Ok(()) } else { Err(Error::Fenced) }
     }
 
-    fn roll_back(&self) {
+    fn roll_back(&mut self) {
+        self.recent.rollback();
+        self.trail.rollback();
         // After some errors SQLite has rolled back by itself.
         if !self.conn.is_autocommit()
             && let Err(error) = self.conn.execute_batch("ROLLBACK")
@@ -102,6 +101,13 @@ impl Ledger {
         let now = data_version(&self.conn)?;
         Ok(std::mem::replace(&mut self.data_version, now) != now)
     }
+}
+
+/// The next event's sequence number, and when the newest was admitted.
+fn after_newest(conn: &Connection) -> rusqlite::Result<(i64, UnixMicros)> {
+    let newest = "SELECT seq + 1, admitted_at FROM events ORDER BY seq DESC LIMIT 1";
+    let found = conn.query_row(newest, [], |row| Ok((row.get(0)?, UnixMicros(row.get(1)?)))).optional()?;
+    Ok(found.unwrap_or((1, UnixMicros::default())))
 }
 
 /// Counts other connections' commits.

@@ -12,8 +12,8 @@
 //!                                    RETRYING(due_at)
 //! ```
 //!
-//! - *HELD*: fresh, in the worker's memory; in no index by subscription, so that the fast path writes few pages.
-//!   A later worker finds it QUEUED.
+//! - *HELD*: fresh, in the worker's memory; in no index, so that the fast path writes few pages. A later worker
+//!   finds it QUEUED, and so it becomes by itself when it is held for long.
 //! - *QUEUED*: waits for its lane to [claim](Queue::claim) it. Claiming writes nothing.
 //! - *RETRYING*: claimable from `due_at` on.
 //! - *DELIVERED*, *DEAD*: final; kept until [retention](Queue::retain) removes them.
@@ -43,6 +43,7 @@ mod retain;
 mod schema;
 mod settle;
 mod state;
+mod trail;
 mod writer;
 
 pub use admit::{Admission, Admitted, Recipient};

@@ -12,9 +12,12 @@ const APPLICATION_ID: i64 = 0x6463_6e71;
 /// Step `n` leads from schema `n` to schema `n + 1`. Released steps never change.
 const STEPS: &[&str] = &[
     // The ids of events are random: an index on them would dirty a page per event. `Recent` remembers the
-    // newest ones instead. Nor has HELD an index by subscription: see the module's documentation.
+    // newest ones instead. Nor has HELD an index: `Trail` knows where to look.
+    //
+    // The attempt that delivered is in its delivery's own row; the others are in `attempts`. Most deliveries
+    // need one attempt, and so they need one row.
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-     INSERT INTO meta VALUES ('generation', 0);
+     INSERT INTO meta VALUES ('generation', 0), ('swept', 0);
      CREATE TABLE subscriptions (key INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, name TEXT NOT NULL);
      CREATE TABLE events (
          seq INTEGER PRIMARY KEY,
@@ -29,8 +32,10 @@ const STEPS: &[&str] = &[
          attempts INTEGER NOT NULL,
          due_at INTEGER,
          settled_at INTEGER,
-         reason INTEGER);
-     CREATE INDEX held ON deliveries (state) WHERE state = 0;
+         reason INTEGER,
+         duration_us INTEGER,
+         status INTEGER,
+         reply BLOB);
      CREATE INDEX queued ON deliveries (sub, due_at) WHERE state = 1;
      CREATE INDEX retrying ON deliveries (sub, due_at) WHERE state = 2;
      CREATE INDEX dead ON deliveries (sub) WHERE state = 4;
@@ -49,9 +54,14 @@ const STEPS: &[&str] = &[
 /// Schema that this program writes.
 pub(super) const OURS: i64 = STEPS.len() as i64;
 
+/// Is this a file in which nothing was made yet?
+pub(super) fn is_new(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))
+}
+
 /// Brings a new or older file to our schema, all of it or nothing.
 pub(super) fn migrate(conn: &mut Connection, path: &Path) -> Result<(), Error> {
-    if is_empty(conn)? {
+    if is_new(conn)? {
         conn.pragma_update(None, "application_id", APPLICATION_ID)?;
     }
     let found = check(conn, path)?;
@@ -73,12 +83,8 @@ pub(super) fn check(conn: &Connection, path: &Path) -> Result<i64, Error> {
         return Err(Error::NotAQueue { path: path.into() });
     }
     let found = pragma("user_version")?;
-    if found > OURS || found < 0 {
+    if !(0..=OURS).contains(&found) {
         return Err(Error::NewerSchema { path: path.into(), found, ours: OURS });
     }
     Ok(found)
-}
-
-fn is_empty(conn: &Connection) -> rusqlite::Result<bool> {
-    conn.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))
 }

@@ -4,7 +4,7 @@ use decnet_core::delivery::{Reason, State};
 use decnet_core::time::UnixMicros;
 use rusqlite::Row;
 
-/// In the worker's memory, freshly admitted.
+/// Freshly admitted, and in the worker's memory.
 pub(super) const HELD: i64 = 0;
 /// Waits in the queue behind its lane.
 pub(super) const QUEUED: i64 = 1;

@@ -32,10 +32,14 @@ pub(super) fn get(conn: &Connection, id: DeliveryId) -> Result<Option<Detail>, E
     Ok(Some(Detail { listed, body: body.into(), attempts: attempts(&tx, id)? }))
 }
 
+/// The one that delivered is in its delivery's row.
 fn attempts(conn: &Connection, id: DeliveryId) -> Result<Vec<Attempt>, Error> {
-    let mut find = conn.prepare(
+    let mut find = conn.prepare_cached(
         "SELECT number, started_at, duration_us, status, reason, detail, reply
-         FROM attempts WHERE delivery = ?1 ORDER BY number",
+         FROM attempts WHERE delivery = ?1
+         UNION ALL SELECT attempts, settled_at - duration_us, duration_us, status, NULL, NULL, reply
+         FROM deliveries WHERE id = ?1 AND state = 3
+         ORDER BY number",
     )?;
     let all = find.query_map([id.raw()], read_attempt)?;
     Ok(all.collect::<Result<_, _>>()?)

@@ -1,12 +1,15 @@
 //! A receiver's certificate, made on the spot.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 /// A self-signed certificate in use.
 #[derive(Clone)]
@@ -21,6 +24,11 @@ impl Tls {
     pub(crate) fn new(names: &[String], expired: bool, protocols: &[&str]) -> Self {
         let key = KeyPair::generate().expect("the system has randomness");
         let mut params = CertificateParams::new(names).expect("host names that can stand in a certificate");
+        // Two roots of one name would be taken for each other.
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        params
+            .distinguished_name
+            .push(DnType::CommonName, format!("receiver {serial} of {}", std::process::id()));
         if expired {
             params.not_before = date_time_ymd(2000, 1, 1);
             params.not_after = date_time_ymd(2001, 1, 1);

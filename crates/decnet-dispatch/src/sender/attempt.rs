@@ -173,6 +173,10 @@ impl<'a> Attempt<'a> {
             None => self.connect().await?,
         };
         loop {
+            if lease.rested {
+                // Lets the reactor speak first: a connection closed meanwhile then refuses the request unsent.
+                tokio::task::yield_now().await;
+            }
             self.stage = Stage::Waiting(lease.number);
             let begun = Instant::now();
             match lease.connection.try_send(self.request(event, &lease)).await {

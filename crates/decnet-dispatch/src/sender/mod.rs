@@ -1,17 +1,19 @@
 //! One attempt: sign, take or make a connection, POST, read a bounded reply; one deadline over all of it.
 //!
-//!     request ──► pool ──(none idle)──► connect: resolve ► egress guard ► dial ► TLS
-//!        │          │                                                         │
-//!        └──────────┴──────────────────────► POST ◄──────────────────────────┘
-//!                                              │
-//!                                          response
+//! ```text
+//! request ──► pool ──► POST ──► response
+//!               │       ▲
+//!   (none idle) ▼       │
+//!            connect ───┘
+//!   resolve ► egress guard ► dial ► TLS
+//! ```
 //!
-//! - [`request`]: what a subscription fixes is prepared once, the rest is written per attempt;
-//! - [`egress`]: which addresses may be dialled;
-//! - [`resolve`], [`tls`], [`connect`]: a new connection;
-//! - [`pool`]: connections that wait for their next request, by origin;
-//! - [`response`]: status, `Retry-After`, the beginning of the body;
-//! - [`fault`]: why there was no reply.
+//! - `request`: what a subscription fixes is prepared once, the rest is written per attempt;
+//! - `egress`: which addresses may be dialled;
+//! - `resolve`, `tls`, `connect`: a new connection;
+//! - `pool`: connections that wait for their next request, by origin;
+//! - `response`: status, `Retry-After`, the beginning of the body;
+//! - `fault`: why there was no reply.
 //!
 //! Everything runs on one thread, in a [`tokio::task::LocalSet`]. An attempt sends its request at most once:
 //! only a request of which provably no byte was sent, because its pooled connection was found closed, goes

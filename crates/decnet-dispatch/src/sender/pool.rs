@@ -17,6 +17,8 @@ use tokio::sync::Mutex;
 use super::connect::Body;
 use super::request::Origin;
 
+/// A connection that has waited longer is looked at before it is used: see [`Lease::rested`].
+const REST: Duration = Duration::from_millis(1);
 /// How long a connection may take to come to rest after its reply before it is given up.
 const SETTLE: Duration = Duration::from_secs(1);
 
@@ -52,6 +54,9 @@ pub(super) struct Lease {
     pub(super) connection: Connection,
     /// Has it served before? Then it may have gone stale while it waited.
     pub(super) reused: bool,
+    /// Has it waited so long that its receiver may have closed it, and the word of that still lie unread? While
+    /// a thread is busy it hears nothing of its sockets.
+    pub(super) rested: bool,
     /// Tells shared connections apart; 0 for one that is not shared.
     pub(super) number: u64,
 }
@@ -114,8 +119,10 @@ impl Pool {
         let mut idle = slot.idle.borrow_mut();
         while let Some(Idle { connection, since }) = idle.pop() {
             self.idle_count.set(self.idle_count.get() - 1);
-            if connection.is_ready() && now.duration_since(since) < self.idle_age {
-                return Some(Lease { connection: Connection::Http1(connection), reused: true, number: 0 });
+            let waited = now.duration_since(since);
+            if connection.is_ready() && waited < self.idle_age {
+                let (connection, rested) = (Connection::Http1(connection), waited >= REST);
+                return Some(Lease { connection, reused: true, rested, number: 0 });
             }
         }
         None
@@ -125,28 +132,28 @@ impl Pool {
     pub(super) fn share(&self, slot: &Slot) -> Option<Lease> {
         let mut shared = slot.shared.borrow_mut();
         let current = shared.as_mut()?;
-        let now = Instant::now();
-        if current.connection.is_closed() || now.duration_since(current.used_at) >= self.idle_age {
+        let waited = current.used_at.elapsed();
+        if current.connection.is_closed() || waited >= self.idle_age {
             *shared = None;
             return None;
         }
-        current.used_at = now;
+        current.used_at += waited;
         let connection = Connection::Http2(current.connection.clone());
-        Some(Lease { connection, reused: true, number: current.number })
+        Some(Lease { connection, reused: true, rested: waited >= REST, number: current.number })
     }
 
     /// Takes a fresh connection into use; an HTTP/2 one is shared from now on.
     pub(super) fn adopt(self: &Rc<Self>, slot: &Slot, connection: Connection) -> Lease {
         slot.speaks_http1.set(matches!(connection, Connection::Http1(_)));
         let Connection::Http2(fresh) = &connection else {
-            return Lease { connection, reused: false, number: 0 };
+            return Lease { connection, reused: false, rested: false, number: 0 };
         };
         let (connection_number, used_at) = (self.last_number.get() + 1, Instant::now());
         self.last_number.set(connection_number);
         let shared = Shared { connection: fresh.clone(), number: connection_number, used_at };
         *slot.shared.borrow_mut() = Some(shared);
         self.keep_sweeping();
-        Lease { connection, reused: false, number: connection_number }
+        Lease { connection, reused: false, rested: false, number: connection_number }
     }
 
     /// Takes a connection back after a whole reply. One that is not yet at rest, because its last bytes are

@@ -82,3 +82,24 @@ async fn ask_system(host: &str) -> Answer {
 fn answer(addresses: Vec<IpAddr>) -> Answer {
     if addresses.is_empty() { Err(Error::Nothing) } else { Ok(addresses.into()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_who_ask_for_a_name_share_one_look_up() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let lookups = Lookups::default();
+            let (first, second) = (lookups.join("localhost"), lookups.join("localhost"));
+            drop(lookups.join("127.0.0.1"));
+            assert!(first.ptr_eq(&second));
+            assert_eq!(lookups.under_way.borrow().len(), 2);
+            assert_eq!(first.await.unwrap(), second.await.unwrap());
+            while !lookups.under_way.borrow().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+}

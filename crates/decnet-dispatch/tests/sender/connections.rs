@@ -1,0 +1,166 @@
+//! Connections are reused, only for their own origin, and never at the price of a second POST.
+
+use std::time::Duration;
+
+use crate::support::*;
+use decnet_core::delivery::Reason;
+use decnet_dispatch::sender::{Options, Sender};
+use decnet_testkit::{Receiver, Script, Step, reply};
+use futures_util::future::join_all;
+
+#[test]
+fn requests_in_a_row_share_one_connection() {
+    let receiver = Receiver::start(reply(200).body("ok"));
+    let (sender, target) = (sender(), target(&receiver.url("/")));
+    run(async {
+        for _ in 0..50 {
+            assert_status(&send(&sender, &target).await, 200);
+        }
+    });
+    assert_eq!((receiver.count(), receiver.connections()), (50, 1));
+}
+
+#[test]
+fn requests_at_once_take_as_many_connections_as_there_are_at_once() {
+    let receiver = Receiver::start(reply(200).delay(Duration::from_millis(20)));
+    let (sender, target) = (sender(), target(&receiver.url("/")));
+    run(async {
+        for _ in 0..5 {
+            for attempted in join_all((0..8).map(|_| send(&sender, &target))).await {
+                assert_status(&attempted, 200);
+            }
+        }
+    });
+    assert_eq!(receiver.count(), 40);
+    assert_eq!(receiver.connections(), 8);
+}
+
+#[test]
+fn no_more_idle_connections_are_kept_than_allowed() {
+    let receiver = Receiver::start(reply(200).delay(Duration::from_millis(20)));
+    let sender = Sender::new(Options { max_idle_per_receiver: 2, ..options() }).unwrap();
+    let target = target(&receiver.url("/"));
+    run(async {
+        join_all((0..8).map(|_| send(&sender, &target))).await;
+        assert!(receiver.has_open(2, LONG).await, "{} open", receiver.open_connections());
+    });
+}
+
+#[test]
+fn idle_connections_age_out() {
+    let receiver = Receiver::start(reply(200));
+    let sender = Sender::new(Options { idle_age: Duration::from_millis(50), ..options() }).unwrap();
+    run(async {
+        assert_status(&send(&sender, &target(&receiver.url("/"))).await, 200);
+        assert!(receiver.has_open(0, LONG).await);
+        assert_status(&send(&sender, &target(&receiver.url("/"))).await, 200);
+    });
+    assert_eq!(receiver.connections(), 2);
+}
+
+/// The receiver hangs up while the sender's thread is busy, so the sender cannot have noticed. (The nap makes
+/// it a connection that has waited; one used within the last millisecond is not looked at again.)
+#[test]
+fn a_stale_connection_is_replaced_and_the_receiver_sees_one_post() {
+    let receiver = Receiver::start(reply(200));
+    let (sender, target) = (sender(), target(&receiver.url("/")));
+    run(async {
+        for round in 1..=20 {
+            assert_status(&send(&sender, &target).await, 200);
+            assert_eq!(receiver.count(), round);
+            std::thread::sleep(Duration::from_millis(2));
+            receiver.hang_up();
+        }
+    });
+    assert_eq!((receiver.count(), receiver.connections()), (20, 20));
+}
+
+/// The receiver has read the request and goes without an answer: whether it acted on it nobody knows.
+#[test]
+fn a_request_that_may_have_been_read_is_not_sent_again() {
+    let steps = [Step::Reply(reply(200)), Step::CloseMidHeaders, Step::Reply(reply(200))];
+    for lost in [Step::CloseMidHeaders, Step::Reset] {
+        let receiver = Receiver::start(Script::steps([steps[0].clone(), lost, steps[2].clone()]));
+        let (sender, target) = (sender(), target(&receiver.url("/")));
+        run(async {
+            assert_status(&send(&sender, &target).await, 200);
+            assert_failed(&send(&sender, &target).await, Reason::Disconnected, "");
+            assert_eq!(receiver.count(), 2);
+            assert_status(&send(&sender, &target).await, 200);
+        });
+        assert_eq!(receiver.connections(), 2);
+    }
+}
+
+#[test]
+fn a_receiver_that_closes_after_each_reply_gets_every_request_once() {
+    for reply in [reply(200).then_close(), reply(200).header("connection", "close").then_close()] {
+        let receiver = Receiver::start(reply);
+        let (sender, target) = (sender(), target(&receiver.url("/")));
+        run(async {
+            for _ in 0..20 {
+                assert_status(&send(&sender, &target).await, 200);
+                assert!(receiver.has_open(0, LONG).await);
+            }
+        });
+        assert_eq!(receiver.count(), 20);
+    }
+}
+
+/// Two hosts on one address and port: each has its own connection, under its own certificate's name.
+#[test]
+fn connections_belong_to_a_host_and_not_to_an_address() {
+    let receiver = Receiver::builder().tls(&["a.test", "b.test"]).http1_only().start();
+    let only_a = Receiver::builder().tls(&["a.test"]).start();
+    let options = Options {
+        resolver: resolver(&[("a.test", &["127.0.0.1"]), ("b.test", &["127.0.0.1"])]),
+        extra_roots: roots(&[&receiver, &only_a]),
+        ..options()
+    };
+    let sender = Sender::new(options).unwrap();
+    run(async {
+        for host in ["a.test", "b.test", "a.test", "b.test"] {
+            assert_status(&send(&sender, &target(&receiver.url_for(host, "/"))).await, 200);
+        }
+        let requests = receiver.requests();
+        let used: Vec<u64> = requests.iter().map(|request| request.connection).collect();
+        assert_eq!(used, [1, 2, 1, 2]);
+
+        // `b.test` may not ride on the connection that `a.test` has opened: there it would be answered.
+        assert_status(&send(&sender, &target(&only_a.url_for("a.test", "/"))).await, 200);
+        let b = send(&sender, &target(&only_a.url_for("b.test", "/"))).await;
+        assert_failed(&b, Reason::Tls, "certificate is for another host name");
+    });
+    assert_eq!(only_a.count(), 1);
+}
+
+#[test]
+fn dropping_an_attempt_closes_its_connection() {
+    let receiver = Receiver::start(Step::Hang);
+    let (sender, target) = (sender(), target(&receiver.url("/")));
+    run(async {
+        let (event, at) = (event("e"), now());
+        let mut attempt = Box::pin(sender.send(&target, &event, at));
+        tokio::select! {
+            attempted = &mut attempt => panic!("{attempted:?}"),
+            reached = receiver.reached(1, LONG) => assert!(reached),
+        }
+        assert_eq!(receiver.open_connections(), 1);
+        drop(attempt);
+        assert!(receiver.has_open(0, LONG).await);
+        receiver.set(reply(200));
+        assert_status(&send(&sender, &target).await, 200);
+    });
+}
+
+#[test]
+fn dropping_the_sender_closes_its_connections() {
+    let receiver = Receiver::start(reply(200));
+    run(async {
+        let sender = sender();
+        assert_status(&send(&sender, &target(&receiver.url("/"))).await, 200);
+        assert_eq!(receiver.open_connections(), 1);
+        drop(sender);
+        assert!(receiver.has_open(0, LONG).await);
+    });
+}

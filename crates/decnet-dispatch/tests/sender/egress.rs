@@ -1,0 +1,150 @@
+//! Nothing is sent to, and no connection opened to, an address that the guard forbids.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use crate::support::*;
+use decnet_core::delivery::Reason;
+use decnet_core::limits::CONNECT_STAGGER;
+use decnet_dispatch::sender::{Attempted, Guard, Options, Resolver, Sender};
+use decnet_testkit::Receiver;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+fn guarded(allow: &[&str], resolver: Resolver) -> Sender {
+    let guard = Guard::new(false, allow.iter().map(|net| net.parse().unwrap()).collect());
+    Sender::new(Options { guard, resolver, ..options() }).unwrap()
+}
+
+fn attempt(sender: &Sender, url: &str) -> Attempted {
+    let attempted = run(async { send(sender, &target(url)).await });
+    assert_eq!(attempted.timings.connect, None, "dialled: {attempted:?}");
+    attempted
+}
+
+#[test]
+fn literal_addresses_in_every_spelling() {
+    let receiver = Receiver::builder().address(Ipv4Addr::LOCALHOST).start();
+    let port = receiver.port();
+    let sender = guarded(&[], Resolver::System);
+    for host in [
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f.1",
+        "0177.0.0.1",
+        "0",
+        "169.254.169.254",
+        "10.1.2.3",
+        "192.168.1.5",
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[::127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+        "[fe80::1]",
+        "[fd00:ec2::254]",
+    ] {
+        let attempted = attempt(&sender, &format!("http://{host}:{port}/"));
+        assert_failed(&attempted, Reason::Forbidden, "forbidden address");
+    }
+    assert_eq!(receiver.connections(), 0);
+}
+
+#[test]
+fn names_that_resolve_to_forbidden_addresses() {
+    let receiver = Receiver::start(decnet_testkit::reply(200));
+    let sender = guarded(&[], resolver(&[("inside.test", &["10.0.0.7"]), ("here.test", &["127.0.0.1"])]));
+    let inside = attempt(&sender, "http://inside.test/");
+    assert_failed(&inside, Reason::Forbidden, "DECNET_WEBHOOK_ALLOW_CIDRS=10.0.0.7/32");
+    assert_failed(&inside, Reason::Forbidden, "DECNET_WEBHOOK_ALLOW_PRIVATE=true");
+    assert_failed(&attempt(&sender, &receiver.url_for("here.test", "/")), Reason::Forbidden, "loopback");
+    let system = guarded(&[], Resolver::System);
+    assert_failed(&attempt(&system, &receiver.url_for("localhost", "/")), Reason::Forbidden, "loopback");
+    assert_eq!(receiver.connections(), 0);
+}
+
+/// The allowed address would answer; that a forbidden one stands beside it, in any place, refuses the host.
+#[test]
+fn one_forbidden_address_among_several_refuses_the_host() {
+    let receiver = Receiver::builder().address(Ipv4Addr::new(127, 0, 0, 2)).start();
+    let table = resolver(&[
+        ("last.test", &["127.0.0.2", "127.0.0.1"]),
+        ("first.test", &["10.0.0.1", "127.0.0.2"]),
+        ("family.test", &["127.0.0.2", "::1"]),
+    ]);
+    let sender = guarded(&["127.0.0.2/32"], table);
+    for host in ["last.test", "first.test", "family.test"] {
+        assert_failed(
+            &attempt(&sender, &receiver.url_for(host, "/")),
+            Reason::Forbidden,
+            "forbidden address",
+        );
+    }
+    assert_eq!(receiver.connections(), 0);
+}
+
+/// The system knows `localhost` as another address: were the name asked again for dialling, the request
+/// would go there.
+#[test]
+fn the_dialled_address_is_the_checked_address() {
+    let checked = Receiver::builder().address(Ipv4Addr::new(127, 0, 0, 2)).start();
+    let other = Receiver::builder().address(Ipv4Addr::LOCALHOST).port(checked.port()).start();
+    let sender = guarded(&["127.0.0.2/32"], resolver(&[("localhost", &["127.0.0.2"])]));
+    let attempted = run(async { send(&sender, &target(&checked.url_for("localhost", "/"))).await });
+    assert_status(&attempted, 200);
+    assert!(attempted.timings.resolve.is_some());
+    assert_eq!(checked.requests()[0].header("host"), format!("localhost:{}", checked.port()));
+    assert_eq!((checked.count(), other.connections()), (1, 0));
+}
+
+#[test]
+fn metadata_stays_forbidden_where_private_is_allowed() {
+    let options = Options { resolver: resolver(&[("meta.test", &["169.254.169.254"])]), ..options() };
+    let sender = Sender::new(options).unwrap();
+    for url in ["http://169.254.169.254/latest/meta-data/", "http://meta.test/", "http://[::ffff:a9fe:a9fe]/"]
+    {
+        assert_failed(&attempt(&sender, url), Reason::Forbidden, "cloud metadata");
+    }
+}
+
+#[test]
+fn an_address_that_refuses_gives_way_to_the_next() {
+    let receiver = Receiver::builder().address(Ipv4Addr::new(127, 0, 0, 2)).start();
+    let table = resolver(&[("two.test", &["127.0.0.1", "127.0.0.2"])]);
+    let sender = guarded(&["127.0.0.0/8"], table);
+    let attempted = run(async { send(&sender, &target(&receiver.url_for("two.test", "/"))).await });
+    assert_status(&attempted, 200);
+}
+
+/// Fills the backlog of an address until the kernel ignores who knocks.
+async fn deaf(address: SocketAddr) -> (TcpListener, Vec<TcpStream>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(address).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let mut knocked = Vec::new();
+    while let Ok(connected) = timeout(SHORT, TcpStream::connect(address)).await {
+        knocked.push(connected.unwrap());
+        assert!(knocked.len() < 64, "the backlog has no end");
+    }
+    (listener, knocked)
+}
+
+#[test]
+fn an_address_that_does_not_answer_costs_a_head_start_and_not_the_attempt() {
+    let receiver = Receiver::builder().address(Ipv4Addr::new(127, 0, 0, 2)).start();
+    let table = resolver(&[("two.test", &["127.0.0.3", "127.0.0.2"]), ("deaf.test", &["127.0.0.3"])]);
+    run(async {
+        let _deaf = deaf((Ipv4Addr::new(127, 0, 0, 3), receiver.port()).into()).await;
+        let sender = guarded(&["127.0.0.0/8"], table.clone());
+        let attempted = send(&sender, &target(&receiver.url_for("two.test", "/"))).await;
+        assert_status(&attempted, 200);
+        assert!(attempted.timings.connect >= Some(CONNECT_STAGGER), "{attempted:?}");
+
+        let guard = Guard::new(true, Vec::new());
+        let hasty = Options { deadline: SHORT, guard, resolver: table, ..options() };
+        let attempted =
+            send(&Sender::new(hasty).unwrap(), &target(&receiver.url_for("deaf.test", "/"))).await;
+        assert_failed(&attempted, Reason::Timeout, "no connection within 400 ms");
+    });
+}

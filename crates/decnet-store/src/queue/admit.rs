@@ -25,8 +25,8 @@ pub struct Admission {
 pub struct Recipient {
     /// The subscription.
     pub sub: SubscriptionKey,
-    /// The caller keeps the delivery in memory, and will settle or release it, and excludes it when it claims;
-    /// otherwise it waits to be claimed.
+    /// The caller keeps the delivery in memory, and will settle or release it: until then no claim finds it.
+    /// Otherwise it waits to be claimed.
     pub held: bool,
 }
 

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! - *HELD*: fresh, in the worker's memory; in no index, so that the fast path writes few pages. A later worker
-//!   finds it QUEUED, and so it becomes by itself when it is held for long.
+//!   finds it QUEUED.
 //! - *QUEUED*: waits for its lane to [claim](Queue::claim) it. Claiming writes nothing.
 //! - *RETRYING*: claimable from `due_at` on.
 //! - *DELIVERED*, *DEAD*: final; kept until [retention](Queue::retain) removes them.

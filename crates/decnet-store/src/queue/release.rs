@@ -12,7 +12,7 @@ use super::ledger::Ledger;
 pub(super) fn release(ledger: &mut Ledger, ids: &[DeliveryId]) -> Result<(), Error> {
     let mut update = ledger
         .conn
-        .prepare_cached("UPDATE deliveries SET state = 1, due_at = id WHERE id = ?1 AND state = 0")?;
+        .prepare_cached("UPDATE deliveries SET state = 1, due_at = id WHERE id = ?1 AND state <= 0")?;
     for id in ids {
         update.execute([id.raw()])?;
     }

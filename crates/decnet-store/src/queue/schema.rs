@@ -12,7 +12,7 @@ const APPLICATION_ID: i64 = 0x6463_6e71;
 /// Step `n` leads from schema `n` to schema `n + 1`. Released steps never change.
 const STEPS: &[&str] = &[
     // The ids of events are random: an index on them would dirty a page per event. `Recent` remembers the
-    // newest ones instead. Nor has HELD an index: `Trail` knows where to look.
+    // newest ones instead. Nor has HELD (0) an index, only LINGERING (-1): see `Trail`.
     //
     // The attempt that delivered is in its delivery's own row; the others are in `attempts`. Most deliveries
     // need one attempt, and so they need one row.
@@ -36,6 +36,7 @@ const STEPS: &[&str] = &[
          duration_us INTEGER,
          status INTEGER,
          reply BLOB);
+     CREATE INDEX lingering ON deliveries (state) WHERE state = -1;
      CREATE INDEX queued ON deliveries (sub, due_at) WHERE state = 1;
      CREATE INDEX retrying ON deliveries (sub, due_at) WHERE state = 2;
      CREATE INDEX dead ON deliveries (sub) WHERE state = 4;

@@ -4,6 +4,9 @@ use decnet_core::delivery::{Reason, State};
 use decnet_core::time::UnixMicros;
 use rusqlite::Row;
 
+/// Held for long, and therefore indexed; see `trail`. Literals in SQL, here and below, let it find its indexes.
+#[expect(dead_code, reason = "only SQL says it")]
+pub(super) const LINGERING: i64 = -1;
 /// Freshly admitted, and in the worker's memory.
 pub(super) const HELD: i64 = 0;
 /// Waits in the queue behind its lane.

@@ -1,8 +1,8 @@
 //! Where held deliveries can be, so that a takeover finds them without an index.
 //!
-//! An index of what is held would cost each delivery two more changes of a tree. Instead, what is held after
-//! more admissions than memory has room for becomes QUEUED by and by, which changes nothing for whoever has it in
-//! memory; and a takeover looks only at what was admitted since.
+//! An index of what is held would cost each delivery two more changes of a tree. So only what is held after more
+//! admissions than memory has room for is indexed, as LINGERING; otherwise it is as held as before. A takeover
+//! looks at that index, and at what was admitted since.
 
 use std::collections::VecDeque;
 
@@ -13,13 +13,13 @@ use super::id::DeliveryId;
 
 /// Rows between two marks.
 const MARK_ROWS: usize = 4096;
-/// Marks between the newest row and where nothing is held: a delivery seldom waits in memory for so long.
+/// Marks between the newest row and where nothing is HELD: a delivery seldom is in memory for so long.
 const MARKS: usize = 2 * MAX_HELD / MARK_ROWS;
 
 /// The newest admissions, in steps of `MARK_ROWS`.
 #[derive(Debug)]
 pub(super) struct Trail {
-    /// No delivery of an event before this one is held. Committed.
+    /// No delivery of an event before this one is HELD, only LINGERING. Committed.
     swept: i64,
     /// Sequence numbers, ascending.
     marks: VecDeque<i64>,
@@ -34,9 +34,10 @@ impl Trail {
     pub(super) fn take_over(conn: &Connection, next_seq: i64) -> rusqlite::Result<(Self, usize)> {
         let swept = conn.query_row("SELECT value FROM meta WHERE key = 'swept'", [], |row| row.get(0))?;
         let mut trail = Self { swept, marks: VecDeque::new(), rows: 0, staged: 0 };
-        let found = trail.queue_held(conn, next_seq)?;
+        trail.index_held(conn, next_seq)?;
         trail.swept = next_seq;
-        Ok((trail, found))
+        let queue = "UPDATE deliveries SET state = 1, due_at = id WHERE state = -1";
+        Ok((trail, conn.execute(queue, [])?))
     }
 
     pub(super) fn stage(&mut self, rows: usize) {
@@ -46,7 +47,7 @@ impl Trail {
     /// Before a commit: sweeps one step, if it is time. To be given to [`Trail::commit`].
     pub(super) fn sweep(&self, conn: &Connection) -> rusqlite::Result<Option<i64>> {
         let due = self.marks.front().copied().filter(|_| self.marks.len() > MARKS);
-        due.map(|mark| self.queue_held(conn, mark).map(|_| mark)).transpose()
+        due.map(|mark| self.index_held(conn, mark).map(|()| mark)).transpose()
     }
 
     /// What was staged and swept is on the disk.
@@ -66,12 +67,12 @@ impl Trail {
         self.staged = 0;
     }
 
-    fn queue_held(&self, conn: &Connection, up_to: i64) -> rusqlite::Result<usize> {
+    fn index_held(&self, conn: &Connection, up_to: i64) -> rusqlite::Result<()> {
         let mut note = conn.prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'swept'")?;
         note.execute([up_to])?;
-        let mut queue = conn.prepare_cached(
-            "UPDATE deliveries SET state = 1, due_at = id WHERE id >= ?1 AND id < ?2 AND state = 0",
-        )?;
-        queue.execute((DeliveryId::new(self.swept, 0).raw(), DeliveryId::new(up_to, 0).raw()))
+        let mut index =
+            conn.prepare_cached("UPDATE deliveries SET state = -1 WHERE id >= ?1 AND id < ?2 AND state = 0")?;
+        index.execute((DeliveryId::new(self.swept, 0).raw(), DeliveryId::new(up_to, 0).raw()))?;
+        Ok(())
     }
 }

@@ -119,7 +119,7 @@ fn list_step(
 fn condition(state: Option<StateFilter>) -> &'static str {
     match state {
         None => "true",
-        Some(StateFilter::Pending) => "d.state IN (0, 1)",
+        Some(StateFilter::Pending) => "d.state < 2",
         Some(StateFilter::Retrying) => "d.state = 2",
         Some(StateFilter::Delivered) => "d.state = 3",
         Some(StateFilter::Dead) => "d.state = 4",

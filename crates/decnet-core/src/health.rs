@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::limits::{MAX_PROBE_DELAY, MIN_PROBE_DELAY};
-
 /// Counts failed deliveries in a row against a threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Health {
@@ -37,16 +35,17 @@ impl Health {
 }
 
 /// How long to wait before a tripped subscription is probed, after `probes` of them failed: doubling from
-/// [`MIN_PROBE_DELAY`] to [`MAX_PROBE_DELAY`], moved by up to a tenth with `jitter` from -1 to 1.
+/// `first` to `longest`, moved by up to a tenth with `jitter` from -1 to 1.
 #[must_use]
-pub fn probe_delay(probes: u32, jitter: f64) -> Duration {
-    let doubled = MIN_PROBE_DELAY.saturating_mul(1u32.checked_shl(probes).unwrap_or(u32::MAX));
-    doubled.min(MAX_PROBE_DELAY).mul_f64(1.0 + 0.1 * jitter.clamp(-1.0, 1.0))
+pub fn probe_delay((first, longest): (Duration, Duration), probes: u32, jitter: f64) -> Duration {
+    let doubled = first.saturating_mul(1u32.checked_shl(probes).unwrap_or(u32::MAX));
+    doubled.min(longest).mul_f64(1.0 + 0.1 * jitter.clamp(-1.0, 1.0))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{MAX_PROBE_DELAY, MIN_PROBE_DELAY};
 
     #[test]
     fn trips_at_the_threshold_and_success_resets() {
@@ -62,8 +61,9 @@ mod tests {
 
     #[test]
     fn probes_back_off_to_a_quarter_of_an_hour() {
-        let seconds: Vec<u64> = (0..7).map(|n| probe_delay(n, 0.0).as_secs()).collect();
+        let range = (MIN_PROBE_DELAY, MAX_PROBE_DELAY);
+        let seconds: Vec<u64> = (0..7).map(|n| probe_delay(range, n, 0.0).as_secs()).collect();
         assert_eq!(seconds, [30, 60, 120, 240, 480, 900, 900]);
-        assert_eq!(probe_delay(u32::MAX, 0.0), MAX_PROBE_DELAY);
+        assert_eq!(probe_delay(range, u32::MAX, 0.0), MAX_PROBE_DELAY);
     }
 }

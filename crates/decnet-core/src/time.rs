@@ -66,7 +66,7 @@ impl UnixMicros {
     #[must_use]
     pub fn from_sqlite(text: &str) -> Option<Self> {
         let zoned = || text.parse::<Timestamp>().ok();
-        let civil = || Some(Offset::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok()?);
+        let civil = || Offset::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
         zoned().or_else(civil).map(|at| Self(at.as_microsecond()))
     }
 

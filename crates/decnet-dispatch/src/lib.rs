@@ -1,1 +1,28 @@
-//! Placeholder while the crate is being built.
+//! The way of an event, from the bus to its receivers.
+//!
+//! ```text
+//! bus ──► intake ──► route ──► admit ──► lanes ──► send ──► settle
+//! ```
+//!
+//! - `intake`: drains the bus on a thread of its own and makes events of what it reads;
+//! - `dispatcher`: the loop that owns all lanes: routes, admits, starts attempts, settles them;
+//! - `lane` and `slots`: what one subscription may do, and how all share the requests in flight;
+//! - [`sender`]: one attempt: guard, connect, sign, POST, read the reply;
+//! - `worker`: starts and stops all of it.
+
+pub mod clock;
+mod dispatcher;
+mod inbox;
+mod intake;
+mod lane;
+mod options;
+mod record;
+pub mod sender;
+mod slots;
+mod stats;
+mod worker;
+
+pub use dispatcher::Error;
+pub use options::Options;
+pub use stats::{Counter, Stats};
+pub use worker::Worker;

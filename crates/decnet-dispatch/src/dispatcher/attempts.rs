@@ -1,0 +1,208 @@
+//! One attempt: start it when there is a slot, judge what it came to, settle it.
+
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use decnet_core::delivery::{Outcome, Reason, State, Verdict, advance, classify, counts_as_failed};
+use decnet_core::event::Event;
+use decnet_core::time::UnixMicros;
+use decnet_store::queue::{Attempt, DeliveryId, Settlement, SubscriptionKey};
+use futures_util::FutureExt as _;
+
+use super::{Dispatcher, Done};
+use crate::clock;
+use crate::lane::{Held, Lane, Status};
+use crate::sender::{Attempted, Sender, Target, Timings};
+use crate::slots::Slot;
+
+/// A reply that comes later does not prove its receiver.
+const QUICK: Duration = Duration::from_secs(1);
+
+/// An attempt that is over.
+pub(super) struct Finished {
+    key: SubscriptionKey,
+    version: u64,
+    held: Held,
+    slot: Slot,
+    probe: bool,
+    started_at: UnixMicros,
+    attempted: Attempted,
+}
+
+/// What to do once a settlement is committed.
+pub(super) struct Settling {
+    key: SubscriptionKey,
+    id: DeliveryId,
+    claimed: bool,
+    due_at: Option<UnixMicros>,
+}
+
+/// Settlements that are committed; where not applied, they came too late.
+pub(super) struct Settled {
+    settling: Vec<Settling>,
+    applied: Vec<bool>,
+}
+
+impl Dispatcher {
+    /// Starts what the lane may start now.
+    pub(super) fn pump(&mut self, key: SubscriptionKey) {
+        while let Some(lane) = self.lanes.get_mut(&key)
+            && may_start(lane, self.options.concurrency)
+            && !self.stopping
+        {
+            match self.slots.take(lane.proven) {
+                Some(slot) => self.start_next(key, slot),
+                None => {
+                    lane.waiting = true;
+                    self.slots.wait(key, lane.proven, lane.in_flight);
+                }
+            }
+        }
+        self.refill(key);
+    }
+
+    /// Gives freed slots to the lanes that wait for one.
+    fn pump_waiting(&mut self) {
+        while let Some((key, slot)) = self.slots.next() {
+            let startable = self.lanes.get_mut(&key).is_some_and(|lane| {
+                lane.waiting = false;
+                may_start(lane, self.options.concurrency)
+            });
+            if startable && !self.stopping {
+                self.start_next(key, slot);
+                self.pump(key);
+            } else {
+                self.slots.release(slot);
+            }
+        }
+    }
+
+    fn start_next(&mut self, key: SubscriptionKey, slot: Slot) {
+        let held = self.lanes.get_mut(&key).and_then(Lane::pop);
+        match held {
+            Some(held) => self.start_attempt(key, held, slot, false),
+            None => self.slots.release(slot),
+        }
+    }
+
+    /// Sends one attempt, as a task that always comes back.
+    pub(super) fn start_attempt(&mut self, key: SubscriptionKey, held: Held, slot: Slot, probe: bool) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return self.slots.release(slot) };
+        lane.in_flight += 1;
+        let (version, target) = (lane.version, Rc::clone(&lane.target));
+        let (sender, inbox) = (self.sender.clone(), self.inbox.clone());
+        tokio::task::spawn_local(async move {
+            let started_at = clock::now();
+            let attempted = send(&sender, &target, &held.event, started_at).await;
+            inbox.put(Done::Finished(Finished { key, version, held, slot, probe, started_at, attempted }));
+        });
+    }
+
+    /// Judges an attempt: the delivery's next state, and what it says about the receiver.
+    pub(super) fn finished(&mut self, finished: Finished) {
+        let Finished { key, version, held, slot, probe, started_at, attempted } = finished;
+        self.slots.release(slot);
+        self.drop_held(held.event.body.len());
+        let verdict = classify(&attempted.outcome);
+        let attempts = held.attempts.saturating_add(1);
+        let now = started_at.after(attempted.duration);
+        let state = advance(attempts, &verdict, &self.options.schedule, now, clock::jitter());
+        let failed = counts_as_failed(attempts, &verdict, &self.options.schedule);
+        self.stats.count(&state);
+        self.learn(key, version, &verdict, &attempted, failed, probe);
+        self.settle_later(key, &held, attempt(attempts, started_at, &verdict, attempted), state);
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.in_flight -= 1;
+        }
+        self.pump(key);
+        self.pump_waiting();
+    }
+
+    /// What a result says about its receiver, unless the row has changed since the attempt started.
+    fn learn(
+        &mut self,
+        key: SubscriptionKey,
+        version: u64,
+        verdict: &Verdict,
+        attempted: &Attempted,
+        failed: bool,
+        probe: bool,
+    ) {
+        let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.version == version) else { return };
+        let quick = attempted.duration < QUICK;
+        lane.proven = quick && matches!(verdict, Verdict::Delivered | Verdict::Reject(Reason::BodyRefused));
+        match verdict {
+            Verdict::Delivered => self.succeeded(key),
+            Verdict::Park(reason) => self.failed(key, attempted, Some(*reason)),
+            Verdict::Reject(reason) if !reason.blames_receiver() => self.answered(key),
+            _ if failed => self.failed(key, attempted, None),
+            _ => {}
+        }
+        if probe {
+            self.probed(key);
+        }
+    }
+
+    fn settle_later(&mut self, key: SubscriptionKey, held: &Held, attempt: Attempt, state: State) {
+        let due_at = if let State::Retrying { due_at } = state { Some(due_at) } else { None };
+        self.settling.push(Settling { key, id: held.id, claimed: held.claimed, due_at });
+        self.settlements.push(Settlement { id: held.id, attempt, state });
+    }
+
+    /// One write for all that finished in this turn of the loop.
+    pub(super) fn submit_settlements(&mut self) {
+        if self.settlements.is_empty() {
+            return;
+        }
+        let (batch, settling) = (std::mem::take(&mut self.settlements), std::mem::take(&mut self.settling));
+        let queue = self.queue.clone();
+        let work = async move { queue.settle(batch).await };
+        self.write(work, move |applied| Done::Settled(Settled { settling, applied }));
+    }
+
+    pub(super) fn settled(&mut self, Settled { settling, applied }: Settled) {
+        self.writes -= 1;
+        for (entry, applied) in settling.into_iter().zip(applied) {
+            if let Some(lane) = self.lanes.get_mut(&entry.key)
+                && entry.claimed
+            {
+                lane.unclaim(entry.id);
+            }
+            if let Some(due) = entry.due_at.filter(|_| applied) {
+                self.look_again(entry.key, due);
+            }
+        }
+    }
+}
+
+fn may_start(lane: &Lane, concurrency: usize) -> bool {
+    lane.status == Status::Open && !lane.waiting && lane.in_flight < concurrency && lane.ready_len() > 0
+}
+
+/// An attempt that panics is an attempt that failed: one bad event must not take the worker down.
+async fn send(sender: &Sender, target: &Target, event: &Event, started_at: UnixMicros) -> Attempted {
+    AssertUnwindSafe(sender.send(target, event, started_at)).catch_unwind().await.unwrap_or_else(|_| {
+        Attempted {
+            outcome: Outcome::Failed(Reason::Internal),
+            detail: Some("internal: the attempt panicked; see the log".into()),
+            reply: Bytes::new(),
+            duration: clock::now().since(started_at),
+            timings: Timings::default(),
+        }
+    })
+}
+
+fn attempt(number: u32, started_at: UnixMicros, verdict: &Verdict, attempted: Attempted) -> Attempt {
+    let status = match attempted.outcome {
+        Outcome::Replied { status, .. } => Some(status),
+        Outcome::Failed(_) => None,
+    };
+    let reason = match *verdict {
+        Verdict::Delivered => None,
+        Verdict::Retry { reason, .. } | Verdict::Reject(reason) | Verdict::Park(reason) => Some(reason),
+    };
+    let Attempted { detail, reply, duration, .. } = attempted;
+    Attempt { number, started_at, duration, status, reason, detail, reply }
+}

@@ -1,0 +1,150 @@
+//! What waits in the queue comes back into its lane: when there is room, when a retry is due, for a probe.
+
+use std::cmp::Reverse;
+
+use decnet_core::limits::{LANE_CAPACITY, MAX_BODY_BYTES, MAX_HELD};
+use decnet_core::time::UnixMicros;
+use decnet_store::queue::{Claimed, Delivery, SubscriptionKey, Waiting};
+
+use super::{Dispatcher, Done};
+use crate::clock;
+use crate::lane::{Held, Status};
+
+/// What a claim came back with.
+pub(super) struct ClaimedFor {
+    key: SubscriptionKey,
+    /// The lane's count of spills when the claim was made.
+    spills: u64,
+    claimed: Claimed,
+}
+
+impl Dispatcher {
+    /// Asks the queue for more, if the lane is half empty and the queue may have something.
+    pub(super) fn refill(&mut self, key: SubscriptionKey) {
+        let Some(lane) = self.lanes.get(&key) else { return };
+        let wants = lane.is_open() && lane.backlog.spilled && lane.ready_len() <= LANE_CAPACITY / 2;
+        if wants && self.held < MAX_HELD {
+            let room = lane.room();
+            self.claim(key, room, clock::now());
+        }
+    }
+
+    /// Claims up to `limit` deliveries that are due at `now`.
+    pub(super) fn claim(&mut self, key: SubscriptionKey, limit: usize, now: UnixMicros) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        if lane.backlog.claiming || limit == 0 {
+            return;
+        }
+        lane.backlog.claiming = true;
+        let (spills, exclude) = (lane.backlog.spills, lane.claimed());
+        let bytes = lane.room_bytes().max(MAX_BODY_BYTES);
+        let queue = self.queue.clone();
+        let work = async move { queue.claim(key, exclude, limit, bytes, now).await };
+        self.write(work, move |claimed| Done::Claimed(ClaimedFor { key, spills, claimed }));
+    }
+
+    pub(super) fn claimed(&mut self, ClaimedFor { key, spills, claimed }: ClaimedFor) {
+        self.writes -= 1;
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        lane.backlog.claiming = false;
+        lane.backlog.spilled = claimed.more || lane.backlog.spills != spills;
+        if let Some(due) = claimed.next_due {
+            self.look_again(key, due);
+        }
+        match self.lanes.get(&key).map(|lane| lane.status) {
+            Some(Status::Open) => self.take_in(key, claimed.deliveries),
+            Some(Status::Tripped { probing: true, .. }) => self.probe_with(key, claimed.deliveries),
+            _ => self.leave(key, !claimed.deliveries.is_empty()),
+        }
+    }
+
+    fn take_in(&mut self, key: SubscriptionKey, deliveries: Vec<Delivery>) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let (retries, fresh): (Vec<_>, Vec<_>) =
+            deliveries.into_iter().partition(|delivery| delivery.was_retry);
+        for (delivery, first) in
+            retries.into_iter().rev().map(|d| (d, true)).chain(fresh.into_iter().map(|d| (d, false)))
+        {
+            self.held += 1;
+            self.held_bytes += delivery.event.body.len();
+            lane.push(held(delivery), first);
+        }
+        self.pump(key);
+    }
+
+    /// The lane closed meanwhile: what was claimed stays where it is.
+    fn leave(&mut self, key: SubscriptionKey, some: bool) {
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.backlog.spilled |= some;
+        }
+    }
+
+    /// Looks at the lane again at `at`, unless it does so earlier anyway.
+    pub(super) fn look_again(&mut self, key: SubscriptionKey, at: UnixMicros) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        if lane.backlog.next_due.is_none_or(|due| at < due) {
+            lane.backlog.next_due = Some(at);
+            self.timers.push(Reverse((at, key)));
+        }
+    }
+
+    /// Claims what has become due. A timer that its lane has replaced by an earlier one is stale.
+    pub(super) fn fire_timers(&mut self) {
+        let now = clock::now();
+        while let Some(&Reverse((at, key))) = self.timers.peek()
+            && at <= now
+        {
+            self.timers.pop();
+            let Some(lane) = self.lanes.get_mut(&key) else { continue };
+            if lane.backlog.next_due != Some(at) {
+                continue;
+            }
+            lane.backlog.next_due = None;
+            self.due(key, now);
+        }
+    }
+
+    /// A retry is due. It goes in even where the lane is full: retries decide over a receiver's health, and
+    /// there are never more of them than requests in flight.
+    fn due(&mut self, key: SubscriptionKey, now: UnixMicros) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        match lane.status {
+            Status::Open if self.stopping => {}
+            Status::Open if lane.backlog.claiming => {
+                lane.backlog.spilled = true;
+                lane.backlog.spills += 1;
+            }
+            Status::Open => {
+                let limit = lane.room().max(self.options.concurrency);
+                self.claim(key, limit, now);
+            }
+            Status::Tripped { .. } => self.probe_if_due(key),
+            Status::Gone | Status::Disabled | Status::Deleted => {}
+        }
+    }
+
+    /// Asks which subscriptions have something in the queue: after a start, and when another process wrote.
+    pub(super) fn look_for_waiting(&mut self) {
+        let queue = self.queue.clone();
+        self.write(async move { queue.waiting().await }, Done::Waiting);
+    }
+
+    pub(super) fn waiting(&mut self, waiting: &[Waiting]) {
+        self.writes -= 1;
+        for entry in waiting {
+            let Some(lane) = self.lanes.get_mut(&entry.sub) else { continue };
+            if entry.queued {
+                lane.backlog.spilled = true;
+                lane.backlog.spills += 1;
+                self.refill(entry.sub);
+            }
+            if let Some(due) = entry.next_due {
+                self.look_again(entry.sub, due);
+            }
+        }
+    }
+}
+
+pub(super) fn held(delivery: Delivery) -> Held {
+    Held { id: delivery.id, attempts: delivery.attempts, event: delivery.event, claimed: true }
+}

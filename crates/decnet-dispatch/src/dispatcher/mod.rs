@@ -1,0 +1,240 @@
+//! The loop that owns all lanes. It waits, decides by pure functions, and hands work to tasks of its own
+//! thread; what they come back with is a [`Done`] in the inbox.
+//!
+//! In the order of a delivery's way: [`admission`], [`claims`], [`attempts`], [`circuit`]; beside it
+//! [`reload`], [`recording`] and [`housekeeping`].
+
+mod admission;
+mod attempts;
+mod circuit;
+mod claims;
+mod housekeeping;
+mod recording;
+mod reload;
+mod shutdown;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use decnet_core::time::UnixMicros;
+use decnet_core::topic::{Pattern, PatternTrie};
+use decnet_store::queue::{self, Queue, Settlement, SubscriptionKey};
+use rustc_hash::FxHashMap;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use self::admission::AdmittedBatch;
+use self::attempts::{Finished, Settled};
+use self::claims::ClaimedFor;
+use self::reload::{Reloaded, SharedCatalog};
+use crate::clock;
+use crate::inbox::Inbox;
+use crate::intake::{Batch, Signal};
+use crate::lane::Lane;
+use crate::options::Options;
+use crate::sender::Sender;
+use crate::slots::Slots;
+use crate::stats::Stats;
+
+/// Why the dispatcher cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The queue refuses to work, for instance because its file is corrupt.
+    #[error("the queue: {0}")]
+    Queue(#[from] queue::Error),
+    /// The first load of the subscriptions failed.
+    #[error("the subscriptions: {0}")]
+    Catalog(#[from] decnet_store::catalog::Error),
+    /// The intake has no thread to run on.
+    #[error("the intake cannot be started: {0}")]
+    Intake(#[from] std::io::Error),
+    /// No requests can be made.
+    #[error("the sender: {0}")]
+    Sender(#[from] crate::sender::Error),
+}
+
+/// What a task of the dispatcher came back with.
+enum Done {
+    Admitted(AdmittedBatch),
+    Claimed(ClaimedFor),
+    Finished(Finished),
+    Settled(Settled),
+    Released(SubscriptionKey),
+    ChangedElsewhere(bool),
+    Reloaded(Reloaded),
+    Recorded(recording::Recorded),
+    Waiting(Vec<queue::Waiting>),
+    Retained { more: bool },
+    Forgotten { key: SubscriptionKey, more: bool },
+    Broken(queue::Error),
+}
+
+/// What the loop waits for besides its own tasks.
+pub(crate) struct Inputs {
+    /// Events from the bus, in the order they came.
+    pub(crate) batches: mpsc::UnboundedReceiver<Batch>,
+    /// Reload and stop requests from the bus.
+    pub(crate) signals: mpsc::UnboundedReceiver<Signal>,
+    /// Where the patterns to subscribe to are published.
+    pub(crate) cover: watch::Sender<Option<Vec<Pattern>>>,
+}
+
+/// The state of the loop.
+pub(crate) struct Dispatcher {
+    options: Rc<Options>,
+    queue: Queue,
+    catalog: SharedCatalog,
+    sender: Sender,
+    stats: Arc<Stats>,
+    lanes: FxHashMap<SubscriptionKey, Lane>,
+    trie: PatternTrie,
+    /// What to subscribe to on the bus.
+    cover: Vec<Pattern>,
+    slots: Slots,
+    inbox: Inbox<Done>,
+    /// Retries and probes: when to look at which lane again.
+    timers: BinaryHeap<Reverse<(UnixMicros, SubscriptionKey)>>,
+    settlements: Vec<Settlement>,
+    settling: Vec<attempts::Settling>,
+    /// Deliveries and body bytes in memory, over all lanes.
+    held: usize,
+    held_bytes: usize,
+    /// Commits that somebody waits for.
+    writes: usize,
+    reload: reload::Progress,
+    recording: bool,
+    retaining: bool,
+    stopping: bool,
+    versions: u64,
+}
+
+impl Dispatcher {
+    /// Loads the subscriptions for the first time, so that no event meets an empty table.
+    pub(crate) async fn start(
+        options: Options,
+        queue: Queue,
+        catalog: SharedCatalog,
+        stats: Arc<Stats>,
+    ) -> Result<Self, Error> {
+        let sender = Sender::new(options.sender.clone())?;
+        let mut dispatcher = Self {
+            slots: Slots::new(options.total_concurrency),
+            options: Rc::new(options),
+            queue,
+            catalog,
+            sender,
+            stats,
+            lanes: FxHashMap::default(),
+            trie: PatternTrie::new([]),
+            cover: Vec::new(),
+            inbox: Inbox::new(),
+            timers: BinaryHeap::new(),
+            settlements: Vec::new(),
+            settling: Vec::new(),
+            held: 0,
+            held_bytes: 0,
+            writes: 0,
+            reload: reload::Progress::default(),
+            recording: false,
+            retaining: false,
+            stopping: false,
+            versions: 0,
+        };
+        dispatcher.load_first().await?;
+        Ok(dispatcher)
+    }
+
+    /// Runs until `shutdown`, then finishes what is in flight.
+    pub(crate) async fn run(mut self, mut inputs: Inputs, shutdown: CancellationToken) -> Result<(), Error> {
+        let mut reload = ticker(self.options.reload_interval);
+        let mut record = ticker(self.options.record_interval);
+        let mut retain = ticker(self.options.retention_interval);
+        let mut done = Vec::new();
+        self.publish_cover(&inputs);
+        self.look_for_waiting();
+        loop {
+            let next_timer = self.next_timer();
+            tokio::select! {
+                () = self.inbox.filled() => {}
+                Some(batch) = inputs.batches.recv() => self.admit(batch),
+                Some(signal) = inputs.signals.recv() => self.obey(signal, &shutdown),
+                () = sleep_until(next_timer) => {}
+                _ = reload.tick() => self.reload(),
+                _ = record.tick() => self.on_record_tick(),
+                _ = retain.tick() => self.retain(),
+                () = shutdown.cancelled() => break,
+            }
+            self.take_done(&mut done, Some(&inputs))?;
+        }
+        self.finish(inputs, done).await
+    }
+
+    /// Does all that has become possible: results, due timers, settlements.
+    fn take_done(&mut self, done: &mut Vec<Done>, inputs: Option<&Inputs>) -> Result<(), Error> {
+        self.inbox.take_into(done);
+        for item in done.drain(..) {
+            self.on_done(item, inputs)?;
+        }
+        self.fire_timers();
+        self.submit_settlements();
+        Ok(())
+    }
+
+    fn on_done(&mut self, done: Done, inputs: Option<&Inputs>) -> Result<(), Error> {
+        match done {
+            Done::Admitted(batch) => self.admitted(&batch),
+            Done::Claimed(claimed) => self.claimed(claimed),
+            Done::Finished(finished) => self.finished(finished),
+            Done::Settled(settled) => self.settled(settled),
+            Done::Released(key) => self.released(key),
+            Done::ChangedElsewhere(changed) => self.changed_elsewhere(changed),
+            Done::Reloaded(reloaded) => self.reloaded(reloaded, inputs),
+            Done::Recorded(recorded) => self.recorded(recorded),
+            Done::Waiting(waiting) => self.waiting(&waiting),
+            Done::Retained { more } => self.retained(more),
+            Done::Forgotten { key, more } => self.forgotten(key, more),
+            Done::Broken(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, signal: Signal, shutdown: &CancellationToken) {
+        match signal {
+            Signal::Reload => {
+                self.reload();
+                self.look_for_waiting();
+            }
+            Signal::Stop => shutdown.cancel(),
+        }
+    }
+
+    /// Runs a write of the queue and leaves what it comes to in the inbox.
+    fn write<T: 'static>(
+        &mut self,
+        work: impl Future<Output = Result<T, queue::Error>> + 'static,
+        then: impl FnOnce(T) -> Done + 'static,
+    ) {
+        self.writes += 1;
+        let inbox = self.inbox.clone();
+        tokio::task::spawn_local(async move {
+            inbox.put(work.await.map_or_else(Done::Broken, then));
+        });
+    }
+
+    /// When the next retry or probe is due, at most a minute from now.
+    fn next_timer(&self) -> Instant {
+        let longest = Duration::from_secs(60);
+        let wait = self.timers.peek().map_or(longest, |Reverse((at, _))| at.since(clock::now()));
+        Instant::now() + wait.min(longest)
+    }
+}
+
+fn ticker(every: Duration) -> tokio::time::Interval {
+    let mut ticker = interval_at(Instant::now() + every, every);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticker
+}

@@ -1,0 +1,126 @@
+//! The subscriptions' health goes to their rows in batches, so that it costs nothing.
+
+use std::sync::Arc;
+
+use decnet_core::subscription::Activity;
+use decnet_store::catalog::{self, Change, HealthUpdate, LastFailure};
+use decnet_store::queue::SubscriptionKey;
+
+use super::reload::{blocking, lock};
+use super::{Dispatcher, Done};
+use crate::clock;
+use crate::lane::Lane;
+use crate::record::{Circuit, Learnt};
+
+/// What became of a batch of records.
+pub(super) struct Recorded {
+    batch: Vec<(SubscriptionKey, Learnt)>,
+    result: Result<Vec<catalog::Recorded>, catalog::Error>,
+}
+
+impl Dispatcher {
+    pub(super) fn on_record_tick(&mut self) {
+        self.stats.held.set(self.held as u64);
+        self.stats.in_flight.set(self.slots.taken() as u64);
+        self.ask_changed_elsewhere();
+        self.record();
+    }
+
+    /// Writes what the lanes have learnt, unless a write is under way.
+    pub(super) fn record(&mut self) {
+        if self.recording {
+            return;
+        }
+        let (batch, updates) = self.take_records();
+        if batch.is_empty() {
+            return;
+        }
+        self.recording = true;
+        let (catalog, inbox) = (Arc::clone(&self.catalog), self.inbox.clone());
+        tokio::task::spawn_local(async move {
+            let result = blocking(move || lock(&catalog).record(&updates, clock::now())).await;
+            inbox.put(Done::Recorded(Recorded { batch, result }));
+        });
+    }
+
+    fn take_records(&mut self) -> (Vec<(SubscriptionKey, Learnt)>, Vec<HealthUpdate>) {
+        let take = |lane: &mut Lane| {
+            let learnt = lane.record.take()?;
+            let update = update(lane, &learnt);
+            Some(((lane.key, learnt), update))
+        };
+        self.lanes.values_mut().filter_map(take).unzip()
+    }
+
+    pub(super) fn recorded(&mut self, Recorded { batch, result }: Recorded) {
+        self.recording = false;
+        let mut reread = false;
+        match result {
+            Ok(outcomes) => {
+                for ((key, learnt), outcome) in batch.into_iter().zip(outcomes) {
+                    let stale = outcome == catalog::Recorded::Stale;
+                    reread |= stale || learnt.circuit.is_some();
+                    if let Some(lane) = self.lanes.get_mut(&key) {
+                        lane.record.written();
+                        if let Some(circuit) = learnt.circuit.filter(|_| !stale) {
+                            lane.row = Arc::new(lane.row.with_activity(circuit.activity()));
+                        }
+                    }
+                }
+            }
+            Err(error) => self.put_back(batch, &error),
+        }
+        if reread && !self.stopping {
+            self.reload();
+        }
+    }
+
+    fn put_back(&mut self, batch: Vec<(SubscriptionKey, Learnt)>, error: &catalog::Error) {
+        tracing::warn!(%error, "cannot write the subscriptions' health; trying again");
+        for (key, learnt) in batch {
+            if let Some(lane) = self.lanes.get_mut(&key) {
+                lane.record.put_back(learnt);
+            }
+        }
+    }
+
+    /// The last write before the end; a failure is said and forgotten, since the rows are only a record.
+    pub(super) async fn flush_records(&mut self) {
+        let (_, updates) = self.take_records();
+        let catalog = Arc::clone(&self.catalog);
+        if let Err(error) = blocking(move || lock(&catalog).record(&updates, clock::now())).await {
+            tracing::warn!(%error, "the last results are missing in the subscriptions' rows");
+        }
+    }
+}
+
+/// The write that a lane's row needs.
+fn update(lane: &Lane, learnt: &Learnt) -> HealthUpdate {
+    let failure = |at| LastFailure { at, error: learnt.error.clone().unwrap_or_default() };
+    HealthUpdate {
+        version: Arc::clone(&lane.row),
+        last_success_at: learnt.succeeded_at,
+        failures: learnt.failures,
+        last_failure: learnt.failed_at.map(failure),
+        change: learnt.circuit.map_or(Change::None, Circuit::change),
+    }
+}
+
+impl Circuit {
+    /// How the row is told.
+    fn change(self) -> Change {
+        match self {
+            Self::Tripped => Change::Trip,
+            Self::Gone => Change::Gone,
+            Self::Reopened => Change::Reopen,
+        }
+    }
+
+    /// What the row says then.
+    fn activity(self) -> Activity {
+        match self {
+            Self::Tripped | Self::Gone => Activity::Tripped,
+            Self::Reopened => Activity::Active,
+        }
+    }
+}

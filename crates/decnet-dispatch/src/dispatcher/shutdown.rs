@@ -1,0 +1,73 @@
+//! The end: nothing new starts, what is in flight gets its time, all results are committed.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::{Dispatcher, Done, Error, Inputs};
+
+/// What the last commits get when the disk does not answer.
+const COMMIT_GRACE: Duration = Duration::from_secs(5);
+
+impl Dispatcher {
+    /// Admits what the intake has read already, waits for requests in flight, commits, closes the queue.
+    pub(super) async fn finish(mut self, inputs: Inputs, mut done: Vec<Done>) -> Result<(), Error> {
+        self.stopping = true;
+        let deadline = Instant::now() + self.options.shutdown_grace;
+        tracing::info!(in_flight = self.slots.taken(), "stopping");
+        self.admit_rest(inputs, &mut done, deadline).await?;
+        self.wait_until(&mut done, deadline, |this| this.slots.taken() == 0).await?;
+        self.wait_until(&mut done, Instant::now() + COMMIT_GRACE, |this| this.writes == 0).await?;
+        self.say_what_is_left();
+        self.flush_records().await;
+        self.queue.close().await?;
+        Ok(())
+    }
+
+    /// What was read from the bus is ours to deliver, so it is admitted before we go. The intake closes its
+    /// end when it has handed over the last batch.
+    async fn admit_rest(
+        &mut self,
+        mut inputs: Inputs,
+        done: &mut Vec<Done>,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        loop {
+            tokio::select! {
+                batch = inputs.batches.recv() => match batch {
+                    Some(batch) => self.admit(batch),
+                    None => return Ok(()),
+                },
+                () = self.inbox.filled() => {}
+                () = sleep_until(deadline) => return Ok(()),
+            }
+            self.take_done(done, None)?;
+        }
+    }
+
+    async fn wait_until(
+        &mut self,
+        done: &mut Vec<Done>,
+        deadline: Instant,
+        reached: impl Fn(&Self) -> bool,
+    ) -> Result<(), Error> {
+        while !reached(self) {
+            tokio::select! {
+                () = self.inbox.filled() => {}
+                () = sleep_until(deadline) => break,
+            }
+            self.take_done(done, None)?;
+        }
+        Ok(())
+    }
+
+    fn say_what_is_left(&self) {
+        let abandoned = self.slots.taken();
+        if abandoned > 0 {
+            tracing::warn!(abandoned, "requests cut off; they are sent again after the next start");
+        }
+        if self.writes > 0 {
+            tracing::error!("the queue did not commit in time; what it had accepted before is safe");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! One subscription's lane: what of its deliveries is in memory, and what it may do now.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use decnet_core::event::Event;
+use decnet_core::health::Health;
+use decnet_core::limits::{LANE_BYTES, LANE_CAPACITY};
+use decnet_core::subscription::Activity;
+use decnet_core::time::UnixMicros;
+use decnet_store::catalog::{RowVersion, Stored};
+use decnet_store::queue::{DeliveryId, SubscriptionKey};
+use rustc_hash::FxHashSet;
+
+use crate::record::PendingRecord;
+use crate::sender::Target;
+
+/// A delivery in memory, waiting for its slot or in flight.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) id: DeliveryId,
+    /// Attempts made so far.
+    pub(crate) attempts: u32,
+    pub(crate) event: Arc<Event>,
+    /// Read back from the queue rather than handed over at admission.
+    pub(crate) claimed: bool,
+}
+
+impl Held {
+    fn bytes(&self) -> usize {
+        self.event.body.len()
+    }
+}
+
+/// May the lane send?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// Yes.
+    Open,
+    /// The circuit tripped; a probe goes out from time to time.
+    Tripped {
+        /// Probes that failed.
+        probes: u32,
+        /// When the next one may go.
+        next_at: UnixMicros,
+        /// One is under way.
+        probing: bool,
+    },
+    /// The receiver answered 410: only an operator re-opens it.
+    Gone,
+    /// An operator's wish.
+    Disabled,
+    /// The row is no more; the lane goes as soon as nothing of it is under way.
+    Deleted,
+}
+
+/// What the queue holds for this lane beyond what is in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    /// There may be deliveries in the queue that are due.
+    pub(crate) spilled: bool,
+    /// Deliveries sent to the queue so far; tells whether more came while a claim was under way.
+    pub(crate) spills: u64,
+    /// A claim is under way.
+    pub(crate) claiming: bool,
+    /// The earliest retry that waits.
+    pub(crate) next_due: Option<UnixMicros>,
+}
+
+/// All that the dispatcher knows of one subscription.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) key: SubscriptionKey,
+    pub(crate) stored: Stored,
+    /// The row as our own writes have left it: what the next write is fenced by.
+    pub(crate) row: Arc<RowVersion>,
+    /// Raised whenever URL, secret or activity change: what an older version learnt does not count.
+    pub(crate) version: u64,
+    pub(crate) target: Rc<Target>,
+    pub(crate) status: Status,
+    pub(crate) health: Health,
+    /// The last word was a quick success.
+    pub(crate) proven: bool,
+    /// Waits for a slot.
+    pub(crate) waiting: bool,
+    pub(crate) in_flight: usize,
+    /// Admitted as held, commit under way.
+    pub(crate) reserved: usize,
+    pub(crate) backlog: Backlog,
+    pub(crate) record: PendingRecord,
+    ready: VecDeque<Held>,
+    /// Claimed and not yet settled for good: a claim must not return them again.
+    claimed: FxHashSet<DeliveryId>,
+    bytes: usize,
+}
+
+impl Lane {
+    pub(crate) fn new(
+        key: SubscriptionKey,
+        stored: Stored,
+        target: Rc<Target>,
+        health: Health,
+        status: Status,
+    ) -> Self {
+        Self {
+            key,
+            version: 0,
+            target,
+            status,
+            row: Arc::clone(&stored.version),
+            stored,
+            health,
+            proven: false,
+            waiting: false,
+            in_flight: 0,
+            reserved: 0,
+            backlog: Backlog::default(),
+            record: PendingRecord::default(),
+            ready: VecDeque::new(),
+            claimed: FxHashSet::default(),
+            bytes: 0,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.stored.subscription.name
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.status == Status::Open
+    }
+
+    /// Nothing of it is under way any more.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_flight == 0 && self.reserved == 0 && !self.backlog.claiming && self.ready.is_empty()
+    }
+
+    pub(crate) fn ready_len(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// May a newly admitted delivery stay in memory? Not while older ones wait in the queue: it would overtake.
+    pub(crate) fn has_room_for(&self, bytes: usize) -> bool {
+        let count = self.ready.len() + self.reserved;
+        self.is_open()
+            && !self.backlog.spilled
+            && count < LANE_CAPACITY
+            && (count == 0 || self.bytes + bytes <= LANE_BYTES)
+    }
+
+    pub(crate) fn ready_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many deliveries to read back now.
+    pub(crate) fn room(&self) -> usize {
+        LANE_CAPACITY.saturating_sub(self.ready.len() + self.reserved)
+    }
+
+    pub(crate) fn room_bytes(&self) -> usize {
+        LANE_BYTES.saturating_sub(self.bytes)
+    }
+
+    /// Takes a delivery in: retries before what has not been tried, both in the order they came.
+    pub(crate) fn push(&mut self, held: Held, first: bool) {
+        self.bytes += held.bytes();
+        if held.claimed {
+            self.claimed.insert(held.id);
+        }
+        if first { self.ready.push_front(held) } else { self.ready.push_back(held) }
+    }
+
+    /// The next delivery to attempt.
+    pub(crate) fn pop(&mut self) -> Option<Held> {
+        let held = self.ready.pop_front()?;
+        self.bytes -= held.bytes();
+        Some(held)
+    }
+
+    /// Gives up everything that waits in memory; what it returns is held and must be released in the queue.
+    pub(crate) fn give_up(&mut self) -> Vec<Held> {
+        self.bytes = 0;
+        let (claimed, held): (Vec<Held>, Vec<Held>) = self.ready.drain(..).partition(|held| held.claimed);
+        for delivery in &claimed {
+            self.claimed.remove(&delivery.id);
+        }
+        self.backlog.spilled |= !claimed.is_empty();
+        held
+    }
+
+    /// What a claim must leave out.
+    pub(crate) fn claimed(&self) -> Vec<DeliveryId> {
+        self.claimed.iter().copied().collect()
+    }
+
+    /// A claimed delivery goes straight into flight.
+    pub(crate) fn mark_claimed(&mut self, held: &Held) {
+        self.claimed.insert(held.id);
+    }
+
+    /// A claimed delivery's settlement is committed.
+    pub(crate) fn unclaim(&mut self, id: DeliveryId) {
+        self.claimed.remove(&id);
+    }
+}
+
+impl Status {
+    /// What a row says; a tripped one may be probed from `probe_at`.
+    pub(crate) fn of(stored: &Stored, probe_at: UnixMicros) -> Self {
+        match stored.subscription.activity {
+            Activity::Active => Self::Open,
+            Activity::Disabled => Self::Disabled,
+            Activity::Tripped if stored.gone => Self::Gone,
+            Activity::Tripped => Self::Tripped { probes: 0, next_at: probe_at, probing: false },
+        }
+    }
+
+    /// Does a row with the other status say the same?
+    pub(crate) fn is_like(self, other: Self) -> bool {
+        std::mem::discriminant(&self) == std::mem::discriminant(&other)
+    }
+}

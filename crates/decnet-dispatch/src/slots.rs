@@ -1,0 +1,111 @@
+//! The requests that may be in flight over all lanes, and who gets the next one.
+//!
+//! A lane whose last word was a quick success is *proven*. Lanes that are not (new ones, slow ones, failing
+//! ones) share at most half of the slots among them, so that however many receivers hang, the healthy ones
+//! keep the other half. Where slots are scarce, the lane with the fewest requests in flight goes first.
+
+use std::collections::BTreeSet;
+
+use decnet_store::queue::SubscriptionKey;
+
+/// A slot that is taken; give it back with [`Slots::release`].
+#[derive(Debug)]
+#[must_use = "a slot that is not released is lost"]
+pub(crate) struct Slot {
+    proven: bool,
+}
+
+/// The bound, who holds it, and who waits.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    total: usize,
+    taken: usize,
+    taken_unproven: usize,
+    turn: u64,
+    /// By requests in flight, then by arrival. Index 1: proven lanes.
+    waiting: [BTreeSet<(usize, u64, SubscriptionKey)>; 2],
+}
+
+impl Slots {
+    pub(crate) fn new(total: usize) -> Self {
+        Self { total: total.max(1), taken: 0, taken_unproven: 0, turn: 0, waiting: Default::default() }
+    }
+
+    /// Requests in flight.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// A slot, if one is free for such a lane and nobody waits for it already.
+    pub(crate) fn take(&mut self, proven: bool) -> Option<Slot> {
+        let queue = &self.waiting[usize::from(proven)];
+        (queue.is_empty() && self.is_free(proven)).then(|| self.grant(proven))
+    }
+
+    /// Gives a slot back.
+    #[expect(clippy::needless_pass_by_value, reason = "a slot is spent by releasing it")]
+    pub(crate) fn release(&mut self, slot: Slot) {
+        self.taken -= 1;
+        self.taken_unproven -= usize::from(!slot.proven);
+    }
+
+    /// Queues a lane for a slot; it must ask once only, until [`Slots::next`] names it.
+    pub(crate) fn wait(&mut self, lane: SubscriptionKey, proven: bool, in_flight: usize) {
+        self.turn += 1;
+        self.waiting[usize::from(proven)].insert((in_flight, self.turn, lane));
+    }
+
+    /// The lane whose turn it is, with its slot, if one is free. Proven lanes first: they give it back soon.
+    pub(crate) fn next(&mut self) -> Option<(SubscriptionKey, Slot)> {
+        for proven in [true, false] {
+            if self.is_free(proven)
+                && let Some((_, _, lane)) = self.waiting[usize::from(proven)].pop_first()
+            {
+                return Some((lane, self.grant(proven)));
+            }
+        }
+        None
+    }
+
+    fn is_free(&self, proven: bool) -> bool {
+        self.taken < self.total && (proven || self.taken_unproven < self.total.div_ceil(2))
+    }
+
+    fn grant(&mut self, proven: bool) -> Slot {
+        self.taken += 1;
+        self.taken_unproven += usize::from(!proven);
+        Slot { proven }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: SubscriptionKey = SubscriptionKey(1);
+    const B: SubscriptionKey = SubscriptionKey(2);
+
+    #[test]
+    fn unproven_lanes_get_at_most_half() {
+        let mut slots = Slots::new(4);
+        let held = [slots.take(false), slots.take(false)];
+        assert!(held.iter().all(Option::is_some));
+        assert!(slots.take(false).is_none());
+        assert!(slots.take(true).is_some() && slots.take(true).is_some());
+        assert!(slots.take(true).is_none());
+    }
+
+    #[test]
+    fn the_lane_with_the_fewest_in_flight_goes_first() {
+        let mut slots = Slots::new(2);
+        let (first, second) = (slots.take(true).unwrap(), slots.take(true).unwrap());
+        slots.wait(A, true, 2);
+        slots.wait(B, true, 0);
+        assert!(slots.next().is_none());
+        slots.release(first);
+        assert_eq!(slots.next().map(|(lane, _)| lane), Some(B));
+        slots.release(second);
+        assert!(slots.take(true).is_none(), "who waits goes before who comes");
+        assert_eq!(slots.next().map(|(lane, _)| lane), Some(A));
+    }
+}

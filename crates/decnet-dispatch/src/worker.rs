@@ -1,0 +1,61 @@
+//! The whole worker: intake on its own thread, everything else on the caller's.
+
+use std::sync::{Arc, Mutex};
+
+use decnet_bus::Source;
+use decnet_store::catalog::Catalog;
+use decnet_store::queue::Queue;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::dispatcher::{Dispatcher, Error, Inputs};
+use crate::intake::Intake;
+use crate::options::Options;
+use crate::stats::Stats;
+
+/// A worker, ready to run.
+pub struct Worker {
+    /// Its settings.
+    pub options: Options,
+    /// Where deliveries rest.
+    pub queue: Queue,
+    /// Who is subscribed.
+    pub catalog: Catalog,
+    /// Where events come from; `None` for a worker without a bus, which only delivers what is queued.
+    pub source: Option<Source>,
+    /// Where it counts what it does.
+    pub stats: Arc<Stats>,
+}
+
+impl Worker {
+    /// Runs until `shutdown` or a stop request on the bus; requests in flight then get their grace, and what is
+    /// admitted and not delivered stays in the queue.
+    ///
+    /// Must run inside a [`tokio::task::LocalSet`].
+    ///
+    /// # Errors
+    /// The subscriptions cannot be read for the first time, or the queue has become unusable.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let (batch_sender, batches) = mpsc::unbounded_channel();
+        let (signal_sender, signals) = mpsc::unbounded_channel();
+        let (cover, wanted) = watch::channel(None);
+        let catalog = Arc::new(Mutex::new(self.catalog));
+        let heartbeat = self.options.heartbeat_interval;
+        let health = self.queue.health();
+        let dispatcher =
+            Dispatcher::start(self.options, self.queue, catalog, Arc::clone(&self.stats)).await?;
+        let intake = self.source.map(|source| {
+            let stats = self.stats;
+            Intake { source, batches: batch_sender, signals: signal_sender, wanted, heartbeat, health, stats }
+        });
+        let thread = intake.map(|intake| intake.spawn(shutdown.clone())).transpose()?;
+        let result = dispatcher.run(Inputs { batches, signals, cover }, shutdown.clone()).await;
+        shutdown.cancel();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the intake panicked; what it had handed over is safe");
+        }
+        result
+    }
+}

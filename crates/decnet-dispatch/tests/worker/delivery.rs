@@ -1,0 +1,95 @@
+//! Every matching event reaches every subscription, signed, once.
+
+use decnet_core::redact::Secret;
+use decnet_core::signature::SigningKey;
+use decnet_testkit::{Receiver, Script, Step, reply};
+use serde_json::json;
+
+use crate::rig::{PATIENCE, Rig, SECRET, arrive, eventually, is_recent, numbers};
+
+#[test]
+fn a_matching_event_arrives_once_signed_and_recorded() {
+    let receiver = Receiver::start(reply(200));
+    let mut rig = Rig::new();
+    rig.subscribe("siem", &receiver.url("/in"), &["attacker.>", "attacker.*", "attacker.observed"]);
+    rig.start_bus();
+    rig.start_worker();
+    rig.publish("decky.1.state", &json!({"n": 0}));
+    rig.publish("attacker.observed", &json!({"n": 1}));
+    rig.publish("attacker.scored", &json!({"n": 2}));
+    let requests = receiver.wait_for(2, PATIENCE);
+    eventually("both are settled", || rig.counts("siem").delivered == 2);
+    assert_eq!(numbers(&receiver), [1, 2], "each once, however many patterns match");
+
+    let (key, request) = (SigningKey::new(&Secret::new(SECRET)), &requests[0]);
+    assert!(key.verify_decnet(&request.body, request.header("x-decnet-signature")));
+    let (id, at) = (request.header("webhook-id"), request.header("webhook-timestamp").parse().unwrap());
+    assert!(key.verify_standard(id, at, &request.body, request.header("webhook-signature")));
+    assert_eq!(request.header("x-decnet-event-topic"), "attacker.observed");
+    assert_eq!(request.header("x-decnet-event-id"), id);
+
+    eventually("the row knows", || is_recent(rig.row("siem").last_success_at));
+    assert_eq!(rig.row("siem").consecutive_failures, 0);
+    rig.stop_worker();
+}
+
+#[test]
+fn a_failed_attempt_is_repeated_with_the_same_bytes_and_id() {
+    let script = Script::steps([
+        reply(503).into(),
+        Step::Reset,
+        reply(429).retry_after("0").into(),
+        reply(200).into(),
+    ]);
+    let receiver = Receiver::start(script);
+    let mut rig = Rig::running(&[("siem", &receiver.url("/"), "a.>")]);
+    rig.publish("a.b", &json!({"n": 1}));
+    let requests = receiver.wait_for(4, PATIENCE);
+    eventually("it is delivered", || rig.counts("siem").delivered == 1);
+    assert!(requests.iter().all(|request| request.body == requests[0].body));
+    assert!(requests.iter().all(|request| request.header("webhook-id") == requests[0].header("webhook-id")));
+    assert_eq!(rig.stats.retried.get(), 3);
+    rig.stop_worker();
+}
+
+#[test]
+fn a_final_refusal_is_kept_with_its_reason_and_the_next_event_goes_on() {
+    let receiver = Receiver::start(Script::steps([reply(404).into(), reply(302).into(), reply(200).into()]));
+    let mut rig = Rig::running(&[("siem", &receiver.url("/"), "a.>")]);
+    for n in 0..3 {
+        rig.publish("a.b", &json!({ "n": n }));
+        arrive(&receiver, n + 1);
+    }
+    eventually("all are settled", || rig.counts("siem").delivered == 1 && rig.counts("siem").dead == 2);
+    assert_eq!(receiver.count(), 3, "neither refusal nor redirect is repeated");
+    rig.stop_worker();
+}
+
+#[test]
+fn a_burst_far_beyond_memory_arrives_whole_and_in_order() {
+    const EVENTS: u64 = 5000;
+    let receiver = Receiver::start(reply(200));
+    let mut rig = Rig::new();
+    rig.options.concurrency = 1;
+    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    rig.start_bus();
+    rig.start_worker();
+    rig.publish_numbered("a.b", EVENTS);
+    arrive(&receiver, EVENTS);
+    eventually("all are settled", || rig.counts("siem").delivered == EVENTS);
+    let expected: Vec<u64> = (0..EVENTS).collect();
+    assert_eq!(numbers(&receiver), expected);
+    rig.stop_worker();
+}
+
+#[test]
+fn a_message_that_is_no_event_costs_the_next_one_nothing() {
+    let receiver = Receiver::start(reply(200));
+    let mut rig = Rig::running(&[("siem", &receiver.url("/"), "a.>")]);
+    let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
+    rig.publish_many([("a.deep".into(), json!({ "deep": deep })), ("a.b".into(), json!({"n": 7}))]);
+    arrive(&receiver, 1);
+    assert_eq!(numbers(&receiver), [7]);
+    assert_eq!(rig.stats.malformed.get(), 1);
+    rig.stop_worker();
+}

@@ -1,0 +1,10 @@
+//! The worker as a whole: a real bus socket, real SQLite files, real HTTP receivers.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod circuit;
+mod delivery;
+mod isolation;
+mod life;
+mod reload;
+mod rig;

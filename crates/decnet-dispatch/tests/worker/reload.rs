@@ -1,0 +1,110 @@
+//! A reload touches what has changed and nothing else.
+
+use decnet_store::catalog::Patch;
+use decnet_testkit::{Receiver, reply};
+use serde_json::json;
+
+use crate::rig::{Rig, arrive, eventually, numbers};
+
+#[test]
+fn a_new_subscription_gets_events_without_a_restart() {
+    let (first, second) = (Receiver::start(reply(200)), Receiver::start(reply(200)));
+    let mut rig = Rig::running(&[("first", &first.url("/"), "a.>")]);
+    rig.subscribe("second", &second.url("/"), &["attacker.>"]);
+    rig.reload();
+    rig.publish("attacker.observed", &json!({"n": 1}));
+    arrive(&second, 1);
+    rig.stop_worker();
+}
+
+#[test]
+fn reloads_lose_repeat_and_reorder_nothing() {
+    const EVENTS: u64 = 2000;
+    let receiver = Receiver::start(reply(200));
+    let mut rig = Rig::new();
+    rig.options.concurrency = 1;
+    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    for n in 0..50 {
+        rig.subscribe(&format!("other-{n}"), &receiver.url("/other"), &[&format!("nobody.{n}")]);
+    }
+    rig.start_bus();
+    rig.start_worker();
+    for chunk in 0..20 {
+        let numbered =
+            (chunk * EVENTS / 20..(chunk + 1) * EVENTS / 20).map(|n| ("a.b".into(), json!({ "n": n })));
+        rig.publish_many(numbered);
+        rig.subscribe(&format!("more-{chunk}"), &receiver.url("/other"), &[&format!("nobody.more.{chunk}")]);
+        rig.publish("system.webhook.subscriptions_changed", &json!({}));
+    }
+    eventually("all is delivered", || numbers(&receiver).len() as u64 >= EVENTS);
+    assert_eq!(numbers(&receiver), (0..EVENTS).collect::<Vec<_>>());
+    rig.stop_worker();
+}
+
+#[test]
+fn disabled_gets_nothing_new_and_keeps_what_waits() {
+    let (receiver, anchor) = (Receiver::start(decnet_testkit::Step::Hang), Receiver::start(reply(200)));
+    let mut rig = Rig::new();
+    rig.options.sender.deadline = std::time::Duration::from_millis(200);
+    rig.options.circuit_threshold = 1000;
+    rig.options.concurrency = 1;
+    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    rig.subscribe("anchor", &anchor.url("/"), &["a.>"]);
+    rig.start_bus();
+    rig.start_worker();
+    rig.publish_numbered("a.b", 10);
+    arrive(&receiver, 1);
+    rig.patch("siem", &Patch { enabled: Some(false), ..Patch::default() });
+    rig.reload();
+    rig.publish_numbered("a.c", 10);
+    arrive(&anchor, 20);
+    assert_eq!(rig.counts("siem").pending + rig.counts("siem").retrying, 10);
+    receiver.set(reply(200));
+    rig.patch("siem", &Patch { enabled: Some(true), ..Patch::default() });
+    rig.reload();
+    eventually("what waited is delivered", || rig.counts("siem").delivered == 10);
+    rig.stop_worker();
+}
+
+#[test]
+fn what_waits_for_a_deleted_subscription_is_dead_and_says_why() {
+    let receiver = Receiver::start(reply(503));
+    let mut rig = Rig::new();
+    rig.options.schedule = "1h".parse().unwrap();
+    let uuid = rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    rig.start_bus();
+    rig.start_worker();
+    rig.publish_numbered("a.b", 10);
+    eventually("all wait", || rig.counts("siem").retrying == 10);
+    rig.catalog.delete(&uuid).unwrap();
+    rig.reload();
+    eventually("all are dead", || rig.counts("siem").dead == 10);
+    rig.stop_worker();
+}
+
+#[test]
+fn a_bad_row_costs_the_others_nothing() {
+    let receiver = Receiver::start(reply(200));
+    let mut rig = Rig::new();
+    rig.subscribe("good", &receiver.url("/"), &["a.>"]);
+    for name in ["url", "patterns", "secret", "text"] {
+        rig.subscribe(name, &receiver.url("/bad"), &["a.>"]);
+    }
+    let file = rusqlite::Connection::open(rig.dir.path().join("decnet.db")).unwrap();
+    for (name, column, value) in [
+        ("url", "url", "'file:///etc/passwd'"),
+        ("patterns", "topic_patterns", "'\"attacker.>\"'"),
+        ("secret", "secret", "''"),
+        ("text", "topic_patterns", "x'ff00'"),
+    ] {
+        let sql = format!("UPDATE webhook_subscriptions SET {column} = {value} WHERE name = '{name}'");
+        assert_eq!(file.execute(&sql, []).unwrap(), 1);
+    }
+    rig.start_bus();
+    rig.start_worker();
+    rig.publish("a.b", &json!({"n": 1}));
+    arrive(&receiver, 1);
+    assert_eq!(rig.stats.subscriptions.get(), 1);
+    assert!(rig.row("patterns").problem.is_some());
+    rig.stop_worker();
+}

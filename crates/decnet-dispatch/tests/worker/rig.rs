@@ -1,0 +1,280 @@
+//! A worker with all that it needs around it, on loopback and in a directory of its own.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use decnet_bus::{Client, LOSSLESS_CLIENT_NAME, Received, Server, ServerOptions, Source};
+use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::time::UnixMicros;
+use decnet_core::topic::Pattern;
+use decnet_dispatch::sender::{self, Guard};
+use decnet_dispatch::{Options, Stats, Worker, clock};
+use decnet_store::catalog::{Catalog, Create, NewSubscription, Patch, Row};
+use decnet_store::queue::{self, Counts, Queue, Reader};
+use decnet_testkit::Receiver;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const SECRET: &str = "a secret of the tests";
+/// For what must happen; far more than it takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Something that runs on a thread until it is told to stop.
+pub(crate) struct Running {
+    stop: CancellationToken,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    fn start(work: impl FnOnce(CancellationToken) + Send + 'static) -> Self {
+        let stop = CancellationToken::new();
+        let token = stop.clone();
+        Self { stop, thread: std::thread::spawn(move || work(token)) }
+    }
+
+    pub(crate) fn stop(self) {
+        self.stop.cancel();
+        self.join();
+    }
+
+    /// Waits for it to end by itself.
+    pub(crate) fn join(self) {
+        self.thread.join().expect("it ends without a panic");
+    }
+}
+
+/// Bus, worker, catalog and queue.
+pub(crate) struct Rig {
+    pub(crate) dir: TempDir,
+    pub(crate) catalog: Catalog,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) options: Options,
+    pub(crate) bus: Option<Running>,
+    pub(crate) worker: Option<Running>,
+    runtime: Runtime,
+    publisher: Option<Client>,
+}
+
+impl Rig {
+    /// Everything in place, nothing running.
+    pub(crate) fn new() -> Self {
+        let dir = TempDir::new().unwrap();
+        let catalog = Catalog::open(&dir.path().join("decnet.db"), Create::IfMissing).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self {
+            dir,
+            catalog,
+            stats: Arc::default(),
+            options: quick_options(),
+            bus: None,
+            worker: None,
+            runtime,
+            publisher: None,
+        }
+    }
+
+    /// A running bus and worker, and these subscriptions: name, URL, pattern.
+    pub(crate) fn running(subscriptions: &[(&str, &str, &str)]) -> Self {
+        let mut rig = Self::new();
+        for (name, url, pattern) in subscriptions {
+            rig.subscribe(name, url, &[pattern]);
+        }
+        rig.start_bus();
+        rig.start_worker();
+        rig
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.path().join("bus.sock")
+    }
+
+    pub(crate) fn subscribe(&mut self, name: &str, url: &str, patterns: &[&str]) -> String {
+        let new = NewSubscription {
+            name: name.into(),
+            url: EndpointUrl::new(url).unwrap(),
+            secret: Secret::new(SECRET),
+            patterns: patterns.iter().map(|pattern| Pattern::new(pattern).unwrap()).collect(),
+            enabled: true,
+        };
+        self.catalog.create(&new, clock::now()).unwrap()
+    }
+
+    pub(crate) fn patch(&mut self, name: &str, patch: &Patch) {
+        let uuid = self.row(name).uuid;
+        self.catalog.update(&uuid, patch, clock::now()).unwrap();
+    }
+
+    pub(crate) fn row(&self, name: &str) -> Row {
+        self.catalog.find(name).unwrap()
+    }
+
+    pub(crate) fn start_bus(&mut self) {
+        let options = ServerOptions { path: self.socket(), group: None, heartbeat: Duration::from_secs(10) };
+        let socket = self.socket();
+        self.bus = Some(Running::start(move |stop| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async { Server::bind(options).unwrap().run(stop).await.unwrap() });
+        }));
+        eventually("the bus listens", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
+        self.publisher = None;
+    }
+
+    /// Starts the worker and waits until it listens to the bus.
+    pub(crate) fn start_worker(&mut self) {
+        let mut watcher = self.watch("system.webhook.health");
+        self.launch_worker();
+        self.runtime.block_on(next(&mut watcher));
+    }
+
+    /// Starts the worker without waiting for anything.
+    pub(crate) fn launch_worker(&mut self) {
+        let (dir, socket, options) = (self.dir.path().to_owned(), self.socket(), self.options.clone());
+        self.stats = Arc::default();
+        let stats = Arc::clone(&self.stats);
+        self.worker = Some(Running::start(move |stop| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let worker = Worker {
+                options,
+                queue: Queue::open(&dir, queue::Options::default()).unwrap(),
+                catalog: Catalog::open(&dir.join("decnet.db"), Create::Never).unwrap(),
+                source: Some(
+                    Source::new(socket, LOSSLESS_CLIENT_NAME).with_max_backoff(Duration::from_millis(200)),
+                ),
+                stats,
+            };
+            LocalSet::new().block_on(&runtime, worker.run(stop)).unwrap();
+        }));
+    }
+
+    pub(crate) fn stop_worker(&mut self) {
+        self.worker.take().expect("a worker runs").stop();
+    }
+
+    pub(crate) fn stop_bus(&mut self) {
+        self.bus.take().expect("a bus runs").stop();
+    }
+
+    /// A client that has subscribed to `pattern`, and the bus has taken note.
+    pub(crate) fn watch(&mut self, pattern: &str) -> Client {
+        let socket = self.socket();
+        self.runtime.block_on(async {
+            let mut client = Client::connect(&socket, "watcher").await.unwrap();
+            let mark = format!("test.mark.{}", uuid::Uuid::new_v4().simple());
+            client.subscribe(pattern).await.unwrap();
+            client.subscribe(&mark).await.unwrap();
+            let mut publisher = Client::connect(&socket, "marker").await.unwrap();
+            let mut seen = Vec::new();
+            while !seen.iter().any(|message: &Received| message.topic == mark.as_str()) {
+                publisher.publish(&mark, "", &serde_json::json!({})).await.unwrap();
+                seen.clear();
+                let wait = tokio::time::timeout(Duration::from_millis(20), client.recv_batch(&mut seen));
+                if let Ok(result) = wait.await {
+                    result.unwrap();
+                }
+            }
+            client.unsubscribe(&mark).await.unwrap();
+            client
+        })
+    }
+
+    /// Waits for the next message of a watcher whose topic is not one of the rig's own.
+    pub(crate) fn next(&self, watcher: &mut Client) -> Received {
+        self.runtime.block_on(next(watcher))
+    }
+
+    pub(crate) fn publish(&mut self, topic: &str, payload: &serde_json::Value) {
+        self.publish_many([(topic.to_owned(), payload.clone())]);
+    }
+
+    pub(crate) fn publish_many(&mut self, events: impl IntoIterator<Item = (String, serde_json::Value)>) {
+        let socket = self.socket();
+        self.runtime.block_on(async {
+            if self.publisher.is_none() {
+                self.publisher = Some(Client::connect(&socket, "publisher").await.unwrap());
+            }
+            let sender = self.publisher.as_mut().unwrap().sender();
+            for (topic, payload) in events {
+                sender.enqueue(&topic, "test", &payload).unwrap();
+            }
+            sender.flush().await.unwrap();
+        });
+    }
+
+    /// Publishes `count` events `topic`, numbered from 0.
+    pub(crate) fn publish_numbered(&mut self, topic: &str, count: u64) {
+        self.publish_many((0..count).map(|n| (topic.to_owned(), serde_json::json!({ "n": n }))));
+    }
+
+    /// Signals a change of the subscriptions and waits until the worker has read them.
+    pub(crate) fn reload(&mut self) {
+        let before = self.stats.reloads.get();
+        self.publish("system.webhook.subscriptions_changed", &serde_json::json!({}));
+        let stats = Arc::clone(&self.stats);
+        eventually("the subscriptions are read again", || stats.reloads.get() > before);
+    }
+
+    /// What the queue says of a subscription.
+    pub(crate) fn counts(&self, name: &str) -> Counts {
+        let reader = Reader::open(self.dir.path()).unwrap();
+        let all = reader.counts().unwrap();
+        all.into_iter().find(|counts| *counts.name == *name).expect("the subscription is known to the queue")
+    }
+}
+
+/// The tests' worker: the same as any, but quick to retry, to trip and to probe.
+fn quick_options() -> Options {
+    let loopback = ["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
+    Options {
+        schedule: "20ms,40ms,80ms,200ms,500ms,1s,1s,1s".parse().unwrap(),
+        probe_delay: (Duration::from_millis(100), Duration::from_millis(400)),
+        record_interval: Duration::from_millis(50),
+        shutdown_grace: Duration::from_secs(10),
+        sender: sender::Options {
+            deadline: Duration::from_secs(2),
+            guard: Guard::new(false, loopback.into()),
+            ..sender::Options::default()
+        },
+        ..Options::default()
+    }
+}
+
+async fn next(watcher: &mut Client) -> Received {
+    let mut messages = Vec::new();
+    loop {
+        tokio::time::timeout(PATIENCE, watcher.recv_batch(&mut messages)).await.expect("a message").unwrap();
+        if let Some(at) = messages.iter().position(|message| !message.topic.starts_with("test.mark.")) {
+            return messages.swap_remove(at);
+        }
+        messages.clear();
+    }
+}
+
+/// Waits for a condition that must come true.
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < PATIENCE, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until a receiver has got so many requests.
+pub(crate) fn arrive(receiver: &Receiver, count: u64) {
+    drop(receiver.wait_for(count, PATIENCE));
+}
+
+/// The `n` of every event that a receiver got, in order of arrival.
+pub(crate) fn numbers(receiver: &Receiver) -> Vec<u64> {
+    let number =
+        |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).unwrap()["payload"]["n"].as_u64();
+    receiver.requests().iter().filter_map(|request| number(&request.body)).collect()
+}
+
+/// A time in a row, as a number.
+pub(crate) fn is_recent(at: Option<UnixMicros>) -> bool {
+    at.is_some_and(|at| clock::now().since(at) < PATIENCE)
+}

@@ -43,13 +43,6 @@ impl Deref for Topic {
     }
 }
 
-impl From<&str> for Topic {
-    /// Characters outside ASCII become `?`.
-    fn from(text: &str) -> Self {
-        Self(text.chars().map(|c| if c.is_ascii() { c as u8 } else { b'?' }).collect())
-    }
-}
-
 impl PartialEq<str> for Topic {
     fn eq(&self, other: &str) -> bool {
         self.0 == other.as_bytes()

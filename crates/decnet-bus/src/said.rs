@@ -20,7 +20,12 @@ impl Said {
             return None;
         }
         self.last = Some(now);
-        Some(std::mem::take(&mut self.since))
+        self.unsaid()
+    }
+
+    /// What is left to be said when nothing more can happen; `None` if nothing is.
+    pub(crate) fn unsaid(&mut self) -> Option<u64> {
+        Some(std::mem::take(&mut self.since)).filter(|since| *since > 0)
     }
 }
 
@@ -35,5 +40,6 @@ mod tests {
         assert_eq!(said.again(start + QUIET / 2), None);
         assert_eq!(said.again(start + QUIET), Some(2));
         assert_eq!(said.again(start + QUIET), None);
+        assert_eq!((said.unsaid(), said.unsaid()), (Some(1), None));
     }
 }

@@ -111,13 +111,19 @@ impl Queue {
         self.bytes += cost(&frame);
         self.frames.push_back(frame);
         while self.is_over() && self.pop().is_some() {
-            if let Some(times) = self.dropped.again(Instant::now()) {
-                tracing::warn!(
-                    reader = ?self.reader,
-                    events = times,
-                    "a slow bus reader lost its oldest events: it has to read faster"
-                );
-            }
+            let events = self.dropped.again(Instant::now());
+            self.say_lost(events);
+        }
+    }
+
+    fn say_lost(&self, events: Option<u64>) {
+        if let Some(events) = events {
+            let reader = &self.reader;
+            tracing::warn!(
+                ?reader,
+                events,
+                "a slow bus reader lost its oldest events: it has to read faster"
+            );
         }
     }
 
@@ -132,6 +138,14 @@ impl Queue {
             Bound::Frames(most) => self.frames.len() > most,
             Bound::Bytes(most) => self.bytes > most,
         }
+    }
+}
+
+impl Drop for Queue {
+    /// The count is complete when its reader has gone.
+    fn drop(&mut self) {
+        let events = self.dropped.unsaid();
+        self.say_lost(events);
     }
 }
 

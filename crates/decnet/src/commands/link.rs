@@ -1,6 +1,6 @@
 //! The way to the bus for commands that are done soon.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use decnet_bus::{Client, ClientError};
@@ -67,9 +67,4 @@ async fn publish_change(config: &Config) -> anyhow::Result<PathBuf> {
     client.publish(CHANGED_TOPIC, CHANGED_TYPE, &serde_json::Map::new()).await?;
     client.close().await?;
     Ok(socket)
-}
-
-/// Is that socket one that answers?
-pub(crate) async fn answers(socket: &Path) -> Result<(), ClientError> {
-    Client::connect(socket, NAME).await?.close().await
 }

@@ -11,6 +11,7 @@ pub(crate) mod publish;
 pub(crate) mod receive;
 pub(crate) mod secret_args;
 pub(crate) mod serve;
+mod since;
 pub(crate) mod subscription;
 pub(crate) mod watch;
 pub(crate) mod webhook;

@@ -32,6 +32,11 @@ impl Progress {
         }
     }
 
+    /// Exactly so many are done.
+    pub(crate) fn set_position(&self, done: u64) {
+        self.0.set_position(done);
+    }
+
     /// Takes the bar away.
     pub(crate) fn finish(&self) {
         self.0.finish_and_clear();

@@ -123,7 +123,8 @@ mod tests {
 
     fn shown(body: &str) -> String {
         let mut lines = Vec::new();
-        let event = Received { topic: "a.b".into(), body: body.to_owned().into() };
+        let event =
+            Received { topic: decnet_bus::Topic::new("a.b".into()).unwrap(), body: body.to_owned().into() };
         line(&event, &mut lines).unwrap();
         String::from_utf8(lines).unwrap()
     }

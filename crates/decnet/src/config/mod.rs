@@ -22,8 +22,8 @@ use std::time::Duration;
 use decnet_core::delivery::RetrySchedule;
 use ipnet::IpNet;
 
+pub(crate) use self::database::Database;
 pub(crate) use self::database::DatabaseKind;
-pub(crate) use self::database::{Database, UnsupportedDatabase};
 pub(crate) use self::layers::Inputs;
 use self::layers::Layers;
 pub(crate) use self::page::page;
@@ -68,8 +68,6 @@ pub(crate) enum Mode {
 pub(crate) struct Bus {
     /// Is there one at all?
     pub(crate) enabled: bool,
-    /// Of which kind.
-    pub(crate) kind: BusKind,
     /// Its socket, where one is configured; see [`Bus::path`].
     pub(crate) socket: Option<PathBuf>,
     /// Its socket, where none is configured.
@@ -223,10 +221,11 @@ impl Bus {
     }
 
     fn read(layers: &mut Layers, home: &Path) -> Self {
+        // With a second kind this no longer compiles: what is below is the UNIX socket's.
+        let BusKind::Unix = layers.read(&keys::BUS_TYPE);
         Self {
             default_socket: decnet_bus::default_socket_path(home),
             enabled: layers.read(&keys::BUS_ENABLED),
-            kind: layers.read(&keys::BUS_TYPE),
             socket: layers.read(&keys::BUS_SOCKET),
             group: layers.read(&keys::BUS_GROUP),
             reconnect: layers.read(&keys::RECONNECT),

@@ -1,13 +1,37 @@
-//! `decnet delivery`.
+//! `decnet delivery`: what is owed, what was paid, and paying again.
+
+mod list;
+mod redeliver;
+mod show;
+mod standing;
 
 use crate::context::Context;
 
-/// Lists deliveries and sends them again.
+/// Lists deliveries, shows one with its attempts, and makes new ones of old events.
+///
+/// Reads the queue in the data directory, whether a worker runs or not.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  decnet delivery")]
-pub(crate) struct Args {}
+#[command(after_help = "\
+Examples:
+  decnet delivery list --state dead --since 1d
+  decnet delivery show 1042.0
+  decnet delivery redeliver --dead --subscription siem")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
 
-#[expect(clippy::unused_async, reason = "a stub")]
-pub(crate) async fn run(_args: Args, _context: &Context) -> anyhow::Result<()> {
-    anyhow::bail!("`decnet delivery` is not built yet")
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    List(list::Args),
+    Show(show::Args),
+    Redeliver(redeliver::Args),
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
+    match args.command {
+        Command::List(args) => list::run(&args, context),
+        Command::Show(args) => show::run(&args, context),
+        Command::Redeliver(args) => redeliver::run(args, context).await,
+    }
 }

@@ -76,10 +76,9 @@ pub(super) fn read_lines(
             chunk.push(Payload { json: json.trim().to_owned(), line: Some(number) });
         }
         let has_more = reader.buffer().contains(&b'\n');
-        if (!has_more || chunk.len() >= CHUNK) && !chunk.is_empty() {
-            if chunks.blocking_send(std::mem::take(&mut chunk)).is_err() {
-                return Ok(());
-            }
+        let is_due = !chunk.is_empty() && (!has_more || chunk.len() >= CHUNK);
+        if is_due && chunks.blocking_send(std::mem::take(&mut chunk)).is_err() {
+            return Ok(());
         }
         if read == 0 {
             return Ok(());

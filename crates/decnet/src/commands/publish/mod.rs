@@ -143,7 +143,6 @@ impl<'a> Publisher<'a> {
     /// With a rate, event `n` is due `n / rate` seconds after the start; what is due together goes together.
     async fn wait_for_turn(&mut self) -> anyhow::Result<()> {
         let Some(rate) = self.args.rate else { return Ok(()) };
-        #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 events")]
         let due = self.started + Duration::from_secs_f64(self.published as f64 / rate);
         if due > Instant::now() {
             self.sender.flush().await?;

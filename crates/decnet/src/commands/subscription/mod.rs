@@ -1,13 +1,58 @@
-//! `decnet subscription`.
+//! `decnet subscription`: who is subscribed. Works on the catalog itself; no daemon is needed.
+
+mod change;
+mod create;
+mod list;
+mod patterns;
+mod show;
+mod test;
+mod warn;
+
+use decnet_store::catalog::{Catalog, Create};
 
 use crate::context::Context;
 
-/// Lists and changes the subscriptions.
+/// Lists, changes and tries out the subscriptions.
+///
+/// A subscription is named by its name, its UUID, or the first 8 characters of that. Changes take effect at
+/// once where the worker can be told over the bus, else within a minute.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  decnet subscription")]
-pub(crate) struct Args {}
+#[command(after_help = "\
+Examples:
+  decnet subscription create --name siem --url https://siem.example/hook --pattern 'attacker.>'
+  decnet subscription list
+  decnet subscription test siem")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
 
-#[expect(clippy::unused_async, reason = "a stub")]
-pub(crate) async fn run(_args: Args, _context: &Context) -> anyhow::Result<()> {
-    anyhow::bail!("`decnet subscription` is not built yet")
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    List(list::Args),
+    Show(show::Args),
+    Create(create::Args),
+    Update(change::UpdateArgs),
+    Delete(change::DeleteArgs),
+    Enable(change::EnableArgs),
+    Disable(change::DisableArgs),
+    Test(test::Args),
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
+    match args.command {
+        Command::List(args) => list::run(&args, context),
+        Command::Show(args) => show::run(&args, context),
+        Command::Create(args) => create::run(args, context).await,
+        Command::Update(args) => change::update(args, context).await,
+        Command::Delete(args) => change::delete(args, context).await,
+        Command::Enable(args) => change::enable(args, context).await,
+        Command::Disable(args) => change::disable(args, context).await,
+        Command::Test(args) => test::run(&args, context).await,
+    }
+}
+
+/// Opens the catalog that is there.
+fn existing(context: &Context) -> anyhow::Result<Catalog> {
+    Ok(Catalog::open(context.config.database.path()?, Create::Never)?)
 }

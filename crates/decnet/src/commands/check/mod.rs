@@ -1,0 +1,60 @@
+//! `decnet check`: what is in force, and everything that is wrong, at once.
+
+mod probe;
+
+use serde_json::json;
+
+use self::probe::{Health, Probe};
+use crate::config::{Found, Setting};
+use crate::context::Context;
+use crate::failure::{Said, Usage};
+use crate::output::{self, Paint, Table};
+
+/// Reads the configuration, prints what is in force, and tries whether it works.
+///
+/// Every setting with its source; then whether the data directory can be written, the catalog and the queue
+/// can be opened, and the bus answers. Changes nothing. Exit code 2 for a wrong configuration, 1 where
+/// something cannot be used.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  decnet check
+  decnet check --json | jq '.settings[] | select(.source != \"default\")'")]
+pub(crate) struct Args {
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: &Args, found: Found, context: &Context) -> anyhow::Result<()> {
+    let probes = probe::all(&context.config).await;
+    if args.json {
+        output::json(&json!({
+            "settings": found.settings.iter().map(setting).collect::<Vec<_>>(),
+            "problems": found.problems,
+            "warnings": found.warnings,
+            "checks": probes.iter().map(Probe::json).collect::<Vec<_>>(),
+        }))?;
+    } else {
+        print(&found.settings, &probes, context.paint)?;
+    }
+    if !found.problems.is_empty() {
+        return Err(Usage(found.problems).into());
+    }
+    if probes.iter().any(|probe| probe.health == Health::Unusable) { Err(Said.into()) } else { Ok(()) }
+}
+
+fn setting(setting: &Setting) -> serde_json::Value {
+    json!({"name": setting.name, "value": setting.value, "source": setting.source})
+}
+
+fn print(settings: &[Setting], probes: &[Probe], paint: Paint) -> anyhow::Result<()> {
+    let mut table = Table::new(&["SETTING", "VALUE", "SOURCE"]);
+    for Setting { name, value, source } in settings {
+        let value = if value.is_empty() { "-" } else { value };
+        table.row([(*name).to_owned(), value.to_owned(), source.clone()]);
+    }
+    table.print(paint)?;
+    output::line("")?;
+    probes.iter().try_for_each(|probe| output::line(&probe.human(paint)))
+}

@@ -1,0 +1,136 @@
+//! Does what was configured work? Each probe looks and touches nothing.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use decnet_store::catalog::{self, Catalog, Create};
+use decnet_store::queue::{self, Reader};
+use rustix::fs::{Access, access};
+use serde_json::{Value, json};
+
+use crate::commands::link;
+use crate::config::Config;
+use crate::output::{Paint, printable};
+
+/// What a probe found.
+pub(super) struct Probe {
+    what: &'static str,
+    pub(super) health: Health,
+    detail: String,
+}
+
+/// Can it be used?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Health {
+    /// Yes.
+    Good,
+    /// Not yet, or not now; nothing is lost by starting.
+    Waiting,
+    /// No.
+    Unusable,
+}
+
+impl Probe {
+    fn new(what: &'static str, health: Health, detail: impl Into<String>) -> Self {
+        Self { what, health, detail: detail.into() }
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({"what": self.what, "health": self.health.as_str(), "detail": self.detail})
+    }
+
+    pub(super) fn human(&self, paint: Paint) -> String {
+        let health = format!("{:8}", self.health.as_str());
+        let health = match self.health {
+            Health::Good => paint.good(&health),
+            Health::Waiting => paint.doubtful(&health),
+            Health::Unusable => paint.bad(&health),
+        };
+        format!("{health} {}: {}", self.what, printable(&self.detail))
+    }
+}
+
+impl Health {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "ok",
+            Self::Waiting => "waiting",
+            Self::Unusable => "UNUSABLE",
+        }
+    }
+}
+
+/// Every probe, in the order in which a start would meet them.
+pub(super) async fn all(config: &Config) -> Vec<Probe> {
+    vec![data_dir(&config.data_dir), catalog(config), queue(&config.data_dir), bus(config).await]
+}
+
+fn data_dir(path: &Path) -> Probe {
+    let what = "data directory";
+    let writable = |path: &Path| access(path, Access::WRITE_OK | Access::EXEC_OK);
+    let shown = path.display();
+    match path.metadata() {
+        Ok(metadata) if !metadata.is_dir() => {
+            Probe::new(what, Health::Unusable, format!("{shown} is no directory"))
+        }
+        Ok(_) => match writable(path) {
+            Ok(()) => Probe::new(what, Health::Good, shown.to_string()),
+            Err(error) => Probe::new(what, Health::Unusable, format!("{shown} cannot be written: {error}")),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let above = path.ancestors().skip(1).find(|above| above.exists()).unwrap_or(Path::new("."));
+            match writable(above) {
+                Ok(()) => Probe::new(what, Health::Waiting, format!("{shown} will be made")),
+                Err(error) => Probe::new(what, Health::Unusable, format!("{shown} cannot be made: {error}")),
+            }
+        }
+        Err(error) => Probe::new(what, Health::Unusable, format!("{shown}: {error}")),
+    }
+}
+
+fn catalog(config: &Config) -> Probe {
+    let what = "catalog";
+    let opened = config.database.path().map_err(anyhow::Error::from).and_then(count);
+    match opened {
+        Ok(counted) => Probe::new(what, Health::Good, format!("{}: {counted}", config.database)),
+        Err(error) if matches!(error.downcast_ref(), Some(catalog::Error::Missing { .. })) => {
+            Probe::new(what, Health::Waiting, format!("{}: will be made", config.database))
+        }
+        Err(error) => Probe::new(what, Health::Unusable, format!("{error:#}")),
+    }
+}
+
+fn count(path: &Path) -> anyhow::Result<String> {
+    let rows = Catalog::open(path, Create::Never)?.rows()?;
+    let bad: Vec<&str> =
+        rows.iter().filter(|row| row.problem.is_some()).map(|row| row.name.as_str()).collect();
+    let bad = if bad.is_empty() { String::new() } else { format!(", with a bad row: {}", bad.join(", ")) };
+    Ok(format!("{} subscriptions{bad}", rows.len()))
+}
+
+fn queue(data_dir: &Path) -> Probe {
+    let what = "queue";
+    let counts = Reader::open(data_dir).and_then(|reader| reader.counts());
+    match counts {
+        Ok(counts) => {
+            let waiting: u64 = counts.iter().map(|counts| counts.pending + counts.retrying).sum();
+            let dead: u64 = counts.iter().map(|counts| counts.dead).sum();
+            Probe::new(what, Health::Good, format!("{waiting} deliveries wait, {dead} are dead"))
+        }
+        Err(queue::Error::NoQueue { .. }) => {
+            Probe::new(what, Health::Waiting, "will be made when the worker starts")
+        }
+        Err(error) => Probe::new(what, Health::Unusable, format!("{:#}", anyhow::Error::from(error))),
+    }
+}
+
+async fn bus(config: &Config) -> Probe {
+    let what = "bus";
+    if !config.bus.enabled {
+        return Probe::new(what, Health::Waiting, "switched off by DECNET_BUS_ENABLED=false");
+    }
+    match link::connect(config).await {
+        Ok((_, socket)) => Probe::new(what, Health::Good, format!("{} answers", socket.display())),
+        Err(error) => Probe::new(what, Health::Waiting, format!("{error:#}")),
+    }
+}

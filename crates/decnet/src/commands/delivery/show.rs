@@ -1,0 +1,94 @@
+//! `decnet delivery show`.
+
+use decnet_core::delivery::Reason;
+use decnet_store::queue::{Attempt, DeliveryId, Detail, Reader};
+use serde_json::{Value, json};
+
+use super::list;
+use super::standing::Active;
+use crate::context::Context;
+use crate::output::{self, Paint, Table, printable};
+
+/// Shows one delivery: its event's body, every attempt, and what came back.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  decnet delivery show 1042.0
+  decnet delivery show 1042.0 --json | jq .body")]
+pub(super) struct Args {
+    /// Its id, as `decnet delivery list` shows it
+    id: DeliveryId,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    let found = Reader::open(&context.config.data_dir)?.get(args.id)?;
+    let Some(detail) = found else {
+        anyhow::bail!("there is no delivery {}; it may have been removed by age or size", args.id);
+    };
+    let active = Active::read(&context.config);
+    if args.json {
+        return output::json(&whole(&detail, &active));
+    }
+    output::write(human(&detail, &active, context.paint).as_bytes())
+}
+
+fn whole(detail: &Detail, active: &Active) -> Value {
+    let mut value = list::json(&detail.listed, active);
+    value["body"] = serde_json::from_slice(&detail.body).unwrap_or_default();
+    value["tries"] = detail.attempts.iter().map(attempt).collect();
+    value
+}
+
+fn attempt(attempt: &Attempt) -> Value {
+    json!({
+        "number": attempt.number,
+        "started_at": attempt.started_at.to_iso8601(),
+        "duration_ms": attempt.duration.as_secs_f64() * 1e3,
+        "status": attempt.status,
+        "reason": attempt.reason.map(Reason::as_str),
+        "detail": attempt.detail,
+        "reply": String::from_utf8_lossy(&attempt.reply),
+    })
+}
+
+fn human(detail: &Detail, active: &Active, paint: Paint) -> String {
+    let Detail { listed, body, attempts } = detail;
+    let fields = [
+        ("id", listed.id.to_string()),
+        ("state", list::state(listed, active)),
+        ("subscription", format!("{} ({})", listed.subscription_name, listed.subscription_uuid)),
+        ("topic", listed.topic.to_string()),
+        ("event", listed.event_id.to_string()),
+        ("admitted", listed.admitted_at.to_sqlite()),
+    ];
+    let mut text = String::new();
+    for (name, value) in fields {
+        text += &format!("{} {}\n", paint.faint(&format!("{name:<13}")), printable(&value));
+    }
+    text += &format!("\n{}\n", printable(&String::from_utf8_lossy(body)));
+    if !attempts.is_empty() {
+        text += &format!("\n{}", tries(attempts).render(paint));
+    }
+    text
+}
+
+fn tries(attempts: &[Attempt]) -> Table {
+    let mut table = Table::new(&["TRY", "AT", "TOOK", "STATUS", "REASON", "REPLY"]);
+    for attempt in attempts {
+        let reason = attempt.reason.map_or("", Reason::as_str);
+        let reason =
+            attempt.detail.as_ref().map_or(reason.to_owned(), |detail| format!("{reason}: {detail}"));
+        table.row([
+            attempt.number.to_string(),
+            attempt.started_at.to_sqlite(),
+            format!("{:.1} ms", attempt.duration.as_secs_f64() * 1e3),
+            attempt.status.map_or_else(|| "-".into(), |status| status.to_string()),
+            reason.trim_start_matches(": ").to_owned(),
+            String::from_utf8_lossy(&attempt.reply).chars().take(200).collect(),
+        ]);
+    }
+    table
+}

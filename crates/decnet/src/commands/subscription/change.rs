@@ -1,0 +1,130 @@
+//! `decnet subscription update`, `delete`, `enable` and `disable`.
+
+use decnet_core::redact::EndpointUrl;
+use decnet_store::catalog::{Patch, Row};
+
+use super::patterns::PatternArgs;
+use super::{existing, show, warn};
+use crate::commands::link;
+use crate::commands::secret_args::SecretArgs;
+use crate::context::Context;
+use crate::failure::Usage;
+use crate::output;
+use crate::receiver::now;
+
+/// Changes what is named and leaves the rest as it is.
+///
+/// Patterns are replaced as a whole.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  decnet subscription update siem --url https://siem.example/v2/hook
+  decnet subscription update siem --pattern 'attacker.>' --pattern 'canary.>'
+  decnet subscription update siem --secret-file new-secret.txt")]
+pub(super) struct UpdateArgs {
+    #[command(flatten)]
+    target: Target,
+    /// Another name
+    #[arg(long = "name", value_name = "NEW_NAME")]
+    new_name: Option<String>,
+    /// Another receiver
+    #[arg(long)]
+    url: Option<String>,
+    #[command(flatten)]
+    patterns: PatternArgs,
+    #[command(flatten)]
+    secret: SecretArgs,
+}
+
+/// Removes a subscription. Its waiting deliveries become dead.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  decnet subscription delete siem")]
+pub(super) struct DeleteArgs {
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Enables a subscription, and forgets what tripped it: what is parked goes out at once.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  decnet subscription enable siem")]
+pub(super) struct EnableArgs {
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Disables a subscription: no new deliveries, the waiting ones are parked.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  decnet subscription disable siem")]
+pub(super) struct DisableArgs {
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, clap::Args)]
+struct Target {
+    /// Its name or UUID
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn update(args: UpdateArgs, context: &Context) -> anyhow::Result<()> {
+    let usage = |error: String| Usage::new(error);
+    let url = args.url.as_deref().map(EndpointUrl::new).transpose();
+    let url = url.map_err(|error| usage(format!("--url: {error}")))?;
+    let patterns = if args.patterns.is_empty() { None } else { Some(args.patterns.read()) };
+    let patterns = patterns.transpose().map_err(|error| usage(error.to_string()))?;
+    let secret = args.secret.read()?;
+    for warning in url.iter().flat_map(|url| warn::of_url(url, &context.config)) {
+        output::say(&format!("decnet: warning: {warning}"));
+    }
+    let patch = Patch { name: args.new_name, url, secret, patterns, enabled: None };
+    if patch.name.is_none() && patch.url.is_none() && patch.secret.is_none() && patch.patterns.is_none() {
+        return Err(usage(
+            "nothing to change: give --name, --url, --pattern, --event or --secret-file".into(),
+        )
+        .into());
+    }
+    change(&args.target, &patch, "updated", context).await
+}
+
+pub(super) async fn enable(args: EnableArgs, context: &Context) -> anyhow::Result<()> {
+    let patch = Patch { enabled: Some(true), ..Patch::default() };
+    change(&args.target, &patch, "enabled", context).await
+}
+
+pub(super) async fn disable(args: DisableArgs, context: &Context) -> anyhow::Result<()> {
+    let patch = Patch { enabled: Some(false), ..Patch::default() };
+    change(&args.target, &patch, "disabled", context).await
+}
+
+async fn change(target: &Target, patch: &Patch, done: &str, context: &Context) -> anyhow::Result<()> {
+    let mut catalog = existing(context)?;
+    let uuid = catalog.find(&target.name)?.uuid;
+    catalog.update(&uuid, patch, now())?;
+    let row = catalog.find(&uuid)?;
+    link::signal_change(&context.config).await;
+    tell(target, &row, done, context)
+}
+
+pub(super) async fn delete(args: DeleteArgs, context: &Context) -> anyhow::Result<()> {
+    let mut catalog = existing(context)?;
+    let row = catalog.find(&args.target.name)?;
+    catalog.delete(&row.uuid)?;
+    link::signal_change(&context.config).await;
+    if args.target.json {
+        output::json(&row)
+    } else {
+        output::line(&format!("deleted {} ({})", row.name, row.uuid))
+    }
+}
+
+fn tell(target: &Target, row: &Row, done: &str, context: &Context) -> anyhow::Result<()> {
+    if target.json {
+        return output::json(row);
+    }
+    output::line(&format!("{done} {}", row.name))?;
+    output::write(show::human(row, context.paint).as_bytes())
+}

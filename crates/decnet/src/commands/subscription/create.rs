@@ -1,0 +1,93 @@
+//! `decnet subscription create`.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_store::catalog::{Catalog, Create, NewSubscription, Row, generate_secret};
+
+use super::patterns::PatternArgs;
+use super::warn;
+use crate::commands::link;
+use crate::commands::secret_args::SecretArgs;
+use crate::context::Context;
+use crate::failure::Usage;
+use crate::output;
+use crate::receiver::now;
+
+/// Adds a subscription, and prints the secret that it makes for it, this once.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  decnet subscription create --name siem --url https://siem.example/hook --event AttackerDetail
+  decnet subscription create --name all --url http://127.0.0.1:8080/ --pattern '>' --secret-file secret.txt
+  pass siem | decnet subscription create --name s --url https://s.example/ --pattern 'a.*' 'b.>' --secret-file -")]
+pub(super) struct Args {
+    /// What to call it; unique
+    #[arg(long)]
+    name: String,
+    /// Where its events go: http or https
+    #[arg(long)]
+    url: String,
+    #[command(flatten)]
+    patterns: PatternArgs,
+    #[command(flatten)]
+    secret: SecretArgs,
+    /// Create it, but deliver nothing to it before it is enabled
+    #[arg(long)]
+    disabled: bool,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
+    let usage = |error: &dyn std::fmt::Display| Usage::new(error.to_string());
+    let patterns = args.patterns.read().map_err(|error| usage(&error))?;
+    let url = EndpointUrl::new(&args.url).map_err(|error| usage(&format!("--url: {error}")))?;
+    let given = args.secret.read()?;
+    let made = if given.is_none() { Some(generate_secret()) } else { None };
+    let secret = given.or_else(|| made.as_deref().map(Secret::new)).unwrap_or_else(|| Secret::new(""));
+    let warnings = warn::of_url(&url, &context.config);
+    let new = NewSubscription { name: args.name, url, secret, patterns, enabled: !args.disabled };
+    let row = create(&new, context)?;
+    link::signal_change(&context.config).await;
+    warnings.iter().for_each(|warning| output::say(&format!("decnet: warning: {warning}")));
+    if args.json { json(&row, made.as_deref(), &warnings) } else { human(&row, made.as_deref()) }
+}
+
+fn create(new: &NewSubscription, context: &Context) -> anyhow::Result<Row> {
+    let path = context.config.database.path()?;
+    if path.starts_with(&context.config.data_dir) {
+        make_data_dir(&context.config.data_dir)?;
+    }
+    let mut catalog = Catalog::open(path, Create::IfMissing)?;
+    let uuid = catalog.create(new, now())?;
+    Ok(catalog.find(&uuid)?)
+}
+
+/// Only its owner may look into it: the catalog holds every secret.
+fn make_data_dir(data_dir: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
+    made.with_context(|| format!("the data directory {} cannot be made", data_dir.display()))
+}
+
+fn json(row: &Row, made: Option<&str>, warnings: &[String]) -> anyhow::Result<()> {
+    let mut value = serde_json::to_value(row)?;
+    value["secret"] = made.into();
+    if let Some(all) = value["warnings"].as_array_mut() {
+        all.extend(warnings.iter().map(|warning| warning.as_str().into()));
+    }
+    output::json(&value)
+}
+
+fn human(row: &Row, made: Option<&str>) -> anyhow::Result<()> {
+    output::line(&format!("created {} ({})", row.name, row.uuid))?;
+    match made {
+        Some(secret) => {
+            output::line(&format!("secret: {secret}\nIt is shown only now; its receiver needs it."))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,83 @@
+//! `decnet subscription list`.
+
+use decnet_core::subscription::Activity;
+use decnet_core::time::UnixMicros;
+use decnet_store::catalog::{Error, Row};
+
+use super::existing;
+use crate::context::Context;
+use crate::output::{self, Paint, Table};
+
+/// Lists all subscriptions, those with a bad row too.
+///
+/// URLs are shown without user information and query; --json has them whole.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  decnet subscription list
+  decnet subscription list --json | jq -r '.[] | select(.problem) | .name'")]
+pub(super) struct Args {
+    /// Print a JSON list
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    let rows = rows(context)?;
+    if args.json {
+        return output::json(&rows);
+    }
+    if rows.is_empty() {
+        output::say("there are no subscriptions yet; `decnet subscription create` makes one");
+        return Ok(());
+    }
+    let mut table = Table::new(&["NAME", "UUID", "STATE", "URL", "PATTERNS", "LAST SUCCESS"]);
+    for row in &rows {
+        table.row([
+            row.name.clone(),
+            row.uuid.clone(),
+            state(row),
+            row.shown_url(),
+            row.topic_patterns.join(" "),
+            when(row.last_success_at),
+        ]);
+    }
+    table.print(context.paint)?;
+    rows.iter().for_each(|row| complain(row, context.paint));
+    Ok(())
+}
+
+/// A catalog that is not there yet has no rows.
+fn rows(context: &Context) -> anyhow::Result<Vec<Row>> {
+    match existing(context) {
+        Ok(catalog) => Ok(catalog.rows()?),
+        Err(error) if matches!(error.downcast_ref(), Some(Error::Missing { .. })) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn complain(row: &Row, paint: Paint) {
+    let problem =
+        row.problem.as_ref().map(|what| paint.bad(&format!("{}: nothing is delivered: {what}", row.name)));
+    let warnings = row.warnings.iter().map(|what| format!("{}: {what}", row.name));
+    problem.into_iter().chain(warnings).for_each(|line| output::say(&line));
+}
+
+/// Active, tripped, …: in a word or two.
+pub(super) fn state(row: &Row) -> String {
+    match (row.activity, row.gone) {
+        _ if row.problem.is_some() => "BAD ROW".into(),
+        (Activity::Active, _) if row.consecutive_failures > 0 => {
+            format!("failing ({})", row.consecutive_failures)
+        }
+        (Activity::Active, _) => "active".into(),
+        (Activity::Tripped, true) => "gone (410)".into(),
+        (Activity::Tripped, false) => "tripped".into(),
+        (Activity::Disabled, _) => "disabled".into(),
+    }
+}
+
+/// To the second, UTC.
+pub(super) fn when(at: Option<UnixMicros>) -> String {
+    at.map_or_else(|| "-".into(), |at| at.to_sqlite().chars().take(19).collect())
+}

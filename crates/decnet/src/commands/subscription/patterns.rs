@@ -1,0 +1,29 @@
+//! `--pattern` and `--event`: which topics.
+
+use decnet_core::subscription::{Problem, requested_patterns};
+use decnet_core::topic::Pattern;
+
+/// Which topics a subscription gets.
+#[derive(Debug, clap::Args)]
+pub(super) struct PatternArgs {
+    /// A topic pattern: * is one token, > all that follow
+    #[arg(long = "pattern", value_name = "PATTERN", num_args = 1..)]
+    patterns: Vec<String>,
+    /// A friendly name: AttackerDetail, DeckyStatus or SystemStatus
+    #[arg(long = "event", value_name = "EVENT", num_args = 1..)]
+    events: Vec<String>,
+}
+
+impl PatternArgs {
+    pub(super) fn is_empty(&self) -> bool {
+        self.patterns.is_empty() && self.events.is_empty()
+    }
+
+    /// The patterns, friendly names first, each once.
+    ///
+    /// # Errors
+    /// None at all, too many, or one that is wrong.
+    pub(super) fn read(&self) -> Result<Vec<Pattern>, Problem> {
+        requested_patterns(&self.events, &self.patterns)
+    }
+}

@@ -1,0 +1,51 @@
+//! `decnet subscription show`.
+
+use decnet_store::catalog::Row;
+
+use super::existing;
+use super::list::{state, when};
+use crate::context::Context;
+use crate::output::{self, Paint, printable};
+
+/// Shows one subscription, without its secret.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  decnet subscription show siem
+  decnet subscription show 3f2b8c1d --json")]
+pub(super) struct Args {
+    /// Its name or UUID
+    name: String,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    let row = existing(context)?.find(&args.name)?;
+    if args.json { output::json(&row) } else { output::write(human(&row, context.paint).as_bytes()) }
+}
+
+/// A line a column.
+pub(super) fn human(row: &Row, paint: Paint) -> String {
+    let fields = [
+        ("name", row.name.clone()),
+        ("uuid", row.uuid.clone()),
+        ("url", row.shown_url()),
+        ("patterns", row.topic_patterns.join(" ")),
+        ("state", state(row)),
+        ("last success", when(row.last_success_at)),
+        ("last failure", when(row.last_failure_at)),
+        ("last error", row.last_error.clone().unwrap_or_else(|| "-".into())),
+        ("tripped", when(row.auto_disabled_at)),
+        ("created", when(row.created_at)),
+        ("updated", when(row.updated_at)),
+    ];
+    let complaints =
+        row.problem.iter().map(|what| ("problem", what)).chain(row.warnings.iter().map(|w| ("warning", w)));
+    let complaints = complaints.map(|(name, what)| (name, what.clone()));
+    let lines = fields.into_iter().chain(complaints);
+    lines
+        .map(|(name, value)| format!("{} {}\n", paint.faint(&format!("{name:<13}")), printable(&value)))
+        .collect()
+}

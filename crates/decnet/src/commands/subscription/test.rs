@@ -1,0 +1,96 @@
+//! `decnet subscription test`.
+
+use anyhow::Context as _;
+use decnet_core::delivery::{Outcome, Verdict, classify};
+use decnet_core::event::Event;
+use decnet_core::subscription::Subscription;
+use decnet_dispatch::sender::{self, Attempted, Guard, Sender, Target};
+use serde_json::json;
+use tokio::task::LocalSet;
+
+use super::existing;
+use crate::context::Context;
+use crate::failure::Said;
+use crate::output;
+use crate::receiver::now;
+
+const TOPIC: &str = "test.ping";
+const TYPE: &str = "test";
+const PAYLOAD: &str = r#"{"message":"a test of this subscription"}"#;
+
+/// Sends one test event to a subscription, once, and says what came of it.
+///
+/// Topic test.ping, type test. It counts for nothing: neither the queue nor the subscription's health sees it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  decnet subscription test siem
+  decnet subscription test siem --json")]
+pub(super) struct Args {
+    /// Its name or UUID
+    name: String,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    let subscription = find(&args.name, context)?;
+    let target = Target::new(&subscription.url, &subscription.secret)?;
+    let attempted = attempt(&target, context).await?;
+    let delivered = classify(&attempted.outcome) == Verdict::Delivered;
+    let (status, error) = told(&attempted);
+    if args.json {
+        let millis = attempted.duration.as_secs_f64() * 1e3;
+        output::json(
+            &json!({"delivered": delivered, "status_code": status, "error": error, "duration_ms": millis}),
+        )?;
+    } else {
+        output::line(&human(delivered, status, error.as_deref(), &attempted, context))?;
+    }
+    if delivered { Ok(()) } else { Err(Said.into()) }
+}
+
+fn find(name: &str, context: &Context) -> anyhow::Result<Subscription> {
+    let mut catalog = existing(context)?;
+    let row = catalog.find(name)?;
+    if let Some(problem) = row.problem {
+        anyhow::bail!("nothing can be sent to `{}`: {problem}", row.name);
+    }
+    let stored = catalog.load()?.subscriptions.into_iter().map(|stored| stored.subscription);
+    let found = stored.into_iter().find(|subscription| *subscription.uuid == *row.uuid);
+    found.with_context(|| format!("`{}` was deleted meanwhile", row.name))
+}
+
+async fn attempt(target: &Target, context: &Context) -> anyhow::Result<Attempted> {
+    let config = &context.config;
+    let guard = Guard::new(config.egress.allow_private, config.egress.allow.clone());
+    let sender =
+        Sender::new(sender::Options { deadline: config.delivery.timeout, guard, ..Default::default() })?;
+    let at = now();
+    let event = Event::new(&format!("test-{}", at.0), TOPIC, TYPE, at, PAYLOAD)?;
+    Ok(LocalSet::new().run_until(sender.send(target, &event, at)).await)
+}
+
+/// The status, and what went wrong if anything did.
+fn told(attempted: &Attempted) -> (Option<u16>, Option<String>) {
+    let detail = attempted.detail.as_deref().map(str::to_owned);
+    match attempted.outcome {
+        Outcome::Replied { status, .. } => (Some(status), detail),
+        Outcome::Failed(reason) => (None, Some(detail.unwrap_or_else(|| reason.to_string()))),
+    }
+}
+
+fn human(
+    delivered: bool,
+    status: Option<u16>,
+    error: Option<&str>,
+    attempted: &Attempted,
+    context: &Context,
+) -> String {
+    let verdict =
+        if delivered { context.paint.good("delivered") } else { context.paint.bad("NOT DELIVERED") };
+    let status = status.map_or(String::new(), |status| format!(", status {status}"));
+    let error = error.map_or(String::new(), |error| format!(": {}", output::printable(error)));
+    format!("{verdict}{status}, {:.0} ms{error}", attempted.duration.as_secs_f64() * 1e3)
+}

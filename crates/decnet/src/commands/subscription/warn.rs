@@ -1,0 +1,30 @@
+//! What is allowed and yet deserves a word, in the words of DECNET's API where it has them.
+
+use std::net::IpAddr;
+
+use decnet_core::redact::EndpointUrl;
+use decnet_dispatch::sender::Guard;
+
+use crate::config::Config;
+
+/// Warnings about a URL, without what it may hold that is secret.
+pub(super) fn of_url(url: &EndpointUrl, config: &Config) -> Vec<String> {
+    let insecure = (!url.is_https()).then(|| {
+        "insecure_url: events go over the network in clear text; use https:// unless it is your own"
+            .to_owned()
+    });
+    insecure.into_iter().chain(forbidden(url, config)).collect()
+}
+
+/// An address that the egress guard would refuse at every attempt. Names are looked up when they are dialled.
+fn forbidden(url: &EndpointUrl, config: &Config) -> Option<String> {
+    let address = match url.host() {
+        url::Host::Ipv4(address) => IpAddr::V4(address),
+        url::Host::Ipv6(address) => IpAddr::V6(address),
+        url::Host::Domain("localhost") => IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+        url::Host::Domain(_) => return None,
+    };
+    let guard = Guard::new(config.egress.allow_private, config.egress.allow.clone());
+    let forbidden = guard.check(address).err()?;
+    Some(format!("forbidden_url: nothing will be delivered as the worker is configured here: {forbidden}"))
+}

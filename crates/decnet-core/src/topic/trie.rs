@@ -17,7 +17,7 @@ const FIRST_TEXT: Token = 1;
 /// Patterns of many subscriptions, compiled for routing.
 ///
 /// A subscription is a number that the caller chooses, as small as it can.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PatternTrie {
     tokens: FxHashMap<Box<str>, Token>,
     edges: FxHashMap<(Node, Token), Node>,
@@ -32,11 +32,18 @@ struct Ends {
     has_star: bool,
 }
 
+/// Matches nothing.
+impl Default for PatternTrie {
+    fn default() -> Self {
+        Self { tokens: FxHashMap::default(), edges: FxHashMap::default(), ends: vec![Ends::default()] }
+    }
+}
+
 impl PatternTrie {
     /// Compiles pairs of pattern and subscription.
     #[must_use]
     pub fn new<'a>(patterns: impl IntoIterator<Item = (&'a Pattern, u32)>) -> Self {
-        let mut trie = Self { ends: vec![Ends::default()], ..Self::default() };
+        let mut trie = Self::default();
         for (pattern, subscription) in patterns {
             trie.insert(pattern, subscription);
         }

@@ -1,13 +1,24 @@
 //! `decnet webhook`.
 
 use crate::context::Context;
+use crate::worker::Prepared;
 
 /// Runs the webhook worker: every event of the bus to every subscription that matches it.
+///
+/// Subscriptions come from the catalog (DECNET_DB_URL, else decnet.db in the data directory); deliveries are kept
+/// in queue.db in the data directory until they are delivered. While the bus is away the worker stays up and
+/// delivers what is queued. SIGTERM, SIGINT and a stop on `system.webhook.control` end it cleanly.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  decnet webhook")]
+#[command(after_help = "\
+Examples:
+  decnet webhook
+  decnet --data-dir /srv/decnet webhook
+  DECNET_DB_URL=sqlite:////opt/decnet/decnet.db decnet webhook    # beside a DECNET that is there")]
 pub(crate) struct Args {}
 
-#[expect(clippy::unused_async, reason = "a stub")]
-pub(crate) async fn run(_args: Args, _context: &Context) -> anyhow::Result<()> {
-    anyhow::bail!("`decnet webhook` is not built yet")
+pub(crate) async fn run(_args: Args, context: &Context) -> anyhow::Result<()> {
+    let config = &context.config;
+    let socket = config.bus.enabled.then(|| config.bus.path().to_owned());
+    let prepared = Prepared::open(config, socket.as_deref(), &[])?;
+    prepared.run(context.shutdown.clone()).await
 }

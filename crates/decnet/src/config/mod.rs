@@ -40,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) disallow_master: bool,
     /// Where the catalog and the queue live, unless the database is elsewhere. Not yet created.
     pub(crate) data_dir: PathBuf,
+    /// Nobody named the data directory.
+    pub(crate) is_data_dir_default: bool,
     /// Where `webhook_subscriptions` is.
     pub(crate) database: Database,
     /// The event bus.
@@ -170,12 +172,14 @@ impl Config {
 
     fn read(layers: &mut Layers, inputs: &Inputs) -> Self {
         let configured = layers.read(&keys::DATA_DIR);
+        let is_data_dir_default = configured.is_none();
         let data_dir = configured.unwrap_or_else(|| data_dir::fallback(&home(inputs)));
         Self {
             mode: layers.read(&keys::MODE),
             disallow_master: layers.read(&keys::DISALLOW_MASTER),
             database: read_database(layers, &data_dir),
             data_dir,
+            is_data_dir_default,
             bus: Bus::read(layers, &home(inputs)),
             delivery: Delivery::read(layers),
             egress: Egress {

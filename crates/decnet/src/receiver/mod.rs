@@ -94,6 +94,15 @@ impl Receiver {
         Ok(Self { listener: TcpListener::bind(address).await?, options: Arc::new(options) })
     }
 
+    /// Takes a socket that listens already.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub(crate) fn from_std(listener: std::net::TcpListener, options: Options) -> std::io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener: TcpListener::from_std(listener)?, options: Arc::new(options) })
+    }
+
     /// Where it listens.
     ///
     /// # Errors

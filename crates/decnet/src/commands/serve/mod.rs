@@ -1,13 +1,104 @@
-//! `decnet serve`.
+//! `decnet serve`: bus, worker and store in one process, under one data directory.
 
+mod background;
+mod demo;
+mod samples;
+mod summary;
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use decnet_bus::{Server, ServerOptions};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use self::background::Background;
+use self::demo::Demo;
+use super::link::SERVE_SOCKET;
+use crate::config::{Config, Database};
 use crate::context::Context;
+use crate::output;
+use crate::worker::Prepared;
 
 /// Runs bus, worker and store in one process, under one data directory.
+///
+/// Programs publish to the socket `bus.sock` in the data directory (or DECNET_BUS_SOCKET), as `decnet publish` does;
+/// subscriptions are made with `decnet subscription create`. Ctrl-C or SIGTERM stops cleanly: requests in flight are
+/// finished, and what is not delivered yet goes on with the next start.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  decnet serve")]
-pub(crate) struct Args {}
+#[command(after_help = "\
+Examples:
+  decnet serve --demo                       see it work, with sample events and a receiver of its own
+  decnet --data-dir /srv/decnet serve       ready for your own publishers and subscriptions")]
+pub(crate) struct Args {
+    /// Add a receiver that verifies signatures, a subscription to it, and sample events; without --data-dir in a
+    /// temporary directory
+    #[arg(long)]
+    demo: bool,
+}
 
-#[expect(clippy::unused_async, reason = "a stub")]
-pub(crate) async fn run(_args: Args, _context: &Context) -> anyhow::Result<()> {
-    anyhow::bail!("`decnet serve` is not built yet")
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
+    let mut config = context.config.clone();
+    let temporary = prepare_directory(&mut config, args.demo)?;
+    let socket = config.bus.socket.clone().unwrap_or_else(|| config.data_dir.join(SERVE_SOCKET));
+    let stop_bus = CancellationToken::new();
+    let bus = start_bus(&config, &socket, &stop_bus)?;
+    let demo = if args.demo { Some(Demo::prepare(&config, &socket, context.paint).await?) } else { None };
+    let allow: Vec<_> = demo.iter().map(Demo::allowed).collect();
+    let prepared = Prepared::open(&config, Some(&socket), &allow)?;
+    say_ready(&config, &socket, temporary.is_some());
+    let shutdown = context.shutdown.clone();
+    let running = demo.map(|demo| demo.start(shutdown.clone())).transpose()?;
+    let worked = prepared.run(shutdown.clone()).await;
+    shutdown.cancel();
+    stop_bus.cancel();
+    if let Some(running) = running {
+        output::say(&running.join()?.to_string());
+    }
+    bus.join()?;
+    worked
+}
+
+/// Makes the data directory, for its owner alone; the demo has one of its own unless one was named.
+fn prepare_directory(config: &mut Config, demo: bool) -> anyhow::Result<Option<TempDir>> {
+    let temporary =
+        (demo && config.is_data_dir_default).then(|| TempDir::with_prefix("decnet-demo-")).transpose()?;
+    if let Some(directory) = &temporary {
+        config.data_dir = directory.path().to_owned();
+    }
+    if demo {
+        // The demo never adds a subscription to a catalog that is in use elsewhere.
+        config.database = Database::Sqlite(config.data_dir.join("decnet.db"));
+        config.bus.socket = Some(config.data_dir.join(SERVE_SOCKET));
+    }
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir);
+    made.with_context(|| format!("the data directory {} cannot be made", config.data_dir.display()))?;
+    Ok(temporary)
+}
+
+/// Starts the bus on a thread of its own, so that the worker's work never holds it up.
+fn start_bus(config: &Config, socket: &Path, stop: &CancellationToken) -> anyhow::Result<Background<()>> {
+    let options = ServerOptions { group: Some(config.bus.group.clone()), ..ServerOptions::new(socket) };
+    let stop = stop.clone();
+    Background::start("bus", move |ready| async move {
+        let server = match Server::bind(options) {
+            Ok(server) => server,
+            Err(error) => return ready.failed(error.into()),
+        };
+        ready.up();
+        Ok(server.run(stop).await?)
+    })
+}
+
+fn say_ready(config: &Config, socket: &Path, temporary: bool) {
+    let (data, socket) = (config.data_dir.display(), socket.display());
+    output::say(&format!("decnet is up: bus at {socket}, data in {data}"));
+    if temporary {
+        output::say("this is a demo: its directory is temporary and goes with it");
+    } else {
+        output::say(&format!(
+            "publish with: decnet --data-dir {data} publish attacker.observed '{{\"ip\":\"192.0.2.1\"}}'"
+        ));
+    }
 }

@@ -1,0 +1,73 @@
+//! What a honeypot network might say: the sample events that `serve --demo` publishes.
+
+use serde_json::{Value, json};
+
+/// Attackers, from the networks that are reserved for documentation (RFC 5737).
+const ATTACKERS: [&str; 4] = ["192.0.2.17", "198.51.100.4", "203.0.113.99", "198.51.100.212"];
+const DECKIES: [&str; 3] = ["decky-web-01", "decky-ssh-02", "decky-smb-03"];
+const USERS: [&str; 4] = ["root", "admin", "oracle", "pi"];
+
+/// One sample: where it is published, as what, and with which payload.
+pub(super) struct Sample {
+    pub(super) topic: String,
+    pub(super) kind: &'static str,
+    pub(super) payload: Value,
+}
+
+/// The `n`th sample of an endless story.
+pub(super) fn sample(n: usize) -> Sample {
+    let attacker = ATTACKERS[n / 7 % ATTACKERS.len()];
+    let decky = DECKIES[n / 3 % DECKIES.len()];
+    let user = USERS[n % USERS.len()];
+    let (topic, kind, payload) = match n % 7 {
+        0 => ("attacker.observed".into(), "observed", json!({"ip": attacker, "decky": decky, "port": 22})),
+        1 => (
+            "attacker.session.started".into(),
+            "session.started",
+            json!({"ip": attacker, "decky": decky, "service": "ssh", "session": format!("s-{n:05}")}),
+        ),
+        2 => (
+            "credential.captured".into(),
+            "captured",
+            json!({"ip": attacker, "decky": decky, "user": user, "service": "ssh"}),
+        ),
+        3 => (
+            format!("decky.{decky}.traffic"),
+            "traffic",
+            json!({"bytes_in": 1400 + n % 900, "bytes_out": 5200}),
+        ),
+        4 => (
+            "attacker.scored".into(),
+            "scored",
+            json!({"ip": attacker, "score": 40 + n % 60, "reasons": ["credential stuffing", "scanner"]}),
+        ),
+        5 => (
+            format!("canary.token-{}.triggered", n % 5),
+            "triggered",
+            json!({"ip": attacker, "path": "/backup.zip"}),
+        ),
+        _ => (
+            "attacker.session.ended".into(),
+            "session.ended",
+            json!({"ip": attacker, "decky": decky, "seconds": 3 + n % 40, "commands": n % 12}),
+        ),
+    };
+    Sample { topic, kind, payload }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sample_has_a_valid_topic_and_a_payload() {
+        for n in 0..100 {
+            let Sample { topic, kind, payload } = sample(n);
+            assert!(
+                decnet_core::topic::Pattern::new(&topic).is_ok_and(|pattern| !pattern.has_wildcard()),
+                "{topic}"
+            );
+            assert!(!kind.is_empty() && payload.is_object());
+        }
+    }
+}

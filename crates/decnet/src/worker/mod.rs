@@ -1,0 +1,70 @@
+//! The worker, made of what was configured.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use decnet_bus::{LOSSLESS_CLIENT_NAME, Source};
+use decnet_core::limits::MAX_BUS_BACKOFF;
+use decnet_dispatch::sender::{self, Guard};
+use decnet_dispatch::{Options, Worker};
+use decnet_store::catalog::{Catalog, Create};
+use decnet_store::queue::{self, Queue};
+use ipnet::IpNet;
+use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+
+/// A worker whose files are open.
+pub(crate) struct Prepared(Worker);
+
+impl Prepared {
+    /// Opens the catalog and the queue, and takes the queue over from an earlier worker.
+    ///
+    /// `allow` lifts the egress guard for networks beyond the configured ones.
+    ///
+    /// # Errors
+    /// A file that cannot be used, a queue that another worker has.
+    pub(crate) fn open(config: &Config, socket: Option<&Path>, allow: &[IpNet]) -> anyhow::Result<Self> {
+        let catalog = Catalog::open(config.database.path()?, Create::IfMissing)?;
+        let queue = Queue::open(&config.data_dir, queue::Options::default())
+            .with_context(|| format!("the queue in {} cannot be used", config.data_dir.display()))?;
+        let source = socket.map(|socket| {
+            Source::new(socket, LOSSLESS_CLIENT_NAME)
+                .with_max_backoff(config.bus.reconnect.min(MAX_BUS_BACKOFF))
+        });
+        Ok(Self(Worker { options: options(config, allow), queue, catalog, source, stats: Default::default() }))
+    }
+
+    /// Runs until `shutdown`, on this thread.
+    ///
+    /// # Errors
+    /// The subscriptions cannot be read, or the queue becomes unusable.
+    pub(crate) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        Ok(LocalSet::new().run_until(self.0.run(shutdown)).await?)
+    }
+}
+
+fn options(config: &Config, allow: &[IpNet]) -> Options {
+    let delivery = &config.delivery;
+    let allow = config.egress.allow.iter().chain(allow).copied().collect();
+    Options {
+        concurrency: delivery.concurrency,
+        total_concurrency: delivery.total_concurrency,
+        schedule: delivery.schedule.clone(),
+        circuit_threshold: delivery.circuit_threshold,
+        retention: queue::Retention {
+            delivered_age: config.retention.delivered,
+            dead_age: config.retention.dead,
+            parked_age: config.retention.parked,
+            max_bytes: config.retention.bytes,
+            parked: Vec::new(),
+        },
+        sender: sender::Options {
+            deadline: delivery.timeout,
+            guard: Guard::new(config.egress.allow_private, allow),
+            ..sender::Options::default()
+        },
+        ..Options::default()
+    }
+}

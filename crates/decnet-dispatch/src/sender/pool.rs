@@ -17,8 +17,9 @@ use tokio::sync::Mutex;
 use super::connect::Body;
 use super::request::Origin;
 
-/// A connection that has waited longer is looked at before it is used: see [`Lease::rested`].
-const REST: Duration = Duration::from_millis(1);
+/// A connection that has waited longer is looked at before it is used: see [`Lease::rested`]. Receivers let
+/// idle connections live for seconds; under load a connection does not wait that long, and the look is saved.
+const REST: Duration = Duration::from_millis(100);
 /// How long a connection may take to come to rest after its reply before it is given up.
 const SETTLE: Duration = Duration::from_secs(1);
 

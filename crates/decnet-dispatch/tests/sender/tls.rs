@@ -80,7 +80,7 @@ fn a_closed_http2_connection_is_replaced() {
     run(async {
         for round in 1..=5 {
             assert_status(&send(&sender, &target).await, 200);
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::sleep(Duration::from_millis(110));
             receiver.hang_up();
             assert_eq!((receiver.count(), receiver.connections()), (round, round));
         }

@@ -14,6 +14,8 @@ pub const MAX_OUTBOUND_FRAMES: usize = 1024;
 pub const MAX_LOSSLESS_OUTBOUND_BYTES: usize = 256 * 1024 * 1024;
 /// Connections with a lossless queue at once; further ones get an ordinary queue.
 pub const MAX_LOSSLESS_CONNECTIONS: usize = 4;
+/// Deepest nesting of lists and objects in a body that a bus relays; what it relays, the worker reads.
+pub const MAX_JSON_DEPTH: usize = 254;
 /// Patterns one connection may hold.
 pub const MAX_PATTERNS_PER_CONNECTION: usize = 100_000;
 /// Connections a bus serves at once.
@@ -79,7 +81,7 @@ pub const MAX_COMMIT_BACKOFF: Duration = Duration::from_secs(2);
 pub const CHECKPOINT_WAL_BYTES: i64 = 16 * 1024 * 1024;
 /// What the writer itself copies, between two commits, so that the log begins anew, in bytes.
 pub const CHECKPOINT_WRITER_BYTES: i64 = 4 * 1024 * 1024;
-/// What the log's file shrinks to when it begins anew, in bytes.
+/// From this size on the writer itself copies all of the log, and its file shrinks to this when it begins anew, in bytes.
 pub const MAX_WAL_BYTES: i64 = 64 * 1024 * 1024;
 /// Deliveries that one step of listing looks at; a step is one short read transaction.
 pub const LIST_STEP_ROWS: u32 = 10_000;
@@ -149,7 +151,8 @@ const _: () = assert!(MAX_SUBSCRIPTIONS <= MAX_FAN_OUT as usize);
 const _: () = assert!(MAX_PATTERNS_PER_SUBSCRIPTION * (MAX_PATTERN_BYTES + 4) <= MAX_CATALOG_VALUE_BYTES);
 const _: () = assert!(LANE_CAPACITY <= MAX_HELD && LANE_BYTES <= MAX_HELD_BYTES);
 const _: () = assert!(MAX_BODY_BYTES <= LANE_BYTES && MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
-const _: () = assert!(CHECKPOINT_WRITER_BYTES <= CHECKPOINT_WAL_BYTES && CHECKPOINT_WAL_BYTES <= MAX_WAL_BYTES);
+const _: () =
+    assert!(CHECKPOINT_WRITER_BYTES <= CHECKPOINT_WAL_BYTES && CHECKPOINT_WAL_BYTES <= MAX_WAL_BYTES);
 const _: () = assert!(MIN_COMMIT_BACKOFF.as_millis() <= MAX_COMMIT_BACKOFF.as_millis());
 const _: () = assert!(KEPT_REPLY_BYTES <= MAX_REPLY_BYTES);
 const _: () = assert!(MAX_REPLY_HEADER_BYTES <= MAX_REPLY_BYTES && MAX_REPLY_BYTES >= 8192);

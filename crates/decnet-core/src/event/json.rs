@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
+
+use crate::limits::MAX_JSON_DEPTH;
 
 /// A JSON value that borrows from its text wherever no escape stands in the way.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,9 +95,35 @@ impl<'de> Deserialize<'de> for Key<'de> {
     }
 }
 
-struct JsonVisitor;
+/// Reads a whole text. The recursion is bounded by [`MAX_JSON_DEPTH`] rather than by serde_json's own, smaller bound.
+pub(super) fn read(text: &[u8]) -> Result<Json<'_>, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    deserializer.disable_recursion_limit();
+    let value = Nested(0).deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(value)
+}
 
-impl<'de> Visitor<'de> for JsonVisitor {
+/// A value with so many lists and objects around it.
+#[derive(Clone, Copy)]
+struct Nested(usize);
+
+impl Nested {
+    /// A value within this one.
+    fn inner<E: Error>(self) -> Result<Self, E> {
+        if self.0 < MAX_JSON_DEPTH { Ok(Self(self.0 + 1)) } else { Err(E::custom("nested too deeply")) }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Nested {
+    type Value = Json<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Nested {
     type Value = Json<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -123,25 +151,19 @@ impl<'de> Visitor<'de> for JsonVisitor {
         Ok(Json::Text(Cow::Owned(text.to_owned())))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Json<'de>, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = access.next_element()? {
+        let (inner, mut items) = (self.inner()?, Vec::new());
+        while let Some(item) = access.next_element_seed(inner)? {
             items.push(item);
         }
         Ok(Json::Array(items))
     }
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json<'de>, A::Error> {
-        let mut fields = Vec::new();
-        while let Some((Key(key), value)) = access.next_entry()? {
-            fields.push((key, value));
+        let (inner, mut fields) = (self.inner()?, Vec::new());
+        while let Some(Key(key)) = access.next_key()? {
+            fields.push((key, access.next_value_seed(inner)?));
         }
         sort_and_keep_last(&mut fields);
         Ok(Json::Object(fields))
-    }
-}
-
-impl<'de> Deserialize<'de> for Json<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(JsonVisitor)
     }
 }
 

@@ -59,8 +59,7 @@ impl Event {
         now: UnixMicros,
         fresh_id: impl FnOnce() -> String,
     ) -> Result<Self, EventError> {
-        let envelope =
-            if envelope.is_empty() { Json::Object(Vec::new()) } else { serde_json::from_slice(envelope)? };
+        let envelope = if envelope.is_empty() { Json::Object(Vec::new()) } else { json::read(envelope)? };
         let Json::Object(fields) = &envelope else { return Err(EventError::NoObject) };
         let id = match json::get(fields, "id") {
             Some(Json::Text(id)) if is_id(id) => Cow::Borrowed(id.as_ref()),
@@ -78,7 +77,7 @@ impl Event {
     /// # Errors
     /// A payload that is no JSON.
     pub fn new(id: &str, topic: &str, kind: &str, at: UnixMicros, payload: &str) -> Result<Self, EventError> {
-        let payload: Json<'_> = serde_json::from_str(payload)?;
+        let payload = json::read(payload.as_bytes())?;
         Ok(Self::build(id, topic, Some(&Json::Text(kind.into())), at, Some(&payload)))
     }
 
@@ -111,6 +110,7 @@ fn is_id(id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::MAX_JSON_DEPTH;
 
     const NOW: UnixMicros = UnixMicros(1_776_988_800_000_000);
 
@@ -154,6 +154,14 @@ mod tests {
     #[test]
     fn a_repeated_key_counts_as_its_last() {
         assert!(body(r#"{"payload":{"a":1,"b":2,"a":3}}"#).contains(r#""payload":{"a":3,"b":2}"#));
+    }
+
+    #[test]
+    fn what_a_bus_relays_can_be_read() {
+        let nested = |depth| format!(r#"{{"payload":{}1{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        assert!(body(&nested(MAX_JSON_DEPTH - 1)).contains("[[1]]"));
+        let deeper = nested(MAX_JSON_DEPTH);
+        assert!(Event::from_bus("a", deeper.as_bytes(), NOW, String::new).is_err());
     }
 
     #[test]

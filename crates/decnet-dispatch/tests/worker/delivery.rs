@@ -1,5 +1,8 @@
 //! Every matching event reaches every subscription, signed, once.
 
+use std::io::Write as _;
+use std::os::unix::net::UnixListener;
+
 use decnet_core::redact::Secret;
 use decnet_core::signature::SigningKey;
 use decnet_testkit::{Receiver, Script, Step, reply};
@@ -85,11 +88,17 @@ fn a_burst_far_beyond_memory_arrives_whole_and_in_order() {
 #[test]
 fn a_message_that_is_no_event_costs_the_next_one_nothing() {
     let receiver = Receiver::start(reply(200));
-    let mut rig = Rig::running(&[("siem", &receiver.url("/"), "a.>")]);
-    let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
-    rig.publish_many([("a.deep".into(), json!({ "deep": deep })), ("a.b".into(), json!({"n": 7}))]);
+    let mut rig = Rig::new();
+    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    let bus = UnixListener::bind(rig.socket()).unwrap();
+    rig.launch_worker();
+    let (mut worker, _) = bus.accept().unwrap();
+    for body in ["[1]", "nonsense", r#"{"payload":{"n":7}}"#] {
+        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        worker.write_all(&[b"EVT a.b\n", &length[..], body.as_bytes()].concat()).unwrap();
+    }
     arrive(&receiver, 1);
     assert_eq!(numbers(&receiver), [7]);
-    assert_eq!(rig.stats.malformed.get(), 1);
+    assert_eq!(rig.stats.malformed.get(), 2);
     rig.stop_worker();
 }

@@ -7,7 +7,7 @@
 use serde_json::value::RawValue;
 
 /// Arrays and objects within each other, the outermost included. DECNET's daemon fails to write deeper ones.
-pub const MAX_JSON_DEPTH: usize = 254;
+pub use decnet_core::limits::MAX_JSON_DEPTH;
 
 /// Digits and exponents shorter than this cannot exceed `f64`, whose largest value has 309 digits.
 const SAFE_NUMBER_BYTES: usize = 300;

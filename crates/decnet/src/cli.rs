@@ -182,8 +182,9 @@ mod tests {
         });
     }
 
-    /// A line of a shell, up to where it stops being ours.
+    /// A line of a shell, up to where it stops being ours: a redirection, a comment, or a wide gap.
     fn words(line: &str) -> Vec<String> {
+        let line = line.trim_start().split("  ").next().unwrap_or_default();
         let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
         for c in line.chars() {
             match c {

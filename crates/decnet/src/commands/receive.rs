@@ -69,6 +69,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let serving = tokio::spawn(receiver.run(seen, stop.clone()));
     let mut tally = Tally::default();
     let printed = print(&args, context.paint, &mut requests, &mut tally, &stop).await;
+    requests.close();
     stop.cancel();
     serving.await.context("the receiver broke")?;
     output::say(&tally.to_string());

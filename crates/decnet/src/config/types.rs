@@ -21,7 +21,7 @@ pub(crate) fn boolean(text: &str) -> Read<bool> {
 }
 
 /// A whole number within bounds.
-pub(crate) fn integer<T: FromStr + PartialOrd + Display>(text: &str, least: T, most: T) -> Read<T> {
+pub(crate) fn integer<T: FromStr + PartialOrd + Display + Copy>(text: &str, least: T, most: T) -> Read<T> {
     match text.parse::<T>() {
         Ok(number) if number >= least && number <= most => Ok(number),
         _ => Err(format!("is a whole number from {least} to {most}, not `{text}`")),
@@ -110,7 +110,7 @@ pub(crate) fn text(text: &str) -> Read<String> {
 pub(crate) fn show_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
-    let fitting = units.into_iter().find(|(_, size)| millis > 0 && millis % size == 0);
+    let fitting = units.into_iter().find(|(_, size)| millis > 0 && millis.is_multiple_of(*size));
     fitting.map_or_else(|| format!("{millis}ms"), |(unit, size)| format!("{}{unit}", millis / size))
 }
 

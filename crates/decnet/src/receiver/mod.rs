@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use decnet_core::limits::MAX_BODY_BYTES;
+use decnet_core::limits::{MAX_BODY_BYTES, SHUTDOWN_GRACE};
 use decnet_core::signature::SigningKey;
 use decnet_core::time::UnixMicros;
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -33,6 +33,8 @@ const MAX_CONNECTIONS: usize = 1024;
 const MAX_REQUEST_BYTES: usize = 2 * MAX_BODY_BYTES;
 /// Pause after a failed accept, which mostly means that file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What an answer gets beyond its delay when the receiver stops.
+const ANSWER_GRACE: Duration = Duration::from_secs(1);
 
 /// How the receiver answers, and what it checks with.
 #[derive(Debug, Clone)]
@@ -111,13 +113,17 @@ impl Receiver {
         self.listener.local_addr()
     }
 
-    /// Serves until `shutdown`, then drops every connection. A full `seen` slows the answers down.
+    /// Serves until `shutdown`; requests that are there by then are answered, for a moment. A full `seen` slows
+    /// the answers down.
     pub(crate) async fn run(self, seen: mpsc::Sender<Received>, shutdown: CancellationToken) {
+        let Self { listener, options } = self;
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
-                accepted = self.listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                    Ok((stream, _)) => drop(connections.spawn(serve(stream, self.options.clone(), seen.clone()))),
+                accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+                    Ok((stream, _)) => {
+                        connections.spawn(serve(stream, options.clone(), seen.clone(), shutdown.clone()));
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "the receiver cannot accept a connection");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -127,13 +133,31 @@ impl Receiver {
                 () = shutdown.cancelled() => break,
             }
         }
+        let answered = async { while connections.join_next().await.is_some() {} };
+        let grace = (options.delay + ANSWER_GRACE).min(SHUTDOWN_GRACE);
+        if tokio::time::timeout(grace, answered).await.is_err() {
+            tracing::debug!("connections were dropped before they were answered");
+        }
     }
 }
 
-async fn serve(stream: TcpStream, options: Arc<Options>, seen: mpsc::Sender<Received>) {
+async fn serve(
+    stream: TcpStream,
+    options: Arc<Options>,
+    seen: mpsc::Sender<Received>,
+    shutdown: CancellationToken,
+) {
     let answer = |request| answer(request, &options, &seen);
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
-    if let Err(error) = connection.await {
+    let mut connection = std::pin::pin!(connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
         tracing::debug!(%error, "a sender's connection broke");
     }
 }

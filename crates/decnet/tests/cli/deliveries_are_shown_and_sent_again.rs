@@ -1,0 +1,158 @@
+//! `decnet delivery` on a queue that a worker left behind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use decnet_core::delivery::{Reason, State};
+use decnet_core::event::Event;
+use decnet_core::time::UnixMicros;
+use decnet_store::queue::{Admission, Attempt, DeliveryId, Options, Queue, Recipient, Settlement};
+use serde_json::Value;
+
+use crate::support::{Host, code, stderr, stdout};
+
+/// Deliveries that are dead, delivered and pending, of this many events each.
+const EACH: usize = 3;
+
+/// A host with a subscription `siem` and deliveries of `a.dead`, `a.delivered` and `a.pending` for it.
+fn host() -> Host {
+    let host = Host::new();
+    let create = [
+        "subscription",
+        "create",
+        "--name",
+        "siem",
+        "--url",
+        "https://s.example/",
+        "--pattern",
+        "a.>",
+        "--json",
+    ];
+    let uuid = host.json(&create)["uuid"].as_str().unwrap().to_owned();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(fill(&host, &uuid));
+    host
+}
+
+async fn fill(host: &Host, uuid: &str) {
+    let queue = Queue::open(&host.path().join("data"), Options::default()).unwrap();
+    let sub = queue.register(vec![(uuid.into(), "siem".into())]).await.unwrap()[0];
+    let to = vec![Recipient { sub, held: false }];
+    for (topic, status, state) in [
+        ("a.dead", 404, Some(State::Dead { reason: Reason::Refused })),
+        ("a.delivered", 204, Some(State::Delivered)),
+        ("a.pending", 0, None),
+    ] {
+        for n in 0..EACH {
+            let event = Event::new(&format!("{topic}-{n}"), topic, "t", UnixMicros(1), "{\"n\":1}").unwrap();
+            let admitted =
+                queue.admit(vec![Admission { event: Arc::new(event), to: to.clone() }]).await.unwrap();
+            if let Some(state) = state {
+                let settlement = Settlement { id: admitted[0].first, attempt: attempt(status), state };
+                assert_eq!(queue.settle(vec![settlement]).await.unwrap(), [true]);
+            }
+        }
+    }
+}
+
+fn attempt(status: u16) -> Attempt {
+    Attempt {
+        number: 1,
+        started_at: UnixMicros(1_776_988_800_000_000),
+        duration: Duration::from_millis(12),
+        status: Some(status),
+        reason: (status != 204).then_some(Reason::Refused),
+        detail: None,
+        reply: "no such \x1b[2Jhook".into(),
+    }
+}
+
+fn ids(host: &Host, rest: &[&str]) -> Vec<String> {
+    let listed = host.json(&[&["delivery", "list", "--json"][..], rest].concat());
+    let ids = listed.as_array().unwrap().iter().map(|delivery| delivery["id"].as_str().unwrap().to_owned());
+    ids.collect()
+}
+
+#[test]
+fn a_list_is_filtered_and_newest_first() {
+    let host = host();
+    let all = ids(&host, &[]);
+    assert_eq!(all.len(), 3 * EACH);
+    let numbers: Vec<DeliveryId> = all.iter().map(|id| id.parse().unwrap()).collect();
+    assert!(numbers.is_sorted_by(|newer, older| newer > older));
+    for (filter, expected) in [
+        (&["--state", "dead"][..], EACH),
+        (&["--state", "delivered"], EACH),
+        (&["--state", "pending"], EACH),
+        (&["--state", "parked"], 0),
+        (&["--state", "dead", "--topic", "a.delivered"], 0),
+        (&["--topic", "a.>", "--since", "1h"], 3 * EACH),
+        (&["--since", "2099-01-01T00:00"], 0),
+        (&["--subscription", "other"], 0),
+        (&["--event-id", "a.dead-1"], 1),
+        (&["--limit", "2"], 2),
+    ] {
+        assert_eq!(ids(&host, filter).len(), expected, "{filter:?}");
+    }
+}
+
+#[test]
+fn what_waits_for_a_disabled_subscription_is_parked() {
+    let host = host();
+    assert_eq!(code(&host.run(&["subscription", "disable", "siem"])), 0);
+    assert_eq!(ids(&host, &["--state", "parked"]).len(), EACH);
+    assert_eq!(ids(&host, &["--state", "pending"]).len(), 0);
+    let shown = stdout(&host.run(&["delivery", "list"]));
+    assert_eq!(shown.matches("parked").count(), EACH, "{shown}");
+}
+
+#[test]
+fn one_is_shown_with_its_attempts() {
+    let host = host();
+    let id = &ids(&host, &["--event-id", "a.dead-0"])[0];
+    let shown = host.json(&["delivery", "show", id, "--json"]);
+    assert_eq!((&shown["state"], &shown["reason"]), (&"dead".into(), &"refused".into()));
+    assert_eq!(shown["body"]["payload"]["n"], 1);
+    assert_eq!((&shown["tries"][0]["status"], &shown["tries"][0]["number"]), (&404.into(), &1.into()));
+    let human = stdout(&host.run(&["delivery", "show", id]));
+    assert!(human.contains("404") && human.contains("12.0 ms") && human.contains("refused"), "{human}");
+    assert!(!human.contains('\x1b'), "what a receiver answers cannot rewrite a terminal");
+}
+
+fn redelivered(host: &Host, rest: &[&str]) -> (u64, u64) {
+    let said: Value = host.json(&[&["delivery", "redeliver", "--json"][..], rest].concat());
+    (said["chosen"].as_u64().unwrap(), said["redelivered"].as_u64().unwrap())
+}
+
+#[test]
+fn redelivering_makes_new_deliveries_of_the_same_events() {
+    let host = host();
+    assert_eq!(redelivered(&host, &["--dead", "--dry-run"]), (3, 0));
+    assert_eq!(ids(&host, &[]).len(), 3 * EACH);
+    assert_eq!(redelivered(&host, &["--dead", "--subscription", "siem"]), (3, 3));
+    assert_eq!(redelivered(&host, &["--topic", "a.*", "--since", "1h"]), (6, 6));
+    assert_eq!(redelivered(&host, &[&ids(&host, &["--event-id", "a.delivered-2"])[0]]), (1, 1));
+    assert_eq!(ids(&host, &["--state", "pending"]).len(), EACH + 3 + 6 + 1);
+    assert_eq!(
+        ids(&host, &["--event-id", "a.dead-0"]).len(),
+        3,
+        "the first, and one by each of two commands"
+    );
+}
+
+#[test]
+fn what_names_nothing_is_refused() {
+    let host = host();
+    for arguments in [&["delivery", "redeliver"][..], &["delivery", "redeliver", "1.0", "--dead"]] {
+        assert_eq!(code(&host.run(arguments)), 2, "{arguments:?}");
+    }
+    let unknown = host.run(&["delivery", "redeliver", "999999.0"]);
+    assert_eq!(code(&unknown), 1, "{}", stderr(&unknown));
+}
+
+#[test]
+fn without_a_queue_there_is_nothing_to_list() {
+    let host = Host::new();
+    assert_eq!(host.json(&["delivery", "list", "--json"]), Value::Array(vec![]));
+    assert_eq!(code(&host.run(&["delivery", "redeliver", "--dead"])), 1);
+}

@@ -1,0 +1,10 @@
+//! The real binary, as a person or a unit file runs it. One file a property.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails that test")]
+
+mod deliveries_are_shown_and_sent_again;
+mod events_reach_who_watches;
+mod receiver_knows_who_signed;
+mod says_what_is_wrong;
+mod subscriptions_keep_their_secrets;
+mod support;

@@ -1,0 +1,139 @@
+//! Exit codes, and what is said with them.
+
+use std::process::Stdio;
+
+use crate::support::{Host, code, stderr, stdout};
+
+#[test]
+fn help_and_version_succeed_and_wrong_usage_is_2() {
+    let host = Host::new();
+    for (arguments, expected) in [
+        (&["--help"][..], 0),
+        (&["--version"], 0),
+        (&["subscription", "create", "--help"], 0),
+        (&["completions", "zsh"], 0),
+        (&[], 2),
+        (&["nonsense"], 2),
+        (&["publish"], 2),
+        (&["delivery", "redeliver"], 2),
+        (&["delivery", "show", "x"], 2),
+        (&["delivery", "show", "1.0"], 1),
+        (&["receive", "--status", "42"], 2),
+    ] {
+        let output = host.run(arguments);
+        assert_eq!(code(&output), expected, "{arguments:?}: {}", stderr(&output));
+        assert_eq!(
+            expected == 0,
+            !output.stdout.is_empty(),
+            "{arguments:?}: data goes to stdout, errors do not"
+        );
+    }
+}
+
+#[test]
+fn every_problem_of_the_configuration_is_said_at_once() {
+    let host = Host::new()
+        .with("DECNET_WEBHOOK_TIMEOUT", "soon")
+        .with("DECNET_WEBHOOK_CONCURENCY", "3")
+        .with("DECNET_BUS_TYPE", "nats");
+    for arguments in [&["check"][..], &["webhook"], &["publish", "a.b"]] {
+        let output = host.run(arguments);
+        assert_eq!(code(&output), 2, "{arguments:?}");
+        let said = stderr(&output);
+        for part in ["`soon`", "did you mean DECNET_WEBHOOK_CONCURRENCY?", "NATS"] {
+            assert!(said.contains(part), "{arguments:?}: {part}: {said}");
+        }
+    }
+    let output = host.run(&["check", "--json"]);
+    let checked: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(checked["problems"].as_array().unwrap().len(), 3);
+    assert_eq!(code(&host.run(&["--help"])), 0, "help helps even then");
+}
+
+#[test]
+fn check_shows_what_is_in_force_and_where_from() {
+    let host = Host::new().with("DECNET_DB_PASSWORD", "hunter2").with("DECNET_WEBHOOK_TIMEOUT", "3s");
+    std::fs::write(host.path().join(".env.local"), "DECNET_BUS_GROUP=staff\n").unwrap();
+    let output = host.run(&["check"]);
+    let shown = stdout(&output);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(!shown.contains("hunter2"));
+    let line =
+        |name: &str| shown.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap().to_owned();
+    assert!(
+        line("DECNET_WEBHOOK_TIMEOUT").contains("3s")
+            && line("DECNET_WEBHOOK_TIMEOUT").ends_with("environment")
+    );
+    assert!(line("DECNET_BUS_GROUP").contains("staff") && line("DECNET_BUS_GROUP").ends_with(".env.local:1"));
+    assert!(line("DECNET_DB_PASSWORD").contains("[secret]"));
+    assert!(shown.contains("waiting  bus:"), "a bus that is away is no failure: {shown}");
+}
+
+#[test]
+fn a_catalog_that_is_none_makes_check_fail() {
+    let host = Host::new();
+    let file = host.path().join("notes.txt");
+    std::fs::write(&file, "no database at all, but long enough to have a header, had it one".repeat(9))
+        .unwrap();
+    let host = host.with("DECNET_DB_URL", &format!("sqlite:///{}", file.display()));
+    let output = host.run(&["check"]);
+    assert_eq!(code(&output), 1, "{}", stdout(&output));
+    assert!(stdout(&output).contains("UNUSABLE catalog"), "{}", stdout(&output));
+}
+
+#[test]
+fn a_database_on_a_server_is_refused_where_it_is_needed() {
+    let host = Host::new().with("DECNET_DB_URL", "mysql+asyncmy://u:hunter2@db/decnet");
+    let output = host.run(&["subscription", "list"]);
+    assert_eq!(code(&output), 1);
+    assert!(
+        stderr(&output).contains("SQLite only") && !stderr(&output).contains("hunter2"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn an_agent_refuses_the_masters_commands_and_says_why() {
+    let host = Host::new().with("DECNET_MODE", "agent");
+    for arguments in [&["webhook"][..], &["serve"], &["subscription", "list"], &["delivery", "list"]] {
+        let output = host.run(arguments);
+        assert_eq!(code(&output), 2, "{arguments:?}");
+        assert!(
+            stderr(&output).contains("configured as an agent (DECNET_MODE=agent)"),
+            "{}",
+            stderr(&output)
+        );
+    }
+    assert_eq!(code(&host.run(&["check"])), 0);
+    let help = stdout(&host.run(&["--help"]));
+    assert!(!help.contains("  webhook ") && help.contains("  publish "), "{help}");
+}
+
+#[test]
+fn a_mode_from_the_named_file_counts_for_help_too() {
+    let host = Host::new();
+    std::fs::write(host.path().join("a.ini"), "[decnet]\nmode = agent\n").unwrap();
+    let help = stdout(&host.run(&["--config", "a.ini", "--help"]));
+    assert!(!help.contains("  webhook "), "{help}");
+}
+
+#[test]
+fn a_reader_who_leaves_is_no_failure() {
+    let host = Host::new();
+    for arguments in [&["docs", "configuration"][..], &["completions", "bash"], &["--help"], &["check"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = host.command(arguments).stdout(Stdio::from(writer)).output().unwrap();
+        assert_eq!((code(&output), stderr(&output).as_str()), (0, ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn messages_are_json_where_a_collector_reads_them() {
+    let host = Host::new().with("DECNET_LOG_FORMAT", "json");
+    std::fs::write(host.path().join(".env"), "nonsense\n").unwrap();
+    let said = stderr(&host.run(&["check"]));
+    let line: serde_json::Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
+    assert!(line["message"].as_str().unwrap().contains(".env:1"), "{line}");
+}

@@ -1,0 +1,171 @@
+//! `decnet subscription`: a life from creation to deletion, with the secret shown once.
+
+use crate::support::{Host, code, eventually, stderr, stdout};
+use serde_json::Value;
+
+const CREATE: [&str; 8] = [
+    "subscription",
+    "create",
+    "--name",
+    "siem",
+    "--url",
+    "https://siem.example/in?token=t0ken",
+    "--pattern",
+    "attacker.>",
+];
+
+fn create(host: &Host) -> Value {
+    host.json(&[&CREATE[..], &["--json"]].concat())
+}
+
+#[test]
+fn a_secret_is_shown_at_its_creation_and_never_again() {
+    let host = Host::new();
+    let created = create(&host);
+    let secret = created["secret"].as_str().unwrap().to_owned();
+    assert_eq!(secret.len(), 43);
+    assert_eq!(created["warnings"], Value::Array(vec![]));
+    let uuid = created["uuid"].as_str().unwrap();
+    let commands: [&[&str]; 12] = [
+        &["subscription", "list"],
+        &["subscription", "list", "--json"],
+        &["subscription", "show", "siem"],
+        &["subscription", "show", uuid, "--json"],
+        &["subscription", "update", "siem", "--pattern", "a.b", "c.>", "-vv"],
+        &["subscription", "disable", "siem", "--json"],
+        &["subscription", "enable", "siem"],
+        &["subscription", "test", "siem"],
+        &["check"],
+        &["check", "--json"],
+        &["delivery", "list"],
+        &["subscription", "delete", "siem", "--json"],
+    ];
+    for arguments in commands {
+        let output = host.run(arguments);
+        let all = stdout(&output) + &stderr(&output);
+        assert!(!all.contains(&secret), "{arguments:?} shows the secret:\n{all}");
+        let is_human = !arguments.contains(&"--json");
+        assert!(!is_human || !all.contains("t0ken"), "{arguments:?} shows the URL's token:\n{all}");
+    }
+}
+
+#[test]
+fn a_life_from_creation_to_deletion() {
+    let host = Host::new();
+    let uuid = create(&host)["uuid"].as_str().unwrap().to_owned();
+    let listed = host.json(&["subscription", "list", "--json"]);
+    assert_eq!((listed.as_array().unwrap().len(), &listed[0]["name"]), (1, &"siem".into()));
+    let updated = host.json(&[
+        "subscription",
+        "update",
+        &uuid[..8],
+        "--event",
+        "DeckyStatus",
+        "--name",
+        "soc",
+        "--json",
+    ]);
+    assert_eq!(updated["topic_patterns"], serde_json::json!(["decky.*.state", "decky.*.traffic"]));
+    assert_eq!((&updated["name"], &updated["uuid"]), (&"soc".into(), &uuid.as_str().into()));
+    assert_eq!(host.json(&["subscription", "disable", "soc", "--json"])["enabled"], false);
+    assert_eq!(host.json(&["subscription", "enable", "soc", "--json"])["enabled"], true);
+    assert_eq!(host.json(&["subscription", "delete", "soc", "--json"])["uuid"], uuid.as_str());
+    assert_eq!(host.json(&["subscription", "list", "--json"]), serde_json::json!([]));
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_a_reason() {
+    let host = Host::new();
+    create(&host);
+    let url = ["--url", "https://a.example/"];
+    let create = |rest: &[&str]| {
+        let arguments = [&["subscription", "create", "--name", "other"][..], rest].concat();
+        let output = host.run(&arguments);
+        (code(&output), stderr(&output))
+    };
+    let refused = |(found, said): (i32, String), expected: i32, part: &str| {
+        assert_eq!(found, expected, "{said}");
+        assert!(said.contains(part), "{said}");
+    };
+    refused(create(&url), 2, "no usable pattern");
+    refused(create(&[&url[..], &["--pattern", "a..b"]].concat()), 2, "empty token");
+    refused(create(&[&url[..], &["--event", "Nothing"]].concat()), 2, "AttackerDetail");
+    refused(create(&["--url", "ftp://a/", "--pattern", "a"]), 2, "scheme");
+    refused(create(&[&url[..], &["--pattern", "a", "--secret-file", "/nowhere"]].concat()), 1, "/nowhere");
+    let again = host.run(&CREATE);
+    refused((code(&again), stderr(&again)), 1, "siem");
+    for arguments in [["subscription", "show", "siemm"], ["subscription", "update", "siem"]] {
+        assert_ne!(code(&host.run(&arguments)), 0, "{arguments:?}");
+    }
+    refused(
+        (
+            code(&host.run(&["subscription", "show", "siemm"])),
+            stderr(&host.run(&["subscription", "show", "siemm"])),
+        ),
+        1,
+        "siem",
+    );
+}
+
+#[test]
+fn secrets_come_from_a_file_or_stdin_and_arguments_are_warned_of() {
+    let host = Host::new();
+    let url = ["subscription", "create", "--url", "https://a.example/", "--pattern", "a", "--json"];
+    let piped = [&url[..], &["--name", "piped", "--secret-file", "-"]].concat();
+    let output = host.run_with_input(&piped, b"a secret from a pipe\n");
+    assert_eq!((code(&output), stderr(&output).as_str()), (0, ""));
+    let created: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(created["secret"], Value::Null, "who brought the secret knows it");
+    let argued = [&url[..], &["--name", "argued", "--secret", "a secret in an argument"]].concat();
+    let output = host.run(&argued);
+    assert!(stderr(&output).contains("process list"), "{}", stderr(&output));
+    let short = [&url[..], &["--name", "short", "--secret", "short"]].concat();
+    assert_eq!(code(&host.run(&short)), 1);
+}
+
+#[test]
+fn a_url_in_clear_text_and_one_that_is_forbidden_are_warned_of() {
+    let host = Host::new();
+    let arguments =
+        ["subscription", "create", "--name", "l", "--url", "http://127.0.0.1:9/", "--pattern", "a", "--json"];
+    let created = host.json(&arguments);
+    let warnings = created["warnings"].to_string();
+    assert!(warnings.contains("insecure_url") && warnings.contains("forbidden_url"), "{warnings}");
+    assert!(warnings.contains("DECNET_WEBHOOK_ALLOW"), "it says what to do: {warnings}");
+}
+
+#[test]
+fn a_change_is_signalled_where_there_is_a_bus() {
+    let host = Host::new();
+    let _bus = host.start_bus();
+    let mut watch = host.start(&["watch", "system.webhook.>", "--count", "1"]);
+    watch.wait_for("watching");
+    create(&host);
+    eventually("a signal", || {
+        assert_eq!(code(&host.run(&["subscription", "enable", "siem"])), 0);
+        !watch.is_running()
+    });
+    let event: Value = serde_json::from_str(&watch.finish().1).unwrap();
+    assert_eq!(event["topic"], "system.webhook.subscriptions_changed");
+    assert_eq!((&event["type"], &event["payload"]), (&"changed".into(), &serde_json::json!({})));
+}
+
+#[test]
+fn a_test_says_whether_it_was_delivered() {
+    let host = Host::new().with("DECNET_WEBHOOK_ALLOW_PRIVATE", "true");
+    std::fs::write(host.path().join("secret"), "sixteen characters").unwrap();
+    let mut receiver =
+        host.start(&["receive", "--port", "0", "--secret-file", "secret", "--json", "--count", "1"]);
+    let line = receiver.wait_for("receiving on");
+    let url = format!("http://{}/", line.split("http://").nth(1).unwrap().split('/').next().unwrap());
+    let arguments =
+        ["subscription", "create", "--name", "l", "--url", &url, "--pattern", "a", "--secret-file", "secret"];
+    assert_eq!(code(&host.run(&arguments)), 0);
+    let tested = host.json(&["subscription", "test", "l", "--json"]);
+    assert_eq!((&tested["delivered"], &tested["status_code"]), (&true.into(), &204.into()));
+    let received: Value = serde_json::from_str(&receiver.finish().1).unwrap();
+    assert_eq!((&received["origin"], &received["topic"]), (&"verified".into(), &"test.ping".into()));
+    let refused = host.run(&["subscription", "test", "l"]);
+    assert_eq!(code(&refused), 1, "nobody listens any more");
+    assert!(stdout(&refused).contains("NOT DELIVERED"), "{}", stdout(&refused));
+}

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use decnet_core::limits::{CHECKPOINT_WAL_BYTES, CHECKPOINT_WRITER_BYTES};
+use decnet_core::limits::{CHECKPOINT_WAL_BYTES, CHECKPOINT_WRITER_BYTES, MAX_WAL_BYTES};
 use rusqlite::Connection;
 
 /// The writer's side.
@@ -21,6 +21,7 @@ pub(super) struct Checkpoints {
     nearly_done: Arc<AtomicBool>,
     thread: JoinHandle<()>,
     start_frames: i64,
+    max_frames: i64,
 }
 
 /// Frames in the log, and how many of them are in the database; -1 where that cannot be said.
@@ -41,17 +42,17 @@ impl Checkpoints {
         let thread = std::thread::Builder::new()
             .name("queue-checkpoint".into())
             .spawn(move || run(&conn, &woken, &flag, rest))?;
-        Ok(Self { wake, nearly_done, thread, start_frames: CHECKPOINT_WAL_BYTES / page })
+        let (start_frames, max_frames) = (CHECKPOINT_WAL_BYTES / page, MAX_WAL_BYTES / page);
+        Ok(Self { wake, nearly_done, thread, start_frames, max_frames })
     }
 
     /// Called between two transactions.
     pub(super) fn after_commit(&self, conn: &Connection) {
-        if self.nearly_done.swap(false, Ordering::Acquire) {
+        let Some(log) = checkpoint(conn, "PRAGMA wal_checkpoint(NOOP)") else { return };
+        // Should the thread not get to run at all, the log is bounded all the same.
+        if self.nearly_done.swap(false, Ordering::Acquire) || log.frames >= self.max_frames {
             checkpoint(conn, "PRAGMA wal_checkpoint(PASSIVE)");
-            return;
-        }
-        if checkpoint(conn, "PRAGMA wal_checkpoint(NOOP)").is_some_and(|log| log.frames >= self.start_frames)
-        {
+        } else if log.frames >= self.start_frames {
             // A wake-up that already waits is as good as this one.
             let _ = self.wake.try_send(());
         }

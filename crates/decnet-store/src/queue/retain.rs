@@ -209,7 +209,7 @@ fn waiting_too_long(conn: &Connection, step: &Step) -> Result<Vec<(i64, Subscrip
     let mut find = conn.prepare_cached(
         "SELECT id, sub FROM deliveries
          WHERE id > ?1 AND id <= ?2 AND +state IN (1, 2)
-             AND (SELECT admitted_at FROM events WHERE seq = id >> ?3) < ?4",
+             AND (SELECT admitted_at FROM events WHERE seq = deliveries.id >> ?3) < ?4",
     )?;
     let range = (step.after, step.last, DeliveryId::NUMBER_BITS, step.parked_before);
     let found = find.query_map(range, |row| Ok((row.get(0)?, SubscriptionKey(row.get(1)?))))?;

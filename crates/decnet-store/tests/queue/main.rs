@@ -1,0 +1,16 @@
+//! The queue's laws, on real files.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where its ground gives way")]
+
+mod admission;
+mod claims;
+mod closing;
+mod files;
+mod full_disk;
+mod log_size;
+mod model;
+mod reading;
+mod redelivery;
+mod retention;
+mod support;
+mod takeover;

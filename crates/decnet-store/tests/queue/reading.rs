@@ -1,0 +1,127 @@
+//! Readers beside the worker, and without it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use decnet_core::delivery::{Reason, State};
+use decnet_core::time::UnixMicros;
+use decnet_core::topic::Pattern;
+use decnet_store::queue::{DeliveryId, Filter, Reader, StateFilter};
+
+use super::support::*;
+
+#[tokio::test]
+async fn filters_choose_and_pages_follow_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 2).await;
+    let before = now();
+    let first = admit(&queue, 0..10, subs[0], true).await;
+    let second = admit(&queue, 10..20, subs[1], false).await;
+    let at = now();
+    settle_all(&queue, &first[..2], at, State::Delivered).await;
+    settle_all(&queue, &first[2..4], at, State::Dead { reason: Reason::Refused }).await;
+    settle_all(&queue, &first[4..5], at, State::Retrying { due_at: at }).await;
+    let reader = Reader::open(dir.path()).unwrap();
+    let found = |filter: &Filter| -> Vec<DeliveryId> {
+        reader.list(filter).unwrap().into_iter().map(|listed| listed.id).collect()
+    };
+    let newest_first = |ids: &[DeliveryId]| ids.iter().rev().copied().collect::<Vec<_>>();
+    let state = |state| Filter { state: Some(state), ..Filter::default() };
+    assert_eq!(found(&state(StateFilter::Delivered)), newest_first(&first[..2]));
+    assert_eq!(found(&state(StateFilter::Dead)), newest_first(&first[2..4]));
+    assert_eq!(found(&state(StateFilter::Retrying)), newest_first(&first[4..5]));
+    assert_eq!(found(&state(StateFilter::Pending)).len(), 15);
+    for wanted in ["uuid-1", "name-1"] {
+        let filter = Filter { subscription: Some(wanted.into()), ..Filter::default() };
+        assert_eq!(found(&filter), newest_first(&second));
+    }
+    let topic = Some(Pattern::new("decky.web-3.*").unwrap());
+    assert_eq!(found(&Filter { topic, ..Filter::default() }), [first[3]]);
+    let event_id = Some("event-12".to_owned());
+    assert_eq!(found(&Filter { event_id, ..Filter::default() }), [second[2]]);
+    assert_eq!(found(&Filter { since: Some(before), ..Filter::default() }).len(), 20);
+    assert!(found(&Filter { since: Some(UnixMicros(i64::MAX)), ..Filter::default() }).is_empty());
+
+    let mut page = Filter { limit: Some(6), ..Filter::default() };
+    let mut all = Vec::new();
+    loop {
+        let ids = found(&page);
+        all.extend_from_slice(&ids);
+        page.before = ids.last().copied();
+        if ids.len() < 6 {
+            break;
+        }
+    }
+    assert_eq!(all, newest_first(&[first, second].concat()));
+}
+
+#[tokio::test]
+async fn a_delivery_shows_its_event_and_every_attempt() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let id = admit(&queue, 0..1, sub, true).await[0];
+    let at = now();
+    let settlements = [
+        settlement(id, 1, at, State::Retrying { due_at: at }),
+        settlement(id, 2, at, State::Retrying { due_at: at }),
+        settlement(id, 3, at, State::Delivered),
+    ];
+    assert_eq!(queue.settle(settlements.to_vec()).await.unwrap(), [true; 3]);
+    queue.close().await.unwrap();
+
+    let reader = Reader::open(dir.path()).unwrap();
+    let detail = reader.get(id).unwrap().unwrap();
+    assert_eq!((detail.listed.state, detail.listed.attempts), (State::Delivered, 3));
+    assert_eq!(detail.listed.settled_at, Some(at.after(std::time::Duration::from_millis(3))));
+    assert_eq!((&*detail.listed.event_id, &*detail.listed.topic), ("event-0", "decky.web-0.traffic"));
+    assert_eq!(detail.body, event(0).body);
+    assert_eq!(detail.attempts, settlements.map(|settlement| settlement.attempt));
+    assert!(reader.get(id.plus(1)).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn counts_say_how_much_there_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 2).await;
+    let ids = admit(&queue, 0..10, subs[0], true).await;
+    let at = now();
+    settle_all(&queue, &ids[..4], at, State::Delivered).await;
+    settle_all(&queue, &ids[4..7], at, State::Dead { reason: Reason::Gone }).await;
+    settle_all(&queue, &ids[7..9], at, State::Retrying { due_at: at }).await;
+    let counts = Reader::open(dir.path()).unwrap().counts().unwrap();
+    let numbers = |n: usize| {
+        let c = &counts[n];
+        (&*c.uuid, c.sub, c.pending, c.retrying, c.delivered, c.dead, c.oldest_pending_at.is_some())
+    };
+    assert_eq!(numbers(0), ("uuid-0", subs[0], 1, 2, 4, 3, true));
+    assert_eq!(numbers(1), ("uuid-1", subs[1], 0, 0, 0, 0, false));
+}
+
+#[tokio::test]
+async fn a_list_is_consistent_while_the_worker_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let done = std::sync::Arc::new(AtomicBool::new(false));
+    let (path, finished) = (dir.path().to_owned(), std::sync::Arc::clone(&done));
+    let reading = tokio::task::spawn_blocking(move || {
+        let reader = Reader::open(&path).unwrap();
+        let mut seen = 0;
+        while !finished.load(Ordering::Relaxed) {
+            let all = reader.list(&Filter::default()).unwrap();
+            assert!(all.is_sorted_by(|newer, older| newer.id > older.id), "newest first, each once");
+            assert!(all.len() >= seen && all.len() % 10 == 0, "commits are seen whole");
+            seen = all.len();
+        }
+        seen
+    });
+    for n in (0..2000).step_by(10) {
+        let ids = admit(&queue, n..n + 10, sub, true).await;
+        settle_all(&queue, &ids[..5], now(), State::Delivered).await;
+    }
+    done.store(true, Ordering::Relaxed);
+    assert!(reading.await.unwrap() <= 2000);
+    assert_eq!(list(dir.path()).len(), 2000);
+}

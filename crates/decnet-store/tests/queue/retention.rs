@@ -1,0 +1,136 @@
+//! Retention: by age and by size, in small steps, and never what is still to be delivered.
+
+use std::time::Duration;
+
+use decnet_core::delivery::{Reason, State};
+use decnet_core::limits::RETENTION_STEP_ROWS;
+use decnet_core::time::UnixMicros;
+use decnet_store::queue::{Queue, Retained, Retention};
+
+use super::support::*;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DEAD: State = State::Dead { reason: Reason::Refused };
+
+fn policy() -> Retention {
+    Retention {
+        delivered_age: DAY,
+        dead_age: 30 * DAY,
+        parked_age: 7 * DAY,
+        max_bytes: u64::MAX,
+        parked: Vec::new(),
+    }
+}
+
+/// A whole pass; what its steps did together.
+async fn pass(queue: &Queue, policy: &Retention, now: UnixMicros) -> Retained {
+    let mut sum = Retained::default();
+    loop {
+        let step = queue.retain(policy.clone(), now).await.unwrap();
+        assert!(step.delivered + step.dead + step.expired <= RETENTION_STEP_ROWS as u64);
+        sum.delivered += step.delivered;
+        sum.dead += step.dead;
+        sum.expired += step.expired;
+        sum.events += step.events;
+        (sum.bytes, sum.only_live_left) = (step.bytes, step.only_live_left);
+        if !step.more {
+            return sum;
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_kind_goes_at_its_own_age_and_the_living_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let all = admit(&queue, 0..3000, sub, false).await;
+    let at = now();
+    settle_all(&queue, &all[..1500], at, State::Delivered).await;
+    settle_all(&queue, &all[1500..2000], at, DEAD).await;
+    settle_all(&queue, &all[2000..2100], at, State::Retrying { due_at: at }).await;
+
+    assert_eq!(pass(&queue, &policy(), at.after(DAY / 2)).await.delivered, 0);
+    let after = pass(&queue, &policy(), at.after(2 * DAY)).await;
+    assert_eq!((after.delivered, after.dead, after.events), (1500, 0, 1500));
+    let after = pass(&queue, &policy(), at.after(31 * DAY)).await;
+    assert_eq!((after.delivered, after.dead, after.events), (0, 500, 500));
+    let left = list(dir.path());
+    assert_eq!(left.len(), 1000);
+    assert!(left.iter().all(|d| matches!(d.state, State::Pending | State::Retrying { .. })));
+    let attempts: i64 = rusqlite::Connection::open(file(dir.path()))
+        .unwrap()
+        .query_row("SELECT count(*) FROM attempts", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(attempts, 100, "attempts go with their deliveries");
+}
+
+#[tokio::test]
+async fn an_event_stays_while_one_of_its_deliveries_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 2).await;
+    let first = queue.admit(vec![admission(event(0), &subs, false)]).await.unwrap()[0].first;
+    admit(&queue, 1..2, subs[0], true).await;
+    let at = now();
+    settle_all(&queue, &[first], at, State::Delivered).await;
+    let after = pass(&queue, &policy(), at.after(2 * DAY)).await;
+    assert_eq!((after.delivered, after.events), (1, 0));
+    assert_eq!(*claim_all(&queue, subs[1]).await.deliveries[0].event, event(0));
+}
+
+#[tokio::test]
+async fn only_what_is_parked_expires() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 2).await;
+    admit(&queue, 0..10, subs[0], false).await;
+    admit(&queue, 10..20, subs[1], false).await;
+    let parked = Retention { parked: vec![subs[1]], ..policy() };
+    assert_eq!(pass(&queue, &parked, now().after(DAY)).await.expired, 0);
+    assert_eq!(pass(&queue, &parked, now().after(8 * DAY)).await.expired, 10);
+    assert_eq!(claim_all(&queue, subs[0]).await.deliveries.len(), 10);
+    assert!(claim_all(&queue, subs[1]).await.deliveries.is_empty());
+    let expired =
+        list(dir.path()).iter().filter(|d| d.state == State::Dead { reason: Reason::Expired }).count();
+    assert_eq!(expired, 10);
+}
+
+#[tokio::test]
+async fn size_takes_delivered_ones_first_then_dead_ones_and_never_the_living() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let batch = (0..1500).map(|n| admission(event_of(n, 8000), &[sub], false)).collect();
+    let all: Vec<_> = queue.admit(batch).await.unwrap().iter().map(|admitted| admitted.first).collect();
+    let at = now();
+    settle_all(&queue, &all[..500], at, DEAD).await;
+    settle_all(&queue, &all[500..1000], at, State::Delivered).await;
+    let full = pass(&queue, &policy(), at).await;
+    assert_eq!((full.delivered, full.dead), (0, 0));
+
+    let mostly = Retention { max_bytes: full.bytes * 3 / 4, ..policy() };
+    let after = pass(&queue, &mostly, at).await;
+    assert_eq!((after.delivered, after.dead, after.only_live_left), (500, 0, false));
+    let little = Retention { max_bytes: full.bytes / 5, ..policy() };
+    let after = pass(&queue, &little, at).await;
+    assert_eq!((after.delivered, after.dead, after.only_live_left), (0, 500, true));
+    assert_eq!(claim_all(&queue, sub).await.deliveries.len(), 500);
+    queue.close().await.unwrap();
+    let size = std::fs::metadata(file(dir.path())).unwrap().len();
+    assert!(size < full.bytes * 2 / 3, "the space is given back: {size} of {}", full.bytes);
+}
+
+#[tokio::test]
+async fn ids_are_not_given_again_after_everything_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let all = admit(&queue, 0..10, sub, true).await;
+    let at = now();
+    settle_all(&queue, &all, at, State::Delivered).await;
+    assert_eq!(pass(&queue, &policy(), at.after(2 * DAY)).await.delivered, 10);
+    queue.close().await.unwrap();
+    let queue = open(dir.path());
+    assert!(admit(&queue, 10..11, sub, true).await[0] > all[9]);
+}

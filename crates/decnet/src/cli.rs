@@ -178,6 +178,10 @@ mod tests {
             for line in after.lines().filter(|line| line.starts_with("  decnet ")) {
                 let parsed = Cli::try_parse_from(words(line));
                 assert!(parsed.is_ok(), "{path}: {line}: {}", parsed.unwrap_err());
+                assert!(
+                    words(line).join(" ").len() <= 95,
+                    "{path}: {line}: wrapped, it can no longer be copied"
+                );
             }
         });
     }

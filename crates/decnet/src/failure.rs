@@ -56,8 +56,21 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         problems.iter().for_each(|problem| output::say(&format!("decnet: {problem}")));
         return ExitCode::from(USAGE);
     }
-    output::say(&format!("decnet: {error:#}"));
+    output::say(&format!("decnet: {}", told(error)));
     ExitCode::FAILURE
+}
+
+/// An error and its causes in one line, without those that the line says already.
+pub(crate) fn told(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
 }
 
 /// Help goes to stdout with 0, errors to stderr with 2; a reader who has left is no failure.
@@ -65,5 +78,23 @@ fn clap(error: &clap::Error) -> ExitCode {
     match error.print() {
         Ok(()) => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE)),
         Err(_) => ExitCode::SUCCESS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_that_was_said_is_not_repeated() {
+        let cause = anyhow::anyhow!("permission denied");
+        assert_eq!(
+            told(&cause.context("cannot open a.db: permission denied; run as root"))
+                .matches("denied")
+                .count(),
+            1
+        );
+        let cause = anyhow::anyhow!("permission denied");
+        assert_eq!(told(&cause.context("cannot open a.db")), "cannot open a.db: permission denied");
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn write(text: &[u8]) -> anyhow::Result<()> {
 /// Writes a line to stdout.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
     write(format!("{text}\n").as_bytes())
 }
@@ -32,7 +32,7 @@ pub(crate) fn line(text: &str) -> anyhow::Result<()> {
 /// Writes a value to stdout as one line of JSON.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     line(&serde_json::to_string(value)?)
 }

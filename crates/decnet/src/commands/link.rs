@@ -6,6 +6,7 @@ use std::time::Duration;
 use decnet_bus::{Client, ClientError};
 
 use crate::config::Config;
+use crate::failure::told;
 
 /// What a command says when it greets; the bus logs it.
 const NAME: &str = "decnet-cli";
@@ -49,7 +50,7 @@ pub(crate) async fn connect(config: &Config) -> anyhow::Result<(Client, PathBuf)
         }
     }
     let error = failed.unwrap_or(ClientError::Closed);
-    Err(anyhow::Error::from(error).context("start one with `decnet serve` or `decnet bus`"))
+    anyhow::bail!("{error} Start one with `decnet serve` or `decnet bus`.")
 }
 
 /// Tells the worker that the subscriptions, or the queue, have changed. A bus that is away is no failure: the
@@ -57,7 +58,7 @@ pub(crate) async fn connect(config: &Config) -> anyhow::Result<(Client, PathBuf)
 pub(crate) async fn signal_change(config: &Config) {
     match tokio::time::timeout(SIGNAL_PATIENCE, publish_change(config)).await {
         Ok(Ok(socket)) => tracing::debug!(socket = %socket.display(), "the worker was told"),
-        Ok(Err(error)) => tracing::debug!("the worker was not told: {error:#}"),
+        Ok(Err(error)) => tracing::debug!("the worker was not told: {}", told(&error)),
         Err(_) => tracing::debug!("the worker was not told: the bus did not answer in time"),
     }
 }

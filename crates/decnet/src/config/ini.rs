@@ -30,6 +30,13 @@ pub(crate) struct Entry<'a> {
     pub(crate) line: usize,
 }
 
+impl Entry<'_> {
+    /// The value; `%%` is how the dialect writes `%`.
+    fn unescaped(&self) -> String {
+        self.value.replace("%%", "%")
+    }
+}
+
 /// A line that is none of a comment, a section or a setting.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadLine(pub(crate) usize);
@@ -81,14 +88,14 @@ pub(crate) fn offer(layers: &mut Layers, path: &str, text: &str) {
 fn offer_section(layers: &mut Layers, path: &str, entries: &[Entry<'_>], section: &str) {
     for entry in entries.iter().filter(|entry| entry.section == section) {
         let name = format!("{PREFIX}{}", entry.key.replace('-', "_").to_ascii_uppercase());
-        layers.offer(&name, entry.value, Source::ini(path, entry.line));
+        layers.offer(&name, &entry.unescaped(), Source::ini(path, entry.line));
     }
 }
 
 fn offer_domain(layers: &mut Layers, path: &str, entry: &Entry<'_>) {
     let place = (entry.section, entry.key.as_str());
     if let Some(info) = keys::ALL.iter().find(|info| info.ini == Some(place)) {
-        layers.offer(info.name, entry.value, Source::ini(path, entry.line));
+        layers.offer(info.name, &entry.unescaped(), Source::ini(path, entry.line));
     } else if !FOREIGN.contains(&place) {
         layers.warning(format!("{path}:{}: unknown key [{}] {}, ignored", entry.line, place.0, place.1));
     }

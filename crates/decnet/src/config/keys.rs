@@ -169,14 +169,14 @@ keys! {
         reason: "Set it where the publishers run under another group.",
         ini: Some(("bus", "group")), ..PLAIN
     };
-    RECONNECT: Duration, |text| types::duration_within(text, 5 * SECOND, HOUR) => Info {
-        group: BUS, name: "DECNET_WEBHOOK_BUS_RECONNECT_SECS", default: "60s", form: "a duration, 5s to 1h",
+    RECONNECT: Duration, |text| types::duration_at_least(text, 5 * SECOND, HOUR) => Info {
+        group: BUS, name: "DECNET_WEBHOOK_BUS_RECONNECT_SECS", default: "60s", form: "a duration up to 1h; less than 5s counts as 5s",
         meaning: "The longest wait between two tries to reach a bus that is away; the first come much sooner.",
         reason: "Lower it where a long-lost bus must be noticed at once.",
         ..PLAIN
     };
-    CIRCUIT_THRESHOLD: u32, |text| types::integer(text, 1, 1_000_000) => Info {
-        group: DELIVERY, name: "DECNET_WEBHOOK_CIRCUIT_THRESHOLD", default: "5", form: "a whole number, at least 1",
+    CIRCUIT_THRESHOLD: u32, types::threshold => Info {
+        group: DELIVERY, name: "DECNET_WEBHOOK_CIRCUIT_THRESHOLD", default: "5", form: "a whole number; less than 1 counts as 1",
         meaning: "Failed deliveries in a row that trip a subscription.",
         reason: "Raise it for receivers that often fail for a moment; lower it to spare a receiver in trouble.",
         ..PLAIN

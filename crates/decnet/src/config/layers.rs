@@ -149,7 +149,11 @@ impl Layers {
         };
         let (entries, bad) = dotenv::parse(&text);
         for entry in entries {
-            let source = Source::DotEnv(format!("{}:{}", path.display(), entry.line));
+            let place = format!("{}:{}", path.display(), entry.line);
+            if entry.name.starts_with("DECNET_") && entry.value.contains("${") {
+                self.warning(format!("{place}: `${{…}}` is taken as it stands; write the value itself"));
+            }
+            let source = Source::DotEnv(place);
             self.offer(&entry.name, &entry.value, source);
         }
         for line in bad {

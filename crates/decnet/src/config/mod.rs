@@ -1,7 +1,7 @@
 //! The configuration: environment over INI over `.env.local` over defaults, read once and checked as a whole.
 //!
 //! [`keys`] is the table that all else follows from, [`layers`] finds each value ([`ini`] and [`dotenv`] read
-//! the files), [`types`] turns texts into values, [`show`] and [`page`] print what is in force and what may be
+//! the files), [`types`] turns texts into values, [`show`] and [`mod@page`] print what is in force and what may be
 //! set.
 
 mod data_dir;

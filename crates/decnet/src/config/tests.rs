@@ -127,8 +127,8 @@ fn an_agent_may_be_told_to_be_a_master_too() {
 #[test]
 fn everything_wrong_is_said_at_once() {
     let environment = [
-        ("DECNET_WEBHOOK_CIRCUIT_THRESHOLD", "0"),
-        ("DECNET_WEBHOOK_BUS_RECONNECT_SECS", "4"),
+        ("DECNET_WEBHOOK_CONCURRENCY", "0"),
+        ("DECNET_WEBHOOK_TIMEOUT", "1h"),
         ("DECNET_WEBHOOK_ALLOW_PRIVATE", "yes"),
         ("DECNET_WEBHOOK_TIMOUT", "3s"),
         ("DECNET_BUS_TYPE", "nats"),
@@ -141,8 +141,8 @@ fn everything_wrong_is_said_at_once() {
         "DECNET_WEBHOOK_TIMOUT (environment) is no setting of decnet; did you mean DECNET_WEBHOOK_TIMEOUT?",
         "is master or agent, not `both`",
         "DECNET_BUS_TYPE (environment) is unix: this version has no NATS source yet",
-        "DECNET_WEBHOOK_BUS_RECONNECT_SECS (environment) is from 5s to 1h, not `4`",
-        "DECNET_WEBHOOK_CIRCUIT_THRESHOLD (environment) is a whole number from 1 to 1000000, not `0`",
+        "DECNET_WEBHOOK_TIMEOUT (environment) is from 100ms to 5m, not `1h`",
+        "DECNET_WEBHOOK_CONCURRENCY (environment) is a whole number from 1 to 256, not `0`",
         "DECNET_WEBHOOK_ALLOW_PRIVATE (environment) is true or false, not `yes`",
     ];
     for part in expected {

@@ -52,6 +52,17 @@ pub(crate) fn duration_within(text: &str, least: Duration, most: Duration) -> Re
     Err(format!("is from {} to {}, not `{text}`", show_duration(least), show_duration(most)))
 }
 
+/// A duration up to a bound; a shorter one than `least` counts as that, as it does for DECNET.
+pub(crate) fn duration_at_least(text: &str, least: Duration, most: Duration) -> Read<Duration> {
+    duration_within(text, Duration::ZERO, most).map(|duration| duration.max(least))
+}
+
+/// Failures in a row; none or less counts as one, as it does for DECNET.
+pub(crate) fn threshold(text: &str) -> Read<u32> {
+    let number = integer(text, i64::MIN, u32::MAX.into())?;
+    Ok(u32::try_from(number).unwrap_or(1).max(1))
+}
+
 /// `10GiB`, `500MB` or a bare number of bytes.
 pub(crate) fn bytes(text: &str) -> Read<u64> {
     let wrong = || format!("is a size such as 10GiB, 500MB or 1048576, not `{text}`");
@@ -135,6 +146,9 @@ mod tests {
         for bad in ["", "s", "ten", "-1s", "1 fortnight", "1e9s", "..s"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
+        assert_eq!(duration_at_least("4", Duration::from_secs(5), Duration::MAX), Ok(Duration::from_secs(5)));
+        assert_eq!((threshold("0"), threshold("-3"), threshold("7")), (Ok(1), Ok(1), Ok(7)));
+        assert!(threshold("five").is_err());
         assert!(duration_within("4", Duration::from_secs(5), Duration::MAX).is_err());
     }
 

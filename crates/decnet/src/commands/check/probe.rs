@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::commands::link;
 use crate::config::Config;
+use crate::failure::told;
 use crate::output::{Paint, printable};
 
 /// What a probe found.
@@ -96,7 +97,7 @@ fn catalog(config: &Config) -> Probe {
         Err(error) if matches!(error.downcast_ref(), Some(catalog::Error::Missing { .. })) => {
             Probe::new(what, Health::Waiting, format!("{}: will be made", config.database))
         }
-        Err(error) => Probe::new(what, Health::Unusable, format!("{error:#}")),
+        Err(error) => Probe::new(what, Health::Unusable, told(&error)),
     }
 }
 
@@ -120,7 +121,7 @@ fn queue(data_dir: &Path) -> Probe {
         Err(queue::Error::NoQueue { .. }) => {
             Probe::new(what, Health::Waiting, "will be made when the worker starts")
         }
-        Err(error) => Probe::new(what, Health::Unusable, format!("{:#}", anyhow::Error::from(error))),
+        Err(error) => Probe::new(what, Health::Unusable, told(&error.into())),
     }
 }
 
@@ -131,6 +132,6 @@ async fn bus(config: &Config) -> Probe {
     }
     match link::connect(config).await {
         Ok((_, socket)) => Probe::new(what, Health::Good, format!("{} answers", socket.display())),
-        Err(error) => Probe::new(what, Health::Waiting, format!("{error:#}")),
+        Err(error) => Probe::new(what, Health::Waiting, told(&error)),
     }
 }

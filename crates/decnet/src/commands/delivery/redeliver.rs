@@ -31,7 +31,7 @@ const SIGNAL_INTERVAL: Duration = Duration::from_secs(1);
 Examples:
   decnet delivery redeliver 1042.0 1043.1
   decnet delivery redeliver --dead --subscription siem --dry-run
-  decnet delivery redeliver --since 2026-11-23T10:00 --subscription siem --topic 'attacker.>'",
+  decnet delivery redeliver --since 2h --subscription siem --topic 'attacker.>'",
     group = clap::ArgGroup::new("which").required(true).multiple(true)
 )]
 pub(super) struct Args {

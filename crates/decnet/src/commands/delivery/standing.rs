@@ -9,6 +9,7 @@ use decnet_store::catalog::{Catalog, Create};
 use decnet_store::queue::{Listed, StateFilter};
 
 use crate::config::Config;
+use crate::failure::told;
 
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -58,7 +59,7 @@ impl Active {
         match Self::try_read(config) {
             Ok(active) => Self(Some(active)),
             Err(error) => {
-                tracing::warn!("parked deliveries cannot be told from others: {error:#}");
+                tracing::warn!("parked deliveries cannot be told from others: {}", told(&error));
                 Self(None)
             }
         }

@@ -20,8 +20,8 @@ use crate::receiver::now;
 #[command(after_help = "\
 Examples:
   decnet subscription create --name siem --url https://siem.example/hook --event AttackerDetail
-  decnet subscription create --name all --url http://127.0.0.1:8080/ --pattern '>' --secret-file secret.txt
-  pass siem | decnet subscription create --name s --url https://s.example/ --pattern 'a.*' 'b.>' --secret-file -")]
+  decnet subscription create --name all --url http://127.0.0.1:8080/ --pattern '>'
+  decnet subscription create --name a --url https://a.example/ --pattern 'a.*' --secret-file key")]
 pub(super) struct Args {
     /// What to call it; unique
     #[arg(long)]

@@ -10,7 +10,7 @@ use crate::config::Config;
 /// Warnings about a URL, without what it may hold that is secret.
 pub(super) fn of_url(url: &EndpointUrl, config: &Config) -> Vec<String> {
     let insecure = (!url.is_https()).then(|| {
-        "insecure_url: events go over the network in clear text; use https:// unless it is your own"
+        "insecure_url: events go over the network in clear text; use https:// unless that network is yours alone"
             .to_owned()
     });
     insecure.into_iter().chain(forbidden(url, config)).collect()

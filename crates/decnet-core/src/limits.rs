@@ -98,6 +98,8 @@ pub const MAX_HELD: usize = 65_536;
 pub const MAX_HELD_BYTES: usize = 64 * 1024 * 1024;
 /// Requests in flight to one subscription, unless configured otherwise.
 pub const DEFAULT_CONCURRENCY: usize = 10;
+/// Requests in flight to a receiver whose last attempt was not answered well, or that was sent none yet.
+pub const UNANSWERED_CONCURRENCY: usize = 2;
 /// Requests in flight over all subscriptions, unless configured otherwise.
 pub const DEFAULT_TOTAL_CONCURRENCY: usize = 256;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use decnet_core::event::Event;
 use decnet_core::health::Health;
-use decnet_core::limits::{LANE_BYTES, LANE_CAPACITY};
+use decnet_core::limits::{LANE_BYTES, LANE_CAPACITY, UNANSWERED_CONCURRENCY};
 use decnet_core::subscription::Activity;
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{RowVersion, Stored};
@@ -15,6 +15,7 @@ use rustc_hash::FxHashSet;
 
 use crate::record::PendingRecord;
 use crate::sender::Target;
+use crate::slots::Place;
 
 /// A delivery in memory, waiting for its slot or in flight.
 #[derive(Debug)]
@@ -82,8 +83,10 @@ pub(crate) struct Lane {
     pub(crate) health: Health,
     /// The last word was a quick success.
     pub(crate) proven: bool,
+    /// The last attempt was answered well, quickly or not.
+    pub(crate) answers: bool,
     /// Waits for a slot.
-    pub(crate) waiting: bool,
+    pub(crate) waiting: Option<Place>,
     pub(crate) in_flight: usize,
     /// Admitted as held, commit under way.
     pub(crate) reserved: usize,
@@ -112,7 +115,8 @@ impl Lane {
             stored,
             health,
             proven: false,
-            waiting: false,
+            answers: false,
+            waiting: None,
             in_flight: 0,
             reserved: 0,
             backlog: Backlog::default(),
@@ -127,8 +131,20 @@ impl Lane {
         &self.stored.subscription.name
     }
 
+    /// Does the row say nothing new?
+    pub(crate) fn is_as(&self, stored: &Stored) -> bool {
+        self.stored == *stored && self.status.is_like(Status::of(stored, UnixMicros(0)))
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         self.status == Status::Open
+    }
+
+    /// Has it something to send that it may send now, if there is a slot? A receiver that has not answered yet,
+    /// or not well, is sent a few requests only: if it hangs, it holds no more slots than those.
+    pub(crate) fn may_start(&self, concurrency: usize) -> bool {
+        let allowed = if self.answers { concurrency } else { concurrency.min(UNANSWERED_CONCURRENCY) };
+        self.is_open() && self.waiting.is_none() && self.in_flight < allowed && !self.ready.is_empty()
     }
 
     /// Nothing of it is under way any more.

@@ -15,6 +15,16 @@ pub(crate) struct Slot {
     proven: bool,
 }
 
+/// A place in the queue for a slot; spend it with [`Slots::leave`], or let [`Slots::next`] name its lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// The lane's requests in flight when it asked.
+    in_flight: usize,
+    /// When it asked.
+    turn: u64,
+    lane: SubscriptionKey,
+}
+
 /// The bound, who holds it, and who waits.
 #[derive(Debug)]
 pub(crate) struct Slots {
@@ -22,8 +32,8 @@ pub(crate) struct Slots {
     taken: usize,
     taken_unproven: usize,
     turn: u64,
-    /// By requests in flight, then by arrival. Index 1: proven lanes.
-    waiting: [BTreeSet<(usize, u64, SubscriptionKey)>; 2],
+    /// Index 1: proven lanes.
+    waiting: [BTreeSet<Place>; 2],
 }
 
 impl Slots {
@@ -49,19 +59,28 @@ impl Slots {
         self.taken_unproven -= usize::from(!slot.proven);
     }
 
-    /// Queues a lane for a slot; it must ask once only, until [`Slots::next`] names it.
-    pub(crate) fn wait(&mut self, lane: SubscriptionKey, proven: bool, in_flight: usize) {
+    /// Queues a lane for a slot; it must ask once only, until [`Slots::next`] names it or it leaves.
+    pub(crate) fn wait(&mut self, lane: SubscriptionKey, proven: bool, in_flight: usize) -> Place {
         self.turn += 1;
-        self.waiting[usize::from(proven)].insert((in_flight, self.turn, lane));
+        let place = Place { in_flight, turn: self.turn, lane };
+        self.waiting[usize::from(proven)].insert(place);
+        place
+    }
+
+    /// Gives a place up.
+    pub(crate) fn leave(&mut self, place: Place) {
+        for waiting in &mut self.waiting {
+            waiting.remove(&place);
+        }
     }
 
     /// The lane whose turn it is, with its slot, if one is free. Proven lanes first: they give it back soon.
     pub(crate) fn next(&mut self) -> Option<(SubscriptionKey, Slot)> {
         for proven in [true, false] {
             if self.is_free(proven)
-                && let Some((_, _, lane)) = self.waiting[usize::from(proven)].pop_first()
+                && let Some(place) = self.waiting[usize::from(proven)].pop_first()
             {
-                return Some((lane, self.grant(proven)));
+                return Some((place.lane, self.grant(proven)));
             }
         }
         None
@@ -100,7 +119,9 @@ mod tests {
         let mut slots = Slots::new(2);
         let (first, second) = (slots.take(true).unwrap(), slots.take(true).unwrap());
         slots.wait(A, true, 2);
+        let gone = slots.wait(SubscriptionKey(3), true, 0);
         slots.wait(B, true, 0);
+        slots.leave(gone);
         assert!(slots.next().is_none());
         slots.release(first);
         assert_eq!(slots.next().map(|(lane, _)| lane), Some(B));

@@ -13,7 +13,7 @@ use futures_util::FutureExt as _;
 
 use super::{Dispatcher, Done};
 use crate::clock;
-use crate::lane::{Held, Lane, Status};
+use crate::lane::{Held, Lane};
 use crate::sender::{Attempted, Sender, Target, Timings};
 use crate::slots::Slot;
 
@@ -49,15 +49,12 @@ impl Dispatcher {
     /// Starts what the lane may start now.
     pub(super) fn pump(&mut self, key: SubscriptionKey) {
         while let Some(lane) = self.lanes.get_mut(&key)
-            && may_start(lane, self.options.concurrency)
+            && lane.may_start(self.options.concurrency)
             && !self.stopping
         {
             match self.slots.take(lane.proven) {
                 Some(slot) => self.start_next(key, slot),
-                None => {
-                    lane.waiting = true;
-                    self.slots.wait(key, lane.proven, lane.in_flight);
-                }
+                None => lane.waiting = Some(self.slots.wait(key, lane.proven, lane.in_flight)),
             }
         }
         self.refill(key);
@@ -67,8 +64,8 @@ impl Dispatcher {
     fn pump_waiting(&mut self) {
         while let Some((key, slot)) = self.slots.next() {
             let startable = self.lanes.get_mut(&key).is_some_and(|lane| {
-                lane.waiting = false;
-                may_start(lane, self.options.concurrency)
+                lane.waiting = None;
+                lane.may_start(self.options.concurrency)
             });
             if startable && !self.stopping {
                 self.start_next(key, slot);
@@ -131,8 +128,12 @@ impl Dispatcher {
         probe: bool,
     ) {
         let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.version == version) else { return };
-        let quick = attempted.duration < QUICK;
-        lane.proven = quick && matches!(verdict, Verdict::Delivered | Verdict::Reject(Reason::BodyRefused));
+        lane.answers = matches!(verdict, Verdict::Delivered | Verdict::Reject(Reason::BodyRefused));
+        lane.proven = lane.answers && attempted.duration < QUICK;
+        // It may wait among the unproven ones still, or the other way round: it asks again.
+        if let Some(place) = lane.waiting.take() {
+            self.slots.leave(place);
+        }
         match verdict {
             Verdict::Delivered => self.succeeded(key),
             Verdict::Park(reason) => self.failed(key, attempted, Some(*reason)),
@@ -175,10 +176,6 @@ impl Dispatcher {
             }
         }
     }
-}
-
-fn may_start(lane: &Lane, concurrency: usize) -> bool {
-    lane.status == Status::Open && !lane.waiting && lane.in_flight < concurrency && lane.ready_len() > 0
 }
 
 /// An attempt that panics is an attempt that failed: one bad event must not take the worker down.

@@ -132,7 +132,12 @@ impl Dispatcher {
     pub(super) fn waiting(&mut self, waiting: &[Waiting]) {
         self.writes -= 1;
         for entry in waiting {
-            let Some(lane) = self.lanes.get_mut(&entry.sub) else { continue };
+            let Some(lane) = self.lanes.get_mut(&entry.sub) else {
+                if !self.is_bad(&entry.uuid) {
+                    self.forget(entry.sub);
+                }
+                continue;
+            };
             if entry.queued {
                 lane.backlog.spilled = true;
                 lane.backlog.spills += 1;

@@ -4,7 +4,7 @@ use decnet_store::queue::{Retention, SubscriptionKey};
 
 use super::{Dispatcher, Done};
 use crate::clock;
-use crate::lane::Status;
+use crate::lane::{Lane, Status};
 
 impl Dispatcher {
     /// One small step of retention; the next follows while there is more to do.
@@ -36,16 +36,16 @@ impl Dispatcher {
 
     pub(super) fn forgotten(&mut self, key: SubscriptionKey, more: bool) {
         self.writes -= 1;
-        let Some(lane) = self.lanes.get(&key).filter(|lane| lane.status == Status::Deleted) else { return };
-        if more {
-            if !self.stopping {
-                self.forget(key);
-            }
-        } else if lane.is_idle() {
-            tracing::info!(subscription = lane.name(), "deleted");
+        // A lane is there for it until nothing of it is under way, and none if it was deleted before we started.
+        let lane = self.lanes.get(&key);
+        if lane.is_some_and(|lane| lane.status != Status::Deleted) {
+            return;
+        }
+        if more && !self.stopping {
+            self.forget(key);
+        } else if lane.is_some_and(Lane::is_idle) {
             self.lanes.remove(&key);
         }
-        // A lane with requests in flight goes at a later reload.
     }
 
     /// Another process may have asked for redeliveries: looks now and then, since it cannot tell us.

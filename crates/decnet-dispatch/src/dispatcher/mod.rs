@@ -204,10 +204,7 @@ impl Dispatcher {
 
     fn obey(&mut self, signal: Signal, shutdown: &CancellationToken) {
         match signal {
-            Signal::Reload => {
-                self.reload();
-                self.look_for_waiting();
-            }
+            Signal::Reload => self.reload(),
             Signal::Stop => shutdown.cancel(),
         }
     }

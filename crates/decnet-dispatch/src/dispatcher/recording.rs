@@ -59,7 +59,7 @@ impl Dispatcher {
             Ok(outcomes) => {
                 for ((key, learnt), outcome) in batch.into_iter().zip(outcomes) {
                     let stale = outcome == catalog::Recorded::Stale;
-                    reread |= stale || learnt.circuit.is_some();
+                    reread |= stale;
                     if let Some(lane) = self.lanes.get_mut(&key) {
                         lane.record.written();
                         if let Some(circuit) = learnt.circuit.filter(|_| !stale) {
@@ -70,7 +70,7 @@ impl Dispatcher {
             }
             Err(error) => self.put_back(batch, &error),
         }
-        if reread && !self.stopping {
+        if (reread || std::mem::take(&mut self.reload.passed_over)) && !self.stopping {
             self.reload();
         }
     }

@@ -23,10 +23,15 @@ pub(crate) type SharedCatalog = Arc<Mutex<Catalog>>;
 /// Reloads under way and asked for.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
+    is_started: bool,
     running: bool,
     again: bool,
     /// Rows complained of, so that each problem is said once.
     complained: FxHashSet<String>,
+    /// Rows that are there and cannot be used: what waits for them waits on.
+    bad: FxHashSet<String>,
+    /// A row was left as it is since our own verdict on it was not written yet.
+    pub(super) passed_over: bool,
     failed_before: bool,
 }
 
@@ -34,6 +39,7 @@ pub(super) struct Progress {
 pub(super) struct Loaded {
     stored: Vec<(SubscriptionKey, Stored)>,
     problems: Vec<RowProblem>,
+    bad: FxHashSet<String>,
     trie: PatternTrie,
     cover: Vec<Pattern>,
 }
@@ -46,6 +52,7 @@ impl Dispatcher {
     pub(super) async fn load_first(&mut self) -> Result<(), Error> {
         let loaded = load(self.queue.clone(), Arc::clone(&self.catalog)).await?;
         self.apply(loaded);
+        self.reload.is_started = true;
         Ok(())
     }
 
@@ -98,6 +105,7 @@ impl Dispatcher {
 
     fn apply(&mut self, loaded: Loaded) {
         self.complain(&loaded.problems);
+        self.reload.bad = loaded.bad;
         self.trie = loaded.trie;
         self.cover = loaded.cover;
         self.stats.subscriptions.set(loaded.stored.len() as u64);
@@ -105,20 +113,19 @@ impl Dispatcher {
         for (key, stored) in loaded.stored {
             self.apply_row(key, stored);
         }
-        let deleted: Vec<SubscriptionKey> =
+        let missing: Vec<SubscriptionKey> =
             self.lanes.keys().copied().filter(|key| !kept.contains(key)).collect();
-        for key in deleted {
-            self.set_status(key, Status::Deleted);
-            self.forget(key);
+        for key in missing {
+            self.miss(key);
         }
         self.stats.reloads.add(1);
     }
 
     fn apply_row(&mut self, key: SubscriptionKey, stored: Stored) {
         match self.lanes.get_mut(&key) {
-            Some(lane) if lane.stored == stored && lane.status != Status::Deleted => {}
-            // Our own verdict on this row is not written yet; once it is, the rows are read again.
-            Some(lane) if lane.record.has_circuit() => {}
+            Some(lane) if lane.is_as(&stored) => {}
+            // What was read is older than what we know; once that is written, the rows are read again.
+            Some(lane) if lane.record.has_circuit() => self.reload.passed_over = true,
             Some(_) => self.change(key, stored),
             None => self.open(key, stored),
         }
@@ -130,9 +137,30 @@ impl Dispatcher {
         let health = Health::new(subscription.consecutive_failures, self.options.circuit_threshold);
         let status = Status::of(&stored, self.first_probe());
         self.lanes.insert(key, Lane::new(key, stored, target, health, status));
-        if let Status::Tripped { next_at, .. } = status {
-            self.look_again(key, next_at);
+        match status {
+            Status::Tripped { next_at, .. } => self.look_again(key, next_at),
+            // At the start the queue is asked once for all lanes; a row that was bad until now may have a backlog.
+            Status::Open if self.reload.is_started => self.look_again(key, UnixMicros(0)),
+            _ => {}
         }
+    }
+
+    /// A row is gone, or has become unusable: then what waits for it waits until it is mended.
+    fn miss(&mut self, key: SubscriptionKey) {
+        let Some(lane) = self.lanes.get(&key) else { return };
+        if self.is_bad(&lane.stored.subscription.uuid) {
+            if lane.status != Status::Disabled {
+                self.set_status(key, Status::Disabled);
+            }
+        } else {
+            self.set_status(key, Status::Deleted);
+            self.forget(key);
+        }
+    }
+
+    /// Is there a row of this key that cannot be used?
+    pub(super) fn is_bad(&self, uuid: &str) -> bool {
+        self.reload.bad.contains(uuid)
     }
 
     /// A row differs. Only a change of URL, secret or activity makes what is under way count no more.
@@ -199,26 +227,26 @@ impl Dispatcher {
 /// Reads the catalog, names its rows in the queue, compiles the routing table.
 async fn load(queue: Queue, catalog: SharedCatalog) -> Result<Loaded, Error> {
     let Snapshot { mut subscriptions, mut problems, .. } = blocking(move || lock(&catalog).load()).await?;
-    subscriptions.retain(|stored| usable(stored, &mut problems));
+    subscriptions.retain(|stored| can_be_sent_to(stored, &mut problems));
+    let bad = problems.iter().map(|problem| problem.uuid.clone()).collect();
+    problems.extend(subscriptions.iter().flat_map(Stored::complaints));
     let names =
         subscriptions.iter().map(|s| (s.subscription.uuid.clone(), s.subscription.name.clone())).collect();
     let keys = queue.register(names).await?;
     let stored: Vec<(SubscriptionKey, Stored)> = keys.into_iter().zip(subscriptions).collect();
-    Ok(blocking(move || compile(stored, problems)).await)
+    Ok(blocking(move || compile(stored, problems, bad)).await)
 }
 
-/// Notes what is wrong with a row; can it be sent to?
-fn usable(stored: &Stored, problems: &mut Vec<RowProblem>) -> bool {
+/// Can it? If not, notes why.
+fn can_be_sent_to(stored: &Stored, problems: &mut Vec<RowProblem>) -> bool {
     let subscription = &stored.subscription;
-    let refused = Target::new(&subscription.url, &subscription.secret).err().map(|error| error.to_string());
-    let ok = refused.is_none();
-    problems.extend(stored.complaints());
-    problems.extend(refused.map(|what| RowProblem {
+    let Err(error) = Target::new(&subscription.url, &subscription.secret) else { return true };
+    problems.push(RowProblem {
         uuid: subscription.uuid.to_string(),
         name: subscription.name.to_string(),
-        what,
-    }));
-    ok
+        what: error.to_string(),
+    });
+    false
 }
 
 /// What a row is sent to; rows that cannot be sent to were sorted out when they were loaded.
@@ -226,13 +254,17 @@ fn target(subscription: &Subscription) -> Option<Rc<Target>> {
     Target::new(&subscription.url, &subscription.secret).ok().map(Rc::new)
 }
 
-fn compile(stored: Vec<(SubscriptionKey, Stored)>, problems: Vec<RowProblem>) -> Loaded {
+fn compile(
+    stored: Vec<(SubscriptionKey, Stored)>,
+    problems: Vec<RowProblem>,
+    bad: FxHashSet<String>,
+) -> Loaded {
     let routed = || stored.iter().filter(|(_, s)| s.subscription.activity != Activity::Disabled);
     let patterns =
         || routed().flat_map(|(key, s)| s.subscription.patterns.iter().map(|pattern| (pattern, key.0)));
     let trie = PatternTrie::new(patterns());
     let cover = minimal_cover(patterns().map(|(pattern, _)| pattern), MAX_COVER_PATTERNS);
-    Loaded { trie, cover, stored, problems }
+    Loaded { stored, problems, bad, trie, cover }
 }
 
 pub(super) fn lock(catalog: &SharedCatalog) -> std::sync::MutexGuard<'_, Catalog> {

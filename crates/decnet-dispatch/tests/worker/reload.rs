@@ -108,3 +108,47 @@ fn a_bad_row_costs_the_others_nothing() {
     assert!(rig.row("patterns").problem.is_some());
     rig.stop_worker();
 }
+
+#[test]
+fn what_waits_for_a_row_that_went_bad_waits_until_it_is_mended() {
+    let receiver = Receiver::start(reply(503));
+    let mut rig = Rig::new();
+    rig.options.circuit_threshold = 1000;
+    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    rig.start_bus();
+    rig.start_worker();
+    rig.publish_numbered("a.b", 10);
+    eventually("all have failed once", || rig.counts("siem").retrying == 10);
+    let path = rig.dir.path().join("decnet.db");
+    let patterns = |text: &str| {
+        let file = rusqlite::Connection::open(&path).unwrap();
+        assert_eq!(file.execute("UPDATE webhook_subscriptions SET topic_patterns = ?1", [text]).unwrap(), 1);
+    };
+    patterns("not a list");
+    rig.reload();
+    receiver.set(reply(200));
+    rig.stop_worker();
+    rig.start_worker();
+    assert_eq!(rig.counts("siem").retrying, 10, "neither sent nor given up");
+    patterns(r#"["a.>"]"#);
+    rig.reload();
+    eventually("all is delivered", || rig.counts("siem").delivered == 10);
+    rig.stop_worker();
+}
+
+#[test]
+fn what_waits_for_a_subscription_deleted_while_the_worker_was_away_is_dead() {
+    let receiver = Receiver::start(reply(503));
+    let mut rig = Rig::new();
+    rig.options.schedule = "1h".parse().unwrap();
+    let uuid = rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    rig.start_bus();
+    rig.start_worker();
+    rig.publish_numbered("a.b", 10);
+    eventually("all wait", || rig.counts("siem").retrying == 10);
+    rig.stop_worker();
+    rig.catalog.delete(&uuid).unwrap();
+    rig.start_worker();
+    eventually("all are dead", || rig.counts("siem").dead == 10);
+    rig.stop_worker();
+}

@@ -37,10 +37,12 @@ pub struct Delivery {
 }
 
 /// What waits for one subscription.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     /// The subscription.
     pub sub: SubscriptionKey,
+    /// Its uuid in the catalog, where it may be no more.
+    pub uuid: Box<str>,
     /// Something is queued.
     pub queued: bool,
     /// When its earliest retry is due.
@@ -109,7 +111,10 @@ fn read_event(find: &mut CachedStatement<'_>, seq: i64) -> Result<Event, Error> 
         let body = Bytes::copy_from_slice(row.get_ref(2)?.as_blob()?);
         Ok(Event { id: row.get(0)?, topic: row.get(1)?, body })
     });
-    Ok(event?)
+    event.map_err(|error| match error {
+        rusqlite::Error::QueryReturnedNoRows => Error::Corrupt(Arc::new(error)),
+        other => other.into(),
+    })
 }
 
 fn next_due(ledger: &Ledger, request: &Request) -> Result<Option<UnixMicros>, Error> {
@@ -127,7 +132,7 @@ fn next_due(ledger: &Ledger, request: &Request) -> Result<Option<UnixMicros>, Er
 
 pub(super) fn waiting(ledger: &mut Ledger) -> Result<Vec<Waiting>, Error> {
     let mut find = ledger.conn.prepare_cached(
-        "SELECT key,
+        "SELECT key, uuid,
                 EXISTS (SELECT 1 FROM deliveries WHERE state = 1 AND sub = key),
                 (SELECT min(due_at) FROM deliveries WHERE state = 2 AND sub = key)
          FROM subscriptions ORDER BY key",
@@ -135,8 +140,9 @@ pub(super) fn waiting(ledger: &mut Ledger) -> Result<Vec<Waiting>, Error> {
     let all = find.query_map([], |row| {
         Ok(Waiting {
             sub: SubscriptionKey(row.get(0)?),
-            queued: row.get(1)?,
-            next_due: row.get::<_, Option<i64>>(2)?.map(UnixMicros),
+            uuid: row.get(1)?,
+            queued: row.get(2)?,
+            next_due: row.get::<_, Option<i64>>(3)?.map(UnixMicros),
         })
     })?;
     let waits = |waiting: &Waiting| waiting.queued || waiting.next_due.is_some();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use decnet_core::limits::{CHECKPOINT_WAL_BYTES, CHECKPOINT_WRITER_BYTES, MAX_WAL_BYTES};
 use rusqlite::Connection;
@@ -64,6 +65,10 @@ impl Checkpoints {
         drop(wake);
         if thread.join().is_err() {
             tracing::error!("the checkpoint thread panicked");
+        }
+        // Not waiting for readers: what stays in the log is as durable there.
+        if let Err(error) = conn.busy_timeout(Duration::ZERO) {
+            tracing::debug!(%error, "the last checkpoint may wait for readers");
         }
         checkpoint(&conn, "PRAGMA wal_checkpoint(TRUNCATE)");
         if let Err((_, error)) = conn.close() {

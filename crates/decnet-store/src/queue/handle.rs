@@ -69,6 +69,7 @@ impl Queue {
             health: health_sender,
             stop: Arc::clone(&stop),
             checkpoints,
+            failures: 0,
         };
         let thread = std::thread::Builder::new().name("queue-writer".into());
         let handle = Some(thread.spawn(move || writer.run()).map_err(io)?);

@@ -28,7 +28,7 @@ impl DeliveryId {
     /// Bits of an id that hold its number.
     pub(super) const NUMBER_BITS: u32 = MAX_FAN_OUT.trailing_zeros();
     /// Highest sequence number; above it, ids would look like the order keys of redeliveries.
-    const MAX_SEQ: i64 = i64::MAX >> (NUMBER_BITS + 1);
+    pub(super) const MAX_SEQ: i64 = i64::MAX >> (NUMBER_BITS + 1);
 
     pub(super) fn new(seq: i64, number: u32) -> Self {
         debug_assert!(number < MAX_FAN_OUT && (0..=Self::MAX_SEQ).contains(&seq));

@@ -177,7 +177,7 @@ fn remove_events(conn: &Connection, step: &Step) -> Result<u64, Error> {
     let last = DeliveryId::from_raw(step.last).seq();
     let mut delete = conn.prepare_cached(
         "DELETE FROM events WHERE seq BETWEEN ?1 AND ?2
-             AND seq < (SELECT max(seq) FROM events)
+             AND +seq < (SELECT max(seq) FROM events)
              AND NOT EXISTS (SELECT 1 FROM deliveries WHERE id >= seq << ?3 AND id < (seq + 1) << ?3)",
     )?;
     Ok(delete.execute((first, last, DeliveryId::NUMBER_BITS))? as u64)

@@ -39,7 +39,7 @@ const STEPS: &[&str] = &[
      CREATE INDEX lingering ON deliveries (state) WHERE state = -1;
      CREATE INDEX queued ON deliveries (sub, due_at) WHERE state = 1;
      CREATE INDEX retrying ON deliveries (sub, due_at) WHERE state = 2;
-     CREATE INDEX dead ON deliveries (sub) WHERE state = 4;
+     CREATE INDEX dead ON deliveries (state) WHERE state = 4;
      CREATE TABLE attempts (
          delivery INTEGER NOT NULL,
          number INTEGER NOT NULL,

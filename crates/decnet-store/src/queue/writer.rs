@@ -38,6 +38,8 @@ pub(super) struct Writer {
     pub(super) health: watch::Sender<Health>,
     pub(super) stop: Arc<Stop>,
     pub(super) checkpoints: Checkpoints,
+    /// Commits that failed since one succeeded.
+    pub(super) failures: u64,
 }
 
 type Jobs = Vec<Box<dyn Job>>;
@@ -92,37 +94,40 @@ impl Writer {
         let mut backoff = MIN_COMMIT_BACKOFF;
         loop {
             let last = self.stop.is_set();
-            let error = match commit(&mut self.ledger, jobs) {
-                Ok(()) => return self.recovered(),
-                Err(error) => error,
+            let writes = jobs.iter().any(|job| job.rows() > 0);
+            let Err(error) = commit(&mut self.ledger, jobs, writes) else {
+                if writes {
+                    self.recovered();
+                }
+                return Ok(());
             };
             match error.kind() {
                 Kind::Command => return Err(error),
-                Kind::Fatal => self.degraded(&error),
-                Kind::Environment => {
+                Kind::Environment if !last => {
                     self.degraded(&error);
-                    if !last {
-                        self.stop.sleep(backoff);
-                        backoff = (backoff * 2).min(MAX_COMMIT_BACKOFF);
-                        continue;
-                    }
+                    self.stop.sleep(backoff);
+                    backoff = (backoff * 2).min(MAX_COMMIT_BACKOFF);
+                }
+                Kind::Environment | Kind::Fatal => {
+                    self.degraded(&error);
+                    return Err(error.given_up());
                 }
             }
-            return Err(error.given_up());
         }
     }
 
-    fn recovered(&self) -> Result<(), Error> {
-        if *self.health.borrow() != Health::Ok {
-            tracing::info!("the queue can be written again");
+    fn recovered(&mut self) {
+        if self.failures > 0 {
+            tracing::info!(failed_commits = self.failures, "the queue can be written again");
+            self.failures = 0;
             self.health.send_replace(Health::Ok);
         }
-        Ok(())
     }
 
-    /// Said once; health tells the rest.
-    fn degraded(&self, error: &Error) {
-        if *self.health.borrow() == Health::Ok {
+    /// Said once, then counted.
+    fn degraded(&mut self, error: &Error) {
+        self.failures += 1;
+        if self.failures == 1 {
             let text = with_causes(error);
             tracing::error!(error = text, "the queue cannot be written; everything waits until it can");
             let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -141,8 +146,7 @@ impl Writer {
     }
 }
 
-fn commit(ledger: &mut Ledger, jobs: &mut Jobs) -> Result<(), Error> {
-    let writes = jobs.iter().any(|job| job.rows() > 0);
+fn commit(ledger: &mut Ledger, jobs: &mut Jobs, writes: bool) -> Result<(), Error> {
     ledger.transaction(writes, |ledger| jobs.iter_mut().try_for_each(|job| job.apply(ledger)))
 }
 

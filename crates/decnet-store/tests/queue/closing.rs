@@ -41,12 +41,12 @@ async fn a_call_whose_caller_has_gone_is_carried_out() {
     let sub = subscriptions(&queue, 1).await[0];
     {
         let mut call = Box::pin(queue.admit(vec![admission(event(0), &[sub], false)]));
-        assert!(futures_poll(call.as_mut()).await);
+        assert!(waits_when_polled(call.as_mut()).await);
     }
     assert_eq!(claim_all(&queue, sub).await.deliveries.len(), 1);
 }
 
 /// Polls once; true if it still waits.
-async fn futures_poll(mut call: std::pin::Pin<&mut (impl Future + ?Sized)>) -> bool {
+async fn waits_when_polled(mut call: std::pin::Pin<&mut (impl Future + ?Sized)>) -> bool {
     std::future::poll_fn(|cx| std::task::Poll::Ready(call.as_mut().poll(cx).is_pending())).await
 }

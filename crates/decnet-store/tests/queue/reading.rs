@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use decnet_core::delivery::{Reason, State};
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
-use decnet_store::queue::{DeliveryId, Filter, Reader, StateFilter};
+use decnet_store::queue::{DeliveryId, Filter, Queue, Reader, StateFilter, SubscriptionKey};
 
 use super::support::*;
 
@@ -53,6 +53,49 @@ async fn filters_choose_and_pages_follow_each_other() {
         }
     }
     assert_eq!(all, newest_first(&[first, second].concat()));
+}
+
+#[tokio::test]
+async fn a_few_among_many_are_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 2).await;
+    let mut crowd = vec![subs[0]; 15_000];
+    crowd[7_000] = subs[1];
+    let first: Vec<DeliveryId> = two_events(&queue, &crowd).await;
+    let at = now();
+    let dead = [first[0].plus(3), first[1].plus(14_000)];
+    settle_all(&queue, &dead, at, State::Dead { reason: Reason::Refused }).await;
+    let retried = [first[0].plus(5), first[1].plus(2)];
+    settle_all(&queue, &retried, at, State::Retrying { due_at: at }).await;
+
+    let reader = Reader::open(dir.path()).unwrap();
+    let found = |filter: &Filter| -> Vec<DeliveryId> {
+        reader.list(filter).unwrap().into_iter().map(|listed| listed.id).collect()
+    };
+    let newest_first = |[older, newer]: [DeliveryId; 2]| [newer, older];
+    let state = |state| Filter { state: Some(state), ..Filter::default() };
+    assert_eq!(found(&state(StateFilter::Dead)), newest_first(dead));
+    assert_eq!(found(&state(StateFilter::Retrying)), newest_first(retried));
+    let theirs = Filter { subscription: Some("name-1".into()), ..Filter::default() };
+    assert_eq!(found(&theirs), newest_first([first[0].plus(7_000), first[1].plus(7_000)]));
+    let middle = Filter { before: Some(first[1].plus(1)), limit: Some(2), ..Filter::default() };
+    assert_eq!(found(&middle), [first[1], first[0].plus(14_999)]);
+    assert_eq!(found(&Filter::default()).len(), 30_000);
+    let admitted_at = reader.get(first[1]).unwrap().unwrap().listed.admitted_at;
+    let since = Filter { since: Some(admitted_at), state: Some(StateFilter::Dead), ..Filter::default() };
+    assert_eq!(found(&since), [dead[1]]);
+}
+
+/// Two events, at two times, for the same crowd; the first delivery of each.
+async fn two_events(queue: &Queue, crowd: &[SubscriptionKey]) -> Vec<DeliveryId> {
+    let mut first = Vec::new();
+    for n in 0..2 {
+        first.push(queue.admit(vec![admission(event(n), crowd, true)]).await.unwrap()[0].first);
+        let admitted = now();
+        while now() == admitted {}
+    }
+    first
 }
 
 #[tokio::test]
@@ -112,7 +155,7 @@ async fn a_list_is_consistent_while_the_worker_writes() {
         while !finished.load(Ordering::Relaxed) {
             let all = reader.list(&Filter::default()).unwrap();
             assert!(all.is_sorted_by(|newer, older| newer.id > older.id), "newest first, each once");
-            assert!(all.len() >= seen && all.len() % 10 == 0, "commits are seen whole");
+            assert!(all.len() >= seen && all.len().is_multiple_of(10), "commits are seen whole");
             seen = all.len();
         }
         seen

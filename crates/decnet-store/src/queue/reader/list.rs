@@ -4,7 +4,7 @@ use decnet_core::delivery::State;
 use decnet_core::limits::LIST_STEP_ROWS;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::{Pattern, matches};
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::super::error::Error;
 use super::super::id::DeliveryId;
@@ -73,49 +73,73 @@ pub(super) const BODY: usize = 11;
 
 pub(super) fn list(conn: &Connection, filter: &Filter) -> Result<Vec<Listed>, Error> {
     let limit = filter.limit.unwrap_or(usize::MAX);
+    let oldest = filter.since.map_or(Ok(0), |since| first_since(conn, since))?;
     let mut found = Vec::new();
     let mut before = filter.before.map_or(i64::MAX, DeliveryId::raw);
+    // Each step is a short read, so that the worker's log can begin anew between two of them.
     while found.len() < limit
-        && let Some(next) = list_step(conn, filter, before, limit, &mut found)?
+        && before > oldest
+        && let Some(from) = step_before(conn, filter.state, before)?
     {
-        before = next;
+        list_between(conn, filter, from.max(oldest), before, limit, &mut found)?;
+        before = from;
     }
     Ok(found)
 }
 
-/// Looks at a bounded number of rows before an id; where to go on, if there is more to look at.
-fn list_step(
+/// The lowest id that an event admitted at `since` or later can have: times ascend with sequence numbers.
+fn first_since(conn: &Connection, since: UnixMicros) -> Result<i64, Error> {
+    let mut admitted_at =
+        conn.prepare_cached("SELECT admitted_at FROM events WHERE seq >= ?1 ORDER BY seq LIMIT 1")?;
+    let (mut low, mut high) = (0, DeliveryId::MAX_SEQ);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let at: Option<i64> = admitted_at.query_row([middle], |row| row.get(0)).optional()?;
+        if at.is_some_and(|at| at < since.0) { low = middle + 1 } else { high = middle }
+    }
+    Ok(DeliveryId::new(low, 0).raw())
+}
+
+/// Where the next step, of a bounded number of rows, begins.
+fn step_before(conn: &Connection, state: Option<StateFilter>, before: i64) -> Result<Option<i64>, Error> {
+    // The dead are often few and far between, and have an index.
+    let condition = if state == Some(StateFilter::Dead) { "state = 4" } else { "true" };
+    let sql = format!(
+        "SELECT min(id) FROM
+             (SELECT id FROM deliveries WHERE {condition} AND id < ?1 ORDER BY id DESC LIMIT ?2)"
+    );
+    Ok(conn.prepare_cached(&sql)?.query_row((before, LIST_STEP_ROWS), |row| row.get(0))?)
+}
+
+fn list_between(
     conn: &Connection,
     filter: &Filter,
+    from: i64,
     before: i64,
     limit: usize,
     found: &mut Vec<Listed>,
-) -> Result<Option<i64>, Error> {
+) -> Result<(), Error> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM deliveries d {JOIN} WHERE d.id < ?1 AND {} ORDER BY d.id DESC LIMIT ?2",
+        "SELECT {COLUMNS} FROM deliveries d {JOIN}
+         WHERE d.id >= ?1 AND d.id < ?2 AND {}
+             AND (?3 IS NULL OR d.sub IN (SELECT key FROM subscriptions WHERE uuid = ?3 OR name = ?3))
+         ORDER BY d.id DESC",
         condition(filter.state)
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query((before, LIST_STEP_ROWS))?;
-    let mut looked_at = 0;
-    let mut last = before;
-    while let Some(row) = rows.next()? {
+    let mut rows = statement.query((from, before, &filter.subscription))?;
+    while found.len() < limit
+        && let Some(row) = rows.next()?
+    {
         let listed = read(row)?;
-        if filter.since.is_some_and(|since| listed.admitted_at < since) {
-            return Ok(None);
-        }
-        (looked_at, last) = (looked_at + 1, listed.id.raw());
         if filter.admits(&listed) {
             found.push(listed);
         }
-        if found.len() >= limit {
-            return Ok(None);
-        }
     }
-    Ok((looked_at == LIST_STEP_ROWS).then_some(last))
+    Ok(())
 }
 
-/// Literal states, so that the partial indexes are found.
+/// Literal states, so that the partial index is found.
 fn condition(state: Option<StateFilter>) -> &'static str {
     match state {
         None => "true",
@@ -127,11 +151,9 @@ fn condition(state: Option<StateFilter>) -> &'static str {
 }
 
 impl Filter {
+    /// What SQL has not seen to.
     fn admits(&self, listed: &Listed) -> bool {
-        let named =
-            |wanted: &String| **wanted == *listed.subscription_uuid || **wanted == *listed.subscription_name;
-        self.subscription.as_ref().is_none_or(named)
-            && self.topic.as_ref().is_none_or(|pattern| matches(pattern.as_str(), &listed.topic))
+        self.topic.as_ref().is_none_or(|pattern| matches(pattern.as_str(), &listed.topic))
             && self.event_id.as_ref().is_none_or(|id| **id == *listed.event_id)
     }
 }

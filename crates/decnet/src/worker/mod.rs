@@ -33,7 +33,13 @@ impl Prepared {
             Source::new(socket, LOSSLESS_CLIENT_NAME)
                 .with_max_backoff(config.bus.reconnect.min(MAX_BUS_BACKOFF))
         });
-        Ok(Self(Worker { options: options(config, allow), queue, catalog, source, stats: Default::default() }))
+        Ok(Self(Worker {
+            options: options(config, allow),
+            queue,
+            catalog,
+            source,
+            stats: Default::default(),
+        }))
     }
 
     /// Runs until `shutdown`, on this thread.

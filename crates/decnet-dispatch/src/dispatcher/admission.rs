@@ -12,7 +12,7 @@ use crate::lane::Held;
 
 /// A batch whose events and deliveries are committed.
 pub(super) struct AdmittedBatch {
-    admissions: Vec<Admission>,
+    admissions: Arc<[Admission]>,
     admitted: Vec<Admitted>,
     /// Gives the intake its room back.
     _batch: Batch,
@@ -32,13 +32,13 @@ impl Dispatcher {
             admissions.push(Admission { event: Arc::new(event), to });
         }
         if !admissions.is_empty() {
-            self.submit_admissions(admissions, batch);
+            self.submit_admissions(admissions.into(), batch);
         }
     }
 
-    fn submit_admissions(&mut self, admissions: Vec<Admission>, batch: Batch) {
+    fn submit_admissions(&mut self, admissions: Arc<[Admission]>, batch: Batch) {
         let queue = self.queue.clone();
-        let submitted = admissions.clone();
+        let submitted = Arc::clone(&admissions);
         let work = async move { queue.admit(submitted).await };
         self.write(work, move |admitted| {
             Done::Admitted(AdmittedBatch { admissions, admitted, _batch: batch })

@@ -1,5 +1,7 @@
 //! The worker, made of what was configured.
 
+mod files;
+
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -26,6 +28,7 @@ impl Prepared {
     /// # Errors
     /// A file that cannot be used, a queue that another worker has.
     pub(crate) fn open(config: &Config, socket: Option<&Path>, allow: &[IpNet]) -> anyhow::Result<Self> {
+        files::raise_limit();
         let catalog = Catalog::open(config.database.path()?, Create::IfMissing)?;
         let queue = Queue::open(&config.data_dir, queue::Options::default())
             .with_context(|| format!("the queue in {} cannot be used", config.data_dir.display()))?;

@@ -91,12 +91,9 @@ impl Queue {
     ///
     /// # Errors
     /// Too many recipients, or see [`Error`].
-    pub async fn admit(
-        &self,
-        batch: impl AsRef<[Admission]> + Send + 'static,
-    ) -> Result<Vec<Admitted>, Error> {
-        let rows = batch.as_ref().iter().map(Admission::rows).sum();
-        self.ask(rows, move |ledger| admit(ledger, batch.as_ref())).await
+    pub async fn admit(&self, batch: Arc<[Admission]>) -> Result<Vec<Admitted>, Error> {
+        let rows = batch.iter().map(Admission::rows).sum();
+        self.ask(rows, move |ledger| admit(ledger, &batch)).await
     }
 
     /// Makes attempts and what they led to durable. One flag each: false if it came too late and changed nothing.

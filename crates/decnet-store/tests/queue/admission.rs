@@ -10,14 +10,14 @@ async fn a_second_admit_of_an_id_changes_nothing_also_after_reopening() {
     let queue = open(dir.path());
     let subs = subscriptions(&queue, 2).await;
     let once = || admission(event(7), &subs, false);
-    let admitted = queue.admit(vec![once(), once()]).await.unwrap();
+    let admitted = queue.admit([once(), once()].into()).await.unwrap();
     assert!(!admitted[0].duplicate && admitted[1].duplicate);
     assert_eq!(admitted[0].first, admitted[1].first);
-    assert!(queue.admit(vec![once()]).await.unwrap()[0].duplicate);
+    assert!(queue.admit([once()].into()).await.unwrap()[0].duplicate);
     queue.close().await.unwrap();
 
     let queue = open(dir.path());
-    let again = queue.admit(vec![once(), admission(event(8), &subs, false)]).await.unwrap();
+    let again = queue.admit([once(), admission(event(8), &subs, false)].into()).await.unwrap();
     assert_eq!((again[0].duplicate, again[1].duplicate), (true, false));
     assert_eq!(again[0].first, admitted[0].first);
     assert_eq!(list(dir.path()).len(), 4);
@@ -28,7 +28,7 @@ async fn deliveries_follow_the_order_of_their_recipients() {
     let dir = tempfile::tempdir().unwrap();
     let queue = open(dir.path());
     let subs = subscriptions(&queue, 3).await;
-    let first = queue.admit(vec![admission(event(0), &subs, false)]).await.unwrap()[0].first;
+    let first = queue.admit([admission(event(0), &subs, false)].into()).await.unwrap()[0].first;
     for (n, sub) in (0..).zip(&subs) {
         assert_eq!(ids(&claim_all(&queue, *sub).await.deliveries), [first.plus(n)]);
     }
@@ -39,8 +39,8 @@ async fn an_event_for_nobody_is_not_kept() {
     let dir = tempfile::tempdir().unwrap();
     let queue = open(dir.path());
     let subs = subscriptions(&queue, 1).await;
-    assert!(!queue.admit(vec![admission(event(0), &[], false)]).await.unwrap()[0].duplicate);
-    assert!(!queue.admit(vec![admission(event(0), &subs, false)]).await.unwrap()[0].duplicate);
+    assert!(!queue.admit([admission(event(0), &[], false)].into()).await.unwrap()[0].duplicate);
+    assert!(!queue.admit([admission(event(0), &subs, false)].into()).await.unwrap()[0].duplicate);
     assert_eq!(list(dir.path()).len(), 1);
 }
 
@@ -51,8 +51,8 @@ async fn too_many_recipients_are_refused_and_harm_nobody_else() {
     let subs = subscriptions(&queue, 1).await;
     let crowd = vec![subs[0]; MAX_FAN_OUT as usize + 1];
     let (refused, fine) = tokio::join!(
-        queue.admit(vec![admission(event(0), &crowd, false)]),
-        queue.admit(vec![admission(event(1), &subs, false)]),
+        queue.admit([admission(event(0), &crowd, false)].into()),
+        queue.admit([admission(event(1), &subs, false)].into()),
     );
     assert!(matches!(refused, Err(Error::TooManyRecipients)));
     assert!(!fine.unwrap()[0].duplicate);

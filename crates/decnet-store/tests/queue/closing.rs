@@ -40,7 +40,7 @@ async fn a_call_whose_caller_has_gone_is_carried_out() {
     let queue = open(dir.path());
     let sub = subscriptions(&queue, 1).await[0];
     {
-        let mut call = Box::pin(queue.admit(vec![admission(event(0), &[sub], false)]));
+        let mut call = Box::pin(queue.admit([admission(event(0), &[sub], false)].into()));
         assert!(waits_when_polled(call.as_mut()).await);
     }
     assert_eq!(claim_all(&queue, sub).await.deliveries.len(), 1);

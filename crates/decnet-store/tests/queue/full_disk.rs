@@ -41,7 +41,7 @@ async fn on_a_full_disk_commands_wait_until_there_is_room() {
     let filler = queue.clone();
     let mut filling = tokio::spawn(async move {
         for n in 0..40 {
-            filler.admit(big(n)).await.unwrap();
+            filler.admit(big(n).into()).await.unwrap();
         }
     });
     let health = until(&queue, degraded).await;
@@ -85,7 +85,7 @@ async fn a_queue_in_trouble_can_be_closed_and_says_what_was_not_written() {
     let sub = subscriptions(&queue, 1).await[0];
     let lock = locked(dir.path());
     let waiting = queue.clone();
-    let admitted = tokio::spawn(async move { waiting.admit(vec![admission(event(0), &[sub], false)]).await });
+    let admitted = tokio::spawn(async move { waiting.admit([admission(event(0), &[sub], false)].into()).await });
     until(&queue, degraded).await;
     tokio::time::timeout(LONG, queue.close()).await.unwrap().unwrap();
     assert!(matches!(admitted.await.unwrap(), Err(Error::Unwritten(_))));

@@ -91,7 +91,7 @@ async fn a_few_among_many_are_found() {
 async fn two_events(queue: &Queue, crowd: &[SubscriptionKey]) -> Vec<DeliveryId> {
     let mut first = Vec::new();
     for n in 0..2 {
-        first.push(queue.admit(vec![admission(event(n), crowd, true)]).await.unwrap()[0].first);
+        first.push(queue.admit([admission(event(n), crowd, true)].into()).await.unwrap()[0].first);
         let admitted = now();
         while now() == admitted {}
     }

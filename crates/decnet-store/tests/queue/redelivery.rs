@@ -24,7 +24,7 @@ async fn redeliveries_wait_behind_live_traffic_and_the_worker_notices() {
     assert_eq!(ids(&claimed), [live[0], live[1], again[1], again[0], again[2]]);
     assert_eq!(*claimed[2].event, event(0));
     settle_all(&queue, &again, now(), State::Delivered).await;
-    assert!(queue.admit(vec![admission(event(0), &[sub], false)]).await.unwrap()[0].duplicate);
+    assert!(queue.admit([admission(event(0), &[sub], false)].into()).await.unwrap()[0].duplicate);
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn the_workers_own_checkpoints_are_no_change_from_elsewhere() {
     let sub = subscriptions(&queue, 1).await[0];
     queue.changed_elsewhere().await.unwrap();
     for n in 0..600 {
-        queue.admit(vec![admission(event_of(n, 64 * 1024), &[sub], true)]).await.unwrap();
+        queue.admit([admission(event_of(n, 64 * 1024), &[sub], true)].into()).await.unwrap();
     }
     list(dir.path());
     assert!(!queue.changed_elsewhere().await.unwrap());

@@ -70,7 +70,7 @@ async fn an_event_stays_while_one_of_its_deliveries_does() {
     let dir = tempfile::tempdir().unwrap();
     let queue = open(dir.path());
     let subs = subscriptions(&queue, 2).await;
-    let first = queue.admit(vec![admission(event(0), &subs, false)]).await.unwrap()[0].first;
+    let first = queue.admit([admission(event(0), &subs, false)].into()).await.unwrap()[0].first;
     admit(&queue, 1..2, subs[0], true).await;
     let at = now();
     settle_all(&queue, &[first], at, State::Delivered).await;

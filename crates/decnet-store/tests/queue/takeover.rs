@@ -42,7 +42,7 @@ async fn what_was_held_for_long_is_found_too() {
     let crowd = vec![subs[1]; 10_000];
     let mut others = Vec::new();
     for n in 1..20 {
-        let first = queue.admit(vec![admission(event(n), &crowd, true)]).await.unwrap()[0].first;
+        let first = queue.admit([admission(event(n), &crowd, true)].into()).await.unwrap()[0].first;
         others.extend((0..10_000).map(|k| first.plus(k)));
     }
     assert!(claim_all(&queue, subs[0]).await.deliveries.is_empty(), "held, however long");

@@ -46,7 +46,7 @@ async fn fill(host: &Host, uuid: &str) {
         for n in 0..EACH {
             let event = Event::new(&format!("{topic}-{n}"), topic, "t", UnixMicros(1), "{\"n\":1}").unwrap();
             let admitted =
-                queue.admit(vec![Admission { event: Arc::new(event), to: to.clone() }]).await.unwrap();
+                queue.admit([Admission { event: Arc::new(event), to: to.clone() }].into()).await.unwrap();
             if let Some(state) = state {
                 let settlement = Settlement { id: admitted[0].first, attempt: attempt(status), state };
                 assert_eq!(queue.settle(vec![settlement]).await.unwrap(), [true]);

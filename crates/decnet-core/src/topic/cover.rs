@@ -12,17 +12,24 @@ use super::Pattern;
 /// narrow ones, and the events that come too many are dropped by the local trie.
 #[must_use]
 pub fn minimal_cover<'a>(patterns: impl IntoIterator<Item = &'a Pattern>, max: usize) -> Vec<Pattern> {
-    let distinct: BTreeSet<&Pattern> = patterns.into_iter().collect();
-    let longest = distinct.iter().map(|pattern| pattern.tokens().count()).max().unwrap_or(0);
-    let mut cover = uncovered(distinct.into_iter().cloned());
-    for depth in (0..longest).rev() {
-        if cover.len() <= max.max(1) {
-            break;
-        }
-        cover = uncovered(cover.iter().map(|pattern| widened(pattern, depth)));
+    let max = max.max(1);
+    let mut distinct: BTreeSet<Pattern> = patterns.into_iter().cloned().collect();
+    let mut depth = distinct.iter().map(|pattern| pattern.tokens().count()).max().unwrap_or(0);
+    // Pattern against pattern is quadratic: what cannot fit in the end is widened before it is compared.
+    while distinct.len() > MANY * max && depth > 0 {
+        depth -= 1;
+        distinct = distinct.iter().map(|pattern| widened(pattern, depth)).collect();
+    }
+    let mut cover = uncovered(distinct);
+    while cover.len() > max && depth > 0 {
+        depth -= 1;
+        cover = uncovered(cover.iter().map(|pattern| widened(pattern, depth)).collect());
     }
     cover
 }
+
+/// Patterns, as a multiple of the bound, of which some may still be covered by others.
+const MANY: usize = 16;
 
 /// Keeps `depth` tokens of `pattern` and stands `>` for the rest, if there is any.
 fn widened(pattern: &Pattern, depth: usize) -> Pattern {
@@ -38,8 +45,7 @@ fn widened(pattern: &Pattern, depth: usize) -> Pattern {
 /// Drops every pattern that another covers.
 ///
 /// Exact patterns are looked up in the wildcard ones only, which are few in practice.
-fn uncovered(patterns: impl Iterator<Item = Pattern>) -> Vec<Pattern> {
-    let distinct: BTreeSet<Pattern> = patterns.collect();
+fn uncovered(distinct: BTreeSet<Pattern>) -> Vec<Pattern> {
     let (wild, exact): (Vec<Pattern>, Vec<Pattern>) = distinct.into_iter().partition(Pattern::has_wildcard);
     let mut kept = Vec::<Pattern>::new();
     for pattern in wild {
@@ -68,6 +74,13 @@ mod tests {
         assert_eq!(cover(&["a.b", "a.>", "a.*", "b.c", "b.c"], 64), ["a.>", "b.c"]);
         assert_eq!(cover(&[">", "a.b", "*.c"], 64), [">"]);
         assert_eq!(cover(&[], 64), Vec::<String>::new());
+    }
+
+    #[test]
+    fn very_many_patterns_end_in_few() {
+        let many: Vec<String> = (0..20_000).map(|n| format!("a.b{}.*.{n}", n % 3)).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(cover(&many, 64), ["a.b0.*.>", "a.b1.*.>", "a.b2.*.>"]);
     }
 
     #[test]

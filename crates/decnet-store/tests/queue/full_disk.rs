@@ -85,7 +85,8 @@ async fn a_queue_in_trouble_can_be_closed_and_says_what_was_not_written() {
     let sub = subscriptions(&queue, 1).await[0];
     let lock = locked(dir.path());
     let waiting = queue.clone();
-    let admitted = tokio::spawn(async move { waiting.admit([admission(event(0), &[sub], false)].into()).await });
+    let admitted =
+        tokio::spawn(async move { waiting.admit([admission(event(0), &[sub], false)].into()).await });
     until(&queue, degraded).await;
     tokio::time::timeout(LONG, queue.close()).await.unwrap().unwrap();
     assert!(matches!(admitted.await.unwrap(), Err(Error::Unwritten(_))));

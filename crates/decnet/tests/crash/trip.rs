@@ -1,0 +1,50 @@
+//! SIGKILL around a subscription's trip: what is parked stays, and comes when an operator enables it again.
+
+use decnet_dispatch::clock;
+use decnet_store::catalog::Patch;
+
+use crate::audit::audit;
+use crate::chance::Chance;
+use crate::host::{Host, eventually};
+use crate::publisher::{Publisher, burst};
+use crate::witness::{Mood, Witness};
+
+#[test]
+fn what_is_parked_outlives_the_worker() {
+    let mut chance = Chance::new();
+    let witness = Witness::new(Mood::Down, chance.split());
+    let mut host = Host::new(&[]);
+    host.subscribe("one", &witness.url("one"), &["attacker.>", "decky.>"]);
+    host.subscribe("two", &witness.url("two"), &["attacker.>"]);
+    let publisher = Publisher::start(host.socket(), chance.split());
+    // Deliveries count as failed after 350 ms; the row says so up to a second later.
+    while is_enabled(&host, "one") || is_enabled(&host, "two") {
+        host.start_listening_worker();
+        std::thread::sleep(chance.millis(2500));
+        host.kill_worker(&witness);
+    }
+    host.start_worker();
+    let before = host.admitted();
+    eventually("new events are parked", || host.admitted() > before + 50);
+    publisher.stop();
+    witness.set(Mood::Good);
+    host.kill_worker(&witness);
+    host.start_listening_worker();
+    enable(&host, "one");
+    enable(&host, "two");
+    host.settle_up(&witness);
+    let summary = audit(&host, &witness);
+    println!("{summary:?}");
+}
+
+fn is_enabled(host: &Host, name: &str) -> bool {
+    host.catalog().find(name).unwrap().enabled
+}
+
+fn enable(host: &Host, name: &str) {
+    let mut catalog = host.catalog();
+    let uuid = catalog.find(name).unwrap().uuid;
+    let patch = Patch { enabled: Some(true), ..Patch::default() };
+    catalog.update(&uuid, &patch, clock::now()).unwrap();
+    burst(&host.socket(), "system.webhook.subscriptions_changed", 1);
+}

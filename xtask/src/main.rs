@@ -1,5 +1,6 @@
 //! Checks and benchmarks of this repository, run as `cargo xtask`.
 
+mod bench;
 mod tidy;
 
 use std::process::ExitCode;
@@ -10,7 +11,8 @@ use clap::{Parser, Subcommand};
 const EXAMPLES: &str = "\
 Examples:
   cargo xtask tidy            check the rules of the repository
-  cargo xtask tidy --bless    lower the recorded exceptions to today's sizes";
+  cargo xtask tidy --bless    lower the recorded exceptions to today's sizes
+  cargo xtask bench --quick   measure, against a bare HTTP sender, in two minutes";
 
 /// Checks and benchmarks of this repository.
 #[derive(Parser)]
@@ -23,10 +25,12 @@ struct Cli {
 #[derive(Subcommand)]
 enum Task {
     Tidy(tidy::Options),
+    Bench(bench::Options),
 }
 
 fn main() -> Result<ExitCode> {
     match Cli::parse().task {
         Task::Tidy(options) => tidy::run(&options, &mut std::io::stdout().lock()),
+        Task::Bench(options) => bench::run(&options),
     }
 }

@@ -21,7 +21,7 @@ const HOMES: &[Home] = &[
     },
     Home {
         dependencies: &["hyper", "hyper-util"],
-        crates: &["decnet-dispatch", "decnet-testkit", "decnet", "xtask"],
+        crates: &["decnet-dispatch", "decnet-testkit", "decnet", "decnet-bench"],
         why: "only decnet-dispatch sends HTTP; the binary and the test kit may serve it",
     },
     Home {
@@ -37,12 +37,12 @@ const HOMES: &[Home] = &[
     Home { dependencies: &["async-nats", "nats"], crates: &["decnet-bus"], why: "buses are in decnet-bus" },
     Home {
         dependencies: &["clap", "anyhow"],
-        crates: &["decnet", "xtask"],
+        crates: &["decnet", "decnet-bench", "xtask"],
         why: "only binaries read arguments and throw errors away",
     },
     Home {
         dependencies: &["decnet-testkit"],
-        crates: &["xtask"],
+        crates: &["decnet-bench"],
         why: "the test kit is for tests and benchmarks",
     },
 ];

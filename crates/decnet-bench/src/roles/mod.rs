@@ -1,0 +1,4 @@
+//! What runs in a process of its own.
+
+pub(crate) mod bare_sender;
+pub(crate) mod receiver;

@@ -9,6 +9,7 @@
 //! - [`signature`]: what proves a body's origin to its receiver;
 //! - [`delivery`]: verdict on a reply, retry schedule, and the one place where a delivery changes state;
 //! - [`health`]: a subscription's record of success and failure, and when it trips;
+//! - [`settings`]: what one subscription may ask for beyond its row;
 //! - [`redact`]: values that cannot print their secrets;
 //! - [`limits`]: every bound, in one place.
 
@@ -17,6 +18,7 @@ pub mod event;
 pub mod health;
 pub mod limits;
 pub mod redact;
+pub mod settings;
 pub mod signature;
 pub mod subscription;
 pub mod time;

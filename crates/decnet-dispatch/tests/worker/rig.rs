@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use decnet_bus::{Client, LOSSLESS_CLIENT_NAME, Received, Server, ServerOptions, Source};
 use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::settings::Settings;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
 use decnet_dispatch::sender::{self, Guard};
@@ -99,6 +100,7 @@ impl Rig {
             secret: Secret::new(SECRET),
             patterns: patterns.iter().map(|pattern| Pattern::new(pattern).unwrap()).collect(),
             enabled: true,
+            settings: Settings::default(),
         };
         self.catalog.create(&new, clock::now()).unwrap()
     }

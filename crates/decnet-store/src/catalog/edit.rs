@@ -1,6 +1,7 @@
 //! What an operator changes: new subscriptions, changed ones, deleted ones.
 
 use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::settings::Settings;
 use decnet_core::subscription::{Problem, check_name, check_secret};
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
@@ -25,10 +26,12 @@ pub struct NewSubscription {
     pub patterns: Vec<Pattern>,
     /// Does it get them from now on?
     pub enabled: bool,
+    /// What it asks for beyond its row.
+    pub settings: Settings,
 }
 
 /// What to change of a subscription; what is `None` stays as it is.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
     /// Another name, unique among all.
     pub name: Option<String>,
@@ -40,6 +43,8 @@ pub struct Patch {
     pub patterns: Option<Vec<Pattern>>,
     /// `true` also forgets what tripped it; `false` is an operator's wish, never probed.
     pub enabled: Option<bool>,
+    /// Other settings, all of them.
+    pub settings: Option<Settings>,
 }
 
 impl Catalog {
@@ -51,11 +56,15 @@ impl Catalog {
         check_name(&new.name)?;
         check_secret(new.secret.expose())?;
         let (patterns, uuid) = (json_list(&new.patterns)?, Uuid::new_v4().to_string());
-        self.write(|transaction, _| {
+        self.write(|transaction, side| {
             if owner(transaction, &new.name)?.is_some() {
                 return Ok(Err(Error::NameTaken(new.name.clone())));
             }
-            insert(transaction, &uuid, new, &patterns, now).map(Ok)
+            insert(transaction, &uuid, new, &patterns, now)?;
+            if new.settings != Settings::default() {
+                keep_settings(transaction, side, &uuid, &new.settings)?;
+            }
+            Ok(Ok(()))
         })?;
         Ok(uuid)
     }
@@ -79,6 +88,9 @@ impl Catalog {
             if patch.enabled == Some(true) && side == Side::Present {
                 side::clear_gone(transaction, uuid)?;
             }
+            if let Some(settings) = &patch.settings {
+                keep_settings(transaction, side, uuid, settings)?;
+            }
             Ok(Ok(()))
         })
     }
@@ -99,6 +111,20 @@ impl Catalog {
             Ok(Ok(()))
         })
     }
+}
+
+/// Writes settings to our table, which is made where it is not there yet.
+fn keep_settings(
+    transaction: &Transaction<'_>,
+    side: Side,
+    uuid: &str,
+    settings: &Settings,
+) -> rusqlite::Result<()> {
+    if side == Side::Absent {
+        side::make(transaction)?;
+    }
+    let json = serde_json::to_string(settings).expect("settings are plain texts, numbers and flags");
+    side::set_settings(transaction, uuid, &json)
 }
 
 fn insert(
@@ -145,7 +171,7 @@ fn assignments(patch: &Patch, now: UnixMicros) -> Result<Option<(String, Vec<Val
         values.push(Value::Text(json_list(patterns)?));
     }
     columns.extend(patch.enabled.map(activity));
-    if columns.is_empty() {
+    if columns.is_empty() && patch.settings.is_none() {
         return Ok(None);
     }
     columns.push("updated_at = ?");

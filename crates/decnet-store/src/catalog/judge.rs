@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use decnet_core::limits::MAX_NAME_CHARS;
 use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::settings::Settings;
 use decnet_core::subscription::{Activity, Problem, Subscription, check_secret, stored_patterns};
 
 use super::cell::Cell;
@@ -20,6 +21,8 @@ pub struct Stored {
     pub subscription: Subscription,
     /// Its receiver answered 410 and it has not been enabled or tripped anew since: it is not probed.
     pub gone: bool,
+    /// What it asks for beyond its row.
+    pub settings: Settings,
     /// What is wrong with the row and was mended or left out: it works all the same.
     pub warnings: Vec<Problem>,
     /// Names this very state of the row; what is learned by using it is recorded only while it lasts.
@@ -125,7 +128,20 @@ pub(super) fn judge(row: &RawRow) -> Result<Stored, Problem> {
         activity,
         consecutive_failures: row.consecutive_failures.counter().0,
     };
-    Ok(Stored { subscription, gone: row.is_gone(), warnings, version: Arc::new(version) })
+    let settings = settings(&row.settings).unwrap_or_else(|problem| {
+        warnings.push(problem);
+        Settings::default()
+    });
+    Ok(Stored { subscription, gone: row.is_gone(), settings, warnings, version: Arc::new(version) })
+}
+
+/// The settings of a row of ours; a subscription without one has none.
+pub(super) fn settings(cell: &Cell) -> Result<Settings, Problem> {
+    let bad = Problem::Column { column: "settings", what: "cannot be read; the defaults are used" };
+    match cell {
+        Cell::Null => Ok(Settings::default()),
+        cell => cell.text().ok().and_then(|text| serde_json::from_str(text).ok()).ok_or(bad),
+    }
 }
 
 fn uuid(row: &RawRow) -> Result<&str, Problem> {

@@ -38,6 +38,8 @@ pub(super) struct RawRow {
     /// `enabled IS 1`, asked of SQLite itself so that the fence of a recording means the same.
     is_enabled: bool,
     gone_at: Cell,
+    /// JSON of [`Settings`](decnet_core::settings::Settings).
+    pub(super) settings: Cell,
 }
 
 /// A row and what it is good for.
@@ -84,6 +86,7 @@ impl RawRow {
             updated_at: next()?,
             is_enabled: matches!(next()?, Cell::Integer(1)),
             gone_at: next()?,
+            settings: next()?,
         })
     }
 }
@@ -133,13 +136,11 @@ const REPEATED: Problem = Problem::Column { column: "uuid", what: "is that of an
 
 fn select(has_side: bool) -> String {
     let columns: Vec<String> = COLUMNS.into_iter().map(bounded).collect();
-    let (gone_at, join) = if has_side {
-        ("g.gone_at", "LEFT JOIN decnet_webhook_settings AS g ON g.uuid = s.uuid")
+    let (ours, join) = if has_side {
+        ("g.gone_at, g.settings", "LEFT JOIN decnet_webhook_settings AS g ON g.uuid = s.uuid")
     } else {
-        ("NULL", "")
+        ("NULL, NULL", "")
     };
     let (columns, limit) = (columns.join(", "), MAX_SUBSCRIPTIONS + 1);
-    format!(
-        "SELECT {columns}, s.enabled IS 1, {gone_at} FROM webhook_subscriptions AS s {join} LIMIT {limit}"
-    )
+    format!("SELECT {columns}, s.enabled IS 1, {ours} FROM webhook_subscriptions AS s {join} LIMIT {limit}")
 }

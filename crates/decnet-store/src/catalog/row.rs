@@ -4,12 +4,13 @@ use std::fmt;
 
 use decnet_core::limits::{MAX_ERROR_CHARS, MAX_URL_BYTES};
 use decnet_core::redact::EndpointUrl;
+use decnet_core::settings::Settings;
 use decnet_core::subscription::{Activity, Problem};
 use decnet_core::time::UnixMicros;
 use serde::{Serialize, Serializer};
 
 use super::cell::Cell;
-use super::judge::{Stored, shown_name, shown_uuid};
+use super::judge::{Stored, settings, shown_name, shown_uuid};
 use super::load::RawRow;
 
 /// One subscription's row, for showing. Serialises to what DECNET's API shows of it, and what is wrong with it.
@@ -46,6 +47,8 @@ pub struct Row {
     pub updated_at: Option<UnixMicros>,
     /// Its receiver answered 410: it stays tripped until it is enabled.
     pub gone: bool,
+    /// What it asks for beyond its row.
+    pub settings: Settings,
     /// Why nothing can be delivered to it, if so.
     pub problem: Option<String>,
     /// What else is wrong with it.
@@ -78,6 +81,7 @@ impl Row {
             created_at: at(&raw.created_at),
             updated_at: at(&raw.updated_at),
             gone: raw.is_gone(),
+            settings: settings(&raw.settings).unwrap_or_default(),
             problem: judged.as_ref().err().map(Problem::to_string),
             warnings: judged.iter().flat_map(|stored| &stored.warnings).map(Problem::to_string).collect(),
             activity: raw.activity(),

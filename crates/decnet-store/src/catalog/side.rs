@@ -81,6 +81,18 @@ pub(super) fn set_gone(
     Ok(())
 }
 
+/// Keeps what a subscription asks for.
+pub(super) fn set_settings(
+    transaction: &Transaction<'_>,
+    uuid: &str,
+    settings: &str,
+) -> rusqlite::Result<()> {
+    let upsert = "INSERT INTO decnet_webhook_settings (uuid, settings) VALUES (?1, ?2)
+                  ON CONFLICT (uuid) DO UPDATE SET settings = excluded.settings";
+    transaction.prepare_cached(upsert)?.execute([uuid, settings])?;
+    Ok(())
+}
+
 /// Forgets that a subscription was gone.
 pub(super) fn clear_gone(transaction: &Transaction<'_>, uuid: &str) -> rusqlite::Result<()> {
     let clear = "UPDATE decnet_webhook_settings SET gone_at = NULL WHERE uuid = ?1";

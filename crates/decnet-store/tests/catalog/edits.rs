@@ -1,9 +1,10 @@
 //! What an operator writes is what is read, and looks as if DECNET had written it.
 
 use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::settings::Settings;
 use decnet_core::subscription::{Activity, Problem};
 use decnet_core::time::UnixMicros;
-use decnet_store::catalog::{Catalog, Create, Error, Patch, generate_secret};
+use decnet_store::catalog::{Catalog, Create, Error, NewSubscription, Patch, generate_secret};
 use rusqlite::types::Value;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -101,6 +102,7 @@ fn a_patch_changes_what_it_names() {
         secret: Some(Secret::new("another-secret-text")),
         patterns: Some(patterns(&["decky.*.state"])),
         enabled: None,
+        settings: None,
     };
     catalog.update(&uuid, &patch, LATER).unwrap();
     let mut expected = before;
@@ -110,6 +112,40 @@ fn a_patch_changes_what_it_names() {
     expected[0][4] = text(r#"["decky.*.state"]"#);
     expected[0][12] = text("2026-11-23 14:25:01.424839");
     assert_eq!(database.everything(), expected);
+}
+
+#[test]
+fn settings_are_kept_beside_the_row_and_go_with_it() {
+    let database = Database::decnets();
+    let mut catalog = database.open();
+    let settings = Settings { rate: "50/s".parse().ok(), ordered: true };
+    let uuid = catalog.create(&NewSubscription { settings: settings.clone(), ..new("siem") }, NOW).unwrap();
+    let other = catalog.create(&new("other"), NOW).unwrap();
+    assert_eq!(catalog.find(&uuid).unwrap().settings, settings);
+    assert_eq!(catalog.find(&other).unwrap().settings, Settings::default());
+    let slower = Settings { rate: "1/h".parse().ok(), ordered: false };
+    catalog.update(&other, &Patch { settings: Some(slower.clone()), ..Patch::default() }, LATER).unwrap();
+    let loaded = catalog.load().unwrap().subscriptions;
+    let settings_of = |uuid: &str| &loaded.iter().find(|s| *s.subscription.uuid == *uuid).unwrap().settings;
+    assert_eq!((settings_of(&uuid), settings_of(&other)), (&settings, &slower));
+    catalog.delete(&uuid).unwrap();
+    let count = "SELECT count(*) FROM decnet_webhook_settings";
+    let left: i64 = database.other.query_row(count, [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 1);
+}
+
+#[test]
+fn settings_that_cannot_be_read_are_a_warning() {
+    let database = Database::decnets();
+    let mut catalog = database.open();
+    let settings = Settings { rate: "50/s".parse().ok(), ordered: true };
+    catalog.create(&NewSubscription { settings, ..new("siem") }, NOW).unwrap();
+    for bad in ["'nonsense'", "'{\"rate\": 7}'", "x'ff'", "7"] {
+        database.other.execute(&format!("UPDATE decnet_webhook_settings SET settings = {bad}"), []).unwrap();
+        let stored = &catalog.load().unwrap().subscriptions[0];
+        assert_eq!(stored.settings, Settings::default(), "{bad}");
+        assert_eq!(stored.warnings.len(), 1, "{bad}");
+    }
 }
 
 #[test]

@@ -108,6 +108,7 @@ pub(crate) fn new(name: &str) -> NewSubscription {
         secret: Secret::new(SECRET),
         patterns: patterns(&["attacker.>", "system.log"]),
         enabled: true,
+        settings: decnet_core::settings::Settings::default(),
     }
 }
 

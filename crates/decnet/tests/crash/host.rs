@@ -6,6 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::settings::Settings;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
 use decnet_dispatch::clock;
@@ -122,6 +123,7 @@ impl Host {
             secret: secret(name),
             patterns: patterns.clone(),
             enabled: true,
+            settings: Settings::default(),
         };
         self.catalog().create(&new, clock::now()).unwrap();
         self.subscribed.push(Subscribed { name: name.into(), patterns });

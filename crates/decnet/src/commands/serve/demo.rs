@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use decnet_bus::Client;
 use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::settings::Settings;
 use decnet_core::signature::SigningKey;
 use decnet_core::topic::Pattern;
 use decnet_dispatch::clock;
@@ -138,13 +139,24 @@ fn subscribe(catalog: &Path, address: &SocketAddr, secret: &Secret) -> anyhow::R
     match catalog.find(NAME) {
         Ok(row) => {
             let secret = Some(secret.clone());
-            let patch =
-                Patch { url: Some(url), secret, patterns: Some(patterns), enabled: Some(true), name: None };
+            let patch = Patch {
+                url: Some(url),
+                secret,
+                patterns: Some(patterns),
+                enabled: Some(true),
+                ..Patch::default()
+            };
             catalog.update(&row.uuid, &patch, clock::now())?;
         }
         Err(catalog::Error::NotFound { .. }) => {
-            let new =
-                NewSubscription { name: NAME.into(), url, secret: secret.clone(), patterns, enabled: true };
+            let new = NewSubscription {
+                name: NAME.into(),
+                url,
+                secret: secret.clone(),
+                patterns,
+                enabled: true,
+                settings: Settings::default(),
+            };
             catalog.create(&new, clock::now())?;
         }
         Err(error) => return Err(error.into()),

@@ -4,6 +4,7 @@ use decnet_core::redact::EndpointUrl;
 use decnet_store::catalog::{Patch, Row};
 
 use super::patterns::PatternArgs;
+use super::settings_args::SettingsArgs;
 use super::{existing, show, warn};
 use crate::commands::link;
 use crate::commands::secret_args::SecretArgs;
@@ -20,7 +21,8 @@ use crate::receiver::now;
 Examples:
   decnet subscription update siem --url https://siem.example/v2/hook
   decnet subscription update siem --pattern 'attacker.>' --pattern 'canary.>'
-  decnet subscription update siem --secret-file new-secret.txt")]
+  decnet subscription update siem --secret-file new-secret.txt
+  decnet subscription update siem --rate 50/s")]
 pub(super) struct UpdateArgs {
     #[command(flatten)]
     target: Target,
@@ -34,6 +36,8 @@ pub(super) struct UpdateArgs {
     patterns: PatternArgs,
     #[command(flatten)]
     secret: SecretArgs,
+    #[command(flatten)]
+    settings: SettingsArgs,
 }
 
 /// Removes a subscription. Its waiting deliveries become dead.
@@ -80,12 +84,13 @@ pub(super) async fn update(args: UpdateArgs, context: &Context) -> anyhow::Resul
     for warning in url.iter().flat_map(|url| warn::of_url(url, &context.config)) {
         output::say(&format!("decnet: warning: {warning}"));
     }
-    let patch = Patch { name: args.new_name, url, secret, patterns, enabled: None };
-    if patch.name.is_none() && patch.url.is_none() && patch.secret.is_none() && patch.patterns.is_none() {
-        return Err(usage(
-            "nothing to change: give --name, --url, --pattern, --event or --secret-file".into(),
-        )
-        .into());
+    let current = existing(context)?.find(&args.target.name)?.settings;
+    let settings = args.settings.change(&current);
+    let patch = Patch { name: args.new_name, url, secret, patterns, enabled: None, settings };
+    if patch == Patch::default() {
+        let what =
+            "nothing to change: give --name, --url, --pattern, --event, --secret-file, --rate or --ordered";
+        return Err(usage(what.into()).into());
     }
     change(&args.target, &patch, "updated", context).await
 }

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::settings::Settings;
 use decnet_store::catalog::{Catalog, Create, NewSubscription, Row, generate_secret};
 
 use super::patterns::PatternArgs;
+use super::settings_args::SettingsArgs;
 use super::warn;
 use crate::commands::link;
 use crate::commands::secret_args::SecretArgs;
@@ -21,7 +23,8 @@ use crate::receiver::now;
 Examples:
   decnet subscription create --name siem --url https://siem.example/hook --event AttackerDetail
   decnet subscription create --name all --url http://127.0.0.1:8080/ --pattern '>'
-  decnet subscription create --name a --url https://a.example/ --pattern 'a.*' --secret-file key")]
+  decnet subscription create --name a --url https://a.example/ --pattern 'a.*' --secret-file key
+  decnet subscription create --name chat --url https://chat.example/ --event DeckyStatus --rate 1/s --ordered")]
 pub(super) struct Args {
     /// What to call it; unique
     #[arg(long)]
@@ -33,6 +36,8 @@ pub(super) struct Args {
     patterns: PatternArgs,
     #[command(flatten)]
     secret: SecretArgs,
+    #[command(flatten)]
+    settings: SettingsArgs,
     /// Create it, but deliver nothing to it before it is enabled
     #[arg(long)]
     disabled: bool,
@@ -49,7 +54,8 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let made = if given.is_none() { Some(generate_secret()) } else { None };
     let secret = given.or_else(|| made.as_deref().map(Secret::new)).unwrap_or_else(|| Secret::new(""));
     let warnings = warn::of_url(&url, &context.config);
-    let new = NewSubscription { name: args.name, url, secret, patterns, enabled: !args.disabled };
+    let settings = args.settings.change(&Settings::default()).unwrap_or_default();
+    let new = NewSubscription { name: args.name, url, secret, patterns, enabled: !args.disabled, settings };
     let row = create(&new, context)?;
     link::signal_change(&context.config).await;
     warnings.iter().for_each(|warning| output::say(&format!("decnet: warning: {warning}")));

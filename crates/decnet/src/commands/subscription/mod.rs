@@ -4,6 +4,7 @@ mod change;
 mod create;
 mod list;
 mod patterns;
+mod settings_args;
 mod show;
 mod test;
 mod warn;

@@ -4,6 +4,7 @@ use decnet_store::catalog::Row;
 
 use super::existing;
 use super::list::{state, when};
+use super::settings_args::shown;
 use crate::context::Context;
 use crate::output::{self, Paint, printable};
 
@@ -34,6 +35,7 @@ pub(super) fn human(row: &Row, paint: Paint) -> String {
         ("url", row.shown_url()),
         ("patterns", row.topic_patterns.join(" ")),
         ("state", state(row)),
+        ("settings", shown(&row.settings)),
         ("last success", when(row.last_success_at)),
         ("last failure", when(row.last_failure_at)),
         ("last error", row.last_error.clone().unwrap_or_else(|| "-".into())),

@@ -1,0 +1,182 @@
+//! What an operator can ask for one subscription, beyond what DECNET's row holds.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::time::UnixMicros;
+
+/// One subscription's own settings; what is not set is as it is for all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// At most so many attempts a time; what is over waits, nothing is dropped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// One at a time, in the order of admission; a failure holds the line until it is delivered or dead.
+    #[serde(skip_serializing_if = "is_false")]
+    pub ordered: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// A number of attempts in a second, minute or hour, evenly spaced, with a tenth of a second's worth at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    count: u32,
+    per: Per,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Per {
+    Second,
+    Minute,
+    Hour,
+}
+
+/// A text that is no rate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no rate; write 50/s, 100/m or 1000/h")]
+pub struct ParseRateError(Box<str>);
+
+/// How late the schedule of a rate is, so that a lane knows when it may send next (the generic cell rate
+/// algorithm, ITU-T I.371, annex A).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// When the next attempt would start if all had been evenly spaced.
+    next_at: UnixMicros,
+}
+
+impl Rate {
+    /// The time between two attempts, in whole microseconds, rounded up so that the rate is never exceeded.
+    #[must_use]
+    pub fn interval(self) -> Duration {
+        Duration::from_micros((self.per.seconds() * 1_000_000).div_ceil(u64::from(self.count)))
+    }
+
+    /// How far ahead of an even spacing attempts may run: a timer that wakes late must not lower the rate.
+    fn tolerance(self) -> Duration {
+        Duration::from_millis(100).max(self.interval()).saturating_sub(self.interval())
+    }
+}
+
+impl Pace {
+    /// May an attempt start now? If so it is counted, if not the answer is when to ask again.
+    ///
+    /// # Errors
+    /// The earliest time at which it may.
+    pub fn start(&mut self, rate: Rate, now: UnixMicros) -> Result<(), UnixMicros> {
+        let earliest = self.next_at.before(rate.tolerance());
+        if now < earliest {
+            return Err(earliest);
+        }
+        self.next_at = self.next_at.max(now).after(rate.interval());
+        Ok(())
+    }
+}
+
+impl Per {
+    fn seconds(self) -> u64 {
+        match self {
+            Self::Second => 1,
+            Self::Minute => 60,
+            Self::Hour => 3600,
+        }
+    }
+
+    fn unit(self) -> char {
+        match self {
+            Self::Second => 's',
+            Self::Minute => 'm',
+            Self::Hour => 'h',
+        }
+    }
+}
+
+impl FromStr for Rate {
+    type Err = ParseRateError;
+
+    fn from_str(text: &str) -> Result<Self, ParseRateError> {
+        let error = || ParseRateError(text.into());
+        let (count, per) = text.split_once('/').ok_or_else(error)?;
+        let per = match per.trim() {
+            "s" => Per::Second,
+            "m" | "min" => Per::Minute,
+            "h" => Per::Hour,
+            _ => return Err(error()),
+        };
+        let count = count.trim().parse().ok().filter(|count| (1..=1_000_000).contains(count));
+        Ok(Self { count: count.ok_or_else(error)?, per })
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.count, self.per.unit())
+    }
+}
+
+impl Serialize for Rate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn rates_are_read_as_they_are_shown() {
+        for text in ["50/s", "1/m", "1000/h"] {
+            assert_eq!(text.parse::<Rate>().map(|rate| rate.to_string()), Ok(text.into()));
+        }
+        for text in ["", "50", "0/s", "/s", "50/d", "-1/s", "1000001/s", "1.5/s"] {
+            assert!(text.parse::<Rate>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn settings_are_kept_as_json_and_default_where_absent() {
+        let settings = Settings { rate: "50/s".parse().ok(), ordered: true };
+        let json = serde_json::to_string(&settings).unwrap();
+        assert_eq!(json, r#"{"rate":"50/s","ordered":true}"#);
+        assert_eq!(serde_json::from_str::<Settings>(&json).unwrap(), settings);
+        assert_eq!(serde_json::from_str::<Settings>("{}").unwrap(), Settings::default());
+        assert_eq!(serde_json::to_string(&Settings::default()).unwrap(), "{}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_pace_never_exceeds_its_rate_and_never_falls_behind_it(
+            count in 1u32..2000, gaps in prop::collection::vec(0i64..50_000, 1..300),
+        ) {
+            let rate = Rate { count, per: Per::Second };
+            let (mut pace, mut now, mut started) = (Pace::default(), UnixMicros(1_000_000_000), Vec::new());
+            for gap in gaps {
+                now.0 += gap;
+                while let Ok(()) = pace.start(rate, now) {
+                    started.push(now);
+                    prop_assert!(started.len() < 200_000);
+                }
+                let again = pace.start(rate, now).unwrap_err();
+                prop_assert!(again > now && again.since(now) <= rate.interval());
+            }
+            let span = now.since(started[0]) + rate.tolerance() + rate.interval();
+            prop_assert!(started.len() as u128 <= span.as_nanos() / rate.interval().as_nanos() + 1);
+        }
+    }
+}

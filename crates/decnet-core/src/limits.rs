@@ -14,6 +14,13 @@ pub const MAX_OUTBOUND_FRAMES: usize = 1024;
 pub const MAX_LOSSLESS_OUTBOUND_BYTES: usize = 256 * 1024 * 1024;
 /// Connections with a lossless queue at once; further ones get an ordinary queue.
 pub const MAX_LOSSLESS_CONNECTIONS: usize = 4;
+/// Longest time that a publisher is left unread because a lossless connection has no room for its event.
+pub const MAX_PUBLISHER_PAUSE: Duration = Duration::from_secs(10);
+/// How long a lossless connection that has gone is remembered, and its events are kept.
+pub const LOSSLESS_MEMORY_AGE: Duration = Duration::from_secs(60);
+/// Send buffer that the kernel is asked for on a lossless connection, in bytes: what is in it when the reader
+/// is killed is lost.
+pub const LOSSLESS_SOCKET_BYTES: usize = 64 * 1024;
 /// Deepest nesting of lists and objects in a body that a bus relays; what it relays, the worker reads.
 pub const MAX_JSON_DEPTH: usize = 254;
 /// Patterns one connection may hold.

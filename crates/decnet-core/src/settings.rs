@@ -66,17 +66,15 @@ impl Rate {
 }
 
 impl Pace {
-    /// May an attempt start now? If so it is counted, if not the answer is when to ask again.
-    ///
-    /// # Errors
-    /// The earliest time at which it may.
-    pub fn start(&mut self, rate: Rate, now: UnixMicros) -> Result<(), UnixMicros> {
-        let earliest = self.next_at.before(rate.tolerance());
-        if now < earliest {
-            return Err(earliest);
-        }
+    /// The earliest time at which an attempt may start; it may now if that has passed.
+    #[must_use]
+    pub fn earliest(&self, rate: Rate) -> UnixMicros {
+        self.next_at.before(rate.tolerance())
+    }
+
+    /// Counts an attempt that starts now.
+    pub fn count(&mut self, rate: Rate, now: UnixMicros) {
         self.next_at = self.next_at.max(now).after(rate.interval());
-        Ok(())
     }
 }
 
@@ -168,12 +166,12 @@ mod tests {
             let (mut pace, mut now, mut started) = (Pace::default(), UnixMicros(1_000_000_000), Vec::new());
             for gap in gaps {
                 now.0 += gap;
-                while let Ok(()) = pace.start(rate, now) {
+                while pace.earliest(rate) <= now {
+                    pace.count(rate, now);
                     started.push(now);
                     prop_assert!(started.len() < 200_000);
                 }
-                let again = pace.start(rate, now).unwrap_err();
-                prop_assert!(again > now && again.since(now) <= rate.interval());
+                prop_assert!(pace.earliest(rate).since(now) <= rate.interval());
             }
             let span = now.since(started[0]) + rate.tolerance() + rate.interval();
             prop_assert!(started.len() as u128 <= span.as_nanos() / rate.interval().as_nanos() + 1);

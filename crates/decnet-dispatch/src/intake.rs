@@ -115,7 +115,11 @@ impl Intake {
         }
         // One frame alone may be larger than a share of the room, but never than all of it.
         let share = u32::try_from(bytes.min(MAX_INTAKE_BYTES)).unwrap_or(u32::MAX);
-        let room = Arc::clone(room).acquire_many_owned(share).await.ok();
+        let room = tokio::select! {
+            room = Arc::clone(room).acquire_many_owned(share) => room.ok(),
+            // The dispatcher gives no room back any more: it ends, and what the disk did not take is lost.
+            () = self.batches.closed() => return abandon(events.len()),
+        };
         // A dispatcher that is gone has said why; nothing is left to do with the batch.
         drop(self.batches.send(Batch { events, _room: room }));
     }
@@ -163,6 +167,10 @@ impl Intake {
             tracing::debug!(%error, "no heartbeat this time");
         }
     }
+}
+
+fn abandon(events: usize) {
+    tracing::error!(events, "read from the bus and lost: the queue took nothing more before the end");
 }
 
 /// What a control message asks for; anything but a well-formed stop is ignored.

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use decnet_core::event::Event;
 use decnet_core::health::Health;
 use decnet_core::limits::{LANE_BYTES, LANE_CAPACITY, UNANSWERED_CONCURRENCY};
+use decnet_core::settings::Pace;
 use decnet_core::subscription::Activity;
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{RowVersion, Stored};
 use decnet_store::queue::{DeliveryId, SubscriptionKey};
 use rustc_hash::FxHashSet;
 
+use crate::clock;
 use crate::record::PendingRecord;
 use crate::sender::Target;
 use crate::slots::Place;
@@ -67,6 +69,8 @@ pub(crate) struct Backlog {
     pub(crate) claiming: bool,
     /// The earliest retry that waits.
     pub(crate) next_due: Option<UnixMicros>,
+    /// Attempts that will be repeated, and of which that is not committed yet.
+    pub(crate) failing: usize,
 }
 
 /// All that the dispatcher knows of one subscription.
@@ -91,11 +95,21 @@ pub(crate) struct Lane {
     /// Admitted as held, commit under way.
     pub(crate) reserved: usize,
     pub(crate) backlog: Backlog,
+    pace: Pace,
+    /// When the rate allows the next attempt, if it is waited for.
+    pub(crate) wake_at: Option<UnixMicros>,
     pub(crate) record: PendingRecord,
     ready: VecDeque<Held>,
     /// Claimed and not yet settled for good: a claim must not return them again.
     claimed: FxHashSet<DeliveryId>,
     bytes: usize,
+}
+
+impl Backlog {
+    /// Is there a delivery that goes before whatever is in memory? Where order counts, the others wait.
+    fn holds_the_line(&self) -> bool {
+        self.failing > 0 || self.next_due.is_some() || self.claiming
+    }
 }
 
 impl Lane {
@@ -120,6 +134,8 @@ impl Lane {
             in_flight: 0,
             reserved: 0,
             backlog: Backlog::default(),
+            pace: Pace::default(),
+            wake_at: None,
             record: PendingRecord::default(),
             ready: VecDeque::new(),
             claimed: FxHashSet::default(),
@@ -129,6 +145,16 @@ impl Lane {
 
     pub(crate) fn name(&self) -> &str {
         &self.stored.subscription.name
+    }
+
+    /// Takes over what the row says now.
+    pub(crate) fn adopt(&mut self, stored: Stored) {
+        if self.stored.settings != stored.settings {
+            // A pace that was kept for an older rate says nothing about the new one.
+            (self.pace, self.wake_at) = (Pace::default(), None);
+        }
+        self.row = Arc::clone(&stored.version);
+        self.stored = stored;
     }
 
     /// Does the row say nothing new?
@@ -143,8 +169,18 @@ impl Lane {
     /// Has it something to send that it may send now, if there is a slot? A receiver that has not answered yet,
     /// or not well, is sent a few requests only: if it hangs, it holds no more slots than those.
     pub(crate) fn may_start(&self, concurrency: usize) -> bool {
-        let allowed = if self.answers { concurrency } else { concurrency.min(UNANSWERED_CONCURRENCY) };
+        let allowed = match (self.stored.settings.ordered, self.answers) {
+            (true, _) => usize::from(!self.backlog.holds_the_line()),
+            (false, true) => concurrency,
+            (false, false) => concurrency.min(UNANSWERED_CONCURRENCY),
+        };
         self.is_open() && self.waiting.is_none() && self.in_flight < allowed && !self.ready.is_empty()
+    }
+
+    /// Until when the rate of this lane holds it back.
+    pub(crate) fn paced_until(&self, now: UnixMicros) -> Option<UnixMicros> {
+        let earliest = self.pace.earliest(self.stored.settings.rate?);
+        (earliest > now).then_some(earliest)
     }
 
     /// Nothing of it is under way any more.
@@ -191,6 +227,9 @@ impl Lane {
     pub(crate) fn pop(&mut self) -> Option<Held> {
         let held = self.ready.pop_front()?;
         self.bytes -= held.bytes();
+        if let Some(rate) = self.stored.settings.rate {
+            self.pace.count(rate, clock::now());
+        }
         Some(held)
     }
 

@@ -30,6 +30,8 @@ pub(crate) struct PendingRecord {
     learnt: Learnt,
     dirty: bool,
     writing_circuit: bool,
+    /// The newest reload that had begun when a change of the circuit was last written.
+    written_during: u64,
 }
 
 impl PendingRecord {
@@ -56,6 +58,11 @@ impl PendingRecord {
         self.learnt.circuit.is_some() || self.writing_circuit
     }
 
+    /// Does what reload number `reload` read perhaps lack a change of the circuit that is written by now?
+    pub(crate) fn outdates(&self, reload: u64) -> bool {
+        self.written_during >= reload
+    }
+
     /// What to write now.
     pub(crate) fn take(&mut self) -> Option<Learnt> {
         if !std::mem::take(&mut self.dirty) {
@@ -66,9 +73,11 @@ impl PendingRecord {
         Some(learnt)
     }
 
-    /// The write is done, or given up since the row has changed.
-    pub(crate) fn written(&mut self) {
-        self.writing_circuit = false;
+    /// The write is done, or given up since the row has changed; `reload` is the newest that has begun.
+    pub(crate) fn written(&mut self, reload: u64) {
+        if std::mem::take(&mut self.writing_circuit) {
+            self.written_during = reload;
+        }
     }
 
     /// The write failed: it is due again, folded with what has been learnt since.
@@ -101,6 +110,19 @@ mod tests {
         assert_eq!((learnt.failures, learnt.error.as_deref()), (1, Some("b")));
         assert_eq!(learnt.succeeded_at, Some(UnixMicros(2)));
         assert!(record.take().is_none());
+    }
+
+    #[test]
+    fn what_was_read_before_a_change_was_written_is_outdated() {
+        let mut record = PendingRecord::default();
+        record.failed(UnixMicros(1), "a");
+        record.take().unwrap();
+        record.written(1);
+        assert!(!record.outdates(1), "nothing but a change of the circuit counts");
+        record.circuit(Circuit::Tripped);
+        record.take().unwrap();
+        record.written(2);
+        assert!(record.outdates(2) && !record.outdates(3));
     }
 
     #[test]

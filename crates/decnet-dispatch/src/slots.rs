@@ -2,7 +2,8 @@
 //!
 //! A lane whose last word was a quick success is *proven*. Lanes that are not (new ones, slow ones, failing
 //! ones) share at most half of the slots among them, so that however many receivers hang, the healthy ones
-//! keep the other half. Where slots are scarce, the lane with the fewest requests in flight goes first.
+//! keep the other half. Where slots are scarce, the lane with the fewest requests in flight goes first, proven
+//! or not: however busy the healthy ones are, a new one gets its turn.
 
 use std::collections::BTreeSet;
 
@@ -46,10 +47,9 @@ impl Slots {
         self.taken
     }
 
-    /// A slot, if one is free for such a lane and nobody waits for it already.
+    /// A slot, if one is free for such a lane and nobody waits who could have it.
     pub(crate) fn take(&mut self, proven: bool) -> Option<Slot> {
-        let queue = &self.waiting[usize::from(proven)];
-        (queue.is_empty() && self.is_free(proven)).then(|| self.grant(proven))
+        (self.is_free(proven) && self.first().is_none()).then(|| self.grant(proven))
     }
 
     /// Gives a slot back.
@@ -74,16 +74,17 @@ impl Slots {
         }
     }
 
-    /// The lane whose turn it is, with its slot, if one is free. Proven lanes first: they give it back soon.
+    /// The lane whose turn it is, with its slot, if one is free.
     pub(crate) fn next(&mut self) -> Option<(SubscriptionKey, Slot)> {
-        for proven in [true, false] {
-            if self.is_free(proven)
-                && let Some(place) = self.waiting[usize::from(proven)].pop_first()
-            {
-                return Some((place.lane, self.grant(proven)));
-            }
-        }
-        None
+        let (place, proven) = self.first()?;
+        self.waiting[usize::from(proven)].remove(&place);
+        Some((place.lane, self.grant(proven)))
+    }
+
+    /// Who is first of those that could have a slot now, and is it proven?
+    fn first(&self) -> Option<(Place, bool)> {
+        let free = [true, false].into_iter().filter(|proven| self.is_free(*proven));
+        free.filter_map(|proven| Some((*self.waiting[usize::from(proven)].first()?, proven))).min()
     }
 
     fn is_free(&self, proven: bool) -> bool {
@@ -128,5 +129,16 @@ mod tests {
         slots.release(second);
         assert!(slots.take(true).is_none(), "who waits goes before who comes");
         assert_eq!(slots.next().map(|(lane, _)| lane), Some(A));
+    }
+
+    #[test]
+    fn busy_proven_lanes_do_not_keep_a_new_one_out() {
+        let mut slots = Slots::new(2);
+        let (first, _second) = (slots.take(true).unwrap(), slots.take(true).unwrap());
+        slots.wait(A, true, 1);
+        slots.wait(B, false, 0);
+        slots.release(first);
+        assert!(slots.take(true).is_none(), "the new one was here before");
+        assert_eq!(slots.next().map(|(lane, _)| lane), Some(B));
     }
 }

@@ -75,6 +75,18 @@ pub enum Verdict {
     Park(Reason),
 }
 
+impl Verdict {
+    /// The same verdict on a probe: a receiver that is still away uses up none of the retries of what is parked,
+    /// nor puts them off.
+    #[must_use]
+    pub fn of_probe(&self) -> Self {
+        match self {
+            Self::Retry { reason, .. } => Self::Park(*reason),
+            other => other.clone(),
+        }
+    }
+}
+
 impl Reason {
     /// Every reason, in the order of their codes.
     pub const ALL: [Self; 17] = [

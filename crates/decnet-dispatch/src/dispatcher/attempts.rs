@@ -52,6 +52,10 @@ impl Dispatcher {
             && lane.may_start(self.options.concurrency)
             && !self.stopping
         {
+            if let Some(at) = lane.stored.settings.rate.and_then(|_| lane.paced_until(clock::now())) {
+                self.wake(key, at);
+                break;
+            }
             match self.slots.take(lane.proven) {
                 Some(slot) => self.start_next(key, slot),
                 None => lane.waiting = Some(self.slots.wait(key, lane.proven, lane.in_flight)),
@@ -65,7 +69,7 @@ impl Dispatcher {
         while let Some((key, slot)) = self.slots.next() {
             let startable = self.lanes.get_mut(&key).is_some_and(|lane| {
                 lane.waiting = None;
-                lane.may_start(self.options.concurrency)
+                lane.may_start(self.options.concurrency) && lane.paced_until(clock::now()).is_none()
             });
             if startable && !self.stopping {
                 self.start_next(key, slot);
@@ -105,7 +109,8 @@ impl Dispatcher {
         let verdict = classify(&attempted.outcome);
         let attempts = held.attempts.saturating_add(1);
         let now = started_at.after(attempted.duration);
-        let state = advance(attempts, &verdict, &self.options.schedule, now, clock::jitter());
+        let fate = if probe { &verdict.of_probe() } else { &verdict };
+        let state = advance(attempts, fate, &self.options.schedule, now, clock::jitter());
         let failed = counts_as_failed(attempts, &verdict, &self.options.schedule);
         self.stats.count(&state);
         self.learn(key, version, &verdict, &attempted, failed, probe);
@@ -148,6 +153,9 @@ impl Dispatcher {
 
     fn settle_later(&mut self, key: SubscriptionKey, held: &Held, attempt: Attempt, state: State) {
         let due_at = if let State::Retrying { due_at } = state { Some(due_at) } else { None };
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.backlog.failing += usize::from(due_at.is_some());
+        }
         self.settling.push(Settling { key, id: held.id, claimed: held.claimed, due_at });
         self.settlements.push(Settlement { id: held.id, attempt, state });
     }
@@ -166,13 +174,15 @@ impl Dispatcher {
     pub(super) fn settled(&mut self, Settled { settling, applied }: Settled) {
         self.writes -= 1;
         for (entry, applied) in settling.into_iter().zip(applied) {
-            if let Some(lane) = self.lanes.get_mut(&entry.key)
-                && entry.claimed
-            {
-                lane.unclaim(entry.id);
+            if let Some(lane) = self.lanes.get_mut(&entry.key) {
+                lane.backlog.failing -= usize::from(entry.due_at.is_some());
+                if entry.claimed {
+                    lane.unclaim(entry.id);
+                }
             }
-            if let Some(due) = entry.due_at.filter(|_| applied) {
-                self.look_again(entry.key, due);
+            if let Some(due) = entry.due_at {
+                // What came too late has no retry of its own, but whatever waits behind it must go on.
+                self.look_again(entry.key, if applied { due } else { clock::now() });
             }
         }
     }

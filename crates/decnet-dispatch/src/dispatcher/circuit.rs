@@ -53,16 +53,14 @@ impl Dispatcher {
         }
         lane.record.failed(clock::now(), &error);
         let next_at = clock::now().after(delay);
-        if !lane.is_open() {
-            return;
-        } else if gone.is_some() {
+        if gone.is_some() && matches!(lane.status, Status::Open | Status::Tripped { .. }) {
             tracing::warn!(
                 subscription = lane.name(),
                 "the receiver answered 410 Gone; parked until it is enabled again"
             );
             lane.status = Status::Gone;
             lane.record.circuit(Circuit::Gone);
-        } else if trips {
+        } else if trips && lane.is_open() {
             let failures = lane.health.consecutive_failures();
             tracing::warn!(
                 subscription = lane.name(),

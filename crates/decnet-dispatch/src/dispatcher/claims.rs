@@ -1,14 +1,18 @@
 //! What waits in the queue comes back into its lane: when there is room, when a retry is due, for a probe.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use decnet_core::limits::{LANE_CAPACITY, MAX_BODY_BYTES, MAX_HELD};
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{Claimed, Delivery, SubscriptionKey, Waiting};
 
-use super::{Dispatcher, Done};
+use super::{Dispatcher, Done, Error};
 use crate::clock;
 use crate::lane::{Held, Status};
+
+/// When to look again for a retry that became due while a claim was under way.
+const CLAIM_UNDER_WAY: Duration = Duration::from_millis(2);
 
 /// What a claim came back with.
 pub(super) struct ClaimedFor {
@@ -88,6 +92,15 @@ impl Dispatcher {
         }
     }
 
+    /// Lets the lane go on at `at`, when its rate allows it.
+    pub(super) fn wake(&mut self, key: SubscriptionKey, at: UnixMicros) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        if lane.wake_at.is_none_or(|wake_at| at < wake_at) {
+            lane.wake_at = Some(at);
+            self.timers.push(Reverse((at, key)));
+        }
+    }
+
     /// Claims what has become due. A timer that its lane has replaced by an earlier one is stale.
     pub(super) fn fire_timers(&mut self) {
         let now = clock::now();
@@ -96,11 +109,13 @@ impl Dispatcher {
         {
             self.timers.pop();
             let Some(lane) = self.lanes.get_mut(&key) else { continue };
-            if lane.backlog.next_due != Some(at) {
-                continue;
+            if lane.wake_at == Some(at) {
+                lane.wake_at = None;
+                self.pump(key);
+            } else if lane.backlog.next_due == Some(at) {
+                lane.backlog.next_due = None;
+                self.due(key, now);
             }
-            lane.backlog.next_due = None;
-            self.due(key, now);
         }
     }
 
@@ -110,10 +125,7 @@ impl Dispatcher {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         match lane.status {
             Status::Open if self.stopping => {}
-            Status::Open if lane.backlog.claiming => {
-                lane.backlog.spilled = true;
-                lane.backlog.spills += 1;
-            }
+            Status::Open if lane.backlog.claiming => self.look_again(key, now.after(CLAIM_UNDER_WAY)),
             Status::Open => {
                 let limit = lane.room().max(self.options.concurrency);
                 self.claim(key, limit, now);
@@ -129,8 +141,19 @@ impl Dispatcher {
         self.write(async move { queue.waiting().await }, Done::Waiting);
     }
 
+    /// The same at the start, before any event comes: what waits already goes first.
+    pub(super) async fn look_for_waiting_first(&mut self) -> Result<(), Error> {
+        let waiting = self.queue.waiting().await?;
+        self.note_waiting(&waiting);
+        Ok(())
+    }
+
     pub(super) fn waiting(&mut self, waiting: &[Waiting]) {
         self.writes -= 1;
+        self.note_waiting(waiting);
+    }
+
+    fn note_waiting(&mut self, waiting: &[Waiting]) {
         for entry in waiting {
             let Some(lane) = self.lanes.get_mut(&entry.sub) else {
                 if !self.is_bad(&entry.uuid) {

@@ -145,6 +145,7 @@ impl Dispatcher {
             versions: 0,
         };
         dispatcher.load_first().await?;
+        dispatcher.look_for_waiting_first().await?;
         Ok(dispatcher)
     }
 
@@ -155,7 +156,6 @@ impl Dispatcher {
         let mut retain = ticker(self.options.retention_interval);
         let mut done = Vec::new();
         self.publish_cover(&inputs);
-        self.look_for_waiting();
         loop {
             let next_timer = self.next_timer();
             tokio::select! {

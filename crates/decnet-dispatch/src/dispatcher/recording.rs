@@ -12,9 +12,12 @@ use crate::clock;
 use crate::lane::Lane;
 use crate::record::{Circuit, Learnt};
 
+/// Of which lane, at which version of its row, what.
+type Written = (SubscriptionKey, u64, Learnt);
+
 /// What became of a batch of records.
 pub(super) struct Recorded {
-    batch: Vec<(SubscriptionKey, Learnt)>,
+    batch: Vec<Written>,
     result: Result<Vec<catalog::Recorded>, catalog::Error>,
 }
 
@@ -43,11 +46,11 @@ impl Dispatcher {
         });
     }
 
-    fn take_records(&mut self) -> (Vec<(SubscriptionKey, Learnt)>, Vec<HealthUpdate>) {
+    fn take_records(&mut self) -> (Vec<Written>, Vec<HealthUpdate>) {
         let take = |lane: &mut Lane| {
             let learnt = lane.record.take()?;
             let update = update(lane, &learnt);
-            Some(((lane.key, learnt), update))
+            Some(((lane.key, lane.version, learnt), update))
         };
         self.lanes.values_mut().filter_map(take).unzip()
     }
@@ -57,11 +60,12 @@ impl Dispatcher {
         let mut reread = false;
         match result {
             Ok(outcomes) => {
-                for ((key, learnt), outcome) in batch.into_iter().zip(outcomes) {
+                reread = std::mem::take(&mut self.reload.passed_over);
+                for ((key, _, learnt), outcome) in batch.into_iter().zip(outcomes) {
                     let stale = outcome == catalog::Recorded::Stale;
                     reread |= stale;
                     if let Some(lane) = self.lanes.get_mut(&key) {
-                        lane.record.written();
+                        lane.record.written(self.reload.number);
                         if let Some(circuit) = learnt.circuit.filter(|_| !stale) {
                             lane.row = Arc::new(lane.row.with_activity(circuit.activity()));
                         }
@@ -70,15 +74,15 @@ impl Dispatcher {
             }
             Err(error) => self.put_back(batch, &error),
         }
-        if (reread || std::mem::take(&mut self.reload.passed_over)) && !self.stopping {
+        if reread && !self.stopping {
             self.reload();
         }
     }
 
-    fn put_back(&mut self, batch: Vec<(SubscriptionKey, Learnt)>, error: &catalog::Error) {
+    fn put_back(&mut self, batch: Vec<Written>, error: &catalog::Error) {
         tracing::warn!(%error, "cannot write the subscriptions' health; trying again");
-        for (key, learnt) in batch {
-            if let Some(lane) = self.lanes.get_mut(&key) {
+        for (key, version, learnt) in batch {
+            if let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.version == version) {
                 lane.record.put_back(learnt);
             }
         }

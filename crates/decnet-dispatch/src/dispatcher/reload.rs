@@ -15,6 +15,7 @@ use rustc_hash::FxHashSet;
 use super::{Dispatcher, Done, Error, Inputs};
 use crate::clock;
 use crate::lane::{Lane, Status};
+use crate::record::PendingRecord;
 use crate::sender::Target;
 
 /// The catalog, used by one blocking job at a time.
@@ -26,6 +27,8 @@ pub(super) struct Progress {
     is_started: bool,
     running: bool,
     again: bool,
+    /// Reloads begun so far, without the first load.
+    pub(super) number: u64,
     /// Rows complained of, so that each problem is said once.
     complained: FxHashSet<String>,
     /// Rows that are there and cannot be used: what waits for them waits on.
@@ -63,6 +66,7 @@ impl Dispatcher {
             return;
         }
         self.reload.running = true;
+        self.reload.number += 1;
         let (queue, catalog, inbox) = (self.queue.clone(), Arc::clone(&self.catalog), self.inbox.clone());
         tokio::task::spawn_local(async move {
             inbox.put(Done::Reloaded(Reloaded(load(queue, catalog).await)));
@@ -126,6 +130,8 @@ impl Dispatcher {
             Some(lane) if lane.is_as(&stored) => {}
             // What was read is older than what we know; once that is written, the rows are read again.
             Some(lane) if lane.record.has_circuit() => self.reload.passed_over = true,
+            // It was written meanwhile: they are read again at once.
+            Some(lane) if lane.record.outdates(self.reload.number) => self.reload.again = true,
             Some(_) => self.change(key, stored),
             None => self.open(key, stored),
         }
@@ -178,12 +184,11 @@ impl Dispatcher {
             lane.version = self.versions;
             lane.health = Health::new(new.consecutive_failures, self.options.circuit_threshold);
             lane.proven = false;
+            // What was learnt of the old version and is not written yet must not stain the new one.
+            lane.record = PendingRecord::default();
         }
-        lane.row = Arc::clone(&stored.version);
-        lane.stored = stored;
-        if renewed {
-            self.set_status(key, status);
-        }
+        lane.adopt(stored);
+        if renewed { self.set_status(key, status) } else { self.pump(key) }
     }
 
     /// Tripped rows found at a start are probed soon, but not all at once.

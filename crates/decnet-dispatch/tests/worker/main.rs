@@ -6,5 +6,6 @@ mod circuit;
 mod delivery;
 mod isolation;
 mod life;
+mod pacing;
 mod reload;
 mod rig;

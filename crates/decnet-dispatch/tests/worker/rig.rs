@@ -115,7 +115,7 @@ impl Rig {
     }
 
     pub(crate) fn start_bus(&mut self) {
-        let options = ServerOptions { path: self.socket(), group: None, heartbeat: Duration::from_secs(10) };
+        let options = ServerOptions { group: None, ..ServerOptions::new(self.socket()) };
         let socket = self.socket();
         self.bus = Some(Running::start(move |stop| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,5 +1,7 @@
 //! Start, stop, restart, with and without a bus.
 
+use std::time::Duration;
+
 use decnet_testkit::{Receiver, Step, reply};
 use serde_json::json;
 
@@ -43,7 +45,7 @@ fn the_worker_waits_for_the_bus_and_survives_its_restart() {
 
 #[test]
 fn requests_in_flight_are_finished_and_recorded_before_the_end() {
-    let receiver = Receiver::start(reply(200).delay(std::time::Duration::from_millis(500)));
+    let receiver = Receiver::start(reply(200).delay(Duration::from_millis(500)));
     let mut rig = Rig::running(&[("siem", &receiver.url("/"), "a.>")]);
     rig.publish_numbered("a.b", 10);
     eventually("all are in flight", || receiver.count() == 10);
@@ -56,7 +58,7 @@ fn requests_in_flight_are_finished_and_recorded_before_the_end() {
 fn a_request_that_outlasts_the_grace_is_sent_again_after_the_next_start() {
     let receiver = Receiver::start(Step::Hang);
     let mut rig = Rig::new();
-    rig.options.shutdown_grace = std::time::Duration::from_millis(100);
+    rig.options.shutdown_grace = Duration::from_millis(100);
     rig.options.sender.deadline = PATIENCE * 10;
     rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
     rig.start_bus();
@@ -87,7 +89,7 @@ fn a_stop_on_the_bus_stops_and_anything_else_does_not() {
 #[test]
 fn heartbeats_say_who_and_when() {
     let mut rig = Rig::new();
-    rig.options.heartbeat_interval = std::time::Duration::from_millis(50);
+    rig.options.heartbeat_interval = Duration::from_millis(50);
     rig.start_bus();
     let mut watcher = rig.watch("system.webhook.health");
     rig.launch_worker();
@@ -105,7 +107,7 @@ fn heartbeats_say_who_and_when() {
 fn the_workers_own_events_do_not_feed_itself() {
     let receiver = Receiver::start(reply(200));
     let mut rig = Rig::new();
-    rig.options.heartbeat_interval = std::time::Duration::from_millis(20);
+    rig.options.heartbeat_interval = Duration::from_millis(20);
     rig.subscribe("siem", &receiver.url("/"), &["system.webhook.>"]);
     rig.start_bus();
     let mut watcher = rig.watch("system.webhook.health");
@@ -118,4 +120,28 @@ fn the_workers_own_events_do_not_feed_itself() {
     assert_eq!(numbers(&receiver), [1]);
     assert_eq!(receiver.count(), 1, "no heartbeat of its own came back to it");
     rig.stop_worker();
+}
+
+#[test]
+fn it_stops_though_the_disk_takes_nothing_and_intake_is_full() {
+    let receiver = Receiver::start(reply(200));
+    let mut rig = Rig::new();
+    rig.options.shutdown_grace = Duration::from_millis(100);
+    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    rig.start_bus();
+    rig.start_worker();
+    let file = rusqlite::Connection::open(rig.dir.path().join("queue.db")).unwrap();
+    file.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let big = "x".repeat(1_000_000);
+    for n in 0..80 {
+        rig.publish("a.b", &json!({"n": n, "big": big}));
+    }
+    eventually("intake is full", || rig.stats.received.get() >= 64);
+    let worker = rig.worker.take().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        worker.stop();
+        let _ = tell.send(());
+    });
+    assert!(told.recv_timeout(Duration::from_secs(60)).is_ok(), "it hangs");
 }

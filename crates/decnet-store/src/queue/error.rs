@@ -108,7 +108,7 @@ pub(super) enum Kind {
 impl Error {
     pub(super) fn kind(&self) -> Kind {
         match self {
-            Self::Corrupt(_) | Self::Fenced => Kind::Fatal,
+            Self::Corrupt(_) | Self::Fenced | Self::Unwritten(_) => Kind::Fatal,
             Self::Sqlite(source) if is_environment(source) => Kind::Environment,
             _ => Kind::Command,
         }

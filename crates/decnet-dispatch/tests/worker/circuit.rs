@@ -1,5 +1,8 @@
 //! A receiver in trouble is parked, probed, and served again, and its row says so.
 
+use std::time::Duration;
+
+use decnet_core::redact::EndpointUrl;
 use decnet_store::catalog::Patch;
 use decnet_testkit::{Receiver, Script, Step, reply};
 use serde_json::json;
@@ -94,5 +97,81 @@ fn a_late_result_of_the_old_url_does_not_touch_the_new_one() {
     rig.publish("a.c", &json!({"n": 6}));
     arrive(&new, 2);
     assert!(rig.row("siem").enabled, "a single failure would have tripped it");
+    rig.stop_worker();
+}
+
+#[test]
+fn failures_not_yet_written_are_forgotten_with_the_old_url() {
+    let (old, new) = (Receiver::start(reply(404)), Receiver::start(reply(404)));
+    let mut rig = Rig::new();
+    rig.options.record_interval = Duration::from_secs(3);
+    rig.subscribe("siem", &old.url("/"), &["a.>"]);
+    rig.start_bus();
+    rig.start_worker();
+    rig.publish_numbered("a.b", 3);
+    eventually("three have failed", || rig.counts("siem").dead == 3);
+    let url = EndpointUrl::new(&new.url("/")).unwrap();
+    rig.patch("siem", &Patch { url: Some(url), ..Patch::default() });
+    rig.reload();
+    rig.publish("a.c", &json!({"n": 5}));
+    eventually("it is written", || rig.row("siem").last_failure_at.is_some());
+    assert_eq!(rig.row("siem").consecutive_failures, 1);
+    rig.stop_worker();
+}
+
+#[test]
+fn gone_in_answer_to_a_probe_ends_the_probing() {
+    let receiver = Receiver::start(reply(500));
+    let mut rig = Rig::running(&[("siem", &receiver.url("/"), "a.>")]);
+    rig.publish_numbered("a.b", 10);
+    eventually("the row is tripped", || !rig.row("siem").enabled);
+    receiver.set(reply(410));
+    eventually("the row is gone", || rig.row("siem").gone);
+    rig.stop_worker();
+}
+
+#[test]
+fn probes_use_up_no_retries_and_put_nothing_off() {
+    let receiver = Receiver::start(reply(500));
+    let mut rig = Rig::new();
+    rig.options.probe_delay = (Duration::from_millis(10), Duration::from_millis(20));
+    rig.options.schedule = "5ms,10ms,15ms,500ms,1h,1h".parse().unwrap();
+    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    rig.start_bus();
+    rig.start_worker();
+    rig.publish_numbered("a.b", 6);
+    eventually("the row is tripped", || !rig.row("siem").enabled);
+    arrive(&receiver, 80);
+    let dead = rig.counts("siem").dead;
+    receiver.set(reply(200));
+    eventually("the receiver is back", || rig.row("siem").enabled);
+    eventually("none waits for its hour", || rig.counts("siem").delivered == 6);
+    assert_eq!(dead, 0);
+    rig.stop_worker();
+}
+
+#[test]
+fn a_reload_read_before_a_trip_does_not_undo_it() {
+    let quick = (0..4).map(|_| reply(404).into());
+    let slow = reply(404).delay(Duration::from_secs(1)).into();
+    let receiver = Receiver::start(Script::steps(quick.chain([slow])));
+    let mut rig = Rig::new();
+    rig.options.probe_delay = (PATIENCE * 10, PATIENCE * 10);
+    rig.options.concurrency = 1;
+    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    rig.start_bus();
+    rig.start_worker();
+    rig.publish_numbered("a.b", 20);
+    arrive(&receiver, 5);
+    let file = rusqlite::Connection::open(rig.dir.path().join("queue.db")).unwrap();
+    // The reload reads the catalog, and then waits for the queue until the trip is written.
+    file.execute_batch("BEGIN IMMEDIATE").unwrap();
+    rig.publish("system.webhook.subscriptions_changed", &json!({}));
+    eventually("the row is tripped", || !rig.row("siem").enabled);
+    let before = receiver.count();
+    let reloads = rig.stats.reloads.get();
+    file.execute_batch("ROLLBACK").unwrap();
+    eventually("it is read again", || rig.stats.reloads.get() >= reloads + 2);
+    assert_eq!(receiver.count(), before);
     rig.stop_worker();
 }

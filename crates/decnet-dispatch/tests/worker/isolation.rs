@@ -65,3 +65,27 @@ fn a_waiting_retry_holds_no_slot() {
     eventually("one retry waits", || rig.counts("siem").retrying == 1 && rig.counts("siem").delivered == 49);
     rig.stop_worker();
 }
+
+#[test]
+fn busy_lanes_leave_room_for_a_new_one() {
+    let busy: Vec<Receiver> =
+        (0..2).map(|_| Receiver::start(reply(200).delay(Duration::from_millis(10)))).collect();
+    let new = Receiver::start(reply(200));
+    let mut rig = Rig::new();
+    rig.options.total_concurrency = 4;
+    for (n, receiver) in busy.iter().enumerate() {
+        rig.subscribe(&format!("busy-{n}"), &receiver.url("/"), &["busy.>"]);
+    }
+    rig.subscribe("new", &new.url("/"), &["new.>"]);
+    rig.start_bus();
+    rig.start_worker();
+    rig.publish("busy.first", &json!({"n": 0}));
+    eventually("they have proven themselves", || rig.stats.delivered.get() == 2);
+    rig.publish_numbered("busy.b", 500);
+    arrive(&busy[0], 50);
+    rig.publish("new.a", &json!({"n": 0}));
+    arrive(&new, 1);
+    let done: u64 = busy.iter().map(Receiver::count).sum();
+    assert!(done < 600, "{done} of 1002 went before it");
+    rig.stop_worker();
+}

@@ -42,6 +42,11 @@ pub(crate) fn say(text: &str) {
     drop(writeln!(stderr().lock(), "{text}"));
 }
 
+/// A number and what it counts: `1 delivery`, `2 deliveries`.
+pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Color {
@@ -166,6 +171,12 @@ mod tests {
         table.row(["größe".into(), "x".into()]);
         table.row(["a".into(), "\x1b[2J".into()]);
         assert_eq!(table.render(Paint(false)), "NAME   URL\ngröße  x\na      \\u{1b}[2J\n");
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        let deliveries = |number| counted(number, "delivery", "deliveries");
+        assert_eq!([0, 1, 2].map(deliveries), ["0 deliveries", "1 delivery", "2 deliveries"]);
     }
 
     #[test]

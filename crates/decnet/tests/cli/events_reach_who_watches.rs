@@ -90,7 +90,7 @@ fn bad_payloads_and_topics_are_refused() {
     let host = Host::new();
     let _bus = host.start_bus();
     for (arguments, expected, part) in [
-        (vec!["publish", "a.b", "{"], 1, "JSON"),
+        (vec!["publish", "a.b", "{"], 2, "JSON"),
         (vec!["publish", "a.*", "{}"], 2, "for patterns"),
         (vec!["publish", "a..b", "{}"], 2, "empty token"),
         (vec!["publish", "a.b", "-", "--count", "2"], 2, "--count"),

@@ -88,7 +88,7 @@ fn what_cannot_be_is_refused_with_a_reason() {
         assert!(said.contains(part), "{said}");
     };
     refused(create(&url), 2, "no usable pattern");
-    refused(create(&[&url[..], &["--pattern", "a..b"]].concat()), 2, "empty token");
+    refused(create(&[&url[..], &["--pattern", "a..b"]].concat()), 2, "`a..b`: empty token");
     refused(create(&[&url[..], &["--event", "Nothing"]].concat()), 2, "AttackerDetail");
     refused(create(&["--url", "ftp://a/", "--pattern", "a"]), 2, "scheme");
     refused(create(&[&url[..], &["--pattern", "a", "--secret-file", "/nowhere"]].concat()), 1, "/nowhere");
@@ -120,18 +120,20 @@ fn secrets_come_from_a_file_or_stdin_and_arguments_are_warned_of() {
     let output = host.run(&argued);
     assert!(stderr(&output).contains("process list"), "{}", stderr(&output));
     let short = [&url[..], &["--name", "short", "--secret", "short"]].concat();
-    assert_eq!(code(&host.run(&short)), 1);
+    assert_eq!(code(&host.run(&short)), 2);
 }
 
 #[test]
 fn a_url_in_clear_text_and_one_that_is_forbidden_are_warned_of() {
     let host = Host::new();
     let arguments =
-        ["subscription", "create", "--name", "l", "--url", "http://127.0.0.1:9/", "--pattern", "a", "--json"];
+        ["subscription", "create", "--name", "l", "--url", "http://10.0.0.1:9/", "--pattern", "a", "--json"];
     let created = host.json(&arguments);
     let warnings = created["warnings"].to_string();
     assert!(warnings.contains("insecure_url") && warnings.contains("forbidden_url"), "{warnings}");
     assert!(warnings.contains("DECNET_WEBHOOK_ALLOW"), "it says what to do: {warnings}");
+    let output = host.run(&["subscription", "update", "l", "--url", "http://127.0.0.1:9/"]);
+    assert!(!stderr(&output).contains("insecure_url"), "what stays on the host crosses no network");
 }
 
 #[test]

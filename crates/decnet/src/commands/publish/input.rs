@@ -7,6 +7,8 @@ use anyhow::Context as _;
 use decnet_core::limits::MAX_BODY_BYTES;
 use tokio::sync::mpsc;
 
+use crate::failure::Usage;
+
 /// Payloads handed over at once.
 const CHUNK: usize = 256;
 /// No payload is larger than the body that carries it.
@@ -31,13 +33,23 @@ impl Input {
     /// Reads the argument: JSON, `-` or `@file`.
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// An argument that is no JSON, a file that cannot be read.
     pub(super) fn open(argument: &str) -> anyhow::Result<Self> {
         if argument == "-" {
             return Ok(Self::Lines(Box::new(stdin())));
         }
-        let Some(path) = argument.strip_prefix('@') else { return Ok(Self::One(argument.to_owned())) };
+        let Some(path) = argument.strip_prefix('@') else { return Ok(Self::argument(argument)?) };
         File::open(path).and_then(Self::file).with_context(|| format!("{path} cannot be read"))
+    }
+
+    /// Looked at before a bus is: what most often goes wrong is the shell, which takes quotes away.
+    fn argument(json: &str) -> Result<Self, Usage> {
+        match serde_json::from_str::<serde::de::IgnoredAny>(json) {
+            Ok(_) => Ok(Self::One(json.to_owned())),
+            Err(error) => Err(Usage::new(format!(
+                "the payload is not JSON: {error}; quote it for the shell, as in '{{\"ip\":\"192.0.2.1\"}}'"
+            ))),
+        }
     }
 
     /// A file is one value, if it is a small one and holds just that; otherwise it is lines.

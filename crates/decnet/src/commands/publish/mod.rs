@@ -80,8 +80,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let Publisher { sender, published: count, progress, .. } = publisher;
     progress.finish();
     let closed = sender.close().await;
-    let events = if count == 1 { "event" } else { "events" };
-    output::say(&format!("published {count} {events} on {}", args.topic));
+    output::say(&format!("published {} on {}", output::counted(count, "event", "events"), args.topic));
     published?;
     Ok(closed?)
 }
@@ -130,7 +129,7 @@ impl<'a> Publisher<'a> {
         self.wait_for_turn().await?;
         let added = self.sender.enqueue_json(&self.args.topic, &self.args.kind, &payload.json);
         added.with_context(|| {
-            payload.line.map_or_else(|| "not published".into(), |line| format!("line {line}"))
+            payload.line.map_or_else(|| "not published".into(), |line| format!("line {line} stopped it"))
         })?;
         if self.sender.buffered() >= FLUSH_BYTES {
             self.sender.flush().await?;

@@ -1,6 +1,5 @@
 //! `decnet subscription update`, `delete`, `enable` and `disable`.
 
-use decnet_core::redact::EndpointUrl;
 use decnet_store::catalog::{Patch, Row};
 
 use super::patterns::PatternArgs;
@@ -48,7 +47,9 @@ pub(super) struct DeleteArgs {
     target: Target,
 }
 
-/// Enables a subscription, and forgets what tripped it: what is parked goes out at once.
+/// Enables a subscription, and forgets what tripped it: what is parked goes out.
+///
+/// At once what was never tried; what waits for a retry when that is due.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  decnet subscription enable siem")]
 pub(super) struct EnableArgs {
@@ -75,11 +76,9 @@ struct Target {
 }
 
 pub(super) async fn update(args: UpdateArgs, context: &Context) -> anyhow::Result<()> {
-    let usage = |error: String| Usage::new(error);
-    let url = args.url.as_deref().map(EndpointUrl::new).transpose();
-    let url = url.map_err(|error| usage(format!("--url: {error}")))?;
+    let url = args.url.as_deref().map(super::url).transpose()?;
     let patterns = if args.patterns.is_empty() { None } else { Some(args.patterns.read()) };
-    let patterns = patterns.transpose().map_err(|error| usage(error.to_string()))?;
+    let patterns = patterns.transpose()?;
     let secret = args.secret.read()?;
     for warning in url.iter().flat_map(|url| warn::of_url(url, &context.config)) {
         output::say(&format!("decnet: warning: {warning}"));
@@ -90,7 +89,7 @@ pub(super) async fn update(args: UpdateArgs, context: &Context) -> anyhow::Resul
     if patch == Patch::default() {
         let what =
             "nothing to change: give --name, --url, --pattern, --event, --secret-file, --rate or --ordered";
-        return Err(usage(what.into()).into());
+        return Err(Usage::new(what).into());
     }
     change(&args.target, &patch, "updated", context).await
 }
@@ -108,7 +107,7 @@ pub(super) async fn disable(args: DisableArgs, context: &Context) -> anyhow::Res
 async fn change(target: &Target, patch: &Patch, done: &str, context: &Context) -> anyhow::Result<()> {
     let mut catalog = existing(context)?;
     let uuid = catalog.find(&target.name)?.uuid;
-    catalog.update(&uuid, patch, now())?;
+    catalog.update(&uuid, patch, now()).map_err(super::refused)?;
     let row = catalog.find(&uuid)?;
     link::signal_change(&context.config).await;
     tell(target, &row, done, context)

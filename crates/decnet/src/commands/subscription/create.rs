@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::redact::Secret;
 use decnet_core::settings::Settings;
 use decnet_store::catalog::{Catalog, Create, NewSubscription, Row, generate_secret};
 
@@ -13,7 +13,6 @@ use super::warn;
 use crate::commands::link;
 use crate::commands::secret_args::SecretArgs;
 use crate::context::Context;
-use crate::failure::Usage;
 use crate::output;
 use crate::receiver::now;
 
@@ -24,7 +23,7 @@ Examples:
   decnet subscription create --name siem --url https://siem.example/hook --event AttackerDetail
   decnet subscription create --name all --url http://127.0.0.1:8080/ --pattern '>'
   decnet subscription create --name a --url https://a.example/ --pattern 'a.*' --secret-file key
-  decnet subscription create --name chat --url https://chat.example/ --event DeckyStatus --rate 1/s --ordered")]
+  decnet subscription create --name chat --url https://chat.example/ --pattern 'a.*' --rate 1/s")]
 pub(super) struct Args {
     /// What to call it; unique
     #[arg(long)]
@@ -47,9 +46,8 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    let usage = |error: &dyn std::fmt::Display| Usage::new(error.to_string());
-    let patterns = args.patterns.read().map_err(|error| usage(&error))?;
-    let url = EndpointUrl::new(&args.url).map_err(|error| usage(&format!("--url: {error}")))?;
+    let patterns = args.patterns.read()?;
+    let url = super::url(&args.url)?;
     let given = args.secret.read()?;
     let made = if given.is_none() { Some(generate_secret()) } else { None };
     let secret = given.or_else(|| made.as_deref().map(Secret::new)).unwrap_or_else(|| Secret::new(""));
@@ -68,7 +66,7 @@ fn create(new: &NewSubscription, context: &Context) -> anyhow::Result<Row> {
         make_data_dir(&context.config.data_dir)?;
     }
     let mut catalog = Catalog::open(path, Create::IfMissing)?;
-    let uuid = catalog.create(new, now())?;
+    let uuid = catalog.create(new, now()).map_err(super::refused)?;
     Ok(catalog.find(&uuid)?)
 }
 

@@ -9,9 +9,11 @@ mod show;
 mod test;
 mod warn;
 
-use decnet_store::catalog::{Catalog, Create};
+use decnet_core::redact::{EndpointUrl, UrlError};
+use decnet_store::catalog::{Catalog, Create, Error};
 
 use crate::context::Context;
+use crate::failure::Usage;
 
 /// Lists, changes and tries out the subscriptions.
 ///
@@ -50,6 +52,25 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         Command::Enable(args) => change::enable(args, context).await,
         Command::Disable(args) => change::disable(args, context).await,
         Command::Test(args) => test::run(&args, context).await,
+    }
+}
+
+/// Reads `--url`.
+///
+/// # Errors
+/// What is wrong with it; without the text, which may hold a password.
+fn url(text: &str) -> Result<EndpointUrl, Usage> {
+    EndpointUrl::new(text).map_err(|error| {
+        let hint = if matches!(error, UrlError::Syntax(_)) { "; write https://host/path" } else { "" };
+        Usage::new(format!("--url: {error}{hint}"))
+    })
+}
+
+/// A value that breaks a rule of the catalog is wrong usage, as one that breaks a rule of the command line.
+fn refused(error: Error) -> anyhow::Error {
+    match error {
+        Error::Invalid(problem) => Usage::new(problem.to_string()).into(),
+        other => other.into(),
     }
 }
 

@@ -146,8 +146,12 @@ fn what_names_nothing_is_refused() {
     for arguments in [&["delivery", "redeliver"][..], &["delivery", "redeliver", "1.0", "--dead"]] {
         assert_eq!(code(&host.run(arguments)), 2, "{arguments:?}");
     }
-    let unknown = host.run(&["delivery", "redeliver", "999999.0"]);
-    assert_eq!(code(&unknown), 1, "{}", stderr(&unknown));
+    for dry in [&[][..], &["--dry-run"]] {
+        let unknown = host.run(&[&["delivery", "redeliver", "999999.0"][..], dry].concat());
+        assert_eq!(code(&unknown), 1, "{}", stderr(&unknown));
+    }
+    let listed = host.run(&["delivery", "list", "--subscription", "nobody"]);
+    assert!(stderr(&listed).contains("no subscription is called `nobody`"), "{}", stderr(&listed));
 }
 
 #[test]

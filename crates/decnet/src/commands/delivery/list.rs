@@ -1,5 +1,7 @@
 //! `decnet delivery list`.
 
+use std::num::NonZeroUsize;
+
 use decnet_core::delivery::State;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
@@ -9,7 +11,7 @@ use serde_json::{Value, json};
 use super::standing::{Active, Standing};
 use crate::commands::since::since;
 use crate::context::Context;
-use crate::output::{self, Table};
+use crate::output::{self, Table, printable};
 
 /// Deliveries looked at in one go.
 const PAGE: usize = 500;
@@ -21,7 +23,7 @@ Examples:
   decnet delivery list
   decnet delivery list --subscription siem --state parked
   decnet delivery list --state dead --since 2h --topic 'attacker.>' --json
-  decnet delivery list --event-id 4f0c2d…")]
+  decnet delivery list --event-id 4f0c2d9e6b1a4c7f8d3e5a2b1c0f9e8d")]
 pub(super) struct Args {
     /// Only in this state
     #[arg(long)]
@@ -39,8 +41,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "ID")]
     event_id: Option<String>,
     /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    limit: usize,
+    #[arg(long, value_name = "N", default_value = "50")]
+    limit: NonZeroUsize,
     /// Print a JSON list
     #[arg(long)]
     json: bool,
@@ -52,12 +54,16 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         Ok(reader) => find(args, &reader, &active)?,
         Err(error @ Error::NoQueue { .. }) => {
             output::say(&format!("decnet: {error}"));
-            Vec::new()
+            return if args.json { output::json(&[(); 0]) } else { Ok(()) };
         }
         Err(error) => return Err(error.into()),
     };
     if args.json {
         return output::json(&found.iter().map(|listed| json(listed, &active)).collect::<Vec<_>>());
+    }
+    if found.is_empty() {
+        output::say(&nothing(args.subscription.as_deref(), &active));
+        return Ok(());
     }
     let mut table = Table::new(&["ID", "STATE", "SUBSCRIPTION", "TOPIC", "TRIES", "ADMITTED", "EVENT"]);
     for listed in &found {
@@ -74,6 +80,15 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     table.print(context.paint)
 }
 
+/// Why nothing is listed. A subscription that is gone may still have deliveries, so a name that is unknown is no
+/// error by itself.
+pub(super) fn nothing(subscription: Option<&str>, active: &Active) -> String {
+    match subscription.filter(|name| !active.knows(name)) {
+        Some(name) => format!("no delivery matches, and no subscription is called `{}`", printable(name)),
+        None => "no delivery matches".into(),
+    }
+}
+
 /// The newest that the arguments describe, of every stored state that theirs may be.
 fn find(args: &Args, reader: &Reader, active: &Active) -> anyhow::Result<Vec<Listed>> {
     let states: Vec<Option<StateFilter>> = match args.state {
@@ -85,7 +100,7 @@ fn find(args: &Args, reader: &Reader, active: &Active) -> anyhow::Result<Vec<Lis
         found.extend(find_stored(args, state, reader, active)?);
     }
     found.sort_unstable_by_key(|listed| std::cmp::Reverse(listed.id));
-    found.truncate(args.limit);
+    found.truncate(args.limit.get());
     Ok(found)
 }
 
@@ -101,18 +116,18 @@ fn find_stored(
         topic: args.topic.clone(),
         since: args.since,
         event_id: args.event_id.clone(),
-        limit: Some(PAGE.min(args.limit)),
+        limit: Some(PAGE.min(args.limit.get())),
         before: None,
     };
     let wanted = |listed: &Listed| args.state.is_none_or(|state| active.standing(listed) == state);
     let mut found = Vec::new();
-    while found.len() < args.limit {
+    while found.len() < args.limit.get() {
         let page = reader.list(&filter)?;
         let Some(last) = page.last() else { break };
         filter.before = Some(last.id);
         found.extend(page.into_iter().filter(wanted));
     }
-    found.truncate(args.limit);
+    found.truncate(args.limit.get());
     Ok(found)
 }
 

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
-use decnet_store::queue::{DeliveryId, Filter, Operator, Reader, StateFilter};
+use decnet_store::queue::{DeliveryId, Error, Filter, Operator, Reader, StateFilter};
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::list::nothing;
+use super::standing::Active;
 use crate::commands::link;
 use crate::commands::progress::Progress;
 use crate::commands::since::since;
@@ -62,20 +64,42 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    let chosen = if args.ids.is_empty() { choose(&args, context)? } else { args.ids.clone() };
-    let made = if args.dry_run { 0 } else { redeliver(&args, &chosen, context).await? };
+    let reader = Reader::open(&context.config.data_dir)?;
+    let chosen = if args.ids.is_empty() { choose(&args, &reader)? } else { known(&args.ids, &reader)? };
+    let made = if args.dry_run { Vec::new() } else { redeliver(&args, &chosen, context).await? };
     if args.json {
-        return output::json(&json!({"chosen": chosen.len(), "redelivered": made, "dry_run": args.dry_run}));
+        let (chosen, made) = (chosen.len(), made.len());
+        return output::json(&json!({"chosen": chosen, "redelivered": made, "dry_run": args.dry_run}));
     }
-    if args.dry_run {
-        return output::line(&format!("{} deliveries would be made", chosen.len()));
+    if chosen.is_empty() {
+        let active = Active::read(&context.config);
+        output::say(&nothing(args.subscription.as_deref(), &active));
+        return Ok(());
     }
-    output::line(&format!("{made} deliveries made"))
+    output::line(&told(&args, &chosen, &made))
+}
+
+/// How many, and where the new ones are to be found.
+fn told(args: &Args, chosen: &[DeliveryId], made: &[DeliveryId]) -> String {
+    let counted = |ids: &[DeliveryId]| output::counted(ids.len() as u64, "new delivery", "new deliveries");
+    match made {
+        _ if args.dry_run => format!("{} would be made", counted(chosen)),
+        [] => format!("{} made", counted(made)),
+        [one] => format!("{} made: {one}", counted(made)),
+        [first, .., last] => format!("{} made, {first} to {last}", counted(made)),
+    }
+}
+
+/// The deliveries that were named, all of which are there.
+fn known(ids: &[DeliveryId], reader: &Reader) -> anyhow::Result<Vec<DeliveryId>> {
+    for id in ids {
+        reader.get(*id)?.ok_or(Error::UnknownDelivery(*id))?;
+    }
+    Ok(ids.to_vec())
 }
 
 /// The final deliveries that the arguments describe, oldest first, so that they go out in their order.
-fn choose(args: &Args, context: &Context) -> anyhow::Result<Vec<DeliveryId>> {
-    let reader = Reader::open(&context.config.data_dir)?;
+fn choose(args: &Args, reader: &Reader) -> anyhow::Result<Vec<DeliveryId>> {
     let states: &[_] =
         if args.dead { &[StateFilter::Dead] } else { &[StateFilter::Dead, StateFilter::Delivered] };
     let mut chosen = Vec::new();
@@ -99,20 +123,20 @@ fn choose(args: &Args, context: &Context) -> anyhow::Result<Vec<DeliveryId>> {
     Ok(chosen)
 }
 
-/// Makes them in small batches, and tells the worker now and then; how many, if it is interrupted too.
-async fn redeliver(args: &Args, chosen: &[DeliveryId], context: &Context) -> anyhow::Result<usize> {
+/// Makes them in small batches, and tells the worker now and then; which, if it is interrupted too.
+async fn redeliver(args: &Args, chosen: &[DeliveryId], context: &Context) -> anyhow::Result<Vec<DeliveryId>> {
     let mut operator = Operator::open(&context.config.data_dir)?;
     let progress = Progress::new(Some(chosen.len() as u64), "deliveries");
-    let (started, mut made) = (Instant::now(), 0);
+    let (started, mut made) = (Instant::now(), Vec::with_capacity(chosen.len()));
     let mut told_at = started;
     for batch in chosen.chunks(BATCH) {
-        let due = started + Duration::from_secs_f64(made as f64 / f64::from(args.rate));
+        let due = started + Duration::from_secs_f64(made.len() as f64 / f64::from(args.rate));
         tokio::select! {
             () = tokio::time::sleep_until(due) => {}
             () = context.shutdown.cancelled() => break,
         }
-        made += operator.redeliver(batch)?.len();
-        progress.set_position(made as u64);
+        made.extend(operator.redeliver(batch)?);
+        progress.set_position(made.len() as u64);
         if told_at.elapsed() >= SIGNAL_INTERVAL {
             told_at = Instant::now();
             link::signal_change(&context.config).await;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use decnet_core::delivery::State;
 use decnet_core::subscription::Activity;
-use decnet_store::catalog::{Catalog, Create};
+use decnet_store::catalog::{Catalog, Create, Error};
 use decnet_store::queue::{Listed, StateFilter};
 
 use crate::config::Config;
@@ -50,14 +50,23 @@ impl Standing {
     }
 }
 
-/// The subscriptions to which something is delivered now.
-pub(super) struct Active(Option<HashSet<String>>);
+/// What the catalog says of the subscriptions: to which something is delivered now, and which there are.
+pub(super) struct Active(Option<Known>);
+
+struct Known {
+    /// UUIDs.
+    active: HashSet<String>,
+    /// Names and UUIDs.
+    all: HashSet<String>,
+}
 
 impl Active {
     /// Asks the catalog. One that cannot be read leaves the queue's own states to be shown.
     pub(super) fn read(config: &Config) -> Self {
         match Self::try_read(config) {
-            Ok(active) => Self(Some(active)),
+            Ok(known) => Self(Some(known)),
+            // Before the first subscription there is nothing to tell.
+            Err(error) if matches!(error.downcast_ref(), Some(Error::Missing { .. })) => Self(None),
             Err(error) => {
                 tracing::warn!("parked deliveries cannot be told from others: {}", told(&error));
                 Self(None)
@@ -65,15 +74,21 @@ impl Active {
         }
     }
 
-    fn try_read(config: &Config) -> anyhow::Result<HashSet<String>> {
+    fn try_read(config: &Config) -> anyhow::Result<Known> {
         let rows = Catalog::open(config.database.path()?, Create::Never)?.rows()?;
-        let active = rows.into_iter().filter(|row| row.activity == Activity::Active && row.problem.is_none());
-        Ok(active.map(|row| row.uuid).collect())
+        let active = rows.iter().filter(|row| row.activity == Activity::Active && row.problem.is_none());
+        let active = active.map(|row| row.uuid.clone()).collect();
+        Ok(Known { active, all: rows.into_iter().flat_map(|row| [row.name, row.uuid]).collect() })
+    }
+
+    /// Whether a subscription has this name or UUID now, as far as can be told.
+    pub(super) fn knows(&self, wanted: &str) -> bool {
+        self.0.as_ref().is_none_or(|known| known.all.contains(wanted))
     }
 
     /// Where a delivery stands.
     pub(super) fn standing(&self, listed: &Listed) -> Standing {
-        let is_active = self.0.as_ref().is_none_or(|active| active.contains(&*listed.subscription_uuid));
+        let is_active = self.0.as_ref().is_none_or(|known| known.active.contains(&*listed.subscription_uuid));
         match listed.state {
             State::Delivered => Standing::Delivered,
             State::Dead { .. } => Standing::Dead,

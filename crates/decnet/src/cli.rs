@@ -175,6 +175,9 @@ mod tests {
     fn every_example_parses() {
         walk(&Cli::command(), "decnet", &mut |path, command| {
             let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in after.lines() {
+                assert!(line.chars().count() <= 98, "{path}: {line}: help is wrapped at 100 columns");
+            }
             for line in after.lines().filter(|line| line.starts_with("  decnet ")) {
                 let parsed = Cli::try_parse_from(words(line));
                 assert!(parsed.is_ok(), "{path}: {line}: {}", parsed.unwrap_err());

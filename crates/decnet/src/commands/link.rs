@@ -46,11 +46,15 @@ pub(crate) async fn connect(config: &Config) -> anyhow::Result<(Client, PathBuf)
     for socket in sockets {
         match Client::connect(&socket, NAME).await {
             Ok(client) => return Ok((client, socket)),
-            Err(error) => failed = Some(error),
+            // The first place is the one that was meant: a server that was there has left its socket.
+            Err(error) => failed = failed.or(Some(error)),
         }
     }
     let error = failed.unwrap_or(ClientError::Closed);
-    anyhow::bail!("{error} Start one with `decnet serve` or `decnet bus`.")
+    anyhow::bail!(
+        "{error} Start one with `decnet serve` or `decnet bus`, or say where it is: --data-dir as for `decnet \
+         serve`, or DECNET_BUS_SOCKET."
+    )
 }
 
 /// Tells the worker that the subscriptions, or the queue, have changed. A bus that is away is no failure: the

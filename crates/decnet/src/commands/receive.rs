@@ -21,7 +21,8 @@ const WAITING: usize = 1024;
 /// Receives webhooks on this machine, checks their signatures and prints them.
 ///
 /// One line a request: when, whether the signature holds, latency since the event, topic and id; on a terminal
-/// the body follows. Without a secret nothing is checked.
+/// the body follows. Without a secret nothing is checked. The answer is --status either way: a bad signature is
+/// shown, not refused.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -60,9 +61,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let key = args.secret.read()?.map(|secret| SigningKey::new(&secret));
     let options = Options { key, status: args.status, delay: args.delay };
     let address = SocketAddr::new(args.host, args.port);
-    let receiver = Receiver::bind(address, options)
-        .await
-        .with_context(|| format!("cannot listen on {address}; --port 0 takes any free port"))?;
+    let receiver = Receiver::bind(address, options).await.map_err(|error| {
+        anyhow::anyhow!("cannot listen on {address}: {error}; --port 0 takes any free port")
+    })?;
     output::say(&format!("receiving on http://{}/, Ctrl-C to stop", receiver.address()?));
     let (seen, mut requests) = mpsc::channel(WAITING);
     let stop = context.shutdown.child_token();

@@ -11,7 +11,7 @@ pub(super) fn raise_limit() {
     match setrlimit(Resource::Nofile, limit) {
         Ok(()) => tracing::debug!(?before, now = ?limit.current, "open files allowed"),
         Err(error) => {
-            tracing::warn!(%error, ?before, "the limit of open files stays low; raise it with ulimit -n")
+            tracing::warn!(%error, ?before, "the limit of open files stays low; raise it with ulimit -n");
         }
     }
 }

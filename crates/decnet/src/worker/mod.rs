@@ -29,7 +29,7 @@ impl Prepared {
     /// A file that cannot be used, a queue that another worker has.
     pub(crate) fn open(config: &Config, socket: Option<&Path>, allow: &[IpNet]) -> anyhow::Result<Self> {
         files::raise_limit();
-        let catalog = Catalog::open(config.database.path()?, Create::IfMissing)?;
+        let catalog = open_catalog(config)?;
         let queue = Queue::open(&config.data_dir, queue::Options::default())
             .with_context(|| format!("the queue in {} cannot be used", config.data_dir.display()))?;
         let source = socket.map(|socket| {
@@ -52,6 +52,19 @@ impl Prepared {
     pub(crate) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         Ok(LocalSet::new().run_until(self.0.run(shutdown)).await?)
     }
+}
+
+/// Opens the catalog, or makes it. One that was named is expected to be there: a slip in its name must not look
+/// like an installation without subscriptions.
+fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
+    let path = config.database.path()?;
+    let was_there = path.exists();
+    let catalog = Catalog::open(path, Create::IfMissing)?;
+    if !was_there && path != config.data_dir.join("decnet.db") {
+        let path = path.display();
+        tracing::warn!(%path, "DECNET_DB_URL names a file that did not exist; made an empty catalog there");
+    }
+    Ok(catalog)
 }
 
 fn options(config: &Config, allow: &[IpNet]) -> Options {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::commands::link;
 use crate::config::Config;
 use crate::failure::told;
-use crate::output::{Paint, printable};
+use crate::output::{Paint, counted, printable};
 
 /// What a probe found.
 pub(super) struct Probe {
@@ -106,7 +106,7 @@ fn count(path: &Path) -> anyhow::Result<String> {
     let bad: Vec<&str> =
         rows.iter().filter(|row| row.problem.is_some()).map(|row| row.name.as_str()).collect();
     let bad = if bad.is_empty() { String::new() } else { format!(", with a bad row: {}", bad.join(", ")) };
-    Ok(format!("{} subscriptions{bad}", rows.len()))
+    Ok(counted(rows.len() as u64, "subscription", "subscriptions") + &bad)
 }
 
 fn queue(data_dir: &Path) -> Probe {
@@ -116,7 +116,7 @@ fn queue(data_dir: &Path) -> Probe {
         Ok(counts) => {
             let waiting: u64 = counts.iter().map(|counts| counts.pending + counts.retrying).sum();
             let dead: u64 = counts.iter().map(|counts| counts.dead).sum();
-            Probe::new(what, Health::Good, format!("{waiting} deliveries wait, {dead} are dead"))
+            Probe::new(what, Health::Good, standing(waiting, dead))
         }
         Err(queue::Error::NoQueue { .. }) => {
             Probe::new(what, Health::Waiting, "will be made when the worker starts")
@@ -125,13 +125,21 @@ fn queue(data_dir: &Path) -> Probe {
     }
 }
 
+fn standing(waiting: u64, dead: u64) -> String {
+    let waiting = counted(waiting, "delivery waits", "deliveries wait");
+    format!("{waiting}, {}", counted(dead, "is dead", "are dead"))
+}
+
 async fn bus(config: &Config) -> Probe {
     let what = "bus";
     if !config.bus.enabled {
         return Probe::new(what, Health::Waiting, "switched off by DECNET_BUS_ENABLED=false");
     }
     match link::connect(config).await {
-        Ok((_, socket)) => Probe::new(what, Health::Good, format!("{} answers", socket.display())),
+        Ok((_, socket)) => {
+            let whose = if socket == config.bus.path() { "" } else { ", that of `decnet serve` here" };
+            Probe::new(what, Health::Good, format!("{} answers{whose}", socket.display()))
+        }
         Err(error) => Probe::new(what, Health::Waiting, told(&error)),
     }
 }

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use decnet_bus::{Server, ServerOptions};
+use decnet_store::catalog::{Catalog, Create};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -29,8 +30,8 @@ use crate::worker::Prepared;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  decnet serve --demo                       see it work, with sample events and a receiver of its own
-  decnet --data-dir /srv/decnet serve       ready for your own publishers and subscriptions")]
+  decnet serve --demo                       # see it work, with sample events and a receiver
+  decnet --data-dir /srv/decnet serve       # ready for your publishers and subscriptions")]
 pub(crate) struct Args {
     /// Add a receiver that verifies signatures, a subscription to it, and sample events; without --data-dir in a
     /// temporary directory
@@ -47,7 +48,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let demo = if args.demo { Some(Demo::prepare(&config, &socket, context.paint).await?) } else { None };
     let allow: Vec<_> = demo.iter().map(Demo::allowed).collect();
     let prepared = Prepared::open(&config, Some(&socket), &allow)?;
-    say_ready(&config, &socket, temporary.is_some());
+    say_ready(&config, &socket, temporary.is_some())?;
     let shutdown = context.shutdown.clone();
     let running = demo.map(|demo| demo.start(shutdown.clone())).transpose()?;
     let worked = prepared.run(shutdown.clone()).await;
@@ -91,14 +92,22 @@ fn start_bus(config: &Config, socket: &Path, stop: &CancellationToken) -> anyhow
     })
 }
 
-fn say_ready(config: &Config, socket: &Path, temporary: bool) {
+/// Says where everything is, and what to do next.
+fn say_ready(config: &Config, socket: &Path, temporary: bool) -> anyhow::Result<()> {
     let (data, socket) = (config.data_dir.display(), socket.display());
     output::say(&format!("decnet is up: bus at {socket}, data in {data}"));
     if temporary {
         output::say("this is a demo: its directory is temporary and goes with it");
     } else {
+        if Catalog::open(config.database.path()?, Create::Never)?.rows()?.is_empty() {
+            output::say(&format!(
+                "no subscriptions yet; make one with: decnet --data-dir {data} subscription create --name siem \
+                 --url https://siem.example/hook --pattern 'attacker.>'"
+            ));
+        }
         output::say(&format!(
             "publish with: decnet --data-dir {data} publish attacker.observed '{{\"ip\":\"192.0.2.1\"}}'"
         ));
     }
+    Ok(())
 }

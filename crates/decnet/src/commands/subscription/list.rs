@@ -28,7 +28,8 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         return output::json(&rows);
     }
     if rows.is_empty() {
-        output::say("there are no subscriptions yet; `decnet subscription create` makes one");
+        let catalog = &context.config.database;
+        output::say(&format!("no subscriptions yet in {catalog}; `decnet subscription create` makes one"));
         return Ok(());
     }
     let mut table = Table::new(&["NAME", "UUID", "STATE", "URL", "PATTERNS", "LAST SUCCESS"]);

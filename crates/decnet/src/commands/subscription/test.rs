@@ -1,7 +1,7 @@
 //! `decnet subscription test`.
 
 use anyhow::Context as _;
-use decnet_core::delivery::{Outcome, Verdict, classify};
+use decnet_core::delivery::{Outcome, Reason, Verdict, classify};
 use decnet_core::event::Event;
 use decnet_core::subscription::Subscription;
 use decnet_dispatch::sender::{self, Attempted, Guard, Sender, Target};
@@ -77,6 +77,10 @@ fn told(attempted: &Attempted) -> (Option<u16>, Option<String>) {
     let detail = attempted.detail.as_deref().map(str::to_owned);
     match attempted.outcome {
         Outcome::Replied { status, .. } => (Some(status), detail),
+        Outcome::Failed(Reason::Forbidden) => {
+            let detail = detail.unwrap_or_else(|| Reason::Forbidden.to_string());
+            (None, Some(format!("{detail}; so it is configured here, which need not be as for the worker")))
+        }
         Outcome::Failed(reason) => (None, Some(detail.unwrap_or_else(|| reason.to_string()))),
     }
 }

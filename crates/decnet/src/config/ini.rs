@@ -82,6 +82,16 @@ pub(crate) fn offer(layers: &mut Layers, path: &str, text: &str) {
     for entry in entries.iter().filter(|entry| SHARED_SECTIONS.contains(&entry.section)) {
         offer_domain(layers, path, entry);
     }
+    warn_of_webhook(layers, path, &entries);
+}
+
+/// A section that suggests itself but that nobody reads: what stands there would be ignored in silence.
+fn warn_of_webhook(layers: &mut Layers, path: &str, entries: &[Entry<'_>]) {
+    for Entry { key, line, .. } in entries.iter().filter(|entry| entry.section == "webhook") {
+        layers.warning(format!(
+            "{path}:{line}: there is no section [webhook]; write `webhook-{key}` in [decnet]"
+        ));
+    }
 }
 
 /// Here a key names its setting: `foo-bar` is `DECNET_FOO_BAR`.

@@ -49,6 +49,9 @@ fn entry(page: &mut String, info: &Info) -> std::fmt::Result {
     }
     if let Some((section, key)) = info.ini {
         writeln!(page, "- INI: `[{section}] {key}`")?;
+    } else if info.shown != Shown::Never && info.name != keys::CONFIG.info.name {
+        let key = info.name.trim_start_matches("DECNET_").to_ascii_lowercase().replace('_', "-");
+        writeln!(page, "- INI: `[decnet] {key}`")?;
     }
     if info.shown == Shown::Never {
         writeln!(page, "- A secret: never shown, and refused in the INI file")?;

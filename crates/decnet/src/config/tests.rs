@@ -185,6 +185,10 @@ fn unknown_keys_of_a_shared_section_are_a_warning_only() {
     assert_eq!(found.problems, [""; 0]);
     assert_eq!(found.warnings.len(), 1, "{:?}", found.warnings);
     assert!(found.warnings[0].contains("[bus] sokcet"));
+    let found = Host::new(&[], "[webhook]\ntimeout = 3s\n").find();
+    assert!(
+        found.warnings[0].contains("2: there is no section [webhook]; write `webhook-timeout` in [decnet]")
+    );
 }
 
 #[test]

@@ -28,7 +28,7 @@ Examples:
   decnet publish attacker.observed '{\"ip\":\"203.0.113.7\"}'
   decnet check                         # what is in force, and what is wrong
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration."
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Times are UTC."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]

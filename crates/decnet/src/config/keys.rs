@@ -166,7 +166,8 @@ keys! {
     BUS_GROUP: String, types::text => Info {
         group: BUS, name: "DECNET_BUS_GROUP", default: "decnet", form: "a group's name",
         meaning: "The group that may use the socket, where that group exists; its mode is 0660.",
-        reason: "Set it where the publishers run under another group.",
+        reason: "Set it where the publishers run under another group. Under `decnet serve` set `DECNET_BUS_SOCKET` \
+                 too: others cannot look into the data directory.",
         ini: Some(("bus", "group")), ..PLAIN
     };
     RECONNECT: Duration, |text| types::duration_at_least(text, 5 * SECOND, HOUR) => Info {

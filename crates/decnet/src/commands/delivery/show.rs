@@ -1,11 +1,11 @@
 //! `decnet delivery show`.
 
-use decnet_core::delivery::Reason;
-use decnet_store::queue::{Attempt, DeliveryId, Detail, Reader};
+use decnet_core::delivery::{Reason, State};
+use decnet_store::queue::{Attempt, DeliveryId, Detail, Listed, Reader};
 use serde_json::{Value, json};
 
 use super::list;
-use super::standing::Active;
+use super::standing::{Active, Standing};
 use crate::context::Context;
 use crate::output::{self, Paint, Table, printable};
 
@@ -65,7 +65,7 @@ fn human(detail: &Detail, active: &Active, paint: Paint) -> String {
         ("admitted", listed.admitted_at.to_sqlite()),
     ];
     let mut text = String::new();
-    for (name, value) in fields {
+    for (name, value) in fields.into_iter().chain(next_try(listed, active)) {
         text += &format!("{} {}\n", paint.faint(&format!("{name:<13}")), printable(&value));
     }
     text += &format!("\n{}\n", printable(&String::from_utf8_lossy(body)));
@@ -73,6 +73,13 @@ fn human(detail: &Detail, active: &Active, paint: Paint) -> String {
         text += &format!("\n{}", tries(attempts).render(paint));
     }
     text
+}
+
+/// When a delivery that waits for a retry is due; a parked one waits for its subscription besides.
+fn next_try(listed: &Listed, active: &Active) -> Option<(&'static str, String)> {
+    let State::Retrying { due_at } = listed.state else { return None };
+    let is_parked = active.standing(listed) == Standing::Parked;
+    (!is_parked).then(|| ("next try", due_at.to_sqlite()))
 }
 
 fn tries(attempts: &[Attempt]) -> Table {

@@ -27,6 +27,9 @@ use crate::worker::Prepared;
 /// Programs publish to the socket `bus.sock` in the data directory (or DECNET_BUS_SOCKET), as `decnet publish` does;
 /// subscriptions are made with `decnet subscription create`. Ctrl-C or SIGTERM stops cleanly: requests in flight are
 /// finished, and what is not delivered yet goes on with the next start.
+///
+/// The data directory is made for its owner alone. Where other users publish, put the socket elsewhere:
+/// DECNET_BUS_SOCKET, and DECNET_BUS_GROUP for who may use it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

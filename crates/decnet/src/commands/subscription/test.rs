@@ -79,7 +79,7 @@ fn told(attempted: &Attempted) -> (Option<u16>, Option<String>) {
         Outcome::Replied { status, .. } => (Some(status), detail),
         Outcome::Failed(Reason::Forbidden) => {
             let detail = detail.unwrap_or_else(|| Reason::Forbidden.to_string());
-            (None, Some(format!("{detail}; so it is configured here, which need not be as for the worker")))
+            (None, Some(format!("{detail}. That is the configuration here; the worker's may differ")))
         }
         Outcome::Failed(reason) => (None, Some(detail.unwrap_or_else(|| reason.to_string()))),
     }

@@ -103,6 +103,10 @@ pub const LANE_BYTES: usize = 4 * 1024 * 1024;
 pub const MAX_HELD: usize = 65_536;
 /// Body bytes of all subscriptions held in memory.
 pub const MAX_HELD_BYTES: usize = 64 * 1024 * 1024;
+/// Deliveries held beyond that, for subscriptions that have none in memory.
+pub const HELD_RESERVE: usize = 8192;
+/// Body bytes held beyond that, for subscriptions that have none in memory.
+pub const HELD_RESERVE_BYTES: usize = 16 * 1024 * 1024;
 /// Requests in flight to one subscription, unless configured otherwise.
 pub const DEFAULT_CONCURRENCY: usize = 10;
 /// Requests in flight to a receiver whose last attempt was not answered well, or that was sent none yet.
@@ -159,6 +163,7 @@ const _: () = assert!(MAX_PATTERN_BYTES + "UNSUB \r\n".len() <= MAX_HEADER_BYTES
 const _: () = assert!(MAX_SUBSCRIPTIONS <= MAX_FAN_OUT as usize);
 const _: () = assert!(MAX_PATTERNS_PER_SUBSCRIPTION * (MAX_PATTERN_BYTES + 4) <= MAX_CATALOG_VALUE_BYTES);
 const _: () = assert!(LANE_CAPACITY <= MAX_HELD && LANE_BYTES <= MAX_HELD_BYTES);
+const _: () = assert!(MAX_BODY_BYTES <= HELD_RESERVE_BYTES && DEFAULT_TOTAL_CONCURRENCY <= HELD_RESERVE);
 const _: () = assert!(MAX_BODY_BYTES <= LANE_BYTES && MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
 const _: () =
     assert!(CHECKPOINT_WRITER_BYTES <= CHECKPOINT_WAL_BYTES && CHECKPOINT_WAL_BYTES <= MAX_WAL_BYTES);

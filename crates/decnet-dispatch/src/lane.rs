@@ -67,6 +67,8 @@ pub(crate) struct Backlog {
     pub(crate) spills: u64,
     /// A claim is under way.
     pub(crate) claiming: bool,
+    /// Waits for room in memory.
+    pub(crate) hungry: bool,
     /// The earliest retry that waits.
     pub(crate) next_due: Option<UnixMicros>,
     /// Attempts that will be repeated, and of which that is not committed yet.

@@ -6,7 +6,8 @@
 //!
 //! - `intake`: drains the bus on a thread of its own and makes events of what it reads;
 //! - `dispatcher`: the loop that owns all lanes: routes, admits, starts attempts, settles them;
-//! - `lane` and `slots`: what one subscription may do, and how all share the requests in flight;
+//! - `lane`, `slots` and `memory`: what one subscription may do, and how all share the requests in flight and the
+//!   memory;
 //! - [`sender`]: one attempt: guard, connect, sign, POST, read the reply;
 //! - `worker`: starts and stops all of it.
 
@@ -15,6 +16,7 @@ mod dispatcher;
 mod inbox;
 mod intake;
 mod lane;
+mod memory;
 mod options;
 mod record;
 pub mod sender;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use decnet_core::event::Event;
-use decnet_core::limits::{MAX_HELD, MAX_HELD_BYTES};
 use decnet_store::queue::{Admission, Admitted, DeliveryId, Recipient, SubscriptionKey};
 
 use super::{Dispatcher, Done};
@@ -48,13 +47,11 @@ impl Dispatcher {
     /// Decides before the commit whether the delivery stays in memory, so that the row says so.
     fn recipient(&mut self, sub: SubscriptionKey, event: &Event) -> Recipient {
         let bytes = event.body.len();
-        let room = self.held < MAX_HELD && self.held_bytes + bytes <= MAX_HELD_BYTES;
         let Some(lane) = self.lanes.get_mut(&sub) else { return Recipient { sub, held: false } };
-        let held = room && lane.has_room_for(bytes);
+        let held = self.memory.fits(bytes) && lane.has_room_for(bytes);
         if held {
             lane.reserved += 1;
-            self.held += 1;
-            self.held_bytes += bytes;
+            self.memory.take(bytes);
         } else {
             lane.backlog.spills += 1;
             lane.backlog.spilled = true;
@@ -80,16 +77,10 @@ impl Dispatcher {
         }
         lane.reserved -= 1;
         if duplicate {
-            self.drop_held(event.body.len());
+            self.memory.give(1, event.body.len());
             return;
         }
         lane.push(Held { id, attempts: 0, event: Arc::clone(event), claimed: false }, false);
         if lane.is_open() { self.pump(recipient.sub) } else { self.give_up(recipient.sub) }
-    }
-
-    /// A delivery left memory.
-    pub(super) fn drop_held(&mut self, bytes: usize) {
-        self.held -= 1;
-        self.held_bytes -= bytes;
     }
 }

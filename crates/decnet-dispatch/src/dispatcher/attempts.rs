@@ -105,7 +105,7 @@ impl Dispatcher {
     pub(super) fn finished(&mut self, finished: Finished) {
         let Finished { key, version, held, slot, probe, started_at, attempted } = finished;
         self.slots.release(slot);
-        self.drop_held(held.event.body.len());
+        self.memory.give(1, held.event.body.len());
         let verdict = classify(&attempted.outcome);
         let attempts = held.attempts.saturating_add(1);
         let now = started_at.after(attempted.duration);

@@ -2,13 +2,14 @@
 
 use decnet_core::delivery::{Outcome, Reason};
 use decnet_core::health::{Health, probe_delay};
-use decnet_core::limits::MAX_ERROR_CHARS;
+use decnet_core::limits::{MAX_BODY_BYTES, MAX_ERROR_CHARS};
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{Delivery, SubscriptionKey};
 
 use super::{Dispatcher, Done, claims};
 use crate::clock;
 use crate::lane::Status;
+use crate::memory::Share;
 use crate::record::Circuit;
 use crate::sender::Attempted;
 
@@ -84,8 +85,7 @@ impl Dispatcher {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let (count, bytes) = (lane.ready_len(), lane.ready_bytes());
         let held = lane.give_up();
-        self.held -= count;
-        self.held_bytes -= bytes;
+        self.memory.give(count, bytes);
         if held.is_empty() {
             return;
         }
@@ -114,14 +114,13 @@ impl Dispatcher {
             return self.look_again(key, clock::now().after(self.options.probe_delay.0));
         }
         lane.status = Status::Tripped { probes, next_at, probing: true };
-        self.claim(key, 1, UnixMicros(i64::MAX));
+        self.claim(key, Share { deliveries: 1, bytes: MAX_BODY_BYTES }, UnixMicros(i64::MAX));
     }
 
     pub(super) fn probe_with(&mut self, key: SubscriptionKey, deliveries: Vec<Delivery>) {
         let Some(delivery) = deliveries.into_iter().next() else { return self.probe_later(key) };
         let Some(slot) = self.slots.take(false) else { return self.probe_later(key) };
-        self.held += 1;
-        self.held_bytes += delivery.event.body.len();
+        self.memory.take(delivery.event.body.len());
         let held = claims::held(delivery);
         if let Some(lane) = self.lanes.get_mut(&key) {
             lane.mark_claimed(&held);

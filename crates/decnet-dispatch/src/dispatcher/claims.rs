@@ -3,22 +3,27 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use decnet_core::limits::{LANE_CAPACITY, MAX_BODY_BYTES, MAX_HELD};
+use decnet_core::limits::{LANE_CAPACITY, MAX_BODY_BYTES};
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{Claimed, Delivery, SubscriptionKey, Waiting};
 
 use super::{Dispatcher, Done, Error};
 use crate::clock;
 use crate::lane::{Held, Status};
+use crate::memory::Share;
 
 /// When to look again for a retry that became due while a claim was under way.
 const CLAIM_UNDER_WAY: Duration = Duration::from_millis(2);
+
+/// When to look again for a retry that became due while memory was full.
+const MEMORY_FULL: Duration = Duration::from_millis(100);
 
 /// What a claim came back with.
 pub(super) struct ClaimedFor {
     key: SubscriptionKey,
     /// The lane's count of spills when the claim was made.
     spills: u64,
+    share: Share,
     claimed: Claimed,
 }
 
@@ -27,28 +32,57 @@ impl Dispatcher {
     pub(super) fn refill(&mut self, key: SubscriptionKey) {
         let Some(lane) = self.lanes.get(&key) else { return };
         let wants = lane.is_open() && lane.backlog.spilled && lane.ready_len() <= LANE_CAPACITY / 2;
-        if wants && self.held < MAX_HELD {
+        if wants {
             let room = lane.room();
-            self.claim(key, room, clock::now());
+            self.claim_if_room(key, room, clock::now());
         }
     }
 
-    /// Claims up to `limit` deliveries that are due at `now`.
-    pub(super) fn claim(&mut self, key: SubscriptionKey, limit: usize, now: UnixMicros) {
+    /// Claims up to `deliveries` if memory has room for some; a lane with nothing in it waits for room. False if
+    /// it is full.
+    fn claim_if_room(&mut self, key: SubscriptionKey, deliveries: usize, now: UnixMicros) -> bool {
+        let Some(lane) = self.lanes.get_mut(&key).filter(|lane| !lane.backlog.claiming) else { return true };
+        let wanted = Share { deliveries, bytes: lane.room_bytes().max(MAX_BODY_BYTES) };
+        let is_empty = lane.ready_len() == 0;
+        if let Some(share) = self.memory.share(wanted, is_empty, self.options.concurrency) {
+            self.claim(key, share, now);
+            return true;
+        }
+        lane.backlog.spilled = true;
+        lane.backlog.spills += 1;
+        if is_empty && !std::mem::replace(&mut lane.backlog.hungry, true) {
+            self.memory.wait(key);
+        }
+        false
+    }
+
+    /// Gives the lanes that wait for room in memory what there is.
+    pub(super) fn feed(&mut self) {
+        while let Some(key) = self.memory.next_hungry() {
+            if let Some(lane) = self.lanes.get_mut(&key) {
+                lane.backlog.hungry = false;
+                self.refill(key);
+            }
+        }
+    }
+
+    /// Claims a share of what is due at `now`.
+    pub(super) fn claim(&mut self, key: SubscriptionKey, share: Share, now: UnixMicros) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
-        if lane.backlog.claiming || limit == 0 {
+        if lane.backlog.claiming || share.deliveries == 0 {
             return;
         }
         lane.backlog.claiming = true;
+        self.memory.reserve(share);
         let (spills, exclude) = (lane.backlog.spills, lane.claimed());
-        let bytes = lane.room_bytes().max(MAX_BODY_BYTES);
         let queue = self.queue.clone();
-        let work = async move { queue.claim(key, exclude, limit, bytes, now).await };
-        self.write(work, move |claimed| Done::Claimed(ClaimedFor { key, spills, claimed }));
+        let work = async move { queue.claim(key, exclude, share.deliveries, share.bytes, now).await };
+        self.write(work, move |claimed| Done::Claimed(ClaimedFor { key, spills, share, claimed }));
     }
 
-    pub(super) fn claimed(&mut self, ClaimedFor { key, spills, claimed }: ClaimedFor) {
+    pub(super) fn claimed(&mut self, ClaimedFor { key, spills, share, claimed }: ClaimedFor) {
         self.writes -= 1;
+        self.memory.unreserve(share);
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         lane.backlog.claiming = false;
         lane.backlog.spilled = claimed.more || lane.backlog.spills != spills;
@@ -69,8 +103,7 @@ impl Dispatcher {
         for (delivery, first) in
             retries.into_iter().rev().map(|d| (d, true)).chain(fresh.into_iter().map(|d| (d, false)))
         {
-            self.held += 1;
-            self.held_bytes += delivery.event.body.len();
+            self.memory.take(delivery.event.body.len());
             lane.push(held(delivery), first);
         }
         self.pump(key);
@@ -128,7 +161,9 @@ impl Dispatcher {
             Status::Open if lane.backlog.claiming => self.look_again(key, now.after(CLAIM_UNDER_WAY)),
             Status::Open => {
                 let limit = lane.room().max(self.options.concurrency);
-                self.claim(key, limit, now);
+                if !self.claim_if_room(key, limit, now) {
+                    self.look_again(key, now.after(MEMORY_FULL));
+                }
             }
             Status::Tripped { .. } => self.probe_if_due(key),
             Status::Gone | Status::Disabled | Status::Deleted => {}

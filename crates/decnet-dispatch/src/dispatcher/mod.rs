@@ -35,6 +35,7 @@ use crate::clock;
 use crate::inbox::Inbox;
 use crate::intake::{Batch, Signal};
 use crate::lane::Lane;
+use crate::memory::Memory;
 use crate::options::Options;
 use crate::sender::Sender;
 use crate::slots::Slots;
@@ -100,9 +101,8 @@ pub(crate) struct Dispatcher {
     timers: BinaryHeap<Reverse<(UnixMicros, SubscriptionKey)>>,
     settlements: Vec<Settlement>,
     settling: Vec<attempts::Settling>,
-    /// Deliveries and body bytes in memory, over all lanes.
-    held: usize,
-    held_bytes: usize,
+    /// Over all lanes.
+    memory: Memory,
     /// Commits that somebody waits for.
     writes: usize,
     reload: reload::Progress,
@@ -135,8 +135,7 @@ impl Dispatcher {
             timers: BinaryHeap::new(),
             settlements: Vec::new(),
             settling: Vec::new(),
-            held: 0,
-            held_bytes: 0,
+            memory: Memory::default(),
             writes: 0,
             reload: reload::Progress::default(),
             recording: false,
@@ -180,6 +179,7 @@ impl Dispatcher {
             self.on_done(item, inputs)?;
         }
         self.fire_timers();
+        self.feed();
         self.submit_settlements();
         Ok(())
     }

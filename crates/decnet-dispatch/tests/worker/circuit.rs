@@ -88,7 +88,7 @@ fn a_late_result_of_the_old_url_does_not_touch_the_new_one() {
     rig.start_worker();
     rig.publish_numbered("a.b", 2);
     arrive(&old, 2);
-    let url = decnet_core::redact::EndpointUrl::new(&new.url("/")).unwrap();
+    let url = EndpointUrl::new(&new.url("/")).unwrap();
     rig.patch("siem", &Patch { url: Some(url), ..Patch::default() });
     rig.reload();
     rig.publish("a.c", &json!({"n": 5}));

@@ -6,6 +6,7 @@ mod circuit;
 mod delivery;
 mod isolation;
 mod life;
+mod memory;
 mod pacing;
 mod reload;
 mod rig;

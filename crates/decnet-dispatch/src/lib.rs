@@ -22,6 +22,7 @@ mod record;
 pub mod sender;
 mod slots;
 mod stats;
+mod timers;
 mod worker;
 
 pub use dispatcher::Error;

@@ -1,6 +1,5 @@
 //! What waits in the queue comes back into its lane: when there is room, when a retry is due, for a probe.
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
 use decnet_core::limits::{LANE_CAPACITY, MAX_BODY_BYTES};
@@ -11,6 +10,7 @@ use super::{Dispatcher, Done, Error};
 use crate::clock;
 use crate::lane::{Held, Status};
 use crate::memory::Share;
+use crate::timers::Kind;
 
 /// When to look again for a retry that became due while a claim was under way.
 const CLAIM_UNDER_WAY: Duration = Duration::from_millis(2);
@@ -118,36 +118,31 @@ impl Dispatcher {
 
     /// Looks at the lane again at `at`, unless it does so earlier anyway.
     pub(super) fn look_again(&mut self, key: SubscriptionKey, at: UnixMicros) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        if lane.backlog.next_due.is_none_or(|due| at < due) {
-            lane.backlog.next_due = Some(at);
-            self.timers.push(Reverse((at, key)));
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            self.timers.set(&mut lane.backlog.next_due, key, Kind::Due, at);
         }
     }
 
     /// Lets the lane go on at `at`, when its rate allows it.
     pub(super) fn wake(&mut self, key: SubscriptionKey, at: UnixMicros) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        if lane.wake_at.is_none_or(|wake_at| at < wake_at) {
-            lane.wake_at = Some(at);
-            self.timers.push(Reverse((at, key)));
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            self.timers.set(&mut lane.wake_at, key, Kind::Wake, at);
         }
     }
 
-    /// Claims what has become due. A timer that its lane has replaced by an earlier one is stale.
+    /// Claims what has become due. A timer of a lane that is gone, or came back since, counts for nothing.
     pub(super) fn fire_timers(&mut self) {
         let now = clock::now();
-        while let Some(&Reverse((at, key))) = self.timers.peek()
-            && at <= now
-        {
-            self.timers.pop();
+        while let Some((at, key, kind)) = self.timers.pop(now) {
             let Some(lane) = self.lanes.get_mut(&key) else { continue };
-            if lane.wake_at == Some(at) {
-                lane.wake_at = None;
-                self.pump(key);
-            } else if lane.backlog.next_due == Some(at) {
-                lane.backlog.next_due = None;
-                self.due(key, now);
+            let slot = match kind {
+                Kind::Due => &mut lane.backlog.next_due,
+                Kind::Wake => &mut lane.wake_at,
+            };
+            match slot.take_if(|set| *set == at).map(|_| kind) {
+                Some(Kind::Due) => self.due(key, now),
+                Some(Kind::Wake) => self.pump(key),
+                None => {}
             }
         }
     }

@@ -13,13 +13,10 @@ mod recording;
 mod reload;
 mod shutdown;
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use decnet_core::time::UnixMicros;
 use decnet_core::topic::{Pattern, PatternTrie};
 use decnet_store::queue::{self, Queue, Settlement, SubscriptionKey};
 use rustc_hash::FxHashMap;
@@ -40,6 +37,7 @@ use crate::options::Options;
 use crate::sender::Sender;
 use crate::slots::Slots;
 use crate::stats::Stats;
+use crate::timers::Timers;
 
 /// Why the dispatcher cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +96,7 @@ pub(crate) struct Dispatcher {
     slots: Slots,
     inbox: Inbox<Done>,
     /// Retries and probes: when to look at which lane again.
-    timers: BinaryHeap<Reverse<(UnixMicros, SubscriptionKey)>>,
+    timers: Timers,
     settlements: Vec<Settlement>,
     settling: Vec<attempts::Settling>,
     /// Over all lanes.
@@ -107,6 +105,8 @@ pub(crate) struct Dispatcher {
     writes: usize,
     reload: reload::Progress,
     recording: bool,
+    /// The last write of records failed, and that was said.
+    record_failed: bool,
     retaining: bool,
     stopping: bool,
     versions: u64,
@@ -132,13 +132,14 @@ impl Dispatcher {
             trie: PatternTrie::new([]),
             cover: Vec::new(),
             inbox: Inbox::new(),
-            timers: BinaryHeap::new(),
+            timers: Timers::default(),
             settlements: Vec::new(),
             settling: Vec::new(),
             memory: Memory::default(),
             writes: 0,
             reload: reload::Progress::default(),
             recording: false,
+            record_failed: false,
             retaining: false,
             stopping: false,
             versions: 0,
@@ -225,7 +226,7 @@ impl Dispatcher {
     /// When the next retry or probe is due, at most a minute from now.
     fn next_timer(&self) -> Instant {
         let longest = Duration::from_secs(60);
-        let wait = self.timers.peek().map_or(longest, |Reverse((at, _))| at.since(clock::now()));
+        let wait = self.timers.next().map_or(longest, |at| at.since(clock::now()));
         Instant::now() + wait.min(longest)
     }
 }

@@ -60,6 +60,9 @@ impl Dispatcher {
         let mut reread = false;
         match result {
             Ok(outcomes) => {
+                if std::mem::take(&mut self.record_failed) {
+                    tracing::info!("the subscriptions' health can be written again");
+                }
                 reread = std::mem::take(&mut self.reload.passed_over);
                 for ((key, _, learnt), outcome) in batch.into_iter().zip(outcomes) {
                     let stale = outcome == catalog::Recorded::Stale;
@@ -80,7 +83,9 @@ impl Dispatcher {
     }
 
     fn put_back(&mut self, batch: Vec<Written>, error: &catalog::Error) {
-        tracing::warn!(%error, "cannot write the subscriptions' health; trying again");
+        if !std::mem::replace(&mut self.record_failed, true) {
+            tracing::warn!(%error, "cannot write the subscriptions' health; trying on until it can be");
+        }
         for (key, version, learnt) in batch {
             if let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.version == version) {
                 lane.record.put_back(learnt);

@@ -74,6 +74,8 @@ pub const DEDUP_WINDOW_EVENTS: usize = 262_144;
 
 /// Most delivery and event rows written by one commit.
 pub const MAX_COMMIT_ROWS: usize = 4096;
+/// Event and delivery rows of admissions that wait for their commit; beyond them the intake waits.
+pub const MAX_ADMITTING_ROWS: usize = 262_144;
 /// Subscriptions one event may go to: a delivery's number within its event has this many values.
 pub const MAX_FAN_OUT: u32 = 1 << 20;
 /// Rows one retention step looks at; a step is one short transaction.

@@ -53,6 +53,7 @@ pub(crate) struct Intake {
     pub(crate) heartbeat: Duration,
     pub(crate) health: watch::Receiver<Health>,
     pub(crate) stats: Arc<Stats>,
+    pub(crate) was_connected: bool,
 }
 
 impl Intake {
@@ -76,7 +77,7 @@ impl Intake {
         loop {
             tokio::select! {
                 step = self.source.next(&mut received) => match step {
-                    Step::Connected => self.beat(),
+                    Step::Connected => self.greet(),
                     Step::Messages => self.hand_over(&mut received, &room).await,
                     Step::Disconnected => {}
                 },
@@ -86,6 +87,14 @@ impl Intake {
             }
         }
         self.source.close().await;
+    }
+
+    /// The bus is there. A signal may have been missed while it was not.
+    fn greet(&mut self) {
+        self.beat();
+        if std::mem::replace(&mut self.was_connected, true) && self.signals.send(Signal::Reload).is_err() {
+            tracing::debug!("the dispatcher has stopped already");
+        }
     }
 
     /// Subscribes to the cover of all patterns, and to what concerns the worker itself.

@@ -18,6 +18,7 @@ use crate::clock;
 use crate::record::PendingRecord;
 use crate::sender::Target;
 use crate::slots::Place;
+use crate::trouble::Trouble;
 
 /// A delivery in memory, waiting for its slot or in flight.
 #[derive(Debug)]
@@ -65,6 +66,8 @@ pub(crate) struct Backlog {
     pub(crate) spilled: bool,
     /// Deliveries sent to the queue so far; tells whether more came while a claim was under way.
     pub(crate) spills: u64,
+    /// The lane has just been opened: what waits for a retry goes now, for as long as the receiver answers well.
+    pub(crate) impatient: bool,
     /// A claim is under way.
     pub(crate) claiming: bool,
     /// Waits for room in memory.
@@ -94,6 +97,8 @@ pub(crate) struct Lane {
     /// Waits for a slot.
     pub(crate) waiting: Option<Place>,
     pub(crate) in_flight: usize,
+    /// Attempts that are over, commit under way.
+    pub(crate) settling: usize,
     /// Admitted as held, commit under way.
     pub(crate) reserved: usize,
     pub(crate) backlog: Backlog,
@@ -101,6 +106,7 @@ pub(crate) struct Lane {
     /// When the rate allows the next attempt, if it is waited for.
     pub(crate) wake_at: Option<UnixMicros>,
     pub(crate) record: PendingRecord,
+    pub(crate) trouble: Trouble,
     ready: VecDeque<Held>,
     /// Claimed and not yet settled for good: a claim must not return them again.
     claimed: FxHashSet<DeliveryId>,
@@ -134,11 +140,13 @@ impl Lane {
             answers: false,
             waiting: None,
             in_flight: 0,
+            settling: 0,
             reserved: 0,
             backlog: Backlog::default(),
             pace: Pace::default(),
             wake_at: None,
             record: PendingRecord::default(),
+            trouble: Trouble::default(),
             ready: VecDeque::new(),
             claimed: FxHashSet::default(),
             bytes: 0,
@@ -185,9 +193,21 @@ impl Lane {
         (earliest > now).then_some(earliest)
     }
 
+    /// It may send again: asks the queue for all that was parked, whenever it would have been due.
+    pub(crate) fn reopen(&mut self) {
+        self.status = Status::Open;
+        self.backlog.spilled = true;
+        self.backlog.spills += 1;
+        self.backlog.impatient = true;
+    }
+
     /// Nothing of it is under way any more.
     pub(crate) fn is_idle(&self) -> bool {
-        self.in_flight == 0 && self.reserved == 0 && !self.backlog.claiming && self.ready.is_empty()
+        self.in_flight == 0
+            && self.settling == 0
+            && self.reserved == 0
+            && !self.backlog.claiming
+            && self.ready.is_empty()
     }
 
     pub(crate) fn ready_len(&self) -> usize {

@@ -23,6 +23,7 @@ pub mod sender;
 mod slots;
 mod stats;
 mod timers;
+mod trouble;
 mod worker;
 
 pub use dispatcher::Error;

@@ -35,6 +35,8 @@ pub struct Stats {
     pub malformed: Counter,
     /// Events committed to the queue.
     pub admitted: Counter,
+    /// Events whose id had been admitted before.
+    pub duplicates: Counter,
     /// Deliveries that a receiver took.
     pub delivered: Counter,
     /// Attempts that will be repeated.

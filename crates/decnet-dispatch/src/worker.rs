@@ -44,12 +44,23 @@ impl Worker {
         let health = self.queue.health();
         let dispatcher =
             Dispatcher::start(self.options, self.queue, catalog, Arc::clone(&self.stats)).await?;
-        let intake = self.source.map(|source| {
-            let stats = self.stats;
-            Intake { source, batches: batch_sender, signals: signal_sender, wanted, heartbeat, health, stats }
+        let stats = self.stats;
+        let intake = self.source.map(|source| Intake {
+            source,
+            batches: batch_sender,
+            signals: signal_sender,
+            wanted,
+            heartbeat,
+            health,
+            stats,
+            was_connected: false,
         });
+        let has_intake = intake.is_some();
+        if !has_intake {
+            tracing::warn!("there is no bus: only what is queued already is delivered");
+        }
         let thread = intake.map(|intake| intake.spawn(shutdown.clone())).transpose()?;
-        let result = dispatcher.run(Inputs { batches, signals, cover }, shutdown.clone()).await;
+        let result = dispatcher.run(Inputs { batches, signals, has_intake, cover }, shutdown.clone()).await;
         shutdown.cancel();
         if let Some(thread) = thread
             && thread.join().is_err()

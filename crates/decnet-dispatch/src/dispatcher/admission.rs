@@ -1,8 +1,10 @@
 //! Route, then admit: a batch of events becomes one write of the queue.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use decnet_core::event::Event;
+use decnet_core::limits::{MAX_ADMITTING_ROWS, MAX_COMMIT_ROWS};
 use decnet_store::queue::{Admission, Admitted, DeliveryId, Recipient, SubscriptionKey};
 
 use super::{Dispatcher, Done};
@@ -13,15 +15,18 @@ use crate::lane::Held;
 pub(super) struct AdmittedBatch {
     admissions: Arc<[Admission]>,
     admitted: Vec<Admitted>,
-    /// Gives the intake its room back.
-    _batch: Batch,
+    rows: usize,
+    /// Gives the intake its room back with the last piece of it.
+    _batch: Rc<Batch>,
 }
 
 impl Dispatcher {
     pub(super) fn admit(&mut self, mut batch: Batch) {
-        let mut routed = Vec::new();
+        let (mut routed, mut rows) = (Vec::new(), 0);
         let mut admissions = Vec::with_capacity(batch.events.len());
-        for event in batch.events.drain(..) {
+        let events = std::mem::take(&mut batch.events);
+        let batch = Rc::new(batch);
+        for event in events {
             self.trie.route(&event.topic, &mut routed);
             if routed.is_empty() {
                 self.stats.unrouted.add(1);
@@ -29,19 +34,31 @@ impl Dispatcher {
             }
             let to = routed.iter().map(|key| self.recipient(SubscriptionKey(*key), &event)).collect();
             admissions.push(Admission { event: Arc::new(event), to });
+            rows += 1 + routed.len();
+            // With a large fan-out few events make a commit, and nothing waits for all of the batch.
+            if rows >= MAX_COMMIT_ROWS {
+                self.submit_admissions(std::mem::take(&mut admissions), rows, &batch);
+                rows = 0;
+            }
         }
         if !admissions.is_empty() {
-            self.submit_admissions(admissions.into(), batch);
+            self.submit_admissions(admissions, rows, &batch);
         }
     }
 
-    fn submit_admissions(&mut self, admissions: Arc<[Admission]>, batch: Batch) {
-        let queue = self.queue.clone();
-        let submitted = Arc::clone(&admissions);
+    fn submit_admissions(&mut self, admissions: Vec<Admission>, rows: usize, batch: &Rc<Batch>) {
+        let admissions: Arc<[Admission]> = admissions.into();
+        let (queue, submitted, batch) = (self.queue.clone(), Arc::clone(&admissions), Rc::clone(batch));
+        self.admitting += rows;
         let work = async move { queue.admit(submitted).await };
         self.write(work, move |admitted| {
-            Done::Admitted(AdmittedBatch { admissions, admitted, _batch: batch })
+            Done::Admitted(AdmittedBatch { admissions, admitted, rows, _batch: batch })
         });
+    }
+
+    /// Has so much to commit already that the intake must wait? Bodies are bounded there, recipients here.
+    pub(super) fn admits_enough(&self) -> bool {
+        self.admitting >= MAX_ADMITTING_ROWS
     }
 
     /// Decides before the commit whether the delivery stays in memory, so that the row says so.
@@ -61,11 +78,23 @@ impl Dispatcher {
 
     pub(super) fn admitted(&mut self, batch: &AdmittedBatch) {
         self.writes -= 1;
+        self.admitting -= batch.rows;
         for (admission, admitted) in batch.admissions.iter().zip(&batch.admitted) {
-            self.stats.admitted.add(u64::from(!admitted.duplicate));
+            self.count(admitted, &admission.event);
             for (n, recipient) in (0..).zip(&admission.to) {
                 self.hand_over(recipient, admitted.first.plus(n), admitted.duplicate, &admission.event);
             }
+        }
+    }
+
+    fn count(&self, admitted: &Admitted, event: &Event) {
+        if !admitted.duplicate {
+            return self.stats.admitted.add(1);
+        }
+        self.stats.duplicates.add(1);
+        let count = self.stats.duplicates.get();
+        if count.is_power_of_two() {
+            tracing::warn!(topic = %event.topic, id = %event.id, count, "an event came again with its id; left out");
         }
     }
 

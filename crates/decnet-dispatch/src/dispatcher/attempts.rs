@@ -135,6 +135,7 @@ impl Dispatcher {
         let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.version == version) else { return };
         lane.answers = matches!(verdict, Verdict::Delivered | Verdict::Reject(Reason::BodyRefused));
         lane.proven = lane.answers && attempted.duration < QUICK;
+        lane.backlog.impatient &= lane.answers;
         // It may wait among the unproven ones still, or the other way round: it asks again.
         if let Some(place) = lane.waiting.take() {
             self.slots.leave(place);
@@ -154,6 +155,7 @@ impl Dispatcher {
     fn settle_later(&mut self, key: SubscriptionKey, held: &Held, attempt: Attempt, state: State) {
         let due_at = if let State::Retrying { due_at } = state { Some(due_at) } else { None };
         if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.settling += 1;
             lane.backlog.failing += usize::from(due_at.is_some());
         }
         self.settling.push(Settling { key, id: held.id, claimed: held.claimed, due_at });
@@ -175,6 +177,7 @@ impl Dispatcher {
         self.writes -= 1;
         for (entry, applied) in settling.into_iter().zip(applied) {
             if let Some(lane) = self.lanes.get_mut(&entry.key) {
+                lane.settling -= 1;
                 lane.backlog.failing -= usize::from(entry.due_at.is_some());
                 if entry.claimed {
                     lane.unclaim(entry.id);

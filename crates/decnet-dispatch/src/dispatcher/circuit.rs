@@ -21,7 +21,7 @@ impl Dispatcher {
         lane.health.succeeded();
         lane.record.succeeded(clock::now());
         if failures > 0 && lane.is_open() {
-            tracing::info!(subscription = lane.name(), failures, "delivering again");
+            lane.trouble.over(lane.name(), failures);
         }
         self.answered(key);
     }
@@ -32,10 +32,8 @@ impl Dispatcher {
         if !matches!(lane.status, Status::Tripped { .. }) {
             return;
         }
-        lane.status = Status::Open;
+        lane.reopen();
         lane.health = Health::new(0, self.options.circuit_threshold);
-        lane.backlog.spilled = true;
-        lane.backlog.spills += 1;
         lane.record.circuit(Circuit::Reopened);
         tracing::info!(subscription = lane.name(), "the receiver is back; sending what was parked");
         self.refill(key);
@@ -50,7 +48,7 @@ impl Dispatcher {
         let error = error_text(attempted);
         let trips = lane.health.failed();
         if lane.health.consecutive_failures() == 1 {
-            tracing::warn!(subscription = lane.name(), url = %lane.stored.subscription.url, error, "delivery failed");
+            lane.trouble.begins(lane.name(), &lane.stored.subscription.url, &error, clock::now());
         }
         lane.record.failed(clock::now(), &error);
         let next_at = clock::now().after(delay);

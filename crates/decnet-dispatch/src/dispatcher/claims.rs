@@ -73,6 +73,7 @@ impl Dispatcher {
             return;
         }
         lane.backlog.claiming = true;
+        let now = if lane.backlog.impatient { UnixMicros(i64::MAX) } else { now };
         self.memory.reserve(share);
         let (spills, exclude) = (lane.backlog.spills, lane.claimed());
         let queue = self.queue.clone();
@@ -86,6 +87,7 @@ impl Dispatcher {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         lane.backlog.claiming = false;
         lane.backlog.spilled = claimed.more || lane.backlog.spills != spills;
+        lane.backlog.impatient &= claimed.more;
         if let Some(due) = claimed.next_due {
             self.look_again(key, due);
         }
@@ -184,9 +186,16 @@ impl Dispatcher {
     }
 
     fn note_waiting(&mut self, waiting: &[Waiting]) {
+        let is_empty = self.lanes.is_empty();
+        if is_empty && !waiting.is_empty() {
+            tracing::warn!(
+                subscriptions = waiting.len(),
+                "deliveries wait for subscriptions, and the catalog has none at all; is it the right one? They are kept"
+            );
+        }
         for entry in waiting {
             let Some(lane) = self.lanes.get_mut(&entry.sub) else {
-                if !self.is_bad(&entry.uuid) {
+                if !is_empty && !self.is_bad(&entry.uuid) {
                     self.forget(entry.sub);
                 }
                 continue;

@@ -51,6 +51,9 @@ pub enum Error {
     /// The intake has no thread to run on.
     #[error("the intake cannot be started: {0}")]
     Intake(#[from] std::io::Error),
+    /// The intake has ended though nobody asked it to.
+    #[error("the intake has ended by itself; the log says why")]
+    Deaf,
     /// No requests can be made.
     #[error("the sender: {0}")]
     Sender(#[from] crate::sender::Error),
@@ -78,6 +81,8 @@ pub(crate) struct Inputs {
     pub(crate) batches: mpsc::UnboundedReceiver<Batch>,
     /// Reload and stop requests from the bus.
     pub(crate) signals: mpsc::UnboundedReceiver<Signal>,
+    /// Does anybody send batches?
+    pub(crate) has_intake: bool,
     /// Where the patterns to subscribe to are published.
     pub(crate) cover: watch::Sender<Option<Vec<Pattern>>>,
 }
@@ -103,6 +108,8 @@ pub(crate) struct Dispatcher {
     memory: Memory,
     /// Commits that somebody waits for.
     writes: usize,
+    /// Rows of admissions among them.
+    admitting: usize,
     reload: reload::Progress,
     recording: bool,
     /// The last write of records failed, and that was said.
@@ -137,6 +144,7 @@ impl Dispatcher {
             settling: Vec::new(),
             memory: Memory::default(),
             writes: 0,
+            admitting: 0,
             reload: reload::Progress::default(),
             recording: false,
             record_failed: false,
@@ -154,13 +162,17 @@ impl Dispatcher {
         let mut reload = ticker(self.options.reload_interval);
         let mut record = ticker(self.options.record_interval);
         let mut retain = ticker(self.options.retention_interval);
-        let mut done = Vec::new();
+        let (mut done, has_intake) = (Vec::new(), inputs.has_intake);
         self.publish_cover(&inputs);
         loop {
             let next_timer = self.next_timer();
             tokio::select! {
                 () = self.inbox.filled() => {}
-                Some(batch) = inputs.batches.recv() => self.admit(batch),
+                batch = inputs.batches.recv(), if has_intake && !self.admits_enough() => match batch {
+                    Some(batch) => self.admit(batch),
+                    None if shutdown.is_cancelled() => break,
+                    None => return Err(Error::Deaf),
+                },
                 Some(signal) = inputs.signals.recv() => self.obey(signal, &shutdown),
                 () = sleep_until(next_timer) => {}
                 _ = reload.tick() => self.reload(),

@@ -203,8 +203,7 @@ impl Dispatcher {
         let was_open = lane.is_open();
         lane.status = status;
         if status == Status::Open {
-            lane.backlog.spilled = true;
-            lane.backlog.spills += 1;
+            lane.reopen();
             if !was_open {
                 tracing::info!(subscription = lane.name(), "sending");
             }

@@ -17,7 +17,8 @@ impl Dispatcher {
         tracing::info!(in_flight = self.slots.taken(), "stopping");
         self.admit_rest(inputs, &mut done, deadline).await?;
         self.wait_until(&mut done, deadline, |this| this.slots.taken() == 0).await?;
-        self.wait_until(&mut done, Instant::now() + COMMIT_GRACE, |this| this.writes == 0).await?;
+        let settled = |this: &Self| this.writes == 0 && !this.recording;
+        self.wait_until(&mut done, Instant::now() + COMMIT_GRACE, settled).await?;
         self.say_what_is_left();
         self.flush_records().await;
         self.queue.close().await?;

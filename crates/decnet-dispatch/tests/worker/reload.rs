@@ -142,6 +142,7 @@ fn what_waits_for_a_subscription_deleted_while_the_worker_was_away_is_dead() {
     let mut rig = Rig::new();
     rig.options.schedule = "1h".parse().unwrap();
     let uuid = rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    rig.subscribe("other", &receiver.url("/"), &["nobody"]);
     rig.start_bus();
     rig.start_worker();
     rig.publish_numbered("a.b", 10);
@@ -150,5 +151,33 @@ fn what_waits_for_a_subscription_deleted_while_the_worker_was_away_is_dead() {
     rig.catalog.delete(&uuid).unwrap();
     rig.start_worker();
     eventually("all are dead", || rig.counts("siem").dead == 10);
+    rig.stop_worker();
+}
+
+#[test]
+fn an_empty_catalog_ends_nothing() {
+    let receiver = Receiver::start(reply(503));
+    let mut rig = Rig::new();
+    rig.options.schedule = "1h".parse().unwrap();
+    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    rig.start_bus();
+    rig.start_worker();
+    rig.publish_numbered("a.b", 10);
+    eventually("all wait", || rig.counts("siem").retrying == 10);
+    rig.stop_worker();
+    let file = rusqlite::Connection::open(rig.dir.path().join("decnet.db")).unwrap();
+    let empty =
+        "CREATE TABLE aside AS SELECT * FROM webhook_subscriptions; DELETE FROM webhook_subscriptions";
+    file.execute_batch(empty).unwrap();
+    rig.start_worker();
+    rig.stop_worker();
+    assert_eq!(rig.counts("siem").retrying, 10);
+    file.execute_batch("INSERT INTO webhook_subscriptions SELECT * FROM aside").unwrap();
+    receiver.set(reply(200));
+    rig.patch("siem", &Patch { enabled: Some(false), ..Patch::default() });
+    rig.start_worker();
+    rig.patch("siem", &Patch { enabled: Some(true), ..Patch::default() });
+    rig.reload();
+    eventually("an enable does not wait for the hour to pass", || rig.counts("siem").delivered == 10);
     rig.stop_worker();
 }

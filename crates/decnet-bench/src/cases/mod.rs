@@ -17,6 +17,9 @@ use crate::rig::{Receiver, disk};
 pub(crate) const BODY_BYTES: usize = 600;
 /// Connections of the bare sender, and requests in flight to one subscription.
 pub(crate) const IN_FLIGHT: usize = 64;
+/// Events that the publisher may be ahead of the receiver: far more than any lane holds in memory, and less than
+/// the bus may hold for its readers.
+const AHEAD: u64 = 100_000;
 /// How long nothing may arrive before a run counts as stuck.
 const STUCK: Duration = Duration::from_secs(15);
 
@@ -44,6 +47,9 @@ pub(crate) struct Options {
     /// Rounds of reference and subject, of which the medians are shown [default: 5, or 3 with --quick]
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
+    /// Events that the publisher may be ahead of the receiver; a few hundred keep all of them in memory
+    #[arg(long, value_name = "N", default_value_t = AHEAD)]
+    ahead: u64,
     /// Where the queues are made; must be on a disk [default: a directory beside the program]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -67,6 +73,7 @@ struct Bench {
 struct Plan {
     rounds: usize,
     deliveries: u64,
+    ahead: u64,
     reference_requests: u64,
     latency_seconds: u64,
     fdatasyncs: u32,
@@ -77,6 +84,7 @@ impl Options {
         let full = Plan {
             rounds: 5,
             deliveries: 500_000,
+            ahead: self.ahead.max(1),
             reference_requests: 400_000,
             latency_seconds: 20,
             fdatasyncs: 1000,
@@ -84,6 +92,7 @@ impl Options {
         let quick = Plan {
             rounds: 3,
             deliveries: 150_000,
+            ahead: self.ahead.max(1),
             reference_requests: 150_000,
             latency_seconds: 8,
             fdatasyncs: 300,

@@ -14,9 +14,6 @@ use crate::rig::{Pipeline, Process, Setup, cpu};
 
 /// Events that make all connections before the measurement begins.
 const WARM_UP: u64 = 2_000;
-/// Events that the publisher may be ahead of the receiver: far more than any lane holds in memory, and less than
-/// the bus may hold for its readers.
-const AHEAD: u64 = 100_000;
 const POLL: Duration = Duration::from_millis(10);
 
 pub(super) async fn measure(bench: &mut Bench, options: &Options) -> Result<Vec<Throughput>> {
@@ -94,7 +91,7 @@ async fn publish(
 ) -> Result<(u64, f64)> {
     bench.receiver.reset().await?;
     let (owed, received) = (events * u64::from(fan_out), Arc::new(AtomicU64::new(0)));
-    let pace = Pace::FlatOut { received: Arc::clone(&received), ahead: AHEAD };
+    let pace = Pace::FlatOut { received: Arc::clone(&received), ahead: bench.plan.ahead };
     let plan = Plan { socket: pipeline.socket.clone(), events, body_bytes: BODY_BYTES, pace };
     let publisher = Publisher::start(plan)?;
     let (mut last, mut progress_at) = (0, Instant::now());

@@ -6,9 +6,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use hdrhistogram::Histogram;
 
-use crate::clock::micros;
+use crate::clock::{histogram, micros};
 use crate::report::Quantiles;
 
 /// Two pages of the queue: about what a small commit writes.
@@ -28,7 +27,7 @@ pub(crate) fn must_be_a_disk(directory: &Path) -> Result<()> {
 pub(crate) fn fdatasync(directory: &Path, times: u32) -> Result<Quantiles> {
     let path = directory.join("fdatasync");
     let (mut file, block) = (File::create(&path)?, vec![b'x'; BLOCK]);
-    let mut taken = Histogram::<u64>::new(3)?;
+    let mut taken = histogram();
     for _ in 0..times {
         file.write_all(&block)?;
         let begun = Instant::now();

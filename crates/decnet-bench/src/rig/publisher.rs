@@ -15,7 +15,7 @@ use crate::clock::{micros, now_us};
 const TOPIC: &str = "bench.event";
 const KIND: &str = "bench";
 /// Bytes of a delivered body beside the padding: id, topic, time, type and the numbers.
-const FRAME_BYTES: usize = 189;
+const FRAME_BYTES: usize = 171;
 /// How long the publisher sleeps when it is too far ahead of the receiver.
 const PAUSE: Duration = Duration::from_millis(1);
 

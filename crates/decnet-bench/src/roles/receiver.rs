@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::clock::now_us;
+use crate::clock::{histogram, now_us};
 
 /// Requests whose latency is recorded.
 pub(crate) const TIMED: &str = "/timed/";
@@ -32,8 +32,6 @@ pub(crate) const RESET: &str = "/-/reset";
 /// The payload's field with the time at which an event was due, in microseconds since 1970.
 const DUE: &[u8] = b"\"due_us\":";
 const BACKLOG: i32 = 4096;
-/// Latencies are kept to 0.1 %.
-const DIGITS: u8 = 3;
 
 /// What came since the last reset.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -63,7 +61,7 @@ type Shared = Rc<RefCell<State>>;
 pub(crate) async fn run() -> Result<()> {
     let listener = listen()?;
     writeln!(std::io::stdout(), "{}", listener.local_addr()?)?;
-    let shared = Rc::new(RefCell::new(State { seen: Seen::default(), latency: Histogram::new(DIGITS)? }));
+    let shared = Rc::new(RefCell::new(State { seen: Seen::default(), latency: histogram() }));
     loop {
         let (stream, _) = listener.accept().await?;
         shared.borrow_mut().seen.connections += 1;

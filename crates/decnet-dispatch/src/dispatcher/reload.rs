@@ -1,5 +1,6 @@
 //! Reload as a diff: the routing table is swapped whole, and only the lanes that differ are touched.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +11,7 @@ use decnet_core::time::UnixMicros;
 use decnet_core::topic::{Pattern, PatternTrie, minimal_cover};
 use decnet_store::catalog::{Catalog, RowProblem, Snapshot, Stored};
 use decnet_store::queue::{Queue, SubscriptionKey};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Dispatcher, Done, Error, Inputs};
 use crate::clock;
@@ -36,7 +37,15 @@ pub(super) struct Progress {
     /// A row was left as it is since our own verdict on it was not written yet.
     pub(super) passed_over: bool,
     failed_before: bool,
+    keys: Keys,
 }
+
+/// The queue's keys by uuid, with the names it knows, so that a reload asks it only for what is new.
+#[derive(Debug, Clone, Default)]
+struct Keys(Rc<RefCell<FxHashMap<Box<str>, Known>>>);
+
+/// A name, and its key.
+type Known = (Box<str>, SubscriptionKey);
 
 /// A snapshot with its routing table, built off the loop.
 pub(super) struct Loaded {
@@ -53,7 +62,7 @@ pub(super) struct Reloaded(Result<Loaded, Error>);
 impl Dispatcher {
     /// The first load; the worker does not start without it.
     pub(super) async fn load_first(&mut self) -> Result<(), Error> {
-        let loaded = load(self.queue.clone(), Arc::clone(&self.catalog)).await?;
+        let loaded = load(self.queue.clone(), Arc::clone(&self.catalog), self.reload.keys.clone()).await?;
         self.apply(loaded);
         self.reload.is_started = true;
         Ok(())
@@ -68,8 +77,9 @@ impl Dispatcher {
         self.reload.running = true;
         self.reload.number += 1;
         let (queue, catalog, inbox) = (self.queue.clone(), Arc::clone(&self.catalog), self.inbox.clone());
+        let keys = self.reload.keys.clone();
         tokio::task::spawn_local(async move {
-            inbox.put(Done::Reloaded(Reloaded(load(queue, catalog).await)));
+            inbox.put(Done::Reloaded(Reloaded(load(queue, catalog, keys).await)));
         });
     }
 
@@ -205,7 +215,7 @@ impl Dispatcher {
         if status == Status::Open {
             lane.reopen();
             if !was_open {
-                tracing::info!(subscription = lane.name(), "sending");
+                tracing::info!(subscription = lane.name(), "enabled; sending what was parked");
             }
             self.pump(key);
             self.look_again(key, UnixMicros(0));
@@ -229,16 +239,35 @@ impl Dispatcher {
 }
 
 /// Reads the catalog, names its rows in the queue, compiles the routing table.
-async fn load(queue: Queue, catalog: SharedCatalog) -> Result<Loaded, Error> {
+async fn load(queue: Queue, catalog: SharedCatalog, keys: Keys) -> Result<Loaded, Error> {
     let Snapshot { mut subscriptions, mut problems, .. } = blocking(move || lock(&catalog).load()).await?;
     subscriptions.retain(|stored| can_be_sent_to(stored, &mut problems));
     let bad = problems.iter().map(|problem| problem.uuid.clone()).collect();
     problems.extend(subscriptions.iter().flat_map(Stored::complaints));
-    let names =
-        subscriptions.iter().map(|s| (s.subscription.uuid.clone(), s.subscription.name.clone())).collect();
-    let keys = queue.register(names).await?;
+    let keys = keys.of(&queue, &subscriptions).await?;
     let stored: Vec<(SubscriptionKey, Stored)> = keys.into_iter().zip(subscriptions).collect();
     Ok(blocking(move || compile(stored, problems, bad)).await)
+}
+
+impl Keys {
+    async fn of(&self, queue: &Queue, stored: &[Stored]) -> Result<Vec<SubscriptionKey>, Error> {
+        let new: Vec<_> = stored.iter().map(name).filter(|name| !self.knows(name)).collect();
+        if !new.is_empty() {
+            let keys = queue.register(new.clone()).await?;
+            let entries = new.into_iter().zip(keys).map(|((uuid, name), key)| (uuid, (name, key)));
+            self.0.borrow_mut().extend(entries);
+        }
+        let known = self.0.borrow();
+        Ok(stored.iter().filter_map(|s| known.get(&s.subscription.uuid).map(|(_, key)| *key)).collect())
+    }
+
+    fn knows(&self, (uuid, name): &(Box<str>, Box<str>)) -> bool {
+        self.0.borrow().get(uuid).is_some_and(|(known, _)| known == name)
+    }
+}
+
+fn name(stored: &Stored) -> (Box<str>, Box<str>) {
+    (stored.subscription.uuid.clone(), stored.subscription.name.clone())
 }
 
 /// Can it? If not, notes why.

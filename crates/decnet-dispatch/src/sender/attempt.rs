@@ -170,7 +170,7 @@ impl<'a> Attempt<'a> {
     async fn post(&mut self, event: &Event) -> Result<(Lease, Response<Incoming>), Fault> {
         let mut lease = match self.shared.pool.take(&self.slot) {
             Some(waiting) => waiting,
-            None => self.connect().await?,
+            None => Box::pin(self.connect()).await?,
         };
         loop {
             if lease.rested {
@@ -186,7 +186,7 @@ impl<'a> Attempt<'a> {
                 }
                 Err(error) if lease.reused && error.message().is_some() => {
                     Pool::distrust(&self.slot, lease.number);
-                    lease = self.connect().await?;
+                    lease = Box::pin(self.connect()).await?;
                 }
                 Err(error) => return Err(error.into_error().into()),
             }
@@ -201,6 +201,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// Boxed where it is called: it is seldom needed, and its state would make every attempt larger by far.
     async fn connect(&mut self) -> Result<Lease, Fault> {
         self.stage = Stage::Connecting;
         let (pool, origin) = (&self.shared.pool, &self.target.origin);

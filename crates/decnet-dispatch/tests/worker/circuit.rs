@@ -164,7 +164,8 @@ fn a_reload_read_before_a_trip_does_not_undo_it() {
     rig.publish_numbered("a.b", 20);
     arrive(&receiver, 5);
     let file = rusqlite::Connection::open(rig.dir.path().join("queue.db")).unwrap();
-    // The reload reads the catalog, and then waits for the queue until the trip is written.
+    // The reload reads the catalog, and then waits to name the new row in the queue until the trip is written.
+    rig.subscribe("new", &receiver.url("/"), &["nobody"]);
     file.execute_batch("BEGIN IMMEDIATE").unwrap();
     rig.publish("system.webhook.subscriptions_changed", &json!({}));
     eventually("the row is tripped", || !rig.row("siem").enabled);

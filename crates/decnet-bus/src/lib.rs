@@ -21,4 +21,6 @@ pub use path::default_socket_path;
 pub use received::{Received, Topic};
 pub use unix::client::{Client, Error as ClientError, Receiver, Sender};
 pub use unix::reconnect::{Source, Step};
-pub use unix::server::{Error as ServerError, LOSSLESS_CLIENT_NAME, Options as ServerOptions, Server};
+pub use unix::server::{
+    Error as ServerError, LOSSLESS_CLIENT_NAME, Lossless, Options as ServerOptions, Server,
+};

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::client::{Client, Error, Sender};
+use super::server::is_lossless;
 use crate::received::Received;
 
 /// First wait before a further try to connect.
@@ -34,7 +35,9 @@ pub enum Step {
 
 /// The events of a set of patterns, for as long as it is asked: the bus may come and go.
 ///
-/// While the bus is away its events are gone (it keeps none). One task owns the source and calls
+/// While the bus is away its events are gone (there are none). While the source is away a bus of ours keeps them
+/// for a [lossless reader](super::server::Lossless), for a while; any other bus, and for any other name, does
+/// not. One task owns the source and calls
 /// [`Self::next`] in a `select!`; publishing and changing patterns only fill a buffer, which `next` writes,
 /// so that a bus that does not read never keeps its events from being drained.
 #[derive(Debug)]
@@ -119,9 +122,14 @@ impl Source {
     }
 
     /// Writes what was published last and says goodbye, within a second.
+    ///
+    /// The events that [`Self::next`] has appended are the caller's. Those that it has not are gone, unless
+    /// this is a lossless reader at a bus of ours, which keeps every one of them for the successor.
     pub async fn close(self) {
         let Link::Up { client, .. } = self.link else { return };
-        match tokio::time::timeout(CLOSE_GRACE, client.close()).await {
+        let keeps = is_lossless(&self.name);
+        let goodbye = async { if keeps { client.hand_back().await } else { client.close().await } };
+        match tokio::time::timeout(CLOSE_GRACE, goodbye).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "the bus was gone before the goodbye"),
             Err(_) => tracing::debug!("the bus does not read; closed without a goodbye"),

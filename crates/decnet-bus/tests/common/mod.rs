@@ -29,7 +29,7 @@ pub(crate) struct TestBus {
 }
 
 pub(crate) fn options(path: &Path) -> ServerOptions {
-    ServerOptions { path: path.to_owned(), group: None, heartbeat: Duration::from_millis(20) }
+    ServerOptions { group: None, heartbeat: Duration::from_millis(20), ..ServerOptions::new(path) }
 }
 
 impl TestBus {

@@ -39,10 +39,11 @@ fn heartbeat(text: &str) -> Result<Duration, String> {
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let bus = &context.config.bus;
+    let socket = args.socket.unwrap_or_else(|| bus.path().to_owned());
     let options = ServerOptions {
-        path: args.socket.unwrap_or_else(|| bus.path().to_owned()),
         group: Some(args.group.unwrap_or_else(|| bus.group.clone())),
         heartbeat: args.heartbeat,
+        ..ServerOptions::new(socket)
     };
     Ok(Server::bind(options)?.run(context.shutdown.clone()).await?)
 }

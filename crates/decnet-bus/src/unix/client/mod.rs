@@ -119,6 +119,18 @@ impl Client {
         self.sender.close().await
     }
 
+    /// Flushes and says goodbye with the number of events that were handed on, so that a bus of ours keeps
+    /// the others for a successor; returns when the bus has closed. DECNET's takes it for any other `BYE`.
+    pub(crate) async fn hand_back(self) -> Result<(), Error> {
+        let Self { sender, mut receiver } = self;
+        sender.close_with(&receiver.received().to_string()).await?;
+        let mut kept_by_the_bus = Vec::new();
+        while receiver.recv_batch(&mut kept_by_the_bus).await.is_ok() {
+            kept_by_the_bus.clear();
+        }
+        Ok(())
+    }
+
     /// The half that publishes and subscribes, to add many events before one flush.
     #[must_use]
     pub fn sender(&mut self) -> &mut Sender {

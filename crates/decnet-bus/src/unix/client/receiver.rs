@@ -16,11 +16,12 @@ pub struct Receiver {
     socket: OwnedReadHalf,
     buffer: ReadBuffer,
     said_bye: bool,
+    received: u64,
 }
 
 impl Receiver {
     pub(super) fn new(socket: OwnedReadHalf) -> Self {
-        Self { socket, buffer: ReadBuffer::new(), said_bye: false }
+        Self { socket, buffer: ReadBuffer::new(), said_bye: false, received: 0 }
     }
 
     /// Waits for events and appends all that one read brings, at least one. Loses nothing when it is
@@ -43,6 +44,11 @@ impl Receiver {
         }
     }
 
+    /// How many events were handed on since the connection began.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
     /// Reads once. A bus that closes with frames of ours unread resets the connection: an end like any other.
     async fn is_at_end(&mut self) -> Result<bool, Error> {
         match self.buffer.fill(&mut self.socket).await {
@@ -58,7 +64,10 @@ impl Receiver {
             let Some(layout) = locate(self.buffer.as_slice())? else { break };
             let frame = self.buffer.take(layout.body.end);
             match layout.verb {
-                Verb::Evt => out.push(received(&frame, layout)),
+                Verb::Evt => {
+                    self.received += 1;
+                    out.push(received(&frame, layout));
+                }
                 Verb::Bye => self.said_bye = true,
                 verb => tracing::debug!(verb = verb.as_str(), "a client's frame from the bus is ignored"),
             }

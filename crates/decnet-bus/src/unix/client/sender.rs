@@ -142,8 +142,12 @@ impl Sender {
     ///
     /// # Errors
     /// A connection that broke before everything was written.
-    pub async fn close(mut self) -> Result<(), Error> {
-        self.enqueue_frame(Verb::Bye, "")?;
+    pub async fn close(self) -> Result<(), Error> {
+        self.close_with("").await
+    }
+
+    pub(super) async fn close_with(mut self, last_words: &str) -> Result<(), Error> {
+        self.enqueue_frame(Verb::Bye, last_words)?;
         self.flush().await?;
         Ok(self.socket.shutdown().await?)
     }

@@ -1,4 +1,4 @@
-//! Frames on their way into one system call.
+//! Frames on their way into one system call, and those that may not have been read yet.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -7,44 +7,99 @@ use bytes::{Buf, Bytes};
 
 /// Encoded frames, written in order, none of them copied.
 #[derive(Debug, Default)]
-pub(super) struct Batch(VecDeque<Bytes>);
+pub(super) struct Batch {
+    frames: VecDeque<Bytes>,
+    /// Bytes of the first frame that are written.
+    offset: usize,
+    /// Frames wholly written since the connection began.
+    written: u64,
+    tail: Tail,
+}
+
+/// The last frames that were wholly written.
+#[derive(Debug, Default)]
+struct Tail {
+    frames: VecDeque<Bytes>,
+    bytes: usize,
+    wanted_bytes: usize,
+}
 
 impl Batch {
     pub(super) fn push(&mut self, frame: Bytes) {
-        self.0.push_back(frame);
+        self.frames.push_back(frame);
+    }
+
+    /// Holds on to at least this many of the bytes written last: all that the socket may have in it.
+    pub(super) fn hold_written(&mut self, bytes: usize) {
+        self.tail.wanted_bytes = bytes;
+    }
+
+    /// What a reader that has gone has not had: all that was not wholly written, and, where it said how many
+    /// frames it `had`, those that were written beyond them.
+    pub(super) fn into_unread(mut self, had: Option<u64>) -> VecDeque<Bytes> {
+        let unread = had.and_then(|had| self.written.checked_sub(had)).and_then(|n| usize::try_from(n).ok());
+        let start = unread.and_then(|unread| self.tail.frames.len().checked_sub(unread));
+        let mut kept = self.tail.frames.split_off(start.unwrap_or(self.tail.frames.len()));
+        kept.append(&mut self.frames);
+        kept
+    }
+
+    fn finish_first(&mut self) {
+        let Some(frame) = self.frames.pop_front() else { return };
+        self.offset = 0;
+        self.written += 1;
+        if self.tail.wanted_bytes > 0 {
+            self.tail.push(frame);
+        }
+    }
+}
+
+impl Tail {
+    fn push(&mut self, frame: Bytes) {
+        self.bytes += frame.len();
+        self.frames.push_back(frame);
+        while let Some(oldest) = self.frames.front()
+            && self.bytes - oldest.len() >= self.wanted_bytes
+        {
+            self.bytes -= oldest.len();
+            self.frames.pop_front();
+        }
     }
 }
 
 impl Buf for Batch {
     fn remaining(&self) -> usize {
-        self.0.iter().map(Bytes::len).sum()
+        self.frames.iter().map(Bytes::len).sum::<usize>() - self.offset
     }
 
     fn has_remaining(&self) -> bool {
-        !self.0.is_empty()
+        !self.frames.is_empty()
     }
 
     fn chunk(&self) -> &[u8] {
-        self.0.front().map_or(&[], |frame| frame)
+        self.frames.front().map_or(&[], |frame| &frame[self.offset..])
     }
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;
-        for (slice, frame) in slices.iter_mut().zip(&self.0) {
-            *slice = IoSlice::new(frame);
+        let mut offset = self.offset;
+        for (slice, frame) in slices.iter_mut().zip(&self.frames) {
+            *slice = IoSlice::new(&frame[offset..]);
+            offset = 0;
             filled += 1;
         }
         filled
     }
 
     fn advance(&mut self, mut written: usize) {
-        while let Some(first) = self.0.front_mut() {
-            if written < first.len() {
-                first.advance(written);
+        while let Some(first) = self.frames.front() {
+            let rest = first.len() - self.offset;
+            if written < rest {
+                self.offset += written;
                 return;
             }
-            written -= first.len();
-            self.0.pop_front();
+            written -= rest;
+            self.finish_first();
         }
         assert_eq!(written, 0, "no more is written than there was");
     }
@@ -54,18 +109,40 @@ impl Buf for Batch {
 mod tests {
     use super::*;
 
+    fn batch(texts: &[&'static str]) -> Batch {
+        let mut batch = Batch::default();
+        texts.iter().for_each(|text| batch.push(Bytes::from_static(text.as_bytes())));
+        batch
+    }
+
     #[test]
     fn advances_over_frames_and_within_them() {
-        let mut batch = Batch::default();
-        for text in ["abc", "de", "f"] {
-            batch.push(Bytes::from_static(text.as_bytes()));
-        }
+        let mut batch = batch(&["abc", "de", "f"]);
+        batch.advance(1);
         let mut slices = [IoSlice::new(&[]); 2];
         assert_eq!(batch.chunks_vectored(&mut slices), 2);
-        assert_eq!((&*slices[0], &*slices[1]), (b"abc".as_slice(), b"de".as_slice()));
-        batch.advance(4);
+        assert_eq!((&*slices[0], &*slices[1]), (b"bc".as_slice(), b"de".as_slice()));
+        batch.advance(3);
         assert_eq!((batch.chunk(), batch.remaining()), (b"e".as_slice(), 2));
         batch.advance(2);
         assert!(!batch.has_remaining());
+    }
+
+    #[test]
+    fn what_was_not_read_comes_back_whole() {
+        let unread = |held, advanced, had| {
+            let mut batch = batch(&["ab", "cd", "ef", "gh"]);
+            batch.hold_written(held);
+            batch.advance(advanced);
+            let text: Vec<u8> = batch.into_unread(had).into_iter().flatten().collect();
+            String::from_utf8(text).unwrap()
+        };
+        assert_eq!(unread(0, 5, None), "efgh", "a half-written frame was not read");
+        assert_eq!(unread(4, 5, None), "efgh");
+        assert_eq!(unread(4, 5, Some(2)), "efgh");
+        assert_eq!(unread(4, 5, Some(0)), "abcdefgh");
+        assert_eq!(unread(3, 6, Some(1)), "cdefgh", "a frame more rather than less is held");
+        assert_eq!(unread(2, 6, Some(1)), "gh", "too little was held to know");
+        assert_eq!(unread(4, 4, Some(3)), "efgh", "it cannot have had more than was written");
     }
 }

@@ -1,6 +1,8 @@
 //! One client: its frames are obeyed and its events are written, independently of each other.
 
+use std::convert::Infallible;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +12,9 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Batch;
-use super::hub::{Hub, Member, Violation};
+use super::hub::{Goodbye, Hub, Member, Turn, Violation};
 use super::outbound::Outbound;
+use super::pause::Pause;
 use crate::unix::read_buffer::ReadBuffer;
 
 /// Frames obeyed before the others get a turn: far fewer than a reader's queue holds, so that one busy
@@ -29,60 +32,90 @@ enum End {
     Io(#[from] io::Error),
 }
 
-/// Serves a client until it goes, breaks the protocol, or the bus stops.
+/// Serves a client until it goes, breaks the protocol, or the bus stops; and if it is to be remembered, for as
+/// long as that takes.
 pub(super) async fn serve(stream: UnixStream, hub: Arc<Hub>, shutdown: CancellationToken) {
     let member = hub.join();
     let (reader, mut writer) = stream.into_split();
-    // Out here, so that a half-written frame is gone on with when the bus stops.
+    // Out here, so that a half-written frame is gone on with when the bus stops, and known when the client goes.
     let mut batch = Batch::default();
     let ended = tokio::select! {
-        ended = read(reader, &member) => ended,
-        Err(error) = write(&mut writer, member.outbound(), &mut batch) => Err(End::Io(error)),
-        () = shutdown.cancelled() => flush(&mut writer, member.outbound(), &mut batch).await,
+        ended = read(reader, &member, hub.lossless().pause) => ended,
+        never = write(&mut writer, member.outbound(), &mut batch) => match never {},
+        () = shutdown.cancelled() => return flush(&mut writer, member.outbound(), &mut batch).await,
     };
-    match ended {
-        Ok(()) => tracing::debug!(reader = ?member.outbound().reader(), "a bus connection ended"),
-        Err(End::Violation(violation)) => member.complain(&violation),
-        Err(End::Io(error)) => {
-            tracing::debug!(%error, reader = ?member.outbound().reader(), "a bus connection broke");
+    say(&ended, &member);
+    let had = ended.ok().flatten().and_then(|goodbye| goodbye.had);
+    // Before the socket is closed: whoever sees that finds what was kept.
+    let superseded = member.leave(batch.into_unread(had));
+    drop(writer);
+    if let Some(superseded) = superseded {
+        tokio::select! {
+            () = superseded => {}
+            () = tokio::time::sleep(hub.lossless().remember) => member.forget(),
+            () = shutdown.cancelled() => {}
         }
     }
 }
 
-async fn read(mut from: OwnedReadHalf, member: &Member) -> Result<(), End> {
-    let mut buffer = ReadBuffer::new();
-    let mut turn = FRAMES_PER_TURN;
+fn say(ended: &Result<Option<Goodbye>, End>, member: &Member) {
+    let reader = member.outbound().reader();
+    match ended {
+        Ok(goodbye) => tracing::debug!(?reader, ?goodbye, "a bus connection ended"),
+        Err(End::Violation(violation)) => member.complain(violation),
+        Err(End::Io(error)) => tracing::debug!(?reader, %error, "a bus connection broke"),
+    }
+}
+
+async fn read(from: OwnedReadHalf, member: &Member, longest_pause: Duration) -> Result<Option<Goodbye>, End> {
+    let (mut from, mut buffer) = (from, ReadBuffer::new());
+    let (mut left, mut pause) = (FRAMES_PER_TURN, Pause::new(longest_pause));
     loop {
+        let turn = Turn { most: left, insists: pause.is_over(), line: from.as_ref().as_fd() };
         let progress = member.obey(buffer.as_slice(), turn)?;
         buffer.skip(progress.used);
-        if progress.said_bye {
-            return Ok(());
+        if progress.goodbye.is_some() {
+            return Ok(progress.goodbye);
         }
-        turn -= progress.frames;
-        if turn == 0 {
-            turn = FRAMES_PER_TURN;
+        if progress.frames > 0 {
+            pause.end();
+        }
+        left -= progress.frames;
+        if let Some(change) = progress.wait {
+            pause.wait(change).await;
+            left = FRAMES_PER_TURN;
+        } else if left == 0 {
+            left = FRAMES_PER_TURN;
             tokio::task::yield_now().await;
         } else if buffer.fill(&mut from).await? == 0 {
-            return if buffer.as_slice().is_empty() { Ok(()) } else { Err(Violation::Truncated.into()) };
+            return if buffer.as_slice().is_empty() { Ok(None) } else { Err(Violation::Truncated.into()) };
         }
     }
 }
 
-async fn write(to: &mut OwnedWriteHalf, outbound: &Outbound, batch: &mut Batch) -> io::Result<()> {
+/// Writes until it is cancelled. A client that reads no more may have sent frames before that are still to be
+/// obeyed, so its end is for the reading half to find.
+async fn write(to: &mut OwnedWriteHalf, outbound: &Outbound, batch: &mut Batch) -> Infallible {
     loop {
         outbound.take(batch).await;
-        to.write_all_buf(batch).await?;
+        if let Err(error) = to.write_all_buf(batch).await {
+            tracing::debug!(%error, reader = ?outbound.reader(), "a bus connection takes nothing more");
+            outbound.abandon();
+            return std::future::pending().await;
+        }
     }
 }
 
 /// Writes what is left, as far as the reader takes it at once.
-async fn flush(to: &mut OwnedWriteHalf, outbound: &Outbound, batch: &mut Batch) -> Result<(), End> {
+async fn flush(to: &mut OwnedWriteHalf, outbound: &Outbound, batch: &mut Batch) {
     let all = async {
         to.write_all_buf(batch).await?;
         while outbound.try_take(batch) {
             to.write_all_buf(batch).await?;
         }
-        Ok(())
+        Ok::<_, io::Error>(())
     };
-    tokio::time::timeout(STOP_GRACE, all).await.unwrap_or(Ok(()))
+    if let Ok(Err(error)) = tokio::time::timeout(STOP_GRACE, all).await {
+        tracing::debug!(%error, reader = ?outbound.reader(), "a bus connection broke before the last events");
+    }
 }

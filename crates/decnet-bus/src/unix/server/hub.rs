@@ -1,15 +1,19 @@
 //! Where the connections meet: an event that one publishes goes to all others that asked for it.
 
+use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use decnet_core::limits::MAX_LOSSLESS_CONNECTIONS;
+use tokio::sync::futures::OwnedNotified;
 
 use super::event_id::{EventIds, ID_BYTES};
-use super::outbound::{LOSSLESS_CLIENT_NAME, Outbound};
+use super::lossless::Lossless;
+use super::outbound::Outbound;
 use super::routes::{Routes, Slot, TooManyPatterns};
 use super::since_epoch;
+use super::succession::Standing;
 use crate::said::Said;
 use crate::unix::codec::{
     BodyError, EncodeError, Envelope, Frame, FrameError, Publication, Verb, decode, encode_event,
@@ -17,11 +21,15 @@ use crate::unix::codec::{
 
 /// All connections of one bus. One lock, taken once for many frames; nobody waits while it is held.
 #[derive(Debug)]
-pub(super) struct Hub(Mutex<State>);
+pub(super) struct Hub {
+    state: Mutex<State>,
+    lossless: Lossless,
+}
 
 #[derive(Debug)]
-struct State {
-    routes: Routes,
+pub(super) struct State {
+    pub(super) routes: Routes,
+    pub(super) lossless: Lossless,
     readers: Vec<Option<Reader>>,
     ids: EventIds,
     /// Buffers that are reused from event to event.
@@ -32,9 +40,13 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Reader {
-    outbound: Arc<Outbound>,
-    is_lossless: bool,
+pub(super) struct Reader {
+    pub(super) outbound: Arc<Outbound>,
+    pub(super) standing: Standing,
+    /// It has subscribed to something, or was given a lossless reader's standing: too late to inherit.
+    pub(super) has_asked: bool,
+    /// It has patterns of a predecessor and may not have asked for all of its own yet.
+    pub(super) inherited_at: Option<Instant>,
 }
 
 /// A connection's place in the hub, given up when it is dropped.
@@ -45,15 +57,35 @@ pub(super) struct Member {
     outbound: Arc<Outbound>,
 }
 
+/// What a connection's frames may do.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn<'a> {
+    /// Most frames to obey, at least one.
+    pub(super) most: usize,
+    /// The first frame has waited for as long as it may.
+    pub(super) insists: bool,
+    /// The connection's socket.
+    pub(super) line: BorrowedFd<'a>,
+}
+
 /// How a connection's frames went.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct Progress {
     /// Bytes of the frames that were obeyed.
     pub(super) used: usize,
     /// How many they were.
     pub(super) frames: usize,
     /// The client said that it is going.
-    pub(super) said_bye: bool,
+    pub(super) goodbye: Option<Goodbye>,
+    /// The next frame can be obeyed when this resolves.
+    pub(super) wait: Option<OwnedNotified>,
+}
+
+/// A `BYE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Goodbye {
+    /// How many events the client has had on this connection, if it says so.
+    pub(super) had: Option<u64>,
 }
 
 /// Why a connection is closed: its client speaks another language.
@@ -80,32 +112,47 @@ impl From<TooManyPatterns> for Violation {
 }
 
 impl Hub {
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(State {
+    pub(super) fn new(lossless: Lossless) -> Self {
+        let state = State {
             routes: Routes::new(),
+            lossless,
             readers: Vec::new(),
             ids: EventIds::new(),
             found: Vec::new(),
             encoded: Vec::new(),
             unsendable: Said::default(),
             violations: Said::default(),
-        }))
+        };
+        Self { state: Mutex::new(state), lossless }
+    }
+
+    pub(super) fn lossless(&self) -> Lossless {
+        self.lossless
     }
 
     pub(super) fn join(self: &Arc<Self>) -> Member {
         let outbound = Arc::new(Outbound::new());
-        let slot = self.lock().seat(Reader { outbound: Arc::clone(&outbound), is_lossless: false });
+        let slot = self.lock().seat(Reader {
+            outbound: Arc::clone(&outbound),
+            standing: Standing::Ordinary,
+            has_asked: false,
+            inherited_at: None,
+        });
         Member { hub: Arc::clone(self), slot, outbound }
     }
 
-    /// Publishes an event of the bus itself; `kind` and `payload` are JSON.
+    /// Publishes an event of the bus itself, which waits for nobody; `kind` and `payload` are JSON.
     pub(super) fn publish_own(&self, topic: &str, kind: &str, payload: &str) {
-        self.lock().publish(None, topic, &Publication { payload, kind });
+        let mut state = self.lock();
+        state.give_up_old_inheritances();
+        if let Some(frame) = state.address(None, topic, &Publication { payload, kind }) {
+            state.addressees().for_each(|reader| reader.outbound.push_own(frame.clone()));
+        }
     }
 
     /// Every change below leaves the state fit for use, so a panic of another thread changes nothing.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -114,18 +161,34 @@ impl Member {
         &self.outbound
     }
 
-    /// Obeys the frames at the start of `bytes`, at most `most` of them.
-    pub(super) fn obey(&self, bytes: &[u8], most: usize) -> Result<Progress, Violation> {
-        let mut progress = Progress { used: 0, frames: 0, said_bye: false };
+    /// Obeys the frames at the start of `bytes`, as many as it is their turn to be.
+    pub(super) fn obey(&self, bytes: &[u8], turn: Turn<'_>) -> Result<Progress, Violation> {
+        let mut progress = Progress::default();
         let mut state = self.hub.lock();
-        while progress.frames < most && !progress.said_bye {
+        while progress.frames < turn.most && progress.goodbye.is_none() {
             let Some((frame, len)) = decode(&bytes[progress.used..])? else { break };
-            state.obey(self.slot, &frame)?;
+            let insists = turn.insists && progress.frames == 0;
+            progress.wait = state.obey(self.slot, &frame, &Turn { insists, ..turn })?;
+            if progress.wait.is_some() {
+                break;
+            }
             progress.used += len;
             progress.frames += 1;
-            progress.said_bye = frame.verb == Verb::Bye;
+            let is_bye = frame.verb == Verb::Bye;
+            progress.goodbye = is_bye.then(|| Goodbye { had: frame.args.parse().ok() });
         }
         Ok(progress)
+    }
+
+    /// The client has gone and has not had these frames. A lossless reader is remembered: until the answer
+    /// resolves, or [`Self::forget`].
+    pub(super) fn leave(&self, unread: VecDeque<Bytes>) -> Option<OwnedNotified> {
+        self.hub.lock().remember(self.slot, unread)
+    }
+
+    /// The client has not come back in time.
+    pub(super) fn forget(&self) {
+        self.hub.lock().forget(self.slot);
     }
 
     /// Says why the connection is closed, unless that has been said of others just now.
@@ -159,43 +222,71 @@ impl State {
         Slot::try_from(slot).expect("the number of connections is bounded")
     }
 
-    fn obey(&mut self, from: Slot, frame: &Frame<'_>) -> Result<(), Violation> {
+    /// Obeys a frame, or says what it has to wait for and changes nothing.
+    fn obey(
+        &mut self,
+        from: Slot,
+        frame: &Frame<'_>,
+        turn: &Turn<'_>,
+    ) -> Result<Option<OwnedNotified>, Violation> {
         match frame.verb {
-            Verb::Hello => self.greet(from, frame.args),
+            Verb::Hello => return Ok(self.greet(from, frame.args, turn)),
             Verb::Unsub => self.routes.unsubscribe(from, frame.args),
             Verb::Bye => {}
             Verb::Evt => return Err(Violation::Event),
             Verb::Sub | Verb::Pub if frame.args.is_empty() => return Err(Violation::NoArgument(frame.verb)),
-            Verb::Sub => self.routes.subscribe(from, frame.args)?,
-            Verb::Pub => self.publish(Some(from), frame.args, &Publication::parse(frame.body)?),
+            Verb::Sub => {
+                self.reader_mut(from).has_asked = true;
+                self.routes.subscribe(from, frame.args)?;
+            }
+            Verb::Pub => {
+                let event = Publication::parse(frame.body)?;
+                self.has_asked_for_all(from);
+                return Ok(self.publish(from, frame.args, &event, turn.insists));
+            }
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// A name of our worker asks for a queue that holds a burst; only so many get one, as each may be large.
-    fn greet(&mut self, from: Slot, name: &str) {
-        let granted = self.readers.iter().flatten().filter(|reader| reader.is_lossless).count();
-        let Some(reader) = &mut self.readers[from as usize] else { return };
-        let wanted = name == LOSSLESS_CLIENT_NAME;
-        if wanted && !reader.is_lossless && granted >= MAX_LOSSLESS_CONNECTIONS {
-            tracing::warn!(
-                "only {MAX_LOSSLESS_CONNECTIONS} bus readers get a lossless queue; this one gets an ordinary one"
-            );
+    /// Hands an event to all that asked for it, unless one of them has to be waited for: then to nobody yet.
+    fn publish(
+        &mut self,
+        from: Slot,
+        topic: &str,
+        event: &Publication<'_>,
+        insists: bool,
+    ) -> Option<OwnedNotified> {
+        let frame = self.address(Some(from), topic, event)?;
+        let full = || self.addressees().filter(|reader| !matches!(reader.standing, Standing::Ordinary));
+        if !insists
+            && let Some(room) = full().find_map(|reader| reader.outbound.refuses(&frame, Instant::now()))
+        {
+            return Some(room);
         }
-        reader.is_lossless = wanted && (reader.is_lossless || granted < MAX_LOSSLESS_CONNECTIONS);
-        reader.outbound.rename(name, reader.is_lossless);
+        self.addressees().for_each(|reader| reader.outbound.push(frame.clone()));
+        None
     }
 
-    fn publish(&mut self, from: Option<Slot>, topic: &str, event: &Publication<'_>) {
+    /// The frame of an event, if anybody asked for it; they are the [`Self::addressees`] then.
+    fn address(&mut self, from: Option<Slot>, topic: &str, event: &Publication<'_>) -> Option<Bytes> {
         self.routes.route(topic, &mut self.found);
         self.found.retain(|slot| Some(*slot) != from);
         if self.found.is_empty() {
-            return;
+            return None;
         }
-        match self.encode(topic, event) {
-            Ok(frame) => self.found.iter().for_each(|slot| self.hand(*slot, &frame)),
-            Err(error) => self.regret(topic, &error),
-        }
+        self.encode(topic, event).map_err(|error| self.regret(topic, &error)).ok()
+    }
+
+    fn addressees(&self) -> impl Iterator<Item = &Reader> {
+        self.found.iter().filter_map(|slot| self.readers.get(*slot as usize)?.as_ref())
+    }
+
+    pub(super) fn seated(&self) -> impl Iterator<Item = (Slot, &Reader)> {
+        (0..).zip(&self.readers).filter_map(|(slot, reader)| Some((slot, reader.as_ref()?)))
+    }
+
+    pub(super) fn reader_mut(&mut self, slot: Slot) -> &mut Reader {
+        self.readers[slot as usize].as_mut().expect("a seat is given up only by its own connection")
     }
 
     /// A buffer of its own for each frame: a slow reader then holds no more memory than is counted.
@@ -210,12 +301,6 @@ impl State {
         self.encoded.clear();
         encode_event(&mut self.encoded, topic, &envelope)?;
         Ok(Bytes::copy_from_slice(&self.encoded))
-    }
-
-    fn hand(&self, slot: Slot, frame: &Bytes) {
-        if let Some(Some(reader)) = self.readers.get(slot as usize) {
-            reader.outbound.push(frame.clone());
-        }
     }
 
     fn regret(&mut self, topic: &str, error: &EncodeError) {

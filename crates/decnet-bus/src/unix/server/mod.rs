@@ -6,7 +6,9 @@
 //! - `connection`: one client, read many frames at a time and written many frames at a time;
 //! - `hub`: the event gets id and time, is encoded once and goes to whom `routes` names;
 //! - `routes`: the patterns of all connections, compiled;
-//! - `outbound`: what waits for one slow reader, bounded.
+//! - `outbound`, `queue`: what waits for one slow reader, bounded;
+//! - `pause`: a publisher that waits until a [lossless reader](Lossless) has room;
+//! - `succession`: lossless readers that come, go and come back.
 
 mod accept;
 mod batch;
@@ -14,9 +16,13 @@ mod connection;
 mod event_id;
 mod group;
 mod hub;
+mod lossless;
 mod outbound;
+mod pause;
+mod queue;
 mod routes;
 mod socket;
+mod succession;
 
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::PathBuf;
@@ -28,7 +34,8 @@ use tokio_util::sync::CancellationToken;
 use self::hub::Hub;
 use self::socket::SocketFile;
 
-pub use self::outbound::LOSSLESS_CLIENT_NAME;
+pub(crate) use self::lossless::is_lossless;
+pub use self::lossless::{LOSSLESS_CLIENT_NAME, Lossless};
 
 /// DECNET's interval of `system.bus.health`.
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(10);
@@ -44,13 +51,20 @@ pub struct Options {
     pub group: Option<String>,
     /// Time between two `system.bus.health` events, at least a millisecond.
     pub heartbeat: Duration,
+    /// What is done for readers that must not miss anything.
+    pub lossless: Lossless,
 }
 
 impl Options {
     /// A bus at `path`, for the group `decnet`, with a heartbeat every 10 s.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), group: Some("decnet".to_owned()), heartbeat: DEFAULT_HEARTBEAT }
+        Self {
+            path: path.into(),
+            group: Some("decnet".to_owned()),
+            heartbeat: DEFAULT_HEARTBEAT,
+            lossless: Lossless::default(),
+        }
     }
 }
 
@@ -94,6 +108,7 @@ pub struct Server {
     listener: StdListener,
     file: SocketFile,
     heartbeat: Duration,
+    lossless: Lossless,
 }
 
 impl Server {
@@ -105,9 +120,9 @@ impl Server {
     /// # Errors
     /// See [`Error`]; a bus that is alive at the same path is never disturbed.
     pub fn bind(options: Options) -> Result<Self, Error> {
-        let Options { path, group, heartbeat } = options;
+        let Options { path, group, heartbeat, lossless } = options;
         let (listener, file) = socket::bind(&path, group.as_deref())?;
-        Ok(Self { listener, file, heartbeat: heartbeat.max(Duration::from_millis(1)) })
+        Ok(Self { listener, file, heartbeat: heartbeat.max(Duration::from_millis(1)), lossless })
     }
 
     /// Serves until `shutdown`; then what already waits for readers that do read is written, for a moment,
@@ -116,12 +131,12 @@ impl Server {
     /// # Errors
     /// A listening socket that the runtime cannot use.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { listener, file, heartbeat } = self;
+        let Self { listener, file, heartbeat, lossless } = self;
         let in_use = |source| Error::Io { what: "serve", path: file.path().to_owned(), source };
         listener.set_nonblocking(true).map_err(in_use)?;
         let listener = tokio::net::UnixListener::from_std(listener).map_err(in_use)?;
         tracing::info!(socket = %file.path().display(), pid = std::process::id(), "the bus listens");
-        let hub = Arc::new(Hub::new());
+        let hub = Arc::new(Hub::new(lossless));
         tokio::select! {
             () = accept::serve(&listener, &hub, &shutdown) => {}
             () = beat(&hub, heartbeat) => {}

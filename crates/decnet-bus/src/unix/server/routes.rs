@@ -39,6 +39,8 @@ pub(super) struct Routes {
 #[derive(Debug, Default)]
 struct Holder {
     patterns: HashSet<Box<str>>,
+    /// Those of them that a predecessor asked for, and nobody since.
+    inherited: HashSet<Box<str>>,
     odd: usize,
     /// It gave up patterns that are still compiled.
     is_stale: bool,
@@ -57,14 +59,15 @@ impl Routes {
     }
 
     pub(super) fn subscribe(&mut self, slot: Slot, pattern: &str) -> Result<(), TooManyPatterns> {
-        let index = slot as usize;
-        if index >= self.holders.len() {
-            self.holders.resize_with(index + 1, Holder::default);
-        }
-        let holder = &mut self.holders[index];
+        let holder = self.holder(slot);
+        holder.inherited.remove(pattern);
         if holder.patterns.contains(pattern) {
             return Ok(());
         }
+        if holder.patterns.len() >= MAX_PATTERNS_PER_CONNECTION || holder.odd >= MAX_ODD_PATTERNS {
+            self.give_up_inherited(slot);
+        }
+        let holder = &mut self.holders[slot as usize];
         match Pattern::stored(pattern) {
             Ok(_) if holder.patterns.len() >= MAX_PATTERNS_PER_CONNECTION => return Err(TooManyPatterns),
             Ok(compilable) => self.fresh.push((compilable, slot)),
@@ -85,6 +88,7 @@ impl Routes {
         if !holder.patterns.remove(pattern) {
             return;
         }
+        holder.inherited.remove(pattern);
         self.total -= 1;
         holder.is_stale = true;
         let before = self.odd.len();
@@ -99,6 +103,33 @@ impl Routes {
         *holder = Holder { is_stale: true, ..Holder::default() };
         self.odd.retain(|(_, owner)| *owner != slot);
         self.compile_if_due(self.fresh.len());
+    }
+
+    pub(super) fn has_patterns(&self, slot: Slot) -> bool {
+        self.holders.get(slot as usize).is_some_and(|holder| !holder.patterns.is_empty())
+    }
+
+    /// Gives all patterns of one connection to another that has none, for it to ask for again or not.
+    pub(super) fn bequeath(&mut self, slot: Slot, heir: Slot) {
+        let given = std::mem::take(self.holder(slot));
+        let inherited = given.patterns.clone();
+        *self.holder(heir) = Holder { inherited, ..given };
+        self.odd.iter_mut().filter(|(_, owner)| *owner == slot).for_each(|(_, owner)| *owner = heir);
+        self.compile();
+    }
+
+    /// Gives up what was inherited and not asked for again.
+    pub(super) fn give_up_inherited(&mut self, slot: Slot) {
+        let inherited = std::mem::take(&mut self.holder(slot).inherited);
+        inherited.iter().for_each(|pattern| self.unsubscribe(slot, pattern));
+    }
+
+    fn holder(&mut self, slot: Slot) -> &mut Holder {
+        let index = slot as usize;
+        if index >= self.holders.len() {
+            self.holders.resize_with(index + 1, Holder::default);
+        }
+        &mut self.holders[index]
     }
 
     /// Replaces `found` by the connections with a pattern that matches `topic`, each once, ascending.
@@ -151,6 +182,8 @@ impl Holder {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -160,6 +193,8 @@ mod tests {
         Subscribe(Slot, String),
         Unsubscribe(Slot, String),
         Close(Slot),
+        Bequeath(Slot, Slot),
+        GiveUp(Slot),
         Route(String),
     }
 
@@ -173,6 +208,8 @@ mod tests {
             3 => (0u32..4, text()).prop_map(|(slot, text)| Step::Subscribe(slot, text)),
             2 => (0u32..4, text()).prop_map(|(slot, text)| Step::Unsubscribe(slot, text)),
             1 => (0u32..4).prop_map(Step::Close),
+            1 => (0u32..4, 1u32..4).prop_map(|(slot, by)| Step::Bequeath(slot, (slot + by) % 4)),
+            1 => (0u32..4).prop_map(Step::GiveUp),
             6 => text().prop_map(Step::Route),
         ]
     }
@@ -180,12 +217,14 @@ mod tests {
     proptest! {
         #[test]
         fn routes_as_every_pattern_tested_by_itself(steps in prop::collection::vec(step(), 1..200)) {
-            let (mut routes, mut held, mut found) = (Routes::new(), HashSet::new(), Vec::new());
+            let (mut routes, mut found) = (Routes::new(), Vec::new());
+            // Who holds what, and is it inherited.
+            let mut held: HashMap<(Slot, String), bool> = HashMap::new();
             for step in steps {
                 match step {
                     Step::Subscribe(slot, text) => {
                         prop_assert_eq!(routes.subscribe(slot, &text), Ok(()));
-                        held.insert((slot, text));
+                        held.insert((slot, text), false);
                     }
                     Step::Unsubscribe(slot, text) => {
                         routes.unsubscribe(slot, &text);
@@ -193,11 +232,23 @@ mod tests {
                     }
                     Step::Close(slot) => {
                         routes.close(slot);
-                        held.retain(|(owner, _)| *owner != slot);
+                        held.retain(|(owner, _), _| *owner != slot);
+                    }
+                    Step::Bequeath(slot, heir) => {
+                        routes.close(heir);
+                        routes.bequeath(slot, heir);
+                        held.retain(|(owner, _), _| *owner != heir);
+                        let given = held.extract_if(|(owner, _), _| *owner == slot);
+                        let given: Vec<_> = given.map(|((_, text), _)| ((heir, text), true)).collect();
+                        held.extend(given);
+                    }
+                    Step::GiveUp(slot) => {
+                        routes.give_up_inherited(slot);
+                        held.retain(|(owner, _), inherited| *owner != slot || !*inherited);
                     }
                     Step::Route(topic) => {
                         routes.route(&topic, &mut found);
-                        let wanted = held.iter().filter(|(_, text)| matches(text, &topic));
+                        let wanted = held.keys().filter(|(_, text)| matches(text, &topic));
                         let mut expected: Vec<Slot> = wanted.map(|(slot, _)| *slot).collect();
                         expected.sort_unstable();
                         expected.dedup();

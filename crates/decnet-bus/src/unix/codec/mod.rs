@@ -8,8 +8,8 @@
 //! <body>                     a JSON object, or nothing
 //! ```
 //!
-//! - [`decode`], [`locate`]: the first frame of a buffer, borrowed from it;
-//! - [`encode`]: a frame into a buffer that is reused;
+//! - [`decode()`], [`locate`]: the first frame of a buffer, borrowed from it;
+//! - [`encode()`]: a frame into a buffer that is reused;
 //! - [`Publication`]: the body of a `PUB`, validated and yet not copied.
 
 mod decode;

@@ -1,10 +1,13 @@
 //! A real bus on a socket of its own, and a peer that speaks the wire format by itself.
 #![expect(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod log;
+pub(crate) mod numbered;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use decnet_bus::{Client, Received, Server, ServerOptions};
+use decnet_bus::{Client, Lossless, Received, Server, ServerOptions};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
@@ -34,13 +37,17 @@ pub(crate) fn options(path: &Path) -> ServerOptions {
 
 impl TestBus {
     pub(crate) async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        Self::start_in(dir).await
+        Self::start_with(Lossless::default()).await
     }
 
-    async fn start_in(dir: TempDir) -> Self {
+    pub(crate) async fn start_with(lossless: Lossless) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self::start_in(dir, lossless).await
+    }
+
+    async fn start_in(dir: TempDir, lossless: Lossless) -> Self {
         let path = dir.path().join("bus.sock");
-        let server = Server::bind(options(&path)).unwrap();
+        let server = Server::bind(ServerOptions { lossless, ..options(&path) }).unwrap();
         let stop = CancellationToken::new();
         let shutdown = stop.clone();
         let task = tokio::spawn(async move { server.run(shutdown).await.unwrap() });
@@ -55,7 +62,7 @@ impl TestBus {
     }
 
     pub(crate) async fn restart(self) -> Self {
-        Self::start_in(self.stop().await).await
+        Self::start_in(self.stop().await, Lossless::default()).await
     }
 
     pub(crate) async fn peer(&self) -> Peer {

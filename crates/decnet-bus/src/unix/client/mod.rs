@@ -120,15 +120,12 @@ impl Client {
     }
 
     /// Flushes and says goodbye with the number of events that were handed on, so that a bus of ours keeps
-    /// the others for a successor; returns when the bus has closed. DECNET's takes it for any other `BYE`.
+    /// the others for a successor. DECNET's takes it for any other `BYE`.
+    ///
+    /// Nothing more is read: the bus knows what the socket may hold, not what would be read out of it still.
     pub(crate) async fn hand_back(self) -> Result<(), Error> {
-        let Self { sender, mut receiver } = self;
-        sender.close_with(&receiver.received().to_string()).await?;
-        let mut kept_by_the_bus = Vec::new();
-        while receiver.recv_batch(&mut kept_by_the_bus).await.is_ok() {
-            kept_by_the_bus.clear();
-        }
-        Ok(())
+        let had = self.receiver.received().to_string();
+        self.sender.close_with(&had).await
     }
 
     /// The half that publishes and subscribes, to add many events before one flush.

@@ -20,7 +20,7 @@ const BATCH_FRAMES: usize = 64;
 pub(super) struct Outbound {
     queue: Mutex<Queue>,
     ready: Notify,
-    /// There is room again, or the reader has gone.
+    /// See [`Self::changed`].
     changed: Arc<Notify>,
 }
 
@@ -44,7 +44,7 @@ impl Outbound {
         self.lock().len()
     }
 
-    /// Resolves when there may be room, or the reader has gone; counts from now on, before it is polled.
+    /// Resolves when there is room again, the reader has gone, or all was taken from one that had gone; counts from now on, before it is polled.
     pub(super) fn changed(&self) -> OwnedNotified {
         Arc::clone(&self.changed).notified_owned()
     }
@@ -52,14 +52,8 @@ impl Outbound {
     /// What to wait for before this frame is pushed; `None` if it may be pushed now.
     pub(super) fn refuses(&self, frame: &Bytes, now: Instant) -> Option<OwnedNotified> {
         let mut queue = self.lock();
-        if queue.has_room(frame) {
-            return None;
-        }
-        if queue.is_waited_for(now) {
-            return Some(self.changed());
-        }
-        self.changed.notify_waiters();
-        None
+        let has_to_wait = !queue.has_room(frame) && queue.is_waited_for(now);
+        has_to_wait.then(|| self.changed())
     }
 
     /// Appends a frame, in place of the oldest ones if the queue is full. Never waits.

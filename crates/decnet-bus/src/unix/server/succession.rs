@@ -204,7 +204,8 @@ impl State {
 /// Makes the socket's buffer small, and says how many bytes it may have in it.
 ///
 /// What a reader has not read when it is killed is lost, so it must not be much. The kernel doubles what it is
-/// asked for, counts its own overhead too, and lets one write go beyond it by half (`unix_stream_sendmsg`).
+/// asked for, counts its own overhead too, and lets the last write go beyond it by at most half of it
+/// (`unix_stream_sendmsg`).
 fn narrow(line: BorrowedFd<'_>) -> usize {
     let narrowed = set_socket_send_buffer_size(line, LOSSLESS_SOCKET_BYTES);
     let size = narrowed.and_then(|()| socket_send_buffer_size(line)).unwrap_or_else(|error| {

@@ -1,0 +1,73 @@
+//! What the bus says on this thread, for tests that have to know it.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::Once;
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+thread_local! {
+    static LINES: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+}
+
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Line {
+    message: String,
+    pub(crate) events: u64,
+}
+
+/// From now on it is noted down.
+pub(crate) fn listen() {
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| tracing::subscriber::set_global_default(Listener).unwrap());
+}
+
+pub(crate) fn with(part: &str) -> Vec<Line> {
+    LINES.with_borrow(|lines| lines.iter().filter(|line| line.message.contains(part)).cloned().collect())
+}
+
+/// How many events were said to be lost.
+pub(crate) fn lost() -> usize {
+    let lines = with("lost its oldest events");
+    usize::try_from(lines.iter().map(|line| line.events).sum::<u64>()).unwrap()
+}
+
+/// One for all threads, as what is enabled is remembered for all threads; a test has a thread of its own.
+struct Listener;
+
+impl Subscriber for Listener {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::INFO
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        LINES.with_borrow_mut(|lines| lines.push(line));
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+impl Visit for Line {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if field.name() == "events" {
+            self.events = value;
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.message = format!("{value:?}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! A lossless reader that does not read is waited for, by those who publish to it and by nobody else, for a while.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::log;
+use common::numbered::{all, feed, gaps, numbers, publish, reader};
+use common::{PATIENCE, TestBus, soon};
+use decnet_bus::{Client, LOSSLESS_CLIENT_NAME, Lossless};
+use tokio::task::JoinHandle;
+
+/// Small enough that what a publisher feeds below fits neither queue nor sockets.
+const SMALL: Lossless = Lossless { bytes: 256 * 1024, pause: PATIENCE, remember: PATIENCE };
+const EVENTS: usize = 5000;
+const EVENT_BYTES: usize = 1000;
+
+fn feeding(bus: &TestBus, topic: &'static str) -> JoinHandle<Client> {
+    let path = bus.path.clone();
+    tokio::spawn(async move {
+        let mut publisher = Client::connect(&path, "publisher").await.unwrap();
+        feed(&mut publisher, topic, 0..EVENTS, EVENT_BYTES).await;
+        publisher
+    })
+}
+
+#[tokio::test]
+async fn only_who_feeds_it_waits_and_nothing_is_lost_when_it_reads_in_time() {
+    let mut bus = TestBus::start_with(SMALL).await;
+    let mut full = reader(&mut bus, LOSSLESS_CLIENT_NAME, "n.>").await;
+    let mut beside = reader(&mut bus, "beside", "n.>").await;
+    let mut elsewhere = reader(&mut bus, "elsewhere", "m").await;
+    let mut other = reader(&mut bus, "decnet-webhook lossless other", "m").await;
+    let publisher = feeding(&bus, "n.x");
+    let beside = tokio::spawn(async move { numbers(&mut beside, EVENTS - 1).await });
+    for round in 0..20 {
+        publish(&mut bus, "m", round * 100..(round + 1) * 100, EVENT_BYTES).await;
+        let last = (round + 1) * 100 - 1;
+        assert_eq!(numbers(&mut elsewhere, last).await.len(), 100);
+        assert_eq!(numbers(&mut other, last).await.len(), 100);
+    }
+    assert!(!publisher.is_finished(), "it feeds a reader that is full");
+    assert_eq!(numbers(&mut full, EVENTS - 1).await, all(EVENTS));
+    assert_eq!(soon(beside).await.unwrap(), all(EVENTS), "who reads the same gets the same");
+    soon(publisher).await.unwrap();
+}
+
+#[tokio::test]
+async fn several_publishers_wait_together_and_all_get_on() {
+    let mut bus = TestBus::start_with(SMALL).await;
+    let mut full = reader(&mut bus, LOSSLESS_CLIENT_NAME, "*").await;
+    let publishers = ["a", "b", "c"].map(|topic| feeding(&bus, topic));
+    publish(&mut bus, "elsewhere.x", 0..100, EVENT_BYTES).await;
+    let mut received = Vec::new();
+    while received.len() < publishers.len() * EVENTS {
+        soon(full.recv_batch(&mut received)).await.unwrap();
+    }
+    for topic in ["a", "b", "c"] {
+        let own: Vec<usize> =
+            received.iter().filter(|e| e.topic == topic).map(common::numbered::number).collect();
+        assert_eq!(own, all(EVENTS), "of {topic}");
+    }
+    for publisher in publishers {
+        soon(publisher).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn when_its_time_is_up_it_loses_its_oldest_and_each_is_counted() {
+    log::listen();
+    let pause = Duration::from_millis(300);
+    let mut bus = TestBus::start_with(Lossless { pause, ..SMALL }).await;
+    let mut full = reader(&mut bus, LOSSLESS_CLIENT_NAME, "n.>").await;
+    let started = Instant::now();
+    publish(&mut bus, "n.x", 0..EVENTS, EVENT_BYTES).await;
+    assert!(started.elapsed() >= pause, "it was waited for");
+    assert!(!log::with("makes its publishers wait").is_empty());
+    let came = numbers(&mut full, EVENTS - 1).await;
+    let lost: Vec<usize> = gaps(&came).into_iter().map(|gap| gap.len()).collect();
+    assert_eq!(lost.len(), 1, "one range is missing: {lost:?}");
+    drop(full);
+    bus.stop().await;
+    assert_eq!(lost, [log::lost()]);
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_while_it_is_waited_for_lets_its_publishers_go_on() {
+    let mut bus = TestBus::start_with(SMALL).await;
+    let full = reader(&mut bus, LOSSLESS_CLIENT_NAME, "n.>").await;
+    let publisher = feeding(&bus, "n.x");
+    publish(&mut bus, "m", 0..1000, EVENT_BYTES).await;
+    assert!(!publisher.is_finished());
+    drop(full);
+    soon(publisher).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_publisher_that_has_left_is_still_heard() {
+    let mut bus = TestBus::start_with(SMALL).await;
+    let mut full = reader(&mut bus, LOSSLESS_CLIENT_NAME, "n.>").await;
+    let events = 600;
+    let mut publisher = Client::connect(&bus.path, "brief").await.unwrap();
+    feed(&mut publisher, "n.x", 0..events, EVENT_BYTES).await;
+    publisher.close().await.unwrap();
+    publish(&mut bus, "m", 0..1000, EVENT_BYTES).await;
+    assert_eq!(numbers(&mut full, events - 1).await, all(events));
+}

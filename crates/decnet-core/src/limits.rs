@@ -132,8 +132,8 @@ pub const MAX_REPLY_HEADER_BYTES: usize = 32 * 1024;
 pub const MAX_DIALLED_ADDRESSES: usize = 8;
 /// Idle connections kept over all receivers.
 pub const MAX_IDLE_CONNECTIONS: usize = 4096;
-/// Idle connections kept to one receiver.
-pub const MAX_IDLE_PER_RECEIVER: usize = 64;
+/// Idle connections kept to one receiver, for all subscriptions that share it.
+pub const MAX_IDLE_PER_RECEIVER: usize = 256;
 /// How long an idle connection is kept.
 pub const IDLE_CONNECTION_AGE: Duration = Duration::from_secs(50);
 /// Retries a schedule may hold.
@@ -173,6 +173,8 @@ const _: () = assert!(MIN_COMMIT_BACKOFF.as_millis() <= MAX_COMMIT_BACKOFF.as_mi
 const _: () = assert!(KEPT_REPLY_BYTES <= MAX_REPLY_BYTES);
 const _: () = assert!(MAX_REPLY_HEADER_BYTES <= MAX_REPLY_BYTES && MAX_REPLY_BYTES >= 8192);
 const _: () = assert!(MAX_IDLE_PER_RECEIVER <= MAX_IDLE_CONNECTIONS && MAX_IDLE_CONNECTIONS >= 8);
+// Fewer would be closed and dialled again and again while many subscriptions share a receiver.
+const _: () = assert!(MAX_IDLE_PER_RECEIVER >= DEFAULT_TOTAL_CONCURRENCY);
 const _: () =
     assert!(DEFAULT_CONCURRENCY <= LANE_CAPACITY && DEFAULT_CONCURRENCY <= DEFAULT_TOTAL_CONCURRENCY);
 const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());

@@ -1,5 +1,6 @@
 //! What an operator can set.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use decnet_core::delivery::RetrySchedule;
@@ -56,7 +57,7 @@ impl Default for Options {
                 dead_age: DAY * 30,
                 parked_age: DAY * 30,
                 max_bytes: 10 << 30,
-                parked: Vec::new(),
+                parked: Arc::default(),
             },
             retention_interval: Duration::from_secs(60),
             sender: sender::Options::default(),

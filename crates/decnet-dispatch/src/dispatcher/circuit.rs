@@ -33,6 +33,7 @@ impl Dispatcher {
             return;
         }
         lane.reopen();
+        self.retention.unpark(key);
         lane.health = Health::new(0, self.options.circuit_threshold);
         lane.record.circuit(Circuit::Reopened);
         tracing::info!(subscription = lane.name(), "the receiver is back; sending what was parked");

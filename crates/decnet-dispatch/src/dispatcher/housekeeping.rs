@@ -1,30 +1,60 @@
 //! What goes on beside the deliveries: retention, and the end of deleted subscriptions.
 
-use decnet_store::queue::{Retention, SubscriptionKey};
+use std::sync::Arc;
+
+use decnet_store::queue::{Retained, Retention, SubscriptionKey};
+use rustc_hash::FxHashSet;
 
 use super::{Dispatcher, Done};
 use crate::clock;
 use crate::lane::{Lane, Status};
 
+/// A round of retention: steps, one at a time, until the queue says that it is complete.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    running: bool,
+    /// The subscriptions that were not open when the round began, and have not been opened since.
+    parked: Arc<FxHashSet<SubscriptionKey>>,
+    /// Parked deliveries removed for their size in this round.
+    squeezed: u64,
+    said: Said,
+}
+
+/// What was said of the queue's size; said again only after it was fine in between.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Said {
+    /// Parked deliveries went for their size: how many since that was said.
+    squeezed: Option<u64>,
+    /// Nothing is left that may be removed.
+    full: bool,
+}
+
 impl Dispatcher {
-    /// One small step of retention; the next follows while there is more to do.
+    /// Begins a round of retention, unless one goes on.
     pub(super) fn retain(&mut self) {
-        if std::mem::replace(&mut self.retaining, true) {
+        if std::mem::replace(&mut self.retention.running, true) {
             return;
         }
-        let parked =
-            self.lanes.values().filter(|lane| lane.status != Status::Open).map(|lane| lane.key).collect();
-        let (queue, policy) = (self.queue.clone(), Retention { parked, ..self.options.retention.clone() });
-        let work = async move { queue.retain(policy, clock::now()).await };
-        self.write(work, |retained| Done::Retained { more: retained.more });
+        let parked = self.lanes.values().filter(|lane| lane.status != Status::Open).map(|lane| lane.key);
+        self.retention.parked = Arc::new(parked.collect());
+        self.retain_some();
     }
 
-    pub(super) fn retained(&mut self, more: bool) {
+    /// One small step. What others ask of the queue meanwhile is done before the next one.
+    fn retain_some(&mut self) {
+        let parked = Arc::clone(&self.retention.parked);
+        let (queue, policy) = (self.queue.clone(), Retention { parked, ..self.options.retention.clone() });
+        self.write(async move { queue.retain(policy, clock::now()).await }, Done::Retained);
+    }
+
+    pub(super) fn retained(&mut self, step: &Retained) {
         self.writes -= 1;
-        self.retaining = false;
-        if more && !self.stopping {
-            self.retain();
+        self.stats.dead.add(step.expired + step.parked);
+        self.retention.squeezed += step.parked;
+        if step.more && !self.stopping {
+            return self.retain_some();
         }
+        self.retention.end(step, self.options.retention.max_bytes);
     }
 
     /// Ends what waits for a deleted subscription, step by step.
@@ -59,5 +89,101 @@ impl Dispatcher {
         if changed && !self.stopping {
             self.look_for_waiting();
         }
+    }
+}
+
+impl Round {
+    /// It may be sent to again: from the next step on, what waits for it is not parked.
+    pub(super) fn unpark(&mut self, key: SubscriptionKey) {
+        if self.parked.contains(&key) {
+            // Copied at most once a step: only while the queue has one does it share the set.
+            Arc::make_mut(&mut self.parked).remove(&key);
+        }
+    }
+
+    fn end(&mut self, last: &Retained, max_bytes: u64) {
+        self.running = false;
+        self.parked = Arc::default();
+        let squeezed = std::mem::take(&mut self.squeezed);
+        self.said.squeezed(squeezed, max_bytes);
+        self.said.full(last, max_bytes);
+    }
+}
+
+impl Said {
+    fn squeezed(&mut self, deliveries: u64, max_bytes: u64) {
+        match (deliveries, &mut self.squeezed) {
+            (0, said) => {
+                if let Some(deliveries) = said.take().filter(|more| *more > 0) {
+                    tracing::warn!(deliveries, "more of the oldest parked deliveries were removed since");
+                }
+            }
+            (_, Some(more)) => *more += deliveries,
+            (_, said) => {
+                tracing::warn!(
+                    deliveries,
+                    max_bytes,
+                    "the queue is over its size: the oldest parked deliveries were removed; enable or delete \
+                     their subscriptions, or raise DECNET_WEBHOOK_RETAIN_BYTES"
+                );
+                *said = Some(0);
+            }
+        }
+    }
+
+    fn full(&mut self, last: &Retained, max_bytes: u64) {
+        if !last.only_live_left {
+            self.full = false;
+        } else if !std::mem::replace(&mut self.full, true) {
+            tracing::warn!(
+                bytes = last.bytes,
+                max_bytes,
+                "the queue is over its size and only deliveries that are still owed are left; raise \
+                 DECNET_WEBHOOK_RETAIN_BYTES, or see `decnet delivery list`"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(only_live_left: bool) -> Retained {
+        Retained { bytes: 11, only_live_left, ..Retained::default() }
+    }
+
+    #[test]
+    fn a_full_queue_is_said_once_and_again_after_it_was_fine() {
+        let mut round = Round::default();
+        let full: Vec<bool> = [true, true, false, true]
+            .map(|only_live_left| {
+                let before = round.said.full;
+                round.end(&step(only_live_left), 10);
+                round.said.full && !before
+            })
+            .into();
+        assert_eq!(full, [true, false, false, true]);
+    }
+
+    #[test]
+    fn what_was_squeezed_out_is_said_once_then_counted() {
+        let mut round = Round::default();
+        let said = [5, 3, 2, 0, 4].map(|squeezed| {
+            round.squeezed = squeezed;
+            round.end(&step(false), 10);
+            round.said.squeezed
+        });
+        assert_eq!(said, [Some(0), Some(3), Some(5), None, Some(0)]);
+    }
+
+    #[test]
+    fn what_is_opened_during_a_round_is_not_parked_in_its_next_step() {
+        let keys = [1, 2].map(SubscriptionKey);
+        let mut round = Round { parked: Arc::new(keys.into_iter().collect()), ..Round::default() };
+        let under_way = Arc::clone(&round.parked);
+        round.unpark(keys[0]);
+        assert_eq!(round.parked.iter().collect::<Vec<_>>(), [&keys[1]]);
+        assert_eq!(under_way.len(), 2);
     }
 }

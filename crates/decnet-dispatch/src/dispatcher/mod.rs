@@ -70,7 +70,7 @@ enum Done {
     Reloaded(Reloaded),
     Recorded(recording::Recorded),
     Waiting(Vec<queue::Waiting>),
-    Retained { more: bool },
+    Retained(queue::Retained),
     Forgotten { key: SubscriptionKey, more: bool },
     Broken(queue::Error),
 }
@@ -114,7 +114,7 @@ pub(crate) struct Dispatcher {
     recording: bool,
     /// The last write of records failed, and that was said.
     record_failed: bool,
-    retaining: bool,
+    retention: housekeeping::Round,
     stopping: bool,
     versions: u64,
 }
@@ -148,7 +148,7 @@ impl Dispatcher {
             reload: reload::Progress::default(),
             recording: false,
             record_failed: false,
-            retaining: false,
+            retention: housekeeping::Round::default(),
             stopping: false,
             versions: 0,
         };
@@ -208,7 +208,7 @@ impl Dispatcher {
             Done::Reloaded(reloaded) => self.reloaded(reloaded, inputs),
             Done::Recorded(recorded) => self.recorded(recorded),
             Done::Waiting(waiting) => self.waiting(&waiting),
-            Done::Retained { more } => self.retained(more),
+            Done::Retained(retained) => self.retained(&retained),
             Done::Forgotten { key, more } => self.forgotten(key, more),
             Done::Broken(error) => return Err(error.into()),
         }

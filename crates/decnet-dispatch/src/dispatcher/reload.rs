@@ -214,6 +214,7 @@ impl Dispatcher {
         lane.status = status;
         if status == Status::Open {
             lane.reopen();
+            self.retention.unpark(key);
             if !was_open {
                 tracing::info!(subscription = lane.name(), "enabled; sending what was parked");
             }

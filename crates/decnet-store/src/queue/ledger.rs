@@ -54,7 +54,7 @@ impl Ledger {
         writes: bool,
         work: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let (next_seq, newest) = (self.next_seq, self.newest);
+        let (next_seq, newest, sweep) = (self.next_seq, self.newest, self.sweep);
         let done = self.begin(writes).and_then(|()| work(self)).and_then(|done| {
             let swept = if writes { self.trail.sweep(&self.conn)? } else { None };
             self.conn.prepare_cached("COMMIT")?.execute([])?;
@@ -63,7 +63,7 @@ impl Ledger {
             Ok(done)
         });
         if done.is_err() {
-            (self.next_seq, self.newest) = (next_seq, newest);
+            (self.next_seq, self.newest, self.sweep) = (next_seq, newest, sweep);
             self.roll_back();
         }
         done

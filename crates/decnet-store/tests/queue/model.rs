@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use decnet_core::delivery::{Reason, State};
@@ -286,7 +287,7 @@ impl World {
             dead_age: ages.1,
             parked_age: if parked_at_once { Duration::ZERO } else { 100_000 * HOUR },
             max_bytes: u64::MAX,
-            parked: parked.map(|sub| self.keys[sub]).into_iter().collect(),
+            parked: Arc::new(parked.map(|sub| self.keys[sub]).into_iter().collect()),
         };
         while self.queue().retain(policy.clone(), self.now).await.unwrap().more {}
         let now = self.now;

@@ -1,11 +1,12 @@
 //! Retention: by age and by size, in small steps, and never what is still to be delivered.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use decnet_core::delivery::{Reason, State};
-use decnet_core::limits::RETENTION_STEP_ROWS;
+use decnet_core::limits::{MAX_BODY_BYTES, MAX_FAN_OUT, RETENTION_STEP_ROWS};
 use decnet_core::time::UnixMicros;
-use decnet_store::queue::{Queue, Retained, Retention};
+use decnet_store::queue::{DeliveryId, Queue, Retained, Retention, SubscriptionKey};
 
 use super::support::*;
 
@@ -18,19 +19,30 @@ fn policy() -> Retention {
         dead_age: 30 * DAY,
         parked_age: 7 * DAY,
         max_bytes: u64::MAX,
-        parked: Vec::new(),
+        parked: Arc::default(),
     }
 }
 
-/// A whole pass; what its steps did together.
+/// Admits events that fill most of a page each, so that with each that goes a page is free.
+async fn admit_large(
+    queue: &Queue,
+    range: std::ops::Range<usize>,
+    sub: impl Fn(usize) -> SubscriptionKey,
+) -> Vec<DeliveryId> {
+    let batch = range.map(|n| admission(event_of(n, 12_000), &[sub(n)], false)).collect();
+    queue.admit(batch).await.unwrap().iter().map(|admitted| admitted.first).collect()
+}
+
+/// A whole round; what its steps did together.
 async fn pass(queue: &Queue, policy: &Retention, now: UnixMicros) -> Retained {
     let mut sum = Retained::default();
     loop {
         let step = queue.retain(policy.clone(), now).await.unwrap();
-        assert!(step.delivered + step.dead + step.expired <= RETENTION_STEP_ROWS as u64);
+        assert!(step.delivered + step.dead + step.expired + step.parked <= RETENTION_STEP_ROWS as u64);
         sum.delivered += step.delivered;
         sum.dead += step.dead;
         sum.expired += step.expired;
+        sum.parked += step.parked;
         sum.events += step.events;
         (sum.bytes, sum.only_live_left) = (step.bytes, step.only_live_left);
         if !step.more {
@@ -86,7 +98,7 @@ async fn only_what_is_parked_expires() {
     let subs = subscriptions(&queue, 2).await;
     admit(&queue, 0..10, subs[0], false).await;
     admit(&queue, 10..20, subs[1], false).await;
-    let parked = Retention { parked: vec![subs[1]], ..policy() };
+    let parked = Retention { parked: Arc::new([subs[1]].into_iter().collect()), ..policy() };
     assert_eq!(pass(&queue, &parked, now().after(DAY)).await.expired, 0);
     assert_eq!(pass(&queue, &parked, now().after(8 * DAY)).await.expired, 10);
     assert_eq!(claim_all(&queue, subs[0]).await.deliveries.len(), 10);
@@ -101,8 +113,7 @@ async fn size_takes_delivered_ones_first_then_dead_ones_and_never_the_living() {
     let dir = tempfile::tempdir().unwrap();
     let queue = open(dir.path());
     let sub = subscriptions(&queue, 1).await[0];
-    let batch = (0..1500).map(|n| admission(event_of(n, 8000), &[sub], false)).collect();
-    let all: Vec<_> = queue.admit(batch).await.unwrap().iter().map(|admitted| admitted.first).collect();
+    let all = admit_large(&queue, 0..1500, |_| sub).await;
     let at = now();
     settle_all(&queue, &all[..500], at, DEAD).await;
     settle_all(&queue, &all[500..1000], at, State::Delivered).await;
@@ -111,14 +122,105 @@ async fn size_takes_delivered_ones_first_then_dead_ones_and_never_the_living() {
 
     let mostly = Retention { max_bytes: full.bytes * 3 / 4, ..policy() };
     let after = pass(&queue, &mostly, at).await;
-    assert_eq!((after.delivered, after.dead, after.only_live_left), (500, 0, false));
+    assert!(after.bytes <= mostly.max_bytes && after.bytes > full.bytes * 7 / 10, "{after:?}");
+    assert_eq!((after.dead, after.only_live_left), (0, false));
     let little = Retention { max_bytes: full.bytes / 5, ..policy() };
-    let after = pass(&queue, &little, at).await;
-    assert_eq!((after.delivered, after.dead, after.only_live_left), (0, 500, true));
+    let rest = pass(&queue, &little, at).await;
+    assert_eq!((after.delivered + rest.delivered, rest.dead, rest.only_live_left), (500, 500, true));
     assert_eq!(claim_all(&queue, sub).await.deliveries.len(), 500);
     queue.close().await.unwrap();
     let size = std::fs::metadata(file(dir.path())).unwrap().len();
     assert!(size < full.bytes * 2 / 3, "the space is given back: {size} of {}", full.bytes);
+}
+
+#[tokio::test]
+async fn what_is_parked_goes_last_for_its_size_the_oldest_first_and_no_more_than_needed() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 2).await;
+    let all = admit_large(&queue, 0..1200, |n| subs[n % 2]).await;
+    let at = now();
+    let owed_by = |sub: usize| all[..800].iter().skip(sub).step_by(2).copied().collect::<Vec<_>>();
+    settle_all(&queue, &all[800..1000], at, DEAD).await;
+    settle_all(&queue, &all[1000..], at, State::Delivered).await;
+    let retrying = owed_by(1)[..100].to_vec();
+    settle_all(&queue, &retrying, at, State::Retrying { due_at: at.after(DAY) }).await;
+    let full = pass(&queue, &policy(), at).await.bytes;
+
+    let parked = Retention { parked: Arc::new([subs[1]].into_iter().collect()), ..policy() };
+    let half = Retention { max_bytes: full / 2, ..parked.clone() };
+    let after = pass(&queue, &half, at).await;
+    // The newest event stays behind without its delivery.
+    assert_eq!((after.delivered, after.dead, after.expired, after.only_live_left), (200, 200, 0, false));
+    assert!((190..=215).contains(&after.parked), "{after:?}");
+    assert!(after.bytes <= half.max_bytes);
+    let left: Vec<DeliveryId> = list(dir.path()).iter().rev().map(|listed| listed.id).collect();
+    let youngest = &owed_by(1)[usize::try_from(after.parked).unwrap()..];
+    let mut expected = [&owed_by(0), youngest].concat();
+    expected.sort();
+    assert_eq!(left, expected);
+
+    let nothing = Retention { max_bytes: 0, ..parked };
+    let rest = pass(&queue, &nothing, at).await;
+    assert_eq!((after.parked + rest.parked, rest.only_live_left), (400, true));
+    assert_eq!(ids(&claim_all(&queue, subs[0]).await.deliveries), owed_by(0));
+}
+
+#[tokio::test]
+async fn what_was_delivered_since_the_last_round_goes_before_what_is_parked() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 2).await;
+    let all = admit_large(&queue, 0..600, |n| subs[usize::from(n < 300)]).await;
+    let at = now();
+    let full = pass(&queue, &policy(), at).await.bytes;
+    let limit =
+        |max_bytes| Retention { max_bytes, parked: Arc::new([subs[1]].into_iter().collect()), ..policy() };
+    assert!((50..200).contains(&pass(&queue, &limit(full * 4 / 5), at).await.parked));
+    settle_all(&queue, &all[300..], at, State::Delivered).await;
+    let after = pass(&queue, &limit(full / 2), at).await;
+    assert_eq!(after.parked, 0);
+    assert!((150..250).contains(&after.delivered), "{after:?}");
+}
+
+#[tokio::test]
+async fn a_step_over_large_events_ends_early() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let batch = (0..24).map(|n| admission(event_of(n, MAX_BODY_BYTES), &[sub], true)).collect();
+    let all: Vec<_> = queue.admit(batch).await.unwrap().iter().map(|admitted| admitted.first).collect();
+    let at = now();
+    settle_all(&queue, &all, at, State::Delivered).await;
+    let step = queue.retain(policy(), at.after(2 * DAY)).await.unwrap();
+    assert!((1..=4).contains(&step.delivered) && step.more, "{step:?}");
+    assert_eq!(pass(&queue, &policy(), at.after(2 * DAY)).await.delivered, 24 - step.delivered);
+}
+
+#[tokio::test]
+async fn a_step_that_was_rolled_back_is_done_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let all = admit(&queue, 0..1500, sub, true).await;
+    let at = now();
+    settle_all(&queue, &all, at, State::Delivered).await;
+    // While the lock is held, a step and a command that fails come into one transaction.
+    let lock = rusqlite::Connection::open(file(dir.path())).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let impossible = admission(event(1500), &vec![sub; MAX_FAN_OUT as usize], false);
+    let (_, step, refused, ()) = tokio::join!(
+        queue.register([("uuid-0".into(), "name-0".into())].into()),
+        queue.retain(policy(), at.after(2 * DAY)),
+        queue.admit([impossible].into()),
+        async { lock.execute_batch("COMMIT").unwrap() },
+    );
+    refused.unwrap_err();
+    let step = step.unwrap();
+    assert!(step.delivered > 0 && step.more, "{step:?}");
+    let rest = pass(&queue, &policy(), at.after(2 * DAY)).await;
+    assert_eq!(step.delivered + rest.delivered, 1500, "what was rolled back was not passed over");
+    assert!(list(dir.path()).is_empty());
 }
 
 #[tokio::test]

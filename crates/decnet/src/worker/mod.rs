@@ -3,6 +3,7 @@
 mod files;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use decnet_bus::{LOSSLESS_CLIENT_NAME, Source};
@@ -80,7 +81,7 @@ fn options(config: &Config, allow: &[IpNet]) -> Options {
             dead_age: config.retention.dead,
             parked_age: config.retention.parked,
             max_bytes: config.retention.bytes,
-            parked: Vec::new(),
+            parked: Arc::default(),
         },
         sender: sender::Options {
             deadline: delivery.timeout,

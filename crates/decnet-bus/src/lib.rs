@@ -9,6 +9,8 @@
 //!
 //! The bus acknowledges nothing: an event reaches a reader at most once. What a reader has in its hands it
 //! may lose only by its own doing; what a server drops, it drops because a reader was too slow, and says so.
+//! For a lossless reader ([`Lossless`]) the server first makes publishers wait, and it keeps what comes while
+//! that reader is away.
 //!
 //! A further transport gets a module beside [`unix`] and delivers [`Received`] too.
 

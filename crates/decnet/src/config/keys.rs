@@ -241,7 +241,7 @@ keys! {
     };
     RETAIN_BYTES: u64, types::bytes => Info {
         group: RETENTION, name: "DECNET_WEBHOOK_RETAIN_BYTES", default: "10GiB", form: "a size",
-        meaning: "The queue's size above which the oldest final deliveries go, whatever their age.",
+        meaning: "The queue's size above which the oldest final deliveries go, then parked ones, whatever their age.",
         reason: "Set it to what the disk can spare.",
         ..PLAIN
     };

@@ -129,25 +129,25 @@ impl Dispatcher {
 
     /// A probe is over; if the lane is still tripped, it failed.
     pub(super) fn probed(&mut self, key: SubscriptionKey) {
-        let range = self.options.probe_delay;
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        if let Status::Tripped { probes, .. } = lane.status {
+        if let Some(Status::Tripped { probes, .. }) = self.lanes.get(&key).map(|lane| lane.status) {
             let probes = probes.saturating_add(1);
-            let next_at = clock::now().after(probe_delay(range, probes, clock::jitter()));
-            lane.status = Status::Tripped { probes, next_at, probing: false };
-            self.look_again(key, next_at);
+            self.probe_after(key, probes, probes);
         }
     }
 
     /// There was nothing to probe with, or no slot: the same wait again, without counting it as failed.
     fn probe_later(&mut self, key: SubscriptionKey) {
-        let range = self.options.probe_delay;
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        if let Status::Tripped { probes, .. } = lane.status {
-            let next_at = clock::now().after(probe_delay(range, 0, clock::jitter()));
-            lane.status = Status::Tripped { probes, next_at, probing: false };
-            self.look_again(key, next_at);
+        if let Some(Status::Tripped { probes, .. }) = self.lanes.get(&key).map(|lane| lane.status) {
+            self.probe_after(key, probes, 0);
         }
+    }
+
+    /// Puts the next probe off by the delay that follows `step` failed ones; `probes` have failed so far.
+    fn probe_after(&mut self, key: SubscriptionKey, probes: u32, step: u32) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let next_at = clock::now().after(probe_delay(self.options.probe_delay, step, clock::jitter()));
+        lane.status = Status::Tripped { probes, next_at, probing: false };
+        self.look_again(key, next_at);
     }
 }
 

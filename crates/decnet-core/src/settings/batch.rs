@@ -68,9 +68,9 @@ impl Batch {
         self.max_events
     }
 
-    /// Most events of a batch that one with so many failed attempts is part of: an eighth of those before, and
-    /// the third retry goes alone. So one event that a receiver refuses takes no others with it for long, without
-    /// anything to remember about who was sent beside whom.
+    /// Most events of a batch that one with so many failed attempts is part of: an eighth with each of them, and after
+    /// three it goes alone. So an event that a receiver refuses does not take others with it, and nothing need be
+    /// remembered about who was sent beside whom.
     #[must_use]
     pub fn max_events_after(self, attempts: u32) -> usize {
         let shift = attempts.saturating_mul(SPLIT_SHIFT);

@@ -63,8 +63,8 @@ impl Simulated {
             self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let chance = (self.chance >> 11) as f64 / (1u64 << 53) as f64;
         let factor = if self.moody { -(1.0 - chance).ln() } else { 0.9 + chance / 5.0 };
-        let takes = (self.service as f64 * factor) as u64;
-        self.replies.push(Reverse((self.now + takes, sent_at, false)));
+        let takes = Duration::from_micros(self.service).mul_f64(factor).as_micros();
+        self.replies.push(Reverse((self.now + u64::try_from(takes).unwrap(), sent_at, false)));
     }
 
     /// The next reply: its outcome and its latency in microseconds.

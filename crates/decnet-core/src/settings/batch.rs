@@ -89,6 +89,14 @@ impl Batch {
         self.format
     }
 
+    /// Does a batch go now, where so many events with so many body bytes wait, the first of them for so long and
+    /// after so many failed attempts? A retry has waited enough, and a full batch gains nothing by it.
+    #[must_use]
+    pub fn is_due(self, attempts: u32, events: usize, bytes: usize, waited: Duration) -> bool {
+        let is_full = events >= self.max_events || bytes >= MAX_BATCH_BODY_BYTES;
+        events > 0 && (is_full || attempts > 0 || waited >= self.linger)
+    }
+
     /// Is there room for one more, where so many events with so many failed attempts take so many bytes? The first
     /// event always has room, however large.
     #[must_use]
@@ -158,6 +166,16 @@ mod tests {
         assert!(!batch.has_room(0, 1, MAX_BATCH_BODY_BYTES - 12, 11));
         assert!(batch.has_room(0, 2, 10, 10) && !batch.has_room(0, 3, 10, 10));
         assert!(!batch.has_room(1, 1, 10, 10), "a retry of three goes alone");
+    }
+
+    #[test]
+    fn a_batch_goes_when_it_is_full_or_has_lingered_or_is_a_retry() {
+        let (batch, no_time) = (batch(3), Duration::ZERO);
+        assert!(!batch.is_due(0, 2, 999, no_time) && batch.is_due(0, 2, 999, Batch::DEFAULT_LINGER));
+        assert!(batch.is_due(0, 3, 999, no_time) && batch.is_due(0, 1, MAX_BATCH_BODY_BYTES, no_time));
+        assert!(batch.is_due(1, 1, 999, no_time) && !batch.is_due(1, 0, 0, Batch::DEFAULT_LINGER));
+        let at_once = Batch::new(3, no_time, BatchFormat::Array).unwrap();
+        assert!(at_once.is_due(0, 1, 999, no_time));
     }
 
     proptest! {

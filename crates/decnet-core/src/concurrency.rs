@@ -7,7 +7,7 @@
 //!   until the first sign of congestion or until the latency rises (RFC 9406). From then on it grows by one a window.
 //! - It grows only while it is used up (RFC 7661): what was never tried proves nothing.
 //! - 429, 503, a timeout or a refused connection halve it, once for all that was in flight together (RFC 6582).
-//! - So does, in proportion, a latency of [`TOLERANCE`] times the baseline, which is the latency without a queue. Other
+//! - So does, in proportion, a latency beyond twice the baseline, which is the latency without a queue. Other
 //!   than TCP's, a receiver's queue drops nothing for a long time, so its latency is the earliest sign (TCP Vegas).
 //!
 //! The baseline follows the latency down by itself, but up only where no queue of ours can be in it: right after a

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use decnet_core::event::Event;
+use decnet_core::concurrency::Window;
 use decnet_core::health::Health;
-use decnet_core::limits::{LANE_BYTES, UNANSWERED_CONCURRENCY};
-use decnet_core::settings::Pace;
+use decnet_core::limits::{LANE_BYTES, LANE_CAPACITY, UNANSWERED_CONCURRENCY};
+use decnet_core::settings::{Batch, Pace};
 use decnet_core::subscription::Activity;
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{RowVersion, Stored};
@@ -16,38 +17,12 @@ use rustc_hash::FxHashSet;
 
 use crate::backlog::{Backlog, Queued};
 use crate::clock;
+use crate::members::{Held, Members, Origin};
 use crate::memory::Share;
 use crate::record::PendingRecord;
 use crate::sender::Target;
 use crate::slots::Place;
 use crate::trouble::Trouble;
-
-/// A delivery in memory, waiting for its slot or in flight.
-#[derive(Debug)]
-pub(crate) struct Held {
-    pub(crate) id: DeliveryId,
-    /// Attempts made so far.
-    pub(crate) attempts: u32,
-    pub(crate) event: Arc<Event>,
-    pub(crate) origin: Origin,
-}
-
-/// How a delivery came into memory. One that was claimed is not claimed again until it is settled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// Handed over when it was admitted.
-    Admitted,
-    /// It was queued, and claimed.
-    Queued,
-    /// It was to be made again, and claimed when it was due.
-    Retry,
-}
-
-impl Held {
-    fn bytes(&self) -> usize {
-        self.event.body.len()
-    }
-}
 
 /// May the lane send?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +62,8 @@ pub(crate) struct Lane {
     pub(crate) proven: bool,
     /// The last attempt was answered well, quickly or not.
     pub(crate) answers: bool,
+    /// How many requests its receiver takes at once.
+    pub(crate) window: Window,
     /// Waits for a slot.
     pub(crate) waiting: Option<Place>,
     pub(crate) in_flight: usize,
@@ -96,7 +73,7 @@ pub(crate) struct Lane {
     pub(crate) reserved: usize,
     pub(crate) backlog: Backlog,
     pace: Pace,
-    /// When the rate allows the next attempt, if it is waited for.
+    /// When its rate or its batch lets it go on, if that is waited for.
     pub(crate) wake_at: Option<UnixMicros>,
     pub(crate) record: PendingRecord,
     pub(crate) trouble: Trouble,
@@ -126,6 +103,7 @@ impl Lane {
             health,
             proven: false,
             answers: false,
+            window: Window::new(),
             waiting: None,
             in_flight: 0,
             settling: 0,
@@ -149,11 +127,20 @@ impl Lane {
     /// Takes over what the row says now.
     pub(crate) fn adopt(&mut self, stored: Stored) {
         if self.stored.settings != stored.settings {
-            // A pace that was kept for an older rate says nothing about the new one.
+            // A pace that was kept for an older rate says nothing about the new one, nor does an older batch's linger.
             (self.pace, self.wake_at) = (Pace::default(), None);
         }
         self.row = Arc::clone(&stored.version);
         self.stored = stored;
+    }
+
+    /// Its receiver is another one now: what was learnt of the old one counts no more.
+    pub(crate) fn renew(&mut self, version: u64, health: Health) {
+        self.version = version;
+        self.health = health;
+        (self.proven, self.answers, self.window) = (false, false, Window::new());
+        // What is not written yet must not stain the new one.
+        self.record = PendingRecord::default();
     }
 
     /// Does the row say nothing new?
@@ -170,16 +157,25 @@ impl Lane {
     pub(crate) fn may_start(&self, concurrency: usize) -> bool {
         let allowed = match (self.stored.settings.ordered, self.answers) {
             (true, _) => usize::from(!self.backlog.holds_the_line()),
-            (false, true) => concurrency,
-            (false, false) => concurrency.min(UNANSWERED_CONCURRENCY),
+            (false, true) => self.window.allowed(concurrency),
+            (false, false) => self.window.allowed(concurrency.min(UNANSWERED_CONCURRENCY)),
         };
         self.is_open() && self.waiting.is_none() && self.in_flight < allowed && !self.ready.is_empty()
     }
 
-    /// Until when the rate of this lane holds it back.
-    pub(crate) fn paced_until(&self, now: UnixMicros) -> Option<UnixMicros> {
-        let earliest = self.pace.earliest(self.stored.settings.rate?);
-        (earliest > now).then_some(earliest)
+    /// Until when its rate or its batch holds it back. Reads the clock only where it has one of them.
+    pub(crate) fn held_back_until(&self) -> Option<UnixMicros> {
+        let settings = &self.stored.settings;
+        let paced = settings.rate.map(|rate| self.pace.earliest(rate));
+        let gathered = settings.batch.and_then(|batch| self.gathers_until(batch));
+        paced.max(gathered).filter(|until| *until > clock::now())
+    }
+
+    /// Until when what is in memory waits for more to be sent with.
+    fn gathers_until(&self, batch: Batch) -> Option<UnixMicros> {
+        let first = self.ready.front()?;
+        let is_due = batch.is_due(first.attempts, self.ready.len(), self.bytes, Duration::ZERO);
+        (!is_due).then(|| first.since.after(batch.linger()))
     }
 
     /// It may send again: asks the queue for all that was parked, whenever it would have been due.
@@ -226,24 +222,81 @@ impl Lane {
         capacity.saturating_sub(self.ready.len() + self.reserved)
     }
 
+    /// Up to how many deliveries in memory it asks the queue for more: half of its room, and whatever is less than a
+    /// batch, which would wait for the others in vain.
+    pub(crate) fn low_water(&self, capacity: usize) -> usize {
+        let batch = self.stored.settings.batch.map_or(0, |batch| batch.max_events() - 1);
+        batch.max(capacity / 2)
+    }
+
+    /// How many deliveries so many requests can carry; worth reading back even where there is little room.
+    pub(crate) fn burst(&self, requests: usize) -> usize {
+        let members = self.stored.settings.batch.map_or(1, Batch::max_events);
+        (requests * members).min(LANE_CAPACITY)
+    }
+
     pub(crate) fn room_bytes(&self) -> usize {
         LANE_BYTES.saturating_sub(self.bytes)
     }
 
-    /// Takes a delivery in: retries before what has not been tried, both in the order they came.
-    pub(crate) fn push(&mut self, held: Held, first: bool) {
-        self.bytes += held.bytes();
-        self.mark_claimed(&held);
-        if first { self.ready.push_front(held) } else { self.ready.push_back(held) }
+    /// Takes a delivery in, behind what is there.
+    pub(crate) fn push(&mut self, mut held: Held) {
+        self.note(&mut held);
+        self.ready.push_back(held);
     }
 
-    /// The next delivery to attempt.
-    pub(crate) fn pop(&mut self) -> Option<Held> {
-        let held = self.ready.pop_front()?;
-        self.bytes -= held.bytes();
-        if let Some(rate) = self.stored.settings.rate {
+    /// Takes retries in, before what has not been tried, in the order they came; where order counts, in that of
+    /// their admission: the members of a batch that failed may be due at different times.
+    pub(crate) fn push_retries(&mut self, retries: impl DoubleEndedIterator<Item = Held>) {
+        for mut held in retries.rev() {
+            self.note(&mut held);
+            self.ready.push_front(held);
+        }
+        if self.stored.settings.ordered {
+            let tried = self.ready.iter().take_while(|held| held.origin == Origin::Retry).count();
+            self.ready.make_contiguous()[..tried].sort_by_key(|held| held.id);
+        }
+    }
+
+    fn note(&mut self, held: &mut Held) {
+        if self.stored.settings.batch.is_some() {
+            held.since = clock::now();
+        }
+        self.bytes += held.bytes();
+        self.mark_claimed(held);
+    }
+
+    /// What goes in the next request, which counts once for the rate.
+    pub(crate) fn pop(&mut self) -> Option<Members> {
+        let first = self.pop_one()?;
+        let settings = &self.stored.settings;
+        if let Some(rate) = settings.rate {
             self.pace.count(rate, clock::now());
         }
+        let rest = settings.batch.map_or_else(Vec::new, |batch| self.gather(batch, &first));
+        Some(Members { first, rest })
+    }
+
+    /// Who goes with it.
+    fn gather(&mut self, batch: Batch, first: &Held) -> Vec<Held> {
+        let format = batch.format();
+        let (mut attempts, mut bytes) = (first.attempts, format.share(&first.event));
+        let mut rest = Vec::new();
+        while let Some(next) = self.ready.front() {
+            let share = format.share(&next.event);
+            attempts = attempts.max(next.attempts);
+            if !batch.has_room(attempts, 1 + rest.len(), bytes, share) {
+                break;
+            }
+            bytes += share;
+            rest.extend(self.pop_one());
+        }
+        rest
+    }
+
+    fn pop_one(&mut self) -> Option<Held> {
+        let held = self.ready.pop_front()?;
+        self.bytes -= held.bytes();
         Some(held)
     }
 

@@ -6,7 +6,7 @@
 //!
 //! - `intake`: drains the bus on a thread of its own and makes events of what it reads;
 //! - `dispatcher`: the loop that owns all lanes: routes, admits, starts attempts, settles them;
-//! - `lane` and `backlog`: what one subscription may do, and what of it waits in the queue;
+//! - `lane`, `members` and `backlog`: what one subscription may do, what goes in one request, what waits in the queue;
 //! - `slots` and `memory`: how all lanes share the requests in flight and the memory;
 //! - [`sender`]: one attempt: guard, connect, sign, POST, read the reply;
 //! - `worker`: starts and stops all of it.
@@ -17,6 +17,7 @@ mod dispatcher;
 mod inbox;
 mod intake;
 mod lane;
+mod members;
 mod memory;
 mod options;
 mod record;

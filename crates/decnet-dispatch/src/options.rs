@@ -43,7 +43,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            concurrency: limits::DEFAULT_CONCURRENCY,
+            concurrency: limits::MAX_ADAPTIVE_CONCURRENCY,
             total_concurrency: limits::DEFAULT_TOTAL_CONCURRENCY,
             schedule: RetrySchedule::default(),
             circuit_threshold: limits::DEFAULT_CIRCUIT_THRESHOLD,

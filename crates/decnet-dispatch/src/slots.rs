@@ -4,6 +4,10 @@
 //! ones) share at most half of the slots among them, so that however many receivers hang, the healthy ones
 //! keep the other half. Where slots are scarce, the lane with the fewest requests in flight goes first, proven
 //! or not: however busy the healthy ones are, a new one gets its turn.
+//!
+//! A lane gets another slot only while it holds fewer than are free for its kind (dynamic thresholds, Choudhury and Hahne,
+//! 1998): alone it can have half of them, and *n* lanes that begin to hang together hold *n* of *n* + 1 parts, so that
+//! something is left for the next one.
 
 use std::collections::BTreeSet;
 
@@ -47,9 +51,9 @@ impl Slots {
         self.taken
     }
 
-    /// A slot, if one is free for such a lane and nobody waits who could have it.
-    pub(crate) fn take(&mut self, proven: bool) -> Option<Slot> {
-        (self.is_free(proven) && self.first().is_none()).then(|| self.grant(proven))
+    /// A slot, if a lane with so many requests in flight may have another and nobody waits who could have it.
+    pub(crate) fn take(&mut self, proven: bool, in_flight: usize) -> Option<Slot> {
+        (in_flight < self.free(proven) && self.first().is_none()).then(|| self.grant(proven))
     }
 
     /// Gives a slot back.
@@ -83,12 +87,17 @@ impl Slots {
 
     /// Who is first of those that could have a slot now, and is it proven?
     fn first(&self) -> Option<(Place, bool)> {
-        let free = [true, false].into_iter().filter(|proven| self.is_free(*proven));
-        free.filter_map(|proven| Some((*self.waiting[usize::from(proven)].first()?, proven))).min()
+        let first = |proven| {
+            let place = self.waiting[usize::from(proven)].first()?;
+            (place.in_flight < self.free(proven)).then_some((*place, proven))
+        };
+        [first(true), first(false)].into_iter().flatten().min()
     }
 
-    fn is_free(&self, proven: bool) -> bool {
-        self.taken < self.total && (proven || self.taken_unproven < self.total.div_ceil(2))
+    /// Slots that are free for such a lane.
+    fn free(&self, proven: bool) -> usize {
+        let (free, half) = (self.total - self.taken, self.total.div_ceil(2));
+        if proven { free } else { free.min(half - self.taken_unproven) }
     }
 
     fn grant(&mut self, proven: bool) -> Slot {
@@ -105,40 +114,60 @@ mod tests {
     const A: SubscriptionKey = SubscriptionKey(1);
     const B: SubscriptionKey = SubscriptionKey(2);
 
+    /// Takes as many slots as one lane can have.
+    fn fill(slots: &mut Slots, proven: bool) -> usize {
+        (0..).find(|held| slots.take(proven, *held).is_none()).unwrap()
+    }
+
     #[test]
     fn unproven_lanes_get_at_most_half() {
         let mut slots = Slots::new(4);
-        let held = [slots.take(false), slots.take(false)];
+        let held = [slots.take(false, 0), slots.take(false, 0)];
         assert!(held.iter().all(Option::is_some));
-        assert!(slots.take(false).is_none());
-        assert!(slots.take(true).is_some() && slots.take(true).is_some());
-        assert!(slots.take(true).is_none());
+        assert!(slots.take(false, 0).is_none());
+        assert!(slots.take(true, 0).is_some() && slots.take(true, 0).is_some());
+        assert!(slots.take(true, 0).is_none());
     }
 
     #[test]
     fn the_lane_with_the_fewest_in_flight_goes_first() {
-        let mut slots = Slots::new(2);
-        let (first, second) = (slots.take(true).unwrap(), slots.take(true).unwrap());
-        slots.wait(A, true, 2);
+        let mut slots = Slots::new(3);
+        let held = [(); 3].map(|()| slots.take(true, 0).unwrap());
+        slots.wait(A, true, 1);
         let gone = slots.wait(SubscriptionKey(3), true, 0);
         slots.wait(B, true, 0);
         slots.leave(gone);
         assert!(slots.next().is_none());
+        let [first, second, third] = held;
         slots.release(first);
         assert_eq!(slots.next().map(|(lane, _)| lane), Some(B));
         slots.release(second);
-        assert!(slots.take(true).is_none(), "who waits goes before who comes");
+        assert!(slots.next().is_none(), "as many as are free");
+        slots.release(third);
+        assert!(slots.take(true, 0).is_none(), "who waits goes before who comes");
         assert_eq!(slots.next().map(|(lane, _)| lane), Some(A));
     }
 
     #[test]
     fn busy_proven_lanes_do_not_keep_a_new_one_out() {
         let mut slots = Slots::new(2);
-        let (first, _second) = (slots.take(true).unwrap(), slots.take(true).unwrap());
+        let (first, _second) = (slots.take(true, 0).unwrap(), slots.take(true, 0).unwrap());
         slots.wait(A, true, 1);
         slots.wait(B, false, 0);
         slots.release(first);
-        assert!(slots.take(true).is_none(), "the new one was here before");
+        assert!(slots.take(true, 0).is_none(), "the new one was here before");
         assert_eq!(slots.next().map(|(lane, _)| lane), Some(B));
+    }
+
+    #[test]
+    fn alone_a_lane_gets_its_maximum_and_together_they_leave_something() {
+        use decnet_core::limits::{DEFAULT_TOTAL_CONCURRENCY, MAX_ADAPTIVE_CONCURRENCY};
+        for proven in [true, false] {
+            assert!(fill(&mut Slots::new(DEFAULT_TOTAL_CONCURRENCY), proven) >= MAX_ADAPTIVE_CONCURRENCY);
+        }
+        let mut slots = Slots::new(DEFAULT_TOTAL_CONCURRENCY);
+        let held: Vec<usize> = (0..6).map(|_| fill(&mut slots, true)).collect();
+        assert_eq!(held, [128, 64, 32, 16, 8, 4]);
+        assert_eq!(fill(&mut Slots::new(1), false), 1, "even of one slot");
     }
 }

@@ -10,7 +10,7 @@ use decnet_store::queue::SubscriptionKey;
 pub(crate) enum Kind {
     /// A retry or a probe is due.
     Due,
-    /// The lane's rate allows the next attempt.
+    /// The lane's rate or its batch allows the next attempt.
     Wake,
 }
 

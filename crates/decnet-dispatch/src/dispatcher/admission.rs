@@ -9,7 +9,7 @@ use decnet_store::queue::{Admission, Admitted, DeliveryId, Recipient, Subscripti
 
 use super::{Dispatcher, Done};
 use crate::intake::Batch;
-use crate::lane::{Held, Origin};
+use crate::members::{Held, Origin};
 
 /// A batch whose events and deliveries are committed.
 pub(super) struct AdmittedBatch {
@@ -109,7 +109,7 @@ impl Dispatcher {
             self.memory.give(1, event.body.len());
             return;
         }
-        lane.push(Held { id, attempts: 0, event: Arc::clone(event), origin: Origin::Admitted }, false);
+        lane.push(Held::new(id, 0, Arc::clone(event), Origin::Admitted));
         if lane.is_open() { self.pump(recipient.sub) } else { self.give_up(recipient.sub) }
     }
 }

@@ -1,14 +1,17 @@
 //! A subscription's health: trip, probe, re-open.
 
-use decnet_core::delivery::{Outcome, Reason};
+use std::time::Duration;
+
+use decnet_core::delivery::{Outcome, Reason, Verdict, classify};
 use decnet_core::health::{Health, probe_delay};
-use decnet_core::limits::{MAX_BODY_BYTES, MAX_ERROR_CHARS};
+use decnet_core::limits::{MAX_BATCH_EVENTS, MAX_BODY_BYTES, MAX_ERROR_CHARS};
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{Delivery, SubscriptionKey};
 
 use super::{Dispatcher, Done, claims};
 use crate::clock;
 use crate::lane::Status;
+use crate::members::Members;
 use crate::memory::Share;
 use crate::record::Circuit;
 use crate::sender::Attempted;
@@ -44,7 +47,7 @@ impl Dispatcher {
     /// A delivery failed, in the sense of the subscription's health; 410 ends it at once.
     pub(super) fn failed(&mut self, key: SubscriptionKey, attempted: &Attempted, gone: Option<Reason>) {
         let threshold = self.options.circuit_threshold;
-        let delay = probe_delay(self.options.probe_delay, 0, clock::jitter());
+        let delay = self.until_probe(0, asked_for(attempted));
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let error = error_text(attempted);
         let trips = lane.health.failed();
@@ -112,41 +115,65 @@ impl Dispatcher {
             return self.look_again(key, clock::now().after(self.options.probe_delay.0));
         }
         lane.status = Status::Tripped { probes, next_at, probing: true };
-        self.claim(key, Share { deliveries: 1, bytes: MAX_BODY_BYTES }, UnixMicros(i64::MAX));
+        let deliveries = if lane.stored.settings.ordered { MAX_BATCH_EVENTS } else { 1 };
+        self.claim(key, Share { deliveries, bytes: MAX_BODY_BYTES }, UnixMicros(i64::MAX));
     }
 
     pub(super) fn probe_with(&mut self, key: SubscriptionKey, deliveries: Vec<Delivery>) {
-        let Some(delivery) = deliveries.into_iter().next() else { return self.probe_later(key) };
-        let Some(slot) = self.slots.take(false) else { return self.probe_later(key) };
+        let Some(lane) = self.lanes.get(&key) else { return };
+        // Where order counts, what is to be tried again is due in any order, and the oldest goes first.
+        let delivery = if lane.stored.settings.ordered && deliveries.first().is_some_and(|d| d.was_retry) {
+            deliveries.into_iter().filter(|delivery| delivery.was_retry).min_by_key(|delivery| delivery.id)
+        } else {
+            deliveries.into_iter().next()
+        };
+        let Some(delivery) = delivery else { return self.probe_later(key) };
+        let Some(slot) = self.slots.take(false, 0) else { return self.probe_later(key) };
         self.memory.take(delivery.event.body.len());
         let held = claims::held(delivery);
         if let Some(lane) = self.lanes.get_mut(&key) {
             lane.mark_claimed(&held);
         }
-        self.start_attempt(key, held, slot, true);
+        self.start_attempt(key, Members::one(held), slot, true);
     }
 
     /// A probe is over; if the lane is still tripped, it failed.
-    pub(super) fn probed(&mut self, key: SubscriptionKey) {
+    pub(super) fn probed(&mut self, key: SubscriptionKey, attempted: &Attempted) {
         if let Some(Status::Tripped { probes, .. }) = self.lanes.get(&key).map(|lane| lane.status) {
             let probes = probes.saturating_add(1);
-            self.probe_after(key, probes, probes);
+            self.probe_after(key, probes, self.until_probe(probes, asked_for(attempted)));
         }
     }
 
     /// There was nothing to probe with, or no slot: the same wait again, without counting it as failed.
     fn probe_later(&mut self, key: SubscriptionKey) {
         if let Some(Status::Tripped { probes, .. }) = self.lanes.get(&key).map(|lane| lane.status) {
-            self.probe_after(key, probes, 0);
+            self.probe_after(key, probes, self.until_probe(0, None));
         }
     }
 
-    /// Puts the next probe off by the delay that follows `step` failed ones; `probes` have failed so far.
-    fn probe_after(&mut self, key: SubscriptionKey, probes: u32, step: u32) {
+    /// How long to wait before the next probe, after `step` failed ones: no shorter than the receiver asked for, but
+    /// never longer than the longest wait, whatever it asks for.
+    fn until_probe(&self, step: u32, asked: Option<Duration>) -> Duration {
+        let longest = self.options.probe_delay.1;
+        let delay = probe_delay(self.options.probe_delay, step, clock::jitter());
+        asked.map_or(delay, |asked| delay.max(asked.min(longest)))
+    }
+
+    /// Puts the next probe off; `probes` have failed so far.
+    fn probe_after(&mut self, key: SubscriptionKey, probes: u32, delay: Duration) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
-        let next_at = clock::now().after(probe_delay(self.options.probe_delay, step, clock::jitter()));
+        let next_at = clock::now().after(delay);
         lane.status = Status::Tripped { probes, next_at, probing: false };
         self.look_again(key, next_at);
+    }
+}
+
+/// The receiver's own wish.
+fn asked_for(attempted: &Attempted) -> Option<Duration> {
+    match classify(&attempted.outcome) {
+        Verdict::Retry { after, .. } => after,
+        _ => None,
     }
 }
 

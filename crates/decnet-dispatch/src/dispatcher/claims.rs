@@ -9,7 +9,8 @@ use decnet_store::queue::{Claimed, Delivery, SubscriptionKey, Waiting};
 use super::{Dispatcher, Done, Error};
 use crate::backlog::Queued;
 use crate::clock;
-use crate::lane::{Held, Origin, Status};
+use crate::lane::Status;
+use crate::members::{Held, Origin};
 use crate::memory::Share;
 use crate::timers::Kind;
 
@@ -27,14 +28,14 @@ pub(super) struct ClaimedFor {
 }
 
 impl Dispatcher {
-    /// Asks the queue for more, if the lane is half empty and the queue may have something.
+    /// Asks the queue for more, if the lane has little left and the queue may have something.
     pub(super) fn refill(&mut self, key: SubscriptionKey) {
         let Some(lane) = self.lanes.get(&key) else { return };
         if lane.backlog.queued == Queued::Nothing || lane.backlog.claiming || !lane.is_open() {
             return;
         }
         let capacity = self.memory.lane_capacity(lane.is_fast());
-        if lane.ready_len() <= capacity / 2 {
+        if lane.ready_len() <= lane.low_water(capacity) {
             let room = lane.room(capacity);
             self.claim_if_room(key, room, clock::now());
         }
@@ -46,7 +47,8 @@ impl Dispatcher {
         let Some(lane) = self.lanes.get_mut(&key).filter(|lane| !lane.backlog.claiming) else { return true };
         let wanted = Share { deliveries, bytes: lane.room_bytes().max(MAX_BODY_BYTES) };
         let is_empty = lane.ready_len() == 0;
-        if let Some(share) = self.memory.share(wanted, is_empty, self.options.concurrency) {
+        let least = lane.burst(lane.window.allowed(self.options.concurrency));
+        if let Some(share) = self.memory.share(wanted, is_empty, least) {
             self.claim(key, share, now);
             return true;
         }
@@ -85,7 +87,10 @@ impl Dispatcher {
         self.memory.unreserve(share);
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         lane.backlog.end_claim(&claimed);
-        if let Some(due) = claimed.next_due {
+        let was_cut = claimed.more && claimed.deliveries.last().is_some_and(|delivery| delivery.was_retry);
+        // Where order counts, the line is held until all that is due is here.
+        let now = (was_cut && lane.stored.settings.ordered).then(clock::now);
+        if let Some(due) = now.or(claimed.next_due) {
             self.look_again(key, due);
         }
         match self.lanes.get(&key).map(|lane| lane.status) {
@@ -99,12 +104,11 @@ impl Dispatcher {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let (retries, fresh): (Vec<_>, Vec<_>) =
             deliveries.into_iter().partition(|delivery| delivery.was_retry);
-        for (delivery, first) in
-            retries.into_iter().rev().map(|d| (d, true)).chain(fresh.into_iter().map(|d| (d, false)))
-        {
+        for delivery in retries.iter().chain(&fresh) {
             self.memory.take(delivery.event.body.len());
-            lane.push(held(delivery), first);
         }
+        lane.push_retries(retries.into_iter().map(held));
+        fresh.into_iter().map(held).for_each(|held| lane.push(held));
         self.pump(key);
     }
 
@@ -122,7 +126,7 @@ impl Dispatcher {
         }
     }
 
-    /// Lets the lane go on at `at`, when its rate allows it.
+    /// Lets the lane go on at `at`, when its rate or its batch allows it.
     pub(super) fn wake(&mut self, key: SubscriptionKey, at: UnixMicros) {
         if let Some(lane) = self.lanes.get_mut(&key) {
             self.timers.set(&mut lane.wake_at, key, Kind::Wake, at);
@@ -147,7 +151,7 @@ impl Dispatcher {
     }
 
     /// A retry is due. It goes in even where the lane is full: retries decide over a receiver's health, and
-    /// there are never more of them than requests in flight.
+    /// there are seldom more of them than what was in flight at once.
     fn due(&mut self, key: SubscriptionKey, now: UnixMicros) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         match lane.status {
@@ -155,7 +159,7 @@ impl Dispatcher {
             Status::Open if lane.backlog.claiming => self.look_again(key, now.after(CLAIM_UNDER_WAY)),
             Status::Open => {
                 let room = lane.room(self.memory.lane_capacity(lane.is_fast()));
-                let limit = room.max(self.options.concurrency);
+                let limit = room.max(lane.burst(self.options.concurrency));
                 if !self.claim_if_room(key, limit, now) {
                     self.look_again(key, now.after(MEMORY_FULL));
                 }
@@ -211,5 +215,5 @@ impl Dispatcher {
 
 pub(super) fn held(delivery: Delivery) -> Held {
     let origin = if delivery.was_retry { Origin::Retry } else { Origin::Queued };
-    Held { id: delivery.id, attempts: delivery.attempts, event: delivery.event, origin }
+    Held::new(delivery.id, delivery.attempts, delivery.event, origin)
 }

@@ -1,7 +1,7 @@
 //! The loop that owns all lanes. It waits, decides by pure functions, and hands work to tasks of its own
 //! thread; what they come back with is a [`Done`] in the inbox.
 //!
-//! In the order of a delivery's way: [`admission`], [`claims`], [`attempts`], [`circuit`]; beside it
+//! In the order of a delivery's way: [`admission`], [`claims`], [`attempts`], [`settlements`], [`circuit`]; beside it
 //! [`reload`], [`recording`] and [`housekeeping`].
 
 mod admission;
@@ -11,6 +11,7 @@ mod claims;
 mod housekeeping;
 mod recording;
 mod reload;
+mod settlements;
 mod shutdown;
 
 use std::rc::Rc;
@@ -25,9 +26,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use self::admission::AdmittedBatch;
-use self::attempts::{Finished, Settled};
+use self::attempts::Finished;
 use self::claims::ClaimedFor;
 use self::reload::{Reloaded, SharedCatalog};
+use self::settlements::{Settled, Settling};
 use crate::clock;
 use crate::inbox::Inbox;
 use crate::intake::{Batch, Signal};
@@ -103,7 +105,7 @@ pub(crate) struct Dispatcher {
     /// Retries and probes: when to look at which lane again.
     timers: Timers,
     settlements: Vec<Settlement>,
-    settling: Vec<attempts::Settling>,
+    settling: Vec<Settling>,
     /// When to write them, if there are any.
     settle_by: Option<Instant>,
     /// Over all lanes.

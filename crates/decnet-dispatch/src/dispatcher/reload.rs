@@ -16,7 +16,6 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{Dispatcher, Done, Error, Inputs};
 use crate::clock;
 use crate::lane::{Lane, Status};
-use crate::record::PendingRecord;
 use crate::sender::Target;
 
 /// The catalog, used by one blocking job at a time.
@@ -191,11 +190,7 @@ impl Dispatcher {
             lane.target = target;
         }
         if renewed {
-            lane.version = self.versions;
-            lane.health = Health::new(new.consecutive_failures, self.options.circuit_threshold);
-            lane.proven = false;
-            // What was learnt of the old version and is not written yet must not stain the new one.
-            lane.record = PendingRecord::default();
+            lane.renew(self.versions, Health::new(new.consecutive_failures, self.options.circuit_threshold));
         }
         lane.adopt(stored);
         if renewed { self.set_status(key, status) } else { self.pump(key) }

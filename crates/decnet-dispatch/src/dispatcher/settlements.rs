@@ -1,0 +1,142 @@
+//! What an attempt came to is written: many settlements in one commit.
+
+use decnet_core::delivery::{Outcome, State, Verdict, advance};
+use decnet_core::limits::{MAX_UNSETTLED, SETTLE_DELAY};
+use decnet_core::time::UnixMicros;
+use decnet_store::queue::{Attempt, DeliveryId, Settlement, SubscriptionKey};
+use tokio::time::Instant;
+
+use super::{Dispatcher, Done};
+use crate::clock;
+use crate::members::{Held, Members, Origin};
+use crate::sender::Attempted;
+
+/// What to do once a settlement is committed.
+pub(super) struct Settling {
+    key: SubscriptionKey,
+    id: DeliveryId,
+    origin: Origin,
+    due_at: Option<UnixMicros>,
+    /// It waits in the queue again, where it waited before.
+    requeued: bool,
+}
+
+/// Settlements that are committed; where not applied, they came too late.
+pub(super) struct Settled {
+    settling: Vec<Settling>,
+    applied: Vec<bool>,
+}
+
+impl Dispatcher {
+    /// Names the next state of each delivery that went with an attempt. Those that fail alike are due at the same
+    /// time, so that one claim brings them all.
+    pub(super) fn settle(
+        &mut self,
+        key: SubscriptionKey,
+        members: Members,
+        verdict: &Verdict,
+        probe: bool,
+        started_at: UnixMicros,
+        attempted: Attempted,
+    ) {
+        let fate = verdict.of_member(members.len());
+        let fate = if probe { fate.of_probe() } else { fate };
+        let (now, jitter) = (started_at.after(attempted.duration), clock::jitter());
+        let attempt = attempt(started_at, verdict, attempted);
+        let Members { first, rest } = members;
+        // Of one that goes alone, nothing is copied.
+        for held in rest {
+            self.settle_one(key, &held, attempt.clone(), &fate, now, jitter);
+        }
+        self.settle_one(key, &first, attempt, &fate, now, jitter);
+        if self.settlements.len() >= MAX_UNSETTLED {
+            self.submit_settlements();
+        }
+    }
+
+    fn settle_one(
+        &mut self,
+        key: SubscriptionKey,
+        held: &Held,
+        attempt: Attempt,
+        fate: &Verdict,
+        now: UnixMicros,
+        jitter: f64,
+    ) {
+        let number = held.attempts_with_this();
+        let state = advance(number, fate, &self.options.schedule, now, jitter);
+        self.stats.count(&state);
+        self.settle_later(key, held, Attempt { number, ..attempt }, state);
+    }
+
+    fn settle_later(&mut self, key: SubscriptionKey, held: &Held, attempt: Attempt, state: State) {
+        let due_at = if let State::Retrying { due_at } = state { Some(due_at) } else { None };
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.settling += 1;
+            lane.backlog.failing += usize::from(due_at.is_some());
+        }
+        self.settling.push(Settling {
+            key,
+            id: held.id,
+            origin: held.origin,
+            due_at,
+            requeued: state == State::Pending,
+        });
+        self.settlements.push(Settlement { id: held.id, attempt, state });
+        if self.settle_by.is_none() {
+            self.settle_by = Some(Instant::now() + SETTLE_DELAY);
+        }
+    }
+
+    /// One write for all that finished in a moment: nobody waits for it, and each write has its price.
+    pub(super) fn settle_if_due(&mut self) {
+        let is_due = |at| self.settlements.len() >= MAX_UNSETTLED || self.stopping || at <= Instant::now();
+        if self.settle_by.is_some_and(is_due) {
+            self.submit_settlements();
+        }
+    }
+
+    pub(super) fn submit_settlements(&mut self) {
+        self.settle_by = None;
+        if self.settlements.is_empty() {
+            return;
+        }
+        let (batch, settling) = (std::mem::take(&mut self.settlements), std::mem::take(&mut self.settling));
+        let queue = self.queue.clone();
+        let work = async move { queue.settle(batch).await };
+        self.write(work, move |applied| Done::Settled(Settled { settling, applied }));
+    }
+
+    pub(super) fn settled(&mut self, Settled { settling, applied }: Settled) {
+        self.writes -= 1;
+        for (entry, applied) in settling.into_iter().zip(applied) {
+            if let Some(lane) = self.lanes.get_mut(&entry.key) {
+                lane.settling -= 1;
+                lane.backlog.failing -= usize::from(entry.due_at.is_some());
+                lane.unclaim(entry.id, entry.origin);
+                if entry.requeued {
+                    lane.backlog.look_everywhere();
+                    self.refill(entry.key);
+                }
+            }
+            if let Some(due) = entry.due_at {
+                // What came too late has no retry of its own, but whatever waits behind it must go on.
+                self.look_again(entry.key, if applied { due } else { clock::now() });
+            }
+        }
+    }
+}
+
+/// Still without its number, which is each member's own.
+fn attempt(started_at: UnixMicros, verdict: &Verdict, attempted: Attempted) -> Attempt {
+    let status = match attempted.outcome {
+        Outcome::Replied { status, .. } => Some(status),
+        Outcome::Failed(_) => None,
+    };
+    let reason = match *verdict {
+        Verdict::Delivered => None,
+        Verdict::Retry { reason, .. } | Verdict::Reject(reason) | Verdict::Park(reason) => Some(reason),
+    };
+    let Attempted { detail, reply, duration, .. } = attempted;
+    Attempt { number: 0, started_at, duration, status, reason, detail, reply }
+}

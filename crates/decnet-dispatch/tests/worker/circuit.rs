@@ -176,3 +176,24 @@ fn a_reload_read_before_a_trip_does_not_undo_it() {
     assert_eq!(receiver.count(), before);
     rig.stop_worker();
 }
+
+#[test]
+fn no_probe_comes_before_the_time_that_the_receiver_asked_for() {
+    let receiver = Receiver::start(reply(503).retry_after("1"));
+    let mut rig = Rig::new();
+    rig.options.circuit_threshold = 1;
+    rig.options.schedule = "".parse().unwrap();
+    rig.options.probe_delay = (Duration::from_millis(1), PATIENCE);
+    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    rig.start_bus();
+    rig.start_worker();
+    rig.publish_numbered("a.b", 1);
+    eventually("the row is tripped", || !rig.row("siem").enabled);
+    rig.publish_numbered("a.b", 1);
+    let requests = receiver.wait_for(3, PATIENCE);
+    for pair in requests.windows(2) {
+        // A lower bound whatever the machine does, but for the time between an answer and its being read.
+        assert!(pair[1].at - pair[0].at >= Duration::from_millis(900), "{:?}", pair[1].at - pair[0].at);
+    }
+    rig.stop_worker();
+}

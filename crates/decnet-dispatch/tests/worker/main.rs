@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod batches;
 mod circuit;
+mod concurrency;
 mod delivery;
 mod isolation;
 mod life;

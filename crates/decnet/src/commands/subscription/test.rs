@@ -2,9 +2,10 @@
 
 use anyhow::Context as _;
 use decnet_core::delivery::{Outcome, Reason, Verdict, classify};
-use decnet_core::event::Event;
-use decnet_core::subscription::Subscription;
-use decnet_dispatch::sender::{self, Attempted, Guard, Sender, Target};
+use decnet_core::event::{BatchFormat, Event};
+use decnet_core::settings::Batch;
+use decnet_dispatch::sender::{self, Attempted, Guard, Message, Sender, Target};
+use decnet_store::catalog::Stored;
 use serde_json::json;
 use tokio::task::LocalSet;
 
@@ -35,9 +36,9 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let subscription = find(&args.name, context)?;
+    let Stored { subscription, settings, .. } = find(&args.name, context)?;
     let target = Target::new(&subscription.url, &subscription.secret)?;
-    let attempted = attempt(&target, context).await?;
+    let attempted = attempt(&target, settings.batch.map(Batch::format), context).await?;
     let delivered = classify(&attempted.outcome) == Verdict::Delivered;
     let (status, error) = told(&attempted);
     if args.json {
@@ -51,25 +52,35 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     if delivered { Ok(()) } else { Err(Said.into()) }
 }
 
-fn find(name: &str, context: &Context) -> anyhow::Result<Subscription> {
+fn find(name: &str, context: &Context) -> anyhow::Result<Stored> {
     let mut catalog = existing(context)?;
     let row = catalog.find(name)?;
     if let Some(problem) = row.problem {
         anyhow::bail!("nothing can be sent to `{}`: {problem}", row.name);
     }
-    let stored = catalog.load()?.subscriptions.into_iter().map(|stored| stored.subscription);
-    let found = stored.into_iter().find(|subscription| *subscription.uuid == *row.uuid);
+    let mut stored = catalog.load()?.subscriptions.into_iter();
+    let found = stored.find(|stored| *stored.subscription.uuid == *row.uuid);
     found.with_context(|| format!("`{}` was deleted meanwhile", row.name))
 }
 
-async fn attempt(target: &Target, context: &Context) -> anyhow::Result<Attempted> {
+/// Sends the event as the worker would: to whom gets batches, as a batch of one.
+async fn attempt(
+    target: &Target,
+    format: Option<BatchFormat>,
+    context: &Context,
+) -> anyhow::Result<Attempted> {
     let config = &context.config;
     let guard = Guard::new(config.egress.allow_private, config.egress.allow.clone());
     let sender =
         Sender::new(sender::Options { deadline: config.delivery.timeout, guard, ..Default::default() })?;
     let at = now();
     let event = Event::new(&format!("test-{}", at.0), TOPIC, TYPE, at, PAYLOAD)?;
-    Ok(LocalSet::new().run_until(sender.send(target, &event, at)).await)
+    let batch = format.map(|format| (format.unite([&event].into_iter()), format.content_type()));
+    let message = match &batch {
+        Some((event, content_type)) => Message { content_type, ..event.into() },
+        None => (&event).into(),
+    };
+    Ok(LocalSet::new().run_until(sender.send(target, message, at)).await)
 }
 
 /// The status, and what went wrong if anything did.

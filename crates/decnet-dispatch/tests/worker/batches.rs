@@ -238,9 +238,9 @@ fn a_tripped_receiver_is_probed_with_one_event_and_then_sent_the_rest() {
     rig.start_worker();
     rig.publish_numbered("a.b", EVENTS);
     eventually("the row is tripped", || !rig.row("siem").enabled);
-    let before = receiver.count();
-    arrive(&receiver, before + 3);
-    let probes: Vec<_> = receiver.requests().iter().skip(before as usize).map(numbers).collect();
+    let before = receiver.requests().len();
+    arrive(&receiver, before as u64 + 3);
+    let probes: Vec<_> = receiver.requests().iter().skip(before).map(numbers).collect();
     assert!(probes.iter().all(|probe| probe == &[0]), "the oldest, alone: {probes:?}");
     receiver.set(reply(200));
     eventually("all is delivered", || rig.counts("siem").delivered == EVENTS);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 use decnet_core::delivery::{Reason, State};
+use decnet_core::settings::Batch;
 use decnet_core::signature::SigningKey;
 use decnet_core::topic::matches;
 use decnet_store::queue::{Attempt, Detail, Filter, Reader};
@@ -23,6 +24,9 @@ pub(crate) struct Summary {
 /// Event id and name of the subscription.
 type Debt = (String, String);
 
+/// A receipt's number, and one of the events that it carried.
+type Named = (usize, String);
+
 /// Everything that must hold once nothing is owed any more and every worker has ended.
 pub(crate) fn audit(host: &Host, witness: &Witness) -> Summary {
     let receipts = witness.receipts();
@@ -32,6 +36,7 @@ pub(crate) fn audit(host: &Host, witness: &Witness) -> Summary {
     let by_debt = by_debt(&receipts);
     let unrecorded = receipts_are_explained(host, &details, &receipts, &by_debt, &named);
     requests_are_genuine(&details, &receipts);
+    settings_are_kept(host, &details, &receipts);
     logs_keep_secrets(host);
     Summary { deliveries: details.len(), receipts: receipts.len(), unrecorded }
 }
@@ -71,17 +76,18 @@ fn every_event_has_its_deliveries(host: &Host, details: &BTreeMap<Debt, Detail>)
 }
 
 /// Every reply on record was given, to that delivery and once; the numbers of the receipts on record.
-fn attempts_and_receipts_agree(details: &BTreeMap<Debt, Detail>, receipts: &[Receipt]) -> HashSet<usize> {
+fn attempts_and_receipts_agree(details: &BTreeMap<Debt, Detail>, receipts: &[Receipt]) -> HashSet<Named> {
     let mut named = HashSet::new();
     for (debt, detail) in details {
         attempts_are_in_order(debt, detail);
         for attempt in detail.attempts.iter().filter(|attempt| attempt.status.is_some()) {
             let number = receipt_number(&attempt.reply).unwrap_or_else(|| panic!("{debt:?}: {attempt:?}"));
             let receipt = &receipts[number];
-            assert_eq!((receipt.event(), receipt.subscription()), (&*debt.0, &*debt.1), "{attempt:?}");
+            assert!(receipt.events.contains(&debt.0), "{debt:?}: {attempt:?}");
+            assert_eq!(receipt.subscription(), debt.1, "{attempt:?}");
             assert_eq!(receipt.status, attempt.status, "{debt:?}: {attempt:?}");
             assert!(receipt.at >= attempt.started_at, "{debt:?}: receipt before {attempt:?}");
-            assert!(named.insert(number), "{debt:?}: receipt {number} is on record twice");
+            assert!(named.insert((number, debt.0.clone())), "{debt:?}: receipt {number} is on record twice");
         }
         let last = detail.attempts.last().and_then(|attempt| receipt_number(&attempt.reply));
         assert!(receipts[last.unwrap()].is_ok(), "{debt:?} was delivered by {last:?}");
@@ -110,8 +116,10 @@ fn attempts_are_in_order(debt: &Debt, detail: &Detail) {
 fn by_debt(receipts: &[Receipt]) -> HashMap<Debt, Vec<usize>> {
     let mut by_debt: HashMap<Debt, Vec<usize>> = HashMap::new();
     for (number, receipt) in receipts.iter().enumerate() {
-        let debt = (receipt.event().to_owned(), receipt.subscription().to_owned());
-        by_debt.entry(debt).or_default().push(number);
+        for event in &receipt.events {
+            let debt = (event.clone(), receipt.subscription().to_owned());
+            by_debt.entry(debt).or_default().push(number);
+        }
     }
     by_debt
 }
@@ -123,7 +131,7 @@ fn receipts_are_explained(
     details: &BTreeMap<Debt, Detail>,
     receipts: &[Receipt],
     by_debt: &HashMap<Debt, Vec<usize>>,
-    named: &HashSet<usize>,
+    named: &HashSet<Named>,
 ) -> usize {
     let mut unrecorded = 0;
     for (debt, numbers) in by_debt {
@@ -139,7 +147,8 @@ fn receipts_are_explained(
             assert!(seen.len() <= made.len() + slack, "sent too often: {}", story());
             one_at_a_time(receipts, &seen, &story);
             let answered = made.iter().filter(|attempt| may_lack_receipt(attempt)).count();
-            let silent = seen.iter().filter(|number| !named.contains(number)).count();
+            let is_named = |number: &&usize| named.contains(&(**number, debt.0.clone()));
+            let silent = seen.len() - seen.iter().filter(is_named).count();
             assert!(silent <= answered + slack, "a reply that is not on record: {}", story());
             assert!(seen.len() + answered >= made.len(), "an attempt that never was: {}", story());
             unrecorded += seen.len().saturating_sub(made.len());
@@ -173,17 +182,55 @@ fn one_at_a_time(receipts: &[Receipt], seen: &[usize], story: &impl Fn() -> Stri
     }
 }
 
-/// Every request carried the body in the queue, byte for byte, and signatures that fit.
+/// Every request carried the bodies in the queue, byte for byte, and signatures that fit.
 fn requests_are_genuine(details: &BTreeMap<Debt, Detail>, receipts: &[Receipt]) {
     let mut keys = HashMap::new();
     for receipt in receipts {
-        let (event, name) = (receipt.event(), receipt.subscription());
+        let name = receipt.subscription();
         let key = keys.entry(name).or_insert_with(|| SigningKey::new(&secret(name)));
-        let (request, detail) = (&receipt.request, &details[&(event.to_owned(), name.to_owned())]);
-        assert_eq!(request.body, detail.body, "{event} to {name}");
+        let body = |event: &String| &details[&(event.clone(), name.to_owned())].body[..];
+        let bodies = receipt.events.iter().map(body).collect::<Vec<_>>().join(&b',');
+        let expected = if receipt.is_batch() { [b"[", &bodies[..], b"]"].concat() } else { bodies };
+        let request = &receipt.request;
+        assert_eq!(request.body, expected, "{:?} to {name}", receipt.events);
         assert!(key.verify_decnet(&request.body, request.header("x-decnet-signature")), "{request:?}");
-        let (at, signatures) = (request.header("webhook-timestamp"), request.header("webhook-signature"));
-        assert!(key.verify_standard(event, at.parse().unwrap(), &request.body, signatures), "{request:?}");
+        let (id, at) = (request.header("webhook-id"), request.header("webhook-timestamp"));
+        let signatures = request.header("webhook-signature");
+        assert!(key.verify_standard(id, at.parse().unwrap(), &request.body, signatures), "{request:?}");
+    }
+}
+
+/// No batch is larger than asked for. Where order counts, a request begins with the oldest that is owed, and goes
+/// on in order; only what was delivered already, and is not on record for a kill, may come again before it.
+fn settings_are_kept(host: &Host, details: &BTreeMap<Debt, Detail>, receipts: &[Receipt]) {
+    for subscribed in &host.subscribed {
+        let mine = || receipts.iter().filter(|receipt| receipt.subscription() == subscribed.name);
+        let most = subscribed.settings.batch.map_or(1, Batch::max_events);
+        assert!(mine().all(|receipt| receipt.events.len() <= most), "{subscribed:?}");
+        if subscribed.settings.ordered {
+            order_is_kept(&subscribed.name, details, mine());
+        }
+    }
+}
+
+fn order_is_kept<'a>(
+    name: &str,
+    details: &BTreeMap<Debt, Detail>,
+    receipts: impl Iterator<Item = &'a Receipt>,
+) {
+    let mine = details.iter().filter(|((_, subscription), _)| *subscription == name);
+    let mut admitted: Vec<_> = mine.map(|((event, _), detail)| (detail.listed.id, event)).collect();
+    admitted.sort_unstable();
+    let places: HashMap<_, _> =
+        admitted.iter().enumerate().map(|(place, (_, event))| (*event, place)).collect();
+    let mut owed = 0;
+    for receipt in receipts {
+        let seen: Vec<usize> = receipt.events.iter().map(|event| places[event]).collect();
+        assert!(seen[0] <= owed, "{seen:?} overtook {owed}: {receipt:?}");
+        assert!(seen.windows(2).all(|pair| pair[1] == pair[0] + 1), "{seen:?}: {receipt:?}");
+        if receipt.is_ok() {
+            owed = owed.max(seen[seen.len() - 1] + 1);
+        }
     }
 }
 

@@ -27,6 +27,7 @@ const SCHEDULE: &str = "50ms,100ms,200ms,500ms,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,
 pub(crate) struct Subscribed {
     pub(crate) name: String,
     pub(crate) patterns: Vec<Pattern>,
+    pub(crate) settings: Settings,
 }
 
 /// How a life of the worker ended.
@@ -116,6 +117,10 @@ impl Host {
     }
 
     pub(crate) fn subscribe(&mut self, name: &str, url: &str, patterns: &[&str]) {
+        self.subscribe_with(name, url, patterns, Settings::default());
+    }
+
+    pub(crate) fn subscribe_with(&mut self, name: &str, url: &str, patterns: &[&str], settings: Settings) {
         let patterns: Vec<_> = patterns.iter().map(|pattern| Pattern::new(pattern).unwrap()).collect();
         let new = NewSubscription {
             name: name.into(),
@@ -123,10 +128,10 @@ impl Host {
             secret: secret(name),
             patterns: patterns.clone(),
             enabled: true,
-            settings: Settings::default(),
+            settings: settings.clone(),
         };
         self.catalog().create(&new, clock::now()).unwrap();
-        self.subscribed.push(Subscribed { name: name.into(), patterns });
+        self.subscribed.push(Subscribed { name: name.into(), patterns, settings });
     }
 
     pub(crate) fn start_worker(&mut self) {

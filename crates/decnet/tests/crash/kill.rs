@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use decnet_core::event::BatchFormat;
+use decnet_core::settings::{Batch, Settings};
+
 use crate::audit::audit;
 use crate::chance::Chance;
 use crate::host::{End, Host, PATIENCE};
@@ -9,7 +12,7 @@ use crate::publisher::Publisher;
 use crate::witness::{Mood, Witness};
 
 const KILLS: usize = 20;
-const DELIVERIES: u64 = 5000;
+const DELIVERIES: u64 = 10_000;
 const CONNECTED: &str = "connected to the bus";
 
 #[test]
@@ -24,6 +27,9 @@ fn nothing_admitted_is_lost_and_nothing_is_sent_without_reason() {
         ("deckies", &["decky.>", "system.log"]),
     ] {
         host.subscribe(name, &witness.url(name), patterns);
+    }
+    for (name, patterns, settings) in particular() {
+        host.subscribe_with(name, &witness.url(name), patterns, settings);
     }
     let publisher = Publisher::start(host.socket(), chance.split());
     let began = Instant::now();
@@ -43,6 +49,22 @@ fn nothing_admitted_is_lost_and_nothing_is_sent_without_reason() {
     let summary = audit(&host, &witness);
     println!("{summary:?}, {} lives, {:?}", host.lives.len(), began.elapsed());
     assert!(summary.unrecorded > 0, "no kill met an attempt in flight: {summary:?}");
+}
+
+/// Subscriptions with settings of their own, alone and together.
+fn particular() -> [(&'static str, &'static [&'static str], Settings); 4] {
+    let plain = Settings::default();
+    let batch = |events, millis| Batch::new(events, Duration::from_millis(millis), BatchFormat::Array).ok();
+    [
+        ("batched", &[">"], Settings { batch: batch(50, 100), ..plain.clone() }),
+        ("ordered", &["decky.1.state"], Settings { ordered: true, ..plain.clone() }),
+        ("paced", &["attacker.>"], Settings { rate: "500/s".parse().ok(), ..plain }),
+        (
+            "all-of-it",
+            &["attacker.>", "system.log"],
+            Settings { ordered: true, rate: "500/s".parse().ok(), batch: batch(20, 20) },
+        ),
+    ]
 }
 
 /// One life of the worker, with an end that chance picks.

@@ -1,7 +1,7 @@
 //! The promise, with real processes: what the queue has accepted is delivered, however often and whenever the
 //! worker dies, and the queue and the receiver tell the same story. One file a test:
 //!
-//! - [`kill`]: SIGKILL again and again, at random moments, while the receiver misbehaves;
+//! - [`kill`]: SIGKILL again and again, at random moments, while the receiver misbehaves, to subscriptions of all kinds;
 //! - [`backlog`]: SIGKILL over a large backlog;
 //! - [`terminate`]: SIGTERM under load, once and twice;
 //! - [`trip`]: SIGKILL around a subscription's trip.

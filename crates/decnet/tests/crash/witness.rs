@@ -19,6 +19,8 @@ const MARK: &str = "/mark";
 pub(crate) struct Receipt {
     pub(crate) at: UnixMicros,
     pub(crate) request: Request,
+    /// The ids of the events that it carried.
+    pub(crate) events: Vec<String>,
     /// The status that was sent, if one was.
     pub(crate) status: Option<u16>,
     /// How long the answer was held back.
@@ -31,8 +33,8 @@ impl Receipt {
         self.request.path.trim_start_matches('/').split('?').next().unwrap_or_default()
     }
 
-    pub(crate) fn event(&self) -> &str {
-        self.request.header("webhook-id")
+    pub(crate) fn is_batch(&self) -> bool {
+        is_batch(&self.request)
     }
 
     pub(crate) fn is_ok(&self) -> bool {
@@ -118,9 +120,22 @@ impl Memory {
             Mood::Down => Answer::silent(Step::Reset),
             Mood::Hung => Answer::silent(Step::Hang),
         };
-        self.receipts.push(Receipt { at: clock::now(), request: request.clone(), status, delay });
+        let events = events(request);
+        self.receipts.push(Receipt { at: clock::now(), request: request.clone(), events, status, delay });
         step
     }
+}
+
+fn is_batch(request: &Request) -> bool {
+    request.header("webhook-id").starts_with("batch_")
+}
+
+fn events(request: &Request) -> Vec<String> {
+    if !is_batch(request) {
+        return vec![request.header("webhook-id").to_owned()];
+    }
+    let bodies: Vec<serde_json::Value> = serde_json::from_slice(&request.body).unwrap();
+    bodies.iter().map(|body| body["id"].as_str().unwrap().to_owned()).collect()
 }
 
 struct Answer {

@@ -37,7 +37,7 @@ fn the_built_in_receiver_needs_no_permission_and_nothing_is_left() {
     }
     assert_eq!(figures["latency"]["count"], 300);
     assert!(figures["limit"].is_string() && figures["verdict"][1].as_str().unwrap().contains("the limit"));
-    assert_eq!(entries(&host), [String::new(); 0], "not even a data directory");
+    assert_eq!(entries(&host), Vec::<String>::new(), "not even a data directory");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_receiver_that_fails_is_left_alone() {
     assert_eq!(code(&output), 1);
     assert!(stderr(&output).contains("stopped, since the receiver fails"), "{}", stderr(&output));
     assert!(receiver.count() < 20, "{}", receiver.count());
-    assert_eq!(entries(&host), [String::new(); 0]);
+    assert_eq!(entries(&host), Vec::<String>::new());
 }
 
 #[test]
@@ -128,5 +128,5 @@ fn ctrl_c_ends_it_and_cleans_up() {
     let (code, stdout, stderr) = bench.finish();
     assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
     assert!(stderr.contains("interrupted"), "{stderr}");
-    assert_eq!(entries(&host), [String::new(); 0]);
+    assert_eq!(entries(&host), Vec::<String>::new());
 }

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn route(times: u32) -> Result<(), Box<dyn std::error::Error>> {
     let text = |n: u32| match n % 5 {
-        0 if n % 2 == 0 => format!("attacker.*.s{n}"),
+        0 if n.is_multiple_of(2) => format!("attacker.*.s{n}"),
         0 => format!("decky.d{n}.>"),
         _ => format!("decky.d{n}.state"),
     };

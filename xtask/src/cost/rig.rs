@@ -131,7 +131,7 @@ fn count_lines(process: &mut Process) -> Result<Arc<AtomicU64>> {
     std::thread::spawn(move || {
         stdout.split(b'\n').for_each(|_| {
             counted.fetch_add(1, Ordering::Relaxed);
-        })
+        });
     });
     Ok(count)
 }

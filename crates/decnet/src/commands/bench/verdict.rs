@@ -7,8 +7,12 @@ use serde::Serialize;
 use super::disk::Disk;
 use super::figures::{Throughput, grouped};
 
-/// Share of all cores, or of one, from which on there is none left.
-const BUSY: f64 = 0.85;
+/// Share of all cores from which on there is hardly any left: those that work for each other also wait for each other.
+const BUSY: f64 = 0.75;
+/// Share of one core from which on a thread has hardly any time left.
+const BUSY_THREAD: f64 = 0.85;
+/// Share of all cores below which something else than the processor is waited for.
+const IDLE: f64 = 0.5;
 /// Share of what the requests in flight allow, from which on they are what holds it up.
 const SATURATED: f64 = 0.7;
 
@@ -24,8 +28,10 @@ pub(super) enum Limit {
     OneCore,
     /// The receiver answers no faster, with so many requests at once.
     Receiver,
-    /// What is left: waiting for commits.
+    /// The processor is half idle: commits are waited for.
     Disk,
+    /// None by itself.
+    Several,
 }
 
 /// What the verdict is about, beside the throughput.
@@ -57,12 +63,14 @@ pub(super) fn limit(seen: &Seen, throughput: &[Throughput]) -> Limit {
         Limit::Processor
     } else if one.cores_busy.is_some_and(|busy| busy >= BUSY * cores) {
         Limit::OtherPrograms
-    } else if one.busiest_thread.is_some_and(|share| share >= BUSY) {
+    } else if one.busiest_thread.is_some_and(|share| share >= BUSY_THREAD) {
         Limit::OneCore
     } else if one.deliveries_per_second >= SATURATED * seen.in_flight_allows() {
         Limit::Receiver
-    } else {
+    } else if one.cores_used.is_none_or(|used| used < IDLE * cores) {
         Limit::Disk
+    } else {
+        Limit::Several
     }
 }
 
@@ -111,6 +119,10 @@ fn reason(seen: &Seen, limit: Limit) -> String {
             seen.attempt.as_secs_f64() * 1e3,
             seen.concurrency
         ),
+        Limit::Several => format!(
+            "No part by itself is the limit: the processor is busy for the most part, and the rest of the time goes in \
+             waiting for the disk, {commit} a commit, and for the receiver."
+        ),
         Limit::Disk => format!(
             "The disk is the limit: each commit waits for it, {commit} where nothing else does, and neither \
              processor nor receiver is busy."
@@ -143,6 +155,7 @@ mod tests {
             (5000, 2.0, 0.1, 0.9, Limit::OneCore),
             (9000, 2.0, 0.1, 0.5, Limit::Receiver),
             (2000, 0.5, 0.1, 0.2, Limit::Disk),
+            (2000, 2.5, 0.1, 0.2, Limit::Several),
         ] {
             let throughput = [throughput(per_second, cores, others, busiest)];
             assert_eq!(limit(&seen(), &throughput), expected);

@@ -1,10 +1,8 @@
 //! Topics and patterns: dot-separated tokens, `*` for one token, `>` for all that follow.
 
-mod cover;
 mod pattern;
 mod trie;
 
-pub use cover::minimal_cover;
 pub use pattern::{Pattern, PatternError};
 pub use trie::PatternTrie;
 

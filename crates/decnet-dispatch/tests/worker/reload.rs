@@ -70,8 +70,9 @@ fn many_changes_at_once_are_carried_out_while_events_go_on() {
     rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
     rig.start_bus();
     rig.start_worker();
+    let path = rig.dir.path().join("decnet.db");
     let sql = |sql: &str| {
-        let file = rusqlite::Connection::open(rig.dir.path().join("decnet.db")).unwrap();
+        let file = rusqlite::Connection::open(&path).unwrap();
         file.execute_batch(sql).unwrap();
     };
     let copies = format!(

@@ -30,25 +30,38 @@ pub(super) struct Loaded {
 }
 
 /// Reads what differs. If that fails, nothing counts as known, so that the next reload reports all of it.
+///
+/// All rows may differ, so what is done with each of them is done on a thread for blocking jobs.
 pub(super) async fn load(
     queue: Queue,
     catalog: SharedCatalog,
-    mut known: Known,
+    known: Known,
     unsettled: Vec<Box<str>>,
 ) -> Reloaded {
-    let read = blocking(move || {
-        unsettled.iter().for_each(|uuid| known.seen.forget(uuid));
-        let changes = lock(&catalog).changes(&mut known.seen);
-        changes.map(|changes| (sort_out(changes, &mut known.seen), known))
-    });
-    let loaded = match read.await {
-        Ok((changes, known)) => name(changes, known, &queue).await,
-        Err(error) => Err(error.into()),
+    let loaded = match blocking(move || read(&catalog, known, &unsettled)).await {
+        Ok(read) => name(read, &queue).await,
+        Err(error) => Err(error),
     };
     match loaded {
         Ok((known, loaded)) => Reloaded { known, loaded: Ok(loaded) },
         Err(error) => Reloaded { known: Known::default(), loaded: Err(error) },
     }
+}
+
+/// What differs, not yet named.
+struct Read {
+    known: Known,
+    changes: Changes,
+    /// Uuids and names that the queue does not know yet.
+    new: Vec<(Box<str>, Box<str>)>,
+}
+
+fn read(catalog: &SharedCatalog, mut known: Known, unsettled: &[Box<str>]) -> Result<Read, Error> {
+    unsettled.iter().for_each(|uuid| known.seen.forget(uuid));
+    let changes = lock(catalog).changes(&mut known.seen)?;
+    let changes = sort_out(changes, &mut known.seen);
+    let new = known.unnamed(&changes.changed);
+    Ok(Read { known, changes, new })
 }
 
 /// Counts rows that cannot be sent to as such, each time anew.
@@ -79,30 +92,32 @@ fn can_be_sent_to(stored: &Stored, problems: &mut Vec<RowProblem>) -> bool {
 }
 
 /// Finds the keys of all rows that differ.
-async fn name(changes: Changes, mut known: Known, queue: &Queue) -> Result<(Known, Loaded), Error> {
-    let Changes { changed, missing, mut problems, usable } = changes;
-    let bad = problems.iter().map(|problem| problem.uuid.clone()).collect();
-    problems.extend(changed.iter().flat_map(Stored::complaints));
-    let missing = missing.iter().filter_map(|uuid| known.keys.remove(uuid)).map(|(_, key)| key).collect();
-    known.register(&changed, queue).await?;
-    let key = |stored: &Stored| known.keys.get(&*stored.subscription.uuid).map(|(_, key)| *key);
-    let changed = changed.into_iter().filter_map(|stored| Some((key(&stored)?, stored))).collect();
-    Ok((known, Loaded { changed, missing, problems, bad, usable }))
+async fn name(Read { mut known, changes, new }: Read, queue: &Queue) -> Result<(Known, Loaded), Error> {
+    let keys = if new.is_empty() { Vec::new() } else { queue.register(new.clone()).await? };
+    let finish = move || {
+        let named = new.into_iter().zip(keys).map(|((uuid, name), key)| (uuid.into(), (name, key)));
+        known.keys.extend(named);
+        let loaded = known.loaded(changes);
+        (known, loaded)
+    };
+    Ok(blocking(finish).await)
 }
 
 impl Known {
-    async fn register(&mut self, changed: &[Stored], queue: &Queue) -> Result<(), Error> {
+    fn unnamed(&self, changed: &[Stored]) -> Vec<(Box<str>, Box<str>)> {
         let names = changed.iter().map(|stored| (&stored.subscription.uuid, &stored.subscription.name));
         let is_new = |uuid: &str, name: &str| self.keys.get(uuid).is_none_or(|(known, _)| **known != *name);
-        let new: Vec<(Box<str>, Box<str>)> = names
-            .filter(|(uuid, name)| is_new(uuid, name))
-            .map(|(uuid, name)| (uuid.clone(), name.clone()))
-            .collect();
-        if new.is_empty() {
-            return Ok(());
-        }
-        let keys = queue.register(new.clone()).await?;
-        self.keys.extend(new.into_iter().zip(keys).map(|((uuid, name), key)| (uuid.into(), (name, key))));
-        Ok(())
+        let new = names.filter(|(uuid, name)| is_new(uuid, name));
+        new.map(|(uuid, name)| (uuid.clone(), name.clone())).collect()
+    }
+
+    fn loaded(&mut self, changes: Changes) -> Loaded {
+        let Changes { changed, missing, mut problems, usable } = changes;
+        let bad = problems.iter().map(|problem| problem.uuid.clone()).collect();
+        problems.extend(changed.iter().flat_map(Stored::complaints));
+        let missing = missing.iter().filter_map(|uuid| self.keys.remove(uuid)).map(|(_, key)| key).collect();
+        let key = |stored: &Stored| self.keys.get(&*stored.subscription.uuid).map(|(_, key)| *key);
+        let changed = changed.into_iter().filter_map(|stored| Some((key(&stored)?, stored))).collect();
+        Loaded { changed, missing, problems, bad, usable }
     }
 }

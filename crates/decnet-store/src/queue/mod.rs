@@ -48,7 +48,7 @@ mod waiting;
 mod writer;
 
 pub use admit::{Admission, Admitted, Recipient};
-pub use claim::{Claimed, Delivery};
+pub use claim::{Claim, Claimed, Delivery};
 pub use connection::Options;
 pub use error::Error;
 pub use handle::Queue;

@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use decnet_bus::Client;
+use decnet_core::topic::own::HEALTH_TOPIC;
 use decnet_store::queue::Reader;
 use tempfile::TempDir;
 
 use super::process::Process;
 
-/// What the worker says on the bus when it listens.
-const READY: &str = "system.webhook.health";
 /// How long each step of a start may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(5);
@@ -49,7 +48,7 @@ impl Pipeline {
         subscribe(setup, directory.path())?;
         let mut bus = Process::start("bus", decnet(setup, directory.path()).arg("bus"), directory.path())?;
         let mut client = greet(&mut bus, &socket).await?;
-        client.subscribe(READY).await?;
+        client.subscribe(HEALTH_TOPIC).await?;
         let mut command = decnet(setup, directory.path());
         let mut worker = Process::start("worker", command.arg("webhook"), directory.path())?;
         let ready = tokio::time::timeout(PATIENCE, client.recv_batch(&mut Vec::new())).await;

@@ -1,5 +1,6 @@
 //! Topics and patterns: dot-separated tokens, `*` for one token, `>` for all that follow.
 
+pub mod own;
 mod pattern;
 mod trie;
 

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use decnet_core::delivery::{Outcome, Reason, Verdict, classify};
-use decnet_core::event::{BatchFormat, Event};
+use decnet_core::event::Event;
 use decnet_core::settings::Batch;
 use decnet_dispatch::sender::{self, Attempted, Guard, Message, Sender, Target};
 use decnet_store::catalog::Stored;
@@ -38,7 +38,16 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let Stored { subscription, settings, .. } = find(&args.name, context)?;
     let target = Target::new(&subscription.url, &subscription.secret)?;
-    let attempted = attempt(&target, settings.batch.map(Batch::format), context).await?;
+    let at = now();
+    let event = Event::new(&format!("test-{}", at.0), TOPIC, TYPE, at, PAYLOAD)?;
+    // Who gets batches is sent a batch of one.
+    let unite = |batch: Batch| (batch.format().unite([&event].into_iter()), batch.format().content_type());
+    let batch = settings.batch.map(unite);
+    let message = match &batch {
+        Some((event, content_type)) => Message { content_type, ..event.into() },
+        None => (&event).into(),
+    };
+    let attempted = attempt(&target, message, context).await?;
     let delivered = classify(&attempted.outcome) == Verdict::Delivered;
     let (status, error) = told(&attempted);
     if args.json {
@@ -63,28 +72,21 @@ fn find(name: &str, context: &Context) -> anyhow::Result<Stored> {
     found.with_context(|| format!("`{}` was deleted meanwhile", row.name))
 }
 
-/// Sends the event as the worker would: to whom gets batches, as a batch of one.
-async fn attempt(
+/// One attempt, with what is configured here.
+pub(crate) async fn attempt(
     target: &Target,
-    format: Option<BatchFormat>,
+    message: impl Into<Message<'_>>,
     context: &Context,
 ) -> anyhow::Result<Attempted> {
     let config = &context.config;
     let guard = Guard::new(config.egress.allow_private, config.egress.allow.clone());
     let sender =
         Sender::new(sender::Options { deadline: config.delivery.timeout, guard, ..Default::default() })?;
-    let at = now();
-    let event = Event::new(&format!("test-{}", at.0), TOPIC, TYPE, at, PAYLOAD)?;
-    let batch = format.map(|format| (format.unite([&event].into_iter()), format.content_type()));
-    let message = match &batch {
-        Some((event, content_type)) => Message { content_type, ..event.into() },
-        None => (&event).into(),
-    };
-    Ok(LocalSet::new().run_until(sender.send(target, message, at)).await)
+    Ok(LocalSet::new().run_until(sender.send(target, message, now())).await)
 }
 
 /// The status, and what went wrong if anything did.
-fn told(attempted: &Attempted) -> (Option<u16>, Option<String>) {
+pub(crate) fn told(attempted: &Attempted) -> (Option<u16>, Option<String>) {
     let detail = attempted.detail.as_deref().map(str::to_owned);
     match attempted.outcome {
         Outcome::Replied { status, .. } => (Some(status), detail),

@@ -110,7 +110,7 @@ impl Plan {
             reloads: 3,
             pending: 200_000,
             backlog: 60_000,
-            segment: 20_000,
+            segment: 45_000,
             settled: 100_000,
             retention_seconds: 0,
         }

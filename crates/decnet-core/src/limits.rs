@@ -74,6 +74,14 @@ pub const DEDUP_WINDOW_EVENTS: usize = 262_144;
 
 /// Most delivery and event rows written by one commit.
 pub const MAX_COMMIT_ROWS: usize = 4096;
+/// Rows of a commit from which on the next one lets more come together.
+pub const BUSY_COMMIT_ROWS: usize = 64;
+/// Shortest time between the ends of two commits while they are busy.
+pub const BUSY_COMMIT_INTERVAL: Duration = Duration::from_millis(2);
+/// Attempts that wait to be settled together, and how long they do.
+pub const MAX_UNSETTLED: usize = 1024;
+/// Longest wait of an attempt that is over for others, to be settled together with them.
+pub const SETTLE_DELAY: Duration = Duration::from_millis(4);
 /// Event and delivery rows of admissions that wait for their commit; beyond them the intake waits.
 pub const MAX_ADMITTING_ROWS: usize = 262_144;
 /// Subscriptions one event may go to: a delivery's number within its event has this many values.
@@ -99,6 +107,8 @@ pub const LIST_STEP_ROWS: u32 = 10_000;
 
 /// Deliveries of one subscription held in memory; the others wait in the queue.
 pub const LANE_CAPACITY: usize = 256;
+/// The same where the receiver answers well and quickly, and memory has room.
+pub const PROVEN_LANE_CAPACITY: usize = 2048;
 /// Body bytes of one subscription held in memory, beyond its first delivery.
 pub const LANE_BYTES: usize = 4 * 1024 * 1024;
 /// Deliveries of all subscriptions held in memory.
@@ -164,7 +174,8 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 const _: () = assert!(MAX_PATTERN_BYTES + "UNSUB \r\n".len() <= MAX_HEADER_BYTES);
 const _: () = assert!(MAX_SUBSCRIPTIONS <= MAX_FAN_OUT as usize);
 const _: () = assert!(MAX_PATTERNS_PER_SUBSCRIPTION * (MAX_PATTERN_BYTES + 4) <= MAX_CATALOG_VALUE_BYTES);
-const _: () = assert!(LANE_CAPACITY <= MAX_HELD && LANE_BYTES <= MAX_HELD_BYTES);
+const _: () = assert!(LANE_CAPACITY <= PROVEN_LANE_CAPACITY && PROVEN_LANE_CAPACITY <= MAX_HELD);
+const _: () = assert!(LANE_BYTES <= MAX_HELD_BYTES);
 const _: () = assert!(MAX_BODY_BYTES <= HELD_RESERVE_BYTES && DEFAULT_TOTAL_CONCURRENCY <= HELD_RESERVE);
 const _: () = assert!(MAX_BODY_BYTES <= LANE_BYTES && MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
 const _: () =

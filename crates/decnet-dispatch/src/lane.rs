@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use decnet_core::event::Event;
 use decnet_core::health::Health;
-use decnet_core::limits::{LANE_BYTES, LANE_CAPACITY, UNANSWERED_CONCURRENCY};
+use decnet_core::limits::{LANE_BYTES, UNANSWERED_CONCURRENCY};
 use decnet_core::settings::Pace;
 use decnet_core::subscription::Activity;
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{RowVersion, Stored};
-use decnet_store::queue::{DeliveryId, SubscriptionKey};
+use decnet_store::queue::{Claim, Claimed, Delivery, DeliveryId, SubscriptionKey};
 use rustc_hash::FxHashSet;
 
 use crate::clock;
+use crate::memory::Share;
 use crate::record::PendingRecord;
 use crate::sender::Target;
 use crate::slots::Place;
@@ -27,8 +28,18 @@ pub(crate) struct Held {
     /// Attempts made so far.
     pub(crate) attempts: u32,
     pub(crate) event: Arc<Event>,
-    /// Read back from the queue rather than handed over at admission.
-    pub(crate) claimed: bool,
+    pub(crate) origin: Origin,
+}
+
+/// How a delivery came into memory. One that was claimed is not claimed again until it is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Handed over when it was admitted.
+    Admitted,
+    /// It was queued, and claimed.
+    Queued,
+    /// It was to be made again, and claimed when it was due.
+    Retry,
 }
 
 impl Held {
@@ -62,10 +73,14 @@ pub(crate) enum Status {
 /// What the queue holds for this lane beyond what is in memory.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
-    /// There may be deliveries in the queue that are due.
-    pub(crate) spilled: bool,
-    /// Deliveries sent to the queue so far; tells whether more came while a claim was under way.
-    pub(crate) spills: u64,
+    /// What could be claimed.
+    pub(crate) queued: Queued,
+    /// What of that came while a claim was under way.
+    since_claim: Queued,
+    /// A claim is under way that brings all that is queued: what is admitted meanwhile may stay in memory.
+    draining: bool,
+    /// All that was admitted up to this one has been claimed.
+    claimed_up_to: Option<DeliveryId>,
     /// The lane has just been opened: what waits for a retry goes now, for as long as the receiver answers well.
     pub(crate) impatient: bool,
     /// A claim is under way.
@@ -76,6 +91,19 @@ pub(crate) struct Backlog {
     pub(crate) next_due: Option<UnixMicros>,
     /// Attempts that will be repeated, and of which that is not committed yet.
     pub(crate) failing: usize,
+}
+
+/// How much of a lane is queued, and in no memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Queued {
+    #[default]
+    Nothing,
+    Known {
+        deliveries: usize,
+        bytes: usize,
+    },
+    /// Something, perhaps.
+    Unknown,
 }
 
 /// All that the dispatcher knows of one subscription.
@@ -108,8 +136,10 @@ pub(crate) struct Lane {
     pub(crate) record: PendingRecord,
     pub(crate) trouble: Trouble,
     ready: VecDeque<Held>,
-    /// Claimed and not yet settled for good: a claim must not return them again.
+    /// Claimed when they were queued and not yet settled: a claim must not return them again.
     claimed: FxHashSet<DeliveryId>,
+    /// The same of those that waited for a retry.
+    claimed_retries: FxHashSet<DeliveryId>,
     bytes: usize,
 }
 
@@ -117,6 +147,72 @@ impl Backlog {
     /// Is there a delivery that goes before whatever is in memory? Where order counts, the others wait.
     fn holds_the_line(&self) -> bool {
         self.failing > 0 || self.next_due.is_some() || self.claiming
+    }
+
+    /// A delivery is admitted into the queue rather than into memory.
+    pub(crate) fn spill(&mut self, bytes: usize) {
+        self.queued.add(bytes);
+        self.since_claim.add(bytes);
+    }
+
+    /// Anything may be queued now, also before what was claimed last.
+    pub(crate) fn look_everywhere(&mut self) {
+        (self.queued, self.since_claim) = (Queued::Unknown, Queued::Unknown);
+        self.claimed_up_to = None;
+    }
+
+    /// A claim begins.
+    fn begin_claim(&mut self, share: Share, is_ordered: bool) {
+        self.claiming = true;
+        self.draining = !is_ordered && self.queued.fits(share);
+        self.since_claim = Queued::Nothing;
+    }
+
+    /// It has come back.
+    pub(crate) fn end_claim(&mut self, claimed: &Claimed) {
+        (self.claiming, self.draining) = (false, false);
+        self.impatient &= claimed.more;
+        if claimed.more {
+            self.queued.remove(&claimed.deliveries);
+        } else {
+            self.queued = self.since_claim;
+        }
+        if self.since_claim != Queued::Unknown {
+            self.claimed_up_to = claimed.up_to.filter(|_| claimed.more);
+        }
+    }
+}
+
+impl Queued {
+    fn add(&mut self, bytes: usize) {
+        *self = match *self {
+            Self::Nothing => Self::Known { deliveries: 1, bytes },
+            Self::Known { deliveries, bytes: before } => {
+                Self::Known { deliveries: deliveries + 1, bytes: before + bytes }
+            }
+            Self::Unknown => Self::Unknown,
+        };
+    }
+
+    /// There is more than what was claimed, so if less was counted then it was counted wrong.
+    fn remove(&mut self, claimed: &[Delivery]) {
+        let fresh = claimed.iter().filter(|delivery| !delivery.was_retry);
+        let (gone, gone_bytes) = fresh.fold((0, 0), |(n, sum), d| (n + 1, sum + d.event.body.len()));
+        *self = match *self {
+            Self::Known { deliveries, bytes } if deliveries > gone => {
+                Self::Known { deliveries: deliveries - gone, bytes: bytes.saturating_sub(gone_bytes) }
+            }
+            _ => Self::Unknown,
+        };
+    }
+
+    /// Does a claim of this share bring all of it?
+    fn fits(self, share: Share) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Known { deliveries, bytes } => deliveries <= share.deliveries && bytes <= share.bytes,
+            Self::Unknown => false,
+        }
     }
 }
 
@@ -149,6 +245,7 @@ impl Lane {
             trouble: Trouble::default(),
             ready: VecDeque::new(),
             claimed: FxHashSet::default(),
+            claimed_retries: FxHashSet::default(),
             bytes: 0,
         }
     }
@@ -196,8 +293,7 @@ impl Lane {
     /// It may send again: asks the queue for all that was parked, whenever it would have been due.
     pub(crate) fn reopen(&mut self) {
         self.status = Status::Open;
-        self.backlog.spilled = true;
-        self.backlog.spills += 1;
+        self.backlog.look_everywhere();
         self.backlog.impatient = true;
     }
 
@@ -214,13 +310,19 @@ impl Lane {
         self.ready.len()
     }
 
-    /// May a newly admitted delivery stay in memory? Not while older ones wait in the queue: it would overtake.
-    pub(crate) fn has_room_for(&self, bytes: usize) -> bool {
+    /// May a newly admitted delivery stay in memory? Not while older ones are left in the queue: under a steady
+    /// load they would wait for ever.
+    pub(crate) fn has_room_for(&self, bytes: usize, capacity: usize) -> bool {
         let count = self.ready.len() + self.reserved;
         self.is_open()
-            && !self.backlog.spilled
-            && count < LANE_CAPACITY
+            && (self.backlog.queued == Queued::Nothing || self.backlog.draining)
+            && count < capacity
             && (count == 0 || self.bytes + bytes <= LANE_BYTES)
+    }
+
+    /// Is the receiver worth many deliveries in memory? Where order counts, one goes at a time anyway.
+    pub(crate) fn is_fast(&self) -> bool {
+        self.proven && !self.stored.settings.ordered
     }
 
     pub(crate) fn ready_bytes(&self) -> usize {
@@ -228,8 +330,8 @@ impl Lane {
     }
 
     /// How many deliveries to read back now.
-    pub(crate) fn room(&self) -> usize {
-        LANE_CAPACITY.saturating_sub(self.ready.len() + self.reserved)
+    pub(crate) fn room(&self, capacity: usize) -> usize {
+        capacity.saturating_sub(self.ready.len() + self.reserved)
     }
 
     pub(crate) fn room_bytes(&self) -> usize {
@@ -239,9 +341,7 @@ impl Lane {
     /// Takes a delivery in: retries before what has not been tried, both in the order they came.
     pub(crate) fn push(&mut self, held: Held, first: bool) {
         self.bytes += held.bytes();
-        if held.claimed {
-            self.claimed.insert(held.id);
-        }
+        self.mark_claimed(&held);
         if first { self.ready.push_front(held) } else { self.ready.push_back(held) }
     }
 
@@ -258,27 +358,45 @@ impl Lane {
     /// Gives up everything that waits in memory; what it returns is held and must be released in the queue.
     pub(crate) fn give_up(&mut self) -> Vec<Held> {
         self.bytes = 0;
-        let (claimed, held): (Vec<Held>, Vec<Held>) = self.ready.drain(..).partition(|held| held.claimed);
+        let (held, claimed): (Vec<Held>, Vec<Held>) =
+            self.ready.drain(..).partition(|held| held.origin == Origin::Admitted);
         for delivery in &claimed {
-            self.claimed.remove(&delivery.id);
+            self.unclaim(delivery.id, delivery.origin);
         }
-        self.backlog.spilled |= !claimed.is_empty();
+        if !claimed.is_empty() {
+            self.backlog.look_everywhere();
+        }
         held
     }
 
-    /// What a claim must leave out.
-    pub(crate) fn claimed(&self) -> Vec<DeliveryId> {
-        self.claimed.iter().copied().collect()
+    /// Begins a claim of a share, of what is due at `now`.
+    pub(crate) fn claim(&mut self, share: Share, now: UnixMicros) -> Claim {
+        self.backlog.begin_claim(share, self.stored.settings.ordered);
+        let after = self.backlog.claimed_up_to;
+        let mut exclude = self.claimed_retries.clone();
+        if after.is_none() {
+            exclude.extend(&self.claimed);
+        }
+        let now = if self.backlog.impatient { UnixMicros(i64::MAX) } else { now };
+        Claim { sub: self.key, after, exclude, limit: share.deliveries, max_bytes: share.bytes, now }
     }
 
-    /// A claimed delivery goes straight into flight.
+    /// Remembers a claimed delivery that comes into memory.
     pub(crate) fn mark_claimed(&mut self, held: &Held) {
-        self.claimed.insert(held.id);
+        match held.origin {
+            Origin::Admitted => false,
+            Origin::Queued => self.claimed.insert(held.id),
+            Origin::Retry => self.claimed_retries.insert(held.id),
+        };
     }
 
     /// A claimed delivery's settlement is committed.
-    pub(crate) fn unclaim(&mut self, id: DeliveryId) {
-        self.claimed.remove(&id);
+    pub(crate) fn unclaim(&mut self, id: DeliveryId, origin: Origin) {
+        match origin {
+            Origin::Admitted => false,
+            Origin::Queued => self.claimed.remove(&id),
+            Origin::Retry => self.claimed_retries.remove(&id),
+        };
     }
 }
 

@@ -5,7 +5,10 @@
 
 use std::collections::VecDeque;
 
-use decnet_core::limits::{HELD_RESERVE, HELD_RESERVE_BYTES, MAX_BODY_BYTES, MAX_HELD, MAX_HELD_BYTES};
+use decnet_core::limits::{
+    HELD_RESERVE, HELD_RESERVE_BYTES, LANE_CAPACITY, MAX_BODY_BYTES, MAX_HELD, MAX_HELD_BYTES,
+    PROVEN_LANE_CAPACITY,
+};
 use decnet_store::queue::SubscriptionKey;
 
 /// How much a claim may bring.
@@ -36,6 +39,13 @@ impl Memory {
     /// May a newly admitted delivery stay in memory?
     pub(crate) fn fits(&self, bytes: usize) -> bool {
         self.held < MAX_HELD && self.held_bytes + bytes <= MAX_HELD_BYTES
+    }
+
+    /// How many deliveries one lane may hold: a fast one many, but never more than a share of the room that is left,
+    /// so that a few cannot take all of it.
+    pub(crate) fn lane_capacity(&self, is_fast: bool) -> usize {
+        let left = MAX_HELD.saturating_sub(self.held + self.claiming);
+        if is_fast { (left / 8).clamp(LANE_CAPACITY, PROVEN_LANE_CAPACITY) } else { LANE_CAPACITY }
     }
 
     /// A delivery came.

@@ -19,6 +19,11 @@ mod worker;
 
 use std::process::ExitCode;
 
+/// Allocations cross threads here, from the one that reads to the one that commits: what the C library is slow at.
+/// SQLite's go the same way.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
     match run::run(&arguments) {

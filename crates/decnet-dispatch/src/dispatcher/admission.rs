@@ -9,7 +9,7 @@ use decnet_store::queue::{Admission, Admitted, DeliveryId, Recipient, Subscripti
 
 use super::{Dispatcher, Done};
 use crate::intake::Batch;
-use crate::lane::Held;
+use crate::lane::{Held, Origin};
 
 /// A batch whose events and deliveries are committed.
 pub(super) struct AdmittedBatch {
@@ -65,13 +65,13 @@ impl Dispatcher {
     fn recipient(&mut self, sub: SubscriptionKey, event: &Event) -> Recipient {
         let bytes = event.body.len();
         let Some(lane) = self.lanes.get_mut(&sub) else { return Recipient { sub, held: false } };
-        let held = self.memory.fits(bytes) && lane.has_room_for(bytes);
+        let capacity = self.memory.lane_capacity(lane.is_fast());
+        let held = self.memory.fits(bytes) && lane.has_room_for(bytes, capacity);
         if held {
             lane.reserved += 1;
             self.memory.take(bytes);
         } else {
-            lane.backlog.spills += 1;
-            lane.backlog.spilled = true;
+            lane.backlog.spill(bytes);
         }
         Recipient { sub, held }
     }
@@ -109,7 +109,7 @@ impl Dispatcher {
             self.memory.give(1, event.body.len());
             return;
         }
-        lane.push(Held { id, attempts: 0, event: Arc::clone(event), claimed: false }, false);
+        lane.push(Held { id, attempts: 0, event: Arc::clone(event), origin: Origin::Admitted }, false);
         if lane.is_open() { self.pump(recipient.sub) } else { self.give_up(recipient.sub) }
     }
 }

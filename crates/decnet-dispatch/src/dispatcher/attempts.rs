@@ -7,13 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use decnet_core::delivery::{Outcome, Reason, State, Verdict, advance, classify, counts_as_failed};
 use decnet_core::event::Event;
+use decnet_core::limits::{LANE_CAPACITY, MAX_UNSETTLED, SETTLE_DELAY};
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{Attempt, DeliveryId, Settlement, SubscriptionKey};
 use futures_util::FutureExt as _;
+use tokio::time::Instant;
 
 use super::{Dispatcher, Done};
 use crate::clock;
-use crate::lane::{Held, Lane};
+use crate::lane::{Held, Lane, Origin};
 use crate::sender::{Attempted, Sender, Target, Timings};
 use crate::slots::Slot;
 
@@ -35,8 +37,10 @@ pub(super) struct Finished {
 pub(super) struct Settling {
     key: SubscriptionKey,
     id: DeliveryId,
-    claimed: bool,
+    origin: Origin,
     due_at: Option<UnixMicros>,
+    /// It waits in the queue again, where it waited before.
+    requeued: bool,
 }
 
 /// Settlements that are committed; where not applied, they came too late.
@@ -133,12 +137,18 @@ impl Dispatcher {
         probe: bool,
     ) {
         let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.version == version) else { return };
+        let was_fast = lane.is_fast();
         lane.answers = matches!(verdict, Verdict::Delivered | Verdict::Reject(Reason::BodyRefused));
         lane.proven = lane.answers && attempted.duration < QUICK;
         lane.backlog.impatient &= lane.answers;
+        let is_stuck = was_fast && !lane.is_fast() && lane.ready_len() > LANE_CAPACITY;
         // It may wait among the unproven ones still, or the other way round: it asks again.
         if let Some(place) = lane.waiting.take() {
             self.slots.leave(place);
+        }
+        if is_stuck {
+            // What waits for it takes the room of those that could use it.
+            self.give_up(key);
         }
         match verdict {
             Verdict::Delivered => self.succeeded(key),
@@ -158,12 +168,29 @@ impl Dispatcher {
             lane.settling += 1;
             lane.backlog.failing += usize::from(due_at.is_some());
         }
-        self.settling.push(Settling { key, id: held.id, claimed: held.claimed, due_at });
+        self.settling.push(Settling {
+            key,
+            id: held.id,
+            origin: held.origin,
+            due_at,
+            requeued: state == State::Pending,
+        });
         self.settlements.push(Settlement { id: held.id, attempt, state });
+        if self.settle_by.is_none() {
+            self.settle_by = Some(Instant::now() + SETTLE_DELAY);
+        }
     }
 
-    /// One write for all that finished in this turn of the loop.
+    /// One write for all that finished in a moment: nobody waits for it, and each write has its price.
+    pub(super) fn settle_if_due(&mut self) {
+        let is_due = |at| self.settlements.len() >= MAX_UNSETTLED || self.stopping || at <= Instant::now();
+        if self.settle_by.is_some_and(is_due) {
+            self.submit_settlements();
+        }
+    }
+
     pub(super) fn submit_settlements(&mut self) {
+        self.settle_by = None;
         if self.settlements.is_empty() {
             return;
         }
@@ -179,8 +206,10 @@ impl Dispatcher {
             if let Some(lane) = self.lanes.get_mut(&entry.key) {
                 lane.settling -= 1;
                 lane.backlog.failing -= usize::from(entry.due_at.is_some());
-                if entry.claimed {
-                    lane.unclaim(entry.id);
+                lane.unclaim(entry.id, entry.origin);
+                if entry.requeued {
+                    lane.backlog.look_everywhere();
+                    self.refill(entry.key);
                 }
             }
             if let Some(due) = entry.due_at {

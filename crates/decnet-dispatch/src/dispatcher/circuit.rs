@@ -95,8 +95,7 @@ impl Dispatcher {
     pub(super) fn released(&mut self, key: SubscriptionKey) {
         self.writes -= 1;
         if let Some(lane) = self.lanes.get_mut(&key) {
-            lane.backlog.spilled = true;
-            lane.backlog.spills += 1;
+            lane.backlog.look_everywhere();
         }
         self.refill(key);
     }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use decnet_core::limits::{LANE_CAPACITY, MAX_BODY_BYTES};
+use decnet_core::limits::MAX_BODY_BYTES;
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{Claimed, Delivery, SubscriptionKey, Waiting};
 
 use super::{Dispatcher, Done, Error};
 use crate::clock;
-use crate::lane::{Held, Status};
+use crate::lane::{Held, Origin, Queued, Status};
 use crate::memory::Share;
 use crate::timers::Kind;
 
@@ -21,8 +21,6 @@ const MEMORY_FULL: Duration = Duration::from_millis(100);
 /// What a claim came back with.
 pub(super) struct ClaimedFor {
     key: SubscriptionKey,
-    /// The lane's count of spills when the claim was made.
-    spills: u64,
     share: Share,
     claimed: Claimed,
 }
@@ -31,9 +29,12 @@ impl Dispatcher {
     /// Asks the queue for more, if the lane is half empty and the queue may have something.
     pub(super) fn refill(&mut self, key: SubscriptionKey) {
         let Some(lane) = self.lanes.get(&key) else { return };
-        let wants = lane.is_open() && lane.backlog.spilled && lane.ready_len() <= LANE_CAPACITY / 2;
-        if wants {
-            let room = lane.room();
+        if lane.backlog.queued == Queued::Nothing || lane.backlog.claiming || !lane.is_open() {
+            return;
+        }
+        let capacity = self.memory.lane_capacity(lane.is_fast());
+        if lane.ready_len() <= capacity / 2 {
+            let room = lane.room(capacity);
             self.claim_if_room(key, room, clock::now());
         }
     }
@@ -48,8 +49,7 @@ impl Dispatcher {
             self.claim(key, share, now);
             return true;
         }
-        lane.backlog.spilled = true;
-        lane.backlog.spills += 1;
+        lane.backlog.look_everywhere();
         if is_empty && !std::mem::replace(&mut lane.backlog.hungry, true) {
             self.memory.wait(key);
         }
@@ -72,22 +72,18 @@ impl Dispatcher {
         if lane.backlog.claiming || share.deliveries == 0 {
             return;
         }
-        lane.backlog.claiming = true;
-        let now = if lane.backlog.impatient { UnixMicros(i64::MAX) } else { now };
+        let claim = lane.claim(share, now);
         self.memory.reserve(share);
-        let (spills, exclude) = (lane.backlog.spills, lane.claimed());
         let queue = self.queue.clone();
-        let work = async move { queue.claim(key, exclude, share.deliveries, share.bytes, now).await };
-        self.write(work, move |claimed| Done::Claimed(ClaimedFor { key, spills, share, claimed }));
+        let work = async move { queue.claim(claim).await };
+        self.write(work, move |claimed| Done::Claimed(ClaimedFor { key, share, claimed }));
     }
 
-    pub(super) fn claimed(&mut self, ClaimedFor { key, spills, share, claimed }: ClaimedFor) {
+    pub(super) fn claimed(&mut self, ClaimedFor { key, share, claimed }: ClaimedFor) {
         self.writes -= 1;
         self.memory.unreserve(share);
         let Some(lane) = self.lanes.get_mut(&key) else { return };
-        lane.backlog.claiming = false;
-        lane.backlog.spilled = claimed.more || lane.backlog.spills != spills;
-        lane.backlog.impatient &= claimed.more;
+        lane.backlog.end_claim(&claimed);
         if let Some(due) = claimed.next_due {
             self.look_again(key, due);
         }
@@ -113,8 +109,8 @@ impl Dispatcher {
 
     /// The lane closed meanwhile: what was claimed stays where it is.
     fn leave(&mut self, key: SubscriptionKey, some: bool) {
-        if let Some(lane) = self.lanes.get_mut(&key) {
-            lane.backlog.spilled |= some;
+        if let Some(lane) = self.lanes.get_mut(&key).filter(|_| some) {
+            lane.backlog.look_everywhere();
         }
     }
 
@@ -157,7 +153,8 @@ impl Dispatcher {
             Status::Open if self.stopping => {}
             Status::Open if lane.backlog.claiming => self.look_again(key, now.after(CLAIM_UNDER_WAY)),
             Status::Open => {
-                let limit = lane.room().max(self.options.concurrency);
+                let room = lane.room(self.memory.lane_capacity(lane.is_fast()));
+                let limit = room.max(self.options.concurrency);
                 if !self.claim_if_room(key, limit, now) {
                     self.look_again(key, now.after(MEMORY_FULL));
                 }
@@ -201,8 +198,7 @@ impl Dispatcher {
                 continue;
             };
             if entry.queued {
-                lane.backlog.spilled = true;
-                lane.backlog.spills += 1;
+                lane.backlog.look_everywhere();
                 self.refill(entry.sub);
             }
             if let Some(due) = entry.next_due {
@@ -213,5 +209,6 @@ impl Dispatcher {
 }
 
 pub(super) fn held(delivery: Delivery) -> Held {
-    Held { id: delivery.id, attempts: delivery.attempts, event: delivery.event, claimed: true }
+    let origin = if delivery.was_retry { Origin::Retry } else { Origin::Queued };
+    Held { id: delivery.id, attempts: delivery.attempts, event: delivery.event, origin }
 }

@@ -104,6 +104,8 @@ pub(crate) struct Dispatcher {
     timers: Timers,
     settlements: Vec<Settlement>,
     settling: Vec<attempts::Settling>,
+    /// When to write them, if there are any.
+    settle_by: Option<Instant>,
     /// Over all lanes.
     memory: Memory,
     /// Commits that somebody waits for.
@@ -142,6 +144,7 @@ impl Dispatcher {
             timers: Timers::default(),
             settlements: Vec::new(),
             settling: Vec::new(),
+            settle_by: None,
             memory: Memory::default(),
             writes: 0,
             admitting: 0,
@@ -193,7 +196,7 @@ impl Dispatcher {
         }
         self.fire_timers();
         self.feed();
-        self.submit_settlements();
+        self.settle_if_due();
         Ok(())
     }
 
@@ -235,11 +238,12 @@ impl Dispatcher {
         });
     }
 
-    /// When the next retry or probe is due, at most a minute from now.
+    /// When the next settlement, retry or probe is due, at most a minute from now.
     fn next_timer(&self) -> Instant {
         let longest = Duration::from_secs(60);
         let wait = self.timers.next().map_or(longest, |at| at.since(clock::now()));
-        Instant::now() + wait.min(longest)
+        let timer = Instant::now() + wait.min(longest);
+        self.settle_by.map_or(timer, |settle_by| settle_by.min(timer))
     }
 }
 

@@ -5,21 +5,21 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use decnet_core::delivery::{Outcome, Reason};
-use decnet_core::event::Event;
 use decnet_core::limits::{DEFAULT_DEADLINE, IDLE_CONNECTION_AGE, MAX_IDLE_PER_RECEIVER};
 use decnet_core::time::UnixMicros;
+use http::Request;
 use http::header::{HeaderValue, InvalidHeaderValue};
-use http::{Request, Response};
-use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use rustls::pki_types::CertificateDer;
 
 use super::connect::{Body, Connector, seconds};
 use super::egress::Guard;
 use super::fault::Fault;
+use super::http1;
 use super::pool::{Connection, Lease, Pool, Slot};
-use super::request::Target;
+use super::request::{Message, Target};
 use super::resolve::Resolver;
-use super::response::{self, End, Kept};
+use super::response::{self, End, Kept, Reply};
 
 /// How to send.
 #[derive(Debug, Clone)]
@@ -119,11 +119,16 @@ impl Sender {
     /// Makes one attempt; `started_at` is the time that is signed. Never fails otherwise than by its outcome.
     ///
     /// Dropping the future closes the HTTP/1.1 connection that it used, or resets its HTTP/2 stream.
-    pub async fn send(&self, target: &Target, event: &Event, started_at: UnixMicros) -> Attempted {
+    pub async fn send<'a>(
+        &self,
+        target: &Target,
+        message: impl Into<Message<'a>>,
+        started_at: UnixMicros,
+    ) -> Attempted {
         let begun = Instant::now();
         let slot = self.0.pool.slot(&target.origin);
         let mut attempt = Attempt::new(&self.0, target, slot, started_at);
-        let in_time = tokio::time::timeout(self.0.deadline, attempt.run(event)).await;
+        let in_time = tokio::time::timeout(self.0.deadline, attempt.run(message.into())).await;
         let ended = in_time.unwrap_or_else(|_| attempt.cut_off());
         attempt.report(ended, begun)
     }
@@ -135,6 +140,31 @@ enum Stage {
     /// For the reply, on the connection with this number.
     Waiting(u64),
     Reading(Outcome),
+}
+
+/// Why a connection brought no reply.
+enum Refusal {
+    /// Provably no byte of the request has left.
+    Unsent(Fault),
+    Sent(Fault),
+}
+
+impl From<http1::Error> for Refusal {
+    fn from(error: http1::Error) -> Self {
+        match error {
+            http1::Error::Unsent => Self::Unsent(error.into()),
+            _ => Self::Sent(error.into()),
+        }
+    }
+}
+
+/// An error that carries the request is proof that no byte of it was sent.
+impl From<TrySendError<Request<Body>>> for Refusal {
+    fn from(error: TrySendError<Request<Body>>) -> Self {
+        let unsent = error.message().is_some();
+        let fault = error.into_error().into();
+        if unsent { Self::Unsent(fault) } else { Self::Sent(fault) }
+    }
 }
 
 struct Attempt<'a> {
@@ -153,12 +183,17 @@ impl<'a> Attempt<'a> {
         Self { shared, target, slot, started_at, stage: Stage::Connecting, timings, kept }
     }
 
-    async fn run(&mut self, event: &Event) -> Result<(Outcome, End), Fault> {
-        let (lease, reply) = self.post(event).await?;
-        let (head, body) = reply.into_parts();
-        let outcome = response::outcome(&head, self.started_at);
+    async fn run(&mut self, message: Message<'_>) -> Result<(Outcome, End), Fault> {
+        let (mut lease, reply) = self.post(&message).await?;
+        let outcome = reply.outcome(self.started_at);
         self.stage = Stage::Reading(outcome.clone());
-        let end = response::read(body, &mut self.kept).await;
+        let end = match (reply, &mut lease.connection) {
+            (Reply::Http1(head), Connection::Http1(connection)) => {
+                connection.read_body(&head, &mut self.kept).await
+            }
+            (Reply::Http2(reply), _) => response::read_http2(reply.into_body(), &mut self.kept).await,
+            (Reply::Http1(_), Connection::Http2(_)) => End::Broken,
+        };
         if end == End::Whole {
             self.shared.pool.give_back(&self.slot, lease);
         }
@@ -167,7 +202,7 @@ impl<'a> Attempt<'a> {
 
     /// On a waiting connection if there is one. If that turns out to be closed before a byte was sent, then
     /// on another; never again once a byte may have left.
-    async fn post(&mut self, event: &Event) -> Result<(Lease, Response<Incoming>), Fault> {
+    async fn post(&mut self, message: &Message<'_>) -> Result<(Lease, Reply), Fault> {
         let mut lease = match self.shared.pool.take(&self.slot) {
             Some(waiting) => waiting,
             None => Box::pin(self.connect()).await?,
@@ -179,25 +214,34 @@ impl<'a> Attempt<'a> {
             }
             self.stage = Stage::Waiting(lease.number);
             let begun = Instant::now();
-            match lease.connection.try_send(self.request(event, &lease)).await {
+            match self.exchange(message, &mut lease).await {
                 Ok(reply) => {
                     self.timings.first_byte = Some(begun.elapsed());
                     return Ok((lease, reply));
                 }
-                Err(error) if lease.reused && error.message().is_some() => {
+                Err(Refusal::Unsent(_)) if lease.reused => {
                     Pool::distrust(&self.slot, lease.number);
                     lease = Box::pin(self.connect()).await?;
                 }
-                Err(error) => return Err(error.into_error().into()),
+                Err(Refusal::Unsent(fault) | Refusal::Sent(fault)) => return Err(fault),
             }
         }
     }
 
-    fn request(&self, event: &Event, lease: &Lease) -> Request<Body> {
-        let request = self.target.request(event, self.started_at, &self.shared.agent);
-        match lease.connection {
-            Connection::Http1(_) => request,
-            Connection::Http2(_) => self.target.for_http2(request),
+    async fn exchange(&self, message: &Message<'_>, lease: &mut Lease) -> Result<Reply, Refusal> {
+        let (target, at, agent) = (self.target, self.started_at, &self.shared.agent);
+        match &mut lease.connection {
+            Connection::Http1(connection) => {
+                if lease.rested && connection.is_stale() {
+                    return Err(http1::Error::Unsent.into());
+                }
+                let head = |out: &mut Vec<u8>| target.write_head(message, at, agent, out);
+                Ok(Reply::Http1(connection.exchange(head, message.body).await?))
+            }
+            Connection::Http2(connection) => {
+                let sent = connection.try_send_request(target.http2_request(message, at, agent)).await;
+                sent.map(Reply::Http2).map_err(Refusal::from)
+            }
         }
     }
 

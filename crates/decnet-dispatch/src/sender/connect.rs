@@ -10,7 +10,7 @@ use decnet_core::limits::{CONNECT_STAGGER, MAX_DIALLED_ADDRESSES, MAX_REPLY_BYTE
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use http_body_util::Full;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper::rt::{Executor, Read, Write};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::CertificateDer;
@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 
 use super::attempt::Timings;
 use super::egress::{Forbidden, Guard};
+use super::http1::{self, Wire};
 use super::pool::Connection;
 use super::request::Origin;
 use super::resolve::{self, Lookups, Resolver};
@@ -59,12 +60,15 @@ impl Connector {
         let stream = dial(&addresses).await?;
         timings.connect = Some(begun.elapsed());
         if !origin.https {
-            return greet_http1(stream).await;
+            return Ok(Connection::Http1(http1::Connection::new(Wire::Plain(stream))));
         }
         let begun = Instant::now();
         let stream = self.tls.connect(&origin.name, stream).await?;
         timings.tls = Some(begun.elapsed());
-        if tls::chose_http2(&stream) { greet_http2(stream).await } else { greet_http1(stream).await }
+        if tls::chose_http2(&stream) {
+            return greet_http2(stream).await;
+        }
+        Ok(Connection::Http1(http1::Connection::new(Wire::Encrypted(Box::new(stream)))))
     }
 
     /// The addresses to dial. One forbidden address among them refuses the host: which one is dialled must
@@ -129,21 +133,6 @@ async fn dial_one(address: SocketAddr) -> Result<TcpStream, Error> {
         Ok(stream)
     };
     connected.await.map_err(|source| Error::Dial { address, source })
-}
-
-async fn greet_http1<T>(stream: T) -> Result<Connection, Error>
-where
-    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
-    TokioIo<T>: Read + Write,
-{
-    let builder = {
-        let mut builder = http1::Builder::new();
-        builder.max_header_size(MAX_REPLY_HEADER_BYTES).max_buf_size(MAX_REPLY_BYTES);
-        builder
-    };
-    let (sender, driver) = builder.handshake::<_, Body>(TokioIo::new(stream)).await?;
-    drive(driver);
-    Ok(Connection::Http1(sender))
 }
 
 async fn greet_http2<T>(stream: T) -> Result<Connection, Error>

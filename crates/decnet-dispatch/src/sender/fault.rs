@@ -6,6 +6,7 @@ use std::io;
 use decnet_core::delivery::Reason;
 
 use super::connect::Error as ConnectError;
+use super::http1;
 
 /// An attempt without a reply.
 #[derive(Debug)]
@@ -37,6 +38,17 @@ impl From<ConnectError> for Fault {
 }
 
 /// A request went out, or may have, and no reply came back.
+impl From<http1::Error> for Fault {
+    fn from(error: http1::Error) -> Self {
+        let reason = match &error {
+            http1::Error::TooLarge | http1::Error::Malformed(_) => Reason::Protocol,
+            http1::Error::Unsent | http1::Error::Closed | http1::Error::Lost(_) => Reason::Disconnected,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+/// The same over HTTP/2.
 impl From<hyper::Error> for Fault {
     fn from(error: hyper::Error) -> Self {
         if error.is_parse_too_large() {

@@ -11,6 +11,7 @@
 //! - `request`: what a subscription fixes is prepared once, the rest is written per attempt;
 //! - `egress`: which addresses may be dialled;
 //! - `resolve`, `tls`, `connect`: a new connection;
+//! - `http1`: HTTP/1.1 on one connection; HTTP/2 is hyper's;
 //! - `pool`: connections that wait for their next request, by origin;
 //! - `response`: status, `Retry-After`, the beginning of the body;
 //! - `fault`: why there was no reply.
@@ -23,6 +24,7 @@ mod attempt;
 mod connect;
 mod egress;
 mod fault;
+mod http1;
 mod pool;
 mod request;
 mod resolve;
@@ -31,5 +33,5 @@ mod tls;
 
 pub use attempt::{Attempted, Error, Options, Sender, Timings};
 pub use egress::{Forbidden, Guard};
-pub use request::{Target, TargetError};
+pub use request::{Message, Target, TargetError};
 pub use resolve::Resolver;

@@ -8,24 +8,21 @@ use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use decnet_core::limits::MAX_IDLE_CONNECTIONS;
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1, http2};
+use hyper::client::conn::http2;
 use rustc_hash::FxHashMap;
 use tokio::sync::Mutex;
 
 use super::connect::Body;
+use super::http1;
 use super::request::Origin;
 
 /// A connection that has waited longer is looked at before it is used: see [`Lease::rested`]. Receivers let
 /// idle connections live for seconds; under load a connection does not wait that long, and the look is saved.
 const REST: Duration = Duration::from_millis(100);
-/// How long a connection may take to come to rest after its reply before it is given up.
-const SETTLE: Duration = Duration::from_secs(1);
 
 /// A connection ready for a request.
 pub(super) enum Connection {
-    Http1(http1::SendRequest<Body>),
+    Http1(http1::Connection),
     Http2(http2::SendRequest<Body>),
 }
 
@@ -40,7 +37,7 @@ pub(super) struct Slot {
 }
 
 struct Idle {
-    connection: http1::SendRequest<Body>,
+    connection: http1::Connection,
     since: Instant,
 }
 
@@ -70,19 +67,6 @@ pub(super) struct Pool {
     last_number: Cell<u64>,
     max_idle_per_receiver: usize,
     idle_age: Duration,
-}
-
-impl Connection {
-    /// Sends a request. An error that carries the request is proof that no byte of it was sent.
-    pub(super) async fn try_send(
-        &mut self,
-        request: Request<Body>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
-        match self {
-            Self::Http1(connection) => connection.try_send_request(request).await,
-            Self::Http2(connection) => connection.try_send_request(request).await,
-        }
-    }
 }
 
 impl Slot {
@@ -118,10 +102,10 @@ impl Pool {
         }
         let now = Instant::now();
         let mut idle = slot.idle.borrow_mut();
-        while let Some(Idle { connection, since }) = idle.pop() {
+        while let Some(Idle { mut connection, since }) = idle.pop() {
             self.idle_count.set(self.idle_count.get() - 1);
             let waited = now.duration_since(since);
-            if connection.is_ready() && waited < self.idle_age {
+            if waited < self.idle_age && !connection.is_stale() {
                 let (connection, rested) = (Connection::Http1(connection), waited >= REST);
                 return Some(Lease { connection, reused: true, rested, number: 0 });
             }
@@ -157,20 +141,12 @@ impl Pool {
         Lease { connection, reused: false, rested: false, number: connection_number }
     }
 
-    /// Takes a connection back after a whole reply. One that is not yet at rest, because its last bytes are
-    /// still on the way, gets a moment to come to it.
-    pub(super) fn give_back(self: &Rc<Self>, slot: &Rc<Slot>, lease: Lease) {
-        let Connection::Http1(mut connection) = lease.connection else { return };
-        if connection.is_ready() {
+    /// Takes a connection back after a whole reply, if it can serve again.
+    pub(super) fn give_back(self: &Rc<Self>, slot: &Slot, lease: Lease) {
+        if let Connection::Http1(connection) = lease.connection
+            && connection.is_reusable()
+        {
             self.put(slot, connection);
-        } else if !connection.is_closed() {
-            let (pool, slot) = (Rc::downgrade(self), Rc::downgrade(slot));
-            tokio::task::spawn_local(async move {
-                let settled = tokio::time::timeout(SETTLE, connection.ready()).await;
-                if let (Ok(Ok(())), Some(pool), Some(slot)) = (settled, pool.upgrade(), slot.upgrade()) {
-                    pool.put(&slot, connection);
-                }
-            });
         }
     }
 
@@ -180,7 +156,7 @@ impl Pool {
         slot.shared.borrow_mut().take_if(|current| current.number == number);
     }
 
-    fn put(self: &Rc<Self>, slot: &Slot, connection: http1::SendRequest<Body>) {
+    fn put(self: &Rc<Self>, slot: &Slot, connection: http1::Connection) {
         let mut idle = slot.idle.borrow_mut();
         if idle.len() >= self.max_idle_per_receiver {
             return;
@@ -212,7 +188,7 @@ impl Pool {
         let mut left = 0;
         for slot in self.slots.borrow().values() {
             let mut idle = slot.idle.borrow_mut();
-            idle.retain(|idle| idle.since >= cutoff && !idle.connection.is_closed());
+            idle.retain_mut(|idle| idle.since >= cutoff && !idle.connection.is_stale());
             left += idle.len();
             let mut shared = slot.shared.borrow_mut();
             shared.take_if(|shared| shared.used_at < cutoff || shared.connection.is_closed());

@@ -1,32 +1,22 @@
 //! What goes over the wire: everything about it that the subscription fixes is prepared once.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use decnet_core::event::Event;
 use decnet_core::redact::{EndpointUrl, Secret};
 use decnet_core::signature::SigningKey;
 use decnet_core::time::UnixMicros;
-use http::header::{
-    AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, InvalidHeaderValue, USER_AGENT,
-};
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue, InvalidHeaderValue};
 use http::uri::InvalidUri;
-use http::{HeaderMap, Method, Request, Uri, Version};
+use http::{Method, Request, Uri, Version};
 
 use super::connect::Body;
 
-const SIGNATURE: HeaderName = HeaderName::from_static("x-decnet-signature");
-const EVENT_ID: HeaderName = HeaderName::from_static("x-decnet-event-id");
-const EVENT_TOPIC: HeaderName = HeaderName::from_static("x-decnet-event-topic");
-const TIMESTAMP: HeaderName = HeaderName::from_static("x-decnet-timestamp");
-const STANDARD_ID: HeaderName = HeaderName::from_static("webhook-id");
-const STANDARD_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-const STANDARD_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
-
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// Stands in the prepared block where each request puts its own value.
-const PLACEHOLDER: HeaderValue = HeaderValue::from_static("");
+const JSON: &str = "application/json";
 
 /// Where a connection leads. Connections are shared by this and never by address: two hosts on one address
 /// may be two different receivers.
@@ -44,12 +34,37 @@ pub(super) struct Origin {
 #[derive(Clone)]
 pub struct Target {
     pub(super) origin: Origin,
-    /// Path and query, for HTTP/1.1.
-    path: Uri,
-    /// The whole URL without user information and fragment, for HTTP/2.
-    absolute: Uri,
-    headers: HeaderMap,
+    /// The request line of HTTP/1.1 and the headers that are the same in every request.
+    head: Box<[u8]>,
+    /// The same for HTTP/2, where an `https` receiver may want it.
+    http2: Option<Box<Http2>>,
     key: SigningKey,
+}
+
+#[derive(Clone)]
+struct Http2 {
+    /// The whole URL without user information and fragment.
+    uri: Uri,
+    authorization: Option<HeaderValue>,
+}
+
+/// What is sent: one event, or several as one.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// What the receiver tells repetitions by.
+    pub id: &'a str,
+    /// Where it was published.
+    pub topic: &'a str,
+    /// What `body` is; printable ASCII.
+    pub content_type: &'static str,
+    /// The bytes that are signed and sent.
+    pub body: &'a Bytes,
+}
+
+impl<'a> From<&'a Event> for Message<'a> {
+    fn from(event: &'a Event) -> Self {
+        Self { id: &event.id, topic: &event.topic, content_type: JSON, body: &event.body }
+    }
 }
 
 /// Why a URL cannot be requested. Says nothing of what the URL carries.
@@ -70,47 +85,81 @@ impl Target {
     /// # Errors
     /// A URL that cannot be written into an HTTP request.
     pub fn new(url: &EndpointUrl, secret: &Secret) -> Result<Self, TargetError> {
-        let (scheme, path) = (if url.is_https() { "https" } else { "http" }, url.path_and_query());
         let authority = match url.explicit_port() {
             Some(port) => format!("{}:{port}", url.host_str()),
             None => url.host_str().into(),
         };
-        Ok(Self {
-            origin: Origin::of(url),
-            path: path.parse()?,
-            absolute: format!("{scheme}://{authority}{path}").parse()?,
-            headers: header_block(&authority, url.credentials())?,
-            key: SigningKey::new(secret),
-        })
+        let authorization = url.credentials().map(|(user, password)| basic(user, password));
+        let head = http1_head(url, &authority, authorization.as_ref())?.into();
+        let http2 = match url.is_https() {
+            true => {
+                let uri = format!("https://{authority}{}", url.path_and_query()).parse()?;
+                Some(Box::new(Http2 { uri, authorization }))
+            }
+            false => None,
+        };
+        Ok(Self { origin: Origin::of(url), head, http2, key: SigningKey::new(secret) })
     }
 
-    /// The request for an event. Its body is the event's, byte for byte; only the signatures' time differs
-    /// from one attempt to the next.
-    pub(super) fn request(&self, event: &Event, at: UnixMicros, agent: &HeaderValue) -> Request<Body> {
-        let (id, seconds) = (printable(&event.id), at.as_seconds());
-        let timestamp = HeaderValue::from(seconds);
-        let mut headers = self.headers.clone();
-        headers.insert(USER_AGENT, agent.clone());
-        headers.insert(SIGNATURE, ascii(self.key.decnet(&event.body)));
-        headers.insert(EVENT_TOPIC, printable(&event.topic));
-        headers.insert(TIMESTAMP, timestamp.clone());
-        headers.insert(STANDARD_TIMESTAMP, timestamp);
-        headers.insert(STANDARD_SIGNATURE, ascii(self.key.standard(&event.id, seconds, &event.body)));
-        headers.insert(EVENT_ID, id.clone());
-        headers.insert(STANDARD_ID, id);
-        let mut request = Request::new(Body::new(event.body.clone()));
+    /// Writes the head of an HTTP/1.1 request.
+    pub(super) fn write_head(
+        &self,
+        message: &Message<'_>,
+        at: UnixMicros,
+        agent: &HeaderValue,
+        out: &mut Vec<u8>,
+    ) {
+        out.extend_from_slice(&self.head);
+        self.headers(message, at, agent, |name, value| {
+            for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
+                out.extend_from_slice(piece);
+            }
+        });
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// The whole HTTP/2 request. It names the authority in its target instead of a header (RFC 9113 section 8.3.1).
+    pub(super) fn http2_request(
+        &self,
+        message: &Message<'_>,
+        at: UnixMicros,
+        agent: &HeaderValue,
+    ) -> Request<Body> {
+        let mut request = Request::new(Body::new(message.body.clone()));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.path.clone();
-        *request.headers_mut() = headers;
+        *request.version_mut() = Version::HTTP_2;
+        if let Some(http2) = &self.http2 {
+            *request.uri_mut() = http2.uri.clone();
+            request.headers_mut().extend(http2.authorization.clone().map(|value| (AUTHORIZATION, value)));
+        }
+        self.headers(message, at, agent, |name, value| {
+            let value = HeaderValue::from_bytes(value).expect("what is printable can stand in a header");
+            request.headers_mut().insert(HeaderName::from_static(name), value);
+        });
         request
     }
 
-    /// HTTP/2 names the authority in the request's target instead of a header (RFC 9113 section 8.3.1).
-    pub(super) fn for_http2(&self, mut request: Request<Body>) -> Request<Body> {
-        *request.uri_mut() = self.absolute.clone();
-        *request.version_mut() = Version::HTTP_2;
-        request.headers_mut().remove(HOST);
-        request
+    /// The headers that differ from request to request, in the order in which they are sent. The body is the
+    /// message's, byte for byte; only the signatures' time differs from one attempt to the next.
+    fn headers(
+        &self,
+        message: &Message<'_>,
+        at: UnixMicros,
+        agent: &HeaderValue,
+        mut put: impl FnMut(&'static str, &[u8]),
+    ) {
+        let (id, body, seconds) = (printable(message.id), message.body, at.as_seconds());
+        let timestamp = seconds.to_string();
+        put("content-type", message.content_type.as_bytes());
+        put("user-agent", agent.as_bytes());
+        put("x-decnet-signature", self.key.decnet(body).as_bytes());
+        put("x-decnet-event-id", id.as_bytes());
+        put("x-decnet-event-topic", printable(message.topic).as_bytes());
+        put("x-decnet-timestamp", timestamp.as_bytes());
+        put("webhook-id", id.as_bytes());
+        put("webhook-timestamp", timestamp.as_bytes());
+        put("webhook-signature", self.key.standard(message.id, seconds, body).as_bytes());
+        put("content-length", body.len().to_string().as_bytes());
     }
 }
 
@@ -133,28 +182,30 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// Every header of a request, in the order in which they are sent. The changing ones are there already, so
-/// that a copy has its final size.
-fn header_block(authority: &str, credentials: Option<(&str, &str)>) -> Result<HeaderMap, InvalidHeaderValue> {
-    let mut headers = HeaderMap::with_capacity(16);
-    headers.insert(HOST, HeaderValue::from_str(authority)?);
-    if let Some((user, password)) = credentials {
-        headers.insert(AUTHORIZATION, basic(user, password));
+fn http1_head(
+    url: &EndpointUrl,
+    authority: &str,
+    authorization: Option<&HeaderValue>,
+) -> Result<Vec<u8>, TargetError> {
+    let path: Uri = url.path_and_query().parse()?;
+    let host = HeaderValue::from_str(authority)?;
+    let mut head = format!("POST {path} HTTP/1.1\r\nhost: ").into_bytes();
+    head.extend_from_slice(host.as_bytes());
+    head.extend_from_slice(b"\r\n");
+    if let Some(value) = authorization {
+        for piece in [b"authorization: ", value.as_bytes(), b"\r\n"] {
+            head.extend_from_slice(piece);
+        }
     }
-    headers.insert(CONTENT_TYPE, JSON);
-    let changing = [SIGNATURE, EVENT_ID, EVENT_TOPIC, TIMESTAMP];
-    let standard = [STANDARD_ID, STANDARD_TIMESTAMP, STANDARD_SIGNATURE];
-    for name in [USER_AGENT].into_iter().chain(changing).chain(standard) {
-        headers.insert(name, PLACEHOLDER);
-    }
-    Ok(headers)
+    Ok(head)
 }
 
 fn basic(user: &str, password: &str) -> HeaderValue {
     let mut pair = percent_decoded(user);
     pair.push(b':');
     pair.extend(percent_decoded(password));
-    let mut value = ascii(format!("Basic {}", STANDARD.encode(pair)));
+    let text = format!("Basic {}", STANDARD.encode(pair));
+    let mut value = HeaderValue::try_from(text).expect("base64 is printable");
     value.set_sensitive(true);
     value
 }
@@ -182,17 +233,13 @@ fn escaped(tail: &[u8]) -> Option<u8> {
     Some(digit(*tail.first()?)? << 4 | digit(*tail.get(1)?)?)
 }
 
-/// A text as a header value; what is not printable ASCII becomes `?`.
-fn printable(text: &str) -> HeaderValue {
+/// A text as it can stand in a header; what is not printable ASCII becomes `?`.
+fn printable(text: &str) -> Cow<'_, str> {
     let fits = |byte: u8| matches!(byte, b' '..=b'~');
     if text.bytes().all(fits) {
-        return ascii(text);
+        return text.into();
     }
-    ascii(text.bytes().map(|byte| if fits(byte) { char::from(byte) } else { '?' }).collect::<String>())
-}
-
-fn ascii<T: TryInto<HeaderValue>>(text: T) -> HeaderValue {
-    text.try_into().ok().expect("printable ASCII is a header value")
+    text.bytes().map(|byte| if fits(byte) { char::from(byte) } else { '?' }).collect::<String>().into()
 }
 
 #[cfg(test)]
@@ -204,18 +251,28 @@ mod tests {
     }
 
     #[test]
-    fn prepared_block_has_room_for_every_request() {
-        let target = target("http://user:p%40ss@example.org:8080/in?x=1");
+    fn both_versions_of_http_say_the_same() {
+        let target = target("https://user:p%40ss@example.org:8080/in?x=1");
         let event = Event::new("e", "a.b", "t", UnixMicros(0), "{}").unwrap();
-        let request = target.request(&event, UnixMicros(0), &HeaderValue::from_static("agent"));
-        assert_eq!(request.headers().len(), target.headers.len());
-        assert!(request.headers().values().all(|value| !value.is_empty()));
-        assert_eq!(request.uri(), "/in?x=1");
-        assert_eq!(request.headers()[HOST], "example.org:8080");
-        assert_eq!(request.headers()[AUTHORIZATION], "Basic dXNlcjpwQHNz");
-        let request = target.for_http2(request);
-        assert_eq!(request.uri(), "http://example.org:8080/in?x=1");
-        assert!(!request.headers().contains_key(HOST));
+        let (message, agent) = (Message::from(&event), HeaderValue::from_static("agent"));
+        let mut head = Vec::new();
+        target.write_head(&message, UnixMicros(0), &agent, &mut head);
+        let head = String::from_utf8(head).unwrap();
+        let mut lines: Vec<&str> = head.strip_suffix("\r\n\r\n").unwrap().split("\r\n").collect();
+        assert_eq!(lines[..2], ["POST /in?x=1 HTTP/1.1", "host: example.org:8080"]);
+        assert_eq!(lines[2], "authorization: Basic dXNlcjpwQHNz");
+
+        let request = target.http2_request(&message, UnixMicros(0), &agent);
+        assert_eq!(request.uri(), "https://example.org:8080/in?x=1");
+        let mut said: Vec<String> = request
+            .headers()
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        said.sort();
+        lines.drain(..2);
+        lines.sort_unstable();
+        assert_eq!(said, lines);
     }
 
     #[test]

@@ -1,16 +1,15 @@
 //! A reply: its status decides; of its body only the beginning is kept, and not much more is read.
 
-use std::time::Duration;
-
 use bytes::{Bytes, BytesMut};
 use decnet_core::delivery::{Outcome, retry_after};
 use decnet_core::limits::{KEPT_REPLY_BYTES, MAX_REPLY_BYTES};
 use decnet_core::time::UnixMicros;
-use http::header::RETRY_AFTER;
-use http::response::Parts;
-use http::{HeaderMap, StatusCode};
+use http::header::{HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
+
+use super::http1;
 
 /// How the reading of a body ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,17 +24,29 @@ pub(super) enum End {
     Late,
 }
 
-/// What the status line and headers say.
-pub(super) fn outcome(head: &Parts, now: UnixMicros) -> Outcome {
-    Outcome::Replied { status: head.status.as_u16(), retry_after: asked_delay(&head.headers, now) }
+/// A reply whose body has not been read.
+pub(super) enum Reply {
+    Http1(http1::Head),
+    Http2(Response<Incoming>),
 }
 
-fn asked_delay(headers: &HeaderMap, now: UnixMicros) -> Option<Duration> {
-    retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?, now)
+impl Reply {
+    /// What its status line and headers say.
+    pub(super) fn outcome(&self, now: UnixMicros) -> Outcome {
+        let (status, asked) = match self {
+            Self::Http1(head) => (head.status, head.retry_after.as_deref()),
+            Self::Http2(reply) => (reply.status().as_u16(), text(reply.headers().get(RETRY_AFTER))),
+        };
+        Outcome::Replied { status, retry_after: asked.and_then(|text| retry_after(text, now)) }
+    }
 }
 
-/// Reads a body to its end or to [`MAX_REPLY_BYTES`]; `kept` gets the first [`KEPT_REPLY_BYTES`] as they come.
-pub(super) async fn read(mut body: Incoming, kept: &mut Kept) -> End {
+fn text(value: Option<&HeaderValue>) -> Option<&str> {
+    value.and_then(|value| value.to_str().ok())
+}
+
+/// Reads an HTTP/2 body to its end or to [`MAX_REPLY_BYTES`]; `kept` gets its beginning as it comes.
+pub(super) async fn read_http2(mut body: Incoming, kept: &mut Kept) -> End {
     let mut read = 0;
     while !body.is_end_stream() {
         let data = match body.frame().await {
@@ -52,12 +63,12 @@ pub(super) async fn read(mut body: Incoming, kept: &mut Kept) -> End {
     End::Whole
 }
 
-/// The beginning of a body. Copied, so that four kept bytes do not hold a connection's whole buffer.
+/// The first [`KEPT_REPLY_BYTES`] of a body. Copied, so that four kept bytes do not hold a connection's whole buffer.
 #[derive(Default)]
 pub(super) struct Kept(BytesMut);
 
 impl Kept {
-    fn add(&mut self, data: &[u8]) {
+    pub(super) fn add(&mut self, data: &[u8]) {
         let room = KEPT_REPLY_BYTES - self.0.len();
         self.0.extend_from_slice(&data[..data.len().min(room)]);
     }

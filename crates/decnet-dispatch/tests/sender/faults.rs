@@ -1,10 +1,12 @@
 //! Every way in which a receiver misbehaves ends in its own reason, within the deadline, in bounded memory.
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use crate::support::*;
 use decnet_core::delivery::{Outcome, Reason};
+use decnet_core::event::Event;
 use decnet_core::limits::{KEPT_REPLY_BYTES, MAX_REPLY_BYTES};
 use decnet_dispatch::sender::{Attempted, Options, Sender};
 use decnet_testkit::{Receiver, Step, redirect, reply};
@@ -121,6 +123,37 @@ fn the_receivers_wish_is_heard() {
 #[test]
 fn an_interim_reply_is_not_the_reply() {
     assert_status(&attempt(reply(201).interim()), 201);
+}
+
+/// The receiver has read a little of a large body and refuses it; it may then go on reading, or hang up.
+#[test]
+fn a_reply_that_comes_before_the_body_is_sent_counts() {
+    for hangs_up in [false, true] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let receiver = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read_exact(&mut [0; 1000]).unwrap();
+            let early =
+                b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno";
+            stream.write_all(early).unwrap();
+            // The end of the sender's connection, which must not be used again, ends this too.
+            if !hangs_up {
+                drop(std::io::copy(&mut stream, &mut std::io::sink()));
+            }
+        });
+        let event = Event::new("e", "a.b", "t", now(), &format!("{:?}", "x".repeat(16 << 20))).unwrap();
+        let attempted = run(async { sender().send(&target(&url), &event, now()).await });
+        match &attempted.outcome {
+            // A reset may overtake the reply.
+            Outcome::Failed(Reason::Disconnected) if hangs_up => {}
+            _ => {
+                assert_status(&attempted, 413);
+                assert_eq!(attempted.reply, "no");
+            }
+        }
+        receiver.join().unwrap();
+    }
 }
 
 #[test]

@@ -126,6 +126,7 @@ fn what_waits_for_a_row_that_went_bad_waits_until_it_is_mended() {
     };
     patterns("not a list");
     rig.reload();
+    eventually("the row is known to be bad", || rig.stats.subscriptions.get() == 0);
     receiver.set(reply(200));
     rig.stop_worker();
     rig.start_worker();

@@ -5,12 +5,29 @@ use std::sync::Arc;
 use bytes::Bytes;
 use decnet_core::event::Event;
 use decnet_core::time::UnixMicros;
-use rusqlite::CachedStatement;
+use rusqlite::Row;
 use rustc_hash::FxHashSet;
 
 use super::error::Error;
 use super::id::{DeliveryId, SubscriptionKey};
 use super::ledger::Ledger;
+
+/// What to claim: due retries, then what is queued.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Whose deliveries.
+    pub sub: SubscriptionKey,
+    /// Of what is queued, only what was admitted after this one: [`Claimed::up_to`] of the claim before.
+    pub after: Option<DeliveryId>,
+    /// Not these: what the caller has in memory already.
+    pub exclude: FxHashSet<DeliveryId>,
+    /// At most so many.
+    pub limit: usize,
+    /// None after so many bytes of bodies are there.
+    pub max_bytes: usize,
+    /// Retries are due that were to be made by then.
+    pub now: UnixMicros,
+}
 
 /// What a lane may send next.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +36,9 @@ pub struct Claimed {
     pub deliveries: Vec<Delivery>,
     /// More could be claimed now.
     pub more: bool,
+    /// The last one that was queued, if all before it are claimed now. Redeliveries wait behind what is yet to be
+    /// admitted: beyond the first of them there is no such place.
+    pub up_to: Option<DeliveryId>,
     /// When the earliest retry that is not yet due will be.
     pub next_due: Option<UnixMicros>,
 }
@@ -49,40 +69,29 @@ pub struct Waiting {
     pub next_due: Option<UnixMicros>,
 }
 
-/// What to claim.
-pub(super) struct Request {
-    pub(super) sub: SubscriptionKey,
-    pub(super) exclude: FxHashSet<DeliveryId>,
-    pub(super) limit: usize,
-    pub(super) max_bytes: usize,
-    pub(super) now: UnixMicros,
-}
+const DUE: &str = "
+    SELECT d.id, d.attempts, d.due_at, e.id, e.topic, e.body FROM deliveries d LEFT JOIN events e ON e.seq = d.id >> ?3
+    WHERE d.state = 2 AND d.sub = ?1 AND d.due_at <= ?2 ORDER BY d.due_at, d.id";
+const QUEUED: &str = "
+    SELECT d.id, d.attempts, d.due_at, e.id, e.topic, e.body FROM deliveries d LEFT JOIN events e ON e.seq = d.id >> ?3
+    WHERE d.state = 1 AND d.sub = ?1 AND d.due_at > ?2 ORDER BY d.due_at, d.id";
 
-pub(super) fn claim(ledger: &mut Ledger, request: &Request) -> Result<Claimed, Error> {
-    let conn = &ledger.conn;
-    let mut due = conn.prepare_cached(
-        "SELECT id, attempts FROM deliveries WHERE state = 2 AND sub = ?1 AND due_at <= ?2 ORDER BY due_at, id",
-    )?;
-    let mut queued = conn.prepare_cached(
-        "SELECT id, attempts FROM deliveries WHERE state = 1 AND sub = ?1 ORDER BY due_at, id",
-    )?;
-    let mut event = conn.prepare_cached("SELECT id, topic, body FROM events WHERE seq = ?1")?;
-    let mut claimed = Claimed::default();
-    let mut bytes = 0;
-    for (was_retry, rows) in
-        [(true, due.query((request.sub.0, request.now.0))?), (false, queued.query([request.sub.0])?)]
-    {
-        take(request, rows, was_retry, &mut event, &mut claimed, &mut bytes)?;
-    }
-    claimed.next_due = next_due(ledger, request)?;
+pub(super) fn claim(ledger: &mut Ledger, claim: &Claim) -> Result<Claimed, Error> {
+    let (sub, shift) = (claim.sub.0, DeliveryId::NUMBER_BITS);
+    let mut due = ledger.conn.prepare_cached(DUE)?;
+    let mut queued = ledger.conn.prepare_cached(QUEUED)?;
+    let after = claim.after.map_or(i64::MIN, DeliveryId::raw);
+    let (mut claimed, mut bytes) = (Claimed::default(), 0);
+    take(claim, due.query((sub, claim.now.0, shift))?, true, &mut claimed, &mut bytes)?;
+    take(claim, queued.query((sub, after, shift))?, false, &mut claimed, &mut bytes)?;
+    claimed.next_due = next_due(ledger, claim)?;
     Ok(claimed)
 }
 
 fn take(
-    request: &Request,
+    claim: &Claim,
     mut rows: rusqlite::Rows<'_>,
     was_retry: bool,
-    event: &mut CachedStatement<'_>,
     claimed: &mut Claimed,
     bytes: &mut usize,
 ) -> Result<(), Error> {
@@ -90,40 +99,39 @@ fn take(
         && let Some(row) = rows.next()?
     {
         let id = DeliveryId::from_raw(row.get(0)?);
-        if request.exclude.contains(&id) {
+        if claim.exclude.contains(&id) {
             continue;
         }
-        let enough = claimed.deliveries.len() >= request.limit
-            || (*bytes >= request.max_bytes && !claimed.deliveries.is_empty());
+        let enough = claimed.deliveries.len() >= claim.limit
+            || (*bytes >= claim.max_bytes && !claimed.deliveries.is_empty());
         if enough {
             claimed.more = true;
             return Ok(());
         }
-        let event = Arc::new(read_event(event, id.seq())?);
+        if !was_retry {
+            claimed.up_to = (row.get::<_, i64>(2)? == id.raw()).then_some(id);
+        }
+        let event = Arc::new(event(row)?);
         *bytes += event.body.len();
         claimed.deliveries.push(Delivery { id, attempts: row.get(1)?, event, was_retry });
     }
     Ok(())
 }
 
-fn read_event(find: &mut CachedStatement<'_>, seq: i64) -> Result<Event, Error> {
-    let event = find.query_row([seq], |row| {
-        let body = Bytes::copy_from_slice(row.get_ref(2)?.as_blob()?);
-        Ok(Event { id: row.get(0)?, topic: row.get(1)?, body })
-    });
-    event.map_err(|error| match error {
-        rusqlite::Error::QueryReturnedNoRows => Error::Corrupt(Arc::new(error)),
-        other => other.into(),
-    })
+fn event(row: &Row<'_>) -> Result<Event, Error> {
+    let Some(body) = row.get_ref(5)?.as_blob_or_null().map_err(rusqlite::Error::from)? else {
+        return Err(Error::Corrupt(Arc::new(rusqlite::Error::QueryReturnedNoRows)));
+    };
+    Ok(Event { id: row.get(3)?, topic: row.get(4)?, body: Bytes::copy_from_slice(body) })
 }
 
-fn next_due(ledger: &Ledger, request: &Request) -> Result<Option<UnixMicros>, Error> {
+fn next_due(ledger: &Ledger, claim: &Claim) -> Result<Option<UnixMicros>, Error> {
     let mut later = ledger.conn.prepare_cached(
         "SELECT id, due_at FROM deliveries WHERE state = 2 AND sub = ?1 AND due_at > ?2 ORDER BY due_at, id",
     )?;
-    let mut rows = later.query((request.sub.0, request.now.0))?;
+    let mut rows = later.query((claim.sub.0, claim.now.0))?;
     while let Some(row) = rows.next()? {
-        if !request.exclude.contains(&DeliveryId::from_raw(row.get(0)?)) {
+        if !claim.exclude.contains(&DeliveryId::from_raw(row.get(0)?)) {
             return Ok(Some(UnixMicros(row.get(1)?)));
         }
     }

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::admit::{Admission, Admitted, admit};
 use super::checkpoint::Checkpoints;
-use super::claim::{Claimed, Request, Waiting, claim, waiting};
+use super::claim::{Claim, Claimed, Waiting, claim, waiting};
 use super::connection::{self, Options};
 use super::error::Error;
 use super::health::Health;
@@ -70,6 +70,7 @@ impl Queue {
             stop: Arc::clone(&stop),
             checkpoints,
             failures: 0,
+            next: None,
         };
         let thread = std::thread::Builder::new().name("queue-writer".into());
         let handle = Some(thread.spawn(move || writer.run()).map_err(io)?);
@@ -104,24 +105,14 @@ impl Queue {
         self.ask(2 * batch.len(), move |ledger| settle(ledger, &batch)).await
     }
 
-    /// The next deliveries of a subscription: due retries, then what is queued, without `exclude` (what the
-    /// caller has in memory). At most `limit`, and none after `max_bytes` of bodies are there.
+    /// The next deliveries of a subscription.
     ///
     /// Writes nothing: what is claimed stays as it is until it is settled.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn claim(
-        &self,
-        sub: SubscriptionKey,
-        exclude: Vec<DeliveryId>,
-        limit: usize,
-        max_bytes: usize,
-        now: UnixMicros,
-    ) -> Result<Claimed, Error> {
-        let exclude = exclude.into_iter().collect();
-        let request = Request { sub, exclude, limit, max_bytes, now };
-        self.ask(0, move |ledger| claim(ledger, &request)).await
+    pub async fn claim(&self, what: Claim) -> Result<Claimed, Error> {
+        self.ask(0, move |ledger| claim(ledger, &what)).await
     }
 
     /// What waits in the queue, for each subscription with something that does.

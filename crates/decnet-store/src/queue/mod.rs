@@ -47,7 +47,7 @@ mod trail;
 mod writer;
 
 pub use admit::{Admission, Admitted, Recipient};
-pub use claim::{Claimed, Delivery, Waiting};
+pub use claim::{Claim, Claimed, Delivery, Waiting};
 pub use connection::Options;
 pub use error::Error;
 pub use handle::Queue;

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use decnet_core::limits::{MAX_COMMIT_BACKOFF, MAX_COMMIT_ROWS, MIN_COMMIT_BACKOFF};
+use decnet_core::limits::{
+    BUSY_COMMIT_INTERVAL, BUSY_COMMIT_ROWS, MAX_COMMIT_BACKOFF, MAX_COMMIT_ROWS, MIN_COMMIT_BACKOFF,
+};
 use decnet_core::time::UnixMicros;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -40,6 +42,8 @@ pub(super) struct Writer {
     pub(super) checkpoints: Checkpoints,
     /// Commits that failed since one succeeded.
     pub(super) failures: u64,
+    /// Before then the next commit does not begin, if the last one was busy.
+    pub(super) next: Option<Instant>,
 }
 
 type Jobs = Vec<Box<dyn Job>>;
@@ -49,15 +53,25 @@ impl Writer {
         let mut closing = Vec::new();
         let mut jobs = Jobs::new();
         while let Some(first) = self.commands.blocking_recv() {
-            self.gather(first, &mut jobs, &mut closing);
+            self.let_more_come();
+            let rows = self.gather(first, &mut jobs, &mut closing);
             self.carry_out(&mut jobs);
+            self.next = (rows >= BUSY_COMMIT_ROWS).then(|| Instant::now() + BUSY_COMMIT_INTERVAL);
             self.checkpoints.after_commit(&self.ledger.conn);
         }
         self.end(closing);
     }
 
-    /// Takes what waits, as long as it fits one commit.
-    fn gather(&mut self, first: Command, jobs: &mut Jobs, closing: &mut Vec<oneshot::Sender<()>>) {
+    /// A commit has a price, whatever is in it. While there is much to do they are spaced, so that each does more;
+    /// an idle queue commits at once.
+    fn let_more_come(&mut self) {
+        if let Some(next) = self.next.take() {
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    /// Takes what waits, as long as it fits one commit. About how many rows that is.
+    fn gather(&mut self, first: Command, jobs: &mut Jobs, closing: &mut Vec<oneshot::Sender<()>>) -> usize {
         let mut rows = 0;
         let mut next = Some(first);
         while let Some(command) = next {
@@ -73,6 +87,7 @@ impl Writer {
             }
             next = if rows < MAX_COMMIT_ROWS { self.commands.try_recv().ok() } else { None };
         }
+        rows
     }
 
     fn carry_out(&mut self, jobs: &mut Jobs) {

@@ -1,5 +1,6 @@
 //! A claim reads what a lane may send next, in order, and writes nothing.
 
+use decnet_store::queue::Claim;
 use std::time::Duration;
 
 use decnet_core::delivery::{Reason, State};
@@ -19,7 +20,7 @@ async fn due_retries_come_first_then_the_queue_in_its_order() {
     assert_eq!(queue.settle(batch).await.unwrap(), [true; 3]);
 
     let later = at.after(Duration::from_secs(10));
-    let claimed = queue.claim(sub, vec![], 10, usize::MAX, later).await.unwrap();
+    let claimed = queue.claim(Claim { limit: 10, now: later, ..everything(sub) }).await.unwrap();
     assert_eq!(ids(&claimed.deliveries), [all[1], all[0], all[3], all[4]]);
     let retried = claimed.deliveries.iter().map(|d| (d.was_retry, d.attempts)).collect::<Vec<_>>();
     assert_eq!(retried, [(true, 1), (true, 1), (false, 0), (false, 0)]);
@@ -33,7 +34,9 @@ async fn bounds_are_kept_but_one_delivery_always_comes() {
     let sub = subscriptions(&queue, 1).await[0];
     let all = admit(&queue, 0..5, sub, false).await;
     let claim = async |limit, bytes| {
-        let claimed = queue.claim(sub, vec![all[0]], limit, bytes, now()).await.unwrap();
+        let exclude = [all[0]].into_iter().collect();
+        let what = Claim { exclude, limit, max_bytes: bytes, ..everything(sub) };
+        let claimed = queue.claim(what).await.unwrap();
         (ids(&claimed.deliveries), claimed.more)
     };
     assert_eq!(claim(2, usize::MAX).await, (all[1..3].to_vec(), true));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use decnet_core::delivery::{Reason, State};
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{
-    Admission, DeliveryId, Operator, Queue, Reader, Recipient, Retention, SubscriptionKey,
+    Admission, Claim, Delivery, DeliveryId, Operator, Queue, Reader, Recipient, Retention, SubscriptionKey,
 };
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -199,8 +199,9 @@ impl World {
     }
 
     async fn claim(&self, sub: usize, exclude: &[DeliveryId], limit: usize, max_bytes: usize) {
-        let claimed =
-            self.queue().claim(self.keys[sub], exclude.to_vec(), limit, max_bytes, self.now).await.unwrap();
+        let excluded = exclude.iter().copied().collect();
+        let what = Claim { exclude: excluded, limit, max_bytes, now: self.now, ..everything(self.keys[sub]) };
+        let claimed = self.queue().claim(what.clone()).await.unwrap();
         let mine =
             || self.owed.iter().filter(|(id, owed)| owed.sub == sub && !owed.held && !exclude.contains(id));
         let due_at = |owed: &Owed| match owed.state {
@@ -226,6 +227,12 @@ impl World {
             assert_eq!(delivery.was_retry, due_at(owed).is_some());
             assert_eq!(*delivery.event, event(owed.event));
         }
+        // A claim that goes on where this one ended brings the rest, whatever is not settled yet.
+        let known = |delivery: &&Delivery| claimed.up_to.is_none() || delivery.was_retry;
+        let mut rest = Claim { after: claimed.up_to, limit: usize::MAX, max_bytes: usize::MAX, ..what };
+        rest.exclude.extend(claimed.deliveries.iter().filter(known).map(|delivery| delivery.id));
+        let rest = self.queue().claim(rest).await.unwrap();
+        assert_eq!(ids(&rest.deliveries), wanted[fits..], "what is left, in order");
     }
 
     async fn settle(&mut self, batch: &[(Index, i8, Fate)]) {

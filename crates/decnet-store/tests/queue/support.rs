@@ -9,9 +9,10 @@ use decnet_core::delivery::{Reason, State};
 use decnet_core::event::Event;
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{
-    Admission, Attempt, Claimed, Delivery, DeliveryId, Filter, Listed, Options, Queue, Reader, Recipient,
-    Settlement, SubscriptionKey,
+    Admission, Attempt, Claim, Claimed, Delivery, DeliveryId, Filter, Listed, Options, Queue, Reader,
+    Recipient, Settlement, SubscriptionKey,
 };
+use rustc_hash::FxHashSet;
 
 /// Longer than anything takes on the slowest machine.
 pub(crate) const LONG: Duration = Duration::from_secs(120);
@@ -80,7 +81,13 @@ pub(crate) async fn settle_all(queue: &Queue, ids: &[DeliveryId], at: UnixMicros
 }
 
 pub(crate) async fn claim_all(queue: &Queue, sub: SubscriptionKey) -> Claimed {
-    queue.claim(sub, Vec::new(), usize::MAX, usize::MAX, now()).await.unwrap()
+    queue.claim(everything(sub)).await.unwrap()
+}
+
+/// A claim without bounds.
+pub(crate) fn everything(sub: SubscriptionKey) -> Claim {
+    let (exclude, now) = (FxHashSet::default(), now());
+    Claim { sub, after: None, exclude, limit: usize::MAX, max_bytes: usize::MAX, now }
 }
 
 pub(crate) fn ids(deliveries: &[Delivery]) -> Vec<DeliveryId> {

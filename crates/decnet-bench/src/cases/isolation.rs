@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use super::{Bench, EVERYTHING, TOPIC};
+use super::{Bench, EVERYTHING, TOPIC, counted};
 use crate::report::{Figure, Measured, Unit, median, thousands};
 use crate::rig::{Arrived, Load, Pipeline, Receiver, Wanted, drive};
 use crate::roles::receiver::Latencies;
@@ -47,7 +47,7 @@ pub(super) async fn many(bench: &mut Bench) -> Result<Measured> {
     measured.notes.push(format!(
         "{} of {} s at 200 events a second to each of them; 10 hang, 10 drip a byte a second, 10 answer 503, all with \
          default settings",
-        count(rounds.len()),
+        counted(rounds.len(), "round"),
         case.seconds
     ));
     Ok(measured)
@@ -63,7 +63,10 @@ pub(super) async fn neighbour(bench: &mut Bench) -> Result<Measured> {
         rounds.iter().map(|round| round.each_ref().map(|run| Unit::Micros.show(run.latencies.p99_us as f64)));
     let p99 = p99.map(|[alone, beside]| format!("{beside} (alone {alone})")).collect::<Vec<_>>().join(", ");
     let notes = vec![
-        format!("{} of {seconds} s at 5,000 events a second to each, default settings", count(rounds.len())),
+        format!(
+            "{} of {seconds} s at 5,000 events a second to each, default settings",
+            counted(rounds.len(), "round")
+        ),
         format!("p99 of the healthy one {p99}"),
     ];
     Ok(Measured { figures, notes, ..Measured::default() })
@@ -75,10 +78,6 @@ fn throughput(rounds: &[[Healthy; 2]], what: &str) -> Figure {
     Figure::new(what, median(rounds.iter().map(ratio)), Unit::Ratio)
         .beside(format!("{}/s; alone {}/s", thousands(rate(1)), thousands(rate(0))))
         .target(targets::ISOLATION_RATE)
-}
-
-fn count(rounds: usize) -> String {
-    if rounds == 1 { "1 round".into() } else { format!("{rounds} rounds") }
 }
 
 /// Without the bad ones, then with them.

@@ -102,3 +102,8 @@ async fn measure(bench: &mut Bench, row: u8) -> Result<Measured> {
 fn say(step: &str) {
     eprintln!("{step}");
 }
+
+/// `1 round`, `2 rounds`.
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}

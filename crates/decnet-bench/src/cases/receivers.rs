@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::throughput::{ratio, run};
-use super::{BODY_BYTES, Bench, TOPIC};
+use super::{BODY_BYTES, Bench, TOPIC, counted};
 use crate::report::{Measured, thousands};
 use crate::rig::bare_sender::Order;
 use crate::rig::drive::Speed;
@@ -27,9 +27,9 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
         measured.figures.extend(figures);
         measured.bars.extend(bars);
     }
-    let (rounds, events) = (bench.plan.rounds, thousands(bench.plan.spread as f64));
+    let (rounds, events) = (counted(bench.plan.rounds, "round"), thousands(bench.plan.spread as f64));
     measured.notes.push(format!(
-        "{rounds} rounds of {events} events of {BODY_BYTES} bytes, each to one of the receivers by turns; the bare sender \
+        "{rounds} of {events} events of {BODY_BYTES} bytes, each to one of the receivers by turns; the bare sender \
          keeps a connection to each"
     ));
     Ok(measured)

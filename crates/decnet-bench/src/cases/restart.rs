@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{Bench, IN_FLIGHT, TOPIC, TOTAL_IN_FLIGHT};
+use super::{Bench, EVERYTHING, IN_FLIGHT, TOPIC, TOTAL_IN_FLIGHT};
 use crate::clock::now_us;
 use crate::report::{Bar, Figure, Measured, Unit, thousands};
 use crate::rig::drive::{admit, drain};
-use crate::rig::{Load, Pipeline, concurrency};
+use crate::rig::{Load, Pipeline, Receiver, Wanted, concurrency};
 use crate::targets;
 
 pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
@@ -17,8 +17,8 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
     let mut environment = concurrency(IN_FLIGHT, TOTAL_IN_FLIGHT);
     // Nothing is answered, and nothing fails, until the gate is opened.
     environment.push(("DECNET_WEBHOOK_TIMEOUT", "5m".into()));
-    let mut receiver = crate::rig::Receiver::start(bench.path(), 1, None).await?;
-    let gate = vec![crate::rig::Wanted::new(receiver.url(0, "/gate"), super::EVERYTHING)];
+    let mut receiver = Receiver::start(bench.path(), 1, None).await?;
+    let gate = vec![Wanted::new(receiver.url(0, "/gate"), EVERYTHING)];
     let mut pipeline = Pipeline::start(bench.setup(gate, environment.clone())).await?;
     admit(&mut pipeline, Load::flat_out(TOPIC, backlog, 1, u64::MAX)).await?;
     pipeline.kill_worker();
@@ -35,7 +35,10 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
     let shown = [per_second, reference_per_second].map(|rate| Unit::PerSecond.show(rate));
     let figures = vec![
         Figure::whole("from exec to the first delivery", first, Unit::Micros)
-            .beside(format!("ready after {:.0?}", pipeline.ready_after))
+            .beside(format!(
+                "first heartbeat after {}",
+                Unit::Micros.show(pipeline.ready_after.as_micros() as f64)
+            ))
             .target(targets::RESTART),
         Figure::new("deliveries of the bare sender's", per_second / reference_per_second, Unit::Ratio)
             .beside(format!("{}; bare {}", shown[0], shown[1]))

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
-use super::{Bench, IN_FLIGHT, TOPIC, TOTAL_IN_FLIGHT, WARM_UP, say};
+use super::{Bench, IN_FLIGHT, TOPIC, TOTAL_IN_FLIGHT, WARM_UP, counted, say};
 use crate::report::{Bar, Figure, Measured, Rate, Target, Unit, median};
 use crate::rig::{Load, Pipeline, Receiver, concurrency, cpu, drive};
 use crate::targets;
@@ -132,7 +132,8 @@ impl Throughput {
     fn size(&self) -> String {
         let deliveries = self.rounds.first().map_or(0, |round| round.subject.deliveries);
         let events = Unit::Count.show((deliveries / u64::from(self.fan_out)) as f64);
-        format!("{} rounds of {events} events to {} subscriptions", self.rounds.len(), self.fan_out)
+        let (rounds, to) = (self.rounds.len(), usize::try_from(self.fan_out).unwrap_or(0));
+        format!("{} of {events} events to {}", counted(rounds, "round"), counted(to, "subscription"))
     }
 
     /// Where the worker's CPU goes, in the last round.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::throughput::{ratio, run};
-use super::{Bench, EVERYTHING, IN_FLIGHT, TOPIC, TOTAL_IN_FLIGHT};
+use super::{Bench, EVERYTHING, IN_FLIGHT, TOPIC, TOTAL_IN_FLIGHT, counted};
 use crate::report::{Measured, thousands};
 use crate::rig::bare_sender::Order;
 use crate::rig::{Load, Pipeline, Receiver, Wanted, concurrency};
@@ -26,8 +26,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
         rounds.push(run(&mut pipeline, &mut receiver, load, reference).await?);
     }
     let (figures, bars) = ratio(&rounds, "TLS", targets::TLS);
-    let (rounds, events) = (rounds.len(), thousands(bench.plan.deliveries as f64));
-    let notes =
-        vec![format!("{rounds} rounds of {events} events to one subscription, HTTP/1.1 over TLS 1.3")];
+    let (rounds, events) = (counted(rounds.len(), "round"), thousands(bench.plan.deliveries as f64));
+    let notes = vec![format!("{rounds} of {events} events to one subscription, HTTP/1.1 over TLS 1.3")];
     Ok(Measured { figures, notes, bars, ..Measured::default() })
 }

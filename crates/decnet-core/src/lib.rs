@@ -9,11 +9,15 @@
 //! - [`signature`]: what proves a body's origin to its receiver;
 //! - [`delivery`]: verdict on a reply, retry schedule, and the one place where a delivery changes state;
 //! - [`health`]: a subscription's record of success and failure, and when it trips;
+//! - [`concurrency`]: how many requests a receiver is sent at once;
 //! - [`settings`]: what one subscription may ask for beyond its row;
+//! - [`duration`], [`time`]: how long and when, and the texts of both;
 //! - [`redact`]: values that cannot print their secrets;
 //! - [`limits`]: every bound, in one place.
 
+pub mod concurrency;
 pub mod delivery;
+pub mod duration;
 pub mod event;
 pub mod health;
 pub mod limits;

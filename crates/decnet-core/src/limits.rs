@@ -126,6 +126,21 @@ pub const UNANSWERED_CONCURRENCY: usize = 2;
 /// Requests in flight over all subscriptions, unless configured otherwise.
 pub const DEFAULT_TOTAL_CONCURRENCY: usize = 256;
 
+/// Requests in flight to one subscription whose receiver keeps up with them, unless configured otherwise.
+pub const MAX_ADAPTIVE_CONCURRENCY: usize = 64;
+/// Latencies below this count as equal: what moves them is noise, of the machine or the network, and no queue at the
+/// receiver.
+pub const LATENCY_FLOOR: Duration = Duration::from_millis(10);
+
+// --- Batches ---
+
+/// Events of one batch.
+pub const MAX_BATCH_EVENTS: usize = 256;
+/// Bytes of a batch's body, beyond its first event.
+pub const MAX_BATCH_BODY_BYTES: usize = 1024 * 1024;
+/// Longest time for which an event waits for others to be sent with.
+pub const MAX_BATCH_LINGER: Duration = Duration::from_secs(60);
+
 // --- Attempts ---
 
 /// One deadline over resolving, connecting, sending and reading the reply, unless configured otherwise.
@@ -188,5 +203,12 @@ const _: () = assert!(MAX_IDLE_PER_RECEIVER <= MAX_IDLE_CONNECTIONS && MAX_IDLE_
 const _: () = assert!(MAX_IDLE_PER_RECEIVER >= DEFAULT_TOTAL_CONCURRENCY);
 const _: () =
     assert!(DEFAULT_CONCURRENCY <= LANE_CAPACITY && DEFAULT_CONCURRENCY <= DEFAULT_TOTAL_CONCURRENCY);
+const _: () = assert!(
+    UNANSWERED_CONCURRENCY <= MAX_ADAPTIVE_CONCURRENCY
+        && MAX_ADAPTIVE_CONCURRENCY <= DEFAULT_TOTAL_CONCURRENCY
+);
+const _: () = assert!(MAX_ADAPTIVE_CONCURRENCY <= LANE_CAPACITY);
+const _: () = assert!(MAX_BATCH_EVENTS <= LANE_CAPACITY && MAX_BATCH_BODY_BYTES <= LANE_BYTES);
+const _: () = assert!(LATENCY_FLOOR.as_millis() < DEFAULT_DEADLINE.as_millis());
 const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() >= DEFAULT_DEADLINE.as_secs());

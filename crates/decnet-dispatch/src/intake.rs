@@ -11,6 +11,7 @@ use decnet_bus::{Received, Source, Step};
 use decnet_core::event::Event;
 use decnet_core::limits::MAX_INTAKE_BYTES;
 use decnet_core::topic::Pattern;
+use decnet_core::topic::own::{CHANGED_TOPIC, CONTROL_TOPIC, HEALTH_TOPIC};
 use decnet_store::queue::Health;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -20,9 +21,6 @@ use tokio_util::sync::CancellationToken;
 use crate::clock;
 use crate::stats::Stats;
 
-const RELOAD_TOPIC: &str = "system.webhook.subscriptions_changed";
-const CONTROL_TOPIC: &str = "system.webhook.control";
-const HEALTH_TOPIC: &str = "system.webhook.health";
 const HEALTH_TYPE: &str = "health";
 const WORKER: &str = "webhook";
 
@@ -100,7 +98,7 @@ impl Intake {
     /// Subscribes to the cover of all patterns, and to what concerns the worker itself.
     fn want(&mut self) {
         let cover = self.wanted.borrow_and_update().clone().unwrap_or_default();
-        let own = [RELOAD_TOPIC, CONTROL_TOPIC].into_iter().filter_map(|topic| Pattern::new(topic).ok());
+        let own = [CHANGED_TOPIC, CONTROL_TOPIC].into_iter().filter_map(|topic| Pattern::new(topic).ok());
         let uncovered: Vec<Pattern> =
             own.filter(|own| !cover.iter().any(|pattern| pattern.covers(own))).collect();
         self.source.set_patterns(cover.into_iter().chain(uncovered));
@@ -136,7 +134,7 @@ impl Intake {
     /// Requests to the worker itself. They are events all the same, for whoever subscribes to them.
     fn notice(&self, message: &Received) {
         let signal = match message.topic.as_str() {
-            RELOAD_TOPIC => Some(Signal::Reload),
+            CHANGED_TOPIC => Some(Signal::Reload),
             CONTROL_TOPIC => control(&message.body),
             _ => None,
         };

@@ -11,9 +11,10 @@ use decnet_core::settings::Pace;
 use decnet_core::subscription::Activity;
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{RowVersion, Stored};
-use decnet_store::queue::{Claim, Claimed, Delivery, DeliveryId, SubscriptionKey};
+use decnet_store::queue::{Claim, DeliveryId, SubscriptionKey};
 use rustc_hash::FxHashSet;
 
+use crate::backlog::{Backlog, Queued};
 use crate::clock;
 use crate::memory::Share;
 use crate::record::PendingRecord;
@@ -70,42 +71,6 @@ pub(crate) enum Status {
     Deleted,
 }
 
-/// What the queue holds for this lane beyond what is in memory.
-#[derive(Debug, Default)]
-pub(crate) struct Backlog {
-    /// What could be claimed.
-    pub(crate) queued: Queued,
-    /// What of that came while a claim was under way.
-    since_claim: Queued,
-    /// A claim is under way that brings all that is queued: what is admitted meanwhile may stay in memory.
-    draining: bool,
-    /// All that was admitted up to this one has been claimed.
-    claimed_up_to: Option<DeliveryId>,
-    /// The lane has just been opened: what waits for a retry goes now, for as long as the receiver answers well.
-    pub(crate) impatient: bool,
-    /// A claim is under way.
-    pub(crate) claiming: bool,
-    /// Waits for room in memory.
-    pub(crate) hungry: bool,
-    /// The earliest retry that waits.
-    pub(crate) next_due: Option<UnixMicros>,
-    /// Attempts that will be repeated, and of which that is not committed yet.
-    pub(crate) failing: usize,
-}
-
-/// How much of a lane is queued, and in no memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Queued {
-    #[default]
-    Nothing,
-    Known {
-        deliveries: usize,
-        bytes: usize,
-    },
-    /// Something, perhaps.
-    Unknown,
-}
-
 /// All that the dispatcher knows of one subscription.
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -141,79 +106,6 @@ pub(crate) struct Lane {
     /// The same of those that waited for a retry.
     claimed_retries: FxHashSet<DeliveryId>,
     bytes: usize,
-}
-
-impl Backlog {
-    /// Is there a delivery that goes before whatever is in memory? Where order counts, the others wait.
-    fn holds_the_line(&self) -> bool {
-        self.failing > 0 || self.next_due.is_some() || self.claiming
-    }
-
-    /// A delivery is admitted into the queue rather than into memory.
-    pub(crate) fn spill(&mut self, bytes: usize) {
-        self.queued.add(bytes);
-        self.since_claim.add(bytes);
-    }
-
-    /// Anything may be queued now, also before what was claimed last.
-    pub(crate) fn look_everywhere(&mut self) {
-        (self.queued, self.since_claim) = (Queued::Unknown, Queued::Unknown);
-        self.claimed_up_to = None;
-    }
-
-    /// A claim begins.
-    fn begin_claim(&mut self, share: Share, is_ordered: bool) {
-        self.claiming = true;
-        self.draining = !is_ordered && self.queued.fits(share);
-        self.since_claim = Queued::Nothing;
-    }
-
-    /// It has come back.
-    pub(crate) fn end_claim(&mut self, claimed: &Claimed) {
-        (self.claiming, self.draining) = (false, false);
-        self.impatient &= claimed.more;
-        if claimed.more {
-            self.queued.remove(&claimed.deliveries);
-        } else {
-            self.queued = self.since_claim;
-        }
-        if self.since_claim != Queued::Unknown {
-            self.claimed_up_to = claimed.up_to.filter(|_| claimed.more);
-        }
-    }
-}
-
-impl Queued {
-    fn add(&mut self, bytes: usize) {
-        *self = match *self {
-            Self::Nothing => Self::Known { deliveries: 1, bytes },
-            Self::Known { deliveries, bytes: before } => {
-                Self::Known { deliveries: deliveries + 1, bytes: before + bytes }
-            }
-            Self::Unknown => Self::Unknown,
-        };
-    }
-
-    /// There is more than what was claimed, so if less was counted then it was counted wrong.
-    fn remove(&mut self, claimed: &[Delivery]) {
-        let fresh = claimed.iter().filter(|delivery| !delivery.was_retry);
-        let (gone, gone_bytes) = fresh.fold((0, 0), |(n, sum), d| (n + 1, sum + d.event.body.len()));
-        *self = match *self {
-            Self::Known { deliveries, bytes } if deliveries > gone => {
-                Self::Known { deliveries: deliveries - gone, bytes: bytes.saturating_sub(gone_bytes) }
-            }
-            _ => Self::Unknown,
-        };
-    }
-
-    /// Does a claim of this share bring all of it?
-    fn fits(self, share: Share) -> bool {
-        match self {
-            Self::Nothing => true,
-            Self::Known { deliveries, bytes } => deliveries <= share.deliveries && bytes <= share.bytes,
-            Self::Unknown => false,
-        }
-    }
 }
 
 impl Lane {

@@ -6,11 +6,12 @@
 //!
 //! - `intake`: drains the bus on a thread of its own and makes events of what it reads;
 //! - `dispatcher`: the loop that owns all lanes: routes, admits, starts attempts, settles them;
-//! - `lane`, `slots` and `memory`: what one subscription may do, and how all share the requests in flight and the
-//!   memory;
+//! - `lane` and `backlog`: what one subscription may do, and what of it waits in the queue;
+//! - `slots` and `memory`: how all lanes share the requests in flight and the memory;
 //! - [`sender`]: one attempt: guard, connect, sign, POST, read the reply;
 //! - `worker`: starts and stops all of it.
 
+mod backlog;
 pub mod clock;
 mod dispatcher;
 mod inbox;

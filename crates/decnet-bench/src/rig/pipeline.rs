@@ -8,16 +8,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use decnet_bus::Client;
+use decnet_core::topic::own::{CHANGED_TOPIC, HEALTH_TOPIC};
 use decnet_store::queue::Reader;
 use tempfile::TempDir;
 
 use super::process::Process;
 use super::subscriptions::{self, Changer, Wanted};
 
-/// What the worker says on the bus when it listens.
-const READY: &str = "system.webhook.health";
-/// What tells it that its subscriptions have changed.
-const CHANGED: (&str, &str) = ("system.webhook.subscriptions_changed", "changed");
+/// Type of the event that tells the worker of a change.
+const CHANGED: &str = "changed";
 /// How long each step of a start may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(5);
@@ -152,7 +151,7 @@ impl Pipeline {
 
 /// Tells the worker that its subscriptions have changed.
 pub(crate) async fn signal(client: &mut Client) -> Result<()> {
-    Ok(client.publish(CHANGED.0, CHANGED.1, &serde_json::Map::new()).await?)
+    Ok(client.publish(CHANGED_TOPIC, CHANGED, &serde_json::Map::new()).await?)
 }
 
 /// The program in an environment of its own, so that nothing configured on this machine plays a part.
@@ -176,7 +175,7 @@ async fn work(
     environment: &Environment,
 ) -> Result<(Process, Duration)> {
     let mut client = greet(bus, &socket(directory)).await?;
-    client.subscribe(READY).await?;
+    client.subscribe(HEALTH_TOPIC).await?;
     let mut command = decnet(program, directory);
     command.arg("webhook").envs(environment.iter().map(|(name, value)| (name, value)));
     let begun = Instant::now();

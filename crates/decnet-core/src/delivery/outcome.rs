@@ -85,6 +85,16 @@ impl Verdict {
             other => other.clone(),
         }
     }
+
+    /// The same verdict on one of so many events that were sent together. A body that is refused may be another's
+    /// fault, or only too large: each goes again at once, in [smaller company](crate::settings::Batch::max_events_after).
+    #[must_use]
+    pub fn of_member(&self, members: usize) -> Self {
+        match self {
+            Self::Reject(Reason::BodyRefused) if members > 1 => Self::Park(Reason::BodyRefused),
+            other => other.clone(),
+        }
+    }
 }
 
 impl Reason {
@@ -216,6 +226,16 @@ mod tests {
             }
         }
         assert_eq!(classify(&Outcome::Failed(Reason::Connect)), retry(Reason::Connect, None));
+    }
+
+    #[test]
+    fn an_event_is_not_refused_for_the_company_it_was_in() {
+        let refused = Verdict::Reject(Reason::BodyRefused);
+        assert_eq!(refused.of_member(2), Verdict::Park(Reason::BodyRefused));
+        assert_eq!(refused.of_member(1), refused);
+        for other in [Verdict::Delivered, Verdict::Reject(Reason::Refused), Verdict::Park(Reason::Gone)] {
+            assert_eq!(other.of_member(9), other);
+        }
     }
 
     #[test]

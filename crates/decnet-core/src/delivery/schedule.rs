@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::duration;
 use crate::limits::{MAX_RETRIES, MAX_RETRY_DELAY};
 
 /// Share of a delay by which jitter moves it, either way.
@@ -74,7 +75,8 @@ impl FromStr for RetrySchedule {
 
     fn from_str(text: &str) -> Result<Self, ScheduleError> {
         let texts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-        Self::new(texts.map(duration).collect::<Result<Vec<_>, _>>()?)
+        let delay = |text: &str| duration::parse(text).ok_or_else(|| ScheduleError::Syntax(text.into()));
+        Self::new(texts.map(delay).collect::<Result<Vec<_>, _>>()?)
     }
 }
 
@@ -82,32 +84,10 @@ impl fmt::Display for RetrySchedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, delay) in self.0.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
-            let (millis, seconds) = (delay.as_millis(), delay.as_secs());
-            match (millis % 1000, seconds) {
-                (0, s) if s > 0 && s % 3600 == 0 => write!(f, "{comma}{}h", s / 3600)?,
-                (0, s) if s > 0 && s % 60 == 0 => write!(f, "{comma}{}m", s / 60)?,
-                (0, s) => write!(f, "{comma}{s}s")?,
-                _ => write!(f, "{comma}{millis}ms")?,
-            }
+            write!(f, "{comma}{}", duration::show(*delay))?;
         }
         Ok(())
     }
-}
-
-/// A number and a unit; a number alone is seconds.
-fn duration(text: &str) -> Result<Duration, ScheduleError> {
-    let syntax = || ScheduleError::Syntax(text.into());
-    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let number: f64 = text[..unit_at].parse().map_err(|_| syntax())?;
-    let seconds = match &text[unit_at..] {
-        "ms" => number / 1000.0,
-        "" | "s" => number,
-        "m" | "min" => number * 60.0,
-        "h" => number * 3600.0,
-        "d" => number * 86_400.0,
-        _ => return Err(syntax()),
-    };
-    Duration::try_from_secs_f64(seconds).map_err(|_| ScheduleError::TooLong)
 }
 
 #[cfg(test)]
@@ -119,11 +99,11 @@ mod tests {
     #[test]
     fn text_and_back() {
         let default = RetrySchedule::default();
-        assert_eq!(default.to_string(), "1s,2s,4s,30s,2m,10m,1h,6h,24h");
+        assert_eq!(default.to_string(), "1s,2s,4s,30s,2m,10m,1h,6h,1d");
         assert_eq!(default.to_string().parse(), Ok(default));
         assert_eq!(
             "250ms, 1.5, 1d".parse::<RetrySchedule>().map(|s| s.to_string()),
-            Ok("250ms,1500ms,24h".into())
+            Ok("250ms,1500ms,1d".into())
         );
         assert_eq!("".parse::<RetrySchedule>().map(|s| s.retries()), Ok(0));
         assert!(matches!("soon".parse::<RetrySchedule>(), Err(ScheduleError::Syntax(_))));

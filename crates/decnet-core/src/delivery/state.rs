@@ -98,6 +98,14 @@ mod tests {
     }
 
     #[test]
+    fn what_a_batch_was_refused_for_uses_up_no_retry_and_blames_nobody() {
+        let none: RetrySchedule = "".parse().unwrap();
+        let member = Verdict::Reject(Reason::BodyRefused).of_member(100);
+        assert_eq!(advance(1, &member, &none, NOW, 0.0), due_in(0));
+        assert!(!counts_as_failed(1, &member, &none));
+    }
+
+    #[test]
     fn a_delivery_counts_as_failed_once() {
         let long = RetrySchedule::default();
         let short: RetrySchedule = "1s".parse().unwrap();

@@ -1,5 +1,6 @@
-//! An event, and the body that every subscription receives for it.
+//! An event, the body that every subscription receives for it, and several of them in one.
 
+mod batch;
 mod json;
 
 use std::borrow::Cow;
@@ -7,6 +8,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde::Serialize;
 
+pub use self::batch::{BatchFormat, ParseFormatError};
 use self::json::Json;
 use crate::time::UnixMicros;
 

@@ -1,6 +1,7 @@
 //! Topics and patterns: dot-separated tokens, `*` for one token, `>` for all that follow.
 
 mod cover;
+pub mod own;
 mod pattern;
 mod trie;
 

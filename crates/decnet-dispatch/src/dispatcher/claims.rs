@@ -7,8 +7,9 @@ use decnet_core::time::UnixMicros;
 use decnet_store::queue::{Claimed, Delivery, SubscriptionKey, Waiting};
 
 use super::{Dispatcher, Done, Error};
+use crate::backlog::Queued;
 use crate::clock;
-use crate::lane::{Held, Origin, Queued, Status};
+use crate::lane::{Held, Origin, Status};
 use crate::memory::Share;
 use crate::timers::Kind;
 

@@ -20,7 +20,7 @@ fn a_rate_delays_and_drops_nothing() {
     let mut rig = Rig::new();
     rig.subscribe("slow", &slow.url("/"), &["a.>"]);
     rig.subscribe("free", &free.url("/"), &["a.>"]);
-    with_settings(&mut rig, "slow", Settings { rate: "40/s".parse().ok(), ordered: false });
+    with_settings(&mut rig, "slow", Settings { rate: "40/s".parse().ok(), ..Settings::default() });
     rig.start_bus();
     rig.start_worker();
     let begun = Instant::now();
@@ -38,7 +38,7 @@ fn a_rate_can_be_lifted_while_deliveries_wait_for_it() {
     let receiver = Receiver::start(reply(200));
     let mut rig = Rig::new();
     rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
-    with_settings(&mut rig, "siem", Settings { rate: "1/h".parse().ok(), ordered: false });
+    with_settings(&mut rig, "siem", Settings { rate: "1/h".parse().ok(), ..Settings::default() });
     rig.start_bus();
     rig.start_worker();
     rig.publish_numbered("a.b", 20);
@@ -64,7 +64,7 @@ fn an_ordered_line_is_held_by_a_failure_until_it_is_delivered() {
     rig.options.schedule = "1ms,1ms,1ms,1ms,1ms,1ms,1ms,1ms".parse().unwrap();
     rig.options.circuit_threshold = 1000;
     rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
-    with_settings(&mut rig, "siem", Settings { rate: None, ordered: true });
+    with_settings(&mut rig, "siem", Settings { ordered: true, ..Settings::default() });
     rig.start_bus();
     rig.start_worker();
     rig.publish_numbered("a.b", EVENTS);

@@ -1,7 +1,8 @@
 //! What an operator writes is what is read, and looks as if DECNET had written it.
 
+use decnet_core::event::BatchFormat;
 use decnet_core::redact::{EndpointUrl, Secret};
-use decnet_core::settings::Settings;
+use decnet_core::settings::{Batch, Settings};
 use decnet_core::subscription::{Activity, Problem};
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{Catalog, Create, Error, NewSubscription, Patch, generate_secret};
@@ -130,12 +131,12 @@ fn a_patch_changes_what_it_names() {
 fn settings_are_kept_beside_the_row_and_go_with_it() {
     let database = Database::decnets();
     let mut catalog = database.open();
-    let settings = Settings { rate: "50/s".parse().ok(), ordered: true };
+    let settings = Settings { rate: "50/s".parse().ok(), ordered: true, ..batched() };
     let uuid = catalog.create(&NewSubscription { settings: settings.clone(), ..new("siem") }, NOW).unwrap();
     let other = catalog.create(&new("other"), NOW).unwrap();
     assert_eq!(catalog.find(&uuid).unwrap().settings, settings);
     assert_eq!(catalog.find(&other).unwrap().settings, Settings::default());
-    let slower = Settings { rate: "1/h".parse().ok(), ordered: false };
+    let slower = Settings { rate: "1/h".parse().ok(), ..Settings::default() };
     catalog.update(&other, &Patch { settings: Some(slower.clone()), ..Patch::default() }, LATER).unwrap();
     let loaded = catalog.load().unwrap().subscriptions;
     let settings_of = |uuid: &str| &loaded.iter().find(|s| *s.subscription.uuid == *uuid).unwrap().settings;
@@ -147,12 +148,30 @@ fn settings_are_kept_beside_the_row_and_go_with_it() {
 }
 
 #[test]
+fn settings_of_before_there_were_batches_are_kept() {
+    let database = Database::decnets();
+    let mut catalog = database.open();
+    catalog.create(&NewSubscription { settings: batched(), ..new("siem") }, NOW).unwrap();
+    let older = r#"UPDATE decnet_webhook_settings SET settings = '{"rate":"50/s","ordered":true}'"#;
+    database.other.execute(older, []).unwrap();
+    let stored = &catalog.load().unwrap().subscriptions[0];
+    assert_eq!(stored.settings, Settings { rate: "50/s".parse().ok(), ordered: true, batch: None });
+    assert_eq!(stored.warnings, []);
+}
+
+fn batched() -> Settings {
+    let batch = Batch::new(100, Batch::DEFAULT_LINGER, BatchFormat::CloudEvents).ok();
+    Settings { batch, ..Settings::default() }
+}
+
+#[test]
 fn settings_that_cannot_be_read_are_a_warning() {
     let database = Database::decnets();
     let mut catalog = database.open();
-    let settings = Settings { rate: "50/s".parse().ok(), ordered: true };
+    let settings = Settings { rate: "50/s".parse().ok(), ordered: true, batch: None };
     catalog.create(&NewSubscription { settings, ..new("siem") }, NOW).unwrap();
-    for bad in ["'nonsense'", "'{\"rate\": 7}'", "x'ff'", "7"] {
+    let too_many = r#"'{"batch":{"max_events":9999,"linger":"1s","format":"array"}}'"#;
+    for bad in ["'nonsense'", "'{\"rate\": 7}'", "'{\"batch\": true}'", too_many, "x'ff'", "7"] {
         database.other.execute(&format!("UPDATE decnet_webhook_settings SET settings = {bad}"), []).unwrap();
         let stored = &catalog.load().unwrap().subscriptions[0];
         assert_eq!(stored.settings, Settings::default(), "{bad}");

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use decnet_bus::{Client, ClientError};
+use decnet_core::topic::own::CHANGED_TOPIC;
 
 use crate::config::Config;
 use crate::failure::told;
@@ -14,7 +15,6 @@ const NAME: &str = "decnet-cli";
 pub(crate) const SERVE_SOCKET: &str = "bus.sock";
 /// How long a change waits for a bus to be told about it.
 const SIGNAL_PATIENCE: Duration = Duration::from_secs(1);
-const CHANGED_TOPIC: &str = "system.webhook.subscriptions_changed";
 const CHANGED_TYPE: &str = "changed";
 
 /// The sockets to try, in order: the configured one; else that of `decnet serve` on this data directory, where

@@ -183,16 +183,19 @@ keys! {
         ..PLAIN
     };
     RETRY_SCHEDULE: RetrySchedule, types::schedule => Info {
-        group: DELIVERY, name: "DECNET_WEBHOOK_RETRY_SCHEDULE", default: "1s,2s,4s,30s,2m,10m,1h,6h,24h",
+        group: DELIVERY, name: "DECNET_WEBHOOK_RETRY_SCHEDULE", default: "1s,2s,4s,30s,2m,10m,1h,6h,1d",
         form: "durations separated by commas, or `none`",
         meaning: "The delays between the attempts of one delivery, each moved by up to 20 %.",
         reason: "Shorten it where an old event is worth nothing; lengthen it to outlast longer outages.",
         ..PLAIN
     };
     CONCURRENCY: usize, |text| types::integer(text, 1, 256) => Info {
-        group: DELIVERY, name: "DECNET_WEBHOOK_CONCURRENCY", default: "10", form: "a whole number, 1 to 256",
-        meaning: "Requests in flight to one subscription.",
-        reason: "Raise it for a fast receiver far away; set 1 for a receiver that wants one request at a time.",
+        group: DELIVERY, name: "DECNET_WEBHOOK_CONCURRENCY", default: "64", form: "a whole number, 1 to 256",
+        meaning: "Most requests in flight to one subscription. There are 2 at first, more for as long as they are used up \
+                  and the receiver's latency holds, and half as many when it answers 429 or 503, times out or refuses a \
+                  connection.",
+        reason: "Lower it to spare a receiver that does not say when it has enough, down to 1 for one that wants one request \
+                 at a time; raise it for a fast receiver far away.",
         ..PLAIN
     };
     TOTAL_CONCURRENCY: usize, |text| types::integer(text, 1, 65_536) => Info {

@@ -25,7 +25,7 @@ use ipnet::IpNet;
 pub(crate) use self::database::Database;
 pub(crate) use self::database::DatabaseKind;
 pub(crate) use self::layers::Inputs;
-use self::layers::Layers;
+use self::layers::{Layers, Source};
 pub(crate) use self::page::page;
 pub(crate) use self::show::Setting;
 use self::types::Read;
@@ -194,8 +194,9 @@ impl Config {
     /// What no setting can say for itself.
     fn check(&self, layers: &mut Layers) {
         let Delivery { concurrency, total_concurrency, .. } = self.delivery;
-        if concurrency > total_concurrency {
-            let (one, all) = (keys::CONCURRENCY.info.name, keys::TOTAL_CONCURRENCY.info.name);
+        let (one, all) = (keys::CONCURRENCY.info.name, keys::TOTAL_CONCURRENCY.info.name);
+        // The default is only a bound, which a smaller total goes before.
+        if concurrency > total_concurrency && layers.source(one) != Source::Default {
             layers.problem(format!("{one} ({concurrency}) is more than {all} ({total_concurrency}) allows"));
         }
     }

@@ -58,7 +58,7 @@ fn the_defaults_are_decnets() {
     assert_eq!((config.bus.enabled, config.bus.group.as_str()), (true, "decnet"));
     assert_eq!(config.bus.reconnect, Duration::from_secs(60));
     assert_eq!(config.delivery.circuit_threshold, 5);
-    assert_eq!((config.delivery.concurrency, config.delivery.total_concurrency), (10, 256));
+    assert_eq!((config.delivery.concurrency, config.delivery.total_concurrency), (64, 256));
     assert_eq!(config.delivery.timeout, Duration::from_secs(10));
     assert_eq!(config.delivery.schedule, decnet_core::delivery::RetrySchedule::default());
     assert!(!config.egress.allow_private && config.egress.allow.is_empty());
@@ -71,7 +71,7 @@ fn the_defaults_are_decnets() {
 fn the_table_agrees_with_the_limits() {
     use decnet_core::limits;
     let delivery = Host::new(&[], "").config().delivery;
-    assert_eq!(delivery.concurrency, limits::DEFAULT_CONCURRENCY);
+    assert_eq!(delivery.concurrency, limits::MAX_ADAPTIVE_CONCURRENCY);
     assert_eq!(delivery.total_concurrency, limits::DEFAULT_TOTAL_CONCURRENCY);
     assert_eq!(delivery.timeout, limits::DEFAULT_DEADLINE);
     assert_eq!(delivery.circuit_threshold, limits::DEFAULT_CIRCUIT_THRESHOLD);
@@ -159,6 +159,7 @@ fn everything_wrong_is_said_at_once() {
 fn more_per_subscription_than_in_all_is_a_contradiction() {
     let both = [("DECNET_WEBHOOK_CONCURRENCY", "20"), ("DECNET_WEBHOOK_TOTAL_CONCURRENCY", "10")];
     assert_eq!(problems(&both, "").len(), 1);
+    assert_eq!(problems(&both[1..], "").len(), 0, "the default gives way");
 }
 
 #[test]

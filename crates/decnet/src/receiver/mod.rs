@@ -200,10 +200,11 @@ fn read(
     }
 }
 
-/// The body's `ts`, if it is one of ours.
+/// When the event happened, if the body is one of ours; of a batch its first, of a CloudEvent its `time`.
 fn happened_at(body: &[u8]) -> Option<UnixMicros> {
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
-    UnixMicros::from_sqlite(body.get("ts")?.as_str()?)
+    let event = body.get(0).unwrap_or(&body);
+    UnixMicros::from_sqlite(event.get("ts").or(event.get("time"))?.as_str()?)
 }
 
 fn reply(status: StatusCode) -> Response<Empty<Bytes>> {

@@ -6,5 +6,6 @@ mod deliveries_are_shown_and_sent_again;
 mod events_reach_who_watches;
 mod receiver_knows_who_signed;
 mod says_what_is_wrong;
+mod settings_change_one_by_one;
 mod subscriptions_keep_their_secrets;
 mod support;

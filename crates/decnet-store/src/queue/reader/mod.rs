@@ -56,7 +56,8 @@ impl Reader {
     /// # Errors
     /// See [`Error`].
     pub fn newest(&self) -> Result<Option<DeliveryId>, Error> {
-        let newest = self.conn.prepare_cached("SELECT max(id) FROM deliveries")?.query_row([], |row| row.get(0));
+        let newest =
+            self.conn.prepare_cached("SELECT max(id) FROM deliveries")?.query_row([], |row| row.get(0));
         Ok(newest.map(|id: Option<i64>| id.map(DeliveryId::from_raw))?)
     }
 

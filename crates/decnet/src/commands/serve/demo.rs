@@ -9,6 +9,7 @@ use decnet_core::redact::{EndpointUrl, Secret};
 use decnet_core::settings::Settings;
 use decnet_core::signature::SigningKey;
 use decnet_core::topic::Pattern;
+use decnet_core::topic::own::HEALTH_TOPIC;
 use decnet_dispatch::clock;
 use decnet_store::catalog::{self, Catalog, Create, NewSubscription, Patch, generate_secret};
 use ipnet::IpNet;
@@ -32,7 +33,6 @@ const PACE: Duration = Duration::from_millis(250);
 const WAITING: usize = 256;
 /// What the last deliveries get to arrive once no more events are published.
 const LAST_ARRIVALS: Duration = Duration::from_secs(2);
-const READY_TOPIC: &str = "system.webhook.health";
 
 /// A demo whose subscription is made and whose receiver knows its port.
 pub(super) struct Demo {
@@ -51,7 +51,7 @@ impl Demo {
         let secret = Secret::new(generate_secret());
         subscribe(config.database.path()?, &listener.local_addr()?, &secret)?;
         let mut watcher = Client::connect(socket, "decnet-demo").await?;
-        watcher.subscribe(READY_TOPIC).await?;
+        watcher.subscribe(HEALTH_TOPIC).await?;
         Ok(Self { listener, secret, socket: socket.to_owned(), watcher, paint })
     }
 

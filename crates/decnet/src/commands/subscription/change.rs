@@ -21,7 +21,9 @@ Examples:
   decnet subscription update siem --url https://siem.example/v2/hook
   decnet subscription update siem --pattern 'attacker.>' --pattern 'canary.>'
   decnet subscription update siem --secret-file new-secret.txt
-  decnet subscription update siem --rate 50/s")]
+  decnet subscription update siem --rate 50/s
+  decnet subscription update siem --batch 100 --linger 2s --batch-format cloudevents
+  decnet subscription update siem --no-batch")]
 pub(super) struct UpdateArgs {
     #[command(flatten)]
     target: Target,
@@ -84,11 +86,10 @@ pub(super) async fn update(args: UpdateArgs, context: &Context) -> anyhow::Resul
         output::say(&format!("decnet: warning: {warning}"));
     }
     let current = existing(context)?.find(&args.target.name)?.settings;
-    let settings = args.settings.change(&current);
+    let settings = args.settings.change(&current)?;
     let patch = Patch { name: args.new_name, url, secret, patterns, enabled: None, settings };
     if patch == Patch::default() {
-        let what =
-            "nothing to change: give --name, --url, --pattern, --event, --secret-file, --rate or --ordered";
+        let what = "nothing to change: give --name, --url, --pattern, --event, --secret-file, --rate, --ordered or --batch";
         return Err(Usage::new(what).into());
     }
     change(&args.target, &patch, "updated", context).await

@@ -23,7 +23,8 @@ Examples:
   decnet subscription create --name siem --url https://siem.example/hook --event AttackerDetail
   decnet subscription create --name all --url http://127.0.0.1:8080/ --pattern '>'
   decnet subscription create --name a --url https://a.example/ --pattern 'a.*' --secret-file key
-  decnet subscription create --name chat --url https://chat.example/ --pattern 'a.*' --rate 1/s")]
+  decnet subscription create --name chat --url https://chat.example/ --pattern 'a.*' --rate 1/s
+  decnet subscription create --name lake --url https://lake.example/ --pattern '>' --batch 100")]
 pub(super) struct Args {
     /// What to call it; unique
     #[arg(long)]
@@ -52,7 +53,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let made = if given.is_none() { Some(generate_secret()) } else { None };
     let secret = given.or_else(|| made.as_deref().map(Secret::new)).unwrap_or_else(|| Secret::new(""));
     let warnings = warn::of_url(&url, &context.config);
-    let settings = args.settings.change(&Settings::default()).unwrap_or_default();
+    let settings = args.settings.change(&Settings::default())?.unwrap_or_default();
     let new = NewSubscription { name: args.name, url, secret, patterns, enabled: !args.disabled, settings };
     let row = create(&new, context)?;
     link::signal_change(&context.config).await;

@@ -1,4 +1,4 @@
-//! What an operator can ask for one subscription, beyond what DECNET's row holds.
+//! How many attempts a time, and when the next one may start.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,23 +7,6 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::time::UnixMicros;
-
-/// One subscription's own settings; what is not set is as it is for all.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Settings {
-    /// At most so many attempts a time; what is over waits, nothing is dropped.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rate: Option<Rate>,
-    /// One at a time, in the order of admission; a failure holds the line until it is delivered or dead.
-    #[serde(skip_serializing_if = "is_false")]
-    pub ordered: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
-fn is_false(value: &bool) -> bool {
-    !*value
-}
 
 /// A number of attempts in a second, minute or hour, evenly spaced, with a tenth of a second's worth at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,16 +128,6 @@ mod tests {
         for text in ["", "50", "0/s", "/s", "50/d", "-1/s", "1000001/s", "1.5/s"] {
             assert!(text.parse::<Rate>().is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn settings_are_kept_as_json_and_default_where_absent() {
-        let settings = Settings { rate: "50/s".parse().ok(), ordered: true };
-        let json = serde_json::to_string(&settings).unwrap();
-        assert_eq!(json, r#"{"rate":"50/s","ordered":true}"#);
-        assert_eq!(serde_json::from_str::<Settings>(&json).unwrap(), settings);
-        assert_eq!(serde_json::from_str::<Settings>("{}").unwrap(), Settings::default());
-        assert_eq!(serde_json::to_string(&Settings::default()).unwrap(), "{}");
     }
 
     proptest! {

@@ -1,0 +1,62 @@
+//! Durations as an operator writes and reads them.
+
+use std::time::Duration;
+
+/// Reads `500ms`, `10s`, `2m` (or `2min`), `1h` or `7d`; a bare number is seconds, and a fraction is welcome.
+/// `None` for anything else, and for what no [`Duration`] can hold.
+#[must_use]
+pub fn parse(text: &str) -> Option<Duration> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..unit_at].parse().ok()?;
+    let seconds = match text[unit_at..].trim_start() {
+        "ms" => number / 1000.0,
+        "" | "s" => number,
+        "m" | "min" => number * 60.0,
+        "h" => number * 3600.0,
+        "d" => number * 86_400.0,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// The shortest text that [`parse`] reads back as the same whole milliseconds.
+#[must_use]
+pub fn show(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
+    let fitting = units.into_iter().find(|(_, size)| millis > 0 && millis.is_multiple_of(*size));
+    fitting.map_or_else(|| format!("{millis}ms"), |(unit, size)| format!("{}{unit}", millis / size))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_unit_is_read_and_what_is_no_duration_is_not() {
+        for (text, millis) in [
+            ("500ms", 500),
+            ("10s", 10_000),
+            ("10", 10_000),
+            ("1.5m", 90_000),
+            ("2min", 120_000),
+            ("1 h", 3_600_000),
+            ("7d", 604_800_000),
+        ] {
+            assert_eq!(parse(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for bad in ["", "s", "ten", "-1s", "1 fortnight", "1e9s", "..s", "99999999999999999999d"] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_is_read_back(millis in 0u64..1 << 31) {
+            let duration = Duration::from_millis(millis);
+            prop_assert_eq!(parse(&show(duration)), Some(duration));
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! The benchmark's receiver: reads each request whole, answers as its path says, counts.
 //!
-//! - [`listen`](self::listen): its ports, with TLS or without, and one more for the benchmark itself;
+//! - [`listen`]: its ports, with TLS or without, and one more for the benchmark itself;
 //! - [`behaviour`]: what a path asks for: an answer, a time, trouble;
 //! - [`drip`]: a reply that never ends;
 //! - [`seen`]: what came.

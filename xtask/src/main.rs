@@ -1,6 +1,7 @@
 //! Checks and benchmarks of this repository, run as `cargo xtask`.
 
 mod bench;
+mod cost;
 mod tidy;
 
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ const EXAMPLES: &str = "\
 Examples:
   cargo xtask tidy            check the rules of the repository
   cargo xtask tidy --bless    lower the recorded exceptions to today's sizes
+  cargo xtask cost            count allocations, system calls and instructions, against ceilings
   cargo xtask bench --quick   measure, against a bare HTTP sender, in two minutes";
 
 /// Checks and benchmarks of this repository.
@@ -26,11 +28,13 @@ struct Cli {
 enum Task {
     Tidy(tidy::Options),
     Bench(bench::Options),
+    Cost(cost::Options),
 }
 
 fn main() -> Result<ExitCode> {
     match Cli::parse().task {
         Task::Tidy(options) => tidy::run(&options, &mut std::io::stdout().lock()),
         Task::Bench(options) => bench::run(&options),
+        Task::Cost(options) => cost::run(&options, &mut std::io::stdout().lock()),
     }
 }

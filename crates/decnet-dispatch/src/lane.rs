@@ -80,7 +80,8 @@ pub(crate) struct Lane {
     pub(crate) row: Arc<RowVersion>,
     /// Raised whenever URL, secret or activity change: what an older version learnt does not count.
     pub(crate) version: u64,
-    pub(crate) target: Rc<Target>,
+    /// Made when it is first needed: it is most of what a lane takes, and most lanes of many are quiet.
+    target: Option<Rc<Target>>,
     pub(crate) status: Status,
     pub(crate) health: Health,
     /// The last word was a quick success.
@@ -109,17 +110,11 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    pub(crate) fn new(
-        key: SubscriptionKey,
-        stored: Stored,
-        target: Rc<Target>,
-        health: Health,
-        status: Status,
-    ) -> Self {
+    pub(crate) fn new(key: SubscriptionKey, stored: Stored, health: Health, status: Status) -> Self {
         Self {
             key,
             version: 0,
-            target,
+            target: None,
             status,
             row: Arc::clone(&stored.version),
             stored,
@@ -153,7 +148,18 @@ impl Lane {
             (self.pace, self.wake_at) = (Pace::default(), None);
         }
         self.row = Arc::clone(&stored.version);
+        self.target = None;
         self.stored = stored;
+    }
+
+    /// What an attempt needs of the row.
+    pub(crate) fn target(&mut self) -> Rc<Target> {
+        let subscription = &self.stored.subscription;
+        let prepare = || {
+            let target = Target::new(&subscription.url, &subscription.secret);
+            Rc::new(target.expect("rows that cannot be sent to are sorted out when they are read"))
+        };
+        Rc::clone(self.target.get_or_insert_with(prepare))
     }
 
     /// Does the row say nothing new?

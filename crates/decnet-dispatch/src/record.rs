@@ -29,6 +29,8 @@ pub(crate) struct Learnt {
 pub(crate) struct PendingRecord {
     learnt: Learnt,
     dirty: bool,
+    /// Whoever writes records knows of it.
+    listed: bool,
     writing_circuit: bool,
     /// The newest reload that had begun when a change of the circuit was last written.
     written_during: u64,
@@ -63,8 +65,14 @@ impl PendingRecord {
         self.written_during >= reload
     }
 
+    /// Is there something to write that is on nobody's list yet? It is from now on.
+    pub(crate) fn enlist(&mut self) -> bool {
+        self.dirty && !std::mem::replace(&mut self.listed, true)
+    }
+
     /// What to write now.
     pub(crate) fn take(&mut self) -> Option<Learnt> {
+        self.listed = false;
         if !std::mem::take(&mut self.dirty) {
             return None;
         }
@@ -110,6 +118,19 @@ mod tests {
         assert_eq!((learnt.failures, learnt.error.as_deref()), (1, Some("b")));
         assert_eq!(learnt.succeeded_at, Some(UnixMicros(2)));
         assert!(record.take().is_none());
+    }
+
+    #[test]
+    fn is_listed_once_until_it_is_taken() {
+        let mut record = PendingRecord::default();
+        assert!(!record.enlist(), "there is nothing to write");
+        record.succeeded(UnixMicros(1));
+        record.failed(UnixMicros(2), "a");
+        assert!(record.enlist() && !record.enlist());
+        let learnt = record.take().unwrap();
+        assert!(!record.enlist());
+        record.put_back(learnt);
+        assert!(record.enlist() && !record.enlist());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    bus, check, completions, delivery, docs, publish, receive, serve, subscription, watch, webhook,
+    bench, bus, check, completions, delivery, docs, publish, receive, serve, subscription, watch, webhook,
 };
 use crate::config::Config;
 use crate::failure::Usage;
@@ -73,6 +73,7 @@ pub(crate) enum Command {
     Delivery(delivery::Args),
     Receive(receive::Args),
     Check(check::Args),
+    Bench(bench::Args),
     Completions(completions::Args),
     #[command(hide = true)]
     Docs(docs::Args),

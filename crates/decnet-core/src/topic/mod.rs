@@ -1,11 +1,9 @@
 //! Topics and patterns: dot-separated tokens, `*` for one token, `>` for all that follow.
 
-mod cover;
 pub mod own;
 mod pattern;
 mod trie;
 
-pub use cover::minimal_cover;
 pub use pattern::{Pattern, PatternError};
 pub use trie::PatternTrie;
 

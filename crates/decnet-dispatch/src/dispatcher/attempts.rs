@@ -1,7 +1,6 @@
 //! One attempt: start it when there is a slot, judge what it came to, settle it.
 
 use std::panic::AssertUnwindSafe;
-use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -96,7 +95,7 @@ impl Dispatcher {
     pub(super) fn start_attempt(&mut self, key: SubscriptionKey, held: Held, slot: Slot, probe: bool) {
         let Some(lane) = self.lanes.get_mut(&key) else { return self.slots.release(slot) };
         lane.in_flight += 1;
-        let (version, target) = (lane.version, Rc::clone(&lane.target));
+        let (version, target) = (lane.version, lane.target());
         let (sender, inbox) = (self.sender.clone(), self.inbox.clone());
         tokio::task::spawn_local(async move {
             let started_at = clock::now();

@@ -20,6 +20,9 @@ impl Dispatcher {
         let failures = lane.health.consecutive_failures();
         lane.health.succeeded();
         lane.record.succeeded(clock::now());
+        if lane.record.enlist() {
+            self.learnt.push(key);
+        }
         if failures > 0 && lane.is_open() {
             lane.trouble.over(lane.name(), failures);
         }
@@ -36,6 +39,9 @@ impl Dispatcher {
         self.retention.unpark(key);
         lane.health = Health::new(0, self.options.circuit_threshold);
         lane.record.circuit(Circuit::Reopened);
+        if lane.record.enlist() {
+            self.learnt.push(key);
+        }
         tracing::info!(subscription = lane.name(), "the receiver is back; sending what was parked");
         self.refill(key);
         self.record();
@@ -52,6 +58,9 @@ impl Dispatcher {
             lane.trouble.begins(lane.name(), &lane.stored.subscription.url, &error, clock::now());
         }
         lane.record.failed(clock::now(), &error);
+        if lane.record.enlist() {
+            self.learnt.push(key);
+        }
         let next_at = clock::now().after(delay);
         if gone.is_some() && matches!(lane.status, Status::Open | Status::Tripped { .. }) {
             tracing::warn!(

@@ -68,6 +68,7 @@ enum Done {
     Released(SubscriptionKey),
     ChangedElsewhere(bool),
     Reloaded(Reloaded),
+    ReloadGoesOn,
     Recorded(recording::Recorded),
     Waiting(Vec<queue::Waiting>),
     Retained(queue::Retained),
@@ -114,6 +115,8 @@ pub(crate) struct Dispatcher {
     admitting: usize,
     reload: reload::Progress,
     recording: bool,
+    /// Lanes that have learnt something since the last write of records.
+    learnt: Vec<SubscriptionKey>,
     /// The last write of records failed, and that was said.
     record_failed: bool,
     retention: housekeeping::Round,
@@ -150,6 +153,7 @@ impl Dispatcher {
             admitting: 0,
             reload: reload::Progress::default(),
             recording: false,
+            learnt: Vec::new(),
             record_failed: false,
             retention: housekeeping::Round::default(),
             stopping: false,
@@ -209,6 +213,7 @@ impl Dispatcher {
             Done::Released(key) => self.released(key),
             Done::ChangedElsewhere(changed) => self.changed_elsewhere(changed),
             Done::Reloaded(reloaded) => self.reloaded(reloaded, inputs),
+            Done::ReloadGoesOn => self.go_on_applying(inputs),
             Done::Recorded(recorded) => self.recorded(recorded),
             Done::Waiting(waiting) => self.waiting(&waiting),
             Done::Retained(retained) => self.retained(&retained),

@@ -47,12 +47,19 @@ impl Dispatcher {
     }
 
     fn take_records(&mut self) -> (Vec<Written>, Vec<HealthUpdate>) {
-        let take = |lane: &mut Lane| {
-            let learnt = lane.record.take()?;
-            let update = update(lane, &learnt);
-            Some(((lane.key, lane.version, learnt), update))
-        };
-        self.lanes.values_mut().filter_map(take).unzip()
+        let (mut batch, mut updates) = (Vec::new(), Vec::new());
+        for key in std::mem::take(&mut self.learnt) {
+            let Some(lane) = self.lanes.get_mut(&key) else { continue };
+            let Some(learnt) = lane.record.take() else { continue };
+            let is_circuit = learnt.circuit.is_some();
+            updates.push(update(lane, &learnt));
+            batch.push((key, lane.version, learnt));
+            // Should somebody put the row back as it was, that is a change to what we have made of it.
+            if is_circuit {
+                self.read_again(key);
+            }
+        }
+        (batch, updates)
     }
 
     pub(super) fn recorded(&mut self, Recorded { batch, result }: Recorded) {
@@ -66,7 +73,10 @@ impl Dispatcher {
                 reread = std::mem::take(&mut self.reload.passed_over);
                 for ((key, _, learnt), outcome) in batch.into_iter().zip(outcomes) {
                     let stale = outcome == catalog::Recorded::Stale;
-                    reread |= stale;
+                    if stale {
+                        reread = true;
+                        self.read_again(key);
+                    }
                     if let Some(lane) = self.lanes.get_mut(&key) {
                         lane.record.written(self.reload.number);
                         if let Some(circuit) = learnt.circuit.filter(|_| !stale) {
@@ -89,6 +99,9 @@ impl Dispatcher {
         for (key, version, learnt) in batch {
             if let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.version == version) {
                 lane.record.put_back(learnt);
+                if lane.record.enlist() {
+                    self.learnt.push(key);
+                }
             }
         }
     }

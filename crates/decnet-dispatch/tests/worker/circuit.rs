@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use decnet_core::redact::EndpointUrl;
+use decnet_core::topic::Pattern;
 use decnet_store::catalog::Patch;
 use decnet_testkit::{Receiver, Script, Step, reply};
 use serde_json::json;
@@ -166,6 +167,8 @@ fn a_reload_read_before_a_trip_does_not_undo_it() {
     let file = rusqlite::Connection::open(rig.dir.path().join("queue.db")).unwrap();
     // The reload reads the catalog, and then waits to name the new row in the queue until the trip is written.
     rig.subscribe("new", &receiver.url("/"), &["nobody"]);
+    let patterns = Some(vec![Pattern::new("a.*").unwrap()]);
+    rig.patch("siem", &Patch { patterns, ..Patch::default() });
     file.execute_batch("BEGIN IMMEDIATE").unwrap();
     rig.publish("system.webhook.subscriptions_changed", &json!({}));
     eventually("the row is tripped", || !rig.row("siem").enabled);

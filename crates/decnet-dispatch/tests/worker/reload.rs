@@ -42,6 +42,104 @@ fn reloads_lose_repeat_and_reorder_nothing() {
 }
 
 #[test]
+fn a_burst_of_signals_is_served_by_few_reloads() {
+    const SIGNALS: usize = 500;
+    let (first, second) = (Receiver::start(reply(200)), Receiver::start(reply(200)));
+    let mut rig = Rig::running(&[("first", &first.url("/"), "a.>")]);
+    let before = rig.stats.reloads.get();
+    rig.subscribe("second", &second.url("/"), &["a.b"]);
+    let signal = || ("system.webhook.subscriptions_changed".to_owned(), json!({}));
+    rig.publish_many((0..SIGNALS).map(|_| signal()));
+    eventually("the new row is known", || rig.stats.subscriptions.get() == 2);
+    rig.publish("a.b", &json!({"n": 1}));
+    arrive(&second, 1);
+    let reloads = rig.stats.reloads.get() - before;
+    assert!((1..SIGNALS as u64 / 5).contains(&reloads), "{reloads} reloads for {SIGNALS} signals");
+    rig.stop_worker();
+}
+
+#[test]
+fn many_changes_at_once_are_carried_out_while_events_go_on() {
+    const EVENTS: u64 = 1000;
+    const MANY: usize = 2000;
+    let receiver = Receiver::start(reply(200));
+    let mut rig = Rig::new();
+    rig.options.concurrency = 1;
+    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    rig.start_bus();
+    rig.start_worker();
+    let path = rig.dir.path().join("decnet.db");
+    let sql = |sql: &str| {
+        let file = rusqlite::Connection::open(&path).unwrap();
+        file.execute_batch(sql).unwrap();
+    };
+    let copies = format!(
+        "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {MANY})
+         INSERT INTO webhook_subscriptions
+         SELECT 'many-' || n, 'many-' || n, url || 'many', secret, '[\"nobody.' || n || '\", \"few.' || (n % 7) || '\"]',
+                1, 0, NULL, NULL, NULL, NULL, created_at, updated_at
+         FROM webhook_subscriptions, n WHERE name = 'siem'"
+    );
+    let half = "DELETE FROM webhook_subscriptions WHERE uuid LIKE 'many-%' AND length(uuid) < 9";
+    for (chunk, change) in [&*copies, half].into_iter().enumerate() {
+        sql(change);
+        rig.publish("system.webhook.subscriptions_changed", &json!({}));
+        let first = chunk as u64 * EVENTS;
+        rig.publish_many((first..first + EVENTS).map(|n| ("a.b".into(), json!({ "n": n }))));
+    }
+    let left = 1 + MANY as u64 - 999;
+    eventually("the changes are carried out", || rig.stats.subscriptions.get() == left);
+    eventually("all is delivered", || numbers(&receiver).len() as u64 >= 2 * EVENTS);
+    assert_eq!(numbers(&receiver), (0..2 * EVENTS).collect::<Vec<_>>());
+    rig.reload();
+    let before = receiver.count();
+    rig.publish("few.3", &json!({}));
+    let to = (1000..=MANY).filter(|n| n % 7 == 3).count() as u64;
+    arrive(&receiver, before + to);
+    assert_eq!(rig.stats.admitted.get(), 2 * EVENTS + 1);
+    rig.stop_worker();
+}
+
+#[test]
+fn an_enable_that_leaves_the_row_as_it_was_before_the_trip_is_seen() {
+    let receiver = Receiver::start(reply(500));
+    let mut rig = Rig::new();
+    rig.options.probe_delay = (crate::rig::PATIENCE * 10, crate::rig::PATIENCE * 10);
+    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    rig.start_bus();
+    rig.start_worker();
+    rig.publish_numbered("a.b", 10);
+    eventually("the row is tripped", || !rig.row("siem").enabled);
+    receiver.set(reply(200));
+    rig.patch("siem", &Patch { enabled: Some(true), ..Patch::default() });
+    rig.reload();
+    eventually("what waited is delivered", || rig.counts("siem").delivered == 10);
+    rig.stop_worker();
+}
+
+#[test]
+fn a_row_that_went_bad_and_then_away_is_no_more() {
+    let receiver = Receiver::start(reply(503));
+    let mut rig = Rig::new();
+    rig.options.schedule = "1h".parse().unwrap();
+    let uuid = rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    rig.subscribe("other", &receiver.url("/"), &["nobody"]);
+    rig.start_bus();
+    rig.start_worker();
+    rig.publish_numbered("a.b", 10);
+    eventually("all wait", || rig.counts("siem").retrying == 10);
+    let file = rusqlite::Connection::open(rig.dir.path().join("decnet.db")).unwrap();
+    file.execute("UPDATE webhook_subscriptions SET url = 'no url' WHERE uuid = ?1", [&uuid]).unwrap();
+    rig.reload();
+    rig.reload();
+    assert_eq!(rig.counts("siem").retrying, 10);
+    rig.catalog.delete(&uuid).unwrap();
+    rig.reload();
+    eventually("all are dead", || rig.counts("siem").dead == 10);
+    rig.stop_worker();
+}
+
+#[test]
 fn disabled_gets_nothing_new_and_keeps_what_waits() {
     let (receiver, anchor) = (Receiver::start(decnet_testkit::Step::Hang), Receiver::start(reply(200)));
     let mut rig = Rig::new();

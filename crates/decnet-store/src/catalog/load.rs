@@ -5,6 +5,7 @@ use decnet_core::subscription::{Activity, Problem};
 use rustc_hash::FxHashSet;
 
 use super::cell::{Cell, bounded};
+use super::changes::{Changes, Seen};
 use super::error::Error;
 use super::judge::{RowProblem, Stored, judge};
 use super::open::Catalog;
@@ -62,7 +63,7 @@ impl RawRow {
         self.activity() == Activity::Tripped && tripped_at.is_some_and(|at| at.0 == gone_at)
     }
 
-    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         let mut index = 0;
         let mut next = || {
             let cell = row.get_ref(index).map(Cell::read);
@@ -97,42 +98,48 @@ impl Catalog {
     /// # Errors
     /// Only if the file cannot be read at all, or our tables in it are newer than this program.
     pub fn load(&mut self) -> Result<Snapshot, Error> {
-        let mut snapshot = Snapshot::default();
-        for (row, judged) in self.judged_rows()? {
-            match judged {
-                Ok(stored) => snapshot.subscriptions.push(stored),
-                Err(problem) => snapshot.problems.push(RowProblem::new(&row, &problem)),
-            }
-        }
-        Ok(snapshot)
+        let Changes { changed: subscriptions, problems, .. } = self.changes(&mut Seen::default())?;
+        Ok(Snapshot { subscriptions, problems })
     }
 
     /// Every row with its judgement, in the order of the table.
     pub(super) fn judged_rows(&self) -> Result<Vec<Judged>, Error> {
-        let has_side = self.side()? == Side::Present;
-        let rows = self.raw_rows(has_side).map_err(self.explain())?;
-        let (mut seen, mut judged) = (FxHashSet::default(), Vec::with_capacity(rows.len()));
-        for (index, row) in rows.into_iter().enumerate() {
-            let verdict = if index < MAX_SUBSCRIPTIONS { judge(&row) } else { Err(TOO_MANY) };
+        let (mut seen, mut judged) = (FxHashSet::default(), Vec::new());
+        self.each_row(|row| {
+            let row = RawRow::read(row)?;
+            let verdict = if judged.len() < MAX_SUBSCRIPTIONS { judge(&row) } else { Err(TOO_MANY) };
             let verdict = verdict.and_then(|stored| {
                 let is_first = seen.insert(stored.subscription.uuid.clone());
                 if is_first { Ok(stored) } else { Err(REPEATED) }
             });
             judged.push((row, verdict));
-        }
+            Ok(())
+        })?;
         Ok(judged)
     }
 
-    /// Reads first and judges later, so that the statement, and with it SQLite's read lock, is short.
-    fn raw_rows(&self, has_side: bool) -> rusqlite::Result<Vec<RawRow>> {
-        let mut statement = self.connection.prepare_cached(&select(has_side))?;
-        statement.query_map([], RawRow::read)?.collect()
+    /// Calls `take` with each row, in the order of the table. The statement, and with it SQLite's read lock, lasts
+    /// as long as all of it.
+    pub(super) fn each_row(
+        &self,
+        mut take: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), Error> {
+        let has_side = self.side()? == Side::Present;
+        let mut read = || {
+            let mut statement = self.connection.prepare_cached(&select(has_side))?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                take(row)?;
+            }
+            Ok(())
+        };
+        read().map_err(self.explain())
     }
 }
 
-const TOO_MANY: Problem =
+pub(super) const TOO_MANY: Problem =
     Problem::Column { column: "uuid", what: "is one too many: the catalog is too large" };
-const REPEATED: Problem = Problem::Column { column: "uuid", what: "is that of an earlier row" };
+pub(super) const REPEATED: Problem = Problem::Column { column: "uuid", what: "is that of an earlier row" };
 
 fn select(has_side: bool) -> String {
     let columns: Vec<String> = COLUMNS.into_iter().map(bounded).collect();

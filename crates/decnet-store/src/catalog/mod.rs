@@ -6,11 +6,12 @@
 //! a row that was used to get them. What we need beyond DECNET's columns has a table of ours.
 //!
 //! In the order a row meets them: [`CatalogUrl`] says where, [`Catalog::open`] opens or creates it,
-//! [`Catalog::load`] reads what can be dispatched, [`Catalog::record`] writes down what came of it;
+//! [`Catalog::load`] reads what can be dispatched, [`Catalog::changes`] what differs since, [`Catalog::record`] writes down what came of it;
 //! [`Catalog::rows`], [`Catalog::find`], [`Catalog::create`], [`Catalog::update`] and [`Catalog::delete`] are
 //! the operator's.
 
 mod cell;
+mod changes;
 mod edit;
 mod error;
 mod find;
@@ -24,6 +25,7 @@ mod secret;
 mod side;
 mod url;
 
+pub use changes::{Changes, Seen};
 pub use edit::{NewSubscription, Patch};
 pub use error::Error;
 pub use judge::{RowProblem, RowVersion, Stored};

@@ -56,19 +56,6 @@ pub struct Delivery {
     pub was_retry: bool,
 }
 
-/// What waits for one subscription.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Waiting {
-    /// The subscription.
-    pub sub: SubscriptionKey,
-    /// Its uuid in the catalog, where it may be no more.
-    pub uuid: Box<str>,
-    /// Something is queued.
-    pub queued: bool,
-    /// When its earliest retry is due.
-    pub next_due: Option<UnixMicros>,
-}
-
 const DUE: &str = "
     SELECT d.id, d.attempts, d.due_at, e.id, e.topic, e.body FROM deliveries d LEFT JOIN events e ON e.seq = d.id >> ?3
     WHERE d.state = 2 AND d.sub = ?1 AND d.due_at <= ?2 ORDER BY d.due_at, d.id";
@@ -136,23 +123,4 @@ fn next_due(ledger: &Ledger, claim: &Claim) -> Result<Option<UnixMicros>, Error>
         }
     }
     Ok(None)
-}
-
-pub(super) fn waiting(ledger: &mut Ledger) -> Result<Vec<Waiting>, Error> {
-    let mut find = ledger.conn.prepare_cached(
-        "SELECT key, uuid,
-                EXISTS (SELECT 1 FROM deliveries WHERE state = 1 AND sub = key),
-                (SELECT min(due_at) FROM deliveries WHERE state = 2 AND sub = key)
-         FROM subscriptions ORDER BY key",
-    )?;
-    let all = find.query_map([], |row| {
-        Ok(Waiting {
-            sub: SubscriptionKey(row.get(0)?),
-            uuid: row.get(1)?,
-            queued: row.get(2)?,
-            next_due: row.get::<_, Option<i64>>(3)?.map(UnixMicros),
-        })
-    })?;
-    let waits = |waiting: &Waiting| waiting.queued || waiting.next_due.is_some();
-    Ok(all.filter(|found| found.as_ref().map_or(true, waits)).collect::<Result<_, _>>()?)
 }

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::admit::{Admission, Admitted, admit};
 use super::checkpoint::Checkpoints;
-use super::claim::{Claim, Claimed, Waiting, claim, waiting};
+use super::claim::{Claim, Claimed, claim};
 use super::connection::{self, Options};
 use super::error::Error;
 use super::health::Health;
@@ -22,6 +22,7 @@ use super::register::register;
 use super::release::{forget, release};
 use super::retain::{Retained, Retention, retain};
 use super::settle::{Settlement, settle};
+use super::waiting::{Waiting, waiting};
 use super::writer::{Command, Stop, Writer};
 
 /// The queue, as its one owner has it. Clones share it.

@@ -44,10 +44,11 @@ mod schema;
 mod settle;
 mod state;
 mod trail;
+mod waiting;
 mod writer;
 
 pub use admit::{Admission, Admitted, Recipient};
-pub use claim::{Claim, Claimed, Delivery, Waiting};
+pub use claim::{Claim, Claimed, Delivery};
 pub use connection::Options;
 pub use error::Error;
 pub use handle::Queue;
@@ -57,3 +58,4 @@ pub use operator::Operator;
 pub use reader::{Counts, Detail, Filter, Listed, Reader, StateFilter};
 pub use retain::{Retained, Retention};
 pub use settle::{Attempt, Settlement};
+pub use waiting::Waiting;

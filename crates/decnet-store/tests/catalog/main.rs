@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where its ground gives way")]
 
 mod bad_rows;
+mod changes;
 mod edits;
 mod fence;
 mod files;

@@ -9,6 +9,7 @@ use decnet_core::delivery::{Reason, State};
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{
     Admission, Claim, Delivery, DeliveryId, Operator, Queue, Reader, Recipient, Retention, SubscriptionKey,
+    Waiting,
 };
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -329,6 +330,24 @@ impl World {
         }
     }
 
+    /// Who has something in the queue, and since when it is due.
+    async fn check_waiting(&self) {
+        let mut expected = Vec::new();
+        for sub in 0..SUBS {
+            let mine = || self.owed.values().filter(|owed| owed.sub == sub && !owed.held);
+            let queued = mine().any(|owed| owed.state == State::Pending);
+            let due = |owed: &Owed| {
+                if let State::Retrying { due_at } = owed.state { Some(due_at) } else { None }
+            };
+            let next_due = mine().filter_map(due).min();
+            if queued || next_due.is_some() {
+                let uuid = format!("uuid-{sub}").into();
+                expected.push(Waiting { sub: self.keys[sub], uuid, queued, next_due });
+            }
+        }
+        assert_eq!(self.queue().waiting().await.unwrap(), expected);
+    }
+
     /// Every attempt that was applied is there, and no other.
     fn check_attempts(&self) {
         let reader = Reader::open(self.dir.path()).unwrap();
@@ -357,6 +376,7 @@ proptest! {
             for step in &steps {
                 world.take(step).await;
                 world.check();
+                world.check_waiting().await;
             }
             world.check_attempts();
         });

@@ -1,5 +1,7 @@
 //! One command a module: its arguments, and `run`.
 
+pub(crate) mod background;
+pub(crate) mod bench;
 pub(crate) mod bus;
 pub(crate) mod check;
 pub(crate) mod completions;

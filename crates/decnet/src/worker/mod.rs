@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use decnet_bus::{LOSSLESS_CLIENT_NAME, Source};
 use decnet_core::limits::MAX_BUS_BACKOFF;
 use decnet_dispatch::sender::{self, Guard};
-use decnet_dispatch::{Options, Worker};
+use decnet_dispatch::{Options, Stats, Worker};
 use decnet_store::catalog::{Catalog, Create};
 use decnet_store::queue::{self, Queue};
 use ipnet::IpNet;
@@ -44,6 +44,11 @@ impl Prepared {
             source,
             stats: Default::default(),
         }))
+    }
+
+    /// Where it counts what it does.
+    pub(crate) fn stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.0.stats)
     }
 
     /// Runs until `shutdown`, on this thread.

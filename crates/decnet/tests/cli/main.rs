@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails that test")]
 
+mod bench_measures_and_leaves_nothing;
 mod deliveries_are_shown_and_sent_again;
 mod events_reach_who_watches;
 mod receiver_knows_who_signed;

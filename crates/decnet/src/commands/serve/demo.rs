@@ -17,9 +17,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::background::Background;
 use super::samples::sample;
 use super::summary::Summary;
+use crate::commands::background::Background;
 use crate::commands::receive::human;
 use crate::config::Config;
 use crate::output::{self, Paint};

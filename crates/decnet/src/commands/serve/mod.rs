@@ -1,6 +1,5 @@
 //! `decnet serve`: bus, worker and store in one process, under one data directory.
 
-mod background;
 mod demo;
 mod samples;
 mod summary;
@@ -14,8 +13,8 @@ use decnet_store::catalog::{Catalog, Create};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use self::background::Background;
 use self::demo::Demo;
+use super::background::Background;
 use super::link::SERVE_SOCKET;
 use crate::config::{Config, Database};
 use crate::context::Context;
@@ -82,7 +81,11 @@ fn prepare_directory(config: &mut Config, demo: bool) -> anyhow::Result<Option<T
 }
 
 /// Starts the bus on a thread of its own, so that the worker's work never holds it up.
-fn start_bus(config: &Config, socket: &Path, stop: &CancellationToken) -> anyhow::Result<Background<()>> {
+pub(super) fn start_bus(
+    config: &Config,
+    socket: &Path,
+    stop: &CancellationToken,
+) -> anyhow::Result<Background<()>> {
     let options = ServerOptions { group: Some(config.bus.group.clone()), ..ServerOptions::new(socket) };
     let stop = stop.clone();
     Background::start("bus", move |ready| async move {

@@ -6,7 +6,7 @@ mod list;
 mod patterns;
 mod settings_args;
 mod show;
-mod test;
+pub(crate) mod test;
 mod warn;
 
 use decnet_core::redact::{EndpointUrl, UrlError};

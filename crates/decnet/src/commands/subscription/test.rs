@@ -37,7 +37,9 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let subscription = find(&args.name, context)?;
     let target = Target::new(&subscription.url, &subscription.secret)?;
-    let attempted = attempt(&target, context).await?;
+    let at = now();
+    let event = Event::new(&format!("test-{}", at.0), TOPIC, TYPE, at, PAYLOAD)?;
+    let attempted = attempt(&target, &event, context).await?;
     let delivered = classify(&attempted.outcome) == Verdict::Delivered;
     let (status, error) = told(&attempted);
     if args.json {
@@ -62,18 +64,17 @@ fn find(name: &str, context: &Context) -> anyhow::Result<Subscription> {
     found.with_context(|| format!("`{}` was deleted meanwhile", row.name))
 }
 
-async fn attempt(target: &Target, context: &Context) -> anyhow::Result<Attempted> {
+/// One attempt of an event, with what is configured here.
+pub(crate) async fn attempt(target: &Target, event: &Event, context: &Context) -> anyhow::Result<Attempted> {
     let config = &context.config;
     let guard = Guard::new(config.egress.allow_private, config.egress.allow.clone());
     let sender =
         Sender::new(sender::Options { deadline: config.delivery.timeout, guard, ..Default::default() })?;
-    let at = now();
-    let event = Event::new(&format!("test-{}", at.0), TOPIC, TYPE, at, PAYLOAD)?;
-    Ok(LocalSet::new().run_until(sender.send(target, &event, at)).await)
+    Ok(LocalSet::new().run_until(sender.send(target, event, now())).await)
 }
 
 /// The status, and what went wrong if anything did.
-fn told(attempted: &Attempted) -> (Option<u16>, Option<String>) {
+pub(crate) fn told(attempted: &Attempted) -> (Option<u16>, Option<String>) {
     let detail = attempted.detail.as_deref().map(str::to_owned);
     match attempted.outcome {
         Outcome::Replied { status, .. } => (Some(status), detail),

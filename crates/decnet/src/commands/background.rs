@@ -6,23 +6,23 @@ use std::thread::JoinHandle;
 use anyhow::Context as _;
 
 /// A thread that was started, and is up.
-pub(super) struct Background<T> {
+pub(crate) struct Background<T> {
     name: &'static str,
     thread: JoinHandle<anyhow::Result<T>>,
 }
 
 /// Says whether a thread came up.
-pub(super) struct Ready(mpsc::Sender<anyhow::Result<()>>);
+pub(crate) struct Ready(mpsc::Sender<anyhow::Result<()>>);
 
 impl Ready {
     /// It did.
-    pub(super) fn up(self) {
+    pub(crate) fn up(self) {
         // Whoever started us waits for this, unless it has failed itself.
         drop(self.0.send(Ok(())));
     }
 
     /// It did not; whoever started it reports why.
-    pub(super) fn failed<T: Default>(self, error: anyhow::Error) -> anyhow::Result<T> {
+    pub(crate) fn failed<T: Default>(self, error: anyhow::Error) -> anyhow::Result<T> {
         drop(self.0.send(Err(error)));
         Ok(T::default())
     }
@@ -33,7 +33,7 @@ impl<T: Send + 'static> Background<T> {
     ///
     /// # Errors
     /// No thread, or what it says of its start.
-    pub(super) fn start<F>(
+    pub(crate) fn start<F>(
         name: &'static str,
         work: impl FnOnce(Ready) -> F + Send + 'static,
     ) -> anyhow::Result<Self>
@@ -52,7 +52,7 @@ impl<T: Send + 'static> Background<T> {
     ///
     /// # Errors
     /// What it ended with, or a panic.
-    pub(super) fn join(self) -> anyhow::Result<T> {
+    pub(crate) fn join(self) -> anyhow::Result<T> {
         let name = self.name;
         self.thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the {name} broke")))
     }

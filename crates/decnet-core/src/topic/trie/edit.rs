@@ -1,0 +1,110 @@
+//! Patterns come and go.
+
+use super::node::{Links, NONE, Node, NodeId, ROOT};
+use super::{Pattern, PatternTrie, edges};
+
+impl PatternTrie {
+    /// Adds a subscription's pattern; one that is there already stays as it is.
+    pub fn insert(&mut self, pattern: &Pattern, subscription: u32) {
+        let mut at = ROOT;
+        for token in pattern.tokens() {
+            if token == ">" {
+                return self.nodes[at as usize].below.insert(subscription);
+            }
+            at = self.known_child(at, token).unwrap_or_else(|| self.grow(at, token));
+        }
+        self.nodes[at as usize].here.insert(subscription);
+    }
+
+    /// Takes away a subscription's pattern, if it is there, and the nodes that led to it alone.
+    pub fn remove(&mut self, pattern: &Pattern, subscription: u32) {
+        let mut at = ROOT;
+        for token in pattern.tokens() {
+            if token == ">" {
+                self.nodes[at as usize].below.remove(subscription);
+                return self.prune(at);
+            }
+            let Some(child) = self.known_child(at, token) else { return };
+            at = child;
+        }
+        self.nodes[at as usize].here.remove(subscription);
+        self.prune(at);
+    }
+
+    fn known_child(&self, parent: NodeId, token: &str) -> Option<NodeId> {
+        if token == "*" {
+            return Some(self.nodes[parent as usize].star).filter(|star| *star != NONE);
+        }
+        self.child(parent, token.as_bytes())
+    }
+
+    /// A new child, the first of its siblings.
+    fn grow(&mut self, parent: NodeId, token: &str) -> NodeId {
+        let next = self.links[parent as usize].first_child;
+        let links = Links { next, ..Links::default() };
+        let child = self.place(Node::new(parent, token), links);
+        self.links[parent as usize].first_child = child;
+        if next != NONE {
+            self.links[next as usize].previous = child;
+        }
+        if token == "*" {
+            self.nodes[parent as usize].star = child;
+        } else {
+            self.edges.insert(edges::hash(parent, token.as_bytes()), child);
+        }
+        child
+    }
+
+    fn place(&mut self, node: Node, links: Links) -> NodeId {
+        if let Some(at) = self.free.pop() {
+            (self.nodes[at as usize], self.links[at as usize]) = (node, links);
+            return at;
+        }
+        let at = NodeId::try_from(self.nodes.len()).ok().filter(|at| *at != NONE);
+        self.nodes.push(node);
+        self.links.push(links);
+        at.expect("fewer than 2^32 nodes fit in memory")
+    }
+
+    /// Takes away `at` and its ancestors, as far as nothing is left there.
+    fn prune(&mut self, mut at: NodeId) {
+        while at != ROOT && !self.nodes[at as usize].has_ends() && self.links[at as usize].first_child == NONE
+        {
+            let parent = self.nodes[at as usize].parent();
+            self.unlink(parent, at);
+            // It may be large, and the place may stay free for long.
+            self.nodes[at as usize] = Node::new(NONE, "");
+            self.free.push(at);
+            at = parent;
+        }
+    }
+
+    fn unlink(&mut self, parent: NodeId, child: NodeId) {
+        let Links { next, previous, .. } = self.links[child as usize];
+        if next != NONE {
+            self.links[next as usize].previous = previous;
+        }
+        if previous == NONE {
+            self.links[parent as usize].first_child = next;
+        } else {
+            self.links[previous as usize].next = next;
+        }
+        if self.nodes[parent as usize].star == child {
+            self.nodes[parent as usize].star = NONE;
+        } else {
+            self.edges.remove(edges::hash(parent, self.nodes[child as usize].token()), child);
+        }
+    }
+
+    /// A node's children, in no order.
+    pub(super) fn children(&self, parent: NodeId) -> impl Iterator<Item = NodeId> {
+        let some = |at: NodeId| (at != NONE).then_some(at);
+        let first = some(self.links[parent as usize].first_child);
+        std::iter::successors(first, move |at| some(self.links[*at as usize].next))
+    }
+
+    /// Does a pattern go beyond this node?
+    pub(super) fn goes_on(&self, at: NodeId) -> bool {
+        !self.nodes[at as usize].below.is_none() || self.links[at as usize].first_child != NONE
+    }
+}

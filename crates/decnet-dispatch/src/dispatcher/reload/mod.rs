@@ -1,0 +1,175 @@
+//! Reload as a diff: what differs in the catalog is found off the loop; on it, only what differs is touched.
+//!
+//! - `read`: which rows differ, and their keys in the queue;
+//! - `apply`: those rows to their lanes and the routing table, a few at a time.
+
+mod apply;
+mod read;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use decnet_core::limits::MAX_COVER_PATTERNS;
+use decnet_store::catalog::{Catalog, RowProblem};
+use decnet_store::queue::SubscriptionKey;
+use rustc_hash::FxHashSet;
+
+use self::apply::Applying;
+use self::read::{Known, Loaded, load};
+use super::{Dispatcher, Done, Error, Inputs};
+
+/// The catalog, used by one blocking job at a time.
+pub(crate) type SharedCatalog = Arc<Mutex<Catalog>>;
+
+/// Reloads under way and asked for.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    is_started: bool,
+    running: bool,
+    again: bool,
+    /// Reloads begun so far, without the first load.
+    pub(super) number: u64,
+    /// What was read so far; away while it is read again.
+    known: Known,
+    /// Rows to read again whether they differ or not: what they say was not carried out, or we wrote to them.
+    unsettled: Vec<Box<str>>,
+    /// What was read and is not yet carried out.
+    applying: Applying,
+    /// Lanes whose row is gone or cannot be used. Nothing is routed to them.
+    rowless: FxHashSet<SubscriptionKey>,
+    /// Rows complained of, so that each problem is said once.
+    complained: FxHashSet<String>,
+    /// Rows that are there and cannot be used: what waits for them waits on.
+    bad: FxHashSet<String>,
+    /// A row was left as it is since our own verdict on it was not written yet.
+    pub(super) passed_over: bool,
+    failed_before: bool,
+    /// The patterns are others than the cover was made of.
+    rerouted: bool,
+}
+
+/// What a reload came to.
+pub(super) struct Reloaded {
+    known: Known,
+    loaded: Result<Loaded, Error>,
+}
+
+impl Dispatcher {
+    /// The first load; the worker does not start without it.
+    pub(super) async fn load_first(&mut self) -> Result<(), Error> {
+        let Reloaded { known, loaded } = self.read().await;
+        self.reload.known = known;
+        self.begin_to_apply(loaded?);
+        while self.apply_some() {}
+        self.renew_cover();
+        self.stats.reloads.add(1);
+        self.reload.is_started = true;
+        Ok(())
+    }
+
+    /// Reads the subscriptions again; requests that come while they are read are served together, after it.
+    pub(super) fn reload(&mut self) {
+        if self.reload.running {
+            self.reload.again = true;
+            return;
+        }
+        self.reload.running = true;
+        self.reload.number += 1;
+        let (read, inbox) = (self.read(), self.inbox.clone());
+        tokio::task::spawn_local(async move { inbox.put(Done::Reloaded(read.await)) });
+    }
+
+    fn read(&mut self) -> impl Future<Output = Reloaded> + 'static {
+        let (known, unsettled) =
+            (std::mem::take(&mut self.reload.known), std::mem::take(&mut self.reload.unsettled));
+        load(self.queue.clone(), Arc::clone(&self.catalog), known, unsettled)
+    }
+
+    pub(super) fn reloaded(&mut self, Reloaded { known, loaded }: Reloaded, inputs: Option<&Inputs>) {
+        self.reload.known = known;
+        match loaded {
+            Ok(loaded) => {
+                self.reload.failed_before = false;
+                self.begin_to_apply(loaded);
+                self.go_on_applying(inputs);
+            }
+            Err(error) => {
+                self.cannot_read(&error);
+                self.end_reload();
+            }
+        }
+    }
+
+    /// Carries out some of what was read. What else the loop has to do is done before the next piece.
+    pub(super) fn go_on_applying(&mut self, inputs: Option<&Inputs>) {
+        if self.apply_some() {
+            return self.inbox.put(Done::ReloadGoesOn);
+        }
+        self.renew_cover();
+        if let Some(inputs) = inputs {
+            self.publish_cover(inputs);
+        }
+        self.stats.reloads.add(1);
+        self.end_reload();
+    }
+
+    fn end_reload(&mut self) {
+        self.reload.running = false;
+        if std::mem::take(&mut self.reload.again) && !self.stopping {
+            self.reload();
+        }
+    }
+
+    /// The next reload reads this row whether it differs or not.
+    pub(super) fn read_again(&mut self, key: SubscriptionKey) {
+        if let Some(lane) = self.lanes.get(&key) {
+            self.reload.unsettled.push(lane.stored.subscription.uuid.clone());
+        }
+    }
+
+    /// Tells the intake what to subscribe to.
+    pub(super) fn publish_cover(&self, inputs: &Inputs) {
+        inputs.cover.send_if_modified(|published| {
+            let changed = published.as_ref() != Some(&self.cover);
+            if changed {
+                *published = Some(self.cover.clone());
+            }
+            changed
+        });
+    }
+
+    fn renew_cover(&mut self) {
+        if std::mem::take(&mut self.reload.rerouted) {
+            self.cover = self.trie.cover(MAX_COVER_PATTERNS);
+        }
+    }
+
+    /// Said once, until it works again.
+    fn cannot_read(&mut self, error: &Error) {
+        if std::mem::replace(&mut self.reload.failed_before, true) {
+            tracing::debug!(%error, "the subscriptions are still unreadable");
+        } else {
+            tracing::warn!(%error, "cannot read the subscriptions; going on with those already known");
+        }
+    }
+
+    /// Says what is wrong with rows, once for each, and forgets what has been mended.
+    fn complain(&mut self, problems: &[RowProblem]) {
+        let said = |problem: &RowProblem| format!("{} ({}): {}", problem.name, problem.uuid, problem.what);
+        let now: FxHashSet<String> = problems.iter().map(said).collect();
+        for problem in now.difference(&self.reload.complained) {
+            tracing::warn!(problem, "a subscription's row is not as it should be; the others go on");
+        }
+        self.reload.complained = now;
+    }
+}
+
+pub(super) fn lock(catalog: &SharedCatalog) -> std::sync::MutexGuard<'_, Catalog> {
+    // A panic while the lock was held cannot leave a half-done transaction: SQLite rolls it back.
+    catalog.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work)
+        .await
+        .expect("the runtime outlives the dispatcher, and the job does not panic")
+}

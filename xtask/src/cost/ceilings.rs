@@ -1,0 +1,130 @@
+//! What is allowed: `xtask/cost.toml`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use toml_edit::{DocumentMut, Item, Table};
+
+use super::Figure;
+
+const TABLE: &str = "ceilings";
+const ADVICE: &str = "\
+A ceiling was passed. Something now does more for each delivery than before: find what (the message of the commit that set
+the ceiling, `strace -f`, `perf`, `cargo xtask cost --only ...` on the commit before), and do without it. If it is worth
+its price, raise the ceiling in xtask/cost.toml by hand and say why in the commit.";
+
+/// The ceilings by name, in the file's order.
+pub(super) struct Ceilings {
+    path: PathBuf,
+    document: DocumentMut,
+}
+
+impl Ceilings {
+    pub(super) fn load() -> Result<Self> {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("cost.toml");
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        Ok(Self { path, document: text.parse()? })
+    }
+
+    fn of(&self, name: &str) -> Option<f64> {
+        let item = self.document.get(TABLE)?.get(name)?;
+        item.as_float().or_else(|| item.as_integer().map(|whole| whole as f64))
+    }
+
+    /// Says each figure beside its ceiling; false if one is above it.
+    pub(super) fn compare(&self, figures: &[Figure], out: &mut impl Write) -> Result<bool> {
+        let mut is_good = true;
+        for Figure { name, value } in figures {
+            let ceiling =
+                self.of(name).with_context(|| format!("xtask/cost.toml has no ceiling for {name}"))?;
+            let verdict = if *value > ceiling { "  TOO MUCH" } else { "" };
+            is_good &= *value <= ceiling;
+            writeln!(out, "{name:<32} {value:>12.3}  of {ceiling}{verdict}")?;
+        }
+        if !is_good {
+            writeln!(out, "\n{ADVICE}")?;
+        }
+        Ok(is_good)
+    }
+
+    /// Lowers each ceiling to a little above its figure, and writes the file.
+    pub(super) fn lower(&mut self, figures: &[Figure]) -> Result<()> {
+        for Figure { name, value } in figures {
+            let lowered = rounded(value * margin(name));
+            if self.of(name).is_none_or(|ceiling| lowered < ceiling)
+                && let Some(table) = self.document.get_mut(TABLE).and_then(Item::as_table_mut)
+            {
+                set(table, name, lowered);
+            }
+        }
+        Ok(std::fs::write(&self.path, self.document.to_string())?)
+    }
+}
+
+fn set(table: &mut Table, name: &str, ceiling: f64) {
+    table[name] = toml_edit::value(ceiling);
+}
+
+/// How far above the worst of today's figures a ceiling stands. Instructions and allocations hardly vary; how much goes
+/// into one commit, one wake-up or one wait depends on timing, and still a doubling is noticed.
+fn margin(name: &str) -> f64 {
+    match name {
+        name if name.ends_with("instructions") || name.contains("allocat") => 1.1,
+        "delivery.syscalls" | "delivery.syscalls.socket_read" | "delivery.syscalls.socket_write" => 1.25,
+        _ => 1.75,
+    }
+}
+
+/// To three digits.
+fn rounded(value: f64) -> f64 {
+    if value <= 0.0 {
+        return 0.0;
+    }
+    let unit = 10f64.powf(value.log10().floor() - 2.0);
+    let rounded = (value / unit).ceil() * unit;
+    format!("{rounded:.6}").parse().unwrap_or(rounded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ceilings(text: &str) -> (tempfile::TempDir, Ceilings) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cost.toml");
+        (dir, Ceilings { path, document: text.parse().unwrap() })
+    }
+
+    #[test]
+    fn more_than_the_ceiling_is_said_with_what_to_do() {
+        let (_dir, ceilings) = ceilings("[ceilings]\n\"a.b\" = 2.5\nc = 3\n");
+        let mut said = Vec::new();
+        assert!(ceilings.compare(&[Figure::new("a.b", 2.5), Figure::new("c", 1.0)], &mut said).unwrap());
+        assert!(!ceilings.compare(&[Figure::new("a.b", 2.6)], &mut said).unwrap());
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains("TOO MUCH") && said.contains("xtask/cost.toml"), "{said}");
+        assert!(ceilings.compare(&[Figure::new("unknown", 1.0)], &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn ceilings_are_lowered_with_their_margin_and_never_raised() {
+        let (_dir, mut ceilings) =
+            ceilings("# Why.\n[ceilings]\n\"x.instructions\" = 900.0\n\"y.instructions\" = 900.0\n");
+        ceilings
+            .lower(&[Figure::new("x.instructions", 500.4), Figure::new("y.instructions", 5000.0)])
+            .unwrap();
+        let written = std::fs::read_to_string(&ceilings.path).unwrap();
+        assert_eq!(written, "# Why.\n[ceilings]\n\"x.instructions\" = 551.0\n\"y.instructions\" = 900.0\n");
+    }
+
+    #[test]
+    fn rounding_is_up_to_three_digits() {
+        for (value, expected) in
+            [(0.0, 0.0), (0.012_34, 0.0124), (1.0, 1.0), (12.31, 12.4), (20_011.0, 20_100.0)]
+        {
+            assert!((rounded(value) - expected).abs() < 1e-9, "{value}: {}", rounded(value));
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Instructions of a pure step under callgrind: two runs that differ only in how often it is done, so that what
+//! comes before and after cancels out.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{Counted, Figure, build};
+
+/// The steps of `instructions`, and what a figure of each is called.
+const STEPS: [(&str, &str); 3] =
+    [("route", "topic.instructions"), ("decode", "frame.instructions"), ("event", "event.instructions")];
+const FEW: u32 = 1000;
+const MANY: u32 = 11_000;
+
+pub(super) fn count() -> Result<Counted> {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        return Ok(Counted::Skipped("instructions: valgrind is not installed".into()));
+    }
+    let program = build::instructions()?;
+    let figures = STEPS.iter().map(|(step, name)| {
+        let more = collected(&program, step, MANY)? - collected(&program, step, FEW)?;
+        Ok(Figure::new(*name, more / f64::from(MANY - FEW)))
+    });
+    Ok(Counted::Figures(figures.collect::<Result<_>>()?))
+}
+
+fn collected(program: &Path, step: &str, times: u32) -> Result<f64> {
+    let mut valgrind = Command::new("valgrind");
+    valgrind
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(program)
+        .args([step, &times.to_string()]);
+    let output = valgrind.output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "callgrind failed: {said}");
+    let line = said.lines().find_map(|line| line.split_once("Collected : "));
+    let (_, count) = line.with_context(|| format!("callgrind said no number: {said}"))?;
+    Ok(count.trim().parse()?)
+}

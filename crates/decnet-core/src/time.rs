@@ -76,13 +76,36 @@ impl UnixMicros {
         zoned().or_else(civil).map(|at| Self(at.as_microsecond()))
     }
 
+    /// Digit by digit: the general formatting of dates would cost a tenth of making an event.
     fn format(self, between: &str, zone: &str, always_fraction: bool) -> String {
-        let at = Timestamp::from_microsecond(self.0).unwrap_or_default();
+        let at = Offset::UTC.to_datetime(Timestamp::from_microsecond(self.0).unwrap_or_default());
         let micros = self.0.rem_euclid(1_000_000);
-        let fraction = if always_fraction || micros != 0 { format!(".{micros:06}") } else { String::new() };
-        let civil = Offset::UTC.to_datetime(at);
-        let (date, time) = (civil.date(), civil.time());
-        format!("{date}{between}{:02}:{:02}:{:02}{fraction}{zone}", time.hour(), time.minute(), time.second())
+        let mut text = String::with_capacity(40);
+        if at.year() < 0 {
+            text.push('-');
+        }
+        push_digits(&mut text, at.year().unsigned_abs().into(), 4);
+        for (before, number) in [("-", at.month()), ("-", at.day()), (between, at.hour()), (":", at.minute())]
+        {
+            text.push_str(before);
+            push_digits(&mut text, number.unsigned_abs().into(), 2);
+        }
+        text.push(':');
+        push_digits(&mut text, at.second().unsigned_abs().into(), 2);
+        if always_fraction || micros != 0 {
+            text.push('.');
+            push_digits(&mut text, micros.unsigned_abs(), 6);
+        }
+        text.push_str(zone);
+        text
+    }
+}
+
+/// The last `width` decimal digits.
+fn push_digits(text: &mut String, number: u64, width: u32) {
+    for place in (0..width).rev() {
+        let digit = number / 10_u64.pow(place) % 10;
+        text.extend(char::from_digit(u32::try_from(digit).unwrap_or_default(), 10));
     }
 }
 
@@ -96,6 +119,7 @@ mod tests {
         assert_eq!(whole.to_iso8601(), "2026-04-24T00:00:00+00:00");
         assert_eq!(whole.to_sqlite(), "2026-04-24 00:00:00.000000");
         assert_eq!(UnixMicros(-1).to_iso8601(), "1969-12-31T23:59:59.999999+00:00");
+        assert_eq!(UnixMicros(946_684_799_000_010).to_iso8601(), "1999-12-31T23:59:59.000010+00:00");
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::time::UnixMicros;
 
 /// What a receiver finds under `"v"`.
 const BODY_VERSION: u8 = 1;
+/// The names of a body's fields and its time, about, in bytes.
+const BODY_FRAME: usize = 100;
 /// Ids that are longer, or that could not stand in a header, are replaced.
 const MAX_ID_BYTES: usize = 128;
 
@@ -61,6 +63,7 @@ impl Event {
         now: UnixMicros,
         fresh_id: impl FnOnce() -> String,
     ) -> Result<Self, EventError> {
+        let size = envelope.len();
         let envelope = if envelope.is_empty() { Json::Object(Vec::new()) } else { json::read(envelope)? };
         let Json::Object(fields) = &envelope else { return Err(EventError::NoObject) };
         let id = match json::get(fields, "id") {
@@ -71,7 +74,7 @@ impl Event {
             json::get(fields, "ts").and_then(Json::as_f64).and_then(UnixMicros::from_seconds).unwrap_or(now);
         let payload = json::get(fields, "payload").filter(|value| value.is_truthy());
         let kind = json::get(fields, "type").filter(|value| value.is_truthy());
-        Ok(Self::build(&id, topic, kind, ts, payload))
+        Ok(Self::build(&id, topic, kind, ts, payload, size))
     }
 
     /// Makes an event of our own, for instance the one that `subscription test` sends.
@@ -79,16 +82,18 @@ impl Event {
     /// # Errors
     /// A payload that is no JSON.
     pub fn new(id: &str, topic: &str, kind: &str, at: UnixMicros, payload: &str) -> Result<Self, EventError> {
-        let payload = json::read(payload.as_bytes())?;
-        Ok(Self::build(id, topic, Some(&Json::Text(kind.into())), at, Some(&payload)))
+        let value = json::read(payload.as_bytes())?;
+        Ok(Self::build(id, topic, Some(&Json::Text(kind.into())), at, Some(&value), payload.len()))
     }
 
+    /// `size` is about how many bytes the payload takes, so that the body is allocated once.
     fn build(
         id: &str,
         topic: &str,
         kind: Option<&Json<'_>>,
         ts: UnixMicros,
         payload: Option<&Json<'_>>,
+        size: usize,
     ) -> Self {
         let (no_payload, no_kind) = (Json::EMPTY_OBJECT, Json::EMPTY_TEXT);
         let body = Body {
@@ -99,8 +104,9 @@ impl Event {
             r#type: kind.unwrap_or(&no_kind),
             v: BODY_VERSION,
         };
-        let body = serde_json::to_vec(&body).expect("JSON values always serialise into memory");
-        Self { id: id.into(), topic: topic.into(), body: body.into() }
+        let mut bytes = Vec::with_capacity(size + id.len() + topic.len() + BODY_FRAME);
+        serde_json::to_writer(&mut bytes, &body).expect("JSON values always serialise into memory");
+        Self { id: id.into(), topic: topic.into(), body: bytes.into() }
     }
 }
 

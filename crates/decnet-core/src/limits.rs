@@ -81,7 +81,7 @@ pub const BUSY_COMMIT_INTERVAL: Duration = Duration::from_millis(2);
 /// Attempts that wait to be settled together, and how long they do.
 pub const MAX_UNSETTLED: usize = 1024;
 /// Longest wait of an attempt that is over for others, to be settled together with them.
-pub const SETTLE_DELAY: Duration = Duration::from_millis(4);
+pub const SETTLE_DELAY: Duration = Duration::from_millis(5);
 /// Event and delivery rows of admissions that wait for their commit; beyond them the intake waits.
 pub const MAX_ADMITTING_ROWS: usize = 262_144;
 /// Subscriptions one event may go to: a delivery's number within its event has this many values.
@@ -108,7 +108,7 @@ pub const LIST_STEP_ROWS: u32 = 10_000;
 /// Deliveries of one subscription held in memory; the others wait in the queue.
 pub const LANE_CAPACITY: usize = 256;
 /// The same where the receiver answers well and quickly, and memory has room.
-pub const PROVEN_LANE_CAPACITY: usize = 2048;
+pub const PROVEN_LANE_CAPACITY: usize = 4096;
 /// Body bytes of one subscription held in memory, beyond its first delivery.
 pub const LANE_BYTES: usize = 4 * 1024 * 1024;
 /// Deliveries of all subscriptions held in memory.

@@ -1,67 +1,49 @@
-//! How long from the moment an event was due to its receipt, at a fixed rate that waits for nothing.
+//! Row 4: from the moment an event was due to its receipt, at fixed rates that wait for nothing.
 
-use std::time::{Duration, Instant};
+use anyhow::Result;
 
-use anyhow::{Result, ensure};
+use super::{Bench, IN_FLIGHT, TOPIC, TOTAL_IN_FLIGHT};
+use crate::report::{Curve, Figure, Measured, Unit, thousands};
+use crate::rig::{Load, Pipeline, concurrency, drive};
+use crate::targets;
 
-use super::throughput::eprint_step;
-use super::{BODY_BYTES, Bench, IN_FLIGHT, Options, STUCK};
-use crate::report::{Latency, Quantiles};
-use crate::rig::publisher::{Pace, Plan, Publisher};
-use crate::rig::{Pipeline, Setup, disk};
-use crate::roles::receiver::TIMED;
-
-const POLL: Duration = Duration::from_millis(20);
+/// Events a second.
+const RATES: [u32; 2] = [100, 1000];
 /// Seconds of the warm-up at the same rate.
-const WARM_UP: u64 = 1;
+const WARM_UP_SECONDS: u64 = 1;
 
-pub(super) async fn measure(bench: &mut Bench, options: &Options) -> Result<Vec<Latency>> {
-    let mut measured = Vec::new();
-    for per_second in [100, 1000] {
-        let name = format!("latency-{per_second}");
-        if options.wants(&name) {
-            eprint_step(&name);
-            measured.push(at(bench, name, per_second).await?);
-        }
+pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
+    let mut measured = Measured::default();
+    for rate in RATES {
+        at(bench, rate, &mut measured).await?;
     }
+    measured.notes.insert(0, format!("{} s at each rate", bench.plan.latency_seconds));
     Ok(measured)
 }
 
-async fn at(bench: &mut Bench, name: String, per_second: u32) -> Result<Latency> {
-    let fdatasync = disk::fdatasync(bench.directory.path(), bench.plan.fdatasyncs)?;
-    let setup = Setup {
-        program: &bench.program,
-        parent: bench.directory.path(),
-        receiver: bench.receiver.address,
-        path: TIMED,
-        fan_out: 1,
-        in_flight: IN_FLIGHT,
-    };
-    let mut pipeline = Pipeline::start(&setup).await?;
-    run(bench, &mut pipeline, per_second, WARM_UP).await?;
-    let latency = run(bench, &mut pipeline, per_second, bench.plan.latency_seconds).await?;
-    Ok(Latency { name, per_second, latency, fdatasync })
-}
-
-async fn run(bench: &mut Bench, pipeline: &mut Pipeline, per_second: u32, seconds: u64) -> Result<Quantiles> {
-    bench.receiver.reset().await?;
-    let (events, pace) = (u64::from(per_second) * seconds, Pace::PerSecond(per_second));
-    let plan = Plan { socket: pipeline.socket.clone(), events, body_bytes: BODY_BYTES, pace };
-    let publisher = Publisher::start(plan)?;
-    while !publisher.is_done() {
-        pipeline.must_live()?;
-        tokio::time::sleep(POLL).await;
-    }
-    publisher.join()?;
-    let published_at = Instant::now();
-    loop {
-        let seen = bench.receiver.seen().await?;
-        if seen.requests == events {
-            let (p50_us, p99_us, max_us) = (seen.p50_us, seen.p99_us, seen.max_us);
-            return Ok(Quantiles { count: events, p50_us, p99_us, max_us });
-        }
-        ensure!(seen.requests < events, "{} requests arrived for {events} events", seen.requests);
-        ensure!(published_at.elapsed() < STUCK, "{} of {events} events arrived", seen.requests);
-        tokio::time::sleep(POLL).await;
-    }
+async fn at(bench: &mut Bench, rate: u32, measured: &mut Measured) -> Result<()> {
+    let disk = bench.fdatasync()?;
+    let subscriptions = bench.to_everything(1, "/timed");
+    let setup = bench.setup(subscriptions, concurrency(IN_FLIGHT, TOTAL_IN_FLIGHT));
+    let mut pipeline = Pipeline::start(setup).await?;
+    let load = |seconds| Load::per_second(TOPIC, rate, seconds, 1);
+    drive(&mut pipeline, &mut bench.receiver, load(WARM_UP_SECONDS)).await?;
+    let arrived = drive(&mut pipeline, &mut bench.receiver, load(bench.plan.latency_seconds)).await?;
+    let seen = bench.receiver.latencies().await?;
+    let label = format!("{}/s", thousands(rate.into()));
+    let figures = [
+        ("p50", seen.p50_us, disk.p50_us, targets::LATENCY_P50),
+        ("p99", seen.p99_us, disk.p99_us, targets::LATENCY_P99),
+    ];
+    measured.figures.extend(figures.map(|(what, micros, disk, target)| {
+        let figure = Figure::whole(format!("{what} at {label}"), micros, Unit::Micros);
+        figure.beside(format!("fdatasync {what} {:.2} ms", disk as f64 / 1e3)).target(target)
+    }));
+    measured.notes.push(format!(
+        "at {label} the longest took {}, and the publisher itself was up to {} late (p99)",
+        Unit::Micros.show(seen.max_us as f64),
+        Unit::Micros.show(arrived.published.late_p99_us as f64)
+    ));
+    measured.curves.push(Curve { label, points: seen.curve });
+    Ok(())
 }

@@ -1,130 +1,151 @@
 //! How many deliveries a second, and for how much CPU: the bare sender, then the pipeline, round by round.
 
-use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::Result;
 
-use super::{BODY_BYTES, Bench, IN_FLIGHT, Options, STUCK};
-use crate::report::{Rate, Round, Throughput};
-use crate::rig::publisher::{Pace, Plan, Publisher};
-use crate::rig::{Pipeline, Process, Setup, cpu};
+use super::{Bench, IN_FLIGHT, TOPIC, TOTAL_IN_FLIGHT, WARM_UP, counted, say};
+use crate::report::{Bar, Figure, Measured, Rate, Target, Unit, median};
+use crate::rig::{Load, Pipeline, Receiver, concurrency, cpu, drive};
+use crate::targets;
 
-/// Events that make all connections before the measurement begins.
-const WARM_UP: u64 = 2_000;
-const POLL: Duration = Duration::from_millis(10);
+/// Rounds of one fan-out.
+pub(super) struct Throughput {
+    fan_out: u32,
+    rounds: Vec<Round>,
+}
 
-pub(super) async fn measure(bench: &mut Bench, options: &Options) -> Result<Vec<Throughput>> {
-    let mut cases: Vec<Throughput> = [1, 10]
-        .into_iter()
-        .map(|fan_out| Throughput::new(format!("throughput-{fan_out}"), fan_out))
-        .filter(|case| options.wants(&case.name))
-        .collect();
-    for number in 1..=bench.plan.rounds {
-        for case in &mut cases {
-            eprint_step(&format!("{}, round {number} of {}", case.name, bench.plan.rounds));
-            let reference = reference(bench).await?;
-            let events = options.events.unwrap_or(bench.plan.deliveries) / u64::from(case.fan_out);
-            case.rounds.push(subject(bench, case.fan_out, events.max(1), reference).await?);
-        }
+/// Reference and subject, one after the other.
+pub(super) struct Round {
+    pub(super) reference: Rate,
+    pub(super) subject: Rate,
+    /// CPU seconds by name of thread.
+    threads: BTreeMap<String, f64>,
+    bus_cpu: f64,
+    receiver_cpu: f64,
+    /// Connections that the worker made while it was measured; a few, unless it wastes them.
+    connections: u64,
+}
+
+/// Rows 1 and 2.
+pub(super) async fn deliveries(bench: &mut Bench, fan_out: u32) -> Result<Measured> {
+    let seen = rounds(bench, fan_out).await?;
+    let target = if fan_out == 1 { targets::FAN_OUT_1 } else { targets::FAN_OUT_10 };
+    let (figures, bars) = ratio(&seen.rounds, &format!("fan-out {fan_out}"), target);
+    let notes = vec![seen.size(), seen.cpu_by_thread()];
+    Ok(Measured { figures, notes, bars, ..Measured::default() })
+}
+
+/// Row 3: what rows 1 and 2 cost.
+pub(super) async fn cpu(bench: &mut Bench) -> Result<Measured> {
+    let mut measured = Measured::default();
+    for fan_out in [1, 10] {
+        let seen = rounds(bench, fan_out).await?;
+        let over = |figure: fn(&Round) -> f64| median(seen.rounds.iter().map(figure));
+        let ratio = over(|round| round.subject.cpu_per_100k() / round.reference.cpu_per_100k());
+        let (worker, bare) = (over(|r| r.subject.cpu_per_100k()), over(|r| r.reference.cpu_per_100k()));
+        let bus = over(|round| round.subject.per_100k(round.bus_cpu));
+        let what = format!("worker's of the bare sender's, fan-out {fan_out}");
+        let beside = format!("{worker:.2} s per 100,000; bare {bare:.2} s; bus, apart, {bus:.2} s");
+        measured.figures.push(Figure::new(what, ratio, Unit::Ratio).beside(beside).target(targets::CPU));
     }
-    Ok(cases)
+    measured.notes.push("of the same runs as rows 1 and 2".into());
+    Ok(measured)
 }
 
-#[expect(clippy::print_stderr, reason = "a long run says how far it is")]
-pub(super) fn eprint_step(step: &str) {
-    eprintln!("{step}");
+/// The ratio of each round, its median, and the plot's bars.
+pub(super) fn ratio(rounds: &[Round], label: &str, target: Target) -> (Vec<Figure>, Vec<Bar>) {
+    let of = |round: &Round| round.subject.per_second() / round.reference.per_second();
+    let per_second = median(rounds.iter().map(|round| round.subject.per_second()));
+    let reference_per_second = median(rounds.iter().map(|round| round.reference.per_second()));
+    let lowest = rounds.iter().map(of).fold(f64::INFINITY, f64::min);
+    let highest = rounds.iter().map(of).fold(0.0, f64::max);
+    let shown = [per_second, reference_per_second].map(|rate| Unit::PerSecond.show(rate));
+    let beside = format!("{}; bare {}; ratios {lowest:.2} to {highest:.2}", shown[0], shown[1]);
+    let ratio = Figure::new(
+        format!("deliveries of the bare sender's, {label}"),
+        median(rounds.iter().map(of)),
+        Unit::Ratio,
+    );
+    let bar = Bar { label: label.into(), per_second, reference_per_second };
+    (vec![ratio.beside(beside).target(target)], vec![bar])
 }
 
-/// The bare sender, in a process of its own.
-async fn reference(bench: &mut Bench) -> Result<Rate> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("bare-sender").args(["--receiver", &bench.receiver.address.to_string()]);
-    command.args(["--requests", &bench.plan.reference_requests.to_string()]);
-    command.args(["--connections", &IN_FLIGHT.to_string(), "--body-bytes", &BODY_BYTES.to_string()]);
-    let process = Process::start("bare-sender", &mut command, bench.directory.path())?;
-    let said = process.finish(Duration::from_secs(600)).await?;
-    serde_json::from_str(&said).context("the bare sender said what cannot be read")
+/// Measured once, and kept for the row that comes to it next.
+async fn rounds(bench: &mut Bench, fan_out: u32) -> Result<Rc<Throughput>> {
+    if let Some(seen) = bench.throughput.get(&fan_out) {
+        return Ok(Rc::clone(seen));
+    }
+    let mut rounds = Vec::new();
+    for number in 1..=bench.plan.rounds {
+        say(&format!("  fan-out {fan_out}, round {number} of {}", bench.plan.rounds));
+        let reference = bench.reference().await?;
+        rounds.push(subject(bench, fan_out, reference).await?);
+    }
+    let seen = Rc::new(Throughput { fan_out, rounds });
+    bench.throughput.insert(fan_out, Rc::clone(&seen));
+    Ok(seen)
 }
 
-async fn subject(bench: &mut Bench, fan_out: u32, events: u64, reference: Rate) -> Result<Round> {
-    let setup = Setup {
-        program: &bench.program,
-        parent: bench.directory.path(),
-        receiver: bench.receiver.address,
-        path: "/to/",
-        fan_out,
-        in_flight: IN_FLIGHT,
-    };
-    let mut pipeline = Pipeline::start(&setup).await?;
-    publish(bench, &mut pipeline, WARM_UP, fan_out).await?;
-    let warm = settled(&pipeline, WARM_UP * u64::from(fan_out)).await?;
-    let worker_before = cpu::of(pipeline.worker.id())?;
-    let others_before = [cpu::of(pipeline.bus.id())?, cpu::of(bench.receiver.id())?];
-    let threads_before = cpu::of_threads(pipeline.worker.id())?;
-    let (deliveries, seconds) = publish(bench, &mut pipeline, events, fan_out).await?;
-    settled(&pipeline, warm + deliveries).await?;
-    let cpu_seconds = cpu::of(pipeline.worker.id())? - worker_before;
-    let others = [cpu::of(pipeline.bus.id())?, cpu::of(bench.receiver.id())?];
+async fn subject(bench: &mut Bench, fan_out: u32, reference: Rate) -> Result<Round> {
+    let subscriptions = bench.to_everything(fan_out, "/to");
+    let setup = bench.setup(subscriptions, concurrency(IN_FLIGHT, TOTAL_IN_FLIGHT));
+    let mut pipeline = Pipeline::start(setup).await?;
+    let events = (bench.plan.deliveries / u64::from(fan_out)).max(1);
+    let load = Load::flat_out(TOPIC, events, fan_out.into(), bench.plan.ahead);
+    run(&mut pipeline, &mut bench.receiver, load, reference).await
+}
+
+/// A warm pipeline under a load, until the last delivery is settled.
+pub(super) async fn run(
+    pipeline: &mut Pipeline,
+    receiver: &mut Receiver,
+    load: Load,
+    reference: Rate,
+) -> Result<Round> {
+    let warm_up = Load { events: WARM_UP.min(load.events), ..load.clone() };
+    let warm = drive(pipeline, receiver, warm_up).await?.deliveries;
+    pipeline.settled(warm).await?;
+    let worker = cpu::of(pipeline.worker.id())?;
+    let (bus, receivers) = (cpu::of(pipeline.bus.id())?, cpu::of(receiver.id())?);
     let mut threads = cpu::of_threads(pipeline.worker.id())?;
-    threads.iter_mut().for_each(|(name, used)| *used -= threads_before.get(name).unwrap_or(&0.0));
-    let seen = bench.receiver.seen().await?;
+    let arrived = drive(pipeline, receiver, load).await?;
+    pipeline.settled(warm + arrived.deliveries).await?;
+    let cpu_seconds = cpu::of(pipeline.worker.id())? - worker;
+    for (name, used) in cpu::of_threads(pipeline.worker.id())? {
+        let before = threads.entry(name).or_default();
+        *before = used - *before;
+    }
+    let (deliveries, seconds) = (arrived.deliveries, arrived.seconds);
     Ok(Round {
         reference,
         subject: Rate { deliveries, seconds, cpu_seconds },
-        worker_threads_cpu_seconds: threads,
-        bus_cpu_seconds: others[0] - others_before[0],
-        receiver_cpu_seconds: others[1] - others_before[1],
-        mean_body_bytes: seen.body_bytes / seen.requests.max(1),
-        connections: seen.connections,
+        threads,
+        bus_cpu: cpu::of(pipeline.bus.id())? - bus,
+        receiver_cpu: cpu::of(receiver.id())? - receivers,
+        connections: arrived.seen.connections,
     })
 }
 
-/// Publishes, and waits until everything has arrived: exactly as much as was owed. How much, and how long it took.
-async fn publish(
-    bench: &mut Bench,
-    pipeline: &mut Pipeline,
-    events: u64,
-    fan_out: u32,
-) -> Result<(u64, f64)> {
-    bench.receiver.reset().await?;
-    let (owed, received) = (events * u64::from(fan_out), Arc::new(AtomicU64::new(0)));
-    let pace = Pace::FlatOut { received: Arc::clone(&received), ahead: bench.plan.ahead };
-    let plan = Plan { socket: pipeline.socket.clone(), events, body_bytes: BODY_BYTES, pace };
-    let publisher = Publisher::start(plan)?;
-    let (mut last, mut progress_at) = (0, Instant::now());
-    while last < owed {
-        pipeline.must_live()?;
-        let seen = bench.receiver.seen().await?.requests;
-        received.store(seen / u64::from(fan_out), Ordering::Relaxed);
-        if seen > last {
-            (last, progress_at) = (seen, Instant::now());
-        }
-        ensure!(
-            progress_at.elapsed() < STUCK,
-            "{seen} of {owed} deliveries arrived, then none for {STUCK:?}"
-        );
-        tokio::time::sleep(POLL).await;
+impl Throughput {
+    fn size(&self) -> String {
+        let deliveries = self.rounds.first().map_or(0, |round| round.subject.deliveries);
+        let events = Unit::Count.show((deliveries / u64::from(self.fan_out)) as f64);
+        let (rounds, to) = (self.rounds.len(), usize::try_from(self.fan_out).unwrap_or(0));
+        format!("{} of {events} events to {}", counted(rounds, "round"), counted(to, "subscription"))
     }
-    let begun_us = publisher.join()?;
-    let seen = bench.receiver.seen().await?;
-    ensure!(seen.requests == owed, "{} requests arrived for {owed} deliveries", seen.requests);
-    let micros = seen.last_us.saturating_sub(begun_us);
-    Ok((owed, Duration::from_micros(micros).as_secs_f64()))
-}
 
-/// Waits until the queue says that all is delivered and nothing else is in it.
-async fn settled(pipeline: &Pipeline, owed: u64) -> Result<u64> {
-    let begun = Instant::now();
-    loop {
-        match pipeline.delivered()? {
-            (delivered, false) if delivered == owed => return Ok(owed),
-            (delivered, others) if begun.elapsed() > STUCK => {
-                bail!("the queue says {delivered} of {owed} delivered; unfinished or dead ones: {others}")
-            }
-            _ => tokio::time::sleep(POLL).await,
-        }
+    /// Where the worker's CPU goes, in the last round.
+    fn cpu_by_thread(&self) -> String {
+        let Some(round) = self.rounds.last() else { return String::new() };
+        let used = round.threads.iter().filter(|(_, seconds)| **seconds > 0.0);
+        let shown = used.map(|(name, seconds)| format!("`{name}` {:.2}", round.subject.per_100k(*seconds)));
+        format!(
+            "CPU seconds per 100,000 in the last round: {}; beside them the receiver {:.2}; {} new connections",
+            shown.collect::<Vec<_>>().join(", "),
+            round.subject.per_100k(round.receiver_cpu),
+            round.connections
+        )
     }
 }

@@ -1,64 +1,101 @@
-//! `docs/benchmarks.md`: what is measured and how, and what one run has seen.
+//! `docs/benchmarks.md` and what belongs to it: the figures that it is made of, and the plot.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use super::{Report, table};
+use super::record::Report;
+use super::{svg, table};
 
-const PATH: &str = "docs/benchmarks.md";
 const INTRODUCTION: &str = include_str!("introduction.md");
+const PAGE: &str = "benchmarks.md";
+const FIGURES: &str = "benchmarks.json";
+const PLOT: &str = "benchmarks.svg";
+/// Written by hand: why rows miss their target, and what was tried.
+const NOTES: &str = "benchmarks-notes.md";
 
-/// Writes the page anew, in the repository that the program is started in.
+/// Writes the page anew, in the repository that the program is started in; rows that `report` does not have, or
+/// failed to measure, keep their figures.
 pub(crate) fn write(report: &Report) -> Result<()> {
-    let docs = Path::new(PATH);
-    std::fs::write(docs, page(report))
-        .with_context(|| format!("{PATH} cannot be written; is this the repository?"))
+    write_in(Path::new("docs"), report)
 }
 
-fn page(report: &Report) -> String {
-    let machine = &report.machine;
-    let length = if report.quick { "`--quick`: short runs, so rough figures" } else { "full runs" };
-    let rounds = report.throughput.iter().map(|case| case.rounds.len()).max().unwrap_or(0);
+fn write_in(docs: &Path, report: &Report) -> Result<()> {
+    let report = earlier(&docs.join(FIGURES))?.updated(report);
+    let json = serde_json::to_string_pretty(&report)? + "\n";
+    let notes = optional(&docs.join(NOTES))?;
+    put(&docs.join(FIGURES), &json)?;
+    put(&docs.join(PLOT), &svg::draw(&report))?;
+    put(&docs.join(PAGE), &page(&report, notes.as_deref()))
+}
+
+fn earlier(path: &Path) -> Result<Report> {
+    let Some(text) = optional(path)? else { return Ok(Report::default()) };
+    serde_json::from_str(&text).with_context(|| format!("{} holds no figures; delete it", path.display()))
+}
+
+fn optional(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    }
+}
+
+fn put(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text)
+        .with_context(|| format!("{} cannot be written; is this the repository?", path.display()))
+}
+
+fn page(report: &Report, notes: Option<&str>) -> String {
+    let mut machines: Vec<&str> = report.rows.iter().map(|row| row.machine.as_str()).collect();
+    machines.dedup();
+    let (machines, table, rows) = (machines.join("; "), table::targets(report), table::notes(report));
+    let notes = notes.map(|notes| format!("\n## What stands in the way\n\n{}\n", notes.trim()));
     format!(
         "{INTRODUCTION}
 ## What was seen
 
-{at}, {length}, {rounds} rounds. Processor: {cpu}, {cores} cores. Linux {kernel}. Load average just before the
-run: {load} (anything else that ran took its share from all of this).
+{machines}. A target is missed by so much of itself.
 
-{throughput}
-{cpu_table}
-{latency}
-{threads}",
-        at = report.at,
-        cpu = machine.cpu,
-        cores = machine.cores,
-        kernel = machine.kernel,
-        load = machine.load,
-        throughput = table::throughput(report),
-        cpu_table = table::cpu(report),
-        latency = table::latency(report),
-        threads = threads(report),
+{table}
+![Throughput beside the bare sender's, and latency by percentile]({PLOT})
+
+Each row as it was measured, with the load average just before (anything else that ran took its share):
+
+{rows}{}",
+        notes.unwrap_or_default()
     )
 }
 
-/// Where the worker's CPU goes, of the last round of each case.
-fn threads(report: &Report) -> String {
-    let mut text =
-        String::from("CPU of the worker by thread, last round, seconds per 100,000 deliveries:\n\n");
-    for case in &report.throughput {
-        let Some(round) = case.rounds.last() else { continue };
-        let used = round.worker_threads_cpu_seconds.iter().filter(|(_, seconds)| **seconds > 0.0);
-        let shown =
-            used.map(|(name, seconds)| format!("`{name}` {:.2}", super::per_100k(*seconds, &round.subject)));
-        let shown = shown.collect::<Vec<_>>().join(", ");
-        text += &format!(
-            "- {}: {shown}; beside it the receiver {:.2}; {} new connections\n",
-            case.name,
-            super::per_100k(round.receiver_cpu_seconds, &round.subject),
-            round.connections
-        );
+#[cfg(test)]
+mod tests {
+    use super::super::record::tests::record;
+    use super::*;
+
+    #[test]
+    fn rows_measured_one_at_a_time_make_one_page() {
+        let docs = tempfile::tempdir().unwrap();
+        let (page, notes) = (docs.path().join(PAGE), docs.path().join(NOTES));
+        write_in(docs.path(), &Report { rows: vec![record(2, 0.2)] }).unwrap();
+        assert!(!fs::read_to_string(&page).unwrap().contains("What stands in the way"));
+        fs::write(notes, "The disk.\n").unwrap();
+        write_in(docs.path(), &Report { rows: vec![record(1, 0.1)] }).unwrap();
+        let page = fs::read_to_string(page).unwrap();
+        let places =
+            ["| 1 title 1", "| 2 title 2", "benchmarks.svg", "## What stands in the way\n\nThe disk.\n"]
+                .map(|part| page.find(part).unwrap_or_else(|| panic!("{part} in {page}")));
+        assert!(places.is_sorted());
+        assert!(docs.path().join(PLOT).exists());
     }
-    text
+
+    #[test]
+    fn figures_that_cannot_be_read_are_not_overwritten() {
+        let docs = tempfile::tempdir().unwrap();
+        fs::write(docs.path().join(FIGURES), "nonsense").unwrap();
+        assert!(write_in(docs.path(), &Report::default()).is_err());
+        assert_eq!(fs::read_to_string(docs.path().join(FIGURES)).unwrap(), "nonsense");
+    }
 }

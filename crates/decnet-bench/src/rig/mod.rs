@@ -1,13 +1,20 @@
-//! The processes of a measurement, and what is read off them.
+//! The processes of a measurement, what they are fed, and what is read off them.
 
+pub(crate) mod bare_sender;
 pub(crate) mod cpu;
 pub(crate) mod disk;
+pub(crate) mod drive;
+pub(crate) mod files;
 pub(crate) mod machine;
+pub(crate) mod memory;
 mod pipeline;
 mod process;
 pub(crate) mod publisher;
 mod receiver;
+mod subscriptions;
 
-pub(crate) use pipeline::{Pipeline, Setup};
+pub(crate) use drive::{Arrived, Load, drive};
+pub(crate) use pipeline::{Environment, Pipeline, Setup, concurrency, signal};
 pub(crate) use process::Process;
 pub(crate) use receiver::Receiver;
+pub(crate) use subscriptions::Wanted;

@@ -4,10 +4,13 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+/// Processes so far: each has a log of its own.
+static STARTED: AtomicU64 = AtomicU64::new(0);
 /// How often a process is asked whether it has ended.
 const POLL: Duration = Duration::from_millis(5);
 /// Bytes of its log that are shown when it fails.
@@ -23,7 +26,8 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `command` with its log in `directory`.
     pub(crate) fn start(name: &'static str, command: &mut Command, directory: &Path) -> Result<Self> {
-        let log = directory.join(format!("{name}.log"));
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let log = directory.join(format!("{name}-{number}.log"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
         let child = command.spawn().with_context(|| format!("{name} cannot be started"))?;
         Ok(Self { name, child, log })
@@ -31,6 +35,12 @@ impl Process {
 
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Ends it at once, whatever it does.
+    pub(crate) fn kill(&mut self) {
+        // Either may fail only because it has ended already.
+        drop((self.child.kill(), self.child.wait()));
     }
 
     /// The first line it prints; waits for it.
@@ -82,7 +92,6 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Either may fail only because it has ended already.
-        drop((self.child.kill(), self.child.wait()));
+        self.kill();
     }
 }

@@ -8,15 +8,15 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, anyhow};
 use decnet_bus::Client;
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::clock::{micros, now_us};
+use crate::clock::{histogram, micros, now_us};
 
-const TOPIC: &str = "bench.event";
 const KIND: &str = "bench";
-/// Bytes of a delivered body beside the padding: id, topic, time, type and the numbers.
-const FRAME_BYTES: usize = 171;
-/// How long the publisher sleeps when it is too far ahead of the receiver.
+/// Bytes of a delivered body beside the padding and the topic: id, time, type and the numbers.
+const FRAME_BYTES: usize = 160;
+/// How long the publisher sleeps when it is too far ahead.
 const PAUSE: Duration = Duration::from_millis(1);
 
 #[derive(Serialize)]
@@ -29,6 +29,8 @@ struct Payload<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) socket: PathBuf,
+    /// Of the events, by turns.
+    pub(crate) topics: Vec<String>,
     pub(crate) events: u64,
     /// Bytes of the delivered body, to a few.
     pub(crate) body_bytes: usize,
@@ -38,14 +40,29 @@ pub(crate) struct Plan {
 /// When to publish.
 #[derive(Debug, Clone)]
 pub(crate) enum Pace {
-    /// At once, but never more than `ahead` events before what `received` says.
-    FlatOut { received: Arc<AtomicU64>, ahead: u64 },
+    /// At once, but never more than `ahead` events before what `progress` says.
+    FlatOut { progress: Arc<AtomicU64>, ahead: u64 },
     /// Each event at its own time, however late the one before it was; that time travels in the payload.
     PerSecond(u32),
 }
 
+/// What a publisher has done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Published {
+    /// When the first event was due, in microseconds since 1970.
+    pub(crate) begun_us: u64,
+    /// How late the publisher itself was, at the 99th percentile: what of the latencies is its own.
+    pub(crate) late_p99_us: u64,
+}
+
 /// A publisher at work.
-pub(crate) struct Publisher(JoinHandle<Result<u64>>);
+pub(crate) struct Publisher(JoinHandle<Result<Published>>);
+
+/// Renders one event after the other.
+struct Events<'a> {
+    plan: &'a Plan,
+    pad: String,
+}
 
 impl Publisher {
     pub(crate) fn start(plan: Plan) -> Result<Self> {
@@ -58,53 +75,61 @@ impl Publisher {
         self.0.is_finished()
     }
 
-    /// When the first event was due, in microseconds since 1970.
-    pub(crate) fn join(self) -> Result<u64> {
+    pub(crate) fn join(self) -> Result<Published> {
         self.0.join().map_err(|_| anyhow!("the publisher panicked"))?
     }
 }
 
-async fn publish(plan: &Plan) -> Result<u64> {
-    let mut client = Client::connect(&plan.socket, "bench publisher").await?;
-    let pad = "x".repeat(plan.body_bytes.saturating_sub(FRAME_BYTES));
-    let begun_us = now_us();
-    match &plan.pace {
-        Pace::FlatOut { received, ahead } => {
-            flat_out(&mut client, plan.events, &pad, received, *ahead).await?;
-        }
-        Pace::PerSecond(rate) => by_the_clock(&mut client, plan.events, &pad, *rate).await?,
+impl Events<'_> {
+    fn get(&self, number: u64, due_us: u64) -> (&str, Payload<'_>) {
+        let topics = &self.plan.topics;
+        let turn = usize::try_from(number).unwrap_or(0) % topics.len();
+        let padding = self.pad.len().saturating_sub(FRAME_BYTES + topics[turn].len());
+        (&topics[turn], Payload { due_us, pad: &self.pad[..padding] })
     }
-    client.close().await?;
-    Ok(begun_us)
 }
 
-async fn flat_out(
-    client: &mut Client,
-    events: u64,
-    pad: &str,
-    received: &AtomicU64,
-    ahead: u64,
-) -> Result<()> {
-    for number in 0..events {
-        while number >= received.load(Ordering::Relaxed).saturating_add(ahead) {
+async fn publish(plan: &Plan) -> Result<Published> {
+    let mut client = Client::connect(&plan.socket, "bench publisher").await?;
+    let events = Events { plan, pad: "x".repeat(plan.body_bytes) };
+    let (begun_us, mut late) = (now_us(), histogram());
+    match &plan.pace {
+        Pace::FlatOut { progress, ahead } => flat_out(&mut client, &events, progress, *ahead).await?,
+        Pace::PerSecond(rate) => by_the_clock(&mut client, &events, *rate, &mut late).await?,
+    }
+    client.close().await?;
+    Ok(Published { begun_us, late_p99_us: late.value_at_quantile(0.99) })
+}
+
+async fn flat_out(client: &mut Client, events: &Events<'_>, progress: &AtomicU64, ahead: u64) -> Result<()> {
+    for number in 0..events.plan.events {
+        while number >= progress.load(Ordering::Relaxed).saturating_add(ahead) {
             client.sender().flush().await?;
             thread::sleep(PAUSE);
         }
-        client.sender().feed(TOPIC, KIND, &Payload { due_us: now_us(), pad }).await?;
+        let (topic, payload) = events.get(number, now_us());
+        client.sender().feed(topic, KIND, &payload).await?;
     }
     Ok(client.sender().flush().await?)
 }
 
 /// The thread itself sleeps: the runtime's timers are only good to a millisecond.
-async fn by_the_clock(client: &mut Client, events: u64, pad: &str, rate: u32) -> Result<()> {
+async fn by_the_clock(
+    client: &mut Client,
+    events: &Events<'_>,
+    rate: u32,
+    late: &mut Histogram<u64>,
+) -> Result<()> {
     let (begun, interval) = (SystemTime::now(), Duration::from_secs(1) / rate);
-    for number in 0..u32::try_from(events)? {
+    for number in 0..u32::try_from(events.plan.events)? {
         let due = begun + interval * number;
         if let Ok(wait) = due.duration_since(SystemTime::now()) {
             thread::sleep(wait);
         }
         let due_us = micros(due.duration_since(SystemTime::UNIX_EPOCH)?);
-        client.publish(TOPIC, KIND, &Payload { due_us, pad }).await?;
+        let (topic, payload) = events.get(number.into(), due_us);
+        client.publish(topic, KIND, &payload).await?;
+        late.saturating_record(now_us().saturating_sub(due_us));
     }
     Ok(())
 }

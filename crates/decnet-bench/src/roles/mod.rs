@@ -2,3 +2,5 @@
 
 pub(crate) mod bare_sender;
 pub(crate) mod receiver;
+pub(crate) mod router;
+pub(crate) mod tls;

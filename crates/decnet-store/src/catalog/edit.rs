@@ -53,20 +53,30 @@ impl Catalog {
     /// # Errors
     /// A name that is taken, a value out of bounds, or a file that cannot be written.
     pub fn create(&mut self, new: &NewSubscription, now: UnixMicros) -> Result<String, Error> {
-        check_name(&new.name)?;
-        check_secret(new.secret.expose())?;
-        let (patterns, uuid) = (json_list(&new.patterns)?, Uuid::new_v4().to_string());
-        self.write(|transaction, side| {
-            if owner(transaction, &new.name)?.is_some() {
-                return Ok(Err(Error::NameTaken(new.name.clone())));
-            }
-            insert(transaction, &uuid, new, &patterns, now)?;
-            if new.settings != Settings::default() {
-                keep_settings(transaction, side, &uuid, &new.settings)?;
+        let uuids = self.create_all(std::slice::from_ref(new), now)?;
+        Ok(uuids.into_iter().next().expect("one UUID for each that was created"))
+    }
+
+    /// Adds many subscriptions, all or none, in one transaction; their new UUIDs, in their order.
+    ///
+    /// # Errors
+    /// As [`Self::create`], for the first one that is refused.
+    pub fn create_all(&mut self, new: &[NewSubscription], now: UnixMicros) -> Result<Vec<String>, Error> {
+        let prepared: Vec<_> = new.iter().map(prepare).collect::<Result<_, Error>>()?;
+        self.write(|transaction, mut side| {
+            for (new, (uuid, patterns)) in new.iter().zip(&prepared) {
+                if owner(transaction, &new.name)?.is_some() {
+                    return Ok(Err(Error::NameTaken(new.name.clone())));
+                }
+                insert(transaction, uuid, new, patterns, now)?;
+                if new.settings != Settings::default() {
+                    keep_settings(transaction, side, uuid, &new.settings)?;
+                    side = Side::Present;
+                }
             }
             Ok(Ok(()))
         })?;
-        Ok(uuid)
+        Ok(prepared.into_iter().map(|(uuid, _)| uuid).collect())
     }
 
     /// Changes a subscription by its UUID; an empty patch changes nothing.
@@ -113,6 +123,13 @@ impl Catalog {
     }
 }
 
+/// A new row's UUID and patterns, if its values are within bounds.
+fn prepare(new: &NewSubscription) -> Result<(String, String), Error> {
+    check_name(&new.name)?;
+    check_secret(new.secret.expose())?;
+    Ok((Uuid::new_v4().to_string(), json_list(&new.patterns)?))
+}
+
 /// Writes settings to our table, which is made where it is not there yet.
 fn keep_settings(
     transaction: &Transaction<'_>,
@@ -139,14 +156,14 @@ fn insert(
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?7)";
     let (url, secret) = (new.url.expose(), new.secret.expose());
     let values = params![uuid, new.name, url, secret, patterns, new.enabled, now.to_sqlite()];
-    transaction.execute(insert, values)?;
+    transaction.prepare_cached(insert)?.execute(values)?;
     Ok(())
 }
 
 /// The UUID, whatever it is, of the row with that name.
 fn owner(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<Option<Value>> {
     let owner = "SELECT uuid FROM webhook_subscriptions WHERE name = ?1";
-    transaction.query_row(owner, [name], |row| row.get(0)).optional()
+    transaction.prepare_cached(owner)?.query_row([name], |row| row.get(0)).optional()
 }
 
 /// The statement that changes what the patch names and no other column; none for an empty patch.

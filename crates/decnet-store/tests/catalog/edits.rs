@@ -52,6 +52,18 @@ fn what_is_created_is_loaded() {
 }
 
 #[test]
+fn many_are_created_or_none() {
+    let database = Database::decnets();
+    let mut catalog = database.open();
+    let uuids = catalog.create_all(&["a", "b"].map(new), NOW).unwrap();
+    assert_eq!(catalog.find("b").unwrap().uuid, uuids[1]);
+    let error = catalog.create_all(&["c", "a"].map(new), NOW).unwrap_err();
+    assert!(matches!(&error, Error::NameTaken(name) if name == "a"), "{error}");
+    assert_eq!(database.everything().len(), 2);
+    assert!(catalog.create_all(&[], NOW).unwrap().is_empty());
+}
+
+#[test]
 fn a_name_is_taken_once() {
     let database = Database::decnets();
     let mut catalog = database.open();

@@ -56,6 +56,17 @@ async fn filters_choose_and_pages_follow_each_other() {
 }
 
 #[tokio::test]
+async fn the_newest_is_the_one_admitted_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let reader = Reader::open(dir.path()).unwrap();
+    assert_eq!(reader.newest().unwrap(), None);
+    let admitted = admit(&queue, 0..3, sub, false).await;
+    assert_eq!(reader.newest().unwrap(), admitted.last().copied());
+}
+
+#[tokio::test]
 async fn a_few_among_many_are_found() {
     let dir = tempfile::tempdir().unwrap();
     let queue = open(dir.path());

@@ -51,6 +51,16 @@ impl Reader {
         detail::get(&self.conn, id)
     }
 
+    /// The delivery that was admitted last; none if there is none. One look into the index, however many there are.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn newest(&self) -> Result<Option<DeliveryId>, Error> {
+        let newest =
+            self.conn.prepare_cached("SELECT max(id) FROM deliveries")?.query_row([], |row| row.get(0));
+        Ok(newest.map(|id: Option<i64>| id.map(DeliveryId::from_raw))?)
+    }
+
     /// How many deliveries each subscription has, by state. Reads all of them.
     ///
     /// # Errors

@@ -1,0 +1,52 @@
+//! Row 8: a thousand receivers, each on a port of its own, each event to one of them by turns.
+
+use anyhow::Result;
+
+use super::throughput::{ratio, run};
+use super::{BODY_BYTES, Bench, TOPIC, counted};
+use crate::report::{Measured, thousands};
+use crate::rig::bare_sender::Order;
+use crate::rig::drive::Speed;
+use crate::rig::{Load, Pipeline, Receiver, Wanted, concurrency};
+use crate::targets;
+
+const RECEIVERS: usize = 1000;
+/// Requests in flight over all of them.
+const IN_FLIGHT: [usize; 2] = [64, 256];
+
+pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
+    let mut receiver = Receiver::start(bench.path(), RECEIVERS, None).await?;
+    let mut measured = Measured::default();
+    for in_flight in IN_FLIGHT {
+        let mut rounds = Vec::new();
+        for _ in 0..bench.plan.rounds {
+            rounds.push(round(bench, &mut receiver, in_flight).await?);
+        }
+        let label = format!("1,000 receivers, {in_flight} in flight");
+        let (figures, bars) = ratio(&rounds, &label, targets::RECEIVERS);
+        measured.figures.extend(figures);
+        measured.bars.extend(bars);
+    }
+    let (rounds, events) = (counted(bench.plan.rounds, "round"), thousands(bench.plan.spread as f64));
+    measured.notes.push(format!(
+        "{rounds} of {events} events of {BODY_BYTES} bytes, each to one of the receivers by turns; the bare sender \
+         keeps a connection to each"
+    ));
+    Ok(measured)
+}
+
+async fn round(bench: &Bench, receiver: &mut Receiver, in_flight: usize) -> Result<super::throughput::Round> {
+    let (receivers, requests) = (&receiver.addresses, bench.plan.spread);
+    let reference = bench.bare_sender(&Order { receivers, requests, in_flight, certificate: None }).await?;
+    let topic = |port: usize| format!("{TOPIC}.{port}");
+    let subscriptions = (0..RECEIVERS).map(|port| Wanted::new(receiver.url(port, "/to"), topic(port)));
+    let setup = bench.setup(subscriptions.collect(), concurrency(in_flight, in_flight));
+    let mut pipeline = Pipeline::start(setup).await?;
+    let load = Load {
+        topics: (0..RECEIVERS).map(topic).collect(),
+        events: bench.plan.spread,
+        fan_out: 1,
+        speed: Speed::FlatOut { ahead: bench.plan.ahead },
+    };
+    run(&mut pipeline, receiver, load, reference).await
+}

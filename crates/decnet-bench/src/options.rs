@@ -1,0 +1,99 @@
+//! What is asked for on the command line.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use crate::cases::{ROWS, Row};
+use crate::plan::Size;
+
+/// The settings of a run.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Rows:
+   1 fan-out-1       2 fan-out-10      3 cpu            4 latency         5 burst
+   6 isolation       7 neighbour       8 receivers      9 routing        10 subscriptions
+  11 memory         12 restart        13 linear        14 tls
+
+Examples:
+  cargo xtask bench --quick
+  cargo xtask bench --only 6 --only routing
+  cargo xtask bench --full --only 13
+  cargo xtask bench --json > figures.json
+  cargo xtask bench --write-docs --only 1    # the other rows keep their figures")]
+pub(crate) struct Options {
+    /// Small sizes: all rows in less than two minutes
+    #[arg(long, conflicts_with = "full")]
+    quick: bool,
+    /// The sizes of the targets: a million events, ten million settled deliveries
+    #[arg(long)]
+    full: bool,
+    /// Only this row, by its number or name; may be repeated
+    #[arg(long, value_name = "ROW", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Events, or deliveries that are pending or settled, in the rows that count them
+    #[arg(long, value_name = "N")]
+    pub(crate) events: Option<u64>,
+    /// Rounds of reference and subject, of which the medians are shown
+    #[arg(long, value_name = "N")]
+    pub(crate) rounds: Option<usize>,
+    /// Events that the publisher may be ahead of the receiver; a few hundred keep all of them in memory
+    #[arg(long, value_name = "N")]
+    pub(crate) ahead: Option<u64>,
+    /// Where the queues are made; must be on a disk [default: a directory beside the program]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write docs/benchmarks.md, with its plot; rows that are not measured now keep their figures
+    #[arg(long)]
+    pub(crate) write_docs: bool,
+}
+
+impl Options {
+    pub(crate) fn size(&self) -> Size {
+        match (self.quick, self.full) {
+            (true, _) => Size::Quick,
+            (_, true) => Size::Full,
+            _ => Size::Default,
+        }
+    }
+
+    /// The rows asked for, in their order.
+    pub(crate) fn rows(&self) -> Result<Vec<&'static Row>> {
+        for name in &self.only {
+            let is_known = ROWS.iter().any(|row| row.is_called(name));
+            is_known.then_some(()).with_context(|| format!("no row is called {name}; see --help"))?;
+        }
+        let is_wanted = |row: &&Row| self.only.is_empty() || self.only.iter().any(|name| row.is_called(name));
+        Ok(ROWS.iter().filter(is_wanted).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn rows(arguments: &[&str]) -> Result<Vec<u8>> {
+        let cli = Cli::try_parse_from([&["bench"], arguments].concat())?;
+        Ok(cli.options.rows()?.iter().map(|row| row.number).collect())
+    }
+
+    #[test]
+    fn rows_are_chosen_by_number_or_name_in_their_order() {
+        assert_eq!(rows(&[]).unwrap(), (1..=14).collect::<Vec<_>>());
+        assert_eq!(rows(&["--only", "routing", "--only", "6", "--only", "isolation"]).unwrap(), [6, 9]);
+        assert_eq!(rows(&["--only", "1,2"]).unwrap(), [1, 2]);
+        assert!(rows(&["--only", "15"]).is_err());
+        assert!(rows(&["--quick", "--full"]).is_err());
+    }
+}

@@ -1,0 +1,59 @@
+//! Plain numbers.
+
+use serde::{Deserialize, Serialize};
+
+/// So many deliveries in such a time, and the CPU of the process that sent them.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Rate {
+    pub(crate) deliveries: u64,
+    pub(crate) seconds: f64,
+    pub(crate) cpu_seconds: f64,
+}
+
+/// Microseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quantiles {
+    pub(crate) p50_us: u64,
+    pub(crate) p99_us: u64,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
+impl Rate {
+    pub(crate) fn per_second(&self) -> f64 {
+        self.deliveries as f64 / self.seconds
+    }
+
+    /// CPU seconds for 100,000 deliveries.
+    pub(crate) fn cpu_per_100k(&self) -> f64 {
+        self.per_100k(self.cpu_seconds)
+    }
+
+    /// Seconds of anything, for 100,000 deliveries.
+    pub(crate) fn per_100k(&self, seconds: f64) -> f64 {
+        seconds * 1e5 / self.deliveries as f64
+    }
+}
+
+/// The figure in the middle; of an even number the mean of the middle two.
+pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = figures.into_iter().collect();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => 0.0,
+        odd if odd % 2 == 1 => sorted[middle],
+        _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert!((median([9.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
+        assert!((median([9.0, 2.0, 1.0, 4.0]) - 3.0).abs() < f64::EPSILON);
+        assert!(median([]).abs() < f64::EPSILON);
+    }
+}

@@ -201,8 +201,8 @@ const _: () = assert!(MAX_IDLE_PER_RECEIVER <= MAX_IDLE_CONNECTIONS && MAX_IDLE_
 const _: () = assert!(MAX_IDLE_PER_RECEIVER >= DEFAULT_TOTAL_CONCURRENCY);
 const _: () = assert!(
     UNANSWERED_CONCURRENCY <= MAX_ADAPTIVE_CONCURRENCY
-        // One lane alone gets half of the slots, and half of that while its receiver is slow.
-        && 4 * MAX_ADAPTIVE_CONCURRENCY <= DEFAULT_TOTAL_CONCURRENCY
+        // So that one lane alone gets its maximum where slots are shared.
+        && 3 * MAX_ADAPTIVE_CONCURRENCY <= DEFAULT_TOTAL_CONCURRENCY
 );
 const _: () = assert!(MAX_ADAPTIVE_CONCURRENCY <= LANE_CAPACITY);
 const _: () = assert!(MAX_BATCH_EVENTS <= LANE_CAPACITY && MAX_BATCH_BODY_BYTES <= LANE_BYTES);

@@ -5,9 +5,10 @@
 //! keep the other half. Where slots are scarce, the lane with the fewest requests in flight goes first, proven
 //! or not: however busy the healthy ones are, a new one gets its turn.
 //!
-//! A lane gets another slot only while it holds fewer than are free for its kind (dynamic thresholds, Choudhury and Hahne,
-//! 1998): alone it can have half of them, and *n* lanes that begin to hang together hold *n* of *n* + 1 parts, so that
-//! something is left for the next one.
+//! How many slots a lane may hold shrinks with what is free for its kind (dynamic thresholds, Choudhury and Hahne, 1998),
+//! by the square of it: alone it gets more than a third of all, and whoever holds *n* lanes' worth and hangs, together
+//! or one after the other, leaves an (*n* + 1)th part for the next. In proportion it would be half of what is left, and
+//! nothing after a few.
 
 use std::collections::BTreeSet;
 
@@ -53,7 +54,7 @@ impl Slots {
 
     /// A slot, if a lane with so many requests in flight may have another and nobody waits who could have it.
     pub(crate) fn take(&mut self, proven: bool, in_flight: usize) -> Option<Slot> {
-        (in_flight < self.free(proven) && self.first().is_none()).then(|| self.grant(proven))
+        (self.admits(proven, in_flight) && self.first().is_none()).then(|| self.grant(proven))
     }
 
     /// Gives a slot back.
@@ -89,15 +90,17 @@ impl Slots {
     fn first(&self) -> Option<(Place, bool)> {
         let first = |proven| {
             let place = self.waiting[usize::from(proven)].first()?;
-            (place.in_flight < self.free(proven)).then_some((*place, proven))
+            self.admits(proven, place.in_flight).then_some((*place, proven))
         };
         [first(true), first(false)].into_iter().flatten().min()
     }
 
-    /// Slots that are free for such a lane.
-    fn free(&self, proven: bool) -> usize {
+    /// May a lane with so many requests in flight have another slot? If not, nor may one with more.
+    fn admits(&self, proven: bool, in_flight: usize) -> bool {
         let (free, half) = (self.total - self.taken, self.total.div_ceil(2));
-        if proven { free } else { free.min(half - self.taken_unproven) }
+        let (all, free) =
+            if proven { (self.total, free) } else { (half, free.min(half - self.taken_unproven)) };
+        in_flight * all < free * free
     }
 
     fn grant(&mut self, proven: bool) -> Slot {
@@ -110,6 +113,7 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use decnet_core::limits::{DEFAULT_TOTAL_CONCURRENCY, MAX_ADAPTIVE_CONCURRENCY};
 
     const A: SubscriptionKey = SubscriptionKey(1);
     const B: SubscriptionKey = SubscriptionKey(2);
@@ -160,14 +164,32 @@ mod tests {
     }
 
     #[test]
-    fn alone_a_lane_gets_its_maximum_and_together_they_leave_something() {
-        use decnet_core::limits::{DEFAULT_TOTAL_CONCURRENCY, MAX_ADAPTIVE_CONCURRENCY};
-        for proven in [true, false] {
-            assert!(fill(&mut Slots::new(DEFAULT_TOTAL_CONCURRENCY), proven) >= MAX_ADAPTIVE_CONCURRENCY);
-        }
-        let mut slots = Slots::new(DEFAULT_TOTAL_CONCURRENCY);
-        let held: Vec<usize> = (0..6).map(|_| fill(&mut slots, true)).collect();
-        assert_eq!(held, [128, 64, 32, 16, 8, 4]);
+    fn alone_a_lane_gets_its_maximum() {
+        assert!(fill(&mut Slots::new(DEFAULT_TOTAL_CONCURRENCY), true) >= MAX_ADAPTIVE_CONCURRENCY);
         assert_eq!(fill(&mut Slots::new(1), false), 1, "even of one slot");
+    }
+
+    #[test]
+    fn lanes_that_take_all_they_can_one_after_the_other_leave_a_share_for_the_next() {
+        const TOTAL: usize = DEFAULT_TOTAL_CONCURRENCY;
+        let mut slots = Slots::new(TOTAL);
+        // Beyond them the share is so small that a slot for each is more.
+        for lanes in 1..=16 {
+            fill(&mut slots, true);
+            let free = TOTAL - slots.taken();
+            assert!(free >= TOTAL / (lanes + 1), "{lanes} leave {free}");
+        }
+    }
+
+    #[test]
+    fn lanes_that_grow_together_leave_a_share_too() {
+        for lanes in 1..=16 {
+            let (mut slots, mut held) = (Slots::new(DEFAULT_TOTAL_CONCURRENCY), vec![0; lanes]);
+            while let Some(lane) = held.iter_mut().min().filter(|held| slots.take(true, **held).is_some()) {
+                *lane += 1;
+            }
+            assert!(held.iter().max().unwrap() - held.iter().min().unwrap() <= 1, "{held:?}");
+            assert!(slots.total - slots.taken >= slots.total / (lanes + 1), "{held:?}");
+        }
     }
 }

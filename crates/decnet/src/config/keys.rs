@@ -201,7 +201,7 @@ keys! {
     TOTAL_CONCURRENCY: usize, |text| types::integer(text, 1, 65_536) => Info {
         group: DELIVERY, name: "DECNET_WEBHOOK_TOTAL_CONCURRENCY", default: "256",
         form: "a whole number, 1 to 65536",
-        meaning: "Requests in flight over all subscriptions, shared fairly: one alone gets at most half of them, or a quarter \
+        meaning: "Requests in flight over all subscriptions, shared fairly: one alone gets about a third of them, or a fifth \
                   while its receiver takes a second or more to answer.",
         reason: "Raise it with hundreds of slow receivers (and the limit of open files with it).",
         ..PLAIN

@@ -87,7 +87,7 @@ pub const MAX_ADMITTING_ROWS: usize = 262_144;
 /// Subscriptions one event may go to: a delivery's number within its event has this many values.
 pub const MAX_FAN_OUT: u32 = 1 << 20;
 /// Rows one retention step looks at; a step is one short transaction.
-pub const RETENTION_STEP_ROWS: usize = 1000;
+pub const RETENTION_STEP_ROWS: usize = 100;
 /// Commands that wait for the queue's writer; beyond them callers wait.
 pub const MAX_QUEUE_COMMANDS: usize = 1024;
 /// First wait before a commit that the disk refused is tried again.

@@ -1,13 +1,19 @@
 //! What goes on beside the deliveries: retention, and the end of deleted subscriptions.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use decnet_store::queue::{Retained, Retention, SubscriptionKey};
 use rustc_hash::FxHashSet;
+use tokio::time::Instant;
 
 use super::{Dispatcher, Done};
 use crate::clock;
 use crate::lane::{Lane, Status};
+
+/// Bounds of the pause between two steps.
+const MIN_PAUSE: Duration = Duration::from_millis(2);
+const MAX_PAUSE: Duration = Duration::from_millis(100);
 
 /// A round of retention: steps, one at a time, until the queue says that it is complete.
 #[derive(Debug, Default)]
@@ -15,6 +21,8 @@ pub(super) struct Round {
     running: bool,
     /// The subscriptions that were not open when the round began, and have not been opened since.
     parked: Arc<FxHashSet<SubscriptionKey>>,
+    /// When the step that runs was asked for.
+    asked_at: Option<Instant>,
     /// Parked deliveries removed for their size in this round.
     squeezed: u64,
     said: Said,
@@ -37,14 +45,19 @@ impl Dispatcher {
         }
         let parked = self.lanes.values().filter(|lane| lane.status != Status::Open).map(|lane| lane.key);
         self.retention.parked = Arc::new(parked.collect());
-        self.retain_some();
+        self.retain_some(Duration::ZERO);
     }
 
-    /// One small step. What others ask of the queue meanwhile is done before the next one.
-    fn retain_some(&mut self) {
+    /// One small step, after a pause: what others ask of the queue meanwhile is done before it.
+    fn retain_some(&mut self, pause: Duration) {
         let parked = Arc::clone(&self.retention.parked);
         let (queue, policy) = (self.queue.clone(), Retention { parked, ..self.options.retention.clone() });
-        self.write(async move { queue.retain(policy, clock::now()).await }, Done::Retained);
+        self.retention.asked_at = Some(Instant::now() + pause);
+        let work = async move {
+            tokio::time::sleep(pause).await;
+            queue.retain(policy, clock::now()).await
+        };
+        self.write(work, Done::Retained);
     }
 
     pub(super) fn retained(&mut self, step: &Retained) {
@@ -52,7 +65,9 @@ impl Dispatcher {
         self.stats.dead.add(step.expired + step.parked);
         self.retention.squeezed += step.parked;
         if step.more && !self.stopping {
-            return self.retain_some();
+            // Twice as long as the step took: most commits have nothing to do with retention.
+            let took = self.retention.asked_at.map_or(Duration::ZERO, |asked_at| asked_at.elapsed());
+            return self.retain_some((took * 2).clamp(MIN_PAUSE, MAX_PAUSE));
         }
         self.retention.end(step, self.options.retention.max_bytes);
     }

@@ -25,6 +25,9 @@ use super::settle::{Settlement, settle};
 use super::waiting::{Waiting, waiting};
 use super::writer::{Command, Stop, Writer};
 
+/// What a step that goes on in the background counts for: it makes no commit a busy one, for which others wait.
+const BACKGROUND_ROWS: usize = 1;
+
 /// The queue, as its one owner has it. Clones share it.
 ///
 /// Calls are carried out in the order in which they were made, and answered when what they wrote is on the disk;
@@ -139,7 +142,7 @@ impl Queue {
     /// # Errors
     /// See [`Error`].
     pub async fn forget(&self, sub: SubscriptionKey, now: UnixMicros) -> Result<bool, Error> {
-        self.ask(decnet_core::limits::RETENTION_STEP_ROWS, move |ledger| forget(ledger, sub, now)).await
+        self.ask(BACKGROUND_ROWS, move |ledger| forget(ledger, sub, now)).await
     }
 
     /// One small step of retention; see [`Retention`].
@@ -147,7 +150,7 @@ impl Queue {
     /// # Errors
     /// See [`Error`].
     pub async fn retain(&self, policy: Retention, now: UnixMicros) -> Result<Retained, Error> {
-        self.ask(decnet_core::limits::RETENTION_STEP_ROWS, move |ledger| retain(ledger, &policy, now)).await
+        self.ask(BACKGROUND_ROWS, move |ledger| retain(ledger, &policy, now)).await
     }
 
     /// Has another process written to the queue since this was last asked? Cheap.

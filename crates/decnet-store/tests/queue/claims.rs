@@ -4,6 +4,7 @@ use decnet_store::queue::Claim;
 use std::time::Duration;
 
 use decnet_core::delivery::{Reason, State};
+use decnet_core::limits::RETENTION_STEP_ROWS;
 
 use super::support::*;
 
@@ -84,8 +85,9 @@ async fn a_deleted_subscription_is_forgotten_in_bounded_steps() {
     let dir = tempfile::tempdir().unwrap();
     let queue = open(dir.path());
     let subs = subscriptions(&queue, 2).await;
-    admit(&queue, 0..2500, subs[0], false).await;
-    admit(&queue, 2500..2501, subs[1], false).await;
+    let some = 2 * RETENTION_STEP_ROWS + RETENTION_STEP_ROWS / 2;
+    admit(&queue, 0..some, subs[0], false).await;
+    admit(&queue, some..some + 1, subs[1], false).await;
     let mut steps = 1;
     while queue.forget(subs[0], now()).await.unwrap() {
         steps += 1;
@@ -94,5 +96,5 @@ async fn a_deleted_subscription_is_forgotten_in_bounded_steps() {
     assert!(claim_all(&queue, subs[0]).await.deliveries.is_empty());
     assert_eq!(claim_all(&queue, subs[1]).await.deliveries.len(), 1);
     let dead = list(dir.path()).iter().filter(|d| d.state == State::Dead { reason: Reason::Deleted }).count();
-    assert_eq!(dead, 2500);
+    assert_eq!(dead, some);
 }

@@ -21,7 +21,7 @@ const STEP_BYTES: u64 = 4 * 1024 * 1024;
 /// However little too much there is: a page that holds several events is free only once all of them are gone.
 const MIN_STEP_BYTES: u64 = 64 * 1024;
 /// After this a step removes no more deliveries; their events, and the commit, come on top of it.
-const STEP_TIME: Duration = Duration::from_millis(2);
+const STEP_TIME: Duration = Duration::from_millis(1);
 /// About what a delivery and its event take beside the event's body.
 const ROW_BYTES: u64 = 128;
 

@@ -157,7 +157,7 @@ fn a_test_says_whether_it_was_delivered() {
     let host = Host::new().with("DECNET_WEBHOOK_ALLOW_PRIVATE", "true");
     std::fs::write(host.path().join("secret"), "sixteen characters").unwrap();
     let mut receiver =
-        host.start(&["receive", "--port", "0", "--secret-file", "secret", "--json", "--count", "1"]);
+        host.start(&["receive", "--port", "0", "--secret-file", "secret", "--json", "--count", "2"]);
     let line = receiver.wait_for("receiving on");
     let url = format!("http://{}/", line.split("http://").nth(1).unwrap().split('/').next().unwrap());
     let arguments =
@@ -165,8 +165,14 @@ fn a_test_says_whether_it_was_delivered() {
     assert_eq!(code(&host.run(&arguments)), 0);
     let tested = host.json(&["subscription", "test", "l", "--json"]);
     assert_eq!((&tested["delivered"], &tested["status_code"]), (&true.into(), &204.into()));
-    let received: Value = serde_json::from_str(&receiver.finish().1).unwrap();
-    assert_eq!((&received["origin"], &received["topic"]), (&"verified".into(), &"test.ping".into()));
+    assert_eq!(code(&host.run(&["subscription", "update", "l", "--batch", "5"])), 0);
+    assert_eq!(host.json(&["subscription", "test", "l", "--json"])["delivered"], true);
+    let received = receiver.finish().1;
+    let received: Vec<Value> = received.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (one, is_batch) in received.iter().zip([false, true]) {
+        assert_eq!((&one["origin"], &one["topic"]), (&"verified".into(), &"test.ping".into()));
+        assert_eq!(one["body"].is_array(), is_batch, "{one}");
+    }
     let refused = host.run(&["subscription", "test", "l"]);
     assert_eq!(code(&refused), 1, "nobody listens any more");
     assert!(stdout(&refused).contains("NOT DELIVERED"), "{}", stdout(&refused));

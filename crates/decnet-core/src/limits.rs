@@ -111,6 +111,10 @@ pub const LANE_CAPACITY: usize = 256;
 pub const PROVEN_LANE_CAPACITY: usize = 4096;
 /// Body bytes of one subscription held in memory, beyond its first delivery.
 pub const LANE_BYTES: usize = 4 * 1024 * 1024;
+/// Deliveries of one subscription in flight from which on it starts no further request: only batches come to so many.
+pub const LANE_FLIGHT: usize = 8192;
+/// The same in body bytes.
+pub const LANE_FLIGHT_BYTES: usize = 8 * 1024 * 1024;
 /// Deliveries of all subscriptions held in memory.
 pub const MAX_HELD: usize = 65_536;
 /// Body bytes of all subscriptions held in memory.
@@ -189,6 +193,8 @@ const _: () = assert!(MAX_SUBSCRIPTIONS <= MAX_FAN_OUT as usize);
 const _: () = assert!(MAX_PATTERNS_PER_SUBSCRIPTION * (MAX_PATTERN_BYTES + 4) <= MAX_CATALOG_VALUE_BYTES);
 const _: () = assert!(LANE_CAPACITY <= PROVEN_LANE_CAPACITY && PROVEN_LANE_CAPACITY <= MAX_HELD);
 const _: () = assert!(LANE_BYTES <= MAX_HELD_BYTES);
+// A few lanes that hang must not fill memory for all.
+const _: () = assert!(8 * LANE_FLIGHT <= MAX_HELD && 8 * LANE_FLIGHT_BYTES <= MAX_HELD_BYTES);
 const _: () = assert!(MAX_BODY_BYTES <= HELD_RESERVE_BYTES && DEFAULT_TOTAL_CONCURRENCY <= HELD_RESERVE);
 const _: () = assert!(MAX_BODY_BYTES <= LANE_BYTES && MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
 const _: () =

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use decnet_core::concurrency::Window;
 use decnet_core::health::Health;
-use decnet_core::limits::{LANE_BYTES, LANE_CAPACITY, UNANSWERED_CONCURRENCY};
+use decnet_core::limits::{
+    LANE_BYTES, LANE_CAPACITY, LANE_FLIGHT, LANE_FLIGHT_BYTES, UNANSWERED_CONCURRENCY,
+};
 use decnet_core::settings::{Batch, Pace};
 use decnet_core::subscription::Activity;
 use decnet_core::time::UnixMicros;
@@ -68,6 +70,8 @@ pub(crate) struct Lane {
     /// Waits for a slot.
     pub(crate) waiting: Option<Place>,
     pub(crate) in_flight: usize,
+    /// What its requests in flight carry.
+    carried: Share,
     /// Attempts that are over, commit under way.
     pub(crate) settling: usize,
     /// Admitted as held, commit under way.
@@ -101,6 +105,7 @@ impl Lane {
             window: Window::new(),
             waiting: None,
             in_flight: 0,
+            carried: Share { deliveries: 0, bytes: 0 },
             settling: 0,
             reserved: 0,
             backlog: Backlog::default(),
@@ -166,7 +171,26 @@ impl Lane {
             (false, true) => self.window.allowed(concurrency),
             (false, false) => self.window.allowed(concurrency.min(UNANSWERED_CONCURRENCY)),
         };
-        self.is_open() && self.waiting.is_none() && self.in_flight < allowed && !self.ready.is_empty()
+        self.is_open()
+            && self.waiting.is_none()
+            && self.in_flight < allowed
+            && self.carried.deliveries < LANE_FLIGHT
+            && self.carried.bytes < LANE_FLIGHT_BYTES
+            && !self.ready.is_empty()
+    }
+
+    /// A request with these begins.
+    pub(crate) fn begin(&mut self, members: &Members) {
+        self.in_flight += 1;
+        self.carried.deliveries += members.len();
+        self.carried.bytes += members.bytes();
+    }
+
+    /// It is over.
+    pub(crate) fn end(&mut self, deliveries: usize, bytes: usize) {
+        self.in_flight -= 1;
+        self.carried.deliveries -= deliveries;
+        self.carried.bytes -= bytes;
     }
 
     /// Until when its rate or its batch holds it back. Reads the clock only where it has one of them.

@@ -80,7 +80,7 @@ impl Dispatcher {
     /// Sends one attempt, as a task that always comes back.
     pub(super) fn start_attempt(&mut self, key: SubscriptionKey, members: Members, slot: Slot, probe: bool) {
         let Some(lane) = self.lanes.get_mut(&key) else { return self.slots.release(slot) };
-        lane.in_flight += 1;
+        lane.begin(&members);
         let (version, target) = (lane.version, lane.target());
         let format = lane.stored.settings.batch.map(Batch::format);
         let (sender, inbox) = (self.sender.clone(), self.inbox.clone());
@@ -95,7 +95,8 @@ impl Dispatcher {
     pub(super) fn finished(&mut self, finished: Finished) {
         let Finished { key, version, members, slot, probe, started_at, attempted } = finished;
         self.slots.release(slot);
-        self.memory.give(members.len(), members.bytes());
+        let (count, bytes) = (members.len(), members.bytes());
+        self.memory.give(count, bytes);
         let verdict = classify(&attempted.outcome);
         let counts =
             |held: &Held| counts_as_failed(held.attempts_with_this(), &verdict, &self.options.schedule);
@@ -103,7 +104,7 @@ impl Dispatcher {
         self.learn(key, version, &verdict, &attempted, failed, probe);
         self.settle(key, members, &verdict, probe, started_at, attempted);
         if let Some(lane) = self.lanes.get_mut(&key) {
-            lane.in_flight -= 1;
+            lane.end(count, bytes);
             // It may wait for a slot as what it is no more, unproven or busier: it asks again.
             if let Some(place) = lane.waiting.take() {
                 self.slots.leave(place);

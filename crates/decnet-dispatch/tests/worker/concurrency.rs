@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use decnet_core::limits::MAX_ADAPTIVE_CONCURRENCY;
+use decnet_core::limits::{LANE_FLIGHT_BYTES, MAX_ADAPTIVE_CONCURRENCY};
 use decnet_testkit::{Receiver, Script, Step, reply};
 
 use crate::rig::{Rig, arrive, eventually, numbers};
@@ -87,4 +87,27 @@ fn receivers_that_begin_to_hang_together_leave_slots_for_the_others() {
     let held: u64 = pack.iter().zip(&before).map(|(r, before)| r.count() - before).sum();
     assert!(held < 16, "{held} of 16 hang");
     rig.stop_worker();
+}
+
+#[test]
+fn large_bodies_are_not_all_in_flight_at_once() {
+    let large = "x".repeat(LANE_FLIGHT_BYTES / 10);
+    let receiver = Receiver::start(reply(200));
+    let mut rig = Rig::new();
+    rig.options.shutdown_grace = Duration::ZERO;
+    rig.options.sender.deadline = crate::rig::PATIENCE;
+    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    rig.start_bus();
+    rig.start_worker();
+    // Small ones first, so that the window is wide.
+    rig.publish_numbered("a.b", 2000);
+    eventually("they are delivered", || rig.stats.delivered.get() == 2000);
+    receiver.set(Step::Hang);
+    rig.publish_many((0..40).map(|n| ("a.b".to_owned(), serde_json::json!({"n": n, "large": large}))));
+    eventually("all are admitted", || rig.counts("siem").pending == 40);
+    arrive(&receiver, 2001);
+    let most = 2000 + 10;
+    assert!(receiver.count() <= most, "{} hang", receiver.count() - 2000);
+    rig.stop_worker();
+    assert!(receiver.count() <= most, "{} hang", receiver.count() - 2000);
 }

@@ -1,10 +1,10 @@
 //! A claim reads what a lane may send next, in order, and writes nothing.
 
-use decnet_store::queue::Claim;
 use std::time::Duration;
 
 use decnet_core::delivery::{Reason, State};
 use decnet_core::limits::RETENTION_STEP_ROWS;
+use decnet_store::queue::Claim;
 
 use super::support::*;
 

@@ -75,7 +75,7 @@ pub const DEDUP_WINDOW_EVENTS: usize = 262_144;
 /// Most delivery and event rows written by one commit.
 pub const MAX_COMMIT_ROWS: usize = 4096;
 /// Rows of a commit from which on the next one lets more come together.
-pub const BUSY_COMMIT_ROWS: usize = 64;
+pub const BUSY_COMMIT_ROWS: usize = 256;
 /// Shortest time between the ends of two commits while they are busy.
 pub const BUSY_COMMIT_INTERVAL: Duration = Duration::from_millis(2);
 /// Attempts that wait to be settled together, and how long they do.

@@ -156,6 +156,20 @@ fn a_reply_that_comes_before_the_body_is_sent_counts() {
     }
 }
 
+/// A receiver that never comes to the point is left when its heads together are too large.
+#[test]
+fn interim_replies_without_end_are_cut_off() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let receiver = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        while stream.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n").is_ok() {}
+    });
+    let attempted = run(async { send(&sender(), &target(&url)).await });
+    assert_failed(&attempted, Reason::Protocol, "headers are too large");
+    receiver.join().unwrap();
+}
+
 #[test]
 fn only_the_beginning_of_a_reply_is_kept() {
     let body: Vec<u8> = (0..u8::MAX).cycle().take(2 * KEPT_REPLY_BYTES).collect();

@@ -37,18 +37,18 @@ pub(super) enum Framing {
     Close,
 }
 
-/// The final head at the beginning of `input` and where it ends, once it is there; interim heads before it
-/// (RFC 9110 section 15.2) are passed over.
-pub(super) fn find(input: &[u8]) -> Result<Option<(Head, usize)>, Malformed> {
-    let mut begin = 0;
-    while let Some((head, length)) = parse(&input[begin..])? {
-        begin += length;
-        // Nothing was asked to be upgraded: 101 is as final as any other.
-        if !(100..=199).contains(&head.status) || head.status == 101 {
-            return Ok(Some((head, begin)));
+/// The final head at the beginning of `input` and where it ends, once it is there. Interim heads before it (RFC 9110
+/// section 15.2) are taken off, so that none is read twice, however many a receiver sends.
+pub(super) fn find(input: &mut Vec<u8>) -> Result<Option<(Head, usize)>, Malformed> {
+    loop {
+        match parse(input)? {
+            // Nothing was asked to be upgraded: 101 is as final as any other.
+            Some((head, length)) if (100..=199).contains(&head.status) && head.status != 101 => {
+                input.drain(..length);
+            }
+            found => return Ok(found),
         }
     }
-    Ok(None)
 }
 
 fn parse(input: &[u8]) -> Result<Option<(Head, usize)>, Malformed> {
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     fn framing(head: &str) -> (Framing, bool) {
-        let (head, _) = find(format!("{head}\r\n\r\n").as_bytes()).unwrap().unwrap();
+        let (head, _) = find(&mut format!("{head}\r\n\r\n").into()).unwrap().unwrap();
         (head.framing, head.keeps_alive)
     }
 
@@ -148,7 +148,7 @@ mod tests {
     fn lengths_that_are_none_are_refused() {
         for value in ["-1", "+1", "1, 2", "", "0x1", "18446744073709551616", "1 2"] {
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {value}\r\n\r\n");
-            assert_eq!(find(head.as_bytes()), Err(Malformed::Length), "{value}");
+            assert_eq!(find(&mut head.into()), Err(Malformed::Length), "{value}");
         }
     }
 
@@ -156,9 +156,10 @@ mod tests {
     fn a_head_is_found_when_it_is_whole_and_interim_ones_are_passed_over() {
         let input = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\na: b\r\n\r\nHTTP/1.1 429 No\r\nretry-after: 7\r\ncontent-length: 2\r\n\r\nxy";
         for end in 0..input.len() - 2 {
-            assert_eq!(find(&input[..end]), Ok(None), "{end}");
+            assert_eq!(find(&mut input[..end].into()), Ok(None), "{end}");
         }
-        let (head, length) = find(input).unwrap().unwrap();
+        let mut input = input.to_vec();
+        let (head, length) = find(&mut input).unwrap().unwrap();
         assert_eq!(
             (head.status, head.retry_after.as_deref(), &input[length..]),
             (429, Some("7"), &b"xy"[..])

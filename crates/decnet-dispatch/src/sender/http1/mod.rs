@@ -50,13 +50,15 @@ pub(super) struct Connection {
     out: Vec<u8>,
     /// What the receiver sent and nobody has read.
     input: Vec<u8>,
+    /// Bytes that it sent since the request began.
+    heard: usize,
     /// Can another request follow the one that is under way?
     reusable: bool,
 }
 
 impl Connection {
     pub(super) fn new(wire: Wire) -> Self {
-        Self { wire, out: Vec::new(), input: Vec::new(), reusable: true }
+        Self { wire, out: Vec::new(), input: Vec::new(), heard: 0, reusable: true }
     }
 
     /// Has the receiver closed it, or said something unasked, since its last reply? As far as the reactor has told.
@@ -77,6 +79,7 @@ impl Connection {
         body: &[u8],
     ) -> Result<Head, Error> {
         self.out.clear();
+        self.heard = 0;
         head(&mut self.out);
         let rest = if body.len() <= COPIED_BODY {
             self.out.extend_from_slice(body);
@@ -135,8 +138,9 @@ impl Connection {
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
             self.input.extend_from_slice(buffer.filled());
+            self.heard += buffer.filled().len();
             // What is wrong with it is found when it is read.
-            if self.input.len() > MAX_REPLY_HEADER_BYTES || !matches!(head::find(&self.input), Ok(None)) {
+            if self.heard > MAX_REPLY_HEADER_BYTES || !matches!(head::find(&mut self.input), Ok(None)) {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -147,13 +151,13 @@ impl Connection {
         loop {
             // Only a line's end can complete it: a receiver that sends byte by byte is not parsed as often.
             if self.input[fresh..].contains(&b'\n')
-                && let Some((head, length)) = head::find(&self.input)?
+                && let Some((head, length)) = head::find(&mut self.input)?
             {
                 self.input.drain(..length);
                 return Ok(head);
             }
             fresh = self.input.len();
-            if fresh > MAX_REPLY_HEADER_BYTES {
+            if self.heard > MAX_REPLY_HEADER_BYTES {
                 return Err(Error::TooLarge);
             }
             if self.read(HEAD_ROOM).await.map_err(Error::Lost)? == 0 {
@@ -189,6 +193,8 @@ impl Connection {
 
     async fn read(&mut self, room: usize) -> io::Result<usize> {
         self.input.reserve(room);
-        self.wire.read_buf(&mut self.input).await
+        let read = self.wire.read_buf(&mut self.input).await?;
+        self.heard += read;
+        Ok(read)
     }
 }

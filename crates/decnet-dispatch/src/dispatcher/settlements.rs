@@ -90,7 +90,7 @@ impl Dispatcher {
 
     /// One write for all that finished in a moment: nobody waits for it, and each write has its price.
     pub(super) fn settle_if_due(&mut self) {
-        let is_due = |at| self.settlements.len() >= MAX_UNSETTLED || self.stopping || at <= Instant::now();
+        let is_due = |at| self.stopping || at <= Instant::now();
         if self.settle_by.is_some_and(is_due) {
             self.submit_settlements();
         }

@@ -30,6 +30,7 @@ fn trips_after_five_failed_deliveries_and_heals_by_itself() {
     rig.stop_worker();
 }
 
+/// Also though it leaves the row just as it was before the trip.
 #[test]
 fn an_operators_enable_serves_at_once() {
     let receiver = Receiver::start(reply(500));

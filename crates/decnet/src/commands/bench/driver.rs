@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use decnet_bus::Client;
+use decnet_core::topic::own::HEALTH_TOPIC;
 use decnet_dispatch::Stats;
 use decnet_store::queue::{Detail, Filter, Reader, StateFilter};
 use serde_json::{Value, json};
@@ -25,7 +26,6 @@ pub(super) const MANY_TOPIC: &str = "bench.many";
 pub(super) const KIND: &str = "bench";
 /// Bytes of padding that make a delivered body 600 bytes long.
 const PAD_BYTES: usize = 440;
-const READY_TOPIC: &str = "system.webhook.health";
 const NAME: &str = "decnet-bench";
 /// Events published at once before the receiver's count is looked at.
 const SLICE: u64 = 64;
@@ -70,7 +70,7 @@ struct Run {
 impl Driver {
     pub(super) async fn prepare(socket: &Path, directory: &Path, plan: Plan) -> anyhow::Result<Self> {
         let mut watcher = Client::connect(socket, NAME).await?;
-        watcher.subscribe(READY_TOPIC).await?;
+        watcher.subscribe(HEALTH_TOPIC).await?;
         let client = Client::connect(socket, NAME).await?;
         Ok(Self { client, watcher, directory: directory.to_owned(), plan, progress: Progress::new() })
     }

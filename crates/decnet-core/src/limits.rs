@@ -155,6 +155,10 @@ pub const KEPT_REPLY_BYTES: usize = 4 * 1024;
 pub const MAX_REPLY_BYTES: usize = 64 * 1024;
 /// Bytes of a reply's status line and headers.
 pub const MAX_REPLY_HEADER_BYTES: usize = 32 * 1024;
+/// Headers of a reply.
+pub const MAX_REPLY_HEADERS: usize = 128;
+/// Line with the size and the extensions of a reply's chunk, in bytes.
+pub const MAX_CHUNK_LINE_BYTES: usize = 1024;
 /// Addresses of one host that are dialled for one connection; all of them are checked.
 pub const MAX_DIALLED_ADDRESSES: usize = 8;
 /// Idle connections kept over all receivers.

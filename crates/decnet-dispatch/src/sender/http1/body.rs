@@ -1,12 +1,9 @@
 //! The body of a reply, piece by piece, whatever the pieces.
 
-use decnet_core::limits::MAX_REPLY_HEADER_BYTES;
+use decnet_core::limits::{MAX_CHUNK_LINE_BYTES, MAX_REPLY_HEADER_BYTES};
 use httparse::Status;
 
 use super::head::Framing;
-
-/// Longest line with a chunk's size and extensions, in bytes.
-const MAX_SIZE_LINE: usize = 1024;
 
 /// What is no body of the kind that was announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +103,7 @@ impl Chunk {
                 *self = Self::Data(size);
                 Ok(taken)
             }
-            Ok(Status::Partial) if rest.len() <= MAX_SIZE_LINE => Ok(0),
+            Ok(Status::Partial) if rest.len() <= MAX_CHUNK_LINE_BYTES => Ok(0),
             Ok(Status::Partial) | Err(_) => Err(Malformed),
         }
     }
@@ -185,8 +182,8 @@ mod tests {
 
     #[test]
     fn what_is_no_chunk_is_refused_and_nothing_grows_without_bound() {
-        let endless_line = "1".repeat(2 * MAX_SIZE_LINE);
-        let endless_extension = format!("1;{}", "x".repeat(2 * MAX_SIZE_LINE));
+        let endless_line = "1".repeat(2 * MAX_CHUNK_LINE_BYTES);
+        let endless_extension = format!("1;{}", "x".repeat(2 * MAX_CHUNK_LINE_BYTES));
         let endless_trailers = format!("0\r\n{}", "a: b\r\n".repeat(MAX_REPLY_HEADER_BYTES));
         for body in ["zz\r\n", "4\r\nWikix", "-1\r\n", &endless_line, &endless_extension, &endless_trailers] {
             assert_eq!(decoded(Framing::Chunked, body.as_bytes(), 512), Err(Malformed), "{body:.20}");

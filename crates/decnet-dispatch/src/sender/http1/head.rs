@@ -2,10 +2,8 @@
 
 use std::mem::MaybeUninit;
 
+use decnet_core::limits::MAX_REPLY_HEADERS;
 use httparse::{Header, ParserConfig, Response, Status};
-
-/// Most headers of a reply.
-const MAX_HEADERS: usize = 128;
 
 /// What is no head of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +50,7 @@ pub(super) fn find(input: &mut Vec<u8>) -> Result<Option<(Head, usize)>, Malform
 }
 
 fn parse(input: &[u8]) -> Result<Option<(Head, usize)>, Malformed> {
-    let mut headers = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_HEADERS];
+    let mut headers = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_REPLY_HEADERS];
     let mut reply = Response::new(&mut []);
     let parsed =
         ParserConfig::default().parse_response_with_uninit_headers(&mut reply, input, &mut headers)?;

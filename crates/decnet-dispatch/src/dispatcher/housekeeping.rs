@@ -63,6 +63,8 @@ impl Dispatcher {
     pub(super) fn retained(&mut self, step: &Retained) {
         self.writes -= 1;
         self.stats.dead.add(step.expired + step.parked);
+        self.stats.expired.add(step.expired + step.parked);
+        self.watch.is_stale |= step.expired + step.parked + step.dead > 0;
         self.retention.squeezed += step.parked;
         if step.more && !self.stopping {
             // Twice as long as the step took: most commits have nothing to do with retention.
@@ -101,6 +103,7 @@ impl Dispatcher {
 
     pub(super) fn changed_elsewhere(&mut self, changed: bool) {
         self.writes -= 1;
+        self.watch.is_stale |= changed;
         if changed && !self.stopping {
             self.look_for_waiting();
         }

@@ -2,7 +2,7 @@
 //! thread; what they come back with is a [`Done`] in the inbox.
 //!
 //! In the order of a delivery's way: [`admission`], [`claims`], [`attempts`], [`settlements`], [`circuit`]; beside it
-//! [`reload`], [`recording`] and [`housekeeping`].
+//! [`reload`], [`recording`], [`housekeeping`] and [`watching`].
 
 mod admission;
 mod attempts;
@@ -13,6 +13,7 @@ mod recording;
 mod reload;
 mod settlements;
 mod shutdown;
+mod watching;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -75,6 +76,8 @@ enum Done {
     Waiting(Vec<queue::Waiting>),
     Retained(queue::Retained),
     Forgotten { key: SubscriptionKey, more: bool },
+    Counted(watching::Counted),
+    Oldest(watching::Oldest),
     Broken(queue::Error),
 }
 
@@ -122,6 +125,7 @@ pub(crate) struct Dispatcher {
     /// The last write of records failed, and that was said.
     record_failed: bool,
     retention: housekeeping::Round,
+    watch: watching::Watch,
     stopping: bool,
     versions: u64,
 }
@@ -158,6 +162,7 @@ impl Dispatcher {
             learnt: Vec::new(),
             record_failed: false,
             retention: housekeeping::Round::default(),
+            watch: watching::Watch::default(),
             stopping: false,
             versions: 0,
         };
@@ -220,6 +225,8 @@ impl Dispatcher {
             Done::Waiting(waiting) => self.waiting(&waiting),
             Done::Retained(retained) => self.retained(&retained),
             Done::Forgotten { key, more } => self.forgotten(key, more),
+            Done::Counted(counted) => self.counted(counted),
+            Done::Oldest(oldest) => self.oldest(oldest),
             Done::Broken(error) => return Err(error.into()),
         }
         Ok(())

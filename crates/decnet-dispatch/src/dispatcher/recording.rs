@@ -25,6 +25,7 @@ impl Dispatcher {
     pub(super) fn on_record_tick(&mut self) {
         self.stats.held.set(self.memory.held() as u64);
         self.stats.in_flight.set(self.slots.taken() as u64);
+        self.watch();
         self.ask_changed_elsewhere();
         self.record();
     }

@@ -1,0 +1,41 @@
+//! What every request shares.
+
+use std::sync::Arc;
+
+use decnet_core::limits::{MAX_API_CATALOG_READERS, MAX_API_QUEUE_READERS};
+use decnet_store::catalog::{Catalog, Create};
+use decnet_store::queue::Reader;
+
+use crate::options::Options;
+use crate::outbound::Outbound;
+use crate::pool::Pool;
+use crate::signal::Signal;
+
+/// What every request shares.
+pub(crate) struct State {
+    /// Who is subscribed.
+    pub(crate) catalog: Pool<Catalog>,
+    /// What is owed.
+    pub(crate) queue: Pool<Reader>,
+    /// The word to the worker that something has changed.
+    pub(crate) signal: Signal,
+    /// What only the dispatcher can do.
+    pub(crate) outbound: Arc<dyn Outbound>,
+}
+
+/// The state as handlers take it.
+pub(crate) type Shared = Arc<State>;
+
+impl State {
+    pub(crate) fn new(options: Options) -> Self {
+        let Options { catalog, data_dir, sockets, outbound } = options;
+        let open_catalog = move || Ok(Catalog::open(&catalog, Create::Never)?);
+        let open_reader = move || Ok(Reader::open(&data_dir)?);
+        Self {
+            catalog: Pool::new(MAX_API_CATALOG_READERS, open_catalog),
+            queue: Pool::new(MAX_API_QUEUE_READERS, open_reader),
+            signal: Signal::new(sockets),
+            outbound,
+        }
+    }
+}

@@ -10,6 +10,7 @@ use crate::problem::{Kind, Problem};
 use crate::state::Shared;
 
 /// A JSON body. Fields that it does not know are refused by name where the type says so.
+#[expect(dead_code, reason = "of our own routes")]
 pub(crate) struct Body<T>(pub(crate) T);
 
 /// The bytes of a JSON body, not yet read.
@@ -33,7 +34,9 @@ impl FromRequest<Shared> for RawBody {
             return Err(Problem::new(Kind::UnsupportedMediaType, what));
         }
         Bytes::from_request(request, state).await.map(Self).map_err(|refused| match refused.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Kind::TooLarge, "the body is larger than is read here"),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem::new(Kind::TooLarge, "the body is larger than is read here")
+            }
             _ => Problem::malformed("the body broke off"),
         })
     }
@@ -54,5 +57,6 @@ pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    media_type == "application/json" || media_type.starts_with("application/") && media_type.ends_with("+json")
+    media_type == "application/json"
+        || media_type.starts_with("application/") && media_type.ends_with("+json")
 }

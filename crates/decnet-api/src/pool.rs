@@ -21,10 +21,7 @@ struct Inner<T> {
 }
 
 impl<T: Send + 'static> Pool<T> {
-    pub(crate) fn new(
-        size: usize,
-        open: impl Fn() -> Result<T, Problem> + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) fn new(size: usize, open: impl Fn() -> Result<T, Problem> + Send + Sync + 'static) -> Self {
         let (open, idle) = (Box::new(open), Mutex::default());
         Self { inner: Arc::new(Inner { open, idle, turns: Semaphore::new(size) }) }
     }
@@ -51,10 +48,7 @@ impl<T: Send + 'static> Pool<T> {
 }
 
 impl<T> Inner<T> {
-    fn work<R, E: Into<Problem>>(
-        &self,
-        work: impl FnOnce(&mut T) -> Result<R, E>,
-    ) -> Result<R, Problem> {
+    fn work<R, E: Into<Problem>>(&self, work: impl FnOnce(&mut T) -> Result<R, E>) -> Result<R, Problem> {
         let idle = self.idle().pop();
         let mut connection = idle.map_or_else(|| (self.open)(), Ok)?;
         let result = work(&mut connection).map_err(Into::into)?;

@@ -73,7 +73,8 @@ impl Problem {
 
     /// Not now.
     pub(crate) fn unavailable(what: impl Into<String>) -> Self {
-        Self::new(Kind::Unavailable, what).with(axum::http::header::RETRY_AFTER, HeaderValue::from_static("5"))
+        Self::new(Kind::Unavailable, what)
+            .with(axum::http::header::RETRY_AFTER, HeaderValue::from_static("5"))
     }
 
     /// The server stops.
@@ -93,9 +94,13 @@ impl Problem {
         self
     }
 
-    #[cfg(test)]
     pub(crate) fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// What went wrong this time.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
     }
 
     fn details(&self) -> Details {

@@ -212,6 +212,10 @@ pub const MAX_API_BODY_BYTES: usize = 2 * 1024 * 1024;
 pub const MAX_API_CATALOG_READERS: usize = 4;
 /// Requests that read the queue at once; others wait for them.
 pub const MAX_API_QUEUE_READERS: usize = 4;
+/// Subscriptions that one address makes in a minute through DECNET's routes, as there.
+pub const MAX_API_CREATIONS_PER_MINUTE: usize = 20;
+/// Addresses for which that is remembered at once.
+pub const MAX_API_CREATING_ADDRESSES: usize = 4096;
 
 const _: () = assert!(MAX_PATTERN_BYTES + "UNSUB \r\n".len() <= MAX_HEADER_BYTES);
 const _: () = assert!(MAX_SUBSCRIPTIONS <= MAX_FAN_OUT as usize);

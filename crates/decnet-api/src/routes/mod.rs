@@ -2,6 +2,7 @@
 //! other way in, and the same step writes it into the OpenAPI document.
 
 mod system;
+pub(crate) mod webhooks;
 
 use axum::Router;
 use axum::extract::Request;
@@ -53,5 +54,5 @@ fn demand(routes: &mut UtoipaMethodRouter<Shared>, scope: Option<Scope>) {
 
 /// All of them.
 pub(crate) fn all() -> Routes {
-    system::routes(Routes::new())
+    system::routes(webhooks::routes(Routes::new()))
 }

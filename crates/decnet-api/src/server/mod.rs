@@ -23,7 +23,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Whom a request came from, as an extension of it.
 #[derive(Debug, Clone, Copy)]
-#[expect(dead_code, reason = "for limits by address")]
 pub(crate) struct Peer(pub(crate) std::net::SocketAddr);
 
 /// Takes connections until `shutdown`, then gives those that are open their time to finish.

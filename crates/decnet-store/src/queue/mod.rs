@@ -55,6 +55,7 @@ pub use error::Error;
 pub use handle::Queue;
 pub use health::Health;
 pub use id::{DeliveryId, ParseDeliveryIdError, SubscriptionKey};
+pub use lease::is_owned;
 pub use operator::Operator;
 pub use reader::{Census, Counts, Detail, Filter, Found, Listed, Reader, StateFilter};
 pub use retain::{Retained, Retention};

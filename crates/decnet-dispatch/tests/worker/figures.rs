@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use decnet_core::delivery::Reason;
+use decnet_core::measure::Gauge;
 use decnet_dispatch::{Figures, Standing};
 use decnet_testkit::{Receiver, reply};
 
@@ -22,7 +23,7 @@ fn each_subscription_is_counted_by_itself() {
     eventually("the bad one is tripped", || figures(&rig, "bad").standing(Standing::Tripped) == 1);
     eventually("what waits for it is parked", || figures(&rig, "bad").parked.get() == 20);
     let (good, bad) = (figures(&rig, "good"), figures(&rig, "bad"));
-    assert_eq!([&good.pending, &good.parked, &good.dead].map(|gauge| gauge.get()), [0, 0, 0]);
+    assert_eq!([&good.pending, &good.parked, &good.dead].map(Gauge::get), [0, 0, 0]);
     assert_eq!((bad.pending.get(), bad.delivered.get(), rig.stats.trips.get()), (0, 0, 1));
     assert!(bad.failed_attempts.get() >= 5 && good.failed_attempts.get() == 0);
     let error = bad.about().last_error.expect("it is known what went wrong").1;

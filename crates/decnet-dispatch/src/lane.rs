@@ -11,7 +11,6 @@ use decnet_core::limits::{
     LANE_BYTES, LANE_CAPACITY, LANE_FLIGHT, LANE_FLIGHT_BYTES, UNANSWERED_CONCURRENCY,
 };
 use decnet_core::settings::{Batch, Pace};
-use decnet_core::subscription::Activity;
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{RowVersion, Stored};
 use decnet_store::queue::{Claim, DeliveryId, SubscriptionKey};
@@ -23,31 +22,10 @@ use crate::members::{Held, Members, Origin};
 use crate::memory::Share;
 use crate::record::PendingRecord;
 use crate::sender::Target;
-use crate::shown::{Standing, Tally};
+use crate::shown::Tally;
 use crate::slots::Place;
+use crate::status::Status;
 use crate::trouble::Trouble;
-
-/// May the lane send?
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Status {
-    /// Yes.
-    Open,
-    /// The circuit tripped; a probe goes out from time to time.
-    Tripped {
-        /// Probes that failed.
-        probes: u32,
-        /// When the next one may go.
-        next_at: UnixMicros,
-        /// One is under way.
-        probing: bool,
-    },
-    /// The receiver answered 410: only an operator re-opens it.
-    Gone,
-    /// An operator's wish.
-    Disabled,
-    /// The row is no more; the lane goes as soon as nothing of it is under way.
-    Deleted,
-}
 
 /// All that the dispatcher knows of one subscription.
 #[derive(Debug)]
@@ -397,32 +375,5 @@ impl Lane {
             Origin::Queued => self.claimed.remove(&id),
             Origin::Retry => self.claimed_retries.remove(&id),
         };
-    }
-}
-
-impl Status {
-    /// What a row says; a tripped one may be probed from `probe_at`.
-    pub(crate) fn of(stored: &Stored, probe_at: UnixMicros) -> Self {
-        match stored.subscription.activity {
-            Activity::Active => Self::Open,
-            Activity::Disabled => Self::Disabled,
-            Activity::Tripped if stored.gone => Self::Gone,
-            Activity::Tripped => Self::Tripped { probes: 0, next_at: probe_at, probing: false },
-        }
-    }
-
-    /// As it is shown.
-    pub(crate) fn standing(self) -> Standing {
-        match self {
-            Self::Open => Standing::Open,
-            Self::Tripped { .. } => Standing::Tripped,
-            Self::Gone => Standing::Gone,
-            Self::Disabled | Self::Deleted => Standing::Disabled,
-        }
-    }
-
-    /// Does a row with the other status say the same?
-    pub(crate) fn is_like(self, other: Self) -> bool {
-        std::mem::discriminant(&self) == std::mem::discriminant(&other)
     }
 }

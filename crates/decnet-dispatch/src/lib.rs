@@ -26,6 +26,7 @@ pub mod sender;
 mod shown;
 mod slots;
 mod stats;
+mod status;
 mod timers;
 mod trouble;
 mod worker;

@@ -10,11 +10,11 @@ use decnet_store::queue::{Delivery, SubscriptionKey};
 
 use super::{Dispatcher, Done, claims};
 use crate::clock;
-use crate::lane::Status;
 use crate::members::Members;
 use crate::memory::Share;
 use crate::record::Circuit;
 use crate::sender::Attempted;
+use crate::status::Status;
 
 impl Dispatcher {
     /// A delivery succeeded: the receiver is there.

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use super::{Dispatcher, Done};
 use crate::clock;
-use crate::lane::{Lane, Status};
+use crate::lane::Lane;
+use crate::status::Status;
 
 /// Bounds of the pause between two steps.
 const MIN_PAUSE: Duration = Duration::from_millis(2);

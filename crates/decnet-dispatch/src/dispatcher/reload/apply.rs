@@ -13,7 +13,8 @@ use decnet_store::queue::SubscriptionKey;
 use super::super::Dispatcher;
 use super::read::Loaded;
 use crate::clock;
-use crate::lane::{Lane, Status};
+use crate::lane::Lane;
+use crate::status::Status;
 
 /// Rows a turn: about a millisecond.
 const ROWS_AT_ONCE: usize = 256;

@@ -56,6 +56,7 @@ pub use error::{Error, Unfit};
 pub use handle::Queue;
 pub use health::Health;
 pub use id::{DeliveryId, ParseDeliveryIdError, SubscriptionKey};
+pub use lease::is_owned;
 pub use operator::{IdempotencyKey, Operator, Redelivery, Submission, Submitted};
 pub use reader::{Active, Counts, Detail, EventDetail, EventRef, Filter, Listed, Page, Reader};
 pub use retain::{Retained, Retention};

@@ -16,7 +16,7 @@
 mod api;
 pub mod auth;
 mod body;
-pub mod openapi;
+mod openapi;
 mod options;
 mod outbound;
 mod pool;
@@ -27,6 +27,6 @@ mod signal;
 mod state;
 
 pub use api::{Api, Error};
-pub use openapi::document;
+pub use openapi::{document, document_json};
 pub use options::Options;
 pub use outbound::{Outbound, Refused, Tested};

@@ -35,6 +35,16 @@ pub fn document() -> OpenApi {
     routes::all().split().1
 }
 
+/// The whole document, as it is served and kept in docs/openapi.json.
+#[must_use]
+pub fn document_json() -> String {
+    json(&document())
+}
+
+fn json(document: &OpenApi) -> String {
+    document.to_pretty_json().expect("a document of plain values") + "\n"
+}
+
 /// The document without its routes.
 pub(crate) fn frame() -> OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
@@ -50,7 +60,7 @@ pub(crate) fn frame() -> OpenApi {
 
 /// Adds the document itself to the router.
 pub(crate) fn serve(router: Router<Shared>, document: &OpenApi) -> Router<Shared> {
-    let json: Bytes = document.to_pretty_json().expect("a document of plain values").into();
+    let json: Bytes = json(document).into();
     let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     router.route("/openapi.json", get(async move || (headers, json)))
 }

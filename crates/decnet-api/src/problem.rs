@@ -9,7 +9,7 @@ mod of_errors;
 
 use axum::Json;
 use axum::extract::Request;
-use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::http::{StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -144,7 +144,7 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
         None if !is_bare_refusal(&response) => return response,
         _ => response.into_parts(),
     };
-    let problem = parts.extensions.remove().unwrap_or_else(|| of_status(parts.status, &parts.headers));
+    let problem = parts.extensions.remove().unwrap_or_else(|| of_status(parts.status));
     parts.headers.remove(axum::http::header::CONTENT_LENGTH);
     parts.headers.remove(CONTENT_TYPE);
     let mut rendered = if is_decnets {
@@ -170,12 +170,11 @@ fn is_bare_refusal(response: &Response) -> bool {
     is_failure && !response.headers().get(CONTENT_TYPE).is_some_and(is_json)
 }
 
-fn of_status(status: StatusCode, headers: &HeaderMap) -> Problem {
-    let allowed = headers.get(ALLOW).and_then(|value| value.to_str().ok()).unwrap_or("others");
+fn of_status(status: StatusCode) -> Problem {
     match status {
         StatusCode::NOT_FOUND => Problem::not_found("there is no such path; /docs shows which there are"),
         StatusCode::METHOD_NOT_ALLOWED => {
-            Problem::new(Kind::MethodNotAllowed, format!("this path takes {allowed}"))
+            Problem::new(Kind::MethodNotAllowed, "the header Allow names the methods that this path takes")
         }
         StatusCode::REQUEST_TIMEOUT => Problem::new(Kind::Timeout, "the request took too long"),
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Kind::TooLarge, "the body is too large"),

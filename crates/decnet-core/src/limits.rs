@@ -240,6 +240,8 @@ pub const MAX_API_BODY_BYTES: usize = 2 * 1024 * 1024;
 pub const MAX_API_CATALOG_READERS: usize = 4;
 /// Requests that read the queue at once; others wait for them.
 pub const MAX_API_QUEUE_READERS: usize = 4;
+/// Tests of subscriptions that the API sends at once; others wait for them.
+pub const MAX_API_TESTS: usize = 8;
 /// Subscriptions that one address makes in a minute through DECNET's routes, as there.
 pub const MAX_API_CREATIONS_PER_MINUTE: usize = 20;
 /// Addresses for which that is remembered at once.

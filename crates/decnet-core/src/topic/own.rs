@@ -16,3 +16,5 @@ pub const TOLD_TOPICS: [&str; 4] = [TRIPPED_TOPIC, RECOVERED_TOPIC, DEAD_TOPIC, 
 pub const CONTROL_TOPIC: &str = "system.webhook.control";
 /// The worker's heartbeat; the first means that it misses no event from now on.
 pub const HEALTH_TOPIC: &str = "system.webhook.health";
+/// Events were submitted to the queue by another process: the worker takes them at once, rather than within a second.
+pub const SUBMITTED_TOPIC: &str = "system.webhook.events_submitted";

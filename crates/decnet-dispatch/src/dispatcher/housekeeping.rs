@@ -96,7 +96,7 @@ impl Dispatcher {
         }
     }
 
-    /// Another process may have asked for redeliveries: looks now and then, since it cannot tell us.
+    /// Another process may have asked for redeliveries, or submitted events: looks now and then, since it cannot tell us.
     pub(super) fn ask_changed_elsewhere(&mut self) {
         let queue = self.queue.clone();
         self.write(async move { queue.changed_elsewhere().await }, Done::ChangedElsewhere);
@@ -107,6 +107,7 @@ impl Dispatcher {
         self.watch.is_stale |= changed;
         if changed && !self.stopping {
             self.look_for_waiting();
+            self.take_submitted();
         }
     }
 }

@@ -140,6 +140,6 @@ fn attempt(started_at: UnixMicros, verdict: &Verdict, attempted: Attempted) -> A
         Outcome::Failed(_) => None,
     };
     let reason = verdict.reason();
-    let Attempted { detail, reply, duration, .. } = attempted;
-    Attempt { number: 0, started_at, duration, status, reason, detail, reply }
+    let Attempted { detail, reply, duration, timings, .. } = attempted;
+    Attempt { number: 0, started_at, duration, status, reason, detail, reply, timings }
 }

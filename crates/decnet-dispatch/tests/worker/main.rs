@@ -13,3 +13,4 @@ mod memory;
 mod pacing;
 mod reload;
 mod rig;
+mod submissions;

@@ -12,6 +12,7 @@
 //! - [`concurrency`]: how many requests a receiver is sent at once;
 //! - [`settings`]: what one subscription may ask for beyond its row;
 //! - [`duration`], [`time`]: how long and when, and the texts of both;
+//! - [`pulse`]: a sign of life that a loop gives;
 //! - [`redact`]: values that cannot print their secrets;
 //! - [`limits`]: every bound, in one place.
 
@@ -21,6 +22,7 @@ pub mod duration;
 pub mod event;
 pub mod health;
 pub mod limits;
+pub mod pulse;
 pub mod redact;
 pub mod settings;
 pub mod signature;

@@ -173,6 +173,7 @@ impl Dispatcher {
         let mut retain = ticker(self.options.retention_interval);
         let (mut done, has_intake) = (Vec::new(), inputs.has_intake);
         self.publish_cover(&inputs);
+        self.stats.pulse.beat();
         loop {
             let next_timer = self.next_timer();
             tokio::select! {

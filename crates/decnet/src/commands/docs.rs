@@ -13,6 +13,7 @@ use crate::{config, output};
 #[command(after_help = "\
 Examples:
   decnet docs configuration > docs/configuration.md
+  decnet docs openapi > docs/openapi.json
   decnet docs man target/man")]
 pub(crate) struct Args {
     /// Which page
@@ -26,6 +27,8 @@ pub(crate) struct Args {
 enum Page {
     /// docs/configuration.md
     Configuration,
+    /// docs/openapi.json
+    Openapi,
     /// The manual: a page for each command
     Man,
 }
@@ -33,6 +36,7 @@ enum Page {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     match (args.page, &args.directory) {
         (Page::Man, Some(directory)) => manual(directory),
+        (Page::Openapi, _) => output::write(decnet_api::document_json().as_bytes()),
         (Page::Configuration | Page::Man, _) => output::write(config::page().as_bytes()),
     }
 }

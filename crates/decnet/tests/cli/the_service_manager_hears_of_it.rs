@@ -44,6 +44,11 @@ fn of_the_bus() {
 }
 
 #[test]
+fn of_the_api() {
+    hears_of(&["api", "--port", "0"], "serving at 127.0.0.1:");
+}
+
+#[test]
 fn of_the_worker_also_while_the_bus_is_away() {
     hears_of(&["webhook"], "0 subscriptions; 0 events admitted");
 }

@@ -103,6 +103,34 @@ pub const MAX_WAL_BYTES: i64 = 64 * 1024 * 1024;
 /// Deliveries that one step of listing looks at; a step is one short read transaction.
 pub const LIST_STEP_ROWS: u32 = 10_000;
 
+/// Deliveries that one page of a list looks at; a page of a rare kind may be short, and says where to go on.
+pub const PAGE_LOOK_ROWS: usize = 100_000;
+/// Deliveries chosen for one redelivery by filter: their ids are in memory, 8 bytes each.
+pub const MAX_REDELIVERY: usize = 10_000_000;
+/// Deliveries that one transaction of a redelivery or an erasure touches: as short as the worker's own.
+pub const OPERATOR_STEP_ROWS: usize = 200;
+
+// --- Submitted events ---
+
+/// Events of one submission.
+pub const MAX_SUBMISSION_EVENTS: usize = 1000;
+/// Events that were submitted and that no worker has admitted yet; beyond them nothing more is taken.
+pub const MAX_SUBMITTED_EVENTS: usize = 100_000;
+/// The same in bytes of bodies.
+pub const MAX_SUBMITTED_BYTES: usize = 256 * 1024 * 1024;
+/// Submitted events that the worker takes in one go.
+pub const SUBMITTED_STEP_EVENTS: usize = 1024;
+/// The same in bytes of bodies, beyond the first.
+pub const SUBMITTED_STEP_BYTES: usize = 4 * 1024 * 1024;
+/// How long ids and idempotency keys of submissions are remembered.
+pub const SUBMISSION_MEMORY_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Ids of submitted events remembered, about 100 bytes each; beyond them the oldest are forgotten sooner.
+pub const MAX_REMEMBERED_IDS: usize = 10_000_000;
+/// Idempotency keys remembered, each with the ids of its events; beyond them the oldest are forgotten sooner.
+pub const MAX_REMEMBERED_KEYS: usize = 1_000_000;
+/// Longest idempotency key, in bytes.
+pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
+
 // --- Lanes ---
 
 /// Deliveries of one subscription held in memory; the others wait in the queue.
@@ -243,6 +271,12 @@ const _: () = assert!(MAX_BODY_BYTES <= HELD_RESERVE_BYTES && DEFAULT_TOTAL_CONC
 const _: () = assert!(MAX_BODY_BYTES <= LANE_BYTES && MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
 const _: () =
     assert!(CHECKPOINT_WRITER_BYTES <= CHECKPOINT_WAL_BYTES && CHECKPOINT_WAL_BYTES <= MAX_WAL_BYTES);
+// What the intake may hold, it may hold of submissions too; and a whole submission fits where nothing waits.
+const _: () = assert!(SUBMITTED_STEP_BYTES + MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
+const _: () =
+    assert!(SUBMITTED_STEP_EVENTS <= MAX_COMMIT_ROWS && MAX_SUBMISSION_EVENTS <= MAX_SUBMITTED_EVENTS);
+const _: () = assert!(MAX_BODY_BYTES <= MAX_SUBMITTED_BYTES);
+const _: () = assert!(MAX_REMEMBERED_KEYS <= MAX_REMEMBERED_IDS && PAGE_LOOK_ROWS >= LIST_STEP_ROWS as usize);
 const _: () = assert!(MIN_COMMIT_BACKOFF.as_millis() <= MAX_COMMIT_BACKOFF.as_millis());
 const _: () = assert!(KEPT_REPLY_BYTES <= MAX_REPLY_BYTES);
 const _: () = assert!(MAX_REPLY_HEADER_BYTES <= MAX_REPLY_BYTES && MAX_REPLY_BYTES >= 8192);

@@ -13,6 +13,7 @@ use decnet_dispatch::{Options, Stats, Worker};
 use decnet_store::catalog::{Catalog, Create};
 use decnet_store::queue::{self, Queue};
 use ipnet::IpNet;
+use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +45,7 @@ impl Prepared {
             catalog,
             source,
             stats: Default::default(),
+            nudge: Arc::default(),
         }))
     }
 
@@ -56,6 +58,12 @@ impl Prepared {
     pub(crate) fn service(&self) -> Service {
         let stats = self.stats();
         Service { pulses: vec![stats.pulse.clone()], status: Box::new(move || standing(&stats)) }
+    }
+
+    /// To be rung (`notify_one`) by whoever in this process has submitted events.
+    #[expect(dead_code, reason = "nobody in this process submits yet")]
+    pub(crate) fn nudge(&self) -> Arc<Notify> {
+        Arc::clone(&self.0.nudge)
     }
 
     /// Runs until `shutdown`, on this thread.

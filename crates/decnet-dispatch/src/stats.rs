@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use decnet_core::delivery::{Reason, State};
 pub use decnet_core::measure::Counter;
 use decnet_core::measure::Histogram;
+use decnet_core::pulse::Pulse;
 
 use crate::shown::Shown;
 
@@ -93,6 +94,8 @@ pub struct Stats {
     pub own_events_left_out: Counter,
     /// Countings of what waits that are complete; before the first, what waited before the start is not known.
     pub censuses: Counter,
+    /// Beats while the dispatcher's loop turns.
+    pub pulse: Pulse,
     /// By subscription.
     pub shown: Shown,
 }
@@ -127,9 +130,9 @@ impl Default for Stats {
             own_events: counter(),
             own_events_left_out: counter(),
             censuses: counter(),
+            pulse: Pulse::default(),
             shown: Shown::default(),
         }
-    }
 }
 
 impl Stats {

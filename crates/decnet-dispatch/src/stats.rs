@@ -133,6 +133,7 @@ impl Default for Stats {
             pulse: Pulse::default(),
             shown: Shown::default(),
         }
+    }
 }
 
 impl Stats {

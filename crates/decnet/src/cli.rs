@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    api, bench, bus, check, completions, delivery, docs, init, publish, receive, serve, subscription, watch,
-    webhook,
+    api, bench, bus, check, completions, delivery, docs, init, publish, receive, serve, status, subscription,
+    watch, webhook,
 };
 use crate::config::Config;
 use crate::failure::Usage;
@@ -15,7 +15,7 @@ use crate::logging::Verbosity;
 use crate::output::Color;
 
 /// Commands that need the catalog, which an agent does not have.
-const MASTER_ONLY: [&str; 6] = ["serve", "api", "webhook", "subscription", "delivery", "init"];
+const MASTER_ONLY: [&str; 7] = ["serve", "api", "webhook", "subscription", "delivery", "status", "init"];
 
 /// Delivers every event of a bus, durably and signed, to every webhook that subscribed to it.
 #[derive(Debug, Parser)]
@@ -27,6 +27,7 @@ Examples:
   decnet serve --demo                  # see it all at work
   decnet subscription create --name siem --url https://siem.example/hook --pattern 'attacker.>'
   decnet publish attacker.observed '{\"ip\":\"203.0.113.7\"}'
+  decnet status --watch                # how it fares
   decnet check                         # what is in force, and what is wrong
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Times are UTC."
@@ -73,6 +74,7 @@ pub(crate) enum Command {
     Watch(watch::Args),
     Subscription(subscription::Args),
     Delivery(delivery::Args),
+    Status(status::Args),
     Receive(receive::Args),
     Check(check::Args),
     Init(init::Args),
@@ -135,6 +137,7 @@ impl Command {
             Self::Webhook(_) => "webhook",
             Self::Subscription(_) => "subscription",
             Self::Delivery(_) => "delivery",
+            Self::Status(_) => "status",
             Self::Init(_) => "init",
             _ => return Ok(()),
         };

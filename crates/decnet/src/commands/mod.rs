@@ -16,6 +16,7 @@ pub(crate) mod receive;
 pub(crate) mod secret_args;
 pub(crate) mod serve;
 mod since;
+pub(crate) mod status;
 pub(crate) mod subscription;
 pub(crate) mod watch;
 pub(crate) mod webhook;

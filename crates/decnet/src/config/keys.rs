@@ -1,6 +1,7 @@
 //! The one table of settings. Reading, `decnet check`, the search for misspelt names and
 //! docs/configuration.md all follow from it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -74,6 +75,7 @@ const DELIVERY: &str = "Delivery";
 const EGRESS: &str = "Egress";
 const RETENTION: &str = "Retention";
 const LOGS: &str = "Logs";
+const WATCHING: &str = "Watching it";
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -281,11 +283,24 @@ keys! {
         reason: "Set `json` where a collector reads them.",
         ..PLAIN
     };
+    METRICS_LISTEN: Option<SocketAddr>, optional_address => Info {
+        group: WATCHING, name: "DECNET_METRICS_LISTEN", form: "an address and a port, such as `127.0.0.1:9464`",
+        meaning: "Where the worker offers `/metrics` over HTTP, to whoever reaches it. Without it: only on the socket \
+                  `worker.sock` in the data directory, and through the API.",
+        reason: "Set it where a Prometheus scrapes the worker itself, on loopback or behind a firewall: there is no \
+                 password, and the names of subscriptions are among what it shows.",
+        ..PLAIN
+    };
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every reader of a setting has one shape")]
 fn optional_text(text: &str) -> Read<Option<String>> {
     Ok((!text.is_empty()).then(|| text.into()))
+}
+
+fn optional_address(text: &str) -> Read<Option<SocketAddr>> {
+    let wrong = || format!("is an address and a port such as 127.0.0.1:9464, not `{text}`");
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| wrong()) }
 }
 
 fn optional_database(text: &str) -> Read<Option<Database>> {

@@ -16,6 +16,7 @@ mod show;
 mod tests;
 mod types;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -57,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) retention: Retention,
     /// What is logged, and how.
     pub(crate) log: Log,
+    /// Where the worker offers its metrics on TCP, if it does.
+    pub(crate) metrics_listen: Option<SocketAddr>,
 }
 
 /// `DECNET_MODE`.
@@ -202,6 +205,7 @@ impl Config {
                 allow: layers.read(&keys::ALLOW_CIDRS),
             },
             retention: Retention::read(layers),
+            metrics_listen: layers.read(&keys::METRICS_LISTEN),
             log: Log { filter: layers.read(&keys::LOG), format: layers.read(&keys::LOG_FORMAT) },
         }
     }

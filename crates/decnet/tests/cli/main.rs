@@ -12,3 +12,4 @@ mod settings_change_one_by_one;
 mod subscriptions_keep_their_secrets;
 mod support;
 mod the_service_manager_hears_of_it;
+mod the_worker_shows_itself;

@@ -69,7 +69,7 @@ enum Done {
     Finished(Finished),
     Settled(Settled),
     Released(SubscriptionKey),
-    ChangedElsewhere(bool),
+    ChangedElsewhere(housekeeping::Changed),
     Reloaded(Reloaded),
     ReloadGoesOn,
     Recorded(recording::Recorded),
@@ -132,6 +132,8 @@ pub(crate) struct Dispatcher {
     record_failed: bool,
     retention: housekeeping::Round,
     submissions: submissions::Submissions,
+    /// How often something had been erased when we last looked.
+    erasures: i64,
     stopping: bool,
     versions: u64,
 }
@@ -169,6 +171,7 @@ impl Dispatcher {
             record_failed: false,
             retention: housekeeping::Round::default(),
             submissions: submissions::Submissions::default(),
+            erasures: 0,
             stopping: false,
             versions: 0,
         };
@@ -243,7 +246,10 @@ impl Dispatcher {
 
     fn obey(&mut self, signal: Signal, shutdown: &CancellationToken) {
         match signal {
-            Signal::Reload => self.reload(),
+            Signal::Reload => {
+                self.reload();
+                self.ask_changed_elsewhere();
+            }
             Signal::Submitted => self.take_submitted(),
             Signal::Stop => shutdown.cancel(),
         }

@@ -98,6 +98,8 @@ fn set_up(conn: &Connection, options: &Options) -> rusqlite::Result<()> {
     conn.pragma_update(None, "journal_size_limit", MAX_WAL_BYTES)?;
     conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
     conn.pragma_update(None, "foreign_keys", false)?;
+    // What is removed is zeroed where that writes no page that would not be written anyway.
+    conn.pragma_update_and_check(None, "secure_delete", "FAST", |_| Ok(()))?;
     if let Some(pages) = options.max_pages {
         conn.pragma_update(None, "max_page_count", pages)?;
     }

@@ -1,7 +1,7 @@
 //! Events, deliveries and attempts, in a SQLite file of its own: `queue.db` in the data directory.
 //!
 //! One worker process owns the queue ([`Queue`]); others read it ([`Reader`]), hand events in, or ask for redeliveries
-//! ([`Operator`], [`Redelivery`]). Inside the worker one thread writes, and commits whatever waited while the last commit
+//! ([`Operator`], [`Redelivery`]), or erase ([`Erasure`]). Inside the worker one thread writes, and commits whatever waited while the last commit
 //! ran: the slower the disk, the larger the batch. Nothing is answered before it is on the disk.
 //!
 //! ```text
@@ -57,7 +57,7 @@ pub use handle::Queue;
 pub use health::Health;
 pub use id::{DeliveryId, ParseDeliveryIdError, SubscriptionKey};
 pub use lease::is_owned;
-pub use operator::{IdempotencyKey, Operator, Redelivery, Submission, Submitted};
+pub use operator::{Erase, Erased, Erasure, IdempotencyKey, Operator, Redelivery, Submission, Submitted};
 pub use reader::{Active, Counts, Detail, EventDetail, EventRef, Filter, Listed, Page, Reader};
 pub use retain::{Retained, Retention};
 pub use settle::{Attempt, Settlement};

@@ -11,7 +11,9 @@
 //! - [`health`]: a subscription's record of success and failure, and when it trips;
 //! - [`concurrency`]: how many requests a receiver is sent at once;
 //! - [`settings`]: what one subscription may ask for beyond its row;
+//! - [`trace`]: where an attempt stands in a trace;
 //! - [`duration`], [`time`]: how long and when, and the texts of both;
+//! - [`pulse`]: a sign of life that a loop gives;
 //! - [`redact`]: values that cannot print their secrets;
 //! - [`limits`]: every bound, in one place.
 
@@ -22,9 +24,11 @@ pub mod event;
 pub mod explain;
 pub mod health;
 pub mod limits;
+pub mod pulse;
 pub mod redact;
 pub mod settings;
 pub mod signature;
 pub mod subscription;
 pub mod time;
 pub mod topic;
+pub mod trace;

@@ -19,6 +19,8 @@ pub struct Subscription<'a> {
     pub problem: Option<&'a str>,
     /// Its receiver answered 410.
     pub gone: bool,
+    /// An operator has paused it.
+    pub paused: bool,
 }
 
 /// What is known of the event.
@@ -74,6 +76,13 @@ pub fn explain(
     steps.push(usable(subscription));
     steps.extend(topic.map(|topic| pattern(topic, subscription)));
     steps.push(enabled(subscription));
+    if subscription.paused {
+        steps.push(step(
+            "paused",
+            false,
+            "it is paused by an operator: events are kept, and sent once it is resumed",
+        ));
+    }
     match (event, delivery) {
         (Event::Imagined, _) => steps.push(imagined(&steps, subscription)),
         (_, Some(delivery)) => steps.extend(followed(delivery)),
@@ -142,7 +151,7 @@ fn enabled(subscription: &Subscription<'_>) -> Step {
         (Activity::Tripped, false) => step(
             "enabled",
             false,
-            "it is paused after failures in a row: events are kept, and sent when a probe gets through or it is enabled",
+            "it has tripped, after failures in a row: events are kept, and sent when a probe gets through or it is enabled",
         ),
         (Activity::Disabled, _) => step(
             "enabled",
@@ -154,12 +163,13 @@ fn enabled(subscription: &Subscription<'_>) -> Step {
 
 /// What would become of an event, by what was said so far.
 fn imagined(before: &[Step], subscription: &Subscription<'_>) -> Step {
-    let is_wanted = before.iter().all(|step| step.passed == Some(true) || step.step == "enabled");
+    let only_puts_off = |step: &Step| step.passed == Some(true) || ["enabled", "paused"].contains(&step.step);
+    let is_wanted = before.iter().all(only_puts_off);
     match subscription.activity {
         _ if !is_wanted => step("delivery", false, "nothing would be sent"),
-        Activity::Active => step("delivery", true, "it would be sent"),
-        Activity::Tripped => step("delivery", false, "it would be kept and sent later"),
         Activity::Disabled => step("delivery", false, "nothing would be kept or sent"),
+        Activity::Active if !subscription.paused => step("delivery", true, "it would be sent"),
+        Activity::Active | Activity::Tripped => step("delivery", false, "it would be kept and sent later"),
     }
 }
 
@@ -207,7 +217,7 @@ mod tests {
     use super::*;
 
     fn subscription(activity: Activity, patterns: &[String]) -> Subscription<'_> {
-        Subscription { name: "siem", patterns, activity, problem: None, gone: false }
+        Subscription { name: "siem", patterns, activity, problem: None, gone: false, paused: false }
     }
 
     fn told(steps: &[Step]) -> Vec<(&str, Option<bool>)> {
@@ -231,6 +241,9 @@ mod tests {
         };
         assert_eq!(wanted(Activity::Tripped), (Some(false), "it would be kept and sent later".into()));
         assert_eq!(wanted(Activity::Disabled), (Some(false), "nothing would be kept or sent".into()));
+        let paused = Subscription { paused: true, ..subscription(Activity::Active, &patterns) };
+        let paused = explain(Some("a.b"), Event::Imagined, &paused, None);
+        assert_eq!(told(&paused)[4..], [("paused", Some(false)), ("delivery", Some(false))]);
         let other = explain(Some("b.c"), Event::Imagined, &subscription(Activity::Active, &patterns), None);
         assert_eq!(
             told(&other)[2..],

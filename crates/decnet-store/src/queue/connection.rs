@@ -54,6 +54,12 @@ pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection, 
     Ok(conn)
 }
 
+/// Is this file a queue that we can read, or bring to our schema?
+pub(crate) fn verify(path: &Path) -> Result<(), Error> {
+    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, Options::default().busy_timeout)?;
+    schema::check(&conn, path).map(drop)
+}
+
 /// A second connection that writes, to a queue that exists.
 pub(super) fn open_second(path: &Path, busy_timeout: Duration) -> Result<Connection, Error> {
     let conn = open_existing(path, OpenFlags::SQLITE_OPEN_READ_WRITE, busy_timeout)?;

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use super::{Dispatcher, Done};
 use crate::clock;
-use crate::lane::{Lane, Status};
+use crate::lane::Lane;
+use crate::status::Status;
 
 /// Bounds of the pause between two steps.
 const MIN_PAUSE: Duration = Duration::from_millis(2);
@@ -71,6 +72,8 @@ impl Dispatcher {
     pub(super) fn retained(&mut self, step: &Retained) {
         self.writes -= 1;
         self.stats.dead.add(step.expired + step.parked);
+        self.stats.expired.add(step.expired + step.parked);
+        self.watch.is_stale |= step.expired + step.parked + step.dead > 0;
         self.retention.squeezed += step.parked;
         if step.more && !self.stopping {
             // Twice as long as the step took: most commits have nothing to do with retention.
@@ -113,6 +116,7 @@ impl Dispatcher {
 
     pub(super) fn changed_elsewhere(&mut self, changed: Changed) {
         self.writes -= 1;
+        self.watch.is_stale |= changed.any;
         if self.erasures != changed.erasures && !self.stopping {
             self.erasures = changed.erasures;
             self.forget_what_is_in_memory();

@@ -7,6 +7,7 @@ mod circuit;
 mod concurrency;
 mod delivery;
 mod erasure;
+mod figures;
 mod isolation;
 mod life;
 mod memory;

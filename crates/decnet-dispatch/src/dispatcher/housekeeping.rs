@@ -30,6 +30,7 @@ pub(super) struct Round {
 }
 
 /// What another process did to the queue.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Changed {
     /// Anything.
     any: bool,

@@ -58,7 +58,7 @@ fn submit(dir: &Path, mut chance: Chance, stop: &AtomicBool) -> Vec<String> {
     let (mut answered, mut next) = (Vec::new(), 0);
     while !stop.load(Ordering::SeqCst) {
         let event = |n: u64| Submission {
-            id: (n % 2 == 0).then(|| format!("submitted-{n}").into()),
+            id: n.is_multiple_of(2).then(|| format!("submitted-{n}").into()),
             topic: ["attacker.1.observed", "system.log"][usize::try_from(n % 3 % 2).unwrap()].into(),
             kind: "test".into(),
             at: None,

@@ -119,9 +119,9 @@ impl Erasure {
             };
             self.what.erase(&tx, &ids, is_last, now, &mut done)?;
             if self.dry_run {
-                tx.rollback()?
+                tx.rollback()?;
             } else {
-                commit(tx)?
+                commit(tx)?;
             }
             self.done = done;
         }
@@ -204,9 +204,9 @@ fn take_back(conn: &mut Connection, id: &str, dry_run: bool) -> Result<u64, Erro
     }
     submitted::less(&tx, bytes.iter().sum())?;
     if dry_run {
-        tx.rollback()?
+        tx.rollback()?;
     } else {
-        commit(tx)?
+        commit(tx)?;
     }
     Ok(bytes.len() as u64)
 }

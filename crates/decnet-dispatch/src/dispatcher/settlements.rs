@@ -64,7 +64,7 @@ impl Dispatcher {
         jitter: f64,
     ) {
         let number = held.attempts_with_this();
-        let state = advance(number, fate, &self.options.schedule, now, jitter);
+        let state = advance(number, fate, self.schedule(key), now, jitter);
         self.stats.count(&state);
         self.settle_later(key, held, Attempt { number, ..attempt }, state);
     }

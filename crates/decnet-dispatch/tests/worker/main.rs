@@ -12,4 +12,5 @@ mod memory;
 mod pacing;
 mod reload;
 mod rig;
+mod settings;
 mod submissions;

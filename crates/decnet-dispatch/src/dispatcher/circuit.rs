@@ -10,11 +10,11 @@ use decnet_store::queue::{Delivery, SubscriptionKey};
 
 use super::{Dispatcher, Done, claims};
 use crate::clock;
-use crate::lane::Status;
 use crate::members::Members;
 use crate::memory::Share;
 use crate::record::Circuit;
 use crate::sender::Attempted;
+use crate::status::Status;
 
 impl Dispatcher {
     /// A delivery succeeded: the receiver is there.
@@ -53,6 +53,7 @@ impl Dispatcher {
             "sending what was parked"
         };
         tracing::info!(subscription = lane.name(), "the receiver is back; {then}");
+        self.stats.recoveries.add(1);
         self.refill(key);
         self.record();
     }
@@ -68,6 +69,7 @@ impl Dispatcher {
             lane.trouble.begins(lane.name(), &lane.stored.subscription.url, &error, clock::now());
         }
         lane.record.failed(clock::now(), &error);
+        lane.tally.failed(clock::now(), &error);
         if lane.record.enlist() {
             self.learnt.push(key);
         }
@@ -77,7 +79,7 @@ impl Dispatcher {
                 subscription = lane.name(),
                 "the receiver answered 410 Gone; parked until it is enabled again"
             );
-            lane.status = Status::Gone;
+            lane.stand(Status::Gone);
             lane.record.circuit(Circuit::Gone);
         } else if trips && lane.status == Status::Open {
             let failures = lane.health.consecutive_failures();
@@ -88,12 +90,13 @@ impl Dispatcher {
                 error,
                 "tripped; parked until a probe gets through"
             );
-            lane.status = Status::Tripped { probes: 0, next_at, probing: false };
+            lane.stand(Status::Tripped { probes: 0, next_at, probing: false });
             lane.record.circuit(Circuit::Tripped);
             self.look_again(key, next_at);
         } else {
             return;
         }
+        self.stats.trips.add(1);
         self.give_up(key);
         self.record();
     }
@@ -107,6 +110,7 @@ impl Dispatcher {
         if held.is_empty() {
             return;
         }
+        lane.tally.queued(held.len());
         let (queue, ids) = (self.queue.clone(), held.iter().map(|held| held.id).collect());
         self.write(async move { queue.release(ids).await }, move |()| Done::Released(key));
     }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    api, bench, bus, check, completions, delivery, docs, init, publish, receive, serve, subscription, watch,
-    webhook,
+    api, backup, bench, bus, check, completions, delivery, docs, erase, explain, init, publish, receive,
+    restore, serve, subscription, watch, webhook,
 };
 use crate::config::Config;
 use crate::failure::Usage;
@@ -15,7 +15,8 @@ use crate::logging::Verbosity;
 use crate::output::Color;
 
 /// Commands that need the catalog, which an agent does not have.
-const MASTER_ONLY: [&str; 6] = ["serve", "api", "webhook", "subscription", "delivery", "init"];
+const MASTER_ONLY: [&str; 10] =
+    ["serve", "api", "webhook", "subscription", "delivery", "explain", "erase", "backup", "restore", "init"];
 
 /// Delivers every event of a bus, durably and signed, to every webhook that subscribed to it.
 #[derive(Debug, Parser)]
@@ -73,6 +74,10 @@ pub(crate) enum Command {
     Watch(watch::Args),
     Subscription(subscription::Args),
     Delivery(delivery::Args),
+    Explain(explain::Args),
+    Erase(erase::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
     Receive(receive::Args),
     Check(check::Args),
     Init(init::Args),
@@ -135,6 +140,10 @@ impl Command {
             Self::Webhook(_) => "webhook",
             Self::Subscription(_) => "subscription",
             Self::Delivery(_) => "delivery",
+            Self::Explain(_) => "explain",
+            Self::Erase(_) => "erase",
+            Self::Backup(_) => "backup",
+            Self::Restore(_) => "restore",
             Self::Init(_) => "init",
             _ => return Ok(()),
         };

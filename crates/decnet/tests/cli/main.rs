@@ -4,6 +4,7 @@
 
 mod bench_measures_and_leaves_nothing;
 mod deliveries_are_shown_and_sent_again;
+mod erased_is_gone_and_backups_are_whole;
 mod events_reach_who_watches;
 mod init_installs_and_takes_back;
 mod receiver_knows_who_signed;

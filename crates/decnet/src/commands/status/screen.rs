@@ -172,7 +172,7 @@ mod tests {
         let mut terminal = Terminal::new(TestBackend::new(140, 16)).unwrap();
         terminal.draw(|frame| page.draw(frame)).unwrap();
         let cells = terminal.backend().buffer().content().chunks(140);
-        cells.map(|row| row.iter().map(|cell| cell.symbol()).collect::<String>() + "\n").collect()
+        cells.map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>() + "\n").collect()
     }
 
     fn view(names: &[&str]) -> Seen {

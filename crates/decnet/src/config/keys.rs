@@ -210,6 +210,13 @@ keys! {
         reason: "Shorten it where an old event is worth nothing; lengthen it to outlast longer outages.",
         ..PLAIN
     };
+    BACKLOG_THRESHOLD: u64, |text| types::integer(text, 0, 1_000_000_000) => Info {
+        group: DELIVERY, name: "DECNET_WEBHOOK_BACKLOG_THRESHOLD", default: "10000", form: "a whole number; 0 for no warning",
+        meaning: "Deliveries waiting for one subscription at which `system.webhook.backlog` is published; a first time at \
+                  half of them.",
+        reason: "Set it to what a receiver may be behind before somebody should look.",
+        ..PLAIN
+    };
     CONCURRENCY: usize, |text| types::integer(text, 1, 256) => Info {
         group: DELIVERY, name: "DECNET_WEBHOOK_CONCURRENCY", default: "64", form: "a whole number, 1 to 256",
         meaning: "Most requests in flight to one subscription. There are 2 at first, more for as long as they are used up \

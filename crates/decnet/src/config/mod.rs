@@ -109,6 +109,8 @@ pub(crate) struct Api {
 pub(crate) struct Delivery {
     /// Failed deliveries in a row that trip a subscription, at least 1.
     pub(crate) circuit_threshold: u32,
+    /// Deliveries waiting for one subscription that are worth a warning; 0 for none.
+    pub(crate) backlog_threshold: u64,
     /// The delays between attempts.
     pub(crate) schedule: RetrySchedule,
     /// Requests in flight to one subscription.
@@ -271,6 +273,7 @@ impl Delivery {
     fn read(layers: &mut Layers) -> Self {
         Self {
             circuit_threshold: layers.read(&keys::CIRCUIT_THRESHOLD),
+            backlog_threshold: layers.read(&keys::BACKLOG_THRESHOLD),
             schedule: layers.read(&keys::RETRY_SCHEDULE),
             concurrency: layers.read(&keys::CONCURRENCY),
             total_concurrency: layers.read(&keys::TOTAL_CONCURRENCY),

@@ -119,6 +119,7 @@ fn options(config: &Config, allow: &[IpNet]) -> Options {
         total_concurrency: delivery.total_concurrency,
         schedule: delivery.schedule.clone(),
         circuit_threshold: delivery.circuit_threshold,
+        backlog_threshold: delivery.backlog_threshold,
         retention: queue::Retention {
             delivered_age: config.retention.delivered,
             dead_age: config.retention.dead,

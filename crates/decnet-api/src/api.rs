@@ -7,14 +7,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Extension};
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use decnet_core::limits::{API_REQUEST_TIMEOUT, MAX_API_BODY_BYTES};
 use tokio_util::sync::CancellationToken;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::options::Options;
 use crate::state::{Shared, State};
-use crate::{problem, routes, server};
+use crate::{metrics, problem, routes, server};
 
 /// The HTTP API, ready to be run.
 pub struct Api {
@@ -58,5 +58,6 @@ fn router(state: Shared) -> Router {
         .layer(timeout)
         .layer(Extension(Arc::clone(&state)))
         .layer(from_fn(problem::render))
+        .layer(from_fn_with_state(Arc::clone(&state.requests), metrics::count))
         .with_state(state)
 }

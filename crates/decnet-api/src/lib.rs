@@ -11,11 +11,13 @@
 //! - `body`: a JSON body within its bounds;
 //! - `pool`, `signal`: the catalog and the queue off the async thread, and the word to the worker;
 //! - `problem`: what went wrong, as RFC 9457 says it, or as DECNET does;
+//! - `metrics`: what is counted of the requests, and the page of all metrics;
 //! - `openapi`: the document, made of the same registrations.
 
 mod api;
 pub mod auth;
 mod body;
+mod metrics;
 mod openapi;
 mod options;
 mod outbound;
@@ -27,6 +29,7 @@ mod signal;
 mod state;
 
 pub use api::{Api, Error};
+pub use metrics::{Metrics, Requests};
 pub use openapi::{document, document_json};
 pub use options::Options;
 pub use outbound::{Outbound, Refused, Tested};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 
 /// What the API is told by the binary.
@@ -16,6 +17,8 @@ pub struct Options {
     pub sockets: Vec<PathBuf>,
     /// What only the dispatcher can do.
     pub outbound: Arc<dyn Outbound>,
+    /// Who writes the page of metrics.
+    pub metrics: Arc<dyn Metrics>,
 }
 
 impl std::fmt::Debug for Options {

@@ -9,6 +9,7 @@ use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{Catalog, Create};
 use decnet_store::queue::Reader;
 
+use crate::metrics::{Metrics, Requests};
 use crate::options::Options;
 use crate::outbound::Outbound;
 use crate::pool::Pool;
@@ -27,6 +28,10 @@ pub(crate) struct State {
     pub(crate) signal: Signal,
     /// What only the dispatcher can do.
     pub(crate) outbound: Arc<dyn Outbound>,
+    /// Who writes the page of metrics.
+    pub(crate) metrics: Arc<dyn Metrics>,
+    /// What is counted of all requests.
+    pub(crate) requests: Arc<Requests>,
     /// Who has made how many subscriptions through DECNET's routes.
     pub(crate) creations: Creations,
 }
@@ -36,7 +41,7 @@ pub(crate) type Shared = Arc<State>;
 
 impl State {
     pub(crate) fn new(options: Options) -> Self {
-        let Options { catalog, data_dir, sockets, outbound } = options;
+        let Options { catalog, data_dir, sockets, outbound, metrics } = options;
         let open_catalog = move || Ok(Catalog::open(&catalog, Create::Never)?);
         let queue_dir = data_dir.clone();
         let open_reader = move || Ok(Reader::open(&queue_dir)?);
@@ -46,6 +51,8 @@ impl State {
             queue: Pool::new(MAX_API_QUEUE_READERS, open_reader),
             signal: Signal::new(sockets),
             outbound,
+            metrics,
+            requests: Arc::default(),
             creations: Creations::default(),
         }
     }

@@ -54,5 +54,5 @@ fn demand(routes: &mut UtoipaMethodRouter<Shared>, scope: Option<Scope>) {
 
 /// All of them.
 pub(crate) fn all() -> Routes {
-    system::routes(webhooks::routes(Routes::new()))
+    crate::metrics::routes(system::routes(webhooks::routes(Routes::new())))
 }

@@ -4,8 +4,9 @@
 //! - `families`, `metrics`, `process`: its metrics as values, all in one table;
 //! - `text`: the same as Prometheus and OpenMetrics write them;
 //! - [`status`]: what `decnet status` shows, as JSON;
-//! - [`endpoint`]: who answers, on a thread of its own; [`client`]: who asks.
+//! - [`endpoint`]: who answers, on a thread of its own; [`client`]: who asks; [`api`]: the page of the API.
 
+pub(crate) mod api;
 pub(crate) mod client;
 pub(crate) mod endpoint;
 mod families;

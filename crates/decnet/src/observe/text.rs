@@ -91,7 +91,8 @@ impl Value {
             Self::Counter(value) => encoder.encode_counter::<NoLabelSet, _, f64>(value, None),
             Self::Gauge(value) => encoder.encode_gauge(value),
             Self::Histogram { distribution, scale } => {
-                let bounds = distribution.bounds.iter().map(|bound| number(*bound) * scale).chain([f64::MAX]);
+                let bounds =
+                    distribution.bounds.iter().map(|bound| number(*bound) * scale).chain([f64::INFINITY]);
                 let buckets: Vec<(f64, u64)> = bounds.zip(distribution.counts.iter().copied()).collect();
                 let sum = number(distribution.sum) * scale;
                 encoder.encode_histogram::<NoLabelSet>(sum, distribution.total(), &buckets, None)

@@ -16,6 +16,7 @@ use super::background::Background;
 use super::link;
 use crate::config::Config;
 use crate::context::Context;
+use crate::observe::api::Page;
 use crate::supervision::Service;
 use crate::worker::open_catalog;
 
@@ -94,6 +95,7 @@ fn options(config: &Config, sockets: Vec<PathBuf>) -> anyhow::Result<Options> {
         catalog: config.database.path()?.to_owned(),
         data_dir: config.data_dir.clone(),
         sockets,
+        metrics: Arc::new(Page::new(config.data_dir.clone())),
         outbound: Arc::new(Dispatch::new(config.clone())),
     })
 }

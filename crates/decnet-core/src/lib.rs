@@ -15,6 +15,7 @@
 //! - [`redact`]: values that cannot print their secrets;
 //! - [`limits`]: every bound, in one place.
 
+pub mod access;
 pub mod concurrency;
 pub mod delivery;
 pub mod duration;

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    bench, bus, check, completions, delivery, docs, publish, receive, serve, subscription, watch, webhook,
+    bench, bus, check, completions, delivery, docs, publish, receive, serve, subscription, token, watch,
+    webhook,
 };
 use crate::config::Config;
 use crate::failure::Usage;
@@ -14,7 +15,7 @@ use crate::logging::Verbosity;
 use crate::output::Color;
 
 /// Commands that need the catalog, which an agent does not have.
-const MASTER_ONLY: [&str; 4] = ["serve", "webhook", "subscription", "delivery"];
+const MASTER_ONLY: [&str; 5] = ["serve", "webhook", "subscription", "delivery", "token"];
 
 /// Delivers every event of a bus, durably and signed, to every webhook that subscribed to it.
 #[derive(Debug, Parser)]
@@ -71,6 +72,7 @@ pub(crate) enum Command {
     Watch(watch::Args),
     Subscription(subscription::Args),
     Delivery(delivery::Args),
+    Token(token::Args),
     Receive(receive::Args),
     Check(check::Args),
     Bench(bench::Args),
@@ -131,6 +133,7 @@ impl Command {
             Self::Webhook(_) => "webhook",
             Self::Subscription(_) => "subscription",
             Self::Delivery(_) => "delivery",
+            Self::Token(_) => "token",
             _ => return Ok(()),
         };
         if !config.is_agent() {

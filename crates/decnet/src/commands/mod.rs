@@ -3,6 +3,7 @@
 pub(crate) mod background;
 pub(crate) mod bench;
 pub(crate) mod bus;
+pub(crate) mod catalog;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod delivery;
@@ -15,5 +16,6 @@ pub(crate) mod secret_args;
 pub(crate) mod serve;
 mod since;
 pub(crate) mod subscription;
+pub(crate) mod token;
 pub(crate) mod watch;
 pub(crate) mod webhook;

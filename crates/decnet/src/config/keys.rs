@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use decnet_core::access::JwtKey;
 use decnet_core::delivery::RetrySchedule;
+use decnet_core::redact::Secret;
 use ipnet::IpNet;
 
 use super::types::{self, Read};
@@ -72,6 +74,7 @@ const BUS: &str = "Bus";
 const DELIVERY: &str = "Delivery";
 const EGRESS: &str = "Egress";
 const RETENTION: &str = "Retention";
+const API: &str = "HTTP API";
 const LOGS: &str = "Logs";
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -249,6 +252,24 @@ keys! {
         reason: "Set it to what the disk can spare.",
         ..PLAIN
     };
+    JWT_SECRET: Option<Secret>, jwt_secret => Info {
+        group: API, name: "DECNET_JWT_SECRET", form: "a secret of at least 32 characters",
+        meaning: "The secret that DECNET's dashboard signs its sessions with. With it, the API takes those sessions too.",
+        reason: "Set it to the same value as DECNET's, so that its web page works against this API.",
+        shown: Shown::Never, ..PLAIN
+    };
+    JWT_SECRET_FILE: Option<PathBuf>, types::optional_path => Info {
+        group: API, name: "DECNET_JWT_SECRET_FILE", form: "a path",
+        meaning: "A file with that secret on its first line, where `DECNET_JWT_SECRET` is not set. Without it:                   `decnet-jwt-secret` in `$CREDENTIALS_DIRECTORY`, where that exists.",
+        reason: "Set it to keep the secret out of the environment. With systemd, `LoadCredential=decnet-jwt-secret:…`                  in the unit is enough.",
+        ..PLAIN
+    };
+    CORS_ORIGINS: Vec<String>, types::origins => Info {
+        group: API, name: "DECNET_CORS_ORIGINS", form: "origins separated by commas",
+        meaning: "The web pages whose scripts may read the API's answers (CORS). Without it: none.",
+        reason: "Name the origin of a dashboard that is served from elsewhere: `https://dashboard.example`. A wildcard                  is refused.",
+        ini: Some(("web", "cors-origins")), ..PLAIN
+    };
     LOG: Option<String>, optional_text => Info {
         group: LOGS, name: "DECNET_LOG", form: "a level, or `target=level` separated by commas",
         meaning: "Which messages are logged. Without it: `info` for serve, webhook and bus, `warn` for the \
@@ -267,6 +288,15 @@ keys! {
 #[expect(clippy::unnecessary_wraps, reason = "every reader of a setting has one shape")]
 fn optional_text(text: &str) -> Read<Option<String>> {
     Ok((!text.is_empty()).then(|| text.into()))
+}
+
+/// The error is never shown: the value is a secret.
+fn jwt_secret(text: &str) -> Read<Option<Secret>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let secret = Secret::new(text);
+    JwtKey::new(&secret).map(|_| Some(secret)).map_err(|error| error.to_string())
 }
 
 fn optional_database(text: &str) -> Read<Option<Database>> {

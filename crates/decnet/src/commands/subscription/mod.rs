@@ -10,8 +10,9 @@ pub(crate) mod test;
 mod warn;
 
 use decnet_core::redact::{EndpointUrl, UrlError};
-use decnet_store::catalog::{Catalog, Create, Error};
+use decnet_store::catalog::Error;
 
+pub(crate) use crate::commands::catalog::existing;
 use crate::context::Context;
 use crate::failure::Usage;
 
@@ -72,9 +73,4 @@ fn refused(error: Error) -> anyhow::Error {
         Error::Invalid(problem) => Usage::new(problem.to_string()).into(),
         other => other.into(),
     }
-}
-
-/// Opens the catalog that is there.
-fn existing(context: &Context) -> anyhow::Result<Catalog> {
-    Ok(Catalog::open(context.config.database.path()?, Create::Never)?)
 }

@@ -207,10 +207,6 @@ pub const MAX_TOKEN_REQUESTS: u32 = 2000;
 pub const MAX_ADDRESS_REQUESTS: u32 = 4000;
 /// See [`MAX_TOKEN_REQUESTS`]: short, so that nobody who went too far waits for long.
 pub const API_RATE_WINDOW: Duration = Duration::from_secs(1);
-/// Subscriptions made over DECNET's route from one address in [`CREATE_WINDOW`], as DECNET has it.
-pub const MAX_CREATES: u32 = 20;
-/// See [`MAX_CREATES`].
-pub const CREATE_WINDOW: Duration = Duration::from_secs(60);
 /// Tokens or addresses that are counted at once; beyond them all others share one count.
 pub const MAX_COUNTED_CLIENTS: usize = 16_384;
 /// How long the link that makes the first token can be used.
@@ -224,6 +220,33 @@ pub const RELOAD_INTERVAL: Duration = Duration::from_secs(60);
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
 /// What requests in flight get when the worker stops.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+// --- The HTTP API ---
+
+/// Connections to the API at once.
+pub const MAX_API_CONNECTIONS: usize = 512;
+/// How long the head of a request may take to come, and a connection may wait for its next request.
+pub const API_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a request may take from its head to its answer, its body included.
+pub const API_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// What requests under way get when the API stops.
+pub const API_SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+/// Request line and headers of a request, in bytes.
+pub const MAX_API_HEAD_BYTES: usize = 64 * 1024;
+/// Headers of a request.
+pub const MAX_API_HEADERS: usize = 100;
+/// Body of a request to a route that says nothing else, in bytes; patterns are what is large in it.
+pub const MAX_API_BODY_BYTES: usize = 2 * 1024 * 1024;
+/// Requests that read or write the catalog at once; others wait for them.
+pub const MAX_API_CATALOG_READERS: usize = 4;
+/// Requests that read the queue at once; others wait for them.
+pub const MAX_API_QUEUE_READERS: usize = 4;
+/// Tests of subscriptions that the API sends at once; others wait for them.
+pub const MAX_API_TESTS: usize = 8;
+/// Subscriptions that one address makes in a minute through DECNET's routes, as there.
+pub const MAX_API_CREATIONS_PER_MINUTE: usize = 20;
+/// Addresses for which that is remembered at once.
+pub const MAX_API_CREATING_ADDRESSES: usize = 4096;
 
 const _: () = assert!(MAX_PATTERN_BYTES + "UNSUB \r\n".len() <= MAX_HEADER_BYTES);
 const _: () = assert!(MAX_SUBSCRIPTIONS <= MAX_FAN_OUT as usize);
@@ -253,3 +276,5 @@ const _: () = assert!(LATENCY_FLOOR.as_millis() < DEFAULT_DEADLINE.as_millis());
 const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() >= DEFAULT_DEADLINE.as_secs());
 const _: () = assert!(MAX_TOKEN_REQUESTS <= MAX_ADDRESS_REQUESTS);
+// What hyper asks of its buffer, and what a subscription with all the patterns that it may have takes.
+const _: () = assert!(MAX_API_HEAD_BYTES >= 8192 && MAX_API_BODY_BYTES >= MAX_CATALOG_VALUE_BYTES);

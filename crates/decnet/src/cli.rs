@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    bench, bus, check, completions, delivery, docs, publish, receive, serve, subscription, token, watch,
+    api, bench, bus, check, completions, delivery, docs, publish, receive, serve, subscription, token, watch,
     webhook,
 };
 use crate::config::Config;
@@ -15,7 +15,7 @@ use crate::logging::Verbosity;
 use crate::output::Color;
 
 /// Commands that need the catalog, which an agent does not have.
-const MASTER_ONLY: [&str; 5] = ["serve", "webhook", "subscription", "delivery", "token"];
+const MASTER_ONLY: [&str; 6] = ["serve", "api", "webhook", "subscription", "delivery", "token"];
 
 /// Delivers every event of a bus, durably and signed, to every webhook that subscribed to it.
 #[derive(Debug, Parser)]
@@ -66,6 +66,7 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Serve(serve::Args),
+    Api(api::Args),
     Webhook(webhook::Args),
     Bus(bus::Args),
     Publish(publish::Args),
@@ -118,7 +119,7 @@ impl Command {
     /// How much it logs by default.
     pub(crate) fn verbosity(&self) -> Verbosity {
         match self {
-            Self::Serve(_) | Self::Webhook(_) | Self::Bus(_) => Verbosity::Daemon,
+            Self::Serve(_) | Self::Api(_) | Self::Webhook(_) | Self::Bus(_) => Verbosity::Daemon,
             _ => Verbosity::Command,
         }
     }
@@ -130,6 +131,7 @@ impl Command {
     pub(crate) fn refuse_on_agent(&self, config: &Config) -> Result<(), Usage> {
         let name = match self {
             Self::Serve(_) => "serve",
+            Self::Api(_) => "api",
             Self::Webhook(_) => "webhook",
             Self::Subscription(_) => "subscription",
             Self::Delivery(_) => "delivery",

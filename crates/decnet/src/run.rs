@@ -65,6 +65,7 @@ async fn dispatch(command: Command, found: Found, context: &Context) -> anyhow::
     command.refuse_on_agent(&context.config)?;
     match command {
         Command::Serve(args) => commands::serve::run(args, context).await,
+        Command::Api(args) => commands::api::run(args, context).await,
         Command::Webhook(args) => commands::webhook::run(args, context).await,
         Command::Bus(args) => commands::bus::run(args, context).await,
         Command::Publish(args) => commands::publish::run(args, context).await,

@@ -47,6 +47,9 @@ pub(super) struct RawRow {
 pub(super) type Judged = (RawRow, Result<Stored, Problem>);
 
 impl RawRow {
+    /// The column of `select` that holds a row's place in the table.
+    pub(super) const PLACE: &str = "place";
+
     /// What `enabled` and `auto_disabled_at` say together.
     pub(super) fn activity(&self) -> Activity {
         match (self.is_enabled, &self.auto_disabled_at) {
@@ -122,12 +125,22 @@ impl Catalog {
     /// as long as all of it.
     pub(super) fn each_row(
         &self,
+        take: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), Error> {
+        self.each_row_where("", [], take)
+    }
+
+    /// The same of the rows for which a condition of SQL holds, in the order that it names.
+    pub(super) fn each_row_where(
+        &self,
+        condition: &str,
+        values: impl rusqlite::Params,
         mut take: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), Error> {
         let has_side = self.side()? == Side::Present;
-        let mut read = || {
-            let mut statement = self.connection.prepare_cached(&select(has_side))?;
-            let mut rows = statement.query([])?;
+        let read = || {
+            let mut statement = self.connection.prepare_cached(&select(has_side, condition))?;
+            let mut rows = statement.query(values)?;
             while let Some(row) = rows.next()? {
                 take(row)?;
             }
@@ -141,7 +154,7 @@ pub(super) const TOO_MANY: Problem =
     Problem::Column { column: "uuid", what: "is one too many: the catalog is too large" };
 pub(super) const REPEATED: Problem = Problem::Column { column: "uuid", what: "is that of an earlier row" };
 
-fn select(has_side: bool) -> String {
+fn select(has_side: bool, condition: &str) -> String {
     let columns: Vec<String> = COLUMNS.into_iter().map(bounded).collect();
     let (ours, join) = if has_side {
         ("g.gone_at, g.settings", "LEFT JOIN decnet_webhook_settings AS g ON g.uuid = s.uuid")
@@ -149,5 +162,7 @@ fn select(has_side: bool) -> String {
         ("NULL, NULL", "")
     };
     let (columns, limit) = (columns.join(", "), MAX_SUBSCRIPTIONS + 1);
-    format!("SELECT {columns}, s.enabled IS 1, {ours} FROM webhook_subscriptions AS s {join} LIMIT {limit}")
+    format!(
+        "SELECT {columns}, s.enabled IS 1, {ours}, s.rowid AS place FROM webhook_subscriptions AS s {join} {condition} LIMIT {limit}"
+    )
 }

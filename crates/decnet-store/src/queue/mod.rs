@@ -54,6 +54,7 @@ pub use error::Error;
 pub use handle::Queue;
 pub use health::Health;
 pub use id::{DeliveryId, ParseDeliveryIdError, SubscriptionKey};
+pub use lease::is_owned;
 pub use operator::Operator;
 pub use reader::{Counts, Detail, Filter, Listed, Reader, StateFilter};
 pub use retain::{Retained, Retention};

@@ -1,5 +1,6 @@
 //! One command a module: its arguments, and `run`.
 
+pub(crate) mod api;
 pub(crate) mod background;
 pub(crate) mod bench;
 pub(crate) mod bus;

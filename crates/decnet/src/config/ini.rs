@@ -8,14 +8,8 @@ use super::{Mode, keys};
 const PREFIX: &str = "DECNET_";
 
 /// Settings of DECNET's own in the sections that we share: known, and of no meaning here.
-const FOREIGN: [(&str, &str); 6] = [
-    ("api", "host"),
-    ("api", "port"),
-    ("tracing", "enabled"),
-    ("tracing", "otel-endpoint"),
-    ("decnet", "api-user"),
-    ("decnet", "api-group"),
-];
+const FOREIGN: [(&str, &str); 4] =
+    [("tracing", "enabled"), ("tracing", "otel-endpoint"), ("decnet", "api-user"), ("decnet", "api-group")];
 /// Sections whose keys are ours to judge; others belong to other programs.
 const SHARED_SECTIONS: [&str; 4] = ["api", "database", "bus", "tracing"];
 /// The section of DECNET's web page.

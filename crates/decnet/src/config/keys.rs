@@ -71,10 +71,10 @@ macro_rules! keys {
 const HOST: &str = "Host";
 const STORAGE: &str = "Storage";
 const BUS: &str = "Bus";
+const API: &str = "API";
 const DELIVERY: &str = "Delivery";
 const EGRESS: &str = "Egress";
 const RETENTION: &str = "Retention";
-const API: &str = "HTTP API";
 const LOGS: &str = "Logs";
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -179,6 +179,42 @@ keys! {
         reason: "Lower it where a long-lost bus must be noticed at once.",
         ..PLAIN
     };
+    API_ENABLED: bool, types::boolean => Info {
+        group: API, name: "DECNET_API_ENABLED", default: "true", form: "`true` or `false`",
+        meaning: "Whether `decnet serve` serves the HTTP API besides. `decnet api` serves it in any case.",
+        reason: "Set `false` where nothing uses the API, or another process serves it. `--no-api` wins over it.",
+        ini: Some(("api", "enabled")), ..PLAIN
+    };
+    API_HOST: String, types::text => Info {
+        group: API, name: "DECNET_API_HOST", default: "127.0.0.1", form: "an address, or a host name of this machine",
+        meaning: "Where the HTTP API listens.",
+        reason: "Set `0.0.0.0` or `::` for other hosts to reach it; put a proxy with TLS before it then: tokens go over it.",
+        ini: Some(("api", "host")), ..PLAIN
+    };
+    API_PORT: u16, |text| types::integer(text, 0, u16::MAX) => Info {
+        group: API, name: "DECNET_API_PORT", default: "8000", form: "a whole number, 0 to 65535; 0 takes a free port",
+        meaning: "The port of the HTTP API.",
+        reason: "Set it where something else has that port, as DECNET's own API may.",
+        ini: Some(("api", "port")), ..PLAIN
+    };
+    JWT_SECRET: Option<Secret>, jwt_secret => Info {
+        group: API, name: "DECNET_JWT_SECRET", form: "a secret of at least 32 characters",
+        meaning: "The secret that DECNET's dashboard signs its sessions with. With it, the API takes those sessions too.",
+        reason: "Set it to the same value as DECNET's, so that its web page works against this API.",
+        shown: Shown::Never, ..PLAIN
+    };
+    JWT_SECRET_FILE: Option<PathBuf>, types::optional_path => Info {
+        group: API, name: "DECNET_JWT_SECRET_FILE", form: "a path",
+        meaning: "A file with that secret on its first line, where `DECNET_JWT_SECRET` is not set. Without it:                   `decnet-jwt-secret` in `$CREDENTIALS_DIRECTORY`, where that exists.",
+        reason: "Set it to keep the secret out of the environment. With systemd, `LoadCredential=decnet-jwt-secret:…`                  in the unit is enough.",
+        ..PLAIN
+    };
+    CORS_ORIGINS: Vec<String>, types::origins => Info {
+        group: API, name: "DECNET_CORS_ORIGINS", form: "origins separated by commas",
+        meaning: "The web pages whose scripts may read the API's answers (CORS). Without it: none.",
+        reason: "Name the origin of a dashboard that is served from elsewhere: `https://dashboard.example`. A wildcard                  is refused.",
+        ini: Some(("web", "cors-origins")), ..PLAIN
+    };
     CIRCUIT_THRESHOLD: u32, types::threshold => Info {
         group: DELIVERY, name: "DECNET_WEBHOOK_CIRCUIT_THRESHOLD", default: "5", form: "a whole number; less than 1 counts as 1",
         meaning: "Failed deliveries in a row that trip a subscription.",
@@ -251,24 +287,6 @@ keys! {
         meaning: "The queue's size above which the oldest final deliveries go, then parked ones, whatever their age.",
         reason: "Set it to what the disk can spare.",
         ..PLAIN
-    };
-    JWT_SECRET: Option<Secret>, jwt_secret => Info {
-        group: API, name: "DECNET_JWT_SECRET", form: "a secret of at least 32 characters",
-        meaning: "The secret that DECNET's dashboard signs its sessions with. With it, the API takes those sessions too.",
-        reason: "Set it to the same value as DECNET's, so that its web page works against this API.",
-        shown: Shown::Never, ..PLAIN
-    };
-    JWT_SECRET_FILE: Option<PathBuf>, types::optional_path => Info {
-        group: API, name: "DECNET_JWT_SECRET_FILE", form: "a path",
-        meaning: "A file with that secret on its first line, where `DECNET_JWT_SECRET` is not set. Without it:                   `decnet-jwt-secret` in `$CREDENTIALS_DIRECTORY`, where that exists.",
-        reason: "Set it to keep the secret out of the environment. With systemd, `LoadCredential=decnet-jwt-secret:…`                  in the unit is enough.",
-        ..PLAIN
-    };
-    CORS_ORIGINS: Vec<String>, types::origins => Info {
-        group: API, name: "DECNET_CORS_ORIGINS", form: "origins separated by commas",
-        meaning: "The web pages whose scripts may read the API's answers (CORS). Without it: none.",
-        reason: "Name the origin of a dashboard that is served from elsewhere: `https://dashboard.example`. A wildcard                  is refused.",
-        ini: Some(("web", "cors-origins")), ..PLAIN
     };
     LOG: Option<String>, optional_text => Info {
         group: LOGS, name: "DECNET_LOG", form: "a level, or `target=level` separated by commas",

@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) database: Database,
     /// The event bus.
     pub(crate) bus: Bus,
+    /// The HTTP API.
+    pub(crate) api: Api,
     /// How deliveries are attempted.
     pub(crate) delivery: Delivery,
     /// Which addresses may be dialled.
@@ -55,6 +57,7 @@ pub(crate) struct Config {
     /// How long the queue keeps what.
     pub(crate) retention: Retention,
     /// Who may use the HTTP API, beside the tokens in the catalog.
+    #[cfg_attr(not(test), expect(dead_code, reason = "until the API asks"))]
     pub(crate) access: Access,
     /// What is logged, and how.
     pub(crate) log: Log,
@@ -89,6 +92,17 @@ pub(crate) struct Bus {
 pub(crate) enum BusKind {
     /// A UNIX socket with DECNET's protocol.
     Unix,
+}
+
+/// The HTTP API.
+#[derive(Debug, Clone)]
+pub(crate) struct Api {
+    /// Does `decnet serve` serve it?
+    pub(crate) enabled: bool,
+    /// An address, or a name of this host.
+    pub(crate) host: String,
+    /// 0 for a free one.
+    pub(crate) port: u16,
 }
 
 /// How deliveries are attempted.
@@ -185,6 +199,7 @@ impl Config {
             data_dir,
             is_data_dir_default,
             bus: Bus::read(layers, &home(inputs)),
+            api: Api::read(layers),
             delivery: Delivery::read(layers),
             egress: Egress {
                 allow_private: layers.read(&keys::ALLOW_PRIVATE),
@@ -239,6 +254,16 @@ impl Bus {
             socket: layers.read(&keys::BUS_SOCKET),
             group: layers.read(&keys::BUS_GROUP),
             reconnect: layers.read(&keys::RECONNECT),
+        }
+    }
+}
+
+impl Api {
+    fn read(layers: &mut Layers) -> Self {
+        Self {
+            enabled: layers.read(&keys::API_ENABLED),
+            host: layers.read(&keys::API_HOST),
+            port: layers.read(&keys::API_PORT),
         }
     }
 }

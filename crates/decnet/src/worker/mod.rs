@@ -62,7 +62,7 @@ impl Prepared {
 
 /// Opens the catalog, or makes it. One that was named is expected to be there: a slip in its name must not look
 /// like an installation without subscriptions.
-fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
+pub(crate) fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
     let path = config.database.path()?;
     let was_there = path.exists();
     let catalog = Catalog::open(path, Create::IfMissing)?;

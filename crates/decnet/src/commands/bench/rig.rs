@@ -101,7 +101,7 @@ async fn try_once(url: &EndpointUrl, secret: &Secret, context: &Context) -> anyh
     let (at, target) = (now(), Target::new(url, secret)?);
     let event = Event::new(&format!("bench-{}", at.0), TOPIC, KIND, at, &payload(at.0).to_string())?;
     let attempted = tokio::select! {
-        attempted = test::attempt(&target, &event, context) => attempted?,
+        attempted = test::attempt(&target, &event, &context.config) => attempted?,
         () = context.shutdown.cancelled() => anyhow::bail!("interrupted"),
     };
     if classify(&attempted.outcome) == Verdict::Delivered {

@@ -209,6 +209,8 @@ pub const MAX_ADDRESS_REQUESTS: u32 = 4000;
 pub const API_RATE_WINDOW: Duration = Duration::from_secs(1);
 /// Tokens or addresses that are counted at once; beyond them all others share one count.
 pub const MAX_COUNTED_CLIENTS: usize = 16_384;
+/// How long a browser may remember which pages are allowed to ask (CORS).
+pub const CORS_MAX_AGE: Duration = Duration::from_secs(3600);
 /// How long the link that makes the first token can be used.
 pub const SETUP_LINK_AGE: Duration = Duration::from_secs(15 * 60);
 

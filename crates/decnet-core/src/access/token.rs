@@ -77,7 +77,7 @@ impl ApiToken {
     /// What is kept of it.
     #[must_use]
     pub fn digest(&self) -> TokenDigest {
-        TokenDigest(Sha256::digest(self.secret).into())
+        TokenDigest::of(&self.secret)
     }
 }
 
@@ -88,6 +88,12 @@ impl fmt::Debug for ApiToken {
 }
 
 impl TokenDigest {
+    /// The digest of any secret bytes.
+    #[must_use]
+    pub fn of(secret: &[u8]) -> Self {
+        Self(Sha256::digest(secret).into())
+    }
+
     /// A digest as it was kept; nothing for what is none.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {

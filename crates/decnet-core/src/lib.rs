@@ -12,6 +12,7 @@
 //! - [`concurrency`]: how many requests a receiver is sent at once;
 //! - [`settings`]: what one subscription may ask for beyond its row;
 //! - [`access`]: who may do what at the HTTP API;
+//! - [`trace`]: where an attempt stands in a trace;
 //! - [`duration`], [`time`]: how long and when, and the texts of both;
 //! - [`redact`]: values that cannot print their secrets;
 //! - [`limits`]: every bound, in one place.
@@ -29,3 +30,4 @@ pub mod signature;
 pub mod subscription;
 pub mod time;
 pub mod topic;
+pub mod trace;

@@ -54,6 +54,21 @@ pub const MAX_URL_BYTES: usize = 2048;
 /// Longest `last_error` in a subscription's row, in characters.
 pub const MAX_ERROR_CHARS: usize = 512;
 
+/// Headers that one subscription adds to its requests.
+pub const MAX_CUSTOM_HEADERS: usize = 32;
+/// Longest name of one, in bytes.
+pub const MAX_CUSTOM_HEADER_NAME_BYTES: usize = 128;
+/// Longest value of one, in bytes: a signed token fits.
+pub const MAX_CUSTOM_HEADER_VALUE_BYTES: usize = 4096;
+/// Names and values of all of them, in bytes: with our own they stay within the 8 KiB that servers commonly read.
+pub const MAX_CUSTOM_HEADERS_BYTES: usize = 6 * 1024;
+/// Secrets of a subscription that still sign beside the newest one: each costs a signature a request.
+pub const MAX_OLD_SECRETS: usize = 2;
+/// For how long an old secret signs beside the new one, unless something else is asked for.
+pub const DEFAULT_SECRET_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
+/// Longest such time: a secret that is replaced must stop to count one day.
+pub const MAX_SECRET_OVERLAP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 // --- The catalog ---
 
 /// Subscriptions read from a catalog; rows beyond them are left out and said to be.
@@ -103,6 +118,34 @@ pub const MAX_WAL_BYTES: i64 = 64 * 1024 * 1024;
 /// Deliveries that one step of listing looks at; a step is one short read transaction.
 pub const LIST_STEP_ROWS: u32 = 10_000;
 
+/// Deliveries that one page of a list looks at; a page of a rare kind may be short, and says where to go on.
+pub const PAGE_LOOK_ROWS: usize = 100_000;
+/// Deliveries chosen for one redelivery by filter: their ids are in memory, 8 bytes each.
+pub const MAX_REDELIVERY: usize = 10_000_000;
+/// Deliveries that one transaction of a redelivery or an erasure touches: as short as the worker's own.
+pub const OPERATOR_STEP_ROWS: usize = 200;
+
+// --- Submitted events ---
+
+/// Events of one submission.
+pub const MAX_SUBMISSION_EVENTS: usize = 1000;
+/// Events that were submitted and that no worker has admitted yet; beyond them nothing more is taken.
+pub const MAX_SUBMITTED_EVENTS: usize = 100_000;
+/// The same in bytes of bodies.
+pub const MAX_SUBMITTED_BYTES: usize = 256 * 1024 * 1024;
+/// Submitted events that the worker takes in one go.
+pub const SUBMITTED_STEP_EVENTS: usize = 1024;
+/// The same in bytes of bodies, beyond the first.
+pub const SUBMITTED_STEP_BYTES: usize = 4 * 1024 * 1024;
+/// How long ids and idempotency keys of submissions are remembered.
+pub const SUBMISSION_MEMORY_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Ids of submitted events remembered, about 100 bytes each; beyond them the oldest are forgotten sooner.
+pub const MAX_REMEMBERED_IDS: usize = 10_000_000;
+/// Idempotency keys remembered, each with the ids of its events; beyond them the oldest are forgotten sooner.
+pub const MAX_REMEMBERED_KEYS: usize = 1_000_000;
+/// Longest idempotency key, in bytes.
+pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
+
 // --- Lanes ---
 
 /// Deliveries of one subscription held in memory; the others wait in the queue.
@@ -130,6 +173,8 @@ pub const DEFAULT_TOTAL_CONCURRENCY: usize = 256;
 
 /// Requests in flight to one subscription whose receiver keeps up with them, unless configured otherwise.
 pub const MAX_ADAPTIVE_CONCURRENCY: usize = 64;
+/// Most that can be configured or asked for.
+pub const MAX_CONCURRENCY: usize = 256;
 /// Latencies below this count as equal: what moves them is noise, of the machine or the network, and no queue at the
 /// receiver.
 pub const LATENCY_FLOOR: Duration = Duration::from_millis(10);
@@ -147,6 +192,10 @@ pub const MAX_BATCH_LINGER: Duration = Duration::from_secs(60);
 
 /// One deadline over resolving, connecting, sending and reading the reply, unless configured otherwise.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
+/// Shortest deadline that can be asked for: less than a handshake across the world.
+pub const MIN_DEADLINE: Duration = Duration::from_millis(100);
+/// Longest deadline that can be asked for.
+pub const MAX_DEADLINE: Duration = Duration::from_secs(5 * 60);
 /// Head start an address gets before the next one is dialled beside it (RFC 8305 section 5).
 pub const CONNECT_STAGGER: Duration = Duration::from_millis(250);
 /// Bytes of a reply's body kept with the attempt.
@@ -261,6 +310,12 @@ const _: () = assert!(MAX_BODY_BYTES <= HELD_RESERVE_BYTES && DEFAULT_TOTAL_CONC
 const _: () = assert!(MAX_BODY_BYTES <= LANE_BYTES && MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
 const _: () =
     assert!(CHECKPOINT_WRITER_BYTES <= CHECKPOINT_WAL_BYTES && CHECKPOINT_WAL_BYTES <= MAX_WAL_BYTES);
+// What the intake may hold, it may hold of submissions too; and a whole submission fits where nothing waits.
+const _: () = assert!(SUBMITTED_STEP_BYTES + MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
+const _: () =
+    assert!(SUBMITTED_STEP_EVENTS <= MAX_COMMIT_ROWS && MAX_SUBMISSION_EVENTS <= MAX_SUBMITTED_EVENTS);
+const _: () = assert!(MAX_BODY_BYTES <= MAX_SUBMITTED_BYTES);
+const _: () = assert!(MAX_REMEMBERED_KEYS <= MAX_REMEMBERED_IDS && PAGE_LOOK_ROWS >= LIST_STEP_ROWS as usize);
 const _: () = assert!(MIN_COMMIT_BACKOFF.as_millis() <= MAX_COMMIT_BACKOFF.as_millis());
 const _: () = assert!(KEPT_REPLY_BYTES <= MAX_REPLY_BYTES);
 const _: () = assert!(MAX_REPLY_HEADER_BYTES <= MAX_REPLY_BYTES && MAX_REPLY_BYTES >= 8192);
@@ -273,6 +328,14 @@ const _: () = assert!(
         && 3 * MAX_ADAPTIVE_CONCURRENCY <= DEFAULT_TOTAL_CONCURRENCY
 );
 const _: () = assert!(MAX_ADAPTIVE_CONCURRENCY <= LANE_CAPACITY);
+const _: () = assert!(MAX_ADAPTIVE_CONCURRENCY <= MAX_CONCURRENCY && MAX_CONCURRENCY <= LANE_CAPACITY);
+const _: () = assert!(
+    MIN_DEADLINE.as_millis() <= DEFAULT_DEADLINE.as_millis()
+        && DEFAULT_DEADLINE.as_secs() <= MAX_DEADLINE.as_secs()
+);
+const _: () =
+    assert!(MAX_CUSTOM_HEADER_NAME_BYTES + MAX_CUSTOM_HEADER_VALUE_BYTES <= MAX_CUSTOM_HEADERS_BYTES);
+const _: () = assert!(DEFAULT_SECRET_OVERLAP.as_secs() <= MAX_SECRET_OVERLAP.as_secs());
 const _: () = assert!(MAX_BATCH_EVENTS <= LANE_CAPACITY && MAX_BATCH_BODY_BYTES <= LANE_BYTES);
 const _: () = assert!(LATENCY_FLOOR.as_millis() < DEFAULT_DEADLINE.as_millis());
 const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());

@@ -110,8 +110,9 @@ impl Event {
     }
 }
 
-/// Can this stand in a header as it is?
-fn is_id(id: &str) -> bool {
+/// Can this be an event's id as it is? 1 to 128 printable ASCII characters: it stands in a header.
+#[must_use]
+pub fn is_id(id: &str) -> bool {
     !id.is_empty() && id.len() <= MAX_ID_BYTES && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 

@@ -6,3 +6,5 @@ pub const CHANGED_TOPIC: &str = "system.webhook.subscriptions_changed";
 pub const CONTROL_TOPIC: &str = "system.webhook.control";
 /// The worker's heartbeat; the first means that it misses no event from now on.
 pub const HEALTH_TOPIC: &str = "system.webhook.health";
+/// Events were submitted to the queue by another process: the worker takes them at once, rather than within a second.
+pub const SUBMITTED_TOPIC: &str = "system.webhook.events_submitted";

@@ -93,7 +93,7 @@ impl Dispatcher {
         }
     }
 
-    /// Another process may have asked for redeliveries: looks now and then, since it cannot tell us.
+    /// Another process may have asked for redeliveries, or submitted events: looks now and then, since it cannot tell us.
     pub(super) fn ask_changed_elsewhere(&mut self) {
         let queue = self.queue.clone();
         self.write(async move { queue.changed_elsewhere().await }, Done::ChangedElsewhere);
@@ -103,6 +103,7 @@ impl Dispatcher {
         self.writes -= 1;
         if changed && !self.stopping {
             self.look_for_waiting();
+            self.take_submitted();
         }
     }
 }

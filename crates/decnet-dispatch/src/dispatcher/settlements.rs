@@ -137,6 +137,6 @@ fn attempt(started_at: UnixMicros, verdict: &Verdict, attempted: Attempted) -> A
         Verdict::Delivered => None,
         Verdict::Retry { reason, .. } | Verdict::Reject(reason) | Verdict::Park(reason) => Some(reason),
     };
-    let Attempted { detail, reply, duration, .. } = attempted;
-    Attempt { number: 0, started_at, duration, status, reason, detail, reply }
+    let Attempted { detail, reply, duration, timings, .. } = attempted;
+    Attempt { number: 0, started_at, duration, status, reason, detail, reply, timings }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use decnet_core::delivery::{Outcome, Reason};
+use decnet_core::delivery::{Outcome, Reason, Timings};
 use decnet_core::limits::{DEFAULT_DEADLINE, IDLE_CONNECTION_AGE, MAX_IDLE_PER_RECEIVER};
 use decnet_core::time::UnixMicros;
 use http::Request;
@@ -72,19 +72,6 @@ pub struct Attempted {
     pub duration: Duration,
     /// Where the time went.
     pub timings: Timings,
-}
-
-/// How long each finished step took; `None` for a step that was not needed or did not finish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Timings {
-    /// The look-up of the host name.
-    pub resolve: Option<Duration>,
-    /// TCP.
-    pub connect: Option<Duration>,
-    /// The TLS handshake.
-    pub tls: Option<Duration>,
-    /// From the request's being handed to a connection to the reply's headers.
-    pub first_byte: Option<Duration>,
 }
 
 impl Default for Options {

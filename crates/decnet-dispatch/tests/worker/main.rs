@@ -12,3 +12,4 @@ mod memory;
 mod pacing;
 mod reload;
 mod rig;
+mod submissions;

@@ -22,6 +22,7 @@ use super::register::register;
 use super::release::{forget, release};
 use super::retain::{Retained, Retention, retain};
 use super::settle::{Settlement, settle};
+use super::submitted::{Taken, submitted};
 use super::waiting::{Waiting, waiting};
 use super::writer::{Command, Stop, Writer};
 
@@ -99,6 +100,15 @@ impl Queue {
     pub async fn admit(&self, batch: Arc<[Admission]>) -> Result<Vec<Admitted>, Error> {
         let rows = batch.iter().map(Admission::rows).sum();
         self.ask(rows, move |ledger| admit(ledger, &batch)).await
+    }
+
+    /// The oldest events that were submitted, as many as one step takes. They wait until they are admitted, so the next
+    /// call comes after that.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn submitted(&self) -> Result<Taken, Error> {
+        self.ask(0, submitted).await
     }
 
     /// Makes attempts and what they led to durable. One flag each: false if it came too late and changed nothing.

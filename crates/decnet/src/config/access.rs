@@ -19,7 +19,6 @@ const MAX_SECRET_FILE_BYTES: u64 = 4096;
 
 /// Who may use the HTTP API, beside the tokens in the catalog.
 #[derive(Debug, Clone, Default)]
-#[cfg_attr(not(test), expect(dead_code, reason = "until the API asks"))]
 pub(crate) struct Access {
     /// What DECNET's sessions are signed with, where we take them.
     pub(crate) jwt_secret: Option<Secret>,

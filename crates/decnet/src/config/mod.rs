@@ -57,7 +57,6 @@ pub(crate) struct Config {
     /// How long the queue keeps what.
     pub(crate) retention: Retention,
     /// Who may use the HTTP API, beside the tokens in the catalog.
-    #[cfg_attr(not(test), expect(dead_code, reason = "until the API asks"))]
     pub(crate) access: Access,
     /// What is logged, and how.
     pub(crate) log: Log,

@@ -13,6 +13,7 @@ use decnet_dispatch::{Options, Stats, Worker};
 use decnet_store::catalog::{Catalog, Create};
 use decnet_store::queue::{self, Queue};
 use ipnet::IpNet;
+use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
@@ -43,12 +44,19 @@ impl Prepared {
             catalog,
             source,
             stats: Default::default(),
+            nudge: Arc::default(),
         }))
     }
 
     /// Where it counts what it does.
     pub(crate) fn stats(&self) -> Arc<Stats> {
         Arc::clone(&self.0.stats)
+    }
+
+    /// To be rung (`notify_one`) by whoever in this process has submitted events.
+    #[expect(dead_code, reason = "nobody in this process submits yet")]
+    pub(crate) fn nudge(&self) -> Arc<Notify> {
+        Arc::clone(&self.0.nudge)
     }
 
     /// Runs until `shutdown`, on this thread.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use decnet_core::delivery::{Reason, State};
+use decnet_core::delivery::{Reason, State, Timings};
 use decnet_core::event::Event;
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{Admission, Attempt, DeliveryId, Options, Queue, Recipient, Settlement};
@@ -45,8 +45,10 @@ async fn fill(host: &Host, uuid: &str) {
     ] {
         for n in 0..EACH {
             let event = Event::new(&format!("{topic}-{n}"), topic, "t", UnixMicros(1), "{\"n\":1}").unwrap();
-            let admitted =
-                queue.admit([Admission { event: Arc::new(event), to: to.clone() }].into()).await.unwrap();
+            let admitted = queue
+                .admit([Admission { event: Arc::new(event), to: to.clone(), submitted: None }].into())
+                .await
+                .unwrap();
             if let Some(state) = state {
                 let settlement = Settlement { id: admitted[0].first, attempt: attempt(status), state };
                 assert_eq!(queue.settle(vec![settlement]).await.unwrap(), [true]);
@@ -57,6 +59,7 @@ async fn fill(host: &Host, uuid: &str) {
 
 fn attempt(status: u16) -> Attempt {
     Attempt {
+        timings: Timings::default(),
         number: 1,
         started_at: UnixMicros(1_776_988_800_000_000),
         duration: Duration::from_millis(12),

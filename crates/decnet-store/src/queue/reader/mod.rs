@@ -1,7 +1,9 @@
 //! Reading the queue from beside the worker, or without one.
 
+mod active;
 mod counts;
 mod detail;
+mod event;
 mod list;
 
 use std::path::Path;
@@ -9,9 +11,11 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+pub use self::active::Active;
 pub use self::counts::Counts;
 pub use self::detail::Detail;
-pub use self::list::{Filter, Listed, StateFilter};
+pub use self::event::{EventDetail, EventRef};
+pub use self::list::{Filter, Listed, Page};
 
 use super::connection::{open_reader, path};
 use super::error::Error;
@@ -41,6 +45,47 @@ impl Reader {
     /// See [`Error`].
     pub fn list(&self, filter: &Filter) -> Result<Vec<Listed>, Error> {
         list::list(&self.conn, filter)
+    }
+
+    /// The same for somebody who waits for an answer: it comes after `PAGE_LOOK_ROWS` deliveries at the latest, with
+    /// what was found among them, and says where to go on.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn page(&self, filter: &Filter) -> Result<Page, Error> {
+        list::page(&self.conn, filter)
+    }
+
+    /// An event, with its first `limit` deliveries; only those to `subscription` (uuid or name), if there is one. None
+    /// if it was not admitted, went to nobody, or was removed.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn event(
+        &self,
+        which: EventRef<'_>,
+        subscription: Option<&str>,
+        limit: usize,
+    ) -> Result<Option<EventDetail>, Error> {
+        event::event(&self.conn, which, subscription, limit)
+    }
+
+    /// Is this event submitted, and not yet taken by the worker? Looks at all that are.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn is_submitted(&self, event_id: &str) -> Result<bool, Error> {
+        let mut find = self.conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM submitted WHERE id = ?1)")?;
+        Ok(find.query_row([event_id], |row| row.get(0))?)
+    }
+
+    /// Is there such a delivery?
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn has(&self, id: DeliveryId) -> Result<bool, Error> {
+        let mut find = self.conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM deliveries WHERE id = ?1)")?;
+        Ok(find.query_row([id.raw()], |row| row.get(0))?)
     }
 
     /// A delivery with its event and attempts.

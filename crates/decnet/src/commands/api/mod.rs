@@ -1,5 +1,6 @@
 //! `decnet api`: the HTTP API alone.
 
+mod access;
 mod outbound;
 
 use std::io;
@@ -8,9 +9,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use decnet_api::{Api, Options};
+use decnet_api::{Access, Api, Options};
 use tokio_util::sync::CancellationToken;
 
+use self::access::{First, access};
 use self::outbound::Dispatch;
 use super::background::Background;
 use super::link;
@@ -44,7 +46,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     drop(open_catalog(config)?);
     let sockets = if config.bus.enabled { link::sockets(config) } else { Vec::new() };
     tracing::info!(address = %listener.local_addr()?, "the API listens");
-    Ok(Api::new(options(config, sockets)?).run(listener, context.shutdown.clone()).await?)
+    let access = access(config, listener.local_addr()?, First::Hint)?;
+    Ok(Api::new(options(config, sockets, access)?).run(listener, context.shutdown.clone()).await?)
 }
 
 /// Serves it on a thread of its own, so that it never delays the worker.
@@ -54,7 +57,8 @@ pub(crate) fn start(
     listener: TcpListener,
     stop: &CancellationToken,
 ) -> anyhow::Result<Background<()>> {
-    let (api, stop) = (Api::new(options(config, sockets)?), stop.clone());
+    let access = access(config, listener.local_addr()?, First::Link)?;
+    let (api, stop) = (Api::new(options(config, sockets, access)?), stop.clone());
     Background::start("API", move |ready| async move {
         ready.up();
         Ok(api.run(listener, stop).await?)
@@ -83,11 +87,12 @@ pub(crate) fn listen(host: &str, port: u16) -> anyhow::Result<TcpListener> {
     })
 }
 
-fn options(config: &Config, sockets: Vec<PathBuf>) -> anyhow::Result<Options> {
+fn options(config: &Config, sockets: Vec<PathBuf>, access: Access) -> anyhow::Result<Options> {
     Ok(Options {
         catalog: config.database.path()?.to_owned(),
         data_dir: config.data_dir.clone(),
         sockets,
+        access,
         outbound: Arc::new(Dispatch::new(config.clone())),
     })
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use decnet_store::catalog::{Catalog, Create};
 
+use crate::config::Config;
 use crate::context::Context;
 
 /// The catalog, made where there is none yet.
@@ -12,11 +13,17 @@ use crate::context::Context;
 /// # Errors
 /// A directory or a file that cannot be made or used.
 pub(crate) fn open_or_make(context: &Context) -> anyhow::Result<Catalog> {
-    let path = context.config.database.path()?;
-    if path.starts_with(&context.config.data_dir) {
-        make_data_dir(&context.config.data_dir)?;
-    }
-    Ok(Catalog::open(path, Create::IfMissing)?)
+    make_place(&context.config)?;
+    Ok(Catalog::open(context.config.database.path()?, Create::IfMissing)?)
+}
+
+/// Makes the data directory, where the catalog is to be in it.
+///
+/// # Errors
+/// A directory that cannot be made.
+pub(crate) fn make_place(config: &Config) -> anyhow::Result<()> {
+    let is_inside = config.database.path()?.starts_with(&config.data_dir);
+    if is_inside { make_data_dir(&config.data_dir) } else { Ok(()) }
 }
 
 /// The catalog that is there.

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use self::access::{First, access};
 use self::outbound::Dispatch;
 use super::background::Background;
+use super::catalog::make_place;
 use super::link;
 use crate::config::Config;
 use crate::context::Context;
@@ -43,6 +44,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let config = &context.config;
     let host = args.host.as_deref().unwrap_or(&config.api.host);
     let listener = listen(host, args.port.unwrap_or(config.api.port))?;
+    make_place(config)?;
     drop(open_catalog(config)?);
     let sockets = if config.bus.enabled { link::sockets(config) } else { Vec::new() };
     tracing::info!(address = %listener.local_addr()?, "the API listens");

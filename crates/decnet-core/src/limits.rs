@@ -263,6 +263,33 @@ pub const CORS_MAX_AGE: Duration = Duration::from_secs(3600);
 /// How long the link that makes the first token can be used.
 pub const SETUP_LINK_AGE: Duration = Duration::from_secs(15 * 60);
 
+// --- Being watched ---
+
+/// Subscriptions that are counted and shown one by one; the others are counted together.
+pub const MAX_SHOWN_SUBSCRIPTIONS: usize = 500;
+/// Rows that one step of counting what waits looks at; a step is one short read transaction.
+pub const CENSUS_STEP_ROWS: u32 = 10_000;
+/// Retries of one subscription among which its oldest waiting delivery is looked for.
+pub const OLDEST_RETRIES: u32 = 1000;
+/// Shortest time between two countings of what waits.
+pub const CENSUS_INTERVAL: Duration = Duration::from_secs(60);
+/// Time between two looks for the oldest waiting deliveries.
+pub const OLDEST_INTERVAL: Duration = Duration::from_secs(5);
+/// Connections that the worker's own endpoint serves at once; further ones wait.
+pub const MAX_ENDPOINT_CONNECTIONS: usize = 32;
+/// What a client of that endpoint gets for its request, and for reading the reply.
+pub const ENDPOINT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest reply of that endpoint that its clients read, in bytes.
+pub const MAX_ENDPOINT_BYTES: usize = 8 * 1024 * 1024;
+/// Deliveries waiting for one subscription that count as a backlog, unless configured otherwise.
+pub const DEFAULT_BACKLOG_THRESHOLD: u64 = 10_000;
+/// Events about its own work that the worker makes in a minute; further ones are counted only.
+pub const MAX_OWN_EVENTS_PER_MINUTE: u32 = 600;
+/// Shortest time between two events about dead deliveries of one subscription.
+pub const DEAD_EVENT_INTERVAL: Duration = Duration::from_secs(60);
+/// Such events that wait to be published on the bus; the bus gets no further ones then, but subscriptions do.
+pub const MAX_UNPUBLISHED: usize = 1024;
+
 // --- Life ---
 
 /// Reload in case the signal was lost.
@@ -271,6 +298,19 @@ pub const RELOAD_INTERVAL: Duration = Duration::from_secs(60);
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
 /// What requests in flight get when the worker stops.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// What a service manager gives a daemon to stop, before it kills it (`TimeoutStopSec=` of the units).
+pub const SERVICE_STOP_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a loop may go without a sign of life until the service manager starts the daemon anew (`WatchdogSec=` of the
+/// units). Long enough for a disk that stalls, which is no reason to be killed.
+pub const SERVICE_WATCHDOG: Duration = Duration::from_secs(60);
+/// Templates of units that `decnet init` takes from a directory; DECNET has some twenty.
+pub const MAX_UNIT_TEMPLATES: usize = 100;
+/// Largest of them, in bytes.
+pub const MAX_UNIT_TEMPLATE_BYTES: u64 = 64 * 1024;
+/// Longest time between two beats of a loop that lives.
+pub const PULSE_INTERVAL: Duration = Duration::from_secs(1);
+/// Time between two lines that tell the service manager what the daemon is doing.
+pub const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 
 // --- The HTTP API ---
 
@@ -341,5 +381,11 @@ const _: () = assert!(LATENCY_FLOOR.as_millis() < DEFAULT_DEADLINE.as_millis());
 const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() >= DEFAULT_DEADLINE.as_secs());
 const _: () = assert!(MAX_TOKEN_REQUESTS <= MAX_ADDRESS_REQUESTS);
+// Requests in flight end before the manager loses patience.
+const _: () = assert!(SHUTDOWN_GRACE.as_secs() < SERVICE_STOP_TIMEOUT.as_secs());
+const _: () = assert!(
+    8 * PULSE_INTERVAL.as_secs() <= SERVICE_WATCHDOG.as_secs()
+        && 4 * STATUS_INTERVAL.as_secs() <= SERVICE_WATCHDOG.as_secs()
+);
 // What hyper asks of its buffer, and what a subscription with all the patterns that it may have takes.
 const _: () = assert!(MAX_API_HEAD_BYTES >= 8192 && MAX_API_BODY_BYTES >= MAX_CATALOG_VALUE_BYTES);

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    api, bench, bus, check, completions, delivery, docs, publish, receive, serve, subscription, token, watch,
-    webhook,
+    api, bench, bus, check, completions, delivery, docs, init, publish, receive, serve, subscription, token,
+    watch, webhook,
 };
 use crate::config::Config;
 use crate::failure::Usage;
@@ -15,7 +15,7 @@ use crate::logging::Verbosity;
 use crate::output::Color;
 
 /// Commands that need the catalog, which an agent does not have.
-const MASTER_ONLY: [&str; 6] = ["serve", "api", "webhook", "subscription", "delivery", "token"];
+const MASTER_ONLY: [&str; 7] = ["serve", "api", "webhook", "subscription", "delivery", "init", "token"];
 
 /// Delivers every event of a bus, durably and signed, to every webhook that subscribed to it.
 #[derive(Debug, Parser)]
@@ -76,6 +76,7 @@ pub(crate) enum Command {
     Token(token::Args),
     Receive(receive::Args),
     Check(check::Args),
+    Init(init::Args),
     Bench(bench::Args),
     Completions(completions::Args),
     #[command(hide = true)]
@@ -136,6 +137,7 @@ impl Command {
             Self::Subscription(_) => "subscription",
             Self::Delivery(_) => "delivery",
             Self::Token(_) => "token",
+            Self::Init(_) => "init",
             _ => return Ok(()),
         };
         if !config.is_agent() {

@@ -327,8 +327,8 @@ const _: () =
     assert!(SUBMITTED_STEP_EVENTS <= MAX_COMMIT_ROWS && MAX_SUBMISSION_EVENTS <= MAX_SUBMITTED_EVENTS);
 const _: () = assert!(MAX_BODY_BYTES <= MAX_SUBMITTED_BYTES);
 const _: () = assert!(MAX_REMEMBERED_KEYS <= MAX_REMEMBERED_IDS);
-const _: () =
-    assert!(ATTEMPTS_LOOK_ROWS >= LIST_STEP_ROWS as usize && PAGE_LOOK_ROWS >= LIST_STEP_ROWS as usize);
+const _: () = assert!(LIST_STEP_ROWS as usize <= ATTEMPTS_LOOK_ROWS);
+const _: () = assert!(ATTEMPTS_LOOK_ROWS <= PAGE_LOOK_ROWS);
 const _: () = assert!(MIN_COMMIT_BACKOFF.as_millis() <= MAX_COMMIT_BACKOFF.as_millis());
 const _: () = assert!(KEPT_REPLY_BYTES <= MAX_REPLY_BYTES);
 const _: () = assert!(MAX_REPLY_HEADER_BYTES <= MAX_REPLY_BYTES && MAX_REPLY_BYTES >= 8192);

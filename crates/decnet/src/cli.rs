@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
     api, backup, bench, bus, check, completions, delivery, docs, erase, explain, init, publish, receive,
-    restore, serve, status, subscription, watch, webhook,
+    restore, serve, status, subscription, token, watch, webhook,
 };
 use crate::config::Config;
 use crate::failure::Usage;
@@ -15,7 +15,7 @@ use crate::logging::Verbosity;
 use crate::output::Color;
 
 /// Commands that need the catalog, which an agent does not have.
-const MASTER_ONLY: [&str; 11] = [
+const MASTER_ONLY: [&str; 12] = [
     "serve",
     "api",
     "webhook",
@@ -27,6 +27,7 @@ const MASTER_ONLY: [&str; 11] = [
     "backup",
     "restore",
     "init",
+    "token",
 ];
 
 /// Delivers every event of a bus, durably and signed, to every webhook that subscribed to it.
@@ -87,6 +88,7 @@ pub(crate) enum Command {
     Subscription(subscription::Args),
     Delivery(delivery::Args),
     Status(status::Args),
+    Token(token::Args),
     Explain(explain::Args),
     Erase(erase::Args),
     Backup(backup::Args),
@@ -154,6 +156,7 @@ impl Command {
             Self::Subscription(_) => "subscription",
             Self::Delivery(_) => "delivery",
             Self::Status(_) => "status",
+            Self::Token(_) => "token",
             Self::Explain(_) => "explain",
             Self::Erase(_) => "erase",
             Self::Backup(_) => "backup",

@@ -10,7 +10,6 @@ use crate::problem::{Kind, Problem};
 use crate::state::Shared;
 
 /// A JSON body. Fields that it does not know are refused by name where the type says so.
-#[expect(dead_code, reason = "of our own routes")]
 pub(crate) struct Body<T>(pub(crate) T);
 
 /// The bytes of a JSON body, not yet read.

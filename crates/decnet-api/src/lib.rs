@@ -21,10 +21,12 @@ mod options;
 mod outbound;
 mod pool;
 mod problem;
+mod query;
 mod routes;
 mod server;
 mod signal;
 mod state;
+mod submitter;
 
 pub use api::{Api, Error};
 pub use openapi::{document, document_json};

@@ -8,6 +8,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
 
+use crate::problem::{DecnetDetail, Details};
 use crate::routes;
 use crate::state::Shared;
 
@@ -48,7 +49,10 @@ fn json(document: &OpenApi) -> String {
 /// The document without its routes.
 pub(crate) fn frame() -> OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-    let components = ComponentsBuilder::new().security_scheme(BEARER, SecurityScheme::Http(bearer));
+    let components = ComponentsBuilder::new()
+        .schema_from::<Details>()
+        .schema_from::<DecnetDetail>()
+        .security_scheme(BEARER, SecurityScheme::Http(bearer));
     let info = InfoBuilder::new().title("decnet").version(env!("CARGO_PKG_VERSION"));
     let tag = |(name, text)| TagBuilder::new().name(name).description(Some(text)).build();
     OpenApiBuilder::new()

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use crate::outbound::Outbound;
 
 /// What the API is told by the binary.
@@ -14,6 +16,8 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// The bus's sockets to try, in order; none where there is no bus.
     pub sockets: Vec<PathBuf>,
+    /// Rouses a worker in this process, where there is one, when events were submitted.
+    pub nudge: Option<Arc<Notify>>,
     /// What only the dispatcher can do.
     pub outbound: Arc<dyn Outbound>,
 }

@@ -4,16 +4,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use decnet_core::limits::{MAX_API_CATALOG_READERS, MAX_API_QUEUE_READERS};
+use decnet_core::limits::{MAX_API_CATALOG_READERS, MAX_API_QUEUE_READERS, MAX_API_QUEUE_WRITERS};
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{Catalog, Create};
-use decnet_store::queue::Reader;
+use decnet_store::queue::{Operator, Reader};
 
 use crate::options::Options;
 use crate::outbound::Outbound;
 use crate::pool::Pool;
+use crate::routes::redeliveries::Jobs;
 use crate::routes::webhooks::Creations;
 use crate::signal::Signal;
+use crate::submitter::Submitter;
 
 /// What every request shares.
 pub(crate) struct State {
@@ -25,8 +27,14 @@ pub(crate) struct State {
     pub(crate) queue: Pool<Reader>,
     /// The word to the worker that something has changed.
     pub(crate) signal: Signal,
+    /// Old events are sent again through these, and payloads erased.
+    pub(crate) operators: Pool<Operator>,
+    /// The way of new events into the queue.
+    pub(crate) submitter: Submitter,
     /// What only the dispatcher can do.
     pub(crate) outbound: Arc<dyn Outbound>,
+    /// Redeliveries of many.
+    pub(crate) jobs: Jobs,
     /// Who has made how many subscriptions through DECNET's routes.
     pub(crate) creations: Creations,
 }
@@ -36,16 +44,23 @@ pub(crate) type Shared = Arc<State>;
 
 impl State {
     pub(crate) fn new(options: Options) -> Self {
-        let Options { catalog, data_dir, sockets, outbound } = options;
+        let Options { catalog, data_dir, sockets, nudge, outbound } = options;
         let open_catalog = move || Ok(Catalog::open(&catalog, Create::Never)?);
         let queue_dir = data_dir.clone();
         let open_reader = move || Ok(Reader::open(&queue_dir)?);
+        let operator_dir = data_dir.clone();
+        let open_operator = move || Ok(Operator::open(&operator_dir)?);
+        let operators = Pool::new(MAX_API_QUEUE_WRITERS, open_operator);
+        let signal = Signal::new(sockets, nudge);
         Self {
+            submitter: Submitter::new(operators.clone(), signal.clone()),
+            operators,
             catalog: Pool::new(MAX_API_CATALOG_READERS, open_catalog),
             data_dir,
             queue: Pool::new(MAX_API_QUEUE_READERS, open_reader),
-            signal: Signal::new(sockets),
+            signal,
             outbound,
+            jobs: Jobs::default(),
             creations: Creations::default(),
         }
     }

@@ -240,6 +240,22 @@ pub const MAX_API_BODY_BYTES: usize = 2 * 1024 * 1024;
 pub const MAX_API_CATALOG_READERS: usize = 4;
 /// Requests that read the queue at once; others wait for them.
 pub const MAX_API_QUEUE_READERS: usize = 4;
+/// Requests that write to the queue at once; others wait for them.
+pub const MAX_API_QUEUE_WRITERS: usize = 2;
+/// Body of a request with events, in bytes.
+pub const MAX_API_EVENTS_BYTES: usize = 8 * 1024 * 1024;
+/// Such bodies in memory at once, in bytes: read, or waiting for their commit; beyond them new ones are refused.
+pub const MAX_API_SUBMITTING_BYTES: usize = 64 * 1024 * 1024;
+/// Events of several requests that go into one commit.
+pub const MAX_API_COMMIT_EVENTS: usize = 4096;
+/// Rows of a page.
+pub const MAX_API_PAGE: usize = 1000;
+/// Redeliveries that are remembered at once, those that run among them.
+pub const MAX_API_JOBS: usize = 32;
+/// Deliveries that one redelivery names by their ids.
+pub const MAX_API_REDELIVERY_IDS: usize = 10_000;
+/// Deliveries that one redelivery makes in a second, at most.
+pub const MAX_API_REDELIVERY_RATE: u32 = 100_000;
 /// Tests of subscriptions that the API sends at once; others wait for them.
 pub const MAX_API_TESTS: usize = 8;
 /// Subscriptions that one address makes in a minute through DECNET's routes, as there.
@@ -282,3 +298,6 @@ const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() >= DEFAULT_DEADLINE.as_secs());
 // What hyper asks of its buffer, and what a subscription with all the patterns that it may have takes.
 const _: () = assert!(MAX_API_HEAD_BYTES >= 8192 && MAX_API_BODY_BYTES >= MAX_CATALOG_VALUE_BYTES);
+const _: () =
+    assert!(MAX_API_EVENTS_BYTES <= MAX_API_SUBMITTING_BYTES && MAX_BODY_BYTES <= MAX_API_EVENTS_BYTES);
+const _: () = assert!(MAX_SUBMISSION_EVENTS <= MAX_API_COMMIT_EVENTS);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use decnet_api::{Api, Options};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::outbound::Dispatch;
@@ -44,17 +45,18 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     drop(open_catalog(config)?);
     let sockets = if config.bus.enabled { link::sockets(config) } else { Vec::new() };
     tracing::info!(address = %listener.local_addr()?, "the API listens");
-    Ok(Api::new(options(config, sockets)?).run(listener, context.shutdown.clone()).await?)
+    Ok(Api::new(options(config, sockets, None)?).run(listener, context.shutdown.clone()).await?)
 }
 
 /// Serves it on a thread of its own, so that it never delays the worker.
 pub(crate) fn start(
     config: &Config,
     sockets: Vec<PathBuf>,
+    nudge: Arc<Notify>,
     listener: TcpListener,
     stop: &CancellationToken,
 ) -> anyhow::Result<Background<()>> {
-    let (api, stop) = (Api::new(options(config, sockets)?), stop.clone());
+    let (api, stop) = (Api::new(options(config, sockets, Some(nudge))?), stop.clone());
     Background::start("API", move |ready| async move {
         ready.up();
         Ok(api.run(listener, stop).await?)
@@ -83,11 +85,12 @@ pub(crate) fn listen(host: &str, port: u16) -> anyhow::Result<TcpListener> {
     })
 }
 
-fn options(config: &Config, sockets: Vec<PathBuf>) -> anyhow::Result<Options> {
+fn options(config: &Config, sockets: Vec<PathBuf>, nudge: Option<Arc<Notify>>) -> anyhow::Result<Options> {
     Ok(Options {
         catalog: config.database.path()?.to_owned(),
         data_dir: config.data_dir.clone(),
         sockets,
+        nudge,
         outbound: Arc::new(Dispatch::new(config.clone())),
     })
 }

@@ -11,6 +11,7 @@
 //! - [`health`]: a subscription's record of success and failure, and when it trips;
 //! - [`concurrency`]: how many requests a receiver is sent at once;
 //! - [`settings`]: what one subscription may ask for beyond its row;
+//! - [`trace`]: where an attempt stands in a trace;
 //! - [`duration`], [`time`]: how long and when, and the texts of both;
 //! - [`redact`]: values that cannot print their secrets;
 //! - [`limits`]: every bound, in one place.
@@ -27,3 +28,4 @@ pub mod signature;
 pub mod subscription;
 pub mod time;
 pub mod topic;
+pub mod trace;

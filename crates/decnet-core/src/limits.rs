@@ -54,6 +54,21 @@ pub const MAX_URL_BYTES: usize = 2048;
 /// Longest `last_error` in a subscription's row, in characters.
 pub const MAX_ERROR_CHARS: usize = 512;
 
+/// Headers that one subscription adds to its requests.
+pub const MAX_CUSTOM_HEADERS: usize = 32;
+/// Longest name of one, in bytes.
+pub const MAX_CUSTOM_HEADER_NAME_BYTES: usize = 128;
+/// Longest value of one, in bytes: a signed token fits.
+pub const MAX_CUSTOM_HEADER_VALUE_BYTES: usize = 4096;
+/// Names and values of all of them, in bytes: with our own they stay within the 8 KiB that servers commonly read.
+pub const MAX_CUSTOM_HEADERS_BYTES: usize = 6 * 1024;
+/// Secrets of a subscription that still sign beside the newest one: each costs a signature a request.
+pub const MAX_OLD_SECRETS: usize = 2;
+/// For how long an old secret signs beside the new one, unless something else is asked for.
+pub const DEFAULT_SECRET_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
+/// Longest such time: a secret that is replaced must stop to count one day.
+pub const MAX_SECRET_OVERLAP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 // --- The catalog ---
 
 /// Subscriptions read from a catalog; rows beyond them are left out and said to be.
@@ -158,6 +173,8 @@ pub const DEFAULT_TOTAL_CONCURRENCY: usize = 256;
 
 /// Requests in flight to one subscription whose receiver keeps up with them, unless configured otherwise.
 pub const MAX_ADAPTIVE_CONCURRENCY: usize = 64;
+/// Most that can be configured or asked for.
+pub const MAX_CONCURRENCY: usize = 256;
 /// Latencies below this count as equal: what moves them is noise, of the machine or the network, and no queue at the
 /// receiver.
 pub const LATENCY_FLOOR: Duration = Duration::from_millis(10);
@@ -175,6 +192,10 @@ pub const MAX_BATCH_LINGER: Duration = Duration::from_secs(60);
 
 /// One deadline over resolving, connecting, sending and reading the reply, unless configured otherwise.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
+/// Shortest deadline that can be asked for: less than a handshake across the world.
+pub const MIN_DEADLINE: Duration = Duration::from_millis(100);
+/// Longest deadline that can be asked for.
+pub const MAX_DEADLINE: Duration = Duration::from_secs(5 * 60);
 /// Head start an address gets before the next one is dialled beside it (RFC 8305 section 5).
 pub const CONNECT_STAGGER: Duration = Duration::from_millis(250);
 /// Bytes of a reply's body kept with the attempt.
@@ -292,6 +313,14 @@ const _: () = assert!(
         && 3 * MAX_ADAPTIVE_CONCURRENCY <= DEFAULT_TOTAL_CONCURRENCY
 );
 const _: () = assert!(MAX_ADAPTIVE_CONCURRENCY <= LANE_CAPACITY);
+const _: () = assert!(MAX_ADAPTIVE_CONCURRENCY <= MAX_CONCURRENCY && MAX_CONCURRENCY <= LANE_CAPACITY);
+const _: () = assert!(
+    MIN_DEADLINE.as_millis() <= DEFAULT_DEADLINE.as_millis()
+        && DEFAULT_DEADLINE.as_secs() <= MAX_DEADLINE.as_secs()
+);
+const _: () =
+    assert!(MAX_CUSTOM_HEADER_NAME_BYTES + MAX_CUSTOM_HEADER_VALUE_BYTES <= MAX_CUSTOM_HEADERS_BYTES);
+const _: () = assert!(DEFAULT_SECRET_OVERLAP.as_secs() <= MAX_SECRET_OVERLAP.as_secs());
 const _: () = assert!(MAX_BATCH_EVENTS <= LANE_CAPACITY && MAX_BATCH_BODY_BYTES <= LANE_BYTES);
 const _: () = assert!(LATENCY_FLOOR.as_millis() < DEFAULT_DEADLINE.as_millis());
 const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());

@@ -10,7 +10,7 @@ use super::error::Error;
 use super::judge::{RowProblem, Stored, judge};
 use super::open::Catalog;
 use super::schema::COLUMNS;
-use super::side::Side;
+use super::side::{self, Side};
 
 /// All subscriptions at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,6 +41,11 @@ pub(super) struct RawRow {
     gone_at: Cell,
     /// JSON of [`Settings`](decnet_core::settings::Settings).
     pub(super) settings: Cell,
+    /// JSON of their headers, with every value.
+    pub(super) headers: Cell,
+    pub(super) paused: Cell,
+    /// JSON of the secrets that were replaced and still sign.
+    pub(super) old_secrets: Cell,
 }
 
 /// A row and what it is good for.
@@ -91,6 +96,9 @@ impl RawRow {
             is_enabled: matches!(next()?, Cell::Integer(1)),
             gone_at: next()?,
             settings: next()?,
+            headers: next()?,
+            paused: next()?,
+            old_secrets: next()?,
         })
     }
 }
@@ -137,9 +145,9 @@ impl Catalog {
         values: impl rusqlite::Params,
         mut take: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), Error> {
-        let has_side = self.side()? == Side::Present;
+        let side = self.side()?;
         let read = || {
-            let mut statement = self.connection.prepare_cached(&select(has_side, condition))?;
+            let mut statement = self.connection.prepare_cached(&select(side, condition))?;
             let mut rows = statement.query(values)?;
             while let Some(row) = rows.next()? {
                 take(row)?;
@@ -154,14 +162,14 @@ pub(super) const TOO_MANY: Problem =
     Problem::Column { column: "uuid", what: "is one too many: the catalog is too large" };
 pub(super) const REPEATED: Problem = Problem::Column { column: "uuid", what: "is that of an earlier row" };
 
-fn select(has_side: bool, condition: &str) -> String {
-    let columns: Vec<String> = COLUMNS.into_iter().map(bounded).collect();
-    let (ours, join) = if has_side {
-        ("g.gone_at, g.settings", "LEFT JOIN decnet_webhook_settings AS g ON g.uuid = s.uuid")
-    } else {
-        ("NULL, NULL", "")
+fn select(side: Side, condition: &str) -> String {
+    let columns = COLUMNS.map(|column| bounded("s", column)).join(", ");
+    let ours = side::columns(side).join(", ");
+    let join = match side {
+        Side::Absent => "",
+        Side::Older | Side::Present => "LEFT JOIN decnet_webhook_settings AS g ON g.uuid = s.uuid",
     };
-    let (columns, limit) = (columns.join(", "), MAX_SUBSCRIPTIONS + 1);
+    let limit = MAX_SUBSCRIPTIONS + 1;
     format!(
         "SELECT {columns}, s.enabled IS 1, {ours}, s.rowid AS place FROM webhook_subscriptions AS s {join} {condition} LIMIT {limit}"
     )

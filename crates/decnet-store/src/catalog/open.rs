@@ -74,7 +74,7 @@ impl Catalog {
     }
 
     /// Runs one short write transaction, told whether our own tables are there. What SQLite refuses and what
-    /// `work` refuses (the inner result) both leave no trace.
+    /// `work` refuses (the inner result) both leave no trace. Tables of an older program are brought up to date first.
     pub(super) fn write<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>, Side) -> rusqlite::Result<Result<T, Error>>,
@@ -90,6 +90,10 @@ impl Catalog {
         // fails without waiting if somebody wrote in between.
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let result = match side::look(&transaction)? {
+            Ok(Side::Older) => {
+                side::make(&transaction)?;
+                work(&transaction, Side::Present)?
+            }
             Ok(side) => work(&transaction, side)?,
             Err(newer) => Err(newer.into_error(&self.path)),
         };

@@ -85,11 +85,10 @@ pub(super) async fn update(args: UpdateArgs, context: &Context) -> anyhow::Resul
     for warning in url.iter().flat_map(|url| warn::of_url(url, &context.config)) {
         output::say(&format!("decnet: warning: {warning}"));
     }
-    let current = existing(context)?.find(&args.target.name)?.settings;
-    let settings = args.settings.change(&current)?;
-    let patch = Patch { name: args.new_name, url, secret, patterns, enabled: None, settings };
+    let settings = args.settings.read()?;
+    let patch = Patch { name: args.new_name, url, secret, patterns, settings, ..Patch::default() };
     if patch == Patch::default() {
-        let what = "nothing to change: give --name, --url, --pattern, --event, --secret-file, --rate, --ordered or --batch";
+        let what = "nothing to change: give --name, --url, --pattern, --event, --secret-file, or a setting such as --rate";
         return Err(Usage::new(what).into());
     }
     change(&args.target, &patch, "updated", context).await

@@ -2,6 +2,7 @@
 
 mod change;
 mod create;
+mod header_args;
 mod list;
 mod patterns;
 mod settings_args;
@@ -10,6 +11,8 @@ pub(crate) mod test;
 mod warn;
 
 use decnet_core::redact::{EndpointUrl, UrlError};
+use decnet_core::settings::{BatchError, SettingsError};
+use decnet_core::subscription::Problem;
 use decnet_store::catalog::{Catalog, Create, Error};
 
 use crate::context::Context;
@@ -69,9 +72,20 @@ fn url(text: &str) -> Result<EndpointUrl, Usage> {
 /// A value that breaks a rule of the catalog is wrong usage, as one that breaks a rule of the command line.
 fn refused(error: Error) -> anyhow::Error {
     match error {
+        Error::Invalid(Problem::Settings(error)) => settings_refused(&error).into(),
         Error::Invalid(problem) => Usage::new(problem.to_string()).into(),
         other => other.into(),
     }
+}
+
+/// The same of a setting, in the words of the command line.
+fn settings_refused(error: &SettingsError) -> Usage {
+    Usage::new(match error {
+        SettingsError::Batch(BatchError::Unsized) => {
+            "--linger and --batch-format are for batches: give --batch with the most events of one".to_owned()
+        }
+        other => other.to_string(),
+    })
 }
 
 /// Opens the catalog that is there.

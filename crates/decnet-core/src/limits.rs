@@ -240,6 +240,19 @@ pub const RELOAD_INTERVAL: Duration = Duration::from_secs(60);
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
 /// What requests in flight get when the worker stops.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// What a service manager gives a daemon to stop, before it kills it (`TimeoutStopSec=` of the units).
+pub const SERVICE_STOP_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a loop may go without a sign of life until the service manager starts the daemon anew (`WatchdogSec=` of the
+/// units). Long enough for a disk that stalls, which is no reason to be killed.
+pub const SERVICE_WATCHDOG: Duration = Duration::from_secs(60);
+/// Templates of units that `decnet init` takes from a directory; DECNET has some twenty.
+pub const MAX_UNIT_TEMPLATES: usize = 100;
+/// Largest of them, in bytes.
+pub const MAX_UNIT_TEMPLATE_BYTES: u64 = 64 * 1024;
+/// Longest time between two beats of a loop that lives.
+pub const PULSE_INTERVAL: Duration = Duration::from_secs(1);
+/// Time between two lines that tell the service manager what the daemon is doing.
+pub const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 
 // --- The HTTP API ---
 
@@ -325,6 +338,12 @@ const _: () = assert!(MAX_BATCH_EVENTS <= LANE_CAPACITY && MAX_BATCH_BODY_BYTES 
 const _: () = assert!(LATENCY_FLOOR.as_millis() < DEFAULT_DEADLINE.as_millis());
 const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() >= DEFAULT_DEADLINE.as_secs());
+// Requests in flight end before the manager loses patience.
+const _: () = assert!(SHUTDOWN_GRACE.as_secs() < SERVICE_STOP_TIMEOUT.as_secs());
+const _: () = assert!(
+    8 * PULSE_INTERVAL.as_secs() <= SERVICE_WATCHDOG.as_secs()
+        && 4 * STATUS_INTERVAL.as_secs() <= SERVICE_WATCHDOG.as_secs()
+);
 // What hyper asks of its buffer, and what a subscription with all the patterns that it may have takes.
 const _: () = assert!(MAX_API_HEAD_BYTES >= 8192 && MAX_API_BODY_BYTES >= MAX_CATALOG_VALUE_BYTES);
 const _: () =

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use decnet_core::delivery::State;
+use decnet_core::pulse::Pulse;
 
 /// One counter; reading it is never exact while the worker runs, and need not be.
 #[derive(Debug, Default)]
@@ -51,6 +52,8 @@ pub struct Stats {
     pub held: Counter,
     /// Requests in flight.
     pub in_flight: Counter,
+    /// Beats while the dispatcher's loop turns.
+    pub pulse: Pulse,
 }
 
 impl Stats {

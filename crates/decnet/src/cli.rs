@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    api, bench, bus, check, completions, delivery, docs, publish, receive, serve, subscription, watch,
+    api, bench, bus, check, completions, delivery, docs, init, publish, receive, serve, subscription, watch,
     webhook,
 };
 use crate::config::Config;
@@ -15,7 +15,7 @@ use crate::logging::Verbosity;
 use crate::output::Color;
 
 /// Commands that need the catalog, which an agent does not have.
-const MASTER_ONLY: [&str; 5] = ["serve", "api", "webhook", "subscription", "delivery"];
+const MASTER_ONLY: [&str; 6] = ["serve", "api", "webhook", "subscription", "delivery", "init"];
 
 /// Delivers every event of a bus, durably and signed, to every webhook that subscribed to it.
 #[derive(Debug, Parser)]
@@ -75,6 +75,7 @@ pub(crate) enum Command {
     Delivery(delivery::Args),
     Receive(receive::Args),
     Check(check::Args),
+    Init(init::Args),
     Bench(bench::Args),
     Completions(completions::Args),
     #[command(hide = true)]
@@ -134,6 +135,7 @@ impl Command {
             Self::Webhook(_) => "webhook",
             Self::Subscription(_) => "subscription",
             Self::Delivery(_) => "delivery",
+            Self::Init(_) => "init",
             _ => return Ok(()),
         };
         if !config.is_agent() {

@@ -73,6 +73,7 @@ async fn dispatch(command: Command, found: Found, context: &Context) -> anyhow::
         Command::Subscription(args) => commands::subscription::run(args, context).await,
         Command::Delivery(args) => commands::delivery::run(args, context).await,
         Command::Receive(args) => commands::receive::run(args, context).await,
+        Command::Init(args) => commands::init::run(&args, context),
         Command::Bench(args) => commands::bench::run(args, context).await,
         Command::Check(_) | Command::Completions(_) | Command::Docs(_) => Ok(()),
     }

@@ -184,6 +184,7 @@ impl Dispatcher {
         let mut retain = ticker(self.options.retention_interval);
         let (mut done, has_intake) = (Vec::new(), inputs.has_intake);
         self.publish_cover(&inputs);
+        self.stats.pulse.beat();
         self.take_submitted();
         let nudges = tokio::task::spawn_local(pass_on(Arc::clone(&inputs.nudge), self.inbox.clone()));
         loop {

@@ -8,6 +8,7 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod delivery;
 pub(crate) mod docs;
+pub(crate) mod init;
 pub(crate) mod link;
 pub(crate) mod progress;
 pub(crate) mod publish;

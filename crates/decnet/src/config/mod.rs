@@ -24,6 +24,7 @@ use ipnet::IpNet;
 
 pub(crate) use self::database::Database;
 pub(crate) use self::database::DatabaseKind;
+pub(crate) use self::ini::sets as ini_sets;
 pub(crate) use self::layers::Inputs;
 use self::layers::{Layers, Source};
 pub(crate) use self::page::page;

@@ -18,6 +18,7 @@ use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::supervision::Service;
 
 /// A worker whose files are open.
 pub(crate) struct Prepared(Worker);
@@ -53,6 +54,12 @@ impl Prepared {
         Arc::clone(&self.0.stats)
     }
 
+    /// What the service manager sees of it.
+    pub(crate) fn service(&self) -> Service {
+        let stats = self.stats();
+        Service { pulses: vec![stats.pulse.clone()], status: Box::new(move || standing(&stats)) }
+    }
+
     /// To be rung (`notify_one`) by whoever in this process has submitted events.
     pub(crate) fn nudge(&self) -> Arc<Notify> {
         Arc::clone(&self.0.nudge)
@@ -65,6 +72,19 @@ impl Prepared {
     pub(crate) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         Ok(LocalSet::new().run_until(self.0.run(shutdown)).await?)
     }
+}
+
+/// What the worker is doing, in a line.
+fn standing(stats: &Stats) -> String {
+    format!(
+        "{} subscriptions; {} events admitted, {} delivered, {} dead; {} in memory, {} in flight",
+        stats.subscriptions.get(),
+        stats.admitted.get(),
+        stats.delivered.get(),
+        stats.dead.get(),
+        stats.held.get(),
+        stats.in_flight.get(),
+    )
 }
 
 /// Opens the catalog, or makes it. One that was named is expected to be there: a slip in its name must not look

@@ -17,6 +17,7 @@ use super::background::Background;
 use super::link;
 use crate::config::Config;
 use crate::context::Context;
+use crate::supervision::Service;
 use crate::worker::open_catalog;
 
 /// Serves the HTTP API: subscriptions, events, deliveries.
@@ -44,8 +45,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let listener = listen(host, args.port.unwrap_or(config.api.port))?;
     drop(open_catalog(config)?);
     let sockets = if config.bus.enabled { link::sockets(config) } else { Vec::new() };
-    tracing::info!(address = %listener.local_addr()?, "the API listens");
-    Ok(Api::new(options(config, sockets, None)?).run(listener, context.shutdown.clone()).await?)
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "the API listens");
+    let api = Api::new(options(config, sockets, None)?);
+    // It has no loop of its own: that this thread has its turn is its sign of life.
+    let service = Service { pulses: Vec::new(), status: Box::new(move || format!("serving at {address}")) };
+    let _reporting = service.report(context.shutdown.clone());
+    Ok(api.run(listener, context.shutdown.clone()).await?)
 }
 
 /// Serves it on a thread of its own, so that it never delays the worker.

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use decnet_bus::{Server, ServerOptions};
+use decnet_core::pulse::Pulse;
 use decnet_store::catalog::{Catalog, Create};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -53,7 +54,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let listener = (config.api.enabled && !args.no_api).then(|| listen(&config, args.demo)).transpose()?;
     let socket = config.bus.socket.clone().unwrap_or_else(|| config.data_dir.join(SERVE_SOCKET));
     let stop_bus = CancellationToken::new();
-    let bus = start_bus(&config, &socket, &stop_bus)?;
+    let bus_pulse = Pulse::default();
+    let bus = start_bus(&config, &socket, &bus_pulse, &stop_bus)?;
     let demo = if args.demo { Some(Demo::prepare(&config, &socket, context.paint).await?) } else { None };
     let allow: Vec<_> = demo.iter().map(Demo::allowed).collect();
     let prepared = Prepared::open(&config, Some(&socket), &allow)?;
@@ -63,6 +65,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let api = api.transpose()?;
     say_ready(&config, &socket, address, temporary.is_some())?;
     let running = demo.map(|demo| demo.start(shutdown.clone())).transpose()?;
+    let mut service = prepared.service();
+    service.pulses.push(bus_pulse);
+    let _reporting = service.report(shutdown.clone());
     let worked = prepared.run(shutdown.clone()).await;
     shutdown.cancel();
     stop_bus.cancel();
@@ -104,9 +109,14 @@ fn prepare_directory(config: &mut Config, demo: bool) -> anyhow::Result<Option<T
 pub(super) fn start_bus(
     config: &Config,
     socket: &Path,
+    pulse: &Pulse,
     stop: &CancellationToken,
 ) -> anyhow::Result<Background<()>> {
-    let options = ServerOptions { group: Some(config.bus.group.clone()), ..ServerOptions::new(socket) };
+    let options = ServerOptions {
+        group: Some(config.bus.group.clone()),
+        pulse: pulse.clone(),
+        ..ServerOptions::new(socket)
+    };
     let stop = stop.clone();
     Background::start("bus", move |ready| async move {
         let server = match Server::bind(options) {

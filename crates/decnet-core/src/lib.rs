@@ -13,6 +13,7 @@
 //! - [`settings`]: what one subscription may ask for beyond its row;
 //! - [`trace`]: where an attempt stands in a trace;
 //! - [`duration`], [`time`]: how long and when, and the texts of both;
+//! - [`measure`]: what is counted while it happens;
 //! - [`pulse`]: a sign of life that a loop gives;
 //! - [`redact`]: values that cannot print their secrets;
 //! - [`limits`]: every bound, in one place.
@@ -23,6 +24,7 @@ pub mod duration;
 pub mod event;
 pub mod health;
 pub mod limits;
+pub mod measure;
 pub mod pulse;
 pub mod redact;
 pub mod settings;

@@ -232,6 +232,33 @@ pub const MIN_PROBE_DELAY: Duration = Duration::from_secs(30);
 /// Longest wait between two probes.
 pub const MAX_PROBE_DELAY: Duration = Duration::from_secs(15 * 60);
 
+// --- Being watched ---
+
+/// Subscriptions that are counted and shown one by one; the others are counted together.
+pub const MAX_SHOWN_SUBSCRIPTIONS: usize = 500;
+/// Rows that one step of counting what waits looks at; a step is one short read transaction.
+pub const CENSUS_STEP_ROWS: u32 = 10_000;
+/// Retries of one subscription among which its oldest waiting delivery is looked for.
+pub const OLDEST_RETRIES: u32 = 1000;
+/// Shortest time between two countings of what waits.
+pub const CENSUS_INTERVAL: Duration = Duration::from_secs(60);
+/// Time between two looks for the oldest waiting deliveries.
+pub const OLDEST_INTERVAL: Duration = Duration::from_secs(5);
+/// Connections that the worker's own endpoint serves at once; further ones wait.
+pub const MAX_ENDPOINT_CONNECTIONS: usize = 32;
+/// What a client of that endpoint gets for its request, and for reading the reply.
+pub const ENDPOINT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest reply of that endpoint that its clients read, in bytes.
+pub const MAX_ENDPOINT_BYTES: usize = 8 * 1024 * 1024;
+/// Deliveries waiting for one subscription that count as a backlog, unless configured otherwise.
+pub const DEFAULT_BACKLOG_THRESHOLD: u64 = 10_000;
+/// Events about its own work that the worker makes in a minute; further ones are counted only.
+pub const MAX_OWN_EVENTS_PER_MINUTE: u32 = 600;
+/// Shortest time between two events about dead deliveries of one subscription.
+pub const DEAD_EVENT_INTERVAL: Duration = Duration::from_secs(60);
+/// Such events that wait to be published on the bus; the bus gets no further ones then, but subscriptions do.
+pub const MAX_UNPUBLISHED: usize = 1024;
+
 // --- Life ---
 
 /// Reload in case the signal was lost.

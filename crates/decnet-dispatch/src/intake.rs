@@ -79,7 +79,7 @@ impl Intake {
                 step = self.source.next(&mut received) => match step {
                     Step::Connected => self.greet(),
                     Step::Messages => self.hand_over(&mut received, &room).await,
-                    Step::Disconnected => {}
+                    Step::Disconnected => self.stats.bus_is(false),
                 },
                 Ok(()) = self.wanted.changed() => self.want(),
                 _ = heartbeat.tick() => self.beat(),
@@ -91,6 +91,7 @@ impl Intake {
 
     /// The bus is there. A signal may have been missed while it was not.
     fn greet(&mut self) {
+        self.stats.bus_is(true);
         self.beat();
         if std::mem::replace(&mut self.was_connected, true) && self.signals.send(Signal::Reload).is_err() {
             tracing::debug!("the dispatcher has stopped already");

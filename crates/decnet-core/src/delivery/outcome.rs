@@ -78,6 +78,15 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Why it was not delivered; none if it was.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        match *self {
+            Self::Delivered => None,
+            Self::Retry { reason, .. } | Self::Reject(reason) | Self::Park(reason) => Some(reason),
+        }
+    }
+
     /// The same verdict on a probe: a receiver that is still away uses up none of the retries of what is parked,
     /// nor puts them off.
     #[must_use]

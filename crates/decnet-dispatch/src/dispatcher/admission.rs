@@ -128,6 +128,9 @@ impl Dispatcher {
 
     fn hand_over(&mut self, recipient: &Recipient, id: DeliveryId, duplicate: bool, event: &Arc<Event>) {
         let Some(lane) = self.lanes.get_mut(&recipient.sub) else { return };
+        if !duplicate {
+            lane.tally.admitted(recipient.held);
+        }
         if !recipient.held {
             self.refill(recipient.sub);
             return;

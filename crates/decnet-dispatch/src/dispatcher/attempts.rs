@@ -98,13 +98,16 @@ impl Dispatcher {
         let (count, bytes) = (members.len(), members.bytes());
         self.memory.give(count, bytes);
         let verdict = classify(&attempted.outcome);
+        self.stats.attempts(verdict.reason()).add(1);
+        self.stats.attempt_time.observe_time(attempted.duration);
+        let undelivered = verdict != Verdict::Delivered;
         let counts =
             |held: &Held| counts_as_failed(held.attempts_with_this(), &verdict, &self.options.schedule);
         let failed = members.iter().any(counts);
         self.learn(key, version, &verdict, &attempted, failed, probe);
         self.settle(key, members, &verdict, probe, started_at, attempted);
         if let Some(lane) = self.lanes.get_mut(&key) {
-            lane.end(count, bytes);
+            lane.end(count, bytes, undelivered);
             // It may wait for a slot as what it is no more, unproven or busier: it asks again.
             if let Some(place) = lane.waiting.take() {
                 self.slots.leave(place);

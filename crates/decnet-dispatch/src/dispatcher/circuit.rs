@@ -10,11 +10,11 @@ use decnet_store::queue::{Delivery, SubscriptionKey};
 
 use super::{Dispatcher, Done, claims};
 use crate::clock;
-use crate::lane::Status;
 use crate::members::Members;
 use crate::memory::Share;
 use crate::record::Circuit;
 use crate::sender::Attempted;
+use crate::status::Status;
 
 impl Dispatcher {
     /// A delivery succeeded: the receiver is there.
@@ -46,6 +46,7 @@ impl Dispatcher {
             self.learnt.push(key);
         }
         tracing::info!(subscription = lane.name(), "the receiver is back; sending what was parked");
+        self.stats.recoveries.add(1);
         self.refill(key);
         self.record();
     }
@@ -61,6 +62,7 @@ impl Dispatcher {
             lane.trouble.begins(lane.name(), &lane.stored.subscription.url, &error, clock::now());
         }
         lane.record.failed(clock::now(), &error);
+        lane.tally.failed(clock::now(), &error);
         if lane.record.enlist() {
             self.learnt.push(key);
         }
@@ -70,7 +72,7 @@ impl Dispatcher {
                 subscription = lane.name(),
                 "the receiver answered 410 Gone; parked until it is enabled again"
             );
-            lane.status = Status::Gone;
+            lane.stand(Status::Gone);
             lane.record.circuit(Circuit::Gone);
         } else if trips && lane.is_open() {
             let failures = lane.health.consecutive_failures();
@@ -81,12 +83,13 @@ impl Dispatcher {
                 error,
                 "tripped; parked until a probe gets through"
             );
-            lane.status = Status::Tripped { probes: 0, next_at, probing: false };
+            lane.stand(Status::Tripped { probes: 0, next_at, probing: false });
             lane.record.circuit(Circuit::Tripped);
             self.look_again(key, next_at);
         } else {
             return;
         }
+        self.stats.trips.add(1);
         self.give_up(key);
         self.record();
     }
@@ -100,6 +103,7 @@ impl Dispatcher {
         if held.is_empty() {
             return;
         }
+        lane.tally.queued(held.len());
         let (queue, ids) = (self.queue.clone(), held.iter().map(|held| held.id).collect());
         self.write(async move { queue.release(ids).await }, move |()| Done::Released(key));
     }

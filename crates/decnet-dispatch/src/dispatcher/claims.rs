@@ -9,9 +9,9 @@ use decnet_store::queue::{Claimed, Delivery, SubscriptionKey, Waiting};
 use super::{Dispatcher, Done, Error};
 use crate::backlog::Queued;
 use crate::clock;
-use crate::lane::Status;
 use crate::members::{Held, Origin};
 use crate::memory::Share;
+use crate::status::Status;
 use crate::timers::Kind;
 
 /// When to look again for a retry that became due while a claim was under way.

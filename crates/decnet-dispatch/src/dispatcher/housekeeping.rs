@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use super::{Dispatcher, Done};
 use crate::clock;
-use crate::lane::{Lane, Status};
+use crate::lane::Lane;
+use crate::status::Status;
 
 /// Bounds of the pause between two steps.
 const MIN_PAUSE: Duration = Duration::from_millis(2);
@@ -63,6 +64,8 @@ impl Dispatcher {
     pub(super) fn retained(&mut self, step: &Retained) {
         self.writes -= 1;
         self.stats.dead.add(step.expired + step.parked);
+        self.stats.expired.add(step.expired + step.parked);
+        self.watch.is_stale |= step.expired + step.parked + step.dead > 0;
         self.retention.squeezed += step.parked;
         if step.more && !self.stopping {
             // Twice as long as the step took: most commits have nothing to do with retention.
@@ -101,6 +104,7 @@ impl Dispatcher {
 
     pub(super) fn changed_elsewhere(&mut self, changed: bool) {
         self.writes -= 1;
+        self.watch.is_stale |= changed;
         if changed && !self.stopping {
             self.look_for_waiting();
             self.take_submitted();

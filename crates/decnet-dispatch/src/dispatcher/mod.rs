@@ -1,8 +1,8 @@
 //! The loop that owns all lanes. It waits, decides by pure functions, and hands work to tasks of its own
 //! thread; what they come back with is a [`Done`] in the inbox.
 //!
-//! In the order of a delivery's way: [`submissions`], [`admission`], [`claims`], [`attempts`], [`settlements`], [`circuit`]; beside it
-//! [`reload`], [`recording`] and [`housekeeping`].
+//! In the order of a delivery's way: [`submissions`], [`admission`], [`claims`], [`attempts`], [`settlements`],
+//! [`circuit`]; beside it [`reload`], [`recording`], [`housekeeping`] and [`watching`].
 
 mod admission;
 mod attempts;
@@ -14,6 +14,7 @@ mod reload;
 mod settlements;
 mod shutdown;
 mod submissions;
+mod watching;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -82,6 +83,8 @@ enum Done {
         key: SubscriptionKey,
         more: bool,
     },
+    Counted(watching::Counted),
+    Oldest(watching::Oldest),
     Broken(queue::Error),
 }
 
@@ -131,6 +134,7 @@ pub(crate) struct Dispatcher {
     /// The last write of records failed, and that was said.
     record_failed: bool,
     retention: housekeeping::Round,
+    watch: watching::Watch,
     submissions: submissions::Submissions,
     stopping: bool,
     versions: u64,
@@ -168,6 +172,7 @@ impl Dispatcher {
             learnt: Vec::new(),
             record_failed: false,
             retention: housekeeping::Round::default(),
+            watch: watching::Watch::default(),
             submissions: submissions::Submissions::default(),
             stopping: false,
             versions: 0,
@@ -237,6 +242,8 @@ impl Dispatcher {
             Done::Submitted(taken) => self.submitted(taken),
             Done::Nudged => self.take_submitted(),
             Done::Forgotten { key, more } => self.forgotten(key, more),
+            Done::Counted(counted) => self.counted(counted),
+            Done::Oldest(oldest) => self.oldest(oldest),
             Done::Broken(error) => return Err(error.into()),
         }
         Ok(())

@@ -26,6 +26,7 @@ impl Dispatcher {
         self.stats.pulse.beat();
         self.stats.held.set(self.memory.held() as u64);
         self.stats.in_flight.set(self.slots.taken() as u64);
+        self.watch();
         self.ask_changed_elsewhere();
         self.record();
     }

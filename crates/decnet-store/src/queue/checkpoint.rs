@@ -26,6 +26,7 @@ pub(super) struct Checkpoints {
     /// Little is left: the writer's turn.
     nearly_done: Arc<AtomicBool>,
     thread: JoinHandle<()>,
+    page: i64,
     start_frames: i64,
     max_frames: i64,
 }
@@ -51,12 +52,12 @@ impl Checkpoints {
             .name("queue-checkpoint".into())
             .spawn(move || run(&conn, &woken, &flag, rest))?;
         let (start_frames, max_frames) = (CHECKPOINT_WAL_BYTES / page, MAX_WAL_BYTES / page);
-        Ok(Self { wake, nearly_done, thread, start_frames, max_frames })
+        Ok(Self { wake, nearly_done, thread, page, start_frames, max_frames })
     }
 
-    /// Called between two transactions.
-    pub(super) fn after_commit(&self, conn: &Connection) {
-        let Some(log) = checkpoint(conn, "PRAGMA wal_checkpoint(NOOP)") else { return };
+    /// Called between two transactions; how long the log is, in bytes.
+    pub(super) fn after_commit(&self, conn: &Connection) -> u64 {
+        let Some(log) = checkpoint(conn, "PRAGMA wal_checkpoint(NOOP)") else { return 0 };
         // Should the thread not get to run at all, or not be done in time, the log is bounded all the same.
         if log.frames >= self.max_frames {
             insist(conn);
@@ -66,6 +67,7 @@ impl Checkpoints {
             // A wake-up that already waits is as good as this one.
             let _ = self.wake.try_send(());
         }
+        (log.frames.max(0) * self.page).unsigned_abs()
     }
 
     /// The last checkpoint: the log is emptied if nobody reads it.

@@ -1,6 +1,6 @@
 //! The worker's handle on its queue.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -18,10 +18,12 @@ use super::id::{DeliveryId, SubscriptionKey};
 use super::job::Task;
 use super::lease::Lease;
 use super::ledger::Ledger;
+use super::reader::Reader;
 use super::register::register;
 use super::release::{forget, release};
 use super::retain::{Retained, Retention, retain};
 use super::settle::{Settlement, settle};
+use super::stats::Stats;
 use super::submitted::{Taken, submitted};
 use super::waiting::{Waiting, waiting};
 use super::writer::{Command, Stop, Writer};
@@ -43,6 +45,8 @@ pub struct Queue(Arc<Shared>);
 struct Shared {
     commands: mpsc::Sender<Command>,
     health: watch::Receiver<Health>,
+    stats: Arc<Stats>,
+    dir: PathBuf,
     thread: Thread,
 }
 
@@ -60,6 +64,7 @@ impl Queue {
     pub fn open(dir: &Path, options: Options) -> Result<Self, Error> {
         let lease = Lease::take(dir)?;
         let path = connection::path(dir);
+        let stats = Arc::new(Stats::default());
         let ledger = Ledger::open(connection::open_writer(&path, &options)?)?;
         let io = |error| Error::io(&path, error);
         let checkpoints =
@@ -74,12 +79,19 @@ impl Queue {
             health: health_sender,
             stop: Arc::clone(&stop),
             checkpoints,
+            stats: Arc::clone(&stats),
             failures: 0,
             next: None,
         };
         let thread = std::thread::Builder::new().name("queue-writer".into());
         let handle = Some(thread.spawn(move || writer.run()).map_err(io)?);
-        Ok(Self(Arc::new(Shared { commands, health, thread: Thread { stop, handle } })))
+        Ok(Self(Arc::new(Shared {
+            commands,
+            health,
+            stats,
+            dir: dir.into(),
+            thread: Thread { stop, handle },
+        })))
     }
 
     /// The keys of subscriptions given as (uuid, name), in their order; new ones get one, names are brought up
@@ -175,6 +187,20 @@ impl Queue {
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {
         self.0.health.clone()
+    }
+
+    /// What the writer counts.
+    #[must_use]
+    pub fn stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.0.stats)
+    }
+
+    /// A view of the queue that does not ask the writer. Blocks for a moment.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub fn reader(&self) -> Result<Reader, Error> {
+        Reader::open(&self.0.dir)
     }
 
     /// Carries out what was asked before, empties the log into the database and gives the lease back.

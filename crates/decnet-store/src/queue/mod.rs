@@ -44,6 +44,7 @@ mod retain;
 mod schema;
 mod settle;
 mod state;
+mod stats;
 mod submitted;
 mod trail;
 mod waiting;
@@ -58,8 +59,11 @@ pub use health::Health;
 pub use id::{DeliveryId, ParseDeliveryIdError, SubscriptionKey};
 pub use lease::is_owned;
 pub use operator::{IdempotencyKey, Operator, Redelivery, Submission, Submitted};
-pub use reader::{Active, Counts, Detail, EventDetail, EventRef, Filter, Listed, Page, Reader};
+pub use reader::{
+    Active, Census, Counts, Detail, EventDetail, EventRef, Filter, Found, Listed, Page, Reader,
+};
 pub use retain::{Retained, Retention};
 pub use settle::{Attempt, Settlement};
+pub use stats::Stats;
 pub use submitted::{SubmissionId, Taken};
 pub use waiting::Waiting;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use decnet_core::event::Event;
 use decnet_core::limits::{SUBMITTED_STEP_BYTES, SUBMITTED_STEP_EVENTS};
+use decnet_core::time::UnixMicros;
 use rusqlite::Connection;
 
 use super::error::Error;
@@ -22,7 +23,9 @@ pub struct Taken {
 }
 
 pub(super) fn submitted(ledger: &mut Ledger) -> Result<Taken, Error> {
-    let mut oldest = ledger.conn.prepare_cached("SELECT seq, id, topic, body FROM submitted ORDER BY seq")?;
+    let mut oldest = ledger
+        .conn
+        .prepare_cached("SELECT seq, id, topic, body, submitted_at FROM submitted ORDER BY seq")?;
     let mut rows = oldest.query([])?;
     let (mut taken, mut bytes) = (Taken::default(), 0);
     while let Some(row) = rows.next()? {
@@ -32,7 +35,8 @@ pub(super) fn submitted(ledger: &mut Ledger) -> Result<Taken, Error> {
         }
         let body = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
         bytes += body.len();
-        let event = Event { id: row.get(1)?, topic: row.get(2)?, body: Bytes::copy_from_slice(body) };
+        let (body, at) = (Bytes::copy_from_slice(body), UnixMicros(row.get(4)?));
+        let event = Event { id: row.get(1)?, topic: row.get(2)?, body, at };
         taken.events.push((SubmissionId(row.get(0)?), event));
     }
     Ok(taken)

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use decnet_core::delivery::{Reason, Standing, State};
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
-use decnet_store::queue::{Active, DeliveryId, EventRef, Filter, Queue, Reader, SubscriptionKey};
+use decnet_store::queue::{
+    Active, Census, DeliveryId, EventRef, Filter, Found, Queue, Reader, SubscriptionKey,
+};
 
 use super::support::*;
 
@@ -178,6 +180,43 @@ async fn a_list_is_consistent_while_the_worker_writes() {
     done.store(true, Ordering::Relaxed);
     assert!(reading.await.unwrap() <= 2000);
     assert_eq!(list(dir.path()).len(), 2000);
+}
+
+#[tokio::test]
+async fn a_census_finds_what_waits_and_what_is_dead_of_each_subscription() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 3).await;
+    admit(&queue, 0..5, subs[0], false).await;
+    let failed = admit(&queue, 5..9, subs[1], true).await;
+    let at = now();
+    settle_all(&queue, &failed[..1], at, State::Retrying { due_at: at }).await;
+    settle_all(&queue, &failed[1..3], at, State::Dead { reason: Reason::Refused }).await;
+    settle_all(&queue, &failed[3..], at, State::Delivered).await;
+    let reader = queue.reader().unwrap();
+    let mut census = Census::default();
+    while reader.count_some(&mut census).unwrap() {}
+    let found = census.into_found();
+    assert_eq!(found.get(&subs[0]), Some(&Found { waiting: 5, dead: 0 }));
+    assert_eq!(found.get(&subs[1]), Some(&Found { waiting: 1, dead: 2 }));
+    assert_eq!(found.get(&subs[2]), None);
+    assert!(reader.oldest_waiting(subs[0], None).unwrap().is_some_and(|oldest| oldest <= now()));
+    assert_eq!(reader.oldest_waiting(subs[2], None).unwrap(), None);
+    assert!(reader.oldest_waiting(subs[2], Some(failed[3])).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn commits_are_measured() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 1).await;
+    let before = queue.stats().commit_time.read().total();
+    admit(&queue, 0..5, subs[0], false).await;
+    let stats = queue.stats();
+    assert_eq!(stats.commit_time.read().total(), before + 1);
+    assert!(stats.sync_time.read().sum <= stats.commit_time.read().sum);
+    assert!(stats.commit_rows.read().sum >= 10, "five events and five deliveries");
+    assert!(stats.log_bytes.get() > 0);
 }
 
 #[tokio::test]

@@ -39,6 +39,7 @@ pub(crate) fn event_of(n: usize, bytes: usize) -> Event {
         id: format!("event-{n}").into(),
         topic: format!("decky.web-{n}.traffic").into(),
         body: Bytes::from(vec![b'x'; bytes]),
+        at: UnixMicros(0),
     }
 }
 

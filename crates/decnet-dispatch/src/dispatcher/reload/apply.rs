@@ -4,7 +4,7 @@
 use std::vec;
 
 use decnet_core::health::Health;
-use decnet_core::subscription::Activity;
+use decnet_core::subscription::{Activity, Subscription};
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
 use decnet_store::catalog::Stored;
@@ -13,7 +13,8 @@ use decnet_store::queue::SubscriptionKey;
 use super::super::Dispatcher;
 use super::read::Loaded;
 use crate::clock;
-use crate::lane::{Lane, Status};
+use crate::lane::Lane;
+use crate::status::Status;
 
 /// Rows a turn: about a millisecond.
 const ROWS_AT_ONCE: usize = 256;
@@ -39,6 +40,7 @@ impl Dispatcher {
     pub(super) fn begin_to_apply(&mut self, loaded: Loaded) {
         self.complain(&loaded.problems);
         self.reload.bad = loaded.bad;
+        self.stats.bad_rows.set(self.reload.bad.len() as u64);
         self.stats.subscriptions.set(loaded.usable as u64);
         let rowless: Vec<SubscriptionKey> = self.reload.rowless.iter().copied().collect();
         self.reload.applying = Applying {
@@ -110,7 +112,12 @@ impl Dispatcher {
         let failures = stored.subscription.consecutive_failures;
         let health = Health::new(failures, self.options.circuit_threshold);
         let status = Status::of(&stored, self.first_probe());
-        self.lanes.insert(key, Lane::new(key, stored, health, status));
+        let Subscription { uuid, name, .. } = &stored.subscription;
+        let tally = self.stats.shown.place(uuid, name, status.standing());
+        if tally.is_own() {
+            self.watch.own.push(key);
+        }
+        self.lanes.insert(key, Lane::new(key, stored, health, status, tally));
         match status {
             Status::Tripped { next_at, .. } => self.look_again(key, next_at),
             // At the start the queue is asked once for all lanes; a row that was bad until now may have a backlog.
@@ -176,7 +183,7 @@ impl Dispatcher {
     fn set_status(&mut self, key: SubscriptionKey, status: Status) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let was_open = lane.is_open();
-        lane.status = status;
+        lane.stand(status);
         if status == Status::Open {
             lane.reopen();
             self.retention.unpark(key);

@@ -1,6 +1,7 @@
 //! Reading the queue from beside the worker, or without one.
 
 mod active;
+mod census;
 mod counts;
 mod detail;
 mod event;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 pub use self::active::Active;
+pub use self::census::{Census, Found};
 pub use self::counts::Counts;
 pub use self::detail::Detail;
 pub use self::event::{EventDetail, EventRef};
@@ -19,7 +21,8 @@ pub use self::list::{Filter, Listed, Page};
 
 use super::connection::{open_reader, path};
 use super::error::Error;
-use super::id::DeliveryId;
+use super::id::{DeliveryId, SubscriptionKey};
+use decnet_core::time::UnixMicros;
 
 /// A read-only view. Each call reads in short transactions, so that the worker's log can begin anew.
 #[derive(Debug)]
@@ -112,5 +115,26 @@ impl Reader {
     /// See [`Error`].
     pub fn counts(&self) -> Result<Vec<Counts>, Error> {
         counts::counts(&self.conn)
+    }
+
+    /// One step of counting what waits and what is dead; false when all is counted. See [`Census`].
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn count_some(&self, census: &mut Census) -> Result<bool, Error> {
+        census::count_some(&self.conn, census)
+    }
+
+    /// When the event of the oldest delivery that waits for `sub` was admitted; `held` is the oldest that its worker
+    /// has in memory. Of what waits for a retry, only the `OLDEST_RETRIES` that are due first are looked at.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn oldest_waiting(
+        &self,
+        sub: SubscriptionKey,
+        held: Option<DeliveryId>,
+    ) -> Result<Option<UnixMicros>, Error> {
+        census::oldest(&self.conn, sub, held)
     }
 }

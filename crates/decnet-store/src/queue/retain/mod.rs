@@ -110,6 +110,7 @@ pub(super) fn retain(ledger: &mut Ledger, policy: &Retention, now: UnixMicros) -
         *sweep = Sweep::default();
     }
     done.bytes = space::used_bytes(conn)?;
+    ledger.used_bytes = done.bytes;
     Ok(done)
 }
 

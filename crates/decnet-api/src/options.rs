@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::auth::Access;
+use crate::outbound::Outbound;
 use tokio::sync::Notify;
 
-use crate::outbound::Outbound;
-
 /// What the API is told by the binary.
-#[derive(Clone)]
 pub struct Options {
     /// The catalog's file, which is there.
     pub catalog: PathBuf,
@@ -18,6 +17,8 @@ pub struct Options {
     pub sockets: Vec<PathBuf>,
     /// Rouses a worker in this process, where there is one, when events were submitted.
     pub nudge: Option<Arc<Notify>>,
+    /// Who may use it, beside the tokens in the catalog.
+    pub access: Access,
     /// What only the dispatcher can do.
     pub outbound: Arc<dyn Outbound>,
 }

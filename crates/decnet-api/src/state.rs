@@ -9,6 +9,7 @@ use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{Catalog, Create};
 use decnet_store::queue::{Operator, Reader};
 
+use crate::auth::Gate;
 use crate::options::Options;
 use crate::outbound::Outbound;
 use crate::pool::Pool;
@@ -19,6 +20,8 @@ use crate::submitter::Submitter;
 
 /// What every request shares.
 pub(crate) struct State {
+    /// Who may ask for what.
+    pub(crate) gate: Gate,
     /// Who is subscribed.
     pub(crate) catalog: Pool<Catalog>,
     /// Where the queue is.
@@ -44,7 +47,7 @@ pub(crate) type Shared = Arc<State>;
 
 impl State {
     pub(crate) fn new(options: Options) -> Self {
-        let Options { catalog, data_dir, sockets, nudge, outbound } = options;
+        let Options { catalog, data_dir, sockets, nudge, outbound, access } = options;
         let open_catalog = move || Ok(Catalog::open(&catalog, Create::Never)?);
         let queue_dir = data_dir.clone();
         let open_reader = move || Ok(Reader::open(&queue_dir)?);
@@ -55,6 +58,7 @@ impl State {
         Self {
             submitter: Submitter::new(operators.clone(), signal.clone()),
             operators,
+            gate: Gate::new(access),
             catalog: Pool::new(MAX_API_CATALOG_READERS, open_catalog),
             data_dir,
             queue: Pool::new(MAX_API_QUEUE_READERS, open_reader),

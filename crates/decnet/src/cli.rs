@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    api, bench, bus, check, completions, delivery, docs, init, publish, receive, serve, subscription, watch,
-    webhook,
+    api, bench, bus, check, completions, delivery, docs, init, publish, receive, serve, subscription, token,
+    watch, webhook,
 };
 use crate::config::Config;
 use crate::failure::Usage;
@@ -15,7 +15,7 @@ use crate::logging::Verbosity;
 use crate::output::Color;
 
 /// Commands that need the catalog, which an agent does not have.
-const MASTER_ONLY: [&str; 6] = ["serve", "api", "webhook", "subscription", "delivery", "init"];
+const MASTER_ONLY: [&str; 7] = ["serve", "api", "webhook", "subscription", "delivery", "init", "token"];
 
 /// Delivers every event of a bus, durably and signed, to every webhook that subscribed to it.
 #[derive(Debug, Parser)]
@@ -73,6 +73,7 @@ pub(crate) enum Command {
     Watch(watch::Args),
     Subscription(subscription::Args),
     Delivery(delivery::Args),
+    Token(token::Args),
     Receive(receive::Args),
     Check(check::Args),
     Init(init::Args),
@@ -135,6 +136,7 @@ impl Command {
             Self::Webhook(_) => "webhook",
             Self::Subscription(_) => "subscription",
             Self::Delivery(_) => "delivery",
+            Self::Token(_) => "token",
             Self::Init(_) => "init",
             _ => return Ok(()),
         };

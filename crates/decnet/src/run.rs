@@ -72,6 +72,7 @@ async fn dispatch(command: Command, found: Found, context: &Context) -> anyhow::
         Command::Watch(args) => commands::watch::run(args, context).await,
         Command::Subscription(args) => commands::subscription::run(args, context).await,
         Command::Delivery(args) => commands::delivery::run(args, context).await,
+        Command::Token(args) => commands::token::run(args, context),
         Command::Receive(args) => commands::receive::run(args, context).await,
         Command::Init(args) => commands::init::run(&args, context),
         Command::Bench(args) => commands::bench::run(args, context).await,

@@ -12,7 +12,7 @@
 //! - `body`: a JSON body within its bounds;
 //! - `pool`, `signal`: the catalog and the queue off the async thread, and the word to the worker;
 //! - `problem`: what went wrong, as RFC 9457 says it, or as DECNET does;
-//! - `openapi`: the document, made of the same registrations.
+//! - `openapi`: the document, made of the same registrations; `page`: how people read it.
 
 mod api;
 mod armour;
@@ -21,6 +21,7 @@ mod body;
 mod openapi;
 mod options;
 mod outbound;
+mod page;
 mod pool;
 mod problem;
 mod query;

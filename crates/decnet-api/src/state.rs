@@ -4,10 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use decnet_core::limits::{MAX_API_CATALOG_READERS, MAX_API_QUEUE_READERS, MAX_API_QUEUE_WRITERS};
+use decnet_core::limits::{
+    MAX_API_CATALOG_READERS, MAX_API_ERASURES, MAX_API_QUEUE_READERS, MAX_API_QUEUE_WRITERS,
+};
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{Catalog, Create};
 use decnet_store::queue::{Operator, Reader};
+
+use tokio::sync::Semaphore;
 
 use crate::auth::Gate;
 use crate::options::Options;
@@ -36,6 +40,8 @@ pub(crate) struct State {
     pub(crate) submitter: Submitter,
     /// What only the dispatcher can do.
     pub(crate) outbound: Arc<dyn Outbound>,
+    /// Erasures under way.
+    pub(crate) erasing: Arc<Semaphore>,
     /// Redeliveries of many.
     pub(crate) jobs: Jobs,
     /// Who has made how many subscriptions through DECNET's routes.
@@ -64,6 +70,7 @@ impl State {
             queue: Pool::new(MAX_API_QUEUE_READERS, open_reader),
             signal,
             outbound,
+            erasing: Arc::new(Semaphore::new(MAX_API_ERASURES)),
             jobs: Jobs::default(),
             creations: Creations::default(),
         }

@@ -24,6 +24,7 @@ pub mod concurrency;
 pub mod delivery;
 pub mod duration;
 pub mod event;
+pub mod explain;
 pub mod health;
 pub mod limits;
 pub mod measure;

@@ -342,6 +342,8 @@ pub const MAX_API_SUBMITTING_BYTES: usize = 64 * 1024 * 1024;
 pub const MAX_API_COMMIT_EVENTS: usize = 4096;
 /// Rows of a page.
 pub const MAX_API_PAGE: usize = 1000;
+/// Erasures under way at once, each on a thread of its own.
+pub const MAX_API_ERASURES: usize = 2;
 /// Redeliveries that are remembered at once, those that run among them.
 pub const MAX_API_JOBS: usize = 32;
 /// Deliveries that one redelivery names by their ids.

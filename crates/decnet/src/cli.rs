@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    api, bench, bus, check, completions, delivery, docs, init, publish, receive, serve, subscription, token,
-    watch, webhook,
+    api, backup, bench, bus, check, completions, delivery, docs, erase, explain, init, publish, receive,
+    restore, serve, subscription, token, watch, webhook,
 };
 use crate::config::Config;
 use crate::failure::Usage;
@@ -15,7 +15,19 @@ use crate::logging::Verbosity;
 use crate::output::Color;
 
 /// Commands that need the catalog, which an agent does not have.
-const MASTER_ONLY: [&str; 7] = ["serve", "api", "webhook", "subscription", "delivery", "init", "token"];
+const MASTER_ONLY: [&str; 11] = [
+    "serve",
+    "api",
+    "webhook",
+    "subscription",
+    "delivery",
+    "explain",
+    "erase",
+    "backup",
+    "restore",
+    "init",
+    "token",
+];
 
 /// Delivers every event of a bus, durably and signed, to every webhook that subscribed to it.
 #[derive(Debug, Parser)]
@@ -74,6 +86,10 @@ pub(crate) enum Command {
     Subscription(subscription::Args),
     Delivery(delivery::Args),
     Token(token::Args),
+    Explain(explain::Args),
+    Erase(erase::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
     Receive(receive::Args),
     Check(check::Args),
     Init(init::Args),
@@ -137,6 +153,10 @@ impl Command {
             Self::Subscription(_) => "subscription",
             Self::Delivery(_) => "delivery",
             Self::Token(_) => "token",
+            Self::Explain(_) => "explain",
+            Self::Erase(_) => "erase",
+            Self::Backup(_) => "backup",
+            Self::Restore(_) => "restore",
             Self::Init(_) => "init",
             _ => return Ok(()),
         };

@@ -9,6 +9,10 @@ impl From<catalog::Error> for Problem {
     fn from(error: catalog::Error) -> Self {
         match error {
             catalog::Error::NameTaken(_) => Self::new(Kind::Conflict, error.to_string()),
+            catalog::Error::Rotation(_) => Self::new(Kind::Conflict, error.to_string()),
+            catalog::Error::Ambiguous { .. } => {
+                Self::new(Kind::Conflict, "more than one subscription is called so; use its UUID")
+            }
             catalog::Error::Invalid(_) => Self::invalid(error.to_string()),
             catalog::Error::NotFound { .. } => Self::not_found("there is no such subscription"),
             catalog::Error::Busy { .. } | catalog::Error::Full { .. } => {

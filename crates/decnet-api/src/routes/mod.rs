@@ -2,9 +2,12 @@
 //! other way in, and the same step writes it into the OpenAPI document.
 
 mod deliveries;
+mod erasures;
 mod events;
+mod explain;
 mod failures;
 pub(crate) mod redeliveries;
+mod subscriptions;
 mod system;
 pub(crate) mod webhooks;
 
@@ -59,6 +62,15 @@ fn demand(routes: &mut UtoipaMethodRouter<Shared>, scope: Option<Scope>) {
 
 /// All of them.
 pub(crate) fn all() -> Routes {
-    let parts = [events::routes, deliveries::routes, redeliveries::routes, webhooks::routes, system::routes];
+    let parts = [
+        events::routes,
+        explain::routes,
+        subscriptions::routes,
+        deliveries::routes,
+        redeliveries::routes,
+        erasures::routes,
+        webhooks::routes,
+        system::routes,
+    ];
     parts.into_iter().fold(Routes::new(), |routes, add| add(routes))
 }

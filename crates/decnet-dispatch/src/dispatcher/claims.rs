@@ -177,6 +177,7 @@ impl Dispatcher {
 
     /// The same at the start, before any event comes: what waits already goes first.
     pub(super) async fn look_for_waiting_first(&mut self) -> Result<(), Error> {
+        self.erasures = self.queue.erasures().await?;
         let waiting = self.queue.waiting().await?;
         self.note_waiting(&waiting);
         Ok(())

@@ -29,6 +29,15 @@ pub(super) struct Round {
     said: Said,
 }
 
+/// What another process did to the queue.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Changed {
+    /// Anything.
+    any: bool,
+    /// How often something was erased, ever.
+    erasures: i64,
+}
+
 /// What was said of the queue's size; said again only after it was fine in between.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Said {
@@ -98,16 +107,37 @@ impl Dispatcher {
 
     /// Another process may have asked for redeliveries, or submitted events: looks now and then, since it cannot tell us.
     pub(super) fn ask_changed_elsewhere(&mut self) {
-        let queue = self.queue.clone();
-        self.write(async move { queue.changed_elsewhere().await }, Done::ChangedElsewhere);
+        let (queue, known) = (self.queue.clone(), self.erasures);
+        let look = async move {
+            let any = queue.changed_elsewhere().await?;
+            Ok(Changed { any, erasures: if any { queue.erasures().await? } else { known } })
+        };
+        self.write(look, Done::ChangedElsewhere);
     }
 
-    pub(super) fn changed_elsewhere(&mut self, changed: bool) {
+    pub(super) fn changed_elsewhere(&mut self, changed: Changed) {
         self.writes -= 1;
-        self.watch.is_stale |= changed;
-        if changed && !self.stopping {
+        self.watch.is_stale |= changed.any;
+        if self.erasures != changed.erasures && !self.stopping {
+            self.erasures = changed.erasures;
+            self.forget_what_is_in_memory();
+        }
+        if changed.any && !self.stopping {
             self.look_for_waiting();
             self.take_submitted();
+        }
+    }
+}
+
+impl Dispatcher {
+    /// Something was erased: every lane gives up what it holds and claims what is still there. Requests in flight go on;
+    /// what they come to changes nothing where their delivery was erased.
+    fn forget_what_is_in_memory(&mut self) {
+        tracing::info!("payloads were erased; what waits is read again");
+        let keys: Vec<SubscriptionKey> = self.lanes.keys().copied().collect();
+        for key in keys {
+            self.give_up(key);
+            self.refill(key);
         }
     }
 }

@@ -70,7 +70,7 @@ enum Done {
     Finished(Finished),
     Settled(Settled),
     Released(SubscriptionKey),
-    ChangedElsewhere(bool),
+    ChangedElsewhere(housekeeping::Changed),
     Reloaded(Reloaded),
     ReloadGoesOn,
     Recorded(recording::Recorded),
@@ -136,6 +136,8 @@ pub(crate) struct Dispatcher {
     retention: housekeeping::Round,
     watch: watching::Watch,
     submissions: submissions::Submissions,
+    /// How often something had been erased when we last looked.
+    erasures: i64,
     stopping: bool,
     versions: u64,
 }
@@ -174,6 +176,7 @@ impl Dispatcher {
             retention: housekeeping::Round::default(),
             watch: watching::Watch::default(),
             submissions: submissions::Submissions::default(),
+            erasures: 0,
             stopping: false,
             versions: 0,
         };
@@ -251,7 +254,10 @@ impl Dispatcher {
 
     fn obey(&mut self, signal: Signal, shutdown: &CancellationToken) {
         match signal {
-            Signal::Reload => self.reload(),
+            Signal::Reload => {
+                self.reload();
+                self.ask_changed_elsewhere();
+            }
             Signal::Submitted => self.take_submitted(),
             Signal::Stop => shutdown.cancel(),
         }

@@ -6,6 +6,7 @@ mod batches;
 mod circuit;
 mod concurrency;
 mod delivery;
+mod erasure;
 mod figures;
 mod isolation;
 mod life;

@@ -89,7 +89,7 @@ pub(super) fn admit(ledger: &mut Ledger, batch: &[Admission]) -> Result<Vec<Admi
         admitted.push(Admitted { duplicate: false, first });
     }
     if taken_bytes > 0 {
-        submitted::less(conn, taken_bytes)?;
+        submitted::less(conn, taken_bytes as i64)?;
     }
     Ok(admitted)
 }

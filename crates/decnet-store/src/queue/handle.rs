@@ -183,6 +183,15 @@ impl Queue {
         self.ask(0, Ledger::changed_elsewhere).await
     }
 
+    /// How often something was erased, ever: where it is another number than before, what is held in memory may be
+    /// gone from the queue.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn erasures(&self) -> Result<i64, Error> {
+        self.ask(0, Ledger::erasures).await
+    }
+
     /// Can the queue be written?
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {

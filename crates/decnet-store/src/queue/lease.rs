@@ -13,12 +13,12 @@ const FILE: &str = "queue.lock";
 const TRIES: u32 = 4;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
-/// Held as long as this lives. The file itself stays: removing it would let two processes lock two files.
+/// Keeps every worker away from a queue, as long as this lives. The file itself stays: removing it would let two processes lock two files.
 #[derive(Debug)]
-pub(super) struct Lease(#[expect(dead_code, reason = "its lock is its use")] File);
+pub struct Lease(#[expect(dead_code, reason = "its lock is its use")] File);
 
 impl Lease {
-    pub(super) fn take(dir: &Path) -> Result<Self, Error> {
+    pub(crate) fn take(dir: &Path) -> Result<Self, Error> {
         let path = dir.join(FILE);
         let io = |error| Error::io(&path, error);
         let mut file = OpenOptions::new()

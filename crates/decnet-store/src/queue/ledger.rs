@@ -119,6 +119,12 @@ impl Ledger {
         let now = data_version(&self.conn)?;
         Ok(std::mem::replace(&mut self.data_version, now) != now)
     }
+
+    /// How often something was erased.
+    pub(super) fn erasures(&mut self) -> Result<i64, Error> {
+        let mut find = self.conn.prepare_cached("SELECT value FROM meta WHERE key = 'erasures'")?;
+        Ok(find.query_row([], |row| row.get(0))?)
+    }
 }
 
 /// The next event's sequence number, and when the newest was admitted.

@@ -1,7 +1,7 @@
 //! Events, deliveries and attempts, in a SQLite file of its own: `queue.db` in the data directory.
 //!
 //! One worker process owns the queue ([`Queue`]); others read it ([`Reader`]), hand events in, or ask for redeliveries
-//! ([`Operator`], [`Redelivery`]). Inside the worker one thread writes, and commits whatever waited while the last commit
+//! ([`Operator`], [`Redelivery`]), or erase ([`Erasure`]). Inside the worker one thread writes, and commits whatever waited while the last commit
 //! ran: the slower the disk, the larger the batch. Nothing is answered before it is on the disk.
 //!
 //! ```text
@@ -53,12 +53,13 @@ mod writer;
 pub use admit::{Admission, Admitted, Recipient};
 pub use claim::{Claim, Claimed, Delivery};
 pub use connection::Options;
+pub(crate) use connection::verify;
 pub use error::{Error, Unfit};
 pub use handle::Queue;
 pub use health::Health;
 pub use id::{DeliveryId, ParseDeliveryIdError, SubscriptionKey};
-pub use lease::is_owned;
-pub use operator::{IdempotencyKey, Operator, Redelivery, Submission, Submitted};
+pub use lease::{Lease, is_owned};
+pub use operator::{Erase, Erased, Erasure, IdempotencyKey, Operator, Redelivery, Submission, Submitted};
 pub use reader::{
     Active, Census, Counts, Detail, EventDetail, EventRef, Filter, Found, Listed, Page, Reader,
 };

@@ -49,9 +49,9 @@ pub(super) fn remove(conn: &Connection, id: SubmissionId, event: &Event) -> Resu
 }
 
 /// So many bytes wait no more.
-pub(super) fn less(conn: &Connection, bytes: usize) -> Result<(), Error> {
+pub(super) fn less(conn: &Connection, bytes: i64) -> Result<(), Error> {
     let mut count =
         conn.prepare_cached("UPDATE meta SET value = max(value - ?1, 0) WHERE key = 'submitted_bytes'")?;
-    count.execute([bytes as i64])?;
+    count.execute([bytes])?;
     Ok(())
 }

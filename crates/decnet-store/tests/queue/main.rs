@@ -5,6 +5,7 @@
 mod admission;
 mod claims;
 mod closing;
+mod erasure;
 mod files;
 mod full_disk;
 mod log_size;

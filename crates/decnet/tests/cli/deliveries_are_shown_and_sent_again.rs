@@ -12,10 +12,10 @@ use serde_json::Value;
 use crate::support::{Host, code, stderr, stdout};
 
 /// Deliveries that are dead, delivered and pending, of this many events each.
-const EACH: usize = 3;
+pub(crate) const EACH: usize = 3;
 
 /// A host with a subscription `siem` and deliveries of `a.dead`, `a.delivered` and `a.pending` for it.
-fn host() -> Host {
+pub(crate) fn host() -> Host {
     let host = Host::new();
     let create = [
         "subscription",
@@ -94,6 +94,10 @@ fn a_list_is_filtered_and_newest_first() {
         (&["--subscription", "other"], 0),
         (&["--event-id", "a.dead-1"], 1),
         (&["--limit", "2"], 2),
+        (&["--state", "dead", "--state", "delivered"], 2 * EACH),
+        (&["--reason", "refused"], EACH),
+        (&["--reason", "timeout"], 0),
+        (&["--until", "1h"], 0),
     ] {
         assert_eq!(ids(&host, filter).len(), expected, "{filter:?}");
     }

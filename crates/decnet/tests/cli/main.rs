@@ -5,6 +5,7 @@
 mod bench_measures_and_leaves_nothing;
 mod decnets_sessions_have_decnets_rights;
 mod deliveries_are_shown_and_sent_again;
+mod erased_is_gone_and_backups_are_whole;
 mod events_reach_who_watches;
 mod http;
 mod init_installs_and_takes_back;

@@ -95,6 +95,8 @@ fn headers(attempt: &queue::Attempt, detail: &Detail, row: Option<&Row>) -> BTre
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
+    let own = row.into_iter().flat_map(|row| row.settings.headers.names());
+    headers.extend(own.map(|name| (name.to_owned(), REDACTED.to_owned())));
     if batch.is_none() {
         let body = detail.body.len();
         let of_the_event =

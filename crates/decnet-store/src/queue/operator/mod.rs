@@ -1,8 +1,10 @@
 //! An operator's hand on the queue, from a process or thread beside the worker.
 //!
 //! - [`Operator::submit`]: events of programs without a bus;
-//! - [`Operator::redeliver`], and [`Redelivery`] for many: old events again.
+//! - [`Operator::redeliver`], and [`Redelivery`] for many: old events again;
+//! - [`Erasure`]: payloads are gone, of one subscription or one event.
 
+mod erase;
 mod redeliver;
 mod submit;
 
@@ -14,6 +16,7 @@ use rusqlite::Connection;
 use super::connection::{open_second, path};
 use super::error::Error;
 
+pub use self::erase::{Erase, Erased, Erasure};
 pub use self::redeliver::Redelivery;
 pub use self::submit::{IdempotencyKey, Submission, Submitted};
 

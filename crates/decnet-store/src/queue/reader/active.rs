@@ -26,10 +26,8 @@ impl Active {
     /// From the catalog's rows.
     #[must_use]
     pub fn of(rows: Vec<Row>) -> Self {
-        let active = rows
-            .iter()
-            .filter(|row| row.activity == Activity::Active && row.problem.is_none() && !row.paused);
-        let active = active.map(|row| row.uuid.clone()).collect();
+        let gets_some = |row: &&Row| row.activity == Activity::Active && row.problem.is_none() && !row.paused;
+        let active = rows.iter().filter(gets_some).map(|row| row.uuid.clone()).collect();
         let all = rows.into_iter().flat_map(|row| [row.name, row.uuid]).collect();
         Self(Some(Arc::new(Known { active, all })))
     }

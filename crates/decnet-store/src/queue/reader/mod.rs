@@ -10,7 +10,7 @@ mod list;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 pub use self::active::Active;
 pub use self::census::{Census, Found};
@@ -73,13 +73,13 @@ impl Reader {
         event::event(&self.conn, which, subscription, limit)
     }
 
-    /// Is this event submitted, and not yet taken by the worker? Looks at all that are.
+    /// The topic of an event that was submitted, and is not yet taken by the worker. Looks at all that are.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn is_submitted(&self, event_id: &str) -> Result<bool, Error> {
-        let mut find = self.conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM submitted WHERE id = ?1)")?;
-        Ok(find.query_row([event_id], |row| row.get(0))?)
+    pub fn submitted_topic(&self, event_id: &str) -> Result<Option<Box<str>>, Error> {
+        let mut find = self.conn.prepare_cached("SELECT topic FROM submitted WHERE id = ?1 LIMIT 1")?;
+        Ok(find.query_row([event_id], |row| row.get(0)).optional()?)
     }
 
     /// Is there such a delivery?

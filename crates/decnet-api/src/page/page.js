@@ -160,7 +160,7 @@ function operation(path, method, given) {
       make("span", { class: "scope" }, scopes.length ? `scope ${scopes.join(", ")}` : "open to everybody"),
       make("h4", {}, "Try it"), make("pre", {}, curl(method, path, given)),
       ...parameters(given), ...requestBody(given), ...responses(given)));
-  const link = make("a", { href: `#${given.operationId}` }, make("span", { class: `method ${method}` }, method), path.replace("/api/v1", ""));
+  const link = make("a", { href: `#${given.operationId}` }, make("span", { class: `method ${method}` }, method), path.replace("/api/v1", "").replaceAll("/", "\u200b/"));
   return { details, link };
 }
 

@@ -195,3 +195,29 @@ fn who_is_not_root_is_told_so() {
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     assert!(stderr(&output).contains("must run as root"), "{}", stderr(&output));
 }
+
+#[test]
+fn a_catalog_that_root_makes_belongs_to_the_directorys_owner() {
+    let host = Host::new();
+    let data = host.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    if is_root {
+        std::os::unix::fs::chown(&data, Some(65_534), Some(65_534)).unwrap();
+    }
+    let made = host.run(&[
+        "subscription",
+        "create",
+        "--name",
+        "a",
+        "--url",
+        "https://192.0.2.1/",
+        "--pattern",
+        "a",
+        "--json",
+    ]);
+    assert_eq!(code(&made), 0, "{}", stderr(&made));
+    let (directory, catalog) = (fs::metadata(&data).unwrap(), fs::metadata(data.join("decnet.db")).unwrap());
+    assert_eq!((catalog.uid(), catalog.gid()), (directory.uid(), directory.gid()));
+    assert_eq!(catalog.mode() & 0o777, 0o600);
+}

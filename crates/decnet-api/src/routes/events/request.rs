@@ -65,7 +65,7 @@ pub(super) struct Event {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Either {
-    events: Option<Vec<Event>>,
+    events: Option<Vec<Box<RawValue>>>,
     id: Option<Box<str>>,
     topic: Option<Box<str>>,
     r#type: Option<Box<str>>,
@@ -76,26 +76,45 @@ struct Either {
 /// Reads the body of a request.
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<Submission>, Problem> {
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-    let events: Vec<Event> =
-        if first == Some(&b'[') { body::read(bytes)? } else { body::read::<Either>(bytes)?.events()? };
+    let events: Vec<Given> = match first {
+        Some(b'[') => body::read::<Vec<Box<RawValue>>>(bytes)?.into_iter().map(Given::Raw).collect(),
+        _ => body::read::<Either>(bytes)?.events()?,
+    };
     match events.len() {
         0 => Err(Problem::invalid("there is no event in it")),
         n if n > MAX_SUBMISSION_EVENTS => {
             Err(Problem::invalid(format!("at most {MAX_SUBMISSION_EVENTS} events at once, not {n}")))
         }
-        _ => events.into_iter().enumerate().map(|(index, event)| event.submission(index)).collect(),
+        _ => events.into_iter().enumerate().map(|(index, event)| event.read(index)?.submission(index)).collect(),
+    }
+}
+
+/// An event of a list, not yet read, or the only one.
+enum Given {
+    Raw(Box<RawValue>),
+    Read(Event),
+}
+
+impl Given {
+    fn read(self, index: usize) -> Result<Event, Problem> {
+        match self {
+            Self::Read(event) => Ok(event),
+            Self::Raw(raw) => body::object(&*raw).map_err(|error: serde_json::Error| {
+                Problem::invalid(format!("event {index}: {error}"))
+            }),
+        }
     }
 }
 
 impl Either {
-    fn events(self) -> Result<Vec<Event>, Problem> {
+    fn events(self) -> Result<Vec<Given>, Problem> {
         let Self { events, id, topic, r#type, ts, payload } = self;
         match (events, topic) {
             (Some(events), None) if id.is_none() && r#type.is_none() && ts.is_none() && payload.is_none() => {
-                Ok(events)
+                Ok(events.into_iter().map(Given::Raw).collect())
             }
             (Some(_), _) => Err(Problem::invalid("`events` stands alone: the fields of an event go into it")),
-            (None, Some(topic)) => Ok(vec![Event { id, topic, r#type, ts, payload }]),
+            (None, Some(topic)) => Ok(vec![Given::Read(Event { id, topic, r#type, ts, payload })]),
             (None, None) => Err(Problem::invalid("missing field `topic`, or `events`")),
         }
     }
@@ -156,6 +175,7 @@ mod tests {
         assert!(refusal(r#"{"topic":"a","payloud":1}"#).contains("`payloud`"));
         assert!(refusal(r#"{"topic":"a.*"}"#).starts_with("event 0: topic"));
         assert!(refusal(r#"[{"topic":"a"},{"topic":""}]"#).starts_with("event 1: topic"));
+        assert!(refusal(r#"[{"topic":"a"},["x","b"]]"#).starts_with("event 1: a JSON object"));
         assert!(refusal(r#"{"topic":"a","ts":"soon"}"#).contains("ts"));
         assert!(refusal(r#"{"events":[{"topic":"a"}],"topic":"b"}"#).contains("stands alone"));
         assert!(refusal("{}").contains("topic") && refusal("[]").contains("no event"));

@@ -15,7 +15,7 @@ use self::job::{Job, Plan, What};
 use super::Routes;
 use super::deliveries::{self, Chosen};
 use crate::auth::Scope;
-use crate::body::Body;
+use crate::body::{self, Body};
 use crate::problem::{Details, Problem};
 use crate::state::Shared;
 
@@ -30,6 +30,7 @@ struct Redelivery {
     #[schema(max_items = 10000, example = json!(["1042.0"]))]
     ids: Option<Vec<String>>,
     /// All that are final and match.
+    #[serde(default, deserialize_with = "body::nullable_object")]
     filter: Option<Chosen>,
     /// Only count them.
     #[serde(default)]

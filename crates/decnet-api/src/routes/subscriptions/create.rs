@@ -8,6 +8,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::settings::SettingsChange;
+use crate::body;
 use crate::problem::Problem;
 
 /// A new subscription.
@@ -31,9 +32,9 @@ pub(super) struct NewSubscription {
     #[schema(default = true)]
     enabled: bool,
     /// What it asks for beyond that.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "body::nullable_object")]
     #[schema(value_type = Option<SettingsChange>)]
-    settings: SettingsPatch,
+    settings: Option<SettingsPatch>,
 }
 
 fn yes() -> bool {
@@ -49,7 +50,7 @@ impl NewSubscription {
         let made = self.secret.is_none().then(generate_secret);
         let secret = self.secret.or_else(|| made.clone()).unwrap_or_default();
         check_secret(&secret)?;
-        let settings = self.settings.apply(&Settings::default());
+        let settings = self.settings.unwrap_or_default().apply(&Settings::default());
         let settings = settings.map_err(|error| Problem::invalid(format!("settings: {error}")))?;
         let (name, enabled, secret) = (self.name, self.enabled, Secret::new(secret));
         Ok((catalog::NewSubscription { name, url, secret, patterns, enabled, settings }, made))

@@ -4,10 +4,11 @@ use decnet_core::redact::{EndpointUrl, Secret};
 use decnet_core::settings::{Change, SettingsPatch};
 use decnet_core::subscription::requested_patterns;
 use decnet_store::catalog::Patch;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use super::settings::SettingsChange;
+use crate::body;
 use crate::problem::Problem;
 
 /// What to change: what is left out stays.
@@ -39,9 +40,13 @@ pub(super) struct SubscriptionPatch {
     #[schema(value_type = Option<bool>, nullable = false)]
     paused: Change<bool>,
     /// What to change of its settings; null for the defaults of all of them.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "settings")]
     #[schema(value_type = Option<SettingsChange>)]
     settings: Change<SettingsPatch>,
+}
+
+fn settings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Change<SettingsPatch>, D::Error> {
+    body::nullable_object(deserializer).map(Change::to)
 }
 
 impl SubscriptionPatch {

@@ -80,7 +80,8 @@ pub(crate) fn nullable_object<'de, D: Deserializer<'de>, T: DeserializeOwned>(
 fn check_object(json: &[u8]) -> Result<(), &'static str> {
     let first = json.iter().find(|byte| !byte.is_ascii_whitespace());
     // What is no JSON at all is said to be that.
-    let is_another = first.is_some_and(|byte| matches!(byte, b'[' | b'"' | b'0'..=b'9' | b'-' | b't' | b'f' | b'n'));
+    let is_another =
+        first.is_some_and(|byte| matches!(byte, b'[' | b'"' | b'0'..=b'9' | b'-' | b't' | b'f' | b'n'));
     if is_another { Err("a JSON object is expected") } else { Ok(()) }
 }
 

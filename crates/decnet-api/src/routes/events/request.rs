@@ -85,7 +85,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Submission>, Problem> {
         n if n > MAX_SUBMISSION_EVENTS => {
             Err(Problem::invalid(format!("at most {MAX_SUBMISSION_EVENTS} events at once, not {n}")))
         }
-        _ => events.into_iter().enumerate().map(|(index, event)| event.read(index)?.submission(index)).collect(),
+        _ => events
+            .into_iter()
+            .enumerate()
+            .map(|(index, event)| event.read(index)?.submission(index))
+            .collect(),
     }
 }
 
@@ -99,9 +103,8 @@ impl Given {
     fn read(self, index: usize) -> Result<Event, Problem> {
         match self {
             Self::Read(event) => Ok(event),
-            Self::Raw(raw) => body::object(&*raw).map_err(|error: serde_json::Error| {
-                Problem::invalid(format!("event {index}: {error}"))
-            }),
+            Self::Raw(raw) => body::object(&*raw)
+                .map_err(|error: serde_json::Error| Problem::invalid(format!("event {index}: {error}"))),
         }
     }
 }

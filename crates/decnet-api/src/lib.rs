@@ -1,3 +1,32 @@
-//! The HTTP API: DECNET's routes for subscriptions, our own for everything else, and metrics.
+//! The HTTP API: DECNET's routes for subscriptions, our own for everything else.
 //!
-//! It never sees the dispatcher: they meet in the store and on the bus.
+//! It never sees the dispatcher: they meet in the store and on the bus. What only the dispatcher can do, checking
+//! where a URL leads and sending a test, is asked of the binary through [`Outbound`].
+//!
+//! In the order of a request:
+//!
+//! - [`Api`]: what is listened on; `server`: connections, their bounds and their end;
+//! - `auth`: who asks, and what they may do;
+//! - `routes`: one file a resource, each route registered with the scope that it asks for;
+//! - `body`: a JSON body within its bounds;
+//! - `pool`, `signal`: the catalog and the queue off the async thread, and the word to the worker;
+//! - `problem`: what went wrong, as RFC 9457 says it, or as DECNET does;
+//! - `openapi`: the document, made of the same registrations.
+
+mod api;
+pub mod auth;
+mod body;
+mod openapi;
+mod options;
+mod outbound;
+mod pool;
+mod problem;
+mod routes;
+mod server;
+mod signal;
+mod state;
+
+pub use api::{Api, Error};
+pub use openapi::{document, document_json};
+pub use options::Options;
+pub use outbound::{Outbound, Refused, Tested};

@@ -2,6 +2,21 @@
 
 use std::time::Duration;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+/// A duration that is text in JSON, in the form of [`parse`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DurationText(pub Duration);
+
+impl<'de> Deserialize<'de> for DurationText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let wrong = || D::Error::custom(format!("`{text}` is no duration; write 500ms, 1s or 1m"));
+        parse(&text).map(Self).ok_or_else(wrong)
+    }
+}
+
 /// Reads `500ms`, `10s`, `2m` (or `2min`), `1h` or `7d`; a bare number is seconds, and a fraction is welcome.
 /// `None` for anything else, and for what no [`Duration`] can hold.
 #[must_use]

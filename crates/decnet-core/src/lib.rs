@@ -11,7 +11,10 @@
 //! - [`health`]: a subscription's record of success and failure, and when it trips;
 //! - [`concurrency`]: how many requests a receiver is sent at once;
 //! - [`settings`]: what one subscription may ask for beyond its row;
+//! - [`trace`]: where an attempt stands in a trace;
 //! - [`duration`], [`time`]: how long and when, and the texts of both;
+//! - [`measure`]: what is counted while it happens;
+//! - [`pulse`]: a sign of life that a loop gives;
 //! - [`redact`]: values that cannot print their secrets;
 //! - [`limits`]: every bound, in one place.
 
@@ -19,11 +22,15 @@ pub mod concurrency;
 pub mod delivery;
 pub mod duration;
 pub mod event;
+pub mod explain;
 pub mod health;
 pub mod limits;
+pub mod measure;
+pub mod pulse;
 pub mod redact;
 pub mod settings;
 pub mod signature;
 pub mod subscription;
 pub mod time;
 pub mod topic;
+pub mod trace;

@@ -54,6 +54,21 @@ pub const MAX_URL_BYTES: usize = 2048;
 /// Longest `last_error` in a subscription's row, in characters.
 pub const MAX_ERROR_CHARS: usize = 512;
 
+/// Headers that one subscription adds to its requests.
+pub const MAX_CUSTOM_HEADERS: usize = 32;
+/// Longest name of one, in bytes.
+pub const MAX_CUSTOM_HEADER_NAME_BYTES: usize = 128;
+/// Longest value of one, in bytes: a signed token fits.
+pub const MAX_CUSTOM_HEADER_VALUE_BYTES: usize = 4096;
+/// Names and values of all of them, in bytes: with our own they stay within the 8 KiB that servers commonly read.
+pub const MAX_CUSTOM_HEADERS_BYTES: usize = 6 * 1024;
+/// Secrets of a subscription that still sign beside the newest one: each costs a signature a request.
+pub const MAX_OLD_SECRETS: usize = 2;
+/// For how long an old secret signs beside the new one, unless something else is asked for.
+pub const DEFAULT_SECRET_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
+/// Longest such time: a secret that is replaced must stop to count one day.
+pub const MAX_SECRET_OVERLAP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 // --- The catalog ---
 
 /// Subscriptions read from a catalog; rows beyond them are left out and said to be.
@@ -103,6 +118,34 @@ pub const MAX_WAL_BYTES: i64 = 64 * 1024 * 1024;
 /// Deliveries that one step of listing looks at; a step is one short read transaction.
 pub const LIST_STEP_ROWS: u32 = 10_000;
 
+/// Deliveries that one page of a list looks at; a page of a rare kind may be short, and says where to go on.
+pub const PAGE_LOOK_ROWS: usize = 100_000;
+/// Deliveries chosen for one redelivery by filter: their ids are in memory, 8 bytes each.
+pub const MAX_REDELIVERY: usize = 10_000_000;
+/// Deliveries that one transaction of a redelivery or an erasure touches: as short as the worker's own.
+pub const OPERATOR_STEP_ROWS: usize = 200;
+
+// --- Submitted events ---
+
+/// Events of one submission.
+pub const MAX_SUBMISSION_EVENTS: usize = 1000;
+/// Events that were submitted and that no worker has admitted yet; beyond them nothing more is taken.
+pub const MAX_SUBMITTED_EVENTS: usize = 100_000;
+/// The same in bytes of bodies.
+pub const MAX_SUBMITTED_BYTES: usize = 256 * 1024 * 1024;
+/// Submitted events that the worker takes in one go.
+pub const SUBMITTED_STEP_EVENTS: usize = 1024;
+/// The same in bytes of bodies, beyond the first.
+pub const SUBMITTED_STEP_BYTES: usize = 4 * 1024 * 1024;
+/// How long ids and idempotency keys of submissions are remembered.
+pub const SUBMISSION_MEMORY_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Ids of submitted events remembered, about 100 bytes each; beyond them the oldest are forgotten sooner.
+pub const MAX_REMEMBERED_IDS: usize = 10_000_000;
+/// Idempotency keys remembered, each with the ids of its events; beyond them the oldest are forgotten sooner.
+pub const MAX_REMEMBERED_KEYS: usize = 1_000_000;
+/// Longest idempotency key, in bytes.
+pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
+
 // --- Lanes ---
 
 /// Deliveries of one subscription held in memory; the others wait in the queue.
@@ -130,6 +173,8 @@ pub const DEFAULT_TOTAL_CONCURRENCY: usize = 256;
 
 /// Requests in flight to one subscription whose receiver keeps up with them, unless configured otherwise.
 pub const MAX_ADAPTIVE_CONCURRENCY: usize = 64;
+/// Most that can be configured or asked for.
+pub const MAX_CONCURRENCY: usize = 256;
 /// Latencies below this count as equal: what moves them is noise, of the machine or the network, and no queue at the
 /// receiver.
 pub const LATENCY_FLOOR: Duration = Duration::from_millis(10);
@@ -147,6 +192,10 @@ pub const MAX_BATCH_LINGER: Duration = Duration::from_secs(60);
 
 /// One deadline over resolving, connecting, sending and reading the reply, unless configured otherwise.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
+/// Shortest deadline that can be asked for: less than a handshake across the world.
+pub const MIN_DEADLINE: Duration = Duration::from_millis(100);
+/// Longest deadline that can be asked for.
+pub const MAX_DEADLINE: Duration = Duration::from_secs(5 * 60);
 /// Head start an address gets before the next one is dialled beside it (RFC 8305 section 5).
 pub const CONNECT_STAGGER: Duration = Duration::from_millis(250);
 /// Bytes of a reply's body kept with the attempt.
@@ -183,6 +232,33 @@ pub const MIN_PROBE_DELAY: Duration = Duration::from_secs(30);
 /// Longest wait between two probes.
 pub const MAX_PROBE_DELAY: Duration = Duration::from_secs(15 * 60);
 
+// --- Being watched ---
+
+/// Subscriptions that are counted and shown one by one; the others are counted together.
+pub const MAX_SHOWN_SUBSCRIPTIONS: usize = 500;
+/// Rows that one step of counting what waits looks at; a step is one short read transaction.
+pub const CENSUS_STEP_ROWS: u32 = 10_000;
+/// Retries of one subscription among which its oldest waiting delivery is looked for.
+pub const OLDEST_RETRIES: u32 = 1000;
+/// Shortest time between two countings of what waits.
+pub const CENSUS_INTERVAL: Duration = Duration::from_secs(60);
+/// Time between two looks for the oldest waiting deliveries.
+pub const OLDEST_INTERVAL: Duration = Duration::from_secs(5);
+/// Connections that the worker's own endpoint serves at once; further ones wait.
+pub const MAX_ENDPOINT_CONNECTIONS: usize = 32;
+/// What a client of that endpoint gets for its request, and for reading the reply.
+pub const ENDPOINT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest reply of that endpoint that its clients read, in bytes.
+pub const MAX_ENDPOINT_BYTES: usize = 8 * 1024 * 1024;
+/// Deliveries waiting for one subscription that count as a backlog, unless configured otherwise.
+pub const DEFAULT_BACKLOG_THRESHOLD: u64 = 10_000;
+/// Events about its own work that the worker makes in a minute; further ones are counted only.
+pub const MAX_OWN_EVENTS_PER_MINUTE: u32 = 600;
+/// Shortest time between two events about dead deliveries of one subscription.
+pub const DEAD_EVENT_INTERVAL: Duration = Duration::from_secs(60);
+/// Such events that wait to be published on the bus; the bus gets no further ones then, but subscriptions do.
+pub const MAX_UNPUBLISHED: usize = 1024;
+
 // --- Life ---
 
 /// Reload in case the signal was lost.
@@ -191,6 +267,46 @@ pub const RELOAD_INTERVAL: Duration = Duration::from_secs(60);
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
 /// What requests in flight get when the worker stops.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// What a service manager gives a daemon to stop, before it kills it (`TimeoutStopSec=` of the units).
+pub const SERVICE_STOP_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a loop may go without a sign of life until the service manager starts the daemon anew (`WatchdogSec=` of the
+/// units). Long enough for a disk that stalls, which is no reason to be killed.
+pub const SERVICE_WATCHDOG: Duration = Duration::from_secs(60);
+/// Templates of units that `decnet init` takes from a directory; DECNET has some twenty.
+pub const MAX_UNIT_TEMPLATES: usize = 100;
+/// Largest of them, in bytes.
+pub const MAX_UNIT_TEMPLATE_BYTES: u64 = 64 * 1024;
+/// Longest time between two beats of a loop that lives.
+pub const PULSE_INTERVAL: Duration = Duration::from_secs(1);
+/// Time between two lines that tell the service manager what the daemon is doing.
+pub const STATUS_INTERVAL: Duration = Duration::from_secs(10);
+
+// --- The HTTP API ---
+
+/// Connections to the API at once.
+pub const MAX_API_CONNECTIONS: usize = 512;
+/// How long the head of a request may take to come, and a connection may wait for its next request.
+pub const API_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a request may take from its head to its answer, its body included.
+pub const API_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// What requests under way get when the API stops.
+pub const API_SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+/// Request line and headers of a request, in bytes.
+pub const MAX_API_HEAD_BYTES: usize = 64 * 1024;
+/// Headers of a request.
+pub const MAX_API_HEADERS: usize = 100;
+/// Body of a request to a route that says nothing else, in bytes; patterns are what is large in it.
+pub const MAX_API_BODY_BYTES: usize = 2 * 1024 * 1024;
+/// Requests that read or write the catalog at once; others wait for them.
+pub const MAX_API_CATALOG_READERS: usize = 4;
+/// Requests that read the queue at once; others wait for them.
+pub const MAX_API_QUEUE_READERS: usize = 4;
+/// Tests of subscriptions that the API sends at once; others wait for them.
+pub const MAX_API_TESTS: usize = 8;
+/// Subscriptions that one address makes in a minute through DECNET's routes, as there.
+pub const MAX_API_CREATIONS_PER_MINUTE: usize = 20;
+/// Addresses for which that is remembered at once.
+pub const MAX_API_CREATING_ADDRESSES: usize = 4096;
 
 const _: () = assert!(MAX_PATTERN_BYTES + "UNSUB \r\n".len() <= MAX_HEADER_BYTES);
 const _: () = assert!(MAX_SUBSCRIPTIONS <= MAX_FAN_OUT as usize);
@@ -203,6 +319,12 @@ const _: () = assert!(MAX_BODY_BYTES <= HELD_RESERVE_BYTES && DEFAULT_TOTAL_CONC
 const _: () = assert!(MAX_BODY_BYTES <= LANE_BYTES && MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
 const _: () =
     assert!(CHECKPOINT_WRITER_BYTES <= CHECKPOINT_WAL_BYTES && CHECKPOINT_WAL_BYTES <= MAX_WAL_BYTES);
+// What the intake may hold, it may hold of submissions too; and a whole submission fits where nothing waits.
+const _: () = assert!(SUBMITTED_STEP_BYTES + MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
+const _: () =
+    assert!(SUBMITTED_STEP_EVENTS <= MAX_COMMIT_ROWS && MAX_SUBMISSION_EVENTS <= MAX_SUBMITTED_EVENTS);
+const _: () = assert!(MAX_BODY_BYTES <= MAX_SUBMITTED_BYTES);
+const _: () = assert!(MAX_REMEMBERED_KEYS <= MAX_REMEMBERED_IDS && PAGE_LOOK_ROWS >= LIST_STEP_ROWS as usize);
 const _: () = assert!(MIN_COMMIT_BACKOFF.as_millis() <= MAX_COMMIT_BACKOFF.as_millis());
 const _: () = assert!(KEPT_REPLY_BYTES <= MAX_REPLY_BYTES);
 const _: () = assert!(MAX_REPLY_HEADER_BYTES <= MAX_REPLY_BYTES && MAX_REPLY_BYTES >= 8192);
@@ -215,7 +337,23 @@ const _: () = assert!(
         && 3 * MAX_ADAPTIVE_CONCURRENCY <= DEFAULT_TOTAL_CONCURRENCY
 );
 const _: () = assert!(MAX_ADAPTIVE_CONCURRENCY <= LANE_CAPACITY);
+const _: () = assert!(MAX_ADAPTIVE_CONCURRENCY <= MAX_CONCURRENCY && MAX_CONCURRENCY <= LANE_CAPACITY);
+const _: () = assert!(
+    MIN_DEADLINE.as_millis() <= DEFAULT_DEADLINE.as_millis()
+        && DEFAULT_DEADLINE.as_secs() <= MAX_DEADLINE.as_secs()
+);
+const _: () =
+    assert!(MAX_CUSTOM_HEADER_NAME_BYTES + MAX_CUSTOM_HEADER_VALUE_BYTES <= MAX_CUSTOM_HEADERS_BYTES);
+const _: () = assert!(DEFAULT_SECRET_OVERLAP.as_secs() <= MAX_SECRET_OVERLAP.as_secs());
 const _: () = assert!(MAX_BATCH_EVENTS <= LANE_CAPACITY && MAX_BATCH_BODY_BYTES <= LANE_BYTES);
 const _: () = assert!(LATENCY_FLOOR.as_millis() < DEFAULT_DEADLINE.as_millis());
 const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() >= DEFAULT_DEADLINE.as_secs());
+// Requests in flight end before the manager loses patience.
+const _: () = assert!(SHUTDOWN_GRACE.as_secs() < SERVICE_STOP_TIMEOUT.as_secs());
+const _: () = assert!(
+    8 * PULSE_INTERVAL.as_secs() <= SERVICE_WATCHDOG.as_secs()
+        && 4 * STATUS_INTERVAL.as_secs() <= SERVICE_WATCHDOG.as_secs()
+);
+// What hyper asks of its buffer, and what a subscription with all the patterns that it may have takes.
+const _: () = assert!(MAX_API_HEAD_BYTES >= 8192 && MAX_API_BODY_BYTES >= MAX_CATALOG_VALUE_BYTES);

@@ -2,6 +2,7 @@
 
 use crate::limits::{MAX_NAME_CHARS, MAX_PATTERNS_PER_SUBSCRIPTION, MAX_SECRET_CHARS, MIN_SECRET_CHARS};
 use crate::redact::{EndpointUrl, Secret, UrlError};
+use crate::settings::SettingsError;
 use crate::topic::{Pattern, PatternError};
 
 /// A subscription whose row is valid.
@@ -71,6 +72,14 @@ pub enum Problem {
     /// A secret outside its bounds.
     #[error("a secret has {MIN_SECRET_CHARS} to {MAX_SECRET_CHARS} characters")]
     Secret,
+    /// Settings out of bounds, or that contradict the URL.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Settings that this program does not know: their names.
+    #[error(
+        "the settings {0} are unknown to this decnet, perhaps an older one: they are kept and not obeyed"
+    )]
+    UnknownSettings(Box<str>),
     /// A friendly event name that does not exist.
     #[error("unknown event `{0}`; known are AttackerDetail, DeckyStatus and SystemStatus")]
     UnknownEvent(Box<str>),

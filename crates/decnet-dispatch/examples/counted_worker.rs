@@ -53,6 +53,7 @@ fn worker(dir: &Path, socket: &str) -> Result<Worker, Box<dyn Error>> {
         catalog: Catalog::open(&dir.join("decnet.db"), Create::Never)?,
         source: Some(Source::new(socket, LOSSLESS_CLIENT_NAME)),
         stats: Arc::default(),
+        nudge: Arc::default(),
     })
 }
 

@@ -11,7 +11,7 @@ use decnet_bus::{Received, Source, Step};
 use decnet_core::event::Event;
 use decnet_core::limits::MAX_INTAKE_BYTES;
 use decnet_core::topic::Pattern;
-use decnet_core::topic::own::{CHANGED_TOPIC, CONTROL_TOPIC, HEALTH_TOPIC};
+use decnet_core::topic::own::{CHANGED_TOPIC, CONTROL_TOPIC, HEALTH_TOPIC, SUBMITTED_TOPIC};
 use decnet_store::queue::Health;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -37,6 +37,8 @@ pub(crate) struct Batch {
 pub(crate) enum Signal {
     /// The subscriptions have changed.
     Reload,
+    /// Events were submitted.
+    Submitted,
     /// Stop, as with SIGTERM.
     Stop,
 }
@@ -77,7 +79,7 @@ impl Intake {
                 step = self.source.next(&mut received) => match step {
                     Step::Connected => self.greet(),
                     Step::Messages => self.hand_over(&mut received, &room).await,
-                    Step::Disconnected => {}
+                    Step::Disconnected => self.stats.bus_is(false),
                 },
                 Ok(()) = self.wanted.changed() => self.want(),
                 _ = heartbeat.tick() => self.beat(),
@@ -89,6 +91,7 @@ impl Intake {
 
     /// The bus is there. A signal may have been missed while it was not.
     fn greet(&mut self) {
+        self.stats.bus_is(true);
         self.beat();
         if std::mem::replace(&mut self.was_connected, true) && self.signals.send(Signal::Reload).is_err() {
             tracing::debug!("the dispatcher has stopped already");
@@ -98,7 +101,9 @@ impl Intake {
     /// Subscribes to the cover of all patterns, and to what concerns the worker itself.
     fn want(&mut self) {
         let cover = self.wanted.borrow_and_update().clone().unwrap_or_default();
-        let own = [CHANGED_TOPIC, CONTROL_TOPIC].into_iter().filter_map(|topic| Pattern::new(topic).ok());
+        let own = [CHANGED_TOPIC, CONTROL_TOPIC, SUBMITTED_TOPIC]
+            .into_iter()
+            .filter_map(|topic| Pattern::new(topic).ok());
         let uncovered: Vec<Pattern> =
             own.filter(|own| !cover.iter().any(|pattern| pattern.covers(own))).collect();
         self.source.set_patterns(cover.into_iter().chain(uncovered));
@@ -135,6 +140,7 @@ impl Intake {
     fn notice(&self, message: &Received) {
         let signal = match message.topic.as_str() {
             CHANGED_TOPIC => Some(Signal::Reload),
+            SUBMITTED_TOPIC => Some(Signal::Submitted),
             CONTROL_TOPIC => control(&message.body),
             _ => None,
         };

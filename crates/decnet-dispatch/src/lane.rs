@@ -10,8 +10,7 @@ use decnet_core::health::Health;
 use decnet_core::limits::{
     LANE_BYTES, LANE_CAPACITY, LANE_FLIGHT, LANE_FLIGHT_BYTES, UNANSWERED_CONCURRENCY,
 };
-use decnet_core::settings::{Batch, Pace};
-use decnet_core::subscription::Activity;
+use decnet_core::settings::{Batch, Concurrency, Pace};
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{RowVersion, Stored};
 use decnet_store::queue::{Claim, DeliveryId, SubscriptionKey};
@@ -23,30 +22,10 @@ use crate::members::{Held, Members, Origin};
 use crate::memory::Share;
 use crate::record::PendingRecord;
 use crate::sender::Target;
+use crate::shown::Tally;
 use crate::slots::Place;
+use crate::status::Status;
 use crate::trouble::Trouble;
-
-/// May the lane send?
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Status {
-    /// Yes.
-    Open,
-    /// The circuit tripped; a probe goes out from time to time.
-    Tripped {
-        /// Probes that failed.
-        probes: u32,
-        /// When the next one may go.
-        next_at: UnixMicros,
-        /// One is under way.
-        probing: bool,
-    },
-    /// The receiver answered 410: only an operator re-opens it.
-    Gone,
-    /// An operator's wish.
-    Disabled,
-    /// The row is no more; the lane goes as soon as nothing of it is under way.
-    Deleted,
-}
 
 /// All that the dispatcher knows of one subscription.
 #[derive(Debug)]
@@ -82,6 +61,7 @@ pub(crate) struct Lane {
     pub(crate) wake_at: Option<UnixMicros>,
     pub(crate) record: PendingRecord,
     pub(crate) trouble: Trouble,
+    pub(crate) tally: Tally,
     ready: VecDeque<Held>,
     /// Claimed when they were queued and not yet settled: a claim must not return them again.
     claimed: FxHashSet<DeliveryId>,
@@ -91,7 +71,13 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    pub(crate) fn new(key: SubscriptionKey, stored: Stored, health: Health, status: Status) -> Self {
+    pub(crate) fn new(
+        key: SubscriptionKey,
+        stored: Stored,
+        health: Health,
+        status: Status,
+        tally: Tally,
+    ) -> Self {
         Self {
             key,
             version: 0,
@@ -113,6 +99,7 @@ impl Lane {
             wake_at: None,
             record: PendingRecord::default(),
             trouble: Trouble::default(),
+            tally,
             ready: VecDeque::new(),
             claimed: FxHashSet::default(),
             claimed_retries: FxHashSet::default(),
@@ -126,13 +113,18 @@ impl Lane {
 
     /// Takes over what the row says now.
     pub(crate) fn adopt(&mut self, stored: Stored) {
-        if self.stored.settings != stored.settings {
+        let (old, new) = (&self.stored.settings, &stored.settings);
+        if (old.rate, old.batch) != (new.rate, new.batch) {
             // A pace that was kept for an older rate says nothing about the new one, nor does an older batch's linger.
             (self.pace, self.wake_at) = (Pace::default(), None);
+        }
+        if self.stored.subscription.name != stored.subscription.name {
+            self.tally.renamed(&stored.subscription.name);
         }
         self.row = Arc::clone(&stored.version);
         self.target = None;
         self.stored = stored;
+        self.tally.stands(self.status.standing(self.is_paused()));
     }
 
     /// Its receiver is another one now: what was learnt of the old one counts no more.
@@ -146,9 +138,8 @@ impl Lane {
 
     /// What an attempt needs of the row.
     pub(crate) fn target(&mut self) -> Rc<Target> {
-        let subscription = &self.stored.subscription;
         let prepare = || {
-            let target = Target::new(&subscription.url, &subscription.secret);
+            let target = Target::of(&self.stored);
             Rc::new(target.expect("rows that cannot be sent to are sorted out when they are read"))
         };
         Rc::clone(self.target.get_or_insert_with(prepare))
@@ -159,13 +150,26 @@ impl Lane {
         self.stored == *stored && self.status.is_like(Status::of(stored, UnixMicros(0)))
     }
 
+    /// May it send, for all that receiver and operator say?
     pub(crate) fn is_open(&self) -> bool {
-        self.status == Status::Open
+        self.status == Status::Open && !self.is_paused()
+    }
+
+    /// An operator holds back all that is routed to it. Its status goes on beside that: what trips while it is paused
+    /// is tripped when it is resumed.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.stored.paused
+    }
+
+    /// Most requests in flight, where it is `default` for all.
+    pub(crate) fn concurrency(&self, default: usize) -> usize {
+        self.stored.settings.concurrency.map_or(default, Concurrency::get)
     }
 
     /// Has it something to send that it may send now, if there is a slot? A receiver that has not answered yet,
     /// or not well, is sent a few requests only: if it hangs, it holds no more slots than those.
-    pub(crate) fn may_start(&self, concurrency: usize) -> bool {
+    pub(crate) fn may_start(&self, default_concurrency: usize) -> bool {
+        let concurrency = self.concurrency(default_concurrency);
         let allowed = match (self.stored.settings.ordered, self.answers) {
             (true, _) => usize::from(!self.backlog.holds_the_line()),
             (false, true) => self.window.allowed(concurrency),
@@ -182,13 +186,15 @@ impl Lane {
     /// A request with these begins.
     pub(crate) fn begin(&mut self, members: &Members) {
         self.in_flight += 1;
+        self.tally.begins();
         self.carried.deliveries += members.len();
         self.carried.bytes += members.bytes();
     }
 
     /// It is over.
-    pub(crate) fn end(&mut self, deliveries: usize, bytes: usize) {
+    pub(crate) fn end(&mut self, deliveries: usize, bytes: usize, failed: bool) {
         self.in_flight -= 1;
+        self.tally.ends(failed);
         self.carried.deliveries -= deliveries;
         self.carried.bytes -= bytes;
     }
@@ -208,9 +214,15 @@ impl Lane {
         (!is_due).then(|| first.since.after(batch.linger()))
     }
 
+    /// From now on its status is another.
+    pub(crate) fn stand(&mut self, status: Status) {
+        self.status = status;
+        self.tally.stands(status.standing(self.is_paused()));
+    }
+
     /// It may send again: asks the queue for all that was parked, whenever it would have been due.
     pub(crate) fn reopen(&mut self) {
-        self.status = Status::Open;
+        self.stand(Status::Open);
         self.backlog.look_everywhere();
         self.backlog.impatient = true;
     }
@@ -222,6 +234,11 @@ impl Lane {
             && self.reserved == 0
             && !self.backlog.claiming
             && self.ready.is_empty()
+    }
+
+    /// Of what waits in memory, the delivery that goes first: about the oldest.
+    pub(crate) fn oldest_held(&self) -> Option<DeliveryId> {
+        self.ready.front().map(|held| held.id)
     }
 
     pub(crate) fn ready_len(&self) -> usize {
@@ -372,22 +389,5 @@ impl Lane {
             Origin::Queued => self.claimed.remove(&id),
             Origin::Retry => self.claimed_retries.remove(&id),
         };
-    }
-}
-
-impl Status {
-    /// What a row says; a tripped one may be probed from `probe_at`.
-    pub(crate) fn of(stored: &Stored, probe_at: UnixMicros) -> Self {
-        match stored.subscription.activity {
-            Activity::Active => Self::Open,
-            Activity::Disabled => Self::Disabled,
-            Activity::Tripped if stored.gone => Self::Gone,
-            Activity::Tripped => Self::Tripped { probes: 0, next_at: probe_at, probing: false },
-        }
-    }
-
-    /// Does a row with the other status say the same?
-    pub(crate) fn is_like(self, other: Self) -> bool {
-        std::mem::discriminant(&self) == std::mem::discriminant(&other)
     }
 }

@@ -8,6 +8,7 @@
 //! - `dispatcher`: the loop that owns all lanes: routes, admits, starts attempts, settles them;
 //! - `lane`, `members` and `backlog`: what one subscription may do, what goes in one request, what waits in the queue;
 //! - `slots` and `memory`: how all lanes share the requests in flight and the memory;
+//! - `stats` and `shown`: what is counted, of all and of each subscription;
 //! - [`sender`]: one attempt: guard, connect, sign, POST, read the reply;
 //! - `worker`: starts and stops all of it.
 
@@ -22,13 +23,16 @@ mod memory;
 mod options;
 mod record;
 pub mod sender;
+mod shown;
 mod slots;
 mod stats;
+mod status;
 mod timers;
 mod trouble;
 mod worker;
 
 pub use dispatcher::Error;
 pub use options::Options;
+pub use shown::{About, Figures, Shown, Standing};
 pub use stats::{Counter, Stats};
 pub use worker::Worker;

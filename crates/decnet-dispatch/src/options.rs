@@ -26,7 +26,7 @@ pub struct Options {
     pub probe_delay: (Duration, Duration),
     /// Reload of the subscriptions in case the signal was lost.
     pub reload_interval: Duration,
-    /// Time between two writes of the subscriptions' health.
+    /// Time between two writes of the subscriptions' health, and between two beats of the loop.
     pub record_interval: Duration,
     /// Time between two heartbeats on the bus.
     pub heartbeat_interval: Duration,
@@ -49,7 +49,7 @@ impl Default for Options {
             circuit_threshold: limits::DEFAULT_CIRCUIT_THRESHOLD,
             probe_delay: (limits::MIN_PROBE_DELAY, limits::MAX_PROBE_DELAY),
             reload_interval: limits::RELOAD_INTERVAL,
-            record_interval: Duration::from_secs(1),
+            record_interval: limits::PULSE_INTERVAL,
             heartbeat_interval: limits::HEARTBEAT_INTERVAL,
             shutdown_grace: limits::SHUTDOWN_GRACE,
             retention: Retention {

@@ -1,31 +1,46 @@
-//! Counters that the worker shares with whoever shows them.
+//! What the worker counts while it works, for whoever shows it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use decnet_core::delivery::State;
+use decnet_core::delivery::{Reason, State};
+pub use decnet_core::measure::Counter;
+use decnet_core::measure::Histogram;
+use decnet_core::pulse::Pulse;
 
-/// One counter; reading it is never exact while the worker runs, and need not be.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
+use crate::shown::Shown;
 
-impl Counter {
-    pub(crate) fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
-    }
-
-    pub(crate) fn set(&self, n: u64) {
-        self.0.store(n, Ordering::Relaxed);
-    }
-
-    /// The value now.
-    #[must_use]
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+/// Durations of an attempt, in microseconds.
+const ATTEMPT_BOUNDS: &[u64] = &[
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000, 30_000_000, 60_000_000,
+];
+/// Times from an event to its 2xx, in microseconds: to days, for retries.
+const DELIVERY_BOUNDS: &[u64] = &[
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    30_000_000,
+    60_000_000,
+    300_000_000,
+    3_600_000_000,
+    21_600_000_000,
+    86_400_000_000,
+];
+/// Durations of a reload, in microseconds.
+const RELOAD_BOUNDS: &[u64] = &[1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000];
 
 /// What the worker has done since it started.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Stats {
     /// Events read from the bus.
     pub received: Counter,
@@ -37,28 +52,113 @@ pub struct Stats {
     pub admitted: Counter,
     /// Events whose id had been admitted before.
     pub duplicates: Counter,
-    /// Deliveries that a receiver took.
+    /// Deliveries that a receiver took, committed.
     pub delivered: Counter,
-    /// Attempts that will be repeated.
+    /// Attempts that will be repeated, committed.
     pub retried: Counter,
-    /// Deliveries given up.
+    /// Deliveries given up, committed.
     pub dead: Counter,
+    /// Of those, the ones that waited longer than retention allows.
+    pub expired: Counter,
+    /// Attempts that are over: index 0 delivered, the others by the code of their reason.
+    attempts: [Counter; Reason::ALL.len() + 1],
+    /// Of an attempt, in microseconds.
+    pub attempt_time: Histogram,
+    /// From an event to the 2xx of a delivery of it, in microseconds.
+    pub delivery_time: Histogram,
     /// Subscriptions with a valid row.
     pub subscriptions: Counter,
+    /// Rows that cannot be used.
+    pub bad_rows: Counter,
     /// Reloads of the subscriptions, the first one included.
     pub reloads: Counter,
-    /// Deliveries in memory.
+    /// Reloads that could not read the subscriptions.
+    pub reload_failures: Counter,
+    /// Of a reload, from its begin to its being in force, in microseconds.
+    pub reload_time: Histogram,
+    /// Subscriptions paused since their receivers fail.
+    pub trips: Counter,
+    /// Paused subscriptions whose receivers came back.
+    pub recoveries: Counter,
+    /// Deliveries in memory, seen once a second.
     pub held: Counter,
-    /// Requests in flight.
+    /// Requests in flight, seen once a second.
     pub in_flight: Counter,
+    /// Is the bus there?
+    bus: AtomicBool,
+    /// Connections to the bus so far.
+    pub bus_connections: Counter,
+    /// Events about its own work that the worker made.
+    pub own_events: Counter,
+    /// Such events that were not made since there were too many.
+    pub own_events_left_out: Counter,
+    /// Countings of what waits that are complete; before the first, what waited before the start is not known.
+    pub censuses: Counter,
+    /// Beats while the dispatcher's loop turns.
+    pub pulse: Pulse,
+    /// By subscription.
+    pub shown: Shown,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        let counter = Counter::default;
+        Self {
+            received: counter(),
+            unrouted: counter(),
+            malformed: counter(),
+            admitted: counter(),
+            duplicates: counter(),
+            delivered: counter(),
+            retried: counter(),
+            dead: counter(),
+            expired: counter(),
+            attempts: std::array::from_fn(|_| counter()),
+            attempt_time: Histogram::new(ATTEMPT_BOUNDS),
+            delivery_time: Histogram::new(DELIVERY_BOUNDS),
+            subscriptions: counter(),
+            bad_rows: counter(),
+            reloads: counter(),
+            reload_failures: counter(),
+            reload_time: Histogram::new(RELOAD_BOUNDS),
+            trips: counter(),
+            recoveries: counter(),
+            held: counter(),
+            in_flight: counter(),
+            bus: AtomicBool::new(false),
+            bus_connections: counter(),
+            own_events: counter(),
+            own_events_left_out: counter(),
+            censuses: counter(),
+            pulse: Pulse::default(),
+            shown: Shown::default(),
+        }
+    }
 }
 
 impl Stats {
+    /// Attempts that came to this: `None` for delivered.
+    #[must_use]
+    pub fn attempts(&self, reason: Option<Reason>) -> &Counter {
+        &self.attempts[reason.map_or(0, |reason| usize::from(reason.code()))]
+    }
+
+    /// Is there a connection to the bus, as far as is known?
+    #[must_use]
+    pub fn is_bus_connected(&self) -> bool {
+        self.bus.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn count(&self, state: &State) {
         match state {
             State::Delivered => self.delivered.add(1),
             State::Dead { .. } => self.dead.add(1),
             State::Pending | State::Retrying { .. } => self.retried.add(1),
         }
+    }
+
+    pub(crate) fn bus_is(&self, connected: bool) {
+        self.bus.store(connected, Ordering::Relaxed);
+        self.bus_connections.add(u64::from(connected));
     }
 }

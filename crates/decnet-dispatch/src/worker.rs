@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use decnet_bus::Source;
 use decnet_store::catalog::Catalog;
 use decnet_store::queue::Queue;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::dispatcher::{Dispatcher, Error, Inputs};
@@ -25,6 +25,8 @@ pub struct Worker {
     pub source: Option<Source>,
     /// Where it counts what it does.
     pub stats: Arc<Stats>,
+    /// Rung by whoever in this process has submitted events to the queue (`notify_one`), so that they are taken at once.
+    pub nudge: Arc<Notify>,
 }
 
 impl Worker {
@@ -44,7 +46,7 @@ impl Worker {
         let health = self.queue.health();
         let dispatcher =
             Dispatcher::start(self.options, self.queue, catalog, Arc::clone(&self.stats)).await?;
-        let stats = self.stats;
+        let (stats, nudge) = (self.stats, self.nudge);
         let intake = self.source.map(|source| Intake {
             source,
             batches: batch_sender,
@@ -57,10 +59,11 @@ impl Worker {
         });
         let has_intake = intake.is_some();
         if !has_intake {
-            tracing::warn!("there is no bus: only what is queued already is delivered");
+            tracing::warn!("there is no bus: only what is queued or submitted is delivered");
         }
         let thread = intake.map(|intake| intake.spawn(shutdown.clone())).transpose()?;
-        let result = dispatcher.run(Inputs { batches, signals, has_intake, cover }, shutdown.clone()).await;
+        let result =
+            dispatcher.run(Inputs { batches, signals, has_intake, cover, nudge }, shutdown.clone()).await;
         shutdown.cancel();
         if let Some(thread) = thread
             && thread.join().is_err()

@@ -1,7 +1,11 @@
 //! What `decnet` remembers: the only crate with SQL.
 //!
 //! - [`catalog`]: the subscriptions, in DECNET's table `webhook_subscriptions`, shared with DECNET itself;
-//! - [`queue`]: events, deliveries and attempts, in a file of our own.
+//! - [`queue`]: events, deliveries and attempts, in a file of our own;
+//! - [`explain`]: why an event did, or did not, go to a subscription;
+//! - [`backup`]: consistent copies of both, and the way back.
 
+pub mod backup;
 pub mod catalog;
+pub mod explain;
 pub mod queue;

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    bench, bus, check, completions, delivery, docs, publish, receive, serve, subscription, watch, webhook,
+    api, backup, bench, bus, check, completions, delivery, docs, erase, explain, init, publish, receive,
+    restore, serve, subscription, watch, webhook,
 };
 use crate::config::Config;
 use crate::failure::Usage;
@@ -14,7 +15,8 @@ use crate::logging::Verbosity;
 use crate::output::Color;
 
 /// Commands that need the catalog, which an agent does not have.
-const MASTER_ONLY: [&str; 4] = ["serve", "webhook", "subscription", "delivery"];
+const MASTER_ONLY: [&str; 10] =
+    ["serve", "api", "webhook", "subscription", "delivery", "explain", "erase", "backup", "restore", "init"];
 
 /// Delivers every event of a bus, durably and signed, to every webhook that subscribed to it.
 #[derive(Debug, Parser)]
@@ -65,14 +67,20 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Serve(serve::Args),
+    Api(api::Args),
     Webhook(webhook::Args),
     Bus(bus::Args),
     Publish(publish::Args),
     Watch(watch::Args),
     Subscription(subscription::Args),
     Delivery(delivery::Args),
+    Explain(explain::Args),
+    Erase(erase::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
     Receive(receive::Args),
     Check(check::Args),
+    Init(init::Args),
     Bench(bench::Args),
     Completions(completions::Args),
     #[command(hide = true)]
@@ -116,7 +124,7 @@ impl Command {
     /// How much it logs by default.
     pub(crate) fn verbosity(&self) -> Verbosity {
         match self {
-            Self::Serve(_) | Self::Webhook(_) | Self::Bus(_) => Verbosity::Daemon,
+            Self::Serve(_) | Self::Api(_) | Self::Webhook(_) | Self::Bus(_) => Verbosity::Daemon,
             _ => Verbosity::Command,
         }
     }
@@ -128,9 +136,15 @@ impl Command {
     pub(crate) fn refuse_on_agent(&self, config: &Config) -> Result<(), Usage> {
         let name = match self {
             Self::Serve(_) => "serve",
+            Self::Api(_) => "api",
             Self::Webhook(_) => "webhook",
             Self::Subscription(_) => "subscription",
             Self::Delivery(_) => "delivery",
+            Self::Explain(_) => "explain",
+            Self::Erase(_) => "erase",
+            Self::Backup(_) => "backup",
+            Self::Restore(_) => "restore",
+            Self::Init(_) => "init",
             _ => return Ok(()),
         };
         if !config.is_agent() {

@@ -15,6 +15,7 @@ mod output;
 mod receiver;
 mod run;
 mod signals;
+mod supervision;
 mod worker;
 
 use std::process::ExitCode;

@@ -65,13 +65,19 @@ async fn dispatch(command: Command, found: Found, context: &Context) -> anyhow::
     command.refuse_on_agent(&context.config)?;
     match command {
         Command::Serve(args) => commands::serve::run(args, context).await,
+        Command::Api(args) => commands::api::run(args, context).await,
         Command::Webhook(args) => commands::webhook::run(args, context).await,
         Command::Bus(args) => commands::bus::run(args, context).await,
         Command::Publish(args) => commands::publish::run(args, context).await,
         Command::Watch(args) => commands::watch::run(args, context).await,
         Command::Subscription(args) => commands::subscription::run(args, context).await,
         Command::Delivery(args) => commands::delivery::run(args, context).await,
+        Command::Explain(args) => commands::explain::run(&args, context),
+        Command::Erase(args) => commands::erase::run(args, context).await,
+        Command::Backup(args) => commands::backup::run(args, context).await,
+        Command::Restore(args) => commands::restore::run(&args, context),
         Command::Receive(args) => commands::receive::run(args, context).await,
+        Command::Init(args) => commands::init::run(&args, context),
         Command::Bench(args) => commands::bench::run(args, context).await,
         Command::Check(_) | Command::Completions(_) | Command::Docs(_) => Ok(()),
     }

@@ -2,8 +2,12 @@
 
 mod outcome;
 mod schedule;
+mod standing;
 mod state;
+mod timings;
 
-pub use outcome::{Outcome, Reason, Verdict, classify, retry_after};
+pub use outcome::{Outcome, ParseReasonError, Reason, Verdict, classify, retry_after};
 pub use schedule::{RetrySchedule, ScheduleError};
+pub use standing::{ParseStandingError, Standing};
 pub use state::{State, advance, counts_as_failed};
+pub use timings::Timings;

@@ -55,6 +55,8 @@ pub enum Reason {
     Expired,
     /// Its subscription was deleted.
     Deleted,
+    /// Its event was erased before it was delivered.
+    Erased,
 }
 
 /// What an outcome means for the delivery, apart from when.
@@ -76,6 +78,15 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Why it was not delivered; none if it was.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        match *self {
+            Self::Delivered => None,
+            Self::Retry { reason, .. } | Self::Reject(reason) | Self::Park(reason) => Some(reason),
+        }
+    }
+
     /// The same verdict on a probe: a receiver that is still away uses up none of the retries of what is parked,
     /// nor puts them off.
     #[must_use]
@@ -99,7 +110,7 @@ impl Verdict {
 
 impl Reason {
     /// Every reason, in the order of their codes.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Resolve,
         Self::Forbidden,
         Self::Connect,
@@ -117,6 +128,7 @@ impl Reason {
         Self::ServerError,
         Self::Expired,
         Self::Deleted,
+        Self::Erased,
     ];
 
     /// The stable number under which it is stored, from 1.
@@ -152,13 +164,28 @@ impl Reason {
             Self::ServerError => "server_error",
             Self::Expired => "expired",
             Self::Deleted => "subscription_deleted",
+            Self::Erased => "erased",
         }
     }
 
     /// Does it speak against the receiver's health? A refused body does not: the next one may pass.
     #[must_use]
     pub fn blames_receiver(self) -> bool {
-        !matches!(self, Self::BodyRefused | Self::Expired | Self::Deleted)
+        !matches!(self, Self::BodyRefused | Self::Expired | Self::Deleted | Self::Erased)
+    }
+}
+
+/// A text that names no reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no reason; reasons are named like `timeout` or `server_error`")]
+pub struct ParseReasonError(String);
+
+impl std::str::FromStr for Reason {
+    type Err = ParseReasonError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|reason| reason.as_str() == text);
+        found.ok_or_else(|| ParseReasonError(text.to_owned()))
     }
 }
 
@@ -258,6 +285,7 @@ mod tests {
             assert_eq!(Reason::ALL.iter().filter(|other| other.as_str() == reason.as_str()).count(), 1);
         }
         assert_eq!(Reason::from_code(0), None);
-        assert_eq!(Reason::from_code(18), None);
+        assert_eq!(Reason::Erased.code(), 18);
+        assert_eq!(Reason::from_code(19), None);
     }
 }

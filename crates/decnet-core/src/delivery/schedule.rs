@@ -4,14 +4,17 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::duration;
 use crate::limits::{MAX_RETRIES, MAX_RETRY_DELAY};
 
 /// Share of a delay by which jitter moves it, either way.
 const JITTER: f64 = 0.2;
 
-/// The delays between the attempts of one delivery, one per retry.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The delays between the attempts of one delivery, one per retry. Text in JSON, as it is read and shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct RetrySchedule(Box<[Duration]>);
 
 /// Why a schedule is refused.
@@ -69,11 +72,12 @@ impl Default for RetrySchedule {
     }
 }
 
-/// Reads `1s,2s,4s,30s,2m,10m,1h,6h,1d`; an empty text means no retries.
+/// Reads `1s,2s,4s,30s,2m,10m,1h,6h,1d`; an empty text, or `none`, means no retries.
 impl FromStr for RetrySchedule {
     type Err = ScheduleError;
 
     fn from_str(text: &str) -> Result<Self, ScheduleError> {
+        let text = if text.trim() == "none" { "" } else { text };
         let texts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let delay = |text: &str| duration::parse(text).ok_or_else(|| ScheduleError::Syntax(text.into()));
         Self::new(texts.map(delay).collect::<Result<Vec<_>, _>>()?)
@@ -87,6 +91,20 @@ impl fmt::Display for RetrySchedule {
             write!(f, "{comma}{}", duration::show(*delay))?;
         }
         Ok(())
+    }
+}
+
+impl TryFrom<String> for RetrySchedule {
+    type Error = ScheduleError;
+
+    fn try_from(text: String) -> Result<Self, ScheduleError> {
+        text.parse()
+    }
+}
+
+impl From<RetrySchedule> for String {
+    fn from(schedule: RetrySchedule) -> Self {
+        if schedule.0.is_empty() { "none".into() } else { schedule.to_string() }
     }
 }
 

@@ -75,7 +75,8 @@ impl BatchFormat {
     #[must_use]
     pub fn unite<'e>(self, events: impl Iterator<Item = &'e Event> + Clone) -> Event {
         let (id, topic) = (id(events.clone()), topic(events.clone()).into());
-        Event { id, topic, body: self.body(events) }
+        let at = events.clone().map(|event| event.at).min().unwrap_or_default();
+        Event { id, topic, body: self.body(events), at }
     }
 
     fn body<'e>(self, events: impl Iterator<Item = &'e Event> + Clone) -> Bytes {

@@ -20,7 +20,7 @@ const BODY_FRAME: usize = 100;
 const MAX_ID_BYTES: usize = 128;
 
 /// One event, serialised once: its body is what is signed and sent, byte for byte, on every attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Event {
     /// Stable over all attempts; also the receiver's idempotency key. Printable ASCII.
     pub id: Box<str>,
@@ -28,7 +28,19 @@ pub struct Event {
     pub topic: Box<str>,
     /// The JSON that is sent.
     pub body: Bytes,
+    /// When it happened; of one that was read back from the queue, when it was admitted. For measuring: receivers find
+    /// their time in the body.
+    pub at: UnixMicros,
 }
+
+/// The same to a receiver.
+impl PartialEq for Event {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.id, &self.topic, &self.body) == (&other.id, &other.topic, &other.body)
+    }
+}
+
+impl Eq for Event {}
 
 /// Why a message is no event.
 #[derive(Debug, thiserror::Error)]
@@ -106,12 +118,13 @@ impl Event {
         };
         let mut bytes = Vec::with_capacity(size + id.len() + topic.len() + BODY_FRAME);
         serde_json::to_writer(&mut bytes, &body).expect("JSON values always serialise into memory");
-        Self { id: id.into(), topic: topic.into(), body: bytes.into() }
+        Self { id: id.into(), topic: topic.into(), body: bytes.into(), at: ts }
     }
 }
 
-/// Can this stand in a header as it is?
-fn is_id(id: &str) -> bool {
+/// Can this be an event's id as it is? 1 to 128 printable ASCII characters: it stands in a header.
+#[must_use]
+pub fn is_id(id: &str) -> bool {
     !id.is_empty() && id.len() <= MAX_ID_BYTES && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 

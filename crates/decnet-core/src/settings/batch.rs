@@ -27,6 +27,9 @@ pub enum BatchError {
     /// None, or more than a lane has in memory.
     #[error("a batch has 1 to {MAX_BATCH_EVENTS} events")]
     Events,
+    /// The first batch of a subscription, and nobody said how large.
+    #[error("linger and format are for batches: say how many events one has at most")]
+    Unsized,
     /// Longer than an event should be held back.
     #[error("a batch lingers for at most {}", duration::show(MAX_BATCH_LINGER))]
     Linger,

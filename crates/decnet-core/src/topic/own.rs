@@ -2,7 +2,19 @@
 
 /// The subscriptions, or the queue, have changed: whoever reads them, reads again.
 pub const CHANGED_TOPIC: &str = "system.webhook.subscriptions_changed";
+/// A subscription has been paused, since its receiver fails.
+pub const TRIPPED_TOPIC: &str = "system.webhook.tripped";
+/// Its receiver is back.
+pub const RECOVERED_TOPIC: &str = "system.webhook.recovered";
+/// Deliveries were given up.
+pub const DEAD_TOPIC: &str = "system.webhook.dead";
+/// Much waits for one subscription.
+pub const BACKLOG_TOPIC: &str = "system.webhook.backlog";
+/// The topics on which the worker tells of its deliveries.
+pub const TOLD_TOPICS: [&str; 4] = [TRIPPED_TOPIC, RECOVERED_TOPIC, DEAD_TOPIC, BACKLOG_TOPIC];
 /// What an operator asks of the worker.
 pub const CONTROL_TOPIC: &str = "system.webhook.control";
 /// The worker's heartbeat; the first means that it misses no event from now on.
 pub const HEALTH_TOPIC: &str = "system.webhook.health";
+/// Events were submitted to the queue by another process: the worker takes them at once, rather than within a second.
+pub const SUBMITTED_TOPIC: &str = "system.webhook.events_submitted";

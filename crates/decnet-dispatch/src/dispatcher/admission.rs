@@ -5,54 +5,76 @@ use std::sync::Arc;
 
 use decnet_core::event::Event;
 use decnet_core::limits::{MAX_ADMITTING_ROWS, MAX_COMMIT_ROWS};
-use decnet_store::queue::{Admission, Admitted, DeliveryId, Recipient, SubscriptionKey};
+use decnet_store::queue::{Admission, Admitted, DeliveryId, Recipient, SubmissionId, SubscriptionKey};
 
 use super::{Dispatcher, Done};
 use crate::intake::Batch;
-use crate::members::{Held, Origin};
+use crate::members::{self, Held};
 
 /// A batch whose events and deliveries are committed.
 pub(super) struct AdmittedBatch {
     admissions: Arc<[Admission]>,
     admitted: Vec<Admitted>,
     rows: usize,
-    /// Gives the intake its room back with the last piece of it.
-    _batch: Rc<Batch>,
+    origin: Origin,
+}
+
+/// Where a batch's events came from.
+#[derive(Clone)]
+pub(super) enum Origin {
+    /// From the bus. Gives the intake its room back with the last piece of it.
+    Bus(#[expect(dead_code, reason = "its end is its use")] Rc<Batch>),
+    /// From the table of what was submitted.
+    Submitted,
 }
 
 impl Dispatcher {
     pub(super) fn admit(&mut self, mut batch: Batch) {
-        let (mut routed, mut rows) = (Vec::new(), 0);
-        let mut admissions = Vec::with_capacity(batch.events.len());
         let events = std::mem::take(&mut batch.events);
-        let batch = Rc::new(batch);
-        for event in events {
+        let events = events.into_iter().map(|event| (None, event));
+        self.admit_from(events, &Origin::Bus(Rc::new(batch)));
+    }
+
+    /// Routes events, each with its place among what was submitted, if it was. How many writes that made.
+    pub(super) fn admit_from(
+        &mut self,
+        events: impl ExactSizeIterator<Item = (Option<SubmissionId>, Event)>,
+        origin: &Origin,
+    ) -> usize {
+        let (mut routed, mut rows, mut writes) = (Vec::new(), 0, 0);
+        let mut admissions = Vec::with_capacity(events.len());
+        for (submitted, event) in events {
             self.trie.route(&event.topic, &mut routed);
             if routed.is_empty() {
                 self.stats.unrouted.add(1);
-                continue;
+                // What was submitted waits until it is admitted, though to nobody.
+                if submitted.is_none() {
+                    continue;
+                }
             }
             let to = routed.iter().map(|key| self.recipient(SubscriptionKey(*key), &event)).collect();
-            admissions.push(Admission { event: Arc::new(event), to });
+            admissions.push(Admission { event: Arc::new(event), to, submitted });
             rows += 1 + routed.len();
             // With a large fan-out few events make a commit, and nothing waits for all of the batch.
             if rows >= MAX_COMMIT_ROWS {
-                self.submit_admissions(std::mem::take(&mut admissions), rows, &batch);
-                rows = 0;
+                self.submit_admissions(std::mem::take(&mut admissions), rows, origin);
+                (rows, writes) = (0, writes + 1);
             }
         }
         if !admissions.is_empty() {
-            self.submit_admissions(admissions, rows, &batch);
+            self.submit_admissions(admissions, rows, origin);
+            writes += 1;
         }
+        writes
     }
 
-    fn submit_admissions(&mut self, admissions: Vec<Admission>, rows: usize, batch: &Rc<Batch>) {
+    fn submit_admissions(&mut self, admissions: Vec<Admission>, rows: usize, origin: &Origin) {
         let admissions: Arc<[Admission]> = admissions.into();
-        let (queue, submitted, batch) = (self.queue.clone(), Arc::clone(&admissions), Rc::clone(batch));
+        let (queue, submitted, origin) = (self.queue.clone(), Arc::clone(&admissions), origin.clone());
         self.admitting += rows;
         let work = async move { queue.admit(submitted).await };
         self.write(work, move |admitted| {
-            Done::Admitted(AdmittedBatch { admissions, admitted, rows, _batch: batch })
+            Done::Admitted(AdmittedBatch { admissions, admitted, rows, origin })
         });
     }
 
@@ -80,11 +102,17 @@ impl Dispatcher {
         self.writes -= 1;
         self.admitting -= batch.rows;
         for (admission, admitted) in batch.admissions.iter().zip(&batch.admitted) {
-            self.count(admitted, &admission.event);
+            if !admission.to.is_empty() {
+                self.count(admitted, &admission.event);
+            }
             for (n, recipient) in (0..).zip(&admission.to) {
                 self.hand_over(recipient, admitted.first.plus(n), admitted.duplicate, &admission.event);
             }
         }
+        if matches!(batch.origin, Origin::Submitted) {
+            self.submissions_admitted();
+        }
+        self.take_submitted_if_asked();
     }
 
     fn count(&self, admitted: &Admitted, event: &Event) {
@@ -100,6 +128,9 @@ impl Dispatcher {
 
     fn hand_over(&mut self, recipient: &Recipient, id: DeliveryId, duplicate: bool, event: &Arc<Event>) {
         let Some(lane) = self.lanes.get_mut(&recipient.sub) else { return };
+        if !duplicate {
+            lane.tally.admitted(recipient.held);
+        }
         if !recipient.held {
             self.refill(recipient.sub);
             return;
@@ -109,7 +140,7 @@ impl Dispatcher {
             self.memory.give(1, event.body.len());
             return;
         }
-        lane.push(Held::new(id, 0, Arc::clone(event), Origin::Admitted));
+        lane.push(Held::new(id, 0, Arc::clone(event), members::Origin::Admitted));
         if lane.is_open() { self.pump(recipient.sub) } else { self.give_up(recipient.sub) }
     }
 }

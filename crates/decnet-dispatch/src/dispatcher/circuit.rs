@@ -10,11 +10,11 @@ use decnet_store::queue::{Delivery, SubscriptionKey};
 
 use super::{Dispatcher, Done, claims};
 use crate::clock;
-use crate::lane::Status;
 use crate::members::Members;
 use crate::memory::Share;
 use crate::record::Circuit;
 use crate::sender::Attempted;
+use crate::status::Status;
 
 impl Dispatcher {
     /// A delivery succeeded: the receiver is there.
@@ -26,7 +26,7 @@ impl Dispatcher {
         if lane.record.enlist() {
             self.learnt.push(key);
         }
-        if failures > 0 && lane.is_open() {
+        if failures > 0 && lane.status == Status::Open {
             lane.trouble.over(lane.name(), failures);
         }
         self.answered(key);
@@ -39,13 +39,21 @@ impl Dispatcher {
             return;
         }
         lane.reopen();
-        self.retention.unpark(key);
+        if lane.is_open() {
+            self.retention.unpark(key);
+        }
         lane.health = Health::new(0, self.options.circuit_threshold);
         lane.record.circuit(Circuit::Reopened);
         if lane.record.enlist() {
             self.learnt.push(key);
         }
-        tracing::info!(subscription = lane.name(), "the receiver is back; sending what was parked");
+        let then = if lane.is_paused() {
+            "what is parked goes when it is resumed"
+        } else {
+            "sending what was parked"
+        };
+        tracing::info!(subscription = lane.name(), "the receiver is back; {then}");
+        self.stats.recoveries.add(1);
         self.refill(key);
         self.record();
     }
@@ -61,6 +69,7 @@ impl Dispatcher {
             lane.trouble.begins(lane.name(), &lane.stored.subscription.url, &error, clock::now());
         }
         lane.record.failed(clock::now(), &error);
+        lane.tally.failed(clock::now(), &error);
         if lane.record.enlist() {
             self.learnt.push(key);
         }
@@ -70,9 +79,9 @@ impl Dispatcher {
                 subscription = lane.name(),
                 "the receiver answered 410 Gone; parked until it is enabled again"
             );
-            lane.status = Status::Gone;
+            lane.stand(Status::Gone);
             lane.record.circuit(Circuit::Gone);
-        } else if trips && lane.is_open() {
+        } else if trips && lane.status == Status::Open {
             let failures = lane.health.consecutive_failures();
             tracing::warn!(
                 subscription = lane.name(),
@@ -81,12 +90,13 @@ impl Dispatcher {
                 error,
                 "tripped; parked until a probe gets through"
             );
-            lane.status = Status::Tripped { probes: 0, next_at, probing: false };
+            lane.stand(Status::Tripped { probes: 0, next_at, probing: false });
             lane.record.circuit(Circuit::Tripped);
             self.look_again(key, next_at);
         } else {
             return;
         }
+        self.stats.trips.add(1);
         self.give_up(key);
         self.record();
     }
@@ -100,6 +110,7 @@ impl Dispatcher {
         if held.is_empty() {
             return;
         }
+        lane.tally.queued(held.len());
         let (queue, ids) = (self.queue.clone(), held.iter().map(|held| held.id).collect());
         self.write(async move { queue.release(ids).await }, move |()| Done::Released(key));
     }
@@ -117,6 +128,9 @@ impl Dispatcher {
     pub(super) fn probe_if_due(&mut self, key: SubscriptionKey) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let Status::Tripped { probes, next_at, probing: false } = lane.status else { return };
+        if lane.is_paused() {
+            return;
+        }
         if clock::now() < next_at {
             return self.look_again(key, next_at);
         }
@@ -155,7 +169,7 @@ impl Dispatcher {
     }
 
     /// There was nothing to probe with, or no slot: the same wait again, without counting it as failed.
-    fn probe_later(&mut self, key: SubscriptionKey) {
+    pub(super) fn probe_later(&mut self, key: SubscriptionKey) {
         if let Some(Status::Tripped { probes, .. }) = self.lanes.get(&key).map(|lane| lane.status) {
             self.probe_after(key, probes, self.until_probe(0, None));
         }

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use super::{Dispatcher, Done};
 use crate::clock;
-use crate::lane::{Lane, Status};
+use crate::lane::Lane;
+use crate::status::Status;
 
 /// Bounds of the pause between two steps.
 const MIN_PAUSE: Duration = Duration::from_millis(2);
@@ -28,6 +29,15 @@ pub(super) struct Round {
     said: Said,
 }
 
+/// What another process did to the queue.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Changed {
+    /// Anything.
+    any: bool,
+    /// How often something was erased, ever.
+    erasures: i64,
+}
+
 /// What was said of the queue's size; said again only after it was fine in between.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Said {
@@ -43,7 +53,7 @@ impl Dispatcher {
         if std::mem::replace(&mut self.retention.running, true) {
             return;
         }
-        let parked = self.lanes.values().filter(|lane| lane.status != Status::Open).map(|lane| lane.key);
+        let parked = self.lanes.values().filter(|lane| !lane.is_open()).map(|lane| lane.key);
         self.retention.parked = Arc::new(parked.collect());
         self.retain_some(Duration::ZERO);
     }
@@ -63,6 +73,8 @@ impl Dispatcher {
     pub(super) fn retained(&mut self, step: &Retained) {
         self.writes -= 1;
         self.stats.dead.add(step.expired + step.parked);
+        self.stats.expired.add(step.expired + step.parked);
+        self.watch.is_stale |= step.expired + step.parked + step.dead > 0;
         self.retention.squeezed += step.parked;
         if step.more && !self.stopping {
             // Twice as long as the step took: most commits have nothing to do with retention.
@@ -93,16 +105,39 @@ impl Dispatcher {
         }
     }
 
-    /// Another process may have asked for redeliveries: looks now and then, since it cannot tell us.
+    /// Another process may have asked for redeliveries, or submitted events: looks now and then, since it cannot tell us.
     pub(super) fn ask_changed_elsewhere(&mut self) {
-        let queue = self.queue.clone();
-        self.write(async move { queue.changed_elsewhere().await }, Done::ChangedElsewhere);
+        let (queue, known) = (self.queue.clone(), self.erasures);
+        let look = async move {
+            let any = queue.changed_elsewhere().await?;
+            Ok(Changed { any, erasures: if any { queue.erasures().await? } else { known } })
+        };
+        self.write(look, Done::ChangedElsewhere);
     }
 
-    pub(super) fn changed_elsewhere(&mut self, changed: bool) {
+    pub(super) fn changed_elsewhere(&mut self, changed: Changed) {
         self.writes -= 1;
-        if changed && !self.stopping {
+        self.watch.is_stale |= changed.any;
+        if self.erasures != changed.erasures && !self.stopping {
+            self.erasures = changed.erasures;
+            self.forget_what_is_in_memory();
+        }
+        if changed.any && !self.stopping {
             self.look_for_waiting();
+            self.take_submitted();
+        }
+    }
+}
+
+impl Dispatcher {
+    /// Something was erased: every lane gives up what it holds and claims what is still there. Requests in flight go on;
+    /// what they come to changes nothing where their delivery was erased.
+    fn forget_what_is_in_memory(&mut self) {
+        tracing::info!("payloads were erased; what waits is read again");
+        let keys: Vec<SubscriptionKey> = self.lanes.keys().copied().collect();
+        for key in keys {
+            self.give_up(key);
+            self.refill(key);
         }
     }
 }

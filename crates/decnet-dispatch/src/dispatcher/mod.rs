@@ -1,8 +1,8 @@
 //! The loop that owns all lanes. It waits, decides by pure functions, and hands work to tasks of its own
 //! thread; what they come back with is a [`Done`] in the inbox.
 //!
-//! In the order of a delivery's way: [`admission`], [`claims`], [`attempts`], [`settlements`], [`circuit`]; beside it
-//! [`reload`], [`recording`] and [`housekeeping`].
+//! In the order of a delivery's way: [`submissions`], [`admission`], [`claims`], [`attempts`], [`settlements`],
+//! [`circuit`]; beside it [`reload`], [`recording`], [`housekeeping`] and [`watching`].
 
 mod admission;
 mod attempts;
@@ -13,6 +13,8 @@ mod recording;
 mod reload;
 mod settlements;
 mod shutdown;
+mod submissions;
+mod watching;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use std::time::Duration;
 use decnet_core::topic::{Pattern, PatternTrie};
 use decnet_store::queue::{self, Queue, Settlement, SubscriptionKey};
 use rustc_hash::FxHashMap;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -68,13 +70,21 @@ enum Done {
     Finished(Finished),
     Settled(Settled),
     Released(SubscriptionKey),
-    ChangedElsewhere(bool),
+    ChangedElsewhere(housekeeping::Changed),
     Reloaded(Reloaded),
     ReloadGoesOn,
     Recorded(recording::Recorded),
     Waiting(Vec<queue::Waiting>),
     Retained(queue::Retained),
-    Forgotten { key: SubscriptionKey, more: bool },
+    Submitted(queue::Taken),
+    /// Somebody in this process has submitted something.
+    Nudged,
+    Forgotten {
+        key: SubscriptionKey,
+        more: bool,
+    },
+    Counted(watching::Counted),
+    Oldest(watching::Oldest),
     Broken(queue::Error),
 }
 
@@ -88,6 +98,8 @@ pub(crate) struct Inputs {
     pub(crate) has_intake: bool,
     /// Where the patterns to subscribe to are published.
     pub(crate) cover: watch::Sender<Option<Vec<Pattern>>>,
+    /// Rung by whoever in this process has submitted something.
+    pub(crate) nudge: Arc<Notify>,
 }
 
 /// The state of the loop.
@@ -122,6 +134,10 @@ pub(crate) struct Dispatcher {
     /// The last write of records failed, and that was said.
     record_failed: bool,
     retention: housekeeping::Round,
+    watch: watching::Watch,
+    submissions: submissions::Submissions,
+    /// How often something had been erased when we last looked.
+    erasures: i64,
     stopping: bool,
     versions: u64,
 }
@@ -158,6 +174,9 @@ impl Dispatcher {
             learnt: Vec::new(),
             record_failed: false,
             retention: housekeeping::Round::default(),
+            watch: watching::Watch::default(),
+            submissions: submissions::Submissions::default(),
+            erasures: 0,
             stopping: false,
             versions: 0,
         };
@@ -173,6 +192,9 @@ impl Dispatcher {
         let mut retain = ticker(self.options.retention_interval);
         let (mut done, has_intake) = (Vec::new(), inputs.has_intake);
         self.publish_cover(&inputs);
+        self.stats.pulse.beat();
+        self.take_submitted();
+        let nudges = tokio::task::spawn_local(pass_on(Arc::clone(&inputs.nudge), self.inbox.clone()));
         loop {
             let next_timer = self.next_timer();
             tokio::select! {
@@ -191,6 +213,7 @@ impl Dispatcher {
             }
             self.take_done(&mut done, Some(&inputs))?;
         }
+        nudges.abort();
         self.finish(inputs, done).await
     }
 
@@ -219,7 +242,11 @@ impl Dispatcher {
             Done::Recorded(recorded) => self.recorded(recorded),
             Done::Waiting(waiting) => self.waiting(&waiting),
             Done::Retained(retained) => self.retained(&retained),
+            Done::Submitted(taken) => self.submitted(taken),
+            Done::Nudged => self.take_submitted(),
             Done::Forgotten { key, more } => self.forgotten(key, more),
+            Done::Counted(counted) => self.counted(counted),
+            Done::Oldest(oldest) => self.oldest(oldest),
             Done::Broken(error) => return Err(error.into()),
         }
         Ok(())
@@ -227,7 +254,11 @@ impl Dispatcher {
 
     fn obey(&mut self, signal: Signal, shutdown: &CancellationToken) {
         match signal {
-            Signal::Reload => self.reload(),
+            Signal::Reload => {
+                self.reload();
+                self.ask_changed_elsewhere();
+            }
+            Signal::Submitted => self.take_submitted(),
             Signal::Stop => shutdown.cancel(),
         }
     }
@@ -251,6 +282,14 @@ impl Dispatcher {
         let wait = self.timers.next().map_or(longest, |at| at.since(clock::now()));
         let timer = Instant::now() + wait.min(longest);
         self.settle_by.map_or(timer, |settle_by| settle_by.min(timer))
+    }
+}
+
+/// A task of its own, so that the loop's turns do not pay for it.
+async fn pass_on(nudge: Arc<Notify>, inbox: Inbox<Done>) {
+    loop {
+        nudge.notified().await;
+        inbox.put(Done::Nudged);
     }
 }
 

@@ -23,8 +23,10 @@ pub(super) struct Recorded {
 
 impl Dispatcher {
     pub(super) fn on_record_tick(&mut self) {
+        self.stats.pulse.beat();
         self.stats.held.set(self.memory.held() as u64);
         self.stats.in_flight.set(self.slots.taken() as u64);
+        self.watch();
         self.ask_changed_elsewhere();
         self.record();
     }

@@ -16,9 +16,7 @@ pub(super) struct Settling {
     key: SubscriptionKey,
     id: DeliveryId,
     origin: Origin,
-    due_at: Option<UnixMicros>,
-    /// It waits in the queue again, where it waited before.
-    requeued: bool,
+    state: State,
 }
 
 /// Settlements that are committed; where not applied, they came too late.
@@ -64,24 +62,20 @@ impl Dispatcher {
         jitter: f64,
     ) {
         let number = held.attempts_with_this();
-        let state = advance(number, fate, &self.options.schedule, now, jitter);
-        self.stats.count(&state);
+        let state = advance(number, fate, self.schedule(key), now, jitter);
+        if state == State::Delivered {
+            self.stats.delivery_time.observe_time(now.since(held.event.at));
+        }
         self.settle_later(key, held, Attempt { number, ..attempt }, state);
     }
 
     fn settle_later(&mut self, key: SubscriptionKey, held: &Held, attempt: Attempt, state: State) {
-        let due_at = if let State::Retrying { due_at } = state { Some(due_at) } else { None };
+        let settling = Settling { key, id: held.id, origin: held.origin, state };
         if let Some(lane) = self.lanes.get_mut(&key) {
             lane.settling += 1;
-            lane.backlog.failing += usize::from(due_at.is_some());
+            lane.backlog.failing += usize::from(settling.due_at().is_some());
         }
-        self.settling.push(Settling {
-            key,
-            id: held.id,
-            origin: held.origin,
-            due_at,
-            requeued: state == State::Pending,
-        });
+        self.settling.push(settling);
         self.settlements.push(Settlement { id: held.id, attempt, state });
         if self.settle_by.is_none() {
             self.settle_by = Some(Instant::now() + SETTLE_DELAY);
@@ -110,20 +104,32 @@ impl Dispatcher {
     pub(super) fn settled(&mut self, Settled { settling, applied }: Settled) {
         self.writes -= 1;
         for (entry, applied) in settling.into_iter().zip(applied) {
+            if applied {
+                self.stats.count(&entry.state);
+            }
             if let Some(lane) = self.lanes.get_mut(&entry.key) {
                 lane.settling -= 1;
-                lane.backlog.failing -= usize::from(entry.due_at.is_some());
+                lane.backlog.failing -= usize::from(entry.due_at().is_some());
                 lane.unclaim(entry.id, entry.origin);
-                if entry.requeued {
+                lane.tally.settled(entry.origin, &entry.state, applied);
+                // It waits in the queue again, where it waited before.
+                if entry.state == State::Pending {
                     lane.backlog.look_everywhere();
                     self.refill(entry.key);
                 }
             }
-            if let Some(due) = entry.due_at {
+            if let Some(due) = entry.due_at() {
                 // What came too late has no retry of its own, but whatever waits behind it must go on.
                 self.look_again(entry.key, if applied { due } else { clock::now() });
             }
         }
+    }
+}
+
+impl Settling {
+    /// When its next attempt is due, if it gets one.
+    fn due_at(&self) -> Option<UnixMicros> {
+        if let State::Retrying { due_at } = self.state { Some(due_at) } else { None }
     }
 }
 
@@ -133,10 +139,7 @@ fn attempt(started_at: UnixMicros, verdict: &Verdict, attempted: Attempted) -> A
         Outcome::Replied { status, .. } => Some(status),
         Outcome::Failed(_) => None,
     };
-    let reason = match *verdict {
-        Verdict::Delivered => None,
-        Verdict::Retry { reason, .. } | Verdict::Reject(reason) | Verdict::Park(reason) => Some(reason),
-    };
-    let Attempted { detail, reply, duration, .. } = attempted;
-    Attempt { number: 0, started_at, duration, status, reason, detail, reply }
+    let reason = verdict.reason();
+    let Attempted { detail, reply, duration, timings, .. } = attempted;
+    Attempt { number: 0, started_at, duration, status, reason, detail, reply, timings }
 }

@@ -13,6 +13,7 @@ impl Dispatcher {
     /// Admits what the intake has read already, waits for requests in flight, commits, closes the queue.
     pub(super) async fn finish(mut self, inputs: Inputs, mut done: Vec<Done>) -> Result<(), Error> {
         self.stopping = true;
+        self.watch.stop();
         self.submit_settlements();
         let deadline = Instant::now() + self.options.shutdown_grace;
         tracing::info!(in_flight = self.slots.taken(), "stopping");

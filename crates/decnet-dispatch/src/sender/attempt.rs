@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use decnet_core::delivery::{Outcome, Reason};
+use decnet_core::delivery::{Outcome, Reason, Timings};
 use decnet_core::limits::{DEFAULT_DEADLINE, IDLE_CONNECTION_AGE, MAX_IDLE_PER_RECEIVER};
 use decnet_core::time::UnixMicros;
 use http::Request;
@@ -24,7 +24,7 @@ use super::response::{self, End, Kept, Reply};
 /// How to send.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Over everything from the look-up of the name to the last byte of the reply.
+    /// Over everything from the look-up of the name to the last byte of the reply, unless a target has its own.
     pub deadline: Duration,
     /// Where requests may go.
     pub guard: Guard,
@@ -74,19 +74,6 @@ pub struct Attempted {
     pub timings: Timings,
 }
 
-/// How long each finished step took; `None` for a step that was not needed or did not finish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Timings {
-    /// The look-up of the host name.
-    pub resolve: Option<Duration>,
-    /// TCP.
-    pub connect: Option<Duration>,
-    /// The TLS handshake.
-    pub tls: Option<Duration>,
-    /// From the request's being handed to a connection to the reply's headers.
-    pub first_byte: Option<Duration>,
-}
-
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -128,7 +115,7 @@ impl Sender {
         let begun = Instant::now();
         let slot = self.0.pool.slot(&target.origin);
         let mut attempt = Attempt::new(&self.0, target, slot, started_at);
-        let in_time = tokio::time::timeout(self.0.deadline, attempt.run(message.into())).await;
+        let in_time = tokio::time::timeout(attempt.deadline(), attempt.run(message.into())).await;
         let ended = in_time.unwrap_or_else(|_| attempt.cut_off());
         attempt.report(ended, begun)
     }
@@ -258,9 +245,13 @@ impl<'a> Attempt<'a> {
         Ok(pool.adopt(&self.slot, connection))
     }
 
+    fn deadline(&self) -> Duration {
+        self.target.deadline.unwrap_or(self.shared.deadline)
+    }
+
     /// The deadline has passed. A reply whose headers have come counts, whatever its body still does.
     fn cut_off(&mut self) -> Result<(Outcome, End), Fault> {
-        let deadline = seconds(self.shared.deadline);
+        let deadline = seconds(self.deadline());
         match &self.stage {
             Stage::Connecting => Err(Fault::new(Reason::Timeout, format!("no connection within {deadline}"))),
             Stage::Waiting(number) => {

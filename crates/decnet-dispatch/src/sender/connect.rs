@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use decnet_core::delivery::Timings;
 use decnet_core::limits::{CONNECT_STAGGER, MAX_DIALLED_ADDRESSES, MAX_REPLY_BYTES, MAX_REPLY_HEADER_BYTES};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -16,7 +17,6 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::CertificateDer;
 use tokio::net::TcpStream;
 
-use super::attempt::Timings;
 use super::egress::{Forbidden, Guard};
 use super::http1::{self, Wire};
 use super::pool::Connection;

@@ -31,7 +31,8 @@ mod resolve;
 mod response;
 mod tls;
 
-pub use attempt::{Attempted, Error, Options, Sender, Timings};
+pub use attempt::{Attempted, Error, Options, Sender};
+pub use decnet_core::delivery::Timings;
 pub use egress::{Forbidden, Guard};
 pub use request::{Message, Target, TargetError};
 pub use resolve::Resolver;

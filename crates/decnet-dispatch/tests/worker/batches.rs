@@ -25,7 +25,7 @@ fn batches(max_events: usize, linger: Duration) -> Settings {
 }
 
 fn set(rig: &mut Rig, settings: Settings) {
-    rig.patch("siem", &Patch { settings: Some(settings), ..Patch::default() });
+    rig.patch("siem", &Patch { settings: settings.into(), ..Patch::default() });
 }
 
 /// A rig with one subscription to `a.>`, and nothing running.

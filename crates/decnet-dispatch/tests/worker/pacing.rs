@@ -10,7 +10,7 @@ use decnet_testkit::{Receiver, Script, reply};
 use crate::rig::{Rig, arrive, eventually, numbers};
 
 fn with_settings(rig: &mut Rig, name: &str, settings: Settings) {
-    rig.patch(name, &Patch { settings: Some(settings), ..Patch::default() });
+    rig.patch(name, &Patch { settings: settings.into(), ..Patch::default() });
 }
 
 #[test]

@@ -17,6 +17,7 @@ use decnet_store::queue::{self, Counts, Queue, Reader};
 use decnet_testkit::Receiver;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
@@ -54,6 +55,7 @@ pub(crate) struct Rig {
     pub(crate) catalog: Catalog,
     pub(crate) stats: Arc<Stats>,
     pub(crate) options: Options,
+    pub(crate) nudge: Arc<Notify>,
     pub(crate) bus: Option<Running>,
     pub(crate) worker: Option<Running>,
     runtime: Runtime,
@@ -71,6 +73,7 @@ impl Rig {
             catalog,
             stats: Arc::default(),
             options: quick_options(),
+            nudge: Arc::default(),
             bus: None,
             worker: None,
             runtime,
@@ -136,7 +139,7 @@ impl Rig {
     pub(crate) fn launch_worker(&mut self) {
         let (dir, socket, options) = (self.dir.path().to_owned(), self.socket(), self.options.clone());
         self.stats = Arc::default();
-        let stats = Arc::clone(&self.stats);
+        let (stats, nudge) = (Arc::clone(&self.stats), Arc::clone(&self.nudge));
         self.worker = Some(Running::start(move |stop| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let worker = Worker {
@@ -147,6 +150,7 @@ impl Rig {
                     Source::new(socket, LOSSLESS_CLIENT_NAME).with_max_backoff(Duration::from_millis(200)),
                 ),
                 stats,
+                nudge,
             };
             LocalSet::new().block_on(&runtime, worker.run(stop)).unwrap();
         }));

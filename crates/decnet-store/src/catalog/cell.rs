@@ -81,9 +81,9 @@ impl Cell {
 
 /// The SQL that reads a column without ever loading a value beyond the bound: `octet_length` needs only its
 /// header.
-pub(super) fn bounded(column: &str) -> String {
+pub(super) fn bounded(table: &str, column: &str) -> String {
     format!(
-        "CASE WHEN octet_length(s.{column}) > {MAX_CATALOG_VALUE_BYTES} THEN zeroblob(0) ELSE s.{column} END"
+        "CASE WHEN octet_length({table}.{column}) > {MAX_CATALOG_VALUE_BYTES} THEN zeroblob(0) ELSE {table}.{column} END"
     )
 }
 

@@ -1,7 +1,7 @@
 //! What an operator changes: new subscriptions, changed ones, deleted ones.
 
 use decnet_core::redact::{EndpointUrl, Secret};
-use decnet_core::settings::Settings;
+use decnet_core::settings::{Change, Settings, SettingsPatch};
 use decnet_core::subscription::{Problem, check_name, check_secret};
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
@@ -10,6 +10,7 @@ use rusqlite::{OptionalExtension as _, Transaction, params, params_from_iter};
 use uuid::Uuid;
 
 use super::error::Error;
+use super::judge::{headers, settings};
 use super::open::Catalog;
 use super::side::{self, Side};
 
@@ -37,14 +38,17 @@ pub struct Patch {
     pub name: Option<String>,
     /// Another receiver.
     pub url: Option<EndpointUrl>,
-    /// Another secret.
+    /// Another secret, at once: whatever was there before does not sign any more. Else see
+    /// [`Catalog::rotate_secret`].
     pub secret: Option<Secret>,
     /// Other patterns, at least one.
     pub patterns: Option<Vec<Pattern>>,
     /// `true` also forgets what tripped it; `false` is an operator's wish, never probed.
     pub enabled: Option<bool>,
-    /// Other settings, all of them.
-    pub settings: Option<Settings>,
+    /// What it asks for beyond its row.
+    pub settings: SettingsPatch,
+    /// `true` holds back all that is routed to it until it is `false` again.
+    pub paused: Option<bool>,
 }
 
 impl Catalog {
@@ -70,8 +74,9 @@ impl Catalog {
                 }
                 insert(transaction, uuid, new, patterns, now)?;
                 if new.settings != Settings::default() {
-                    keep_settings(transaction, side, uuid, &new.settings)?;
-                    side = Side::Present;
+                    make_side(transaction, &mut side)?;
+                    keep_settings(transaction, uuid, &new.settings)?;
+                    keep_headers(transaction, uuid, &new.settings)?;
                 }
             }
             Ok(Ok(()))
@@ -86,7 +91,7 @@ impl Catalog {
     pub fn update(&mut self, uuid: &str, patch: &Patch, now: UnixMicros) -> Result<(), Error> {
         let Some((sql, mut values)) = assignments(patch, now)? else { return Ok(()) };
         values.push(text(uuid));
-        self.write(|transaction, side| {
+        self.write(|transaction, mut side| {
             if let Some(name) = &patch.name
                 && owner(transaction, name)?.is_some_and(|owner| owner != text(uuid))
             {
@@ -98,8 +103,18 @@ impl Catalog {
             if patch.enabled == Some(true) && side == Side::Present {
                 side::clear_gone(transaction, uuid)?;
             }
-            if let Some(settings) = &patch.settings {
-                keep_settings(transaction, side, uuid, settings)?;
+            if let Some(paused) = patch.paused {
+                make_side(transaction, &mut side)?;
+                side::set_paused(transaction, uuid, paused)?;
+            }
+            if patch.secret.is_some() && side == Side::Present {
+                side::set_old_secrets(transaction, uuid, &[])?;
+            }
+            if !patch.settings.is_empty() {
+                make_side(transaction, &mut side)?;
+            }
+            if side == Side::Present && (!patch.settings.is_empty() || patch.url.is_some()) {
+                return change_settings(transaction, uuid, &patch.settings);
             }
             Ok(Ok(()))
         })
@@ -127,21 +142,55 @@ impl Catalog {
 fn prepare(new: &NewSubscription) -> Result<(String, String), Error> {
     check_name(&new.name)?;
     check_secret(new.secret.expose())?;
+    new.settings.headers.check_beside(&new.url).map_err(|error| Problem::Settings(error.into()))?;
     Ok((Uuid::new_v4().to_string(), json_list(&new.patterns)?))
 }
 
-/// Writes settings to our table, which is made where it is not there yet.
-fn keep_settings(
-    transaction: &Transaction<'_>,
-    side: Side,
-    uuid: &str,
-    settings: &Settings,
-) -> rusqlite::Result<()> {
-    if side == Side::Absent {
+/// Makes our table where it is not there yet.
+fn make_side(transaction: &Transaction<'_>, side: &mut Side) -> rusqlite::Result<()> {
+    if *side == Side::Absent {
         side::make(transaction)?;
+        *side = Side::Present;
     }
+    Ok(())
+}
+
+/// Changes what a subscription asks for. What could not be read gives way only where it is changed.
+fn change_settings(
+    transaction: &Transaction<'_>,
+    uuid: &str,
+    patch: &SettingsPatch,
+) -> rusqlite::Result<Result<(), Error>> {
+    let current = Settings {
+        headers: headers(&side::get(transaction, uuid, "headers")?).unwrap_or_default(),
+        ..settings(&side::get(transaction, uuid, "settings")?).unwrap_or_default()
+    };
+    let changed = match patch.apply(&current) {
+        Ok(changed) => changed,
+        Err(error) => return Ok(Err(Problem::from(error).into())),
+    };
+    let url = "SELECT CAST(url AS TEXT) FROM webhook_subscriptions WHERE uuid = ?1";
+    let url: String = transaction.query_row(url, [uuid], |row| row.get(0))?;
+    // A URL that is none is a problem of its own.
+    if let Some(Err(error)) = EndpointUrl::new(&url).ok().map(|url| changed.headers.check_beside(&url)) {
+        return Ok(Err(Problem::Settings(error.into()).into()));
+    }
+    if !(SettingsPatch { headers: Change::Keep, ..patch.clone() }.is_empty()) {
+        keep_settings(transaction, uuid, &changed)?;
+    }
+    if !patch.headers.is_keep() {
+        keep_headers(transaction, uuid, &changed)?;
+    }
+    Ok(Ok(()))
+}
+
+fn keep_settings(transaction: &Transaction<'_>, uuid: &str, settings: &Settings) -> rusqlite::Result<()> {
     let json = serde_json::to_string(settings).expect("settings are plain texts, numbers and flags");
     side::set_settings(transaction, uuid, &json)
+}
+
+fn keep_headers(transaction: &Transaction<'_>, uuid: &str, settings: &Settings) -> rusqlite::Result<()> {
+    side::set_headers(transaction, uuid, &settings.headers.to_stored())
 }
 
 fn insert(
@@ -188,7 +237,7 @@ fn assignments(patch: &Patch, now: UnixMicros) -> Result<Option<(String, Vec<Val
         values.push(Value::Text(json_list(patterns)?));
     }
     columns.extend(patch.enabled.map(activity));
-    if columns.is_empty() && patch.settings.is_none() {
+    if columns.is_empty() && patch.settings.is_empty() && patch.paused.is_none() {
         return Ok(None);
     }
     columns.push("updated_at = ?");

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use decnet_core::subscription::Problem;
 use rusqlite::ErrorCode;
 
+use super::overlap::RotationError;
+
 /// Why a catalog could not be opened, read or written. Shows no secret and no URL of a subscription.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -102,6 +104,9 @@ pub enum Error {
     /// A new value that breaks a rule.
     #[error(transparent)]
     Invalid(#[from] Problem),
+    /// A new secret that cannot be rotated to.
+    #[error(transparent)]
+    Rotation(#[from] RotationError),
     /// Neither a name nor a UUID nor the beginning of one.
     #[error("no subscription `{wanted}`{}", near_hint(near))]
     NotFound {

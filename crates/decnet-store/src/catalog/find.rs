@@ -1,6 +1,8 @@
 //! Listing the rows, and finding the one that an operator means.
 
 use super::error::Error;
+use super::judge::{Stored, judge};
+use super::load::RawRow;
 use super::open::Catalog;
 use super::row::Row;
 
@@ -16,6 +18,37 @@ impl Catalog {
     /// Only if the file cannot be read at all, or our tables in it are newer than this program.
     pub fn rows(&self) -> Result<Vec<Row>, Error> {
         Ok(self.judged_rows()?.iter().map(|(raw, judged)| Row::new(raw, judged)).collect())
+    }
+
+    /// The row with exactly that UUID, and what can be dispatched to if it is sound; one look into an index.
+    ///
+    /// # Errors
+    /// As [`Self::rows`].
+    pub fn get(&self, uuid: &str) -> Result<Option<(Row, Option<Stored>)>, Error> {
+        let mut found = None;
+        self.each_row_where("WHERE s.uuid = ?1", [uuid], |row| {
+            let raw = RawRow::read(row)?;
+            let judged = judge(&raw);
+            found = Some((Row::new(&raw, &judged), judged.ok()));
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Up to `limit` rows in the order of the table, each with its place; the first that comes after a place.
+    ///
+    /// # Errors
+    /// As [`Self::rows`].
+    pub fn page(&self, after: i64, limit: u32) -> Result<Vec<(i64, Row)>, Error> {
+        let mut page = Vec::new();
+        let places = "WHERE s.rowid IN (SELECT rowid FROM webhook_subscriptions WHERE rowid > ?1 \
+                      ORDER BY rowid LIMIT ?2) ORDER BY s.rowid";
+        self.each_row_where(places, (after, limit), |row| {
+            let raw = RawRow::read(row)?;
+            page.push((row.get(RawRow::PLACE)?, Row::new(&raw, &judge(&raw))));
+            Ok(())
+        })?;
+        Ok(page)
     }
 
     /// The row with that name, else that UUID, else the only one whose UUID begins so (at least 8 characters).

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use decnet_core::limits::MAX_NAME_CHARS;
 use decnet_core::redact::{EndpointUrl, Secret};
-use decnet_core::settings::Settings;
+use decnet_core::settings::{Headers, Settings};
 use decnet_core::subscription::{Activity, Problem, Subscription, check_secret, stored_patterns};
 
 use super::cell::Cell;
 use super::load::RawRow;
+use super::overlap::{OldSecret, from_stored};
 
 /// Longest key of a row, in characters; DECNET's have 36.
 const MAX_UUID_CHARS: usize = 128;
@@ -23,6 +24,10 @@ pub struct Stored {
     pub gone: bool,
     /// What it asks for beyond its row.
     pub settings: Settings,
+    /// Nothing is sent until an operator resumes it; what is routed to it waits.
+    pub paused: bool,
+    /// What signs beside its secret, newest first, perhaps for no longer: see [`OldSecret::until`].
+    pub old_secrets: Box<[OldSecret]>,
     /// What is wrong with the row and was mended or left out: it works all the same.
     pub warnings: Vec<Problem>,
     /// Names this very state of the row; what is learned by using it is recorded only while it lasts.
@@ -128,11 +133,52 @@ pub(super) fn judge(row: &RawRow) -> Result<Stored, Problem> {
         activity,
         consecutive_failures: row.consecutive_failures.counter().0,
     };
-    let settings = settings(&row.settings).unwrap_or_else(|problem| {
+    let (settings, gone) = (asked_for(row, &subscription.url, &mut warnings)?, row.is_gone());
+    let (paused, is_odd) = paused(&row.paused);
+    warnings.extend(
+        is_odd.then_some(Problem::Column { column: "paused", what: "is neither 0 nor 1; it is paused" }),
+    );
+    let old_secrets = from_stored(&row.old_secrets).unwrap_or_else(|()| {
+        warnings
+            .push(Problem::Column { column: "old_secrets", what: "cannot be read; only its secret signs" });
+        Vec::new()
+    });
+    let old_secrets = old_secrets.into_iter().filter(|old| old.secret != subscription.secret).collect();
+    Ok(Stored { subscription, gone, settings, paused, old_secrets, warnings, version: Arc::new(version) })
+}
+
+/// The settings of a row, headers and all.
+fn asked_for(row: &RawRow, url: &EndpointUrl, warnings: &mut Vec<Problem>) -> Result<Settings, Problem> {
+    let mut settings = settings(&row.settings).unwrap_or_else(|problem| {
         warnings.push(problem);
         Settings::default()
     });
-    Ok(Stored { subscription, gone: row.is_gone(), settings, warnings, version: Arc::new(version) })
+    settings.headers = headers(&row.headers)?;
+    warnings
+        .extend(settings.headers.check_beside(url).map_err(|error| Problem::Settings(error.into())).err());
+    if !settings.unknown.is_empty() {
+        warnings
+            .push(Problem::UnknownSettings(settings.unknown.names().collect::<Vec<_>>().join(", ").into()));
+    }
+    Ok(settings)
+}
+
+/// The headers of a row of ours. Without them its requests would be refused, or worse, so nothing is sent where they
+/// cannot be read.
+pub(super) fn headers(cell: &Cell) -> Result<Headers, Problem> {
+    let bad = Problem::Column { column: "headers", what: "cannot be read; set them again" };
+    match cell {
+        Cell::Null => Ok(Headers::default()),
+        cell => cell.text().ok().and_then(|text| Headers::from_stored(text).ok()).ok_or(bad),
+    }
+}
+
+/// Is it paused, and is that not quite sure? What may be meant to be paused is.
+pub(super) fn paused(cell: &Cell) -> (bool, bool) {
+    match cell {
+        Cell::Null | Cell::Integer(0) => (false, false),
+        cell => (true, !matches!(cell, Cell::Integer(1))),
+    }
 }
 
 /// The settings of a row of ours; a subscription without one has none.

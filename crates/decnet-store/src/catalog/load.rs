@@ -10,7 +10,7 @@ use super::error::Error;
 use super::judge::{RowProblem, Stored, judge};
 use super::open::Catalog;
 use super::schema::COLUMNS;
-use super::side::Side;
+use super::side::{self, Side};
 
 /// All subscriptions at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,12 +41,20 @@ pub(super) struct RawRow {
     gone_at: Cell,
     /// JSON of [`Settings`](decnet_core::settings::Settings).
     pub(super) settings: Cell,
+    /// JSON of their headers, with every value.
+    pub(super) headers: Cell,
+    pub(super) paused: Cell,
+    /// JSON of the secrets that were replaced and still sign.
+    pub(super) old_secrets: Cell,
 }
 
 /// A row and what it is good for.
 pub(super) type Judged = (RawRow, Result<Stored, Problem>);
 
 impl RawRow {
+    /// The column of `select` that holds a row's place in the table.
+    pub(super) const PLACE: &str = "place";
+
     /// What `enabled` and `auto_disabled_at` say together.
     pub(super) fn activity(&self) -> Activity {
         match (self.is_enabled, &self.auto_disabled_at) {
@@ -88,6 +96,9 @@ impl RawRow {
             is_enabled: matches!(next()?, Cell::Integer(1)),
             gone_at: next()?,
             settings: next()?,
+            headers: next()?,
+            paused: next()?,
+            old_secrets: next()?,
         })
     }
 }
@@ -122,12 +133,22 @@ impl Catalog {
     /// as long as all of it.
     pub(super) fn each_row(
         &self,
+        take: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), Error> {
+        self.each_row_where("", [], take)
+    }
+
+    /// The same of the rows for which a condition of SQL holds, in the order that it names.
+    pub(super) fn each_row_where(
+        &self,
+        condition: &str,
+        values: impl rusqlite::Params,
         mut take: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), Error> {
-        let has_side = self.side()? == Side::Present;
-        let mut read = || {
-            let mut statement = self.connection.prepare_cached(&select(has_side))?;
-            let mut rows = statement.query([])?;
+        let side = self.side()?;
+        let read = || {
+            let mut statement = self.connection.prepare_cached(&select(side, condition))?;
+            let mut rows = statement.query(values)?;
             while let Some(row) = rows.next()? {
                 take(row)?;
             }
@@ -141,13 +162,15 @@ pub(super) const TOO_MANY: Problem =
     Problem::Column { column: "uuid", what: "is one too many: the catalog is too large" };
 pub(super) const REPEATED: Problem = Problem::Column { column: "uuid", what: "is that of an earlier row" };
 
-fn select(has_side: bool) -> String {
-    let columns: Vec<String> = COLUMNS.into_iter().map(bounded).collect();
-    let (ours, join) = if has_side {
-        ("g.gone_at, g.settings", "LEFT JOIN decnet_webhook_settings AS g ON g.uuid = s.uuid")
-    } else {
-        ("NULL, NULL", "")
+fn select(side: Side, condition: &str) -> String {
+    let columns = COLUMNS.map(|column| bounded("s", column)).join(", ");
+    let ours = side::columns(side).join(", ");
+    let join = match side {
+        Side::Absent => "",
+        Side::Older | Side::Present => "LEFT JOIN decnet_webhook_settings AS g ON g.uuid = s.uuid",
     };
-    let (columns, limit) = (columns.join(", "), MAX_SUBSCRIPTIONS + 1);
-    format!("SELECT {columns}, s.enabled IS 1, {ours} FROM webhook_subscriptions AS s {join} LIMIT {limit}")
+    let limit = MAX_SUBSCRIPTIONS + 1;
+    format!(
+        "SELECT {columns}, s.enabled IS 1, {ours}, s.rowid AS place FROM webhook_subscriptions AS s {join} {condition} LIMIT {limit}"
+    )
 }

@@ -7,8 +7,8 @@
 //!
 //! In the order a row meets them: [`CatalogUrl`] says where, [`Catalog::open`] opens or creates it,
 //! [`Catalog::load`] reads what can be dispatched, [`Catalog::changes`] what differs since, [`Catalog::record`] writes down what came of it;
-//! [`Catalog::rows`], [`Catalog::find`], [`Catalog::create`], [`Catalog::update`] and [`Catalog::delete`] are
-//! the operator's.
+//! [`Catalog::rows`], [`Catalog::find`], [`Catalog::create`], [`Catalog::update`], [`Catalog::rotate_secret`] and
+//! [`Catalog::delete`] are the operator's.
 
 mod cell;
 mod changes;
@@ -18,6 +18,7 @@ mod find;
 mod judge;
 mod load;
 mod open;
+mod overlap;
 mod record;
 mod row;
 mod schema;
@@ -31,6 +32,7 @@ pub use error::Error;
 pub use judge::{RowProblem, RowVersion, Stored};
 pub use load::Snapshot;
 pub use open::{Catalog, Create};
+pub use overlap::{OldSecret, RotationError};
 pub use record::{Change, HealthUpdate, LastFailure, Recorded};
 pub use row::Row;
 pub use secret::generate_secret;

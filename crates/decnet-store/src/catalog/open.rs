@@ -1,8 +1,8 @@
 //! Opening a catalog: an existing DECNET database as it is, or a new one that DECNET could use.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use decnet_core::limits::CATALOG_BUSY_TIMEOUT;
@@ -74,7 +74,7 @@ impl Catalog {
     }
 
     /// Runs one short write transaction, told whether our own tables are there. What SQLite refuses and what
-    /// `work` refuses (the inner result) both leave no trace.
+    /// `work` refuses (the inner result) both leave no trace. Tables of an older program are brought up to date first.
     pub(super) fn write<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>, Side) -> rusqlite::Result<Result<T, Error>>,
@@ -90,6 +90,10 @@ impl Catalog {
         // fails without waiting if somebody wrote in between.
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let result = match side::look(&transaction)? {
+            Ok(Side::Older) => {
+                side::make(&transaction)?;
+                work(&transaction, Side::Present)?
+            }
             Ok(side) => work(&transaction, side)?,
             Err(newer) => Err(newer.into_error(&self.path)),
         };
@@ -132,10 +136,23 @@ impl Catalog {
 /// Makes an empty file that only its owner can read, unless there is one.
 fn make_file(path: &Path) -> Result<(), Error> {
     match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
-        Ok(_) => Ok(()),
+        Ok(file) => hand_over(&file, path).map_err(|source| Error::File { path: path.into(), source }),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(source) => Err(Error::File { path: path.into(), source }),
     }
+}
+
+/// What root makes in a directory of somebody else's is for that one, as SQLite itself does it with its files: a catalog
+/// made by an operator's command must not be closed to the service's user.
+fn hand_over(file: &File, path: &Path) -> io::Result<()> {
+    let Some(directory) = path.parent() else { return Ok(()) };
+    // A relative name without a directory stands in the working directory.
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let owner = directory.metadata()?;
+    if file.metadata()?.uid() == 0 && owner.uid() != 0 {
+        fchown(file, Some(owner.uid()), Some(owner.gid()))?;
+    }
+    Ok(())
 }
 
 fn connect(path: &Path) -> Result<Connection, Error> {

@@ -11,6 +11,7 @@ use rusqlite::{Transaction, params_from_iter};
 use super::error::Error;
 use super::judge::RowVersion;
 use super::open::Catalog;
+use super::overlap;
 use super::side::{self, Side};
 
 /// The most that `consecutive_failures` counts to: the column is 32 bits wide in DECNET's other databases.
@@ -94,6 +95,9 @@ impl Catalog {
             if side == Side::Absent && updates.iter().any(|update| update.change == Change::Gone) {
                 side::make(transaction)?;
                 side = Side::Present;
+            }
+            if side == Side::Present {
+                overlap::forget_expired(transaction, now)?;
             }
             updates
                 .iter()

@@ -4,13 +4,13 @@ use std::fmt;
 
 use decnet_core::limits::{MAX_ERROR_CHARS, MAX_URL_BYTES};
 use decnet_core::redact::EndpointUrl;
-use decnet_core::settings::Settings;
+use decnet_core::settings::{Settings, Shown};
 use decnet_core::subscription::{Activity, Problem};
 use decnet_core::time::UnixMicros;
 use serde::{Serialize, Serializer};
 
 use super::cell::Cell;
-use super::judge::{Stored, settings, shown_name, shown_uuid};
+use super::judge::{Stored, headers, paused, settings, shown_name, shown_uuid};
 use super::load::RawRow;
 
 /// One subscription's row, for showing. Serialises to what DECNET's API shows of it, and what is wrong with it.
@@ -47,8 +47,14 @@ pub struct Row {
     pub updated_at: Option<UnixMicros>,
     /// Its receiver answered 410: it stays tripped until it is enabled.
     pub gone: bool,
-    /// What it asks for beyond its row.
+    /// What it asks for beyond its row; serialises as [`Shown`], without any secret.
+    #[serde(serialize_with = "shown")]
     pub settings: Settings,
+    /// An operator has paused it: what is routed to it waits.
+    pub paused: bool,
+    /// Until when each of the secrets signs that were replaced, newest first.
+    #[serde(serialize_with = "all_iso8601")]
+    pub old_secrets_until: Vec<UnixMicros>,
     /// Why nothing can be delivered to it, if so.
     pub problem: Option<String>,
     /// What else is wrong with it.
@@ -63,6 +69,19 @@ impl Row {
     #[must_use]
     pub fn shown_url(&self) -> String {
         EndpointUrl::new(&self.url).map_or_else(|_| "(no valid URL)".to_owned(), |url| url.to_string())
+    }
+
+    /// Why nothing is sent to it, in a word or two; none if something is.
+    #[must_use]
+    pub fn parked_by(&self) -> Option<&'static str> {
+        match self.activity {
+            _ if self.problem.is_some() => Some("bad row"),
+            Activity::Disabled => Some("disabled"),
+            _ if self.paused => Some("paused"),
+            Activity::Tripped if self.gone => Some("gone"),
+            Activity::Tripped => Some("tripped"),
+            Activity::Active => None,
+        }
     }
 
     pub(super) fn new(raw: &RawRow, judged: &Result<Stored, Problem>) -> Self {
@@ -81,7 +100,16 @@ impl Row {
             created_at: at(&raw.created_at),
             updated_at: at(&raw.updated_at),
             gone: raw.is_gone(),
-            settings: settings(&raw.settings).unwrap_or_default(),
+            settings: Settings {
+                headers: headers(&raw.headers).unwrap_or_default(),
+                ..settings(&raw.settings).unwrap_or_default()
+            },
+            paused: paused(&raw.paused).0,
+            old_secrets_until: judged
+                .iter()
+                .flat_map(|stored| &stored.old_secrets)
+                .map(|old| old.until)
+                .collect(),
             problem: judged.as_ref().err().map(Problem::to_string),
             warnings: judged.iter().flat_map(|stored| &stored.warnings).map(Problem::to_string).collect(),
             activity: raw.activity(),
@@ -111,4 +139,12 @@ fn last_error(cell: &Cell) -> Option<String> {
 #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
 fn iso8601<S: Serializer>(at: &Option<UnixMicros>, serializer: S) -> Result<S::Ok, S::Error> {
     at.map(UnixMicros::to_iso8601).serialize(serializer)
+}
+
+fn shown<S: Serializer>(settings: &Settings, serializer: S) -> Result<S::Ok, S::Error> {
+    Shown(settings).serialize(serializer)
+}
+
+fn all_iso8601<S: Serializer>(times: &[UnixMicros], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(times.iter().map(|at| at.to_iso8601()))
 }

@@ -4,31 +4,74 @@
 //! something only while the row still carries that very stamp, so that an enable or a new trip by another
 //! process, which knows nothing of this table, puts it out of force.
 //!
+//! `paused`, `settings`, `headers` and `old_secrets` are what an operator asks for. The latter two are secrets.
+//!
 //! The file is DECNET's, so `PRAGMA user_version` is not ours to set: the version has a table of its own.
 
 use std::path::Path;
 
+use decnet_core::redact::Secret;
 use decnet_core::time::UnixMicros;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
+use super::cell::{Cell, bounded};
 use super::error::Error;
+use super::overlap::{self, OldSecret};
 
 /// What brings our tables from each version to the next; idempotent, since somebody may drop one of them.
-const MIGRATIONS: [&str; 1] = ["
-    CREATE TABLE IF NOT EXISTS decnet_webhook_settings (
-        uuid TEXT NOT NULL PRIMARY KEY,
-        gone_at INTEGER,
-        settings TEXT NOT NULL DEFAULT '{}'
-    )"];
+const MIGRATIONS: [Migration; 2] = [first, second];
+
+type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// The newest version of our tables that this program knows.
 const KNOWN_VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// What [`second`] adds.
+const SECOND_COLUMNS: [(&str, &str); 4] = [
+    ("headers", "TEXT"),
+    ("paused", "INTEGER NOT NULL DEFAULT 0"),
+    ("old_secrets", "TEXT"),
+    ("old_secrets_until", "INTEGER"),
+];
+
+fn first(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "CREATE TABLE IF NOT EXISTS decnet_webhook_settings (
+            uuid TEXT NOT NULL PRIMARY KEY,
+            gone_at INTEGER,
+            settings TEXT NOT NULL DEFAULT '{}'
+        )",
+    )
+}
+
+/// Headers stand apart from the settings, so that what is shown of those cannot contain them.
+fn second(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    for (column, kind) in SECOND_COLUMNS {
+        if !has_column(transaction, column)? {
+            transaction
+                .execute_batch(&format!("ALTER TABLE decnet_webhook_settings ADD COLUMN {column} {kind}"))?;
+        }
+    }
+    transaction.execute_batch(
+        "CREATE INDEX IF NOT EXISTS decnet_webhook_old_secrets
+         ON decnet_webhook_settings (old_secrets_until) WHERE old_secrets_until IS NOT NULL",
+    )
+}
+
+fn has_column(transaction: &Transaction<'_>, column: &str) -> rusqlite::Result<bool> {
+    let named = "SELECT 1 FROM pragma_table_info('decnet_webhook_settings') WHERE name = ?1";
+    Ok(transaction.query_row(named, [column], |_| Ok(())).optional()?.is_some())
+}
 
 /// What a file says about our tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     /// Not there yet.
     Absent,
+    /// There, as an older program has made them. Nobody who writes meets them so: see [`Catalog::write`].
+    ///
+    /// [`Catalog::write`]: super::Catalog::write
+    Older,
     /// There, in the version that we know.
     Present,
 }
@@ -51,15 +94,31 @@ pub(super) fn look(connection: &Connection) -> rusqlite::Result<Result<Side, New
     let version = connection.query_row(version, [], |row| row.get::<_, i64>(0))?;
     Ok(match version {
         newer if newer > KNOWN_VERSION => Err(Newer(newer)),
-        KNOWN_VERSION if exists(connection, "decnet_webhook_settings")? => Ok(Side::Present),
-        _ => Ok(Side::Absent),
+        _ if !exists(connection, "decnet_webhook_settings")? => Ok(Side::Absent),
+        KNOWN_VERSION => Ok(Side::Present),
+        _ => Ok(Side::Older),
     })
 }
 
-/// Makes our tables, or brings them to the version we know; only where [`look`] found them absent.
+/// The columns of ours that are read, aliased `g`, of tables that are as they were found.
+pub(super) fn columns(side: Side) -> [String; 5] {
+    let names = ["gone_at", "settings", "headers", "paused", "old_secrets"];
+    let read = match side {
+        Side::Absent => 0,
+        Side::Older => 2,
+        Side::Present => names.len(),
+    };
+    let mut index = 0;
+    names.map(|name| {
+        index += 1;
+        if index <= read { bounded("g", name) } else { "NULL".to_owned() }
+    })
+}
+
+/// Makes our tables, or brings them to the version we know; only where [`look`] did not find them present.
 pub(super) fn make(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     for migration in MIGRATIONS {
-        transaction.execute_batch(migration)?;
+        migration(transaction)?;
     }
     transaction.execute_batch(
         "CREATE TABLE IF NOT EXISTS decnet_webhook_schema (version INTEGER NOT NULL);
@@ -91,6 +150,56 @@ pub(super) fn set_settings(
                   ON CONFLICT (uuid) DO UPDATE SET settings = excluded.settings";
     transaction.prepare_cached(upsert)?.execute([uuid, settings])?;
     Ok(())
+}
+
+/// Keeps a subscription's headers, a JSON object of names and values.
+pub(super) fn set_headers(
+    transaction: &Transaction<'_>,
+    uuid: &str,
+    headers: &Secret,
+) -> rusqlite::Result<()> {
+    let upsert = "INSERT INTO decnet_webhook_settings (uuid, headers) VALUES (?1, ?2)
+                  ON CONFLICT (uuid) DO UPDATE SET headers = excluded.headers";
+    transaction.prepare_cached(upsert)?.execute([uuid, headers.expose()])?;
+    Ok(())
+}
+
+/// Notes that a subscription is paused, or not any more.
+pub(super) fn set_paused(transaction: &Transaction<'_>, uuid: &str, paused: bool) -> rusqlite::Result<()> {
+    let upsert = "INSERT INTO decnet_webhook_settings (uuid, paused) VALUES (?1, ?2)
+                  ON CONFLICT (uuid) DO UPDATE SET paused = excluded.paused";
+    transaction.prepare_cached(upsert)?.execute(params![uuid, paused])?;
+    Ok(())
+}
+
+/// Keeps the secrets that still sign beside the row's own, and when the first of them stops to.
+pub(super) fn set_old_secrets(
+    transaction: &Transaction<'_>,
+    uuid: &str,
+    old: &[OldSecret],
+) -> rusqlite::Result<()> {
+    let json = (!old.is_empty()).then(|| overlap::to_stored(old));
+    let until = old.iter().map(|old| old.until.0).min();
+    let upsert =
+        "INSERT INTO decnet_webhook_settings (uuid, old_secrets, old_secrets_until) VALUES (?1, ?2, ?3)
+                  ON CONFLICT (uuid) DO UPDATE SET
+                  old_secrets = excluded.old_secrets, old_secrets_until = excluded.old_secrets_until";
+    transaction.prepare_cached(upsert)?.execute(params![uuid, json, until])?;
+    Ok(())
+}
+
+/// What is kept of a subscription in one column; NULL if nothing is.
+pub(super) fn get(transaction: &Transaction<'_>, uuid: &str, column: &str) -> rusqlite::Result<Cell> {
+    let select =
+        format!("SELECT {} FROM decnet_webhook_settings AS g WHERE g.uuid = ?1", bounded("g", column));
+    let found = transaction.prepare_cached(&select)?.query_row([uuid], |row| Ok(Cell::read(row.get_ref(0)?)));
+    Ok(found.optional()?.unwrap_or(Cell::Null))
+}
+
+/// The subscriptions with a secret that is to be forgotten by now.
+pub(super) fn expired(connection: &Connection, now: UnixMicros) -> rusqlite::Result<Vec<String>> {
+    let select = "SELECT uuid FROM decnet_webhook_settings WHERE old_secrets_until <= ?1";
+    connection.prepare_cached(select)?.query_map([now.0], |row| row.get(0))?.collect()
 }
 
 /// Forgets that a subscription was gone.

@@ -10,6 +10,7 @@ use super::error::Error;
 use super::id::{DeliveryId, SubscriptionKey};
 use super::ledger::Ledger;
 use super::state::{HELD, QUEUED};
+use super::submitted::{self, SubmissionId};
 
 /// An event, and who is to get it.
 #[derive(Debug, Clone)]
@@ -18,6 +19,9 @@ pub struct Admission {
     pub event: Arc<Event>,
     /// Each subscription once. With nobody in it nothing is written, and the id is not remembered.
     pub to: Vec<Recipient>,
+    /// Where it waited, if it was submitted: it waits there no more once it is admitted, though to nobody. Where it is
+    /// not there any more, nothing is written.
+    pub submitted: Option<SubmissionId>,
 }
 
 /// Who is to get an event.
@@ -33,7 +37,7 @@ pub struct Recipient {
 /// What came of an admission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Admitted {
-    /// The event was admitted before: nothing was written.
+    /// The event was admitted before, or was submitted and taken back: nothing was written.
     pub duplicate: bool,
     /// The delivery to the first recipient; the others follow in the order of `to`. Of a duplicate, what it was
     /// when it was first admitted.
@@ -42,7 +46,7 @@ pub struct Admitted {
 
 impl Admission {
     pub(super) fn rows(&self) -> usize {
-        1 + self.to.len()
+        1 + self.to.len() + usize::from(self.submitted.is_some())
     }
 }
 
@@ -57,7 +61,15 @@ pub(super) fn admit(ledger: &mut Ledger, batch: &[Admission]) -> Result<Vec<Admi
         "INSERT INTO deliveries (id, sub, state, attempts, due_at) VALUES (?1, ?2, ?3, 0, ?4)",
     )?;
     let mut admitted = Vec::with_capacity(batch.len());
-    for Admission { event, to } in batch {
+    let mut taken_bytes = 0;
+    for Admission { event, to, submitted } in batch {
+        if let Some(submitted) = submitted {
+            let Some(bytes) = submitted::remove(conn, *submitted, event)? else {
+                admitted.push(Admitted { duplicate: true, first: DeliveryId::new(ledger.next_seq, 0) });
+                continue;
+            };
+            taken_bytes += bytes;
+        }
         let hash = ledger.recent.hash(&event.id);
         if let Some(seq) = ledger.recent.find(hash)
             && is_same(&mut find_id, seq, &event.id)?
@@ -75,6 +87,9 @@ pub(super) fn admit(ledger: &mut Ledger, batch: &[Admission]) -> Result<Vec<Admi
             ledger.trail.stage(to.len());
         }
         admitted.push(Admitted { duplicate: false, first });
+    }
+    if taken_bytes > 0 {
+        submitted::less(conn, taken_bytes as i64)?;
     }
     Ok(admitted)
 }

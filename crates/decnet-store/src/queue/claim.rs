@@ -57,10 +57,12 @@ pub struct Delivery {
 }
 
 const DUE: &str = "
-    SELECT d.id, d.attempts, d.due_at, e.id, e.topic, e.body FROM deliveries d LEFT JOIN events e ON e.seq = d.id >> ?3
+    SELECT d.id, d.attempts, d.due_at, e.id, e.topic, e.body, e.admitted_at
+    FROM deliveries d LEFT JOIN events e ON e.seq = d.id >> ?3
     WHERE d.state = 2 AND d.sub = ?1 AND d.due_at <= ?2 ORDER BY d.due_at, d.id";
 const QUEUED: &str = "
-    SELECT d.id, d.attempts, d.due_at, e.id, e.topic, e.body FROM deliveries d LEFT JOIN events e ON e.seq = d.id >> ?3
+    SELECT d.id, d.attempts, d.due_at, e.id, e.topic, e.body, e.admitted_at
+    FROM deliveries d LEFT JOIN events e ON e.seq = d.id >> ?3
     WHERE d.state = 1 AND d.sub = ?1 AND d.due_at > ?2 ORDER BY d.due_at, d.id";
 
 pub(super) fn claim(ledger: &mut Ledger, claim: &Claim) -> Result<Claimed, Error> {
@@ -109,7 +111,8 @@ fn event(row: &Row<'_>) -> Result<Event, Error> {
     let Some(body) = row.get_ref(5)?.as_blob_or_null().map_err(rusqlite::Error::from)? else {
         return Err(Error::Corrupt(Arc::new(rusqlite::Error::QueryReturnedNoRows)));
     };
-    Ok(Event { id: row.get(3)?, topic: row.get(4)?, body: Bytes::copy_from_slice(body) })
+    let (id, topic, at) = (row.get(3)?, row.get(4)?, UnixMicros(row.get(6)?));
+    Ok(Event { id, topic, body: Bytes::copy_from_slice(body), at })
 }
 
 fn next_due(ledger: &Ledger, claim: &Claim) -> Result<Option<UnixMicros>, Error> {

@@ -54,6 +54,12 @@ pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection, 
     Ok(conn)
 }
 
+/// Is this file a queue that we can read, or bring to our schema?
+pub(crate) fn verify(path: &Path) -> Result<(), Error> {
+    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, Options::default().busy_timeout)?;
+    schema::check(&conn, path).map(drop)
+}
+
 /// A second connection that writes, to a queue that exists.
 pub(super) fn open_second(path: &Path, busy_timeout: Duration) -> Result<Connection, Error> {
     let conn = open_existing(path, OpenFlags::SQLITE_OPEN_READ_WRITE, busy_timeout)?;
@@ -98,6 +104,8 @@ fn set_up(conn: &Connection, options: &Options) -> rusqlite::Result<()> {
     conn.pragma_update(None, "journal_size_limit", MAX_WAL_BYTES)?;
     conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
     conn.pragma_update(None, "foreign_keys", false)?;
+    // What is removed is zeroed where that writes no page that would not be written anyway.
+    conn.pragma_update_and_check(None, "secure_delete", "FAST", |_| Ok(()))?;
     if let Some(pages) = options.max_pages {
         conn.pragma_update(None, "max_page_count", pages)?;
     }

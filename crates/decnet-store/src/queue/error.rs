@@ -89,9 +89,49 @@ pub enum Error {
     /// No such delivery.
     #[error("there is no delivery {0}; retention may have removed it")]
     UnknownDelivery(DeliveryId),
+    /// Its event's body is gone.
+    #[error("the event of delivery {0} was erased; there is nothing left to send")]
+    Erased(DeliveryId),
+    /// More than one redelivery holds in memory.
+    #[error("more than {max} deliveries; choose fewer, for instance by time", max = decnet_core::limits::MAX_REDELIVERY)]
+    TooManyChosen,
+    /// A submission that is none. Nothing of it was taken.
+    #[error("event {index}: {why}")]
+    Unfit {
+        /// Which of its events, from 0.
+        index: usize,
+        /// What is wrong with it.
+        why: Unfit,
+    },
+    /// The same idempotency key came with another request.
+    #[error("this idempotency key was used with another request; use a fresh one for each request")]
+    IdempotencyConflict,
+    /// Too much was submitted that the worker has not taken.
+    #[error("too many submitted events wait for the worker; see that one runs, and try again")]
+    Backlogged,
     /// Anything else that SQLite refused.
     #[error("the queue's database refused a statement")]
     Sqlite(#[source] Arc<rusqlite::Error>),
+}
+
+/// Why a submission cannot be taken.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Unfit {
+    /// Too many at once.
+    #[error("a submission has at most {max} events", max = decnet_core::limits::MAX_SUBMISSION_EVENTS)]
+    TooMany,
+    /// An id that could not stand in a header.
+    #[error("an id has 1 to 128 printable ASCII characters and no blanks")]
+    Id,
+    /// A payload that is no JSON.
+    #[error("{0}")]
+    Payload(Arc<decnet_core::event::EventError>),
+    /// A body that nothing would relay.
+    #[error("an event has at most {max} bytes", max = decnet_core::limits::MAX_BODY_BYTES)]
+    TooLarge,
+    /// An idempotency key outside its bounds.
+    #[error("an idempotency key has 1 to {max} bytes", max = decnet_core::limits::MAX_IDEMPOTENCY_KEY_BYTES)]
+    Key,
 }
 
 /// What a failure asks of the writer.
@@ -106,6 +146,14 @@ pub(super) enum Kind {
 }
 
 impl Error {
+    /// Will the same call succeed later, with nothing changed but the state of worker, disk or file? Try again, after a
+    /// while.
+    #[must_use]
+    pub fn will_pass(&self) -> bool {
+        matches!(self, Self::Backlogged | Self::NoQueue { .. } | Self::OlderSchema { .. })
+            || self.kind() == Kind::Environment
+    }
+
     pub(super) fn kind(&self) -> Kind {
         match self {
             Self::Corrupt(_) | Self::Fenced | Self::Unwritten(_) => Kind::Fatal,

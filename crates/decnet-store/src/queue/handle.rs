@@ -1,6 +1,6 @@
 //! The worker's handle on its queue.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -18,10 +18,13 @@ use super::id::{DeliveryId, SubscriptionKey};
 use super::job::Task;
 use super::lease::Lease;
 use super::ledger::Ledger;
+use super::reader::Reader;
 use super::register::register;
 use super::release::{forget, release};
 use super::retain::{Retained, Retention, retain};
 use super::settle::{Settlement, settle};
+use super::stats::Stats;
+use super::submitted::{Taken, submitted};
 use super::waiting::{Waiting, waiting};
 use super::writer::{Command, Stop, Writer};
 
@@ -42,6 +45,8 @@ pub struct Queue(Arc<Shared>);
 struct Shared {
     commands: mpsc::Sender<Command>,
     health: watch::Receiver<Health>,
+    stats: Arc<Stats>,
+    dir: PathBuf,
     thread: Thread,
 }
 
@@ -59,6 +64,7 @@ impl Queue {
     pub fn open(dir: &Path, options: Options) -> Result<Self, Error> {
         let lease = Lease::take(dir)?;
         let path = connection::path(dir);
+        let stats = Arc::new(Stats::default());
         let ledger = Ledger::open(connection::open_writer(&path, &options)?)?;
         let io = |error| Error::io(&path, error);
         let checkpoints =
@@ -73,12 +79,19 @@ impl Queue {
             health: health_sender,
             stop: Arc::clone(&stop),
             checkpoints,
+            stats: Arc::clone(&stats),
             failures: 0,
             next: None,
         };
         let thread = std::thread::Builder::new().name("queue-writer".into());
         let handle = Some(thread.spawn(move || writer.run()).map_err(io)?);
-        Ok(Self(Arc::new(Shared { commands, health, thread: Thread { stop, handle } })))
+        Ok(Self(Arc::new(Shared {
+            commands,
+            health,
+            stats,
+            dir: dir.into(),
+            thread: Thread { stop, handle },
+        })))
     }
 
     /// The keys of subscriptions given as (uuid, name), in their order; new ones get one, names are brought up
@@ -99,6 +112,15 @@ impl Queue {
     pub async fn admit(&self, batch: Arc<[Admission]>) -> Result<Vec<Admitted>, Error> {
         let rows = batch.iter().map(Admission::rows).sum();
         self.ask(rows, move |ledger| admit(ledger, &batch)).await
+    }
+
+    /// The oldest events that were submitted, as many as one step takes. They wait until they are admitted, so the next
+    /// call comes after that.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn submitted(&self) -> Result<Taken, Error> {
+        self.ask(0, submitted).await
     }
 
     /// Makes attempts and what they led to durable. One flag each: false if it came too late and changed nothing.
@@ -161,10 +183,33 @@ impl Queue {
         self.ask(0, Ledger::changed_elsewhere).await
     }
 
+    /// How often something was erased, ever: where it is another number than before, what is held in memory may be
+    /// gone from the queue.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn erasures(&self) -> Result<i64, Error> {
+        self.ask(0, Ledger::erasures).await
+    }
+
     /// Can the queue be written?
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {
         self.0.health.clone()
+    }
+
+    /// What the writer counts.
+    #[must_use]
+    pub fn stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.0.stats)
+    }
+
+    /// A view of the queue that does not ask the writer. Blocks for a moment.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub fn reader(&self) -> Result<Reader, Error> {
+        Reader::open(&self.0.dir)
     }
 
     /// Carries out what was asked before, empties the log into the database and gives the lease back.

@@ -4,17 +4,21 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use super::error::Error;
 
 const FILE: &str = "queue.lock";
+/// How often a lock that somebody holds is tried, and how far apart.
+const TRIES: u32 = 4;
+const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
-/// Held as long as this lives. The file itself stays: removing it would let two processes lock two files.
+/// Keeps every worker away from a queue, as long as this lives. The file itself stays: removing it would let two processes lock two files.
 #[derive(Debug)]
-pub(super) struct Lease(#[expect(dead_code, reason = "its lock is its use")] File);
+pub struct Lease(#[expect(dead_code, reason = "its lock is its use")] File);
 
 impl Lease {
-    pub(super) fn take(dir: &Path) -> Result<Self, Error> {
+    pub(crate) fn take(dir: &Path) -> Result<Self, Error> {
         let path = dir.join(FILE);
         let io = |error| Error::io(&path, error);
         let mut file = OpenOptions::new()
@@ -25,13 +29,42 @@ impl Lease {
             .mode(0o600)
             .open(&path)
             .map_err(io)?;
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::InUse { pid: read_pid(&mut file) }),
             Err(TryLockError::Error(error)) => return Err(io(error)),
         }
         file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(io)?;
         Ok(Self(file))
+    }
+}
+
+/// Who only looks whether there is an owner holds the lock for a moment, too.
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 1..TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(BETWEEN_TRIES),
+            decided => return decided,
+        }
+    }
+    file.try_lock()
+}
+
+/// Does a worker own the queue in `dir`?
+///
+/// # Errors
+/// The lock cannot be looked at.
+pub fn is_owned(dir: &Path) -> Result<bool, Error> {
+    let path = dir.join(FILE);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(Error::io(&path, error)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(Error::io(&path, error)),
     }
 }
 

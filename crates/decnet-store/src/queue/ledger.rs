@@ -1,6 +1,6 @@
 //! What the writer knows: its connection, and what it keeps in memory beside it.
 
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use decnet_core::limits::DEDUP_WINDOW_EVENTS;
 use decnet_core::time::UnixMicros;
@@ -20,6 +20,10 @@ pub(super) struct Ledger {
     /// The next event's sequence number.
     pub(super) next_seq: i64,
     pub(super) sweep: Sweep,
+    /// What the last `COMMIT` took.
+    pub(super) last_sync: Duration,
+    /// Of the file, as retention saw it last.
+    pub(super) used_bytes: u64,
     /// Of the last admission: times of admission never run backwards, as ids do not.
     newest: UnixMicros,
     /// Ours; a later owner has a higher one.
@@ -45,7 +49,19 @@ impl Ledger {
         let recent = load_recent(&conn, next_seq)?;
         let data_version = data_version(&conn)?;
         let sweep = Sweep::default();
-        Ok(Self { conn, recent, trail, next_seq, sweep, newest, generation, data_version })
+        let (last_sync, used_bytes) = (Duration::ZERO, 0);
+        Ok(Self {
+            conn,
+            recent,
+            trail,
+            next_seq,
+            sweep,
+            last_sync,
+            used_bytes,
+            newest,
+            generation,
+            data_version,
+        })
     }
 
     /// Runs `work` in a transaction: all of it is on the disk when this returns, or nothing of it is.
@@ -57,7 +73,9 @@ impl Ledger {
         let (next_seq, newest, sweep) = (self.next_seq, self.newest, self.sweep);
         let done = self.begin(writes).and_then(|()| work(self)).and_then(|done| {
             let swept = if writes { self.trail.sweep(&self.conn)? } else { None };
+            let begun = Instant::now();
             self.conn.prepare_cached("COMMIT")?.execute([])?;
+            self.last_sync = begun.elapsed();
             self.recent.commit();
             self.trail.commit(swept, self.next_seq);
             Ok(done)
@@ -100,6 +118,12 @@ impl Ledger {
     pub(super) fn changed_elsewhere(&mut self) -> Result<bool, Error> {
         let now = data_version(&self.conn)?;
         Ok(std::mem::replace(&mut self.data_version, now) != now)
+    }
+
+    /// How often something was erased.
+    pub(super) fn erasures(&mut self) -> Result<i64, Error> {
+        let mut find = self.conn.prepare_cached("SELECT value FROM meta WHERE key = 'erasures'")?;
+        Ok(find.query_row([], |row| row.get(0))?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Events, deliveries and attempts, in a SQLite file of its own: `queue.db` in the data directory.
 //!
-//! One worker process owns the queue ([`Queue`]); others read it ([`Reader`]) or ask for redeliveries
-//! ([`Operator`]). Inside the worker one thread writes, and commits whatever waited while the last commit
+//! One worker process owns the queue ([`Queue`]); others read it ([`Reader`]), hand events in, or ask for redeliveries
+//! ([`Operator`], [`Redelivery`]), or erase ([`Erasure`]). Inside the worker one thread writes, and commits whatever waited while the last commit
 //! ran: the slower the disk, the larger the batch. Nothing is answered before it is on the disk.
 //!
 //! ```text
@@ -34,6 +34,7 @@ mod id;
 mod job;
 mod lease;
 mod ledger;
+mod memory;
 mod operator;
 mod reader;
 mod recent;
@@ -43,6 +44,8 @@ mod retain;
 mod schema;
 mod settle;
 mod state;
+mod stats;
+mod submitted;
 mod trail;
 mod waiting;
 mod writer;
@@ -50,12 +53,18 @@ mod writer;
 pub use admit::{Admission, Admitted, Recipient};
 pub use claim::{Claim, Claimed, Delivery};
 pub use connection::Options;
-pub use error::Error;
+pub(crate) use connection::verify;
+pub use error::{Error, Unfit};
 pub use handle::Queue;
 pub use health::Health;
 pub use id::{DeliveryId, ParseDeliveryIdError, SubscriptionKey};
-pub use operator::Operator;
-pub use reader::{Counts, Detail, Filter, Listed, Reader, StateFilter};
+pub use lease::{Lease, is_owned};
+pub use operator::{Erase, Erased, Erasure, IdempotencyKey, Operator, Redelivery, Submission, Submitted};
+pub use reader::{
+    Active, Census, Counts, Detail, EventDetail, EventRef, Filter, Found, Listed, Page, Reader,
+};
 pub use retain::{Retained, Retention};
 pub use settle::{Attempt, Settlement};
+pub use stats::Stats;
+pub use submitted::{SubmissionId, Taken};
 pub use waiting::Waiting;

@@ -50,6 +50,34 @@ const STEPS: &[&str] = &[
          detail TEXT,
          reply BLOB,
          PRIMARY KEY (delivery, number)) WITHOUT ROWID;",
+    // Where the time of an attempt went, for one that delivered in its delivery's row; NULL for a step that was not
+    // needed or not finished. An event whose body is empty was erased.
+    //
+    // `submitted` holds what other processes have handed in and the worker has not yet admitted. What was handed in is
+    // remembered by the beginning of a SHA-256, so that random ids of any length cost little; `seq` is the order in which
+    // it is forgotten.
+    "ALTER TABLE deliveries ADD COLUMN resolve_us INTEGER;
+     ALTER TABLE deliveries ADD COLUMN connect_us INTEGER;
+     ALTER TABLE deliveries ADD COLUMN tls_us INTEGER;
+     ALTER TABLE deliveries ADD COLUMN first_byte_us INTEGER;
+     ALTER TABLE attempts ADD COLUMN resolve_us INTEGER;
+     ALTER TABLE attempts ADD COLUMN connect_us INTEGER;
+     ALTER TABLE attempts ADD COLUMN tls_us INTEGER;
+     ALTER TABLE attempts ADD COLUMN first_byte_us INTEGER;
+     CREATE TABLE submitted (
+         seq INTEGER PRIMARY KEY,
+         id TEXT NOT NULL,
+         topic TEXT NOT NULL,
+         submitted_at INTEGER NOT NULL,
+         body BLOB NOT NULL);
+     CREATE TABLE submitted_ids (seq INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, at INTEGER NOT NULL);
+     CREATE TABLE submitted_keys (
+         seq INTEGER PRIMARY KEY,
+         hash BLOB NOT NULL UNIQUE,
+         at INTEGER NOT NULL,
+         fingerprint BLOB NOT NULL,
+         ids TEXT NOT NULL);
+     INSERT INTO meta VALUES ('submitted_bytes', 0), ('erasures', 0);",
 ];
 
 /// Schema that this program writes.

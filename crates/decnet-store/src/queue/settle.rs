@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use decnet_core::delivery::{Reason, State};
+use decnet_core::delivery::{Reason, State, Timings};
 use decnet_core::limits::KEPT_REPLY_BYTES;
 use decnet_core::time::UnixMicros;
 use rusqlite::{CachedStatement, Connection};
@@ -41,6 +41,8 @@ pub struct Attempt {
     pub detail: Option<Box<str>>,
     /// The beginning of the reply's body; `KEPT_REPLY_BYTES` of it are kept.
     pub reply: Bytes,
+    /// Where the time went; of none of them if that was not kept.
+    pub timings: Timings,
 }
 
 /// One flag a settlement: was it applied, or did it come too late?
@@ -61,7 +63,8 @@ impl<'c> Statements<'c> {
         Ok(Self {
             deliver: conn.prepare_cached(
                 "UPDATE deliveries SET state = 3, attempts = ?2, due_at = NULL, settled_at = ?3,
-                     duration_us = ?4, status = ?5, reply = ?6
+                     duration_us = ?4, status = ?5, reply = ?6,
+                     resolve_us = ?7, connect_us = ?8, tls_us = ?9, first_byte_us = ?10
                  WHERE id = ?1 AND attempts = ?2 - 1 AND state < 3",
             )?,
             update: conn.prepare_cached(
@@ -69,8 +72,9 @@ impl<'c> Statements<'c> {
                  WHERE id = ?1 AND attempts = ?3 - 1 AND state < 3",
             )?,
             insert: conn.prepare_cached(
-                "INSERT INTO attempts (delivery, number, started_at, duration_us, status, reason, detail, reply)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO attempts (delivery, number, started_at, duration_us, status, reason, detail, reply,
+                     resolve_us, connect_us, tls_us, first_byte_us)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?,
         })
     }
@@ -90,6 +94,7 @@ impl<'c> Statements<'c> {
 
     fn deliver(&mut self, id: DeliveryId, attempt: &Attempt) -> Result<bool, Error> {
         let settled_at = attempt.ended_at().0;
+        let timings = attempt.timings;
         let row = (
             id.raw(),
             attempt.number,
@@ -97,11 +102,16 @@ impl<'c> Statements<'c> {
             attempt.duration_us(),
             attempt.status,
             attempt.kept_reply(),
+            timings.resolve.map(micros),
+            timings.connect.map(micros),
+            timings.tls.map(micros),
+            timings.first_byte.map(micros),
         );
         Ok(self.deliver.execute(row)? > 0)
     }
 
     fn record(&mut self, id: DeliveryId, attempt: &Attempt) -> Result<(), Error> {
+        let timings = attempt.timings;
         self.insert.execute((
             id.raw(),
             attempt.number,
@@ -111,6 +121,10 @@ impl<'c> Statements<'c> {
             attempt.reason.map(Reason::code),
             attempt.detail.as_deref(),
             attempt.kept_reply(),
+            timings.resolve.map(micros),
+            timings.connect.map(micros),
+            timings.tls.map(micros),
+            timings.first_byte.map(micros),
         ))?;
         Ok(())
     }
@@ -122,11 +136,15 @@ impl Attempt {
     }
 
     fn duration_us(&self) -> i64 {
-        i64::try_from(self.duration.as_micros()).unwrap_or(i64::MAX)
+        micros(self.duration)
     }
 
     fn kept_reply(&self) -> Option<&[u8]> {
         let kept = self.reply.len().min(KEPT_REPLY_BYTES);
         (kept > 0).then(|| &self.reply[..kept])
     }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

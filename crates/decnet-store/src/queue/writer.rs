@@ -16,6 +16,7 @@ use super::health::Health;
 use super::job::Job;
 use super::lease::Lease;
 use super::ledger::Ledger;
+use super::stats::Stats;
 
 /// What comes to the writer.
 pub(super) enum Command {
@@ -40,6 +41,7 @@ pub(super) struct Writer {
     pub(super) health: watch::Sender<Health>,
     pub(super) stop: Arc<Stop>,
     pub(super) checkpoints: Checkpoints,
+    pub(super) stats: Arc<Stats>,
     /// Commits that failed since one succeeded.
     pub(super) failures: u64,
     /// Before then the next commit does not begin, if the last one was busy.
@@ -57,7 +59,8 @@ impl Writer {
             let rows = self.gather(first, &mut jobs, &mut closing);
             self.carry_out(&mut jobs);
             self.next = (rows >= BUSY_COMMIT_ROWS).then(|| Instant::now() + BUSY_COMMIT_INTERVAL);
-            self.checkpoints.after_commit(&self.ledger.conn);
+            let log_bytes = self.checkpoints.after_commit(&self.ledger.conn);
+            self.stats.log_bytes.set(log_bytes);
         }
         self.end(closing);
     }
@@ -110,8 +113,10 @@ impl Writer {
         loop {
             let last = self.stop.is_set();
             let writes = jobs.iter().any(|job| job.rows() > 0);
+            let begun = Instant::now();
             let Err(error) = commit(&mut self.ledger, jobs, writes) else {
                 if writes {
+                    self.measure(jobs, begun);
                     self.recovered();
                 }
                 return Ok(());
@@ -131,6 +136,13 @@ impl Writer {
         }
     }
 
+    fn measure(&self, jobs: &Jobs, begun: Instant) {
+        self.stats.commit_time.observe_time(begun.elapsed());
+        self.stats.sync_time.observe_time(self.ledger.last_sync);
+        self.stats.commit_rows.observe(jobs.iter().map(|job| job.rows() as u64).sum());
+        self.stats.used_bytes.set(self.ledger.used_bytes);
+    }
+
     fn recovered(&mut self) {
         if self.failures > 0 {
             tracing::info!(failed_commits = self.failures, "the queue can be written again");
@@ -142,6 +154,7 @@ impl Writer {
     /// Said once, then counted.
     fn degraded(&mut self, error: &Error) {
         self.failures += 1;
+        self.stats.commit_failures.add(1);
         if self.failures == 1 {
             let text = with_causes(error);
             tracing::error!(error = text, "the queue cannot be written; everything waits until it can");

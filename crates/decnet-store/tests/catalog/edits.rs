@@ -115,7 +115,7 @@ fn a_patch_changes_what_it_names() {
         secret: Some(Secret::new("another-secret-text")),
         patterns: Some(patterns(&["decky.*.state"])),
         enabled: None,
-        settings: None,
+        ..Patch::default()
     };
     catalog.update(&uuid, &patch, LATER).unwrap();
     let mut expected = before;
@@ -137,7 +137,7 @@ fn settings_are_kept_beside_the_row_and_go_with_it() {
     assert_eq!(catalog.find(&uuid).unwrap().settings, settings);
     assert_eq!(catalog.find(&other).unwrap().settings, Settings::default());
     let slower = Settings { rate: "1/h".parse().ok(), ..Settings::default() };
-    catalog.update(&other, &Patch { settings: Some(slower.clone()), ..Patch::default() }, LATER).unwrap();
+    catalog.update(&other, &Patch { settings: slower.clone().into(), ..Patch::default() }, LATER).unwrap();
     let loaded = catalog.load().unwrap().subscriptions;
     let settings_of = |uuid: &str| &loaded.iter().find(|s| *s.subscription.uuid == *uuid).unwrap().settings;
     assert_eq!((settings_of(&uuid), settings_of(&other)), (&settings, &slower));
@@ -155,7 +155,7 @@ fn settings_of_before_there_were_batches_are_kept() {
     let older = r#"UPDATE decnet_webhook_settings SET settings = '{"rate":"50/s","ordered":true}'"#;
     database.other.execute(older, []).unwrap();
     let stored = &catalog.load().unwrap().subscriptions[0];
-    assert_eq!(stored.settings, Settings { rate: "50/s".parse().ok(), ordered: true, batch: None });
+    assert_eq!(stored.settings, Settings { rate: "50/s".parse().ok(), ordered: true, ..Settings::default() });
     assert_eq!(stored.warnings, []);
 }
 
@@ -168,7 +168,7 @@ fn batched() -> Settings {
 fn settings_that_cannot_be_read_are_a_warning() {
     let database = Database::decnets();
     let mut catalog = database.open();
-    let settings = Settings { rate: "50/s".parse().ok(), ordered: true, batch: None };
+    let settings = Settings { rate: "50/s".parse().ok(), ordered: true, ..Settings::default() };
     catalog.create(&NewSubscription { settings, ..new("siem") }, NOW).unwrap();
     let too_many = r#"'{"batch":{"max_events":9999,"linger":"1s","format":"array"}}'"#;
     for bad in ["'nonsense'", "'{\"rate\": 7}'", "'{\"batch\": true}'", too_many, "x'ff'", "7"] {

@@ -5,12 +5,15 @@
 mod admission;
 mod claims;
 mod closing;
+mod erasure;
 mod files;
 mod full_disk;
 mod log_size;
+mod migration;
 mod model;
 mod reading;
 mod redelivery;
 mod retention;
+mod submission;
 mod support;
 mod takeover;

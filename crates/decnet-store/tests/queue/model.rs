@@ -175,7 +175,8 @@ impl World {
         let recipient = |(sub, held): &(usize, bool)| Recipient { sub: self.keys[*sub], held: *held };
         let admissions = batch
             .iter()
-            .map(|(n, to)| Admission { event: event(*n).into(), to: to.iter().map(recipient).collect() });
+            .map(|(n, to)| (event(*n).into(), to.iter().map(recipient).collect()))
+            .map(|(event, to)| Admission { event, to, submitted: None });
         let admitted = self.queue().admit(admissions.collect()).await.unwrap();
         for (admitted, (n, to)) in admitted.iter().zip(batch) {
             let id = event(*n).id.into_string();

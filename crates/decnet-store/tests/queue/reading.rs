@@ -2,10 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use decnet_core::delivery::{Reason, State};
+use decnet_core::delivery::{Reason, Standing, State};
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
-use decnet_store::queue::{DeliveryId, Filter, Queue, Reader, StateFilter, SubscriptionKey};
+use decnet_store::queue::{
+    Active, Census, DeliveryId, EventRef, Filter, Found, Queue, Reader, SubscriptionKey,
+};
 
 use super::support::*;
 
@@ -26,11 +28,11 @@ async fn filters_choose_and_pages_follow_each_other() {
         reader.list(filter).unwrap().into_iter().map(|listed| listed.id).collect()
     };
     let newest_first = |ids: &[DeliveryId]| ids.iter().rev().copied().collect::<Vec<_>>();
-    let state = |state| Filter { state: Some(state), ..Filter::default() };
-    assert_eq!(found(&state(StateFilter::Delivered)), newest_first(&first[..2]));
-    assert_eq!(found(&state(StateFilter::Dead)), newest_first(&first[2..4]));
-    assert_eq!(found(&state(StateFilter::Retrying)), newest_first(&first[4..5]));
-    assert_eq!(found(&state(StateFilter::Pending)).len(), 15);
+    let state = |standing| Filter { standings: vec![standing], ..Filter::default() };
+    assert_eq!(found(&state(Standing::Delivered)), newest_first(&first[..2]));
+    assert_eq!(found(&state(Standing::Dead)), newest_first(&first[2..4]));
+    assert_eq!(found(&state(Standing::Retrying)), newest_first(&first[4..5]));
+    assert_eq!(found(&state(Standing::Pending)).len(), 15);
     for wanted in ["uuid-1", "name-1"] {
         let filter = Filter { subscription: Some(wanted.into()), ..Filter::default() };
         assert_eq!(found(&filter), newest_first(&second));
@@ -85,16 +87,16 @@ async fn a_few_among_many_are_found() {
         reader.list(filter).unwrap().into_iter().map(|listed| listed.id).collect()
     };
     let newest_first = |[older, newer]: [DeliveryId; 2]| [newer, older];
-    let state = |state| Filter { state: Some(state), ..Filter::default() };
-    assert_eq!(found(&state(StateFilter::Dead)), newest_first(dead));
-    assert_eq!(found(&state(StateFilter::Retrying)), newest_first(retried));
+    let state = |standing| Filter { standings: vec![standing], ..Filter::default() };
+    assert_eq!(found(&state(Standing::Dead)), newest_first(dead));
+    assert_eq!(found(&state(Standing::Retrying)), newest_first(retried));
     let theirs = Filter { subscription: Some("name-1".into()), ..Filter::default() };
     assert_eq!(found(&theirs), newest_first([first[0].plus(7_000), first[1].plus(7_000)]));
     let middle = Filter { before: Some(first[1].plus(1)), limit: Some(2), ..Filter::default() };
     assert_eq!(found(&middle), [first[1], first[0].plus(14_999)]);
     assert_eq!(found(&Filter::default()).len(), 30_000);
     let admitted_at = reader.get(first[1]).unwrap().unwrap().listed.admitted_at;
-    let since = Filter { since: Some(admitted_at), state: Some(StateFilter::Dead), ..Filter::default() };
+    let since = Filter { since: Some(admitted_at), standings: vec![Standing::Dead], ..Filter::default() };
     assert_eq!(found(&since), [dead[1]]);
 }
 
@@ -178,4 +180,119 @@ async fn a_list_is_consistent_while_the_worker_writes() {
     done.store(true, Ordering::Relaxed);
     assert!(reading.await.unwrap() <= 2000);
     assert_eq!(list(dir.path()).len(), 2000);
+}
+
+#[tokio::test]
+async fn a_census_finds_what_waits_and_what_is_dead_of_each_subscription() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 3).await;
+    admit(&queue, 0..5, subs[0], false).await;
+    let failed = admit(&queue, 5..9, subs[1], true).await;
+    let at = now();
+    settle_all(&queue, &failed[..1], at, State::Retrying { due_at: at }).await;
+    settle_all(&queue, &failed[1..3], at, State::Dead { reason: Reason::Refused }).await;
+    settle_all(&queue, &failed[3..], at, State::Delivered).await;
+    let reader = queue.reader().unwrap();
+    let mut census = Census::default();
+    while reader.count_some(&mut census).unwrap() {}
+    let found = census.into_found();
+    assert_eq!(found.get(&subs[0]), Some(&Found { waiting: 5, dead: 0 }));
+    assert_eq!(found.get(&subs[1]), Some(&Found { waiting: 1, dead: 2 }));
+    assert_eq!(found.get(&subs[2]), None);
+    assert!(reader.oldest_waiting(subs[0], None).unwrap().is_some_and(|oldest| oldest <= now()));
+    assert_eq!(reader.oldest_waiting(subs[2], None).unwrap(), None);
+    assert!(reader.oldest_waiting(subs[2], Some(failed[3])).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn commits_are_measured() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 1).await;
+    let before = queue.stats().commit_time.read().total();
+    admit(&queue, 0..5, subs[0], false).await;
+    let stats = queue.stats();
+    assert_eq!(stats.commit_time.read().total(), before + 1);
+    assert!(stats.sync_time.read().sum <= stats.commit_time.read().sum);
+    assert!(stats.commit_rows.read().sum >= 10, "five events and five deliveries");
+    assert!(stats.log_bytes.get() > 0);
+}
+
+#[tokio::test]
+async fn a_page_says_where_the_next_one_begins() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let all = admit(&queue, 0..25, sub, false).await;
+    let reader = Reader::open(dir.path()).unwrap();
+    let mut filter = Filter { limit: Some(10), ..Filter::default() };
+    let mut found = Vec::new();
+    loop {
+        let page = reader.page(&filter).unwrap();
+        found.extend(page.deliveries.iter().map(|listed| listed.id));
+        let Some(next) = page.next else { break };
+        filter.before = Some(next);
+    }
+    assert!(found.iter().rev().eq(&all));
+}
+
+#[tokio::test]
+async fn a_page_of_what_is_rare_ends_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 2).await;
+    two_events(&queue, &vec![subs[0]; 60_000]).await;
+    let reader = Reader::open(dir.path()).unwrap();
+    let filter = Filter { subscription: Some("name-1".into()), limit: Some(1), ..Filter::default() };
+    let page = reader.page(&filter).unwrap();
+    assert!(page.deliveries.is_empty());
+    let rest = reader.page(&Filter { before: page.next, ..filter }).unwrap();
+    assert!(page.next.is_some() && rest.next.is_none(), "{:?} {:?}", page.next, rest.next);
+}
+
+#[tokio::test]
+async fn reasons_moments_and_standings_choose() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 2).await;
+    let first = admit(&queue, 0..5, subs[0], false).await;
+    let middle = now();
+    let second = admit(&queue, 5..10, subs[1], false).await;
+    let dead = |reason| State::Dead { reason };
+    settle_all(&queue, &first[..1], middle, dead(Reason::Refused)).await;
+    settle_all(&queue, &first[1..2], middle, dead(Reason::Timeout)).await;
+    settle_all(&queue, &second[..1], middle, State::Delivered).await;
+    settle_all(&queue, &second[1..2], middle, State::Retrying { due_at: middle }).await;
+    let reader = Reader::open(dir.path()).unwrap();
+    let count = |filter: Filter| reader.list(&filter).unwrap().len();
+    let only = |standings: &[Standing]| Filter { standings: standings.to_vec(), ..Filter::default() };
+    assert_eq!(count(Filter { reason: Some(Reason::Timeout), ..Filter::default() }), 1);
+    assert_eq!(count(Filter { reason: Some(Reason::Timeout), ..only(&[Standing::Delivered]) }), 0);
+    assert_eq!(count(Filter { until: Some(middle), ..Filter::default() }), 5);
+    assert_eq!(count(Filter { since: Some(middle), until: Some(now()), ..Filter::default() }), 5);
+    assert_eq!(count(only(&[Standing::Dead, Standing::Delivered])), 3);
+    assert_eq!(count(only(&[Standing::Parked])), 0);
+    let nobody = Active::of(Vec::new());
+    assert_eq!(count(Filter { active: nobody.clone(), ..only(&[Standing::Parked]) }), 7);
+    assert_eq!(count(Filter { active: nobody, ..only(&[Standing::Pending, Standing::Delivered]) }), 1);
+}
+
+#[tokio::test]
+async fn an_event_is_found_by_its_id_with_its_deliveries() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 3).await;
+    let [admitted] = queue.admit([admission(event(7), &subs, false)].into()).await.unwrap()[..] else {
+        panic!()
+    };
+    admit(&queue, 8..20, subs[0], false).await;
+    let reader = Reader::open(dir.path()).unwrap();
+    let found = reader.event(EventRef::Id("event-7"), None, 2).unwrap().unwrap();
+    assert_eq!((found.seq, found.deliveries.len(), found.more), (admitted.first.seq(), 2, true));
+    assert_eq!(found.body, event(7).body);
+    let one = reader.event(EventRef::Seq(found.seq), Some("name-1"), 2).unwrap().unwrap();
+    assert_eq!(one.deliveries.iter().map(|listed| listed.id).collect::<Vec<_>>(), [admitted.first.plus(1)]);
+    assert!(reader.event(EventRef::Id("event-99"), None, 2).unwrap().is_none());
+    assert!(reader.event(EventRef::Seq(-1), None, 2).unwrap().is_none());
 }

@@ -1,7 +1,8 @@
 //! A redelivery is a new delivery of the same event, behind live traffic.
 
 use decnet_core::delivery::State;
-use decnet_store::queue::{Error, Operator};
+use decnet_core::limits::OPERATOR_STEP_ROWS;
+use decnet_store::queue::{Error, Filter, Operator, Reader, Redelivery};
 
 use super::support::*;
 
@@ -49,4 +50,29 @@ async fn the_workers_own_checkpoints_are_no_change_from_elsewhere() {
     }
     list(dir.path());
     assert!(!queue.changed_elsewhere().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_redelivery_by_filter_goes_step_by_step_and_never_over_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let all = admit(&queue, 0..500, sub, true).await;
+    settle_all(&queue, &all[..450], now(), State::Delivered).await;
+    let reader = Reader::open(dir.path()).unwrap();
+    let mut operator = Operator::open(dir.path()).unwrap();
+    let mut redelivery = Redelivery::choose(&reader, &Filter::default()).unwrap();
+    assert_eq!(redelivery.total(), 450, "only what is final");
+    let mut made = Vec::new();
+    while let Some(step) = redelivery.step(&mut operator).unwrap() {
+        assert!(step.len() <= OPERATOR_STEP_ROWS);
+        made.extend(step);
+        assert_eq!(made.len(), redelivery.done());
+    }
+    let expected: Vec<_> = all[..450].iter().map(|id| id.plus(1)).collect();
+    assert_eq!(made, expected, "in the order of admission");
+    assert_eq!(Redelivery::choose(&reader, &Filter::default()).unwrap().total(), 450);
+    let newest = Redelivery::choose(&reader, &Filter { limit: Some(3), ..Filter::default() }).unwrap();
+    assert_eq!(newest.total(), 3);
+    assert!(matches!(Redelivery::of(vec![all[0].plus(9)], &reader), Err(Error::UnknownDelivery(_))));
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use decnet_core::delivery::{Reason, State};
+use decnet_core::delivery::{Reason, State, Timings};
 use decnet_core::event::Event;
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{
@@ -39,11 +39,13 @@ pub(crate) fn event_of(n: usize, bytes: usize) -> Event {
         id: format!("event-{n}").into(),
         topic: format!("decky.web-{n}.traffic").into(),
         body: Bytes::from(vec![b'x'; bytes]),
+        at: UnixMicros(0),
     }
 }
 
 pub(crate) fn admission(event: Event, to: &[SubscriptionKey], held: bool) -> Admission {
-    Admission { event: Arc::new(event), to: to.iter().map(|sub| Recipient { sub: *sub, held }).collect() }
+    let to = to.iter().map(|sub| Recipient { sub: *sub, held }).collect();
+    Admission { event: Arc::new(event), to, submitted: None }
 }
 
 /// Admits events `range`, each to one subscription; the ids of the deliveries.
@@ -66,6 +68,7 @@ pub(crate) fn attempt(number: u32, started_at: UnixMicros, status: u16) -> Attem
         reason: (status >= 300).then_some(Reason::ServerError),
         detail: (status >= 300).then(|| "no luck".into()),
         reply: Bytes::from_static(b"a reply"),
+        timings: Timings { first_byte: Some(Duration::from_micros(2500)), ..Timings::default() },
     }
 }
 

@@ -7,6 +7,7 @@ use decnet_bus::{Server, ServerOptions};
 
 use crate::config::{read_duration, show_duration};
 use crate::context::Context;
+use crate::supervision::Service;
 
 /// Shortest time between two heartbeats that an operator may ask for.
 const MIN_HEARTBEAT: Duration = Duration::from_millis(100);
@@ -45,5 +46,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         heartbeat: args.heartbeat,
         ..ServerOptions::new(socket)
     };
-    Ok(Server::bind(options)?.run(context.shutdown.clone()).await?)
+    let service = Service { pulses: vec![options.pulse.clone()], status: Box::new(|| "serving".to_owned()) };
+    let server = Server::bind(options)?;
+    let _reporting = service.report(context.shutdown.clone());
+    Ok(server.run(context.shutdown.clone()).await?)
 }

@@ -20,5 +20,6 @@ pub(crate) async fn run(_args: Args, context: &Context) -> anyhow::Result<()> {
     let config = &context.config;
     let socket = config.bus.enabled.then(|| config.bus.path().to_owned());
     let prepared = Prepared::open(config, socket.as_deref(), &[])?;
+    let _reporting = prepared.service().report(context.shutdown.clone());
     prepared.run(context.shutdown.clone()).await
 }

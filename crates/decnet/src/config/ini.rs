@@ -8,14 +8,8 @@ use super::{Mode, keys};
 const PREFIX: &str = "DECNET_";
 
 /// Settings of DECNET's own in the sections that we share: known, and of no meaning here.
-const FOREIGN: [(&str, &str); 6] = [
-    ("api", "host"),
-    ("api", "port"),
-    ("tracing", "enabled"),
-    ("tracing", "otel-endpoint"),
-    ("decnet", "api-user"),
-    ("decnet", "api-group"),
-];
+const FOREIGN: [(&str, &str); 4] =
+    [("tracing", "enabled"), ("tracing", "otel-endpoint"), ("decnet", "api-user"), ("decnet", "api-group")];
 /// Sections whose keys are ours to judge; others belong to other programs.
 const SHARED_SECTIONS: [&str; 4] = ["api", "database", "bus", "tracing"];
 
@@ -58,6 +52,11 @@ pub(crate) fn parse(text: &str) -> (Vec<Entry<'_>>, Vec<BadLine>) {
         }
     }
     (entries, bad)
+}
+
+/// Does the file set this key, whatever else is in it?
+pub(crate) fn sets(text: &str, section: &str, key: &str) -> bool {
+    parse(text).0.iter().any(|entry| entry.section == section && entry.key == key && !entry.value.is_empty())
 }
 
 fn without_comment(line: &str) -> &str {

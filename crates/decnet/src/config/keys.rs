@@ -69,6 +69,7 @@ macro_rules! keys {
 const HOST: &str = "Host";
 const STORAGE: &str = "Storage";
 const BUS: &str = "Bus";
+const API: &str = "API";
 const DELIVERY: &str = "Delivery";
 const EGRESS: &str = "Egress";
 const RETENTION: &str = "Retention";
@@ -175,6 +176,24 @@ keys! {
         meaning: "The longest wait between two tries to reach a bus that is away; the first come much sooner.",
         reason: "Lower it where a long-lost bus must be noticed at once.",
         ..PLAIN
+    };
+    API_ENABLED: bool, types::boolean => Info {
+        group: API, name: "DECNET_API_ENABLED", default: "true", form: "`true` or `false`",
+        meaning: "Whether `decnet serve` serves the HTTP API besides. `decnet api` serves it in any case.",
+        reason: "Set `false` where nothing uses the API, or another process serves it. `--no-api` wins over it.",
+        ini: Some(("api", "enabled")), ..PLAIN
+    };
+    API_HOST: String, types::text => Info {
+        group: API, name: "DECNET_API_HOST", default: "127.0.0.1", form: "an address, or a host name of this machine",
+        meaning: "Where the HTTP API listens.",
+        reason: "Set `0.0.0.0` or `::` for other hosts to reach it; put a proxy with TLS before it then: tokens go over it.",
+        ini: Some(("api", "host")), ..PLAIN
+    };
+    API_PORT: u16, |text| types::integer(text, 0, u16::MAX) => Info {
+        group: API, name: "DECNET_API_PORT", default: "8000", form: "a whole number, 0 to 65535; 0 takes a free port",
+        meaning: "The port of the HTTP API.",
+        reason: "Set it where something else has that port, as DECNET's own API may.",
+        ini: Some(("api", "port")), ..PLAIN
     };
     CIRCUIT_THRESHOLD: u32, types::threshold => Info {
         group: DELIVERY, name: "DECNET_WEBHOOK_CIRCUIT_THRESHOLD", default: "5", form: "a whole number; less than 1 counts as 1",

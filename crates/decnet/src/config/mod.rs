@@ -24,6 +24,7 @@ use ipnet::IpNet;
 
 pub(crate) use self::database::Database;
 pub(crate) use self::database::DatabaseKind;
+pub(crate) use self::ini::sets as ini_sets;
 pub(crate) use self::layers::Inputs;
 use self::layers::{Layers, Source};
 pub(crate) use self::page::page;
@@ -46,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) database: Database,
     /// The event bus.
     pub(crate) bus: Bus,
+    /// The HTTP API.
+    pub(crate) api: Api,
     /// How deliveries are attempted.
     pub(crate) delivery: Delivery,
     /// Which addresses may be dialled.
@@ -85,6 +88,17 @@ pub(crate) struct Bus {
 pub(crate) enum BusKind {
     /// A UNIX socket with DECNET's protocol.
     Unix,
+}
+
+/// The HTTP API.
+#[derive(Debug, Clone)]
+pub(crate) struct Api {
+    /// Does `decnet serve` serve it?
+    pub(crate) enabled: bool,
+    /// An address, or a name of this host.
+    pub(crate) host: String,
+    /// 0 for a free one.
+    pub(crate) port: u16,
 }
 
 /// How deliveries are attempted.
@@ -181,6 +195,7 @@ impl Config {
             data_dir,
             is_data_dir_default,
             bus: Bus::read(layers, &home(inputs)),
+            api: Api::read(layers),
             delivery: Delivery::read(layers),
             egress: Egress {
                 allow_private: layers.read(&keys::ALLOW_PRIVATE),
@@ -234,6 +249,16 @@ impl Bus {
             socket: layers.read(&keys::BUS_SOCKET),
             group: layers.read(&keys::BUS_GROUP),
             reconnect: layers.read(&keys::RECONNECT),
+        }
+    }
+}
+
+impl Api {
+    fn read(layers: &mut Layers) -> Self {
+        Self {
+            enabled: layers.read(&keys::API_ENABLED),
+            host: layers.read(&keys::API_HOST),
+            port: layers.read(&keys::API_PORT),
         }
     }
 }

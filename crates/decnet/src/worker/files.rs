@@ -7,6 +7,9 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 pub(super) fn raise_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     let before = limit.current;
+    if before == limit.maximum {
+        return;
+    }
     limit.current = limit.maximum;
     match setrlimit(Resource::Nofile, limit) {
         Ok(()) => tracing::debug!(?before, now = ?limit.current, "open files allowed"),

@@ -13,10 +13,12 @@ use decnet_dispatch::{Options, Stats, Worker};
 use decnet_store::catalog::{Catalog, Create};
 use decnet_store::queue::{self, Queue};
 use ipnet::IpNet;
+use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::supervision::Service;
 
 /// A worker whose files are open.
 pub(crate) struct Prepared(Worker);
@@ -43,12 +45,25 @@ impl Prepared {
             catalog,
             source,
             stats: Default::default(),
+            nudge: Arc::default(),
         }))
     }
 
     /// Where it counts what it does.
     pub(crate) fn stats(&self) -> Arc<Stats> {
         Arc::clone(&self.0.stats)
+    }
+
+    /// What the service manager sees of it.
+    pub(crate) fn service(&self) -> Service {
+        let stats = self.stats();
+        Service { pulses: vec![stats.pulse.clone()], status: Box::new(move || standing(&stats)) }
+    }
+
+    /// To be rung (`notify_one`) by whoever in this process has submitted events.
+    #[expect(dead_code, reason = "nobody in this process submits yet")]
+    pub(crate) fn nudge(&self) -> Arc<Notify> {
+        Arc::clone(&self.0.nudge)
     }
 
     /// Runs until `shutdown`, on this thread.
@@ -60,9 +75,22 @@ impl Prepared {
     }
 }
 
+/// What the worker is doing, in a line.
+fn standing(stats: &Stats) -> String {
+    format!(
+        "{} subscriptions; {} events admitted, {} delivered, {} dead; {} in memory, {} in flight",
+        stats.subscriptions.get(),
+        stats.admitted.get(),
+        stats.delivered.get(),
+        stats.dead.get(),
+        stats.held.get(),
+        stats.in_flight.get(),
+    )
+}
+
 /// Opens the catalog, or makes it. One that was named is expected to be there: a slip in its name must not look
 /// like an installation without subscriptions.
-fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
+pub(crate) fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
     let path = config.database.path()?;
     let was_there = path.exists();
     let catalog = Catalog::open(path, Create::IfMissing)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use decnet_core::delivery::{Reason, State};
+use decnet_core::delivery::{Reason, State, Timings};
 use decnet_core::event::Event;
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{Admission, Attempt, DeliveryId, Options, Queue, Recipient, Settlement};
@@ -12,10 +12,10 @@ use serde_json::Value;
 use crate::support::{Host, code, stderr, stdout};
 
 /// Deliveries that are dead, delivered and pending, of this many events each.
-const EACH: usize = 3;
+pub(crate) const EACH: usize = 3;
 
 /// A host with a subscription `siem` and deliveries of `a.dead`, `a.delivered` and `a.pending` for it.
-fn host() -> Host {
+pub(crate) fn host() -> Host {
     let host = Host::new();
     let create = [
         "subscription",
@@ -45,8 +45,10 @@ async fn fill(host: &Host, uuid: &str) {
     ] {
         for n in 0..EACH {
             let event = Event::new(&format!("{topic}-{n}"), topic, "t", UnixMicros(1), "{\"n\":1}").unwrap();
-            let admitted =
-                queue.admit([Admission { event: Arc::new(event), to: to.clone() }].into()).await.unwrap();
+            let admitted = queue
+                .admit([Admission { event: Arc::new(event), to: to.clone(), submitted: None }].into())
+                .await
+                .unwrap();
             if let Some(state) = state {
                 let settlement = Settlement { id: admitted[0].first, attempt: attempt(status), state };
                 assert_eq!(queue.settle(vec![settlement]).await.unwrap(), [true]);
@@ -57,6 +59,7 @@ async fn fill(host: &Host, uuid: &str) {
 
 fn attempt(status: u16) -> Attempt {
     Attempt {
+        timings: Timings::default(),
         number: 1,
         started_at: UnixMicros(1_776_988_800_000_000),
         duration: Duration::from_millis(12),
@@ -91,6 +94,10 @@ fn a_list_is_filtered_and_newest_first() {
         (&["--subscription", "other"], 0),
         (&["--event-id", "a.dead-1"], 1),
         (&["--limit", "2"], 2),
+        (&["--state", "dead", "--state", "delivered"], 2 * EACH),
+        (&["--reason", "refused"], EACH),
+        (&["--reason", "timeout"], 0),
+        (&["--until", "1h"], 0),
     ] {
         assert_eq!(ids(&host, filter).len(), expected, "{filter:?}");
     }
@@ -103,7 +110,21 @@ fn what_waits_for_a_disabled_subscription_is_parked() {
     assert_eq!(ids(&host, &["--state", "parked"]).len(), EACH);
     assert_eq!(ids(&host, &["--state", "pending"]).len(), 0);
     let shown = stdout(&host.run(&["delivery", "list"]));
-    assert_eq!(shown.matches("parked").count(), EACH, "{shown}");
+    assert_eq!(shown.matches("parked (disabled)").count(), EACH, "{shown}");
+}
+
+#[test]
+fn what_waits_for_a_paused_subscription_is_parked_until_it_is_resumed() {
+    let host = host();
+    assert_eq!(code(&host.run(&["subscription", "pause", "siem"])), 0);
+    let parked = host.json(&["delivery", "list", "--json", "--state", "parked"]);
+    let reasons: Vec<_> = parked.as_array().unwrap().iter().map(|delivery| &delivery["reason"]).collect();
+    assert_eq!(reasons, ["paused"; EACH]);
+    assert_eq!(code(&host.run(&["subscription", "resume", "siem"])), 0);
+    assert_eq!(
+        (ids(&host, &["--state", "parked"]).len(), ids(&host, &["--state", "pending"]).len()),
+        (0, EACH)
+    );
 }
 
 #[test]

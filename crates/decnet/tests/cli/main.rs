@@ -4,9 +4,13 @@
 
 mod bench_measures_and_leaves_nothing;
 mod deliveries_are_shown_and_sent_again;
+mod erased_is_gone_and_backups_are_whole;
 mod events_reach_who_watches;
+mod init_installs_and_takes_back;
 mod receiver_knows_who_signed;
 mod says_what_is_wrong;
 mod settings_change_one_by_one;
+mod subscriptions_ask_for_more;
 mod subscriptions_keep_their_secrets;
 mod support;
+mod the_service_manager_hears_of_it;

@@ -62,7 +62,12 @@ fn particular() -> [(&'static str, &'static [&'static str], Settings); 4] {
         (
             "all-of-it",
             &["attacker.>", "system.log"],
-            Settings { ordered: true, rate: "500/s".parse().ok(), batch: batch(20, 20) },
+            Settings {
+                ordered: true,
+                rate: "500/s".parse().ok(),
+                batch: batch(20, 20),
+                ..Settings::default()
+            },
         ),
     ]
 }

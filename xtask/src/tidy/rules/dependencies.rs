@@ -21,8 +21,8 @@ const HOMES: &[Home] = &[
     },
     Home {
         dependencies: &["hyper", "hyper-util"],
-        crates: &["decnet-dispatch", "decnet-testkit", "decnet", "decnet-bench"],
-        why: "only decnet-dispatch sends HTTP; the binary and the test kit may serve it",
+        crates: &["decnet-api", "decnet-dispatch", "decnet-testkit", "decnet", "decnet-bench"],
+        why: "only decnet-dispatch sends HTTP; the API, the binary and the test kit may serve it",
     },
     Home {
         dependencies: &["reqwest", "ureq", "isahc", "curl"],

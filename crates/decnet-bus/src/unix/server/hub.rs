@@ -150,6 +150,11 @@ impl Hub {
         }
     }
 
+    /// Waits until the state can be had, and leaves it as it is.
+    pub(super) fn reach(&self) {
+        drop(self.lock());
+    }
+
     /// Every change below leaves the state fit for use, so a panic of another thread changes nothing.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

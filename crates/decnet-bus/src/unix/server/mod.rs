@@ -29,6 +29,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use decnet_core::limits::PULSE_INTERVAL;
+use decnet_core::pulse::Pulse;
 use tokio_util::sync::CancellationToken;
 
 use self::hub::Hub;
@@ -53,6 +55,8 @@ pub struct Options {
     pub heartbeat: Duration,
     /// What is done for readers that must not miss anything.
     pub lossless: Lossless,
+    /// Beats while the bus is able to serve.
+    pub pulse: Pulse,
 }
 
 impl Options {
@@ -64,6 +68,7 @@ impl Options {
             group: Some("decnet".to_owned()),
             heartbeat: DEFAULT_HEARTBEAT,
             lossless: Lossless::default(),
+            pulse: Pulse::default(),
         }
     }
 }
@@ -109,6 +114,7 @@ pub struct Server {
     file: SocketFile,
     heartbeat: Duration,
     lossless: Lossless,
+    pulse: Pulse,
 }
 
 impl Server {
@@ -120,9 +126,9 @@ impl Server {
     /// # Errors
     /// See [`Error`]; a bus that is alive at the same path is never disturbed.
     pub fn bind(options: Options) -> Result<Self, Error> {
-        let Options { path, group, heartbeat, lossless } = options;
+        let Options { path, group, heartbeat, lossless, pulse } = options;
         let (listener, file) = socket::bind(&path, group.as_deref())?;
-        Ok(Self { listener, file, heartbeat: heartbeat.max(Duration::from_millis(1)), lossless })
+        Ok(Self { listener, file, heartbeat: heartbeat.max(Duration::from_millis(1)), lossless, pulse })
     }
 
     /// Serves until `shutdown`; then what already waits for readers that do read is written, for a moment,
@@ -131,7 +137,7 @@ impl Server {
     /// # Errors
     /// A listening socket that the runtime cannot use.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { listener, file, heartbeat, lossless } = self;
+        let Self { listener, file, heartbeat, lossless, pulse } = self;
         let in_use = |source| Error::Io { what: "serve", path: file.path().to_owned(), source };
         listener.set_nonblocking(true).map_err(in_use)?;
         let listener = tokio::net::UnixListener::from_std(listener).map_err(in_use)?;
@@ -140,6 +146,7 @@ impl Server {
         tokio::select! {
             () = accept::serve(&listener, &hub, &shutdown) => {}
             () = beat(&hub, heartbeat) => {}
+            () = live(&hub, &pulse) => {}
         }
         // Before the listener: as long as that lives, the inode that tells our file from another is taken.
         drop(file);
@@ -163,6 +170,17 @@ async fn beat(hub: &Hub, interval: Duration) {
             since_epoch().as_secs_f64(),
         );
         hub.publish_own(HEALTH_TOPIC, HEALTH_TYPE, &payload);
+    }
+}
+
+/// Beats as long as this task gets its turn and the hub can be had, which is all that serving a client takes.
+async fn live(hub: &Hub, pulse: &Pulse) {
+    let mut ticks = tokio::time::interval(PULSE_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        hub.reach();
+        pulse.beat();
     }
 }
 

@@ -4,7 +4,7 @@
 use std::vec;
 
 use decnet_core::health::Health;
-use decnet_core::subscription::Activity;
+use decnet_core::subscription::{Activity, Subscription};
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
 use decnet_store::catalog::Stored;
@@ -13,7 +13,8 @@ use decnet_store::queue::SubscriptionKey;
 use super::super::Dispatcher;
 use super::read::Loaded;
 use crate::clock;
-use crate::lane::{Lane, Status};
+use crate::lane::Lane;
+use crate::status::Status;
 
 /// Rows a turn: about a millisecond.
 const ROWS_AT_ONCE: usize = 256;
@@ -39,6 +40,7 @@ impl Dispatcher {
     pub(super) fn begin_to_apply(&mut self, loaded: Loaded) {
         self.complain(&loaded.problems);
         self.reload.bad = loaded.bad;
+        self.stats.bad_rows.set(self.reload.bad.len() as u64);
         self.stats.subscriptions.set(loaded.usable as u64);
         let rowless: Vec<SubscriptionKey> = self.reload.rowless.iter().copied().collect();
         self.reload.applying = Applying {
@@ -110,7 +112,12 @@ impl Dispatcher {
         let failures = stored.subscription.consecutive_failures;
         let health = Health::new(failures, self.options.circuit_threshold);
         let status = Status::of(&stored, self.first_probe());
-        self.lanes.insert(key, Lane::new(key, stored, health, status));
+        let Subscription { uuid, name, .. } = &stored.subscription;
+        let tally = self.stats.shown.place(uuid, name, status.standing(stored.paused));
+        if tally.is_own() {
+            self.watch.own.push(key);
+        }
+        self.lanes.insert(key, Lane::new(key, stored, health, status, tally));
         match status {
             Status::Tripped { next_at, .. } => self.look_again(key, next_at),
             // At the start the queue is asked once for all lanes; a row that was bad until now may have a backlog.
@@ -162,8 +169,22 @@ impl Dispatcher {
         if renewed {
             lane.renew(self.versions, Health::new(new.consecutive_failures, self.options.circuit_threshold));
         }
+        let toggled = lane.is_paused() != stored.paused;
         lane.adopt(stored);
-        if renewed { self.set_status(key, status) } else { self.pump(key) }
+        match (renewed, toggled) {
+            (true, _) => self.set_status(key, status),
+            (false, true) => self.pause_or_resume(key),
+            (false, false) => self.pump(key),
+        }
+    }
+
+    /// An operator holds it back, or lets it go on. Its receiver is the same, so what was learnt of it counts.
+    fn pause_or_resume(&mut self, key: SubscriptionKey) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let said = if lane.is_paused() { "paused; what is routed to it waits" } else { "resumed" };
+        tracing::info!(subscription = lane.name(), "{said}");
+        lane.backlog.look_everywhere();
+        self.go_on(key);
     }
 
     /// Tripped rows found at a start are probed soon, but not all at once.
@@ -172,17 +193,26 @@ impl Dispatcher {
         clock::now().after(self.options.probe_delay.0.mul_f64(spread))
     }
 
-    /// Sets a lane's status; what it holds in memory goes back to the queue unless it is open.
+    /// Sets a lane's status, and does what follows from it.
     fn set_status(&mut self, key: SubscriptionKey, status: Status) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let was_open = lane.is_open();
-        lane.status = status;
+        lane.stand(status);
         if status == Status::Open {
             lane.reopen();
+        }
+        if lane.is_open() && !was_open {
+            tracing::info!(subscription = lane.name(), "enabled; sending what was parked");
+        }
+        self.go_on(key);
+    }
+
+    /// Sends what waits, if the lane is open; else what it holds in memory goes back to the queue.
+    fn go_on(&mut self, key: SubscriptionKey) {
+        let Some(lane) = self.lanes.get(&key) else { return };
+        let status = lane.status;
+        if lane.is_open() {
             self.retention.unpark(key);
-            if !was_open {
-                tracing::info!(subscription = lane.name(), "enabled; sending what was parked");
-            }
             self.pump(key);
             self.look_again(key, UnixMicros(0));
         } else {

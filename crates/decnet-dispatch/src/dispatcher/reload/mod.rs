@@ -12,6 +12,7 @@ use decnet_core::limits::MAX_COVER_PATTERNS;
 use decnet_store::catalog::{Catalog, RowProblem};
 use decnet_store::queue::SubscriptionKey;
 use rustc_hash::FxHashSet;
+use tokio::time::Instant;
 
 use self::apply::Applying;
 use self::read::{Known, Loaded, load};
@@ -25,6 +26,7 @@ pub(crate) type SharedCatalog = Arc<Mutex<Catalog>>;
 pub(super) struct Progress {
     is_started: bool,
     running: bool,
+    begun_at: Option<Instant>,
     again: bool,
     /// Reloads begun so far, without the first load.
     pub(super) number: u64,
@@ -61,7 +63,7 @@ impl Dispatcher {
         self.begin_to_apply(loaded?);
         while self.apply_some() {}
         self.renew_cover();
-        self.stats.reloads.add(1);
+        self.count_reload();
         self.reload.is_started = true;
         Ok(())
     }
@@ -79,6 +81,7 @@ impl Dispatcher {
     }
 
     fn read(&mut self) -> impl Future<Output = Reloaded> + 'static {
+        self.reload.begun_at = Some(Instant::now());
         let (known, unsettled) =
             (std::mem::take(&mut self.reload.known), std::mem::take(&mut self.reload.unsettled));
         load(self.queue.clone(), Arc::clone(&self.catalog), known, unsettled)
@@ -93,6 +96,7 @@ impl Dispatcher {
                 self.go_on_applying(inputs);
             }
             Err(error) => {
+                self.stats.reload_failures.add(1);
                 self.cannot_read(&error);
                 self.end_reload();
             }
@@ -108,8 +112,15 @@ impl Dispatcher {
         if let Some(inputs) = inputs {
             self.publish_cover(inputs);
         }
-        self.stats.reloads.add(1);
+        self.count_reload();
         self.end_reload();
+    }
+
+    fn count_reload(&mut self) {
+        self.stats.reloads.add(1);
+        if let Some(begun_at) = self.reload.begun_at.take() {
+            self.stats.reload_time.observe_time(begun_at.elapsed());
+        }
     }
 
     fn end_reload(&mut self) {

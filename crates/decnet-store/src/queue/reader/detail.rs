@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use decnet_core::delivery::Timings;
 use decnet_core::time::UnixMicros;
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -17,7 +18,7 @@ use super::list::{BODY, COLUMNS, JOIN, Listed, read};
 pub struct Detail {
     /// As a list shows it.
     pub listed: Listed,
-    /// The JSON that is sent.
+    /// The JSON that is sent; empty if it was erased.
     pub body: Bytes,
     /// In their order.
     pub attempts: Vec<Attempt>,
@@ -35,9 +36,11 @@ pub(super) fn get(conn: &Connection, id: DeliveryId) -> Result<Option<Detail>, E
 /// The one that delivered is in its delivery's row.
 fn attempts(conn: &Connection, id: DeliveryId) -> Result<Vec<Attempt>, Error> {
     let mut find = conn.prepare_cached(
-        "SELECT number, started_at, duration_us, status, reason, detail, reply
+        "SELECT number, started_at, duration_us, status, reason, detail, reply,
+             resolve_us, connect_us, tls_us, first_byte_us
          FROM attempts WHERE delivery = ?1
-         UNION ALL SELECT attempts, settled_at - duration_us, duration_us, status, NULL, NULL, reply
+         UNION ALL SELECT attempts, settled_at - duration_us, duration_us, status, NULL, NULL, reply,
+             resolve_us, connect_us, tls_us, first_byte_us
          FROM deliveries WHERE id = ?1 AND state = 3
          ORDER BY number",
     )?;
@@ -46,13 +49,19 @@ fn attempts(conn: &Connection, id: DeliveryId) -> Result<Vec<Attempt>, Error> {
 }
 
 fn read_attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+    let step = |at| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(at)?.map(micros));
     Ok(Attempt {
         number: row.get(0)?,
         started_at: UnixMicros(row.get(1)?),
-        duration: Duration::from_micros(row.get::<_, i64>(2)?.unsigned_abs()),
+        duration: micros(row.get(2)?),
         status: row.get(3)?,
         reason: state::reason(row, 4)?,
         detail: row.get(5)?,
         reply: row.get::<_, Option<Vec<u8>>>(6)?.unwrap_or_default().into(),
+        timings: Timings { resolve: step(7)?, connect: step(8)?, tls: step(9)?, first_byte: step(10)? },
     })
+}
+
+fn micros(count: i64) -> Duration {
+    Duration::from_micros(count.unsigned_abs())
 }

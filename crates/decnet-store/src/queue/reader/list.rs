@@ -1,7 +1,7 @@
 //! The newest deliveries, filtered.
 
-use decnet_core::delivery::State;
-use decnet_core::limits::LIST_STEP_ROWS;
+use decnet_core::delivery::{Reason, Standing, State};
+use decnet_core::limits::{LIST_STEP_ROWS, PAGE_LOOK_ROWS};
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::{Pattern, matches};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -9,37 +9,40 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::super::error::Error;
 use super::super::id::DeliveryId;
 use super::super::state;
+use super::active::Active;
 
 /// Which deliveries to list; all of them by default.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     /// Only of the subscription with this uuid or this name.
     pub subscription: Option<String>,
-    /// Only in this state.
-    pub state: Option<StateFilter>,
+    /// Only standing so; however they stand, if it is empty.
+    pub standings: Vec<Standing>,
+    /// Which subscriptions get events now; where nobody says it, nothing is parked.
+    pub active: Active,
+    /// Only dead ones, for this reason.
+    pub reason: Option<Reason>,
     /// Only of events whose topic matches.
     pub topic: Option<Pattern>,
     /// Only of events admitted then or later.
     pub since: Option<UnixMicros>,
+    /// Only of events admitted before then.
+    pub until: Option<UnixMicros>,
     /// Only of the event with this id.
     pub event_id: Option<String>,
     /// At most so many; all if it is none.
     pub limit: Option<usize>,
-    /// Only ones before this, in other words older: the last id of the page before.
+    /// Only ones before this, in other words older: [`Page::next`], or the last id of the page before.
     pub before: Option<DeliveryId>,
 }
 
-/// A kind of state to list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StateFilter {
-    /// Not yet attempted.
-    Pending,
-    /// Waiting for the next attempt.
-    Retrying,
-    /// Final: a 2xx.
-    Delivered,
-    /// Final: given up.
-    Dead,
+/// Some of what a filter describes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Page {
+    /// Newest first.
+    pub deliveries: Vec<Listed>,
+    /// Where the next page begins, if there may be one: its filter's `before`.
+    pub next: Option<DeliveryId>,
 }
 
 /// A delivery in a list.
@@ -72,23 +75,39 @@ pub(super) const JOIN: &str = "JOIN events e ON e.seq = d.id >> 20 JOIN subscrip
 pub(super) const BODY: usize = 11;
 
 pub(super) fn list(conn: &Connection, filter: &Filter) -> Result<Vec<Listed>, Error> {
+    Ok(look(conn, filter, usize::MAX)?.deliveries)
+}
+
+/// The same, but without looking at more than `PAGE_LOOK_ROWS` deliveries.
+pub(super) fn page(conn: &Connection, filter: &Filter) -> Result<Page, Error> {
+    look(conn, filter, PAGE_LOOK_ROWS / LIST_STEP_ROWS as usize)
+}
+
+fn look(conn: &Connection, filter: &Filter, most_steps: usize) -> Result<Page, Error> {
     let limit = filter.limit.unwrap_or(usize::MAX);
     let oldest = filter.since.map_or(Ok(0), |since| first_since(conn, since))?;
+    let end = filter.until.map_or(Ok(i64::MAX), |until| first_since(conn, until))?;
     let mut found = Vec::new();
-    let mut before = filter.before.map_or(i64::MAX, DeliveryId::raw);
+    let mut before = filter.before.map_or(i64::MAX, DeliveryId::raw).min(end);
+    let mut steps = 0;
     // Each step is a short read, so that the worker's log can begin anew between two of them.
     while found.len() < limit
         && before > oldest
-        && let Some(from) = step_before(conn, filter.state, before)?
+        && let Some(from) = step_before(conn, filter.are_all_dead(), before)?
     {
+        if steps >= most_steps {
+            return Ok(Page { deliveries: found, next: Some(DeliveryId::from_raw(before)) });
+        }
+        steps += 1;
         list_between(conn, filter, from.max(oldest), before, limit, &mut found)?;
         before = from;
     }
-    Ok(found)
+    let next = if found.len() >= limit { found.last().map(|last| last.id) } else { None };
+    Ok(Page { deliveries: found, next })
 }
 
 /// The lowest id that an event admitted at `since` or later can have: times ascend with sequence numbers.
-fn first_since(conn: &Connection, since: UnixMicros) -> Result<i64, Error> {
+pub(super) fn first_since(conn: &Connection, since: UnixMicros) -> Result<i64, Error> {
     let mut admitted_at =
         conn.prepare_cached("SELECT admitted_at FROM events WHERE seq >= ?1 ORDER BY seq LIMIT 1")?;
     let (mut low, mut high) = (0, DeliveryId::MAX_SEQ);
@@ -101,9 +120,9 @@ fn first_since(conn: &Connection, since: UnixMicros) -> Result<i64, Error> {
 }
 
 /// Where the next step, of a bounded number of rows, begins.
-fn step_before(conn: &Connection, state: Option<StateFilter>, before: i64) -> Result<Option<i64>, Error> {
+pub(super) fn step_before(conn: &Connection, all_dead: bool, before: i64) -> Result<Option<i64>, Error> {
     // The dead are often few and far between, and have an index.
-    let condition = if state == Some(StateFilter::Dead) { "state = 4" } else { "true" };
+    let condition = if all_dead { "state = 4" } else { "true" };
     let sql = format!(
         "SELECT min(id) FROM
              (SELECT id FROM deliveries WHERE {condition} AND id < ?1 ORDER BY id DESC LIMIT ?2)"
@@ -121,13 +140,14 @@ fn list_between(
 ) -> Result<(), Error> {
     let sql = format!(
         "SELECT {COLUMNS} FROM deliveries d {JOIN}
-         WHERE d.id >= ?1 AND d.id < ?2 AND {}
+         WHERE d.id >= ?1 AND d.id < ?2 AND ({})
              AND (?3 IS NULL OR d.sub IN (SELECT key FROM subscriptions WHERE uuid = ?3 OR name = ?3))
+             AND (?4 IS NULL OR d.reason = ?4)
          ORDER BY d.id DESC",
-        condition(filter.state)
+        filter.condition()
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query((from, before, &filter.subscription))?;
+    let mut rows = statement.query((from, before, &filter.subscription, filter.reason.map(Reason::code)))?;
     while found.len() < limit
         && let Some(row) = rows.next()?
     {
@@ -139,22 +159,45 @@ fn list_between(
     Ok(())
 }
 
-/// Literal states, so that the partial index is found.
-fn condition(state: Option<StateFilter>) -> &'static str {
-    match state {
-        None => "true",
-        Some(StateFilter::Pending) => "d.state < 2",
-        Some(StateFilter::Retrying) => "d.state = 2",
-        Some(StateFilter::Delivered) => "d.state = 3",
-        Some(StateFilter::Dead) => "d.state = 4",
+impl Filter {
+    /// The same, but only of what is final.
+    pub(crate) fn only_final(&self) -> Self {
+        let is_asked = |standing: &Standing| self.standings.is_empty() || self.standings.contains(standing);
+        let standings = Standing::ALL.into_iter().filter(|standing| standing.is_final()).filter(is_asked);
+        Self { standings: standings.collect(), ..self.clone() }
+    }
+
+    /// Can the index of the dead be used?
+    fn are_all_dead(&self) -> bool {
+        let only =
+            |wanted| !self.standings.is_empty() && self.standings.iter().all(|standing| *standing == wanted);
+        only(Standing::Dead) || (self.reason.is_some() && self.standings.is_empty())
+    }
+
+    /// The stored states that may be meant. Literals, so that the partial index is found.
+    fn condition(&self) -> String {
+        if self.are_all_dead() {
+            return "d.state = 4".into();
+        }
+        let states: Vec<&str> = self.standings.iter().map(|standing| stored(*standing)).collect();
+        if states.is_empty() { "true".into() } else { states.join(" OR ") }
+    }
+
+    /// What SQL has not seen to.
+    fn admits(&self, listed: &Listed) -> bool {
+        (self.standings.is_empty() || self.standings.contains(&self.active.standing(listed)))
+            && self.topic.as_ref().is_none_or(|pattern| matches(pattern.as_str(), &listed.topic))
+            && self.event_id.as_ref().is_none_or(|id| **id == *listed.event_id)
     }
 }
 
-impl Filter {
-    /// What SQL has not seen to.
-    fn admits(&self, listed: &Listed) -> bool {
-        self.topic.as_ref().is_none_or(|pattern| matches(pattern.as_str(), &listed.topic))
-            && self.event_id.as_ref().is_none_or(|id| **id == *listed.event_id)
+fn stored(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Pending => "d.state < 2",
+        Standing::Retrying => "d.state = 2",
+        Standing::Parked => "d.state < 3",
+        Standing::Delivered => "d.state = 3",
+        Standing::Dead => "d.state = 4",
     }
 }
 

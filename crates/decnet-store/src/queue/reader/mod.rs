@@ -1,21 +1,28 @@
 //! Reading the queue from beside the worker, or without one.
 
+mod active;
+mod census;
 mod counts;
 mod detail;
+mod event;
 mod list;
 
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
+pub use self::active::Active;
+pub use self::census::{Census, Found};
 pub use self::counts::Counts;
 pub use self::detail::Detail;
-pub use self::list::{Filter, Listed, StateFilter};
+pub use self::event::{EventDetail, EventRef};
+pub use self::list::{Filter, Listed, Page};
 
 use super::connection::{open_reader, path};
 use super::error::Error;
-use super::id::DeliveryId;
+use super::id::{DeliveryId, SubscriptionKey};
+use decnet_core::time::UnixMicros;
 
 /// A read-only view. Each call reads in short transactions, so that the worker's log can begin anew.
 #[derive(Debug)]
@@ -43,6 +50,47 @@ impl Reader {
         list::list(&self.conn, filter)
     }
 
+    /// The same for somebody who waits for an answer: it comes after `PAGE_LOOK_ROWS` deliveries at the latest, with
+    /// what was found among them, and says where to go on.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn page(&self, filter: &Filter) -> Result<Page, Error> {
+        list::page(&self.conn, filter)
+    }
+
+    /// An event, with its first `limit` deliveries; only those to `subscription` (uuid or name), if there is one. None
+    /// if it was not admitted, went to nobody, or was removed.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn event(
+        &self,
+        which: EventRef<'_>,
+        subscription: Option<&str>,
+        limit: usize,
+    ) -> Result<Option<EventDetail>, Error> {
+        event::event(&self.conn, which, subscription, limit)
+    }
+
+    /// The topic of an event that was submitted, and is not yet taken by the worker. Looks at all that are.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn submitted_topic(&self, event_id: &str) -> Result<Option<Box<str>>, Error> {
+        let mut find = self.conn.prepare_cached("SELECT topic FROM submitted WHERE id = ?1 LIMIT 1")?;
+        Ok(find.query_row([event_id], |row| row.get(0)).optional()?)
+    }
+
+    /// Is there such a delivery?
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn has(&self, id: DeliveryId) -> Result<bool, Error> {
+        let mut find = self.conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM deliveries WHERE id = ?1)")?;
+        Ok(find.query_row([id.raw()], |row| row.get(0))?)
+    }
+
     /// A delivery with its event and attempts.
     ///
     /// # Errors
@@ -67,5 +115,26 @@ impl Reader {
     /// See [`Error`].
     pub fn counts(&self) -> Result<Vec<Counts>, Error> {
         counts::counts(&self.conn)
+    }
+
+    /// One step of counting what waits and what is dead; false when all is counted. See [`Census`].
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn count_some(&self, census: &mut Census) -> Result<bool, Error> {
+        census::count_some(&self.conn, census)
+    }
+
+    /// When the event of the oldest delivery that waits for `sub` was admitted; `held` is the oldest that its worker
+    /// has in memory. Of what waits for a retry, only the `OLDEST_RETRIES` that are due first are looked at.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn oldest_waiting(
+        &self,
+        sub: SubscriptionKey,
+        held: Option<DeliveryId>,
+    ) -> Result<Option<UnixMicros>, Error> {
+        census::oldest(&self.conn, sub, held)
     }
 }

@@ -17,6 +17,7 @@ use self::step::Bounds;
 use super::error::Error;
 use super::id::SubscriptionKey;
 use super::ledger::Ledger;
+use super::memory::forget_expired;
 
 /// How long, and how much, is kept.
 ///
@@ -86,6 +87,7 @@ enum Pressure {
 /// One small step: looks at `RETENTION_STEP_ROWS` deliveries at most, or gives a few pages back.
 pub(super) fn retain(ledger: &mut Ledger, policy: &Retention, now: UnixMicros) -> Result<Retained, Error> {
     let conn = &ledger.conn;
+    let more_to_forget = forget_expired(conn, now)?;
     let sweep = &mut ledger.sweep;
     let excess = space::used_bytes(conn)?.saturating_sub(policy.max_bytes);
     let mut done = Retained { more: true, ..Retained::default() };
@@ -102,11 +104,13 @@ pub(super) fn retain(ledger: &mut Ledger, policy: &Retention, now: UnixMicros) -
             done.only_live_left = excess > 0 && !done.more;
         }
     }
+    done.more |= more_to_forget;
     if !done.more {
         // The next round takes what was delivered meanwhile before anything else.
         *sweep = Sweep::default();
     }
     done.bytes = space::used_bytes(conn)?;
+    ledger.used_bytes = done.bytes;
     Ok(done)
 }
 

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use decnet_bus::Client;
+use decnet_core::delivery::Standing;
 use decnet_core::topic::own::HEALTH_TOPIC;
 use decnet_dispatch::Stats;
-use decnet_store::queue::{Detail, Filter, Reader, StateFilter};
+use decnet_store::queue::{Detail, Filter, Reader};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -205,8 +206,8 @@ impl Run {
 
     fn first_failure(&self) -> Option<String> {
         let reader = Reader::open(&self.directory).ok()?;
-        let failed = |state| Filter { state: Some(state), limit: Some(1), ..Filter::default() };
-        let listed = [StateFilter::Dead, StateFilter::Retrying].map(|state| reader.list(&failed(state)));
+        let failed = |standing| Filter { standings: vec![standing], limit: Some(1), ..Filter::default() };
+        let listed = [Standing::Dead, Standing::Retrying].map(|standing| reader.list(&failed(standing)));
         let listed = listed.into_iter().flatten().flatten().next()?;
         let attempt = reader.get(listed.id).ok()??.attempts.into_iter().next_back()?;
         let reason = attempt.reason.map(|reason| reason.to_string());

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use decnet_core::delivery::{Verdict, classify};
 use decnet_core::event::Event;
+use decnet_core::pulse::Pulse;
 use decnet_core::redact::{EndpointUrl, Secret};
 use decnet_core::settings::Settings;
 use decnet_core::topic::Pattern;
@@ -64,7 +65,7 @@ pub(super) async fn measure(
     };
     subscribe(&config, &url, &secret, plan)?;
     let socket = directory.path().join(SERVE_SOCKET);
-    let bus = start_bus(&config, &socket, &stop)?;
+    let bus = start_bus(&config, &socket, &Pulse::default(), &stop)?;
     let allow = built_in.iter().map(|_| IpNet::from(IpAddr::from(Ipv4Addr::LOCALHOST))).collect::<Vec<_>>();
     let driver = Driver::prepare(&socket, directory.path(), plan).await?;
     let measured = work(&config, &socket, &allow, driver, context).await;
@@ -101,7 +102,7 @@ async fn try_once(url: &EndpointUrl, secret: &Secret, context: &Context) -> anyh
     let (at, target) = (now(), Target::new(url, secret)?);
     let event = Event::new(&format!("bench-{}", at.0), TOPIC, KIND, at, &payload(at.0).to_string())?;
     let attempted = tokio::select! {
-        attempted = test::attempt(&target, &event, context) => attempted?,
+        attempted = test::attempt(&target, &event, &context.config) => attempted?,
         () = context.shutdown.cancelled() => anyhow::bail!("interrupted"),
     };
     if classify(&attempted.outcome) == Verdict::Delivered {

@@ -2,19 +2,16 @@
 
 use std::num::NonZeroUsize;
 
-use decnet_core::delivery::State;
+use decnet_core::delivery::{Reason, Standing, State};
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
-use decnet_store::queue::{Error, Filter, Listed, Reader, StateFilter};
+use decnet_store::queue::{Active, Error, Filter, Listed, Reader};
 use serde_json::{Value, json};
 
-use super::standing::{Active, Standing};
+use super::standing::{active, parser};
 use crate::commands::since::since;
 use crate::context::Context;
 use crate::output::{self, Table, printable};
-
-/// Deliveries looked at in one go.
-const PAGE: usize = 500;
 
 /// Lists the newest deliveries.
 #[derive(Debug, clap::Args)]
@@ -23,11 +20,15 @@ Examples:
   decnet delivery list
   decnet delivery list --subscription siem --state parked
   decnet delivery list --state dead --since 2h --topic 'attacker.>' --json
+  decnet delivery list --reason timeout --since 1d --until 12h
   decnet delivery list --event-id 4f0c2d9e6b1a4c7f8d3e5a2b1c0f9e8d")]
 pub(super) struct Args {
-    /// Only in this state
+    /// Only in this state; may be given several times
+    #[arg(long, value_parser = parser())]
+    state: Vec<Standing>,
+    /// Only dead ones, for this reason: timeout, server_error, refused, ...
     #[arg(long)]
-    state: Option<Standing>,
+    reason: Option<Reason>,
     /// Only of this subscription: its name or UUID
     #[arg(long, value_name = "NAME")]
     subscription: Option<String>,
@@ -37,6 +38,9 @@ pub(super) struct Args {
     /// Only since then: 2h (ago), or 2026-11-23T10:00 (UTC)
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<UnixMicros>,
+    /// Only before then, written in the same way
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    until: Option<UnixMicros>,
     /// Only of the event with this id
     #[arg(long, value_name = "ID")]
     event_id: Option<String>,
@@ -49,9 +53,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let active = Active::read(&context.config);
+    let active = active(&context.config);
     let found = match Reader::open(&context.config.data_dir) {
-        Ok(reader) => find(args, &reader, &active)?,
+        Ok(reader) => reader.list(&filter(args, &active))?,
         Err(error @ Error::NoQueue { .. }) => {
             output::say(&format!("decnet: {error}"));
             return if args.json { output::json(&[(); 0]) } else { Ok(()) };
@@ -89,63 +93,38 @@ pub(super) fn nothing(subscription: Option<&str>, active: &Active) -> String {
     }
 }
 
-/// The newest that the arguments describe, of every stored state that theirs may be.
-fn find(args: &Args, reader: &Reader, active: &Active) -> anyhow::Result<Vec<Listed>> {
-    let states: Vec<Option<StateFilter>> = match args.state {
-        Some(standing) => standing.stored().iter().copied().map(Some).collect(),
-        None => vec![None],
-    };
-    let mut found = Vec::new();
-    for state in states {
-        found.extend(find_stored(args, state, reader, active)?);
-    }
-    found.sort_unstable_by_key(|listed| std::cmp::Reverse(listed.id));
-    found.truncate(args.limit.get());
-    Ok(found)
-}
-
-fn find_stored(
-    args: &Args,
-    state: Option<StateFilter>,
-    reader: &Reader,
-    active: &Active,
-) -> anyhow::Result<Vec<Listed>> {
-    let mut filter = Filter {
+/// What the arguments describe.
+fn filter(args: &Args, active: &Active) -> Filter {
+    Filter {
         subscription: args.subscription.clone(),
-        state,
+        standings: args.state.clone(),
+        active: active.clone(),
+        reason: args.reason,
         topic: args.topic.clone(),
         since: args.since,
+        until: args.until,
         event_id: args.event_id.clone(),
-        limit: Some(PAGE.min(args.limit.get())),
+        limit: Some(args.limit.get()),
         before: None,
-    };
-    let wanted = |listed: &Listed| args.state.is_none_or(|state| active.standing(listed) == state);
-    let mut found = Vec::new();
-    while found.len() < args.limit.get() {
-        let page = reader.list(&filter)?;
-        let Some(last) = page.last() else { break };
-        filter.before = Some(last.id);
-        found.extend(page.into_iter().filter(wanted));
     }
-    found.truncate(args.limit.get());
-    Ok(found)
 }
 
-/// Its state, and the reason of a dead one.
+/// Its state, and the reason of a dead or parked one.
 pub(super) fn state(listed: &Listed, active: &Active) -> String {
     let standing = active.standing(listed).as_str();
-    match listed.state {
-        State::Dead { reason } => format!("{standing} ({reason})"),
-        State::Pending | State::Retrying { .. } | State::Delivered => standing.into(),
-    }
+    let reason = match listed.state {
+        State::Dead { reason } => Some(reason.as_str()),
+        State::Pending | State::Retrying { .. } | State::Delivered => active.parked_by(listed),
+    };
+    reason.map_or_else(|| standing.into(), |reason| format!("{standing} ({reason})"))
 }
 
 /// As JSON, times in ISO 8601.
 pub(super) fn json(listed: &Listed, active: &Active) -> Value {
     let (due_at, reason) = match listed.state {
-        State::Retrying { due_at } => (Some(due_at.to_iso8601()), None),
+        State::Retrying { due_at } => (Some(due_at.to_iso8601()), active.parked_by(listed)),
         State::Dead { reason } => (None, Some(reason.as_str())),
-        State::Pending | State::Delivered => (None, None),
+        State::Pending | State::Delivered => (None, active.parked_by(listed)),
     };
     json!({
         "id": listed.id.to_string(),

@@ -1,11 +1,13 @@
 //! `decnet delivery show`.
 
-use decnet_core::delivery::{Reason, State};
-use decnet_store::queue::{Attempt, DeliveryId, Detail, Listed, Reader};
+use std::time::Duration;
+
+use decnet_core::delivery::{Reason, Standing, State};
+use decnet_store::queue::{Active, Attempt, DeliveryId, Detail, Listed, Reader};
 use serde_json::{Value, json};
 
 use super::list;
-use super::standing::{Active, Standing};
+use super::standing::active;
 use crate::context::Context;
 use crate::output::{self, Paint, Table, printable};
 
@@ -28,7 +30,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let Some(detail) = found else {
         anyhow::bail!("there is no delivery {}; it may have been removed by age or size", args.id);
     };
-    let active = Active::read(&context.config);
+    let active = active(&context.config);
     if args.json {
         return output::json(&whole(&detail, &active));
     }
@@ -47,11 +49,21 @@ fn attempt(attempt: &Attempt) -> Value {
         "number": attempt.number,
         "started_at": attempt.started_at.to_iso8601(),
         "duration_ms": attempt.duration.as_secs_f64() * 1e3,
+        "timings_ms": {
+            "resolve": millis(attempt.timings.resolve),
+            "connect": millis(attempt.timings.connect),
+            "tls": millis(attempt.timings.tls),
+            "first_byte": millis(attempt.timings.first_byte),
+        },
         "status": attempt.status,
         "reason": attempt.reason.map(Reason::as_str),
         "detail": attempt.detail,
         "reply": String::from_utf8_lossy(&attempt.reply),
     })
+}
+
+fn millis(duration: Option<Duration>) -> Option<f64> {
+    duration.map(|duration| duration.as_secs_f64() * 1e3)
 }
 
 fn human(detail: &Detail, active: &Active, paint: Paint) -> String {

@@ -4,19 +4,22 @@ mod demo;
 mod samples;
 mod summary;
 
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
 use decnet_bus::{Server, ServerOptions};
+use decnet_core::pulse::Pulse;
 use decnet_store::catalog::{Catalog, Create};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use self::demo::Demo;
+use super::api;
 use super::background::Background;
 use super::link::SERVE_SOCKET;
-use crate::config::{Config, Database};
+use crate::config::{Api, Config, Database};
 use crate::context::Context;
 use crate::output;
 use crate::worker::Prepared;
@@ -33,34 +36,55 @@ use crate::worker::Prepared;
 #[command(after_help = "\
 Examples:
   decnet serve --demo                       # see it work, with sample events and a receiver
+  decnet --data-dir /srv/decnet serve --no-api
   decnet --data-dir /srv/decnet serve       # ready for your publishers and subscriptions")]
 pub(crate) struct Args {
     /// Add a receiver that verifies signatures, a subscription to it, and sample events; without --data-dir in a
     /// temporary directory
     #[arg(long)]
     demo: bool,
+    /// Serve no HTTP API [else DECNET_API_ENABLED]
+    #[arg(long)]
+    no_api: bool,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    let mut config = context.config.clone();
+    let (mut config, shutdown) = (context.config.clone(), context.shutdown.clone());
     let temporary = prepare_directory(&mut config, args.demo)?;
+    let listener = (config.api.enabled && !args.no_api).then(|| listen(&config, args.demo)).transpose()?;
     let socket = config.bus.socket.clone().unwrap_or_else(|| config.data_dir.join(SERVE_SOCKET));
     let stop_bus = CancellationToken::new();
-    let bus = start_bus(&config, &socket, &stop_bus)?;
+    let bus_pulse = Pulse::default();
+    let bus = start_bus(&config, &socket, &bus_pulse, &stop_bus)?;
     let demo = if args.demo { Some(Demo::prepare(&config, &socket, context.paint).await?) } else { None };
     let allow: Vec<_> = demo.iter().map(Demo::allowed).collect();
     let prepared = Prepared::open(&config, Some(&socket), &allow)?;
-    say_ready(&config, &socket, temporary.is_some())?;
-    let shutdown = context.shutdown.clone();
+    let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
+    let api = listener.map(|listener| api::start(&config, vec![socket.clone()], listener, &shutdown));
+    let api = api.transpose()?;
+    say_ready(&config, &socket, address, temporary.is_some())?;
     let running = demo.map(|demo| demo.start(shutdown.clone())).transpose()?;
+    let mut service = prepared.service();
+    service.pulses.push(bus_pulse);
+    let _reporting = service.report(shutdown.clone());
     let worked = prepared.run(shutdown.clone()).await;
     shutdown.cancel();
     stop_bus.cancel();
     if let Some(running) = running {
         output::say(&running.join()?.to_string());
     }
+    api.map_or(Ok(()), Background::join)?;
     bus.join()?;
     worked
+}
+
+/// Takes the API's address; the demo, which may run beside anything, goes without the usual port if need be.
+fn listen(config: &Config, demo: bool) -> anyhow::Result<TcpListener> {
+    let Api { host, port, .. } = &config.api;
+    match api::listen(host, *port) {
+        Err(_) if demo => api::listen(host, 0),
+        listening => listening,
+    }
 }
 
 /// Makes the data directory, for its owner alone; the demo has one of its own unless one was named.
@@ -84,9 +108,14 @@ fn prepare_directory(config: &mut Config, demo: bool) -> anyhow::Result<Option<T
 pub(super) fn start_bus(
     config: &Config,
     socket: &Path,
+    pulse: &Pulse,
     stop: &CancellationToken,
 ) -> anyhow::Result<Background<()>> {
-    let options = ServerOptions { group: Some(config.bus.group.clone()), ..ServerOptions::new(socket) };
+    let options = ServerOptions {
+        group: Some(config.bus.group.clone()),
+        pulse: pulse.clone(),
+        ..ServerOptions::new(socket)
+    };
     let stop = stop.clone();
     Background::start("bus", move |ready| async move {
         let server = match Server::bind(options) {
@@ -99,9 +128,10 @@ pub(super) fn start_bus(
 }
 
 /// Says where everything is, and what to do next.
-fn say_ready(config: &Config, socket: &Path, temporary: bool) -> anyhow::Result<()> {
+fn say_ready(config: &Config, socket: &Path, api: Option<SocketAddr>, temporary: bool) -> anyhow::Result<()> {
     let (data, socket) = (config.data_dir.display(), socket.display());
-    output::say(&format!("decnet is up: bus at {socket}, data in {data}"));
+    let api = api.map_or_else(String::new, |address| format!(", API at http://{address}/docs"));
+    output::say(&format!("decnet is up: bus at {socket}, data in {data}{api}"));
     if temporary {
         output::say("this is a demo: its directory is temporary and goes with it");
     } else {

@@ -53,7 +53,8 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let made = if given.is_none() { Some(generate_secret()) } else { None };
     let secret = given.or_else(|| made.as_deref().map(Secret::new)).unwrap_or_else(|| Secret::new(""));
     let warnings = warn::of_url(&url, &context.config);
-    let settings = args.settings.change(&Settings::default())?.unwrap_or_default();
+    let settings = args.settings.read()?.apply(&Settings::default());
+    let settings = settings.map_err(|error| super::settings_refused(&error))?;
     let new = NewSubscription { name: args.name, url, secret, patterns, enabled: !args.disabled, settings };
     let row = create(&new, context)?;
     link::signal_change(&context.config).await;

@@ -2,14 +2,18 @@
 
 mod change;
 mod create;
+mod header_args;
 mod list;
 mod patterns;
+mod rotate;
 mod settings_args;
 mod show;
 pub(crate) mod test;
 mod warn;
 
 use decnet_core::redact::{EndpointUrl, UrlError};
+use decnet_core::settings::{BatchError, SettingsError};
+use decnet_core::subscription::Problem;
 use decnet_store::catalog::{Catalog, Create, Error};
 
 use crate::context::Context;
@@ -39,6 +43,9 @@ enum Command {
     Delete(change::DeleteArgs),
     Enable(change::EnableArgs),
     Disable(change::DisableArgs),
+    Pause(change::PauseArgs),
+    Resume(change::ResumeArgs),
+    RotateSecret(rotate::Args),
     Test(test::Args),
 }
 
@@ -51,6 +58,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         Command::Delete(args) => change::delete(args, context).await,
         Command::Enable(args) => change::enable(args, context).await,
         Command::Disable(args) => change::disable(args, context).await,
+        Command::Pause(args) => change::pause(args, context).await,
+        Command::Resume(args) => change::resume(args, context).await,
+        Command::RotateSecret(args) => rotate::run(args, context).await,
         Command::Test(args) => test::run(&args, context).await,
     }
 }
@@ -69,9 +79,21 @@ fn url(text: &str) -> Result<EndpointUrl, Usage> {
 /// A value that breaks a rule of the catalog is wrong usage, as one that breaks a rule of the command line.
 fn refused(error: Error) -> anyhow::Error {
     match error {
+        Error::Invalid(Problem::Settings(error)) => settings_refused(&error).into(),
+        Error::Rotation(error) => Usage::new(error.to_string()).into(),
         Error::Invalid(problem) => Usage::new(problem.to_string()).into(),
         other => other.into(),
     }
+}
+
+/// The same of a setting, in the words of the command line.
+fn settings_refused(error: &SettingsError) -> Usage {
+    Usage::new(match error {
+        SettingsError::Batch(BatchError::Unsized) => {
+            "--linger and --batch-format are for batches: give --batch with the most events of one".to_owned()
+        }
+        other => other.to_string(),
+    })
 }
 
 /// Opens the catalog that is there.

@@ -4,19 +4,22 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use decnet_core::duration;
+use decnet_core::delivery::RetrySchedule;
+use decnet_core::duration::{self, DurationText};
 use decnet_core::event::BatchFormat;
-use decnet_core::settings::{Batch, ParseRateError, Rate, Settings};
+use decnet_core::settings::{
+    BatchPatch, Change, Concurrency, ConcurrencyError, ParseRateError, Rate, Settings, SettingsPatch, Timeout,
+};
 
+use super::header_args::HeaderArgs;
 use crate::config::read_duration;
-use crate::failure::Usage;
 
 /// Settings to change; the others stay as they are.
 #[derive(Debug, clap::Args)]
 pub(super) struct SettingsArgs {
     /// At most so many requests a time, such as 50/s or 1000/h; the rest waits. `none` for as many as it takes
-    #[arg(long)]
-    rate: Option<RateArg>,
+    #[arg(long, value_parser = rate)]
+    rate: Option<Own<Rate>>,
     /// One at a time, in order: a failure holds the line until it is delivered or dead
     #[arg(long, overrides_with = "unordered")]
     ordered: bool,
@@ -35,6 +38,23 @@ pub(super) struct SettingsArgs {
     /// Each event in a request of its own
     #[arg(long, conflicts_with_all = ["batch", "linger", "batch_format"])]
     no_batch: bool,
+    /// When a failed attempt is tried again, such as 1s,2s,4s,30s; `none` for never, `default` for the worker's own
+    #[arg(long, value_name = "DELAYS", value_parser = own::<RetrySchedule>)]
+    retry_schedule: Option<Own<RetrySchedule>>,
+    /// How long an attempt may take, 100ms to 5m; `default` for the worker's own
+    #[arg(long, value_name = "DURATION", value_parser = own::<Timeout>)]
+    timeout: Option<Own<Timeout>>,
+    /// Most requests in flight, 1 to 256; `default` for the worker's own
+    #[arg(long, value_name = "REQUESTS", value_parser = concurrency)]
+    concurrency: Option<Own<Concurrency>>,
+    /// Send a `traceparent` header (W3C Trace Context) made of event and attempt
+    #[arg(long, overrides_with = "no_trace")]
+    trace: bool,
+    /// Send none
+    #[arg(long, overrides_with = "trace")]
+    no_trace: bool,
+    #[command(flatten)]
+    headers: HeaderArgs,
 }
 
 /// With the names as a shell completes them.
@@ -43,49 +63,62 @@ fn formats() -> impl TypedValueParser<Value = BatchFormat> {
     PossibleValuesParser::new(all).try_map(|text| text.parse::<BatchFormat>())
 }
 
-/// A rate, or none.
+/// A value of its own, or what is for all.
 #[derive(Debug, Clone, Copy)]
-struct RateArg(Option<Rate>);
+struct Own<T>(Option<T>);
 
-impl FromStr for RateArg {
-    type Err = ParseRateError;
+/// Reads `default`, or a value.
+fn own<T: FromStr>(text: &str) -> Result<Own<T>, T::Err> {
+    if text == "default" { Ok(Own(None)) } else { text.parse().map(|value| Own(Some(value))) }
+}
 
-    fn from_str(text: &str) -> Result<Self, ParseRateError> {
-        if text == "none" { Ok(Self(None)) } else { text.parse().map(|rate| Self(Some(rate))) }
+/// `none` is the default here.
+fn rate(text: &str) -> Result<Own<Rate>, ParseRateError> {
+    if text == "none" { Ok(Own(None)) } else { own(text) }
+}
+
+fn concurrency(text: &str) -> Result<Own<Concurrency>, ConcurrencyError> {
+    match text {
+        "default" => Ok(Own(None)),
+        text => Concurrency::new(text.parse().map_err(|_| ConcurrencyError)?).map(|value| Own(Some(value))),
     }
 }
 
 impl SettingsArgs {
-    /// The settings after the change; `None` if nothing is to be changed.
+    /// What they change.
     ///
     /// # Errors
-    /// A batch out of bounds, or half of one.
-    pub(super) fn change(&self, settings: &Settings) -> Result<Option<Settings>, Usage> {
-        let rate = self.rate.map_or(settings.rate, |RateArg(rate)| rate);
-        let ordered = (settings.ordered || self.ordered) && !self.unordered;
-        let batch = self.batch(settings.batch)?;
-        let named = self.rate.is_some() || self.ordered || self.unordered || self.names_batch();
-        Ok(named.then_some(Settings { rate, ordered, batch }))
+    /// A header that is refused, or a file of them that cannot be read.
+    pub(super) fn read(&self) -> anyhow::Result<SettingsPatch> {
+        let switch = |on: bool, off: bool| if on || off { Change::To(on) } else { Change::Keep };
+        Ok(SettingsPatch {
+            rate: to(self.rate),
+            ordered: switch(self.ordered, self.unordered),
+            batch: self.batch(),
+            retry_schedule: to(self.retry_schedule.clone()),
+            timeout: to(self.timeout),
+            concurrency: to(self.concurrency),
+            trace: switch(self.trace, self.no_trace),
+            headers: self.headers.read()?,
+        })
     }
 
-    fn names_batch(&self) -> bool {
-        self.no_batch || self.batch.is_some() || self.linger.is_some() || self.batch_format.is_some()
-    }
-
-    /// The batch after the change: what is not named stays, or is as it is by default.
-    fn batch(&self, current: Option<Batch>) -> Result<Option<Batch>, Usage> {
-        if !self.names_batch() || self.no_batch {
-            return Ok(current.filter(|_| !self.no_batch));
+    fn batch(&self) -> Change<BatchPatch> {
+        let (linger, format) = (self.linger.map(DurationText), self.batch_format);
+        match (self.no_batch, self.batch.is_some() || linger.is_some() || format.is_some()) {
+            (true, _) => Change::Reset,
+            (false, false) => Change::Keep,
+            (false, true) => Change::To(BatchPatch {
+                max_events: self.batch,
+                linger: linger.map_or(Change::Keep, Change::To),
+                format: format.map_or(Change::Keep, Change::To),
+            }),
         }
-        let max_events = self.batch.or(current.map(Batch::max_events)).ok_or_else(|| {
-            Usage::new(
-                "--linger and --batch-format are for batches: give --batch with the most events of one",
-            )
-        })?;
-        let linger = self.linger.or(current.map(Batch::linger)).unwrap_or(Batch::DEFAULT_LINGER);
-        let format = self.batch_format.or(current.map(Batch::format)).unwrap_or_default();
-        Batch::new(max_events, linger, format).map(Some).map_err(|error| Usage::new(error.to_string()))
     }
+}
+
+fn to<T>(argument: Option<Own<T>>) -> Change<T> {
+    argument.map_or(Change::Keep, |Own(value)| Change::to(value))
 }
 
 /// In a word or two, for people.
@@ -96,6 +129,14 @@ pub(super) fn shown(settings: &Settings) -> String {
         let (events, linger) = (batch.max_events(), duration::show(batch.linger()));
         format!("batches of {events} within {linger} ({})", batch.format())
     });
-    let all: Vec<String> = rate.into_iter().chain(ordered).chain(batch).collect();
+    let retries = settings.retry_schedule.as_ref().map(|schedule| match schedule.retries() {
+        0 => "no retries".to_owned(),
+        _ => format!("retries after {schedule}"),
+    });
+    let timeout = settings.timeout.map(|timeout| format!("timeout {timeout}"));
+    let concurrency = settings.concurrency.map(|most| format!("at most {} at once", most.get()));
+    let trace = settings.trace.then(|| "traced".to_owned());
+    let all = rate.into_iter().chain(ordered).chain(batch).chain(retries).chain(timeout);
+    let all: Vec<String> = all.chain(concurrency).chain(trace).collect();
     if all.is_empty() { "-".into() } else { all.join(", ") }
 }

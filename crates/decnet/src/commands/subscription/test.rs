@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::task::LocalSet;
 
 use super::existing;
+use crate::config::Config;
 use crate::context::Context;
 use crate::failure::Said;
 use crate::output;
@@ -36,18 +37,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let Stored { subscription, settings, .. } = find(&args.name, context)?;
-    let target = Target::new(&subscription.url, &subscription.secret)?;
-    let at = now();
-    let event = Event::new(&format!("test-{}", at.0), TOPIC, TYPE, at, PAYLOAD)?;
-    // Who gets batches is sent a batch of one.
-    let unite = |batch: Batch| (batch.format().unite([&event].into_iter()), batch.format().content_type());
-    let batch = settings.batch.map(unite);
-    let message = match &batch {
-        Some((event, content_type)) => Message { content_type, ..event.into() },
-        None => (&event).into(),
-    };
-    let attempted = attempt(&target, message, context).await?;
+    let attempted = ping(&find(&args.name, context)?, &context.config).await?;
     let delivered = classify(&attempted.outcome) == Verdict::Delivered;
     let (status, error) = told(&attempted);
     if args.json {
@@ -59,6 +49,21 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         output::line(&human(delivered, status, error.as_deref(), &attempted, context))?;
     }
     if delivered { Ok(()) } else { Err(Said.into()) }
+}
+
+/// Sends a test event to a subscription, once.
+pub(crate) async fn ping(stored: &Stored, config: &Config) -> anyhow::Result<Attempted> {
+    let target = Target::of(stored)?;
+    let at = now();
+    let event = Event::new(&format!("test-{}", at.0), TOPIC, TYPE, at, PAYLOAD)?;
+    // Who gets batches is sent a batch of one.
+    let unite = |batch: Batch| (batch.format().unite([&event].into_iter()), batch.format().content_type());
+    let batch = stored.settings.batch.map(unite);
+    let message = match &batch {
+        Some((event, content_type)) => Message { content_type, ..event.into() },
+        None => (&event).into(),
+    };
+    attempt(&target, message, config).await
 }
 
 fn find(name: &str, context: &Context) -> anyhow::Result<Stored> {
@@ -76,9 +81,8 @@ fn find(name: &str, context: &Context) -> anyhow::Result<Stored> {
 pub(crate) async fn attempt(
     target: &Target,
     message: impl Into<Message<'_>>,
-    context: &Context,
+    config: &Config,
 ) -> anyhow::Result<Attempted> {
-    let config = &context.config;
     let guard = Guard::new(config.egress.allow_private, config.egress.allow.clone());
     let sender =
         Sender::new(sender::Options { deadline: config.delivery.timeout, guard, ..Default::default() })?;

@@ -1,0 +1,62 @@
+//! The API as a part of a process: `run` until told to stop.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Extension};
+use axum::http::StatusCode;
+use axum::middleware::from_fn;
+use decnet_core::limits::{API_REQUEST_TIMEOUT, MAX_API_BODY_BYTES};
+use tokio_util::sync::CancellationToken;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::options::Options;
+use crate::state::{Shared, State};
+use crate::{problem, routes, server};
+
+/// The HTTP API, ready to be run.
+pub struct Api {
+    router: Router,
+}
+
+/// Why the API cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The socket cannot be listened on.
+    #[error("the API cannot listen: {0}")]
+    Listen(#[from] io::Error),
+}
+
+impl Api {
+    /// Makes it; nothing is opened before it is needed.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self { router: router(Arc::new(State::new(options))) }
+    }
+
+    /// Serves until `shutdown`; requests under way are then finished, within
+    /// [`API_SHUTDOWN_GRACE`](decnet_core::limits::API_SHUTDOWN_GRACE).
+    ///
+    /// # Errors
+    /// A listener that cannot be used.
+    pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> Result<(), Error> {
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        server::serve(listener, self.router, shutdown).await;
+        Ok(())
+    }
+}
+
+/// Outermost first: the words of every problem, the bounds, then who asks, route by route.
+fn router(state: Shared) -> Router {
+    let (router, document) = routes::all().split();
+    let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, API_REQUEST_TIMEOUT);
+    crate::openapi::serve(router, &document)
+        .layer(DefaultBodyLimit::max(MAX_API_BODY_BYTES))
+        .layer(timeout)
+        .layer(Extension(Arc::clone(&state)))
+        .layer(from_fn(problem::render))
+        .with_state(state)
+}

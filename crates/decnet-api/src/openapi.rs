@@ -1,0 +1,66 @@
+//! The OpenAPI document, made of the routes as they are registered.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::routing::get;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
+
+use crate::routes;
+use crate::state::Shared;
+
+/// What the document calls the scheme of a token in a header.
+pub(crate) const BEARER: &str = "token";
+
+const DESCRIPTION: &str = "Subscriptions, events and deliveries of a durable webhook dispatcher.\n\n\
+    Every request but those for health and documentation carries a token: `Authorization: Bearer …`. A token has \
+    scopes: `read` looks, `publish` hands events in, `admin` may do everything.\n\n\
+    Times are ISO 8601 in UTC. Errors are problem details (RFC 9457), and `{\"detail\": …}` below `/api/v1/webhooks`, \
+    which are DECNET's own routes. Fields that are not known are refused by name, there ignored.";
+
+const TAGS: [(&str, &str); 6] = [
+    ("events", "Handing events in, and why one did or did not go to a subscription."),
+    ("subscriptions", "Who gets which events, and how."),
+    ("deliveries", "What is owed, what was tried, and sending it again."),
+    ("erasures", "Removing what events held."),
+    ("webhooks", "DECNET's own routes, as its pages and scripts know them."),
+    ("system", "Health, readiness, version."),
+];
+
+/// The whole document.
+#[must_use]
+pub fn document() -> OpenApi {
+    routes::all().split().1
+}
+
+/// The whole document, as it is served and kept in docs/openapi.json.
+#[must_use]
+pub fn document_json() -> String {
+    json(&document())
+}
+
+fn json(document: &OpenApi) -> String {
+    document.to_pretty_json().expect("a document of plain values") + "\n"
+}
+
+/// The document without its routes.
+pub(crate) fn frame() -> OpenApi {
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    let components = ComponentsBuilder::new().security_scheme(BEARER, SecurityScheme::Http(bearer));
+    let info = InfoBuilder::new().title("decnet").version(env!("CARGO_PKG_VERSION"));
+    let tag = |(name, text)| TagBuilder::new().name(name).description(Some(text)).build();
+    OpenApiBuilder::new()
+        .info(info.description(Some(DESCRIPTION)).build())
+        .components(Some(components.build()))
+        .tags(Some(TAGS.map(tag)))
+        .build()
+}
+
+/// Adds the document itself to the router.
+pub(crate) fn serve(router: Router<Shared>, document: &OpenApi) -> Router<Shared> {
+    let json: Bytes = json(document).into();
+    let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    router.route("/openapi.json", get(async move || (headers, json)))
+}

@@ -1,0 +1,27 @@
+//! What the API is told by the binary.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::outbound::Outbound;
+
+/// What the API is told by the binary.
+#[derive(Clone)]
+pub struct Options {
+    /// The catalog's file, which is there.
+    pub catalog: PathBuf,
+    /// Where the queue is, or will be once the worker has run.
+    pub data_dir: PathBuf,
+    /// The bus's sockets to try, in order; none where there is no bus.
+    pub sockets: Vec<PathBuf>,
+    /// What only the dispatcher can do.
+    pub outbound: Arc<dyn Outbound>,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Options");
+        shown.field("catalog", &self.catalog).field("data_dir", &self.data_dir);
+        shown.field("sockets", &self.sockets).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,98 @@
+//! The kinds of problems: their stable names, titles and statuses.
+
+use axum::http::StatusCode;
+
+/// What kind of problem it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The request, or its body, cannot be read.
+    Malformed,
+    /// No credentials, or ones that count for nothing.
+    Unauthenticated,
+    /// Good credentials, for something else.
+    Forbidden,
+    /// There is no such thing.
+    NotFound,
+    /// The path is there, and takes other methods.
+    MethodNotAllowed,
+    /// It took too long.
+    Timeout,
+    /// It does not go with what is there.
+    Conflict,
+    /// The body is larger than is read.
+    TooLarge,
+    /// The body is no JSON by its header.
+    UnsupportedMediaType,
+    /// It can be read and makes no sense.
+    Invalid,
+    /// More requests than are allowed.
+    TooMany,
+    /// A fault of ours.
+    Internal,
+    /// Not now.
+    Unavailable,
+}
+
+impl Kind {
+    /// All of them, for the page that explains them.
+    pub(crate) const ALL: [Self; 13] = [
+        Self::Malformed,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::Timeout,
+        Self::Conflict,
+        Self::TooLarge,
+        Self::UnsupportedMediaType,
+        Self::Invalid,
+        Self::TooMany,
+        Self::Internal,
+        Self::Unavailable,
+    ];
+
+    fn row(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Malformed => (StatusCode::BAD_REQUEST, "malformed", "The request cannot be read"),
+            Self::Unauthenticated => {
+                (StatusCode::UNAUTHORIZED, "unauthenticated", "Credentials are missing or count for nothing")
+            }
+            Self::Forbidden => {
+                (StatusCode::FORBIDDEN, "forbidden", "These credentials are for something else")
+            }
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such thing"),
+            Self::MethodNotAllowed => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This path takes other methods")
+            }
+            Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout", "The request took too long"),
+            Self::Conflict => (StatusCode::CONFLICT, "conflict", "It does not go with what is there"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large"),
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body is not sent as JSON")
+            }
+            Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "A value is refused"),
+            Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too-many", "Too many requests"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "A fault of the server"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not now"),
+        }
+    }
+
+    pub(crate) fn status(self) -> StatusCode {
+        self.row().0
+    }
+
+    pub(crate) fn title(self) -> &'static str {
+        self.row().2
+    }
+
+    /// Its `type`: a reference to the place that explains it, relative to the server.
+    pub(crate) fn uri(self) -> String {
+        format!("/docs#problem-{}", self.row().1)
+    }
+
+    /// The kind that has this status; what has none of its own is malformed, or a fault of ours.
+    pub(crate) fn of_status(status: StatusCode) -> Self {
+        let named = Self::ALL.into_iter().find(|kind| kind.status() == status);
+        named.unwrap_or(if status.is_server_error() { Self::Internal } else { Self::Malformed })
+    }
+}

@@ -1,0 +1,40 @@
+//! What the store refuses, as a problem.
+
+use decnet_core::subscription::Problem as Broken;
+use decnet_store::{catalog, queue};
+
+use super::{Kind, Problem};
+
+impl From<catalog::Error> for Problem {
+    fn from(error: catalog::Error) -> Self {
+        match error {
+            catalog::Error::NameTaken(_) => Self::new(Kind::Conflict, error.to_string()),
+            catalog::Error::Invalid(_) => Self::invalid(error.to_string()),
+            catalog::Error::NotFound { .. } => Self::not_found("there is no such subscription"),
+            catalog::Error::Busy { .. } | catalog::Error::Full { .. } => {
+                tracing::warn!(%error, "a request could not be carried out");
+                Self::unavailable("the catalog cannot be written now")
+            }
+            _ => Self::internal("the catalog cannot be used", &error),
+        }
+    }
+}
+
+impl From<queue::Error> for Problem {
+    fn from(error: queue::Error) -> Self {
+        match error {
+            queue::Error::NoQueue { .. } => {
+                Self::unavailable("there is no queue yet; it is made when the worker first runs")
+            }
+            queue::Error::UnknownDelivery(id) => Self::not_found(format!("there is no delivery {id}")),
+            queue::Error::TooManyRecipients => Self::new(Kind::Conflict, error.to_string()),
+            _ => Self::internal("the queue cannot be used", &error),
+        }
+    }
+}
+
+impl From<Broken> for Problem {
+    fn from(broken: Broken) -> Self {
+        Self::invalid(broken.to_string())
+    }
+}

@@ -1,0 +1,58 @@
+//! The routes, one file a resource. Each is registered with the scope that it asks for, in one step: there is no
+//! other way in, and the same step writes it into the OpenAPI document.
+
+mod system;
+pub(crate) mod webhooks;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::SecurityRequirement;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
+
+use crate::auth::{self, Scope};
+use crate::openapi::{self, BEARER};
+use crate::state::Shared;
+
+/// Routes, and the document that describes them.
+pub(crate) struct Routes(OpenApiRouter<Shared>);
+
+impl Routes {
+    fn new() -> Self {
+        Self(OpenApiRouter::with_openapi(openapi::frame()))
+    }
+
+    /// Adds routes that ask for a scope.
+    pub(crate) fn guarded(self, scope: Scope, mut routes: UtoipaMethodRouter<Shared>) -> Self {
+        demand(&mut routes, Some(scope));
+        let guard = from_fn(move |request: Request, next: Next| auth::require(scope, request, next));
+        Self(self.0.routes(routes.layer(guard)))
+    }
+
+    /// Adds routes that answer everybody: they must show nothing that is not public.
+    pub(crate) fn public(self, mut routes: UtoipaMethodRouter<Shared>) -> Self {
+        demand(&mut routes, None);
+        Self(self.0.routes(routes))
+    }
+
+    pub(crate) fn split(self) -> (Router<Shared>, OpenApi) {
+        self.0.split_for_parts()
+    }
+}
+
+/// Writes into the document what a route asks for.
+fn demand(routes: &mut UtoipaMethodRouter<Shared>, scope: Option<Scope>) {
+    let requirement = scope.map(|scope| SecurityRequirement::new(BEARER, [scope.as_str()]));
+    for item in routes.1.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().filter_map(Option::as_mut) {
+            operation.security = Some(requirement.clone().into_iter().collect());
+        }
+    }
+}
+
+/// All of them.
+pub(crate) fn all() -> Routes {
+    system::routes(webhooks::routes(Routes::new()))
+}

@@ -1,0 +1,110 @@
+//! The fields of a body, read as DECNET reads them.
+
+use axum::extract::{FromRequest, Request};
+use serde_json::{Map, Value};
+
+use crate::body::{self, RawBody};
+use crate::problem::{Kind, Problem};
+use crate::state::Shared;
+
+/// A JSON object.
+pub(super) struct Fields(Map<String, Value>);
+
+impl FromRequest<Shared> for Fields {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &Shared) -> Result<Self, Problem> {
+        let unreadable = |problem: Problem| match problem.kind() {
+            Kind::UnsupportedMediaType | Kind::Malformed => Problem::invalid(problem.detail()),
+            _ => problem,
+        };
+        let RawBody(bytes) = RawBody::from_request(request, state).await.map_err(unreadable)?;
+        match body::read(&bytes).map_err(unreadable)? {
+            Value::Object(fields) => Ok(Self(fields)),
+            _ => Err(Problem::malformed("the body is a JSON object")),
+        }
+    }
+}
+
+impl Fields {
+    /// A field that must be there.
+    pub(super) fn required<T>(field: &str, found: Option<T>) -> Result<T, Problem> {
+        found.ok_or_else(|| Problem::malformed(format!("{field}: field required")))
+    }
+
+    /// Refuses `null` where a field may be left out but not emptied.
+    pub(super) fn without_null(&self, fields: &[&str]) -> Result<(), Problem> {
+        match fields.iter().find(|field| self.0.get(**field) == Some(&Value::Null)) {
+            None => Ok(()),
+            Some(field) => Err(Problem::malformed(format!("{field}: null is no value for it"))),
+        }
+    }
+
+    /// A text.
+    pub(super) fn text(&self, field: &str) -> Result<Option<&str>, Problem> {
+        match self.get(field) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(wrong(field, "a text")),
+        }
+    }
+
+    /// A text of at least and at most so many characters.
+    pub(super) fn text_within(
+        &self,
+        field: &str,
+        least: usize,
+        most: usize,
+    ) -> Result<Option<&str>, Problem> {
+        let Some(text) = self.text(field)? else { return Ok(None) };
+        match text.chars().count() {
+            length if length < least => {
+                Err(Problem::malformed(format!("{field}: has at least {least} characters")))
+            }
+            length if length > most => {
+                Err(Problem::invalid(format!("{field}: has at most {most} characters")))
+            }
+            _ => Ok(Some(text)),
+        }
+    }
+
+    /// A list of texts.
+    pub(super) fn texts(&self, field: &str) -> Result<Option<Vec<String>>, Problem> {
+        let Some(value) = self.get(field) else { return Ok(None) };
+        let items = value.as_array().ok_or_else(|| wrong(field, "a list"))?;
+        let texts = items.iter().map(|item| item.as_str().map(str::to_owned));
+        texts.collect::<Option<_>>().map(Some).ok_or_else(|| wrong(field, "a list of texts"))
+    }
+
+    /// A flag, in each of the spellings that DECNET takes.
+    pub(super) fn flag(&self, field: &str) -> Result<Option<bool>, Problem> {
+        let flag = match self.get(field) {
+            None => return Ok(None),
+            Some(Value::Bool(flag)) => Some(*flag),
+            Some(Value::Number(number)) => match number.as_f64() {
+                Some(1.0) => Some(true),
+                Some(0.0) => Some(false),
+                _ => None,
+            },
+            Some(Value::String(text)) => spelled(text),
+            Some(_) => None,
+        };
+        flag.map(Some).ok_or_else(|| wrong(field, "true or false"))
+    }
+
+    fn get(&self, field: &str) -> Option<&Value> {
+        self.0.get(field).filter(|value| !value.is_null())
+    }
+}
+
+fn spelled(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "on" | "yes" | "t" | "y" => Some(true),
+        "false" | "0" | "off" | "no" | "f" | "n" => Some(false),
+        _ => None,
+    }
+}
+
+fn wrong(field: &str, what: &str) -> Problem {
+    Problem::malformed(format!("{field}: is {what}"))
+}

@@ -1,0 +1,158 @@
+//! DECNET's routes, as its page and scripts know them: shapes, statuses and messages are theirs.
+//!
+//! A field that is missing, of the wrong type or too short is a 400; whatever else is wrong with one a 422. Fields that
+//! are not known are ignored.
+
+mod creations;
+mod fields;
+mod reply;
+mod request;
+
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::{Extension, Path, State};
+use axum::http::StatusCode;
+use decnet_core::redact::EndpointUrl;
+use decnet_store::catalog::{Catalog, Row, Stored};
+use utoipa_axum::routes;
+
+pub(crate) use self::creations::Creations;
+use self::fields::Fields;
+use self::reply::{CreatedWebhook, Message, TestResult, Webhook};
+use self::request::{CreateWebhook, UpdateWebhook};
+use super::Routes;
+use crate::auth::Scope;
+use crate::outbound::Tested;
+use crate::problem::{DecnetDetail, Kind, Problem};
+use crate::server::Peer;
+use crate::state::{Shared, now};
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .guarded(Scope::Admin, routes!(list, create))
+        .guarded(Scope::Admin, routes!(get, update, delete))
+        .guarded(Scope::Admin, routes!(test))
+}
+
+/// Lists all subscriptions.
+#[utoipa::path(get, path = "/api/v1/webhooks", tag = "webhooks", operation_id = "list_webhooks",
+    responses((status = 200, body = Vec<Webhook>)))]
+async fn list(State(state): State<Shared>) -> Result<Json<Vec<Webhook>>, Problem> {
+    let rows = state.catalog.run(|catalog| catalog.rows()).await?;
+    Ok(Json(rows.into_iter().map(Webhook::from).collect()))
+}
+
+/// Makes a subscription; the only reply that holds its secret.
+#[utoipa::path(post, path = "/api/v1/webhooks", tag = "webhooks", operation_id = "create_webhook",
+    request_body = CreateWebhook,
+    responses(
+        (status = 201, body = CreatedWebhook),
+        (status = 400, body = DecnetDetail, description = "A field is missing, of the wrong type or too short, or no pattern is given"),
+        (status = 409, body = DecnetDetail, description = "The name is taken"),
+        (status = 422, body = DecnetDetail, description = "Another field is wrong, or the URL leads to a forbidden address"),
+    ))]
+async fn create(
+    State(state): State<Shared>,
+    Extension(peer): Extension<Peer>,
+    fields: Fields,
+) -> Result<(StatusCode, Json<CreatedWebhook>), Problem> {
+    let new = request::create(&fields)?;
+    state.creations.count(peer.0.ip(), Instant::now())?;
+    check_url(&state, &new.url).await?;
+    let secret = new.secret.expose().to_owned();
+    let row = state
+        .catalog
+        .run(move |catalog| {
+            let uuid = catalog.create(&new, now())?;
+            existing(catalog, &uuid)
+        })
+        .await?;
+    state.signal.changed();
+    Ok((StatusCode::CREATED, Json(CreatedWebhook { webhook: row.into(), secret })))
+}
+
+/// Shows a subscription.
+#[utoipa::path(get, path = "/api/v1/webhooks/{uuid}", tag = "webhooks", operation_id = "get_webhook",
+    params(("uuid" = String, Path)),
+    responses((status = 200, body = Webhook), (status = 404, body = DecnetDetail)))]
+async fn get(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<Json<Webhook>, Problem> {
+    let row = state.catalog.run(move |catalog| existing(catalog, &uuid)).await?;
+    Ok(Json(row.into()))
+}
+
+/// Changes what is given; an empty change returns the row as it is.
+#[utoipa::path(patch, path = "/api/v1/webhooks/{uuid}", tag = "webhooks", operation_id = "update_webhook",
+    params(("uuid" = String, Path)), request_body = UpdateWebhook,
+    responses(
+        (status = 200, body = Webhook),
+        (status = 400, body = DecnetDetail, description = "A field is of the wrong type or too short, or no pattern would be left"),
+        (status = 404, body = DecnetDetail),
+        (status = 409, body = DecnetDetail, description = "The name is taken"),
+        (status = 422, body = DecnetDetail, description = "Another field is wrong, or the URL leads to a forbidden address"),
+    ))]
+async fn update(
+    State(state): State<Shared>,
+    Path(uuid): Path<String>,
+    fields: Fields,
+) -> Result<Json<Webhook>, Problem> {
+    let change = request::update(&fields)?;
+    let wanted = uuid.clone();
+    let row = state.catalog.run(move |catalog| existing(catalog, &wanted)).await?;
+    let patch = change.patch()?;
+    if patch == Default::default() {
+        return Ok(Json(row.into()));
+    }
+    if let Some(url) = &patch.url {
+        check_url(&state, url).await?;
+    }
+    let row = state
+        .catalog
+        .run(move |catalog| {
+            catalog.update(&uuid, &patch, now())?;
+            existing(catalog, &uuid)
+        })
+        .await?;
+    state.signal.changed();
+    Ok(Json(row.into()))
+}
+
+/// Removes a subscription.
+#[utoipa::path(delete, path = "/api/v1/webhooks/{uuid}", tag = "webhooks", operation_id = "delete_webhook",
+    params(("uuid" = String, Path)),
+    responses((status = 200, body = Message), (status = 404, body = DecnetDetail)))]
+async fn delete(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<Json<Message>, Problem> {
+    state.catalog.run(move |catalog| catalog.delete(&uuid)).await.map_err(as_webhook)?;
+    state.signal.changed();
+    Ok(Json(Message { message: "Webhook deleted" }))
+}
+
+/// Sends one test event, topic `test.ping`, and says what came of it.
+#[utoipa::path(post, path = "/api/v1/webhooks/{uuid}/test", tag = "webhooks", operation_id = "test_webhook",
+    params(("uuid" = String, Path)),
+    responses((status = 200, body = TestResult), (status = 404, body = DecnetDetail)))]
+async fn test(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<Json<TestResult>, Problem> {
+    let (row, stored) = state.catalog.run(move |catalog| found(catalog, &uuid)).await?;
+    let tested = match stored {
+        Some(stored) => state.outbound.test(Box::new(stored)).await,
+        None => Tested { delivered: false, status_code: None, error: row.problem },
+    };
+    Ok(Json(tested.into()))
+}
+
+fn found(catalog: &Catalog, uuid: &str) -> Result<(Row, Option<Stored>), Problem> {
+    catalog.get(uuid)?.ok_or_else(|| Problem::not_found("Webhook not found"))
+}
+
+fn existing(catalog: &Catalog, uuid: &str) -> Result<Row, Problem> {
+    found(catalog, uuid).map(|(row, _)| row)
+}
+
+fn as_webhook(problem: Problem) -> Problem {
+    if problem.kind() == Kind::NotFound { Problem::not_found("Webhook not found") } else { problem }
+}
+
+async fn check_url(state: &Shared, url: &EndpointUrl) -> Result<(), Problem> {
+    let checked = state.outbound.check(url.clone()).await;
+    checked.map_err(|refused| Problem::invalid(format!("url: {refused}")))
+}

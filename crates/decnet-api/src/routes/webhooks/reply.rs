@@ -1,0 +1,115 @@
+//! What is answered.
+
+use decnet_core::time::UnixMicros;
+use decnet_store::catalog::Row;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::outbound::Tested;
+
+/// A subscription, without its secret. Times are UTC, written without a zone as DECNET's tables hold them.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Webhook {
+    uuid: String,
+    name: String,
+    url: String,
+    topic_patterns: Vec<String>,
+    enabled: bool,
+    /// Deliveries failed in a row.
+    consecutive_failures: u32,
+    #[schema(example = "2026-11-23T14:25:00.424839")]
+    last_success_at: Option<String>,
+    last_failure_at: Option<String>,
+    last_error: Option<String>,
+    /// When failures disabled it, if they did.
+    auto_disabled_at: Option<String>,
+    created_at: Option<String>,
+    updated_at: Option<String>,
+    /// What deserves a word, such as `insecure_url: …`.
+    warnings: Vec<String>,
+}
+
+/// A new subscription, with its secret: no other reply holds it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CreatedWebhook {
+    #[serde(flatten)]
+    pub(super) webhook: Webhook,
+    /// What its events are signed with.
+    pub(super) secret: String,
+}
+
+/// That it was done.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Message {
+    #[schema(example = "Webhook deleted")]
+    pub(super) message: &'static str,
+}
+
+/// What came of a test.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TestResult {
+    /// Did a 2xx come back?
+    delivered: bool,
+    /// The reply's status, if there was one.
+    status_code: Option<u16>,
+    /// What went wrong, if anything did.
+    error: Option<String>,
+}
+
+impl From<Row> for Webhook {
+    fn from(row: Row) -> Self {
+        let warnings = insecure(&row.url).into_iter().chain(row.problem).chain(row.warnings);
+        Self {
+            warnings: warnings.collect(),
+            uuid: row.uuid,
+            name: row.name,
+            url: row.url,
+            topic_patterns: row.topic_patterns,
+            enabled: row.enabled,
+            consecutive_failures: row.consecutive_failures,
+            last_success_at: naive(row.last_success_at),
+            last_failure_at: naive(row.last_failure_at),
+            last_error: row.last_error,
+            auto_disabled_at: naive(row.auto_disabled_at),
+            created_at: naive(row.created_at),
+            updated_at: naive(row.updated_at),
+        }
+    }
+}
+
+impl From<Tested> for TestResult {
+    fn from(Tested { delivered, status_code, error }: Tested) -> Self {
+        Self { delivered, status_code, error }
+    }
+}
+
+fn insecure(url: &str) -> Option<String> {
+    let is_plain = url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
+    let what = "insecure_url: events go over the network in clear text; use https:// unless that network is yours alone";
+    is_plain.then(|| what.to_owned())
+}
+
+/// As Python's `isoformat` writes what those columns hold: a time without a zone.
+fn naive(at: Option<UnixMicros>) -> Option<String> {
+    at.map(|at| at.to_iso8601().trim_end_matches("+00:00").to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_no_zone_and_a_fraction_only_where_there_is_one() {
+        let text = |micros| naive(Some(UnixMicros(micros)));
+        assert_eq!(text(1_776_988_800_000_000).as_deref(), Some("2026-04-24T00:00:00"));
+        assert_eq!(text(1_776_988_800_424_839).as_deref(), Some("2026-04-24T00:00:00.424839"));
+        assert_eq!(naive(None), None);
+    }
+
+    #[test]
+    fn only_clear_text_is_warned_of() {
+        assert!(insecure("HTTP://a.example/").is_some_and(|warning| warning.starts_with("insecure_url")));
+        assert_eq!(insecure("https://a.example/"), None);
+        assert_eq!(insecure("ä"), None);
+    }
+}

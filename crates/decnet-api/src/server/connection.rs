@@ -1,0 +1,103 @@
+//! One connection: HTTP/1.1, request after request.
+
+use std::convert::Infallible;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::uri::{PathAndQuery, Uri};
+use axum::http::{Request, Response};
+use decnet_core::limits::{API_HEAD_TIMEOUT, MAX_API_HEAD_BYTES, MAX_API_HEADERS};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tower::Service as _;
+
+use super::Peer;
+use super::places::Place;
+
+pub(super) async fn serve(
+    stream: TcpStream,
+    peer: Peer,
+    router: Router,
+    place: Place,
+    shutdown: CancellationToken,
+) {
+    // Replies are whole when they are written; nothing is gained by waiting for more.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "an API connection was gone at once");
+        return;
+    }
+    let answer = service_fn(|request| {
+        let busy = place.busy();
+        let answer = answer(router.clone(), peer, request);
+        async move {
+            let answered = answer.await;
+            drop(busy);
+            answered
+        }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(API_HEAD_TIMEOUT);
+    http.max_headers(MAX_API_HEADERS).max_buf_size(MAX_API_HEAD_BYTES);
+    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), answer));
+    let served = tokio::select! {
+        served = &mut connection => served,
+        () = place.evicted() => return,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "an API connection broke");
+    }
+}
+
+async fn answer(
+    mut router: Router,
+    peer: Peer,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let mut request = request.map(Body::new);
+    trim(request.uri_mut());
+    request.extensions_mut().insert(peer);
+    router.call(request).await
+}
+
+/// A path with and without a slash at its end is the same.
+fn trim(uri: &mut Uri) {
+    let path = uri.path().trim_end_matches('/');
+    if path.len() == uri.path().len() || path.is_empty() {
+        return;
+    }
+    let trimmed = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    if let Ok(path_and_query) = PathAndQuery::try_from(trimmed) {
+        let mut parts = std::mem::take(uri).into_parts();
+        parts.path_and_query = Some(path_and_query);
+        *uri = Uri::from_parts(parts).unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slash_at_the_end_makes_no_difference() {
+        for (given, meant) in [
+            ("/api/v1/webhooks/", "/api/v1/webhooks"),
+            ("/a//?b=/", "/a?b=/"),
+            ("/a?b/", "/a?b/"),
+            ("/", "/"),
+            ("//", "//"),
+            ("http://h/a/", "http://h/a"),
+        ] {
+            let mut uri = given.parse().unwrap();
+            trim(&mut uri);
+            assert_eq!(uri.to_string(), meant);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Connections: taken, bounded, and finished in an orderly way.
+//!
+//! Nobody can hold the server by being slow. A head that does not come is waited for [`API_HEAD_TIMEOUT`], a body and
+//! its answer `API_REQUEST_TIMEOUT`; who may not be answered is refused before the body is read. Where all places are
+//! taken, the connection that has waited for a request longest makes room for a new one.
+
+mod connection;
+mod places;
+
+use std::io;
+use std::time::Duration;
+
+use axum::Router;
+use decnet_core::limits::API_SHUTDOWN_GRACE;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::places::Places;
+
+/// How long to wait when the system has no more sockets to give.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Whom a request came from, as an extension of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) std::net::SocketAddr);
+
+/// Takes connections until `shutdown`, then gives those that are open their time to finish.
+pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+    let (places, mut open) = (Places::default(), JoinSet::new());
+    let mut accepting = Accepting { listener, failing: false };
+    loop {
+        let (stream, peer) = tokio::select! {
+            accepted = accepting.next() => accepted,
+            () = shutdown.cancelled() => break,
+        };
+        let place = tokio::select! {
+            place = places.take() => place,
+            () = shutdown.cancelled() => break,
+        };
+        while open.try_join_next().is_some() {}
+        open.spawn(connection::serve(stream, Peer(peer), router.clone(), place, shutdown.clone()));
+    }
+    drop(accepting);
+    let finished = async { while open.join_next().await.is_some() {} };
+    if tokio::time::timeout(API_SHUTDOWN_GRACE, finished).await.is_err() {
+        tracing::warn!(open = open.len(), "API connections did not finish in time and are closed");
+    }
+}
+
+struct Accepting {
+    listener: TcpListener,
+    /// It was said that the system gives no sockets.
+    failing: bool,
+}
+
+impl Accepting {
+    /// The next connection. What the system refuses is said once, and tried again.
+    async fn next(&mut self) -> (TcpStream, std::net::SocketAddr) {
+        loop {
+            match self.listener.accept().await {
+                Ok(accepted) => {
+                    self.failing = false;
+                    return accepted;
+                }
+                // The client went away before it was taken: nothing that concerns the others.
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    if !std::mem::replace(&mut self.failing, true) {
+                        tracing::warn!(%error, "the API cannot take connections; it keeps trying");
+                    }
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}

@@ -1,0 +1,149 @@
+//! How many connections there may be, and who makes room for a new one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use decnet_core::limits::MAX_API_CONNECTIONS;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// All connections.
+#[derive(Clone, Default)]
+pub(super) struct Places(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    open: Mutex<Open>,
+    freed: Notify,
+}
+
+#[derive(Default)]
+struct Open {
+    next: u64,
+    taken: HashMap<u64, Taken>,
+}
+
+struct Taken {
+    /// Since when it waits for a request; nothing while it is answered one.
+    waiting_since: Option<Instant>,
+    evicted: CancellationToken,
+}
+
+/// The place of one connection, free again once this is dropped.
+pub(super) struct Place {
+    places: Places,
+    id: u64,
+    evicted: CancellationToken,
+}
+
+impl Places {
+    /// A place: a free one, else that of whoever has waited for a request longest, else the next that gets free.
+    pub(super) async fn take(&self) -> Place {
+        loop {
+            let freed = self.0.freed.notified();
+            if let Some(place) = self.try_take() {
+                return place;
+            }
+            freed.await;
+        }
+    }
+
+    fn try_take(&self) -> Option<Place> {
+        let mut open = self.open();
+        if open.taken.len() >= MAX_API_CONNECTIONS {
+            let longest = open.longest_waiting()?;
+            open.taken.remove(&longest)?.evicted.cancel();
+        }
+        let (id, evicted) = (open.next, CancellationToken::new());
+        open.next += 1;
+        open.taken.insert(id, Taken { waiting_since: Some(Instant::now()), evicted: evicted.clone() });
+        Some(Place { places: self.clone(), id, evicted })
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mark(&self, id: u64, waiting_since: Option<Instant>) {
+        if let Some(taken) = self.open().taken.get_mut(&id) {
+            taken.waiting_since = waiting_since;
+        }
+        if waiting_since.is_some() {
+            self.0.freed.notify_one();
+        }
+    }
+}
+
+impl Open {
+    fn longest_waiting(&self) -> Option<u64> {
+        let waiting = self.taken.iter().filter_map(|(id, taken)| Some((taken.waiting_since?, *id)));
+        waiting.min().map(|(_, id)| id)
+    }
+}
+
+impl Place {
+    /// A request has come; until the guard is dropped this connection makes room for nobody.
+    pub(super) fn busy(&self) -> Busy {
+        self.places.mark(self.id, None);
+        Busy { places: self.places.clone(), id: self.id }
+    }
+
+    /// Waits until this connection is to make room.
+    pub(super) async fn evicted(&self) {
+        self.evicted.cancelled().await;
+    }
+}
+
+/// A request is being answered.
+pub(super) struct Busy {
+    places: Places,
+    id: u64,
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.places.mark(self.id, Some(Instant::now()));
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.open().taken.remove(&self.id);
+        self.places.0.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_longest_makes_room_and_who_is_served_does_not() {
+        let places = Places::default();
+        let mut taken = Vec::new();
+        for _ in 0..MAX_API_CONNECTIONS {
+            taken.push(places.take().await);
+        }
+        let served = taken[0].busy();
+        let new = places.take().await;
+        assert!(taken[0].evicted().now_or_never().is_none(), "it is being answered");
+        assert!(taken[1].evicted().now_or_never().is_some(), "it has waited longest");
+        drop((served, new));
+    }
+
+    #[tokio::test]
+    async fn when_all_are_served_a_new_one_waits_for_the_first_that_is_done() {
+        let places = Places::default();
+        let mut taken = Vec::new();
+        for _ in 0..MAX_API_CONNECTIONS {
+            taken.push(places.take().await);
+        }
+        let mut served: Vec<_> = taken.iter().map(Place::busy).collect();
+        assert!(places.take().now_or_never().is_none());
+        drop(served.pop());
+        assert!(places.take().now_or_never().is_some());
+    }
+}

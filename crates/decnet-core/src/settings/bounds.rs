@@ -1,0 +1,150 @@
+//! Bounds that one subscription puts to its requests: how long each may take, and how many there are at once.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::duration;
+use crate::limits::{MAX_CONCURRENCY, MAX_DEADLINE, MIN_DEADLINE};
+
+/// One deadline over resolving, connecting, sending and reading the reply, in whole milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Timeout(Duration);
+
+/// Most requests in flight at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct Concurrency(u16);
+
+/// A duration that is no timeout.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TimeoutError {
+    /// Too short for any receiver, or so long that requests pile up.
+    #[error("a timeout is from {} to {}", duration::show(MIN_DEADLINE), duration::show(MAX_DEADLINE))]
+    Bounds,
+    /// A text that is no duration.
+    #[error("`{0}` is no duration; write 500ms, 5s or 1m")]
+    Syntax(Box<str>),
+}
+
+/// A number out of bounds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("concurrency is a whole number from 1 to {MAX_CONCURRENCY}")]
+pub struct ConcurrencyError;
+
+impl Timeout {
+    /// Validates a duration, cut to whole milliseconds.
+    ///
+    /// # Errors
+    /// Less than [`MIN_DEADLINE`] or more than [`MAX_DEADLINE`].
+    pub fn new(duration: Duration) -> Result<Self, TimeoutError> {
+        if !(MIN_DEADLINE..=MAX_DEADLINE).contains(&duration) {
+            return Err(TimeoutError::Bounds);
+        }
+        Ok(Self(Duration::new(duration.as_secs(), duration.subsec_millis() * 1_000_000)))
+    }
+
+    /// The time itself.
+    #[must_use]
+    pub fn get(self) -> Duration {
+        self.0
+    }
+}
+
+impl Concurrency {
+    /// Validates a number of requests.
+    ///
+    /// # Errors
+    /// None, or more than [`MAX_CONCURRENCY`].
+    pub fn new(requests: usize) -> Result<Self, ConcurrencyError> {
+        let requests = u16::try_from(requests).map_err(|_| ConcurrencyError)?;
+        if (1..=MAX_CONCURRENCY).contains(&usize::from(requests)) {
+            Ok(Self(requests))
+        } else {
+            Err(ConcurrencyError)
+        }
+    }
+
+    /// The number itself, at least 1.
+    #[must_use]
+    pub fn get(self) -> usize {
+        self.0.into()
+    }
+}
+
+impl FromStr for Timeout {
+    type Err = TimeoutError;
+
+    fn from_str(text: &str) -> Result<Self, TimeoutError> {
+        Self::new(duration::parse(text).ok_or_else(|| TimeoutError::Syntax(text.into()))?)
+    }
+}
+
+impl fmt::Display for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&duration::show(self.0))
+    }
+}
+
+impl TryFrom<String> for Timeout {
+    type Error = TimeoutError;
+
+    fn try_from(text: String) -> Result<Self, TimeoutError> {
+        text.parse()
+    }
+}
+
+impl From<Timeout> for String {
+    fn from(timeout: Timeout) -> Self {
+        timeout.to_string()
+    }
+}
+
+impl TryFrom<u64> for Concurrency {
+    type Error = ConcurrencyError;
+
+    fn try_from(requests: u64) -> Result<Self, ConcurrencyError> {
+        Self::new(usize::try_from(requests).map_err(|_| ConcurrencyError)?)
+    }
+}
+
+impl From<Concurrency> for u64 {
+    fn from(concurrency: Concurrency) -> Self {
+        concurrency.0.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_out_of_bounds_is_refused() {
+        for bad in ["99ms", "301s", "0", "soon", ""] {
+            assert!(bad.parse::<Timeout>().is_err(), "{bad}");
+            assert!(serde_json::from_value::<Timeout>(bad.into()).is_err(), "{bad}");
+        }
+        for bad in ["0", "257", "65537", "-1", "1.5", "\"4\""] {
+            assert!(serde_json::from_str::<Concurrency>(bad).is_err(), "{bad}");
+        }
+        assert!(Concurrency::new(1).is_ok() && Concurrency::new(MAX_CONCURRENCY).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn text_and_back(millis in 100u64..=300_000, requests in 1..=MAX_CONCURRENCY) {
+            let timeout = Timeout::new(Duration::from_millis(millis)).unwrap();
+            let json = serde_json::to_string(&timeout).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Timeout>(&json).unwrap(), timeout);
+            let concurrency = Concurrency::new(requests).unwrap();
+            let json = serde_json::to_string(&concurrency).unwrap();
+            prop_assert_eq!(&json, &requests.to_string());
+            prop_assert_eq!(serde_json::from_str::<Concurrency>(&json).unwrap(), concurrency);
+        }
+    }
+}

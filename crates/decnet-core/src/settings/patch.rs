@@ -1,0 +1,278 @@
+//! A change of settings, as a JSON merge patch (RFC 7396) or an argument list says it: what is absent stays, null is
+//! the default again.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+use super::{Batch, BatchError, Concurrency, HeaderChanges, HeaderError, Headers, Rate, Settings, Timeout};
+use crate::delivery::RetrySchedule;
+use crate::duration::DurationText;
+use crate::event::BatchFormat;
+
+/// What becomes of one setting. In JSON: absent, `null`, or a value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Change<T> {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// It is as it is for all again.
+    Reset,
+    /// It is this now.
+    To(T),
+}
+
+/// A change of one subscription's settings. Refuses, in JSON, what it does not know.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SettingsPatch {
+    /// [`Settings::rate`]: `"50/s"`.
+    pub rate: Change<Rate>,
+    /// [`Settings::ordered`].
+    pub ordered: Change<bool>,
+    /// [`Settings::batch`]; within it, what is absent stays too.
+    pub batch: Change<BatchPatch>,
+    /// [`Settings::retry_schedule`]: `"1s,2s,30s"`, or `"none"`.
+    pub retry_schedule: Change<RetrySchedule>,
+    /// [`Settings::timeout`]: `"5s"`.
+    pub timeout: Change<Timeout>,
+    /// [`Settings::concurrency`].
+    pub concurrency: Change<Concurrency>,
+    /// [`Settings::trace`].
+    pub trace: Change<bool>,
+    /// [`Settings::headers`]: `{"x-tenant": "a", "x-old": null}`; null for all removes all.
+    pub headers: Change<HeaderChanges>,
+}
+
+/// A change of a batch. A subscription that had none needs `max_events`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BatchPatch {
+    /// Most events of one.
+    pub max_events: Option<usize>,
+    /// How long the first waits: `"1s"`.
+    pub linger: Change<DurationText>,
+    /// In what form: `"array"` or `"cloudevents"`.
+    pub format: Change<BatchFormat>,
+}
+
+/// Why a change is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// The batch.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    /// A header, or all of them.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+}
+
+impl<T> Change<T> {
+    /// To a value, or back to the default.
+    #[must_use]
+    pub fn to(value: Option<T>) -> Self {
+        value.map_or(Self::Reset, Self::To)
+    }
+
+    /// Is anything said?
+    #[must_use]
+    pub fn is_keep(&self) -> bool {
+        matches!(self, Self::Keep)
+    }
+}
+
+impl<T: Clone> Change<T> {
+    fn of(&self, current: Option<T>) -> Option<T> {
+        match self {
+            Self::Keep => current,
+            Self::Reset => None,
+            Self::To(value) => Some(value.clone()),
+        }
+    }
+}
+
+impl SettingsPatch {
+    /// The settings after the change. What a newer program keeps there stays.
+    ///
+    /// # Errors
+    /// A batch or headers out of bounds.
+    pub fn apply(&self, to: &Settings) -> Result<Settings, SettingsError> {
+        let batch = match &self.batch {
+            Change::Keep => to.batch,
+            Change::Reset => None,
+            Change::To(patch) => Some(patch.apply(to.batch)?),
+        };
+        let headers = match &self.headers {
+            Change::Keep => to.headers.clone(),
+            Change::Reset => Headers::default(),
+            Change::To(changes) => to.headers.changed(changes)?,
+        };
+        Ok(Settings {
+            rate: self.rate.of(to.rate),
+            ordered: self.ordered.of(Some(to.ordered)).unwrap_or_default(),
+            batch,
+            retry_schedule: self.retry_schedule.of(to.retry_schedule.clone()),
+            timeout: self.timeout.of(to.timeout),
+            concurrency: self.concurrency.of(to.concurrency),
+            trace: self.trace.of(Some(to.trace)).unwrap_or_default(),
+            headers,
+            unknown: to.unknown.clone(),
+        })
+    }
+
+    /// Does it change nothing?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// To these settings, whatever there was; headers that are not among them stay.
+impl From<Settings> for SettingsPatch {
+    fn from(settings: Settings) -> Self {
+        let headers = HeaderChanges::from(&settings.headers);
+        Self {
+            rate: Change::to(settings.rate),
+            ordered: Change::To(settings.ordered),
+            batch: Change::to(settings.batch.map(BatchPatch::from)),
+            retry_schedule: Change::to(settings.retry_schedule),
+            timeout: Change::to(settings.timeout),
+            concurrency: Change::to(settings.concurrency),
+            trace: Change::To(settings.trace),
+            headers: if settings.headers.is_empty() { Change::Keep } else { Change::To(headers) },
+        }
+    }
+}
+
+impl BatchPatch {
+    fn apply(&self, to: Option<Batch>) -> Result<Batch, BatchError> {
+        let max_events = self.max_events.or(to.map(Batch::max_events)).ok_or(BatchError::Unsized)?;
+        let linger = self.linger.of(to.map(|batch| DurationText(batch.linger())));
+        let format = self.format.of(to.map(Batch::format)).unwrap_or_default();
+        Batch::new(max_events, linger.map_or(Batch::DEFAULT_LINGER, |DurationText(linger)| linger), format)
+    }
+}
+
+impl From<Batch> for BatchPatch {
+    fn from(batch: Batch) -> Self {
+        Self {
+            max_events: Some(batch.max_events()),
+            linger: Change::To(DurationText(batch.linger())),
+            format: Change::To(batch.format()),
+        }
+    }
+}
+
+/// What is absent is not asked for here: the field's default is to keep.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(Self::to)
+    }
+}
+
+/// No error shows what was given: it may be a secret in the wrong place.
+impl<'de> Deserialize<'de> for HeaderChanges {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde_json::Value;
+        let json =
+            || D::Error::custom("headers are an object of texts, or of null where one is to be removed");
+        let Value::Object(all) = Value::deserialize(deserializer)? else { return Err(json()) };
+        let mut changes = Vec::new();
+        for (name, value) in &all {
+            match value {
+                Value::String(value) => changes.push((name.as_str(), Some(value.as_str()))),
+                Value::Null => changes.push((name.as_str(), None)),
+                _ => return Err(json()),
+            }
+        }
+        Self::new(changes).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn patch(json: &str) -> SettingsPatch {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn applied(json: &str, to: &Settings) -> Settings {
+        patch(json).apply(to).unwrap()
+    }
+
+    fn full() -> Settings {
+        applied(
+            r#"{"rate": "50/s", "ordered": true, "batch": {"max_events": 9, "linger": "2s", "format": "cloudevents"},
+                "retry_schedule": "1s,2s", "timeout": "5s", "concurrency": 4, "trace": true,
+                "headers": {"X-Tenant": "a", "authorization": "Bearer hunter2"}}"#,
+            &Settings::default(),
+        )
+    }
+
+    #[test]
+    fn what_is_absent_stays_and_null_is_the_default() {
+        let full = full();
+        assert_eq!(applied("{}", &full), full);
+        let less = applied(r#"{"rate": null, "trace": null, "retry_schedule": "none"}"#, &full);
+        assert_eq!((less.rate, less.trace, less.ordered), (None, false, true));
+        assert_eq!(less.retry_schedule.map(|schedule| schedule.retries()), Some(0));
+        let none = r#"{"rate": null, "ordered": null, "batch": null, "retry_schedule": null, "timeout": null,
+                       "concurrency": null, "trace": null, "headers": null}"#;
+        assert_eq!(applied(none, &full), Settings::default());
+    }
+
+    #[test]
+    fn batches_and_headers_are_merged() {
+        let changed =
+            applied(r#"{"batch": {"linger": "3s"}, "headers": {"X-TENANT": null, "x-b": "c"}}"#, &full());
+        let batch = Batch::new(9, Duration::from_secs(3), BatchFormat::CloudEvents).unwrap();
+        assert_eq!(changed.batch, Some(batch));
+        assert_eq!(changed.headers.names().collect::<Vec<_>>(), ["authorization", "x-b"]);
+        let unsized_batch = patch(r#"{"batch": {"linger": "3s"}}"#).apply(&Settings::default());
+        assert_eq!(unsized_batch, Err(BatchError::Unsized.into()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused_without_showing_a_secret() {
+        for bad in [
+            r#"{"rate": "hunter"}"#,
+            r#"{"concurrency": 0}"#,
+            r#"{"timeout": "1h"}"#,
+            r#"{"retry_schedule": "2d"}"#,
+            r#"{"colour": "red"}"#,
+            r#"{"batch": {"size": 9}}"#,
+            r#"{"headers": "authorization: hunter2"}"#,
+            r#"{"headers": {"authorization": ["hunter2"]}}"#,
+            r#"{"headers": {"authorization": "hunter2\n"}}"#,
+            r#"{"headers": {"host": "hunter2"}}"#,
+            r#"{"headers": {"X-A": "hunter2", "x-a": "hunter2"}}"#,
+        ] {
+            let error = serde_json::from_str::<SettingsPatch>(bad).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_a_newer_program_keeps_there_survives_a_change() {
+        let newer: Settings = serde_json::from_str(r#"{"rate": "1/s", "filter": {"a": [1]}}"#).unwrap();
+        let changed = applied(r#"{"rate": "2/s"}"#, &newer);
+        assert_eq!(serde_json::to_string(&changed).unwrap(), r#"{"rate":"2/s","filter":{"a":[1]}}"#);
+    }
+
+    proptest! {
+        #[test]
+        fn a_patch_to_settings_leads_there_from_anywhere(ordered: bool, trace: bool, requests in 1usize..=256, bare: bool) {
+            let to = if bare { Settings::default() } else {
+                Settings { ordered, trace, concurrency: Concurrency::new(requests).ok(), ..full() }
+            };
+            let patch = SettingsPatch::from(to.clone());
+            let from = Settings { headers: to.headers.clone(), ..full() };
+            prop_assert_eq!(patch.apply(&from), Ok(to.clone()));
+            prop_assert_eq!(patch.apply(&to), Ok(to));
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Where an attempt stands in a trace (W3C Trace Context, level 1).
+//!
+//! All of it is derived from what is known anyway, so that nothing need be stored, a repeated attempt is told from the
+//! first one, and whoever records spans and whoever sends the header agree without talking to each other:
+//!
+//! - the trace is the event: its id, if that is a UUID, else the beginning of the id's SHA-256;
+//! - its root span is the event's publication;
+//! - each attempt is a span of event, subscription and number.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+/// A trace's 16 bytes, not all zero; shown in hex.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TraceId([u8; 16]);
+
+/// A span's 8 bytes, not all zero; shown in hex.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SpanId([u8; 8]);
+
+/// The trace of an event: its id as it is if it has 32 hexadecimal digits, dashes apart, else the first 16 bytes of
+/// the SHA-256 of the id.
+#[must_use]
+pub fn trace_id(event_id: &str) -> TraceId {
+    let bytes = uuid(event_id).filter(|bytes| *bytes != [0; 16]);
+    TraceId(bytes.unwrap_or_else(|| beginning(&[event_id.as_bytes()])))
+}
+
+/// The span of an event's publication, the parent of all its attempts.
+#[must_use]
+pub fn root_span(event_id: &str) -> SpanId {
+    SpanId(beginning(&[b"event\0", event_id.as_bytes()]))
+}
+
+/// The span of an attempt, number `attempt` of this event's delivery to this subscription, counted from 1.
+#[must_use]
+pub fn attempt_span(event_id: &str, subscription_uuid: &str, attempt: u32) -> SpanId {
+    let pieces = [
+        b"attempt\0",
+        event_id.as_bytes(),
+        b"\0",
+        subscription_uuid.as_bytes(),
+        b"\0",
+        &attempt.to_be_bytes(),
+    ];
+    SpanId(beginning(&pieces))
+}
+
+/// The value of `traceparent`, version 00, sampled.
+#[must_use]
+pub fn traceparent(trace: TraceId, parent: SpanId) -> String {
+    format!("00-{trace}-{parent}-01")
+}
+
+impl TraceId {
+    /// As OTLP carries it.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+}
+
+impl SpanId {
+    /// As OTLP carries it.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 8] {
+        self.0
+    }
+}
+
+/// 32 digits, with dashes anywhere.
+fn uuid(text: &str) -> Option<[u8; 16]> {
+    let mut digits = text.bytes().filter(|byte| *byte != b'-').map(|byte| char::from(byte).to_digit(16));
+    let mut bytes = [0; 16];
+    for byte in &mut bytes {
+        *byte = u8::try_from(digits.next()?? << 4 | digits.next()??).ok()?;
+    }
+    digits.next().is_none().then_some(bytes)
+}
+
+/// The first bytes of a SHA-256, of which not all are zero.
+fn beginning<const N: usize>(pieces: &[&[u8]]) -> [u8; N] {
+    let mut hasher = Sha256::new();
+    pieces.iter().for_each(|piece| hasher.update(piece));
+    let mut bytes = [0; N];
+    bytes.copy_from_slice(&hasher.finalize()[..N]);
+    if bytes == [0; N] {
+        bytes[N - 1] = 1;
+    }
+    bytes
+}
+
+fn hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        hex(&self.0, f)
+    }
+}
+
+impl fmt::Display for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        hex(&self.0, f)
+    }
+}
+
+impl fmt::Debug for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        hex(&self.0, f)
+    }
+}
+
+impl fmt::Debug for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        hex(&self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_uuid_is_its_own_trace_with_or_without_dashes() {
+        let expected = "4f0c2d9e6b1a4c7f8d3e5a2b1c0f9e8d";
+        assert_eq!(trace_id(expected).to_string(), expected);
+        assert_eq!(trace_id("4F0C2D9E-6B1A-4C7F-8D3E-5A2B1C0F9E8D").to_string(), expected);
+    }
+
+    /// SHA-256 of `abc` is in FIPS 180-2, appendix B.1.
+    #[test]
+    fn any_other_id_is_hashed() {
+        assert_eq!(trace_id("abc").to_string(), "ba7816bf8f01cfea414140de5dae2223");
+        for id in ["", "e-1", &"0".repeat(32), &"f".repeat(31), &"f".repeat(33), &"é".repeat(32)] {
+            assert_ne!(trace_id(id).to_bytes(), [0; 16], "{id}");
+        }
+        assert_ne!(trace_id(&"f".repeat(33)).to_bytes(), [0xff; 16]);
+    }
+
+    #[test]
+    fn each_attempt_has_a_span_of_its_own() {
+        let mut spans = vec![root_span("e"), attempt_span("e", "s", 1), attempt_span("e", "s", 2)];
+        spans.extend([attempt_span("e", "t", 1), attempt_span("es", "", 1), attempt_span("f", "s", 1)]);
+        let all: std::collections::HashSet<_> = spans.iter().collect();
+        assert_eq!(all.len(), spans.len());
+        assert_eq!(attempt_span("e", "s", 1), spans[1], "and always the same");
+    }
+
+    proptest! {
+        #[test]
+        fn the_header_is_as_the_specification_has_it(event in ".{0,40}", uuid in "[0-9a-f]{8}", attempt: u32) {
+            let value = traceparent(trace_id(&event), attempt_span(&event, &uuid, attempt));
+            let parts: Vec<&str> = value.split('-').collect();
+            prop_assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [2, 32, 16, 2]);
+            prop_assert!(value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-')));
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What the worker counts is what has happened, to each subscription by itself.
+
+use std::sync::Arc;
+
+use decnet_core::delivery::Reason;
+use decnet_core::measure::Gauge;
+use decnet_dispatch::{Figures, Standing};
+use decnet_testkit::{Receiver, reply};
+
+use crate::rig::{Rig, eventually};
+
+fn figures(rig: &Rig, name: &str) -> Arc<Figures> {
+    let each = rig.stats.shown.each();
+    each.into_iter().find(|figures| &*figures.about().name == name).expect("it has figures of its own")
+}
+
+#[test]
+fn each_subscription_is_counted_by_itself() {
+    let (good, bad) = (Receiver::start(reply(200)), Receiver::start(reply(500)));
+    let mut rig = Rig::running(&[("good", &good.url("/"), "a.>"), ("bad", &bad.url("/"), "a.>")]);
+    rig.publish_numbered("a.b", 20);
+    eventually("the good one got all", || figures(&rig, "good").delivered.get() == 20);
+    eventually("the bad one is tripped", || figures(&rig, "bad").standing(Standing::Tripped) == 1);
+    eventually("what waits for it is parked", || figures(&rig, "bad").parked.get() == 20);
+    let (good, bad) = (figures(&rig, "good"), figures(&rig, "bad"));
+    assert_eq!([&good.pending, &good.parked, &good.dead].map(Gauge::get), [0, 0, 0]);
+    assert_eq!((bad.pending.get(), bad.delivered.get(), rig.stats.trips.get()), (0, 0, 1));
+    assert!(bad.failed_attempts.get() >= 5 && good.failed_attempts.get() == 0);
+    let error = bad.about().last_error.expect("it is known what went wrong").1;
+    assert_eq!(&*error, "HTTP 500 Internal Server Error");
+    eventually("the age of the oldest is known", || bad.oldest_at.get() > 0);
+    let stats = Arc::clone(&rig.stats);
+    rig.stop_worker();
+    assert_eq!(stats.attempts(None).get(), 20);
+    assert_eq!(stats.attempts(Some(Reason::ServerError)).get(), bad.failed_attempts.get());
+    assert_eq!(
+        (stats.delivery_time.read().total(), stats.delivered.get(), stats.admitted.get()),
+        (20, 20, 20)
+    );
+    assert_eq!(bad.in_flight.get(), 0);
+    assert!(stats.reload_time.read().total() >= 1);
+}
+
+#[test]
+fn what_waited_before_the_start_is_counted() {
+    let receiver = Receiver::start(reply(500));
+    let mut rig = Rig::running(&[("siem", &receiver.url("/"), "a.>")]);
+    rig.publish_numbered("a.b", 15);
+    eventually("all of it is parked", || figures(&rig, "siem").parked.get() == 15);
+    rig.stop_worker();
+    rig.start_worker();
+    eventually("a new worker knows", || {
+        rig.stats.censuses.get() > 0 && figures(&rig, "siem").parked.get() == 15
+    });
+    rig.stop_worker();
+}
+
+#[test]
+fn what_is_refused_is_counted_as_dead() {
+    let receiver = Receiver::start(reply(404));
+    let mut rig = Rig::new();
+    rig.options.circuit_threshold = 1000;
+    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    rig.start_bus();
+    rig.start_worker();
+    rig.publish_numbered("a.b", 7);
+    eventually("all are dead", || figures(&rig, "siem").dead.get() == 7);
+    assert_eq!((figures(&rig, "siem").pending.get(), figures(&rig, "siem").died.get()), (0, 7));
+    assert_eq!(rig.counts("siem").dead, 7);
+    rig.stop_worker();
+}

@@ -1,0 +1,80 @@
+//! Why an event did, or did not, go to a subscription: the facts, from catalog and queue, for
+//! [`decnet_core::explain`].
+
+use decnet_core::delivery::{Standing, State};
+use decnet_core::explain::{self, Step};
+use decnet_core::subscription::Activity;
+
+use crate::catalog::Row;
+use crate::queue::{DeliveryId, Error, EventRef, Listed, Reader};
+
+/// What is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked<'a> {
+    /// The newest event with this id.
+    Event(&'a str),
+    /// An event of this topic, as if it came now.
+    Topic(&'a str),
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explained {
+    /// The event's topic, if it is known.
+    pub topic: Option<Box<str>>,
+    /// The newest delivery of the event to the subscription.
+    pub delivery: Option<DeliveryId>,
+    /// The way of the event, step by step.
+    pub steps: Vec<Step>,
+}
+
+/// Deliveries of one event to one subscription that are looked at for the newest: one, and its redeliveries.
+const REDELIVERIES: usize = 10_000;
+
+/// Explains; without a `reader` there is no queue yet. By id, all events may have to be looked at.
+///
+/// # Errors
+/// The queue cannot be read.
+pub fn explain(reader: Option<&Reader>, row: &Row, asked: Asked<'_>) -> Result<Explained, Error> {
+    match asked {
+        Asked::Topic(topic) => Ok(finish(row, Some(topic.into()), explain::Event::Imagined, None)),
+        Asked::Event(id) => of_event(reader, row, id),
+    }
+}
+
+fn of_event(reader: Option<&Reader>, row: &Row, id: &str) -> Result<Explained, Error> {
+    let unknown = explain::Event::Unknown { id };
+    let Some(reader) = reader else { return Ok(finish(row, None, unknown, None)) };
+    if let Some(found) = reader.event(EventRef::Id(id), Some(&row.uuid), REDELIVERIES)? {
+        return Ok(finish(row, Some(found.topic), explain::Event::Admitted, found.deliveries.last()));
+    }
+    match reader.submitted_topic(id)? {
+        Some(topic) => Ok(finish(row, Some(topic), explain::Event::Submitted, None)),
+        None => Ok(finish(row, None, unknown, None)),
+    }
+}
+
+fn finish(
+    row: &Row,
+    topic: Option<Box<str>>,
+    event: explain::Event<'_>,
+    newest: Option<&Listed>,
+) -> Explained {
+    let subscription = explain::Subscription {
+        name: &row.name,
+        patterns: &row.topic_patterns,
+        activity: row.activity,
+        problem: row.problem.as_deref(),
+        gone: row.gone,
+        paused: row.paused,
+    };
+    let is_active = row.activity == Activity::Active && row.problem.is_none() && !row.paused;
+    let delivery = newest.map(|listed| explain::Delivery {
+        id: listed.id.to_string(),
+        standing: Standing::new(listed.state, is_active),
+        attempts: listed.attempts,
+        reason: if let State::Dead { reason } = listed.state { Some(reason) } else { None },
+    });
+    let steps = explain::explain(topic.as_deref(), event, &subscription, delivery.as_ref());
+    Explained { topic, delivery: newest.map(|listed| listed.id), steps }
+}

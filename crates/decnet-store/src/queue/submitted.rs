@@ -1,0 +1,57 @@
+//! Submitted events, as the worker takes them: read here, removed by their admission.
+
+use bytes::Bytes;
+use decnet_core::event::Event;
+use decnet_core::limits::{SUBMITTED_STEP_BYTES, SUBMITTED_STEP_EVENTS};
+use decnet_core::time::UnixMicros;
+use rusqlite::Connection;
+
+use super::error::Error;
+use super::ledger::Ledger;
+
+/// The place of a submitted event in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubmissionId(i64);
+
+/// Some submitted events, oldest first; until they are admitted they are there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Taken {
+    /// At most `SUBMITTED_STEP_EVENTS`.
+    pub events: Vec<(SubmissionId, Event)>,
+    /// There are others behind them.
+    pub more: bool,
+}
+
+pub(super) fn submitted(ledger: &mut Ledger) -> Result<Taken, Error> {
+    let mut oldest = ledger
+        .conn
+        .prepare_cached("SELECT seq, id, topic, body, submitted_at FROM submitted ORDER BY seq")?;
+    let mut rows = oldest.query([])?;
+    let (mut taken, mut bytes) = (Taken::default(), 0);
+    while let Some(row) = rows.next()? {
+        if taken.events.len() >= SUBMITTED_STEP_EVENTS || bytes >= SUBMITTED_STEP_BYTES {
+            taken.more = true;
+            break;
+        }
+        let body = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
+        bytes += body.len();
+        let (body, at) = (Bytes::copy_from_slice(body), UnixMicros(row.get(4)?));
+        let event = Event { id: row.get(1)?, topic: row.get(2)?, body, at };
+        taken.events.push((SubmissionId(row.get(0)?), event));
+    }
+    Ok(taken)
+}
+
+/// Takes a row out of the table, with the admission of its event. Its bytes; none if it is not there any more.
+pub(super) fn remove(conn: &Connection, id: SubmissionId, event: &Event) -> Result<Option<usize>, Error> {
+    let mut delete = conn.prepare_cached("DELETE FROM submitted WHERE seq = ?1 AND id = ?2")?;
+    Ok((delete.execute((id.0, &event.id))? > 0).then_some(event.body.len()))
+}
+
+/// So many bytes wait no more.
+pub(super) fn less(conn: &Connection, bytes: i64) -> Result<(), Error> {
+    let mut count =
+        conn.prepare_cached("UPDATE meta SET value = max(value - ?1, 0) WHERE key = 'submitted_bytes'")?;
+    count.execute([bytes])?;
+    Ok(())
+}

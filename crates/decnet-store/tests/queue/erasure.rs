@@ -1,0 +1,182 @@
+//! What is erased is gone from the files, whoever else works on them; what happened stays.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use decnet_core::delivery::{Reason, State};
+use decnet_core::event::Event;
+use decnet_store::queue::{
+    Admission, DeliveryId, Erase, Erased, Erasure, Error, Operator, Queue, Reader, Recipient, Settlement,
+    Submission, SubscriptionKey,
+};
+
+use super::support::*;
+
+const SECRET: &str = "the-visitor-of-room-7";
+const ERASED: State = State::Dead { reason: Reason::Erased };
+
+fn erase(dir: &Path, what: Erase, dry_run: bool) -> Erased {
+    let mut operator = Operator::open(dir).unwrap();
+    let mut erasure = Erasure::begin(&operator, what, dry_run).unwrap().unwrap();
+    while erasure.step(&mut operator, now()).unwrap() {}
+    if !dry_run {
+        while operator.give_back().unwrap() {}
+        assert!(operator.empty_log().unwrap());
+    }
+    *erasure.done()
+}
+
+fn subscription(uuid: &str) -> Erase {
+    Erase::Subscription(uuid.into())
+}
+
+fn is_found(dir: &Path) -> bool {
+    ["queue.db", "queue.db-wal"].into_iter().any(|name| {
+        let bytes = std::fs::read(dir.join(name)).unwrap_or_default();
+        bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes())
+    })
+}
+
+async fn admit_secret(queue: &Queue, n: usize, bytes: usize, to: &[SubscriptionKey]) -> DeliveryId {
+    let body = format!("{SECRET}{}{SECRET}", "x".repeat(bytes));
+    let event = Event { id: format!("secret-{n}").into(), topic: "a.b".into(), body: body.into(), at: now() };
+    let to = to.iter().map(|sub| Recipient { sub: *sub, held: false }).collect();
+    let admission = Admission { event: Arc::new(event), to, submitted: None };
+    queue.admit([admission].into()).await.unwrap()[0].first
+}
+
+fn with_secret_reply(id: DeliveryId, number: u32, state: State) -> Settlement {
+    let mut settled = settlement(id, number, now(), state);
+    settled.attempt.reply = Bytes::from_static(SECRET.as_bytes());
+    if settled.attempt.detail.is_some() {
+        settled.attempt.detail = Some(SECRET.into());
+    }
+    settled
+}
+
+fn state(dir: &Path, id: DeliveryId) -> State {
+    Reader::open(dir).unwrap().get(id).unwrap().unwrap().listed.state
+}
+
+#[tokio::test]
+async fn a_subscriptions_payloads_are_gone_from_the_files_while_the_worker_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 2).await;
+    let mut mine = Vec::new();
+    for n in 0..300 {
+        mine.push(admit_secret(&queue, n, if n % 10 == 0 { 50_000 } else { 100 }, &subs[..1]).await);
+        admit(&queue, n..n + 1, subs[1], false).await;
+    }
+    let retrying = State::Retrying { due_at: now() };
+    let mut settled: Vec<_> =
+        mine[..100].iter().map(|id| with_secret_reply(*id, 1, State::Delivered)).collect();
+    settled.extend(
+        mine[100..150].iter().map(|id| with_secret_reply(*id, 1, State::Dead { reason: Reason::Refused })),
+    );
+    settled.extend(mine[150..200].iter().map(|id| with_secret_reply(*id, 1, retrying)));
+    queue.settle(settled).await.unwrap();
+    assert!(is_found(dir.path()));
+    queue.changed_elsewhere().await.unwrap();
+    let erasures = queue.erasures().await.unwrap();
+
+    let would = erase(dir.path(), subscription("uuid-0"), true);
+    assert_eq!((would.deliveries, would.given_up, would.events, would.shared), (300, 150, 300, 0));
+    assert!(
+        is_found(dir.path()) && state(dir.path(), mine[299]) == State::Pending,
+        "a dry run changes nothing"
+    );
+
+    let worker = tokio::spawn({
+        let (queue, sub) = (queue.clone(), subs[1]);
+        async move {
+            for n in 1000..1100 {
+                admit(&queue, n..n + 1, sub, false).await;
+            }
+        }
+    });
+    let path = dir.path().to_owned();
+    let done =
+        tokio::task::spawn_blocking(move || erase(&path, subscription("uuid-0"), false)).await.unwrap();
+    worker.await.unwrap();
+    assert_eq!(done, would);
+    assert!(!is_found(dir.path()), "nothing of it is left in the files");
+    assert!(queue.changed_elsewhere().await.unwrap() && queue.erasures().await.unwrap() != erasures);
+
+    assert_eq!(state(dir.path(), mine[0]), State::Delivered);
+    assert_eq!(state(dir.path(), mine[100]), State::Dead { reason: Reason::Refused });
+    assert_eq!([150, 299].map(|n| state(dir.path(), mine[n])), [ERASED; 2]);
+    let detail = Reader::open(dir.path()).unwrap().get(mine[100]).unwrap().unwrap();
+    assert!(
+        detail.body.is_empty() && detail.attempts[0].reply.is_empty() && detail.attempts[0].detail.is_none()
+    );
+    assert_eq!(detail.attempts[0].status, Some(503), "what happened stays");
+    assert!(claim_all(&queue, subs[0]).await.deliveries.is_empty());
+    assert_eq!(claim_all(&queue, subs[1]).await.deliveries.len(), 400);
+    // What was in flight meanwhile changes nothing, and nothing can be sent again.
+    assert_eq!(queue.settle(vec![settlement(mine[299], 1, now(), State::Delivered)]).await.unwrap(), [false]);
+    let refused = Operator::open(dir.path()).unwrap().redeliver(&[mine[0]]).unwrap_err();
+    assert!(matches!(refused, Error::Erased(id) if id == mine[0]));
+}
+
+#[tokio::test]
+async fn what_others_are_still_owed_stays_until_they_have_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 2).await;
+    let shared = admit_secret(&queue, 0, 100, &subs).await;
+    let again = Operator::open(dir.path()).unwrap().redeliver(&[shared]).unwrap()[0];
+    let done = erase(dir.path(), subscription("uuid-0"), false);
+    assert_eq!(done, Erased { deliveries: 2, given_up: 2, shared: 1, ..Erased::default() });
+    assert_eq!([shared, again].map(|id| state(dir.path(), id)), [ERASED; 2]);
+    let theirs = claim_all(&queue, subs[1]).await.deliveries;
+    assert!(theirs[0].event.body.starts_with(SECRET.as_bytes()));
+    settle_all(&queue, &ids(&theirs), now(), State::Delivered).await;
+    assert_eq!(erase(dir.path(), subscription("uuid-0"), false).events, 1);
+    assert!(!is_found(dir.path()));
+}
+
+#[tokio::test]
+async fn an_event_is_erased_for_all_and_before_it_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 250).await;
+    let first = admit_secret(&queue, 1, 100, &subs).await;
+    let other = admit(&queue, 2..3, subs[0], false).await[0];
+    let mut operator = Operator::open(dir.path()).unwrap();
+    let submission = Submission {
+        id: Some("secret-1".into()),
+        topic: "a.b".into(),
+        kind: "".into(),
+        at: None,
+        payload: format!("\"{SECRET}\"").into(),
+    };
+    operator.submit(&[submission], None, now()).unwrap();
+    let taken = queue.submitted().await.unwrap().events.remove(0);
+    let done = erase(dir.path(), Erase::Event("secret-1".into()), false);
+    assert_eq!(done, Erased { deliveries: 250, given_up: 250, events: 1, submitted: 1, shared: 0 });
+    assert!(!is_found(dir.path()));
+    assert_eq!([0, 249].map(|n| state(dir.path(), first.plus(n))), [ERASED; 2]);
+    assert_eq!(state(dir.path(), other), State::Pending);
+    // The worker had read it: it is too late for it.
+    let late = Admission {
+        event: Event { id: "secret-1".into(), ..taken.1 }.into(),
+        to: vec![Recipient { sub: subs[0], held: true }],
+        submitted: Some(taken.0),
+    };
+    assert!(queue.admit([late].into()).await.unwrap()[0].duplicate);
+    assert_eq!(list(dir.path()).len(), 251);
+}
+
+#[tokio::test]
+async fn nothing_is_erased_where_nothing_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let operator = Operator::open(dir.path()).unwrap();
+    assert!(Erasure::begin(&operator, subscription("unknown"), false).unwrap().is_none());
+    assert_eq!(erase(dir.path(), Erase::Event("unknown".into()), false), Erased::default());
+    admit(&queue, 0..1, sub, false).await;
+    assert_eq!(erase(dir.path(), Erase::Event("unknown".into()), false), Erased::default());
+}

@@ -1,0 +1,228 @@
+//! What is submitted is on the disk, is known when it comes again, and goes its way once.
+
+use std::time::Duration;
+
+use decnet_core::limits::{
+    MAX_SUBMISSION_EVENTS, MAX_SUBMITTED_BYTES, MAX_SUBMITTED_EVENTS, SUBMISSION_MEMORY_AGE,
+    SUBMITTED_STEP_EVENTS,
+};
+use decnet_core::time::UnixMicros;
+use decnet_store::queue::{
+    Admission, Error, IdempotencyKey, Operator, Queue, Reader, Recipient, Retention, Submission, Submitted,
+    SubscriptionKey, Taken, Unfit,
+};
+
+use super::support::*;
+
+fn submission(id: &str) -> Submission {
+    Submission {
+        id: (!id.is_empty()).then(|| id.into()),
+        topic: "a.b".into(),
+        kind: "test".into(),
+        at: Some(UnixMicros(0)),
+        payload: r#"{"n": 1}"#.into(),
+    }
+}
+
+fn key(key: &str) -> IdempotencyKey<'_> {
+    IdempotencyKey { scope: "token-1", key }
+}
+
+fn known(submitted: &[Submitted]) -> Vec<bool> {
+    submitted.iter().map(|event| event.duplicate).collect()
+}
+
+/// Admits what was taken, to `to`.
+async fn admit_all(queue: &Queue, taken: &Taken, to: &[SubscriptionKey]) -> usize {
+    let admissions = taken.events.iter().map(|(id, event)| Admission {
+        event: event.clone().into(),
+        to: to.iter().map(|sub| Recipient { sub: *sub, held: false }).collect(),
+        submitted: Some(*id),
+    });
+    let admitted = queue.admit(admissions.collect()).await.unwrap();
+    admitted.iter().filter(|admitted| !admitted.duplicate).count()
+}
+
+#[tokio::test]
+async fn submitted_events_are_admitted_in_their_order_and_then_wait_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let mut operator = Operator::open(dir.path()).unwrap();
+    queue.changed_elsewhere().await.unwrap();
+    let events: Vec<_> = (0..MAX_SUBMISSION_EVENTS).map(|n| submission(&format!("e{n}"))).collect();
+    let submitted = operator.submit(&events, None, now()).unwrap();
+    assert!(!known(&submitted).contains(&true));
+    operator.submit(&[submission("last"), submission("")], None, now()).unwrap();
+    assert!(queue.changed_elsewhere().await.unwrap());
+    assert_eq!(Reader::open(dir.path()).unwrap().submitted_topic("last").unwrap().as_deref(), Some("a.b"));
+
+    let mut ids = Vec::new();
+    loop {
+        let taken = queue.submitted().await.unwrap();
+        assert!(taken.events.len() <= SUBMITTED_STEP_EVENTS);
+        ids.extend(taken.events.iter().map(|(_, event)| event.id.to_string()));
+        assert_eq!(admit_all(&queue, &taken, &[sub]).await, taken.events.len());
+        // What comes late is not admitted again.
+        assert_eq!(admit_all(&queue, &taken, &[sub]).await, 0);
+        if !taken.more {
+            break;
+        }
+    }
+    let expected = events.iter().filter_map(|event| event.id.as_deref()).chain(["last"]);
+    assert!(ids[..MAX_SUBMISSION_EVENTS + 1].iter().map(String::as_str).eq(expected));
+    assert_eq!(queue.submitted().await.unwrap(), Taken::default());
+    let claimed = claim_all(&queue, sub).await.deliveries;
+    assert_eq!(claimed.len(), MAX_SUBMISSION_EVENTS + 2);
+    let body =
+        r#"{"id":"e0","payload":{"n":1},"topic":"a.b","ts":"1970-01-01T00:00:00+00:00","type":"test","v":1}"#;
+    assert_eq!(claimed[0].event.body, body);
+}
+
+#[tokio::test]
+async fn what_nobody_subscribes_to_waits_no_more_either() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    Operator::open(dir.path()).unwrap().submit(&[submission("e1")], None, now()).unwrap();
+    let taken = queue.submitted().await.unwrap();
+    admit_all(&queue, &taken, &[]).await;
+    assert_eq!(queue.submitted().await.unwrap(), Taken::default());
+    assert!(list(dir.path()).is_empty());
+}
+
+#[tokio::test]
+async fn what_was_read_and_not_admitted_is_there_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    Operator::open(dir.path()).unwrap().submit(&[submission("e1")], None, now()).unwrap();
+    let before = queue.submitted().await.unwrap();
+    drop(queue);
+    assert_eq!(open(dir.path()).submitted().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn an_id_is_taken_once_within_a_day() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let mut operator = Operator::open(dir.path()).unwrap();
+    let at = now();
+    let twice = [submission("e1"), submission("e1"), submission(""), submission("")];
+    assert_eq!(known(&operator.submit(&twice, None, at).unwrap()), [false, true, false, false]);
+    drop(operator);
+    let mut operator = Operator::open(dir.path()).unwrap();
+    let later = at.after(SUBMISSION_MEMORY_AGE);
+    assert_eq!(known(&operator.submit(&[submission("e1")], None, later).unwrap()), [true]);
+    let day_after = later.after(Duration::from_micros(1));
+    assert_eq!(known(&operator.submit(&[submission("e1")], None, day_after).unwrap()), [false]);
+    assert_eq!(queue.submitted().await.unwrap().events.len(), 4);
+}
+
+#[tokio::test]
+async fn a_repeated_request_is_answered_as_it_was_and_another_with_its_key_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let mut operator = Operator::open(dir.path()).unwrap();
+    let (at, request) = (now(), [submission(""), submission("e1")]);
+    let first = operator.submit(&request, Some(&key("k")), at).unwrap();
+    let again = operator.submit(&request, Some(&key("k")), at).unwrap();
+    assert_eq!(known(&again), [true, true]);
+    assert!(first.iter().map(|event| &event.id).eq(again.iter().map(|event| &event.id)));
+    let other = operator.submit(&[submission("e2")], Some(&key("k")), at);
+    assert!(matches!(other, Err(Error::IdempotencyConflict)));
+    let elsewhere = IdempotencyKey { scope: "token-2", key: "k" };
+    assert_eq!(known(&operator.submit(&[submission("e2")], Some(&elsewhere), at).unwrap()), [false]);
+    let day_after = at.after(SUBMISSION_MEMORY_AGE + Duration::from_micros(1));
+    assert_eq!(known(&operator.submit(&[submission("e3")], Some(&key("k")), day_after).unwrap()), [false]);
+    assert_eq!(queue.submitted().await.unwrap().events.len(), 4);
+}
+
+#[tokio::test]
+async fn one_bad_event_refuses_the_whole_submission() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let mut operator = Operator::open(dir.path()).unwrap();
+    let large = format!("\"{}\"", "x".repeat(1 << 20));
+    let bad = [
+        submission("two words"),
+        submission(&"x".repeat(129)),
+        Submission { payload: "{".into(), ..submission("") },
+        Submission { payload: large.into(), ..submission("") },
+    ];
+    for bad in bad {
+        let refused = operator.submit(&[submission("good"), bad], None, now()).unwrap_err();
+        assert!(matches!(refused, Error::Unfit { index: 1, .. }), "{refused}");
+    }
+    let many = vec![submission(""); MAX_SUBMISSION_EVENTS + 1];
+    let refused = operator.submit(&many, None, now()).unwrap_err();
+    assert!(matches!(refused, Error::Unfit { why: Unfit::TooMany, .. }));
+    for bad in ["", &"k".repeat(256)] {
+        let refused = operator.submit(&[submission("good")], Some(&key(bad)), now()).unwrap_err();
+        assert!(matches!(refused, Error::Unfit { why: Unfit::Key, .. }));
+    }
+    assert_eq!(queue.submitted().await.unwrap(), Taken::default());
+    assert_eq!(known(&operator.submit(&[submission("good")], None, now()).unwrap()), [false]);
+}
+
+#[tokio::test]
+async fn while_no_worker_takes_them_only_so_many_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let mut operator = Operator::open(dir.path()).unwrap();
+    let mut submit = || operator.submit(&[submission("")], None, now());
+    submit().unwrap();
+    let file = rusqlite::Connection::open(file(dir.path())).unwrap();
+    let bytes = MAX_SUBMITTED_BYTES as i64;
+    file.execute("UPDATE meta SET value = ?1 WHERE key = 'submitted_bytes'", [bytes]).unwrap();
+    let refused = submit().unwrap_err();
+    assert!(matches!(refused, Error::Backlogged) && refused.will_pass());
+    admit_all(&queue, &queue.submitted().await.unwrap(), &[]).await;
+    submit().unwrap();
+    file.execute("UPDATE meta SET value = 1 WHERE key = 'submitted_bytes'", []).unwrap();
+    file.execute("UPDATE submitted SET seq = seq - ?1", [MAX_SUBMITTED_EVENTS as i64]).unwrap();
+    file.execute("INSERT INTO submitted VALUES (1, 'e', 'a.b', 0, x'7b7d')", []).unwrap();
+    assert!(matches!(submit(), Err(Error::Backlogged)));
+    admit_all(&queue, &queue.submitted().await.unwrap(), &[]).await;
+    submit().unwrap();
+}
+
+#[tokio::test]
+async fn the_worker_takes_a_bounded_piece() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let payload: Box<str> = format!("\"{}\"", "x".repeat(1_000_000)).into();
+    let large = Submission { payload, ..submission("") };
+    Operator::open(dir.path()).unwrap().submit(&vec![large; 6], None, now()).unwrap();
+    let taken = queue.submitted().await.unwrap();
+    assert!(taken.more && taken.events.len() == 5, "{}", taken.events.len());
+}
+
+#[tokio::test]
+async fn retention_forgets_what_was_submitted_long_ago() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let mut operator = Operator::open(dir.path()).unwrap();
+    let at = now();
+    for n in 0..250 {
+        let (id, request) = (format!("e{n}"), format!("k{n}"));
+        operator.submit(&[submission(&id)], Some(&key(&request)), at).unwrap();
+    }
+    let age = Duration::from_secs(1);
+    let policy = Retention {
+        delivered_age: age,
+        dead_age: age,
+        parked_age: age,
+        max_bytes: u64::MAX,
+        parked: Default::default(),
+    };
+    let file = rusqlite::Connection::open(file(dir.path())).unwrap();
+    let count = || -> [i64; 2] {
+        ["submitted_ids", "submitted_keys"].map(|table| {
+            file.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+        })
+    };
+    while queue.retain(policy.clone(), at).await.unwrap().more {}
+    assert_eq!(count(), [250, 250]);
+    let day_after = at.after(SUBMISSION_MEMORY_AGE + Duration::from_micros(1));
+    while queue.retain(policy.clone(), day_after).await.unwrap().more {}
+    assert_eq!(count(), [0, 0]);
+}

@@ -1,0 +1,99 @@
+//! `decnet api`: the HTTP API alone.
+
+mod outbound;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use decnet_api::{Api, Options};
+use tokio_util::sync::CancellationToken;
+
+use self::outbound::Dispatch;
+use super::background::Background;
+use super::link;
+use crate::config::Config;
+use crate::context::Context;
+use crate::supervision::Service;
+use crate::worker::open_catalog;
+
+/// Serves the HTTP API: subscriptions, events, deliveries.
+///
+/// It works on the catalog and on the queue in the data directory, beside `decnet webhook`. `decnet serve` has it
+/// already. The document is at /openapi.json, a page to read at /docs.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  decnet api
+  decnet api --host 0.0.0.0 --port 8080
+  decnet --data-dir /srv/decnet api")]
+pub(crate) struct Args {
+    /// Where to listen [else DECNET_API_HOST or 127.0.0.1]
+    #[arg(long)]
+    host: Option<String>,
+    /// The port, 0 for a free one [else DECNET_API_PORT or 8000]
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
+    let config = &context.config;
+    let host = args.host.as_deref().unwrap_or(&config.api.host);
+    let listener = listen(host, args.port.unwrap_or(config.api.port))?;
+    drop(open_catalog(config)?);
+    let sockets = if config.bus.enabled { link::sockets(config) } else { Vec::new() };
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "the API listens");
+    let api = Api::new(options(config, sockets)?);
+    // It has no loop of its own: that this thread has its turn is its sign of life.
+    let service = Service { pulses: Vec::new(), status: Box::new(move || format!("serving at {address}")) };
+    let _reporting = service.report(context.shutdown.clone());
+    Ok(api.run(listener, context.shutdown.clone()).await?)
+}
+
+/// Serves it on a thread of its own, so that it never delays the worker.
+pub(crate) fn start(
+    config: &Config,
+    sockets: Vec<PathBuf>,
+    listener: TcpListener,
+    stop: &CancellationToken,
+) -> anyhow::Result<Background<()>> {
+    let (api, stop) = (Api::new(options(config, sockets)?), stop.clone());
+    Background::start("API", move |ready| async move {
+        ready.up();
+        Ok(api.run(listener, stop).await?)
+    })
+}
+
+/// Takes the address, before anything else is started.
+///
+/// # Errors
+/// What stands in the way, and what to do about it.
+pub(crate) fn listen(host: &str, port: u16) -> anyhow::Result<TcpListener> {
+    let addresses = (host.trim_matches(['[', ']']), port).to_socket_addrs();
+    let addresses: Vec<SocketAddr> = addresses
+        .with_context(|| format!("`{host}` is no address of this host; set DECNET_API_HOST (--host)"))?
+        .collect();
+    TcpListener::bind(&*addresses).map_err(|error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "something else listens there: stop it (`ss -ltnp` shows it), choose another port with \
+                 DECNET_API_PORT, or do without with DECNET_API_ENABLED=false (`decnet serve --no-api`)"
+            }
+            io::ErrorKind::PermissionDenied => "this user may not take that port; choose one above 1023",
+            _ => "set DECNET_API_HOST to an address of this host",
+        };
+        anyhow::anyhow!("the API cannot listen on {host} port {port}: {error}; {remedy}")
+    })
+}
+
+fn options(config: &Config, sockets: Vec<PathBuf>) -> anyhow::Result<Options> {
+    Ok(Options {
+        catalog: config.database.path()?.to_owned(),
+        data_dir: config.data_dir.clone(),
+        sockets,
+        outbound: Arc::new(Dispatch::new(config.clone())),
+    })
+}

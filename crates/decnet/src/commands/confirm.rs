@@ -1,0 +1,29 @@
+//! Asking before something that cannot be undone, or that others notice.
+
+use std::io::{IsTerminal as _, Write as _, stderr, stdin};
+
+use crate::context::Context;
+use crate::failure::Usage;
+
+/// Asks `question`; true for a yes.
+///
+/// # Errors
+/// Nobody can be asked: then `problem`, which says what allows it.
+pub(super) async fn ask(question: String, problem: String, context: &Context) -> anyhow::Result<bool> {
+    if !stdin().is_terminal() || !stderr().is_terminal() {
+        return Err(Usage::new(problem).into());
+    }
+    let answer = tokio::select! {
+        answer = read(question) => answer?,
+        () = context.shutdown.cancelled() => String::new(),
+    };
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+async fn read(question: String) -> anyhow::Result<String> {
+    let asked = tokio::task::spawn_blocking(move || {
+        let mut answer = String::new();
+        write!(stderr(), "{question}").and_then(|()| stdin().read_line(&mut answer)).map(|_| answer)
+    });
+    Ok(asked.await??)
+}

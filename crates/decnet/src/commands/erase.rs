@@ -1,0 +1,137 @@
+//! `decnet erase`: payloads are gone, and what happened stays.
+
+use decnet_store::catalog::{Catalog, Create, Error as CatalogError};
+use decnet_store::queue::{Erase, Erased, Erasure, Operator};
+use serde_json::json;
+
+use super::confirm;
+use super::progress::Progress;
+use crate::commands::link;
+use crate::context::Context;
+use crate::output;
+use crate::receiver::now;
+
+/// Erases the payloads of one subscription, or of one event, from the queue.
+///
+/// The bodies of its events and what receivers answered are overwritten; that they were delivered, when, and how it went
+/// stays on record. What still waits is not sent any more. A body that other subscriptions are still owed stays until they
+/// have it: erase again then. Backups are not touched.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "\
+Examples:
+  decnet erase --subscription siem --dry-run
+  decnet erase --subscription siem
+  decnet erase --event-id 4f0c2d9e6b1a4c7f8d3e5a2b1c0f9e8d --yes",
+    group = clap::ArgGroup::new("what").required(true)
+)]
+pub(crate) struct Args {
+    /// Everything for this subscription: its name or UUID; of a deleted one its UUID
+    #[arg(long, value_name = "NAME", group = "what")]
+    subscription: Option<String>,
+    /// The events with this id, to whomever they went
+    #[arg(long, value_name = "ID", group = "what")]
+    event_id: Option<String>,
+    /// Say how much it would be, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
+    let mut operator = Operator::open(&context.config.data_dir)?;
+    let what = what(&args, &operator, context)?;
+    if args.dry_run {
+        let would = carry_out(&mut operator, what, true, context).await?;
+        return tell(&args, would, true, true);
+    }
+    if !args.yes {
+        let would = carry_out(&mut operator, what.clone(), true, context).await?;
+        let question = format!("This erases {}; it cannot be undone. Go on? [y/N] ", amount(would));
+        let problem =
+            format!("this would erase {}; where nobody can be asked, --yes allows it", amount(would));
+        if !confirm::ask(question, problem, context).await? {
+            output::say("nothing was erased");
+            return Err(crate::failure::Said.into());
+        }
+    }
+    let done = carry_out(&mut operator, what, false, context).await?;
+    link::signal_change(&context.config).await;
+    while operator.give_back()? && !context.shutdown.is_cancelled() {
+        tokio::task::yield_now().await;
+    }
+    let is_gone = operator.empty_log()?;
+    tell(&args, done, false, is_gone)
+}
+
+fn what(args: &Args, operator: &Operator, context: &Context) -> anyhow::Result<Erase> {
+    let Some(name) = &args.subscription else {
+        return Ok(Erase::Event(args.event_id.clone().unwrap_or_default()));
+    };
+    match Catalog::open(context.config.database.path()?, Create::Never)?.find(name) {
+        Ok(row) => Ok(Erase::Subscription(row.uuid)),
+        // It may be deleted: the queue knows what it once had.
+        Err(error @ CatalogError::NotFound { .. }) => {
+            let deleted = Erase::Subscription(name.clone());
+            let is_known = Erasure::begin(operator, deleted.clone(), true)?.is_some();
+            if is_known { Ok(deleted) } else { Err(error.into()) }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Goes on until all is done, or a signal ends it; then with what was done so far.
+async fn carry_out(
+    operator: &mut Operator,
+    what: Erase,
+    dry_run: bool,
+    context: &Context,
+) -> anyhow::Result<Erased> {
+    let Some(mut erasure) = Erasure::begin(operator, what, dry_run)? else { return Ok(Erased::default()) };
+    let progress = Progress::new(None, "deliveries");
+    while !context.shutdown.is_cancelled() && erasure.step(operator, now())? {
+        progress.set_position(erasure.done().deliveries);
+        tokio::task::yield_now().await;
+    }
+    progress.finish();
+    Ok(*erasure.done())
+}
+
+fn amount(erased: Erased) -> String {
+    let deliveries = output::counted(erased.deliveries, "delivery", "deliveries");
+    let events = output::counted(erased.events + erased.submitted, "body", "bodies");
+    format!("{events} and the replies of {deliveries}, {} of which still wait", erased.given_up)
+}
+
+fn tell(args: &Args, erased: Erased, dry_run: bool, is_gone: bool) -> anyhow::Result<()> {
+    if !is_gone {
+        output::say(
+            "decnet: warning: somebody reads the queue; its log still holds what was erased. Run this again when they are done",
+        );
+    }
+    if args.json {
+        return output::json(&json!({
+            "dry_run": dry_run,
+            "bodies": erased.events,
+            "deliveries": erased.deliveries,
+            "given_up": erased.given_up,
+            "submitted": erased.submitted,
+            "still_owed_to_others": erased.shared,
+            "gone_from_disk": !dry_run && is_gone,
+        }));
+    }
+    let verb = if dry_run { "would erase" } else { "erased" };
+    output::line(&format!("{verb} {}", amount(erased)))?;
+    if erased.shared > 0 {
+        let shared = output::counted(erased.shared, "body", "bodies");
+        output::say(&format!(
+            "{shared} stay, since other subscriptions are still owed them; erase again once they have them"
+        ));
+    }
+    Ok(())
+}

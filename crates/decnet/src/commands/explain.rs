@@ -1,0 +1,69 @@
+//! `decnet explain`: why an event did, or did not, go to a subscription.
+
+use decnet_core::explain::Step;
+use decnet_store::catalog::{Catalog, Create};
+use decnet_store::explain::{Asked, Explained, explain};
+use decnet_store::queue::{Error, Reader};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::output::{self, Paint, printable};
+
+/// Says why an event did, or did not, go to a subscription, step by step.
+///
+/// Reads the catalog as it is now and the queue, whether a worker runs or not. With --topic it says what would become of an
+/// event that came now.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "\
+Examples:
+  decnet explain siem 4f0c2d9e6b1a4c7f8d3e5a2b1c0f9e8d
+  decnet explain siem --topic attacker.observed",
+    group = clap::ArgGroup::new("what").required(true)
+)]
+pub(crate) struct Args {
+    /// The subscription: its name or UUID
+    subscription: String,
+    /// The event's id, as receivers get it in webhook-id
+    #[arg(value_name = "EVENT_ID", group = "what")]
+    event_id: Option<String>,
+    /// A topic, in place of an event
+    #[arg(long, group = "what")]
+    topic: Option<String>,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    let row = Catalog::open(context.config.database.path()?, Create::Never)?.find(&args.subscription)?;
+    let reader = match Reader::open(&context.config.data_dir) {
+        Ok(reader) => Some(reader),
+        Err(Error::NoQueue { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let asked = match (&args.event_id, &args.topic) {
+        (Some(id), _) => Asked::Event(id),
+        (None, topic) => Asked::Topic(topic.as_deref().unwrap_or_default()),
+    };
+    let Explained { topic, delivery, steps } = explain(reader.as_ref(), &row, asked)?;
+    if args.json {
+        return output::json(&json!({
+            "subscription": {"uuid": row.uuid, "name": row.name},
+            "event_id": args.event_id,
+            "topic": topic,
+            "delivery": delivery.map(|id| id.to_string()),
+            "steps": steps,
+        }));
+    }
+    steps.iter().try_for_each(|step| output::line(&human(step, context.paint)))
+}
+
+fn human(step: &Step, paint: Paint) -> String {
+    let mark = match step.passed {
+        Some(true) => paint.good("yes"),
+        Some(false) => paint.bad("no "),
+        None => paint.doubtful("..."),
+    };
+    format!("{mark}  {:<9} {}", step.step, printable(&step.detail))
+}

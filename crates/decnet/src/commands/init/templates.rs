@@ -1,0 +1,234 @@
+//! The files that are written, rendered.
+
+use std::path::Path;
+use std::time::Duration;
+
+use decnet_core::limits::{
+    MAX_UNIT_TEMPLATE_BYTES, MAX_UNIT_TEMPLATES, SERVICE_STOP_TIMEOUT, SERVICE_WATCHDOG,
+};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior};
+use serde::Serialize;
+
+/// By this a file that we wrote is known again; it stands in its first line.
+const MARKER: &str = "Written by `decnet init`.";
+
+/// What the units have in common.
+const PARTS: [(&str, &str); 2] = [
+    ("common.j2", include_str!("templates/common.j2")),
+    ("hardening.j2", include_str!("templates/hardening.j2")),
+];
+const UNITS: [(&str, &str); 3] = [
+    ("decnet-bus.service.j2", include_str!("templates/decnet-bus.service.j2")),
+    ("decnet-webhook.service.j2", include_str!("templates/decnet-webhook.service.j2")),
+    ("decnet-api.service.j2", include_str!("templates/decnet-api.service.j2")),
+];
+/// What units need beside themselves.
+const SHARED: [(&str, &str); 6] = [
+    ("decnet.target", include_str!("templates/decnet.target.j2")),
+    ("sysusers", include_str!("templates/sysusers.j2")),
+    ("tmpfiles", include_str!("templates/tmpfiles.j2")),
+    ("logrotate", include_str!("templates/logrotate.j2")),
+    ("polkit", include_str!("templates/polkit.j2")),
+    ("ini", include_str!("templates/decnet.ini.j2")),
+];
+
+/// What a template may name. A name that is not among them is an error.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Variables {
+    pub(super) install_dir: String,
+    pub(super) venv_dir: String,
+    pub(super) user: String,
+    pub(super) group: String,
+    /// This program.
+    pub(super) decnet: String,
+    /// The catalog of a DECNET that is there, in its installation directory.
+    pub(super) catalog: Option<String>,
+    /// The services that `decnet.target` pulls in.
+    pub(super) services: Vec<String>,
+    marker: String,
+    marker_js: String,
+    stop_timeout: u64,
+    watchdog: u64,
+}
+
+impl Variables {
+    pub(super) fn new(
+        install_dir: String,
+        venv_dir: String,
+        user: String,
+        group: String,
+        decnet: String,
+    ) -> Self {
+        let seconds = |duration: Duration| duration.as_secs();
+        let marker =
+            |comment| format!("{comment} {MARKER} Where you change it, it is kept; --force renews it.");
+        Self {
+            install_dir,
+            venv_dir,
+            user,
+            group,
+            decnet,
+            catalog: None,
+            services: Vec::new(),
+            marker: marker("#"),
+            marker_js: marker("//"),
+            stop_timeout: seconds(SERVICE_STOP_TIMEOUT),
+            watchdog: seconds(SERVICE_WATCHDOG),
+        }
+    }
+}
+
+/// Did we write this file?
+pub(super) fn is_ours(text: &str) -> bool {
+    text.lines().next().is_some_and(|line| line.contains(MARKER))
+}
+
+/// Every template, ready to be rendered.
+pub(super) struct Templates {
+    environment: Environment<'static>,
+    /// Names of services, sorted, with what is wrong with its template where that is so.
+    pub(super) services: Vec<(String, Option<String>)>,
+}
+
+impl Templates {
+    /// The embedded ones, and those of a directory, which win over embedded ones of their name.
+    ///
+    /// # Errors
+    /// A directory that cannot be read.
+    pub(super) fn load(directory: Option<&Path>) -> anyhow::Result<Self> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        // Blocks leave no empty lines behind.
+        let syntax = SyntaxConfig::builder()
+            .keep_trailing_newline(true)
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build()?;
+        environment.set_syntax(syntax);
+        let mut templates = Self { environment, services: Vec::new() };
+        for (name, text) in PARTS.iter().chain(&SHARED) {
+            templates.environment.add_template(name, text)?;
+        }
+        for (name, text) in UNITS {
+            templates.add_unit(name, Ok(text.to_owned()));
+        }
+        if let Some(directory) = directory {
+            for (name, text) in super::sweep::units(directory, MAX_UNIT_TEMPLATES, MAX_UNIT_TEMPLATE_BYTES)? {
+                templates.add_unit(&name, text);
+            }
+        }
+        Ok(templates)
+    }
+
+    fn add_unit(&mut self, name: &str, text: Result<String, String>) {
+        let service = name.trim_end_matches(".j2").to_owned();
+        let added = text.and_then(|text| {
+            self.environment.add_template_owned(service.clone(), text).map_err(|error| told(&error))
+        });
+        self.services.retain(|(known, _)| *known != service);
+        self.services.push((service, added.err()));
+        self.services.sort();
+    }
+
+    /// Renders a service or one of the shared files.
+    ///
+    /// # Errors
+    /// What is wrong with the template: for instance a name that stands for nothing.
+    pub(super) fn render(&self, name: &str, variables: &Variables) -> Result<String, String> {
+        let template = self.environment.get_template(name).map_err(|error| told(&error))?;
+        template.render(Serde(variables)).map_err(|error| told(&error))
+    }
+}
+
+fn told(error: &minijinja::Error) -> String {
+    format!("the template cannot be rendered: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables() -> Variables {
+        let text = |text: &str| text.to_owned();
+        let mut variables = Variables::new(
+            text("/opt/decnet"),
+            text("/opt/decnet/.venv"),
+            text("decnet"),
+            text("netops"),
+            text("/usr/bin/decnet"),
+        );
+        variables.services = vec![text("decnet-bus.service"), text("decnet-webhook.service")];
+        variables
+    }
+
+    #[test]
+    fn every_embedded_file_renders_and_is_known_again() {
+        let templates = Templates::load(None).unwrap();
+        let names = templates.services.iter().map(|(name, problem)| (name.as_str(), problem.is_none()));
+        for (name, is_good) in names.chain(SHARED.map(|(name, _)| (name, true))) {
+            let text = templates.render(name, &variables()).unwrap();
+            assert!(
+                is_good && is_ours(&text) && !text.contains("{{") && text.ends_with('\n'),
+                "{name}: {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_units_keep_the_documented_promises() {
+        let templates = Templates::load(None).unwrap();
+        for (name, _) in &templates.services {
+            let text = templates.render(name, &variables()).unwrap();
+            for line in [
+                "Type=notify",
+                "WatchdogSec=60",
+                "TimeoutStopSec=15",
+                "Restart=on-failure",
+                "NotifyAccess=main",
+                "User=decnet",
+                "Group=netops",
+                "EnvironmentFile=-/opt/decnet/.env.local",
+                "CapabilityBoundingSet=",
+                "NoNewPrivileges=yes",
+                "ProtectSystem=strict",
+                "PrivateTmp=yes",
+            ] {
+                assert!(text.lines().any(|found| found == line), "{name} lacks {line}:\n{text}");
+            }
+        }
+        let webhook = templates.render("decnet-webhook.service", &variables()).unwrap();
+        assert!(webhook.contains("After=network-online.target decnet-bus.service\n"));
+        assert!(webhook.contains("Wants=network-online.target decnet-bus.service\n"));
+        let target = templates.render("decnet.target", &variables()).unwrap();
+        assert!(target.contains("Wants=decnet-bus.service decnet-webhook.service\n"));
+    }
+
+    #[test]
+    fn a_name_that_stands_for_nothing_is_an_error_and_stops_no_other_template() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        write("decnet-prober.service.j2", "User={{ user }}\nExecStart={{ venv_dir }}/bin/decnet prober\n");
+        write("decnet-odd.service.j2", "User={{ usr }}\n");
+        write("decnet-broken.service.j2", "User={{ user\n");
+        write("other.service.j2", "User={{ usr }}\n");
+        let templates = Templates::load(Some(dir.path())).unwrap();
+        let names: Vec<_> = templates.services.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "decnet-api.service",
+                "decnet-broken.service",
+                "decnet-bus.service",
+                "decnet-odd.service",
+                "decnet-prober.service",
+                "decnet-webhook.service"
+            ]
+        );
+        assert!(templates.services[1].1.is_some());
+        assert!(templates.render("decnet-odd.service", &variables()).unwrap_err().contains("undefined"));
+        let prober = templates.render("decnet-prober.service", &variables()).unwrap();
+        assert_eq!(prober, "User=decnet\nExecStart=/opt/decnet/.venv/bin/decnet prober\n");
+    }
+}

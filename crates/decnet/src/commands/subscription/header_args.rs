@@ -1,0 +1,78 @@
+//! `--header` and `--header-file`: what a subscription's requests carry beside our own headers.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use decnet_core::limits::{MAX_CUSTOM_HEADERS, MAX_CUSTOM_HEADERS_BYTES};
+use decnet_core::settings::{Change, HeaderChanges, HeaderError};
+
+use crate::failure::Usage;
+use crate::output;
+
+/// Bytes read of a file of headers: all there may be, with colons, spaces and line ends.
+const MAX_FILE_BYTES: u64 = (MAX_CUSTOM_HEADERS_BYTES + 16 * MAX_CUSTOM_HEADERS) as u64;
+
+/// Headers to set and to remove; the others stay as they are.
+#[derive(clap::Args)]
+pub(super) struct HeaderArgs {
+    /// A header of every request; the process list shows it, so prefer --header-file for a secret one
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// A file with a header on each line; - for stdin
+    #[arg(long, value_name = "FILE")]
+    header_file: Option<PathBuf>,
+    /// Remove this one
+    #[arg(long = "no-header", value_name = "NAME")]
+    removed: Vec<String>,
+    /// Remove all of them
+    #[arg(long, conflicts_with_all = ["headers", "header_file", "removed"])]
+    no_headers: bool,
+}
+
+impl std::fmt::Debug for HeaderArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HeaderArgs").field("header_file", &self.header_file).finish_non_exhaustive()
+    }
+}
+
+impl HeaderArgs {
+    /// What becomes of the headers. Warns of values that everybody on this host can read.
+    ///
+    /// # Errors
+    /// A header that is refused, or a file that cannot be read.
+    pub(super) fn read(&self) -> anyhow::Result<Change<HeaderChanges>> {
+        if self.no_headers {
+            return Ok(Change::Reset);
+        }
+        if !self.headers.is_empty() {
+            output::say(
+                "decnet: warning: other users see --header in the process list; use --header-file for a secret",
+            );
+        }
+        let file = self.header_file.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        let lines = self.headers.iter().map(String::as_str).chain(file.lines());
+        let set = lines.filter(|line| !line.trim().is_empty()).map(|line| {
+            let (name, value) = HeaderChanges::split(line)?;
+            Ok((name.trim(), Some(value)))
+        });
+        let removed = self.removed.iter().map(|name| Ok((name.as_str(), None)));
+        let changes = set.chain(removed).collect::<Result<Vec<_>, HeaderError>>();
+        let changes = changes.and_then(HeaderChanges::new).map_err(|error| Usage::new(error.to_string()))?;
+        Ok(if changes == HeaderChanges::default() { Change::Keep } else { Change::To(changes) })
+    }
+}
+
+fn read_file(path: &Path) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let bound = MAX_FILE_BYTES + 1;
+    let read = if path == Path::new("-") {
+        std::io::stdin().take(bound).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(bound).read_to_string(&mut text))
+    };
+    let read = read.with_context(|| format!("headers could not be read from {}", path.display()))?;
+    anyhow::ensure!(read as u64 <= MAX_FILE_BYTES, "{} holds more than headers may", path.display());
+    anyhow::ensure!(!text.trim().is_empty(), "{} holds no header; write one a line", path.display());
+    Ok(text)
+}

@@ -1,0 +1,102 @@
+//! `decnet erase`, `explain`, `backup` and `restore` on a queue that a worker left behind.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::Value;
+
+use crate::deliveries_are_shown_and_sent_again::{EACH, host};
+use crate::support::{Host, code, stderr, stdout};
+
+fn steps(host: &Host, rest: &[&str]) -> Vec<(String, Option<bool>)> {
+    let said = host.json(&[&["explain", "siem", "--json"][..], rest].concat());
+    let steps = said["steps"].as_array().unwrap().iter();
+    steps.map(|step| (step["step"].as_str().unwrap().into(), step["passed"].as_bool())).collect()
+}
+
+#[test]
+fn an_event_is_explained_step_by_step() {
+    let host = host();
+    let last = |rest: &[&str]| steps(&host, rest).pop().unwrap();
+    assert_eq!(last(&["a.delivered-0"]), ("attempts".into(), Some(true)));
+    assert_eq!(last(&["a.dead-0"]), ("attempts".into(), Some(false)));
+    assert_eq!(last(&["a.pending-0"]), ("attempts".into(), None));
+    assert_eq!(last(&["--topic", "a.b"]), ("delivery".into(), Some(true)));
+    assert_eq!(last(&["--topic", "b.c"]), ("delivery".into(), Some(false)));
+    assert_eq!(steps(&host, &["unknown"])[0], ("event".into(), Some(false)));
+    let human = stdout(&host.run(&["explain", "siem", "a.dead-0"]));
+    assert!(human.contains("refused") && human.contains("decnet delivery redeliver"), "{human}");
+    for wrong in [&["explain", "siem"][..], &["explain", "siem", "x", "--topic", "a"], &["explain"]] {
+        assert_eq!(code(&host.run(wrong)), 2, "{wrong:?}");
+    }
+    assert_eq!(code(&host.run(&["explain", "nobody", "--topic", "a"])), 1);
+}
+
+#[test]
+fn erasing_is_asked_for_counted_and_done() {
+    let host = host();
+    let data = host.path().join("data/queue.db");
+    let holds = |text: &str| {
+        let bytes = std::fs::read(&data).unwrap();
+        bytes.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    assert!(holds(r#""payload":{"n":1}"#) && holds("no such"));
+    let unasked = host.run(&["erase", "--subscription", "siem"]);
+    assert_eq!(code(&unasked), 2);
+    assert!(stderr(&unasked).contains("--yes"), "{}", stderr(&unasked));
+    let dry = host.json(&["erase", "--subscription", "siem", "--dry-run", "--json"]);
+    assert_eq!((&dry["bodies"], &dry["deliveries"], &dry["given_up"]), (&9.into(), &9.into(), &3.into()));
+    assert!(holds(r#""payload":{"n":1}"#));
+    let one = host.json(&["erase", "--event-id", "a.dead-1", "--yes", "--json"]);
+    assert_eq!((&one["bodies"], &one["gone_from_disk"]), (&1.into(), &true.into()));
+    // A subscription that is deleted meanwhile is known by its UUID.
+    let uuid = host.json(&["subscription", "show", "siem", "--json"])["uuid"].as_str().unwrap().to_owned();
+    assert_eq!(code(&host.run(&["subscription", "delete", "siem"])), 0);
+    let rest = host.json(&["erase", "--subscription", &uuid, "--yes", "--json"]);
+    assert_eq!((&rest["bodies"], &rest["deliveries"]), (&8.into(), &9.into()));
+    assert!(!holds(r#""payload":{"n":1}"#) && !holds("no such"));
+    let listed = host.json(&["delivery", "list", "--reason", "erased", "--json"]);
+    assert_eq!(listed.as_array().map(Vec::len), Some(EACH));
+    let unknown = host.run(&["erase", "--subscription", "nobody", "--yes"]);
+    assert_eq!(code(&unknown), 1, "{}", stderr(&unknown));
+}
+
+#[test]
+fn a_backup_is_for_its_owner_alone_and_comes_back_whole() {
+    let host = host();
+    let made = host.json(&["backup", "b.tar", "--json"]);
+    assert_eq!(made["holds"], serde_json::json!(["queue.db", "catalog.db"]));
+    let file = host.path().join("b.tar");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let left = std::fs::read_dir(host.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(left.into_iter().all(|name| !name.to_string_lossy().starts_with(".decnet-backup-")));
+
+    let list = |dir: &str| -> Value { host.json(&["--data-dir", dir, "delivery", "list", "--json"]) };
+    host.json(&["restore", "b.tar", "--data-dir", "new", "--json"]);
+    assert_eq!(list("new"), list("data"));
+    let subscriptions =
+        |dir: &str| -> Value { host.json(&["--data-dir", dir, "subscription", "list", "--json"]) };
+    assert_eq!(subscriptions("new"), subscriptions("data"));
+    for name in ["queue.db", "decnet.db"] {
+        let mode = std::fs::metadata(host.path().join("new").join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+#[test]
+fn what_is_no_whole_backup_is_refused_and_leaves_nothing() {
+    let host = host();
+    host.json(&["backup", "b.tar", "--json"]);
+    let whole = std::fs::read(host.path().join("b.tar")).unwrap();
+    let mut damaged = whole.clone();
+    damaged[20_000..40_000].fill(0x55);
+    for (what, bytes) in [("cut", &whole[..whole.len() / 2]), ("damaged", &damaged), ("text", b"no archive")]
+    {
+        std::fs::write(host.path().join("bad.tar"), bytes).unwrap();
+        let refused = host.run(&["restore", "bad.tar", "--data-dir", "new"]);
+        assert_eq!(code(&refused), 1, "{what}: {}", stderr(&refused));
+        let left: Vec<_> =
+            std::fs::read_dir(host.path().join("new")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["queue.lock"], "{what}");
+    }
+    assert_eq!(code(&host.run(&["restore", "missing.tar", "--data-dir", "new"])), 1);
+}

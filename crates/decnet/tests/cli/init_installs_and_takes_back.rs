@@ -1,0 +1,223 @@
+//! `decnet init` makes what is missing, keeps what is another's, and takes back what it made.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::support::{Host, code, stderr, stdout};
+
+const UNITS: &str = "root/etc/systemd/system";
+
+fn init(host: &Host, arguments: &[&str]) -> (i32, String) {
+    let root = host.path().join("root");
+    let common = ["init", "--prefix", root.to_str().unwrap(), "--binary", "/usr/bin/decnet"];
+    let output = host.run(&[&common[..], arguments].concat());
+    (code(&output), stdout(&output) + &stderr(&output))
+}
+
+/// Every file below, with its text.
+fn files(directory: &Path) -> Vec<(PathBuf, String)> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let mut found = Vec::new();
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push((path.clone(), fs::read_to_string(&path).unwrap()));
+        }
+    }
+    found.sort();
+    found
+}
+
+fn foreign(host: &Host, name: &str, user: &str) -> String {
+    let text = format!(
+        "[Service]\nUser={user}\nGroup=netops\nWorkingDirectory=/srv/decnet\nExecStart=/srv/decnet/.venv/bin/decnet x\n"
+    );
+    let units = host.path().join(UNITS);
+    fs::create_dir_all(&units).unwrap();
+    fs::write(units.join(name), &text).unwrap();
+    text
+}
+
+#[test]
+fn a_second_run_has_nothing_to_do_and_a_removal_leaves_settings_and_data() {
+    let host = Host::new();
+    let (status, said) = init(&host, &[]);
+    assert_eq!(status, 0, "{said}");
+    assert!(!said.contains("[FAIL]"), "{said}");
+    let root = host.path().join("root");
+    let first = files(&root);
+    assert_eq!(first.len(), 9, "{first:?}");
+    assert_eq!(fs::metadata(root.join("etc/decnet/decnet.ini")).unwrap().mode() & 0o7777, 0o640);
+    assert_eq!(fs::metadata(root.join("var/lib/decnet")).unwrap().mode() & 0o7777, 0o750);
+    let (status, said) = init(&host, &[]);
+    assert_eq!(status, 0, "{said}");
+    assert!(!said.contains("[ OK ]"), "{said}");
+    assert_eq!(files(&root), first);
+
+    fs::write(root.join("var/lib/decnet/queue.db"), "").unwrap();
+    let (status, said) = init(&host, &["--deinit"]);
+    assert_eq!(status, 0, "{said}");
+    let left: Vec<_> = files(&root).into_iter().map(|(path, _)| path).collect();
+    assert_eq!(left, [root.join("etc/decnet/decnet.ini"), root.join("var/lib/decnet/queue.db")]);
+    let (status, said) = init(&host, &["--deinit", "--purge"]);
+    assert_eq!(status, 2, "{said}");
+    assert!(said.contains("--yes"), "{said}");
+    let (status, said) = init(&host, &["--deinit", "--purge", "--yes"]);
+    assert_eq!(status, 0, "{said}");
+    assert_eq!(files(&root), []);
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let host = Host::new();
+    let (status, said) = init(&host, &["--dry-run"]);
+    assert_eq!(status, 0, "{said}");
+    assert!(said.contains("decnet-webhook.service: would be written"), "{said}");
+    assert!(!host.path().join("root").exists());
+    init(&host, &[]);
+    let before = files(&host.path().join("root"));
+    let (status, said) = init(&host, &["--deinit", "--purge", "--dry-run"]);
+    assert_eq!(status, 0, "{said}");
+    assert_eq!(files(&host.path().join("root")), before);
+}
+
+#[test]
+fn an_operators_change_is_kept_until_force_renews_it() {
+    let host = Host::new();
+    init(&host, &[]);
+    let (unit, ini) =
+        (host.path().join(UNITS).join("decnet-bus.service"), host.path().join("root/etc/decnet/decnet.ini"));
+    let written = fs::read_to_string(&unit).unwrap();
+    fs::write(&unit, format!("{written}\n# mine\n")).unwrap();
+    fs::write(&ini, "# mine\n").unwrap();
+    let (_, said) = init(&host, &[]);
+    assert!(said.contains("decnet-bus.service: differs; --force renews it"), "{said}");
+    let (_, said) = init(&host, &["--force"]);
+    assert!(said.contains("decnet-bus.service: renewed"), "{said}");
+    assert_eq!(fs::read_to_string(&unit).unwrap(), written);
+    assert_eq!(fs::read_to_string(&ini).unwrap(), "# mine\n");
+}
+
+#[test]
+fn one_worker_is_replaced_beside_another_decnet_and_put_back() {
+    let host = Host::new();
+    let before = foreign(&host, "decnet-webhook.service", "trap");
+    foreign(&host, "decnet-bus.service", "trap");
+    fs::write(host.path().join(UNITS).join("decnet.target"), "[Unit]\nWants=decnet-bus.service\n").unwrap();
+    let root = host.path().join("root");
+    fs::create_dir_all(root.join("srv/decnet")).unwrap();
+    fs::write(root.join("srv/decnet/decnet.db"), "").unwrap();
+    let there = files(&root.join("etc"));
+
+    let (status, said) = init(&host, &["--only", "webhook"]);
+    assert_eq!(status, 0, "{said}");
+    assert!(said.contains("put in the place of `/srv/decnet/.venv/bin/decnet x`"), "{said}");
+    let unit = host.path().join(UNITS).join("decnet-webhook.service");
+    let ours = fs::read_to_string(&unit).unwrap();
+    for line in [
+        "User=trap",
+        "Group=netops",
+        "ExecStart=/usr/bin/decnet webhook",
+        "EnvironmentFile=-/srv/decnet/.env.local",
+        "Environment=DECNET_DB_URL=sqlite:////srv/decnet/decnet.db",
+        "ReadWritePaths=/srv/decnet",
+    ] {
+        assert!(ours.lines().any(|found| found == line), "{line} is not in:\n{ours}");
+    }
+    let now = files(&root.join("etc"));
+    for (path, text) in there.iter().filter(|(path, _)| *path != unit) {
+        assert!(now.contains(&(path.clone(), text.clone())), "{} was touched", path.display());
+    }
+    let (_, said) = init(&host, &["--only", "webhook"]);
+    assert!(!said.contains("[ OK ]"), "{said}");
+
+    let (status, said) = init(&host, &["--only", "webhook", "--deinit"]);
+    assert_eq!(status, 0, "{said}");
+    assert_eq!(fs::read_to_string(&unit).unwrap(), before);
+    assert!(host.path().join(UNITS).join("decnet.target").exists());
+}
+
+#[test]
+fn a_template_that_fails_is_said_and_hides_nothing() {
+    let host = Host::new();
+    let templates = host.path().join("deploy");
+    fs::create_dir(&templates).unwrap();
+    fs::write(templates.join("decnet-odd.service.j2"), "User={{ usr }}\n").unwrap();
+    fs::write(templates.join("decnet-prober.service.j2"), "ExecStart={{ venv_dir }}/bin/decnet prober\n")
+        .unwrap();
+    let (status, said) = init(&host, &["--templates", templates.to_str().unwrap()]);
+    assert_eq!(status, 1, "{said}");
+    assert!(said.contains("decnet-odd.service: the template cannot be rendered"), "{said}");
+    let units = host.path().join(UNITS);
+    let prober = fs::read_to_string(units.join("decnet-prober.service")).unwrap();
+    assert_eq!(prober, "ExecStart=/opt/decnet/.venv/bin/decnet prober\n");
+    let target = fs::read_to_string(units.join("decnet.target")).unwrap();
+    assert!(target.contains("decnet-prober.service") && !target.contains("decnet-odd.service"), "{target}");
+}
+
+#[test]
+fn what_cannot_be_meant_is_wrong_usage() {
+    let host = Host::new();
+    for (arguments, says) in [
+        (&["--purge"][..], "--deinit"),
+        (&["--install-dir", "opt/decnet"], "absolute"),
+        (&["--user", "a\nExecStart=/bin/sh"], "is no name"),
+        (&["--only", "nothing"], "api, bus, webhook"),
+    ] {
+        let (status, said) = init(&host, arguments);
+        assert_eq!(status, 2, "{arguments:?}: {said}");
+        assert!(said.contains(says), "{arguments:?}: {said}");
+    }
+    let (status, said) = init(&host, &["--templates", "/nowhere"]);
+    assert_eq!(status, 1, "{said}");
+    assert!(said.contains("--templates names a directory"), "{said}");
+    let agent = Host::new().with("DECNET_MODE", "agent");
+    let (status, said) = init(&agent, &["--dry-run"]);
+    assert_eq!(status, 2, "{said}");
+    assert!(said.contains("agent"), "{said}");
+}
+
+#[test]
+fn who_is_not_root_is_told_so() {
+    let host = Host::new();
+    // Where the build is may be closed to others.
+    let program = host.path().join("decnet");
+    fs::copy(env!("CARGO_BIN_EXE_decnet"), &program).unwrap();
+    fs::set_permissions(host.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = std::process::Command::new(&program);
+    command.arg("init").env_clear().current_dir(host.path());
+    if fs::metadata("/proc/self").unwrap().uid() == 0 {
+        std::os::unix::process::CommandExt::uid(&mut command, 65_534);
+    }
+    let output = command.output().unwrap();
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    assert!(stderr(&output).contains("must run as root"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_catalog_that_root_makes_belongs_to_the_directorys_owner() {
+    let host = Host::new();
+    let data = host.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    if is_root {
+        std::os::unix::fs::chown(&data, Some(65_534), Some(65_534)).unwrap();
+    }
+    let made = host.run(&[
+        "subscription",
+        "create",
+        "--name",
+        "a",
+        "--url",
+        "https://192.0.2.1/",
+        "--pattern",
+        "a",
+        "--json",
+    ]);
+    assert_eq!(code(&made), 0, "{}", stderr(&made));
+    let (directory, catalog) = (fs::metadata(&data).unwrap(), fs::metadata(data.join("decnet.db")).unwrap());
+    assert_eq!((catalog.uid(), catalog.gid()), (directory.uid(), directory.gid()));
+    assert_eq!(catalog.mode() & 0o777, 0o600);
+}

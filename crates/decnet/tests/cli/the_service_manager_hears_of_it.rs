@@ -1,0 +1,59 @@
+//! A daemon tells the service manager when it is ready, that its loops turn, and that it stops.
+
+use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
+
+use crate::support::{Host, PATIENCE};
+
+/// Reads messages until one has a line that begins so, and returns that line.
+fn hear(manager: &UnixDatagram, begin: &str) -> String {
+    let (deadline, mut message, mut heard) = (Instant::now() + PATIENCE, [0; 4096], String::new());
+    manager.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    while Instant::now() < deadline {
+        let Ok(length) = manager.recv(&mut message) else { continue };
+        let text = String::from_utf8_lossy(&message[..length]).into_owned();
+        if let Some(line) = text.lines().find(|line| line.starts_with(begin)) {
+            return line.to_owned();
+        }
+        heard += &text;
+    }
+    panic!("the manager never heard {begin}, only:\n{heard}");
+}
+
+fn hears_of(arguments: &[&str], status: &str) {
+    let host = Host::new();
+    std::fs::create_dir(host.path().join("data")).unwrap();
+    let path = host.path().join("notify.sock");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    let mut command = host.command(arguments);
+    let mut child = command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "6000000").spawn().unwrap();
+    assert_eq!(hear(&manager, "READY="), "READY=1");
+    assert_eq!(hear(&manager, "WATCHDOG="), "WATCHDOG=1");
+    let said = hear(&manager, "STATUS=");
+    assert!(said.contains(status), "{said}");
+    // The first report follows from the start alone; later ones only from a loop that has turned since.
+    assert_eq!(hear(&manager, "WATCHDOG="), "WATCHDOG=1");
+    std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert_eq!(hear(&manager, "STOPPING="), "STOPPING=1");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn of_the_bus() {
+    hears_of(&["bus"], "serving");
+}
+
+#[test]
+fn of_the_api() {
+    hears_of(&["api", "--port", "0"], "serving at 127.0.0.1:");
+}
+
+#[test]
+fn of_the_worker_also_while_the_bus_is_away() {
+    hears_of(&["webhook"], "0 subscriptions; 0 events admitted");
+}
+
+#[test]
+fn of_all_in_one() {
+    hears_of(&["serve"], "0 subscriptions; 0 events admitted");
+}

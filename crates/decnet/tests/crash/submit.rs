@@ -1,0 +1,75 @@
+//! SIGKILL while programs submit events to the queue: what was answered is delivered, and admitted once.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use decnet_dispatch::clock;
+use decnet_store::queue::{Filter, Operator, Reader, Submission};
+use serde_json::json;
+
+use crate::audit::audit;
+use crate::chance::Chance;
+use crate::host::{Host, eventually};
+use crate::witness::{Mood, Witness};
+
+const KILLS: usize = 12;
+const BATCH: u64 = 20;
+
+#[test]
+fn what_was_submitted_is_never_lost_and_admitted_once() {
+    let mut chance = Chance::new();
+    let witness = Witness::new(Mood::Wild, chance.split());
+    let mut host = Host::new(&[("DECNET_WEBHOOK_CIRCUIT_THRESHOLD", "1000000")]);
+    host.subscribe("all", &witness.url("all"), &[">"]);
+    host.subscribe("attackers", &witness.url("attackers"), &["attacker.>"]);
+    host.start_listening_worker();
+    let stop = Arc::new(AtomicBool::new(false));
+    let submitter = std::thread::spawn({
+        let (dir, stop, chance) = (host.data(), Arc::clone(&stop), chance.split());
+        move || submit(&dir, chance, &stop)
+    });
+    while host.lives.len() < KILLS {
+        std::thread::sleep(chance.millis(400));
+        host.kill_worker(&witness);
+        host.start_worker();
+    }
+    stop.store(true, Ordering::SeqCst);
+    let answered = submitter.join().unwrap();
+    eventually("all are admitted", || admitted(&host).len() >= answered.len());
+    witness.set(Mood::Good);
+    host.settle_up(&witness);
+    let summary = audit(&host, &witness);
+    let admitted = admitted(&host);
+    println!("{summary:?}, {} submitted, {} lives", answered.len(), host.lives.len());
+    assert!(answered.iter().all(|id| admitted.contains(id)), "an answered event is lost");
+}
+
+fn admitted(host: &Host) -> HashSet<String> {
+    let of_all = Filter { subscription: Some("all".into()), ..Filter::default() };
+    let listed = Reader::open(&host.data()).unwrap().list(&of_all).unwrap();
+    listed.into_iter().map(|listed| listed.event_id.into()).collect()
+}
+
+/// The ids of everything that was answered.
+fn submit(dir: &Path, mut chance: Chance, stop: &AtomicBool) -> Vec<String> {
+    let mut operator = Operator::open(dir).unwrap();
+    let (mut answered, mut next) = (Vec::new(), 0);
+    while !stop.load(Ordering::SeqCst) {
+        let event = |n: u64| Submission {
+            id: n.is_multiple_of(2).then(|| format!("submitted-{n}").into()),
+            topic: ["attacker.1.observed", "system.log"][usize::try_from(n % 3 % 2).unwrap()].into(),
+            kind: "test".into(),
+            at: None,
+            payload: json!({ "n": n }).to_string().into(),
+        };
+        let batch: Vec<_> = (next..next + BATCH).map(event).collect();
+        let submitted = operator.submit(&batch, None, clock::now()).unwrap();
+        assert!(submitted.iter().all(|event| !event.duplicate));
+        answered.extend(submitted.into_iter().map(|event| event.id.into_string()));
+        next += BATCH;
+        std::thread::sleep(chance.millis(30));
+    }
+    answered
+}

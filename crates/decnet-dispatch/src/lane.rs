@@ -10,7 +10,7 @@ use decnet_core::health::Health;
 use decnet_core::limits::{
     LANE_BYTES, LANE_CAPACITY, LANE_FLIGHT, LANE_FLIGHT_BYTES, UNANSWERED_CONCURRENCY,
 };
-use decnet_core::settings::{Batch, Pace};
+use decnet_core::settings::{Batch, Concurrency, Pace};
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{RowVersion, Stored};
 use decnet_store::queue::{Claim, DeliveryId, SubscriptionKey};
@@ -113,7 +113,8 @@ impl Lane {
 
     /// Takes over what the row says now.
     pub(crate) fn adopt(&mut self, stored: Stored) {
-        if self.stored.settings != stored.settings {
+        let (old, new) = (&self.stored.settings, &stored.settings);
+        if (old.rate, old.batch) != (new.rate, new.batch) {
             // A pace that was kept for an older rate says nothing about the new one, nor does an older batch's linger.
             (self.pace, self.wake_at) = (Pace::default(), None);
         }
@@ -123,6 +124,7 @@ impl Lane {
         self.row = Arc::clone(&stored.version);
         self.target = None;
         self.stored = stored;
+        self.tally.stands(self.status.standing(self.is_paused()));
     }
 
     /// Its receiver is another one now: what was learnt of the old one counts no more.
@@ -136,9 +138,8 @@ impl Lane {
 
     /// What an attempt needs of the row.
     pub(crate) fn target(&mut self) -> Rc<Target> {
-        let subscription = &self.stored.subscription;
         let prepare = || {
-            let target = Target::new(&subscription.url, &subscription.secret);
+            let target = Target::of(&self.stored);
             Rc::new(target.expect("rows that cannot be sent to are sorted out when they are read"))
         };
         Rc::clone(self.target.get_or_insert_with(prepare))
@@ -149,13 +150,26 @@ impl Lane {
         self.stored == *stored && self.status.is_like(Status::of(stored, UnixMicros(0)))
     }
 
+    /// May it send, for all that receiver and operator say?
     pub(crate) fn is_open(&self) -> bool {
-        self.status == Status::Open
+        self.status == Status::Open && !self.is_paused()
+    }
+
+    /// An operator holds back all that is routed to it. Its status goes on beside that: what trips while it is paused
+    /// is tripped when it is resumed.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.stored.paused
+    }
+
+    /// Most requests in flight, where it is `default` for all.
+    pub(crate) fn concurrency(&self, default: usize) -> usize {
+        self.stored.settings.concurrency.map_or(default, Concurrency::get)
     }
 
     /// Has it something to send that it may send now, if there is a slot? A receiver that has not answered yet,
     /// or not well, is sent a few requests only: if it hangs, it holds no more slots than those.
-    pub(crate) fn may_start(&self, concurrency: usize) -> bool {
+    pub(crate) fn may_start(&self, default_concurrency: usize) -> bool {
+        let concurrency = self.concurrency(default_concurrency);
         let allowed = match (self.stored.settings.ordered, self.answers) {
             (true, _) => usize::from(!self.backlog.holds_the_line()),
             (false, true) => self.window.allowed(concurrency),
@@ -203,7 +217,7 @@ impl Lane {
     /// From now on its status is another.
     pub(crate) fn stand(&mut self, status: Status) {
         self.status = status;
-        self.tally.stands(status.standing());
+        self.tally.stands(status.standing(self.is_paused()));
     }
 
     /// It may send again: asks the queue for all that was parked, whenever it would have been due.

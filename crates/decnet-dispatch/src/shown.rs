@@ -21,6 +21,8 @@ pub enum Standing {
     Tripped,
     /// The receiver answered 410.
     Gone,
+    /// An operator's wish: what is routed to it waits.
+    Paused,
     /// An operator's wish, or a row that cannot be used.
     Disabled,
 }
@@ -85,7 +87,7 @@ pub(crate) struct Tally {
 
 impl Standing {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Open, Self::Tripped, Self::Gone, Self::Disabled];
+    pub const ALL: [Self; 5] = [Self::Open, Self::Tripped, Self::Gone, Self::Paused, Self::Disabled];
 
     /// As it is shown.
     #[must_use]
@@ -94,6 +96,7 @@ impl Standing {
             Self::Open => "open",
             Self::Tripped => "tripped",
             Self::Gone => "gone",
+            Self::Paused => "paused",
             Self::Disabled => "disabled",
         }
     }

@@ -39,9 +39,10 @@ impl Status {
         }
     }
 
-    /// As it is shown.
-    pub(crate) fn standing(self) -> Standing {
+    /// As it is shown, where an operator has perhaps paused it besides.
+    pub(crate) fn standing(self, paused: bool) -> Standing {
         match self {
+            Self::Open if paused => Standing::Paused,
             Self::Open => Standing::Open,
             Self::Tripped { .. } => Standing::Tripped,
             Self::Gone => Standing::Gone,

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use bytes::Bytes;
-use decnet_core::delivery::{Outcome, Reason, Verdict, classify, counts_as_failed};
+use decnet_core::delivery::{Outcome, Reason, RetrySchedule, Verdict, classify, counts_as_failed};
 use decnet_core::event::BatchFormat;
 use decnet_core::limits::LANE_CAPACITY;
 use decnet_core::settings::Batch;
@@ -101,8 +101,8 @@ impl Dispatcher {
         self.stats.attempts(verdict.reason()).add(1);
         self.stats.attempt_time.observe_time(attempted.duration);
         let undelivered = verdict != Verdict::Delivered;
-        let counts =
-            |held: &Held| counts_as_failed(held.attempts_with_this(), &verdict, &self.options.schedule);
+        let schedule = self.schedule(key);
+        let counts = |held: &Held| counts_as_failed(held.attempts_with_this(), &verdict, schedule);
         let failed = members.iter().any(counts);
         self.learn(key, version, &verdict, &attempted, failed, probe);
         self.settle(key, members, &verdict, probe, started_at, attempted);
@@ -115,6 +115,12 @@ impl Dispatcher {
         }
         self.pump(key);
         self.pump_waiting();
+    }
+
+    /// When a lane's failed attempts are tried again: by its own schedule, or that of all.
+    pub(super) fn schedule(&self, key: SubscriptionKey) -> &RetrySchedule {
+        let own = self.lanes.get(&key).and_then(|lane| lane.stored.settings.retry_schedule.as_ref());
+        own.unwrap_or(&self.options.schedule)
     }
 
     /// What a result says about its receiver, unless the row has changed since the attempt started.
@@ -163,7 +169,11 @@ async fn send(
 ) -> Attempted {
     let attempt = async {
         match format {
-            None => sender.send(target, &*members.first.event, started_at).await,
+            None => {
+                let Held { event, .. } = &members.first;
+                let message = Message { attempt: members.first.attempts_with_this(), ..(&**event).into() };
+                sender.send(target, message, started_at).await
+            }
             // Boxed since its state would make every attempt larger.
             Some(format) => Box::pin(send_batch(sender, target, members, format, started_at)).await,
         }
@@ -185,6 +195,8 @@ async fn send_batch(
     started_at: UnixMicros,
 ) -> Attempted {
     let event = format.unite(members.events());
-    let message = Message { content_type: format.content_type(), ..Message::from(&event) };
+    // Its members may have been tried differently often; the batch is an event of its own.
+    let attempt = members.iter().map(Held::attempts_with_this).max().unwrap_or(1);
+    let message = Message { content_type: format.content_type(), attempt, ..Message::from(&event) };
     sender.send(target, message, started_at).await
 }

@@ -26,7 +26,7 @@ impl Dispatcher {
         if lane.record.enlist() {
             self.learnt.push(key);
         }
-        if failures > 0 && lane.is_open() {
+        if failures > 0 && lane.status == Status::Open {
             lane.trouble.over(lane.name(), failures);
         }
         self.answered(key);
@@ -39,13 +39,20 @@ impl Dispatcher {
             return;
         }
         lane.reopen();
-        self.retention.unpark(key);
+        if lane.is_open() {
+            self.retention.unpark(key);
+        }
         lane.health = Health::new(0, self.options.circuit_threshold);
         lane.record.circuit(Circuit::Reopened);
         if lane.record.enlist() {
             self.learnt.push(key);
         }
-        tracing::info!(subscription = lane.name(), "the receiver is back; sending what was parked");
+        let then = if lane.is_paused() {
+            "what is parked goes when it is resumed"
+        } else {
+            "sending what was parked"
+        };
+        tracing::info!(subscription = lane.name(), "the receiver is back; {then}");
         self.stats.recoveries.add(1);
         self.refill(key);
         self.record();
@@ -74,7 +81,7 @@ impl Dispatcher {
             );
             lane.stand(Status::Gone);
             lane.record.circuit(Circuit::Gone);
-        } else if trips && lane.is_open() {
+        } else if trips && lane.status == Status::Open {
             let failures = lane.health.consecutive_failures();
             tracing::warn!(
                 subscription = lane.name(),
@@ -121,6 +128,9 @@ impl Dispatcher {
     pub(super) fn probe_if_due(&mut self, key: SubscriptionKey) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let Status::Tripped { probes, next_at, probing: false } = lane.status else { return };
+        if lane.is_paused() {
+            return;
+        }
         if clock::now() < next_at {
             return self.look_again(key, next_at);
         }
@@ -159,7 +169,7 @@ impl Dispatcher {
     }
 
     /// There was nothing to probe with, or no slot: the same wait again, without counting it as failed.
-    fn probe_later(&mut self, key: SubscriptionKey) {
+    pub(super) fn probe_later(&mut self, key: SubscriptionKey) {
         if let Some(Status::Tripped { probes, .. }) = self.lanes.get(&key).map(|lane| lane.status) {
             self.probe_after(key, probes, self.until_probe(0, None));
         }

@@ -9,6 +9,7 @@ use decnet_store::queue::{Claimed, Delivery, SubscriptionKey, Waiting};
 use super::{Dispatcher, Done, Error};
 use crate::backlog::Queued;
 use crate::clock;
+use crate::lane::Lane;
 use crate::members::{Held, Origin};
 use crate::memory::Share;
 use crate::status::Status;
@@ -47,7 +48,7 @@ impl Dispatcher {
         let Some(lane) = self.lanes.get_mut(&key).filter(|lane| !lane.backlog.claiming) else { return true };
         let wanted = Share { deliveries, bytes: lane.room_bytes().max(MAX_BODY_BYTES) };
         let is_empty = lane.ready_len() == 0;
-        let least = lane.burst(lane.window.allowed(self.options.concurrency));
+        let least = lane.burst(lane.window.allowed(lane.concurrency(self.options.concurrency)));
         if let Some(share) = self.memory.share(wanted, is_empty, least) {
             self.claim(key, share, now);
             return true;
@@ -92,6 +93,10 @@ impl Dispatcher {
         let now = (was_cut && lane.stored.settings.ordered).then(clock::now);
         if let Some(due) = now.or(claimed.next_due) {
             self.look_again(key, due);
+        }
+        if self.lanes.get(&key).is_some_and(Lane::is_paused) {
+            self.leave(key, !claimed.deliveries.is_empty());
+            return self.probe_later(key);
         }
         match self.lanes.get(&key).map(|lane| lane.status) {
             Some(Status::Open) => self.take_in(key, claimed.deliveries),
@@ -155,11 +160,13 @@ impl Dispatcher {
     fn due(&mut self, key: SubscriptionKey, now: UnixMicros) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         match lane.status {
+            // Everything is looked at when it is resumed.
+            _ if lane.is_paused() => {}
             Status::Open if self.stopping => {}
             Status::Open if lane.backlog.claiming => self.look_again(key, now.after(CLAIM_UNDER_WAY)),
             Status::Open => {
                 let room = lane.room(self.memory.lane_capacity(lane.is_fast()));
-                let limit = room.max(lane.burst(self.options.concurrency));
+                let limit = room.max(lane.burst(lane.concurrency(self.options.concurrency)));
                 if !self.claim_if_room(key, limit, now) {
                     self.look_again(key, now.after(MEMORY_FULL));
                 }

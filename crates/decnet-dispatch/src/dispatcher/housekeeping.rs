@@ -53,7 +53,7 @@ impl Dispatcher {
         if std::mem::replace(&mut self.retention.running, true) {
             return;
         }
-        let parked = self.lanes.values().filter(|lane| lane.status != Status::Open).map(|lane| lane.key);
+        let parked = self.lanes.values().filter(|lane| !lane.is_open()).map(|lane| lane.key);
         self.retention.parked = Arc::new(parked.collect());
         self.retain_some(Duration::ZERO);
     }

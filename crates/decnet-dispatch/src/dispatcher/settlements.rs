@@ -62,7 +62,7 @@ impl Dispatcher {
         jitter: f64,
     ) {
         let number = held.attempts_with_this();
-        let state = advance(number, fate, &self.options.schedule, now, jitter);
+        let state = advance(number, fate, self.schedule(key), now, jitter);
         if state == State::Delivered {
             self.stats.delivery_time.observe_time(now.since(held.event.at));
         }

@@ -24,7 +24,7 @@ use super::response::{self, End, Kept, Reply};
 /// How to send.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Over everything from the look-up of the name to the last byte of the reply.
+    /// Over everything from the look-up of the name to the last byte of the reply, unless a target has its own.
     pub deadline: Duration,
     /// Where requests may go.
     pub guard: Guard,
@@ -115,7 +115,7 @@ impl Sender {
         let begun = Instant::now();
         let slot = self.0.pool.slot(&target.origin);
         let mut attempt = Attempt::new(&self.0, target, slot, started_at);
-        let in_time = tokio::time::timeout(self.0.deadline, attempt.run(message.into())).await;
+        let in_time = tokio::time::timeout(attempt.deadline(), attempt.run(message.into())).await;
         let ended = in_time.unwrap_or_else(|_| attempt.cut_off());
         attempt.report(ended, begun)
     }
@@ -245,9 +245,13 @@ impl<'a> Attempt<'a> {
         Ok(pool.adopt(&self.slot, connection))
     }
 
+    fn deadline(&self) -> Duration {
+        self.target.deadline.unwrap_or(self.shared.deadline)
+    }
+
     /// The deadline has passed. A reply whose headers have come counts, whatever its body still does.
     fn cut_off(&mut self) -> Result<(Outcome, End), Fault> {
-        let deadline = seconds(self.shared.deadline);
+        let deadline = seconds(self.deadline());
         match &self.stage {
             Stage::Connecting => Err(Fault::new(Reason::Timeout, format!("no connection within {deadline}"))),
             Stage::Waiting(number) => {

@@ -2,15 +2,19 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use decnet_core::event::Event;
 use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::settings::{Headers, Timeout};
 use decnet_core::signature::SigningKey;
 use decnet_core::time::UnixMicros;
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue, InvalidHeaderValue};
+use decnet_core::trace;
+use decnet_store::catalog::{OldSecret, Stored};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use http::uri::InvalidUri;
 use http::{Method, Request, Uri, Version};
 
@@ -39,13 +43,20 @@ pub struct Target {
     /// The same for HTTP/2, where an `https` receiver may want it.
     http2: Option<Box<Http2>>,
     key: SigningKey,
+    /// What else signs, and until when: the secrets that were replaced lately.
+    old_keys: Box<[(SigningKey, UnixMicros)]>,
+    /// Its own deadline, if it has one.
+    pub(super) deadline: Option<Duration>,
+    /// The subscription, if its requests say where they stand in a trace.
+    traced: Option<Box<str>>,
 }
 
 #[derive(Clone)]
 struct Http2 {
     /// The whole URL without user information and fragment.
     uri: Uri,
-    authorization: Option<HeaderValue>,
+    /// Those that are the same in every request.
+    headers: HeaderMap,
 }
 
 /// What is sent: one event, or several as one.
@@ -59,11 +70,13 @@ pub struct Message<'a> {
     pub content_type: &'static str,
     /// The bytes that are signed and sent.
     pub body: &'a Bytes,
+    /// Which attempt this is, counted from 1.
+    pub attempt: u32,
 }
 
 impl<'a> From<&'a Event> for Message<'a> {
     fn from(event: &'a Event) -> Self {
-        Self { id: &event.id, topic: &event.topic, content_type: JSON, body: &event.body }
+        Self { id: &event.id, topic: &event.topic, content_type: JSON, body: &event.body, attempt: 1 }
     }
 }
 
@@ -76,29 +89,59 @@ pub enum TargetError {
     /// The host cannot stand in a header.
     #[error("the URL's host cannot stand in a header: {0}")]
     Host(#[from] InvalidHeaderValue),
+    /// Nor can a header of its own. Its values are validated before, so this is a fault of ours.
+    #[error("one of its headers cannot stand in an HTTP request")]
+    Header,
 }
 
 impl Target {
-    /// Prepares a subscription's requests. User information in the URL is sent as Basic authentication
-    /// (RFC 7617) and nowhere else.
+    /// Prepares the requests of a subscription as it is stored, with all that it asks for.
+    ///
+    /// # Errors
+    /// A URL that cannot be written into an HTTP request.
+    pub fn of(stored: &Stored) -> Result<Self, TargetError> {
+        let Stored { subscription, settings, old_secrets, .. } = stored;
+        let key = |old: &OldSecret| (SigningKey::new(&old.secret), old.until);
+        Ok(Self {
+            old_keys: old_secrets.iter().map(key).collect(),
+            deadline: settings.timeout.map(Timeout::get),
+            traced: settings.trace.then(|| subscription.uuid.clone()),
+            ..Self::with_headers(&subscription.url, &subscription.secret, &settings.headers)?
+        })
+    }
+
+    /// Prepares the requests of a subscription that asks for nothing in particular. User information in the URL is
+    /// sent as Basic authentication (RFC 7617) and nowhere else.
     ///
     /// # Errors
     /// A URL that cannot be written into an HTTP request.
     pub fn new(url: &EndpointUrl, secret: &Secret) -> Result<Self, TargetError> {
+        Self::with_headers(url, secret, &Headers::default())
+    }
+
+    fn with_headers(url: &EndpointUrl, secret: &Secret, own: &Headers) -> Result<Self, TargetError> {
         let authority = match url.explicit_port() {
             Some(port) => format!("{}:{port}", url.host_str()),
             None => url.host_str().into(),
         };
-        let authorization = url.credentials().map(|(user, password)| basic(user, password));
-        let head = http1_head(url, &authority, authorization.as_ref())?.into();
+        let headers = fixed_headers(url, own)?;
+        let head = http1_head(url, &authority, &headers)?.into();
         let http2 = match url.is_https() {
             true => {
                 let uri = format!("https://{authority}{}", url.path_and_query()).parse()?;
-                Some(Box::new(Http2 { uri, authorization }))
+                Some(Box::new(Http2 { uri, headers }))
             }
             false => None,
         };
-        Ok(Self { origin: Origin::of(url), head, http2, key: SigningKey::new(secret) })
+        Ok(Self {
+            origin: Origin::of(url),
+            head,
+            http2,
+            key: SigningKey::new(secret),
+            old_keys: Box::default(),
+            deadline: None,
+            traced: None,
+        })
     }
 
     /// Writes the head of an HTTP/1.1 request.
@@ -130,7 +173,7 @@ impl Target {
         *request.version_mut() = Version::HTTP_2;
         if let Some(http2) = &self.http2 {
             *request.uri_mut() = http2.uri.clone();
-            request.headers_mut().extend(http2.authorization.clone().map(|value| (AUTHORIZATION, value)));
+            *request.headers_mut() = http2.headers.clone();
         }
         self.headers(message, at, agent, |name, value| {
             let value = HeaderValue::from_bytes(value).expect("what is printable can stand in a header");
@@ -158,8 +201,24 @@ impl Target {
         put("x-decnet-timestamp", timestamp.as_bytes());
         put("webhook-id", id.as_bytes());
         put("webhook-timestamp", timestamp.as_bytes());
-        put("webhook-signature", self.key.standard(message.id, seconds, body).as_bytes());
+        put("webhook-signature", self.signatures(message, at).as_bytes());
+        if let Some(subscription) = &self.traced {
+            let parent = trace::attempt_span(message.id, subscription, message.attempt);
+            put("traceparent", trace::traceparent(trace::trace_id(message.id), parent).as_bytes());
+        }
         put("content-length", body.len().to_string().as_bytes());
+    }
+
+    /// That of the secret, then those of the secrets that it has lately replaced (Standard Webhooks 1.0, "Signature
+    /// scheme": a list separated by spaces, of which one must fit).
+    fn signatures(&self, message: &Message<'_>, at: UnixMicros) -> String {
+        let (id, body, seconds) = (message.id, message.body, at.as_seconds());
+        let mut list = self.key.standard(id, seconds, body);
+        for (old, _) in self.old_keys.iter().filter(|(_, until)| *until > at) {
+            list.push(' ');
+            list.push_str(&old.standard(id, seconds, body));
+        }
+        list
     }
 }
 
@@ -182,18 +241,29 @@ impl std::fmt::Display for Origin {
     }
 }
 
-fn http1_head(
-    url: &EndpointUrl,
-    authority: &str,
-    authorization: Option<&HeaderValue>,
-) -> Result<Vec<u8>, TargetError> {
+/// What says who sends, and the subscription's own headers. Of the URL and them only one can do the former.
+fn fixed_headers(url: &EndpointUrl, own: &Headers) -> Result<HeaderMap, TargetError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in own.iter() {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| TargetError::Header)?;
+        let mut value = HeaderValue::from_str(value.expose()).map_err(|_| TargetError::Header)?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    if let Some((user, password)) = url.credentials() {
+        headers.insert(AUTHORIZATION, basic(user, password));
+    }
+    Ok(headers)
+}
+
+fn http1_head(url: &EndpointUrl, authority: &str, headers: &HeaderMap) -> Result<Vec<u8>, TargetError> {
     let path: Uri = url.path_and_query().parse()?;
     let host = HeaderValue::from_str(authority)?;
     let mut head = format!("POST {path} HTTP/1.1\r\nhost: ").into_bytes();
     head.extend_from_slice(host.as_bytes());
     head.extend_from_slice(b"\r\n");
-    if let Some(value) = authorization {
-        for piece in [b"authorization: ", value.as_bytes(), b"\r\n"] {
+    for (name, value) in headers {
+        for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
             head.extend_from_slice(piece);
         }
     }

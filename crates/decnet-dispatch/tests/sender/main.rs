@@ -6,5 +6,6 @@ mod connections;
 mod egress;
 mod faults;
 mod request;
+mod settings;
 mod support;
 mod tls;

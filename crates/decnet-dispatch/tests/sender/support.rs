@@ -7,8 +7,11 @@ use std::time::{Duration, SystemTime};
 use decnet_core::delivery::{Outcome, Reason};
 use decnet_core::event::Event;
 use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::settings::{Settings, SettingsPatch};
 use decnet_core::time::UnixMicros;
+use decnet_core::topic::Pattern;
 use decnet_dispatch::sender::{Attempted, Guard, Options, Resolver, Sender, Target};
+use decnet_store::catalog::{Catalog, Create, NewSubscription, Stored};
 use decnet_testkit::Receiver;
 use rustls::pki_types::CertificateDer;
 
@@ -51,6 +54,23 @@ pub(crate) fn roots(receivers: &[&Receiver]) -> Vec<CertificateDer<'static>> {
 
 pub(crate) fn target(url: &str) -> Target {
     Target::new(&EndpointUrl::new(url).unwrap(), &Secret::new(SECRET)).unwrap()
+}
+
+/// A subscription that asks for this, as the catalog has it.
+pub(crate) fn stored(url: &str, patch: &str) -> Stored {
+    let directory = tempfile::tempdir().unwrap();
+    let mut catalog = Catalog::open(&directory.path().join("decnet.db"), Create::IfMissing).unwrap();
+    let patch: SettingsPatch = serde_json::from_str(patch).unwrap();
+    let new = NewSubscription {
+        name: "siem".into(),
+        url: EndpointUrl::new(url).unwrap(),
+        secret: Secret::new(SECRET),
+        patterns: vec![Pattern::new(">").unwrap()],
+        enabled: true,
+        settings: patch.apply(&Settings::default()).unwrap(),
+    };
+    catalog.create(&new, now()).unwrap();
+    catalog.load().unwrap().subscriptions.remove(0)
 }
 
 pub(crate) fn event(id: &str) -> Event {

@@ -14,4 +14,5 @@ mod memory;
 mod pacing;
 mod reload;
 mod rig;
+mod settings;
 mod submissions;

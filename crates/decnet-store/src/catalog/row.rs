@@ -71,6 +71,19 @@ impl Row {
         EndpointUrl::new(&self.url).map_or_else(|_| "(no valid URL)".to_owned(), |url| url.to_string())
     }
 
+    /// Why nothing is sent to it, in a word or two; none if something is.
+    #[must_use]
+    pub fn parked_by(&self) -> Option<&'static str> {
+        match self.activity {
+            _ if self.problem.is_some() => Some("bad row"),
+            Activity::Disabled => Some("disabled"),
+            _ if self.paused => Some("paused"),
+            Activity::Tripped if self.gone => Some("gone"),
+            Activity::Tripped => Some("tripped"),
+            Activity::Active => None,
+        }
+    }
+
     pub(super) fn new(raw: &RawRow, judged: &Result<Stored, Problem>) -> Self {
         let at = |cell: &Cell| cell.time().0;
         Self {

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where its ground gives way")]
 
+mod asked_for;
 mod bad_rows;
 mod changes;
 mod edits;

@@ -110,7 +110,21 @@ fn what_waits_for_a_disabled_subscription_is_parked() {
     assert_eq!(ids(&host, &["--state", "parked"]).len(), EACH);
     assert_eq!(ids(&host, &["--state", "pending"]).len(), 0);
     let shown = stdout(&host.run(&["delivery", "list"]));
-    assert_eq!(shown.matches("parked").count(), EACH, "{shown}");
+    assert_eq!(shown.matches("parked (disabled)").count(), EACH, "{shown}");
+}
+
+#[test]
+fn what_waits_for_a_paused_subscription_is_parked_until_it_is_resumed() {
+    let host = host();
+    assert_eq!(code(&host.run(&["subscription", "pause", "siem"])), 0);
+    let parked = host.json(&["delivery", "list", "--json", "--state", "parked"]);
+    let reasons: Vec<_> = parked.as_array().unwrap().iter().map(|delivery| &delivery["reason"]).collect();
+    assert_eq!(reasons, ["paused"; EACH]);
+    assert_eq!(code(&host.run(&["subscription", "resume", "siem"])), 0);
+    assert_eq!(
+        (ids(&host, &["--state", "parked"]).len(), ids(&host, &["--state", "pending"]).len()),
+        (0, EACH)
+    );
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod init_installs_and_takes_back;
 mod receiver_knows_who_signed;
 mod says_what_is_wrong;
 mod settings_change_one_by_one;
+mod subscriptions_ask_for_more;
 mod subscriptions_keep_their_secrets;
 mod support;
 mod the_service_manager_hears_of_it;

@@ -113,7 +113,7 @@ impl Dispatcher {
         let health = Health::new(failures, self.options.circuit_threshold);
         let status = Status::of(&stored, self.first_probe());
         let Subscription { uuid, name, .. } = &stored.subscription;
-        let tally = self.stats.shown.place(uuid, name, status.standing());
+        let tally = self.stats.shown.place(uuid, name, status.standing(stored.paused));
         if tally.is_own() {
             self.watch.own.push(key);
         }
@@ -169,8 +169,22 @@ impl Dispatcher {
         if renewed {
             lane.renew(self.versions, Health::new(new.consecutive_failures, self.options.circuit_threshold));
         }
+        let toggled = lane.is_paused() != stored.paused;
         lane.adopt(stored);
-        if renewed { self.set_status(key, status) } else { self.pump(key) }
+        match (renewed, toggled) {
+            (true, _) => self.set_status(key, status),
+            (false, true) => self.pause_or_resume(key),
+            (false, false) => self.pump(key),
+        }
+    }
+
+    /// An operator holds it back, or lets it go on. Its receiver is the same, so what was learnt of it counts.
+    fn pause_or_resume(&mut self, key: SubscriptionKey) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let said = if lane.is_paused() { "paused; what is routed to it waits" } else { "resumed" };
+        tracing::info!(subscription = lane.name(), "{said}");
+        lane.backlog.look_everywhere();
+        self.go_on(key);
     }
 
     /// Tripped rows found at a start are probed soon, but not all at once.
@@ -179,17 +193,26 @@ impl Dispatcher {
         clock::now().after(self.options.probe_delay.0.mul_f64(spread))
     }
 
-    /// Sets a lane's status; what it holds in memory goes back to the queue unless it is open.
+    /// Sets a lane's status, and does what follows from it.
     fn set_status(&mut self, key: SubscriptionKey, status: Status) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let was_open = lane.is_open();
         lane.stand(status);
         if status == Status::Open {
             lane.reopen();
+        }
+        if lane.is_open() && !was_open {
+            tracing::info!(subscription = lane.name(), "enabled; sending what was parked");
+        }
+        self.go_on(key);
+    }
+
+    /// Sends what waits, if the lane is open; else what it holds in memory goes back to the queue.
+    fn go_on(&mut self, key: SubscriptionKey) {
+        let Some(lane) = self.lanes.get(&key) else { return };
+        let status = lane.status;
+        if lane.is_open() {
             self.retention.unpark(key);
-            if !was_open {
-                tracing::info!(subscription = lane.name(), "enabled; sending what was parked");
-            }
             self.pump(key);
             self.look_again(key, UnixMicros(0));
         } else {

@@ -8,6 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::super::Error;
 use super::{Reloaded, SharedCatalog, blocking, lock};
+use crate::clock;
 use crate::sender::Target;
 
 /// What earlier reloads have read.
@@ -16,6 +17,8 @@ pub(super) struct Known {
     seen: Seen,
     /// The queue's keys by uuid, with the names it knows, so that it is asked only for what is new.
     keys: FxHashMap<Arc<str>, (Box<str>, SubscriptionKey)>,
+    /// Secrets whose time is over could not be removed, and that was said.
+    keeps_secrets: bool,
 }
 
 /// What differs in the catalog.
@@ -58,7 +61,11 @@ struct Read {
 
 fn read(catalog: &SharedCatalog, mut known: Known, unsettled: &[Box<str>]) -> Result<Read, Error> {
     unsettled.iter().for_each(|uuid| known.seen.forget(uuid));
-    let changes = lock(catalog).changes(&mut known.seen)?;
+    let mut catalog = lock(catalog);
+    let forgotten = catalog.forget_expired_secrets(clock::now());
+    known.complain_once(forgotten.err().as_ref());
+    let changes = catalog.changes(&mut known.seen)?;
+    drop(catalog);
     let changes = sort_out(changes, &mut known.seen);
     let new = known.unnamed(&changes.changed);
     Ok(Read { known, changes, new })
@@ -82,7 +89,7 @@ fn sort_out(mut changes: Changes, seen: &mut Seen) -> Changes {
 /// Can it? If not, notes why.
 fn can_be_sent_to(stored: &Stored, problems: &mut Vec<RowProblem>) -> bool {
     let subscription = &stored.subscription;
-    let Err(error) = Target::new(&subscription.url, &subscription.secret) else { return true };
+    let Err(error) = Target::of(stored) else { return true };
     problems.push(RowProblem {
         uuid: subscription.uuid.to_string(),
         name: subscription.name.to_string(),
@@ -104,6 +111,14 @@ async fn name(Read { mut known, changes, new }: Read, queue: &Queue) -> Result<(
 }
 
 impl Known {
+    /// Secrets whose time is over sign nothing, so it does no harm that they are still in the file.
+    fn complain_once(&mut self, error: Option<&decnet_store::catalog::Error>) {
+        let said = std::mem::replace(&mut self.keeps_secrets, error.is_some());
+        if let Some(error) = error.filter(|_| !said) {
+            tracing::warn!(%error, "cannot remove secrets whose time is over; they sign nothing any more");
+        }
+    }
+
     fn unnamed(&self, changed: &[Stored]) -> Vec<(Box<str>, Box<str>)> {
         let names = changed.iter().map(|stored| (&stored.subscription.uuid, &stored.subscription.name));
         let is_new = |uuid: &str, name: &str| self.keys.get(uuid).is_none_or(|(known, _)| **known != *name);

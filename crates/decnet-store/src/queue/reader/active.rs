@@ -1,10 +1,9 @@
 //! What the catalog says of subscriptions, for telling what is parked.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use decnet_core::delivery::Standing;
-use decnet_core::subscription::Activity;
 
 use super::list::Listed;
 use crate::catalog::Row;
@@ -18,6 +17,8 @@ pub struct Active(Option<Arc<Known>>);
 struct Known {
     /// UUIDs.
     active: HashSet<String>,
+    /// The other UUIDs, and why nothing is sent to them.
+    parked: HashMap<String, &'static str>,
     /// Names and UUIDs.
     all: HashSet<String>,
 }
@@ -26,10 +27,11 @@ impl Active {
     /// From the catalog's rows.
     #[must_use]
     pub fn of(rows: Vec<Row>) -> Self {
-        let gets_some = |row: &&Row| row.activity == Activity::Active && row.problem.is_none() && !row.paused;
-        let active = rows.iter().filter(gets_some).map(|row| row.uuid.clone()).collect();
+        let active = rows.iter().filter(|row| row.parked_by().is_none());
+        let active = active.map(|row| row.uuid.clone()).collect();
+        let parked = rows.iter().filter_map(|row| Some((row.uuid.clone(), row.parked_by()?))).collect();
         let all = rows.into_iter().flat_map(|row| [row.name, row.uuid]).collect();
-        Self(Some(Arc::new(Known { active, all })))
+        Self(Some(Arc::new(Known { active, parked, all })))
     }
 
     /// Whether a subscription has this name or UUID now, as far as can be told.
@@ -43,5 +45,12 @@ impl Active {
     pub fn standing(&self, listed: &Listed) -> Standing {
         let is_active = self.0.as_ref().is_none_or(|known| known.active.contains(&*listed.subscription_uuid));
         Standing::new(listed.state, is_active)
+    }
+    /// Why a delivery is parked, in a word or two, if it is.
+    #[must_use]
+    pub fn parked_by(&self, listed: &Listed) -> Option<&'static str> {
+        let why = |known: &Arc<Known>| known.parked.get(&*listed.subscription_uuid).copied();
+        let is_parked = self.standing(listed) == Standing::Parked;
+        is_parked.then(|| self.0.as_ref().and_then(why).unwrap_or("no subscription"))
     }
 }

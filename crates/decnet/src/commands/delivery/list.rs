@@ -109,21 +109,22 @@ fn filter(args: &Args, active: &Active) -> Filter {
     }
 }
 
-/// Its state, and the reason of a dead one.
+/// Its state, and the reason of a dead or parked one.
 pub(super) fn state(listed: &Listed, active: &Active) -> String {
     let standing = active.standing(listed).as_str();
-    match listed.state {
-        State::Dead { reason } => format!("{standing} ({reason})"),
-        State::Pending | State::Retrying { .. } | State::Delivered => standing.into(),
-    }
+    let reason = match listed.state {
+        State::Dead { reason } => Some(reason.as_str()),
+        State::Pending | State::Retrying { .. } | State::Delivered => active.parked_by(listed),
+    };
+    reason.map_or_else(|| standing.into(), |reason| format!("{standing} ({reason})"))
 }
 
 /// As JSON, times in ISO 8601.
 pub(super) fn json(listed: &Listed, active: &Active) -> Value {
     let (due_at, reason) = match listed.state {
-        State::Retrying { due_at } => (Some(due_at.to_iso8601()), None),
+        State::Retrying { due_at } => (Some(due_at.to_iso8601()), active.parked_by(listed)),
         State::Dead { reason } => (None, Some(reason.as_str())),
-        State::Pending | State::Delivered => (None, None),
+        State::Pending | State::Delivered => (None, active.parked_by(listed)),
     };
     json!({
         "id": listed.id.to_string(),

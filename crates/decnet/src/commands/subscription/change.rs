@@ -23,7 +23,10 @@ Examples:
   decnet subscription update siem --secret-file new-secret.txt
   decnet subscription update siem --rate 50/s
   decnet subscription update siem --batch 100 --linger 2s --batch-format cloudevents
-  decnet subscription update siem --no-batch")]
+  decnet subscription update siem --no-batch
+  decnet subscription update siem --header-file headers.txt --no-header x-old
+  decnet subscription update siem --retry-schedule 1s,2s,4s,30s --timeout 5s --concurrency 4
+  decnet subscription update siem --retry-schedule default --trace")]
 pub(super) struct UpdateArgs {
     #[command(flatten)]
     target: Target,
@@ -67,6 +70,25 @@ pub(super) struct DisableArgs {
     target: Target,
 }
 
+/// Pauses a subscription: new events wait for it, and nothing is sent until it is resumed.
+///
+/// What waits is parked, so it is kept as long as DECNET_WEBHOOK_RETAIN_PARKED says. A disabled subscription, in
+/// contrast, gets no new deliveries at all.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  decnet subscription pause siem")]
+pub(super) struct PauseArgs {
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Resumes a paused subscription: what waits goes out. One that is tripped or disabled stays so.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  decnet subscription resume siem")]
+pub(super) struct ResumeArgs {
+    #[command(flatten)]
+    target: Target,
+}
+
 #[derive(Debug, clap::Args)]
 struct Target {
     /// Its name or UUID
@@ -102,6 +124,16 @@ pub(super) async fn enable(args: EnableArgs, context: &Context) -> anyhow::Resul
 pub(super) async fn disable(args: DisableArgs, context: &Context) -> anyhow::Result<()> {
     let patch = Patch { enabled: Some(false), ..Patch::default() };
     change(&args.target, &patch, "disabled", context).await
+}
+
+pub(super) async fn pause(args: PauseArgs, context: &Context) -> anyhow::Result<()> {
+    let patch = Patch { paused: Some(true), ..Patch::default() };
+    change(&args.target, &patch, "paused", context).await
+}
+
+pub(super) async fn resume(args: ResumeArgs, context: &Context) -> anyhow::Result<()> {
+    let patch = Patch { paused: Some(false), ..Patch::default() };
+    change(&args.target, &patch, "resumed", context).await
 }
 
 async fn change(target: &Target, patch: &Patch, done: &str, context: &Context) -> anyhow::Result<()> {

@@ -15,6 +15,7 @@ use crate::output::{self, Paint, Table};
 #[command(after_help = "\
 Examples:
   decnet subscription list
+  decnet subscription list --json | jq -r '.[] | select(.paused) | .name'
   decnet subscription list --json | jq -r '.[] | select(.problem) | .name'")]
 pub(super) struct Args {
     /// Print a JSON list
@@ -64,10 +65,12 @@ fn complain(row: &Row, paint: Paint) {
     problem.into_iter().chain(warnings).for_each(|line| output::say(&line));
 }
 
-/// Active, tripped, …: in a word or two.
+/// Active, tripped, …: in a few words.
 pub(super) fn state(row: &Row) -> String {
     match (row.activity, row.gone) {
         _ if row.problem.is_some() => "BAD ROW".into(),
+        (Activity::Active, _) if row.paused => "paused".into(),
+        _ if row.paused => format!("paused, {}", state(&Row { paused: false, ..row.clone() })),
         (Activity::Active, _) if row.consecutive_failures > 0 => {
             format!("failing ({})", row.consecutive_failures)
         }

@@ -5,6 +5,7 @@ mod create;
 mod header_args;
 mod list;
 mod patterns;
+mod rotate;
 mod settings_args;
 mod show;
 pub(crate) mod test;
@@ -42,6 +43,9 @@ enum Command {
     Delete(change::DeleteArgs),
     Enable(change::EnableArgs),
     Disable(change::DisableArgs),
+    Pause(change::PauseArgs),
+    Resume(change::ResumeArgs),
+    RotateSecret(rotate::Args),
     Test(test::Args),
 }
 
@@ -54,6 +58,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         Command::Delete(args) => change::delete(args, context).await,
         Command::Enable(args) => change::enable(args, context).await,
         Command::Disable(args) => change::disable(args, context).await,
+        Command::Pause(args) => change::pause(args, context).await,
+        Command::Resume(args) => change::resume(args, context).await,
+        Command::RotateSecret(args) => rotate::run(args, context).await,
         Command::Test(args) => test::run(&args, context).await,
     }
 }
@@ -73,6 +80,7 @@ fn url(text: &str) -> Result<EndpointUrl, Usage> {
 fn refused(error: Error) -> anyhow::Error {
     match error {
         Error::Invalid(Problem::Settings(error)) => settings_refused(&error).into(),
+        Error::Rotation(error) => Usage::new(error.to_string()).into(),
         Error::Invalid(problem) => Usage::new(problem.to_string()).into(),
         other => other.into(),
     }

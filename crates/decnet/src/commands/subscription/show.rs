@@ -7,6 +7,7 @@ use super::list::{state, when};
 use super::settings_args::shown;
 use crate::context::Context;
 use crate::output::{self, Paint, printable};
+use crate::receiver::now;
 
 /// Shows one subscription, without its secret.
 #[derive(Debug, clap::Args)]
@@ -36,6 +37,8 @@ pub(super) fn human(row: &Row, paint: Paint) -> String {
         ("patterns", row.topic_patterns.join(" ")),
         ("state", state(row)),
         ("settings", shown(&row.settings)),
+        ("headers", headers(row)),
+        ("old secrets", old_secrets(row)),
         ("last success", when(row.last_success_at)),
         ("last failure", when(row.last_failure_at)),
         ("last error", row.last_error.clone().unwrap_or_else(|| "-".into())),
@@ -50,4 +53,17 @@ pub(super) fn human(row: &Row, paint: Paint) -> String {
     lines
         .map(|(name, value)| format!("{} {}\n", paint.faint(&format!("{name:<13}")), printable(&value)))
         .collect()
+}
+
+/// Their names; the values may be secrets.
+fn headers(row: &Row) -> String {
+    let names: Vec<&str> = row.settings.headers.names().collect();
+    if names.is_empty() { "-".into() } else { names.join(", ") }
+}
+
+/// Which still sign beside the newest.
+fn old_secrets(row: &Row) -> String {
+    let living = row.old_secrets_until.iter().filter(|until| **until > now());
+    let living: Vec<String> = living.map(|until| format!("signs until {}", when(Some(*until)))).collect();
+    if living.is_empty() { "-".into() } else { living.join(", ") }
 }

@@ -53,13 +53,12 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 
 /// Sends a test event to a subscription, once.
 pub(crate) async fn ping(stored: &Stored, config: &Config) -> anyhow::Result<Attempted> {
-    let Stored { subscription, settings, .. } = stored;
-    let target = Target::new(&subscription.url, &subscription.secret)?;
+    let target = Target::of(stored)?;
     let at = now();
     let event = Event::new(&format!("test-{}", at.0), TOPIC, TYPE, at, PAYLOAD)?;
     // Who gets batches is sent a batch of one.
     let unite = |batch: Batch| (batch.format().unite([&event].into_iter()), batch.format().content_type());
-    let batch = settings.batch.map(unite);
+    let batch = stored.settings.batch.map(unite);
     let message = match &batch {
         Some((event, content_type)) => Message { content_type, ..event.into() },
         None => (&event).into(),

@@ -232,6 +232,37 @@ pub const MIN_PROBE_DELAY: Duration = Duration::from_secs(30);
 /// Longest wait between two probes.
 pub const MAX_PROBE_DELAY: Duration = Duration::from_secs(15 * 60);
 
+// --- Access to the HTTP API ---
+
+/// API tokens in a catalog, revoked ones too; beyond them the one revoked first goes.
+pub const MAX_API_TOKENS: usize = 1000;
+/// Shortest time between two notes of a token's last use, so that use costs the disk nothing.
+pub const TOKEN_USE_INTERVAL: Duration = Duration::from_secs(60);
+/// Shortest secret for DECNET's session tokens, in characters (RFC 7518 section 3.2).
+pub const MIN_JWT_SECRET_CHARS: usize = 32;
+/// Longest session token of DECNET's, in bytes; its own have about 400.
+pub const MAX_JWT_BYTES: usize = 4096;
+/// Longest id of a user or a session in such a token, in bytes.
+pub const MAX_JWT_ID_BYTES: usize = 256;
+/// How far in the future such a token may have been issued: clocks differ.
+pub const JWT_CLOCK_SKEW: Duration = Duration::from_secs(30);
+/// Requests with wrong credentials from one address in [`FAILED_ACCESS_WINDOW`]; further ones are answered 429.
+pub const MAX_FAILED_ACCESS: u32 = 30;
+/// See [`MAX_FAILED_ACCESS`].
+pub const FAILED_ACCESS_WINDOW: Duration = Duration::from_secs(60);
+/// Requests of one token in [`API_RATE_WINDOW`]; whoever publishes more sends batches.
+pub const MAX_TOKEN_REQUESTS: u32 = 2000;
+/// Requests from one address in [`API_RATE_WINDOW`], whoever they are from: a proxy speaks for several.
+pub const MAX_ADDRESS_REQUESTS: u32 = 4000;
+/// See [`MAX_TOKEN_REQUESTS`]: short, so that nobody who went too far waits for long.
+pub const API_RATE_WINDOW: Duration = Duration::from_secs(1);
+/// Tokens or addresses that are counted at once; beyond them all others share one count.
+pub const MAX_COUNTED_CLIENTS: usize = 16_384;
+/// How long a browser may remember which pages are allowed to ask (CORS).
+pub const CORS_MAX_AGE: Duration = Duration::from_secs(3600);
+/// How long the link that makes the first token can be used.
+pub const SETUP_LINK_AGE: Duration = Duration::from_secs(15 * 60);
+
 // --- Being watched ---
 
 /// Subscriptions that are counted and shown one by one; the others are counted together.
@@ -299,6 +330,8 @@ pub const MAX_API_HEADERS: usize = 100;
 pub const MAX_API_BODY_BYTES: usize = 2 * 1024 * 1024;
 /// Requests that read or write the catalog at once; others wait for them.
 pub const MAX_API_CATALOG_READERS: usize = 4;
+/// Credentials that are looked up at once; others wait for them.
+pub const MAX_API_CREDENTIAL_READERS: usize = 2;
 /// Requests that read the queue at once; others wait for them.
 pub const MAX_API_QUEUE_READERS: usize = 4;
 /// Tests of subscriptions that the API sends at once; others wait for them.
@@ -349,6 +382,7 @@ const _: () = assert!(MAX_BATCH_EVENTS <= LANE_CAPACITY && MAX_BATCH_BODY_BYTES 
 const _: () = assert!(LATENCY_FLOOR.as_millis() < DEFAULT_DEADLINE.as_millis());
 const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() >= DEFAULT_DEADLINE.as_secs());
+const _: () = assert!(MAX_TOKEN_REQUESTS <= MAX_ADDRESS_REQUESTS);
 // Requests in flight end before the manager loses patience.
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() < SERVICE_STOP_TIMEOUT.as_secs());
 const _: () = assert!(

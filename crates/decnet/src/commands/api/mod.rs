@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use decnet_api::{Access, Api, Options};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::access::refuse_exposed;
 use self::access::{First, access};
 use self::outbound::Dispatch;
 use super::background::Background;

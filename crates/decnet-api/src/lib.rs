@@ -13,7 +13,7 @@
 //! - `pool`, `signal`: the catalog and the queue off the async thread, and the word to the worker;
 //! - `problem`: what went wrong, as RFC 9457 says it, or as DECNET does;
 //! - `metrics`: what is counted of the requests, and the page of all metrics;
-//! - `openapi`: the document, made of the same registrations.
+//! - `openapi`: the document, made of the same registrations; `page`: how people read it.
 
 mod api;
 mod armour;
@@ -23,12 +23,15 @@ mod metrics;
 mod openapi;
 mod options;
 mod outbound;
+mod page;
 mod pool;
 mod problem;
+mod query;
 mod routes;
 mod server;
 mod signal;
 mod state;
+mod submitter;
 
 pub use api::{Api, Error};
 pub use auth::{Access, Exposed, SetupCode, check_exposure};

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use decnet_core::limits::{
-    MAX_API_CATALOG_READERS, MAX_API_ERASURES, MAX_API_QUEUE_READERS, MAX_API_QUEUE_WRITERS,
+    MAX_API_CATALOG_READERS, MAX_API_CREDENTIAL_READERS, MAX_API_ERASURES, MAX_API_QUEUE_READERS,
+    MAX_API_QUEUE_WRITERS,
 };
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{Catalog, Create};
 use decnet_store::queue::{Operator, Reader};
-
 use tokio::sync::Semaphore;
 
 use crate::auth::Gate;
@@ -26,6 +26,8 @@ use crate::submitter::Submitter;
 pub(crate) struct State {
     /// Who may ask for what.
     pub(crate) gate: Gate,
+    /// The same catalog, for looking credentials up: whoever waits for a long list holds nobody else up.
+    pub(crate) credentials: Pool<Catalog>,
     /// Who is subscribed.
     pub(crate) catalog: Pool<Catalog>,
     /// Where the queue is.
@@ -55,6 +57,7 @@ impl State {
     pub(crate) fn new(options: Options) -> Self {
         let Options { catalog, data_dir, sockets, nudge, outbound, access } = options;
         let open_catalog = move || Ok(Catalog::open(&catalog, Create::Never)?);
+        let open_credentials = open_catalog.clone();
         let queue_dir = data_dir.clone();
         let open_reader = move || Ok(Reader::open(&queue_dir)?);
         let operator_dir = data_dir.clone();
@@ -65,6 +68,7 @@ impl State {
             submitter: Submitter::new(operators.clone(), signal.clone()),
             operators,
             gate: Gate::new(access),
+            credentials: Pool::new(MAX_API_CREDENTIAL_READERS, open_credentials),
             catalog: Pool::new(MAX_API_CATALOG_READERS, open_catalog),
             data_dir,
             queue: Pool::new(MAX_API_QUEUE_READERS, open_reader),

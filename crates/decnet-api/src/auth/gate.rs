@@ -137,7 +137,7 @@ async fn identify(state: &Shared, credential: Credential<'_>) -> Result<Principa
 /// no such token too.
 async fn of_token(state: &Shared, token: &ApiToken) -> Result<Principal, Denied> {
     let (id, now) = (token.id().to_owned(), now());
-    let stored = state.catalog.run(move |catalog| catalog.token(&id)).await?;
+    let stored = state.credentials.run(move |catalog| catalog.token(&id)).await?;
     let kept = stored.as_ref().and_then(|stored| stored.digest);
     let is_it = kept.unwrap_or(TokenDigest::of(b"")).matches(&token.digest());
     let stored = stored.filter(|stored| is_it && kept.is_some() && stored.state(now) == TokenState::Active);
@@ -149,7 +149,7 @@ async fn of_token(state: &Shared, token: &ApiToken) -> Result<Principal, Denied>
 
 async fn of_session(state: &Shared, claims: Claims) -> Result<Principal, Denied> {
     let (user, id) = (claims.user.clone(), claims.id.clone());
-    let session = state.catalog.run(move |catalog| catalog.session(&user, &id)).await?;
+    let session = state.credentials.run(move |catalog| catalog.session(&user, &id)).await?;
     let scopes = scopes_of(&session, &claims)?;
     let id: Arc<str> = claims.user.into();
     Ok(Principal { kind: PrincipalKind::Session, name: Arc::clone(&id), id, scopes })

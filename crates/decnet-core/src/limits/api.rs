@@ -20,6 +20,8 @@ pub const MAX_API_HEADERS: usize = 100;
 pub const MAX_API_BODY_BYTES: usize = 2 * 1024 * 1024;
 /// Requests that read or write the catalog at once; others wait for them.
 pub const MAX_API_CATALOG_READERS: usize = 4;
+/// Credentials that are looked up at once; others wait for them.
+pub const MAX_API_CREDENTIAL_READERS: usize = 2;
 /// Requests that read the queue at once; others wait for them.
 pub const MAX_API_QUEUE_READERS: usize = 4;
 /// Requests that write to the queue at once; others wait for them.

@@ -76,6 +76,14 @@ fn without_a_credential_the_api_is_for_this_host_only() {
 }
 
 #[test]
+fn serve_refuses_to_be_exposed_before_it_starts_anything() {
+    let host = Host::new().with("DECNET_API_HOST", "0.0.0.0").with("DECNET_API_PORT", "0");
+    let refused = host.run(&["serve"]);
+    assert!(code(&refused) == 1 && stderr(&refused).contains("no credential yet"), "{}", stderr(&refused));
+    assert!(!host.socket().exists() && !host.path().join("data/queue.db").exists());
+}
+
+#[test]
 fn tokens_are_listed_without_their_secret_and_refused_by_name() {
     let host = Host::new();
     let token = host.token("ci", "read,publish", &["--expires", "90d"]);

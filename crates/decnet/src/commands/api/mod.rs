@@ -13,6 +13,7 @@ use decnet_api::{Access, Api, Options};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::access::refuse_exposed;
 use self::access::{First, access};
 use self::outbound::Dispatch;
 use super::background::Background;

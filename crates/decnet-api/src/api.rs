@@ -14,7 +14,7 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::options::Options;
 use crate::state::{Shared, State};
-use crate::{armour, auth, openapi, page, problem, routes, server};
+use crate::{armour, auth, metrics, openapi, page, problem, routes, server};
 
 /// The HTTP API, ready to be run.
 pub struct Api {
@@ -66,5 +66,6 @@ fn router(state: Shared) -> Router {
         .layer(from_fn(problem::render))
         .layer(from_fn(armour::headers))
         .layer(from_fn(armour::log))
+        .layer(from_fn_with_state(Arc::clone(&state.requests), metrics::count))
         .with_state(state)
 }

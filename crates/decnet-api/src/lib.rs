@@ -12,12 +12,14 @@
 //! - `body`: a JSON body within its bounds;
 //! - `pool`, `signal`: the catalog and the queue off the async thread, and the word to the worker;
 //! - `problem`: what went wrong, as RFC 9457 says it, or as DECNET does;
+//! - `metrics`: what is counted of the requests, and the page of all metrics;
 //! - `openapi`: the document, made of the same registrations; `page`: how people read it.
 
 mod api;
 mod armour;
 mod auth;
 mod body;
+mod metrics;
 mod openapi;
 mod options;
 mod outbound;
@@ -33,6 +35,7 @@ mod submitter;
 
 pub use api::{Api, Error};
 pub use auth::{Access, Exposed, SetupCode, check_exposure};
+pub use metrics::{Metrics, Requests};
 pub use openapi::{document, document_json};
 pub use options::Options;
 pub use outbound::{Outbound, Refused, Tested};

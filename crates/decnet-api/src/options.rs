@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::auth::Access;
+use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use tokio::sync::Notify;
 
@@ -21,6 +22,8 @@ pub struct Options {
     pub access: Access,
     /// What only the dispatcher can do.
     pub outbound: Arc<dyn Outbound>,
+    /// Who writes the page of metrics.
+    pub metrics: Arc<dyn Metrics>,
 }
 
 impl std::fmt::Debug for Options {

@@ -14,6 +14,7 @@ use decnet_store::queue::{Operator, Reader};
 use tokio::sync::Semaphore;
 
 use crate::auth::Gate;
+use crate::metrics::{Metrics, Requests};
 use crate::options::Options;
 use crate::outbound::Outbound;
 use crate::pool::Pool;
@@ -42,6 +43,10 @@ pub(crate) struct State {
     pub(crate) submitter: Submitter,
     /// What only the dispatcher can do.
     pub(crate) outbound: Arc<dyn Outbound>,
+    /// Who writes the page of metrics.
+    pub(crate) metrics: Arc<dyn Metrics>,
+    /// What is counted of all requests.
+    pub(crate) requests: Arc<Requests>,
     /// Erasures under way.
     pub(crate) erasing: Arc<Semaphore>,
     /// Redeliveries of many.
@@ -55,7 +60,7 @@ pub(crate) type Shared = Arc<State>;
 
 impl State {
     pub(crate) fn new(options: Options) -> Self {
-        let Options { catalog, data_dir, sockets, nudge, outbound, access } = options;
+        let Options { catalog, data_dir, sockets, nudge, outbound, metrics, access } = options;
         let open_catalog = move || Ok(Catalog::open(&catalog, Create::Never)?);
         let open_credentials = open_catalog.clone();
         let queue_dir = data_dir.clone();
@@ -74,6 +79,8 @@ impl State {
             queue: Pool::new(MAX_API_QUEUE_READERS, open_reader),
             signal,
             outbound,
+            metrics,
+            requests: Arc::default(),
             erasing: Arc::new(Semaphore::new(MAX_API_ERASURES)),
             jobs: Jobs::default(),
             creations: Creations::default(),

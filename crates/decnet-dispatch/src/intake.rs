@@ -43,6 +43,14 @@ pub(crate) enum Signal {
     Stop,
 }
 
+/// What the worker tells on the bus.
+#[derive(Debug)]
+pub(crate) struct Publication {
+    pub(crate) topic: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) payload: Value,
+}
+
 /// The reading side of the worker.
 pub(crate) struct Intake {
     pub(crate) source: Source,
@@ -53,6 +61,7 @@ pub(crate) struct Intake {
     pub(crate) heartbeat: Duration,
     pub(crate) health: watch::Receiver<Health>,
     pub(crate) stats: Arc<Stats>,
+    pub(crate) publications: mpsc::Receiver<Publication>,
     pub(crate) was_connected: bool,
 }
 
@@ -83,6 +92,7 @@ impl Intake {
                 },
                 Ok(()) = self.wanted.changed() => self.want(),
                 _ = heartbeat.tick() => self.beat(),
+                Some(publication) = self.publications.recv() => self.publish(&publication),
                 () = stop.cancelled() => break,
             }
         }
@@ -156,6 +166,12 @@ impl Intake {
         let count = self.stats.malformed.get();
         if count.is_power_of_two() {
             tracing::warn!(topic = %message.topic, %error, count, "a message on the bus is no event; left out");
+        }
+    }
+
+    fn publish(&mut self, Publication { topic, kind, payload }: &Publication) {
+        if let Err(error) = self.source.publish(topic, kind, payload) {
+            tracing::debug!(%error, topic, "not told on the bus");
         }
     }
 

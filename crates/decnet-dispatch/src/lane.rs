@@ -25,6 +25,7 @@ use crate::sender::Target;
 use crate::shown::Tally;
 use crate::slots::Place;
 use crate::status::Status;
+use crate::told::Told;
 use crate::trouble::Trouble;
 
 /// All that the dispatcher knows of one subscription.
@@ -62,6 +63,7 @@ pub(crate) struct Lane {
     pub(crate) record: PendingRecord,
     pub(crate) trouble: Trouble,
     pub(crate) tally: Tally,
+    pub(crate) told: Told,
     ready: VecDeque<Held>,
     /// Claimed when they were queued and not yet settled: a claim must not return them again.
     claimed: FxHashSet<DeliveryId>,
@@ -100,6 +102,7 @@ impl Lane {
             record: PendingRecord::default(),
             trouble: Trouble::default(),
             tally,
+            told: Told::default(),
             ready: VecDeque::new(),
             claimed: FxHashSet::default(),
             claimed_retries: FxHashSet::default(),

@@ -28,6 +28,7 @@ mod slots;
 mod stats;
 mod status;
 mod timers;
+mod told;
 mod trouble;
 mod worker;
 

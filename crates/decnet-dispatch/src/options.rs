@@ -22,6 +22,8 @@ pub struct Options {
     pub schedule: RetrySchedule,
     /// Deliveries failed in a row that trip a subscription.
     pub circuit_threshold: u32,
+    /// Deliveries waiting for one subscription that are worth a warning, as half of them are; 0 for none.
+    pub backlog_threshold: u64,
     /// First and longest wait between probes of a tripped subscription.
     pub probe_delay: (Duration, Duration),
     /// Reload of the subscriptions in case the signal was lost.
@@ -47,6 +49,7 @@ impl Default for Options {
             total_concurrency: limits::DEFAULT_TOTAL_CONCURRENCY,
             schedule: RetrySchedule::default(),
             circuit_threshold: limits::DEFAULT_CIRCUIT_THRESHOLD,
+            backlog_threshold: limits::DEFAULT_BACKLOG_THRESHOLD,
             probe_delay: (limits::MIN_PROBE_DELAY, limits::MAX_PROBE_DELAY),
             reload_interval: limits::RELOAD_INTERVAL,
             record_interval: limits::PULSE_INTERVAL,

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use decnet_bus::Source;
+use decnet_core::limits::MAX_UNPUBLISHED;
 use decnet_store::catalog::Catalog;
 use decnet_store::queue::Queue;
 use tokio::sync::{Notify, mpsc, watch};
@@ -41,11 +42,13 @@ impl Worker {
         let (batch_sender, batches) = mpsc::unbounded_channel();
         let (signal_sender, signals) = mpsc::unbounded_channel();
         let (cover, wanted) = watch::channel(None);
+        let (publication_sender, publications) = mpsc::channel(MAX_UNPUBLISHED);
         let catalog = Arc::new(Mutex::new(self.catalog));
         let heartbeat = self.options.heartbeat_interval;
         let health = self.queue.health();
         let dispatcher =
-            Dispatcher::start(self.options, self.queue, catalog, Arc::clone(&self.stats)).await?;
+            Dispatcher::start(self.options, self.queue, catalog, Arc::clone(&self.stats), publication_sender)
+                .await?;
         let (stats, nudge) = (self.stats, self.nudge);
         let intake = self.source.map(|source| Intake {
             source,
@@ -55,6 +58,7 @@ impl Worker {
             heartbeat,
             health,
             stats,
+            publications,
             was_connected: false,
         });
         let has_intake = intake.is_some();

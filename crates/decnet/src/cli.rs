@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
     api, backup, bench, bus, check, completions, delivery, docs, erase, explain, init, publish, receive,
-    restore, serve, subscription, token, watch, webhook,
+    restore, serve, status, subscription, token, watch, webhook,
 };
 use crate::config::Config;
 use crate::failure::Usage;
@@ -15,12 +15,13 @@ use crate::logging::Verbosity;
 use crate::output::Color;
 
 /// Commands that need the catalog, which an agent does not have.
-const MASTER_ONLY: [&str; 11] = [
+const MASTER_ONLY: [&str; 12] = [
     "serve",
     "api",
     "webhook",
     "subscription",
     "delivery",
+    "status",
     "explain",
     "erase",
     "backup",
@@ -39,6 +40,7 @@ Examples:
   decnet serve --demo                  # see it all at work
   decnet subscription create --name siem --url https://siem.example/hook --pattern 'attacker.>'
   decnet publish attacker.observed '{\"ip\":\"203.0.113.7\"}'
+  decnet status --watch                # how it fares
   decnet check                         # what is in force, and what is wrong
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Times are UTC."
@@ -85,6 +87,7 @@ pub(crate) enum Command {
     Watch(watch::Args),
     Subscription(subscription::Args),
     Delivery(delivery::Args),
+    Status(status::Args),
     Token(token::Args),
     Explain(explain::Args),
     Erase(erase::Args),
@@ -152,6 +155,7 @@ impl Command {
             Self::Webhook(_) => "webhook",
             Self::Subscription(_) => "subscription",
             Self::Delivery(_) => "delivery",
+            Self::Status(_) => "status",
             Self::Token(_) => "token",
             Self::Explain(_) => "explain",
             Self::Erase(_) => "erase",

@@ -11,6 +11,7 @@ mod context;
 mod edge;
 mod failure;
 mod logging;
+mod observe;
 mod output;
 mod receiver;
 mod run;

@@ -71,6 +71,7 @@ pub(crate) fn all() -> Routes {
         erasures::routes,
         webhooks::routes,
         system::routes,
+        crate::metrics::routes,
     ];
     parts.into_iter().fold(Routes::new(), |routes, add| add(routes))
 }

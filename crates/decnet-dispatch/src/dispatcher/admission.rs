@@ -26,6 +26,8 @@ pub(super) enum Origin {
     Bus(#[expect(dead_code, reason = "its end is its use")] Rc<Batch>),
     /// From the table of what was submitted.
     Submitted,
+    /// From ourselves, about this subscription, which is not sent it.
+    Own { about: SubscriptionKey },
 }
 
 impl Dispatcher {
@@ -45,8 +47,11 @@ impl Dispatcher {
         let mut admissions = Vec::with_capacity(events.len());
         for (submitted, event) in events {
             self.trie.route(&event.topic, &mut routed);
+            if let Origin::Own { about } = origin {
+                routed.retain(|key| *key != about.0);
+            }
             if routed.is_empty() {
-                self.stats.unrouted.add(1);
+                self.stats.unrouted.add(u64::from(!matches!(origin, Origin::Own { .. })));
                 // What was submitted waits until it is admitted, though to nobody.
                 if submitted.is_none() {
                     continue;
@@ -130,6 +135,7 @@ impl Dispatcher {
         let Some(lane) = self.lanes.get_mut(&recipient.sub) else { return };
         if !duplicate {
             lane.tally.admitted(recipient.held);
+            self.telling.admitted(lane, self.options.backlog_threshold);
         }
         if !recipient.held {
             self.refill(recipient.sub);

@@ -12,6 +12,7 @@ use decnet_core::time::UnixMicros;
 use decnet_store::queue::SubscriptionKey;
 use futures_util::FutureExt as _;
 
+use super::telling::is_told;
 use super::{Dispatcher, Done};
 use crate::clock;
 use crate::lane::Lane;
@@ -104,6 +105,9 @@ impl Dispatcher {
         let schedule = self.schedule(key);
         let counts = |held: &Held| counts_as_failed(held.attempts_with_this(), &verdict, schedule);
         let failed = members.iter().any(counts);
+        if failed && let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.is_open()) {
+            lane.told.keeps_trip = members.events().all(is_told);
+        }
         self.learn(key, version, &verdict, &attempted, failed, probe);
         self.settle(key, members, &verdict, probe, started_at, attempted);
         if let Some(lane) = self.lanes.get_mut(&key) {

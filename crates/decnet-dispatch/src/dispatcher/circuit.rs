@@ -54,6 +54,7 @@ impl Dispatcher {
         };
         tracing::info!(subscription = lane.name(), "the receiver is back; {then}");
         self.stats.recoveries.add(1);
+        self.tell_recovered(key);
         self.refill(key);
         self.record();
     }
@@ -97,6 +98,7 @@ impl Dispatcher {
             return;
         }
         self.stats.trips.add(1);
+        self.tell_tripped(key, attempted, &error);
         self.give_up(key);
         self.record();
     }

@@ -2,7 +2,7 @@
 //! thread; what they come back with is a [`Done`] in the inbox.
 //!
 //! In the order of a delivery's way: [`submissions`], [`admission`], [`claims`], [`attempts`], [`settlements`],
-//! [`circuit`]; beside it [`reload`], [`recording`], [`housekeeping`] and [`watching`].
+//! [`circuit`]; beside it [`reload`], [`recording`], [`housekeeping`], [`watching`] and [`telling`].
 
 mod admission;
 mod attempts;
@@ -14,6 +14,7 @@ mod reload;
 mod settlements;
 mod shutdown;
 mod submissions;
+mod telling;
 mod watching;
 
 use std::rc::Rc;
@@ -34,7 +35,7 @@ use self::reload::{Reloaded, SharedCatalog};
 use self::settlements::{Settled, Settling};
 use crate::clock;
 use crate::inbox::Inbox;
-use crate::intake::{Batch, Signal};
+use crate::intake::{Batch, Publication, Signal};
 use crate::lane::Lane;
 use crate::memory::Memory;
 use crate::options::Options;
@@ -135,6 +136,7 @@ pub(crate) struct Dispatcher {
     record_failed: bool,
     retention: housekeeping::Round,
     watch: watching::Watch,
+    telling: telling::Telling,
     submissions: submissions::Submissions,
     /// How often something had been erased when we last looked.
     erasures: i64,
@@ -149,6 +151,7 @@ impl Dispatcher {
         queue: Queue,
         catalog: SharedCatalog,
         stats: Arc<Stats>,
+        publications: mpsc::Sender<Publication>,
     ) -> Result<Self, Error> {
         let sender = Sender::new(options.sender.clone())?;
         let mut dispatcher = Self {
@@ -175,6 +178,7 @@ impl Dispatcher {
             record_failed: false,
             retention: housekeeping::Round::default(),
             watch: watching::Watch::default(),
+            telling: telling::Telling::new(publications),
             submissions: submissions::Submissions::default(),
             erasures: 0,
             stopping: false,
@@ -226,6 +230,7 @@ impl Dispatcher {
         self.fire_timers();
         self.feed();
         self.settle_if_due();
+        self.tell();
         Ok(())
     }
 

@@ -27,6 +27,7 @@ impl Dispatcher {
         self.stats.held.set(self.memory.held() as u64);
         self.stats.in_flight.set(self.slots.taken() as u64);
         self.watch();
+        self.tell_kept_back();
         self.ask_changed_elsewhere();
         self.record();
     }

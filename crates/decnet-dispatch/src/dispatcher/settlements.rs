@@ -1,15 +1,18 @@
 //! What an attempt came to is written: many settlements in one commit.
 
 use decnet_core::delivery::{Outcome, State, Verdict, advance};
+use decnet_core::event::Event;
 use decnet_core::limits::{MAX_UNSETTLED, SETTLE_DELAY};
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{Attempt, DeliveryId, Settlement, SubscriptionKey};
 use tokio::time::Instant;
 
+use super::telling::is_told;
 use super::{Dispatcher, Done};
 use crate::clock;
 use crate::members::{Held, Members, Origin};
 use crate::sender::Attempted;
+use crate::told::Deaths;
 
 /// What to do once a settlement is committed.
 pub(super) struct Settling {
@@ -17,6 +20,8 @@ pub(super) struct Settling {
     id: DeliveryId,
     origin: Origin,
     state: State,
+    /// If it is given up, and that is worth a word.
+    death: Option<Box<Deaths>>,
 }
 
 /// Settlements that are committed; where not applied, they came too late.
@@ -70,7 +75,7 @@ impl Dispatcher {
     }
 
     fn settle_later(&mut self, key: SubscriptionKey, held: &Held, attempt: Attempt, state: State) {
-        let settling = Settling { key, id: held.id, origin: held.origin, state };
+        let settling = Settling { key, id: held.id, origin: held.origin, state, death: death(held, state) };
         if let Some(lane) = self.lanes.get_mut(&key) {
             lane.settling += 1;
             lane.backlog.failing += usize::from(settling.due_at().is_some());
@@ -104,12 +109,13 @@ impl Dispatcher {
     pub(super) fn settled(&mut self, Settled { settling, applied }: Settled) {
         self.writes -= 1;
         for (entry, applied) in settling.into_iter().zip(applied) {
+            let due_at = entry.due_at();
             if applied {
                 self.stats.count(&entry.state);
             }
             if let Some(lane) = self.lanes.get_mut(&entry.key) {
                 lane.settling -= 1;
-                lane.backlog.failing -= usize::from(entry.due_at().is_some());
+                lane.backlog.failing -= usize::from(due_at.is_some());
                 lane.unclaim(entry.id, entry.origin);
                 lane.tally.settled(entry.origin, &entry.state, applied);
                 // It waits in the queue again, where it waited before.
@@ -118,7 +124,10 @@ impl Dispatcher {
                     self.refill(entry.key);
                 }
             }
-            if let Some(due) = entry.due_at() {
+            if let Some(death) = entry.death.filter(|_| applied) {
+                self.tell_dead(entry.key, *death);
+            }
+            if let Some(due) = due_at {
                 // What came too late has no retry of its own, but whatever waits behind it must go on.
                 self.look_again(entry.key, if applied { due } else { clock::now() });
             }
@@ -131,6 +140,14 @@ impl Settling {
     fn due_at(&self) -> Option<UnixMicros> {
         if let State::Retrying { due_at } = self.state { Some(due_at) } else { None }
     }
+}
+
+/// What is told of a delivery that is given up, unless it is one of what we tell ourselves.
+fn death(held: &Held, state: State) -> Option<Box<Deaths>> {
+    let State::Dead { reason } = state else { return None };
+    let Event { id, topic, .. } = &*held.event;
+    let death = || Box::new(Deaths { count: 1, reason, event_id: id.clone(), topic: topic.clone() });
+    (!is_told(&held.event)).then(death)
 }
 
 /// Still without its number, which is each member's own.

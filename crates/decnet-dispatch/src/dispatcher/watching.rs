@@ -97,6 +97,7 @@ impl Dispatcher {
                 for lane in self.lanes.values_mut() {
                     let Found { waiting, dead } = found.get(&lane.key).copied().unwrap_or_default();
                     lane.tally.counted(waiting, dead);
+                    self.telling.admitted(lane, self.options.backlog_threshold);
                 }
                 self.stats.censuses.add(1);
             }

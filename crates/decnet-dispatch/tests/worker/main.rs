@@ -11,6 +11,7 @@ mod figures;
 mod isolation;
 mod life;
 mod memory;
+mod own_events;
 mod pacing;
 mod reload;
 mod rig;

@@ -22,6 +22,7 @@ pub(crate) mod restore;
 pub(crate) mod secret_args;
 pub(crate) mod serve;
 mod since;
+pub(crate) mod status;
 pub(crate) mod subscription;
 pub(crate) mod token;
 pub(crate) mod watch;

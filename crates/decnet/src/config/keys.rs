@@ -1,6 +1,7 @@
 //! The one table of settings. Reading, `decnet check`, the search for misspelt names and
 //! docs/configuration.md all follow from it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -76,6 +77,7 @@ const DELIVERY: &str = "Delivery";
 const EGRESS: &str = "Egress";
 const RETENTION: &str = "Retention";
 const LOGS: &str = "Logs";
+const WATCHING: &str = "Watching it";
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -228,6 +230,13 @@ keys! {
         reason: "Shorten it where an old event is worth nothing; lengthen it to outlast longer outages.",
         ..PLAIN
     };
+    BACKLOG_THRESHOLD: u64, |text| types::integer(text, 0, 1_000_000_000) => Info {
+        group: DELIVERY, name: "DECNET_WEBHOOK_BACKLOG_THRESHOLD", default: "10000", form: "a whole number; 0 for no warning",
+        meaning: "Deliveries waiting for one subscription at which `system.webhook.backlog` is published; a first time at \
+                  half of them.",
+        reason: "Set it to what a receiver may be behind before somebody should look.",
+        ..PLAIN
+    };
     CONCURRENCY: usize, |text| types::integer(text, 1, 256) => Info {
         group: DELIVERY, name: "DECNET_WEBHOOK_CONCURRENCY", default: "64", form: "a whole number, 1 to 256",
         meaning: "Most requests in flight to one subscription. There are 2 at first, more for as long as they are used up \
@@ -301,6 +310,14 @@ keys! {
         reason: "Set `json` where a collector reads them.",
         ..PLAIN
     };
+    METRICS_LISTEN: Option<SocketAddr>, optional_address => Info {
+        group: WATCHING, name: "DECNET_METRICS_LISTEN", form: "an address and a port, such as `127.0.0.1:9464`",
+        meaning: "Where the worker offers `/metrics` over HTTP, to whoever reaches it. Without it: only on the socket \
+                  `worker.sock` in the data directory, and through the API.",
+        reason: "Set it where a Prometheus scrapes the worker itself, on loopback or behind a firewall: there is no \
+                 password, and the names of subscriptions are among what it shows.",
+        ..PLAIN
+    };
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every reader of a setting has one shape")]
@@ -315,6 +332,11 @@ fn jwt_secret(text: &str) -> Read<Option<Secret>> {
     }
     let secret = Secret::new(text);
     JwtKey::new(&secret).map(|_| Some(secret)).map_err(|error| error.to_string())
+}
+
+fn optional_address(text: &str) -> Read<Option<SocketAddr>> {
+    let wrong = || format!("is an address and a port such as 127.0.0.1:9464, not `{text}`");
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| wrong()) }
 }
 
 fn optional_database(text: &str) -> Read<Option<Database>> {

@@ -17,6 +17,7 @@ mod show;
 mod tests;
 mod types;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -61,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) access: Access,
     /// What is logged, and how.
     pub(crate) log: Log,
+    /// Where the worker offers its metrics on TCP, if it does.
+    pub(crate) metrics_listen: Option<SocketAddr>,
 }
 
 /// `DECNET_MODE`.
@@ -110,6 +113,8 @@ pub(crate) struct Api {
 pub(crate) struct Delivery {
     /// Failed deliveries in a row that trip a subscription, at least 1.
     pub(crate) circuit_threshold: u32,
+    /// Deliveries waiting for one subscription that are worth a warning; 0 for none.
+    pub(crate) backlog_threshold: u64,
     /// The delays between attempts.
     pub(crate) schedule: RetrySchedule,
     /// Requests in flight to one subscription.
@@ -206,6 +211,7 @@ impl Config {
                 allow: layers.read(&keys::ALLOW_CIDRS),
             },
             retention: Retention::read(layers),
+            metrics_listen: layers.read(&keys::METRICS_LISTEN),
             access: Access::read(layers, inputs),
             log: Log { filter: layers.read(&keys::LOG), format: layers.read(&keys::LOG_FORMAT) },
         }
@@ -272,6 +278,7 @@ impl Delivery {
     fn read(layers: &mut Layers) -> Self {
         Self {
             circuit_threshold: layers.read(&keys::CIRCUIT_THRESHOLD),
+            backlog_threshold: layers.read(&keys::BACKLOG_THRESHOLD),
             schedule: layers.read(&keys::RETRY_SCHEDULE),
             concurrency: layers.read(&keys::CONCURRENCY),
             total_concurrency: layers.read(&keys::TOTAL_CONCURRENCY),

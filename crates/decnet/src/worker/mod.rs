@@ -18,10 +18,16 @@ use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::observe::endpoint::Endpoint;
+use crate::observe::worker::Seen;
 use crate::supervision::Service;
 
 /// A worker whose files are open.
-pub(crate) struct Prepared(Worker);
+pub(crate) struct Prepared {
+    worker: Worker,
+    seen: Seen,
+    endpoint: Endpoint,
+}
 
 impl Prepared {
     /// Opens the catalog and the queue, and takes the queue over from an earlier worker.
@@ -29,7 +35,7 @@ impl Prepared {
     /// `allow` lifts the egress guard for networks beyond the configured ones.
     ///
     /// # Errors
-    /// A file that cannot be used, a queue that another worker has.
+    /// A file that cannot be used, a queue that another worker has, an address for metrics that is taken.
     pub(crate) fn open(config: &Config, socket: Option<&Path>, allow: &[IpNet]) -> anyhow::Result<Self> {
         files::raise_limit();
         let catalog = open_catalog(config)?;
@@ -39,19 +45,17 @@ impl Prepared {
             Source::new(socket, LOSSLESS_CLIENT_NAME)
                 .with_max_backoff(config.bus.reconnect.min(MAX_BUS_BACKOFF))
         });
-        Ok(Self(Worker {
-            options: options(config, allow),
-            queue,
-            catalog,
-            source,
-            stats: Default::default(),
-            nudge: Arc::default(),
-        }))
+        let stats = Arc::default();
+        let seen = Seen::new(Arc::clone(&stats), &queue, config, source.is_some());
+        let endpoint = Endpoint::bind(&config.data_dir, config.metrics_listen)?;
+        let options = options(config, allow);
+        let worker = Worker { options, queue, catalog, source, stats, nudge: Arc::default() };
+        Ok(Self { worker, seen, endpoint })
     }
 
     /// Where it counts what it does.
     pub(crate) fn stats(&self) -> Arc<Stats> {
-        Arc::clone(&self.0.stats)
+        Arc::clone(&self.worker.stats)
     }
 
     /// What the service manager sees of it.
@@ -62,7 +66,7 @@ impl Prepared {
 
     /// To be rung (`notify_one`) by whoever in this process has submitted events.
     pub(crate) fn nudge(&self) -> Arc<Notify> {
-        Arc::clone(&self.0.nudge)
+        Arc::clone(&self.worker.nudge)
     }
 
     /// Runs until `shutdown`, on this thread.
@@ -70,7 +74,13 @@ impl Prepared {
     /// # Errors
     /// The subscriptions cannot be read, or the queue becomes unusable.
     pub(crate) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        Ok(LocalSet::new().run_until(self.0.run(shutdown)).await?)
+        let Self { worker, seen, endpoint } = self;
+        let stop = CancellationToken::new();
+        let endpoint = endpoint.start(seen, stop.clone())?;
+        let worked = LocalSet::new().run_until(worker.run(shutdown)).await;
+        stop.cancel();
+        endpoint.join()?;
+        Ok(worked?)
     }
 }
 
@@ -108,6 +118,7 @@ fn options(config: &Config, allow: &[IpNet]) -> Options {
         total_concurrency: delivery.total_concurrency,
         schedule: delivery.schedule.clone(),
         circuit_threshold: delivery.circuit_threshold,
+        backlog_threshold: delivery.backlog_threshold,
         retention: queue::Retention {
             delivered_age: config.retention.delivered,
             dead_age: config.retention.dead,

@@ -18,3 +18,4 @@ mod subscriptions_keep_their_secrets;
 mod support;
 mod the_first_token_is_made_on_this_host;
 mod the_service_manager_hears_of_it;
+mod the_worker_shows_itself;

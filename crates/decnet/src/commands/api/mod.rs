@@ -21,6 +21,7 @@ use super::catalog::make_place;
 use super::link;
 use crate::config::Config;
 use crate::context::Context;
+use crate::observe::api::Page;
 use crate::supervision::Service;
 use crate::worker::open_catalog;
 
@@ -108,6 +109,7 @@ fn options(
         catalog: config.database.path()?.to_owned(),
         data_dir: config.data_dir.clone(),
         sockets,
+        metrics: Arc::new(Page::new(config.data_dir.clone())),
         nudge,
         access,
         outbound: Arc::new(Dispatch::new(config.clone())),

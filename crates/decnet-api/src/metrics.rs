@@ -1,0 +1,104 @@
+//! What the API counts of its requests, and the page that shows it beside the worker's metrics.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{Request, State as Extracted};
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use decnet_core::measure::{Counter, Gauge, Histogram};
+use futures_util::future::BoxFuture;
+use utoipa_axum::routes;
+
+use crate::auth::Scope;
+use crate::routes::Routes;
+use crate::state::Shared;
+
+/// Durations of a request, in microseconds.
+const REQUEST_BOUNDS: &[u64] = &[
+    1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000, 30_000_000,
+];
+
+/// What the API has been asked for since it started.
+#[derive(Debug)]
+pub struct Requests {
+    /// By the first digit of their status, from 1 to 5.
+    by_class: [Counter; 5],
+    /// Under way.
+    pub in_flight: Gauge,
+    /// Of a request until its reply's head, in microseconds.
+    pub time: Histogram,
+}
+
+/// Who writes the page of metrics: the binary, which can ask the worker for its own.
+pub trait Metrics: Send + Sync + 'static {
+    /// Content type and text, in the form that an `Accept` header asks for.
+    fn page(&self, requests: Arc<Requests>, accept: String) -> BoxFuture<'static, (&'static str, String)>;
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self {
+            by_class: Default::default(),
+            in_flight: Gauge::default(),
+            time: Histogram::new(REQUEST_BOUNDS),
+        }
+    }
+}
+
+impl Requests {
+    /// `2xx` and how many there were, for each class.
+    pub fn by_class(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        ["1xx", "2xx", "3xx", "4xx", "5xx"]
+            .into_iter()
+            .zip(&self.by_class)
+            .map(|(class, count)| (class, count.get()))
+    }
+
+    fn count(&self, status: u16, begun: Instant) {
+        if let Some(class) = self.by_class.get(usize::from(status / 100).wrapping_sub(1)) {
+            class.add(1);
+        }
+        self.time.observe_time(begun.elapsed());
+    }
+}
+
+/// Under way until it is dropped, also where a client goes before the reply.
+struct UnderWay<'a>(&'a Requests);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.add(-1);
+    }
+}
+
+/// Counts every request.
+pub(crate) async fn count(
+    Extracted(requests): Extracted<Arc<Requests>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let begun = Instant::now();
+    requests.in_flight.add(1);
+    let _under_way = UnderWay(&requests);
+    let reply = next.run(request).await;
+    requests.count(reply.status().as_u16(), begun);
+    reply
+}
+
+pub(crate) fn routes(routes: Routes) -> Routes {
+    routes.guarded(Scope::Read, routes!(page))
+}
+
+/// Metrics for Prometheus: the API's own, and the worker's.
+///
+/// OpenMetrics where `Accept` asks for it, else Prometheus's text format. Where no worker answers, `decnet_webhook_up`
+/// is 0.
+#[utoipa::path(get, path = "/metrics", tag = "system", responses((status = 200, body = String, content_type = "text/plain")))]
+async fn page(Extracted(state): Extracted<Shared>, headers: HeaderMap) -> Response {
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let (content_type, text) = state.metrics.page(Arc::clone(&state.requests), accept).await;
+    ([(CONTENT_TYPE, content_type)], text).into_response()
+}

@@ -1,0 +1,97 @@
+//! What the worker tells of its deliveries reaches whoever asks for it, and never goes round in circles.
+
+use decnet_testkit::{Receiver, reply};
+use serde_json::Value;
+
+use crate::rig::{Rig, arrive, eventually};
+
+/// Topic and payload of each event that a receiver got.
+fn told(receiver: &Receiver) -> Vec<(String, Value)> {
+    let read = |body: &[u8]| {
+        let body: Value = serde_json::from_slice(body).unwrap();
+        (body["topic"].as_str().unwrap().to_owned(), body["payload"].clone())
+    };
+    receiver.requests().iter().map(|request| read(&request.body)).collect()
+}
+
+fn topics(receiver: &Receiver) -> Vec<String> {
+    told(receiver).into_iter().map(|(topic, _)| topic).collect()
+}
+
+#[test]
+fn a_trip_and_its_end_are_told_on_the_bus_and_to_subscriptions() {
+    let (siem, pager) = (Receiver::start(reply(500)), Receiver::start(reply(200)));
+    let mut rig =
+        Rig::running(&[("siem", &siem.url("/"), "a.>"), ("pager", &pager.url("/"), "system.webhook.>")]);
+    let mut watcher = rig.watch("system.webhook.tripped");
+    rig.publish_numbered("a.b", 8);
+    let seen = rig.next(&mut watcher);
+    assert_eq!(seen.topic, "system.webhook.tripped");
+    eventually("the trip is told", || topics(&pager).iter().any(|topic| topic == "system.webhook.tripped"));
+    siem.set(reply(200));
+    eventually("its end is told", || topics(&pager).iter().any(|topic| topic == "system.webhook.recovered"));
+    let (_, payload) = told(&pager).into_iter().find(|(topic, _)| topic.ends_with("tripped")).unwrap();
+    assert_eq!(
+        (&payload["subscription"]["name"], &payload["reason"]),
+        (&"siem".into(), &"server_error".into())
+    );
+    assert_eq!(payload["gone"], false);
+    let text = payload.to_string();
+    assert!(!text.contains("127.0.0.1") && !text.contains(crate::rig::SECRET), "{text}");
+    rig.stop_worker();
+}
+
+#[test]
+fn deaths_are_told_at_once_and_then_counted() {
+    let (siem, pager) = (Receiver::start(reply(404)), Receiver::start(reply(200)));
+    let mut rig = Rig::new();
+    rig.options.circuit_threshold = 1000;
+    rig.subscribe("siem", &siem.url("/"), &["a.>"]);
+    rig.subscribe("pager", &pager.url("/"), &["system.webhook.dead"]);
+    rig.start_bus();
+    rig.start_worker();
+    rig.publish_numbered("a.b", 30);
+    arrive(&pager, 1);
+    eventually("all are dead", || rig.counts("siem").dead == 30);
+    let (_, payload) = told(&pager).remove(0);
+    assert_eq!((&payload["count"], &payload["reason"]), (&1.into(), &"refused".into()));
+    assert_eq!(payload["event"]["topic"], "a.b");
+    rig.stop_worker();
+    assert_eq!(pager.count(), 1, "the others wait for the end of the minute");
+}
+
+#[test]
+fn a_backlog_is_told_at_half_and_at_all_of_the_threshold() {
+    let (siem, pager) = (Receiver::start(reply(500)), Receiver::start(reply(200)));
+    let mut rig = Rig::new();
+    rig.options.backlog_threshold = 20;
+    rig.subscribe("siem", &siem.url("/"), &["a.>"]);
+    rig.subscribe("pager", &pager.url("/"), &["system.webhook.backlog"]);
+    rig.start_bus();
+    rig.start_worker();
+    rig.publish_numbered("a.b", 40);
+    arrive(&pager, 2);
+    let mut levels: Vec<String> =
+        told(&pager).iter().map(|(_, payload)| payload["level"].as_str().unwrap().to_owned()).collect();
+    levels.sort();
+    assert_eq!(levels, ["full", "half"]);
+    rig.stop_worker();
+}
+
+/// Both are sent every event about the other; neither ever gets one.
+#[test]
+fn trouble_with_such_events_is_told_to_nobody() {
+    let (first, second) = (Receiver::start(reply(404)), Receiver::start(reply(404)));
+    let mut rig = Rig::running(&[
+        ("first", &first.url("/"), "system.webhook.dead"),
+        ("second", &second.url("/"), "system.webhook.dead"),
+        ("third", &second.url("/"), "a.>"),
+    ]);
+    rig.publish_numbered("a.b", 1);
+    eventually("the death is told to both", || {
+        rig.counts("first").dead == 1 && rig.counts("second").dead == 1
+    });
+    let stats = std::sync::Arc::clone(&rig.stats);
+    rig.stop_worker();
+    assert_eq!((stats.own_events.get(), first.count(), second.count()), (1, 1, 2));
+}

@@ -1,0 +1,320 @@
+//! A status as it is read: what changed between two of them, in words and columns. Pure.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::observe::status::{Bus, Status, Subscription};
+use crate::output::{Paint, Table};
+
+pub(super) const HEADINGS: [&str; 10] = [
+    "SUBSCRIPTION",
+    "STATE",
+    "PER S",
+    "FAILED/S",
+    "FLYING",
+    "PENDING",
+    "PARKED",
+    "DEAD",
+    "OLDEST",
+    "LAST ERROR",
+];
+
+/// What is shown of a worker.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct View {
+    /// A line or two about its health.
+    pub(super) health: Vec<Line>,
+    /// Totals and rates.
+    pub(super) summary: Vec<String>,
+    pub(super) rows: Vec<Row>,
+}
+
+/// A line, and whether it is bad news.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) text: String,
+    pub(super) is_bad: bool,
+}
+
+/// A subscription's row.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Row {
+    pub(super) of: Subscription,
+    /// Deliveries and failed attempts a second.
+    pub(super) rates: Option<(f64, f64)>,
+}
+
+/// How rows are sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Order {
+    /// Those in trouble first, then those with most waiting.
+    #[default]
+    Trouble,
+    /// The busiest first.
+    Rate,
+    Name,
+}
+
+impl Order {
+    pub(super) fn next(self) -> Self {
+        match self {
+            Self::Trouble => Self::Rate,
+            Self::Rate => Self::Name,
+            Self::Name => Self::Trouble,
+        }
+    }
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Trouble => "trouble",
+            Self::Rate => "rate",
+            Self::Name => "name",
+        }
+    }
+}
+
+impl View {
+    /// Without an earlier status there are no rates.
+    pub(super) fn between(before: Option<&Status>, now: &Status) -> Self {
+        // Another process counts from zero.
+        let before = before.filter(|before| before.pid == now.pid && before.at < now.at);
+        let earlier: HashMap<&str, &Subscription> = before
+            .into_iter()
+            .flat_map(|before| before.subscriptions.iter().chain(&before.others))
+            .map(|subscription| (subscription.uuid.as_str(), subscription))
+            .collect();
+        let seconds = before.map_or(0.0, |before| now.at - before.at);
+        let row = |of: &Subscription| {
+            let rates = earlier.get(of.uuid.as_str()).map(|earlier| {
+                let delivered = rate(earlier.delivered, of.delivered, seconds);
+                (delivered, rate(earlier.failed_attempts, of.failed_attempts, seconds))
+            });
+            Row { of: of.clone(), rates }
+        };
+        let others = now.others.clone().map(|others| Subscription {
+            name: format!("({} others)", now.others_count),
+            state: String::new(),
+            ..others
+        });
+        let mut rows: Vec<Row> = now.subscriptions.iter().map(row).collect();
+        rows.extend(others.as_ref().map(row));
+        let mut view = Self { health: health(now), summary: summary(before, now, seconds), rows };
+        view.sort(Order::default());
+        view
+    }
+
+    pub(super) fn sort(&mut self, order: Order) {
+        let name = |row: &Row| row.of.name.clone();
+        #[expect(clippy::cast_possible_truncation, reason = "for an order only")]
+        let rate = |row: &Row| row.rates.map_or(0, |(delivered, _)| (delivered * 1000.0) as i64);
+        match order {
+            Order::Trouble => self.rows.sort_by_key(|row| {
+                let is_open = row.of.state == "open";
+                (is_open, Reverse(row.of.pending + row.of.parked), Reverse(row.of.dead), name(row))
+            }),
+            Order::Rate => self.rows.sort_by_key(|row| (Reverse(rate(row)), name(row))),
+            Order::Name => self.rows.sort_by_key(name),
+        }
+    }
+
+    /// As text.
+    pub(super) fn render(&self, paint: Paint) -> String {
+        let painted = |line: &Line| if line.is_bad { paint.bad(&line.text) } else { line.text.clone() };
+        let mut lines: Vec<String> = self.health.iter().map(painted).collect();
+        lines.extend(self.summary.iter().cloned());
+        let mut text = lines.join("\n") + "\n";
+        if !self.rows.is_empty() {
+            let mut table = Table::new(&HEADINGS);
+            self.rows.iter().for_each(|row| table.row(row.cells()));
+            text += "\n";
+            text += &table.render(paint);
+        }
+        text
+    }
+}
+
+impl Row {
+    /// As they stand under [`HEADINGS`].
+    pub(super) fn cells(&self) -> [String; HEADINGS.len()] {
+        let Subscription { name, state, in_flight, pending, parked, dead, .. } = &self.of;
+        let rates = self.rates.map(|(delivered, failed)| (show_rate(delivered), show_rate(failed)));
+        let (delivered, failed) = rates.unwrap_or_else(|| ("-".into(), "-".into()));
+        let oldest = self.of.oldest_seconds.map_or_else(|| "-".into(), show_age);
+        let error = self.of.last_error.as_ref();
+        let error = error.map(|last| format!("{} ({} ago)", last.error, show_age(last.seconds_ago)));
+        let count = ToString::to_string;
+        [
+            name.clone(),
+            state.clone(),
+            delivered,
+            failed,
+            count(in_flight),
+            count(pending),
+            count(parked),
+            count(dead),
+            oldest,
+            error.unwrap_or_default(),
+        ]
+    }
+}
+
+fn health(now: &Status) -> Vec<Line> {
+    let bus = match now.bus {
+        Bus::None => "no bus",
+        Bus::Connected => "bus connected",
+        Bus::Away => "the bus is away",
+    };
+    let Status { version, pid, .. } = now;
+    let up = show_age(now.uptime_seconds);
+    let mut lines = vec![Line { text: format!("decnet {version}, process {pid}, up {up}"), is_bad: false }];
+    match &now.degraded {
+        None => lines.push(Line { text: format!("queue ok, {bus}"), is_bad: now.bus == Bus::Away }),
+        Some(degraded) => {
+            let since = show_age(degraded.seconds);
+            let text = format!("queue DEGRADED for {since}: {}; {bus}", degraded.error);
+            lines.push(Line { text, is_bad: true });
+        }
+    }
+    if now.bad_rows > 0 {
+        let text =
+            format!("{} with rows that cannot be used; `decnet subscription list` says why", now.bad_rows);
+        lines.push(Line { text, is_bad: true });
+    }
+    if !now.counted {
+        lines.push(Line { text: "what waited before the start is being counted".into(), is_bad: false });
+    }
+    lines
+}
+
+fn summary(before: Option<&Status>, now: &Status, seconds: f64) -> Vec<String> {
+    let (queue, totals) = (&now.queue, &now.totals);
+    let per_second = |value: &dyn Fn(&Status) -> u64| {
+        before.map_or_else(|| "-".into(), |before| show_rate(rate(value(before), value(now), seconds)))
+    };
+    let commits = now.queue.commits - before.map_or(0, |before| before.queue.commits.min(now.queue.commits));
+    let micros = now.queue.commit_micros
+        - before.map_or(0, |before| before.queue.commit_micros.min(now.queue.commit_micros));
+    let commit = micros
+        .checked_div(commits)
+        .map_or_else(String::new, |each| format!(" at {}", show_millis(Duration::from_micros(each))));
+    vec![
+        format!(
+            "queue {} of {}, log {}, {} free; {} commits/s{commit}",
+            show_bytes(queue.file_bytes),
+            show_bytes(queue.limit_bytes),
+            show_bytes(queue.log_bytes),
+            show_bytes(queue.disk_free_bytes),
+            per_second(&|status| status.queue.commits),
+        ),
+        format!(
+            "{} admitted/s, {} delivered/s, {} failed attempts/s; {} in flight, {} in memory",
+            per_second(&|status| status.totals.admitted),
+            per_second(&|status| status.totals.delivered),
+            per_second(&|status| status.totals.failed_attempts),
+            totals.in_flight,
+            totals.held,
+        ),
+        format!(
+            "since the start: {} admitted, {} unrouted, {} delivered, {} dead, {} trips, {} recoveries",
+            totals.admitted, totals.unrouted, totals.delivered, totals.dead, totals.trips, totals.recoveries,
+        ),
+    ]
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate need not be exact")]
+fn rate(before: u64, now: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { now.saturating_sub(before) as f64 / seconds } else { 0.0 }
+}
+
+fn show_rate(rate: f64) -> String {
+    if rate == 0.0 || rate >= 100.0 { format!("{rate:.0}") } else { format!("{rate:.1}") }
+}
+
+fn show_age(seconds: f64) -> String {
+    let duration = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
+    match duration.as_secs() {
+        0 => format!("{}ms", duration.as_millis()),
+        secs @ 1..120 => format!("{secs}s"),
+        secs @ 120..7_200 => format!("{}m", secs / 60),
+        secs @ 7_200..172_800 => format!("{}h", secs / 3_600),
+        secs => format!("{}d", secs / 86_400),
+    }
+}
+
+fn show_millis(duration: Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1e3)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown to a tenth")]
+fn show_bytes(bytes: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subscription(name: &str, state: &str, delivered: u64, waiting: u64) -> Subscription {
+        let (uuid, name, state) = (name.to_owned(), name.to_owned(), state.to_owned());
+        Subscription { uuid, name, state, delivered, pending: waiting, ..Subscription::default() }
+    }
+
+    fn status(at: f64, subscriptions: Vec<Subscription>) -> Status {
+        Status { at, pid: 7, counted: true, subscriptions, ..Status::default() }
+    }
+
+    fn names(view: &View) -> Vec<&str> {
+        view.rows.iter().map(|row| row.of.name.as_str()).collect()
+    }
+
+    #[test]
+    fn rates_are_what_changed_between_two_looks_at_the_same_process() {
+        let before = status(100.0, vec![subscription("a", "open", 50, 0)]);
+        let now = status(102.0, vec![subscription("a", "open", 70, 0), subscription("b", "open", 9, 0)]);
+        let view = View::between(Some(&before), &now);
+        assert_eq!(view.rows.iter().map(|row| row.rates).collect::<Vec<_>>(), [Some((10.0, 0.0)), None]);
+        let restarted = Status { pid: 8, ..now };
+        assert!(View::between(Some(&before), &restarted).rows.iter().all(|row| row.rates.is_none()));
+    }
+
+    #[test]
+    fn trouble_comes_first() {
+        let of = vec![
+            subscription("idle", "open", 0, 0),
+            subscription("behind", "open", 0, 9),
+            subscription("down", "tripped", 0, 1),
+        ];
+        let mut view = View::between(None, &status(1.0, of));
+        assert_eq!(names(&view), ["down", "behind", "idle"]);
+        view.sort(Order::Name);
+        assert_eq!(names(&view), ["behind", "down", "idle"]);
+    }
+
+    #[test]
+    fn bad_news_is_told_as_such() {
+        let mut now = status(1.0, Vec::new());
+        assert!(View::between(None, &now).health.iter().all(|line| !line.is_bad));
+        now.bus = Bus::Away;
+        assert!(
+            View::between(None, &now)
+                .health
+                .iter()
+                .any(|line| line.is_bad && line.text.contains("bus is away"))
+        );
+    }
+
+    #[test]
+    fn sizes_ages_and_rates_are_short() {
+        assert_eq!([12, 2048, 10 << 30].map(show_bytes), ["12 B", "2.0 KiB", "10.0 GiB"]);
+        assert_eq!([0.25, 61.0, 7_300.0, 200_000.0].map(show_age), ["250ms", "61s", "2h", "2d"]);
+        assert_eq!([0.0, 0.5, 1234.4].map(show_rate), ["0", "0.5", "1234"]);
+    }
+}

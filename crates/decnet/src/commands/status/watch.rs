@@ -1,0 +1,75 @@
+//! `decnet status --watch`: the same again and again.
+
+use std::io::{IsTerminal as _, stdout};
+use std::sync::mpsc;
+
+use serde_json::json;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::screen::{self, Seen};
+use super::view::View;
+use super::{Args, look};
+use crate::context::Context;
+use crate::observe::status::Status;
+use crate::output;
+
+pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    if args.json || !stdout().is_terminal() { lines(args, context).await } else { page(args, context).await }
+}
+
+/// One look after the other on stdout.
+async fn lines(args: &Args, context: &Context) -> anyhow::Result<()> {
+    let mut ticks = ticks(args);
+    let mut before: Option<Status> = None;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = context.shutdown.cancelled() => return Ok(()),
+        }
+        let now = look(context).await.inspect_err(|error| output::say(&error.to_string())).ok();
+        if args.json {
+            output::json(&json!({ "worker": now }))?;
+        } else if let Some(now) = &now {
+            let text = View::between(before.as_ref(), now).render(context.paint);
+            output::line(&text)?;
+        }
+        before = now;
+    }
+}
+
+/// A page on the terminal, drawn by a thread that also reads the keys.
+async fn page(args: &Args, context: &Context) -> anyhow::Result<()> {
+    let (sender, receiver) = mpsc::channel();
+    let stop = context.shutdown.child_token();
+    let token = stop.clone();
+    let drawn = tokio::task::spawn_blocking(move || {
+        let result = screen::run(&receiver, &token);
+        token.cancel();
+        result
+    });
+    let mut ticks = ticks(args);
+    let mut before = None;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => break,
+        }
+        let seen = match look(context).await {
+            Ok(now) => {
+                let view = View::between(before.as_ref(), &now);
+                before = Some(now);
+                Seen::View(view)
+            }
+            Err(error) => Seen::Nothing(error.to_string()),
+        };
+        // Who draws has ended, and says why below.
+        drop(sender.send(seen));
+    }
+    Ok(drawn.await??)
+}
+
+fn ticks(args: &Args) -> tokio::time::Interval {
+    let mut ticks = interval(args.interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}

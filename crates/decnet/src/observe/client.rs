@@ -1,0 +1,85 @@
+//! Who asks a worker on its socket.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use decnet_core::limits::{ENDPOINT_TIMEOUT, MAX_ENDPOINT_BYTES};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper::header::{ACCEPT, HOST};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+
+use super::endpoint::socket_path;
+use super::status::Status;
+
+/// Why a worker did not answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// Nobody listens.
+    #[error("no worker runs on {}", .0.display())]
+    NoWorker(PathBuf),
+    /// Its socket cannot be used.
+    #[error("the worker's socket {} cannot be used: {error}", .path.display())]
+    Socket { path: PathBuf, error: std::io::Error },
+    /// It did not keep to HTTP.
+    #[error("the worker broke off: {0}")]
+    Http(#[from] hyper::Error),
+    /// It is of another version, or too talkative.
+    #[error("the worker's answer cannot be used: {0}")]
+    Answer(Box<dyn std::error::Error + Send + Sync>),
+    /// It hangs.
+    #[error("the worker did not answer within {}", decnet_core::duration::show(ENDPOINT_TIMEOUT))]
+    Late,
+}
+
+/// The status of the worker of a data directory.
+///
+/// # Errors
+/// There is none, or it does not answer as it should.
+pub(crate) async fn status(data_dir: &Path) -> Result<Status, Error> {
+    let body = get(data_dir, "/status", "application/json").await?;
+    serde_json::from_slice(&body).map_err(|error| Error::Answer(error.into()))
+}
+
+/// What its endpoint says at `path`.
+///
+/// # Errors
+/// As [`status`].
+pub(crate) async fn get(data_dir: &Path, path: &str, accept: &str) -> Result<Bytes, Error> {
+    let socket = socket_path(data_dir);
+    tokio::time::timeout(ENDPOINT_TIMEOUT, exchange(data_dir, &socket, path, accept))
+        .await
+        .map_err(|_| Error::Late)?
+}
+
+async fn exchange(data_dir: &Path, socket: &Path, path: &str, accept: &str) -> Result<Bytes, Error> {
+    let stream = UnixStream::connect(socket).await.map_err(|error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => Error::NoWorker(data_dir.into()),
+        _ => Error::Socket { path: socket.into(), error },
+    })?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let request =
+        Request::get(path).header(HOST, "worker").header(ACCEPT, accept).body(Empty::<Bytes>::new());
+    let request = request.map_err(|error| Error::Answer(error.into()))?;
+    let answered = async {
+        let reply = sender.send_request(request).await?;
+        if reply.status() != StatusCode::OK {
+            return Err(Error::Answer(format!("HTTP {}", reply.status()).into()));
+        }
+        let body =
+            Limited::new(reply.into_body(), MAX_ENDPOINT_BYTES).collect().await.map_err(Error::Answer)?;
+        Ok(body.to_bytes())
+    };
+    // The connection's end is seen by whoever waits for the answer.
+    let driven = async {
+        drop(connection.await);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        answer = answered => answer,
+        () = driven => Err(Error::Late),
+    }
+}

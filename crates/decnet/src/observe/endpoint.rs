@@ -1,0 +1,215 @@
+//! Who answers: HTTP/1.1 on the socket `worker.sock` in the data directory, and by choice on a TCP address.
+//!
+//! It runs on a thread of its own and reads shared counters only: whoever asks, and however slowly, no delivery waits.
+
+use std::convert::Infallible;
+use std::fs::{self, Permissions};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use decnet_core::limits::{ENDPOINT_TIMEOUT, MAX_ENDPOINT_CONNECTIONS};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::status::Status;
+use super::text::{self, Format};
+use super::worker::Seen;
+use super::{metrics, status};
+use crate::commands::background::Background;
+
+/// The socket's name in the data directory.
+const SOCKET: &str = "worker.sock";
+/// Pause after a failed accept, which mostly means that file descriptors have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 64;
+
+/// What the endpoint listens on.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    unix: Option<Socket>,
+    tcp: Option<std::net::TcpListener>,
+}
+
+/// The endpoint's socket; its file goes with it.
+#[derive(Debug)]
+struct Socket {
+    listener: StdUnixListener,
+    path: PathBuf,
+    /// Of the file: a successor may have made another by the time we go.
+    inode: u64,
+}
+
+/// What a listener answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// Whoever may read the worker's files: everything.
+    Owner,
+    /// Whoever reaches the address: numbers, and the names of subscriptions.
+    Metrics,
+}
+
+/// Where the worker of a data directory answers.
+pub(crate) fn socket_path(data_dir: &Path) -> PathBuf {
+    data_dir.join(SOCKET)
+}
+
+impl Endpoint {
+    /// Takes socket and address. The caller owns the queue in `data_dir`, so a socket that is there is nobody's.
+    ///
+    /// # Errors
+    /// The address cannot be listened on. Without the socket the worker works as well, so that is only said.
+    pub(crate) fn bind(data_dir: &Path, listen: Option<SocketAddr>) -> anyhow::Result<Self> {
+        let path = socket_path(data_dir);
+        let unix = Socket::bind(path.clone()).inspect_err(|error| {
+            tracing::warn!(%error, socket = %path.display(), "no status and metrics there; the worker works without");
+        });
+        let tcp = listen.map(|address| {
+            std::net::TcpListener::bind(address).with_context(|| {
+                format!("DECNET_METRICS_LISTEN={address}: the address cannot be listened on")
+            })
+        });
+        let tcp = tcp.transpose()?;
+        if let Some(address) = tcp.as_ref().and_then(|listener| listener.local_addr().ok()) {
+            tracing::info!("metrics are at http://{address}/metrics");
+        }
+        Ok(Self { unix: unix.ok(), tcp })
+    }
+
+    /// Answers on a thread of its own until `stop`.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub(crate) fn start(self, seen: Seen, stop: CancellationToken) -> anyhow::Result<Background<()>> {
+        Background::start("endpoint", move |ready| async move {
+            ready.up();
+            self.run(Arc::new(seen), &stop).await
+        })
+    }
+
+    async fn run(self, seen: Arc<Seen>, stop: &CancellationToken) -> anyhow::Result<()> {
+        let Self { unix, tcp } = self;
+        let on_socket = async {
+            let Some(socket) = &unix else { return anyhow::Ok(()) };
+            let listener = UnixListener::from_std(socket.listener.try_clone()?)?;
+            let accept = async || listener.accept().await.map(|(stream, _)| stream);
+            listen(accept, &seen, Access::Owner, stop).await;
+            Ok(())
+        };
+        let on_address = async {
+            let Some(listener) = tcp else { return anyhow::Ok(()) };
+            listener.set_nonblocking(true)?;
+            let listener = TcpListener::from_std(listener)?;
+            let accept = async || listener.accept().await.map(|(stream, _)| stream);
+            listen(accept, &seen, Access::Metrics, stop).await;
+            Ok(())
+        };
+        let (on_socket, on_address) = tokio::join!(on_socket, on_address);
+        on_socket.and(on_address)
+    }
+}
+
+impl Socket {
+    /// Not open to others for a moment: nobody can connect before it listens, and by then the file is its owner's.
+    fn bind(path: PathBuf) -> io::Result<Self> {
+        let address = SocketAddrUnix::new(&path)?;
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        rustix::net::bind(&socket, &address)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        rustix::net::listen(&socket, BACKLOG)?;
+        let inode = fs::symlink_metadata(&path)?.ino();
+        Ok(Self { listener: socket.into(), path, inode })
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let is_ours = fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode);
+        if is_ours && let Err(error) = fs::remove_file(&self.path) {
+            tracing::debug!(%error, "the worker's socket was gone already");
+        }
+    }
+}
+
+/// Accepts connections, so many at once, and serves each for its time.
+async fn listen<S>(
+    accept: impl AsyncFn() -> io::Result<S>,
+    seen: &Arc<Seen>,
+    access: Access,
+    stop: &CancellationToken,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = accept(), if connections.len() < MAX_ENDPOINT_CONNECTIONS => match accepted {
+                Ok(stream) => drop(connections.spawn(serve(stream, Arc::clone(seen), access))),
+                Err(error) => {
+                    tracing::debug!(%error, "the endpoint cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// One request, within [`ENDPOINT_TIMEOUT`].
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, seen: Arc<Seen>, access: Access) {
+    let service = service_fn(async |request| Ok::<_, Infallible>(answer(&request, &seen, access)));
+    let connection = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
+    match tokio::time::timeout(ENDPOINT_TIMEOUT, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a connection to the endpoint broke"),
+        Err(_) => tracing::debug!("a connection to the endpoint was too slow"),
+    }
+}
+
+fn answer(request: &Request<Incoming>, seen: &Seen, access: Access) -> Response<Full<Bytes>> {
+    let path = request.uri().path();
+    let is_known = path == "/metrics" || (path == "/status" && access == Access::Owner);
+    if !is_known {
+        return reply(StatusCode::NOT_FOUND, "text/plain", "there is /metrics here\n");
+    }
+    if request.method() != Method::GET {
+        return reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "GET only\n");
+    }
+    if path == "/status" {
+        let body = serde_json::to_string(&Status::of(seen)).unwrap_or_default();
+        return reply(StatusCode::OK, status::CONTENT_TYPE, body);
+    }
+    let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let format = Format::accepted(accept);
+    reply(StatusCode::OK, format.content_type(), text::write(metrics::families(seen), format))
+}
+
+fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut reply = Response::new(Full::new(body.into()));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply
+}

@@ -1,0 +1,17 @@
+//! Seeing the worker run: what it counts, as metrics and as a status, offered on a socket of its own.
+//!
+//! - [`worker`](mod@worker): what there is to see of a worker;
+//! - `families`, `metrics`, `process`: its metrics as values, all in one table;
+//! - `text`: the same as Prometheus and OpenMetrics write them;
+//! - [`status`]: what `decnet status` shows, as JSON;
+//! - [`endpoint`]: who answers, on a thread of its own; [`client`]: who asks; [`api`]: the page of the API.
+
+pub(crate) mod api;
+pub(crate) mod client;
+pub(crate) mod endpoint;
+mod families;
+mod metrics;
+mod process;
+pub(crate) mod status;
+mod text;
+pub(crate) mod worker;

@@ -1,0 +1,155 @@
+//! Metrics as text, as OpenMetrics and as Prometheus's older format write them.
+
+use std::fmt;
+use std::sync::Mutex;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, prometheus_text, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{self, Registry};
+
+use super::families::{Family, Kind, Sample, Unit, Value, number};
+
+/// How metrics are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+    /// Prometheus 0.0.4: what whoever asks for nothing gets.
+    Prometheus,
+}
+
+impl Format {
+    /// What an `Accept` header asks for.
+    pub(crate) fn accepted(accept: &str) -> Self {
+        if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Prometheus }
+    }
+
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Prometheus => prometheus_text::CONTENT_TYPE,
+        }
+    }
+}
+
+/// The whole document.
+pub(crate) fn write(families: Vec<Family>, format: Format) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Once(Mutex::new(families))));
+    let mut text = String::new();
+    match format {
+        Format::OpenMetrics => text::encode(&mut text, &registry),
+        Format::Prometheus => prometheus_text::encode(&mut text, &registry),
+    }
+    .expect("a String takes all text");
+    text
+}
+
+/// Families that are written once.
+#[derive(Debug)]
+struct Once(Mutex<Vec<Family>>);
+
+impl Collector for Once {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let families = self.0.lock().map_err(|_| fmt::Error)?;
+        families.iter().try_for_each(|family| family.encode(&mut encoder))
+    }
+}
+
+impl Family {
+    fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let unit = match self.unit {
+            Unit::None => None,
+            Unit::Seconds => Some(registry::Unit::Seconds),
+            Unit::Bytes => Some(registry::Unit::Bytes),
+        };
+        let kind = match self.kind {
+            Kind::Counter => MetricType::Counter,
+            Kind::Gauge => MetricType::Gauge,
+            Kind::Histogram => MetricType::Histogram,
+        };
+        let mut encoder = encoder.encode_descriptor(self.name, self.help, unit.as_ref(), kind)?;
+        self.samples.iter().try_for_each(|sample| sample.encode(&mut encoder))
+    }
+}
+
+impl Sample {
+    fn encode(&self, encoder: &mut MetricEncoder<'_>) -> fmt::Result {
+        if self.labels.is_empty() {
+            return self.value.encode(encoder);
+        }
+        let labels: Vec<(&str, &str)> =
+            self.labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.value.encode(&mut encoder.encode_family(&labels)?)
+    }
+}
+
+impl Value {
+    fn encode(&self, encoder: &mut MetricEncoder<'_>) -> fmt::Result {
+        match self {
+            Self::Counter(value) => encoder.encode_counter::<NoLabelSet, _, f64>(value, None),
+            Self::Gauge(value) => encoder.encode_gauge(value),
+            Self::Histogram { distribution, scale } => {
+                let bounds =
+                    distribution.bounds.iter().map(|bound| number(*bound) * scale).chain([f64::INFINITY]);
+                let buckets: Vec<(f64, u64)> = bounds.zip(distribution.counts.iter().copied()).collect();
+                let sum = number(distribution.sum) * scale;
+                encoder.encode_histogram::<NoLabelSet>(sum, distribution.total(), &buckets, None)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use decnet_core::measure::Histogram;
+
+    use super::super::families::{bytes, counter, durations};
+    use super::*;
+
+    fn families() -> Vec<Family> {
+        let histogram = Histogram::new(&[1000, 2_000_000]);
+        [500, 1_500_000, 9_000_000].into_iter().for_each(|value| histogram.observe(value));
+        let labelled = Family::new("c", "Help", Unit::None, Kind::Gauge);
+        vec![
+            counter("a", "Help", 7),
+            bytes("b", "Help", 1),
+            labelled.with(&[("subscription", "a \"b\"\n\\")], 2.0),
+            durations("d", "Help", histogram.read()),
+        ]
+    }
+
+    #[test]
+    fn openmetrics_is_written_as_specified() {
+        let text = write(families(), Format::OpenMetrics);
+        for line in [
+            "# TYPE a counter",
+            "a_total 7",
+            "# UNIT b_bytes bytes",
+            "b_bytes 1",
+            r#"c{subscription="a \"b\"\n\\"} 2"#,
+            r#"d_seconds_bucket{le="0.001"} 1"#,
+            r#"d_seconds_bucket{le="2.0"} 2"#,
+            r#"d_seconds_bucket{le="+Inf"} 3"#,
+            "d_seconds_count 3",
+        ] {
+            assert!(
+                text.lines().any(|found| found == line || found == format!("{line}.0")),
+                "{line} is not in\n{text}"
+            );
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn the_older_format_goes_to_whoever_does_not_ask_for_the_newer() {
+        assert_eq!(Format::accepted(""), Format::Prometheus);
+        assert_eq!(
+            Format::accepted("application/openmetrics-text;version=1.0.0,*/*;q=0.1"),
+            Format::OpenMetrics
+        );
+        let text = write(families(), Format::Prometheus);
+        assert!(text.contains("# TYPE a_total counter\n") && !text.contains("# EOF"), "{text}");
+    }
+}

@@ -1,0 +1,48 @@
+//! What there is to see of a worker.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use decnet_core::time::UnixMicros;
+use decnet_dispatch::{Stats, clock};
+use decnet_store::queue::{self, Health, Queue};
+use tokio::sync::watch;
+
+use crate::config::Config;
+
+/// What there is to see of a worker: shared counters, and where its files are. Reading it asks nothing of the worker.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(super) stats: Arc<Stats>,
+    pub(super) queue: Arc<queue::Stats>,
+    pub(super) health: watch::Receiver<Health>,
+    pub(super) data_dir: PathBuf,
+    /// The queue's size above which retention removes.
+    pub(super) max_bytes: u64,
+    /// Is there to be a bus?
+    pub(super) has_bus: bool,
+    pub(super) started_at: UnixMicros,
+}
+
+impl Seen {
+    /// A worker that has just been made of these.
+    pub(crate) fn new(stats: Arc<Stats>, queue: &Queue, config: &Config, has_bus: bool) -> Self {
+        Self {
+            stats,
+            queue: queue.stats(),
+            health: queue.health(),
+            data_dir: config.data_dir.clone(),
+            max_bytes: config.retention.bytes,
+            has_bus,
+            started_at: clock::now(),
+        }
+    }
+
+    /// Why the queue cannot be written, and since when, if it cannot.
+    pub(super) fn degraded(&self) -> Option<(String, UnixMicros)> {
+        match &*self.health.borrow() {
+            Health::Ok => None,
+            Health::Degraded { error, since } => Some((error.clone(), *since)),
+        }
+    }
+}

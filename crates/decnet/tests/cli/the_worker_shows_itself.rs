@@ -1,0 +1,208 @@
+//! Metrics, status, dashboard and alerts, against a worker that works.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use decnet_testkit::{Receiver, reply};
+use serde_json::Value;
+
+use crate::support::{Host, Running, code, eventually, stderr, stdout};
+
+/// A bus, a worker, a receiver that takes everything and one that refuses everything.
+struct Scene {
+    host: Host,
+    worker: Running,
+    address: String,
+    _bus: Running,
+    _receivers: [Receiver; 2],
+}
+
+impl Scene {
+    fn new() -> Self {
+        let host = Host::new().with("DECNET_METRICS_LISTEN", "127.0.0.1:0").with("DECNET_LOG", "info");
+        let host = host.with("DECNET_WEBHOOK_ALLOW_CIDRS", "127.0.0.0/8");
+        let receivers = [Receiver::start(reply(200)), Receiver::start(reply(404))];
+        for (name, receiver) in ["siem", "odd \"name\""].into_iter().zip(&receivers) {
+            let url = receiver.url("/");
+            let made =
+                host.run(&["subscription", "create", "--name", name, "--url", &url, "--pattern", "a.>"]);
+            assert_eq!(code(&made), 0, "{}", stderr(&made));
+        }
+        let bus = host.start_bus();
+        let mut worker = host.start(&["webhook"]);
+        let line = worker.wait_for("metrics are at");
+        let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+        let scene = Self { host, worker, address, _bus: bus, _receivers: receivers };
+        eventually("it listens to the bus", || scene.status()["worker"]["bus"] == "connected");
+        for n in 0..5 {
+            let sent = scene.host.run(&["publish", "a.b", &format!("{{\"n\":{n}}}")]);
+            assert_eq!(code(&sent), 0, "{}", stderr(&sent));
+        }
+        eventually("five are delivered, five are refused", || {
+            let status = scene.status();
+            let totals = &status["worker"]["totals"];
+            totals["delivered"] == 5 && totals["dead"] == 5 && status["worker"]["counted"] == true
+        });
+        scene
+    }
+
+    fn status(&self) -> Value {
+        self.host.json(&["status", "--json"])
+    }
+
+    fn scrape(&self, accept: &str) -> String {
+        ask(TcpStream::connect(&self.address).unwrap(), "/metrics", accept)
+    }
+
+    fn socket(&self) -> std::path::PathBuf {
+        self.host.path().join("data/worker.sock")
+    }
+}
+
+/// One request; head and body of the reply.
+fn ask(mut stream: impl std::io::Read + std::io::Write, path: &str, accept: &str) -> String {
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nAccept: {accept}\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+fn body(reply: &str) -> &str {
+    reply.split_once("\r\n\r\n").unwrap().1
+}
+
+/// Names of metrics in a scrape, histograms also by the names of their series.
+fn names(scrape: &str) -> BTreeSet<String> {
+    let typed = scrape.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let mut names = BTreeSet::new();
+    for (name, kind) in typed.filter_map(|line| line.split_once(' ')) {
+        names.insert(name.to_owned());
+        if kind == "histogram" {
+            names.extend(["_bucket", "_sum", "_count"].map(|suffix| format!("{name}{suffix}")));
+        }
+    }
+    names
+}
+
+/// Every word in a text that is a metric's name.
+fn mentioned(text: &str) -> BTreeSet<String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words = text.split(|c: char| !is_name(c));
+    let prefixes = ["decnet_webhook_", "process_"];
+    words.filter(|word| prefixes.iter().any(|prefix| word.starts_with(prefix))).map(Into::into).collect()
+}
+
+fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+fn promtool(arguments: &[&str], input: &str) -> Option<String> {
+    let mut command = Command::new("promtool");
+    command.args(arguments).current_dir(repository().join("packaging/prometheus"));
+    let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = spawned.ok()?;
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = stdout(&output) + &stderr(&output);
+    assert!(output.status.success(), "promtool {arguments:?}: {said}");
+    Some(said)
+}
+
+#[test]
+fn a_scrape_is_what_prometheus_expects_and_what_has_happened() {
+    let mut scene = Scene::new();
+    let plain = scene.scrape("*/*");
+    assert!(plain.contains("200 OK") && plain.contains("text/plain; version=0.0.4"), "{plain}");
+    let open = scene.scrape("application/openmetrics-text; version=1.0.0");
+    assert!(
+        open.contains("application/openmetrics-text; version=1.0.0") && open.ends_with("# EOF\n"),
+        "{open}"
+    );
+    for line in [
+        "decnet_webhook_up 1",
+        "decnet_webhook_events_admitted_total 5",
+        "decnet_webhook_subscription_delivered_total{subscription=\"siem\"} 5",
+        "decnet_webhook_deliveries{subscription=\"odd \\\"name\\\"\",state=\"dead\"} 5",
+        "decnet_webhook_attempts_total{outcome=\"refused\"} 5",
+        "decnet_webhook_delivery_latency_seconds_count 5",
+    ] {
+        let is_there =
+            |text: &str| body(text).lines().any(|found| found == line || found == format!("{line}.0"));
+        assert!(is_there(&plain) && is_there(&open), "{line} is not in\n{plain}");
+    }
+    match promtool(&["check", "metrics"], body(&plain)) {
+        Some(said) => assert_eq!(said, "", "promtool has something to say"),
+        None => eprintln!("promtool is not installed: the scrape was not checked with it"),
+    }
+    assert!(ask(TcpStream::connect(&scene.address).unwrap(), "/status", "*/*").contains("404"));
+    scene.worker.signal("TERM");
+    eventually("it ends", || !scene.worker.is_running());
+    assert!(!scene.socket().exists(), "the socket goes with the worker");
+}
+
+#[test]
+fn the_rules_hold_and_name_only_metrics_that_are_there() {
+    let scene = Scene::new();
+    let there = names(body(&scene.scrape("*/*")));
+    for file in ["packaging/prometheus/decnet-alerts.yml", "packaging/grafana/decnet.json"] {
+        let text = std::fs::read_to_string(repository().join(file)).unwrap();
+        let missing: Vec<String> =
+            mentioned(&text).into_iter().filter(|name| !there.contains(name)).collect();
+        assert!(missing.is_empty(), "{file} names what no worker says: {missing:?}");
+    }
+    let page = std::fs::read_to_string(repository().join("docs/observability.md")).unwrap();
+    let told = mentioned(&page);
+    let series = |name: &&String| !["_bucket", "_sum", "_count"].iter().any(|suffix| name.ends_with(suffix));
+    let untold: Vec<&String> = there.iter().filter(series).filter(|name| !told.contains(*name)).collect();
+    assert!(untold.is_empty(), "docs/observability.md does not tell of {untold:?}");
+    let gone: Vec<&String> = told.iter().filter(|name| !there.contains(*name)).collect();
+    assert!(gone.is_empty(), "docs/observability.md tells of what is not there: {gone:?}");
+    let checked = promtool(&["check", "rules", "decnet-alerts.yml"], "")
+        .and_then(|_| promtool(&["test", "rules", "decnet-alerts-test.yml"], ""));
+    if checked.is_none() {
+        eprintln!("promtool is not installed: the rules were not checked with it");
+    }
+}
+
+#[test]
+fn the_socket_is_its_owners_and_a_slow_client_holds_up_nobody() {
+    let scene = Scene::new();
+    let mode = std::fs::metadata(scene.socket()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let mut slow = UnixStream::connect(scene.socket()).unwrap();
+    slow.write_all(b"GET /met").unwrap();
+    let status: Value =
+        serde_json::from_str(body(&ask(UnixStream::connect(scene.socket()).unwrap(), "/status", "*/*")))
+            .unwrap();
+    assert_eq!(status["totals"]["admitted"], 5);
+    let shown = scene.host.run(&["status"]);
+    let text = stdout(&shown);
+    assert_eq!(code(&shown), 0, "{}", stderr(&shown));
+    for expected in ["bus connected", "siem", "open", "HTTP 404", "5 admitted"] {
+        assert!(text.contains(expected), "{expected} is not in\n{text}");
+    }
+}
+
+#[test]
+fn without_a_worker_the_files_tell() {
+    let mut scene = Scene::new();
+    scene.worker.signal("KILL");
+    eventually("it is gone", || !scene.worker.is_running());
+    assert!(scene.socket().exists(), "nobody has cleared up");
+    let shown = scene.host.run(&["status"]);
+    assert_eq!(code(&shown), 1);
+    assert!(stderr(&shown).contains("no worker runs on"), "{}", stderr(&shown));
+    assert!(
+        stdout(&shown).lines().any(|line| line.starts_with("siem") && line.contains("open")),
+        "{}",
+        stdout(&shown)
+    );
+    let mut again = scene.host.start(&["webhook"]);
+    again.wait_for("connected to the bus");
+    assert_eq!(scene.status()["worker"]["subscriptions"][0]["state"], "open");
+}

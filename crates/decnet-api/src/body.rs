@@ -2,8 +2,9 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
+use decnet_core::limits::MAX_API_BODY_BYTES;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize as _, Deserializer};
 use serde_json::value::RawValue;
@@ -31,17 +32,37 @@ impl FromRequest<Shared> for RawBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &Shared) -> Result<Self, Problem> {
+        Self::within(MAX_API_BODY_BYTES, request, state).await
+    }
+}
+
+impl RawBody {
+    /// Reads a body of at most so many bytes. One that says that it is larger is not waited for.
+    ///
+    /// # Errors
+    /// No JSON by its header, too large, or broken off.
+    pub(crate) async fn within(most: usize, request: Request, state: &Shared) -> Result<Self, Problem> {
+        if length(request.headers()).is_some_and(|length| length > most) {
+            return Err(too_large(most));
+        }
         if !is_json(request.headers()) {
             let what = "send JSON, with the header Content-Type: application/json";
             return Err(Problem::new(Kind::UnsupportedMediaType, what));
         }
         Bytes::from_request(request, state).await.map(Self).map_err(|refused| match refused.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                Problem::new(Kind::TooLarge, "the body is larger than is read here")
-            }
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(most),
             _ => Problem::malformed("the body broke off"),
         })
     }
+}
+
+/// How large a body says that it is.
+pub(crate) fn length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn too_large(most: usize) -> Problem {
+    Problem::new(Kind::TooLarge, format!("a body has at most {most} bytes here"))
 }
 
 /// Reads a value: 400 for what is no JSON, 422 for JSON that is something else.

@@ -73,6 +73,11 @@ pub(crate) fn ask_from(from: Ipv4Addr, to: SocketAddr, what: &str, headers: &[&s
     let head =
         format!("{what} HTTP/1.1\r\n{host}{more}Connection: close\r\nContent-Length: {length}\r\n\r\n");
     stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+    answer(stream)
+}
+
+/// Reads an answer to its end.
+pub(crate) fn answer(mut stream: TcpStream) -> Answer {
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();

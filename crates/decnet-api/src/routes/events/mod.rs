@@ -3,9 +3,9 @@
 mod request;
 
 use axum::Json;
-use axum::extract::{DefaultBodyLimit, FromRequest as _, Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_LENGTH, HeaderMap};
+use axum::http::header::HeaderMap;
 use decnet_core::limits::MAX_API_EVENTS_BYTES;
 use decnet_store::queue::Submitted;
 use serde::Serialize;
@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use self::request::Events;
 use super::Routes;
 use crate::auth::{self, Scope};
-use crate::body::RawBody;
+use crate::body::{self, RawBody};
 use crate::problem::{Details, Problem};
 use crate::state::Shared;
 
@@ -59,17 +59,13 @@ async fn publish(
     State(state): State<Shared>,
     request: Request,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
-    let room = state.submitter.room(length(request.headers()))?;
+    let room = state.submitter.room(body::length(request.headers()))?;
     let key = key(request.headers())?.map(|key| (auth::identity(&request), key));
-    let RawBody(bytes) = RawBody::from_request(request, &state).await?;
+    let RawBody(bytes) = RawBody::within(MAX_API_EVENTS_BYTES, request, &state).await?;
     let events = request::read(&bytes)?;
     drop(bytes);
     let submitted = state.submitter.submit(events, key, room).await?;
     Ok((StatusCode::ACCEPTED, Json(submitted.into())))
-}
-
-fn length(headers: &HeaderMap) -> Option<usize> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

@@ -1,0 +1,143 @@
+//! `/api/v1/webhooks` as DECNET's page and scripts know it.
+
+use serde_json::{Value, json};
+
+use crate::client::Server;
+use crate::http::{ask, ask_from, fresh_address};
+
+const PUBLIC: &str = "https://198.41.0.4/hook";
+
+fn create(server: &Server, fields: &Value) -> (u16, Value) {
+    let answer = server.ask("POST /webhooks/", &fields.to_string());
+    (answer.status, answer.json())
+}
+
+fn refused(server: &Server, fields: &Value) -> (u16, String) {
+    let (status, body) = create(server, fields);
+    assert_eq!(body.as_object().unwrap().len(), 1, "{body}");
+    (status, body["detail"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_webhook_is_made_shown_changed_and_deleted() {
+    let server = Server::start();
+    let events = ["DeckyStatus", "AttackerDetail"];
+    let (status, made) =
+        create(&server, &json!({"name": "a", "url": PUBLIC, "simple_events": events, "unknown": 1}));
+    assert_eq!(status, 201, "{made}");
+    assert_eq!(made["topic_patterns"], json!(["decky.*.state", "decky.*.traffic", "attacker.>"]));
+    assert!(made["secret"].as_str().unwrap().len() >= 16);
+    assert_eq!((&made["enabled"], &made["warnings"]), (&json!(true), &json!([])));
+    let created = made["created_at"].as_str().unwrap();
+    assert!(created.len() >= 19 && created.contains('T') && !created.contains('+') && !created.contains('Z'));
+
+    let path = format!("/webhooks/{}", made["uuid"].as_str().unwrap());
+    let shown = server.json(200, &format!("GET {path}"), "");
+    assert_eq!(shown["secret"], Value::Null, "no other reply holds it");
+    assert_eq!(server.json(200, "GET /webhooks", ""), json!([shown]));
+    assert_eq!(server.json(200, "GET /webhooks/", ""), json!([shown]));
+    assert_eq!(server.json(200, &format!("PATCH {path}"), "{}"), shown, "an empty patch changes nothing");
+    let patched = server.json(200, &format!("PATCH {path}"), r#"{"topic_patterns":["x.y"],"name":null}"#);
+    assert_eq!(patched["topic_patterns"], json!(["x.y"]), "the whole list is replaced");
+    let refused = server.json(400, &format!("PATCH {path}"), r#"{"topic_patterns":[],"simple_events":[]}"#);
+    assert!(refused["detail"].is_string());
+
+    assert_eq!(server.json(200, &format!("DELETE {path}"), ""), json!({"message": "Webhook deleted"}));
+    assert_eq!(server.json(404, &format!("DELETE {path}"), ""), json!({"detail": "Webhook not found"}));
+    assert_eq!(server.json(404, &format!("GET {path}"), ""), json!({"detail": "Webhook not found"}));
+    assert_eq!(server.json(404, &format!("POST {path}/test"), ""), json!({"detail": "Webhook not found"}));
+}
+
+#[test]
+fn what_is_wrong_has_decnets_statuses() {
+    let server = Server::start();
+    let good = json!({"name": "a", "url": PUBLIC, "topic_patterns": ["a.>"], "secret": "0123456789abcdef"});
+    let with = |field: &str, value: Value| {
+        let mut fields = good.clone();
+        fields[field] = value;
+        fields
+    };
+    for (fields, expected) in [
+        (json!({"url": PUBLIC, "topic_patterns": ["a"]}), 400),
+        (json!({"name": "a", "topic_patterns": ["a"]}), 400),
+        (json!({"name": "a", "url": PUBLIC}), 400),
+        (with("name", json!("")), 400),
+        (with("name", json!(7)), 400),
+        (with("secret", json!("short")), 400),
+        (with("topic_patterns", json!("a")), 400),
+        (with("topic_patterns", Value::Null), 400),
+        (with("enabled", json!("maybe")), 400),
+        (json!([good]), 400),
+        (with("name", json!("n".repeat(65))), 422),
+        (with("secret", json!("s".repeat(257))), 422),
+        (with("url", json!("ftp://a.example/")), 422),
+        (with("url", json!("nonsense")), 422),
+        (with("simple_events", json!(["Everything"])), 422),
+        (with("topic_patterns", json!(["a..b"])), 422),
+    ] {
+        let (status, detail) = refused(&server, &fields);
+        assert_eq!(status, expected, "{fields}: {detail}");
+    }
+    let unreadable = server.ask("POST /webhooks", "{");
+    assert_eq!((unreadable.status, unreadable.json().as_object().unwrap().len()), (422, 1));
+    assert_eq!(create(&server, &good).0, 201);
+    assert_eq!(refused(&server, &good).0, 409);
+}
+
+#[test]
+fn forbidden_addresses_are_refused_and_clear_text_is_warned_of() {
+    let server = Server::start();
+    let to = |url: &str| json!({"name": url, "url": url, "topic_patterns": ["a"]});
+    for url in ["http://127.0.0.2/", "http://169.254.169.254/", "http://[::1]/", "https://10.0.0.1/"] {
+        let (status, detail) = refused(&server, &to(url));
+        assert!(status == 422 && detail.contains("forbidden"), "{url}: {status} {detail}");
+    }
+    let (_, plain) = create(&server, &to("http://198.41.0.4/"));
+    assert!(plain["warnings"][0].as_str().unwrap().starts_with("insecure_url"), "{plain}");
+    let path = format!("PATCH /webhooks/{}", plain["uuid"].as_str().unwrap());
+    let refused = server.json(422, &path, r#"{"url":"https://10.0.0.1/"}"#);
+    assert!(refused["detail"].as_str().unwrap().contains("forbidden"));
+}
+
+#[test]
+fn one_address_makes_twenty_a_minute() {
+    let server = Server::start();
+    let token = server.host.token("maker", "admin", &[]);
+    let (from, authorization) = (fresh_address(), format!("Authorization: Bearer {token}"));
+    let headers = [authorization.as_str(), "Content-Type: application/json"];
+    let mut statuses = Vec::new();
+    for n in 0..21 {
+        let body = json!({"name": format!("n{n}"), "url": PUBLIC, "topic_patterns": ["a"]}).to_string();
+        let answer = ask_from(from, server.address(), "POST /api/v1/webhooks/", &headers, &body);
+        assert!(answer.status != 429 || answer.header("retry-after").is_some());
+        statuses.push(answer.status);
+    }
+    assert_eq!(statuses[..20], [201; 20]);
+    assert_eq!(statuses[20], 429);
+}
+
+#[test]
+fn only_an_admin_may_use_them() {
+    let server = Server::start();
+    let viewer = server.host.token("viewer", "read", &[]);
+    let path = "GET /api/v1/webhooks/";
+    let (nobody, other) =
+        (ask(server.address(), path, None, ""), ask(server.address(), path, Some(&viewer), ""));
+    assert_eq!((nobody.status, nobody.json()), (401, json!({"detail": "Could not validate credentials"})));
+    assert_eq!((other.status, other.json()), (403, json!({"detail": "Insufficient permissions"})));
+}
+
+#[test]
+fn enabling_forgets_what_tripped_it() {
+    let server = Server::start();
+    let uuid = server.subscribe("t", PUBLIC, "a.>");
+    let path = format!("/webhooks/{uuid}");
+    let off = server.json(200, &format!("PATCH {path}"), r#"{"enabled":false}"#);
+    assert_eq!(off["enabled"], false);
+    let on = server.json(200, &format!("PATCH {path}"), r#"{"enabled":true}"#);
+    assert_eq!(
+        (&on["enabled"], &on["auto_disabled_at"], &on["last_error"]),
+        (&json!(true), &Value::Null, &Value::Null)
+    );
+    assert_eq!(on["consecutive_failures"], 0);
+}

@@ -1,0 +1,108 @@
+//! Deliveries are listed in pages, told in full, and sent again.
+
+use decnet_testkit::{Receiver, Script, reply};
+use serde_json::{Value, json};
+
+use crate::client::Server;
+use crate::support::eventually;
+
+#[test]
+fn pages_show_every_delivery_once_newest_first() {
+    let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
+    server.subscribe_known("a", &receiver, "a.>");
+    let events: Vec<Value> = (0..25).map(|n| json!({"id": format!("e{n}"), "topic": "a.b"})).collect();
+    server.json(202, "POST /events", &json!(events).to_string());
+    server.deliveries("topic=a.*&limit=1000&state=delivered", 25);
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = server.json(200, &format!("GET /deliveries?topic=a.*&limit=10{cursor}"), "");
+        seen.extend(page["deliveries"].as_array().unwrap().iter().map(|one| one["event_id"].clone()));
+        let Some(next) = page["next"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    let expected: Vec<Value> = (0..25).rev().map(|n| json!(format!("e{n}"))).collect();
+    assert_eq!(seen, expected);
+    assert_eq!(server.deliveries("event_id=e7", 1)[0]["event_id"], "e7");
+    assert_eq!(server.json(200, "GET /deliveries?topic=b.*", "")["deliveries"], json!([]));
+    assert_eq!(server.json(200, "GET /deliveries?until=2020-01-01T00:00:00Z", "")["deliveries"], json!([]));
+}
+
+#[test]
+fn an_attempt_shows_the_request_as_it_was_sent_but_for_its_secrets() {
+    let server = Server::start();
+    let receiver = Receiver::start(reply(200).body("thank you"));
+    let uuid = server.subscribe("a", &receiver.url("/in?token=hunter2"), "a.>");
+    server.json(
+        200,
+        &format!("PATCH /subscriptions/{uuid}"),
+        r#"{"settings":{"headers":{"X-Key":"hunter2"}}}"#,
+    );
+    eventually("the worker has taken the header over", || {
+        server.json(202, "POST /events", r#"{"topic":"a.b"}"#);
+        receiver.requests().iter().any(|request| request.header("x-key") == "hunter2")
+    });
+    let sent = receiver.requests().into_iter().find(|request| request.header("x-key") == "hunter2").unwrap();
+    let id = sent.header("webhook-id").to_owned();
+    let listed = server.deliveries(&format!("event_id={id}&state=delivered"), 1);
+    let detail = server.json(200, &format!("GET /deliveries/{}", listed[0]["id"].as_str().unwrap()), "");
+    let [attempt] = &detail["attempts"].as_array().unwrap()[..] else { panic!("one attempt: {detail}") };
+    assert_eq!((&attempt["status"], &attempt["reply"]), (&json!(200), &json!("thank you")));
+    assert!(attempt["timings"]["first_byte_ms"].as_f64().unwrap() > 0.0, "{attempt}");
+    assert_eq!(detail["body"].to_string().as_bytes(), &*sent.body);
+    let headers = attempt["request"]["headers"].as_object().unwrap();
+    for (name, value) in headers {
+        let value = value.as_str().unwrap();
+        assert!(value == sent.header(name) || value == "[secret]", "{name}: {value}");
+    }
+    for name in ["x-decnet-signature", "webhook-signature", "x-key"] {
+        assert_eq!(headers[name], "[secret]");
+    }
+    for name in
+        ["content-type", "user-agent", "x-decnet-event-id", "x-decnet-event-topic", "webhook-timestamp"]
+    {
+        assert_eq!(headers[name], sent.header(name), "{name}");
+    }
+    assert!(!detail.to_string().contains("hunter2"), "{detail}");
+}
+
+#[test]
+fn one_and_many_are_sent_again() {
+    let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
+    server.subscribe_known("a", &receiver, "a.>");
+    server.json(202, "POST /events", r#"[{"id":"e1","topic":"a.b"},{"id":"e2","topic":"a.c"}]"#);
+    let id = server.deliveries("event_id=e1&state=delivered", 1)[0]["id"].as_str().unwrap().to_owned();
+    server.deliveries("topic=a.*&state=delivered", 2);
+    let again = server.json(202, &format!("POST /deliveries/{id}/redeliver"), "");
+    assert_ne!(again["id"], json!(id));
+    server.deliveries("topic=a.*&state=delivered", 3);
+    let counted = server.json(202, "POST /redeliveries", r#"{"filter":{"topic":"a.c"},"dry_run":true}"#);
+    assert_eq!((&counted["total"], &counted["status"]), (&json!(1), &json!("done")));
+    let job = server.json(202, "POST /redeliveries", r#"{"filter":{"topic":"a.c"}}"#);
+    let path = format!("GET /redeliveries/{}", job["id"].as_str().unwrap());
+    eventually("the redelivery is done", || server.json(200, &path, "")["redelivered"] == 1);
+    server.deliveries("topic=a.*&state=delivered", 4);
+    server.json(404, "POST /deliveries/999.0/redeliver", "");
+    server.json(404, "GET /redeliveries/none", "");
+    let missing = server.json(202, "POST /redeliveries", r#"{"ids":["999.0"]}"#);
+    assert_eq!(missing["status"], "failed");
+}
+
+#[test]
+fn what_is_erased_is_gone_and_why_is_explained() {
+    let server = Server::start();
+    let receiver = Receiver::start(Script::always(reply(204)));
+    let uuid = server.subscribe_known("a", &receiver, "a.>");
+    server.json(202, "POST /events", r#"{"id":"e1","topic":"a.b","payload":{"who":"hunter2"}}"#);
+    let id = server.deliveries("topic=a.*&state=delivered", 1)[0]["id"].as_str().unwrap().to_owned();
+    let told = server.json(200, "GET /explain?subscription=a&event_id=e1", "");
+    assert_eq!((&told["delivery_id"], &told["subscription"]["uuid"]), (&json!(id), &json!(uuid)));
+    let not = server.json(200, "GET /explain?subscription=a&topic=b.c", "");
+    assert!(not["steps"].as_array().unwrap().iter().any(|step| step["passed"] == false), "{not}");
+    let counted = server.json(200, "POST /erasures", r#"{"event_id":"e1","dry_run":true}"#);
+    assert_eq!(counted["deliveries"], 1);
+    assert_ne!(server.json(200, &format!("GET /deliveries/{id}"), "")["body"], Value::Null);
+    let erased = server.json(200, "POST /erasures", r#"{"event_id":"e1"}"#);
+    assert_eq!((&erased["finished"], &erased["events"]), (&json!(true), &json!(1)));
+    assert_eq!(server.json(200, &format!("GET /deliveries/{id}"), "")["body"], Value::Null);
+    server.json(409, &format!("POST /deliveries/{id}/redeliver"), "");
+}

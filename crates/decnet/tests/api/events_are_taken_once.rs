@@ -1,0 +1,64 @@
+//! Events that are handed in are on the disk when the answer comes, go out once, and are known when they come again.
+
+use decnet_testkit::{Receiver, Request, reply};
+use serde_json::json;
+
+use crate::client::Server;
+use crate::http::{ask_from, fresh_address};
+
+#[test]
+fn what_is_handed_in_is_delivered_once_however_often_it_comes() {
+    let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
+    server.subscribe_known("a", &receiver, "a.>");
+    let event =
+        r#"{"id":"e1","topic":"a.b","type":"t","ts":"2026-04-24T00:00:00Z","payload":{"b":1,"a":[1.50]}}"#;
+    let first = server.json(202, "POST /events", event);
+    assert_eq!(first, json!({"events": [{"id": "e1", "duplicate": false}]}));
+    let again = server.json(202, "POST /events", event);
+    assert_eq!(again, json!({"events": [{"id": "e1", "duplicate": true}]}));
+    server.json(202, "POST /events", r#"{"events":[{"id":"e2","topic":"a.c"},{"topic":"elsewhere"}]}"#);
+    server.deliveries("topic=a.*&state=delivered", 2);
+    let seen = receiver.requests();
+    let body = r#"{"id":"e1","payload":{"a":[1.5],"b":1},"topic":"a.b","ts":"2026-04-24T00:00:00+00:00","type":"t","v":1}"#;
+    let bodies: Vec<_> =
+        seen.iter().map(|request| String::from_utf8_lossy(&request.body).into_owned()).collect();
+    assert!(bodies.contains(&body.to_owned()), "{bodies:?}");
+    let is_of_ours = |request: &&Request| request.header("x-decnet-event-topic").starts_with("a.");
+    assert_eq!(seen.iter().filter(is_of_ours).count(), 2);
+}
+
+#[test]
+fn a_request_with_an_idempotency_key_is_answered_as_it_was_the_first_time() {
+    let server = Server::start();
+    let token = server.host.token("sender", "publish", &[]);
+    let authorization = format!("Authorization: Bearer {token}");
+    let publish = |key: &str, body: &str| {
+        let headers = [&authorization, "Content-Type: application/json", &format!("Idempotency-Key: {key}")];
+        ask_from(fresh_address(), server.address(), "POST /api/v1/events", &headers, body)
+    };
+    let body = r#"[{"topic":"a.b"},{"topic":"a.c"}]"#;
+    let (first, again) = (publish("k1", body), publish("k1", body));
+    assert_eq!((first.status, again.status), (202, 202));
+    let ids = |answer: &serde_json::Value| {
+        answer["events"].as_array().unwrap().iter().map(|event| event["id"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&first.json()), ids(&again.json()));
+    assert_ne!(ids(&first.json()), ids(&publish("k2", body).json()));
+    assert_eq!(publish("k1", r#"{"topic":"other"}"#).status, 409);
+    assert_eq!(publish(&"k".repeat(300), body).status, 422);
+}
+
+#[test]
+fn of_a_batch_with_one_bad_event_nothing_is_taken() {
+    let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
+    server.subscribe_known("a", &receiver, "z.>");
+    let refused =
+        server.json(422, "POST /events", r#"[{"id":"x1","topic":"z.a"},{"id":"x2","topic":"z.*"}]"#);
+    assert!(refused["detail"].as_str().unwrap().starts_with("event 1: topic"), "{refused}");
+    server.json(202, "POST /events", r#"{"id":"last","topic":"z.b"}"#);
+    let only = server.deliveries("topic=z.*&state=delivered", 1);
+    assert_eq!(only[0]["event_id"], "last");
+    let large = format!(r#"{{"topic":"a","payload":"{}"}}"#, "x".repeat(1024 * 1024));
+    server.json(422, "POST /events", &large);
+    assert_eq!(server.announce("POST /events", 9 * 1024 * 1024).status, 413);
+}

@@ -1,0 +1,17 @@
+//! The HTTP API of the real binary, as a program or a person uses it. One file a property.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails that test")]
+
+mod client;
+mod decnets_routes_are_decnets;
+mod deliveries_tell_what_happened;
+mod errors_are_problem_details;
+mod events_are_taken_once;
+#[path = "../cli/http.rs"]
+#[expect(dead_code, reason = "shared with the tests of the command line")]
+mod http;
+mod slow_clients_hold_nothing;
+mod subscriptions_change_as_asked;
+#[path = "../cli/support.rs"]
+#[expect(dead_code, reason = "shared with the tests of the command line")]
+mod support;

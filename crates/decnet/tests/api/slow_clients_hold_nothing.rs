@@ -1,0 +1,56 @@
+//! Clients that are slow, or say nothing at all, keep nobody else from being answered.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use crate::client::Server;
+use crate::http::ask;
+use crate::support::{Host, PATIENCE};
+
+/// More than the API takes at once.
+const CLIENTS: usize = 600;
+
+#[test]
+fn hundreds_of_unfinished_requests_delay_no_other() {
+    let server = Server::start();
+    let mut slow = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        // One that made room already refuses this.
+        drop(stream.write_all(b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\nX-Slow: "));
+        slow.push(stream);
+    }
+    let started = Instant::now();
+    assert_eq!(ask(server.address(), "GET /api/v1/health", None, "").status, 200);
+    assert!(started.elapsed() < PATIENCE / 10, "{:?}", started.elapsed());
+    drop(slow);
+}
+
+#[test]
+fn a_body_that_never_comes_is_refused_before_it_is_waited_for() {
+    let server = Server::start();
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = "POST /api/v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut beginning = [0; 12];
+    stream.read_exact(&mut beginning).unwrap();
+    assert_eq!(&beginning, b"HTTP/1.1 401");
+}
+
+#[test]
+fn a_port_that_is_taken_is_said_with_what_to_do() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let host = Host::new().with("DECNET_API_PORT", &port);
+    for command in ["serve", "api"] {
+        let output = host.run(&[command]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains(&port) && said.contains("DECNET_API_PORT") && said.contains("--no-api"),
+            "{said}"
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! Subscriptions over HTTP: what is asked is done, nothing else, and no secret is shown twice.
+
+use decnet_testkit::{Receiver, reply};
+use serde_json::{Value, json};
+
+use crate::client::Server;
+use crate::support::eventually;
+
+#[test]
+fn a_merge_patch_changes_what_it_names() {
+    let server = Server::start();
+    let body = json!({"name": "a", "url": "https://user:hunter2@198.41.0.4/in?token=hunter2", "topic_patterns": ["a.>"],
+        "secret": "hunter2hunter2hunter2", "settings": {"rate": "5/s", "headers": {"x-key": "hunter2"}}});
+    let made = server.json(201, "POST /subscriptions", &body.to_string());
+    assert_eq!(made["secret"], Value::Null, "whoever gave it has it");
+    assert!(!made.to_string().contains("hunter2"), "{made}");
+    let path = format!("/subscriptions/{}", made["uuid"].as_str().unwrap());
+    let patched = server.json(200, &format!("PATCH {path}"), r#"{"settings":{"timeout":"3s","rate":null}}"#);
+    assert_eq!(patched["settings"], json!({"timeout": "3s", "headers": {"x-key": "[secret]"}}));
+    assert_eq!(patched["topic_patterns"], json!(["a.>"]));
+    server.json(422, &format!("PATCH {path}"), r#"{"name":null}"#);
+    server.json(422, &format!("PATCH {path}"), r#"{"settings":{"timeout":"3 years"}}"#);
+    server.json(409, "POST /subscriptions", &body.to_string());
+    for (step, state) in
+        [("pause", "paused"), ("resume", "active"), ("disable", "disabled"), ("enable", "active")]
+    {
+        assert_eq!(server.json(200, &format!("POST {path}/{step}"), "")["state"], state);
+    }
+    assert_eq!(server.ask(&format!("DELETE {path}"), "").status, 204);
+    server.json(404, &format!("GET {path}"), "");
+}
+
+#[test]
+fn pages_show_every_subscription_once() {
+    let server = Server::start();
+    let made: Vec<Value> =
+        (0..5).map(|n| json!(server.subscribe(&format!("s{n}"), "https://198.41.0.4/", "a"))).collect();
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = server.json(200, &format!("GET /subscriptions?limit=2{cursor}"), "");
+        seen.extend(page["subscriptions"].as_array().unwrap().iter().map(|one| one["uuid"].clone()));
+        let Some(next) = page["next"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(seen, made);
+}
+
+#[test]
+fn after_a_rotation_both_secrets_sign_and_a_test_says_what_came_of_it() {
+    let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
+    let uuid = server.subscribe("a", &receiver.url("/"), "a.>");
+    let rotated =
+        server.json(200, &format!("POST /subscriptions/{uuid}/rotate-secret"), r#"{"overlap":"1h"}"#);
+    assert!(rotated["secret"].as_str().unwrap().len() >= 16);
+    assert_eq!(rotated["old_secrets_until"].as_array().unwrap().len(), 1);
+    eventually("the worker signs with both", || {
+        server.json(202, "POST /events", r#"{"topic":"a.b"}"#);
+        receiver
+            .requests()
+            .iter()
+            .any(|request| request.header("webhook-signature").matches("v1,").count() == 2)
+    });
+    let tested = server.json(200, &format!("POST /subscriptions/{uuid}/test"), "");
+    assert_eq!(tested, json!({"delivered": true, "status_code": 204, "error": null}));
+    receiver.set(reply(500));
+    let tested = server.json(200, &format!("POST /webhooks/{uuid}/test"), "");
+    assert_eq!((&tested["delivered"], &tested["status_code"]), (&json!(false), &json!(500)));
+}
+
+#[test]
+fn the_worker_hears_of_a_change_at_once() {
+    let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
+    let uuid = server.subscribe("a", &receiver.url("/"), "a.>");
+    server.json(200, &format!("PATCH /webhooks/{uuid}"), r#"{"topic_patterns":["b.>"]}"#);
+    eventually("an event of the new pattern arrives", || {
+        server.json(202, "POST /events", r#"{"topic":"b.c"}"#);
+        receiver.requests().iter().any(|request| request.header("x-decnet-event-topic") == "b.c")
+    });
+}

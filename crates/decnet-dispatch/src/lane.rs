@@ -14,10 +14,10 @@ use decnet_core::settings::{Batch, Concurrency, Pace};
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{RowVersion, Stored};
 use decnet_store::queue::{Claim, DeliveryId, SubscriptionKey};
-use rustc_hash::FxHashSet;
 
 use crate::backlog::{Backlog, Queued};
 use crate::clock;
+use crate::in_hand::InHand;
 use crate::members::{Held, Members, Origin};
 use crate::memory::Share;
 use crate::record::PendingRecord;
@@ -65,10 +65,7 @@ pub(crate) struct Lane {
     pub(crate) tally: Tally,
     pub(crate) told: Told,
     ready: VecDeque<Held>,
-    /// Claimed when they were queued and not yet settled: a claim must not return them again.
-    claimed: FxHashSet<DeliveryId>,
-    /// The same of those that waited for a retry.
-    claimed_retries: FxHashSet<DeliveryId>,
+    in_hand: InHand,
     bytes: usize,
 }
 
@@ -104,8 +101,7 @@ impl Lane {
             tally,
             told: Told::default(),
             ready: VecDeque::new(),
-            claimed: FxHashSet::default(),
-            claimed_retries: FxHashSet::default(),
+            in_hand: InHand::default(),
             bytes: 0,
         }
     }
@@ -368,29 +364,18 @@ impl Lane {
     pub(crate) fn claim(&mut self, share: Share, now: UnixMicros) -> Claim {
         self.backlog.begin_claim(share, self.stored.settings.ordered);
         let after = self.backlog.claimed_up_to;
-        let mut exclude = self.claimed_retries.clone();
-        if after.is_none() {
-            exclude.extend(&self.claimed);
-        }
+        let exclude = self.in_hand.beyond(after);
         let now = if self.backlog.impatient { UnixMicros(i64::MAX) } else { now };
         Claim { sub: self.key, after, exclude, limit: share.deliveries, max_bytes: share.bytes, now }
     }
 
     /// Remembers a claimed delivery that comes into memory.
     pub(crate) fn mark_claimed(&mut self, held: &Held) {
-        match held.origin {
-            Origin::Admitted => false,
-            Origin::Queued => self.claimed.insert(held.id),
-            Origin::Retry => self.claimed_retries.insert(held.id),
-        };
+        self.in_hand.take(held.id, held.origin);
     }
 
     /// A claimed delivery's settlement is committed.
     pub(crate) fn unclaim(&mut self, id: DeliveryId, origin: Origin) {
-        match origin {
-            Origin::Admitted => false,
-            Origin::Queued => self.claimed.remove(&id),
-            Origin::Retry => self.claimed_retries.remove(&id),
-        };
+        self.in_hand.let_go(id, origin);
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! - `intake`: drains the bus on a thread of its own and makes events of what it reads;
 //! - `dispatcher`: the loop that owns all lanes: routes, admits, starts attempts, settles them;
-//! - `lane`, `members` and `backlog`: what one subscription may do, what goes in one request, what waits in the queue;
+//! - `lane`, `members`, `in_hand` and `backlog`: what one subscription may do, what goes in one request, what of the queue it has,
+//!   what waits there;
 //! - `slots` and `memory`: how all lanes share the requests in flight and the memory;
 //! - `spans`: what is told to whoever traces;
 //! - `stats` and `shown`: what is counted, of all and of each subscription;
@@ -16,6 +17,7 @@
 mod backlog;
 pub mod clock;
 mod dispatcher;
+mod in_hand;
 mod inbox;
 mod intake;
 mod lane;

@@ -28,6 +28,8 @@ pub(crate) enum Origin {
     Queued,
     /// It was to be made again, and claimed when it was due.
     Retry,
+    /// An operator asked for it, so that it waited behind all that was admitted, and it was claimed.
+    Redelivered,
 }
 
 /// The deliveries of one request: one, which costs no allocation, or those of a batch.

@@ -222,6 +222,10 @@ impl Dispatcher {
 }
 
 pub(super) fn held(delivery: Delivery) -> Held {
-    let origin = if delivery.was_retry { Origin::Retry } else { Origin::Queued };
+    let origin = match delivery {
+        Delivery { was_retry: true, .. } => Origin::Retry,
+        Delivery { was_redelivery: true, .. } => Origin::Redelivered,
+        Delivery { .. } => Origin::Queued,
+    };
     Held::new(delivery.id, delivery.attempts, delivery.event, origin)
 }

@@ -54,6 +54,8 @@ pub struct Delivery {
     pub event: Arc<Event>,
     /// It was waiting for a retry.
     pub was_retry: bool,
+    /// An operator asked for it: it was queued, behind all that was admitted, whatever its id.
+    pub was_redelivery: bool,
 }
 
 const DUE: &str = "
@@ -97,12 +99,13 @@ fn take(
             claimed.more = true;
             return Ok(());
         }
+        let was_redelivery = !was_retry && row.get::<_, i64>(2)? != id.raw();
         if !was_retry {
-            claimed.up_to = (row.get::<_, i64>(2)? == id.raw()).then_some(id);
+            claimed.up_to = (!was_redelivery).then_some(id);
         }
         let event = Arc::new(event(row)?);
         *bytes += event.body.len();
-        claimed.deliveries.push(Delivery { id, attempts: row.get(1)?, event, was_retry });
+        claimed.deliveries.push(Delivery { id, attempts: row.get(1)?, event, was_retry, was_redelivery });
     }
     Ok(())
 }

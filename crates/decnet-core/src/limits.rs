@@ -296,6 +296,17 @@ pub const DEAD_EVENT_INTERVAL: Duration = Duration::from_secs(60);
 /// Such events that wait to be published on the bus; the bus gets no further ones then, but subscriptions do.
 pub const MAX_UNPUBLISHED: usize = 1024;
 
+/// Spans that wait for the trace collector; further ones are left out, and counted.
+pub const MAX_UNEXPORTED_SPANS: usize = 16_384;
+/// Spans of one export.
+pub const MAX_EXPORT_SPANS: usize = 2048;
+/// How long spans wait for others, to be exported together.
+pub const EXPORT_INTERVAL: Duration = Duration::from_millis(200);
+/// What the trace collector gets for one export.
+pub const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same at the end.
+pub const LAST_EXPORT_TIMEOUT: Duration = Duration::from_secs(1);
+
 // --- Life ---
 
 /// Reload in case the signal was lost.

@@ -8,6 +8,7 @@
 //! - `dispatcher`: the loop that owns all lanes: routes, admits, starts attempts, settles them;
 //! - `lane`, `members` and `backlog`: what one subscription may do, what goes in one request, what waits in the queue;
 //! - `slots` and `memory`: how all lanes share the requests in flight and the memory;
+//! - `spans`: what is told to whoever traces;
 //! - `stats` and `shown`: what is counted, of all and of each subscription;
 //! - [`sender`]: one attempt: guard, connect, sign, POST, read the reply;
 //! - `worker`: starts and stops all of it.
@@ -25,6 +26,7 @@ mod record;
 pub mod sender;
 mod shown;
 mod slots;
+mod spans;
 mod stats;
 mod status;
 mod timers;
@@ -35,5 +37,6 @@ mod worker;
 pub use dispatcher::Error;
 pub use options::Options;
 pub use shown::{About, Figures, Shown, Standing};
+pub use spans::{Span, SpanKind, Spans};
 pub use stats::{Counter, Stats};
 pub use worker::Worker;

@@ -8,6 +8,7 @@ use decnet_core::limits;
 use decnet_store::queue::Retention;
 
 use crate::sender;
+use crate::spans::Spans;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -38,6 +39,8 @@ pub struct Options {
     pub retention: Retention,
     /// Time between two rounds of retention.
     pub retention_interval: Duration,
+    /// Who takes the spans of every event and attempt, if anybody traces.
+    pub spans: Option<Arc<dyn Spans>>,
     /// How requests are made.
     pub sender: sender::Options,
 }
@@ -63,6 +66,7 @@ impl Default for Options {
                 parked: Arc::default(),
             },
             retention_interval: Duration::from_secs(60),
+            spans: None,
             sender: sender::Options::default(),
         }
     }

@@ -8,8 +8,10 @@ use decnet_core::limits::{MAX_ADMITTING_ROWS, MAX_COMMIT_ROWS};
 use decnet_store::queue::{Admission, Admitted, DeliveryId, Recipient, SubmissionId, SubscriptionKey};
 
 use super::{Dispatcher, Done};
+use crate::clock;
 use crate::intake::Batch;
 use crate::members::{self, Held};
+use crate::spans::Span;
 
 /// A batch whose events and deliveries are committed.
 pub(super) struct AdmittedBatch {
@@ -122,6 +124,9 @@ impl Dispatcher {
 
     fn count(&self, admitted: &Admitted, event: &Event) {
         if !admitted.duplicate {
+            if let Some(spans) = &self.options.spans {
+                spans.take(Span::admission(event, clock::now()));
+            }
             return self.stats.admitted.add(1);
         }
         self.stats.duplicates.add(1);

@@ -19,6 +19,7 @@ use crate::lane::Lane;
 use crate::members::{Held, Members};
 use crate::sender::{Attempted, Message, Sender, Target, Timings};
 use crate::slots::Slot;
+use crate::spans::Span;
 
 /// A reply that comes later does not prove its receiver.
 const QUICK: Duration = Duration::from_secs(1);
@@ -101,6 +102,7 @@ impl Dispatcher {
         let verdict = classify(&attempted.outcome);
         self.stats.attempts(verdict.reason()).add(1);
         self.stats.attempt_time.observe_time(attempted.duration);
+        self.trace_attempt(key, &members, started_at, &attempted, &verdict);
         let undelivered = verdict != Verdict::Delivered;
         let schedule = self.schedule(key);
         let counts = |held: &Held| counts_as_failed(held.attempts_with_this(), &verdict, schedule);
@@ -125,6 +127,21 @@ impl Dispatcher {
     pub(super) fn schedule(&self, key: SubscriptionKey) -> &RetrySchedule {
         let own = self.lanes.get(&key).and_then(|lane| lane.stored.settings.retry_schedule.as_ref());
         own.unwrap_or(&self.options.schedule)
+    }
+
+    /// Tells whoever traces of an attempt: in the trace of each event that went with it.
+    fn trace_attempt(
+        &self,
+        key: SubscriptionKey,
+        members: &Members,
+        started_at: UnixMicros,
+        attempted: &Attempted,
+        verdict: &Verdict,
+    ) {
+        let (Some(spans), Some(lane)) = (&self.options.spans, self.lanes.get(&key)) else { return };
+        for held in members.iter() {
+            spans.take(Span::attempt(lane, held, started_at, attempted, verdict));
+        }
     }
 
     /// What a result says about its receiver, unless the row has changed since the attempt started.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use decnet_core::access::JwtKey;
 use decnet_core::delivery::RetrySchedule;
 use decnet_core::redact::Secret;
+use hyper::Uri;
 use ipnet::IpNet;
 
 use super::types::{self, Read};
@@ -318,6 +319,19 @@ keys! {
                  password, and the names of subscriptions are among what it shows.",
         ..PLAIN
     };
+    TRACING_ENABLED: bool, types::boolean => Info {
+        group: WATCHING, name: "DECNET_TRACING_ENABLED", default: "false", form: "`true` or `false`",
+        meaning: "Whether the worker sends traces to an OpenTelemetry collector: one an event, from its publication to the \
+                  replies.",
+        reason: "Set `true` where a collector runs. What comes faster than it takes is left out.",
+        ini: Some(("tracing", "enabled")), ..PLAIN
+    };
+    OTEL_ENDPOINT: Uri, otel_endpoint => Info {
+        group: WATCHING, name: "DECNET_OTEL_ENDPOINT", default: "http://localhost:4317", form: "an `http://` URL",
+        meaning: "Where that collector speaks OTLP over gRPC.",
+        reason: "Set it where the collector is elsewhere. TLS is not spoken: put a collector on this host in between.",
+        ini: Some(("tracing", "otel-endpoint")), ..PLAIN
+    };
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every reader of a setting has one shape")]
@@ -332,6 +346,13 @@ fn jwt_secret(text: &str) -> Read<Option<Secret>> {
     }
     let secret = Secret::new(text);
     JwtKey::new(&secret).map(|_| Some(secret)).map_err(|error| error.to_string())
+}
+
+fn otel_endpoint(text: &str) -> Read<Uri> {
+    let wrong = || format!("is a URL such as http://localhost:4317, not `{text}`");
+    let uri: Uri = text.parse().map_err(|_| wrong())?;
+    let is_plain = uri.scheme_str() == Some("http") && uri.host().is_some() && !text.contains('@');
+    if is_plain { Ok(uri) } else { Err(wrong()) }
 }
 
 fn optional_address(text: &str) -> Read<Option<SocketAddr>> {

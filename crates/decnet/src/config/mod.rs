@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use decnet_core::delivery::RetrySchedule;
+use hyper::Uri;
 use ipnet::IpNet;
 
 pub(crate) use self::access::Access;
@@ -62,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) access: Access,
     /// What is logged, and how.
     pub(crate) log: Log,
+    /// The collector that gets traces, if there is one.
+    pub(crate) tracing: Option<Uri>,
     /// Where the worker offers its metrics on TCP, if it does.
     pub(crate) metrics_listen: Option<SocketAddr>,
 }
@@ -211,6 +214,7 @@ impl Config {
                 allow: layers.read(&keys::ALLOW_CIDRS),
             },
             retention: Retention::read(layers),
+            tracing: read_tracing(layers),
             metrics_listen: layers.read(&keys::METRICS_LISTEN),
             access: Access::read(layers, inputs),
             log: Log { filter: layers.read(&keys::LOG), format: layers.read(&keys::LOG_FORMAT) },
@@ -226,6 +230,12 @@ impl Config {
             layers.problem(format!("{one} ({concurrency}) is more than {all} ({total_concurrency}) allows"));
         }
     }
+}
+
+/// The endpoint, where traces are wanted.
+fn read_tracing(layers: &mut Layers) -> Option<Uri> {
+    let (enabled, endpoint) = (layers.read(&keys::TRACING_ENABLED), layers.read(&keys::OTEL_ENDPOINT));
+    enabled.then_some(endpoint)
 }
 
 /// The URL, or DECNET's single settings, or a file in the data directory.

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use decnet_bus::{LOSSLESS_CLIENT_NAME, Source};
 use decnet_core::limits::MAX_BUS_BACKOFF;
 use decnet_dispatch::sender::{self, Guard};
-use decnet_dispatch::{Options, Stats, Worker};
+use decnet_dispatch::{Options, Spans, Stats, Worker};
 use decnet_store::catalog::{Catalog, Create};
 use decnet_store::queue::{self, Queue};
 use ipnet::IpNet;
@@ -17,8 +17,10 @@ use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::commands::background::Background;
 use crate::config::Config;
 use crate::observe::endpoint::Endpoint;
+use crate::observe::otlp::Tracer;
 use crate::observe::worker::Seen;
 use crate::supervision::Service;
 
@@ -27,6 +29,7 @@ pub(crate) struct Prepared {
     worker: Worker,
     seen: Seen,
     endpoint: Endpoint,
+    exporter: Option<Background<()>>,
 }
 
 impl Prepared {
@@ -48,9 +51,11 @@ impl Prepared {
         let stats = Arc::default();
         let seen = Seen::new(Arc::clone(&stats), &queue, config, source.is_some());
         let endpoint = Endpoint::bind(&config.data_dir, config.metrics_listen)?;
-        let options = options(config, allow);
+        let (tracer, exporter) = config.tracing.clone().map(Tracer::start).transpose()?.unzip();
+        let spans = tracer.map(|tracer| Arc::new(tracer) as Arc<dyn Spans>);
+        let options = Options { spans, ..options(config, allow) };
         let worker = Worker { options, queue, catalog, source, stats, nudge: Arc::default() };
-        Ok(Self { worker, seen, endpoint })
+        Ok(Self { worker, seen, endpoint, exporter })
     }
 
     /// Where it counts what it does.
@@ -74,12 +79,13 @@ impl Prepared {
     /// # Errors
     /// The subscriptions cannot be read, or the queue becomes unusable.
     pub(crate) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let Self { worker, seen, endpoint } = self;
+        let Self { worker, seen, endpoint, exporter } = self;
         let stop = CancellationToken::new();
         let endpoint = endpoint.start(seen, stop.clone())?;
         let worked = LocalSet::new().run_until(worker.run(shutdown)).await;
         stop.cancel();
         endpoint.join()?;
+        exporter.map_or(Ok(()), Background::join)?;
         Ok(worked?)
     }
 }

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue};
-use axum::response::Redirect;
 use axum::routing::{MethodRouter, get};
 
 use crate::problem::Kind;
@@ -21,7 +20,6 @@ pub(crate) fn serve(router: Router<Shared>) -> Router<Shared> {
         .route("/docs", file("text/html; charset=utf-8", html()))
         .route("/docs/page.js", file("text/javascript; charset=utf-8", include_str!("page/page.js")))
         .route("/docs/page.css", file("text/css; charset=utf-8", include_str!("page/page.css")))
-        .route("/", get(async || Redirect::temporary("/docs")))
 }
 
 fn file(media_type: &'static str, text: impl Into<Bytes>) -> MethodRouter<Shared> {

@@ -17,7 +17,7 @@ pub(crate) struct Pool<T> {
 struct Inner<T> {
     open: Box<Open<T>>,
     idle: Mutex<Vec<T>>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 impl<T> Clone for Pool<T> {
@@ -29,7 +29,7 @@ impl<T> Clone for Pool<T> {
 impl<T: Send + 'static> Pool<T> {
     pub(crate) fn new(size: usize, open: impl Fn() -> Result<T, Problem> + Send + Sync + 'static) -> Self {
         let (open, idle) = (Box::new(open), Mutex::default());
-        Self { inner: Arc::new(Inner { open, idle, turns: Semaphore::new(size) }) }
+        Self { inner: Arc::new(Inner { open, idle, turns: Arc::new(Semaphore::new(size)) }) }
     }
 
     /// Runs `work` with a connection, on a thread that may block. A connection whose work failed is not used
@@ -46,9 +46,14 @@ impl<T: Send + 'static> Pool<T> {
         E: Into<Problem>,
     {
         let inner = Arc::clone(&self.inner);
-        let turn = self.inner.turns.acquire().await.map_err(|_| Problem::stopping())?;
-        let done = tokio::task::spawn_blocking(move || inner.work(work)).await;
-        drop(turn);
+        let turn = Arc::clone(&inner.turns).acquire_owned().await.map_err(|_| Problem::stopping())?;
+        // The turn is over with the work, though nobody may wait for it any more.
+        let done = tokio::task::spawn_blocking(move || {
+            let result = inner.work(work);
+            drop(turn);
+            result
+        })
+        .await;
         done.unwrap_or_else(|error| Err(Problem::internal("a look into a file broke off", &error)))
     }
 }
@@ -64,5 +69,26 @@ impl<T> Inner<T> {
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<T>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_nobody_waits_for_keeps_its_turn_until_it_is_done() {
+        let pool = Pool::new(1, || Ok(()));
+        let (release, held) = mpsc::channel::<()>();
+        let first = pool.run(move |()| Ok::<_, Problem>(held.recv().is_ok()));
+        assert!(tokio::time::timeout(Duration::from_millis(20), first).await.is_err(), "it was given up");
+        let second = tokio::spawn(async move { pool.run(|()| Ok::<_, Problem>(())).await.is_ok() });
+        tokio::task::yield_now().await;
+        assert!(!second.is_finished(), "the turn is still taken");
+        release.send(()).unwrap();
+        assert!(second.await.unwrap());
     }
 }

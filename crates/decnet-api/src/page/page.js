@@ -155,7 +155,7 @@ function operation(path, method, given) {
   const title = given.summary || given.operationId;
   const details = make("details", { class: "operation", id: given.operationId },
     make("summary", {}, make("span", { class: `method ${method}` }, method), make("span", { class: "path" }, path),
-      make("span", { class: "short" }, title.split(/[.:?]/)[0])),
+      make("span", { class: "short" }, title.split(/[.:?;](?:\s|$)/)[0].replaceAll("`", ""))),
     make("div", { class: "body" }, ...prose([given.summary, given.description].filter(Boolean).join("\n\n")),
       make("span", { class: "scope" }, scopes.length ? `scope ${scopes.join(", ")}` : "open to everybody"),
       make("h4", {}, "Try it"), make("pre", {}, curl(method, path, given)),

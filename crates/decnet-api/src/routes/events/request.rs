@@ -43,6 +43,7 @@ pub(super) struct Named {
 /// An event.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"topic": "attacker.observed", "type": "observed", "payload": {"ip": "203.0.113.7"}}))]
 pub(super) struct Event {
     /// The sender's own id, by which a repetition is known; a fresh one where none is given.
     #[schema(min_length = 1, max_length = 128, pattern = "^[!-~]+$")]

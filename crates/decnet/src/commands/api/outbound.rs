@@ -50,8 +50,14 @@ impl Outbound for Dispatch {
     fn test(&self, stored: Box<Stored>) -> BoxFuture<'static, Tested> {
         let (config, tests) = (Arc::clone(&self.config), Arc::clone(&self.tests));
         async move {
-            let _turn = tests.acquire_owned().await;
-            let tested = tokio::task::spawn_blocking(move || test(&stored, &config)).await;
+            let turn = tests.acquire_owned().await;
+            // The turn is over with the test, though nobody may wait for it any more.
+            let tested = tokio::task::spawn_blocking(move || {
+                let tested = test(&stored, &config);
+                drop(turn);
+                tested
+            })
+            .await;
             tested.unwrap_or_else(|error| failed(error.to_string()))
         }
         .boxed()

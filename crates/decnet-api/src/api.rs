@@ -7,14 +7,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Extension};
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use decnet_core::limits::{API_REQUEST_TIMEOUT, MAX_API_BODY_BYTES};
 use tokio_util::sync::CancellationToken;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::options::Options;
 use crate::state::{Shared, State};
-use crate::{problem, routes, server};
+use crate::{armour, auth, problem, routes, server};
 
 /// The HTTP API, ready to be run.
 pub struct Api {
@@ -33,7 +33,10 @@ impl Api {
     /// Makes it; nothing is opened before it is needed.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        Self { router: router(Arc::new(State::new(options))) }
+        let origins = options.access.cors_origins.clone();
+        let state = Arc::new(State::new(options));
+        let router = router(state);
+        Self { router: if origins.is_empty() { router } else { router.layer(armour::cors(&origins)) } }
     }
 
     /// Serves until `shutdown`; requests under way are then finished, within
@@ -53,10 +56,15 @@ impl Api {
 fn router(state: Shared) -> Router {
     let (router, document) = routes::all().split();
     let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, API_REQUEST_TIMEOUT);
-    crate::openapi::serve(router, &document)
+    let router = crate::openapi::serve(router, &document);
+    let router = if state.gate.setup.is_some() { auth::setup_routes(router) } else { router };
+    router
         .layer(DefaultBodyLimit::max(MAX_API_BODY_BYTES))
         .layer(timeout)
         .layer(Extension(Arc::clone(&state)))
+        .layer(from_fn_with_state(Arc::clone(&state), armour::count))
         .layer(from_fn(problem::render))
+        .layer(from_fn(armour::headers))
+        .layer(from_fn(armour::log))
         .with_state(state)
 }

@@ -6,6 +6,7 @@
 //! In the order of a request:
 //!
 //! - [`Api`]: what is listened on; `server`: connections, their bounds and their end;
+//! - `armour`: what surrounds every answer: counts, headers, a line in the log;
 //! - `auth`: who asks, and what they may do;
 //! - `routes`: one file a resource, each route registered with the scope that it asks for;
 //! - `body`: a JSON body within its bounds;
@@ -14,7 +15,8 @@
 //! - `openapi`: the document, made of the same registrations.
 
 mod api;
-pub mod auth;
+mod armour;
+mod auth;
 mod body;
 mod openapi;
 mod options;
@@ -27,6 +29,7 @@ mod signal;
 mod state;
 
 pub use api::{Api, Error};
+pub use auth::{Access, Exposed, SetupCode, check_exposure};
 pub use openapi::{document, document_json};
 pub use options::Options;
 pub use outbound::{Outbound, Refused, Tested};

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::auth::Access;
 use crate::outbound::Outbound;
 
 /// What the API is told by the binary.
-#[derive(Clone)]
 pub struct Options {
     /// The catalog's file, which is there.
     pub catalog: PathBuf,
@@ -14,6 +14,8 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// The bus's sockets to try, in order; none where there is no bus.
     pub sockets: Vec<PathBuf>,
+    /// Who may use it, beside the tokens in the catalog.
+    pub access: Access,
     /// What only the dispatcher can do.
     pub outbound: Arc<dyn Outbound>,
 }

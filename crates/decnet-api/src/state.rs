@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use decnet_core::limits::{MAX_API_CATALOG_READERS, MAX_API_QUEUE_READERS};
+use decnet_core::limits::{MAX_API_CATALOG_READERS, MAX_API_CREDENTIAL_READERS, MAX_API_QUEUE_READERS};
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{Catalog, Create};
 use decnet_store::queue::Reader;
 
+use crate::auth::Gate;
 use crate::options::Options;
 use crate::outbound::Outbound;
 use crate::pool::Pool;
@@ -17,6 +18,10 @@ use crate::signal::Signal;
 
 /// What every request shares.
 pub(crate) struct State {
+    /// Who may ask for what.
+    pub(crate) gate: Gate,
+    /// The same catalog, for looking credentials up: whoever waits for a long list holds nobody else up.
+    pub(crate) credentials: Pool<Catalog>,
     /// Who is subscribed.
     pub(crate) catalog: Pool<Catalog>,
     /// Where the queue is.
@@ -36,11 +41,14 @@ pub(crate) type Shared = Arc<State>;
 
 impl State {
     pub(crate) fn new(options: Options) -> Self {
-        let Options { catalog, data_dir, sockets, outbound } = options;
+        let Options { catalog, data_dir, sockets, outbound, access } = options;
         let open_catalog = move || Ok(Catalog::open(&catalog, Create::Never)?);
+        let open_credentials = open_catalog.clone();
         let queue_dir = data_dir.clone();
         let open_reader = move || Ok(Reader::open(&queue_dir)?);
         Self {
+            gate: Gate::new(access),
+            credentials: Pool::new(MAX_API_CREDENTIAL_READERS, open_credentials),
             catalog: Pool::new(MAX_API_CATALOG_READERS, open_catalog),
             data_dir,
             queue: Pool::new(MAX_API_QUEUE_READERS, open_reader),

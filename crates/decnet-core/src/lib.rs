@@ -11,6 +11,7 @@
 //! - [`health`]: a subscription's record of success and failure, and when it trips;
 //! - [`concurrency`]: how many requests a receiver is sent at once;
 //! - [`settings`]: what one subscription may ask for beyond its row;
+//! - [`access`]: who may do what at the HTTP API;
 //! - [`trace`]: where an attempt stands in a trace;
 //! - [`duration`], [`time`]: how long and when, and the texts of both;
 //! - [`measure`]: what is counted while it happens;
@@ -18,6 +19,7 @@
 //! - [`redact`]: values that cannot print their secrets;
 //! - [`limits`]: every bound, in one place.
 
+pub mod access;
 pub mod concurrency;
 pub mod delivery;
 pub mod duration;

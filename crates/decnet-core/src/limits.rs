@@ -120,6 +120,8 @@ pub const LIST_STEP_ROWS: u32 = 10_000;
 
 /// Deliveries that one page of a list looks at; a page of a rare kind may be short, and says where to go on.
 pub const PAGE_LOOK_ROWS: usize = 100_000;
+/// Deliveries that one page of a list of attempts looks at: each is asked for its attempts.
+pub const ATTEMPTS_LOOK_ROWS: usize = 20_000;
 /// Deliveries chosen for one redelivery by filter: their ids are in memory, 8 bytes each.
 pub const MAX_REDELIVERY: usize = 10_000_000;
 /// Deliveries that one transaction of a redelivery or an erasure touches: as short as the worker's own.
@@ -232,6 +234,37 @@ pub const MIN_PROBE_DELAY: Duration = Duration::from_secs(30);
 /// Longest wait between two probes.
 pub const MAX_PROBE_DELAY: Duration = Duration::from_secs(15 * 60);
 
+// --- Access to the HTTP API ---
+
+/// API tokens in a catalog, revoked ones too; beyond them the one revoked first goes.
+pub const MAX_API_TOKENS: usize = 1000;
+/// Shortest time between two notes of a token's last use, so that use costs the disk nothing.
+pub const TOKEN_USE_INTERVAL: Duration = Duration::from_secs(60);
+/// Shortest secret for DECNET's session tokens, in characters (RFC 7518 section 3.2).
+pub const MIN_JWT_SECRET_CHARS: usize = 32;
+/// Longest session token of DECNET's, in bytes; its own have about 400.
+pub const MAX_JWT_BYTES: usize = 4096;
+/// Longest id of a user or a session in such a token, in bytes.
+pub const MAX_JWT_ID_BYTES: usize = 256;
+/// How far in the future such a token may have been issued: clocks differ.
+pub const JWT_CLOCK_SKEW: Duration = Duration::from_secs(30);
+/// Requests with wrong credentials from one address in [`FAILED_ACCESS_WINDOW`]; further ones are answered 429.
+pub const MAX_FAILED_ACCESS: u32 = 30;
+/// See [`MAX_FAILED_ACCESS`].
+pub const FAILED_ACCESS_WINDOW: Duration = Duration::from_secs(60);
+/// Requests of one token in [`API_RATE_WINDOW`]; whoever publishes more sends batches.
+pub const MAX_TOKEN_REQUESTS: u32 = 2000;
+/// Requests from one address in [`API_RATE_WINDOW`], whoever they are from: a proxy speaks for several.
+pub const MAX_ADDRESS_REQUESTS: u32 = 4000;
+/// See [`MAX_TOKEN_REQUESTS`]: short, so that nobody who went too far waits for long.
+pub const API_RATE_WINDOW: Duration = Duration::from_secs(1);
+/// Tokens or addresses that are counted at once; beyond them all others share one count.
+pub const MAX_COUNTED_CLIENTS: usize = 16_384;
+/// How long a browser may remember which pages are allowed to ask (CORS).
+pub const CORS_MAX_AGE: Duration = Duration::from_secs(3600);
+/// How long the link that makes the first token can be used.
+pub const SETUP_LINK_AGE: Duration = Duration::from_secs(15 * 60);
+
 // --- Being watched ---
 
 /// Subscriptions that are counted and shown one by one; the others are counted together.
@@ -299,6 +332,8 @@ pub const MAX_API_HEADERS: usize = 100;
 pub const MAX_API_BODY_BYTES: usize = 2 * 1024 * 1024;
 /// Requests that read or write the catalog at once; others wait for them.
 pub const MAX_API_CATALOG_READERS: usize = 4;
+/// Credentials that are looked up at once; others wait for them.
+pub const MAX_API_CREDENTIAL_READERS: usize = 2;
 /// Requests that read the queue at once; others wait for them.
 pub const MAX_API_QUEUE_READERS: usize = 4;
 /// Tests of subscriptions that the API sends at once; others wait for them.
@@ -324,7 +359,9 @@ const _: () = assert!(SUBMITTED_STEP_BYTES + MAX_BODY_BYTES <= MAX_INTAKE_BYTES)
 const _: () =
     assert!(SUBMITTED_STEP_EVENTS <= MAX_COMMIT_ROWS && MAX_SUBMISSION_EVENTS <= MAX_SUBMITTED_EVENTS);
 const _: () = assert!(MAX_BODY_BYTES <= MAX_SUBMITTED_BYTES);
-const _: () = assert!(MAX_REMEMBERED_KEYS <= MAX_REMEMBERED_IDS && PAGE_LOOK_ROWS >= LIST_STEP_ROWS as usize);
+const _: () = assert!(MAX_REMEMBERED_KEYS <= MAX_REMEMBERED_IDS);
+const _: () = assert!(LIST_STEP_ROWS as usize <= ATTEMPTS_LOOK_ROWS);
+const _: () = assert!(ATTEMPTS_LOOK_ROWS <= PAGE_LOOK_ROWS);
 const _: () = assert!(MIN_COMMIT_BACKOFF.as_millis() <= MAX_COMMIT_BACKOFF.as_millis());
 const _: () = assert!(KEPT_REPLY_BYTES <= MAX_REPLY_BYTES);
 const _: () = assert!(MAX_REPLY_HEADER_BYTES <= MAX_REPLY_BYTES && MAX_REPLY_BYTES >= 8192);
@@ -349,6 +386,7 @@ const _: () = assert!(MAX_BATCH_EVENTS <= LANE_CAPACITY && MAX_BATCH_BODY_BYTES 
 const _: () = assert!(LATENCY_FLOOR.as_millis() < DEFAULT_DEADLINE.as_millis());
 const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() >= DEFAULT_DEADLINE.as_secs());
+const _: () = assert!(MAX_TOKEN_REQUESTS <= MAX_ADDRESS_REQUESTS);
 // Requests in flight end before the manager loses patience.
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() < SERVICE_STOP_TIMEOUT.as_secs());
 const _: () = assert!(

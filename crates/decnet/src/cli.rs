@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
     api, backup, bench, bus, check, completions, delivery, docs, erase, explain, init, publish, receive,
-    restore, serve, subscription, watch, webhook,
+    restore, serve, subscription, token, watch, webhook,
 };
 use crate::config::Config;
 use crate::failure::Usage;
@@ -15,8 +15,19 @@ use crate::logging::Verbosity;
 use crate::output::Color;
 
 /// Commands that need the catalog, which an agent does not have.
-const MASTER_ONLY: [&str; 10] =
-    ["serve", "api", "webhook", "subscription", "delivery", "explain", "erase", "backup", "restore", "init"];
+const MASTER_ONLY: [&str; 11] = [
+    "serve",
+    "api",
+    "webhook",
+    "subscription",
+    "delivery",
+    "explain",
+    "erase",
+    "backup",
+    "restore",
+    "init",
+    "token",
+];
 
 /// Delivers every event of a bus, durably and signed, to every webhook that subscribed to it.
 #[derive(Debug, Parser)]
@@ -74,6 +85,7 @@ pub(crate) enum Command {
     Watch(watch::Args),
     Subscription(subscription::Args),
     Delivery(delivery::Args),
+    Token(token::Args),
     Explain(explain::Args),
     Erase(erase::Args),
     Backup(backup::Args),
@@ -140,6 +152,7 @@ impl Command {
             Self::Webhook(_) => "webhook",
             Self::Subscription(_) => "subscription",
             Self::Delivery(_) => "delivery",
+            Self::Token(_) => "token",
             Self::Explain(_) => "explain",
             Self::Erase(_) => "erase",
             Self::Backup(_) => "backup",

@@ -17,3 +17,11 @@ pub(crate) fn inputs(ini: Option<PathBuf>) -> Inputs {
 fn utf8((name, value): (OsString, OsString)) -> Option<(String, String)> {
     Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
 }
+
+/// Does what we write to stderr end in systemd's journal? Then `JOURNAL_STREAM` names that very file (systemd.exec(5));
+/// a terminal may have inherited the variable, and is another.
+pub(crate) fn is_journalled() -> bool {
+    let Some(named) = std::env::var_os("JOURNAL_STREAM") else { return false };
+    let stderr = rustix::fs::fstat(std::io::stderr());
+    stderr.is_ok_and(|stderr| named == *format!("{}:{}", stderr.st_dev, stderr.st_ino))
+}

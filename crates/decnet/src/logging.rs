@@ -41,7 +41,10 @@ fn filter(log: &Log, verbosity: Verbosity, verbose: u8) -> String {
         (0, Some(filter), _) => filter.clone(),
         (0, None, Verbosity::Daemon) => "info".into(),
         (0, None, Verbosity::Command) => "warn".into(),
-        (1, ..) => "info,decnet=debug,decnet_bus=debug,decnet_store=debug,decnet_dispatch=debug".into(),
+        (1, ..) => {
+            "info,decnet=debug,decnet_bus=debug,decnet_store=debug,decnet_dispatch=debug,decnet_api=debug"
+                .into()
+        }
         (2.., ..) => "trace".into(),
     }
 }

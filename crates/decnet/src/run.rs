@@ -72,6 +72,7 @@ async fn dispatch(command: Command, found: Found, context: &Context) -> anyhow::
         Command::Watch(args) => commands::watch::run(args, context).await,
         Command::Subscription(args) => commands::subscription::run(args, context).await,
         Command::Delivery(args) => commands::delivery::run(args, context).await,
+        Command::Token(args) => commands::token::run(args, context),
         Command::Explain(args) => commands::explain::run(&args, context),
         Command::Erase(args) => commands::erase::run(args, context).await,
         Command::Backup(args) => commands::backup::run(args, context).await,

@@ -123,6 +123,33 @@ pub enum Error {
         /// Name and UUID of each.
         among: Vec<String>,
     },
+    /// A newer `decnet` keeps tokens in this file whose rules we could not honour.
+    #[error(
+        "{path} holds API tokens of version {found}, this program knows up to {known}; use the newer decnet"
+    )]
+    NewerTokens {
+        /// The file that was asked for.
+        path: Shown,
+        /// The version of the table in the file.
+        found: i64,
+        /// The newest version that this program knows.
+        known: i64,
+    },
+    /// A token cannot be called that.
+    #[error("{0}")]
+    TokenName(String),
+    /// Names of tokens that are in use are unique.
+    #[error("there is a token named `{0}` already; choose another name, or revoke that one first")]
+    TokenNameTaken(String),
+    /// As many tokens as there may be, and none of them revoked.
+    #[error("there are {} tokens; revoke one that is no longer needed", decnet_core::limits::MAX_API_TOKENS)]
+    TooManyTokens,
+    /// Neither the name nor the id of a token.
+    #[error("no token `{0}`; `decnet token list` shows all")]
+    NoToken(String),
+    /// It was taken back before.
+    #[error("the token `{0}` is revoked already")]
+    TokenRevoked(String),
 }
 
 /// A path as people read it.

@@ -8,8 +8,9 @@
 //! In the order a row meets them: [`CatalogUrl`] says where, [`Catalog::open`] opens or creates it,
 //! [`Catalog::load`] reads what can be dispatched, [`Catalog::changes`] what differs since, [`Catalog::record`] writes down what came of it;
 //! [`Catalog::rows`], [`Catalog::find`], [`Catalog::create`], [`Catalog::update`], [`Catalog::rotate_secret`] and
-//! [`Catalog::delete`] are the operator's.
+//! [`Catalog::delete`] are the operator's. `access` is who may use the HTTP API.
 
+mod access;
 mod cell;
 mod changes;
 mod edit;
@@ -26,6 +27,7 @@ mod secret;
 mod side;
 mod url;
 
+pub use access::{DecnetUser, NewToken, Session, StoredToken, TokenState};
 pub use changes::{Changes, Seen};
 pub use edit::{NewSubscription, Patch};
 pub use error::Error;

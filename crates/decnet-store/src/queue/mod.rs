@@ -61,7 +61,8 @@ pub use id::{DeliveryId, ParseDeliveryIdError, SubscriptionKey};
 pub use lease::{Lease, is_owned};
 pub use operator::{Erase, Erased, Erasure, IdempotencyKey, Operator, Redelivery, Submission, Submitted};
 pub use reader::{
-    Active, Census, Counts, Detail, EventDetail, EventRef, Filter, Found, Listed, Page, Reader,
+    Active, AttemptFilter, AttemptPage, AttemptRef, Census, Counts, Detail, EventDetail, EventRef, Filter,
+    Found, Listed, ListedAttempt, Page, Reader,
 };
 pub use retain::{Retained, Retention};
 pub use settle::{Attempt, Settlement};

@@ -12,4 +12,6 @@ mod files;
 mod health;
 mod others_write;
 mod secrecy;
+mod sessions;
 mod support;
+mod tokens;

@@ -1,83 +1,27 @@
 //! Random lives of a queue, step by step beside a model that is plain enough to be believed.
 
+mod step;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use decnet_core::delivery::{Reason, State};
+use decnet_core::event::Event;
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{
-    Admission, Claim, Delivery, DeliveryId, Operator, Queue, Reader, Recipient, Retention, SubscriptionKey,
-    Waiting,
+    Admission, Claim, Delivery, DeliveryId, Operator, Queue, Reader, Recipient, Retention, Submission,
+    SubscriptionKey, Waiting,
 };
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use self::step::{Fate, Step, step};
 use super::support::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const SUBS: usize = 3;
-
-#[derive(Debug, Clone)]
-enum Step {
-    /// Events by number, some of them known, each to some subscriptions, held or not.
-    Admit(Vec<(usize, Vec<(usize, bool)>)>),
-    Claim {
-        sub: usize,
-        exclude: Vec<Index>,
-        limit: usize,
-        max_bytes: usize,
-    },
-    /// Which delivery, which attempt relative to its turn, and what it leads to.
-    Settle(Vec<(Index, i8, Fate)>),
-    Release(Vec<Index>),
-    Redeliver(Vec<Index>),
-    Forget(usize),
-    Retain {
-        delivered_hours: u8,
-        dead_hours: u8,
-        parked: Option<usize>,
-        parked_at_once: bool,
-    },
-    Wait(u8),
-    Close,
-    Drop,
-    /// The files as a kill would leave them.
-    Kill,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Fate {
-    Delivered,
-    Retry(u8),
-    Dead,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    use prop::collection::vec;
-    let to = prop::collection::btree_map(0..SUBS, any::<bool>(), 0..=SUBS)
-        .prop_map(|to| to.into_iter().collect::<Vec<_>>());
-    let fate = prop_oneof![Just(Fate::Delivered), (0..5u8).prop_map(Fate::Retry), Just(Fate::Dead)];
-    let turn = prop_oneof![4 => Just(0i8), 1 => -2..=2i8];
-    let indexes = || vec(any::<Index>(), 0..4);
-    prop_oneof![
-        4 => vec((0..30usize, to), 1..4).prop_map(Step::Admit),
-        4 => (0..SUBS, indexes(), 0..6usize, prop_oneof![Just(usize::MAX), 1..400usize])
-            .prop_map(|(sub, exclude, limit, max_bytes)| Step::Claim { sub, exclude, limit, max_bytes }),
-        5 => vec((any::<Index>(), turn, fate), 1..5).prop_map(Step::Settle),
-        2 => indexes().prop_map(Step::Release),
-        1 => indexes().prop_map(Step::Redeliver),
-        1 => (0..SUBS).prop_map(Step::Forget),
-        1 => (0..6u8, 0..12u8, prop::option::of(0..SUBS), any::<bool>()).prop_map(
-            |(delivered_hours, dead_hours, parked, parked_at_once)| {
-                Step::Retain { delivered_hours, dead_hours, parked, parked_at_once }
-            }
-        ),
-        2 => (1..4u8).prop_map(Step::Wait),
-        1 => prop_oneof![Just(Step::Close), Just(Step::Drop), Just(Step::Kill)],
-    ]
-}
 
 /// A delivery, as it should be.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,11 +35,32 @@ struct Owed {
     settled_at: Option<UnixMicros>,
 }
 
+/// Events from this number on are submitted, those before are published.
+const SUBMITTED: usize = 1000;
+
+/// The event with this number, as it is sent.
+fn numbered(n: usize) -> Event {
+    if n < SUBMITTED {
+        return event(n);
+    }
+    let of = event(n);
+    Event::new(&of.id, &of.topic, "test", UnixMicros(0), &n.to_string()).unwrap()
+}
+
+fn submission(n: usize) -> Submission {
+    let of = event(n);
+    let payload = n.to_string().into();
+    Submission { id: Some(of.id), topic: of.topic, kind: "test".into(), at: Some(UnixMicros(0)), payload }
+}
+
 struct World {
     dir: tempfile::TempDir,
     queue: Option<Queue>,
     keys: Vec<SubscriptionKey>,
     owed: BTreeMap<DeliveryId, Owed>,
+    /// What was ever submitted, and what of it waits to be admitted.
+    submitted: Vec<usize>,
+    waiting: Vec<usize>,
     now: UnixMicros,
 }
 
@@ -105,7 +70,15 @@ impl World {
         let queue = open(dir.path());
         let keys = subscriptions(&queue, SUBS).await;
         // Ahead of the clock with which the queue stamps admissions: everything is admitted before `now`.
-        Self { dir, queue: Some(queue), keys, owed: BTreeMap::new(), now: now().after(HOUR) }
+        Self {
+            dir,
+            queue: Some(queue),
+            keys,
+            owed: BTreeMap::new(),
+            submitted: vec![],
+            waiting: vec![],
+            now: now().after(HOUR),
+        }
     }
 
     fn queue(&self) -> &Queue {
@@ -123,6 +96,8 @@ impl World {
     async fn take(&mut self, step: &Step) {
         match step {
             Step::Admit(batch) => self.admit(batch).await,
+            Step::Submit(numbers) => self.submit(numbers),
+            Step::TakeSubmitted { to, admit } => self.take_submitted(to, *admit).await,
             Step::Claim { sub, exclude, limit, max_bytes } => {
                 let exclude = self.pick_all(exclude);
                 self.claim(*sub, &exclude, *limit, *max_bytes).await;
@@ -185,18 +160,55 @@ impl World {
                 continue;
             }
             known.push(id);
-            for (number, (sub, held)) in (0..).zip(to) {
-                let owed = Owed {
-                    sub: *sub,
-                    event: *n,
-                    held: *held,
-                    redelivery: false,
-                    state: State::Pending,
-                    attempts: 0,
-                    settled_at: None,
-                };
-                assert!(self.owed.insert(admitted.first.plus(number), owed).is_none(), "ids are unique");
+            self.owe(*n, admitted.first, to);
+        }
+    }
+
+    fn owe(&mut self, event: usize, first: DeliveryId, to: &[(usize, bool)]) {
+        for (number, (sub, held)) in (0..).zip(to) {
+            let owed = Owed {
+                sub: *sub,
+                event,
+                held: *held,
+                redelivery: false,
+                state: State::Pending,
+                attempts: 0,
+                settled_at: None,
+            };
+            assert!(self.owed.insert(first.plus(number), owed).is_none(), "ids are unique");
+        }
+    }
+
+    fn submit(&mut self, numbers: &[usize]) {
+        let events: Vec<_> = numbers.iter().map(|n| submission(*n)).collect();
+        let answered = Operator::open(self.dir.path()).unwrap().submit(&events, None, now()).unwrap();
+        for (answered, n) in answered.iter().zip(numbers) {
+            assert_eq!(answered.duplicate, self.submitted.contains(n), "an id is taken once");
+            if !answered.duplicate {
+                self.submitted.push(*n);
+                self.waiting.push(*n);
             }
+        }
+    }
+
+    async fn take_submitted(&mut self, to: &[(usize, bool)], admit: bool) {
+        let taken = self.queue().submitted().await.unwrap();
+        let expected: Vec<Event> = self.waiting.iter().map(|n| numbered(*n)).collect();
+        assert!(taken.events.iter().map(|(_, event)| event).eq(&expected), "nothing is lost, in its order");
+        if !admit {
+            return;
+        }
+        let recipient = |(sub, held): &(usize, bool)| Recipient { sub: self.keys[*sub], held: *held };
+        let to_all: Vec<_> = to.iter().map(recipient).collect();
+        let admissions = taken.events.into_iter().map(|(id, event)| Admission {
+            event: event.into(),
+            to: to_all.clone(),
+            submitted: Some(id),
+        });
+        let admitted = self.queue().admit(admissions.collect()).await.unwrap();
+        for (admitted, n) in admitted.iter().zip(std::mem::take(&mut self.waiting)) {
+            assert!(!admitted.duplicate);
+            self.owe(n, admitted.first, to);
         }
     }
 
@@ -219,7 +231,10 @@ impl World {
         queued.sort();
         let due = retries.iter().filter(|(at, _)| *at <= self.now).map(|(_, id)| *id);
         let wanted: Vec<_> = due.chain(queued.iter().map(|(_, id)| *id)).collect();
-        let fits = max_bytes.div_ceil(event(0).body.len()).min(limit).min(wanted.len());
+        let sizes = wanted.iter().map(|id| numbered(self.owed[id].event).body.len());
+        let before = sizes.scan(0, |bytes, size| Some(std::mem::replace(bytes, *bytes + size)));
+        let within = before.take_while(|before| *before < max_bytes).count();
+        let fits = within.min(limit);
         assert_eq!(ids(&claimed.deliveries), wanted[..fits], "what is due, in order, within bounds");
         assert_eq!(claimed.more, fits < wanted.len());
         assert_eq!(claimed.next_due, retries.iter().map(|(at, _)| *at).find(|at| *at > self.now));
@@ -227,7 +242,7 @@ impl World {
             let owed = &self.owed[&delivery.id];
             assert_eq!(delivery.attempts, owed.attempts);
             assert_eq!(delivery.was_retry, due_at(owed).is_some());
-            assert_eq!(*delivery.event, event(owed.event));
+            assert_eq!(*delivery.event, numbered(owed.event));
         }
         // A claim that goes on where this one ended brings the rest, whatever is not settled yet.
         let known = |delivery: &&Delivery| claimed.up_to.is_none() || delivery.was_retry;

@@ -12,6 +12,8 @@ const FOREIGN: [(&str, &str); 4] =
     [("tracing", "enabled"), ("tracing", "otel-endpoint"), ("decnet", "api-user"), ("decnet", "api-group")];
 /// Sections whose keys are ours to judge; others belong to other programs.
 const SHARED_SECTIONS: [&str; 4] = ["api", "database", "bus", "tracing"];
+/// The section of DECNET's web page.
+const WEB: &str = "web";
 
 /// One `key = value`.
 #[derive(Debug, PartialEq, Eq)]
@@ -81,7 +83,18 @@ pub(crate) fn offer(layers: &mut Layers, path: &str, text: &str) {
     for entry in entries.iter().filter(|entry| SHARED_SECTIONS.contains(&entry.section)) {
         offer_domain(layers, path, entry);
     }
+    for entry in entries.iter().filter(|entry| entry.section == WEB) {
+        offer_web(layers, path, entry);
+    }
     warn_of_webhook(layers, path, &entries);
+}
+
+/// DECNET's web page has a section of its own, of which one key concerns us.
+fn offer_web(layers: &mut Layers, path: &str, entry: &Entry<'_>) {
+    let info = &keys::CORS_ORIGINS.info;
+    if info.ini == Some((WEB, entry.key.as_str())) {
+        layers.offer(info.name, &entry.unescaped(), Source::ini(path, entry.line));
+    }
 }
 
 /// A section that suggests itself but that nobody reads: what stands there would be ignored in silence.

@@ -4,8 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use decnet_core::access::JwtKey;
 use decnet_core::delivery::RetrySchedule;
 use decnet_core::limits::{MAX_CONCURRENCY, MAX_DEADLINE, MIN_DEADLINE};
+use decnet_core::redact::Secret;
 use ipnet::IpNet;
 
 use super::types::{self, Read};
@@ -196,6 +198,24 @@ keys! {
         reason: "Set it where something else has that port, as DECNET's own API may.",
         ini: Some(("api", "port")), ..PLAIN
     };
+    JWT_SECRET: Option<Secret>, jwt_secret => Info {
+        group: API, name: "DECNET_JWT_SECRET", form: "a secret of at least 32 characters",
+        meaning: "The secret that DECNET's dashboard signs its sessions with. With it, the API takes those sessions too.",
+        reason: "Set it to the same value as DECNET's, so that its web page works against this API.",
+        shown: Shown::Never, ..PLAIN
+    };
+    JWT_SECRET_FILE: Option<PathBuf>, types::optional_path => Info {
+        group: API, name: "DECNET_JWT_SECRET_FILE", form: "a path",
+        meaning: "A file with that secret on its first line, where `DECNET_JWT_SECRET` is not set. Without it:                   `decnet-jwt-secret` in `$CREDENTIALS_DIRECTORY`, where that exists.",
+        reason: "Set it to keep the secret out of the environment. With systemd, `LoadCredential=decnet-jwt-secret:…`                  in the unit is enough.",
+        ..PLAIN
+    };
+    CORS_ORIGINS: Vec<String>, types::origins => Info {
+        group: API, name: "DECNET_CORS_ORIGINS", form: "origins separated by commas",
+        meaning: "The web pages whose scripts may read the API's answers (CORS). Without it: none.",
+        reason: "Name the origin of a dashboard that is served from elsewhere: `https://dashboard.example`. A wildcard                  is refused.",
+        ini: Some(("web", "cors-origins")), ..PLAIN
+    };
     CIRCUIT_THRESHOLD: u32, types::threshold => Info {
         group: DELIVERY, name: "DECNET_WEBHOOK_CIRCUIT_THRESHOLD", default: "5", form: "a whole number; less than 1 counts as 1",
         meaning: "Failed deliveries in a row that trip a subscription.",
@@ -287,6 +307,15 @@ keys! {
 #[expect(clippy::unnecessary_wraps, reason = "every reader of a setting has one shape")]
 fn optional_text(text: &str) -> Read<Option<String>> {
     Ok((!text.is_empty()).then(|| text.into()))
+}
+
+/// The error is never shown: the value is a secret.
+fn jwt_secret(text: &str) -> Read<Option<Secret>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let secret = Secret::new(text);
+    JwtKey::new(&secret).map(|_| Some(secret)).map_err(|error| error.to_string())
 }
 
 fn optional_database(text: &str) -> Read<Option<Database>> {

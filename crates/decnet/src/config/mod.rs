@@ -4,6 +4,7 @@
 //! the files), [`types`] turns texts into values, [`show`] and [`mod@page`] print what is in force and what may be
 //! set.
 
+mod access;
 mod data_dir;
 mod database;
 mod dotenv;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use decnet_core::delivery::RetrySchedule;
 use ipnet::IpNet;
 
+pub(crate) use self::access::Access;
 pub(crate) use self::database::Database;
 pub(crate) use self::database::DatabaseKind;
 pub(crate) use self::ini::sets as ini_sets;
@@ -55,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) egress: Egress,
     /// How long the queue keeps what.
     pub(crate) retention: Retention,
+    /// Who may use the HTTP API, beside the tokens in the catalog.
+    pub(crate) access: Access,
     /// What is logged, and how.
     pub(crate) log: Log,
 }
@@ -202,6 +206,7 @@ impl Config {
                 allow: layers.read(&keys::ALLOW_CIDRS),
             },
             retention: Retention::read(layers),
+            access: Access::read(layers, inputs),
             log: Log { filter: layers.read(&keys::LOG), format: layers.read(&keys::LOG_FORMAT) },
         }
     }

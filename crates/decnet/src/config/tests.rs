@@ -206,3 +206,38 @@ fn the_page_of_the_documentation_is_current() {
     let regenerate = "run `cargo run -- docs configuration > docs/configuration.md`";
     assert!(written == page(), "docs/configuration.md is stale: {regenerate}");
 }
+
+const JWT: &str = "0123456789abcdef0123456789abcdef";
+
+#[test]
+fn decnets_session_secret_is_never_shown_and_never_weak() {
+    let host = Host::new(&[("DECNET_JWT_SECRET", JWT)], "");
+    assert_eq!(host.value("DECNET_JWT_SECRET").0, "[secret]");
+    assert_eq!(host.config().access.jwt_secret.unwrap().expose(), JWT);
+    assert!(!format!("{:?}", host.config()).contains(JWT));
+    let found = problems(&[("DECNET_JWT_SECRET", &JWT[1..])], "");
+    assert_eq!(found, ["DECNET_JWT_SECRET (environment) is a secret of at least 32 characters"]);
+    let ini = problems(&[], &format!("[decnet]\njwt-secret = {JWT}\n"));
+    assert!(ini[0].contains("a secret may not stand here") && !ini[0].contains(JWT), "{ini:?}");
+}
+
+#[test]
+fn decnets_session_secret_may_come_from_a_file_or_from_systemd() {
+    let host = Host::new(&[("DECNET_JWT_SECRET_FILE", "/nowhere/secret")], "");
+    assert!(host.find().problems[0].contains("/nowhere/secret cannot be read"));
+    let mut host = Host::new(&[], "").file("decnet-jwt-secret", &format!("{JWT}\n"));
+    assert!(host.config().access.jwt_secret.is_none());
+    let dir = host.dir.path().to_string_lossy().into_owned();
+    host.inputs.environment.insert("CREDENTIALS_DIRECTORY".into(), dir.clone());
+    assert_eq!(host.config().access.jwt_secret.unwrap().expose(), JWT);
+    let host = host.file("decnet-jwt-secret", "short\n");
+    let found = host.find().problems;
+    assert!(found[0].contains("fewer than 32") && !found[0].contains("short"), "{found:?}");
+}
+
+#[test]
+fn a_wildcard_of_origins_is_refused() {
+    let host = Host::new(&[], "[web]\ncors-origins = https://dash.example, http://10.0.0.1:8080\n");
+    assert_eq!(host.config().access.cors_origins, ["https://dash.example", "http://10.0.0.1:8080"]);
+    assert!(problems(&[("DECNET_CORS_ORIGINS", "*")], "")[0].contains("`*` is none"));
+}

@@ -84,6 +84,23 @@ pub(crate) fn networks(text: &str) -> Read<Vec<IpNet>> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(network).collect()
 }
 
+/// Origins as browsers send them: scheme, host and, where it is not the scheme's own, port. No wildcard: it would let
+/// every page of the web read the answers.
+pub(crate) fn origins(text: &str) -> Read<Vec<String>> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(origin).collect()
+}
+
+fn origin(text: &str) -> Read<String> {
+    let url = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let origin = url.map(|url| (url.origin().ascii_serialization(), url));
+    match origin {
+        Some((origin, url)) if url.path() == "/" && url.query().is_none() && url.username().is_empty() => {
+            Ok(origin)
+        }
+        _ => Err(format!("is a list of origins such as https://dashboard.example:8443; `{text}` is none")),
+    }
+}
+
 fn network(text: &str) -> Read<IpNet> {
     let address = || text.parse::<std::net::IpAddr>().map(IpNet::from);
     text.parse::<IpNet>()
@@ -132,6 +149,15 @@ mod tests {
         assert_eq!(bytes("1 kb"), Ok(1000));
         assert_eq!(bytes("7"), Ok(7));
         assert!(bytes("much").is_err() && bytes("9e99").is_err() && bytes("99999999TiB").is_err());
+    }
+
+    #[test]
+    fn origins_are_as_a_browser_sends_them() {
+        let read = origins("https://Dash.example:443/, http://10.0.0.1:8080");
+        assert_eq!(read, Ok(vec!["https://dash.example".into(), "http://10.0.0.1:8080".into()]));
+        for bad in ["*", "dash.example", "https://a/b", "https://a/?b", "https://u@a/", "file:///a", "null"] {
+            assert!(origins(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -133,6 +133,13 @@ fn one_worker_is_replaced_beside_another_decnet_and_put_back() {
     let (_, said) = init(&host, &["--only", "webhook"]);
     assert!(!said.contains("[ OK ]"), "{said}");
 
+    // Where the INI file names the catalog, the unit does not overrule it, and yet it can be written.
+    let ini = root.join("etc/decnet/decnet.ini");
+    fs::write(&ini, "[database]\nurl = sqlite:////srv/decnet/decnet.db\n").unwrap();
+    init(&host, &["--only", "webhook"]);
+    let ours = fs::read_to_string(&unit).unwrap();
+    assert!(!ours.contains("DECNET_DB_URL=") && ours.contains("\nReadWritePaths=/srv/decnet\n"), "{ours}");
+
     let (status, said) = init(&host, &["--only", "webhook", "--deinit"]);
     assert_eq!(status, 0, "{said}");
     assert_eq!(fs::read_to_string(&unit).unwrap(), before);

@@ -3,14 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails that test")]
 
 mod bench_measures_and_leaves_nothing;
+mod decnets_sessions_have_decnets_rights;
 mod deliveries_are_shown_and_sent_again;
 mod erased_is_gone_and_backups_are_whole;
 mod events_reach_who_watches;
+mod http;
 mod init_installs_and_takes_back;
+mod no_route_answers_without_its_scope;
 mod receiver_knows_who_signed;
 mod says_what_is_wrong;
 mod settings_change_one_by_one;
 mod subscriptions_ask_for_more;
 mod subscriptions_keep_their_secrets;
 mod support;
+mod the_first_token_is_made_on_this_host;
 mod the_service_manager_hears_of_it;

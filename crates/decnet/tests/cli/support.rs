@@ -84,7 +84,11 @@ impl Host {
 impl Running {
     /// Reads stderr up to a line that holds `text`.
     pub(crate) fn wait_for(&mut self, text: &str) -> String {
-        let mut seen = String::new();
+        self.wait_for_noting(text, &mut String::new())
+    }
+
+    /// The same, and keeps what was said before.
+    pub(crate) fn wait_for_noting(&mut self, text: &str, seen: &mut String) -> String {
         loop {
             let mut line = String::new();
             let read = self.stderr.read_line(&mut line).unwrap();
@@ -92,7 +96,7 @@ impl Running {
             if line.contains(text) {
                 return line;
             }
-            seen += &line;
+            *seen += &line;
         }
     }
 

@@ -34,7 +34,7 @@ pub(super) fn get(conn: &Connection, id: DeliveryId) -> Result<Option<Detail>, E
 }
 
 /// The one that delivered is in its delivery's row.
-fn attempts(conn: &Connection, id: DeliveryId) -> Result<Vec<Attempt>, Error> {
+pub(super) fn attempts(conn: &Connection, id: DeliveryId) -> Result<Vec<Attempt>, Error> {
     let mut find = conn.prepare_cached(
         "SELECT number, started_at, duration_us, status, reason, detail, reply,
              resolve_us, connect_us, tls_us, first_byte_us

@@ -1,6 +1,7 @@
 //! Reading the queue from beside the worker, or without one.
 
 mod active;
+mod attempts;
 mod census;
 mod counts;
 mod detail;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension};
 
 pub use self::active::Active;
+pub use self::attempts::{AttemptFilter, AttemptPage, AttemptRef, ListedAttempt};
 pub use self::census::{Census, Found};
 pub use self::counts::Counts;
 pub use self::detail::Detail;
@@ -57,6 +59,15 @@ impl Reader {
     /// See [`Error`].
     pub fn page(&self, filter: &Filter) -> Result<Page, Error> {
         list::page(&self.conn, filter)
+    }
+
+    /// At most `limit` attempts that `filter` describes: those of the newest delivery first, and of each the last one
+    /// first. The answer comes after `ATTEMPTS_LOOK_ROWS` deliveries at the latest, and says where to go on.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn attempts(&self, filter: &AttemptFilter, limit: usize) -> Result<AttemptPage, Error> {
+        attempts::attempts(&self.conn, filter, limit)
     }
 
     /// An event, with its first `limit` deliveries; only those to `subscription` (uuid or name), if there is one. None

@@ -1,5 +1,6 @@
 //! `decnet api`: the HTTP API alone.
 
+mod access;
 mod outbound;
 
 use std::io;
@@ -8,11 +9,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use decnet_api::{Api, Options};
+use decnet_api::{Access, Api, Options};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::access::refuse_exposed;
+use self::access::{First, access};
 use self::outbound::Dispatch;
 use super::background::Background;
+use super::catalog::make_place;
 use super::link;
 use crate::config::Config;
 use crate::context::Context;
@@ -42,11 +46,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let config = &context.config;
     let host = args.host.as_deref().unwrap_or(&config.api.host);
     let listener = listen(host, args.port.unwrap_or(config.api.port))?;
+    make_place(config)?;
     drop(open_catalog(config)?);
     let sockets = if config.bus.enabled { link::sockets(config) } else { Vec::new() };
     let address = listener.local_addr()?;
+    let access = access(config, address, First::Hint)?;
     tracing::info!(%address, "the API listens");
-    let api = Api::new(options(config, sockets)?);
+    let api = Api::new(options(config, sockets, access)?);
     // It has no loop of its own: that this thread has its turn is its sign of life.
     let service = Service { pulses: Vec::new(), status: Box::new(move || format!("serving at {address}")) };
     let _reporting = service.report(context.shutdown.clone());
@@ -60,7 +66,8 @@ pub(crate) fn start(
     listener: TcpListener,
     stop: &CancellationToken,
 ) -> anyhow::Result<Background<()>> {
-    let (api, stop) = (Api::new(options(config, sockets)?), stop.clone());
+    let access = access(config, listener.local_addr()?, First::Link)?;
+    let (api, stop) = (Api::new(options(config, sockets, access)?), stop.clone());
     Background::start("API", move |ready| async move {
         ready.up();
         Ok(api.run(listener, stop).await?)
@@ -89,11 +96,12 @@ pub(crate) fn listen(host: &str, port: u16) -> anyhow::Result<TcpListener> {
     })
 }
 
-fn options(config: &Config, sockets: Vec<PathBuf>) -> anyhow::Result<Options> {
+fn options(config: &Config, sockets: Vec<PathBuf>, access: Access) -> anyhow::Result<Options> {
     Ok(Options {
         catalog: config.database.path()?.to_owned(),
         data_dir: config.data_dir.clone(),
         sockets,
+        access,
         outbound: Arc::new(Dispatch::new(config.clone())),
     })
 }

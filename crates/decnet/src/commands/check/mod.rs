@@ -1,6 +1,7 @@
 //! `decnet check`: what is in force, and everything that is wrong, at once.
 
 mod probe;
+mod units;
 
 use serde_json::json;
 
@@ -13,8 +14,8 @@ use crate::output::{self, Paint, Table};
 /// Reads the configuration, prints what is in force, and tries whether it works.
 ///
 /// Every setting with its source; then whether the data directory can be written, the catalog and the queue
-/// can be opened, and the bus answers. Changes nothing. Exit code 2 for a wrong configuration, 1 where
-/// something cannot be used.
+/// can be opened, the bus answers, and which units are installed. Changes nothing. Exit code 2 for a wrong
+/// configuration, 1 where something cannot be used.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -8,6 +8,7 @@ use decnet_store::queue::{self, Reader};
 use rustix::fs::{Access, access};
 use serde_json::{Value, json};
 
+use super::units;
 use crate::commands::link;
 use crate::config::Config;
 use crate::failure::told;
@@ -17,7 +18,7 @@ use crate::output::{Paint, counted, printable};
 pub(super) struct Probe {
     what: &'static str,
     pub(super) health: Health,
-    detail: String,
+    pub(super) detail: String,
 }
 
 /// Can it be used?
@@ -32,7 +33,7 @@ pub(super) enum Health {
 }
 
 impl Probe {
-    fn new(what: &'static str, health: Health, detail: impl Into<String>) -> Self {
+    pub(super) fn new(what: &'static str, health: Health, detail: impl Into<String>) -> Self {
         Self { what, health, detail: detail.into() }
     }
 
@@ -63,7 +64,13 @@ impl Health {
 
 /// Every probe, in the order in which a start would meet them.
 pub(super) async fn all(config: &Config) -> Vec<Probe> {
-    vec![data_dir(&config.data_dir), catalog(config), queue(&config.data_dir), bus(config).await]
+    vec![
+        data_dir(&config.data_dir),
+        catalog(config),
+        queue(&config.data_dir),
+        bus(config).await,
+        units::probe(),
+    ]
 }
 
 fn data_dir(path: &Path) -> Probe {

@@ -92,10 +92,17 @@ impl Accounts<'_> {
             return Ok(Outcome::Done("would be removed".into()));
         }
         let removed = run("userdel", &words(&[self.user]))?;
-        if matches!(removed, Outcome::Done(_)) && self.look_up("group", self.group)?.is_some() {
-            return run("groupdel", &words(&[self.group]));
+        if matches!(removed, Outcome::Failed(_)) {
+            return Ok(removed);
         }
-        Ok(removed)
+        // userdel takes the group along where it is the user's own.
+        if self.look_up("group", self.group)?.is_some() {
+            let removed = run("groupdel", &words(&[self.group]))?;
+            if matches!(removed, Outcome::Failed(_)) {
+                return Ok(removed);
+            }
+        }
+        Ok(Outcome::Done("removed".into()))
     }
 }
 

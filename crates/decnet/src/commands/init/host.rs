@@ -60,14 +60,16 @@ pub(super) fn value_in(unit: &str, key: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
 
-/// The catalog of a DECNET that lives in `install_dir`, unless the INI file names another.
+/// The catalog of a DECNET that lives in `install_dir`.
 pub(super) fn catalog(layout: &Layout, install_dir: &str) -> Option<String> {
     let catalog = format!("{install_dir}/decnet.db");
-    if !layout.below(&catalog).is_file() {
-        return None;
-    }
+    layout.below(&catalog).is_file().then_some(catalog)
+}
+
+/// Does the INI file say which catalog it is? What a unit says would win over it.
+pub(super) fn names_catalog(layout: &Layout) -> bool {
     let ini = std::fs::read_to_string(&layout.ini).unwrap_or_default();
-    (!config::ini_sets(&ini, "database", "url")).then_some(catalog)
+    config::ini_sets(&ini, "database", "url")
 }
 
 #[cfg(test)]

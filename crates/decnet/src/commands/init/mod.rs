@@ -163,6 +163,7 @@ fn wanted(args: &Args, layout: Layout, templates: &Templates) -> anyhow::Result<
     let group = args.group.clone().unwrap_or_else(|| inherited("Group", "decnet"));
     let mut variables = judge(&install_dir, &venv_dir, &user, &group, &binary).map_err(Usage)?;
     variables.catalog = host::catalog(&layout, &variables.install_dir);
+    variables.names_catalog = !host::names_catalog(&layout);
     Ok(Wanted { layout, variables, only, force: args.force, start: !args.no_start, purge: args.purge })
 }
 

@@ -45,6 +45,8 @@ pub(super) struct Variables {
     pub(super) decnet: String,
     /// The catalog of a DECNET that is there, in its installation directory.
     pub(super) catalog: Option<String>,
+    /// The units say which catalog it is; else the INI file does.
+    pub(super) names_catalog: bool,
     /// The services that `decnet.target` pulls in.
     pub(super) services: Vec<String>,
     marker: String,
@@ -71,6 +73,7 @@ impl Variables {
             group,
             decnet,
             catalog: None,
+            names_catalog: true,
             services: Vec::new(),
             marker: marker("#"),
             marker_js: marker("//"),

@@ -81,10 +81,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
 /// Takes the API's address; the demo, which may run beside anything, goes without the usual port if need be.
 fn listen(config: &Config, demo: bool) -> anyhow::Result<TcpListener> {
     let Api { host, port, .. } = &config.api;
-    match api::listen(host, *port) {
+    let listener = match api::listen(host, *port) {
         Err(_) if demo => api::listen(host, 0),
         listening => listening,
-    }
+    }?;
+    api::refuse_exposed(config, listener.local_addr()?)?;
+    Ok(listener)
 }
 
 /// Makes the data directory, for its owner alone; the demo has one of its own unless one was named.

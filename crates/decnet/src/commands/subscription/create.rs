@@ -1,15 +1,13 @@
 //! `decnet subscription create`.
 
-use std::path::Path;
-
-use anyhow::Context as _;
 use decnet_core::redact::Secret;
 use decnet_core::settings::Settings;
-use decnet_store::catalog::{Catalog, Create, NewSubscription, Row, generate_secret};
+use decnet_store::catalog::{NewSubscription, Row, generate_secret};
 
 use super::patterns::PatternArgs;
 use super::settings_args::SettingsArgs;
 use super::warn;
+use crate::commands::catalog::open_or_make;
 use crate::commands::link;
 use crate::commands::secret_args::SecretArgs;
 use crate::context::Context;
@@ -63,20 +61,9 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
 }
 
 fn create(new: &NewSubscription, context: &Context) -> anyhow::Result<Row> {
-    let path = context.config.database.path()?;
-    if path.starts_with(&context.config.data_dir) {
-        make_data_dir(&context.config.data_dir)?;
-    }
-    let mut catalog = Catalog::open(path, Create::IfMissing)?;
+    let mut catalog = open_or_make(context)?;
     let uuid = catalog.create(new, now()).map_err(super::refused)?;
     Ok(catalog.find(&uuid)?)
-}
-
-/// Only its owner may look into it: the catalog holds every secret.
-fn make_data_dir(data_dir: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
-    made.with_context(|| format!("the data directory {} cannot be made", data_dir.display()))
 }
 
 fn json(row: &Row, made: Option<&str>, warnings: &[String]) -> anyhow::Result<()> {

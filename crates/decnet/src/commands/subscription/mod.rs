@@ -14,8 +14,9 @@ mod warn;
 use decnet_core::redact::{EndpointUrl, UrlError};
 use decnet_core::settings::{BatchError, SettingsError};
 use decnet_core::subscription::Problem;
-use decnet_store::catalog::{Catalog, Create, Error};
+use decnet_store::catalog::Error;
 
+pub(crate) use crate::commands::catalog::existing;
 use crate::context::Context;
 use crate::failure::Usage;
 
@@ -94,9 +95,4 @@ fn settings_refused(error: &SettingsError) -> Usage {
         }
         other => other.to_string(),
     })
-}
-
-/// Opens the catalog that is there.
-fn existing(context: &Context) -> anyhow::Result<Catalog> {
-    Ok(Catalog::open(context.config.database.path()?, Create::Never)?)
 }

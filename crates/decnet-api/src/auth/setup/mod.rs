@@ -1,0 +1,230 @@
+//! The link that makes the first token, printed by the first start of `decnet serve`.
+//!
+//! The code is in the link's fragment, which a browser sends to nobody: it is in no request line, no log and no
+//! `Referer`. The page's script takes it out of the address at once and into the form. It works from this host
+//! alone, once, for [`SETUP_LINK_AGE`], and no longer once there is any token.
+
+mod page;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Extension, State};
+use axum::http::header::{CONTENT_TYPE, HOST, HeaderMap};
+use axum::response::Response;
+use axum::routing::get;
+use decnet_core::access::{ApiToken, Scope, Scopes, TokenDigest};
+use decnet_core::limits::SETUP_LINK_AGE;
+use decnet_core::redact::Secret;
+use decnet_store::catalog::{Catalog, Error, NewToken, generate_secret};
+
+use super::exposure::is_loopback;
+use crate::problem::{Kind, Problem};
+use crate::server::Peer;
+use crate::state::{Shared, now};
+
+/// Bytes of a body that holds a code; more cannot be one.
+const MAX_CODE_BODY_BYTES: usize = 256;
+/// Names that are tried for the token: the first that is free is taken.
+const NAMES: [&str; 4] = ["setup", "setup-2", "setup-3", "setup-4"];
+
+/// What the link carries: 256 random bits.
+#[derive(Clone)]
+pub struct SetupCode(Secret);
+
+impl SetupCode {
+    /// A new one.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(Secret::new(generate_secret()))
+    }
+
+    /// The link, to be shown to the operator and to nobody else.
+    #[must_use]
+    pub fn link(&self, address: std::net::SocketAddr) -> String {
+        let host = match address.ip() {
+            ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        };
+        format!("http://{host}:{}/setup#{}", address.port(), self.0.expose())
+    }
+}
+
+impl fmt::Debug for SetupCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[code]")
+    }
+}
+
+/// What is kept of a code until it is used.
+pub(crate) struct Setup {
+    until: Instant,
+    code: Mutex<Option<TokenDigest>>,
+}
+
+impl Setup {
+    pub(super) fn new(code: &SetupCode) -> Self {
+        let digest = TokenDigest::of(code.0.expose().as_bytes());
+        Self { until: Instant::now() + SETUP_LINK_AGE, code: Mutex::new(Some(digest)) }
+    }
+
+    /// Takes the code out, if it is the right one and in time: a second try finds none.
+    fn redeem(&self, code: &str) -> Result<TokenDigest, Redeem> {
+        let given = TokenDigest::of(code.as_bytes());
+        let mut kept = self.code.lock().unwrap_or_else(PoisonError::into_inner);
+        match *kept {
+            Some(digest) if Instant::now() < self.until => {
+                if !digest.matches(&given) {
+                    return Err(Redeem::Wrong);
+                }
+                *kept = None;
+                Ok(digest)
+            }
+            _ => Err(Redeem::Over),
+        }
+    }
+
+    /// Puts it back: nothing came of it.
+    fn restore(&self, digest: TokenDigest) {
+        *self.code.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest);
+    }
+}
+
+/// Why a code gets nothing.
+enum Redeem {
+    Wrong,
+    Over,
+}
+
+/// The page and what it sends; only where there is a link at all.
+pub(crate) fn routes(router: Router<Shared>) -> Router<Shared> {
+    router.route("/setup", get(page::form).post(make)).route("/setup.js", get(page::script))
+}
+
+/// Exchanges the code for an admin token.
+async fn make(
+    State(state): State<Shared>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let setup = state.gate.setup.as_ref().ok_or_else(over)?;
+    check_from_here(peer, &headers)?;
+    let is_form = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(page::FORM));
+    let code = page::code(&body, is_form).filter(|_| body.len() <= MAX_CODE_BODY_BYTES);
+    let digest = match setup.redeem(&code.ok_or_else(|| Problem::malformed("there is no code in this"))?) {
+        Ok(digest) => digest,
+        Err(Redeem::Over) => return Err(over()),
+        Err(Redeem::Wrong) => {
+            state.gate.count_failure(peer)?;
+            return Err(Problem::new(Kind::Forbidden, "this is not the code of the link"));
+        }
+    };
+    match state.catalog.run(first_token).await {
+        Ok(Some(token)) => {
+            tracing::info!(id = token.id(), "the setup link made an admin token");
+            Ok(page::done(&token, is_form))
+        }
+        Ok(None) => Err(over()),
+        Err(problem) => {
+            setup.restore(digest);
+            Err(problem)
+        }
+    }
+}
+
+/// Makes a token, unless there is one that can be used: then the link has had its day.
+fn first_token(catalog: &mut Catalog) -> Result<Option<ApiToken>, Error> {
+    let now = now();
+    if catalog.has_active_token(now)? {
+        return Ok(None);
+    }
+    for name in NAMES {
+        let new = NewToken { name: name.into(), scopes: Scopes::new([Scope::Admin]), expires_at: None };
+        match catalog.create_token(&new, now) {
+            Err(Error::TokenNameTaken(_)) => {}
+            made => return made.map(Some),
+        }
+    }
+    Ok(None)
+}
+
+/// From this host, and by a name of this host: a page of another name that resolves to here (DNS rebinding) is not.
+fn check_from_here(peer: Peer, headers: &HeaderMap) -> Result<(), Problem> {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if is_loopback(peer.0.ip()) && names_here(host) {
+        return Ok(());
+    }
+    let told = "the setup link works on its own host only; elsewhere use `decnet token create`";
+    Err(Problem::new(Kind::Forbidden, told))
+}
+
+fn names_here(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if !name.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(is_loopback)
+}
+
+fn over() -> Problem {
+    Problem::not_found(
+        "the setup link was used, has expired or is no longer needed; use `decnet token create`",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_works_once_and_a_wrong_one_uses_nothing_up() {
+        let code = SetupCode::generate();
+        let setup = Setup::new(&code);
+        assert!(matches!(setup.redeem("guess"), Err(Redeem::Wrong)));
+        let digest = setup.redeem(code.0.expose());
+        assert!(digest.is_ok() && matches!(setup.redeem(code.0.expose()), Err(Redeem::Over)));
+        setup.restore(digest.unwrap_or(TokenDigest::of(b"")));
+        assert!(setup.redeem(code.0.expose()).is_ok());
+    }
+
+    #[test]
+    fn a_code_that_is_too_old_is_over() {
+        let code = SetupCode::generate();
+        let setup = Setup { until: Instant::now(), ..Setup::new(&code) };
+        assert!(matches!(setup.redeem(code.0.expose()), Err(Redeem::Over)));
+    }
+
+    #[test]
+    fn the_link_names_this_host_and_debug_hides_the_code() {
+        let code = SetupCode::generate();
+        let link = code.link("0.0.0.0:8000".parse().unwrap());
+        assert!(link.starts_with("http://127.0.0.1:8000/setup#") && link.ends_with(code.0.expose()));
+        assert!(code.link("[::1]:80".parse().unwrap()).starts_with("http://[::1]:80/setup#"));
+        assert!(!format!("{code:?}").contains(code.0.expose()));
+    }
+
+    #[test]
+    fn only_names_of_this_host_are_taken() {
+        for (host, is_here) in [
+            ("127.0.0.1:8000", true),
+            ("localhost", true),
+            ("LOCALHOST:1", true),
+            ("[::1]:8000", true),
+            ("[::1]", true),
+            ("evil.example:8000", false),
+            ("127.0.0.1.evil.example", false),
+            ("localhost.evil.example", false),
+            ("192.0.2.1", false),
+            ("", false),
+        ] {
+            assert_eq!(names_here(host), is_here, "{host}");
+        }
+    }
+}

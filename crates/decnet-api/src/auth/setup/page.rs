@@ -1,0 +1,64 @@
+//! The page behind the link: no style, one small script of its own, nothing from elsewhere.
+
+use axum::Json;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue};
+use axum::response::{Html, IntoResponse as _, Response};
+use decnet_core::access::ApiToken;
+use serde::Deserialize;
+use serde_json::json;
+
+/// What a form sends.
+pub(super) const FORM: &[u8] = b"application/x-www-form-urlencoded";
+
+const POLICY: (HeaderName, HeaderValue) = (
+    CONTENT_SECURITY_POLICY,
+    HeaderValue::from_static(
+        "default-src 'none'; script-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    ),
+);
+
+const TOP: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+    <meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
+    <title>decnet: first token</title>\n<h1>decnet</h1>\n";
+const FORM_PART: &str = "<p>This makes the first token of the HTTP API, with the scope <code>admin</code>. \
+    It is shown once.</p>\n<form method=\"post\" action=\"/setup\">\n\
+    <p><label>Code of the link <input id=\"code\" name=\"code\" required autocomplete=\"off\" size=\"50\"></label></p>\n\
+    <p><button>Make the token</button></p>\n</form>\n<script src=\"/setup.js\"></script>\n";
+
+/// Takes the code out of the address, so that no history keeps it, and into the form.
+const SCRIPT: &str = "document.getElementById('code').value = location.hash.slice(1);\n\
+    history.replaceState(null, '', '/setup');\n";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    code: String,
+}
+
+pub(super) async fn form() -> Response {
+    ([POLICY], Html(format!("{TOP}{FORM_PART}"))).into_response()
+}
+
+pub(super) async fn script() -> Response {
+    ([(CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"))], SCRIPT).into_response()
+}
+
+/// The code in a body. A form leaves its letters as they are: no code has one that a form would write otherwise.
+pub(super) fn code(body: &[u8], is_form: bool) -> Option<String> {
+    if !is_form {
+        return serde_json::from_slice::<Given>(body).ok().map(|given| given.code);
+    }
+    str::from_utf8(body).ok()?.strip_prefix("code=").map(|code| code.trim_end().to_owned())
+}
+
+/// The token, this once.
+pub(super) fn done(token: &ApiToken, as_page: bool) -> Response {
+    let text = token.expose();
+    if !as_page {
+        return Json(json!({"id": token.id(), "token": text})).into_response();
+    }
+    let told = "<p>It is shown only now; keep it where you keep passwords, and send it as \
+                <code>Authorization: Bearer …</code>.</p>";
+    ([POLICY], Html(format!("{TOP}<p>The token:</p>\n<p><code id=\"token\">{text}</code></p>\n{told}\n")))
+        .into_response()
+}

@@ -1,0 +1,75 @@
+//! What the HTTP API needs to know of who may use it.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use decnet_core::access::JwtKey;
+use decnet_core::redact::Secret;
+
+use super::Inputs;
+use super::keys;
+use super::layers::Layers;
+
+/// What systemd calls the secret in `$CREDENTIALS_DIRECTORY` (systemd.exec(5), `LoadCredential=`).
+const CREDENTIAL: &str = "decnet-jwt-secret";
+/// Bytes read of a file with a secret: more would be a slip of the path.
+const MAX_SECRET_FILE_BYTES: u64 = 4096;
+
+/// Who may use the HTTP API, beside the tokens in the catalog.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Access {
+    /// What DECNET's sessions are signed with, where we take them.
+    pub(crate) jwt_secret: Option<Secret>,
+    /// The web pages whose scripts may read answers.
+    pub(crate) cors_origins: Vec<String>,
+}
+
+impl Access {
+    pub(super) fn read(layers: &mut Layers, inputs: &Inputs) -> Self {
+        let (secret, file) = (layers.read(&keys::JWT_SECRET), layers.read(&keys::JWT_SECRET_FILE));
+        let cors_origins = layers.read(&keys::CORS_ORIGINS);
+        let is_set = layers.text(keys::JWT_SECRET.info.name).is_some();
+        if is_set && file.is_some() {
+            let (one, other) = (keys::JWT_SECRET.info.name, keys::JWT_SECRET_FILE.info.name);
+            layers.warning(format!("{one} is set, so {other} is not read"));
+        }
+        let file = file.or_else(|| credential(inputs)).filter(|_| !is_set);
+        let secret = secret.or_else(|| file.and_then(|path| from_file(layers, &path)));
+        Self { jwt_secret: secret, cors_origins }
+    }
+}
+
+/// The secret as systemd hands it over, if it does.
+fn credential(inputs: &Inputs) -> Option<PathBuf> {
+    let directory = inputs.environment.get("CREDENTIALS_DIRECTORY").filter(|path| !path.is_empty())?;
+    Some(Path::new(directory).join(CREDENTIAL)).filter(|path| path.exists())
+}
+
+/// What is on the first line of a file. What is wrong is told without it.
+fn from_file(layers: &mut Layers, path: &Path) -> Option<Secret> {
+    let (name, shown) = (keys::JWT_SECRET_FILE.info.name, path.display());
+    let text = match read(path) {
+        Ok(text) => text,
+        Err(error) => {
+            layers.problem(format!("{name}: {shown} cannot be read: {error}"));
+            return None;
+        }
+    };
+    let secret = Secret::new(text.lines().next().unwrap_or_default().trim());
+    if let Err(weak) = JwtKey::new(&secret) {
+        layers.problem(format!("{name}: the secret in {shown} {weak}; write a longer one, as DECNET has it"));
+        return None;
+    }
+    if path.metadata().is_ok_and(|metadata| metadata.mode() & 0o004 != 0) {
+        layers.warning(format!("{shown} holds a secret and every user may read it; chmod 0600 it"));
+    }
+    Some(secret)
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(MAX_SECRET_FILE_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}

@@ -1,0 +1,107 @@
+//! The link that the first start prints: once, from this host, and never in a log; and no API without a credential
+//! for others.
+
+use crate::http::{Serving, ask, ask_from, fresh_address};
+use crate::support::{Host, code, stderr};
+
+const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
+
+fn link_code(serving: &Serving) -> String {
+    let line = serving.said.lines().find(|line| line.contains("/setup#")).unwrap();
+    line.split('#').nth(1).unwrap().trim().to_owned()
+}
+
+#[test]
+fn the_link_makes_one_admin_token_and_is_then_over() {
+    let host = Host::new().with("DECNET_API_PORT", "0");
+    let serving = host.serve(&["-vv"]);
+    let secret = link_code(&serving);
+    let page = ask(serving.address, "GET /setup", None, "");
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(
+        page.status == 200 && policy.contains("default-src 'none'") && !policy.contains("unsafe"),
+        "{page:?}"
+    );
+    assert!(
+        policy.contains("frame-ancestors 'none'") && page.header("referrer-policy") == Some("no-referrer")
+    );
+    assert_eq!(page.header("cache-control"), Some("no-store"));
+    let post = |headers: &[&str], body: &str| {
+        ask_from(fresh_address(), serving.address, "POST /setup", headers, body)
+    };
+    assert_eq!(post(&[FORM], "code=guess").status, 403);
+    assert_eq!(post(&[FORM], "").status, 400);
+    assert_eq!(post(&[FORM], &format!("code={}", "x".repeat(10_000))).status, 400);
+    let rebound = post(&[FORM, "Host: rebound.example"], &format!("code={secret}"));
+    assert_eq!(rebound.status, 403, "{rebound:?}");
+    let made = post(&["Content-Type: application/json"], &format!("{{\"code\":\"{secret}\"}}"));
+    let token = made.json()["token"].as_str().unwrap().to_owned();
+    assert_eq!((made.status, made.header("cache-control")), (200, Some("no-store")));
+    assert_eq!(post(&[FORM], &format!("code={secret}")).status, 404);
+    assert_eq!(ask(serving.address, "GET /api/v1/webhooks", Some(&token), "").status, 200);
+    let listed = host.json(&["token", "list", "--json"]);
+    assert_eq!((&listed[0]["name"], &listed[0]["scopes"][0]), (&"setup".into(), &"admin".into()));
+    serving.running.signal("TERM");
+    let (exit, _, said) = serving.running.finish();
+    assert_eq!(exit, 0, "{said}");
+    assert!(said.contains("request") && !said.contains(&secret) && !said.contains(&token[21..]), "{said}");
+}
+
+#[test]
+fn the_link_is_over_once_there_is_a_token_and_never_printed_where_there_is_one() {
+    let host = Host::new().with("DECNET_API_PORT", "0");
+    let serving = host.serve(&[]);
+    let secret = link_code(&serving);
+    host.token("mine", "read", &[]);
+    let late = ask_from(fresh_address(), serving.address, "POST /setup", &[FORM], &format!("code={secret}"));
+    assert_eq!(late.status, 404, "{late:?}");
+    drop(serving);
+    let again = host.serve(&[]);
+    assert!(!again.said.contains("/setup"), "{}", again.said);
+    assert_eq!(ask(again.address, "GET /setup", None, "").status, 404);
+}
+
+#[test]
+fn without_a_credential_the_api_is_for_this_host_only() {
+    let host = Host::new();
+    let refused = host.run(&["api", "--host", "0.0.0.0", "--port", "0"]);
+    assert_eq!(code(&refused), 1);
+    let said = stderr(&refused);
+    assert!(said.contains("no credential yet") && said.contains("decnet token create"), "{said}");
+    host.token("admin", "admin", &[]);
+    let mut running = host.start(&["-v", "api", "--host", "0.0.0.0", "--port", "0"]);
+    running.wait_for("the API listens");
+    running.signal("TERM");
+    assert_eq!(running.finish().0, 0);
+}
+
+#[test]
+fn serve_refuses_to_be_exposed_before_it_starts_anything() {
+    let host = Host::new().with("DECNET_API_HOST", "0.0.0.0").with("DECNET_API_PORT", "0");
+    let refused = host.run(&["serve"]);
+    assert!(code(&refused) == 1 && stderr(&refused).contains("no credential yet"), "{}", stderr(&refused));
+    assert!(!host.socket().exists() && !host.path().join("data/queue.db").exists());
+}
+
+#[test]
+fn tokens_are_listed_without_their_secret_and_refused_by_name() {
+    let host = Host::new();
+    let token = host.token("ci", "read,publish", &["--expires", "90d"]);
+    let listed = host.json(&["token", "list", "--json"]);
+    assert!(!listed.to_string().contains(&token[21..]) && listed[0]["scopes"].as_array().unwrap().len() == 2);
+    assert!(listed[0]["expires_at"].is_string() && listed[0]["last_used_at"].is_null());
+    for (arguments, exit, told) in [
+        (&["token", "create", "--name", "ci", "--scope", "read"][..], 1, "already"),
+        (&["token", "create", "--name", "a b", "--scope", "read"], 2, "letters"),
+        (&["token", "create", "--name", "x", "--scope", "root"], 2, "read, publish or admin"),
+        (&["token", "create", "--name", "x", "--scope", "read", "--expires", "0s"], 2, "3650d"),
+        (&["token", "create", "--name", "x"], 2, "--scope"),
+        (&["token", "revoke", "nobody"], 1, "decnet token list"),
+    ] {
+        let output = host.run(arguments);
+        assert_eq!(code(&output), exit, "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(told), "{arguments:?}: {}", stderr(&output));
+    }
+    let agent = Host::new().with("DECNET_MODE", "agent").run(&["token", "list"]);
+    assert!(code(&agent) == 2 && stderr(&agent).contains("DECNET_MODE=agent"), "{}", stderr(&agent));
+}

@@ -14,7 +14,7 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::options::Options;
 use crate::state::{Shared, State};
-use crate::{armour, auth, problem, routes, server};
+use crate::{armour, auth, openapi, page, problem, routes, server};
 
 /// The HTTP API, ready to be run.
 pub struct Api {
@@ -56,7 +56,7 @@ impl Api {
 fn router(state: Shared) -> Router {
     let (router, document) = routes::all().split();
     let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, API_REQUEST_TIMEOUT);
-    let router = crate::openapi::serve(router, &document);
+    let router = page::serve(openapi::serve(router, &document));
     let router = if state.gate.setup.is_some() { auth::setup_routes(router) } else { router };
     router
         .layer(DefaultBodyLimit::max(MAX_API_BODY_BYTES))

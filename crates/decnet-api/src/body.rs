@@ -4,13 +4,14 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize as _, Deserializer};
+use serde_json::value::RawValue;
 
 use crate::problem::{Kind, Problem};
 use crate::state::Shared;
 
 /// A JSON body. Fields that it does not know are refused by name where the type says so.
-#[expect(dead_code, reason = "of our own routes")]
 pub(crate) struct Body<T>(pub(crate) T);
 
 /// The bytes of a JSON body, not yet read.
@@ -21,6 +22,7 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
 
     async fn from_request(request: Request, state: &Shared) -> Result<Self, Problem> {
         let RawBody(bytes) = RawBody::from_request(request, state).await?;
+        check_object(&bytes).map_err(Problem::invalid)?;
         read(&bytes).map(Self)
     }
 }
@@ -51,6 +53,36 @@ pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             Problem::malformed(format!("the body is no JSON: {error}"))
         }
     })
+}
+
+/// Reads an object that is part of a body: a list in its place is refused.
+///
+/// # Errors
+/// Something else, or an object that is refused.
+pub(crate) fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<T, D::Error> {
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    check_object(raw.get().as_bytes()).map_err(D::Error::custom)?;
+    serde_json::from_str(raw.get()).map_err(D::Error::custom)
+}
+
+/// The same where `null` stands for nothing.
+///
+/// # Errors
+/// As [`object`].
+pub(crate) fn nullable_object<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    if raw.get() == "null" { Ok(None) } else { object(&*raw).map(Some).map_err(D::Error::custom) }
+}
+
+/// serde would take the fields of an object from a list as well.
+fn check_object(json: &[u8]) -> Result<(), &'static str> {
+    let first = json.iter().find(|byte| !byte.is_ascii_whitespace());
+    // What is no JSON at all is said to be that.
+    let is_another =
+        first.is_some_and(|byte| matches!(byte, b'[' | b'"' | b'0'..=b'9' | b'-' | b't' | b'f' | b'n'));
+    if is_another { Err("a JSON object is expected") } else { Ok(()) }
 }
 
 /// `application/json` and whatever is built on it (RFC 6839), as `application/merge-patch+json` is.

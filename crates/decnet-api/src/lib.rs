@@ -12,7 +12,7 @@
 //! - `body`: a JSON body within its bounds;
 //! - `pool`, `signal`: the catalog and the queue off the async thread, and the word to the worker;
 //! - `problem`: what went wrong, as RFC 9457 says it, or as DECNET does;
-//! - `openapi`: the document, made of the same registrations.
+//! - `openapi`: the document, made of the same registrations; `page`: how people read it.
 
 mod api;
 mod armour;
@@ -21,12 +21,15 @@ mod body;
 mod openapi;
 mod options;
 mod outbound;
+mod page;
 mod pool;
 mod problem;
+mod query;
 mod routes;
 mod server;
 mod signal;
 mod state;
+mod submitter;
 
 pub use api::{Api, Error};
 pub use auth::{Access, Exposed, SetupCode, check_exposure};

@@ -8,6 +8,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
 
+use crate::problem::{DecnetDetail, Details};
 use crate::routes;
 use crate::state::Shared;
 
@@ -48,7 +49,10 @@ fn json(document: &OpenApi) -> String {
 /// The document without its routes.
 pub(crate) fn frame() -> OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-    let components = ComponentsBuilder::new().security_scheme(BEARER, SecurityScheme::Http(bearer));
+    let components = ComponentsBuilder::new()
+        .schema_from::<Details>()
+        .schema_from::<DecnetDetail>()
+        .security_scheme(BEARER, SecurityScheme::Http(bearer));
     let info = InfoBuilder::new().title("decnet").version(env!("CARGO_PKG_VERSION"));
     let tag = |(name, text)| TagBuilder::new().name(name).description(Some(text)).build();
     OpenApiBuilder::new()
@@ -63,4 +67,34 @@ pub(crate) fn serve(router: Router<Shared>, document: &OpenApi) -> Router<Shared
     let json: Bytes = json(document).into();
     let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     router.route("/openapi.json", get(async move || (headers, json)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_snapshot_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+        let kept = std::fs::read_to_string(path).unwrap_or_default();
+        let regenerate = "run `cargo run -- docs openapi > docs/openapi.json`";
+        assert!(kept == document_json(), "docs/openapi.json is stale: {regenerate}");
+    }
+
+    #[test]
+    fn every_operation_has_a_name_of_its_own_a_summary_and_a_group() {
+        let document = document();
+        let mut names = std::collections::BTreeSet::new();
+        for (path, item) in &document.paths.paths {
+            let operations = [&item.get, &item.post, &item.put, &item.patch, &item.delete];
+            for operation in operations.into_iter().flatten() {
+                let name = operation.operation_id.as_deref().unwrap_or_default();
+                assert!(names.insert(name), "{path}: {name} is there twice");
+                assert!(operation.summary.is_some(), "{path}: {name} does not say what it does");
+                let tag = operation.tags.iter().flatten().next().map(String::as_str);
+                assert!(TAGS.iter().any(|(known, _)| Some(*known) == tag), "{path}: {name} is in no group");
+            }
+        }
+        assert!(names.len() > 20);
+    }
 }

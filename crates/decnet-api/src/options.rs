@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::auth::Access;
 use crate::outbound::Outbound;
+use tokio::sync::Notify;
 
 /// What the API is told by the binary.
 pub struct Options {
@@ -14,6 +15,8 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// The bus's sockets to try, in order; none where there is no bus.
     pub sockets: Vec<PathBuf>,
+    /// Rouses a worker in this process, where there is one, when events were submitted.
+    pub nudge: Option<Arc<Notify>>,
     /// Who may use it, beside the tokens in the catalog.
     pub access: Access,
     /// What only the dispatcher can do.

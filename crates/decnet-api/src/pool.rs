@@ -8,7 +8,7 @@ use crate::problem::Problem;
 
 type Open<T> = dyn Fn() -> Result<T, Problem> + Send + Sync;
 
-/// A bounded number of connections to one file, opened when they are first needed. Requests beyond them wait their
+/// A bounded number of connections to one file, shared by clones, opened when they are first needed. Requests beyond them wait their
 /// turn; how many there can be is bounded by the connections that the server takes.
 pub(crate) struct Pool<T> {
     inner: Arc<Inner<T>>,
@@ -18,6 +18,12 @@ struct Inner<T> {
     open: Box<Open<T>>,
     idle: Mutex<Vec<T>>,
     turns: Semaphore,
+}
+
+impl<T> Clone for Pool<T> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
 }
 
 impl<T: Send + 'static> Pool<T> {

@@ -9,8 +9,8 @@ mod of_errors;
 
 use axum::Json;
 use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use axum::http::{StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 
 pub(crate) use self::kind::Kind;
 
-const MEDIA_TYPE: &str = "application/problem+json";
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
 /// Why a request came to nothing. Shows no secret.
 #[derive(Debug, Clone)]
@@ -138,7 +138,7 @@ impl IntoResponse for Problem {
 
 /// Writes the body of every problem in the manner of its route.
 pub(crate) async fn render(request: Request, next: Next) -> Response {
-    let is_decnets = is_decnets(request.uri());
+    let is_decnets = is_decnets(request.uri().path());
     let response = next.run(request).await;
     let (mut parts, _) = match response.extensions().get::<Problem>() {
         None if !is_bare_refusal(&response) => return response,
@@ -158,8 +158,8 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
 }
 
 /// Is this a route of DECNET's?
-pub(crate) fn is_decnets(uri: &Uri) -> bool {
-    let rest = uri.path().strip_prefix("/api/v1/webhooks");
+pub(crate) fn is_decnets(path: &str) -> bool {
+    let rest = path.strip_prefix("/api/v1/webhooks");
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 

@@ -4,17 +4,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use decnet_core::limits::{MAX_API_CATALOG_READERS, MAX_API_CREDENTIAL_READERS, MAX_API_QUEUE_READERS};
+use decnet_core::limits::{
+    MAX_API_CATALOG_READERS, MAX_API_CREDENTIAL_READERS, MAX_API_ERASURES, MAX_API_QUEUE_READERS,
+    MAX_API_QUEUE_WRITERS,
+};
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{Catalog, Create};
-use decnet_store::queue::Reader;
+use decnet_store::queue::{Operator, Reader};
+use tokio::sync::Semaphore;
 
 use crate::auth::Gate;
 use crate::options::Options;
 use crate::outbound::Outbound;
 use crate::pool::Pool;
+use crate::routes::redeliveries::Jobs;
 use crate::routes::webhooks::Creations;
 use crate::signal::Signal;
+use crate::submitter::Submitter;
 
 /// What every request shares.
 pub(crate) struct State {
@@ -30,8 +36,16 @@ pub(crate) struct State {
     pub(crate) queue: Pool<Reader>,
     /// The word to the worker that something has changed.
     pub(crate) signal: Signal,
+    /// Old events are sent again through these, and payloads erased.
+    pub(crate) operators: Pool<Operator>,
+    /// The way of new events into the queue.
+    pub(crate) submitter: Submitter,
     /// What only the dispatcher can do.
     pub(crate) outbound: Arc<dyn Outbound>,
+    /// Erasures under way.
+    pub(crate) erasing: Arc<Semaphore>,
+    /// Redeliveries of many.
+    pub(crate) jobs: Jobs,
     /// Who has made how many subscriptions through DECNET's routes.
     pub(crate) creations: Creations,
 }
@@ -41,19 +55,27 @@ pub(crate) type Shared = Arc<State>;
 
 impl State {
     pub(crate) fn new(options: Options) -> Self {
-        let Options { catalog, data_dir, sockets, outbound, access } = options;
+        let Options { catalog, data_dir, sockets, nudge, outbound, access } = options;
         let open_catalog = move || Ok(Catalog::open(&catalog, Create::Never)?);
         let open_credentials = open_catalog.clone();
         let queue_dir = data_dir.clone();
         let open_reader = move || Ok(Reader::open(&queue_dir)?);
+        let operator_dir = data_dir.clone();
+        let open_operator = move || Ok(Operator::open(&operator_dir)?);
+        let operators = Pool::new(MAX_API_QUEUE_WRITERS, open_operator);
+        let signal = Signal::new(sockets, nudge);
         Self {
+            submitter: Submitter::new(operators.clone(), signal.clone()),
+            operators,
             gate: Gate::new(access),
             credentials: Pool::new(MAX_API_CREDENTIAL_READERS, open_credentials),
             catalog: Pool::new(MAX_API_CATALOG_READERS, open_catalog),
             data_dir,
             queue: Pool::new(MAX_API_QUEUE_READERS, open_reader),
-            signal: Signal::new(sockets),
+            signal,
             outbound,
+            erasing: Arc::new(Semaphore::new(MAX_API_ERASURES)),
+            jobs: Jobs::default(),
             creations: Creations::default(),
         }
     }

@@ -36,3 +36,8 @@ pub mod subscription;
 pub mod time;
 pub mod topic;
 pub mod trace;
+
+/// The receiver in Rust of the guide is compiled as it stands there.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/receivers.md")]
+struct ReceiversGuide;

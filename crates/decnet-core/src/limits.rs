@@ -1,6 +1,10 @@
 //! Every bound of the dispatcher, in one place, with how they relate checked at compile time.
 
+mod api;
+
 use std::time::Duration;
+
+pub use self::api::*;
 
 // --- The bus (the protocol's own bounds come from DECNET's wire format) ---
 
@@ -314,35 +318,6 @@ pub const PULSE_INTERVAL: Duration = Duration::from_secs(1);
 /// Time between two lines that tell the service manager what the daemon is doing.
 pub const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 
-// --- The HTTP API ---
-
-/// Connections to the API at once.
-pub const MAX_API_CONNECTIONS: usize = 512;
-/// How long the head of a request may take to come, and a connection may wait for its next request.
-pub const API_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a request may take from its head to its answer, its body included.
-pub const API_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// What requests under way get when the API stops.
-pub const API_SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
-/// Request line and headers of a request, in bytes.
-pub const MAX_API_HEAD_BYTES: usize = 64 * 1024;
-/// Headers of a request.
-pub const MAX_API_HEADERS: usize = 100;
-/// Body of a request to a route that says nothing else, in bytes; patterns are what is large in it.
-pub const MAX_API_BODY_BYTES: usize = 2 * 1024 * 1024;
-/// Requests that read or write the catalog at once; others wait for them.
-pub const MAX_API_CATALOG_READERS: usize = 4;
-/// Credentials that are looked up at once; others wait for them.
-pub const MAX_API_CREDENTIAL_READERS: usize = 2;
-/// Requests that read the queue at once; others wait for them.
-pub const MAX_API_QUEUE_READERS: usize = 4;
-/// Tests of subscriptions that the API sends at once; others wait for them.
-pub const MAX_API_TESTS: usize = 8;
-/// Subscriptions that one address makes in a minute through DECNET's routes, as there.
-pub const MAX_API_CREATIONS_PER_MINUTE: usize = 20;
-/// Addresses for which that is remembered at once.
-pub const MAX_API_CREATING_ADDRESSES: usize = 4096;
-
 const _: () = assert!(MAX_PATTERN_BYTES + "UNSUB \r\n".len() <= MAX_HEADER_BYTES);
 const _: () = assert!(MAX_SUBSCRIPTIONS <= MAX_FAN_OUT as usize);
 const _: () = assert!(MAX_PATTERNS_PER_SUBSCRIPTION * (MAX_PATTERN_BYTES + 4) <= MAX_CATALOG_VALUE_BYTES);
@@ -393,5 +368,3 @@ const _: () = assert!(
     8 * PULSE_INTERVAL.as_secs() <= SERVICE_WATCHDOG.as_secs()
         && 4 * STATUS_INTERVAL.as_secs() <= SERVICE_WATCHDOG.as_secs()
 );
-// What hyper asks of its buffer, and what a subscription with all the patterns that it may have takes.
-const _: () = assert!(MAX_API_HEAD_BYTES >= 8192 && MAX_API_BODY_BYTES >= MAX_CATALOG_VALUE_BYTES);

@@ -99,7 +99,7 @@ pub(super) async fn admit(
     request: &Parts,
     peer: Peer,
 ) -> Result<(Principal, Standing), Problem> {
-    let on_decnets = is_decnets(&request.uri);
+    let on_decnets = is_decnets(request.uri.path());
     let gate = &state.gate;
     let shown = credential::read(&request.headers);
     let principal = match identify(state, shown).await {

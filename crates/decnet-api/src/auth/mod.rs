@@ -66,6 +66,12 @@ pub(crate) enum PrincipalKind {
     Session,
 }
 
+/// Who sends a request to a guarded route, as a text that is always the same for them.
+pub(crate) fn identity(request: &Request) -> String {
+    let principal = request.extensions().get::<Principal>();
+    principal.map(|Principal { kind, id, .. }| format!("{kind:?}:{id}")).unwrap_or_default()
+}
+
 /// Lets a request through to a route that asks for `scope`, if it carries a credential that covers it.
 pub(crate) async fn require(scope: Scope, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();

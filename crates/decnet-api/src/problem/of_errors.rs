@@ -9,6 +9,10 @@ impl From<catalog::Error> for Problem {
     fn from(error: catalog::Error) -> Self {
         match error {
             catalog::Error::NameTaken(_) => Self::new(Kind::Conflict, error.to_string()),
+            catalog::Error::Rotation(_) => Self::new(Kind::Conflict, error.to_string()),
+            catalog::Error::Ambiguous { .. } => {
+                Self::new(Kind::Conflict, "more than one subscription is called so; use its UUID")
+            }
             catalog::Error::Invalid(_) => Self::invalid(error.to_string()),
             catalog::Error::NotFound { .. } => Self::not_found("there is no such subscription"),
             catalog::Error::Busy { .. } | catalog::Error::Full { .. } => {
@@ -27,7 +31,13 @@ impl From<queue::Error> for Problem {
                 Self::unavailable("there is no queue yet; it is made when the worker first runs")
             }
             queue::Error::UnknownDelivery(id) => Self::not_found(format!("there is no delivery {id}")),
-            queue::Error::TooManyRecipients => Self::new(Kind::Conflict, error.to_string()),
+            queue::Error::TooManyRecipients | queue::Error::Erased(_) | queue::Error::TooManyChosen => {
+                Self::new(Kind::Conflict, error.to_string())
+            }
+            error if error.will_pass() => {
+                tracing::warn!(error = %super::chain(&error), "a request could not be carried out");
+                Self::unavailable("the queue cannot be used now")
+            }
             _ => Self::internal("the queue cannot be used", &error),
         }
     }

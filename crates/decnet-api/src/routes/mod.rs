@@ -1,6 +1,13 @@
 //! The routes, one file a resource. Each is registered with the scope that it asks for, in one step: there is no
 //! other way in, and the same step writes it into the OpenAPI document.
 
+mod deliveries;
+mod erasures;
+mod events;
+mod explain;
+mod failures;
+pub(crate) mod redeliveries;
+mod subscriptions;
 mod system;
 pub(crate) mod webhooks;
 
@@ -44,15 +51,26 @@ impl Routes {
 /// Writes into the document what a route asks for.
 fn demand(routes: &mut UtoipaMethodRouter<Shared>, scope: Option<Scope>) {
     let requirement = scope.map(|scope| SecurityRequirement::new(BEARER, [scope.as_str()]));
-    for item in routes.1.paths.values_mut() {
+    for (path, item) in &mut routes.1.paths {
         let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().filter_map(Option::as_mut) {
             operation.security = Some(requirement.clone().into_iter().collect());
+            failures::describe(path, operation, scope.is_some());
         }
     }
 }
 
 /// All of them.
 pub(crate) fn all() -> Routes {
-    system::routes(webhooks::routes(Routes::new()))
+    let parts = [
+        events::routes,
+        explain::routes,
+        subscriptions::routes,
+        deliveries::routes,
+        redeliveries::routes,
+        erasures::routes,
+        webhooks::routes,
+        system::routes,
+    ];
+    parts.into_iter().fold(Routes::new(), |routes, add| add(routes))
 }

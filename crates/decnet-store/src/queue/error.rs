@@ -146,6 +146,11 @@ pub(super) enum Kind {
 }
 
 impl Error {
+    /// Is one submission at fault, or refused, and no other?
+    pub(super) fn is_of_the_caller(&self) -> bool {
+        matches!(self, Self::Unfit { .. } | Self::IdempotencyConflict | Self::Backlogged)
+    }
+
     /// Will the same call succeed later, with nothing changed but the state of worker, disk or file? Try again, after a
     /// while.
     #[must_use]

@@ -226,3 +226,26 @@ async fn retention_forgets_what_was_submitted_long_ago() {
     while queue.retain(policy.clone(), day_after).await.unwrap().more {}
     assert_eq!(count(), [0, 0]);
 }
+
+#[tokio::test]
+async fn calls_that_share_a_commit_share_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let mut operator = Operator::open(dir.path()).unwrap();
+    let (first, bad, again) =
+        ([submission("a"), submission("b")], [submission("c"), submission("ä")], [submission("a")]);
+    let results = operator
+        .submit_all(
+            &[(&first, Some(key("k"))), (&bad, None), (&again, None), (&again, Some(key("k")))],
+            now(),
+        )
+        .unwrap();
+    let [first, bad, again, conflict] = &results[..] else { panic!("four results") };
+    assert_eq!(known(first.as_ref().unwrap()), [false, false]);
+    assert!(matches!(bad, Err(Error::Unfit { index: 1, why: Unfit::Id })));
+    assert_eq!(known(again.as_ref().unwrap()), [true]);
+    assert!(matches!(conflict, Err(Error::IdempotencyConflict)));
+    let taken = queue.submitted().await.unwrap();
+    let ids: Vec<&str> = taken.events.iter().map(|(_, event)| &*event.id).collect();
+    assert_eq!(ids, ["a", "b"], "nothing of the call that was refused");
+}

@@ -61,7 +61,6 @@ impl Prepared {
     }
 
     /// To be rung (`notify_one`) by whoever in this process has submitted events.
-    #[expect(dead_code, reason = "nobody in this process submits yet")]
     pub(crate) fn nudge(&self) -> Arc<Notify> {
         Arc::clone(&self.0.nudge)
     }

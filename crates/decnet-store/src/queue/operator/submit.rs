@@ -10,7 +10,7 @@ use decnet_core::limits::{
     MAX_SUBMISSION_EVENTS, MAX_SUBMITTED_BYTES, MAX_SUBMITTED_EVENTS,
 };
 use decnet_core::time::UnixMicros;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use sha2::{Digest, Sha256};
 
 use super::super::error::{Error, Unfit};
@@ -68,20 +68,83 @@ impl Operator {
         key: Option<&IdempotencyKey<'_>>,
         now: UnixMicros,
     ) -> Result<Vec<Submitted>, Error> {
-        let made = make(events, now)?;
-        let request = key.map(|key| Request::new(key, events)).transpose()?;
+        let made = Made::new(events, key, now)?;
         let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if let Some(request) = &request
-            && let Some(answered) = request.find(&tx, now)?
-        {
-            return Ok(answered);
-        }
-        let submitted = add_all(&tx, events, &made, now)?;
-        if let Some(request) = &request {
-            request.remember(&tx, &submitted, now)?;
+        let submitted = made.take(&tx, events, now)?;
+        forget_the_oldest(&tx)?;
+        tx.commit()?;
+        Ok(submitted)
+    }
+
+    /// Several such calls in one transaction, each all or nothing by itself: what is wrong with one costs the others
+    /// nothing.
+    ///
+    /// # Errors
+    /// What concerns all of them, and then nothing was taken; what [`Self::submit`] refuses is in the results, one a call.
+    pub fn submit_all(
+        &mut self,
+        calls: &[(&[Submission], Option<IdempotencyKey<'_>>)],
+        now: UnixMicros,
+    ) -> Result<Vec<Result<Vec<Submitted>, Error>>, Error> {
+        let made: Vec<_> = calls.iter().map(|(events, key)| Made::new(events, key.as_ref(), now)).collect();
+        let mut tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut results = Vec::with_capacity(calls.len());
+        for ((events, _), made) in calls.iter().zip(made) {
+            let taken = match made {
+                Ok(made) => take_alone(&mut tx, &made, events, now),
+                Err(error) => Err(error),
+            };
+            match taken {
+                Err(error) if !error.is_of_the_caller() => return Err(error),
+                taken => results.push(taken),
+            }
         }
         forget_the_oldest(&tx)?;
         tx.commit()?;
+        Ok(results)
+    }
+}
+
+/// One of several: what it did is undone if it fails.
+fn take_alone(
+    tx: &mut Transaction<'_>,
+    made: &Made,
+    events: &[Submission],
+    now: UnixMicros,
+) -> Result<Vec<Submitted>, Error> {
+    let savepoint = tx.savepoint()?;
+    let submitted = made.take(&savepoint, events, now)?;
+    savepoint.commit()?;
+    Ok(submitted)
+}
+
+/// A call that can be carried out.
+struct Made {
+    events: Vec<Event>,
+    request: Option<Request>,
+}
+
+impl Made {
+    fn new(events: &[Submission], key: Option<&IdempotencyKey<'_>>, now: UnixMicros) -> Result<Self, Error> {
+        let request = key.map(|key| Request::new(key, events)).transpose()?;
+        Ok(Self { events: make(events, now)?, request })
+    }
+
+    fn take(
+        &self,
+        conn: &Connection,
+        events: &[Submission],
+        now: UnixMicros,
+    ) -> Result<Vec<Submitted>, Error> {
+        if let Some(request) = &self.request
+            && let Some(answered) = request.find(conn, now)?
+        {
+            return Ok(answered);
+        }
+        let submitted = add_all(conn, events, &self.events, now)?;
+        if let Some(request) = &self.request {
+            request.remember(conn, &submitted, now)?;
+        }
         Ok(submitted)
     }
 }

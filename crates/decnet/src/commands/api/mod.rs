@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use decnet_api::{Access, Api, Options};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::access::refuse_exposed;
@@ -52,7 +53,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let access = access(config, address, First::Hint)?;
     tracing::info!(%address, "the API listens");
-    let api = Api::new(options(config, sockets, access)?);
+    let api = Api::new(options(config, sockets, None, access)?);
     // It has no loop of its own: that this thread has its turn is its sign of life.
     let service = Service { pulses: Vec::new(), status: Box::new(move || format!("serving at {address}")) };
     let _reporting = service.report(context.shutdown.clone());
@@ -63,11 +64,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
 pub(crate) fn start(
     config: &Config,
     sockets: Vec<PathBuf>,
+    nudge: Arc<Notify>,
     listener: TcpListener,
     stop: &CancellationToken,
 ) -> anyhow::Result<Background<()>> {
     let access = access(config, listener.local_addr()?, First::Link)?;
-    let (api, stop) = (Api::new(options(config, sockets, access)?), stop.clone());
+    let (api, stop) = (Api::new(options(config, sockets, Some(nudge), access)?), stop.clone());
     Background::start("API", move |ready| async move {
         ready.up();
         Ok(api.run(listener, stop).await?)
@@ -96,11 +98,17 @@ pub(crate) fn listen(host: &str, port: u16) -> anyhow::Result<TcpListener> {
     })
 }
 
-fn options(config: &Config, sockets: Vec<PathBuf>, access: Access) -> anyhow::Result<Options> {
+fn options(
+    config: &Config,
+    sockets: Vec<PathBuf>,
+    nudge: Option<Arc<Notify>>,
+    access: Access,
+) -> anyhow::Result<Options> {
     Ok(Options {
         catalog: config.database.path()?.to_owned(),
         data_dir: config.data_dir.clone(),
         sockets,
+        nudge,
         access,
         outbound: Arc::new(Dispatch::new(config.clone())),
     })

@@ -60,7 +60,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let allow: Vec<_> = demo.iter().map(Demo::allowed).collect();
     let prepared = Prepared::open(&config, Some(&socket), &allow)?;
     let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
-    let api = listener.map(|listener| api::start(&config, vec![socket.clone()], listener, &shutdown));
+    let api = listener
+        .map(|listener| api::start(&config, vec![socket.clone()], prepared.nudge(), listener, &shutdown));
     let api = api.transpose()?;
     say_ready(&config, &socket, address, temporary.is_some())?;
     let running = demo.map(|demo| demo.start(shutdown.clone())).transpose()?;

@@ -1,0 +1,22 @@
+//! The query of a request.
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use crate::problem::Problem;
+use crate::state::Shared;
+
+/// The parameters of a query; those that are not known are refused by name where the type says so.
+pub(crate) struct Params<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Shared> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Problem> {
+        let Query(params) = Query::from_request_parts(parts, state)
+            .await
+            .map_err(|refused| Problem::invalid(refused.body_text()))?;
+        Ok(Self(params))
+    }
+}

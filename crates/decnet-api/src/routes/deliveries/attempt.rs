@@ -1,0 +1,113 @@
+//! An attempt as it is shown.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use decnet_core::delivery::Reason;
+use decnet_store::catalog::Row;
+use decnet_store::queue::{self, Detail};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What stands for a value that is a secret, or made with one.
+const REDACTED: &str = "[secret]";
+
+/// One POST, and what came of it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Attempt {
+    /// From 1.
+    number: u32,
+    started_at: String,
+    /// From resolving the host to the end of the reply, in milliseconds.
+    duration_ms: f64,
+    /// The reply's status, if there was one.
+    status: Option<u16>,
+    /// Why it did not deliver.
+    reason: Option<&'static str>,
+    /// More about that.
+    detail: Option<Box<str>>,
+    /// The beginning of the reply's body, up to 4 KiB; what is no UTF-8 is replaced.
+    reply: String,
+    timings: Timings,
+    request: Request,
+}
+
+/// Where the time went, in milliseconds; null for a step that was not needed, not finished or not kept.
+#[derive(Serialize, ToSchema)]
+struct Timings {
+    resolve_ms: Option<f64>,
+    connect_ms: Option<f64>,
+    tls_ms: Option<f64>,
+    /// From handing the request to a connection to the reply's headers.
+    first_byte_ms: Option<f64>,
+}
+
+/// What was sent, told from the event, the attempt's time, and the subscription as it is now: after a change of its URL,
+/// headers or batches, as it would have been sent with these.
+#[derive(Serialize, ToSchema)]
+struct Request {
+    #[schema(example = "POST")]
+    method: &'static str,
+    /// Without user information and query; null once the subscription is deleted.
+    url: Option<String>,
+    /// Signatures and the values of the subscription's own headers are replaced by `[secret]`.
+    headers: BTreeMap<String, String>,
+}
+
+impl Attempt {
+    pub(super) fn new(attempt: &queue::Attempt, detail: &Detail, row: Option<&Row>) -> Self {
+        let timings = attempt.timings;
+        Self {
+            number: attempt.number,
+            started_at: attempt.started_at.to_iso8601(),
+            duration_ms: millis(attempt.duration),
+            status: attempt.status,
+            reason: attempt.reason.map(Reason::as_str),
+            detail: attempt.detail.clone(),
+            reply: String::from_utf8_lossy(&attempt.reply).into_owned(),
+            timings: Timings {
+                resolve_ms: timings.resolve.map(millis),
+                connect_ms: timings.connect.map(millis),
+                tls_ms: timings.tls.map(millis),
+                first_byte_ms: timings.first_byte.map(millis),
+            },
+            request: Request {
+                method: "POST",
+                url: row.map(Row::shown_url),
+                headers: headers(attempt, detail, row),
+            },
+        }
+    }
+}
+
+fn headers(attempt: &queue::Attempt, detail: &Detail, row: Option<&Row>) -> BTreeMap<String, String> {
+    let seconds = attempt.started_at.as_seconds().to_string();
+    let (id, topic) = (detail.listed.event_id.to_string(), detail.listed.topic.to_string());
+    let batch = row.and_then(|row| row.settings.batch);
+    let content_type = batch.map_or("application/json", |batch| batch.format().content_type());
+    let mut headers: BTreeMap<String, String> = [
+        ("content-type", content_type.to_owned()),
+        ("user-agent", concat!("decnet-webhook/", env!("CARGO_PKG_VERSION")).to_owned()),
+        ("x-decnet-signature", REDACTED.to_owned()),
+        ("x-decnet-timestamp", seconds.clone()),
+        ("webhook-timestamp", seconds),
+        ("webhook-signature", REDACTED.to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    let own = row.into_iter().flat_map(|row| row.settings.headers.names());
+    headers.extend(own.map(|name| (name.to_owned(), REDACTED.to_owned())));
+    if batch.is_none() {
+        let body = detail.body.len();
+        let of_the_event =
+            [("x-decnet-event-id", id.clone()), ("webhook-id", id), ("x-decnet-event-topic", topic)];
+        headers.extend(of_the_event.map(|(name, value)| (name.to_owned(), value)));
+        headers.extend((body > 0).then(|| ("content-length".to_owned(), body.to_string())));
+    }
+    headers
+}
+
+fn millis(duration: Duration) -> f64 {
+    // Microseconds are what is kept; more digits would be noise.
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

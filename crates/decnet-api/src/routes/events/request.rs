@@ -1,0 +1,187 @@
+//! Events as they are handed in.
+
+use decnet_core::limits::MAX_SUBMISSION_EVENTS;
+use decnet_core::time::UnixMicros;
+use decnet_core::topic::Pattern;
+use decnet_store::queue::Submission;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use crate::body;
+use crate::problem::Problem;
+
+/// Longest type of an event, in bytes.
+const MAX_TYPE_BYTES: usize = 1024;
+
+/// One event, or several.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "described here, read by `read`")]
+pub(super) enum Events {
+    /// One.
+    #[schema(title = "One event")]
+    One(Event),
+    /// Several.
+    #[schema(title = "Several events")]
+    Several(Vec<Event>),
+    /// Several.
+    #[schema(title = "Several events, named")]
+    Named(Named),
+}
+
+/// Several events.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Named {
+    /// 1 to 1,000 of them.
+    #[schema(min_items = 1, max_items = 1000)]
+    #[expect(dead_code, reason = "described here, read by `read`")]
+    events: Vec<Event>,
+}
+
+/// An event.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Event {
+    /// The sender's own id, by which a repetition is known; a fresh one where none is given.
+    #[schema(min_length = 1, max_length = 128, pattern = "^[!-~]+$")]
+    id: Option<Box<str>>,
+    /// What happened: tokens between dots.
+    #[schema(min_length = 1, max_length = 1024, example = "attacker.observed")]
+    topic: Box<str>,
+    /// What receivers find under `type`.
+    #[schema(max_length = 1024, example = "observed")]
+    r#type: Option<Box<str>>,
+    /// When it happened, in ISO 8601; now, where that is not given.
+    #[schema(format = "date-time")]
+    ts: Option<Box<str>>,
+    /// What receivers find under `payload`; `{}` where nothing is given.
+    #[schema(value_type = Option<serde_json::Value>, example = json!({"ip": "203.0.113.7"}))]
+    payload: Option<Box<RawValue>>,
+}
+
+/// Both forms of an object at once: which it is shows when it is read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Either {
+    events: Option<Vec<Box<RawValue>>>,
+    id: Option<Box<str>>,
+    topic: Option<Box<str>>,
+    r#type: Option<Box<str>>,
+    ts: Option<Box<str>>,
+    payload: Option<Box<RawValue>>,
+}
+
+/// Reads the body of a request.
+pub(super) fn read(bytes: &[u8]) -> Result<Vec<Submission>, Problem> {
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    let events: Vec<Given> = match first {
+        Some(b'[') => body::read::<Vec<Box<RawValue>>>(bytes)?.into_iter().map(Given::Raw).collect(),
+        _ => body::read::<Either>(bytes)?.events()?,
+    };
+    match events.len() {
+        0 => Err(Problem::invalid("there is no event in it")),
+        n if n > MAX_SUBMISSION_EVENTS => {
+            Err(Problem::invalid(format!("at most {MAX_SUBMISSION_EVENTS} events at once, not {n}")))
+        }
+        _ => events
+            .into_iter()
+            .enumerate()
+            .map(|(index, event)| event.read(index)?.submission(index))
+            .collect(),
+    }
+}
+
+/// An event of a list, not yet read, or the only one.
+enum Given {
+    Raw(Box<RawValue>),
+    Read(Event),
+}
+
+impl Given {
+    fn read(self, index: usize) -> Result<Event, Problem> {
+        match self {
+            Self::Read(event) => Ok(event),
+            Self::Raw(raw) => body::object(&*raw)
+                .map_err(|error: serde_json::Error| Problem::invalid(format!("event {index}: {error}"))),
+        }
+    }
+}
+
+impl Either {
+    fn events(self) -> Result<Vec<Given>, Problem> {
+        let Self { events, id, topic, r#type, ts, payload } = self;
+        match (events, topic) {
+            (Some(events), None) if id.is_none() && r#type.is_none() && ts.is_none() && payload.is_none() => {
+                Ok(events.into_iter().map(Given::Raw).collect())
+            }
+            (Some(_), _) => Err(Problem::invalid("`events` stands alone: the fields of an event go into it")),
+            (None, Some(topic)) => Ok(vec![Given::Read(Event { id, topic, r#type, ts, payload })]),
+            (None, None) => Err(Problem::invalid("missing field `topic`, or `events`")),
+        }
+    }
+}
+
+impl Event {
+    fn submission(self, index: usize) -> Result<Submission, Problem> {
+        let Self { id, topic, r#type, ts, payload } = self;
+        let refuse = |what: String| Problem::invalid(format!("event {index}: {what}"));
+        let pattern = Pattern::new(&topic).map_err(|error| refuse(format!("topic: {error}")))?;
+        if pattern.has_wildcard() {
+            return Err(refuse("topic: an event has one topic; `*` and `>` are for patterns".into()));
+        }
+        let kind = r#type.unwrap_or_default();
+        if kind.len() > MAX_TYPE_BYTES {
+            return Err(refuse(format!("type: at most {MAX_TYPE_BYTES} bytes")));
+        }
+        let read_at =
+            |ts: &str| UnixMicros::from_sqlite(ts).ok_or_else(|| refuse("ts: is no time in ISO 8601".into()));
+        let at = ts.as_deref().map(read_at).transpose()?;
+        let payload = payload.map_or_else(|| "{}".into(), Box::<str>::from);
+        Ok(Submission { id, topic, kind, at, payload })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topics(body: &str) -> Vec<String> {
+        read(body.as_bytes()).unwrap().iter().map(|event| event.topic.to_string()).collect()
+    }
+
+    fn refusal(body: &str) -> String {
+        read(body.as_bytes()).unwrap_err().detail().to_owned()
+    }
+
+    #[test]
+    fn one_event_a_list_and_a_named_list_are_the_same_to_us() {
+        assert_eq!(topics(r#"{"topic":"a.b"}"#), ["a.b"]);
+        assert_eq!(topics(r#" [{"topic":"a.b"},{"topic":"c"}]"#), ["a.b", "c"]);
+        assert_eq!(topics(r#"{"events":[{"topic":"a.b"},{"topic":"c"}]}"#), ["a.b", "c"]);
+    }
+
+    #[test]
+    fn payloads_are_taken_as_they_are_written() {
+        let body =
+            r#"{"topic":"a","payload":{"b": [1.50, "\u00e9"]},"type":"t","ts":"2026-04-24T00:00:00Z"}"#;
+        let [event] = &read(body.as_bytes()).unwrap()[..] else { panic!("one event") };
+        assert_eq!(&*event.payload, r#"{"b": [1.50, "\u00e9"]}"#);
+        assert_eq!((&*event.kind, event.at), ("t", Some(UnixMicros(1_776_988_800_000_000))));
+        let [event] = &read(br#"{"topic":"a","payload":null}"#).unwrap()[..] else { panic!("one event") };
+        assert_eq!((&*event.payload, event.at), ("{}", None));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        assert!(refusal(r#"{"topic":"a","payloud":1}"#).contains("`payloud`"));
+        assert!(refusal(r#"{"topic":"a.*"}"#).starts_with("event 0: topic"));
+        assert!(refusal(r#"[{"topic":"a"},{"topic":""}]"#).starts_with("event 1: topic"));
+        assert!(refusal(r#"[{"topic":"a"},["x","b"]]"#).starts_with("event 1: a JSON object"));
+        assert!(refusal(r#"{"topic":"a","ts":"soon"}"#).contains("ts"));
+        assert!(refusal(r#"{"events":[{"topic":"a"}],"topic":"b"}"#).contains("stands alone"));
+        assert!(refusal("{}").contains("topic") && refusal("[]").contains("no event"));
+        assert!(refusal(&format!("[{}]", vec![r#"{"topic":"a"}"#; 1001].join(","))).contains("1001"));
+    }
+}

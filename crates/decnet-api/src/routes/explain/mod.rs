@@ -1,0 +1,97 @@
+//! Why an event did, or did not, go to a subscription.
+
+mod question;
+
+use axum::Json;
+use axum::extract::State;
+use decnet_core::topic::Pattern;
+use decnet_store::catalog::Row;
+use decnet_store::explain::{Asked, Explained, explain};
+use decnet_store::queue::Reader;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use self::question::Question;
+use super::Routes;
+use crate::auth::Scope;
+use crate::problem::{Details, Problem};
+use crate::query::Params;
+use crate::state::Shared;
+
+/// The way of an event to a subscription, step by step.
+#[derive(Serialize, ToSchema)]
+struct Explanation {
+    subscription: ExplainedSubscription,
+    event_id: Option<String>,
+    /// The event's topic, if it is known.
+    topic: Option<Box<str>>,
+    /// The newest delivery of the event to the subscription.
+    delivery_id: Option<String>,
+    steps: Vec<ExplainedStep>,
+}
+
+/// Which subscription was meant.
+#[derive(Serialize, ToSchema)]
+struct ExplainedSubscription {
+    uuid: String,
+    name: String,
+}
+
+/// One question on the way, and its answer.
+#[derive(Serialize, ToSchema)]
+struct ExplainedStep {
+    /// Which one; stable.
+    step: &'static str,
+    /// Does the event get past it? Null where that cannot be told any more.
+    passed: Option<bool>,
+    /// Why, and what to do.
+    detail: String,
+}
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.guarded(Scope::Read, routes!(answer))
+}
+
+/// Tells why an event did, or did not, go to a subscription, step by step. Give either `event_id` or `topic`.
+#[utoipa::path(get, path = "/api/v1/explain", tag = "events", operation_id = "explain", params(Question),
+    responses(
+        (status = 200, body = Explanation),
+        (status = 404, body = Details, content_type = "application/problem+json", description = "There is no such subscription"),
+    ))]
+async fn answer(
+    State(state): State<Shared>,
+    Params(question): Params<Question>,
+) -> Result<Json<Explanation>, Problem> {
+    let Question { subscription, event_id, topic } = question;
+    let row = state.catalog.run(move |catalog| catalog.find(&subscription)).await?;
+    let name = ExplainedSubscription { uuid: row.uuid.clone(), name: row.name.clone() };
+    let explained = match (event_id.clone(), topic) {
+        (Some(id), None) => state.queue.run(move |reader| of_event(reader, &row, &id)).await?,
+        (None, Some(topic)) => of_topic(&row, &topic)?,
+        _ => return Err(Problem::invalid("give either `event_id` or `topic`")),
+    };
+    let Explained { topic, delivery, steps } = explained;
+    let steps = steps.into_iter();
+    Ok(Json(Explanation {
+        subscription: name,
+        event_id,
+        topic,
+        delivery_id: delivery.map(|id| id.to_string()),
+        steps: steps
+            .map(|step| ExplainedStep { step: step.step, passed: step.passed, detail: step.detail })
+            .collect(),
+    }))
+}
+
+fn of_event(reader: &Reader, row: &Row, id: &str) -> Result<Explained, decnet_store::queue::Error> {
+    explain(Some(reader), row, Asked::Event(id))
+}
+
+fn of_topic(row: &Row, topic: &str) -> Result<Explained, Problem> {
+    let pattern = Pattern::new(topic).map_err(|error| Problem::invalid(format!("topic: {error}")))?;
+    if pattern.has_wildcard() {
+        return Err(Problem::invalid("topic: an event has one topic; `*` and `>` are for patterns"));
+    }
+    Ok(explain(None, row, Asked::Topic(topic))?)
+}

@@ -1,0 +1,243 @@
+//! Who gets which events, and how: subscriptions with all of their settings.
+
+mod create;
+mod list;
+mod patch;
+mod reply;
+mod settings;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use decnet_core::duration;
+use decnet_core::limits::DEFAULT_SECRET_OVERLAP;
+use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_store::catalog::{Catalog, Patch, Row, Stored, generate_secret};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use self::create::NewSubscription;
+use self::list::ListParams;
+use self::patch::SubscriptionPatch;
+use self::reply::{Created, Rotated, Subscription, Subscriptions, TestResult};
+use super::Routes;
+use crate::auth::Scope;
+use crate::body::Body;
+use crate::outbound::Tested;
+use crate::problem::{Details, Problem};
+use crate::query::Params;
+use crate::state::{Shared, now};
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .guarded(Scope::Read, routes!(list))
+        .guarded(Scope::Admin, routes!(create))
+        .guarded(Scope::Read, routes!(get))
+        .guarded(Scope::Admin, routes!(update, delete))
+        .guarded(Scope::Admin, routes!(enable))
+        .guarded(Scope::Admin, routes!(disable))
+        .guarded(Scope::Admin, routes!(pause))
+        .guarded(Scope::Admin, routes!(resume))
+        .guarded(Scope::Admin, routes!(rotate_secret))
+        .guarded(Scope::Admin, routes!(test))
+}
+
+/// Lists subscriptions in pages, in the order of their making.
+#[utoipa::path(get, path = "/api/v1/subscriptions", tag = "subscriptions", operation_id = "list_subscriptions",
+    params(ListParams), responses((status = 200, body = Subscriptions)))]
+async fn list(
+    State(state): State<Shared>,
+    Params(params): Params<ListParams>,
+) -> Result<Json<Subscriptions>, Problem> {
+    let (after, limit) = params.read()?;
+    let page = state.catalog.run(move |catalog| catalog.page(after, limit)).await?;
+    let is_full = page.len() == limit as usize;
+    let next = page.last().filter(|_| is_full).map(|(place, _)| format!("s{place}"));
+    Ok(Json(Subscriptions { subscriptions: page.into_iter().map(|(_, row)| row.into()).collect(), next }))
+}
+
+/// Makes a subscription. Its secret, if one is made for it, is shown in this reply only.
+#[utoipa::path(post, path = "/api/v1/subscriptions", tag = "subscriptions", operation_id = "create_subscription",
+    request_body = NewSubscription,
+    responses(
+        (status = 201, body = Created),
+        (status = 409, body = Details, content_type = "application/problem+json", description = "The name is taken"),
+    ))]
+async fn create(
+    State(state): State<Shared>,
+    Body(new): Body<NewSubscription>,
+) -> Result<(StatusCode, Json<Created>), Problem> {
+    let (new, made) = new.read()?;
+    check_url(&state, &new.url).await?;
+    let row = change(&state, move |catalog| catalog.create(&new, now()).map_err(Into::into)).await?;
+    Ok((StatusCode::CREATED, Json(Created { subscription: row.into(), secret: made })))
+}
+
+/// Shows a subscription.
+#[utoipa::path(get, path = "/api/v1/subscriptions/{uuid}", tag = "subscriptions", operation_id = "get_subscription",
+    params(("uuid" = String, Path)),
+    responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
+async fn get(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<Json<Subscription>, Problem> {
+    let (row, _) = state.catalog.run(move |catalog| found(catalog, &uuid)).await?;
+    Ok(Json(row.into()))
+}
+
+/// Changes a subscription by a JSON merge patch (RFC 7396): what is left out stays, and a setting that is null is as it is
+/// for all again.
+#[utoipa::path(patch, path = "/api/v1/subscriptions/{uuid}", tag = "subscriptions", operation_id = "update_subscription",
+    params(("uuid" = String, Path)),
+    request_body(content((SubscriptionPatch = "application/json"), (SubscriptionPatch = "application/merge-patch+json"))),
+    responses(
+        (status = 200, body = Subscription),
+        (status = 404, body = Details, content_type = "application/problem+json"),
+        (status = 409, body = Details, content_type = "application/problem+json", description = "The name is taken"),
+    ))]
+async fn update(
+    State(state): State<Shared>,
+    Path(uuid): Path<String>,
+    Body(patch): Body<SubscriptionPatch>,
+) -> Result<Json<Subscription>, Problem> {
+    let patch = patch.read()?;
+    if let Some(url) = &patch.url {
+        check_url(&state, url).await?;
+    }
+    apply(&state, uuid, patch).await
+}
+
+/// Removes a subscription. What still waits for it becomes dead.
+#[utoipa::path(delete, path = "/api/v1/subscriptions/{uuid}", tag = "subscriptions", operation_id = "delete_subscription",
+    params(("uuid" = String, Path)),
+    responses((status = 204), (status = 404, body = Details, content_type = "application/problem+json")))]
+async fn delete(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<StatusCode, Problem> {
+    state.catalog.run(move |catalog| catalog.delete(&uuid)).await?;
+    state.signal.changed();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Enables a subscription, and forgets what tripped it: what is parked goes out.
+#[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/enable", tag = "subscriptions", operation_id = "enable_subscription",
+    params(("uuid" = String, Path)),
+    responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
+async fn enable(
+    State(state): State<Shared>,
+    Path(uuid): Path<String>,
+) -> Result<Json<Subscription>, Problem> {
+    apply(&state, uuid, Patch { enabled: Some(true), ..Patch::default() }).await
+}
+
+/// Disables a subscription: new events pass it by, what waits is parked.
+#[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/disable", tag = "subscriptions", operation_id = "disable_subscription",
+    params(("uuid" = String, Path)),
+    responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
+async fn disable(
+    State(state): State<Shared>,
+    Path(uuid): Path<String>,
+) -> Result<Json<Subscription>, Problem> {
+    apply(&state, uuid, Patch { enabled: Some(false), ..Patch::default() }).await
+}
+
+/// Pauses a subscription: new events are taken for it, and wait with what waits already.
+#[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/pause", tag = "subscriptions", operation_id = "pause_subscription",
+    params(("uuid" = String, Path)),
+    responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
+async fn pause(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<Json<Subscription>, Problem> {
+    apply(&state, uuid, Patch { paused: Some(true), ..Patch::default() }).await
+}
+
+/// Resumes a paused subscription: what waits goes out.
+#[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/resume", tag = "subscriptions", operation_id = "resume_subscription",
+    params(("uuid" = String, Path)),
+    responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
+async fn resume(
+    State(state): State<Shared>,
+    Path(uuid): Path<String>,
+) -> Result<Json<Subscription>, Problem> {
+    apply(&state, uuid, Patch { paused: Some(false), ..Patch::default() }).await
+}
+
+/// How to replace a secret.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[derive(Default)]
+struct Rotation {
+    /// The new secret; made where none is given.
+    #[schema(min_length = 16, max_length = 256)]
+    secret: Option<String>,
+    /// How long the old one signs beside the new one, up to 30 days; `0s` ends it at once.
+    #[schema(default = "1d", example = "2h")]
+    overlap: Option<String>,
+}
+
+/// Replaces a subscription's secret. Until the overlap is over every request carries both signatures, so that the receiver
+/// can change over when it likes.
+#[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/rotate-secret", tag = "subscriptions", operation_id = "rotate_secret",
+    params(("uuid" = String, Path)), request_body = Rotation,
+    responses(
+        (status = 200, body = Rotated),
+        (status = 404, body = Details, content_type = "application/problem+json"),
+        (status = 409, body = Details, content_type = "application/problem+json", description = "It is the secret already, or too many old ones still sign"),
+    ))]
+async fn rotate_secret(
+    State(state): State<Shared>,
+    Path(uuid): Path<String>,
+    Body(rotation): Body<Rotation>,
+) -> Result<Json<Rotated>, Problem> {
+    let overlap = match rotation.overlap.as_deref() {
+        None => DEFAULT_SECRET_OVERLAP,
+        Some(text) => duration::parse(text)
+            .ok_or_else(|| Problem::invalid("overlap: write a duration like 30m, 2h or 1d"))?,
+    };
+    let made = rotation.secret.is_none().then(generate_secret);
+    let secret = Secret::new(rotation.secret.or_else(|| made.clone()).unwrap_or_default());
+    let row = change(&state, move |catalog| {
+        catalog.rotate_secret(&uuid, &secret, overlap, now())?;
+        Ok(uuid)
+    })
+    .await?;
+    Ok(Json(Rotated { subscription: row.into(), secret: made }))
+}
+
+/// Sends one test event, topic `test.ping`, and says what came of it. It counts for nothing.
+#[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/test", tag = "subscriptions", operation_id = "test_subscription",
+    params(("uuid" = String, Path)),
+    responses((status = 200, body = TestResult), (status = 404, body = Details, content_type = "application/problem+json")))]
+async fn test(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<Json<TestResult>, Problem> {
+    let (row, stored) = state.catalog.run(move |catalog| found(catalog, &uuid)).await?;
+    let tested = match stored {
+        Some(stored) => state.outbound.test(Box::new(stored)).await,
+        None => Tested { delivered: false, status_code: None, error: row.problem },
+    };
+    Ok(Json(tested.into()))
+}
+
+async fn apply(state: &Shared, uuid: String, patch: Patch) -> Result<Json<Subscription>, Problem> {
+    let row = change(state, move |catalog| {
+        catalog.update(&uuid, &patch, now())?;
+        Ok(uuid)
+    });
+    Ok(Json(row.await?.into()))
+}
+
+/// Changes something, tells the worker, and shows the row whose UUID `work` returns.
+async fn change(
+    state: &Shared,
+    work: impl FnOnce(&mut Catalog) -> Result<String, Problem> + Send + 'static,
+) -> Result<Row, Problem> {
+    let changed = state.catalog.run(move |catalog| {
+        let uuid = work(catalog)?;
+        found(catalog, &uuid)
+    });
+    let (row, _) = changed.await?;
+    state.signal.changed();
+    Ok(row)
+}
+
+fn found(catalog: &Catalog, uuid: &str) -> Result<(Row, Option<Stored>), Problem> {
+    catalog.get(uuid)?.ok_or_else(|| Problem::not_found("there is no such subscription"))
+}
+
+async fn check_url(state: &Shared, url: &EndpointUrl) -> Result<(), Problem> {
+    let checked = state.outbound.check(url.clone()).await;
+    checked.map_err(|refused| Problem::invalid(format!("url: {refused}")))
+}

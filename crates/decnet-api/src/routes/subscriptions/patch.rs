@@ -1,0 +1,116 @@
+//! A change of a subscription, as a JSON merge patch.
+
+use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::settings::{Change, SettingsPatch};
+use decnet_core::subscription::requested_patterns;
+use decnet_store::catalog::Patch;
+use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
+
+use super::settings::SettingsChange;
+use crate::body;
+use crate::problem::Problem;
+
+/// What to change: what is left out stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SubscriptionPatch {
+    /// Another name, unique.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, nullable = false, min_length = 1, max_length = 64)]
+    name: Change<String>,
+    /// Another receiver.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, nullable = false, format = "uri", min_length = 1, max_length = 2048)]
+    url: Change<String>,
+    /// Another secret, at once: the one before signs no more. `rotate-secret` lets both sign for a while.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, nullable = false, min_length = 16, max_length = 256)]
+    secret: Change<String>,
+    /// Other topics, all of them.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, nullable = false, min_items = 1, max_items = 1024)]
+    topic_patterns: Change<Vec<String>>,
+    /// `true` also forgets what tripped it.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>, nullable = false)]
+    enabled: Change<bool>,
+    /// `true` holds back what is routed to it.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>, nullable = false)]
+    paused: Change<bool>,
+    /// What to change of its settings; null for the defaults of all of them.
+    #[serde(default, deserialize_with = "settings")]
+    #[schema(value_type = Option<SettingsChange>)]
+    settings: Change<SettingsPatch>,
+}
+
+fn settings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Change<SettingsPatch>, D::Error> {
+    body::nullable_object(deserializer).map(Change::to)
+}
+
+impl SubscriptionPatch {
+    pub(super) fn read(self) -> Result<Patch, Problem> {
+        let url = given("url", self.url)?.map(|url| EndpointUrl::new(&url)).transpose();
+        let patterns = given("topic_patterns", self.topic_patterns)?;
+        Ok(Patch {
+            name: given("name", self.name)?,
+            url: url.map_err(|error| Problem::invalid(format!("url: {error}")))?,
+            secret: given("secret", self.secret)?.map(Secret::new),
+            patterns: patterns.map(|patterns| requested_patterns(&[], &patterns)).transpose()?,
+            enabled: given("enabled", self.enabled)?,
+            paused: given("paused", self.paused)?,
+            settings: match self.settings {
+                Change::Keep => SettingsPatch::default(),
+                Change::Reset => defaults(),
+                Change::To(settings) => settings,
+            },
+        })
+    }
+}
+
+/// A field that cannot be removed.
+fn given<T>(field: &str, change: Change<T>) -> Result<Option<T>, Problem> {
+    match change {
+        Change::Keep => Ok(None),
+        Change::To(value) => Ok(Some(value)),
+        Change::Reset => {
+            Err(Problem::invalid(format!("{field}: a subscription has one; null cannot remove it")))
+        }
+    }
+}
+
+/// Every setting as it is for all again.
+fn defaults() -> SettingsPatch {
+    SettingsPatch {
+        rate: Change::Reset,
+        ordered: Change::Reset,
+        batch: Change::Reset,
+        retry_schedule: Change::Reset,
+        timeout: Change::Reset,
+        concurrency: Change::Reset,
+        trace: Change::Reset,
+        headers: Change::Reset,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(patch: &str) -> Result<Patch, Problem> {
+        serde_json::from_str::<SubscriptionPatch>(patch).unwrap().read()
+    }
+
+    #[test]
+    fn what_is_left_out_stays_and_null_removes_only_what_can_be_missing() {
+        assert_eq!(read("{}").unwrap(), Patch::default());
+        let patch = read(r#"{"settings":{"rate":null,"timeout":"5s"}}"#).unwrap();
+        assert_eq!(patch.settings.rate, Change::Reset);
+        assert!(patch.settings.ordered.is_keep() && !patch.settings.timeout.is_keep());
+        assert_eq!(read(r#"{"settings":null}"#).unwrap().settings, defaults());
+        assert!(read(r#"{"name":null}"#).unwrap_err().detail().starts_with("name"));
+        let error = serde_json::from_str::<SubscriptionPatch>(r#"{"nmae":"x"}"#).err().unwrap();
+        assert!(error.to_string().contains("`nmae`"));
+    }
+}

@@ -1,0 +1,164 @@
+//! Events on their way into the queue: what waits while one commit runs goes into the next, together.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::http::HeaderValue;
+use axum::http::header::RETRY_AFTER;
+use decnet_core::limits::{MAX_API_COMMIT_EVENTS, MAX_API_EVENTS_BYTES, MAX_API_SUBMITTING_BYTES};
+use decnet_store::queue::{Error, IdempotencyKey, Operator, Submission, Submitted};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use crate::pool::Pool;
+use crate::problem::{Kind, Problem};
+use crate::signal::Signal;
+use crate::state::now;
+
+/// What a permit of the room stands for, in bytes.
+const UNIT: usize = 1024;
+
+/// Hands events in; clones share one queue of them.
+#[derive(Clone)]
+pub(crate) struct Submitter {
+    operators: Pool<Operator>,
+    signal: Signal,
+    waiting: Arc<Mutex<Waiting>>,
+    room: Arc<Semaphore>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    calls: VecDeque<Call>,
+    /// Somebody commits now, and comes back for what waits.
+    busy: bool,
+}
+
+/// One request's events.
+struct Call {
+    events: Vec<Submission>,
+    /// Who says the idempotency key, and the key.
+    key: Option<(String, String)>,
+    answer: oneshot::Sender<Result<Vec<Submitted>, Problem>>,
+    /// Its bytes count until it is committed.
+    _room: Room,
+}
+
+/// Memory that a request's body may take.
+pub(crate) struct Room(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
+
+impl Submitter {
+    pub(crate) fn new(operators: Pool<Operator>, signal: Signal) -> Self {
+        let room = Arc::new(Semaphore::new(MAX_API_SUBMITTING_BYTES / UNIT));
+        Self { operators, signal, waiting: Arc::default(), room }
+    }
+
+    /// Room for a body of this size, or of any where that is not known.
+    ///
+    /// # Errors
+    /// A body that is never read, or too many of them at once.
+    pub(crate) fn room(&self, size: Option<usize>) -> Result<Room, Problem> {
+        let size = size.unwrap_or(MAX_API_EVENTS_BYTES);
+        if size > MAX_API_EVENTS_BYTES {
+            let what = format!("events come in requests of at most {MAX_API_EVENTS_BYTES} bytes");
+            return Err(Problem::new(Kind::TooLarge, what));
+        }
+        let units = u32::try_from(size.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        match Arc::clone(&self.room).try_acquire_many_owned(units) {
+            Ok(permit) => Ok(Room(permit)),
+            Err(_) => Err(busy("too many events are on their way at once")),
+        }
+    }
+
+    /// Hands events in; they are on the disk when this answers.
+    ///
+    /// # Errors
+    /// What is wrong with them, or in the way.
+    pub(crate) async fn submit(
+        &self,
+        events: Vec<Submission>,
+        key: Option<(String, String)>,
+        room: Room,
+    ) -> Result<Vec<Submitted>, Problem> {
+        let (answer, answered) = oneshot::channel();
+        let is_first = {
+            let mut waiting = self.waiting();
+            waiting.calls.push_back(Call { events, key, answer, _room: room });
+            !std::mem::replace(&mut waiting.busy, true)
+        };
+        if is_first {
+            tokio::spawn(self.clone().commit_all());
+        }
+        answered.await.unwrap_or_else(|_| Err(Problem::stopping()))
+    }
+
+    async fn commit_all(self) {
+        while let Some(calls) = self.next() {
+            let committed = self
+                .operators
+                .run(move |operator| {
+                    let results = commit(operator, &calls);
+                    Ok::<_, Problem>((calls, results))
+                })
+                .await;
+            if let Ok((calls, results)) = committed {
+                self.answer(calls, results);
+            }
+        }
+    }
+
+    fn answer(&self, calls: Vec<Call>, results: Result<Vec<Result<Vec<Submitted>, Error>>, Error>) {
+        let results = match results {
+            Ok(results) => results,
+            Err(error) => vec![Err(error); calls.len()],
+        };
+        if results.iter().flatten().flatten().any(|submitted| !submitted.duplicate) {
+            self.signal.submitted();
+        }
+        for (call, result) in calls.into_iter().zip(results) {
+            // Who has gone meanwhile may ask again with the same key, or the same ids.
+            drop(call.answer.send(result.map_err(refused)));
+        }
+    }
+
+    /// What is committed next, in order and together; nothing if nothing waits.
+    fn next(&self) -> Option<Vec<Call>> {
+        let mut waiting = self.waiting();
+        let (mut calls, mut events) = (Vec::new(), 0);
+        while let Some(call) = waiting.calls.front()
+            && (calls.is_empty() || events + call.events.len() <= MAX_API_COMMIT_EVENTS)
+        {
+            events += call.events.len();
+            calls.extend(waiting.calls.pop_front());
+        }
+        waiting.busy = !calls.is_empty();
+        waiting.busy.then_some(calls)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn commit(operator: &mut Operator, calls: &[Call]) -> Result<Vec<Result<Vec<Submitted>, Error>>, Error> {
+    let calls: Vec<_> = calls
+        .iter()
+        .map(|call| {
+            let key = call.key.as_ref().map(|(scope, key)| IdempotencyKey { scope, key });
+            (call.events.as_slice(), key)
+        })
+        .collect();
+    operator.submit_all(&calls, now())
+}
+
+fn refused(error: Error) -> Problem {
+    match error {
+        Error::Unfit { .. } => Problem::invalid(error.to_string()),
+        Error::IdempotencyConflict => Problem::new(Kind::Conflict, error.to_string()),
+        Error::Backlogged => busy(&error.to_string()),
+        error => error.into(),
+    }
+}
+
+fn busy(what: &str) -> Problem {
+    Problem::new(Kind::Unavailable, what).with(RETRY_AFTER, HeaderValue::from_static("1"))
+}

@@ -1,0 +1,56 @@
+//! Bounds of the HTTP API.
+
+use std::time::Duration;
+
+use super::{MAX_BODY_BYTES, MAX_CATALOG_VALUE_BYTES, MAX_SUBMISSION_EVENTS};
+
+/// Connections to the API at once.
+pub const MAX_API_CONNECTIONS: usize = 512;
+/// How long the head of a request may take to come, and a connection may wait for its next request.
+pub const API_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a request may take from its head to its answer, its body included.
+pub const API_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// What requests under way get when the API stops.
+pub const API_SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+/// Request line and headers of a request, in bytes.
+pub const MAX_API_HEAD_BYTES: usize = 64 * 1024;
+/// Headers of a request.
+pub const MAX_API_HEADERS: usize = 100;
+/// Body of a request to a route that says nothing else, in bytes; patterns are what is large in it.
+pub const MAX_API_BODY_BYTES: usize = 2 * 1024 * 1024;
+/// Requests that read or write the catalog at once; others wait for them.
+pub const MAX_API_CATALOG_READERS: usize = 4;
+/// Credentials that are looked up at once; others wait for them.
+pub const MAX_API_CREDENTIAL_READERS: usize = 2;
+/// Requests that read the queue at once; others wait for them.
+pub const MAX_API_QUEUE_READERS: usize = 4;
+/// Requests that write to the queue at once; others wait for them.
+pub const MAX_API_QUEUE_WRITERS: usize = 2;
+/// Body of a request with events, in bytes.
+pub const MAX_API_EVENTS_BYTES: usize = 8 * 1024 * 1024;
+/// Such bodies in memory at once, in bytes: read, or waiting for their commit; beyond them new ones are refused.
+pub const MAX_API_SUBMITTING_BYTES: usize = 64 * 1024 * 1024;
+/// Events of several requests that go into one commit.
+pub const MAX_API_COMMIT_EVENTS: usize = 4096;
+/// Rows of a page.
+pub const MAX_API_PAGE: usize = 1000;
+/// Erasures under way at once, each on a thread of its own.
+pub const MAX_API_ERASURES: usize = 2;
+/// Redeliveries that are remembered at once, those that run among them.
+pub const MAX_API_JOBS: usize = 32;
+/// Deliveries that one redelivery names by their ids.
+pub const MAX_API_REDELIVERY_IDS: usize = 10_000;
+/// Deliveries that one redelivery makes in a second, at most.
+pub const MAX_API_REDELIVERY_RATE: u32 = 100_000;
+/// Tests of subscriptions that the API sends at once; others wait for them.
+pub const MAX_API_TESTS: usize = 8;
+/// Subscriptions that one address makes in a minute through DECNET's routes, as there.
+pub const MAX_API_CREATIONS_PER_MINUTE: usize = 20;
+/// Addresses for which that is remembered at once.
+pub const MAX_API_CREATING_ADDRESSES: usize = 4096;
+
+// What hyper asks of its buffer, and what a subscription with all the patterns that it may have takes.
+const _: () = assert!(MAX_API_HEAD_BYTES >= 8192 && MAX_API_BODY_BYTES >= MAX_CATALOG_VALUE_BYTES);
+const _: () =
+    assert!(MAX_API_EVENTS_BYTES <= MAX_API_SUBMITTING_BYTES && MAX_BODY_BYTES <= MAX_API_EVENTS_BYTES);
+const _: () = assert!(MAX_SUBMISSION_EVENTS <= MAX_API_COMMIT_EVENTS);

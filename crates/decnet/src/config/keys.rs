@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use decnet_core::access::JwtKey;
 use decnet_core::delivery::RetrySchedule;
+use decnet_core::limits::{MAX_CONCURRENCY, MAX_DEADLINE, MIN_DEADLINE};
 use decnet_core::redact::Secret;
 use hyper::Uri;
 use ipnet::IpNet;
@@ -238,7 +239,7 @@ keys! {
         reason: "Set it to what a receiver may be behind before somebody should look.",
         ..PLAIN
     };
-    CONCURRENCY: usize, |text| types::integer(text, 1, 256) => Info {
+    CONCURRENCY: usize, |text| types::integer(text, 1, MAX_CONCURRENCY) => Info {
         group: DELIVERY, name: "DECNET_WEBHOOK_CONCURRENCY", default: "64", form: "a whole number, 1 to 256",
         meaning: "Most requests in flight to one subscription. There are 2 at first, more for as long as they are used up \
                   and the receiver's latency holds, and half as many when it answers 429 or 503, times out or refuses a \
@@ -255,7 +256,7 @@ keys! {
         reason: "Raise it with hundreds of slow receivers (and the limit of open files with it).",
         ..PLAIN
     };
-    TIMEOUT: Duration, |text| types::duration_within(text, Duration::from_millis(100), 5 * MINUTE) => Info {
+    TIMEOUT: Duration, |text| types::duration_within(text, MIN_DEADLINE, MAX_DEADLINE) => Info {
         group: DELIVERY, name: "DECNET_WEBHOOK_TIMEOUT", default: "10s", form: "a duration, 100ms to 5m",
         meaning: "One deadline over resolving, connecting, sending and reading the reply.",
         reason: "Raise it for a receiver that works on an event before it answers.",

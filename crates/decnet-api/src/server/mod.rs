@@ -1,6 +1,6 @@
 //! Connections: taken, bounded, and finished in an orderly way.
 //!
-//! Nobody can hold the server by being slow. A head that does not come is waited for [`API_HEAD_TIMEOUT`], a body and
+//! Nobody can hold the server by being slow. A head that does not come is waited for `API_HEAD_TIMEOUT`, a body and
 //! its answer `API_REQUEST_TIMEOUT`; who may not be answered is refused before the body is read. Where all places are
 //! taken, the connection that has waited for a request longest makes room for a new one.
 

@@ -68,6 +68,25 @@ fn after_a_rotation_both_secrets_sign_and_a_test_says_what_came_of_it() {
 }
 
 #[test]
+fn the_overlap_of_replaced_secrets_ends_when_asked() {
+    let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
+    let uuid = server.subscribe("a", &receiver.url("/"), "a.>");
+    server.json(200, &format!("POST /subscriptions/{uuid}/rotate-secret"), r#"{"overlap":"1h"}"#);
+    for _ in 0..2 {
+        let row = server.json(200, &format!("POST /subscriptions/{uuid}/revoke-old-secrets"), "");
+        assert_eq!(row["old_secrets_until"], json!([]));
+    }
+    eventually("the worker signs with the new one alone", || {
+        server.json(202, "POST /events", r#"{"topic":"a.b"}"#);
+        receiver
+            .requests()
+            .last()
+            .is_some_and(|request| request.header("webhook-signature").matches("v1,").count() == 1)
+    });
+    server.json(404, "POST /subscriptions/nobody/revoke-old-secrets", "");
+}
+
+#[test]
 fn the_worker_hears_of_a_change_at_once() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
     let uuid = server.subscribe("a", &receiver.url("/"), "a.>");

@@ -40,6 +40,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .guarded(Scope::Admin, routes!(pause))
         .guarded(Scope::Admin, routes!(resume))
         .guarded(Scope::Admin, routes!(rotate_secret))
+        .guarded(Scope::Admin, routes!(revoke_old_secrets))
         .guarded(Scope::Admin, routes!(test))
 }
 
@@ -196,6 +197,22 @@ async fn rotate_secret(
     })
     .await?;
     Ok(Json(Rotated { subscription: row.into(), secret: made }))
+}
+
+/// Ends the overlap of replaced secrets at once: only the newest one signs from now on. Where none signs beside it, nothing
+/// changes.
+#[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/revoke-old-secrets", tag = "subscriptions", operation_id = "revoke_old_secrets",
+    params(("uuid" = String, Path)),
+    responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
+async fn revoke_old_secrets(
+    State(state): State<Shared>,
+    Path(uuid): Path<String>,
+) -> Result<Json<Subscription>, Problem> {
+    let row = change(&state, move |catalog| {
+        catalog.revoke_old_secrets(&uuid, now())?;
+        Ok(uuid)
+    });
+    Ok(Json(row.await?.into()))
 }
 
 /// Sends one test event, topic `test.ping`, and says what came of it. It counts for nothing.

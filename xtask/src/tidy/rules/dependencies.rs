@@ -153,7 +153,9 @@ mod tests {
         assert!(!is_allowed("decnet-store", "anyhow", None, &[]));
         assert!(is_allowed("decnet-api", "utoipa", None, &[]));
         assert!(!is_allowed("decnet", "utoipa", None, &[]));
-        for tool in ["ratatui", "crossterm", "prometheus-client", "opentelemetry-proto", "prost", "tar", "minijinja"] {
+        for tool in
+            ["ratatui", "crossterm", "prometheus-client", "opentelemetry-proto", "prost", "tar", "minijinja"]
+        {
             assert!(is_allowed("decnet", tool, None, &[]), "{tool}");
             assert!(!is_allowed("decnet-dispatch", tool, None, &[]), "{tool}");
         }

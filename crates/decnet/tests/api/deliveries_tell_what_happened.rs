@@ -35,7 +35,7 @@ fn an_attempt_shows_the_request_as_it_was_sent_but_for_its_secrets() {
     server.json(
         200,
         &format!("PATCH /subscriptions/{uuid}"),
-        r#"{"settings":{"headers":{"X-Key":"hunter2"}}}"#,
+        r#"{"settings":{"headers":{"X-Key":"hunter2"},"trace":true}}"#,
     );
     eventually("the worker has taken the header over", || {
         server.json(202, "POST /events", r#"{"topic":"a.b"}"#);
@@ -57,9 +57,14 @@ fn an_attempt_shows_the_request_as_it_was_sent_but_for_its_secrets() {
     for name in ["x-decnet-signature", "webhook-signature", "x-key"] {
         assert_eq!(headers[name], "[secret]");
     }
-    for name in
-        ["content-type", "user-agent", "x-decnet-event-id", "x-decnet-event-topic", "webhook-timestamp"]
-    {
+    for name in [
+        "content-type",
+        "user-agent",
+        "x-decnet-event-id",
+        "x-decnet-event-topic",
+        "webhook-timestamp",
+        "traceparent",
+    ] {
         assert_eq!(headers[name], sent.header(name), "{name}");
     }
     assert!(!detail.to_string().contains("hunter2"), "{detail}");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use decnet_core::delivery::Reason;
+use decnet_core::trace;
 use decnet_store::catalog::Row;
 use decnet_store::queue::{self, Detail};
 use serde::Serialize;
@@ -103,8 +104,16 @@ fn headers(attempt: &queue::Attempt, detail: &Detail, row: Option<&Row>) -> BTre
             [("x-decnet-event-id", id.clone()), ("webhook-id", id), ("x-decnet-event-topic", topic)];
         headers.extend(of_the_event.map(|(name, value)| (name.to_owned(), value)));
         headers.extend((body > 0).then(|| ("content-length".to_owned(), body.to_string())));
+        let traced = row.filter(|row| row.settings.trace);
+        headers.extend(traced.map(|row| ("traceparent".to_owned(), traceparent(attempt, detail, row))));
     }
     headers
+}
+
+/// Made of what the attempt is known by, so that it can be told at any time.
+fn traceparent(attempt: &queue::Attempt, detail: &Detail, row: &Row) -> String {
+    let event_id = &detail.listed.event_id;
+    trace::traceparent(trace::trace_id(event_id), trace::attempt_span(event_id, &row.uuid, attempt.number))
 }
 
 fn millis(duration: Duration) -> f64 {

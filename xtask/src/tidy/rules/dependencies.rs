@@ -34,6 +34,26 @@ const HOMES: &[Home] = &[
         crates: &["decnet-api"],
         why: "the HTTP API is in decnet-api",
     },
+    Home {
+        dependencies: &["utoipa", "utoipa-axum"],
+        crates: &["decnet-api"],
+        why: "the API's document is made in decnet-api",
+    },
+    Home {
+        dependencies: &["ratatui", "crossterm"],
+        crates: &["decnet"],
+        why: "only the binary draws on a terminal",
+    },
+    Home {
+        dependencies: &["prometheus-client", "opentelemetry-proto", "prost"],
+        crates: &["decnet"],
+        why: "the other crates count and hand in spans; the binary writes them for others",
+    },
+    Home {
+        dependencies: &["tar", "minijinja"],
+        crates: &["decnet"],
+        why: "only the binary packs backups and writes units",
+    },
     Home { dependencies: &["async-nats", "nats"], crates: &["decnet-bus"], why: "buses are in decnet-bus" },
     Home {
         dependencies: &["clap", "anyhow"],
@@ -131,6 +151,14 @@ mod tests {
         assert!(!is_allowed("decnet", "reqwest", None, &[]));
         assert!(!is_allowed("decnet", "axum", None, &[]));
         assert!(!is_allowed("decnet-store", "anyhow", None, &[]));
+        assert!(is_allowed("decnet-api", "utoipa", None, &[]));
+        assert!(!is_allowed("decnet", "utoipa", None, &[]));
+        for tool in
+            ["ratatui", "crossterm", "prometheus-client", "opentelemetry-proto", "prost", "tar", "minijinja"]
+        {
+            assert!(is_allowed("decnet", tool, None, &[]), "{tool}");
+            assert!(!is_allowed("decnet-dispatch", tool, None, &[]), "{tool}");
+        }
     }
 
     #[test]

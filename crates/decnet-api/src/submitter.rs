@@ -33,13 +33,23 @@ struct Waiting {
     busy: bool,
 }
 
-/// One request's events.
+/// One request.
 struct Call {
+    batch: Batch,
+    caller: Caller,
+}
+
+/// Its events.
+struct Batch {
     events: Vec<Submission>,
     /// Who says the idempotency key, and the key.
     key: Option<(String, String)>,
+}
+
+/// Who waits for the commit.
+struct Caller {
     answer: oneshot::Sender<Result<Vec<Submitted>, Problem>>,
-    /// Its bytes count until it is committed.
+    /// The bytes count until they are committed.
     _room: Room,
 }
 
@@ -82,7 +92,9 @@ impl Submitter {
         let (answer, answered) = oneshot::channel();
         let is_first = {
             let mut waiting = self.waiting();
-            waiting.calls.push_back(Call { events, key, answer, _room: room });
+            waiting
+                .calls
+                .push_back(Call { batch: Batch { events, key }, caller: Caller { answer, _room: room } });
             !std::mem::replace(&mut waiting.busy, true)
         };
         if is_first {
@@ -93,30 +105,25 @@ impl Submitter {
 
     async fn commit_all(self) {
         while let Some(calls) = self.next() {
-            let committed = self
-                .operators
-                .run(move |operator| {
-                    let results = commit(operator, &calls);
-                    Ok::<_, Problem>((calls, results))
-                })
-                .await;
-            if let Ok((calls, results)) = committed {
-                self.answer(calls, results);
-            }
+            let (batches, callers): (Vec<Batch>, Vec<Caller>) =
+                calls.into_iter().map(|call| (call.batch, call.caller)).unzip();
+            let commit = move |operator: &mut Operator| commit(operator, &batches).map_err(refused);
+            self.answer(callers, self.operators.run(commit).await);
         }
     }
 
-    fn answer(&self, calls: Vec<Call>, results: Result<Vec<Result<Vec<Submitted>, Error>>, Error>) {
-        let results = match results {
-            Ok(results) => results,
-            Err(error) => vec![Err(error); calls.len()],
+    /// Each hears what became of its own, and all of them what stood in the way of the whole.
+    fn answer(&self, callers: Vec<Caller>, committed: Result<Vec<Result<Vec<Submitted>, Error>>, Problem>) {
+        let results = match committed {
+            Ok(results) => results.into_iter().map(|result| result.map_err(refused)).collect(),
+            Err(problem) => vec![Err(problem); callers.len()],
         };
         if results.iter().flatten().flatten().any(|submitted| !submitted.duplicate) {
             self.signal.submitted();
         }
-        for (call, result) in calls.into_iter().zip(results) {
+        for (caller, result) in callers.into_iter().zip(results) {
             // Who has gone meanwhile may ask again with the same key, or the same ids.
-            drop(call.answer.send(result.map_err(refused)));
+            drop(caller.answer.send(result));
         }
     }
 
@@ -125,9 +132,9 @@ impl Submitter {
         let mut waiting = self.waiting();
         let (mut calls, mut events) = (Vec::new(), 0);
         while let Some(call) = waiting.calls.front()
-            && (calls.is_empty() || events + call.events.len() <= MAX_API_COMMIT_EVENTS)
+            && (calls.is_empty() || events + call.batch.events.len() <= MAX_API_COMMIT_EVENTS)
         {
-            events += call.events.len();
+            events += call.batch.events.len();
             calls.extend(waiting.calls.pop_front());
         }
         waiting.busy = !calls.is_empty();
@@ -139,12 +146,12 @@ impl Submitter {
     }
 }
 
-fn commit(operator: &mut Operator, calls: &[Call]) -> Result<Vec<Result<Vec<Submitted>, Error>>, Error> {
-    let calls: Vec<_> = calls
+fn commit(operator: &mut Operator, batches: &[Batch]) -> Result<Vec<Result<Vec<Submitted>, Error>>, Error> {
+    let calls: Vec<_> = batches
         .iter()
-        .map(|call| {
-            let key = call.key.as_ref().map(|(scope, key)| IdempotencyKey { scope, key });
-            (call.events.as_slice(), key)
+        .map(|Batch { events, key }| {
+            let key = key.as_ref().map(|(scope, key)| IdempotencyKey { scope, key });
+            (events.as_slice(), key)
         })
         .collect();
     operator.submit_all(&calls, now())

@@ -44,7 +44,7 @@ pub(crate) fn refuse_exposed(config: &Config, address: SocketAddr) -> anyhow::Re
 }
 
 /// Can anybody use the API? A catalog that is not there yet has no token.
-fn has_credential(config: &Config) -> anyhow::Result<bool> {
+pub(crate) fn has_credential(config: &Config) -> anyhow::Result<bool> {
     if config.access.jwt_secret.is_some() {
         return Ok(true);
     }

@@ -13,8 +13,8 @@ use decnet_api::{Access, Api, Options};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::access::refuse_exposed;
 use self::access::{First, access};
+pub(crate) use self::access::{has_credential, refuse_exposed};
 use self::outbound::Dispatch;
 use super::background::Background;
 use super::catalog::make_place;

@@ -9,6 +9,7 @@ use rustix::fs::{Access, access};
 use serde_json::{Value, json};
 
 use super::units;
+use crate::commands::api::has_credential;
 use crate::commands::link;
 use crate::config::Config;
 use crate::failure::told;
@@ -69,6 +70,7 @@ pub(super) async fn all(config: &Config) -> Vec<Probe> {
         catalog(config),
         queue(&config.data_dir),
         bus(config).await,
+        api(config),
         units::probe(),
     ]
 }
@@ -148,5 +150,25 @@ async fn bus(config: &Config) -> Probe {
             Probe::new(what, Health::Good, format!("{} answers{whose}", socket.display()))
         }
         Err(error) => Probe::new(what, Health::Waiting, told(&error)),
+    }
+}
+
+/// Can anybody use the API? It runs without that too, for its public pages.
+fn api(config: &Config) -> Probe {
+    let what = "API";
+    if !config.api.enabled {
+        return Probe::new(
+            what,
+            Health::Waiting,
+            "switched off in `decnet serve` by DECNET_API_ENABLED=false",
+        );
+    }
+    match has_credential(config) {
+        Ok(true) => Probe::new(what, Health::Good, "a token or DECNET_JWT_SECRET is there"),
+        Ok(false) => {
+            let advice = "nobody can use it yet: decnet token create --name admin --scope admin";
+            Probe::new(what, Health::Waiting, advice)
+        }
+        Err(error) => Probe::new(what, Health::Unusable, told(&error)),
     }
 }

@@ -302,7 +302,9 @@ pub const MAX_UNEXPORTED_SPANS: usize = 16_384;
 pub const MAX_EXPORT_SPANS: usize = 2048;
 /// How long spans wait for others, to be exported together.
 pub const EXPORT_INTERVAL: Duration = Duration::from_millis(200);
-/// What the trace collector gets for one export.
+/// Between two exports of metrics: often enough for an alert, and no load to a collector.
+pub const METRICS_EXPORT_INTERVAL: Duration = Duration::from_secs(30);
+/// What the collector gets for one export.
 pub const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same at the end.
 pub const LAST_EXPORT_TIMEOUT: Duration = Duration::from_secs(1);

@@ -322,7 +322,7 @@ keys! {
     };
     TRACING_ENABLED: bool, types::boolean => Info {
         group: WATCHING, name: "DECNET_TRACING_ENABLED", default: "false", form: "`true` or `false`",
-        meaning: "Whether the worker sends traces to an OpenTelemetry collector: one an event, from its publication to the \
+        meaning: "Whether the worker sends traces and metrics to an OpenTelemetry collector: a trace an event, from its publication to the \
                   replies.",
         reason: "Set `true` where a collector runs. What comes faster than it takes is left out.",
         ini: Some(("tracing", "enabled")), ..PLAIN

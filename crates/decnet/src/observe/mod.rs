@@ -5,7 +5,7 @@
 //! - `text`: the same as Prometheus and OpenMetrics write them;
 //! - [`status`]: what `decnet status` shows, as JSON;
 //! - [`endpoint`]: who answers, on a thread of its own; [`client`]: who asks; [`api`]: the page of the API;
-//! - [`otlp`]: traces to a collector.
+//! - [`otlp`]: traces and metrics to a collector.
 
 pub(crate) mod api;
 pub(crate) mod client;

@@ -51,7 +51,8 @@ impl Prepared {
         let stats = Arc::default();
         let seen = Seen::new(Arc::clone(&stats), &queue, config, source.is_some());
         let endpoint = Endpoint::bind(&config.data_dir, config.metrics_listen)?;
-        let (tracer, exporter) = config.tracing.clone().map(Tracer::start).transpose()?.unzip();
+        let (tracer, exporter) =
+            config.tracing.clone().map(|endpoint| Tracer::start(endpoint, seen.clone())).transpose()?.unzip();
         let spans = tracer.map(|tracer| Arc::new(tracer) as Arc<dyn Spans>);
         let options = Options { spans, ..options(config, allow) };
         let worker = Worker { options, queue, catalog, source, stats, nudge: Arc::default() };

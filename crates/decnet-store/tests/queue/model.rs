@@ -11,7 +11,7 @@ use decnet_core::delivery::{Reason, State};
 use decnet_core::event::Event;
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{
-    Admission, Claim, Delivery, DeliveryId, Operator, Queue, Reader, Recipient, Retention, Submission,
+    Admission, Claim, Delivery, DeliveryId, Error, Operator, Queue, Reader, Recipient, Retention, Submission,
     SubscriptionKey, Waiting,
 };
 use proptest::prelude::*;
@@ -265,8 +265,7 @@ impl World {
                 Fate::Dead => State::Dead { reason: Reason::Refused },
             };
             let settlement = settlement(id, number, self.now, state);
-            let is_final = matches!(owed.state, State::Delivered | State::Dead { .. });
-            let applies = number == owed.attempts + 1 && !is_final;
+            let applies = number == owed.attempts + 1 && !owed.state.is_final();
             if applies {
                 let ended_at = self.now.after(settlement.attempt.duration);
                 let settled_at = (!matches!(state, State::Retrying { .. })).then_some(ended_at);
@@ -280,7 +279,12 @@ impl World {
 
     fn redeliver(&mut self, indexes: &[Index]) {
         let ids = self.pick_all(indexes);
-        let again = Operator::open(self.dir.path()).unwrap().redeliver(&ids).unwrap();
+        let again = Operator::open(self.dir.path()).unwrap().redeliver(&ids);
+        if let Some(waits) = ids.iter().find(|id| !self.owed[id].state.is_final()) {
+            assert!(matches!(again, Err(Error::NotFinal(id)) if id == *waits), "{again:?}");
+            return;
+        }
+        let again = again.unwrap();
         for (id, again) in ids.iter().zip(again) {
             let state = (State::Pending, 0, None);
             let owed = Owed {

@@ -35,6 +35,12 @@ struct Owed {
     settled_at: Option<UnixMicros>,
 }
 
+impl Owed {
+    fn new(sub: usize, event: usize, held: bool, redelivery: bool) -> Self {
+        Self { sub, event, held, redelivery, state: State::Pending, attempts: 0, settled_at: None }
+    }
+}
+
 /// Events from this number on are submitted, those before are published.
 const SUBMITTED: usize = 1000;
 
@@ -166,15 +172,7 @@ impl World {
 
     fn owe(&mut self, event: usize, first: DeliveryId, to: &[(usize, bool)]) {
         for (number, (sub, held)) in (0..).zip(to) {
-            let owed = Owed {
-                sub: *sub,
-                event,
-                held: *held,
-                redelivery: false,
-                state: State::Pending,
-                attempts: 0,
-                settled_at: None,
-            };
+            let owed = Owed::new(*sub, event, *held, false);
             assert!(self.owed.insert(first.plus(number), owed).is_none(), "ids are unique");
         }
     }
@@ -280,21 +278,13 @@ impl World {
     fn redeliver(&mut self, indexes: &[Index]) {
         let ids = self.pick_all(indexes);
         let again = Operator::open(self.dir.path()).unwrap().redeliver(&ids);
-        if let Some(waits) = ids.iter().find(|id| !self.owed[id].state.is_final()) {
-            assert!(matches!(again, Err(Error::NotFinal(id)) if id == *waits), "{again:?}");
-            return;
-        }
-        let again = again.unwrap();
+        let waits = ids.iter().find(|id| !self.owed[id].state.is_final()).copied();
+        let Ok(again) = again else {
+            return assert!(matches!(again, Err(Error::NotFinal(id)) if Some(id) == waits));
+        };
+        assert_eq!((again.len(), waits), (ids.len(), None));
         for (id, again) in ids.iter().zip(again) {
-            let state = (State::Pending, 0, None);
-            let owed = Owed {
-                held: false,
-                redelivery: true,
-                state: state.0,
-                attempts: state.1,
-                settled_at: state.2,
-                ..self.owed[id].clone()
-            };
+            let owed = Owed::new(self.owed[id].sub, self.owed[id].event, false, true);
             assert_eq!(again.seq(), id.seq());
             assert!(self.owed.insert(again, owed).is_none(), "ids are unique");
         }

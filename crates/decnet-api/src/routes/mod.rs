@@ -2,7 +2,7 @@
 //! other way in, and the same step writes it into the OpenAPI document.
 
 mod deliveries;
-mod erasures;
+pub(crate) mod erasures;
 mod events;
 mod explain;
 mod failures;

@@ -148,6 +148,21 @@ impl Command {
         }
     }
 
+    /// Is it about a data directory that is there already?
+    pub(crate) fn looks_into_data(&self) -> bool {
+        matches!(
+            self,
+            Self::Subscription(_)
+                | Self::Delivery(_)
+                | Self::Status(_)
+                | Self::Explain(_)
+                | Self::Check(_)
+                | Self::Token(_)
+                | Self::Backup(_)
+                | Self::Erase(_)
+        )
+    }
+
     /// The master's commands refuse to run on an agent.
     ///
     /// # Errors

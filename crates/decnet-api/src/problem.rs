@@ -6,6 +6,10 @@
 
 mod kind;
 mod of_errors;
+mod said;
+
+use std::sync::LazyLock;
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::Request;
@@ -17,6 +21,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub(crate) use self::kind::Kind;
+use self::said::Said;
 
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -82,9 +87,15 @@ impl Problem {
         Self::unavailable("this server is stopping")
     }
 
+    /// Not now, for what an operator must see to. It is logged; whoever asked may try again.
+    fn for_now(what: &str, error: &dyn std::error::Error) -> Self {
+        say(what, error);
+        Self::unavailable(format!("{what}; nothing was done, try again later"))
+    }
+
     /// Nothing that whoever asked could mend. It is logged; the reply says as much as they need to ask about it.
     pub(crate) fn internal(what: &str, error: &dyn std::error::Error) -> Self {
-        tracing::error!(error = %chain(error), "{what}");
+        say(what, error);
         Self::new(Kind::Internal, format!("{what}; the log of decnet says more"))
     }
 
@@ -111,6 +122,15 @@ impl Problem {
             status: kind.status().as_u16(),
             detail: detail.clone(),
         }
+    }
+}
+
+/// Tells the log, not of every request that meets the same trouble.
+fn say(what: &str, error: &dyn std::error::Error) {
+    static SAID: LazyLock<Said> = LazyLock::new(Said::default);
+    let error = chain(error);
+    if let Some(kept_back) = SAID.may_say(&format!("{what}: {error}"), Instant::now()) {
+        tracing::error!(error, kept_back, "{what}");
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{armour, auth, metrics, openapi, page, problem, routes, server};
 /// The HTTP API, ready to be run.
 pub struct Api {
     router: Router,
+    state: Shared,
 }
 
 /// Why the API cannot serve.
@@ -35,12 +36,11 @@ impl Api {
     pub fn new(options: Options) -> Self {
         let origins = options.access.cors_origins.clone();
         let state = Arc::new(State::new(options));
-        let router = router(state);
-        Self { router: if origins.is_empty() { router } else { router.layer(armour::cors(&origins)) } }
+        Self { router: router(Arc::clone(&state), &origins), state }
     }
 
     /// Serves until `shutdown`; requests under way are then finished, within
-    /// [`API_SHUTDOWN_GRACE`](decnet_core::limits::API_SHUTDOWN_GRACE).
+    /// [`API_SHUTDOWN_GRACE`](decnet_core::limits::API_SHUTDOWN_GRACE), and jobs end after their step.
     ///
     /// # Errors
     /// A listener that cannot be used.
@@ -48,24 +48,34 @@ impl Api {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         server::serve(listener, self.router, shutdown).await;
+        self.state.erasures.stop();
+        self.state.redeliveries.stop();
         Ok(())
     }
 }
 
-/// Outermost first: the words of every problem, the bounds, then who asks, route by route.
-fn router(state: Shared) -> Router {
+/// Outermost first: what every answer carries, the words of every problem, the bounds, then who asks, route by route.
+fn router(state: Shared, origins: &[String]) -> Router {
     let (router, document) = routes::all().split();
     let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, API_REQUEST_TIMEOUT);
     let router = page::serve(openapi::serve(router, &document));
     let router = if state.gate.setup.is_some() { auth::setup_routes(router) } else { router };
-    router
+    let router = router
         .layer(DefaultBodyLimit::max(MAX_API_BODY_BYTES))
         .layer(timeout)
         .layer(Extension(Arc::clone(&state)))
-        .layer(from_fn_with_state(Arc::clone(&state), armour::count))
+        .layer(from_fn_with_state(Arc::clone(&state), armour::count));
+    let router = if origins.is_empty() { router } else { cross_origin(router, &state, origins) };
+    router
+        .layer(from_fn(armour::check_form))
         .layer(from_fn(problem::render))
         .layer(from_fn(armour::headers))
         .layer(from_fn(armour::log))
         .layer(from_fn_with_state(Arc::clone(&state.requests), metrics::count))
         .with_state(state)
+}
+
+/// Around the count, so that pages can read its refusals too. Preflights go no further, and are counted before.
+fn cross_origin(router: Router<Shared>, state: &Shared, origins: &[String]) -> Router<Shared> {
+    router.layer(armour::cors(origins)).layer(from_fn_with_state(Arc::clone(state), armour::count_preflights))
 }

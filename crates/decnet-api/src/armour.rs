@@ -3,17 +3,19 @@
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::Method;
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
-    REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
+    HeaderValue, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
+use axum::http::uri::Authority;
+use axum::http::{Method, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use decnet_core::limits::CORS_MAX_AGE;
+use decnet_core::limits::{CORS_MAX_AGE, MAX_API_HEAD_BYTES};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::auth::Principal;
+use crate::problem::{Kind, Problem};
 use crate::server::Peer;
 use crate::state::Shared;
 
@@ -47,6 +49,58 @@ pub(crate) async fn count(State(state): State<Shared>, request: Request, next: N
         Some(Err(problem)) => problem.into_response(),
         _ => next.run(request).await,
     }
+}
+
+/// The same for what is answered without coming so far.
+pub(crate) async fn count_preflights(state: State<Shared>, request: Request, next: Next) -> Response {
+    if request.method() == Method::OPTIONS {
+        count(state, request, next).await
+    } else {
+        next.run(request).await
+    }
+}
+
+/// Answers, unless the request has not the form that HTTP/1.1 demands, or its head is too large.
+pub(crate) async fn check_form(request: Request, next: Next) -> Response {
+    if head_bytes(&request) > MAX_API_HEAD_BYTES {
+        let what = format!("request line and headers have at most {MAX_API_HEAD_BYTES} bytes");
+        return Problem::new(Kind::HeadTooLarge, what).into_response();
+    }
+    if !has_host(request.version(), request.headers()) {
+        let what = "send one Host header with the name of this server, and its port if it has one";
+        return Problem::malformed(what).into_response();
+    }
+    next.run(request).await
+}
+
+/// The size of a request's head, but for blanks that mean nothing. hyper bounds what it buffers while a head is not whole,
+/// and takes one that becomes whole with the last piece it reads: up to twice as much.
+fn head_bytes(request: &Request) -> usize {
+    let line = request.method().as_str().len() + request.uri().path().len();
+    let query = request.uri().query().map_or(0, |query| 1 + query.len());
+    let fields =
+        request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    line + query + "  HTTP/1.1\r\n\r\n".len() + fields.sum::<usize>()
+}
+
+/// RFC 9112, section 3.2: from HTTP/1.1 on there is one `Host`; before it may be missing. An empty one is one.
+fn has_host(version: Version, headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) => version < Version::HTTP_11,
+        (Some(host), None) => host.is_empty() || host.to_str().is_ok_and(is_host),
+        _ => false,
+    }
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110, section 7.2).
+fn is_host(text: &str) -> bool {
+    let Ok(authority) = text.parse::<Authority>() else { return false };
+    let port = text.strip_prefix(authority.host());
+    let is_port = |rest: &str| {
+        rest.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    port.is_some_and(|rest| rest.is_empty() || is_port(rest))
 }
 
 /// Answers, and says so in the log. The route is named, not the path or the query: they may hold what is not for logs.
@@ -85,9 +139,42 @@ pub(crate) fn cors(origins: &[String]) -> CorsLayer {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderMap;
-
     use super::*;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_with_or_without_a_port() {
+        for (text, is) in [
+            ("decnet.example", true),
+            ("decnet.example:8000", true),
+            ("127.0.0.1:", true),
+            ("[::1]:8000", true),
+            ("[::1]", true),
+            ("a:b", false),
+            ("a:1:2", false),
+            ("user@a", false),
+            ("user:1@a", false),
+            ("a b", false),
+            ("a/b", false),
+            ("a,b:1, c", false),
+            ("[::1", false),
+            ("http://a", false),
+            ("a?b", false),
+        ] {
+            assert_eq!(is_host(text), is, "{text}");
+        }
+    }
+
+    #[test]
+    fn from_http_1_1_on_there_is_one_host() {
+        let headers = |hosts: &[&'static str]| -> HeaderMap {
+            hosts.iter().map(|host| (HOST, HeaderValue::from_static(host))).collect()
+        };
+        assert!(has_host(Version::HTTP_10, &headers(&[])) && !has_host(Version::HTTP_11, &headers(&[])));
+        for version in [Version::HTTP_10, Version::HTTP_11] {
+            assert!(has_host(version, &headers(&["a"])) && has_host(version, &headers(&[""])));
+            assert!(!has_host(version, &headers(&["a", "a"])) && !has_host(version, &headers(&["a b"])));
+        }
+    }
 
     #[test]
     fn every_header_is_named_once() {

@@ -11,6 +11,7 @@
 //! - `routes`: one file a resource, each route registered with the scope that it asks for;
 //! - `body`: a JSON body within its bounds;
 //! - `pool`, `signal`: the catalog and the queue off the async thread, and the word to the worker;
+//! - `jobs`: what goes on after its request was answered;
 //! - `problem`: what went wrong, as RFC 9457 says it, or as DECNET does;
 //! - `metrics`: what is counted of the requests, and the page of all metrics;
 //! - `openapi`: the document, made of the same registrations; `page`: how people read it.
@@ -19,6 +20,7 @@ mod api;
 mod armour;
 mod auth;
 mod body;
+mod jobs;
 mod metrics;
 mod openapi;
 mod options;

@@ -6,20 +6,20 @@ use std::time::SystemTime;
 
 use decnet_core::limits::{
     MAX_API_CATALOG_READERS, MAX_API_CREDENTIAL_READERS, MAX_API_ERASURES, MAX_API_QUEUE_READERS,
-    MAX_API_QUEUE_WRITERS,
+    MAX_API_QUEUE_WRITERS, MAX_API_REDELIVERIES,
 };
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{Catalog, Create};
 use decnet_store::queue::{Operator, Reader};
-use tokio::sync::Semaphore;
 
 use crate::auth::Gate;
+use crate::jobs::Jobs;
 use crate::metrics::{Metrics, Requests};
 use crate::options::Options;
 use crate::outbound::Outbound;
 use crate::pool::Pool;
-use crate::routes::redeliveries::Jobs;
 use crate::routes::webhooks::Creations;
+use crate::routes::{erasures, redeliveries};
 use crate::signal::Signal;
 use crate::submitter::Submitter;
 
@@ -47,10 +47,10 @@ pub(crate) struct State {
     pub(crate) metrics: Arc<dyn Metrics>,
     /// What is counted of all requests.
     pub(crate) requests: Arc<Requests>,
-    /// Erasures under way.
-    pub(crate) erasing: Arc<Semaphore>,
+    /// Erasures.
+    pub(crate) erasures: Jobs<erasures::Progress>,
     /// Redeliveries of many.
-    pub(crate) jobs: Jobs,
+    pub(crate) redeliveries: Jobs<redeliveries::Progress>,
     /// Who has made how many subscriptions through DECNET's routes.
     pub(crate) creations: Creations,
 }
@@ -81,8 +81,8 @@ impl State {
             outbound,
             metrics,
             requests: Arc::default(),
-            erasing: Arc::new(Semaphore::new(MAX_API_ERASURES)),
-            jobs: Jobs::default(),
+            erasures: Jobs::new(("erasure", "erasures"), MAX_API_ERASURES),
+            redeliveries: Jobs::new(("redelivery", "redeliveries"), MAX_API_REDELIVERIES),
             creations: Creations::default(),
         }
     }

@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Invalid,
     /// More requests than are allowed.
     TooMany,
+    /// Request line and headers are larger than is read.
+    HeadTooLarge,
     /// A fault of ours.
     Internal,
     /// Not now.
@@ -35,7 +37,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All of them, for the page that explains them.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Malformed,
         Self::Unauthenticated,
         Self::Forbidden,
@@ -47,6 +49,7 @@ impl Kind {
         Self::UnsupportedMediaType,
         Self::Invalid,
         Self::TooMany,
+        Self::HeadTooLarge,
         Self::Internal,
         Self::Unavailable,
     ];
@@ -72,6 +75,11 @@ impl Kind {
             }
             Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "A value is refused"),
             Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too-many", "Too many requests"),
+            Self::HeadTooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "head-too-large",
+                "Request line and headers are too large",
+            ),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "A fault of the server"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not now"),
         }

@@ -31,9 +31,10 @@ impl From<queue::Error> for Problem {
                 Self::unavailable("there is no queue yet; it is made when the worker first runs")
             }
             queue::Error::UnknownDelivery(id) => Self::not_found(format!("there is no delivery {id}")),
-            queue::Error::TooManyRecipients | queue::Error::Erased(_) | queue::Error::TooManyChosen => {
-                Self::new(Kind::Conflict, error.to_string())
-            }
+            queue::Error::TooManyRecipients
+            | queue::Error::Erased(_)
+            | queue::Error::NotFinal(_)
+            | queue::Error::TooManyChosen => Self::new(Kind::Conflict, error.to_string()),
             error if error.will_pass() => {
                 tracing::warn!(error = %super::chain(&error), "a request could not be carried out");
                 Self::unavailable("the queue cannot be used now")

@@ -1,25 +1,27 @@
-//! Erasing what events held.
+//! Erasing what events held: a job that goes on by itself where it takes long.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State as FromState;
+use axum::extract::{Path, State as FromState};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use decnet_store::queue::{Erase, Erased, Erasure as Steps, Operator};
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::Routes;
 use crate::auth::Scope;
 use crate::body::Body;
+use crate::jobs::{End, Handle, Job, JobList};
 use crate::problem::{Details, Problem};
 use crate::state::{Shared, State, now};
 
-/// How long the answer waits for the end; an erasure that takes longer goes on without being watched.
+/// How long the answer waits for the end.
 const PATIENCE: Duration = Duration::from_secs(20);
+const PATH: &str = "/api/v1/erasures";
 
 /// What to erase: either all of a subscription, or an event.
 #[derive(Deserialize, ToSchema)]
@@ -34,12 +36,10 @@ struct Erasure {
     dry_run: bool,
 }
 
-/// What was erased, or would be.
+/// What was erased so far, or would be.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
-struct ErasureReport {
-    /// Was everything seen to? If not, it goes on.
-    finished: bool,
-    dry_run: bool,
+#[schema(as = ErasureProgress)]
+pub(crate) struct Progress {
     /// Deliveries whose replies went.
     deliveries: u64,
     /// Of those, how many were still to be sent, and are given up.
@@ -53,65 +53,110 @@ struct ErasureReport {
 }
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.guarded(Scope::Admin, routes!(erase))
+    routes
+        .guarded(Scope::Admin, routes!(erase))
+        .guarded(Scope::Read, routes!(list))
+        .guarded(Scope::Read, routes!(get))
+        .guarded(Scope::Admin, routes!(cancel))
 }
 
 /// Erases the bodies of events, and what receivers answered, of a subscription or of one event. What is still to be sent is
-/// given up. That deliveries were made stays known.
+/// given up. That deliveries were made stays known. The answer is a job; one that is not done within 20 s goes on by itself.
 #[utoipa::path(post, path = "/api/v1/erasures", tag = "erasures", operation_id = "erase",
     request_body = Erasure,
     responses(
-        (status = 200, body = ErasureReport, description = "Done"),
-        (status = 202, body = ErasureReport, description = "It takes longer, and goes on"),
+        (status = 200, body = Job<Progress>, description = "Done"),
+        (status = 202, body = Job<Progress>, description = "It takes longer, and goes on",
+            headers(("location" = String, description = "Where to ask how far it is"))),
         (status = 404, body = Details, content_type = "application/problem+json", description = "The queue knows no such subscription"),
     ))]
-async fn erase(
-    FromState(state): FromState<Shared>,
-    Body(asked): Body<Erasure>,
-) -> Result<(StatusCode, Json<ErasureReport>), Problem> {
+async fn erase(FromState(state): FromState<Shared>, Body(asked): Body<Erasure>) -> Result<Response, Problem> {
     let what = match (asked.subscription, asked.event_id) {
         (Some(uuid), None) => Erase::Subscription(uuid),
         (None, Some(id)) => Erase::Event(id),
         _ => return Err(Problem::invalid("give either `subscription` or `event_id`")),
     };
-    let turn = Arc::clone(&state.erasing).try_acquire_owned();
-    let turn = turn.map_err(|_| Problem::unavailable("other erasures are under way"))?;
     let dry_run = asked.dry_run;
-    let (progress, mut seen) = watch::channel(Ok(ErasureReport { dry_run, ..ErasureReport::default() }));
-    let task = Arc::clone(&state);
-    // It holds its own connection: what it overwrites, it overwrites there.
-    tokio::task::spawn_blocking(move || {
-        let report = run(&task, what, dry_run, &progress);
-        drop(progress.send_replace(report));
-        drop(turn);
-    });
-    let is_over = |report: &Report| report.as_ref().map_or(true, |report| report.finished);
-    // Whatever is known by then is told.
-    drop(tokio::time::timeout(PATIENCE, seen.wait_for(is_over)).await);
-    let report = seen.borrow().clone()?;
-    Ok((if report.finished { StatusCode::OK } else { StatusCode::ACCEPTED }, Json(report)))
+    let run = |handle| in_background(Arc::clone(&state), what, dry_run, handle);
+    let (job, failure) = state.erasures.start(dry_run, PATIENCE, run).await?;
+    match failure {
+        Some(problem) => Err(problem),
+        None if job.is_done() => Ok((StatusCode::OK, Json(job)).into_response()),
+        None => Ok(job.accepted(PATH)),
+    }
 }
 
-type Report = Result<ErasureReport, Problem>;
+/// Lists erasures, oldest first: those that run, and the last ones that ended.
+#[utoipa::path(get, path = "/api/v1/erasures", tag = "erasures", operation_id = "list_erasures",
+    responses((status = 200, body = JobList<Progress>)))]
+async fn list(FromState(state): FromState<Shared>) -> Json<JobList<Progress>> {
+    Json(state.erasures.list())
+}
+
+/// How far is an erasure? The last ones that ended are remembered too, until the server stops.
+#[utoipa::path(get, path = "/api/v1/erasures/{id}", tag = "erasures", operation_id = "get_erasure",
+    params(("id" = String, Path)),
+    responses((status = 200, body = Job<Progress>), (status = 404, body = Details, content_type = "application/problem+json")))]
+async fn get(
+    FromState(state): FromState<Shared>,
+    Path(id): Path<String>,
+) -> Result<Json<Job<Progress>>, Problem> {
+    state.erasures.get(&id).map(Json)
+}
+
+/// Ends an erasure. What it has erased stays erased; start it again to erase the rest.
+#[utoipa::path(delete, path = "/api/v1/erasures/{id}", tag = "erasures", operation_id = "cancel_erasure",
+    params(("id" = String, Path)),
+    responses((status = 200, body = Job<Progress>), (status = 404, body = Details, content_type = "application/problem+json")))]
+async fn cancel(
+    FromState(state): FromState<Shared>,
+    Path(id): Path<String>,
+) -> Result<Json<Job<Progress>>, Problem> {
+    state.erasures.cancel(&id).map(Json)
+}
+
+/// On a thread and with a connection of its own: what it overwrites, it overwrites there.
+async fn in_background(
+    state: Shared,
+    what: Erase,
+    dry_run: bool,
+    handle: Handle<Progress>,
+) -> Result<End, Problem> {
+    let erased = tokio::task::spawn_blocking(move || {
+        let end = run(&state, what, dry_run, &handle);
+        if !dry_run {
+            state.signal.changed();
+        }
+        end
+    });
+    erased.await.unwrap_or_else(|error| Err(Problem::internal("an erasure broke off", &error)))
+}
 
 /// All of it, in short transactions, telling how far it is.
-fn run(state: &State, what: Erase, dry_run: bool, progress: &watch::Sender<Report>) -> Report {
+fn run(state: &State, what: Erase, dry_run: bool, handle: &Handle<Progress>) -> Result<End, Problem> {
     let mut operator = Operator::open(&state.data_dir)?;
     let steps = Steps::begin(&operator, what, dry_run)?;
     let mut steps = steps.ok_or_else(|| Problem::not_found("the queue knows no such subscription"))?;
-    while steps.step(&mut operator, now())? {
-        drop(progress.send_replace(Ok(report(steps.done(), dry_run, false))));
+    let mut more = true;
+    while more && !handle.is_cancelled() {
+        more = steps.step(&mut operator, now())?;
+        handle.tell(|told| *told = (*steps.done()).into());
     }
     if !dry_run {
-        state.signal.changed();
-        while operator.give_back()? {}
-        // Where somebody reads the log just now, its bytes go with the next checkpoint.
-        operator.empty_log()?;
+        clean_up(&mut operator, handle)?;
     }
-    Ok(report(steps.done(), dry_run, true))
+    Ok(if more { End::Cancelled } else { End::Done })
 }
 
-fn report(done: &Erased, dry_run: bool, finished: bool) -> ErasureReport {
-    let Erased { deliveries, given_up, events, shared, submitted } = *done;
-    ErasureReport { finished, dry_run, deliveries, given_up, events, shared, submitted }
+/// Gives free space back. Where somebody reads the log just now, its bytes go with the next checkpoint.
+fn clean_up(operator: &mut Operator, handle: &Handle<Progress>) -> Result<(), Problem> {
+    while !handle.is_cancelled() && operator.give_back()? {}
+    operator.empty_log()?;
+    Ok(())
+}
+
+impl From<Erased> for Progress {
+    fn from(Erased { deliveries, given_up, events, shared, submitted }: Erased) -> Self {
+        Self { deliveries, given_up, events, shared, submitted }
+    }
 }

@@ -2,10 +2,11 @@
 //! other way in, and the same step writes it into the OpenAPI document.
 
 mod deliveries;
-mod erasures;
+pub(crate) mod erasures;
 mod events;
 mod explain;
 mod failures;
+mod receiver;
 pub(crate) mod redeliveries;
 mod subscriptions;
 mod system;

@@ -1,7 +1,5 @@
 //! One connection: HTTP/1.1, request after request.
 
-use std::convert::Infallible;
-
 use axum::Router;
 use axum::body::Body;
 use axum::http::uri::{PathAndQuery, Uri};
@@ -34,9 +32,9 @@ pub(super) async fn serve(
         let busy = place.busy();
         let answer = answer(router.clone(), peer, request);
         async move {
-            let answered = answer.await;
-            drop(busy);
-            answered
+            // Whoever makes room begins nothing: its client sees the connection end without an answer.
+            let _busy = busy.ok_or(Evicted)?;
+            Ok::<_, Evicted>(answer.await)
         }
     });
     let mut http = http1::Builder::new();
@@ -56,15 +54,17 @@ pub(super) async fn serve(
     }
 }
 
-async fn answer(
-    mut router: Router,
-    peer: Peer,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+/// A request came when its connection was to make room for another.
+#[derive(Debug, thiserror::Error)]
+#[error("it made room for another connection")]
+struct Evicted;
+
+async fn answer(mut router: Router, peer: Peer, request: Request<Incoming>) -> Response<Body> {
     let mut request = request.map(Body::new);
     trim(request.uri_mut());
     request.extensions_mut().insert(peer);
-    router.call(request).await
+    let Ok(response) = router.call(request).await;
+    response
 }
 
 /// A path with and without a slash at its end is the same.

@@ -65,13 +65,19 @@ impl Places {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn mark(&self, id: u64, waiting_since: Option<Instant>) {
-        if let Some(taken) = self.open().taken.get_mut(&id) {
-            taken.waiting_since = waiting_since;
-        }
+    /// False where it has made room already.
+    fn mark(&self, id: u64, waiting_since: Option<Instant>) -> bool {
+        let is_open = match self.open().taken.get_mut(&id) {
+            Some(taken) => {
+                taken.waiting_since = waiting_since;
+                true
+            }
+            None => false,
+        };
         if waiting_since.is_some() {
             self.0.freed.notify_one();
         }
+        is_open
     }
 }
 
@@ -83,10 +89,11 @@ impl Open {
 }
 
 impl Place {
-    /// A request has come; until the guard is dropped this connection makes room for nobody.
-    pub(super) fn busy(&self) -> Busy {
-        self.places.mark(self.id, None);
-        Busy { places: self.places.clone(), id: self.id }
+    /// A request has come; until the guard is dropped this connection makes room for nobody. None where it is to make room
+    /// already: then the request must not be begun. One lock decides between the two.
+    pub(super) fn busy(&self) -> Option<Busy> {
+        let is_open = self.places.mark(self.id, None);
+        is_open.then(|| Busy { places: self.places.clone(), id: self.id })
     }
 
     /// Waits until this connection is to make room.
@@ -131,6 +138,7 @@ mod tests {
         let new = places.take().await;
         assert!(taken[0].evicted().now_or_never().is_none(), "it is being answered");
         assert!(taken[1].evicted().now_or_never().is_some(), "it has waited longest");
+        assert!(served.is_some() && taken[1].busy().is_none(), "who makes room begins no request");
         drop((served, new));
     }
 
@@ -143,6 +151,7 @@ mod tests {
         }
         let mut served: Vec<_> = taken.iter().map(Place::busy).collect();
         assert!(places.take().now_or_never().is_none());
+        assert!(served.iter().all(Option::is_some));
         drop(served.pop());
         assert!(places.take().now_or_never().is_some());
     }

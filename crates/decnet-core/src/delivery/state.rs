@@ -26,6 +26,14 @@ pub enum State {
     },
 }
 
+impl State {
+    /// Does nothing follow it by itself?
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Delivered | Self::Dead { .. })
+    }
+}
+
 /// The state after an attempt: `attempts` counts it, `jitter` is from -1 to 1.
 #[must_use]
 pub fn advance(

@@ -36,7 +36,9 @@ pub const MAX_API_COMMIT_EVENTS: usize = 4096;
 pub const MAX_API_PAGE: usize = 1000;
 /// Erasures under way at once, each on a thread of its own.
 pub const MAX_API_ERASURES: usize = 2;
-/// Redeliveries that are remembered at once, those that run among them.
+/// Redeliveries under way at once: each may hold the ids of `MAX_REDELIVERY` deliveries in memory.
+pub const MAX_API_REDELIVERIES: usize = 8;
+/// Redeliveries, and erasures, that are remembered at once, those that run among them.
 pub const MAX_API_JOBS: usize = 32;
 /// Deliveries that one redelivery names by their ids.
 pub const MAX_API_REDELIVERY_IDS: usize = 10_000;
@@ -53,4 +55,5 @@ pub const MAX_API_CREATING_ADDRESSES: usize = 4096;
 const _: () = assert!(MAX_API_HEAD_BYTES >= 8192 && MAX_API_BODY_BYTES >= MAX_CATALOG_VALUE_BYTES);
 const _: () =
     assert!(MAX_API_EVENTS_BYTES <= MAX_API_SUBMITTING_BYTES && MAX_BODY_BYTES <= MAX_API_EVENTS_BYTES);
+const _: () = assert!(MAX_API_REDELIVERIES < MAX_API_JOBS && MAX_API_ERASURES < MAX_API_JOBS);
 const _: () = assert!(MAX_SUBMISSION_EVENTS <= MAX_API_COMMIT_EVENTS);

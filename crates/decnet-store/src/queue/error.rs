@@ -92,6 +92,12 @@ pub enum Error {
     /// Its event's body is gone.
     #[error("the event of delivery {0} was erased; there is nothing left to send")]
     Erased(DeliveryId),
+    /// It still goes out by itself; a new delivery beside it would be a second one of the same event.
+    #[error(
+        "delivery {0} is not final: it goes out by itself, or, where it is parked, once its subscription is enabled or \
+         resumed; `decnet delivery show {0}` says what it waits for"
+    )]
+    NotFinal(DeliveryId),
     /// More than one redelivery holds in memory.
     #[error("more than {max} deliveries; choose fewer, for instance by time", max = decnet_core::limits::MAX_REDELIVERY)]
     TooManyChosen,

@@ -18,6 +18,11 @@ pub(super) const DELIVERED: i64 = 3;
 /// Final, with a reason.
 pub(super) const DEAD: i64 = 4;
 
+/// Is a stored state one that nothing follows?
+pub(super) fn is_final(stored: i64) -> bool {
+    matches!(stored, DELIVERED | DEAD)
+}
+
 /// The columns `state, due_at, reason` of a state.
 pub(super) fn to_columns(state: State, order: i64) -> (i64, Option<i64>, Option<u8>) {
     match state {

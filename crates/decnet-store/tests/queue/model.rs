@@ -11,7 +11,7 @@ use decnet_core::delivery::{Reason, State};
 use decnet_core::event::Event;
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{
-    Admission, Claim, Delivery, DeliveryId, Operator, Queue, Reader, Recipient, Retention, Submission,
+    Admission, Claim, Delivery, DeliveryId, Error, Operator, Queue, Reader, Recipient, Retention, Submission,
     SubscriptionKey, Waiting,
 };
 use proptest::prelude::*;
@@ -33,6 +33,12 @@ struct Owed {
     state: State,
     attempts: u32,
     settled_at: Option<UnixMicros>,
+}
+
+impl Owed {
+    fn new(sub: usize, event: usize, held: bool, redelivery: bool) -> Self {
+        Self { sub, event, held, redelivery, state: State::Pending, attempts: 0, settled_at: None }
+    }
 }
 
 /// Events from this number on are submitted, those before are published.
@@ -166,15 +172,7 @@ impl World {
 
     fn owe(&mut self, event: usize, first: DeliveryId, to: &[(usize, bool)]) {
         for (number, (sub, held)) in (0..).zip(to) {
-            let owed = Owed {
-                sub: *sub,
-                event,
-                held: *held,
-                redelivery: false,
-                state: State::Pending,
-                attempts: 0,
-                settled_at: None,
-            };
+            let owed = Owed::new(*sub, event, *held, false);
             assert!(self.owed.insert(first.plus(number), owed).is_none(), "ids are unique");
         }
     }
@@ -265,8 +263,7 @@ impl World {
                 Fate::Dead => State::Dead { reason: Reason::Refused },
             };
             let settlement = settlement(id, number, self.now, state);
-            let is_final = matches!(owed.state, State::Delivered | State::Dead { .. });
-            let applies = number == owed.attempts + 1 && !is_final;
+            let applies = number == owed.attempts + 1 && !owed.state.is_final();
             if applies {
                 let ended_at = self.now.after(settlement.attempt.duration);
                 let settled_at = (!matches!(state, State::Retrying { .. })).then_some(ended_at);
@@ -280,17 +277,14 @@ impl World {
 
     fn redeliver(&mut self, indexes: &[Index]) {
         let ids = self.pick_all(indexes);
-        let again = Operator::open(self.dir.path()).unwrap().redeliver(&ids).unwrap();
+        let again = Operator::open(self.dir.path()).unwrap().redeliver(&ids);
+        let waits = ids.iter().find(|id| !self.owed[id].state.is_final()).copied();
+        let Ok(again) = again else {
+            return assert!(matches!(again, Err(Error::NotFinal(id)) if Some(id) == waits));
+        };
+        assert_eq!((again.len(), waits), (ids.len(), None));
         for (id, again) in ids.iter().zip(again) {
-            let state = (State::Pending, 0, None);
-            let owed = Owed {
-                held: false,
-                redelivery: true,
-                state: state.0,
-                attempts: state.1,
-                settled_at: state.2,
-                ..self.owed[id].clone()
-            };
+            let owed = Owed::new(self.owed[id].sub, self.owed[id].event, false, true);
             assert_eq!(again.seq(), id.seq());
             assert!(self.owed.insert(again, owed).is_none(), "ids are unique");
         }

@@ -1,6 +1,6 @@
 //! A redelivery is a new delivery of the same event, behind live traffic.
 
-use decnet_core::delivery::State;
+use decnet_core::delivery::{Reason, Standing, State};
 use decnet_core::limits::OPERATOR_STEP_ROWS;
 use decnet_store::queue::{Error, Filter, Operator, Reader, Redelivery};
 
@@ -33,10 +33,41 @@ async fn an_unknown_delivery_is_refused_and_nothing_is_done() {
     let dir = tempfile::tempdir().unwrap();
     let queue = open(dir.path());
     let sub = subscriptions(&queue, 1).await[0];
-    let known = admit(&queue, 0..1, sub, false).await[0];
+    let known = admit(&queue, 0..1, sub, true).await[0];
+    settle_all(&queue, &[known], now(), State::Delivered).await;
     let refused = Operator::open(dir.path()).unwrap().redeliver(&[known, known.plus(5)]).unwrap_err();
     assert!(matches!(refused, Error::UnknownDelivery(id) if id == known.plus(5)));
     assert_eq!(list(dir.path()).len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_not_final_is_refused_by_its_id_and_skipped_by_a_filter() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let all = admit(&queue, 0..4, sub, true).await;
+    queue.release(vec![all[1]]).await.unwrap();
+    let due_at = now().after(std::time::Duration::from_secs(3600));
+    settle_all(&queue, &all[2..3], now(), State::Retrying { due_at }).await;
+    settle_all(&queue, &all[3..], now(), State::Dead { reason: Reason::Refused }).await;
+    let (reader, mut operator) = (Reader::open(dir.path()).unwrap(), Operator::open(dir.path()).unwrap());
+    for id in &all[..3] {
+        let refused = operator.redeliver(&[all[3], *id]).unwrap_err();
+        assert!(matches!(refused, Error::NotFinal(refused) if refused == *id), "{refused}");
+        assert!(matches!(Redelivery::of(vec![all[3], *id], &reader), Err(Error::NotFinal(_))));
+    }
+    for (standings, expected) in [
+        (vec![], (1, 3)),
+        (vec![Standing::Dead], (1, 0)),
+        (vec![Standing::Pending], (0, 2)),
+        (vec![Standing::Retrying], (0, 1)),
+        (vec![Standing::Dead, Standing::Pending], (1, 2)),
+    ] {
+        let filter = Filter { standings: standings.clone(), ..Filter::default() };
+        let chosen = Redelivery::choose(&reader, &filter).unwrap();
+        assert_eq!((chosen.total(), chosen.not_final()), expected, "{standings:?}");
+    }
+    assert_eq!(list(dir.path()).len(), 4, "nothing was made");
 }
 
 #[tokio::test]
@@ -62,7 +93,7 @@ async fn a_redelivery_by_filter_goes_step_by_step_and_never_over_itself() {
     let reader = Reader::open(dir.path()).unwrap();
     let mut operator = Operator::open(dir.path()).unwrap();
     let mut redelivery = Redelivery::choose(&reader, &Filter::default()).unwrap();
-    assert_eq!(redelivery.total(), 450, "only what is final");
+    assert_eq!((redelivery.total(), redelivery.not_final()), (450, 50), "only what is final");
     let mut made = Vec::new();
     while let Some(step) = redelivery.step(&mut operator).unwrap() {
         assert!(step.len() <= OPERATOR_STEP_ROWS);
@@ -71,7 +102,8 @@ async fn a_redelivery_by_filter_goes_step_by_step_and_never_over_itself() {
     }
     let expected: Vec<_> = all[..450].iter().map(|id| id.plus(1)).collect();
     assert_eq!(made, expected, "in the order of admission");
-    assert_eq!(Redelivery::choose(&reader, &Filter::default()).unwrap().total(), 450);
+    let again = Redelivery::choose(&reader, &Filter::default()).unwrap();
+    assert_eq!((again.total(), again.not_final()), (450, 500));
     let newest = Redelivery::choose(&reader, &Filter { limit: Some(3), ..Filter::default() }).unwrap();
     assert_eq!(newest.total(), 3);
     assert!(matches!(Redelivery::of(vec![all[0].plus(9)], &reader), Err(Error::UnknownDelivery(_))));

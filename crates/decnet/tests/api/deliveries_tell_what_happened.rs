@@ -90,6 +90,37 @@ fn one_and_many_are_sent_again() {
     server.json(404, "GET /redeliveries/none", "");
     let missing = server.json(202, "POST /redeliveries", r#"{"ids":["999.0"]}"#);
     assert_eq!(missing["status"], "failed");
+    let listed = server.json(200, "GET /redeliveries", "");
+    let jobs: Vec<_> = listed["jobs"].as_array().unwrap().iter().map(|job| &job["status"]).collect();
+    assert_eq!(jobs, ["done", "done", "failed"]);
+}
+
+#[test]
+fn what_is_not_final_is_sent_no_second_time() {
+    let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
+    let uuid = server.subscribe_known("a", &receiver, "a.>");
+    server.json(202, "POST /events", r#"{"id":"e1","topic":"a.b"}"#);
+    server.deliveries("event_id=e1&state=delivered", 1);
+    server.json(200, &format!("POST /subscriptions/{uuid}/pause"), "");
+    eventually("the worker has heard of the pause", || {
+        server.json(202, "POST /events", r#"{"topic":"a.c"}"#);
+        let parked = server.json(200, "GET /deliveries?topic=a.c&state=parked", "");
+        !parked["deliveries"].as_array().unwrap().is_empty()
+    });
+    server.json(202, "POST /events", r#"{"id":"e2","topic":"a.b"}"#);
+    let waits = server.deliveries("event_id=e2&state=parked", 1)[0]["id"].as_str().unwrap().to_owned();
+    let refused = server.json(409, &format!("POST /deliveries/{waits}/redeliver"), "");
+    assert!(refused["detail"].as_str().unwrap().contains("not final"), "{refused}");
+    let named = server.json(202, "POST /redeliveries", &json!({"ids": [waits]}).to_string());
+    assert!(named["status"] == "failed" && named["error"].as_str().unwrap().contains("not final"), "{named}");
+    for dry_run in [true, false] {
+        let job = json!({"filter": {"topic": "a.b"}, "dry_run": dry_run}).to_string();
+        let job = server.json(202, "POST /redeliveries", &job);
+        assert_eq!((&job["total"], &job["skipped_not_final"]), (&json!(1), &json!(1)), "{job}");
+    }
+    let only = r#"{"filter":{"states":["parked"]},"dry_run":true}"#;
+    assert_eq!(server.json(202, "POST /redeliveries", only)["total"], 0);
+    server.deliveries("event_id=e2", 1);
 }
 
 #[test]
@@ -107,7 +138,14 @@ fn what_is_erased_is_gone_and_why_is_explained() {
     assert_eq!(counted["deliveries"], 1);
     assert_ne!(server.json(200, &format!("GET /deliveries/{id}"), "")["body"], Value::Null);
     let erased = server.json(200, "POST /erasures", r#"{"event_id":"e1"}"#);
-    assert_eq!((&erased["finished"], &erased["events"]), (&json!(true), &json!(1)));
+    assert_eq!((&erased["status"], &erased["events"]), (&json!("done"), &json!(1)));
+    let path = format!("/erasures/{}", erased["id"].as_str().unwrap());
+    assert_eq!(server.json(200, &format!("GET {path}"), ""), erased);
+    assert_eq!(server.json(200, &format!("DELETE {path}"), ""), erased, "it has ended already");
+    let listed = server.json(200, "GET /erasures", "");
+    assert_eq!((listed["jobs"].as_array().unwrap().len(), &listed["jobs"][1]), (2, &erased));
+    server.json(404, "GET /erasures/none", "");
+    server.json(404, "POST /erasures", r#"{"subscription":"nobody"}"#);
     assert_eq!(server.json(200, &format!("GET /deliveries/{id}"), "")["body"], Value::Null);
     server.json(409, &format!("POST /deliveries/{id}/redeliver"), "");
 }

@@ -1,9 +1,14 @@
 //! Errors on our routes are problem details (RFC 9457), whoever refuses.
 
+use std::io::Write as _;
+use std::net::TcpStream;
+
+use decnet_core::limits::MAX_API_HEAD_BYTES;
 use serde_json::Value;
 
 use crate::client::Server;
-use crate::http::{Answer, ask, ask_from, fresh_address};
+use crate::http::{Answer, answer, ask, ask_from, fresh_address};
+use crate::support::PATIENCE;
 
 fn problem(answer: &Answer, status: u16, kind: &str) -> Value {
     assert_eq!(answer.status, status, "{answer:?}");
@@ -73,4 +78,44 @@ fn the_document_and_its_page_are_open_and_need_nothing_from_elsewhere() {
     }
     let ready = ask(server.address(), "GET /api/v1/ready", None, "");
     assert_eq!((ready.status, &ready.json()["worker"]), (200, &Value::Bool(true)));
+}
+
+fn send(server: &Server, request: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(request).unwrap();
+    answer(stream)
+}
+
+#[test]
+fn a_request_without_one_good_host_is_malformed() {
+    let server = Server::start();
+    for (hosts, status) in [
+        ("HTTP/1.1\r\nHost: a\r\n", 200),
+        ("HTTP/1.1\r\nHost:\r\n", 200),
+        ("HTTP/1.0\r\n", 200),
+        ("HTTP/1.1\r\n", 400),
+        ("HTTP/1.1\r\nHost: a\r\nHost: a\r\n", 400),
+        ("HTTP/1.1\r\nHost: a b\r\n", 400),
+        ("HTTP/1.0\r\nHost: user@a\r\n", 400),
+    ] {
+        let request = format!("GET /api/v1/health {hosts}Connection: close\r\n\r\n");
+        let answer = send(&server, request.as_bytes());
+        assert_eq!(answer.status, status, "{hosts:?}: {answer:?}");
+        if status == 400 {
+            problem(&answer, 400, "malformed");
+        }
+    }
+}
+
+#[test]
+fn a_head_that_is_too_large_is_refused_however_it_comes() {
+    let server = Server::start();
+    let head = |bytes: usize| {
+        let start = "GET /api/v1/health HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Long: ";
+        format!("{start}{}\r\n\r\n", "x".repeat(bytes - start.len() - 4))
+    };
+    assert_eq!(send(&server, head(MAX_API_HEAD_BYTES).as_bytes()).status, 200);
+    problem(&send(&server, head(MAX_API_HEAD_BYTES + 1).as_bytes()), 431, "head-too-large");
+    problem(&send(&server, head(70_000).as_bytes()), 431, "head-too-large");
 }

@@ -152,13 +152,32 @@ fn redelivering_makes_new_deliveries_of_the_same_events() {
     assert_eq!(ids(&host, &[]).len(), 3 * EACH);
     assert_eq!(redelivered(&host, &["--dead", "--subscription", "siem"]), (3, 3));
     assert_eq!(redelivered(&host, &["--topic", "a.*", "--since", "1h"]), (6, 6));
-    assert_eq!(redelivered(&host, &[&ids(&host, &["--event-id", "a.delivered-2"])[0]]), (1, 1));
+    let first = ids(&host, &["--event-id", "a.delivered-2"]).pop().unwrap();
+    assert_eq!(redelivered(&host, &[&first]), (1, 1));
     assert_eq!(ids(&host, &["--state", "pending"]).len(), EACH + 3 + 6 + 1);
     assert_eq!(
         ids(&host, &["--event-id", "a.dead-0"]).len(),
         3,
         "the first, and one by each of two commands"
     );
+}
+
+#[test]
+fn what_is_not_final_is_refused_by_id_and_skipped_by_a_filter() {
+    let host = host();
+    let waiting = ids(&host, &["--state", "pending"]);
+    let refused = host.run(&["delivery", "redeliver", &waiting[0]]);
+    let told = stderr(&refused);
+    assert!(
+        code(&refused) == 1 && told.contains("not final") && told.contains("goes out by itself"),
+        "{told}"
+    );
+    let dry = host.json(&["delivery", "redeliver", "--since", "1h", "--dry-run", "--json"]);
+    let (chosen, skipped) = (dry["chosen"].as_u64().unwrap(), dry["skipped_not_final"].as_u64().unwrap());
+    assert_eq!((chosen + skipped, skipped), (3 * EACH as u64, waiting.len() as u64));
+    let human = host.run(&["delivery", "redeliver", "--since", "1h"]);
+    let told = stderr(&human);
+    assert!(told.contains(&format!("skipped {skipped} ")) && stdout(&human).contains("made"), "{told}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+use rustix::net::{AddressFamily, SocketType, bind, socket};
 
 use crate::support::{Host, PATIENCE, Running};
 
@@ -59,13 +59,19 @@ pub(crate) fn fresh_address() -> Ipv4Addr {
     Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 0)) + NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Sends one request from an address, on a connection of its own.
-pub(crate) fn ask_from(from: Ipv4Addr, to: SocketAddr, what: &str, headers: &[&str], body: &str) -> Answer {
+/// A connection from an address.
+pub(crate) fn connect(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     bind(&socket, &SocketAddr::from((from, 0))).unwrap();
-    connect(&socket, &to).unwrap();
-    let mut stream = TcpStream::from(socket);
+    rustix::net::connect(&socket, &to).unwrap();
+    let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Sends one request from an address, on a connection of its own.
+pub(crate) fn ask_from(from: Ipv4Addr, to: SocketAddr, what: &str, headers: &[&str], body: &str) -> Answer {
+    let mut stream = connect(from, to);
     let has_host = headers.iter().any(|header| header.starts_with("Host:"));
     let host = if has_host { String::new() } else { format!("Host: {to}\r\n") };
     let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();

@@ -1,9 +1,13 @@
 //! Every operation of the OpenAPI document, asked without a credential, with ones that count for nothing, and with
 //! ones for something else.
 
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+
+use decnet_core::limits::MAX_ADDRESS_REQUESTS;
 use serde_json::Value;
 
-use crate::http::{Serving, ask, ask_from, fresh_address};
+use crate::http::{Serving, ask, ask_from, connect, fresh_address};
 use crate::support::{Host, eventually};
 
 /// What answers everybody, and nothing else does.
@@ -153,6 +157,23 @@ fn wrong_credentials_are_counted_by_address_and_lock_nobody_else_out() {
     assert!(fine.header("ratelimit").unwrap().contains("r="), "{fine:?}");
 }
 
+/// The answers to as many preflights as an address has in a second, and some, on one connection: from their status on.
+fn flood(from: Ipv4Addr, to: SocketAddr, headers: &[&str]) -> impl Iterator<Item = String> {
+    let one = format!("OPTIONS /api/v1/webhooks HTTP/1.1\r\nHost: {to}\r\n{}\r\n", headers.join("\r\n"));
+    let mut stream = connect(from, to);
+    let mut sending = stream.try_clone().unwrap();
+    let sender = std::thread::spawn(move || {
+        sending
+            .write_all(format!("{one}\r\n").repeat(MAX_ADDRESS_REQUESTS as usize + 500).as_bytes())
+            .unwrap();
+        sending.write_all(format!("{one}Connection: close\r\n\r\n").as_bytes()).unwrap();
+    });
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).unwrap();
+    sender.join().unwrap();
+    answers.split("HTTP/1.1 ").map(str::to_owned).collect::<Vec<_>>().into_iter()
+}
+
 #[test]
 fn pages_of_the_allow_list_may_read_answers_and_no_others() {
     let host = Host::new().with("DECNET_API_PORT", "0").with("DECNET_CORS_ORIGINS", "https://dash.example");
@@ -172,6 +193,18 @@ fn pages_of_the_allow_list_may_read_answers_and_no_others() {
     {
         assert_eq!(preflight(origin), None, "{origin}");
     }
+    // Preflights are counted, and carry what every answer carries.
+    let (from, headers) =
+        (fresh_address(), ["Origin: https://dash.example", "Access-Control-Request-Method: GET"]);
+    let mut refused = None;
+    eventually("more preflights than an address may send", || {
+        refused = flood(from, serving.address, &headers).find(|answer| answer.starts_with("429"));
+        refused.is_some()
+    });
+    let refused = refused.unwrap();
+    assert!(refused.contains("retry-after: ") && refused.contains("x-content-type-options: "), "{refused}");
+    let allowed = ask_from(fresh_address(), serving.address, "OPTIONS /api/v1/webhooks", &headers, "");
+    assert_eq!((allowed.status, allowed.header("x-content-type-options")), (200, Some("nosniff")));
     // A refusal can be read too, else the page could not say what is wrong.
     let refused = ask_from(
         fresh_address(),

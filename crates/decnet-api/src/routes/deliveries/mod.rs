@@ -55,13 +55,13 @@ async fn get(State(state): State<Shared>, Path(id): Path<String>) -> Result<Json
     Ok(Json(DeliveryDetail::new(&detail, row.as_ref(), &active)))
 }
 
-/// Sends a delivery's event again: a new delivery of it, behind live traffic.
+/// Sends the event of a delivery that is final again: a new delivery of it, behind live traffic.
 #[utoipa::path(post, path = "/api/v1/deliveries/{id}/redeliver", tag = "deliveries", operation_id = "redeliver",
     params(("id" = String, Path, example = "1042.0")),
     responses(
         (status = 202, body = Redelivered),
         (status = 404, body = Details, content_type = "application/problem+json"),
-        (status = 409, body = Details, content_type = "application/problem+json", description = "The event was erased, or can have no more deliveries"),
+        (status = 409, body = Details, content_type = "application/problem+json", description = "It is not final and goes out by itself, its event was erased, or can have no more deliveries"),
     ))]
 async fn redeliver(
     State(state): State<Shared>,

@@ -2,34 +2,41 @@
 
 mod job;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::response::Response;
 use decnet_core::limits::{MAX_API_REDELIVERY_IDS, MAX_API_REDELIVERY_RATE};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-pub(crate) use self::job::Jobs;
-use self::job::{Job, Plan, What};
+pub(crate) use self::job::Progress;
+use self::job::{Plan, Run, What};
 use super::Routes;
 use super::deliveries::{self, Chosen};
 use crate::auth::Scope;
 use crate::body::{self, Body};
+use crate::jobs::{Job, JobList};
 use crate::problem::{Details, Problem};
 use crate::state::Shared;
 
 /// Deliveries a second where nobody says.
 const RATE: u32 = 1000;
+/// How long the answer to a new one waits for it: a small one is over by then.
+const HEAD_START: Duration = Duration::from_millis(500);
+const PATH: &str = "/api/v1/redeliveries";
 
 /// What to send again: either `ids` or `filter`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Redelivery {
-    /// These deliveries.
+    /// These deliveries, all of which must be final.
     #[schema(max_items = 10000, example = json!(["1042.0"]))]
     ids: Option<Vec<String>>,
-    /// All that are final and match.
+    /// All that match and are final. What is not final goes out by itself: it is skipped, and counted.
     #[serde(default, deserialize_with = "body::nullable_object")]
     filter: Option<Chosen>,
     /// Only count them.
@@ -41,17 +48,19 @@ struct Redelivery {
 }
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.guarded(Scope::Admin, routes!(start)).guarded(Scope::Admin, routes!(get, cancel))
+    routes
+        .guarded(Scope::Admin, routes!(start))
+        .guarded(Scope::Read, routes!(list))
+        .guarded(Scope::Read, routes!(get))
+        .guarded(Scope::Admin, routes!(cancel))
 }
 
 /// Sends many deliveries again, given by their ids or by a filter. The answer is a job, which goes on by itself; with
 /// `dry_run` it counts what it would send, and does nothing.
 #[utoipa::path(post, path = "/api/v1/redeliveries", tag = "deliveries", operation_id = "start_redelivery",
-    request_body = Redelivery, responses((status = 202, body = Job)))]
-async fn start(
-    State(state): State<Shared>,
-    Body(asked): Body<Redelivery>,
-) -> Result<(StatusCode, Json<Job>), Problem> {
+    request_body = Redelivery,
+    responses((status = 202, body = Job<Progress>, headers(("location" = String, description = "Where to ask how far it is")))))]
+async fn start(State(state): State<Shared>, Body(asked): Body<Redelivery>) -> Result<Response, Problem> {
     let rate = asked.rate.unwrap_or(RATE);
     if !(1..=MAX_API_REDELIVERY_RATE).contains(&rate) {
         return Err(Problem::invalid(format!("rate: is from 1 to {MAX_API_REDELIVERY_RATE} a second")));
@@ -66,23 +75,34 @@ async fn start(
         }
     };
     let plan = Plan { what, rate, dry_run: asked.dry_run };
-    Ok((StatusCode::ACCEPTED, Json(state.jobs.start(plan, &state).await?)))
+    let dry_run = asked.dry_run;
+    let run = |handle| Run { state: Arc::clone(&state), handle }.run(plan);
+    // Why it failed, if it did, is told with it.
+    let (job, _) = state.redeliveries.start(dry_run, HEAD_START, run).await?;
+    Ok(job.accepted(PATH))
+}
+
+/// Lists redeliveries, oldest first: those that run, and the last ones that ended.
+#[utoipa::path(get, path = "/api/v1/redeliveries", tag = "deliveries", operation_id = "list_redeliveries",
+    responses((status = 200, body = JobList<Progress>)))]
+async fn list(State(state): State<Shared>) -> Json<JobList<Progress>> {
+    Json(state.redeliveries.list())
 }
 
 /// How far is a redelivery? The last ones that ended are remembered too, until the server stops.
 #[utoipa::path(get, path = "/api/v1/redeliveries/{id}", tag = "deliveries", operation_id = "get_redelivery",
     params(("id" = String, Path)),
-    responses((status = 200, body = Job), (status = 404, body = Details, content_type = "application/problem+json")))]
-async fn get(State(state): State<Shared>, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
-    state.jobs.get(&id).map(Json).ok_or_else(unknown)
+    responses((status = 200, body = Job<Progress>), (status = 404, body = Details, content_type = "application/problem+json")))]
+async fn get(State(state): State<Shared>, Path(id): Path<String>) -> Result<Json<Job<Progress>>, Problem> {
+    state.redeliveries.get(&id).map(Json)
 }
 
 /// Ends a redelivery. What it has made stays.
 #[utoipa::path(delete, path = "/api/v1/redeliveries/{id}", tag = "deliveries", operation_id = "cancel_redelivery",
     params(("id" = String, Path)),
-    responses((status = 200, body = Job), (status = 404, body = Details, content_type = "application/problem+json")))]
-async fn cancel(State(state): State<Shared>, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
-    state.jobs.cancel(&id).map(Json).ok_or_else(unknown)
+    responses((status = 200, body = Job<Progress>), (status = 404, body = Details, content_type = "application/problem+json")))]
+async fn cancel(State(state): State<Shared>, Path(id): Path<String>) -> Result<Json<Job<Progress>>, Problem> {
+    state.redeliveries.cancel(&id).map(Json)
 }
 
 fn ids_of(ids: &[String]) -> Result<Vec<decnet_store::queue::DeliveryId>, Problem> {
@@ -93,8 +113,4 @@ fn ids_of(ids: &[String]) -> Result<Vec<decnet_store::queue::DeliveryId>, Proble
     }
     let parse = |id: &String| id.parse().map_err(|error| Problem::invalid(format!("ids: {error}")));
     ids.iter().map(parse).collect()
-}
-
-fn unknown() -> Problem {
-    Problem::not_found("there is no such redelivery; the last ones are remembered until the server stops")
 }

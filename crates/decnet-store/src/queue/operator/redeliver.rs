@@ -5,7 +5,8 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::super::error::Error;
 use super::super::id::DeliveryId;
-use super::super::reader::{Filter, Reader};
+use super::super::reader::{Filter, Listed, Reader};
+use super::super::state;
 use super::Operator;
 
 /// Added to the order of admission: redeliveries wait behind live traffic.
@@ -16,7 +17,7 @@ impl Operator {
     /// the order of `ids`. The caller bounds how many at once, and how fast.
     ///
     /// # Errors
-    /// One of them is unknown or erased, or its event can have no more deliveries: then nothing is done.
+    /// One of them is unknown, erased or not final, or its event can have no more deliveries: then nothing is done.
     pub fn redeliver(&mut self, ids: &[DeliveryId]) -> Result<Vec<DeliveryId>, Error> {
         let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let again = ids.iter().map(|id| redeliver_one(&tx, *id)).collect::<Result<Vec<_>, _>>()?;
@@ -31,7 +32,7 @@ impl Operator {
         for id in ids {
             match redeliver_one(&tx, *id) {
                 Ok(id) => again.push(id),
-                Err(Error::UnknownDelivery(_) | Error::Erased(_)) => {}
+                Err(Error::UnknownDelivery(_) | Error::Erased(_) | Error::NotFinal(_)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -49,43 +50,60 @@ pub struct Redelivery {
     /// Oldest first, so that they go out in their order.
     chosen: Vec<DeliveryId>,
     done: usize,
+    not_final: usize,
 }
 
 impl Redelivery {
-    /// Of what `filter` describes among what is final; its standings, where it names some, are among those. Its
-    /// `limit` takes the newest.
+    /// Of what `filter` describes, as far as it is final; what is not is skipped and counted, for it still goes out by
+    /// itself. The filter's `limit` takes the newest.
     ///
     /// # Errors
     /// More than `MAX_REDELIVERY`, or see [`Error`].
     pub fn choose(reader: &Reader, filter: &Filter) -> Result<Self, Error> {
-        let mut chosen = Vec::new();
-        let mut left = filter.limit.unwrap_or(usize::MAX);
-        let mut filter = Filter { limit: None, ..filter.only_final() };
-        while left > 0 {
-            let page = reader.page(&Filter { limit: Some(left.min(PAGE)), ..filter.clone() })?;
-            left -= page.deliveries.len();
-            chosen.extend(page.deliveries.iter().map(|listed| listed.id));
-            if chosen.len() > MAX_REDELIVERY {
+        let mut choice = Self { chosen: Vec::new(), done: 0, not_final: 0 };
+        let most = filter.limit.unwrap_or(usize::MAX);
+        let mut filter = filter.clone();
+        while choice.total() < most {
+            filter.limit = Some(PAGE.min(most - choice.total()));
+            let page = reader.page(&filter)?;
+            for listed in &page.deliveries {
+                choice.look_at(listed);
+            }
+            if choice.total() > MAX_REDELIVERY {
                 return Err(Error::TooManyChosen);
             }
             let Some(next) = page.next else { break };
             filter.before = Some(next);
         }
-        chosen.reverse();
-        Ok(Self { chosen, done: 0 })
+        choice.chosen.reverse();
+        Ok(choice)
     }
 
-    /// Of these, all of which are there.
+    fn look_at(&mut self, listed: &Listed) {
+        if listed.state.is_final() {
+            self.chosen.push(listed.id);
+        } else {
+            self.not_final += 1;
+        }
+    }
+
+    /// Of these, all of which are there and final.
     ///
     /// # Errors
     /// One that is not, or see [`Error`].
     pub fn of(ids: Vec<DeliveryId>, reader: &Reader) -> Result<Self, Error> {
         for id in &ids {
-            if !reader.has(*id)? {
-                return Err(Error::UnknownDelivery(*id));
+            if !reader.is_final(*id)?.ok_or(Error::UnknownDelivery(*id))? {
+                return Err(Error::NotFinal(*id));
             }
         }
-        Ok(Self { chosen: ids, done: 0 })
+        Ok(Self { chosen: ids, done: 0, not_final: 0 })
+    }
+
+    /// How many the filter described that were not final, and were therefore skipped.
+    #[must_use]
+    pub fn not_final(&self) -> usize {
+        self.not_final
     }
 
     /// How many were chosen.
@@ -122,11 +140,15 @@ const PAGE: usize = 1000;
 
 fn redeliver_one(conn: &Connection, id: DeliveryId) -> Result<DeliveryId, Error> {
     let mut find = conn.prepare_cached(
-        "SELECT d.sub, length(e.body) > 0 FROM deliveries d JOIN events e ON e.seq = ?2 WHERE d.id = ?1",
+        "SELECT d.sub, length(e.body) > 0, d.state FROM deliveries d JOIN events e ON e.seq = ?2 WHERE d.id = ?1",
     )?;
-    let found =
-        find.query_row((id.raw(), id.seq()), |row| Ok((row.get::<_, u32>(0)?, row.get::<_, bool>(1)?)));
-    let (sub, is_there) = found.optional()?.ok_or(Error::UnknownDelivery(id))?;
+    let found = find.query_row((id.raw(), id.seq()), |row| {
+        Ok((row.get::<_, u32>(0)?, row.get::<_, bool>(1)?, state::is_final(row.get(2)?)))
+    });
+    let (sub, is_there, is_final) = found.optional()?.ok_or(Error::UnknownDelivery(id))?;
+    if !is_final {
+        return Err(Error::NotFinal(id));
+    }
     if !is_there {
         return Err(Error::Erased(id));
     }

@@ -160,13 +160,6 @@ fn list_between(
 }
 
 impl Filter {
-    /// The same, but only of what is final.
-    pub(crate) fn only_final(&self) -> Self {
-        let is_asked = |standing: &Standing| self.standings.is_empty() || self.standings.contains(standing);
-        let standings = Standing::ALL.into_iter().filter(|standing| standing.is_final()).filter(is_asked);
-        Self { standings: standings.collect(), ..self.clone() }
-    }
-
     /// Can the index of the dead be used?
     fn are_all_dead(&self) -> bool {
         let only =

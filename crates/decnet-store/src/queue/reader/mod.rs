@@ -24,6 +24,7 @@ pub use self::list::{Filter, Listed, Page};
 use super::connection::{open_reader, path};
 use super::error::Error;
 use super::id::{DeliveryId, SubscriptionKey};
+use super::state;
 use decnet_core::time::UnixMicros;
 
 /// A read-only view. Each call reads in short transactions, so that the worker's log can begin anew.
@@ -93,13 +94,14 @@ impl Reader {
         Ok(find.query_row([event_id], |row| row.get(0)).optional()?)
     }
 
-    /// Is there such a delivery?
+    /// Has a delivery come to its end? None where there is no such delivery.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn has(&self, id: DeliveryId) -> Result<bool, Error> {
-        let mut find = self.conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM deliveries WHERE id = ?1)")?;
-        Ok(find.query_row([id.raw()], |row| row.get(0))?)
+    pub fn is_final(&self, id: DeliveryId) -> Result<Option<bool>, Error> {
+        let mut find = self.conn.prepare_cached("SELECT state FROM deliveries WHERE id = ?1")?;
+        let found = find.query_row([id.raw()], |row| Ok(state::is_final(row.get(0)?)));
+        Ok(found.optional()?)
     }
 
     /// A delivery with its event and attempts.

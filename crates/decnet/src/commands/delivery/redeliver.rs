@@ -23,7 +23,8 @@ const SIGNAL_INTERVAL: Duration = Duration::from_secs(1);
 /// Delivers old events again: a new delivery of the same event, with the same webhook-id.
 ///
 /// Names deliveries by id, or chooses among those that are final: dead ones with --dead, delivered ones too
-/// without it. Receivers that were to get an event once may get it again: they can tell by its id.
+/// without it. What is not final goes out by itself: it is skipped, and refused where it is named by its id. Receivers
+/// that were to get an event once may get it again: they can tell by its id.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "\
@@ -72,13 +73,22 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         none if none.is_empty() => Redelivery::choose(&reader, &filter(&args))?,
         ids => Redelivery::of(ids, &reader)?,
     };
-    let count = chosen.total();
+    let (count, not_final) = (chosen.total(), chosen.not_final());
     let made = if args.dry_run { Vec::new() } else { redeliver(&args, chosen, context).await? };
     if args.json {
         let redelivered = made.len();
-        return output::json(&json!({"chosen": count, "redelivered": redelivered, "dry_run": args.dry_run}));
+        return output::json(&json!({
+            "chosen": count,
+            "redelivered": redelivered,
+            "skipped_not_final": not_final,
+            "dry_run": args.dry_run,
+        }));
     }
-    if count == 0 {
+    if not_final > 0 {
+        let skipped = output::counted(not_final as u64, "delivery", "deliveries");
+        output::say(&format!("skipped {skipped} that were not final: what is not goes out by itself"));
+    }
+    if count == 0 && not_final == 0 {
         output::say(&nothing(args.subscription.as_deref(), &active(&context.config)));
         return Ok(());
     }

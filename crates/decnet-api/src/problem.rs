@@ -8,9 +8,6 @@ mod kind;
 mod of_errors;
 mod said;
 
-use std::sync::LazyLock;
-use std::time::Instant;
-
 use axum::Json;
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -21,7 +18,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub(crate) use self::kind::Kind;
-use self::said::Said;
 
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -87,15 +83,19 @@ impl Problem {
         Self::unavailable("this server is stopping")
     }
 
-    /// Not now, for what an operator must see to. It is logged; whoever asked may try again.
-    fn for_now(what: &str, error: &dyn std::error::Error) -> Self {
-        say(what, error);
-        Self::unavailable(format!("{what}; nothing was done, try again later"))
+    /// Something that must be waited for, or mended by an operator. It is logged; the reply says where to look.
+    pub(crate) fn in_the_way(what: &'static str, error: &dyn std::error::Error) -> Self {
+        if let Some(unsaid) = said::again(what) {
+            tracing::warn!(error = %chain(error), unsaid, "{what}");
+        }
+        Self::unavailable(format!("{what}; the log of decnet says why"))
     }
 
     /// Nothing that whoever asked could mend. It is logged; the reply says as much as they need to ask about it.
-    pub(crate) fn internal(what: &str, error: &dyn std::error::Error) -> Self {
-        say(what, error);
+    pub(crate) fn internal(what: &'static str, error: &dyn std::error::Error) -> Self {
+        if let Some(unsaid) = said::again(what) {
+            tracing::error!(error = %chain(error), unsaid, "{what}");
+        }
         Self::new(Kind::Internal, format!("{what}; the log of decnet says more"))
     }
 
@@ -122,15 +122,6 @@ impl Problem {
             status: kind.status().as_u16(),
             detail: detail.clone(),
         }
-    }
-}
-
-/// Tells the log, not of every request that meets the same trouble.
-fn say(what: &str, error: &dyn std::error::Error) {
-    static SAID: LazyLock<Said> = LazyLock::new(Said::default);
-    let error = chain(error);
-    if let Some(kept_back) = SAID.may_say(&format!("{what}: {error}"), Instant::now()) {
-        tracing::error!(error, kept_back, "{what}");
     }
 }
 

@@ -1,40 +1,41 @@
-//! What the log is told of the server's own trouble: the first of it, then once a minute how often it came again.
-//!
-//! Every request of every client may meet the same full disk; the log must not become the next thing that is full.
+//! A failure that many requests meet is said once, then counted: nobody fills the log by asking.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Instant;
 
-/// Two lines that say the same are at least so far apart.
-const QUIET: Duration = Duration::from_secs(60);
-/// Different lines in that time.
-const MOST: usize = 64;
+use decnet_core::limits::API_FAILURE_INTERVAL;
 
-/// Lines said lately, each with when that was, and how often it was kept back since. One for the process, like the log.
-#[derive(Debug, Default)]
-pub(super) struct Said(Mutex<HashMap<String, (Instant, u64)>>);
+/// What was said lately, by what it was: as many as the program has words for.
+static SAID: LazyLock<Said> = LazyLock::new(Said::default);
+
+#[derive(Default)]
+struct Said(Mutex<HashMap<&'static str, Last>>);
+
+struct Last {
+    said_at: Instant,
+    /// How often it has happened since.
+    unsaid: u64,
+}
+
+/// Is it time to say this? Then with how many there were since it was last said.
+pub(super) fn again(what: &'static str) -> Option<u64> {
+    SAID.again(what, Instant::now())
+}
 
 impl Said {
-    /// How often the line was kept back before, if it may be said now.
-    pub(super) fn may_say(&self, line: &str, now: Instant) -> Option<u64> {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_recent = |at: Instant| now.saturating_duration_since(at) < QUIET;
-        if let Some((at, kept_back)) = lines.get_mut(line)
-            && is_recent(*at)
-        {
-            *kept_back += 1;
+    fn again(&self, what: &'static str, now: Instant) -> Option<u64> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(last) = all.get_mut(what) else {
+            all.insert(what, Last { said_at: now, unsaid: 0 });
+            return Some(0);
+        };
+        if now.saturating_duration_since(last.said_at) < API_FAILURE_INTERVAL {
+            last.unsaid += 1;
             return None;
         }
-        let before = lines.remove(line).map_or(0, |(_, kept_back)| kept_back);
-        if lines.len() >= MOST {
-            lines.retain(|_, (at, _)| is_recent(*at));
-        }
-        if lines.len() >= MOST {
-            return None;
-        }
-        lines.insert(line.to_owned(), (now, 0));
-        Some(before)
+        last.said_at = now;
+        Some(std::mem::take(&mut last.unsaid))
     }
 }
 
@@ -43,18 +44,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_said_once_a_minute_with_how_often_it_was_kept_back() {
+    fn the_first_of_a_kind_is_said_and_further_ones_are_counted() {
         let (said, start) = (Said::default(), Instant::now());
-        let heard = |second| said.may_say("full", start + Duration::from_secs(second));
-        assert_eq!((0..60).filter_map(heard).collect::<Vec<_>>(), [0]);
-        assert_eq!(heard(60), Some(59));
-        assert_eq!(said.may_say("busy", start), Some(0), "another line");
-    }
-
-    #[test]
-    fn different_lines_are_bounded_too() {
-        let (said, start) = (Said::default(), Instant::now());
-        let heard = |at| (0..2 * MOST).filter(|n| said.may_say(&n.to_string(), at).is_some()).count();
-        assert_eq!((heard(start), heard(start + QUIET)), (MOST, MOST));
+        assert_eq!((said.again("a", start), said.again("b", start)), (Some(0), Some(0)));
+        for _ in 0..10_000 {
+            assert_eq!(said.again("a", start), None);
+        }
+        assert_eq!(said.again("a", start + API_FAILURE_INTERVAL), Some(10_000));
+        assert_eq!(said.again("a", start + 2 * API_FAILURE_INTERVAL), Some(0));
     }
 }

@@ -1,6 +1,7 @@
 //! Where events come from: the UNIX-socket bus that DECNET's processes speak, as server and as client.
 //!
 //! - [`Received`]: one event as the bus delivered it, its body unparsed;
+//! - [`Losses`]: what a bus of ours says that it lost;
 //! - [`default_socket_path`]: where the socket is when nobody says;
 //! - [`unix::server`]: the daemon: [`Server`], [`ServerOptions`];
 //! - [`unix::client`]: one connection: [`Client`], split into [`Sender`] and [`Receiver`];
@@ -14,11 +15,13 @@
 //!
 //! A further transport gets a module beside [`unix`] and delivers [`Received`] too.
 
+mod losses;
 mod path;
 mod received;
 mod said;
 pub mod unix;
 
+pub use losses::Losses;
 pub use path::default_socket_path;
 pub use received::{Received, Topic};
 pub use unix::client::{Client, Error as ClientError, Receiver, Sender};

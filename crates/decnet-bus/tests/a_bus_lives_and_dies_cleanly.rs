@@ -20,6 +20,9 @@ async fn health_is_published_at_every_interval() {
         let payload = &event["payload"];
         assert_eq!(payload["pid"], std::process::id());
         assert!(payload["ts"].is_f64());
+        for count in ["dropped_ordinary", "dropped_lossless", "publisher_pauses"] {
+            assert_eq!(payload[count], 0, "{count}");
+        }
         assert!(payload["uptime_sec"].as_f64().unwrap() > uptime);
         uptime = payload["uptime_sec"].as_f64().unwrap();
     }

@@ -140,6 +140,32 @@ async fn a_bus_that_closes_at_once_is_not_hammered() {
 }
 
 #[tokio::test]
+async fn however_often_it_is_cancelled_it_connects_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bus.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let (mut source, mut out) = (source(&path, &["a"]), Vec::new());
+    let connected = async {
+        while !source.is_connected() {
+            tokio::select! {
+                biased;
+                step = source.next(&mut out) => assert_eq!(step, Step::Connected),
+                () = std::future::ready(()) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    soon(connected).await;
+    let (stream, _) = listener.accept().await.unwrap();
+    tokio::select! {
+        biased;
+        _ = listener.accept() => panic!("a second connection"),
+        () = std::future::ready(()) => {}
+    }
+    let mut bus = Peer(tokio::io::BufReader::new(stream));
+    assert_eq!(bus.recv().await.unwrap().0, "HELLO source");
+}
+
+#[tokio::test]
 async fn a_bad_frame_from_the_bus_is_an_error_after_the_good_ones() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bus.sock");

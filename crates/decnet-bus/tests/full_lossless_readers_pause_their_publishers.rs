@@ -79,6 +79,9 @@ async fn when_its_time_is_up_it_loses_its_oldest_and_each_is_counted() {
     let came = numbers(&mut full, EVENTS - 1).await;
     let lost: Vec<usize> = gaps(&came).into_iter().map(|gap| gap.len()).collect();
     assert_eq!(lost.len(), 1, "one range is missing: {lost:?}");
+    let told = bus.losses().await;
+    assert_eq!((told.dropped_ordinary, told.dropped_lossless), (0, lost[0] as u64));
+    assert!(told.publisher_pauses >= 1);
     drop(full);
     bus.stop().await;
     assert_eq!(lost, [log::lost()]);

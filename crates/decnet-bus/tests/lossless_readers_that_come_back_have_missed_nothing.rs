@@ -131,6 +131,7 @@ async fn one_that_stays_away_is_forgotten() {
     })
     .await;
     assert_eq!(log::with("did not come back")[0].events, 10, "and what it missed is counted");
+    assert_eq!(bus.losses().await.dropped_lossless, 10, "and told");
     let mut late = reader(&mut bus, LOSSLESS_CLIENT_NAME, "n.>").await;
     publish(&mut bus, "n.x", [10], 10).await;
     assert_eq!(numbers(&mut late, 10).await, [10]);

@@ -5,7 +5,7 @@ mod common;
 
 use common::numbered::{all, numbers, publish, reader};
 use common::{Peer, TestBus, soon};
-use decnet_bus::LOSSLESS_CLIENT_NAME;
+use decnet_bus::{LOSSLESS_CLIENT_NAME, Losses};
 
 const QUEUE: usize = 1024;
 
@@ -21,6 +21,9 @@ async fn the_newest_events_survive_and_a_reader_that_reads_gets_all() {
     let survived = numbers(&mut idle, events - 1).await;
     assert!(survived.is_sorted() && survived.len() < events, "{} survived", survived.len());
     assert!(survived.ends_with(&all(events)[events - QUEUE..]), "{} survived", survived.len());
+    let told = bus.losses().await;
+    let dropped = u64::try_from(events - survived.len()).unwrap();
+    assert_eq!(told, Losses { dropped_ordinary: dropped, dropped_lossless: 0, publisher_pauses: 0 });
 }
 
 #[tokio::test]

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use decnet_bus::{Received, Source, Step};
+use decnet_bus::{Losses, Received, Source, Step};
 use decnet_core::event::Event;
 use decnet_core::limits::MAX_INTAKE_BYTES;
 use decnet_core::topic::Pattern;
-use decnet_core::topic::own::{CHANGED_TOPIC, CONTROL_TOPIC, HEALTH_TOPIC, SUBMITTED_TOPIC};
+use decnet_core::topic::own::{
+    BUS_HEALTH_TOPIC, CHANGED_TOPIC, CONTROL_TOPIC, HEALTH_TOPIC, SUBMITTED_TOPIC,
+};
 use decnet_store::queue::Health;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -63,6 +65,8 @@ pub(crate) struct Intake {
     pub(crate) stats: Arc<Stats>,
     pub(crate) publications: mpsc::Receiver<Publication>,
     pub(crate) was_connected: bool,
+    /// May a subscription want the bus's heartbeats?
+    pub(crate) wants_bus_health: bool,
 }
 
 impl Intake {
@@ -111,11 +115,12 @@ impl Intake {
     /// Subscribes to the cover of all patterns, and to what concerns the worker itself.
     fn want(&mut self) {
         let cover = self.wanted.borrow_and_update().clone().unwrap_or_default();
-        let own = [CHANGED_TOPIC, CONTROL_TOPIC, SUBMITTED_TOPIC]
+        let own = [CHANGED_TOPIC, CONTROL_TOPIC, SUBMITTED_TOPIC, BUS_HEALTH_TOPIC]
             .into_iter()
             .filter_map(|topic| Pattern::new(topic).ok());
         let uncovered: Vec<Pattern> =
             own.filter(|own| !cover.iter().any(|pattern| pattern.covers(own))).collect();
+        self.wants_bus_health = uncovered.iter().all(|own| own.as_str() != BUS_HEALTH_TOPIC);
         self.source.set_patterns(cover.into_iter().chain(uncovered));
     }
 
@@ -125,8 +130,12 @@ impl Intake {
         let mut events = Vec::with_capacity(received.len());
         let mut bytes = 0;
         for message in received.drain(..) {
-            self.stats.received.add(1);
             self.notice(&message);
+            // Nothing happened that anybody asks for, every few seconds: no event, and counted nowhere.
+            if !self.wants_bus_health && message.topic == BUS_HEALTH_TOPIC {
+                continue;
+            }
+            self.stats.received.add(1);
             match Event::from_bus(&message.topic, &message.body, now, fresh_id) {
                 Ok(event) => {
                     bytes += event.body.len();
@@ -134,6 +143,9 @@ impl Intake {
                 }
                 Err(error) => self.complain(&message, &error),
             }
+        }
+        if events.is_empty() {
+            return;
         }
         // One frame alone may be larger than a share of the room, but never than all of it.
         let share = u32::try_from(bytes.min(MAX_INTAKE_BYTES)).unwrap_or(u32::MAX);
@@ -152,12 +164,24 @@ impl Intake {
             CHANGED_TOPIC => Some(Signal::Reload),
             SUBMITTED_TOPIC => Some(Signal::Submitted),
             CONTROL_TOPIC => control(&message.body),
+            BUS_HEALTH_TOPIC => {
+                self.hear(&message.body);
+                None
+            }
             _ => None,
         };
         if let Some(signal) = signal
             && self.signals.send(signal).is_err()
         {
             tracing::debug!(?signal, "the dispatcher has stopped already");
+        }
+    }
+
+    /// What the bus says of itself, if it is well said; else what it said before stands.
+    fn hear(&self, heartbeat: &[u8]) {
+        match Losses::of_heartbeat(heartbeat) {
+            Ok(losses) => self.stats.bus_has_lost(losses),
+            Err(error) => tracing::debug!(%error, "a heartbeat of the bus that is none; ignored"),
         }
     }
 

@@ -1,7 +1,9 @@
 //! What the worker counts while it works, for whoever shows it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
+use decnet_bus::Losses;
 use decnet_core::delivery::{Reason, State};
 pub use decnet_core::measure::Counter;
 use decnet_core::measure::Histogram;
@@ -88,6 +90,8 @@ pub struct Stats {
     bus: AtomicBool,
     /// Connections to the bus so far.
     pub bus_connections: Counter,
+    /// What the bus said last that it has lost since it started.
+    bus_losses: Mutex<Option<Losses>>,
     /// Events about its own work that the worker made.
     pub own_events: Counter,
     /// Such events that were not made since there were too many.
@@ -127,6 +131,7 @@ impl Default for Stats {
             in_flight: counter(),
             bus: AtomicBool::new(false),
             bus_connections: counter(),
+            bus_losses: Mutex::default(),
             own_events: counter(),
             own_events_left_out: counter(),
             censuses: counter(),
@@ -147,6 +152,16 @@ impl Stats {
     #[must_use]
     pub fn is_bus_connected(&self) -> bool {
         self.bus.load(Ordering::Relaxed)
+    }
+
+    /// What the bus has lost since it started, as it last said; `None` of a bus that does not say, such as DECNET's.
+    #[must_use]
+    pub fn bus_losses(&self) -> Option<Losses> {
+        *self.bus_losses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn bus_has_lost(&self, losses: Option<Losses>) {
+        *self.bus_losses.lock().unwrap_or_else(PoisonError::into_inner) = losses;
     }
 
     pub(crate) fn count(&self, state: &State) {

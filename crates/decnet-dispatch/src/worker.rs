@@ -60,6 +60,7 @@ impl Worker {
             stats,
             publications,
             was_connected: false,
+            wants_bus_health: false,
         });
         let has_intake = intake.is_some();
         if !has_intake {

@@ -142,6 +142,9 @@ async fn of_token(state: &Shared, token: &ApiToken) -> Result<Principal, Denied>
     let is_it = kept.unwrap_or(TokenDigest::of(b"")).matches(&token.digest());
     let stored = stored.filter(|stored| is_it && kept.is_some() && stored.state(now) == TokenState::Active);
     let stored = stored.ok_or(Denied::Invalid)?;
+    if let Some(setup) = &state.gate.setup {
+        setup.close();
+    }
     let id = Arc::from(stored.id);
     uses::note(state, &id, stored.last_used_at, now);
     Ok(Principal { kind: PrincipalKind::Token, id, name: stored.name.into(), scopes: stored.scopes })

@@ -6,6 +6,7 @@ pub(crate) mod erasures;
 mod events;
 mod explain;
 mod failures;
+mod receiver;
 pub(crate) mod redeliveries;
 mod subscriptions;
 mod system;

@@ -1,13 +1,14 @@
 //! One connection: HTTP/1.1, request after request.
 
-use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::uri::{PathAndQuery, Uri};
 use axum::http::{Request, Response};
 use decnet_core::limits::{API_HEAD_TIMEOUT, MAX_API_HEAD_BYTES, MAX_API_HEADERS};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
 use super::Peer;
-use super::places::Place;
+use super::places::{Patience, Place};
 
 pub(super) async fn serve(
     stream: TcpStream,
@@ -32,11 +33,12 @@ pub(super) async fn serve(
     }
     let answer = service_fn(|request| {
         let busy = place.busy();
+        let request = Request::map(request, |body| Awaited { body, patience: place.patience() });
         let answer = answer(router.clone(), peer, request);
         async move {
-            let answered = answer.await;
-            drop(busy);
-            answered
+            // Whoever makes room begins nothing: its client sees the connection end without an answer.
+            let _busy = busy.ok_or(Evicted)?;
+            Ok::<_, Evicted>(answer.await)
         }
     });
     let mut http = http1::Builder::new();
@@ -56,15 +58,50 @@ pub(super) async fn serve(
     }
 }
 
-async fn answer(
-    mut router: Router,
-    peer: Peer,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+/// A request came when its connection was to make room for another.
+#[derive(Debug, thiserror::Error)]
+#[error("it made room for another connection")]
+struct Evicted;
+
+/// The body of a request, and how long it has been waited for.
+struct Awaited {
+    body: Incoming,
+    patience: Patience,
+}
+
+impl hyper::body::Body for Awaited {
+    type Data = Bytes;
+    type Error = axum::BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+            self.patience.wait();
+            return Poll::Pending;
+        };
+        if !self.patience.go_on() {
+            return Poll::Ready(Some(Err(Evicted.into())));
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+async fn answer(mut router: Router, peer: Peer, request: Request<Awaited>) -> Response<Body> {
     let mut request = request.map(Body::new);
     trim(request.uri_mut());
     request.extensions_mut().insert(peer);
-    router.call(request).await
+    let Ok(response) = router.call(request).await;
+    response
 }
 
 /// A path with and without a slash at its end is the same.

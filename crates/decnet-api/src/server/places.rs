@@ -65,13 +65,19 @@ impl Places {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn mark(&self, id: u64, waiting_since: Option<Instant>) {
-        if let Some(taken) = self.open().taken.get_mut(&id) {
-            taken.waiting_since = waiting_since;
-        }
+    /// False where it has made room already.
+    fn mark(&self, id: u64, waiting_since: Option<Instant>) -> bool {
+        let is_open = match self.open().taken.get_mut(&id) {
+            Some(taken) => {
+                taken.waiting_since = waiting_since;
+                true
+            }
+            None => false,
+        };
         if waiting_since.is_some() {
             self.0.freed.notify_one();
         }
+        is_open
     }
 }
 
@@ -83,15 +89,44 @@ impl Open {
 }
 
 impl Place {
-    /// A request has come; until the guard is dropped this connection makes room for nobody.
-    pub(super) fn busy(&self) -> Busy {
-        self.places.mark(self.id, None);
-        Busy { places: self.places.clone(), id: self.id }
+    /// A request has come; until the guard is dropped this connection makes room for nobody. None where it is to make room
+    /// already: then the request must not be begun. One lock decides between the two.
+    pub(super) fn busy(&self) -> Option<Busy> {
+        let is_open = self.places.mark(self.id, None);
+        is_open.then(|| Busy { places: self.places.clone(), id: self.id })
+    }
+
+    /// For the body of a request whose head has come.
+    pub(super) fn patience(&self) -> Patience {
+        Patience { places: self.places.clone(), id: self.id, since: Instant::now(), is_waiting: false }
     }
 
     /// Waits until this connection is to make room.
     pub(super) async fn evicted(&self) {
         self.evicted.cancelled().await;
+    }
+}
+
+/// How long the body of a request has been waited for. While it is, its connection makes room like one without a request:
+/// nothing is begun before the body is whole.
+pub(super) struct Patience {
+    places: Places,
+    id: u64,
+    since: Instant,
+    is_waiting: bool,
+}
+
+impl Patience {
+    /// More is waited for.
+    pub(super) fn wait(&mut self) {
+        if !std::mem::replace(&mut self.is_waiting, true) {
+            self.places.mark(self.id, Some(self.since));
+        }
+    }
+
+    /// More has come, or all of it. False where the connection is to make room already: then nothing must be begun.
+    pub(super) fn go_on(&mut self) -> bool {
+        !std::mem::take(&mut self.is_waiting) || self.places.mark(self.id, None)
     }
 }
 
@@ -131,6 +166,24 @@ mod tests {
         let new = places.take().await;
         assert!(taken[0].evicted().now_or_never().is_none(), "it is being answered");
         assert!(taken[1].evicted().now_or_never().is_some(), "it has waited longest");
+        assert!(served.is_some() && taken[1].busy().is_none(), "who makes room begins no request");
+        drop((served, new));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_body_makes_room_and_then_begins_nothing() {
+        let places = Places::default();
+        let mut taken = Vec::new();
+        for _ in 0..MAX_API_CONNECTIONS {
+            taken.push(places.take().await);
+        }
+        let served: Vec<_> = taken.iter().map(Place::busy).collect();
+        let (mut slow, mut quick) = (taken[7].patience(), taken[8].patience());
+        slow.wait();
+        quick.wait();
+        assert!(quick.go_on(), "its body came in time");
+        let new = places.take().now_or_never();
+        assert!(new.is_some() && taken[7].evicted().now_or_never().is_some() && !slow.go_on());
         drop((served, new));
     }
 
@@ -143,6 +196,7 @@ mod tests {
         }
         let mut served: Vec<_> = taken.iter().map(Place::busy).collect();
         assert!(places.take().now_or_never().is_none());
+        assert!(served.iter().all(Option::is_some));
         drop(served.pop());
         assert!(places.take().now_or_never().is_some());
     }

@@ -1,7 +1,9 @@
 //! A connection that heals itself: it comes back, asks again for what was wanted, and says each change once.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 
 use decnet_core::limits::MAX_BUS_BACKOFF;
@@ -47,6 +49,16 @@ pub struct Source {
     wanted: BTreeSet<Pattern>,
     max_backoff: Duration,
     link: Link,
+    attempt: Option<Attempt>,
+}
+
+/// A connection on its way. Kept over a cancelled [`Source::next`], or a bus would see one come and go at once.
+struct Attempt(Pin<Box<dyn Future<Output = Result<Client, Error>> + Send>>);
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Attempt")
+    }
 }
 
 #[derive(Debug)]
@@ -66,6 +78,7 @@ impl Source {
             wanted: BTreeSet::new(),
             max_backoff: MAX_BUS_BACKOFF,
             link: Link::Away { since: now, retry_at: now, backoff: MIN_BACKOFF, was_said: false },
+            attempt: None,
         }
     }
 
@@ -150,7 +163,13 @@ impl Source {
     async fn connect(&mut self) {
         while let Link::Away { since, retry_at, backoff, .. } = self.link {
             tokio::time::sleep_until(retry_at).await;
-            match Client::connect(&self.path, &self.name).await {
+            let attempt = self.attempt.get_or_insert_with(|| {
+                let (path, name) = (self.path.clone(), self.name.clone());
+                Attempt(Box::pin(async move { Client::connect(&path, &name).await }))
+            });
+            let connected = attempt.0.as_mut().await;
+            self.attempt = None;
+            match connected {
                 Ok(client) => self.welcome(client, since, backoff),
                 Err(error) => self.put_off(&error),
             }

@@ -7,7 +7,7 @@ pub(crate) mod numbered;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use decnet_bus::{Client, Lossless, Received, Server, ServerOptions};
+use decnet_bus::{Client, Losses, Lossless, Received, Server, ServerOptions};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
@@ -80,6 +80,14 @@ impl TestBus {
         let topic = self.next_barrier();
         client.publish(&topic, "", "").await.unwrap();
         self.witnessed(&topic).await;
+    }
+
+    /// What the bus says in its next heartbeat.
+    pub(crate) async fn losses(&self) -> Losses {
+        let mut reader = self.peer().await;
+        reader.send("SUB", "system.bus.health", b"").await;
+        let (_, envelope) = reader.recv().await.expect("the bus is up");
+        Losses::of_heartbeat(&envelope).unwrap().expect("a bus of ours tells")
     }
 
     pub(crate) fn next_barrier(&mut self) -> String {

@@ -18,3 +18,5 @@ pub const CONTROL_TOPIC: &str = "system.webhook.control";
 pub const HEALTH_TOPIC: &str = "system.webhook.health";
 /// Events were submitted to the queue by another process: the worker takes them at once, rather than within a second.
 pub const SUBMITTED_TOPIC: &str = "system.webhook.events_submitted";
+/// The heartbeat of the bus itself; one of ours tells in it what it has lost.
+pub const BUS_HEALTH_TOPIC: &str = "system.bus.health";

@@ -1,14 +1,11 @@
 //! Every matching event reaches every subscription, signed, once.
 
-use std::io::Write as _;
-use std::os::unix::net::UnixListener;
-
 use decnet_core::redact::Secret;
 use decnet_core::signature::SigningKey;
 use decnet_testkit::{Receiver, Script, Step, reply};
 use serde_json::json;
 
-use crate::rig::{PATIENCE, Rig, SECRET, arrive, eventually, is_recent, numbers};
+use crate::rig::{PATIENCE, Rig, SECRET, arrive, eventually, is_recent, numbers, send};
 
 #[test]
 fn a_matching_event_arrives_once_signed_and_recorded() {
@@ -90,12 +87,9 @@ fn a_message_that_is_no_event_costs_the_next_one_nothing() {
     let receiver = Receiver::start(reply(200));
     let mut rig = Rig::new();
     rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
-    let bus = UnixListener::bind(rig.socket()).unwrap();
-    rig.launch_worker();
-    let (mut worker, _) = bus.accept().unwrap();
+    let mut worker = rig.launch_at_a_false_bus();
     for body in ["[1]", "nonsense", r#"{"payload":{"n":7}}"#] {
-        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
-        worker.write_all(&[b"EVT a.b\n", &length[..], body.as_bytes()].concat()).unwrap();
+        send(&mut worker, "a.b", body);
     }
     arrive(&receiver, 1);
     assert_eq!(numbers(&receiver), [7]);

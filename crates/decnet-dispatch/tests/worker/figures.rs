@@ -1,13 +1,15 @@
 //! What the worker counts is what has happened, to each subscription by itself.
 
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
+use decnet_bus::Losses;
 use decnet_core::delivery::Reason;
 use decnet_core::measure::Gauge;
 use decnet_dispatch::{Figures, Standing};
 use decnet_testkit::{Receiver, reply};
 
-use crate::rig::{Rig, eventually};
+use crate::rig::{Rig, arrive, eventually, send};
 
 fn figures(rig: &Rig, name: &str) -> Arc<Figures> {
     let each = rig.stats.shown.each();
@@ -39,6 +41,52 @@ fn each_subscription_is_counted_by_itself() {
     );
     assert_eq!(bad.in_flight.get(), 0);
     assert!(stats.reload_time.read().total() >= 1);
+}
+
+/// A heartbeat of the bus with this payload.
+fn beat(worker: &mut UnixStream, payload: &str) {
+    let envelope = format!(r#"{{"v":1,"type":"bus.health","payload":{payload}}}"#);
+    send(worker, "system.bus.health", &envelope);
+}
+
+#[test]
+fn what_the_bus_says_of_its_losses_is_known_and_no_event() {
+    let receiver = Receiver::start(reply(200));
+    let mut rig = Rig::new();
+    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    let mut worker = rig.launch_at_a_false_bus();
+    let losses = Losses { dropped_ordinary: 7, dropped_lossless: 2, publisher_pauses: 3 };
+    let all = r#"{"pid":1,"dropped_ordinary":7,"dropped_lossless":2,"publisher_pauses":3}"#;
+    let odd = r#"{"pid":1,"dropped_ordinary":-7,"dropped_lossless":2,"publisher_pauses":3}"#;
+    let decnets = r#"{"pid":1,"uptime_sec":0.5,"ts":1.5}"#;
+    assert_eq!(rig.stats.bus_losses(), None);
+    for (heard, payload, expected) in
+        [(1, all, Some(losses)), (2, odd, Some(losses)), (3, decnets, None), (4, all, Some(losses))]
+    {
+        beat(&mut worker, payload);
+        send(&mut worker, "a.b", "{}");
+        arrive(&receiver, heard);
+        assert_eq!(rig.stats.bus_losses(), expected, "after {payload}");
+    }
+    assert_eq!((rig.stats.received.get(), rig.stats.unrouted.get()), (4, 0));
+    rig.stop_worker();
+}
+
+#[test]
+fn the_heartbeats_of_the_bus_go_once_to_who_asks_for_them() {
+    let (system, siem) = (Receiver::start(reply(200)), Receiver::start(reply(200)));
+    let mut rig = Rig::new();
+    rig.subscribe("system", &system.url("/"), &["system.>", "system.bus.*"]);
+    rig.subscribe("siem", &siem.url("/"), &["a.>"]);
+    let mut worker = rig.launch_at_a_false_bus();
+    beat(&mut worker, r#"{"dropped_ordinary":1,"dropped_lossless":0,"publisher_pauses":0}"#);
+    send(&mut worker, "a.b", "{}");
+    arrive(&system, 1);
+    arrive(&siem, 1);
+    eventually("both are settled", || rig.stats.delivered.get() == 2);
+    assert_eq!((system.count(), siem.count(), rig.stats.received.get()), (1, 1, 2));
+    assert_eq!(rig.stats.bus_losses().map(|losses| losses.dropped_ordinary), Some(1));
+    rig.stop_worker();
 }
 
 #[test]

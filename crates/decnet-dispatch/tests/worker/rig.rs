@@ -1,5 +1,7 @@
 //! A worker with all that it needs around it, on loopback and in a directory of its own.
 
+use std::io::Write as _;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -124,7 +126,7 @@ impl Rig {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async { Server::bind(options).unwrap().run(stop).await.unwrap() });
         }));
-        eventually("the bus listens", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
+        eventually("the bus listens", || UnixStream::connect(&socket).is_ok());
         self.publisher = None;
     }
 
@@ -154,6 +156,13 @@ impl Rig {
             };
             LocalSet::new().block_on(&runtime, worker.run(stop)).unwrap();
         }));
+    }
+
+    /// Starts the worker where the test is the bus: what it sends on the connection is what the bus says.
+    pub(crate) fn launch_at_a_false_bus(&mut self) -> UnixStream {
+        let bus = UnixListener::bind(self.socket()).unwrap();
+        self.launch_worker();
+        bus.accept().unwrap().0
     }
 
     pub(crate) fn stop_worker(&mut self) {
@@ -257,6 +266,12 @@ async fn next(watcher: &mut Client) -> Received {
         }
         messages.clear();
     }
+}
+
+/// Sends an event to a worker, as a bus does; `body` is the whole envelope.
+pub(crate) fn send(worker: &mut UnixStream, topic: &str, body: &str) {
+    let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+    worker.write_all(&[b"EVT ", topic.as_bytes(), b"\n", &length, body.as_bytes()].concat()).unwrap();
 }
 
 /// Waits for a condition that must come true.

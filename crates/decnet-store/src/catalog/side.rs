@@ -12,7 +12,7 @@ use std::path::Path;
 
 use decnet_core::redact::Secret;
 use decnet_core::time::UnixMicros;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, ToSql, Transaction, params};
 
 use super::cell::{Cell, bounded};
 use super::error::Error;
@@ -134,10 +134,7 @@ pub(super) fn set_gone(
     uuid: &str,
     tripped_at: UnixMicros,
 ) -> rusqlite::Result<()> {
-    let upsert = "INSERT INTO decnet_webhook_settings (uuid, gone_at) VALUES (?1, ?2)
-                  ON CONFLICT (uuid) DO UPDATE SET gone_at = excluded.gone_at";
-    transaction.prepare_cached(upsert)?.execute(params![uuid, tripped_at.0])?;
-    Ok(())
+    set(transaction, uuid, "gone_at", tripped_at.0)
 }
 
 /// Keeps what a subscription asks for.
@@ -146,10 +143,7 @@ pub(super) fn set_settings(
     uuid: &str,
     settings: &str,
 ) -> rusqlite::Result<()> {
-    let upsert = "INSERT INTO decnet_webhook_settings (uuid, settings) VALUES (?1, ?2)
-                  ON CONFLICT (uuid) DO UPDATE SET settings = excluded.settings";
-    transaction.prepare_cached(upsert)?.execute([uuid, settings])?;
-    Ok(())
+    set(transaction, uuid, "settings", settings)
 }
 
 /// Keeps a subscription's headers, a JSON object of names and values.
@@ -158,18 +152,12 @@ pub(super) fn set_headers(
     uuid: &str,
     headers: &Secret,
 ) -> rusqlite::Result<()> {
-    let upsert = "INSERT INTO decnet_webhook_settings (uuid, headers) VALUES (?1, ?2)
-                  ON CONFLICT (uuid) DO UPDATE SET headers = excluded.headers";
-    transaction.prepare_cached(upsert)?.execute([uuid, headers.expose()])?;
-    Ok(())
+    set(transaction, uuid, "headers", headers.expose())
 }
 
 /// Notes that a subscription is paused, or not any more.
 pub(super) fn set_paused(transaction: &Transaction<'_>, uuid: &str, paused: bool) -> rusqlite::Result<()> {
-    let upsert = "INSERT INTO decnet_webhook_settings (uuid, paused) VALUES (?1, ?2)
-                  ON CONFLICT (uuid) DO UPDATE SET paused = excluded.paused";
-    transaction.prepare_cached(upsert)?.execute(params![uuid, paused])?;
-    Ok(())
+    set(transaction, uuid, "paused", paused)
 }
 
 /// Keeps the secrets that still sign beside the row's own, and when the first of them stops to.
@@ -179,12 +167,22 @@ pub(super) fn set_old_secrets(
     old: &[OldSecret],
 ) -> rusqlite::Result<()> {
     let json = (!old.is_empty()).then(|| overlap::to_stored(old));
-    let until = old.iter().map(|old| old.until.0).min();
-    let upsert =
-        "INSERT INTO decnet_webhook_settings (uuid, old_secrets, old_secrets_until) VALUES (?1, ?2, ?3)
-                  ON CONFLICT (uuid) DO UPDATE SET
-                  old_secrets = excluded.old_secrets, old_secrets_until = excluded.old_secrets_until";
-    transaction.prepare_cached(upsert)?.execute(params![uuid, json, until])?;
+    set(transaction, uuid, "old_secrets", json)?;
+    set(transaction, uuid, "old_secrets_until", old.iter().map(|old| old.until.0).min())
+}
+
+/// Keeps one column of a subscription.
+fn set(
+    transaction: &Transaction<'_>,
+    uuid: &str,
+    column: &'static str,
+    value: impl ToSql,
+) -> rusqlite::Result<()> {
+    let upsert = format!(
+        "INSERT INTO decnet_webhook_settings (uuid, {column}) VALUES (?1, ?2)
+         ON CONFLICT (uuid) DO UPDATE SET {column} = excluded.{column}"
+    );
+    transaction.prepare_cached(&upsert)?.execute(params![uuid, value])?;
     Ok(())
 }
 

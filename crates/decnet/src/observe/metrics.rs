@@ -20,6 +20,7 @@ const SUBSCRIPTION: &str = "subscription";
 /// Everything that a worker counts, now.
 pub(super) fn families(seen: &Seen) -> Vec<Family> {
     let mut families = worker(seen);
+    families.extend(bus(seen));
     families.extend(events(&seen.stats));
     families.extend(attempts(&seen.stats));
     families.extend(subscriptions(&seen.stats));
@@ -36,9 +37,6 @@ fn worker(seen: &Seen) -> Vec<Family> {
     vec![
         gauge("decnet_webhook_up", "Whether the worker answers: 1, and 0 where the API says so for it", 1),
         build.with(&[("version", env!("CARGO_PKG_VERSION"))], 1.0),
-        gauge("decnet_webhook_bus_enabled", "Whether there is to be a bus", seen.has_bus.into()),
-        gauge("decnet_webhook_bus_connected", "Whether the bus is there", stats.is_bus_connected().into()),
-        counter("decnet_webhook_bus_connections", "Connections made to the bus", stats.bus_connections.get()),
         counter("decnet_webhook_reloads", "Readings of the subscriptions", stats.reloads.get()),
         counter(
             "decnet_webhook_reload_failures",
@@ -71,6 +69,36 @@ fn worker(seen: &Seen) -> Vec<Family> {
             "Such events that were not made since there were too many",
             stats.own_events_left_out.get(),
         ),
+    ]
+}
+
+/// What the bus has lost is counted by the bus; of one that does not say there are no samples.
+fn bus(seen: &Seen) -> Vec<Family> {
+    let stats = &seen.stats;
+    let counted = |name, help| Family::new(name, help, Unit::None, Kind::Counter);
+    let dropped = counted(
+        "decnet_webhook_bus_events_dropped",
+        "Events that the bus dropped since it started, for a reader was too slow or away for too long",
+    );
+    let pauses = counted(
+        "decnet_webhook_bus_publisher_pauses",
+        "How often since the bus started publishers had to wait for a lossless reader, as the worker is one",
+    );
+    let (dropped, pauses) = match stats.bus_losses() {
+        None => (dropped, pauses),
+        Some(losses) => (
+            dropped
+                .with(&[("reader", "ordinary")], number(losses.dropped_ordinary))
+                .with(&[("reader", "lossless")], number(losses.dropped_lossless)),
+            pauses.with(&[], number(losses.publisher_pauses)),
+        ),
+    };
+    vec![
+        gauge("decnet_webhook_bus_enabled", "Whether there is to be a bus", seen.has_bus.into()),
+        gauge("decnet_webhook_bus_connected", "Whether the bus is there", stats.is_bus_connected().into()),
+        counter("decnet_webhook_bus_connections", "Connections made to the bus", stats.bus_connections.get()),
+        dropped,
+        pauses,
     ]
 }
 

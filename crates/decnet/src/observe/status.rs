@@ -1,5 +1,6 @@
 //! What `decnet status` shows, as JSON: the same numbers as the metrics, put together for people.
 
+use decnet_bus::Losses;
 use decnet_core::delivery::Reason;
 use decnet_dispatch::{Figures, Standing, clock};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,8 @@ pub(crate) struct Status {
     /// Why the queue cannot be written, if it cannot.
     pub(crate) degraded: Option<Degraded>,
     pub(crate) bus: Bus,
+    /// What the bus has lost since it started, if it says so.
+    pub(crate) bus_losses: Option<Losses>,
     pub(crate) queue: Queue,
     pub(crate) totals: Totals,
     /// Has what earlier workers left been counted yet?
@@ -131,6 +134,7 @@ impl Status {
                 (true, true) => Bus::Connected,
                 (true, false) => Bus::Away,
             },
+            bus_losses: stats.bus_losses(),
             queue: Queue::of(seen),
             totals: Totals::of(seen, &subscriptions, others),
             counted: stats.censuses.get() > 0,

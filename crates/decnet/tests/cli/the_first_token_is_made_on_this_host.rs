@@ -1,8 +1,10 @@
-//! The link that the first start prints: once, from this host, and never in a log; and no API without a credential
+//! The link that the first start prints: for one token, from this host, and never in a log; and no API without a credential
 //! for others.
 
-use crate::http::{Serving, ask, ask_from, fresh_address};
-use crate::support::{Host, code, stderr};
+use std::io::Write as _;
+
+use crate::http::{Serving, ask, ask_from, connect, fresh_address};
+use crate::support::{Host, code, eventually, stderr};
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
 
@@ -12,7 +14,7 @@ fn link_code(serving: &Serving) -> String {
 }
 
 #[test]
-fn the_link_makes_one_admin_token_and_is_then_over() {
+fn the_link_makes_one_admin_token_shows_it_until_it_is_used_and_is_then_over() {
     let host = Host::new().with("DECNET_API_PORT", "0");
     let serving = host.serve(&["-vv"]);
     let secret = link_code(&serving);
@@ -37,14 +39,38 @@ fn the_link_makes_one_admin_token_and_is_then_over() {
     let made = post(&["Content-Type: application/json"], &format!("{{\"code\":\"{secret}\"}}"));
     let token = made.json()["token"].as_str().unwrap().to_owned();
     assert_eq!((made.status, made.header("cache-control")), (200, Some("no-store")));
-    assert_eq!(post(&[FORM], &format!("code={secret}")).status, 404);
+    // Whoever saw nothing of the answer asks again, by the page or by a program.
+    assert_eq!(post(&[FORM], "code=guess").status, 403);
+    let page = post(&[FORM], &format!("code={secret}"));
+    assert!(page.status == 200 && page.body.contains(&token), "{page:?}");
     assert_eq!(ask(serving.address, "GET /api/v1/webhooks", Some(&token), "").status, 200);
+    assert_eq!(post(&[FORM], &format!("code={secret}")).status, 404);
     let listed = host.json(&["token", "list", "--json"]);
+    assert_eq!(listed.as_array().unwrap().len(), 1);
     assert_eq!((&listed[0]["name"], &listed[0]["scopes"][0]), (&"setup".into(), &"admin".into()));
     serving.running.signal("TERM");
     let (exit, _, said) = serving.running.finish();
     assert_eq!(exit, 0, "{said}");
     assert!(said.contains("request") && !said.contains(&secret) && !said.contains(&token[21..]), "{said}");
+}
+
+#[test]
+fn a_token_that_nobody_saw_is_shown_again_unless_it_was_taken_back() {
+    let host = Host::new().with("DECNET_API_PORT", "0");
+    let serving = host.serve(&[]);
+    let body = format!("{{\"code\":\"{}\"}}", link_code(&serving));
+    let json = ["Content-Type: application/json"];
+    // Gone as soon as the request is sent: the answer reaches nobody.
+    let head = "POST /setup HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+    let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+    connect(fresh_address(), serving.address).write_all(request.as_bytes()).unwrap();
+    let made = || host.json(&["token", "list", "--json"]).as_array().unwrap().clone();
+    eventually("the token is made", || !made().is_empty());
+    let shown = ask_from(fresh_address(), serving.address, "POST /setup", &json, &body);
+    assert_eq!((shown.status, made().len(), &shown.json()["id"]), (200, 1, &made()[0]["id"]));
+    host.json(&["token", "revoke", "setup", "--json"]);
+    let over = ask_from(fresh_address(), serving.address, "POST /setup", &json, &body);
+    assert!(over.status == 404 && over.body.contains("decnet token create"), "{over:?}");
 }
 
 #[test]

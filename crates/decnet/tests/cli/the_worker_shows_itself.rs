@@ -89,6 +89,12 @@ fn names(scrape: &str) -> BTreeSet<String> {
     names
 }
 
+/// The value of a count in a scrape, or `None` where it has no sample.
+fn sample(scrape: &str, series: &str) -> Option<u64> {
+    let value = body(scrape).lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    value.map(|value| value.trim_end_matches(".0").parse().unwrap())
+}
+
 /// Every word in a text that is a metric's name.
 fn mentioned(text: &str) -> BTreeSet<String> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -205,4 +211,39 @@ fn without_a_worker_the_files_tell() {
     let mut again = scene.host.start(&["webhook"]);
     again.wait_for("connected to the bus");
     assert_eq!(scene.status()["worker"]["subscriptions"][0]["state"], "open");
+}
+
+#[test]
+fn what_the_bus_drops_for_a_reader_that_does_not_read_is_shown() {
+    let host = Host::new().with("DECNET_METRICS_LISTEN", "127.0.0.1:0").with("DECNET_LOG", "info");
+    let host = host.with("DECNET_WEBHOOK_ALLOW_CIDRS", "127.0.0.0/8");
+    let receiver = Receiver::start(reply(200));
+    let url = receiver.url("/");
+    let made = host.run(&["subscription", "create", "--name", "siem", "--url", &url, "--pattern", "a.>"]);
+    assert_eq!(code(&made), 0, "{}", stderr(&made));
+    let mut bus = host.start(&["bus", "--heartbeat", "100ms"]);
+    bus.wait_for("the bus listens");
+    let mut worker = host.start(&["webhook"]);
+    let line = worker.wait_for("metrics are at");
+    let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap();
+    let scrape = || ask(TcpStream::connect(address).unwrap(), "/metrics", "*/*");
+    let ordinary = "decnet_webhook_bus_events_dropped_total{reader=\"ordinary\"}";
+    eventually("the bus has said that all is well", || sample(&scrape(), ordinary) == Some(0));
+
+    let mut idle = UnixStream::connect(host.socket()).unwrap();
+    idle.write_all(b"SUB n.>\n\0\0\0\0").unwrap();
+    let payload = serde_json::json!({ "pad": "x".repeat(1000) }).to_string();
+    eventually("what the idle reader does not take is counted", || {
+        let sent = host.run(&["publish", "n.x", &payload, "--count", "2000"]);
+        assert_eq!(code(&sent), 0, "{}", stderr(&sent));
+        sample(&scrape(), ordinary) > Some(0)
+    });
+    let scraped = scrape();
+    let lossless = "decnet_webhook_bus_events_dropped_total{reader=\"lossless\"}";
+    assert_eq!(sample(&scraped, lossless), Some(0), "the worker missed nothing");
+    assert_eq!(sample(&scraped, "decnet_webhook_bus_publisher_pauses_total"), Some(0));
+    let losses = &host.json(&["status", "--json"])["worker"]["bus_losses"];
+    assert!(losses["dropped_ordinary"].as_u64() >= sample(&scraped, ordinary), "{losses}");
+    let shown = stdout(&host.run(&["status"]));
+    assert!(shown.contains("since its start the bus dropped 0 events for workers and"), "{shown}");
 }

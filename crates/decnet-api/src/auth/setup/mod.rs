@@ -2,25 +2,27 @@
 //!
 //! The code is in the link's fragment, which a browser sends to nobody: it is in no request line, no log and no
 //! `Referer`. The page's script takes it out of the address at once and into the form. It works from this host
-//! alone, once, for [`SETUP_LINK_AGE`], and no longer once there is any token.
+//! alone, for [`SETUP_LINK_AGE`], and makes one token, where there is none. Whoever asked may have gone before the answer
+//! came: until a token is used, the code shows the one that it made again.
 
 mod page;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Extension, State};
 use axum::http::header::{CONTENT_TYPE, HOST, HeaderMap};
 use axum::response::Response;
 use axum::routing::get;
 use decnet_core::access::{ApiToken, Scope, Scopes, TokenDigest};
-use decnet_core::limits::SETUP_LINK_AGE;
+use decnet_core::limits::{MAX_SETUP_BODIES, SETUP_BODY_TIMEOUT, SETUP_LINK_AGE};
 use decnet_core::redact::Secret;
-use decnet_store::catalog::{Catalog, Error, NewToken, generate_secret};
+use decnet_store::catalog::{Catalog, Error, NewToken, StoredToken, TokenState, generate_secret};
+use tokio::sync::{Mutex, Semaphore};
 
 use super::exposure::is_loopback;
 use crate::problem::{Kind, Problem};
@@ -61,44 +63,70 @@ impl fmt::Debug for SetupCode {
     }
 }
 
-/// What is kept of a code until it is used.
+/// A code in force, until it is over.
 pub(crate) struct Setup {
     until: Instant,
-    code: Mutex<Option<TokenDigest>>,
+    kept: Mutex<Option<Kept>>,
+    /// Bodies that are waited for.
+    reading: Semaphore,
+}
+
+/// What is kept of it.
+struct Kept {
+    code: TokenDigest,
+    /// The token that it made, which nobody has used yet.
+    made: Option<ApiToken>,
 }
 
 impl Setup {
     pub(super) fn new(code: &SetupCode) -> Self {
-        let digest = TokenDigest::of(code.0.expose().as_bytes());
-        Self { until: Instant::now() + SETUP_LINK_AGE, code: Mutex::new(Some(digest)) }
+        let code = TokenDigest::of(code.0.expose().as_bytes());
+        let (until, kept) = (Instant::now() + SETUP_LINK_AGE, Mutex::new(Some(Kept { code, made: None })));
+        Self { until, kept, reading: Semaphore::new(MAX_SETUP_BODIES) }
     }
 
-    /// Takes the code out, if it is the right one and in time: a second try finds none.
-    fn redeem(&self, code: &str) -> Result<TokenDigest, Redeem> {
-        let given = TokenDigest::of(code.as_bytes());
-        let mut kept = self.code.lock().unwrap_or_else(PoisonError::into_inner);
-        match *kept {
-            Some(digest) if Instant::now() < self.until => {
-                if !digest.matches(&given) {
-                    return Err(Redeem::Wrong);
-                }
-                *kept = None;
-                Ok(digest)
-            }
-            _ => Err(Redeem::Over),
+    /// A body that may hold a code. Whoever sends it has not shown yet who they are: they take few places, and not for long.
+    async fn read(&self, body: Body) -> Result<Bytes, Problem> {
+        let turn = self.reading.try_acquire();
+        let _turn = turn.map_err(|_| Problem::unavailable("others are at the setup link just now"))?;
+        match tokio::time::timeout(SETUP_BODY_TIMEOUT, to_bytes(body, MAX_CODE_BODY_BYTES)).await {
+            Ok(bytes) => bytes.map_err(|_| no_code()),
+            Err(_) => Err(Problem::new(Kind::Timeout, "the code took too long to come")),
         }
     }
 
-    /// Puts it back: nothing came of it.
-    fn restore(&self, digest: TokenDigest) {
-        *self.code.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest);
+    /// A token was used: there is somebody who has one.
+    pub(super) fn close(&self) {
+        // Where a redemption is under way, the next use closes it.
+        if let Ok(mut kept) = self.kept.try_lock() {
+            *kept = None;
+        }
+    }
+
+    /// The token that this code made before, if it did.
+    fn check(&self, kept: &mut Option<Kept>, code: &str) -> Result<Option<ApiToken>, Refused> {
+        if Instant::now() >= self.until {
+            *kept = None;
+        }
+        let kept = kept.as_ref().ok_or(Refused::Over)?;
+        if !kept.code.matches(&TokenDigest::of(code.as_bytes())) {
+            return Err(Refused::Wrong);
+        }
+        Ok(kept.made.clone())
     }
 }
 
 /// Why a code gets nothing.
-enum Redeem {
+enum Refused {
     Wrong,
     Over,
+    Problem(Problem),
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
 }
 
 /// The page and what it sends; only where there is a link at all.
@@ -111,36 +139,51 @@ async fn make(
     State(state): State<Shared>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Result<Response, Problem> {
-    let setup = state.gate.setup.as_ref().ok_or_else(over)?;
     check_from_here(peer, &headers)?;
+    let setup = state.gate.setup.as_ref().ok_or_else(over)?;
+    let body = setup.read(body).await?;
     let is_form = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(page::FORM));
-    let code = page::code(&body, is_form).filter(|_| body.len() <= MAX_CODE_BODY_BYTES);
-    let digest = match setup.redeem(&code.ok_or_else(|| Problem::malformed("there is no code in this"))?) {
-        Ok(digest) => digest,
-        Err(Redeem::Over) => return Err(over()),
-        Err(Redeem::Wrong) => {
+    let code = page::code(&body, is_form).ok_or_else(no_code)?;
+    // On a task of its own: whoever asked may go, and what was made is remembered all the same.
+    let redeemed = tokio::spawn(redeem(Arc::clone(&state), code)).await;
+    match redeemed.map_err(|error| Problem::internal("the setup link broke off", &error))? {
+        Ok(token) => Ok(page::done(&token, is_form)),
+        Err(Refused::Over) => Err(over()),
+        Err(Refused::Wrong) => {
             state.gate.count_failure(peer)?;
-            return Err(Problem::new(Kind::Forbidden, "this is not the code of the link"));
+            Err(Problem::new(Kind::Forbidden, "this is not the code of the link"))
         }
-    };
-    match state.catalog.run(first_token).await {
-        Ok(Some(token)) => {
-            tracing::info!(id = token.id(), "the setup link made an admin token");
-            Ok(page::done(&token, is_form))
-        }
-        Ok(None) => Err(over()),
-        Err(problem) => {
-            setup.restore(digest);
-            Err(problem)
-        }
+        Err(Refused::Problem(problem)) => Err(problem),
     }
 }
 
-/// Makes a token, unless there is one that can be used: then the link has had its day.
-fn first_token(catalog: &mut Catalog) -> Result<Option<ApiToken>, Error> {
+/// The token of the link: made now, or before and used by nobody yet.
+async fn redeem(state: Shared, code: String) -> Result<ApiToken, Refused> {
+    let setup = state.gate.setup.as_ref().ok_or(Refused::Over)?;
+    let mut kept = setup.kept.lock().await;
+    let made = setup.check(&mut kept, &code)?;
+    let token = state.catalog.run(move |catalog| first_token(catalog, made)).await?;
+    let (Some(token), Some(keeping)) = (token, &mut *kept) else {
+        *kept = None;
+        return Err(Refused::Over);
+    };
+    tracing::info!(id = token.id(), "the setup link made an admin token");
+    keeping.made = Some(token.clone());
+    Ok(token)
+}
+
+/// Makes a token, unless there is one that can be used: then the link has had its day. The one that it made itself can be
+/// shown again as long as nobody has used it.
+fn first_token(catalog: &mut Catalog, made: Option<ApiToken>) -> Result<Option<ApiToken>, Error> {
     let now = now();
+    if let Some(token) = made {
+        let stored = catalog.token(token.id())?;
+        let is_unused =
+            |stored: StoredToken| stored.last_used_at.is_none() && stored.state(now) == TokenState::Active;
+        return Ok(stored.is_some_and(is_unused).then_some(token));
+    }
     if catalog.has_active_token(now)? {
         return Ok(None);
     }
@@ -173,9 +216,14 @@ fn names_here(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || address.is_ok_and(is_loopback)
 }
 
+fn no_code() -> Problem {
+    Problem::malformed("there is no code in this")
+}
+
 fn over() -> Problem {
     Problem::not_found(
-        "the setup link was used, has expired or is no longer needed; use `decnet token create`",
+        "the setup link was used, has expired or is no longer needed; make a token with `decnet token create`, and \
+         take back one that nobody has seen with `decnet token revoke setup`",
     )
 }
 
@@ -183,22 +231,26 @@ fn over() -> Problem {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_code_works_once_and_a_wrong_one_uses_nothing_up() {
+    #[tokio::test]
+    async fn a_code_works_until_a_token_is_used_and_a_wrong_one_uses_nothing_up() {
         let code = SetupCode::generate();
         let setup = Setup::new(&code);
-        assert!(matches!(setup.redeem("guess"), Err(Redeem::Wrong)));
-        let digest = setup.redeem(code.0.expose());
-        assert!(digest.is_ok() && matches!(setup.redeem(code.0.expose()), Err(Redeem::Over)));
-        setup.restore(digest.unwrap_or(TokenDigest::of(b"")));
-        assert!(setup.redeem(code.0.expose()).is_ok());
+        let mut kept = setup.kept.lock().await;
+        assert!(matches!(setup.check(&mut kept, "guess"), Err(Refused::Wrong)));
+        for _ in 0..2 {
+            assert!(matches!(setup.check(&mut kept, code.0.expose()), Ok(None)));
+        }
+        drop(kept);
+        setup.close();
+        assert!(matches!(setup.check(&mut *setup.kept.lock().await, code.0.expose()), Err(Refused::Over)));
     }
 
-    #[test]
-    fn a_code_that_is_too_old_is_over() {
+    #[tokio::test]
+    async fn a_code_that_is_too_old_is_over() {
         let code = SetupCode::generate();
         let setup = Setup { until: Instant::now(), ..Setup::new(&code) };
-        assert!(matches!(setup.redeem(code.0.expose()), Err(Redeem::Over)));
+        let mut kept = setup.kept.lock().await;
+        assert!(matches!(setup.check(&mut kept, code.0.expose()), Err(Refused::Over)) && kept.is_none());
     }
 
     #[test]

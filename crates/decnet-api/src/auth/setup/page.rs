@@ -21,7 +21,7 @@ const TOP: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">
     <meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
     <title>decnet: first token</title>\n<h1>decnet</h1>\n";
 const FORM_PART: &str = "<p>This makes the first token of the HTTP API, with the scope <code>admin</code>. \
-    It is shown once.</p>\n<form method=\"post\" action=\"/setup\">\n\
+    It is shown until it is first used.</p>\n<form method=\"post\" action=\"/setup\">\n\
     <p><label>Code of the link <input id=\"code\" name=\"code\" required autocomplete=\"off\" size=\"50\"></label></p>\n\
     <p><button>Make the token</button></p>\n</form>\n<script src=\"/setup.js\"></script>\n";
 
@@ -51,13 +51,13 @@ pub(super) fn code(body: &[u8], is_form: bool) -> Option<String> {
     str::from_utf8(body).ok()?.strip_prefix("code=").map(|code| code.trim_end().to_owned())
 }
 
-/// The token, this once.
+/// The token.
 pub(super) fn done(token: &ApiToken, as_page: bool) -> Response {
     let text = token.expose();
     if !as_page {
         return Json(json!({"id": token.id(), "token": text})).into_response();
     }
-    let told = "<p>It is shown only now; keep it where you keep passwords, and send it as \
+    let told = "<p>Once it has been used it is shown no more; keep it where you keep passwords, and send it as \
                 <code>Authorization: Bearer …</code>.</p>";
     ([POLICY], Html(format!("{TOP}<p>The token:</p>\n<p><code id=\"token\">{text}</code></p>\n{told}\n")))
         .into_response()

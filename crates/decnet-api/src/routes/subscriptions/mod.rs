@@ -11,7 +11,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use decnet_core::duration;
 use decnet_core::limits::DEFAULT_SECRET_OVERLAP;
-use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::redact::Secret;
 use decnet_store::catalog::{Catalog, Patch, Row, Stored, generate_secret};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -20,11 +20,11 @@ use utoipa_axum::routes;
 use self::create::NewSubscription;
 use self::list::ListParams;
 use self::patch::SubscriptionPatch;
-use self::reply::{Created, Rotated, Subscription, Subscriptions, TestResult};
+use self::reply::{Created, Rotated, Subscription, Subscriptions};
 use super::Routes;
+use super::receiver::{self, TestResult};
 use crate::auth::Scope;
 use crate::body::Body;
-use crate::outbound::Tested;
 use crate::problem::{Details, Problem};
 use crate::query::Params;
 use crate::state::{Shared, now};
@@ -70,7 +70,7 @@ async fn create(
     Body(new): Body<NewSubscription>,
 ) -> Result<(StatusCode, Json<Created>), Problem> {
     let (new, made) = new.read()?;
-    check_url(&state, &new.url).await?;
+    receiver::check_url(&state, &new.url).await?;
     let row = change(&state, move |catalog| catalog.create(&new, now()).map_err(Into::into)).await?;
     Ok((StatusCode::CREATED, Json(Created { subscription: row.into(), secret: made })))
 }
@@ -101,7 +101,7 @@ async fn update(
 ) -> Result<Json<Subscription>, Problem> {
     let patch = patch.read()?;
     if let Some(url) = &patch.url {
-        check_url(&state, url).await?;
+        receiver::check_url(&state, url).await?;
     }
     apply(&state, uuid, patch).await
 }
@@ -220,12 +220,8 @@ async fn revoke_old_secrets(
     params(("uuid" = String, Path)),
     responses((status = 200, body = TestResult), (status = 404, body = Details, content_type = "application/problem+json")))]
 async fn test(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<Json<TestResult>, Problem> {
-    let (row, stored) = state.catalog.run(move |catalog| found(catalog, &uuid)).await?;
-    let tested = match stored {
-        Some(stored) => state.outbound.test(Box::new(stored)).await,
-        None => Tested { delivered: false, status_code: None, error: row.problem },
-    };
-    Ok(Json(tested.into()))
+    let found = state.catalog.run(move |catalog| found(catalog, &uuid)).await?;
+    Ok(receiver::test(&state, found).await)
 }
 
 async fn apply(state: &Shared, uuid: String, patch: Patch) -> Result<Json<Subscription>, Problem> {
@@ -252,9 +248,4 @@ async fn change(
 
 fn found(catalog: &Catalog, uuid: &str) -> Result<(Row, Option<Stored>), Problem> {
     catalog.get(uuid)?.ok_or_else(|| Problem::not_found("there is no such subscription"))
-}
-
-async fn check_url(state: &Shared, url: &EndpointUrl) -> Result<(), Problem> {
-    let checked = state.outbound.check(url.clone()).await;
-    checked.map_err(|refused| Problem::invalid(format!("url: {refused}")))
 }

@@ -8,7 +8,6 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::settings::SettingsChange;
-use crate::outbound::Tested;
 
 /// A page of subscriptions.
 #[derive(Serialize, ToSchema)]
@@ -72,18 +71,6 @@ pub(super) struct Rotated {
     pub(super) secret: Option<String>,
 }
 
-/// What came of a test.
-#[derive(Serialize, ToSchema)]
-#[schema(as = SubscriptionTest)]
-pub(super) struct TestResult {
-    /// Did a 2xx come back?
-    delivered: bool,
-    /// The reply's status, if there was one.
-    status_code: Option<u16>,
-    /// What went wrong, if anything did.
-    error: Option<String>,
-}
-
 impl From<Row> for Subscription {
     fn from(row: Row) -> Self {
         let at = |at: Option<UnixMicros>| at.map(UnixMicros::to_iso8601);
@@ -123,10 +110,4 @@ fn state(row: &Row) -> &'static str {
 
 fn shown<S: Serializer>(settings: &Settings, serializer: S) -> Result<S::Ok, S::Error> {
     Shown(settings).serialize(serializer)
-}
-
-impl From<Tested> for TestResult {
-    fn from(Tested { delivered, status_code, error }: Tested) -> Self {
-        Self { delivered, status_code, error }
-    }
 }

@@ -59,10 +59,10 @@ impl Fields {
         let Some(text) = self.text(field)? else { return Ok(None) };
         match text.chars().count() {
             length if length < least => {
-                Err(Problem::malformed(format!("{field}: has at least {least} characters")))
+                Err(Problem::malformed(format!("{field}: has at least {}", characters(least))))
             }
             length if length > most => {
-                Err(Problem::invalid(format!("{field}: has at most {most} characters")))
+                Err(Problem::invalid(format!("{field}: has at most {}", characters(most))))
             }
             _ => Ok(Some(text)),
         }
@@ -103,6 +103,10 @@ fn spelled(text: &str) -> Option<bool> {
         "false" | "0" | "off" | "no" | "f" | "n" => Some(false),
         _ => None,
     }
+}
+
+fn characters(count: usize) -> String {
+    if count == 1 { "1 character".into() } else { format!("{count} characters") }
 }
 
 fn wrong(field: &str, what: &str) -> Problem {

@@ -13,17 +13,16 @@ use std::time::Instant;
 use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
-use decnet_core::redact::EndpointUrl;
 use decnet_store::catalog::{Catalog, Row, Stored};
 use utoipa_axum::routes;
 
 pub(crate) use self::creations::Creations;
 use self::fields::Fields;
-use self::reply::{CreatedWebhook, Message, TestResult, Webhook};
+use self::reply::{CreatedWebhook, Message, Webhook};
 use self::request::{CreateWebhook, UpdateWebhook};
 use super::Routes;
+use super::receiver::{self, TestResult};
 use crate::auth::Scope;
-use crate::outbound::Tested;
 use crate::problem::{DecnetDetail, Kind, Problem};
 use crate::server::Peer;
 use crate::state::{Shared, now};
@@ -59,7 +58,7 @@ async fn create(
 ) -> Result<(StatusCode, Json<CreatedWebhook>), Problem> {
     let new = request::create(&fields)?;
     state.creations.count(peer.0.ip(), Instant::now())?;
-    check_url(&state, &new.url).await?;
+    receiver::check_url(&state, &new.url).await?;
     let secret = new.secret.expose().to_owned();
     let row = state
         .catalog
@@ -104,7 +103,7 @@ async fn update(
         return Ok(Json(row.into()));
     }
     if let Some(url) = &patch.url {
-        check_url(&state, url).await?;
+        receiver::check_url(&state, url).await?;
     }
     let row = state
         .catalog
@@ -132,12 +131,8 @@ async fn delete(State(state): State<Shared>, Path(uuid): Path<String>) -> Result
     params(("uuid" = String, Path)),
     responses((status = 200, body = TestResult), (status = 404, body = DecnetDetail)))]
 async fn test(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<Json<TestResult>, Problem> {
-    let (row, stored) = state.catalog.run(move |catalog| found(catalog, &uuid)).await?;
-    let tested = match stored {
-        Some(stored) => state.outbound.test(Box::new(stored)).await,
-        None => Tested { delivered: false, status_code: None, error: row.problem },
-    };
-    Ok(Json(tested.into()))
+    let found = state.catalog.run(move |catalog| found(catalog, &uuid)).await?;
+    Ok(receiver::test(&state, found).await)
 }
 
 fn found(catalog: &Catalog, uuid: &str) -> Result<(Row, Option<Stored>), Problem> {
@@ -150,9 +145,4 @@ fn existing(catalog: &Catalog, uuid: &str) -> Result<Row, Problem> {
 
 fn as_webhook(problem: Problem) -> Problem {
     if problem.kind() == Kind::NotFound { Problem::not_found("Webhook not found") } else { problem }
-}
-
-async fn check_url(state: &Shared, url: &EndpointUrl) -> Result<(), Problem> {
-    let checked = state.outbound.check(url.clone()).await;
-    checked.map_err(|refused| Problem::invalid(format!("url: {refused}")))
 }

@@ -5,8 +5,6 @@ use decnet_store::catalog::Row;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::outbound::Tested;
-
 /// A subscription, without its secret. Times are UTC, written without a zone as DECNET's tables hold them.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Webhook {
@@ -45,17 +43,6 @@ pub(super) struct Message {
     pub(super) message: &'static str,
 }
 
-/// What came of a test.
-#[derive(Serialize, ToSchema)]
-pub(super) struct TestResult {
-    /// Did a 2xx come back?
-    delivered: bool,
-    /// The reply's status, if there was one.
-    status_code: Option<u16>,
-    /// What went wrong, if anything did.
-    error: Option<String>,
-}
-
 impl From<Row> for Webhook {
     fn from(row: Row) -> Self {
         let warnings = insecure(&row.url).into_iter().chain(row.problem).chain(row.warnings);
@@ -74,12 +61,6 @@ impl From<Row> for Webhook {
             created_at: naive(row.created_at),
             updated_at: naive(row.updated_at),
         }
-    }
-}
-
-impl From<Tested> for TestResult {
-    fn from(Tested { delivered, status_code, error }: Tested) -> Self {
-        Self { delivered, status_code, error }
     }
 }
 

@@ -14,6 +14,8 @@ use super::outbound::Outbound;
 use super::routes::{Routes, Slot, TooManyPatterns};
 use super::since_epoch;
 use super::succession::Standing;
+use super::tally::Tally;
+use crate::losses::Losses;
 use crate::said::Said;
 use crate::unix::codec::{
     BodyError, EncodeError, Envelope, Frame, FrameError, Publication, Verb, decode, encode_event,
@@ -24,12 +26,14 @@ use crate::unix::codec::{
 pub(super) struct Hub {
     state: Mutex<State>,
     lossless: Lossless,
+    tally: Arc<Tally>,
 }
 
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) routes: Routes,
     pub(super) lossless: Lossless,
+    pub(super) tally: Arc<Tally>,
     readers: Vec<Option<Reader>>,
     ids: EventIds,
     /// Buffers that are reused from event to event.
@@ -113,9 +117,11 @@ impl From<TooManyPatterns> for Violation {
 
 impl Hub {
     pub(super) fn new(lossless: Lossless) -> Self {
+        let tally = Arc::<Tally>::default();
         let state = State {
             routes: Routes::new(),
             lossless,
+            tally: Arc::clone(&tally),
             readers: Vec::new(),
             ids: EventIds::new(),
             found: Vec::new(),
@@ -123,15 +129,20 @@ impl Hub {
             unsendable: Said::default(),
             violations: Said::default(),
         };
-        Self { state: Mutex::new(state), lossless }
+        Self { state: Mutex::new(state), lossless, tally }
     }
 
     pub(super) fn lossless(&self) -> Lossless {
         self.lossless
     }
 
+    /// What was lost since the bus started.
+    pub(super) fn losses(&self) -> Losses {
+        self.tally.read()
+    }
+
     pub(super) fn join(self: &Arc<Self>) -> Member {
-        let outbound = Arc::new(Outbound::new());
+        let outbound = Arc::new(Outbound::new(Arc::clone(&self.tally)));
         let slot = self.lock().seat(Reader {
             outbound: Arc::clone(&outbound),
             standing: Standing::Ordinary,

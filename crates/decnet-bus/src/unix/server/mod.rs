@@ -8,7 +8,8 @@
 //! - `routes`: the patterns of all connections, compiled;
 //! - `outbound`, `queue`: what waits for one slow reader, bounded;
 //! - `pause`: a publisher that waits until a [lossless reader](Lossless) has room;
-//! - `succession`: lossless readers that come, go and come back.
+//! - `succession`: lossless readers that come, go and come back;
+//! - `tally`: what was lost over all that, for the heartbeat.
 
 mod accept;
 mod batch;
@@ -23,6 +24,7 @@ mod queue;
 mod routes;
 mod socket;
 mod succession;
+mod tally;
 
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::PathBuf;
@@ -31,17 +33,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use decnet_core::limits::PULSE_INTERVAL;
 use decnet_core::pulse::Pulse;
+use decnet_core::topic::own::BUS_HEALTH_TOPIC;
 use tokio_util::sync::CancellationToken;
 
 use self::hub::Hub;
 use self::socket::SocketFile;
+use crate::losses::Losses;
 
 pub(crate) use self::lossless::is_lossless;
 pub use self::lossless::{LOSSLESS_CLIENT_NAME, Lossless};
 
 /// DECNET's interval of `system.bus.health`.
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(10);
-const HEALTH_TOPIC: &str = "system.bus.health";
 const HEALTH_TYPE: &str = "\"bus.health\"";
 
 /// What a bus is told at its start.
@@ -163,14 +166,19 @@ async fn beat(hub: &Hub, interval: Duration) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let payload = format!(
-            r#"{{"pid":{},"uptime_sec":{:.3},"ts":{:.6}}}"#,
-            std::process::id(),
-            started.elapsed().as_secs_f64(),
-            since_epoch().as_secs_f64(),
-        );
-        hub.publish_own(HEALTH_TOPIC, HEALTH_TYPE, &payload);
+        hub.publish_own(BUS_HEALTH_TOPIC, HEALTH_TYPE, &health(started.elapsed(), hub.losses()));
     }
+}
+
+/// DECNET's three keys as DECNET has them, and ours behind them.
+fn health(uptime: Duration, losses: Losses) -> String {
+    let Losses { dropped_ordinary, dropped_lossless, publisher_pauses } = losses;
+    format!(
+        r#"{{"pid":{},"uptime_sec":{:.3},"ts":{:.6},"dropped_ordinary":{dropped_ordinary},"dropped_lossless":{dropped_lossless},"publisher_pauses":{publisher_pauses}}}"#,
+        std::process::id(),
+        uptime.as_secs_f64(),
+        since_epoch().as_secs_f64(),
+    )
 }
 
 /// Beats as long as this task gets its turn and the hub can be had, which is all that serving a client takes.

@@ -11,6 +11,7 @@ use tokio::sync::futures::OwnedNotified;
 
 use super::batch::Batch;
 use super::queue::{Bound, Queue};
+use super::tally::Tally;
 
 /// Frames taken for one write: as many slices as one call of tokio's `write_buf` passes on.
 const BATCH_FRAMES: usize = 64;
@@ -25,8 +26,8 @@ pub(super) struct Outbound {
 }
 
 impl Outbound {
-    pub(super) fn new() -> Self {
-        Self { queue: Mutex::new(Queue::new()), ready: Notify::new(), changed: Arc::default() }
+    pub(super) fn new(tally: Arc<Tally>) -> Self {
+        Self { queue: Mutex::new(Queue::new(tally)), ready: Notify::new(), changed: Arc::default() }
     }
 
     /// Takes the name that a client greets with, and what the hub grants it.

@@ -1,11 +1,13 @@
 //! The frames that wait for one reader, how much that may be, and who waits when it is too much.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use decnet_core::limits::MAX_OUTBOUND_FRAMES;
 
+use super::tally::Tally;
 use crate::said::Said;
 
 /// Memory that a frame costs beside its bytes, so that tiny frames are bounded too.
@@ -45,6 +47,7 @@ pub(super) struct Queue {
     bytes: usize,
     bound: Bound,
     pressure: Pressure,
+    tally: Arc<Tally>,
     /// For the log.
     reader: Box<str>,
     dropped: Said,
@@ -57,12 +60,13 @@ impl Bound {
 }
 
 impl Queue {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(tally: Arc<Tally>) -> Self {
         Self {
             frames: VecDeque::new(),
             bytes: 0,
             bound: Bound::ORDINARY,
             pressure: Pressure::None,
+            tally,
             reader: "unnamed".into(),
             dropped: Said::default(),
             pauses: Said::default(),
@@ -142,6 +146,7 @@ impl Queue {
         let Bound::Bytes { pause, .. } = self.bound else { return false };
         if self.pressure == Pressure::None && !pause.is_zero() {
             self.pressure = Pressure::Waited { since: now };
+            self.tally.pauses.add(1);
             self.say_paused(now);
         }
         if let Pressure::Waited { since } = self.pressure
@@ -167,6 +172,10 @@ impl Queue {
 
     fn trim(&mut self) {
         while self.is_over() && self.pop().is_some() {
+            match self.bound {
+                Bound::Frames(_) => self.tally.ordinary.add(1),
+                Bound::Bytes { .. } => self.tally.lossless.add(1),
+            }
             let events = self.dropped.again(Instant::now());
             self.say_lost(events);
         }
@@ -222,7 +231,7 @@ mod tests {
     const ROOM_FOR_TWO: usize = 3 << 20;
 
     fn lossless(most: usize) -> Queue {
-        let mut queue = Queue::new();
+        let mut queue = Queue::new(Arc::default());
         queue.rename("reader", Bound::Bytes { most, pause: 10 * SECOND, in_socket: 0 });
         queue
     }
@@ -239,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_drops_its_oldest() {
-        let (mut queue, surplus) = (Queue::new(), 10);
+        let (mut queue, surplus) = (Queue::new(Arc::default()), 10);
         let number = |n: usize| Bytes::from(u32::try_from(n).unwrap().to_be_bytes().to_vec());
         for n in 0..MAX_OUTBOUND_FRAMES + surplus {
             assert!(queue.has_room(&number(n)));

@@ -194,6 +194,7 @@ impl State {
         reader.standing = Standing::Ordinary;
         let (events, name) = (reader.outbound.clear().len(), reader.outbound.reader());
         if events > 0 {
+            self.tally.lossless.add(u64::try_from(events).unwrap_or(u64::MAX));
             tracing::warn!(reader = %name, events, "a lossless bus reader did not come back; what was kept for it is dropped");
         } else {
             tracing::info!(reader = %name, "a lossless bus reader did not come back; it missed nothing yet");

@@ -4,6 +4,8 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use decnet_bus::Losses;
+
 use crate::observe::status::{Bus, Status, Subscription};
 use crate::output::{Paint, Table};
 
@@ -176,6 +178,7 @@ fn health(now: &Status) -> Vec<Line> {
             lines.push(Line { text, is_bad: true });
         }
     }
+    lines.extend(now.bus_losses.and_then(losses));
     if now.bad_rows > 0 {
         let text =
             format!("{} with rows that cannot be used; `decnet subscription list` says why", now.bad_rows);
@@ -185,6 +188,17 @@ fn health(now: &Status) -> Vec<Line> {
         lines.push(Line { text: "what waited before the start is being counted".into(), is_bad: false });
     }
     lines
+}
+
+/// What the bus has lost, if it is worth a line; bad news if the worker itself may have missed something.
+fn losses(of: Losses) -> Option<Line> {
+    let Losses { dropped_ordinary, dropped_lossless, publisher_pauses } = of;
+    let is_bad = dropped_lossless > 0;
+    let text = format!(
+        "since its start the bus dropped {dropped_lossless} events for workers and {dropped_ordinary} for other readers, \
+         and made publishers wait {publisher_pauses} times"
+    );
+    (is_bad || dropped_ordinary > 0 || publisher_pauses > 0).then_some(Line { text, is_bad })
 }
 
 fn summary(before: Option<&Status>, now: &Status, seconds: f64) -> Vec<String> {
@@ -309,6 +323,15 @@ mod tests {
                 .iter()
                 .any(|line| line.is_bad && line.text.contains("bus is away"))
         );
+        now.bus = Bus::Connected;
+        let mut news_of = |dropped_ordinary, dropped_lossless| {
+            let losses = Losses { dropped_ordinary, dropped_lossless, publisher_pauses: 0 };
+            now.bus_losses = Some(losses);
+            let health = View::between(None, &now).health;
+            let line = health.iter().find(|line| line.text.contains("the bus dropped"));
+            line.map(|line| line.is_bad)
+        };
+        assert_eq!([news_of(0, 0), news_of(7, 0), news_of(0, 7)], [None, Some(false), Some(true)]);
     }
 
     #[test]

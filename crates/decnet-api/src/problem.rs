@@ -6,6 +6,7 @@
 
 mod kind;
 mod of_errors;
+mod said;
 
 use axum::Json;
 use axum::extract::Request;
@@ -82,9 +83,19 @@ impl Problem {
         Self::unavailable("this server is stopping")
     }
 
+    /// Something that must be waited for, or mended by an operator. It is logged; the reply says where to look.
+    pub(crate) fn in_the_way(what: &'static str, error: &dyn std::error::Error) -> Self {
+        if let Some(unsaid) = said::again(what) {
+            tracing::warn!(error = %chain(error), unsaid, "{what}");
+        }
+        Self::unavailable(format!("{what}; the log of decnet says why"))
+    }
+
     /// Nothing that whoever asked could mend. It is logged; the reply says as much as they need to ask about it.
-    pub(crate) fn internal(what: &str, error: &dyn std::error::Error) -> Self {
-        tracing::error!(error = %chain(error), "{what}");
+    pub(crate) fn internal(what: &'static str, error: &dyn std::error::Error) -> Self {
+        if let Some(unsaid) = said::again(what) {
+            tracing::error!(error = %chain(error), unsaid, "{what}");
+        }
         Self::new(Kind::Internal, format!("{what}; the log of decnet says more"))
     }
 

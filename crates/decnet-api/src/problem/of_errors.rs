@@ -16,8 +16,7 @@ impl From<catalog::Error> for Problem {
             catalog::Error::Invalid(_) => Self::invalid(error.to_string()),
             catalog::Error::NotFound { .. } => Self::not_found("there is no such subscription"),
             catalog::Error::Busy { .. } | catalog::Error::Full { .. } => {
-                tracing::warn!(%error, "a request could not be carried out");
-                Self::unavailable("the catalog cannot be written now")
+                Self::in_the_way("the catalog cannot be written now", &error)
             }
             _ => Self::internal("the catalog cannot be used", &error),
         }
@@ -35,10 +34,9 @@ impl From<queue::Error> for Problem {
             | queue::Error::Erased(_)
             | queue::Error::NotFinal(_)
             | queue::Error::TooManyChosen => Self::new(Kind::Conflict, error.to_string()),
-            error if error.will_pass() => {
-                tracing::warn!(error = %super::chain(&error), "a request could not be carried out");
-                Self::unavailable("the queue cannot be used now")
-            }
+            queue::Error::Backlogged => Self::unavailable(error.to_string()),
+            error if error.is_full() => Self::in_the_way("the disk that holds the queue is full", &error),
+            error if error.will_pass() => Self::in_the_way("the queue cannot be used now", &error),
             _ => Self::internal("the queue cannot be used", &error),
         }
     }

@@ -1,11 +1,14 @@
 //! One connection: HTTP/1.1, request after request.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::uri::{PathAndQuery, Uri};
 use axum::http::{Request, Response};
 use decnet_core::limits::{API_HEAD_TIMEOUT, MAX_API_HEAD_BYTES, MAX_API_HEADERS};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -14,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
 use super::Peer;
-use super::places::Place;
+use super::places::{Patience, Place};
 
 pub(super) async fn serve(
     stream: TcpStream,
@@ -30,6 +33,7 @@ pub(super) async fn serve(
     }
     let answer = service_fn(|request| {
         let busy = place.busy();
+        let request = Request::map(request, |body| Awaited { body, patience: place.patience() });
         let answer = answer(router.clone(), peer, request);
         async move {
             // Whoever makes room begins nothing: its client sees the connection end without an answer.
@@ -59,7 +63,40 @@ pub(super) async fn serve(
 #[error("it made room for another connection")]
 struct Evicted;
 
-async fn answer(mut router: Router, peer: Peer, request: Request<Incoming>) -> Response<Body> {
+/// The body of a request, and how long it has been waited for.
+struct Awaited {
+    body: Incoming,
+    patience: Patience,
+}
+
+impl hyper::body::Body for Awaited {
+    type Data = Bytes;
+    type Error = axum::BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+            self.patience.wait();
+            return Poll::Pending;
+        };
+        if !self.patience.go_on() {
+            return Poll::Ready(Some(Err(Evicted.into())));
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+async fn answer(mut router: Router, peer: Peer, request: Request<Awaited>) -> Response<Body> {
     let mut request = request.map(Body::new);
     trim(request.uri_mut());
     request.extensions_mut().insert(peer);

@@ -2,8 +2,8 @@
 //!
 //! Nobody can hold the server by being slow. A head that does not come is waited for `API_HEAD_TIMEOUT`, a body and
 //! its answer `API_REQUEST_TIMEOUT`; who may not be answered is refused before the body is read. Where all places are
-//! taken, the connection that has waited for a request longest makes room for a new one: a request that reaches it in that moment is
-//! never begun. To be slow in reading an answer is to wait.
+//! taken, the connection that has waited longest for a request, or for the body of one, makes room for a new one: a request that
+//! reaches it in that moment is never begun. To be slow in reading an answer is to wait.
 
 mod connection;
 mod places;

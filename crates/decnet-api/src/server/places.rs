@@ -96,9 +96,37 @@ impl Place {
         is_open.then(|| Busy { places: self.places.clone(), id: self.id })
     }
 
+    /// For the body of a request whose head has come.
+    pub(super) fn patience(&self) -> Patience {
+        Patience { places: self.places.clone(), id: self.id, since: Instant::now(), is_waiting: false }
+    }
+
     /// Waits until this connection is to make room.
     pub(super) async fn evicted(&self) {
         self.evicted.cancelled().await;
+    }
+}
+
+/// How long the body of a request has been waited for. While it is, its connection makes room like one without a request:
+/// nothing is begun before the body is whole.
+pub(super) struct Patience {
+    places: Places,
+    id: u64,
+    since: Instant,
+    is_waiting: bool,
+}
+
+impl Patience {
+    /// More is waited for.
+    pub(super) fn wait(&mut self) {
+        if !std::mem::replace(&mut self.is_waiting, true) {
+            self.places.mark(self.id, Some(self.since));
+        }
+    }
+
+    /// More has come, or all of it. False where the connection is to make room already: then nothing must be begun.
+    pub(super) fn go_on(&mut self) -> bool {
+        !std::mem::take(&mut self.is_waiting) || self.places.mark(self.id, None)
     }
 }
 
@@ -139,6 +167,23 @@ mod tests {
         assert!(taken[0].evicted().now_or_never().is_none(), "it is being answered");
         assert!(taken[1].evicted().now_or_never().is_some(), "it has waited longest");
         assert!(served.is_some() && taken[1].busy().is_none(), "who makes room begins no request");
+        drop((served, new));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_body_makes_room_and_then_begins_nothing() {
+        let places = Places::default();
+        let mut taken = Vec::new();
+        for _ in 0..MAX_API_CONNECTIONS {
+            taken.push(places.take().await);
+        }
+        let served: Vec<_> = taken.iter().map(Place::busy).collect();
+        let (mut slow, mut quick) = (taken[7].patience(), taken[8].patience());
+        slow.wait();
+        quick.wait();
+        assert!(quick.go_on(), "its body came in time");
+        let new = places.take().now_or_never();
+        assert!(new.is_some() && taken[7].evicted().now_or_never().is_some() && !slow.go_on());
         drop((served, new));
     }
 

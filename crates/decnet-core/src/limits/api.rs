@@ -32,6 +32,14 @@ pub const MAX_API_EVENTS_BYTES: usize = 8 * 1024 * 1024;
 pub const MAX_API_SUBMITTING_BYTES: usize = 64 * 1024 * 1024;
 /// Events of several requests that go into one commit.
 pub const MAX_API_COMMIT_EVENTS: usize = 4096;
+/// How long the API counts as not ready after events could not be written.
+pub const API_TROUBLE_MEMORY: Duration = Duration::from_secs(10);
+/// Bodies that may hold the code of the setup link, waited for at once: nobody has shown yet who they are.
+pub const MAX_SETUP_BODIES: usize = 4;
+/// How long such a body, of a few bytes, may take to come.
+pub const SETUP_BODY_TIMEOUT: Duration = Duration::from_secs(3);
+/// Least time between two lines in the log about failures of the same kind that requests met.
+pub const API_FAILURE_INTERVAL: Duration = Duration::from_secs(10);
 /// Rows of a page.
 pub const MAX_API_PAGE: usize = 1000;
 /// Erasures under way at once, each on a thread of its own.

@@ -4,8 +4,10 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Instant;
 
+use decnet_core::limits::MAX_SETUP_BODIES;
+
 use crate::client::Server;
-use crate::http::ask;
+use crate::http::{answer, ask};
 use crate::support::{Host, PATIENCE};
 
 /// More than the API takes at once.
@@ -25,6 +27,47 @@ fn hundreds_of_unfinished_requests_delay_no_other() {
     assert_eq!(ask(server.address(), "GET /api/v1/health", None, "").status, 200);
     assert!(started.elapsed() < PATIENCE / 10, "{:?}", started.elapsed());
     drop(slow);
+}
+
+#[test]
+fn hundreds_of_bodies_that_never_come_delay_no_other() {
+    let server = Server::start();
+    let token = server.host.token("publisher", "publish", &[]);
+    let unfinished = format!(
+        "POST /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: 50\r\n\r\n{{\"topic\":"
+    );
+    let mut slow = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        // One that made room already refuses this.
+        drop(stream.write_all(unfinished.as_bytes()));
+        slow.push(stream);
+    }
+    let started = Instant::now();
+    assert_eq!(server.ask("POST /events", r#"{"topic":"a"}"#).status, 202);
+    assert!(started.elapsed() < PATIENCE / 10, "{:?}", started.elapsed());
+    drop(slow);
+}
+
+#[test]
+fn a_setup_code_that_never_comes_holds_no_place() {
+    let host = Host::new().with("DECNET_API_PORT", "0");
+    let serving = host.serve(&[]);
+    let head = "POST /setup HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+    let send = |rest: &str| {
+        let mut stream = TcpStream::connect(serving.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+            .write_all(format!("{head}Content-Length: 50\r\nConnection: close\r\n\r\n{rest}").as_bytes())
+            .unwrap();
+        stream
+    };
+    let slow: Vec<_> = (0..MAX_SETUP_BODIES).map(|_| send("{")).collect();
+    assert_eq!(answer(send("{")).status, 503, "few are waited for");
+    assert!(slow.into_iter().all(|stream| answer(stream).status == 408), "and not for long");
+    let guess = format!("{:50}", r#"{"code":"guess"}"#);
+    assert_eq!(answer(send(&guess)).status, 403);
 }
 
 #[test]

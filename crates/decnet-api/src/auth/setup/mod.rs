@@ -13,16 +13,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Extension, State};
 use axum::http::header::{CONTENT_TYPE, HOST, HeaderMap};
 use axum::response::Response;
 use axum::routing::get;
 use decnet_core::access::{ApiToken, Scope, Scopes, TokenDigest};
-use decnet_core::limits::SETUP_LINK_AGE;
+use decnet_core::limits::{MAX_SETUP_BODIES, SETUP_BODY_TIMEOUT, SETUP_LINK_AGE};
 use decnet_core::redact::Secret;
 use decnet_store::catalog::{Catalog, Error, NewToken, StoredToken, TokenState, generate_secret};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use super::exposure::is_loopback;
 use crate::problem::{Kind, Problem};
@@ -67,6 +67,8 @@ impl fmt::Debug for SetupCode {
 pub(crate) struct Setup {
     until: Instant,
     kept: Mutex<Option<Kept>>,
+    /// Bodies that are waited for.
+    reading: Semaphore,
 }
 
 /// What is kept of it.
@@ -79,7 +81,18 @@ struct Kept {
 impl Setup {
     pub(super) fn new(code: &SetupCode) -> Self {
         let code = TokenDigest::of(code.0.expose().as_bytes());
-        Self { until: Instant::now() + SETUP_LINK_AGE, kept: Mutex::new(Some(Kept { code, made: None })) }
+        let (until, kept) = (Instant::now() + SETUP_LINK_AGE, Mutex::new(Some(Kept { code, made: None })));
+        Self { until, kept, reading: Semaphore::new(MAX_SETUP_BODIES) }
+    }
+
+    /// A body that may hold a code. Whoever sends it has not shown yet who they are: they take few places, and not for long.
+    async fn read(&self, body: Body) -> Result<Bytes, Problem> {
+        let turn = self.reading.try_acquire();
+        let _turn = turn.map_err(|_| Problem::unavailable("others are at the setup link just now"))?;
+        match tokio::time::timeout(SETUP_BODY_TIMEOUT, to_bytes(body, MAX_CODE_BODY_BYTES)).await {
+            Ok(bytes) => bytes.map_err(|_| no_code()),
+            Err(_) => Err(Problem::new(Kind::Timeout, "the code took too long to come")),
+        }
     }
 
     /// A token was used: there is somebody who has one.
@@ -126,12 +139,13 @@ async fn make(
     State(state): State<Shared>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Result<Response, Problem> {
     check_from_here(peer, &headers)?;
+    let setup = state.gate.setup.as_ref().ok_or_else(over)?;
+    let body = setup.read(body).await?;
     let is_form = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(page::FORM));
-    let code = page::code(&body, is_form).filter(|_| body.len() <= MAX_CODE_BODY_BYTES);
-    let code = code.ok_or_else(|| Problem::malformed("there is no code in this"))?;
+    let code = page::code(&body, is_form).ok_or_else(no_code)?;
     // On a task of its own: whoever asked may go, and what was made is remembered all the same.
     let redeemed = tokio::spawn(redeem(Arc::clone(&state), code)).await;
     match redeemed.map_err(|error| Problem::internal("the setup link broke off", &error))? {
@@ -200,6 +214,10 @@ fn names_here(host: &str) -> bool {
     };
     let address = name.trim_start_matches('[').trim_end_matches(']').parse();
     name.eq_ignore_ascii_case("localhost") || address.is_ok_and(is_loopback)
+}
+
+fn no_code() -> Problem {
+    Problem::malformed("there is no code in this")
 }
 
 fn over() -> Problem {

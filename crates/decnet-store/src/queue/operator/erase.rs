@@ -203,7 +203,8 @@ fn take_back(conn: &mut Connection, id: &str, dry_run: bool) -> Result<u64, Erro
         }
     }
     submitted::less(&tx, bytes.iter().sum())?;
-    if dry_run {
+    // Where nothing was taken, there is nothing that the worker must notice.
+    if dry_run || bytes.is_empty() {
         tx.rollback()?;
     } else {
         commit(tx)?;

@@ -28,6 +28,34 @@ fn pages_show_every_delivery_once_newest_first() {
 }
 
 #[test]
+fn a_filter_chooses_by_subscription_topic_state_time_and_reason() {
+    let (server, good) = (Server::start(), Receiver::start(reply(204)));
+    let bad = Receiver::start(reply(403));
+    let right = server.subscribe_known("right", &good, "a.>");
+    let wrong = server.subscribe_known("wrong", &bad, "a.b");
+    server.json(202, "POST /events", r#"[{"topic":"a.b"},{"topic":"a.c"}]"#);
+    server.deliveries("topic=a.*&state=delivered", 2);
+    let dead = server.deliveries(&format!("topic=a.*&subscription={wrong}&state=dead"), 1);
+    assert_eq!((&dead[0]["state"], &dead[0]["topic"]), (&json!("dead"), &json!("a.b")));
+    let reason = dead[0]["reason"].as_str().unwrap();
+    for (query, expected) in [
+        (format!("reason={reason}&topic=a.*"), 1),
+        ("reason=timeout".to_owned(), 0),
+        (format!("subscription={right}&topic=a.*"), 2),
+        (format!("subscription={right}&topic=a.*&state=dead"), 0),
+        ("topic=a.c".to_owned(), 1),
+        ("topic=a.*&state=dead,delivered".to_owned(), 3),
+        ("topic=a.*&since=2020-01-01T00:00:00Z".to_owned(), 3),
+        ("topic=a.*&since=2100-01-01T00:00:00Z".to_owned(), 0),
+    ] {
+        let page = server.json(200, &format!("GET /deliveries?{query}"), "");
+        assert_eq!(page["deliveries"].as_array().unwrap().len(), expected, "{query}: {page}");
+    }
+    server.json(422, "GET /deliveries?reason=none", "");
+    server.json(422, "GET /deliveries?state=lost", "");
+}
+
+#[test]
 fn an_attempt_shows_the_request_as_it_was_sent_but_for_its_secrets() {
     let server = Server::start();
     let receiver = Receiver::start(reply(200).body("thank you"));

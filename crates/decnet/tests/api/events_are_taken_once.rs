@@ -61,4 +61,7 @@ fn of_a_batch_with_one_bad_event_nothing_is_taken() {
     let large = format!(r#"{{"topic":"a","payload":"{}"}}"#, "x".repeat(1024 * 1024));
     server.json(422, "POST /events", &large);
     assert_eq!(server.announce("POST /events", 9 * 1024 * 1024).status, 413);
+    let many = |count: usize| json!(vec![json!({"topic": "z.none"}); count]).to_string();
+    server.json(202, "POST /events", &many(1000));
+    server.json(422, "POST /events", &many(1001));
 }

@@ -14,7 +14,7 @@ use crate::http::{Answer, Serving, ask, ask_from, fresh_address};
 use crate::support::{Host, Running, eventually};
 
 /// Mounts a small file system of its own at `$0`, which only this process and its children see, and goes on.
-const MOUNT: &str = "mkdir -p \"$0\" && mount -t tmpfs -o size=16m none \"$0\" && exec \"$@\"";
+const MOUNT: &str = "mkdir -p \"$0\" && mount -t tmpfs -o size=128m none \"$0\" && exec \"$@\"";
 
 /// May this user make a mount namespace? Where not, there is no small disk to be had.
 fn can_mount() -> bool {
@@ -85,7 +85,9 @@ fn what_a_full_disk_refuses_is_said_and_what_was_taken_is_delivered() {
     let disk = format!("/proc/{}/root{}", serving.running.child.id(), host.path().join("data").display());
     let filler = PathBuf::from(disk).join("filler");
     let mut file = File::create(&filler).unwrap();
-    while file.write_all(&[0; 4096]).is_ok() {}
+    for piece in [1024 * 1024, 4096] {
+        while file.write_all(&vec![0; piece]).is_ok() {}
+    }
     let mut refused = None;
     eventually("events are refused", || {
         refused = Some(client.publish()).filter(|answer| answer.status != 202);

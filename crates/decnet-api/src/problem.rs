@@ -109,6 +109,10 @@ impl Problem {
         self.kind
     }
 
+    pub(crate) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+
     /// What went wrong this time.
     pub(crate) fn detail(&self) -> &str {
         &self.detail
@@ -176,9 +180,11 @@ pub(crate) fn is_decnets(path: &str) -> bool {
 
 /// A failure that no handler of ours has put into words.
 fn is_bare_refusal(response: &Response) -> bool {
-    let is_json = |value: &HeaderValue| value.as_bytes().ends_with(b"json");
+    let is_said = |value: &HeaderValue| {
+        value.as_bytes().ends_with(b"json") || value.as_bytes().starts_with(b"text/html")
+    };
     let is_failure = response.status().is_client_error() || response.status().is_server_error();
-    is_failure && !response.headers().get(CONTENT_TYPE).is_some_and(is_json)
+    is_failure && !response.headers().get(CONTENT_TYPE).is_some_and(is_said)
 }
 
 fn of_status(status: StatusCode) -> Problem {

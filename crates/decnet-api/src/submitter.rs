@@ -2,10 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use axum::http::HeaderValue;
 use axum::http::header::RETRY_AFTER;
-use decnet_core::limits::{MAX_API_COMMIT_EVENTS, MAX_API_EVENTS_BYTES, MAX_API_SUBMITTING_BYTES};
+use decnet_core::limits::{
+    API_TROUBLE_MEMORY, MAX_API_COMMIT_EVENTS, MAX_API_EVENTS_BYTES, MAX_API_SUBMITTING_BYTES,
+};
 use decnet_store::queue::{Error, IdempotencyKey, Operator, Submission, Submitted};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -31,6 +34,8 @@ struct Waiting {
     calls: VecDeque<Call>,
     /// Somebody commits now, and comes back for what waits.
     busy: bool,
+    /// What stood in the way of the last commit, and since when.
+    trouble: Option<(Instant, Problem)>,
 }
 
 /// One request.
@@ -114,6 +119,7 @@ impl Submitter {
 
     /// Each hears what became of its own, and all of them what stood in the way of the whole.
     fn answer(&self, callers: Vec<Caller>, committed: Result<Vec<Result<Vec<Submitted>, Error>>, Problem>) {
+        self.waiting().trouble = committed.as_ref().err().map(|problem| (Instant::now(), problem.clone()));
         let results = match committed {
             Ok(results) => results.into_iter().map(|result| result.map_err(refused)).collect(),
             Err(problem) => vec![Err(problem); callers.len()],
@@ -125,6 +131,14 @@ impl Submitter {
             // Who has gone meanwhile may ask again with the same key, or the same ids.
             drop(caller.answer.send(result));
         }
+    }
+
+    /// What lately stood in the way of all events. It is forgotten after a while: whoever waits for us to be ready again
+    /// sends none that could show it.
+    pub(crate) fn trouble(&self) -> Option<Problem> {
+        let waiting = self.waiting();
+        let (at, problem) = waiting.trouble.as_ref()?;
+        (at.elapsed() < API_TROUBLE_MEMORY).then(|| problem.clone())
     }
 
     /// What is committed next, in order and together; nothing if nothing waits.
@@ -168,4 +182,29 @@ fn refused(error: Error) -> Problem {
 
 fn busy(what: &str) -> Problem {
     Problem::new(Kind::Unavailable, what).with(RETRY_AFTER, HeaderValue::from_static("1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_stands_in_the_way_of_all_events_is_remembered_until_one_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().to_owned();
+        let operators = Pool::new(1, move || Ok(Operator::open(&path)?));
+        let submitter = Submitter::new(operators, Signal::new(Vec::new(), None));
+        let submit = async || submitter.submit(Vec::new(), None, submitter.room(Some(0)).unwrap()).await;
+        assert!(submitter.trouble().is_none());
+        let refused = submit().await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Unavailable, "there is no queue");
+        assert_eq!(
+            submitter.trouble().map(|problem| problem.detail().to_owned()).as_deref(),
+            Some(refused.detail())
+        );
+        let queue =
+            decnet_store::queue::Queue::open(dir.path(), decnet_store::queue::Options::default()).unwrap();
+        assert!(submit().await.is_ok() && submitter.trouble().is_none());
+        drop(queue);
+    }
 }

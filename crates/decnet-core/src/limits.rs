@@ -53,8 +53,8 @@ pub const MAX_NAME_CHARS: usize = 64;
 pub const MIN_SECRET_CHARS: usize = 16;
 /// Longest secret, in characters.
 pub const MAX_SECRET_CHARS: usize = 256;
-/// Longest URL, in bytes.
-pub const MAX_URL_BYTES: usize = 2048;
+/// Longest URL, in bytes: DECNET's tables hold such, its API takes no longer ones.
+pub const MAX_URL_BYTES: usize = 2083;
 /// Longest `last_error` in a subscription's row, in characters.
 pub const MAX_ERROR_CHARS: usize = 512;
 

@@ -67,7 +67,7 @@ pub enum Problem {
     #[error("more than {MAX_PATTERNS_PER_SUBSCRIPTION} patterns")]
     TooManyPatterns,
     /// A name outside its bounds.
-    #[error("a name has 1 to {MAX_NAME_CHARS} characters")]
+    #[error("a name has 1 to {MAX_NAME_CHARS} characters, none of them a control character")]
     Name,
     /// A secret outside its bounds.
     #[error("a secret has {MIN_SECRET_CHARS} to {MAX_SECRET_CHARS} characters")]

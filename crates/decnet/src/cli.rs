@@ -1,5 +1,9 @@
 //! The command line: the tree of commands, and the flags that all of them take.
 
+#[cfg(test)]
+mod documented;
+mod groups;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -76,25 +80,25 @@ pub(crate) struct Global {
     pub(crate) color: Color,
 }
 
-/// What to do.
+/// What to do, in the order of the [groups].
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Serve(serve::Args),
-    Api(api::Args),
-    Webhook(webhook::Args),
     Bus(bus::Args),
-    Publish(publish::Args),
-    Watch(watch::Args),
+    Webhook(webhook::Args),
+    Api(api::Args),
     Subscription(subscription::Args),
-    Delivery(delivery::Args),
+    Publish(publish::Args),
+    Receive(receive::Args),
+    Watch(watch::Args),
     Status(status::Args),
-    Token(token::Args),
+    Delivery(delivery::Args),
     Explain(explain::Args),
-    Erase(erase::Args),
+    Check(check::Args),
+    Token(token::Args),
     Backup(backup::Args),
     Restore(restore::Args),
-    Receive(receive::Args),
-    Check(check::Args),
+    Erase(erase::Args),
     Init(init::Args),
     Bench(bench::Args),
     Completions(completions::Args),
@@ -112,7 +116,7 @@ impl Cli {
         if is_agent {
             command = MASTER_ONLY.into_iter().fold(command, |tree, name| tree.mut_subcommand(name, hide));
         }
-        Self::from_arg_matches(&command.try_get_matches_from(arguments)?)
+        Self::from_arg_matches(&groups::grouped(command).try_get_matches_from(arguments)?)
     }
 }
 
@@ -142,6 +146,21 @@ impl Command {
             Self::Serve(_) | Self::Api(_) | Self::Webhook(_) | Self::Bus(_) => Verbosity::Daemon,
             _ => Verbosity::Command,
         }
+    }
+
+    /// Is it about a data directory that is there already?
+    pub(crate) fn looks_into_data(&self) -> bool {
+        matches!(
+            self,
+            Self::Subscription(_)
+                | Self::Delivery(_)
+                | Self::Status(_)
+                | Self::Explain(_)
+                | Self::Check(_)
+                | Self::Token(_)
+                | Self::Backup(_)
+                | Self::Erase(_)
+        )
     }
 
     /// The master's commands refuse to run on an agent.
@@ -176,6 +195,7 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
+    use super::documented::words;
     use super::*;
 
     fn walk(command: &clap::Command, path: &str, visit: &mut impl FnMut(&str, &clap::Command)) {
@@ -221,23 +241,6 @@ mod tests {
         });
     }
 
-    /// A line of a shell, up to where it stops being ours: a redirection, a comment, or a wide gap.
-    fn words(line: &str) -> Vec<String> {
-        let line = line.trim_start().split("  ").next().unwrap_or_default();
-        let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
-        for c in line.chars() {
-            match c {
-                '\'' => quoted = !quoted,
-                '#' | '|' | '>' | '<' if !quoted => break,
-                ' ' if !quoted => words.push(std::mem::take(&mut word)),
-                other => word.push(other),
-            }
-        }
-        words.push(word);
-        words.retain(|word| !word.is_empty());
-        words
-    }
-
     fn help(is_agent: bool) -> String {
         Cli::parse_as(&["decnet".into(), "--help".into()], is_agent).unwrap_err().to_string()
     }
@@ -251,6 +254,22 @@ mod tests {
             assert!(offered(&help(false), name) && !offered(&help(true), name), "{name}");
         }
         assert!(offered(&help(true), "check") && offered(&help(true), "publish"));
+    }
+
+    #[test]
+    fn every_command_is_offered_once_below_a_heading_on_a_line_of_its_own() {
+        let help = help(false);
+        let tree = Cli::command();
+        let offered =
+            tree.get_subcommands().filter(|child| !child.is_hide_set()).map(clap::Command::get_name);
+        let offered: Vec<_> = offered.chain(["help"]).collect();
+        let grouped: Vec<_> = groups::GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        assert_eq!(grouped, offered, "the groups have other commands than the tree, or in another order");
+        for name in offered {
+            let lines = help.lines().filter(|line| line.starts_with(&format!("  {name} ")));
+            assert_eq!(lines.map(str::len).filter(|length| *length <= 80).count(), 1, "{name}:\n{help}");
+        }
+        assert!(groups::GROUPS.iter().all(|(title, _)| help.contains(&format!("\n{title}:\n"))), "{help}");
     }
 
     #[test]

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::config::Inputs;
+use crate::config::{Inputs, service_units};
 
 /// The environment and the working directory; `ini` is what the arguments name.
 pub(crate) fn inputs(ini: Option<PathBuf>) -> Inputs {
     let environment = std::env::vars_os().filter_map(utf8).collect::<BTreeMap<_, _>>();
     let working_dir = std::env::current_dir().unwrap_or_default();
-    Inputs { environment, ini, data_dir: None, working_dir }
+    // Whom systemd starts has the unit's environment already.
+    let units = if environment.contains_key("INVOCATION_ID") { Vec::new() } else { service_units() };
+    Inputs { environment, units, ini, data_dir: None, working_dir }
 }
 
 /// A value that is no UTF-8 is shown with its bad bytes replaced: it then fails as what it is meant to be.

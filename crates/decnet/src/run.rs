@@ -10,7 +10,7 @@ use crate::config::{self, Found};
 use crate::context::Context;
 use crate::failure::{Clap, Usage};
 use crate::signals::Signals;
-use crate::{commands, edge, logging};
+use crate::{commands, edge, logging, output};
 
 /// Parses, configures, and runs what was asked for.
 ///
@@ -31,6 +31,12 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
     let color = cli.global.color.for_stderr(no_color);
     logging::start(&found.config.log, cli.command.verbosity(), cli.global.verbose, color)?;
     found.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    if let Some(closed) = found.config.closed_data_dir().filter(|_| cli.command.looks_into_data()) {
+        let (closed, taken) = (closed.display(), found.config.data_dir.display());
+        output::say(&format!(
+            "decnet: {closed} is closed to this user, so this is about {taken}; with sudo it is about the services'"
+        ));
+    }
     let context = Context {
         config: found.config.clone(),
         shutdown: CancellationToken::new(),

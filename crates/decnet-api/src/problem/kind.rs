@@ -85,11 +85,6 @@ impl Kind {
         }
     }
 
-    /// Does it occur on DECNET's routes too?
-    pub(crate) fn is_decnets(self) -> bool {
-        self != Self::UnsupportedMediaType
-    }
-
     pub(crate) fn status(self) -> StatusCode {
         self.row().0
     }

@@ -34,6 +34,8 @@ impl From<queue::Error> for Problem {
             | queue::Error::Erased(_)
             | queue::Error::NotFinal(_)
             | queue::Error::TooManyChosen => Self::new(Kind::Conflict, error.to_string()),
+            queue::Error::Backlogged => Self::unavailable(error.to_string()),
+            error if error.is_full() => Self::in_the_way("the disk that holds the queue is full", &error),
             error if error.will_pass() => Self::in_the_way("the queue cannot be used now", &error),
             _ => Self::internal("the queue cannot be used", &error),
         }

@@ -24,8 +24,7 @@ pub(super) fn describe(path: &str, operation: &mut Operation, is_guarded: bool) 
     let with_body = operation.request_body.is_some();
     let kinds = GUARDED.into_iter().filter(|_| is_guarded).chain(WITH_BODY.into_iter().filter(|_| with_body));
     let kinds = kinds.chain(in_path.then_some(Kind::Malformed)).chain(in_query.then_some(Kind::Invalid));
-    for kind in kinds.chain(in_path.then_some(Kind::NotFound)).filter(|kind| !is_decnets || kind.is_decnets())
-    {
+    for kind in kinds.chain(in_path.then_some(Kind::NotFound)) {
         let status = kind.status().as_u16().to_string();
         let responses = &mut operation.responses.responses;
         responses.entry(status).or_insert_with(|| RefOr::T(response(kind, is_decnets)));

@@ -38,7 +38,7 @@ struct Readiness {
     ready: bool,
     /// The subscriptions can be read.
     catalog: bool,
-    /// The deliveries can be read.
+    /// The deliveries can be read, and the last events that came could be written.
     queue: bool,
     /// A worker owns the queue, and delivers.
     worker: bool,
@@ -70,6 +70,7 @@ async fn ready(State(state): State<Shared>) -> (StatusCode, Json<Readiness>) {
 async fn look(state: &Shared) -> Readiness {
     let catalog = state.catalog.run(|catalog| catalog.page(0, 1)).await.map(drop);
     let queue = state.queue.run(|queue| queue.newest()).await.map(drop);
+    let queue = queue.and_then(|()| state.submitter.trouble().map_or(Ok(()), Err));
     let worker = is_owned(&state.data_dir).is_ok_and(|owned| owned);
     let bus = state.signal.has_bus() && state.signal.is_bus_reachable().await;
     let mut reasons: Vec<String> = Vec::new();

@@ -32,6 +32,8 @@ pub const MAX_API_EVENTS_BYTES: usize = 8 * 1024 * 1024;
 pub const MAX_API_SUBMITTING_BYTES: usize = 64 * 1024 * 1024;
 /// Events of several requests that go into one commit.
 pub const MAX_API_COMMIT_EVENTS: usize = 4096;
+/// How long the API counts as not ready after events could not be written.
+pub const API_TROUBLE_MEMORY: Duration = Duration::from_secs(10);
 /// Bodies that may hold the code of the setup link, waited for at once: nobody has shown yet who they are.
 pub const MAX_SETUP_BODIES: usize = 4;
 /// How long such a body, of a few bytes, may take to come.

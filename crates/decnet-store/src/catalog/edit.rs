@@ -6,7 +6,7 @@ use decnet_core::subscription::{Problem, check_name, check_secret};
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension as _, Transaction, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params, params_from_iter};
 use uuid::Uuid;
 
 use super::error::Error;
@@ -43,7 +43,7 @@ pub struct Patch {
     pub secret: Option<Secret>,
     /// Other patterns, at least one.
     pub patterns: Option<Vec<Pattern>>,
-    /// `true` also forgets what tripped it; `false` is an operator's wish, never probed.
+    /// `true`, where it was disabled, also forgets what tripped it; `false` is an operator's wish, never probed.
     pub enabled: Option<bool>,
     /// What it asks for beyond its row.
     pub settings: SettingsPatch,
@@ -210,9 +210,10 @@ fn insert(
 }
 
 /// The UUID, whatever it is, of the row with that name.
-fn owner(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<Option<Value>> {
+/// Whose name it is.
+pub(super) fn owner(connection: &Connection, name: &str) -> rusqlite::Result<Option<Value>> {
     let owner = "SELECT uuid FROM webhook_subscriptions WHERE name = ?1";
-    transaction.prepare_cached(owner)?.query_row([name], |row| row.get(0)).optional()
+    connection.prepare_cached(owner)?.query_row([name], |row| row.get(0)).optional()
 }
 
 /// The statement that changes what the patch names and no other column; none for an empty patch.
@@ -246,10 +247,12 @@ fn assignments(patch: &Patch, now: UnixMicros) -> Result<Option<(String, Vec<Val
     Ok(Some((format!("UPDATE webhook_subscriptions SET {columns} WHERE uuid = ?"), values)))
 }
 
-/// An operator's wish: enabling starts afresh, disabling is no trip.
+/// An operator's wish: enabling what was disabled starts afresh, disabling is no trip.
 fn activity(enabled: bool) -> &'static str {
     if enabled {
-        "enabled = 1, auto_disabled_at = NULL, consecutive_failures = 0, last_error = NULL"
+        "enabled = 1, auto_disabled_at = NULL, \
+         consecutive_failures = CASE WHEN enabled = 1 THEN consecutive_failures ELSE 0 END, \
+         last_error = CASE WHEN enabled = 1 THEN last_error END"
     } else {
         "enabled = 0, auto_disabled_at = NULL"
     }

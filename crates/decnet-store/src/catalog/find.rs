@@ -1,5 +1,8 @@
 //! Listing the rows, and finding the one that an operator means.
 
+use rusqlite::types::Value;
+
+use super::edit::owner;
 use super::error::Error;
 use super::judge::{Stored, judge};
 use super::load::RawRow;
@@ -18,6 +21,15 @@ impl Catalog {
     /// Only if the file cannot be read at all, or our tables in it are newer than this program.
     pub fn rows(&self) -> Result<Vec<Row>, Error> {
         Ok(self.judged_rows()?.iter().map(|(raw, judged)| Row::new(raw, judged)).collect())
+    }
+
+    /// The UUID of the row with exactly that name; a UUID that is no text counts as an empty one.
+    ///
+    /// # Errors
+    /// Only if the file cannot be read.
+    pub fn owner(&self, name: &str) -> Result<Option<String>, Error> {
+        let owner = owner(&self.connection, name).map_err(self.explain())?;
+        Ok(owner.map(|uuid| if let Value::Text(uuid) = uuid { uuid } else { String::new() }))
     }
 
     /// The row with exactly that UUID, and what can be dispatched to if it is sound; one look into an index.

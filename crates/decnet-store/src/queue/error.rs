@@ -165,6 +165,12 @@ impl Error {
             || self.kind() == Kind::Environment
     }
 
+    /// Is the disk full? Somebody must free some of it.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Sqlite(source) if source.sqlite_error_code() == Some(ErrorCode::DiskFull))
+    }
+
     pub(super) fn kind(&self) -> Kind {
         match self {
             Self::Corrupt(_) | Self::Fenced | Self::Unwritten(_) => Kind::Fatal,

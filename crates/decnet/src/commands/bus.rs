@@ -12,7 +12,7 @@ use crate::supervision::Service;
 /// Shortest time between two heartbeats that an operator may ask for.
 const MIN_HEARTBEAT: Duration = Duration::from_millis(100);
 
-/// Runs the event bus on its UNIX socket, until it is told to stop.
+/// Runs the event bus alone, on its UNIX socket.
 ///
 /// Speaks the protocol of DECNET's own bus. `decnet serve` has a bus of its own and needs none of these.
 #[derive(Debug, clap::Args)]

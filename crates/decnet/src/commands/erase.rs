@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::output;
 use crate::receiver::now;
 
-/// Erases the payloads of one subscription, or of one event, from the queue.
+/// Erases the payloads of a subscription, or of one event.
 ///
 /// The bodies of its events and what receivers answered are overwritten; that they were delivered, when, and how it went
 /// stays on record. What still waits is not sent any more. A body that other subscriptions are still owed stays until they

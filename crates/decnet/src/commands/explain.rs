@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::context::Context;
 use crate::output::{self, Paint, printable};
 
-/// Says why an event did, or did not, go to a subscription, step by step.
+/// Says why an event did, or did not, go to a subscription.
 ///
 /// Reads the catalog as it is now and the queue, whether a worker runs or not. With --topic it says what would become of an
 /// event that came now.

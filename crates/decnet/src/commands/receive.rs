@@ -18,7 +18,7 @@ use crate::receiver::{Options, Origin, Received, Receiver};
 /// Requests that wait to be printed before the answers slow down.
 const WAITING: usize = 1024;
 
-/// Receives webhooks on this machine, checks their signatures and prints them.
+/// Receives webhooks here, checks their signatures, prints them.
 ///
 /// One line a request: when, whether the signature holds, latency since the event, topic and id; on a terminal
 /// the body follows. Without a secret nothing is checked. The answer is --status either way: a bad signature is

@@ -11,13 +11,14 @@ use serde_json::json;
 use tempfile::{Builder, NamedTempFile};
 
 use super::backup::{CATALOG, QUEUE};
+use super::ownership;
 use crate::context::Context;
 use crate::output;
 
 /// Puts a backup into a data directory, where nothing is yet.
 ///
 /// Nothing is overwritten, and nothing is done while a worker runs there. The next start goes on as after a crash at the
-/// moment of the backup: what was delivered since is sent again.
+/// moment of the backup: what was delivered since is sent again. What root restores belongs to the owner of the directory.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -55,6 +56,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         verify(one)?;
     }
     let mut names = Vec::new();
+    let made: Vec<_> =
+        unpacked.iter().map(|one| one.target.clone()).chain([dir.join("queue.lock")]).collect();
     for Unpacked { name, file, target } in unpacked {
         file.as_file().sync_all()?;
         file.persist_noclobber(&target).with_context(|| format!("{} cannot be written", target.display()))?;
@@ -63,6 +66,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
             output::line(&format!("{name} restored to {}", target.display()))?;
         }
     }
+    ownership::settle(made.iter().map(PathBuf::as_path))?;
     drop(held);
     if args.json { output::json(&json!({"restored": names})) } else { Ok(()) }
 }

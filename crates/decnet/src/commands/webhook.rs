@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::worker::Prepared;
 
-/// Runs the webhook worker: every event of the bus to every subscription that matches it.
+/// Runs the webhook worker alone: from the bus to the receivers.
 ///
 /// Subscriptions come from the catalog (DECNET_DB_URL, else decnet.db in the data directory); deliveries are kept
 /// in queue.db in the data directory until they are delivered. While the bus is away the worker stays up and

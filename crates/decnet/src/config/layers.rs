@@ -1,4 +1,5 @@
-//! Where settings come from, strongest first: arguments, environment, INI file, `.env.local`, `.env`.
+//! Where settings come from, strongest first: arguments, environment, the services' units, INI file, `.env.local`,
+//! `.env`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,7 +7,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::keys::{self, Info, Key, Shown};
-use super::{dotenv, ini};
+use super::{dotenv, ini, services};
 
 /// The names that nobody but us uses: an unknown one is a slip.
 const OWN_PREFIX: &str = "DECNET_WEBHOOK_";
@@ -24,6 +25,8 @@ pub(crate) struct Inputs {
     pub(crate) ini: Option<PathBuf>,
     /// `--data-dir`.
     pub(crate) data_dir: Option<PathBuf>,
+    /// The units of the services, strongest first; none for a service, whose environment they are already.
+    pub(crate) units: Vec<PathBuf>,
     /// Where `.env.local` is looked for.
     pub(crate) working_dir: PathBuf,
 }
@@ -81,9 +84,10 @@ impl Layers {
         for (name, value) in &inputs.environment {
             layers.offer(name, value, Source::Environment);
         }
+        layers.offer_units(&inputs.units);
         layers.offer_ini();
         for file in DOTENV_FILES {
-            layers.offer_dotenv(&inputs.working_dir.join(file));
+            layers.offer_dotenv(&inputs.working_dir.join(file), is_service(inputs));
         }
         layers.find_unknown();
         layers
@@ -142,12 +146,35 @@ impl Layers {
         }
     }
 
-    fn offer_dotenv(&mut self, path: &Path) {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) => return self.unread(path, &error),
-        };
-        let (entries, bad) = dotenv::parse(&text);
+    /// What the units give: as in systemd their files win over what they set themselves. A file that is closed to this
+    /// user is the services' alone.
+    fn offer_units(&mut self, units: &[PathBuf]) {
+        let texts = units.iter().map(std::fs::read_to_string);
+        let units: Vec<_> =
+            units.iter().zip(texts).filter_map(|(path, text)| Some((path.display(), text.ok()?))).collect();
+        for path in units.iter().flat_map(|(_, text)| services::files(text)) {
+            if let Ok(text) = std::fs::read_to_string(path) {
+                self.offer_lines(path, &text);
+            }
+        }
+        for (path, text) in &units {
+            for (line, name, value) in services::variables(text) {
+                self.offer(name, value, Source::DotEnv(format!("{path}:{line}")));
+            }
+        }
+    }
+
+    /// A service need not be able to read what systemd has read for it.
+    fn offer_dotenv(&mut self, path: &Path, is_service: bool) {
+        match std::fs::read_to_string(path) {
+            Ok(text) => self.offer_lines(path, &text),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied && (is_service || is_hidden(path)) => {}
+            Err(error) => self.unread(path, &error),
+        }
+    }
+
+    fn offer_lines(&mut self, path: &Path, text: &str) {
+        let (entries, bad) = dotenv::parse(text);
         for entry in entries {
             let place = format!("{}:{}", path.display(), entry.line);
             if entry.name.starts_with("DECNET_") && entry.value.contains("${") {
@@ -177,6 +204,16 @@ impl Layers {
             self.problem(format!("{name} ({source}) is no setting of decnet{hint}"));
         }
     }
+}
+
+/// Did systemd start us? Then it has set this (systemd.exec(5)).
+fn is_service(inputs: &Inputs) -> bool {
+    inputs.environment.contains_key("INVOCATION_ID")
+}
+
+/// Is the directory closed, so that nobody can tell whether the file is there?
+fn is_hidden(path: &Path) -> bool {
+    path.symlink_metadata().is_err()
 }
 
 /// What is wrong with a value, without the value where it may not be shown.

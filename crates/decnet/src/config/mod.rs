@@ -1,7 +1,7 @@
 //! The configuration: environment over INI over `.env.local` over defaults, read once and checked as a whole.
 //!
 //! [`keys`] is the table that all else follows from, [`layers`] finds each value ([`ini`] and [`dotenv`] read
-//! the files), [`types`] turns texts into values, [`show`] and [`mod@page`] print what is in force and what may be
+//! the files, [`services`] the units), [`types`] turns texts into values, [`show`] and [`mod@page`] print what is in force and what may be
 //! set.
 
 mod access;
@@ -12,6 +12,7 @@ mod ini;
 mod keys;
 mod layers;
 mod page;
+mod services;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub(crate) use self::ini::sets as ini_sets;
 pub(crate) use self::layers::Inputs;
 use self::layers::{Layers, Source};
 pub(crate) use self::page::page;
+pub(crate) use self::services::units as service_units;
 pub(crate) use self::show::Setting;
 use self::types::Read;
 pub(crate) use self::types::{duration as read_duration, show_duration};
@@ -194,6 +196,12 @@ impl Config {
     #[must_use]
     pub(crate) fn is_agent(&self) -> bool {
         self.mode == Mode::Agent && self.disallow_master
+    }
+
+    /// The services' data directory, where this user has another one only because that is closed.
+    pub(crate) fn closed_data_dir(&self) -> Option<&'static Path> {
+        let services = data_dir::of_services();
+        (self.is_data_dir_default && self.data_dir != services && services.is_dir()).then_some(services)
     }
 
     fn read(layers: &mut Layers, inputs: &Inputs) -> Self {

@@ -10,7 +10,8 @@ const INTRODUCTION: &str = "\
 Each setting is looked for in this order; the first place that has it wins:
 
 1. the command line (`--data-dir`, `--config`, `-v`),
-2. the environment,
+2. the environment; for a command in your hand also what the unit `decnet-webhook.service` gives the services: its
+   `EnvironmentFile=`, where you may read it, and its `Environment=`,
 3. the INI file: `/etc/decnet/decnet.ini`, or what `--config` or `DECNET_CONFIG` names,
 4. `.env.local`, then `.env`, in the working directory,
 5. the default.

@@ -241,3 +241,17 @@ fn a_wildcard_of_origins_is_refused() {
     assert_eq!(host.config().access.cors_origins, ["https://dash.example", "http://10.0.0.1:8080"]);
     assert!(problems(&[("DECNET_CORS_ORIGINS", "*")], "")[0].contains("`*` is none"));
 }
+
+#[test]
+fn a_command_sees_what_the_units_give_the_services() {
+    let host = Host::new(&[("DECNET_API_PORT", "1")], "[decnet]\nwebhook-timeout = 3s\n");
+    let (unit, file) = (host.dir.path().join("unit"), host.dir.path().join("secrets"));
+    let text = format!("EnvironmentFile=-{}\nEnvironment=DECNET_WEBHOOK_TIMEOUT=4s\n", file.display());
+    std::fs::write(&unit, text + "Environment=DECNET_API_PORT=2\nEnvironment=DECNET_BUS_GROUP=a\n").unwrap();
+    std::fs::write(&file, "DECNET_WEBHOOK_TIMEOUT=5s\n").unwrap();
+    let host = Host { inputs: Inputs { units: vec![unit.clone()], ..host.inputs.clone() }, ..host };
+    let of = |name: &str| host.value(name);
+    assert_eq!(of("DECNET_API_PORT"), ("1".into(), "environment".into()));
+    assert_eq!(of("DECNET_WEBHOOK_TIMEOUT"), ("5s".into(), format!("{}:1", file.display())));
+    assert_eq!(of("DECNET_BUS_GROUP"), ("a".into(), format!("{}:4", unit.display())));
+}

@@ -1,9 +1,11 @@
 //! `/api/v1/webhooks` as DECNET's page and scripts know it.
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::client::Server;
 use crate::http::{ask, ask_from, fresh_address};
+use crate::support::PATIENCE;
 
 const PUBLIC: &str = "https://198.41.0.4/hook";
 
@@ -127,17 +129,105 @@ fn only_an_admin_may_use_them() {
     assert_eq!((other.status, other.json()), (403, json!({"detail": "Insufficient permissions"})));
 }
 
+fn change_table(server: &Server, sql: &str) {
+    let catalog = Connection::open(server.host.path().join("data/decnet.db")).unwrap();
+    catalog.busy_timeout(PATIENCE).unwrap();
+    catalog.execute_batch(sql).unwrap();
+}
+
 #[test]
-fn enabling_forgets_what_tripped_it() {
+fn enabling_what_tripped_forgets_it_and_saving_what_is_enabled_does_not() {
     let server = Server::start();
     let uuid = server.subscribe("t", PUBLIC, "a.>");
     let path = format!("/webhooks/{uuid}");
-    let off = server.json(200, &format!("PATCH {path}"), r#"{"enabled":false}"#);
-    assert_eq!(off["enabled"], false);
+    change_table(
+        &server,
+        "UPDATE webhook_subscriptions SET consecutive_failures = 3, last_error = 'HTTP 503'",
+    );
+    let form =
+        json!({"name": "t", "url": PUBLIC, "simple_events": [], "topic_patterns": ["a.>"], "enabled": true});
+    let saved = server.json(200, &format!("PATCH {path}"), &form.to_string());
+    assert_eq!((&saved["consecutive_failures"], &saved["last_error"]), (&json!(3), &json!("HTTP 503")));
+    change_table(
+        &server,
+        "UPDATE webhook_subscriptions SET enabled = 0, auto_disabled_at = '2026-01-02 03:04:05.000600'",
+    );
+    let tripped = server.json(200, &format!("GET {path}"), "");
+    assert_eq!(tripped["auto_disabled_at"], "2026-01-02T03:04:05.000600");
     let on = server.json(200, &format!("PATCH {path}"), r#"{"enabled":true}"#);
     assert_eq!(
         (&on["enabled"], &on["auto_disabled_at"], &on["last_error"]),
         (&json!(true), &Value::Null, &Value::Null)
     );
     assert_eq!(on["consecutive_failures"], 0);
+}
+
+#[test]
+fn the_list_begins_with_the_oldest_and_shows_rows_as_decnet_wrote_them() {
+    let server = Server::start();
+    let uuids = ["a", "b", "c"].map(|name| server.subscribe(name, PUBLIC, "a.>"));
+    let longest = format!("https://198.41.0.4/{}", "x".repeat(2064));
+    change_table(
+        &server,
+        &format!(
+            "UPDATE webhook_subscriptions SET created_at = '2020-01-01 00:00:00.000000', url = '{longest}',
+             topic_patterns = '[\"a.>.b\"]' WHERE name = 'c'"
+        ),
+    );
+    let list = server.json(200, "GET /webhooks/", "");
+    let listed: Vec<&str> =
+        list.as_array().unwrap().iter().map(|row| row["uuid"].as_str().unwrap()).collect();
+    assert_eq!(listed, [&uuids[2], &uuids[0], &uuids[1]]);
+    assert_eq!(list[0]["url"], longest.as_str());
+    assert_eq!((&list[0]["topic_patterns"], &list[0]["warnings"]), (&json!(["a.>.b"]), &json!([])));
+}
+
+#[test]
+fn of_several_faults_decnets_answer_is_given() {
+    let server = Server::start();
+    for name in ["taken", "mine"] {
+        server.subscribe(name, PUBLIC, "a.>");
+    }
+    let (long, inside) = ("n".repeat(65), "http://10.0.0.1/");
+    for (fields, expected) in [
+        (json!({"name": long, "topic_patterns": ["a"]}), 400),
+        (json!({"name": "b", "url": "nonsense", "secret": "short", "topic_patterns": ["a"]}), 400),
+        (json!({"name": "taken", "url": inside}), 400),
+        (json!({"name": "taken", "url": inside, "topic_patterns": ["a"]}), 409),
+        (json!({"name": "free", "url": inside, "topic_patterns": ["a"]}), 422),
+    ] {
+        let (status, detail) = refused(&server, &fields);
+        assert_eq!(status, expected, "{fields}: {detail}");
+    }
+    let list = server.json(200, "GET /webhooks/", "");
+    let path = format!("PATCH /webhooks/{}", list[1]["uuid"].as_str().unwrap());
+    for (fields, expected) in [
+        (json!({"name": "taken", "url": inside, "topic_patterns": []}), 409),
+        (json!({"name": "mine", "url": inside, "topic_patterns": []}), 422),
+        (json!({"name": "mine", "url": PUBLIC, "topic_patterns": []}), 400),
+        (json!({"name": "mine", "url": PUBLIC}), 200),
+    ] {
+        server.json(expected, &path, &fields.to_string());
+    }
+    let taken = server.json(409, &path, r#"{"name":"taken"}"#);
+    assert_eq!(taken, json!({"detail": "Webhook name already exists"}));
+    server.json(404, "PATCH /webhooks/nobody", &json!({"name": "taken", "topic_patterns": []}).to_string());
+}
+
+#[test]
+fn a_body_is_there_and_is_json() {
+    let server = Server::start();
+    let token = server.host.token("maker", "admin", &[]);
+    let authorization = format!("Authorization: Bearer {token}");
+    let with = |content_type: &str, body: &str| {
+        let headers = [authorization.as_str(), content_type];
+        let path = "POST /api/v1/webhooks/";
+        let answer = ask_from(fresh_address(), server.address(), path, &headers, body);
+        assert_eq!(answer.json().as_object().unwrap().len(), 1, "{answer:?}");
+        answer.status
+    };
+    assert_eq!(with("Content-Type: application/json", ""), 400);
+    assert_eq!(with("Content-Type: application/json; charset=utf-8", "{}"), 400);
+    assert_eq!(with("Content-Type: text/plain", "{}"), 415);
+    assert_eq!(with("X-Content-Type: none", "{}"), 415);
 }

@@ -28,6 +28,18 @@ fn the_link_makes_one_admin_token_shows_it_until_it_is_used_and_is_then_over() {
         policy.contains("frame-ancestors 'none'") && page.header("referrer-policy") == Some("no-referrer")
     );
     assert_eq!(page.header("cache-control"), Some("no-store"));
+    // The policy lets nothing be written into the page: what it loads is its own, and there.
+    for inline in ["<style", "style=", "<script>", " onclick=", " onsubmit=", "http:"] {
+        assert!(!page.body.contains(inline), "{inline} stands in the page: {}", page.body);
+    }
+    for (path, loaded, media_type) in [
+        ("/setup.js", "src=\"/setup.js\"", "text/javascript"),
+        ("/setup.css", "href=\"/setup.css\"", "text/css"),
+    ] {
+        let file = ask(serving.address, &format!("GET {path}"), None, "");
+        let is_so = file.header("content-type").is_some_and(|given| given.starts_with(media_type));
+        assert!(page.body.contains(loaded) && file.status == 200 && is_so, "{path}: {file:?}");
+    }
     let post = |headers: &[&str], body: &str| {
         ask_from(fresh_address(), serving.address, "POST /setup", headers, body)
     };
@@ -44,7 +56,12 @@ fn the_link_makes_one_admin_token_shows_it_until_it_is_used_and_is_then_over() {
     let page = post(&[FORM], &format!("code={secret}"));
     assert!(page.status == 200 && page.body.contains(&token), "{page:?}");
     assert_eq!(ask(serving.address, "GET /api/v1/webhooks", Some(&token), "").status, 200);
-    assert_eq!(post(&[FORM], &format!("code={secret}")).status, 404);
+    // A person is told in a page, a program in a problem.
+    let late = post(&[FORM], &format!("code={secret}"));
+    assert!(
+        late.status == 404 && late.body.contains("<p>") && late.body.contains("decnet token create"),
+        "{late:?}"
+    );
     let listed = host.json(&["token", "list", "--json"]);
     assert_eq!(listed.as_array().unwrap().len(), 1);
     assert_eq!((&listed[0]["name"], &listed[0]["scopes"][0]), (&"setup".into(), &"admin".into()));

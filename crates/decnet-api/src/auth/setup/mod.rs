@@ -131,25 +131,42 @@ impl From<Problem> for Refused {
 
 /// The page and what it sends; only where there is a link at all.
 pub(crate) fn routes(router: Router<Shared>) -> Router<Shared> {
-    router.route("/setup", get(page::form).post(make)).route("/setup.js", get(page::script))
+    router
+        .route("/setup", get(page::form).post(make))
+        .route("/setup.js", get(page::script))
+        .route("/setup.css", get(page::style))
 }
 
-/// Exchanges the code for an admin token.
+/// Exchanges the code for an admin token: a form for a page, also where nothing comes of it, and JSON for JSON.
 async fn make(
     State(state): State<Shared>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    check_from_here(peer, &headers)?;
+    let is_form = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(page::FORM));
+    match exchange(state, peer, &headers, body, is_form).await {
+        Ok(token) => Ok(page::done(&token, is_form)),
+        Err(problem) if is_form => Ok(page::refused(&problem)),
+        Err(problem) => Err(problem),
+    }
+}
+
+async fn exchange(
+    state: Shared,
+    peer: Peer,
+    headers: &HeaderMap,
+    body: Body,
+    is_form: bool,
+) -> Result<ApiToken, Problem> {
+    check_from_here(peer, headers)?;
     let setup = state.gate.setup.as_ref().ok_or_else(over)?;
     let body = setup.read(body).await?;
-    let is_form = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(page::FORM));
     let code = page::code(&body, is_form).ok_or_else(no_code)?;
     // On a task of its own: whoever asked may go, and what was made is remembered all the same.
     let redeemed = tokio::spawn(redeem(Arc::clone(&state), code)).await;
     match redeemed.map_err(|error| Problem::internal("the setup link broke off", &error))? {
-        Ok(token) => Ok(page::done(&token, is_form)),
+        Ok(token) => Ok(token),
         Err(Refused::Over) => Err(over()),
         Err(Refused::Wrong) => {
             state.gate.count_failure(peer)?;

@@ -1,4 +1,4 @@
-//! The page behind the link: no style, one small script of its own, nothing from elsewhere.
+//! The page behind the link: one small script and one small style of its own, nothing from elsewhere.
 
 use axum::Json;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -7,19 +7,21 @@ use decnet_core::access::ApiToken;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::problem::Problem;
+
 /// What a form sends.
 pub(super) const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
 const POLICY: (HeaderName, HeaderValue) = (
     CONTENT_SECURITY_POLICY,
     HeaderValue::from_static(
-        "default-src 'none'; script-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        "default-src 'none'; script-src 'self'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     ),
 );
 
 const TOP: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
     <meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
-    <title>decnet: first token</title>\n<h1>decnet</h1>\n";
+    <title>decnet: first token</title>\n<link rel=\"stylesheet\" href=\"/setup.css\">\n<h1>decnet</h1>\n";
 const FORM_PART: &str = "<p>This makes the first token of the HTTP API, with the scope <code>admin</code>. \
     It is shown until it is first used.</p>\n<form method=\"post\" action=\"/setup\">\n\
     <p><label>Code of the link <input id=\"code\" name=\"code\" required autocomplete=\"off\" size=\"50\"></label></p>\n\
@@ -28,6 +30,12 @@ const FORM_PART: &str = "<p>This makes the first token of the HTTP API, with the
 /// Takes the code out of the address, so that no history keeps it, and into the form.
 const SCRIPT: &str = "document.getElementById('code').value = location.hash.slice(1);\n\
     history.replaceState(null, '', '/setup');\n";
+
+const STYLE: &str = "body { max-width: 42rem; margin: 3rem auto; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif; }\n\
+    label { display: block; }\n\
+    input, button { font: inherit; padding: .4rem .6rem; }\n\
+    input { display: block; box-sizing: border-box; width: 100%; font-family: monospace; }\n\
+    pre { padding: .6rem; border: 1px solid; overflow-wrap: anywhere; white-space: pre-wrap; user-select: all; }\n";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,6 +49,18 @@ pub(super) async fn form() -> Response {
 
 pub(super) async fn script() -> Response {
     ([(CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"))], SCRIPT).into_response()
+}
+
+pub(super) async fn style() -> Response {
+    ([(CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"))], STYLE).into_response()
+}
+
+/// Why nothing came of the form. The words are ours: nothing that was sent is among them.
+pub(super) fn refused(problem: &Problem) -> Response {
+    let told = format!("{TOP}<p>There is no token: {}.</p>\n", problem.detail());
+    let mut response = (problem.kind().status(), [POLICY], Html(told)).into_response();
+    response.headers_mut().extend(problem.headers().iter().cloned());
+    response
 }
 
 /// The code in a body. A form leaves its letters as they are: no code has one that a form would write otherwise.
@@ -57,8 +77,10 @@ pub(super) fn done(token: &ApiToken, as_page: bool) -> Response {
     if !as_page {
         return Json(json!({"id": token.id(), "token": text})).into_response();
     }
-    let told = "<p>Once it has been used it is shown no more; keep it where you keep passwords, and send it as \
-                <code>Authorization: Bearer …</code>.</p>";
-    ([POLICY], Html(format!("{TOP}<p>The token:</p>\n<p><code id=\"token\">{text}</code></p>\n{told}\n")))
-        .into_response()
+    let told = "<p>Once it has been used it is shown no more; keep it where you keep passwords. A request carries it as a \
+                header:</p>\n";
+    let header = format!("<pre>Authorization: Bearer {text}</pre>\n");
+    let next = "<p><a href=\"/docs\">What the API can do</a>, with a line of curl for each.</p>\n";
+    let token = format!("<p>The token:</p>\n<pre id=\"token\">{text}</pre>\n");
+    ([POLICY], Html(format!("{TOP}{token}{told}{header}{next}"))).into_response()
 }

@@ -19,7 +19,7 @@ pub(super) struct NewSubscription {
     #[schema(min_length = 1, max_length = 64, example = "siem")]
     name: String,
     /// Where its events go: http or https, to an address that the egress guard allows.
-    #[schema(format = "uri", min_length = 1, max_length = 2048, example = "https://siem.example/hook")]
+    #[schema(format = "uri", min_length = 1, max_length = 2083, example = "https://siem.example/hook")]
     url: String,
     /// Which topics it gets: `*` is one token, `>` the rest.
     #[schema(min_items = 1, max_items = 1024, example = json!(["attacker.>"]))]

@@ -21,7 +21,7 @@ pub(super) struct SubscriptionPatch {
     name: Change<String>,
     /// Another receiver.
     #[serde(default)]
-    #[schema(value_type = Option<String>, nullable = false, format = "uri", min_length = 1, max_length = 2048)]
+    #[schema(value_type = Option<String>, nullable = false, format = "uri", min_length = 1, max_length = 2083)]
     url: Change<String>,
     /// Another secret, at once: the one before signs no more. `rotate-secret` lets both sign for a while.
     #[serde(default)]

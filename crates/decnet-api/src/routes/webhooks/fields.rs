@@ -1,5 +1,6 @@
 //! The fields of a body, read as DECNET reads them.
 
+use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, Request};
 use serde_json::{Map, Value};
 
@@ -14,8 +15,11 @@ impl FromRequest<Shared> for Fields {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &Shared) -> Result<Self, Problem> {
+        if request.body().is_end_stream() {
+            return Err(Problem::malformed("the body is missing: send a JSON object"));
+        }
         let unreadable = |problem: Problem| match problem.kind() {
-            Kind::UnsupportedMediaType | Kind::Malformed => Problem::invalid(problem.detail()),
+            Kind::Malformed => Problem::invalid(problem.detail()),
             _ => problem,
         };
         let RawBody(bytes) = RawBody::from_request(request, state).await.map_err(unreadable)?;
@@ -58,6 +62,7 @@ impl Fields {
     ) -> Result<Option<&str>, Problem> {
         let Some(text) = self.text(field)? else { return Ok(None) };
         match text.chars().count() {
+            0 if least > 0 => Err(Problem::malformed(format!("{field}: is empty"))),
             length if length < least => {
                 Err(Problem::malformed(format!("{field}: has at least {}", characters(least))))
             }
@@ -95,6 +100,16 @@ impl Fields {
     fn get(&self, field: &str) -> Option<&Value> {
         self.0.get(field).filter(|value| !value.is_null())
     }
+}
+
+/// Of all that is wrong with a body DECNET says the malformed first, whichever field that is; a 400 goes before a 422.
+///
+/// # Errors
+/// The first that is malformed, else the first.
+pub(super) fn refuse<const N: usize>(wrong: [Option<&Problem>; N]) -> Result<(), Problem> {
+    let mut all = wrong.into_iter().flatten();
+    let malformed = all.clone().find(|problem| problem.kind() == Kind::Malformed);
+    malformed.or_else(|| all.next()).map_or(Ok(()), |problem| Err(problem.clone()))
 }
 
 fn spelled(text: &str) -> Option<bool> {

@@ -1,7 +1,7 @@
 //! DECNET's routes, as its page and scripts know them: shapes, statuses and messages are theirs.
 //!
 //! A field that is missing, of the wrong type or too short is a 400; whatever else is wrong with one a 422. Fields that
-//! are not known are ignored.
+//! are not known are ignored. What is looked at when is DECNET's too: the body, the row, the name, the URL, the patterns.
 
 mod creations;
 mod fields;
@@ -34,11 +34,12 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .guarded(Scope::Admin, routes!(test))
 }
 
-/// Lists all subscriptions.
+/// Lists all subscriptions, the oldest first.
 #[utoipa::path(get, path = "/api/v1/webhooks", tag = "webhooks", operation_id = "list_webhooks",
     responses((status = 200, body = Vec<Webhook>)))]
 async fn list(State(state): State<Shared>) -> Result<Json<Vec<Webhook>>, Problem> {
-    let rows = state.catalog.run(|catalog| catalog.rows()).await?;
+    let mut rows = state.catalog.run(|catalog| catalog.rows()).await?;
+    rows.sort_by_key(|row| row.created_at);
     Ok(Json(rows.into_iter().map(Webhook::from).collect()))
 }
 
@@ -58,6 +59,7 @@ async fn create(
 ) -> Result<(StatusCode, Json<CreatedWebhook>), Problem> {
     let new = request::create(&fields)?;
     state.creations.count(peer.0.ip(), Instant::now())?;
+    check_name(&state, &new.name, None).await?;
     receiver::check_url(&state, &new.url).await?;
     let secret = new.secret.expose().to_owned();
     let row = state
@@ -66,7 +68,8 @@ async fn create(
             let uuid = catalog.create(&new, now())?;
             existing(catalog, &uuid)
         })
-        .await?;
+        .await
+        .map_err(as_webhook)?;
     state.signal.changed();
     Ok((StatusCode::CREATED, Json(CreatedWebhook { webhook: row.into(), secret })))
 }
@@ -98,12 +101,15 @@ async fn update(
     let change = request::update(&fields)?;
     let wanted = uuid.clone();
     let row = state.catalog.run(move |catalog| existing(catalog, &wanted)).await?;
+    if let Some(name) = change.name() {
+        check_name(&state, name, Some(&uuid)).await?;
+    }
+    if let Some(url) = change.url() {
+        receiver::check_url(&state, url).await?;
+    }
     let patch = change.patch()?;
     if patch == Default::default() {
         return Ok(Json(row.into()));
-    }
-    if let Some(url) = &patch.url {
-        receiver::check_url(&state, url).await?;
     }
     let row = state
         .catalog
@@ -111,7 +117,8 @@ async fn update(
             catalog.update(&uuid, &patch, now())?;
             existing(catalog, &uuid)
         })
-        .await?;
+        .await
+        .map_err(as_webhook)?;
     state.signal.changed();
     Ok(Json(row.into()))
 }
@@ -143,6 +150,22 @@ fn existing(catalog: &Catalog, uuid: &str) -> Result<Row, Problem> {
     found(catalog, uuid).map(|(row, _)| row)
 }
 
+/// In DECNET's words.
 fn as_webhook(problem: Problem) -> Problem {
-    if problem.kind() == Kind::NotFound { Problem::not_found("Webhook not found") } else { problem }
+    match problem.kind() {
+        Kind::NotFound => Problem::not_found("Webhook not found"),
+        Kind::Conflict => name_taken(),
+        _ => problem,
+    }
+}
+
+fn name_taken() -> Problem {
+    Problem::new(Kind::Conflict, "Webhook name already exists")
+}
+
+/// Is the name free, or that of this subscription? Asked before the URL is looked up; the write asks again.
+async fn check_name(state: &Shared, name: &str, own: Option<&str>) -> Result<(), Problem> {
+    let name = name.to_owned();
+    let owner = state.catalog.run(move |catalog| catalog.owner(&name)).await?;
+    if owner.is_some_and(|owner| Some(&*owner) != own) { Err(name_taken()) } else { Ok(()) }
 }

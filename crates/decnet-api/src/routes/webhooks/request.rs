@@ -9,7 +9,7 @@ use decnet_store::catalog::{NewSubscription, Patch, generate_secret};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::fields::Fields;
+use super::fields::{Fields, refuse};
 use crate::problem::Problem;
 
 /// One of DECNET's friendly names for patterns.
@@ -28,7 +28,7 @@ pub(super) struct CreateWebhook {
     #[schema(min_length = 1, max_length = 64, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$", example = "siem")]
     name: String,
     /// Where events go: http or https, to a public address.
-    #[schema(format = "uri", min_length = 1, max_length = 2048, example = "https://siem.example/hook")]
+    #[schema(format = "uri", min_length = 1, max_length = 2083, example = "https://siem.example/hook")]
     url: String,
     /// What they are signed with; made where none is given.
     #[schema(min_length = 16, max_length = 256)]
@@ -51,7 +51,7 @@ pub(super) struct UpdateWebhook {
     #[schema(min_length = 1, max_length = 64, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     name: Option<String>,
     /// Another receiver.
-    #[schema(format = "uri", min_length = 1, max_length = 2048)]
+    #[schema(format = "uri", min_length = 1, max_length = 2083)]
     url: Option<String>,
     /// Another secret.
     #[schema(min_length = 16, max_length = 256)]
@@ -66,14 +66,27 @@ pub(super) struct UpdateWebhook {
 
 /// Reads a new subscription.
 pub(super) fn create(fields: &Fields) -> Result<NewSubscription, Problem> {
-    fields.without_null(&["simple_events", "topic_patterns", "enabled"])?;
-    let name = Fields::required("name", name(fields)?)?;
-    let url = Fields::required("url", url(fields)?)?;
-    let secret = secret(fields)?.unwrap_or_else(|| Secret::new(generate_secret()));
-    let wanted = Wanted::read(fields)?;
-    let enabled = fields.flag("enabled")?.unwrap_or(true);
-    let patterns = wanted.patterns("give at least one of simple_events and topic_patterns")?;
-    Ok(NewSubscription { name, url, secret, patterns, enabled, settings: Settings::default() })
+    let nulls = fields.without_null(&["simple_events", "topic_patterns", "enabled"]);
+    let name = name(fields).and_then(|name| Fields::required("name", name));
+    let url = url(fields).and_then(|url| Fields::required("url", url));
+    let (secret, wanted, enabled) = (secret(fields), Wanted::read(fields), fields.flag("enabled"));
+    refuse([
+        nulls.as_ref().err(),
+        name.as_ref().err(),
+        url.as_ref().err(),
+        secret.as_ref().err(),
+        wanted.as_ref().err(),
+        enabled.as_ref().err(),
+    ])?;
+    let patterns = wanted?.patterns("give at least one of simple_events and topic_patterns")?;
+    Ok(NewSubscription {
+        name: name?,
+        url: url?,
+        secret: secret?.unwrap_or_else(|| Secret::new(generate_secret())),
+        patterns,
+        enabled: enabled?.unwrap_or(true),
+        settings: Settings::default(),
+    })
 }
 
 /// A change, of which only the patterns are still to be read: whether there is a row to change is looked up before.
@@ -84,17 +97,30 @@ pub(super) struct Update {
 
 /// Reads a change.
 pub(super) fn update(fields: &Fields) -> Result<Update, Problem> {
-    let patch = Patch {
-        name: name(fields)?,
-        url: url(fields)?,
-        secret: secret(fields)?,
-        enabled: fields.flag("enabled")?,
-        ..Patch::default()
-    };
-    Ok(Update { patch, wanted: Wanted::read(fields)? })
+    let (name, url, secret) = (name(fields), url(fields), secret(fields));
+    let (wanted, enabled) = (Wanted::read(fields), fields.flag("enabled"));
+    refuse([
+        name.as_ref().err(),
+        url.as_ref().err(),
+        secret.as_ref().err(),
+        wanted.as_ref().err(),
+        enabled.as_ref().err(),
+    ])?;
+    let patch = Patch { name: name?, url: url?, secret: secret?, enabled: enabled?, ..Patch::default() };
+    Ok(Update { patch, wanted: wanted? })
 }
 
 impl Update {
+    /// The name that it asks for, if another.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.patch.name.as_deref()
+    }
+
+    /// The receiver that it asks for, if another.
+    pub(super) fn url(&self) -> Option<&EndpointUrl> {
+        self.patch.url.as_ref()
+    }
+
     pub(super) fn patch(self) -> Result<Patch, Problem> {
         let Self { patch, wanted } = self;
         if !wanted.given {

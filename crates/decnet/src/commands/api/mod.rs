@@ -25,7 +25,7 @@ use crate::observe::api::Page;
 use crate::supervision::Service;
 use crate::worker::open_catalog;
 
-/// Serves the HTTP API: subscriptions, events, deliveries.
+/// Runs the HTTP API alone: subscriptions, events, deliveries.
 ///
 /// It works on the catalog and on the queue in the data directory, beside `decnet webhook`. `decnet serve` has it
 /// already. The document is at /openapi.json, a page to read at /docs.

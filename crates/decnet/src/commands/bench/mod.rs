@@ -31,9 +31,9 @@ const MAX_SECONDS: Duration = Duration::from_secs(600);
 /// Most events of one throughput measurement.
 const MAX_EVENTS: u64 = 10_000_000;
 
-/// Measures what this machine can do: its disk, deliveries a second, CPU and latency, with a verdict in words.
+/// Measures what this machine can do, with a verdict in words.
 ///
-/// Bus, worker and queue are the real ones, with what is configured here, over a temporary directory beside the
+/// That is its disk, deliveries a second, CPU and latency. Bus, worker and queue are the real ones, with what is configured here, over a temporary directory beside the
 /// data directory's files; no subscription and no queue that is in use is touched. The receiver is a built-in one on
 /// loopback, for which alone the guard of addresses is lifted.
 ///

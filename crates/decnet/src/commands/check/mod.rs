@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::failure::{Said, Usage};
 use crate::output::{self, Paint, Table};
 
-/// Reads the configuration, prints what is in force, and tries whether it works.
+/// Prints the settings in force, and tries whether all works.
 ///
 /// Every setting with its source; then whether the data directory can be written, the catalog and the queue
 /// can be opened, the bus answers, and which units are installed. Changes nothing. Exit code 2 for a wrong

@@ -7,7 +7,7 @@ mod standing;
 
 use crate::context::Context;
 
-/// Lists deliveries, shows one with its attempts, and makes new ones of old events.
+/// Lists deliveries, shows their attempts, and sends again.
 ///
 /// Reads the queue in the data directory, whether a worker runs or not.
 #[derive(Debug, clap::Args)]

@@ -29,9 +29,9 @@ use crate::context::Context;
 use crate::failure::{Said, Usage};
 use crate::output;
 
-/// Installs the systemd units of bus, webhook worker and API, with all that they need, and starts them.
+/// Installs and starts the systemd units, or takes them away.
 ///
-/// Needs root. May be run again at any time: what is as it should be is skipped, what an operator has changed is kept
+/// The units are those of bus, webhook worker and API, and with them comes all that they need: user, directories, settings. Needs root. May be run again at any time: what is as it should be is skipped, what an operator has changed is kept
 /// (`--force` renews it). With `--only webhook` it replaces the worker of a DECNET that is there and touches
 /// nothing else of it; `--deinit` puts back what was replaced. Exit code 1 where a step failed.
 #[derive(Debug, clap::Args)]

@@ -24,7 +24,7 @@ use crate::context::Context;
 use crate::output;
 use crate::worker::Prepared;
 
-/// Runs bus, worker, HTTP API and store in one process, under one data directory.
+/// Runs all of it in one process: bus, worker and HTTP API.
 ///
 /// Programs publish to the socket `bus.sock` in the data directory (or DECNET_BUS_SOCKET), as `decnet publish` does;
 /// subscriptions are made with `decnet subscription create`. Ctrl-C or SIGTERM stops cleanly: requests in flight are

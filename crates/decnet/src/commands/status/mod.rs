@@ -18,7 +18,7 @@ use crate::output;
 /// Time between the two looks that make a rate.
 const GLANCE: Duration = Duration::from_millis(500);
 
-/// Shows the worker of the data directory: its health, its queue, and how each subscription fares.
+/// Shows the worker: its health, its queue, each subscription.
 ///
 /// Rates are those of the last moment, totals those since the worker's start. While no worker runs it says so, and shows
 /// what the files tell; the exit code is then 1. With --watch it goes on until q: the arrows scroll, s sorts otherwise.

@@ -15,6 +15,7 @@ const MAX_FILE_BYTES: u64 = (MAX_CUSTOM_HEADERS_BYTES + 16 * MAX_CUSTOM_HEADERS)
 
 /// Headers to set and to remove; the others stay as they are.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Headers of its own")]
 pub(super) struct HeaderArgs {
     /// A header of every request; the process list shows it, so prefer --header-file for a secret one
     #[arg(long = "header", value_name = "NAME: VALUE")]

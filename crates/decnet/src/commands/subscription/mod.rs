@@ -20,7 +20,7 @@ pub(crate) use crate::commands::catalog::existing;
 use crate::context::Context;
 use crate::failure::Usage;
 
-/// Lists, changes and tries out the subscriptions.
+/// Makes, lists, changes and tries out subscriptions.
 ///
 /// A subscription is named by its name, its UUID, or the first 8 characters of that. Changes take effect at
 /// once where the worker can be told over the bus, else within a minute.

@@ -16,6 +16,7 @@ use crate::config::read_duration;
 
 /// Settings to change; the others stay as they are.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "How it is delivered to")]
 pub(super) struct SettingsArgs {
     /// At most so many requests a time, such as 50/s or 1000/h; the rest waits. `none` for as many as it takes
     #[arg(long, value_parser = rate)]

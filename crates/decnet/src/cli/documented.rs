@@ -1,0 +1,131 @@
+//! Are the commands of the documentation commands of this program?
+
+use std::path::{Path, PathBuf};
+
+use clap::CommandFactory as _;
+use clap::error::ErrorKind;
+
+use super::Cli;
+
+/// A command of a shell, up to where it stops being ours: a redirection, a comment, what it is piped into. Of another
+/// command's output within it a letter stands for the whole.
+pub(super) fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+    let mut rest = line.trim_start().chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '\'' => quoted = !quoted,
+            '"' if !quoted => {}
+            '$' if !quoted && rest.as_str().starts_with('(') => {
+                rest.by_ref().find(|c| *c == ')');
+                word.push('x');
+            }
+            '#' if !quoted && word.is_empty() => break,
+            '|' | '>' | '<' | ')' | ';' | '&' if !quoted => break,
+            ' ' if !quoted => words.push(std::mem::take(&mut word)),
+            other => word.push(other),
+        }
+    }
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+fn pages() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let pages = pages.chain(["README.md", "CONTRIBUTING.md"].map(|name| root.join(name)));
+    pages.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
+}
+
+/// What a page gives to copy, and with `false` the code in its sentences, which may leave things out. Of a terminal it is
+/// what is typed.
+fn commands(page: &str) -> Vec<(String, bool)> {
+    let (mut commands, mut fence, mut open) = (Vec::new(), None::<&str>, String::new());
+    for line in page.lines() {
+        if let Some(language) = line.strip_prefix("```") {
+            fence = if fence.is_some() { None } else { Some(language) };
+            continue;
+        }
+        let typed = match fence {
+            Some("console") => line.strip_prefix("$ ").or_else(|| (!open.is_empty()).then_some(line)),
+            Some("sh") => Some(line),
+            Some(_) => None,
+            None => line.strip_prefix("    "),
+        };
+        match typed {
+            Some(typed) => {
+                open.push_str(typed.trim_end_matches('\\'));
+                if !typed.ends_with('\\') {
+                    commands.push((std::mem::take(&mut open), true));
+                }
+            }
+            None if fence.is_none() => {
+                commands.extend(line.split('`').skip(1).step_by(2).map(|code| (code.to_owned(), false)));
+            }
+            None => {}
+        }
+    }
+    commands
+}
+
+/// Our own part of a line: behind `sudo` and its user, an environment, a container's `exec` or an assignment.
+fn ours(command: &str) -> Option<&str> {
+    let is_start = |before: &str, after: &str| {
+        let leads = before.trim_end().rsplit(' ').next().unwrap_or_default();
+        let is_called = ["$(", "/bin/", "/release/"].iter().any(|end| before.ends_with(end));
+        let is_led = ["sudo", "decnet", "webhook", "|", "&&"].contains(&leads) || leads.contains('=');
+        let is_user = ["decnet ", "env ", "/"].iter().any(|next| after.starts_with(next));
+        !is_user && (before.is_empty() || is_called || before.ends_with(' ') && is_led)
+    };
+    let mut found = command.match_indices("decnet ").map(|(at, name)| (at, at + name.len()));
+    found.find(|(at, end)| is_start(&command[..*at], &command[*end..])).map(|(at, _)| &command[at..])
+}
+
+#[test]
+fn a_line_of_a_shell_is_taken_apart() {
+    assert_eq!(words("decnet publish a '{\"n\": 1}' | tail"), ["decnet", "publish", "a", "{\"n\": 1}"]);
+    assert_eq!(words("decnet backup \"a-$(date +%F).tar\" && ls"), ["decnet", "backup", "a-x.tar"]);
+    for (line, found) in [
+        ("sudo -u decnet decnet check", Some("decnet check")),
+        ("sudo -u decnet env A=b /usr/local/bin/decnet check", Some("decnet check")),
+        ("TOKEN=$(decnet token list)", Some("decnet token list)")),
+        ("docker compose exec webhook decnet check", Some("decnet check")),
+        ("sudo apt remove decnet", None),
+        ("docker build -t decnet .", None),
+    ] {
+        assert_eq!(ours(line), found, "{line}");
+    }
+}
+
+#[test]
+fn every_command_of_the_documentation_is_one_of_this_program() {
+    let (mut tried, mut wrong) = (0, Vec::new());
+    for (path, page) in pages() {
+        for (command, is_whole) in commands(&page) {
+            let Some(command) = ours(&command).filter(|command| !command.contains(['…', '['])) else {
+                continue;
+            };
+            tried += 1;
+            let Err(error) = Cli::command().try_get_matches_from(words(command)) else { continue };
+            let is_slip = matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);
+            if is_slip || is_whole && error.exit_code() != 0 {
+                wrong.push(format!("{}: {command}: {error}", path.display()));
+            }
+        }
+    }
+    assert!(tried > 100, "only {tried} commands were found");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_setting_of_the_documentation_is_one_of_this_program() {
+    let known = crate::config::page();
+    for (path, page) in pages() {
+        let names = page.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
+        for name in names.filter(|name| name.starts_with("DECNET_") && !name.ends_with('_')) {
+            assert!(known.contains(name), "{}: {name} is no setting", path.display());
+        }
+    }
+}

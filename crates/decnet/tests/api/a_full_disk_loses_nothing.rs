@@ -99,6 +99,8 @@ fn what_a_full_disk_refuses_is_said_and_what_was_taken_is_delivered() {
     let other = json!({"name": "b", "url": receiver.url("/"), "topic_patterns": ["b"]});
     assert_eq!(client.ask("POST /api/v1/subscriptions", &other).status, 503);
     assert_eq!(ask(serving.address, "GET /api/v1/deliveries", Some(&client.token), "").status, 200);
+    let ready = ask(serving.address, "GET /api/v1/ready", None, "");
+    assert!(ready.status == 503 && ready.body.contains("is full"), "{ready:?}");
     std::fs::remove_file(&filler).unwrap();
     drop(file);
     eventually("events are taken again", || client.publish().status == 202);
@@ -109,5 +111,5 @@ fn what_a_full_disk_refuses_is_said_and_what_was_taken_is_delivered() {
     });
     serving.running.signal("TERM");
     let (exit, _, said) = serving.running.finish();
-    assert!(exit == 0 && said.contains("the queue cannot be used now"), "{said}");
+    assert!(exit == 0 && said.contains("the disk that holds the queue is full"), "{said}");
 }

@@ -22,13 +22,13 @@ Examples:
   decnet bus --socket /tmp/bus.sock --heartbeat 5s")]
 pub(crate) struct Args {
     /// The socket [else DECNET_BUS_SOCKET, /run/decnet/bus.sock or ~/.decnet/bus.sock]
-    #[arg(long, value_name = "PATH")]
+    #[arg(short, long, value_name = "PATH")]
     socket: Option<PathBuf>,
     /// The group that may use it, where it exists [else DECNET_BUS_GROUP or decnet]
-    #[arg(long)]
+    #[arg(short, long)]
     group: Option<String>,
     /// Time between two events that say the bus is well
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = heartbeat)]
+    #[arg(short = 'H', long, value_name = "DURATION", default_value = "10s", value_parser = heartbeat)]
     heartbeat: Duration,
 }
 

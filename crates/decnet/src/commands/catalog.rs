@@ -42,8 +42,11 @@ pub(crate) fn existing(context: &Context) -> anyhow::Result<Catalog> {
     Ok(Catalog::open(context.config.database.path()?, Create::Never)?)
 }
 
-/// Only its owner may look into it: the catalog holds every secret.
-fn make_data_dir(data_dir: &Path) -> anyhow::Result<()> {
+/// Makes the data directory. Only its owner may look into it: the catalog holds every secret.
+///
+/// # Errors
+/// A directory that cannot be made.
+pub(crate) fn make_data_dir(data_dir: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
     made.with_context(|| format!("the data directory {} cannot be made", data_dir.display()))

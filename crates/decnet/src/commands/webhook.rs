@@ -1,5 +1,6 @@
 //! `decnet webhook`.
 
+use super::catalog::make_data_dir;
 use crate::context::Context;
 use crate::worker::Prepared;
 
@@ -18,6 +19,7 @@ pub(crate) struct Args {}
 
 pub(crate) async fn run(_args: Args, context: &Context) -> anyhow::Result<()> {
     let config = &context.config;
+    make_data_dir(&config.data_dir)?;
     let socket = config.bus.enabled.then(|| config.bus.path().to_owned());
     let prepared = Prepared::open(config, socket.as_deref(), &[])?;
     let _reporting = prepared.service().report(context.shutdown.clone());

@@ -214,6 +214,22 @@ fn without_a_worker_the_files_tell() {
 }
 
 #[test]
+fn a_bus_and_a_worker_start_on_a_host_with_nothing_on_it_as_decnets_units_start_them() {
+    let host = Host::new();
+    let socket = host.path().join("other.sock");
+    let mut bus = host.start(&["bus", "-s", socket.to_str().unwrap(), "-g", "decnet", "-H", "10"]);
+    bus.wait_for("the bus listens");
+    let host = host.with("DECNET_BUS_SOCKET", socket.to_str().unwrap()).with("DECNET_LOG", "info");
+    let mut worker = host.start(&["webhook"]);
+    worker.wait_for("connected to the bus");
+    worker.signal("TERM");
+    assert_eq!(worker.finish().0, 0);
+    let mode = std::fs::metadata(host.path().join("data")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "it holds every secret");
+    assert!(host.path().join("data/queue.db").exists());
+}
+
+#[test]
 fn what_the_bus_drops_for_a_reader_that_does_not_read_is_shown() {
     let host = Host::new().with("DECNET_METRICS_LISTEN", "127.0.0.1:0").with("DECNET_LOG", "info");
     let host = host.with("DECNET_WEBHOOK_ALLOW_CIDRS", "127.0.0.0/8");

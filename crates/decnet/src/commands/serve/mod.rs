@@ -5,10 +5,8 @@ mod samples;
 mod summary;
 
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-use anyhow::Context as _;
 use decnet_bus::{Server, ServerOptions};
 use decnet_core::pulse::Pulse;
 use decnet_store::catalog::{Catalog, Create};
@@ -18,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use self::demo::Demo;
 use super::api;
 use super::background::Background;
+use super::catalog::make_data_dir;
 use super::link::SERVE_SOCKET;
 use crate::config::{Api, Config, Database};
 use crate::context::Context;
@@ -102,8 +101,7 @@ fn prepare_directory(config: &mut Config, demo: bool) -> anyhow::Result<Option<T
         config.database = Database::Sqlite(config.data_dir.join("decnet.db"));
         config.bus.socket = Some(config.data_dir.join(SERVE_SOCKET));
     }
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir);
-    made.with_context(|| format!("the data directory {} cannot be made", config.data_dir.display()))?;
+    make_data_dir(&config.data_dir)?;
     Ok(temporary)
 }
 

@@ -64,7 +64,6 @@ pub(crate) struct Intake {
     pub(crate) health: watch::Receiver<Health>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) publications: mpsc::Receiver<Publication>,
-    pub(crate) was_connected: bool,
     /// May a subscription want the bus's heartbeats?
     pub(crate) wants_bus_health: bool,
 }
@@ -103,11 +102,12 @@ impl Intake {
         self.source.close().await;
     }
 
-    /// The bus is there. A signal may have been missed while it was not.
+    /// The bus is there. A signal may have been missed while it was not, also between the first look at the subscriptions and
+    /// this.
     fn greet(&mut self) {
         self.stats.bus_is(true);
         self.beat();
-        if std::mem::replace(&mut self.was_connected, true) && self.signals.send(Signal::Reload).is_err() {
+        if self.signals.send(Signal::Reload).is_err() {
             tracing::debug!("the dispatcher has stopped already");
         }
     }

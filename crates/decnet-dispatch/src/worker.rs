@@ -59,7 +59,6 @@ impl Worker {
             health,
             stats,
             publications,
-            was_connected: false,
             wants_bus_health: false,
         });
         let has_intake = intake.is_some();

@@ -20,6 +20,23 @@ fn ten_wait(receiver: &Receiver) -> (Rig, String) {
 }
 
 #[test]
+fn what_changed_between_the_first_look_and_the_bus_is_seen_once_the_bus_is_there() {
+    let receiver = Receiver::start(reply(200));
+    let mut rig = Rig::new();
+    rig.subscribe("early", &receiver.url("/"), &["nothing"]);
+    rig.launch_worker();
+    eventually("the first look is over", || rig.stats.subscriptions.get() == 1);
+    // Nobody is told: the word would go to a bus to which the worker does not listen yet.
+    rig.subscribe("late", &receiver.url("/"), &["a.>"]);
+    rig.start_bus();
+    eventually("the late one gets events", || {
+        rig.publish("a.b", &json!({}));
+        receiver.count() > 0
+    });
+    rig.stop_worker();
+}
+
+#[test]
 fn a_new_subscription_gets_events_without_a_restart() {
     let (first, second) = (Receiver::start(reply(200)), Receiver::start(reply(200)));
     let mut rig = Rig::running(&[("first", &first.url("/"), "a.>")]);

@@ -6,6 +6,10 @@ use decnet_store::queue::{Error, Filter, Operator, Reader, Redelivery};
 
 use super::support::*;
 
+fn choose(reader: &Reader, filter: &Filter) -> Redelivery {
+    Redelivery::choose(reader, filter, || true).unwrap().unwrap()
+}
+
 #[tokio::test]
 async fn redeliveries_wait_behind_live_traffic_and_the_worker_notices() {
     let dir = tempfile::tempdir().unwrap();
@@ -64,7 +68,7 @@ async fn what_is_not_final_is_refused_by_its_id_and_skipped_by_a_filter() {
         (vec![Standing::Dead, Standing::Pending], (1, 2)),
     ] {
         let filter = Filter { standings: standings.clone(), ..Filter::default() };
-        let chosen = Redelivery::choose(&reader, &filter).unwrap();
+        let chosen = choose(&reader, &filter);
         assert_eq!((chosen.total(), chosen.not_final()), expected, "{standings:?}");
     }
     assert_eq!(list(dir.path()).len(), 4, "nothing was made");
@@ -92,7 +96,11 @@ async fn a_redelivery_by_filter_goes_step_by_step_and_never_over_itself() {
     settle_all(&queue, &all[..450], now(), State::Delivered).await;
     let reader = Reader::open(dir.path()).unwrap();
     let mut operator = Operator::open(dir.path()).unwrap();
-    let mut redelivery = Redelivery::choose(&reader, &Filter::default()).unwrap();
+    assert!(
+        Redelivery::choose(&reader, &Filter::default(), || false).unwrap().is_none(),
+        "it was called off"
+    );
+    let mut redelivery = choose(&reader, &Filter::default());
     assert_eq!((redelivery.total(), redelivery.not_final()), (450, 50), "only what is final");
     let mut made = Vec::new();
     while let Some(step) = redelivery.step(&mut operator).unwrap() {
@@ -102,9 +110,9 @@ async fn a_redelivery_by_filter_goes_step_by_step_and_never_over_itself() {
     }
     let expected: Vec<_> = all[..450].iter().map(|id| id.plus(1)).collect();
     assert_eq!(made, expected, "in the order of admission");
-    let again = Redelivery::choose(&reader, &Filter::default()).unwrap();
+    let again = choose(&reader, &Filter::default());
     assert_eq!((again.total(), again.not_final()), (450, 500));
-    let newest = Redelivery::choose(&reader, &Filter { limit: Some(3), ..Filter::default() }).unwrap();
+    let newest = choose(&reader, &Filter { limit: Some(3), ..Filter::default() });
     assert_eq!(newest.total(), 3);
     assert!(matches!(Redelivery::of(vec![all[0].plus(9)], &reader), Err(Error::UnknownDelivery(_))));
 }

@@ -2,13 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails that test")]
 
+mod a_full_disk_loses_nothing;
 mod client;
 mod decnets_routes_are_decnets;
 mod deliveries_tell_what_happened;
 mod errors_are_problem_details;
 mod events_are_taken_once;
 #[path = "../cli/http.rs"]
-#[expect(dead_code, reason = "shared with the tests of the command line")]
 mod http;
 mod slow_clients_hold_nothing;
 mod subscriptions_change_as_asked;

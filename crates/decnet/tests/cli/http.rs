@@ -39,17 +39,23 @@ impl Answer {
 impl Host {
     /// Starts `decnet serve` with its API on a free port.
     pub(crate) fn serve(&self, arguments: &[&str]) -> Serving {
-        let mut running = self.start(&[arguments, &["serve"]].concat());
-        let mut said = String::new();
-        let line = running.wait_for_noting("API at http://", &mut said);
-        let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
-        Serving { running, address, said }
+        Serving::of(self.start(&[arguments, &["serve"]].concat()))
     }
 
     /// Makes a token.
     pub(crate) fn token(&self, name: &str, scope: &str, more: &[&str]) -> String {
         let arguments = [&["token", "create", "--name", name, "--scope", scope, "--json"], more].concat();
         self.json(&arguments)["token"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Serving {
+    /// Waits until a `decnet serve` that was started is up.
+    pub(crate) fn of(mut running: Running) -> Self {
+        let mut said = String::new();
+        let line = running.wait_for_noting("API at http://", &mut said);
+        let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
+        Self { running, address, said }
     }
 }
 

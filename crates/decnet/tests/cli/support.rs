@@ -68,9 +68,7 @@ impl Host {
     }
 
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
-        let mut child = self.command(arguments).spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        Running { child, stderr }
+        Running::spawn(self.command(arguments))
     }
 
     /// Starts `decnet bus` and waits until it listens.
@@ -82,6 +80,13 @@ impl Host {
 }
 
 impl Running {
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Self { child, stderr }
+    }
+
     /// Reads stderr up to a line that holds `text`.
     pub(crate) fn wait_for(&mut self, text: &str) -> String {
         self.wait_for_noting(text, &mut String::new())

@@ -1,9 +1,10 @@
 //! What a redelivery does, step by step.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use decnet_core::limits::OPERATOR_STEP_ROWS;
-use decnet_store::queue::{DeliveryId, Filter, Redelivery};
+use decnet_store::queue::{DeliveryId, Filter, Reader, Redelivery};
 use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -56,7 +57,7 @@ impl Run {
     }
 
     async fn redeliver(&self, Plan { what, rate, dry_run }: Plan) -> Result<End, Problem> {
-        let mut redelivery = self.choose(what).await?;
+        let Some(mut redelivery) = self.choose(what).await? else { return Ok(End::Cancelled) };
         self.handle.tell(|told| {
             told.total = Some(redelivery.total());
             told.skipped_not_final = Some(redelivery.not_final());
@@ -78,12 +79,18 @@ impl Run {
         Ok(End::Done)
     }
 
-    async fn choose(&self, what: What) -> Result<Redelivery, Problem> {
-        let choose = self.state.queue.run(move |reader| match what {
-            What::Ids(ids) => Redelivery::of(ids, reader),
-            What::Filter(filter) => Redelivery::choose(reader, &filter),
-        });
-        choose.await
+    /// On a thread and with a connection of its own: a look at all of the queue takes long, and holds no other request up.
+    async fn choose(&self, what: What) -> Result<Option<Redelivery>, Problem> {
+        let (state, handle) = (Arc::clone(&self.state), self.handle.clone());
+        let choose = move || -> Result<_, Problem> {
+            let reader = Reader::open(&state.data_dir)?;
+            Ok(match what {
+                What::Ids(ids) => Some(Redelivery::of(ids, &reader)?),
+                What::Filter(filter) => Redelivery::choose(&reader, &filter, || !handle.is_cancelled())?,
+            })
+        };
+        let chosen = tokio::task::spawn_blocking(choose).await;
+        chosen.unwrap_or_else(|error| Err(Problem::internal("a redelivery broke off", &error)))
     }
 
     async fn step(&self, mut redelivery: Redelivery) -> Result<Redelivery, Problem> {

@@ -55,15 +55,19 @@ pub struct Redelivery {
 
 impl Redelivery {
     /// Of what `filter` describes, as far as it is final; what is not is skipped and counted, for it still goes out by
-    /// itself. The filter's `limit` takes the newest.
+    /// itself. The filter's `limit` takes the newest. None where `go_on`, which is asked before each of many short reads,
+    /// says no.
     ///
     /// # Errors
     /// More than `MAX_REDELIVERY`, or see [`Error`].
-    pub fn choose(reader: &Reader, filter: &Filter) -> Result<Self, Error> {
+    pub fn choose(reader: &Reader, filter: &Filter, go_on: impl Fn() -> bool) -> Result<Option<Self>, Error> {
         let mut choice = Self { chosen: Vec::new(), done: 0, not_final: 0 };
         let most = filter.limit.unwrap_or(usize::MAX);
         let mut filter = filter.clone();
         while choice.total() < most {
+            if !go_on() {
+                return Ok(None);
+            }
             filter.limit = Some(PAGE.min(most - choice.total()));
             let page = reader.page(&filter)?;
             for listed in &page.deliveries {
@@ -76,7 +80,7 @@ impl Redelivery {
             filter.before = Some(next);
         }
         choice.chosen.reverse();
-        Ok(choice)
+        Ok(Some(choice))
     }
 
     fn look_at(&mut self, listed: &Listed) {

@@ -15,6 +15,7 @@ use crate::commands::link;
 use crate::commands::progress::Progress;
 use crate::commands::since::since;
 use crate::context::Context;
+use crate::failure::Said;
 use crate::output;
 
 /// Time between two words to the worker that there is something new.
@@ -68,10 +69,9 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    let reader = Reader::open(&context.config.data_dir)?;
-    let chosen = match args.ids.clone() {
-        none if none.is_empty() => Redelivery::choose(&reader, &filter(&args))?,
-        ids => Redelivery::of(ids, &reader)?,
+    let Some(chosen) = choose(&args, context).await? else {
+        output::say("interrupted; nothing was sent again");
+        return Err(Said.into());
     };
     let (count, not_final) = (chosen.total(), chosen.not_final());
     let made = if args.dry_run { Vec::new() } else { redeliver(&args, chosen, context).await? };
@@ -93,6 +93,17 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         return Ok(());
     }
     output::line(&told(&args, count, &made))
+}
+
+/// None if a signal ends it. A look at all of the queue takes long; the signal is heard meanwhile.
+async fn choose(args: &Args, context: &Context) -> anyhow::Result<Option<Redelivery>> {
+    let reader = Reader::open(&context.config.data_dir)?;
+    let (ids, filter, shutdown) = (args.ids.clone(), filter(args), context.shutdown.clone());
+    let choose = move || match ids {
+        none if none.is_empty() => Redelivery::choose(&reader, &filter, || !shutdown.is_cancelled()),
+        ids => Redelivery::of(ids, &reader).map(Some),
+    };
+    Ok(tokio::task::spawn_blocking(choose).await??)
 }
 
 /// How many, and where the new ones are to be found.

@@ -297,7 +297,7 @@ fn a_setting_that_nothing_here_uses_stops_nothing() {
     let environment = [
         ("DECNET_JWT_SECRET_FILE", "/nowhere/secret"),
         ("DECNET_CORS_ORIGINS", "*"),
-        ("DECNET_OTEL_ENDPOINT", "https://collector:4317"),
+        ("DECNET_OTEL_ENDPOINT", "grpc://collector:4317"),
     ];
     let mut host = Host::new(&environment, "");
     assert_eq!(host.find().problems.len(), 2, "tracing is off");

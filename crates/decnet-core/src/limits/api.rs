@@ -54,6 +54,8 @@ pub const MAX_API_REDELIVERY_IDS: usize = 10_000;
 pub const MAX_API_REDELIVERY_RATE: u32 = 100_000;
 /// Tests of subscriptions that the API sends at once; others wait for them.
 pub const MAX_API_TESTS: usize = 8;
+/// What such a test gets, with its wait for a turn, whatever its subscription's timeout is.
+pub const API_TEST_TIMEOUT: Duration = Duration::from_secs(25);
 /// Subscriptions that one address makes in a minute through DECNET's routes, as there.
 pub const MAX_API_CREATIONS_PER_MINUTE: usize = 20;
 /// Addresses for which that is remembered at once.
@@ -65,3 +67,5 @@ const _: () =
     assert!(MAX_API_EVENTS_BYTES <= MAX_API_SUBMITTING_BYTES && MAX_BODY_BYTES <= MAX_API_EVENTS_BYTES);
 const _: () = assert!(MAX_API_REDELIVERIES < MAX_API_JOBS && MAX_API_ERASURES < MAX_API_JOBS);
 const _: () = assert!(MAX_SUBMISSION_EVENTS <= MAX_API_COMMIT_EVENTS);
+// The answer of a test is there before its request is given up.
+const _: () = assert!(API_TEST_TIMEOUT.as_secs() < API_REQUEST_TIMEOUT.as_secs());

@@ -215,7 +215,7 @@ async fn revoke_old_secrets(
     Ok(Json(row.await?.into()))
 }
 
-/// Sends one test event, topic `test.ping`, and says what came of it. It counts for nothing.
+/// Sends one test event, topic `test.ping`, and says what came of it within 25 s. It counts for nothing.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/test", tag = "subscriptions", operation_id = "test_subscription",
     params(("uuid" = String, Path)),
     responses((status = 200, body = TestResult), (status = 404, body = Details, content_type = "application/problem+json")))]

@@ -1,10 +1,12 @@
 //! Every bound of the dispatcher, in one place, with how they relate checked at compile time.
 
 mod api;
+mod otlp;
 
 use std::time::Duration;
 
 pub use self::api::*;
+pub use self::otlp::*;
 
 // --- The bus (the protocol's own bounds come from DECNET's wire format) ---
 
@@ -296,19 +298,6 @@ pub const DEAD_EVENT_INTERVAL: Duration = Duration::from_secs(60);
 /// Such events that wait to be published on the bus; the bus gets no further ones then, but subscriptions do.
 pub const MAX_UNPUBLISHED: usize = 1024;
 
-/// Spans that wait for the trace collector; further ones are left out, and counted.
-pub const MAX_UNEXPORTED_SPANS: usize = 16_384;
-/// Spans of one export.
-pub const MAX_EXPORT_SPANS: usize = 2048;
-/// How long spans wait for others, to be exported together.
-pub const EXPORT_INTERVAL: Duration = Duration::from_millis(200);
-/// Between two exports of metrics: often enough for an alert, and no load to a collector.
-pub const METRICS_EXPORT_INTERVAL: Duration = Duration::from_secs(30);
-/// What the collector gets for one export.
-pub const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The same at the end.
-pub const LAST_EXPORT_TIMEOUT: Duration = Duration::from_secs(1);
-
 // --- Life ---
 
 /// Reload in case the signal was lost.
@@ -317,6 +306,8 @@ pub const RELOAD_INTERVAL: Duration = Duration::from_secs(60);
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
 /// What requests in flight get when the worker stops.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// What the last commits get after that when the disk does not answer.
+pub const LAST_COMMIT_GRACE: Duration = Duration::from_secs(3);
 /// What a service manager gives a daemon to stop, before it kills it (`TimeoutStopSec=` of the units).
 pub const SERVICE_STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a loop may go without a sign of life until the service manager starts the daemon anew (`WatchdogSec=` of the
@@ -375,8 +366,11 @@ const _: () = assert!(LATENCY_FLOOR.as_millis() < DEFAULT_DEADLINE.as_millis());
 const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() >= DEFAULT_DEADLINE.as_secs());
 const _: () = assert!(MAX_TOKEN_REQUESTS <= MAX_ADDRESS_REQUESTS);
-// Requests in flight end before the manager loses patience.
-const _: () = assert!(SHUTDOWN_GRACE.as_secs() < SERVICE_STOP_TIMEOUT.as_secs());
+// One after the other, they end before the manager loses patience.
+const _: () = assert!(
+    SHUTDOWN_GRACE.as_secs() + LAST_COMMIT_GRACE.as_secs() + LAST_EXPORT_TIMEOUT.as_secs()
+        < SERVICE_STOP_TIMEOUT.as_secs()
+);
 const _: () = assert!(
     8 * PULSE_INTERVAL.as_secs() <= SERVICE_WATCHDOG.as_secs()
         && 4 * STATUS_INTERVAL.as_secs() <= SERVICE_WATCHDOG.as_secs()

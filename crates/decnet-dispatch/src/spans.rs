@@ -19,6 +19,9 @@ use crate::sender::Attempted;
 pub trait Spans: fmt::Debug + Send + Sync {
     /// Takes one.
     fn take(&self, span: Span);
+
+    /// The worker has ended: no more of them come. Its figures still stand, and go when this returns.
+    fn end(&self);
 }
 
 /// Something that took time, in an event's trace.

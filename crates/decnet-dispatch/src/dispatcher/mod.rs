@@ -190,7 +190,7 @@ impl Dispatcher {
     }
 
     /// Runs until `shutdown`, then finishes what is in flight.
-    pub(crate) async fn run(mut self, mut inputs: Inputs, shutdown: CancellationToken) -> Result<(), Error> {
+    pub(crate) async fn run(&mut self, mut inputs: Inputs, shutdown: CancellationToken) -> Result<(), Error> {
         let mut reload = ticker(self.options.reload_interval);
         let mut record = ticker(self.options.record_interval);
         let mut retain = ticker(self.options.retention_interval);

@@ -151,13 +151,15 @@ fn count(queue: &Queue, stop: &AtomicBool) -> Counted {
     let begun = Instant::now();
     let counted = || {
         let (reader, mut census) = (queue.reader()?, Census::default());
-        loop {
-            let step = Instant::now();
-            if !reader.count_some(&mut census)? || stop.load(Ordering::Relaxed) {
-                return Ok(census.into_found());
+        let mut step = Instant::now();
+        while reader.count_some(&mut census)? {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::Closed);
             }
             std::thread::sleep(step.elapsed());
+            step = Instant::now();
         }
+        Ok(census.into_found())
     };
     Counted { found: counted(), took: begun.elapsed() }
 }
@@ -166,4 +168,27 @@ fn oldest(queue: &Queue, asked: Vec<(SubscriptionKey, Option<DeliveryId>)>) -> O
     let reader = queue.reader()?;
     let look = |(key, held)| Ok((key, reader.oldest_waiting(key, held)?));
     asked.into_iter().map(look).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use decnet_core::event::Event;
+    use decnet_core::limits::CENSUS_STEP_ROWS;
+    use decnet_store::queue::{Admission, Options, Recipient};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_census_that_was_stopped_has_counted_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = Queue::open(dir.path(), Options::default()).unwrap();
+        let keys = queue.register(vec![("uuid".into(), "name".into())]).await.unwrap();
+        let to = vec![Recipient { sub: keys[0], held: false }; 2 * CENSUS_STEP_ROWS as usize];
+        let event = Event::new("id", "a.b", "test", UnixMicros(0), "{}").unwrap();
+        queue.admit([Admission { event: Arc::new(event), to, submitted: None }].into()).await.unwrap();
+        let stop = AtomicBool::new(true);
+        assert!(count(&queue, &stop).found.is_err());
+        stop.store(false, Ordering::Relaxed);
+        assert_eq!(count(&queue, &stop).found.unwrap()[&keys[0]].waiting, 2 * u64::from(CENSUS_STEP_ROWS));
+    }
 }

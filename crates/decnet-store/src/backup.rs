@@ -28,7 +28,7 @@ pub enum Error {
         source: io::Error,
     },
     /// SQLite refused.
-    #[error("{} cannot be copied: {source}", path.display())]
+    #[error("{} cannot be copied or restored: {source}", path.display())]
     Sqlite {
         /// Which database.
         path: PathBuf,
@@ -90,6 +90,19 @@ pub fn verify(copy: &Path) -> Result<(), Error> {
         Ok(found) => Err(Error::Damaged { path: copy.into(), found }),
         Err(error) => Err(Error::Damaged { path: copy.into(), found: error.to_string() }),
     }
+}
+
+/// Lets others read a database while one writes, as it was before it was copied: a copy has SQLite's default instead.
+///
+/// # Errors
+/// See [`Error`].
+pub fn to_wal(copy: &Path) -> Result<(), Error> {
+    let set = || {
+        let conn = open(copy, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        conn.close().map_err(|(_, error)| error)
+    };
+    set().map_err(|error| Error::Sqlite { path: copy.into(), source: error })
 }
 
 /// Is this copy a queue that this program can use?

@@ -17,8 +17,10 @@ use crate::output;
 
 /// Puts a backup into a data directory, where nothing is yet.
 ///
-/// Nothing is overwritten, and nothing is done while a worker runs there. The next start goes on as after a crash at the
-/// moment of the backup: what was delivered since is sent again. What root restores belongs to the owner of the directory.
+/// Nothing is overwritten, and nothing is done while a worker runs there. A catalog that DECNET_DB_URL places outside of the
+/// data directory stays as it is, where there is one: only the queue is restored. The next start goes on as after a crash
+/// at the moment of the backup: what was delivered since is sent again. What root restores belongs to the owner of the
+/// directory.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -32,6 +34,14 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// Where a file of the backup goes.
+struct Target {
+    name: &'static str,
+    path: PathBuf,
+    /// It is there, and stays.
+    kept: bool,
+}
+
 /// A file that was read from the backup, and where it goes.
 struct Unpacked {
     name: &'static str,
@@ -41,34 +51,62 @@ struct Unpacked {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let dir = &context.config.data_dir;
-    let targets = [(QUEUE, dir.join(QUEUE)), (CATALOG, context.config.database.path()?.to_owned())];
     let archive =
         File::open(&args.file).with_context(|| format!("{} cannot be read", args.file.display()))?;
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.with_context(|| format!("the data directory {} cannot be made", dir.display()))?;
     let held = backup::hold(dir)?;
-    for (_, target) in &targets {
-        refuse_what_is_there(target)?;
-    }
+    let targets = targets(dir, context.config.database.path()?)?;
     let unpacked =
         unpack(archive, &targets).with_context(|| format!("{} cannot be restored", args.file.display()))?;
     for one in &unpacked {
         verify(one)?;
     }
-    let mut names = Vec::new();
     let made: Vec<_> =
         unpacked.iter().map(|one| one.target.clone()).chain([dir.join("queue.lock")]).collect();
-    for Unpacked { name, file, target } in unpacked {
-        file.as_file().sync_all()?;
-        file.persist_noclobber(&target).with_context(|| format!("{} cannot be written", target.display()))?;
-        names.push(json!({"name": name, "path": target}));
-        if !args.json {
-            output::line(&format!("{name} restored to {}", target.display()))?;
-        }
-    }
+    let restored = unpacked.into_iter().map(put).collect::<anyhow::Result<Vec<_>>>()?;
     ownership::settle(made.iter().map(PathBuf::as_path))?;
     drop(held);
-    if args.json { output::json(&json!({"restored": names})) } else { Ok(()) }
+    tell(args, &restored, &targets)
+}
+
+/// Refuses what is there already, but for a catalog elsewhere: it is DECNET's, and holds more than ours.
+fn targets(dir: &Path, catalog: &Path) -> anyhow::Result<[Target; 2]> {
+    let queue = Target { name: QUEUE, path: dir.join(QUEUE), kept: false };
+    let kept = catalog.try_exists()? && !is_in(catalog, dir)?;
+    let catalog = Target { name: CATALOG, path: catalog.to_owned(), kept };
+    let targets = [queue, catalog];
+    targets.iter().filter(|target| !target.kept).try_for_each(|target| refuse_what_is_there(&target.path))?;
+    Ok(targets)
+}
+
+fn is_in(file: &Path, dir: &Path) -> anyhow::Result<bool> {
+    Ok(file.canonicalize()?.parent() == Some(&dir.canonicalize()?))
+}
+
+/// Puts it in place. Its name, and where it is.
+fn put(Unpacked { name, file, target }: Unpacked) -> anyhow::Result<(&'static str, PathBuf)> {
+    backup::to_wal(file.path())?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(&target).with_context(|| format!("{} cannot be written", target.display()))?;
+    Ok((name, target))
+}
+
+fn tell(args: &Args, restored: &[(&'static str, PathBuf)], targets: &[Target]) -> anyhow::Result<()> {
+    let kept = targets.iter().filter(|target| target.kept);
+    if args.json {
+        let object = |name: &str, path: &Path| json!({"name": name, "path": path});
+        let restored: Vec<_> = restored.iter().map(|(name, path)| object(name, path)).collect();
+        let kept: Vec<_> = kept.map(|target| object(target.name, &target.path)).collect();
+        return output::json(&json!({"restored": restored, "kept": kept}));
+    }
+    for (name, path) in restored {
+        output::line(&format!("{name} restored to {}", path.display()))?;
+    }
+    for target in kept {
+        output::line(&format!("{} stays as it is, and was not restored", target.path.display()))?;
+    }
+    Ok(())
 }
 
 /// The database, and the log of one that was removed, which would be taken for the new one's.
@@ -85,25 +123,28 @@ fn refuse_what_is_there(target: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads both files beside where they go. Whatever else is in the archive is refused.
-fn unpack(archive: File, targets: &[(&'static str, PathBuf)]) -> anyhow::Result<Vec<Unpacked>> {
+/// Reads both files beside where they go, unless one is kept. Whatever else is in the archive is refused.
+fn unpack(archive: File, targets: &[Target]) -> anyhow::Result<Vec<Unpacked>> {
     let mut unpacked = Vec::<Unpacked>::new();
     for entry in tar::Archive::new(archive).entries()? {
         let mut entry = entry?;
         let path = entry.path()?.into_owned();
-        let known = targets.iter().find(|(name, _)| path == Path::new(name));
+        let known = targets.iter().find(|target| path == Path::new(target.name));
         let is_new = |name| !unpacked.iter().any(|one| one.name == name);
-        let (name, target) = known
-            .filter(|(name, _)| entry.header().entry_type().is_file() && is_new(*name))
+        let target = known
+            .filter(|target| entry.header().entry_type().is_file() && is_new(target.name))
             .with_context(|| format!("`{}` does not belong into a backup of decnet", path.display()))?;
-        let place = target.parent().unwrap_or(Path::new("."));
+        if target.kept {
+            continue;
+        }
+        let place = target.path.parent().unwrap_or(Path::new("."));
         let mut file = Builder::new().prefix(".decnet-restore-").tempfile_in(place)?;
         let expected = entry.size();
         let read = io::copy(&mut entry.by_ref().take(expected), &mut file)?;
         anyhow::ensure!(read == expected, "it ends too early");
-        unpacked.push(Unpacked { name, file, target: target.clone() });
+        unpacked.push(Unpacked { name: target.name, file, target: target.path.clone() });
     }
-    anyhow::ensure!(!unpacked.is_empty(), "it is empty");
+    anyhow::ensure!(!unpacked.is_empty(), "there is nothing in it to restore");
     Ok(unpacked)
 }
 

@@ -130,6 +130,8 @@ pub const ATTEMPTS_LOOK_ROWS: usize = 20_000;
 pub const MAX_REDELIVERY: usize = 10_000_000;
 /// Deliveries that one transaction of a redelivery or an erasure touches: as short as the worker's own.
 pub const OPERATOR_STEP_ROWS: usize = 200;
+/// Bytes of bodies after which one transaction of an erasure ends: each is overwritten with zeros.
+pub const ERASURE_STEP_BYTES: usize = 4 * 1024 * 1024;
 
 // --- Submitted events ---
 
@@ -342,6 +344,8 @@ const _: () = assert!(MAX_BODY_BYTES <= HELD_RESERVE_BYTES && DEFAULT_TOTAL_CONC
 const _: () = assert!(MAX_BODY_BYTES <= LANE_BYTES && MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
 const _: () =
     assert!(CHECKPOINT_WRITER_BYTES <= CHECKPOINT_WAL_BYTES && CHECKPOINT_WAL_BYTES <= MAX_WAL_BYTES);
+// Erasing does not fill the log by itself.
+const _: () = assert!(4 * (ERASURE_STEP_BYTES + MAX_BODY_BYTES) <= MAX_WAL_BYTES as usize);
 // What the intake may hold, it may hold of submissions too; and a whole submission fits where nothing waits.
 const _: () = assert!(SUBMITTED_STEP_BYTES + MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
 const _: () =

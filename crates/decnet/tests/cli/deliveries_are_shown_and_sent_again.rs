@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use decnet_core::delivery::{Reason, State, Timings};
 use decnet_core::event::Event;
+use decnet_core::limits::OPERATOR_STEP_ROWS;
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{Admission, Attempt, DeliveryId, Options, Queue, Recipient, Settlement};
 use serde_json::Value;
 
-use crate::support::{Host, code, stderr, stdout};
+use crate::support::{Host, code, eventually, stderr, stdout};
 
 /// Deliveries that are dead, delivered and pending, of this many events each.
 pub(crate) const EACH: usize = 3;
@@ -160,6 +161,37 @@ fn redelivering_makes_new_deliveries_of_the_same_events() {
         3,
         "the first, and one by each of two commands"
     );
+}
+
+#[test]
+fn a_redelivery_that_is_interrupted_says_how_far_it_was() {
+    let host = host();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(die(&host, 2 * OPERATOR_STEP_ROWS));
+    let arguments = ["delivery", "redeliver", "--dead", "--topic", "b", "--rate", "1", "--json"];
+    let redelivering = host.start(&arguments);
+    eventually("the first step is done", || {
+        ids(&host, &["--topic", "b", "--limit", "1000"]).len() == 3 * OPERATOR_STEP_ROWS
+    });
+    redelivering.signal("INT");
+    let (code, stdout, stderr) = redelivering.finish();
+    assert_eq!((code, &*stdout), (1, ""), "{stderr}");
+    let told = format!("interrupted; only {OPERATOR_STEP_ROWS} of {}", 2 * OPERATOR_STEP_ROWS);
+    assert!(stderr.contains(&told), "{stderr}");
+}
+
+/// Events of topic `b` that are dead.
+async fn die(host: &Host, count: usize) {
+    let queue = Queue::open(&host.path().join("data"), Options::default()).unwrap();
+    let sub = queue.register(vec![("uuid".into(), "other".into())]).await.unwrap()[0];
+    let admission = |n| {
+        let event = Event::new(&format!("b-{n}"), "b", "t", UnixMicros(1), "{}").unwrap().into();
+        Admission { event, to: vec![Recipient { sub, held: false }], submitted: None }
+    };
+    let admitted = queue.admit((0..count).map(admission).collect()).await.unwrap();
+    let state = State::Dead { reason: Reason::Refused };
+    let dead = admitted.iter().map(|it| Settlement { id: it.first, attempt: attempt(404), state });
+    queue.settle(dead.collect()).await.unwrap();
 }
 
 #[test]

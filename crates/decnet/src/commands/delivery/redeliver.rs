@@ -130,7 +130,10 @@ fn filter(args: &Args) -> Filter {
     }
 }
 
-/// Makes them in small steps, and tells the worker now and then; which, if it is interrupted too.
+/// Makes them in small steps, and tells the worker now and then.
+///
+/// # Errors
+/// A signal ended it: that is said, with how many were made by then.
 async fn redeliver(
     args: &Args,
     mut chosen: Redelivery,
@@ -156,5 +159,10 @@ async fn redeliver(
     }
     progress.finish();
     link::signal_change(&context.config).await;
+    if chosen.done() < chosen.total() {
+        let (made, total) = (made.len(), chosen.total());
+        output::say(&format!("interrupted; only {made} of {total} new deliveries were made"));
+        return Err(Said.into());
+    }
     Ok(made)
 }

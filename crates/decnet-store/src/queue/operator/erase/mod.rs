@@ -2,19 +2,25 @@
 //!
 //! Of each delivery stay its row, state, reason and attempts, without what the receiver answered; what still waited is
 //! dead (erased). An event's body is overwritten when nobody else is still owed it: SQLite zeroes what it frees
-//! (`secure_delete`), [`Operator::give_back`] gives free pages back to the disk, [`Operator::empty_log`] empties the log.
+//! (`secure_delete`). [`Operator::clean_up`] does the rest: earlier copies stand in free pages and in the log.
+//!
+//! [`walk`] finds the deliveries of a step, [`payload`] sees to them, [`files`] cleans up.
 //!
 //! The worker may hold what was erased in memory; `meta.erasures` counts, and when it looks and finds another number it
 //! puts back what it holds, so that nothing but requests in flight goes out. A settlement of what is dead changes
 //! nothing.
 
-use std::time::Duration;
+mod files;
+mod payload;
+mod walk;
 
-use decnet_core::delivery::Reason;
-use decnet_core::limits::{LIST_STEP_ROWS, OPERATOR_STEP_ROWS};
+use std::ops::AddAssign;
+
+use decnet_core::limits::ERASURE_STEP_BYTES;
 use decnet_core::time::UnixMicros;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
+use self::walk::Part;
 use super::super::error::Error;
 use super::super::id::DeliveryId;
 use super::super::submitted;
@@ -44,12 +50,12 @@ pub struct Erased {
     pub submitted: u64,
 }
 
-/// An erasure, step by step: what was admitted before it began.
+/// An erasure, step by step: of what was accepted before its first step.
 #[derive(Debug)]
 pub struct Erasure {
     what: Chosen,
-    /// Deliveries from there on were seen to.
-    before: i64,
+    /// Deliveries from there on were seen to; none before the first step.
+    before: Option<i64>,
     done: Erased,
     dry_run: bool,
 }
@@ -61,15 +67,9 @@ enum Chosen {
     Event(String),
 }
 
-/// Steps that a checkpoint is tried while another one is under way.
-const CHECKPOINT_TRIES: u32 = 50;
-const CHECKPOINT_PAUSE: Duration = Duration::from_millis(100);
-/// Free pages given back to the disk in one transaction.
-const VACUUM: &str = "PRAGMA incremental_vacuum(256)";
-
 impl Erasure {
     /// Nothing is done yet. None if the queue knows no such subscription; an event is looked for by the steps. With
-    /// `dry_run` the steps only count.
+    /// `dry_run` the steps only count, and keep nobody from writing.
     ///
     /// # Errors
     /// See [`Error`].
@@ -86,9 +86,7 @@ impl Erasure {
             }
         };
         conn.pragma_update_and_check(None, "secure_delete", "ON", |_| Ok(()))?;
-        let newest: Option<i64> = conn.query_row("SELECT max(id) FROM deliveries", [], |row| row.get(0))?;
-        let before = newest.map_or(0, |id| id + 1);
-        Ok(Some(Self { what, before, done: Erased::default(), dry_run }))
+        Ok(Some(Self { what, before: None, done: Erased::default(), dry_run }))
     }
 
     /// What is done so far.
@@ -97,119 +95,89 @@ impl Erasure {
         &self.done
     }
 
-    /// One bounded step; false if all is done. Tell the worker, by
-    /// [`CHANGED_TOPIC`](decnet_core::topic::own::CHANGED_TOPIC), after the last.
+    /// Takes every step; false if `go_on`, which is told after each what is done so far, ended it before the last. Tell the
+    /// worker, by [`CHANGED_TOPIC`](decnet_core::topic::own::CHANGED_TOPIC), afterwards, and [clean up](Operator::clean_up).
+    /// Blocks.
+    ///
+    /// # Errors
+    /// See [`Error`]; what is done is done, and it can go on from there.
+    pub fn carry_out(
+        &mut self,
+        operator: &mut Operator,
+        now: impl Fn() -> UnixMicros,
+        go_on: impl Fn(&Erased) -> bool,
+    ) -> Result<bool, Error> {
+        while self.step(operator, now())? {
+            if !go_on(&self.done) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// One step, of at most `OPERATOR_STEP_ROWS` deliveries and about `ERASURE_STEP_BYTES` of bodies; false if all is done.
     ///
     /// # Errors
     /// See [`Error`]; the step can be taken again.
     pub fn step(&mut self, operator: &mut Operator, now: UnixMicros) -> Result<bool, Error> {
-        let ids = self.next(&operator.conn)?;
-        let Some((from, ids)) = ids else {
-            if let Chosen::Event(id) = &self.what {
-                self.done.submitted += take_back(&mut operator.conn, id, self.dry_run)?;
-            }
-            return Ok(false);
+        let Some(before) = self.before else {
+            self.before = Some(self.start(&mut operator.conn)?);
+            return Ok(true);
         };
-        if !ids.is_empty() {
-            let tx = operator.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let mut done = self.done;
-            let is_last = match self.what {
-                Chosen::Subscription(_) => true,
-                Chosen::Event(_) => DeliveryId::from_raw(from).number() == 0,
-            };
-            self.what.erase(&tx, &ids, is_last, now, &mut done)?;
-            if self.dry_run {
-                tx.rollback()?;
-            } else {
-                commit(tx)?;
-            }
-            self.done = done;
-        }
-        self.before = from;
+        let Some(part) = self.what.next(&operator.conn, before)? else { return Ok(false) };
+        self.before = Some(if part.events.is_empty() {
+            part.from
+        } else {
+            self.see_to(&mut operator.conn, &part, now)?
+        });
         Ok(true)
     }
-}
 
-impl Erasure {
-    /// The deliveries of the next step, and where it begins; none when all were looked at.
-    fn next(&self, conn: &Connection) -> Result<Option<(i64, Vec<DeliveryId>)>, Error> {
-        if self.before <= 0 {
-            return Ok(None);
+    /// Takes back what no worker has admitted yet, and finds where the walk begins. In one transaction: what was submitted
+    /// before is either taken back or among what the walk meets.
+    fn start(&mut self, conn: &mut Connection) -> Result<i64, Error> {
+        let tx = self.transaction(conn)?;
+        let newest: Option<i64> = tx.query_row("SELECT max(seq) FROM events", [], |row| row.get(0))?;
+        let submitted = match &self.what {
+            Chosen::Event(id) if self.dry_run => count_submitted(&tx, id)?,
+            Chosen::Event(id) => take_back(&tx, id)?,
+            Chosen::Subscription(_) => 0,
+        };
+        // Where nothing was taken, there is nothing that the worker must notice.
+        if submitted > 0 && !self.dry_run {
+            commit(tx)?;
         }
-        match &self.what {
-            Chosen::Subscription(sub) => of_subscription(conn, *sub, self.before),
-            Chosen::Event(id) => of_event(conn, id, self.before),
+        self.done.submitted = submitted;
+        Ok(newest.map_or(0, |seq| DeliveryId::new(seq, 0).last_of_event().raw() + 1))
+    }
+
+    /// As much of it as one transaction may; where the next step goes on.
+    fn see_to(&mut self, conn: &mut Connection, part: &Part, now: UnixMicros) -> Result<i64, Error> {
+        let tx = self.transaction(conn)?;
+        let (mut done, mut bytes, mut before) = (self.done, 0, part.from);
+        let mut events = part.events.iter().peekable();
+        while let Some(event) = events.next() {
+            let now = (!self.dry_run).then_some(now);
+            let (erased, body) = self.what.see_to(&tx, event, now)?;
+            done += erased;
+            bytes += body;
+            if bytes >= ERASURE_STEP_BYTES && events.peek().is_some() {
+                before = event.oldest();
+                break;
+            }
         }
-    }
-}
-
-/// Among the `LIST_STEP_ROWS` deliveries before, a few of the subscription's.
-fn of_subscription(
-    conn: &Connection,
-    sub: u32,
-    before: i64,
-) -> Result<Option<(i64, Vec<DeliveryId>)>, Error> {
-    let mut start = conn.prepare_cached(
-        "SELECT min(id) FROM (SELECT id FROM deliveries WHERE id < ?1 ORDER BY id DESC LIMIT ?2)",
-    )?;
-    let Some(from) = start.query_row((before, LIST_STEP_ROWS), |row| row.get::<_, Option<i64>>(0))? else {
-        return Ok(None);
-    };
-    let mut find = conn.prepare_cached(
-        "SELECT id FROM deliveries WHERE id >= ?1 AND id < ?2 AND +sub = ?3 ORDER BY id DESC LIMIT ?4",
-    )?;
-    let found = find.query_map((from, before, sub, OPERATOR_STEP_ROWS as i64), |row| row.get(0))?;
-    let ids: Vec<i64> = found.collect::<Result<_, _>>()?;
-    let is_cut = ids.len() == OPERATOR_STEP_ROWS;
-    let from = ids.last().copied().filter(|_| is_cut).unwrap_or(from);
-    Ok(Some((from, ids.into_iter().map(DeliveryId::from_raw).collect())))
-}
-
-/// A few deliveries of the newest event with this id whose deliveries were not seen to.
-fn of_event(conn: &Connection, id: &str, before: i64) -> Result<Option<(i64, Vec<DeliveryId>)>, Error> {
-    let last = DeliveryId::from_raw(before - 1);
-    let mut start = conn.prepare_cached(
-        "SELECT min(seq) FROM (SELECT seq FROM events WHERE seq <= ?1 ORDER BY seq DESC LIMIT ?2)",
-    )?;
-    let Some(from) = start.query_row((last.seq(), LIST_STEP_ROWS), |row| row.get::<_, Option<i64>>(0))?
-    else {
-        return Ok(None);
-    };
-    let mut find =
-        conn.prepare_cached("SELECT max(seq) FROM events WHERE seq >= ?1 AND seq <= ?2 AND id = ?3")?;
-    let Some(seq) = find.query_row((from, last.seq(), id), |row| row.get::<_, Option<i64>>(0))? else {
-        return Ok(Some((DeliveryId::new(from, 0).raw(), Vec::new())));
-    };
-    let first = DeliveryId::new(seq, 0).raw();
-    let mut find = conn
-        .prepare_cached("SELECT id FROM deliveries WHERE id >= ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3")?;
-    let end = before.min(DeliveryId::new(seq, 0).last_of_event().raw() + 1);
-    let found = find.query_map((first, end, OPERATOR_STEP_ROWS as i64), |row| row.get(0))?;
-    let ids: Vec<i64> = found.collect::<Result<_, _>>()?;
-    let is_cut = ids.len() == OPERATOR_STEP_ROWS;
-    let from = ids.last().copied().filter(|_| is_cut).unwrap_or(first);
-    Ok(Some((from, ids.into_iter().map(DeliveryId::from_raw).collect())))
-}
-
-/// Takes out of the table what no worker has admitted yet.
-fn take_back(conn: &mut Connection, id: &str, dry_run: bool) -> Result<u64, Error> {
-    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut bytes = Vec::<i64>::new();
-    {
-        let mut delete = tx.prepare_cached("DELETE FROM submitted WHERE id = ?1 RETURNING length(body)")?;
-        let mut rows = delete.query([id])?;
-        while let Some(row) = rows.next()? {
-            bytes.push(row.get(0)?);
+        if !self.dry_run {
+            commit(tx)?;
         }
+        self.done = done;
+        Ok(before)
     }
-    submitted::less(&tx, bytes.iter().sum())?;
-    // Where nothing was taken, there is nothing that the worker must notice.
-    if dry_run || bytes.is_empty() {
-        tx.rollback()?;
-    } else {
-        commit(tx)?;
+
+    fn transaction<'c>(&self, conn: &'c mut Connection) -> Result<Transaction<'c>, Error> {
+        let behavior =
+            if self.dry_run { TransactionBehavior::Deferred } else { TransactionBehavior::Immediate };
+        Ok(conn.transaction_with_behavior(behavior)?)
     }
-    Ok(bytes.len() as u64)
 }
 
 /// With the number by which the worker notices.
@@ -218,97 +186,25 @@ fn commit(tx: Transaction<'_>) -> Result<(), Error> {
     Ok(tx.commit()?)
 }
 
-impl Chosen {
-    /// `is_last` says that no older delivery of the last event is to come.
-    fn erase(
-        &self,
-        conn: &Connection,
-        ids: &[DeliveryId],
-        is_last: bool,
-        now: UnixMicros,
-        done: &mut Erased,
-    ) -> Result<(), Error> {
-        for id in ids {
-            forget_replies(conn, *id)?;
-            done.deliveries += 1;
-            done.given_up += self.give_up(conn, *id, now)?;
-        }
-        // Ids descend: those of one event stand together.
-        let mut events: Vec<i64> = ids.iter().map(|id| id.seq()).collect();
-        events.dedup();
-        for seq in events {
-            erase_body(conn, seq, is_last, done)?;
-        }
-        Ok(())
-    }
-
-    /// What waits is dead. Of a subscription, whatever waits of the same event: nothing may wait for an empty body.
-    fn give_up(&self, conn: &Connection, id: DeliveryId, now: UnixMicros) -> Result<u64, Error> {
-        let (first, last, sub) = match self {
-            Self::Event(_) => (id, id, None),
-            Self::Subscription(sub) => (DeliveryId::new(id.seq(), 0), id.last_of_event(), Some(sub)),
-        };
-        let mut end = conn.prepare_cached(
-            "UPDATE deliveries SET state = 4, due_at = NULL, settled_at = ?3, reason = ?4
-             WHERE id BETWEEN ?1 AND ?2 AND state < 3 AND (?5 IS NULL OR sub = ?5)",
-        )?;
-        Ok(end.execute((first.raw(), last.raw(), now.0, Reason::Erased.code(), sub))? as u64)
-    }
+fn count_submitted(conn: &Connection, id: &str) -> Result<u64, Error> {
+    let count = "SELECT count(*) FROM submitted WHERE id = ?1";
+    Ok(conn.query_row(count, [id], |row| row.get::<_, i64>(0))?.unsigned_abs())
 }
 
-fn forget_replies(conn: &Connection, id: DeliveryId) -> Result<(), Error> {
-    for sql in [
-        "UPDATE deliveries SET reply = NULL WHERE id = ?1 AND reply IS NOT NULL",
-        "UPDATE attempts SET reply = NULL, detail = NULL WHERE delivery = ?1",
-    ] {
-        conn.prepare_cached(sql)?.execute([id.raw()])?;
-    }
-    Ok(())
+/// Takes out of the table what no worker has admitted yet: one that has read it is refused.
+fn take_back(conn: &Connection, id: &str) -> Result<u64, Error> {
+    let mut delete = conn.prepare_cached("DELETE FROM submitted WHERE id = ?1 RETURNING length(body)")?;
+    let bytes: Vec<i64> = delete.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    submitted::less(conn, bytes.iter().sum())?;
+    Ok(bytes.len() as u64)
 }
 
-/// Unless somebody is still owed it.
-fn erase_body(conn: &Connection, seq: i64, is_last: bool, done: &mut Erased) -> Result<(), Error> {
-    let first = DeliveryId::new(seq, 0);
-    let mut is_owed = conn.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND state < 3)",
-    )?;
-    if is_owed.query_row((first.raw(), first.last_of_event().raw()), |row| row.get(0))? {
-        done.shared += u64::from(is_last);
-        return Ok(());
-    }
-    let mut empty =
-        conn.prepare_cached("UPDATE events SET body = x'' WHERE seq = ?1 AND length(body) > 0")?;
-    done.events += empty.execute([seq])? as u64;
-    Ok(())
-}
-
-impl Operator {
-    /// One bounded step of giving free pages back to the disk, where earlier payloads may still stand; false if none is
-    /// left.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub fn give_back(&mut self) -> Result<bool, Error> {
-        let mut vacuum = self.conn.prepare_cached(VACUUM)?;
-        let mut rows = vacuum.query([])?;
-        while rows.next()?.is_some() {}
-        drop(rows);
-        Ok(self.conn.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0))? > 0)
-    }
-
-    /// Copies the log into the database and empties it: what stood in its older pages is gone. Blocks, for seconds where
-    /// somebody reads. False if somebody read for longer than that; call it again later.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub fn empty_log(&mut self) -> Result<bool, Error> {
-        for _ in 0..CHECKPOINT_TRIES {
-            let mut checkpoint = self.conn.prepare_cached("PRAGMA wal_checkpoint(TRUNCATE)")?;
-            if !checkpoint.query_row([], |row| row.get::<_, bool>(0))? {
-                return Ok(true);
-            }
-            std::thread::sleep(CHECKPOINT_PAUSE);
-        }
-        Ok(false)
+impl AddAssign for Erased {
+    fn add_assign(&mut self, other: Self) {
+        self.deliveries += other.deliveries;
+        self.given_up += other.given_up;
+        self.events += other.events;
+        self.shared += other.shared;
+        self.submitted += other.submitted;
     }
 }

@@ -3,9 +3,9 @@
 //! A copy is SQLite's own (`VACUUM INTO`): what was committed when it began, without free pages. Copy the queue first,
 //! then the catalog: a delivery whose subscription the catalog does not have counts as one to a deleted subscription.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub enum Error {
         source: io::Error,
     },
     /// SQLite refused.
-    #[error("{} cannot be copied or restored: {source}", path.display())]
+    #[error("{} cannot be copied: {source}", path.display())]
     Sqlite {
         /// Which database.
         path: PathBuf,
@@ -92,17 +92,15 @@ pub fn verify(copy: &Path) -> Result<(), Error> {
     }
 }
 
-/// Lets others read a database while one writes, as it was before it was copied: a copy has SQLite's default instead.
+/// Puts a whole copy into WAL mode, in which its original was: a copy has SQLite's default, and others could not read it
+/// while one writes. A database says by two bytes of its header which it is (<https://www.sqlite.org/fileformat2.html>).
 ///
 /// # Errors
-/// See [`Error`].
-pub fn to_wal(copy: &Path) -> Result<(), Error> {
-    let set = || {
-        let conn = open(copy, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-        conn.close().map_err(|(_, error)| error)
-    };
-    set().map_err(|error| Error::Sqlite { path: copy.into(), source: error })
+/// The file cannot be written.
+pub fn to_wal(copy: &File) -> io::Result<()> {
+    const VERSIONS_AT: u64 = 18;
+    const WAL: u8 = 2;
+    copy.write_all_at(&[WAL; 2], VERSIONS_AT)
 }
 
 /// Is this copy a queue that this program can use?

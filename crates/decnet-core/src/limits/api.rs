@@ -44,14 +44,14 @@ pub const API_FAILURE_INTERVAL: Duration = Duration::from_secs(10);
 pub const MAX_API_PAGE: usize = 1000;
 /// Erasures under way at once, each on a thread of its own.
 pub const MAX_API_ERASURES: usize = 2;
-/// Redeliveries under way at once: each may hold the ids of `MAX_REDELIVERY` deliveries in memory.
+/// Redeliveries under way at once: each may hold `MAX_REDELIVERY` deliveries in memory.
 pub const MAX_API_REDELIVERIES: usize = 8;
 /// Redeliveries, and erasures, that are remembered at once, those that run among them.
 pub const MAX_API_JOBS: usize = 32;
 /// Deliveries that one redelivery names by their ids.
 pub const MAX_API_REDELIVERY_IDS: usize = 10_000;
-/// Deliveries that one redelivery makes in a second, at most.
-pub const MAX_API_REDELIVERY_RATE: u32 = 100_000;
+/// How long a job waits for what stands in its way, before it tries again.
+pub const API_JOB_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Tests of subscriptions that the API sends at once; others wait for them.
 pub const MAX_API_TESTS: usize = 8;
 /// Subscriptions that one address makes in a minute through DECNET's routes, as there.

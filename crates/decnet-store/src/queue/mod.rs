@@ -59,7 +59,9 @@ pub use handle::Queue;
 pub use health::Health;
 pub use id::{DeliveryId, ParseDeliveryIdError, SubscriptionKey};
 pub use lease::{Lease, is_owned};
-pub use operator::{Erase, Erased, Erasure, IdempotencyKey, Operator, Redelivery, Submission, Submitted};
+pub use operator::{
+    Erase, Erased, Erasure, IdempotencyKey, Operator, Redelivery, Step, Submission, Submitted,
+};
 pub use reader::{
     Active, AttemptFilter, AttemptPage, AttemptRef, Census, Counts, Detail, EventDetail, EventRef, Filter,
     Found, Listed, ListedAttempt, Page, Reader,

@@ -104,6 +104,12 @@ impl Reader {
         Ok(found.optional()?)
     }
 
+    /// Of the deliveries of one event, given by any of them, the latest to each subscription, in ascending order: the
+    /// others were sent again since. Reads all of the event's.
+    pub(super) fn latest_of_event(&self, id: DeliveryId) -> Result<Vec<DeliveryId>, Error> {
+        event::latest(&self.conn, id)
+    }
+
     /// A delivery with its event and attempts.
     ///
     /// # Errors

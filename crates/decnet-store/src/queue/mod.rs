@@ -63,8 +63,8 @@ pub use operator::{
     Erase, Erased, Erasure, IdempotencyKey, Operator, Redelivery, Step, Submission, Submitted,
 };
 pub use reader::{
-    Active, AttemptFilter, AttemptPage, AttemptRef, Census, Counts, Detail, EventDetail, EventRef, Filter,
-    Found, Listed, ListedAttempt, Page, Reader,
+    Active, AttemptFilter, AttemptPage, AttemptRef, Census, Counts, Detail, EventDetail, Filter, Found,
+    Listed, ListedAttempt, Page, Reader, Search,
 };
 pub use retain::{Retained, Retention};
 pub use settle::{Attempt, Settlement};

@@ -179,6 +179,9 @@ fn what_is_erased_is_gone_and_why_is_explained() {
     let id = server.deliveries("topic=a.*&state=delivered", 1)[0]["id"].as_str().unwrap().to_owned();
     let told = server.json(200, "GET /explain?subscription=a&event_id=e1", "");
     assert_eq!((&told["delivery_id"], &told["subscription"]["uuid"]), (&json!(id), &json!(uuid)));
+    let unknown = server.json(200, &format!("GET /explain?subscription={uuid}&event_id=nothing"), "");
+    assert_eq!((&unknown["steps"][0]["passed"], &unknown["delivery_id"]), (&json!(false), &Value::Null));
+    server.json(404, &format!("GET /explain?subscription={}&topic=a.b", &uuid[..8]), "");
     let not = server.json(200, "GET /explain?subscription=a&topic=b.c", "");
     assert!(not["steps"].as_array().unwrap().iter().any(|step| step["passed"] == false), "{not}");
     let counted = server.json(200, "POST /erasures", r#"{"event_id":"e1","dry_run":true}"#);

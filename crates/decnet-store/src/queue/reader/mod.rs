@@ -18,7 +18,7 @@ pub use self::attempts::{AttemptFilter, AttemptPage, AttemptRef, ListedAttempt};
 pub use self::census::{Census, Found};
 pub use self::counts::Counts;
 pub use self::detail::Detail;
-pub use self::event::{EventDetail, EventRef};
+pub use self::event::{EventDetail, Search};
 pub use self::list::{Filter, Listed, Page};
 
 use super::connection::{open_reader, path};
@@ -71,18 +71,27 @@ impl Reader {
         attempts::attempts(&self.conn, filter, limit)
     }
 
-    /// An event, with its first `limit` deliveries; only those to `subscription` (uuid or name), if there is one. None
-    /// if it was not admitted, went to nobody, or was removed.
+    /// Looks for the newest event with this id. Ids have no index: all events may have to be looked at, newest first.
+    /// `go_on` is asked before each of the short reads that this takes; where it says no, the search ends unfinished.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn find_event(&self, id: &str, go_on: impl Fn() -> bool) -> Result<Search, Error> {
+        event::find(&self.conn, id, go_on)
+    }
+
+    /// The event with this sequence number, with its first `limit` deliveries; only those to `subscription` (uuid or
+    /// name), if there is one. None if there is no such event, or not any more.
     ///
     /// # Errors
     /// See [`Error`].
     pub fn event(
         &self,
-        which: EventRef<'_>,
+        seq: i64,
         subscription: Option<&str>,
         limit: usize,
     ) -> Result<Option<EventDetail>, Error> {
-        event::event(&self.conn, which, subscription, limit)
+        event::event(&self.conn, seq, subscription, limit)
     }
 
     /// The topic of an event that was submitted, and is not yet taken by the worker. Looks at all that are.

@@ -126,8 +126,10 @@ pub const LIST_STEP_ROWS: u32 = 10_000;
 pub const PAGE_LOOK_ROWS: usize = 100_000;
 /// Deliveries that one page of a list of attempts looks at: each is asked for its attempts.
 pub const ATTEMPTS_LOOK_ROWS: usize = 20_000;
-/// Deliveries chosen for one redelivery by filter: their ids are in memory, 8 bytes each.
+/// Deliveries chosen for one redelivery by filter: they are in memory, 16 bytes each.
 pub const MAX_REDELIVERY: usize = 10_000_000;
+/// Deliveries that one redelivery makes in a second, at most.
+pub const MAX_REDELIVERY_RATE: u32 = 100_000;
 /// Deliveries that one transaction of a redelivery or an erasure touches: as short as the worker's own.
 pub const OPERATOR_STEP_ROWS: usize = 200;
 /// Bytes of bodies after which one transaction of an erasure ends: each is overwritten with zeros.

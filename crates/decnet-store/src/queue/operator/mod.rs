@@ -17,7 +17,7 @@ use super::connection::{open_second, path};
 use super::error::Error;
 
 pub use self::erase::{Erase, Erased, Erasure};
-pub use self::redeliver::Redelivery;
+pub use self::redeliver::{Redelivery, Step};
 pub use self::submit::{IdempotencyKey, Submission, Submitted};
 
 /// A second process that writes. It needs no lease: it adds what the worker takes, and never changes what is in flight.

@@ -11,7 +11,7 @@ use super::recent::Recent;
 use super::retain::Sweep;
 use super::trail::Trail;
 
-/// Changed only inside [`Ledger::transaction`], and rolled back with it.
+/// Changed only inside [`Ledger::transaction`], and rolled back with it: what is tried again begins from the same.
 #[derive(Debug)]
 pub(super) struct Ledger {
     pub(super) conn: Connection,
@@ -28,7 +28,7 @@ pub(super) struct Ledger {
     newest: UnixMicros,
     /// Ours; a later owner has a higher one.
     generation: i64,
-    /// As it was when somebody was last told.
+    /// When another connection's commits were last asked after.
     data_version: i64,
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails that test")]
 
+mod a_service_is_asked_whether_it_is_well;
 mod bench_measures_and_leaves_nothing;
 mod decnets_sessions_have_decnets_rights;
 mod deliveries_are_shown_and_sent_again;
@@ -13,6 +14,7 @@ mod no_route_answers_without_its_scope;
 mod receiver_knows_who_signed;
 mod says_what_is_wrong;
 mod settings_change_one_by_one;
+mod signals_end_what_waits;
 mod subscriptions_ask_for_more;
 mod subscriptions_keep_their_secrets;
 mod support;

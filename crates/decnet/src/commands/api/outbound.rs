@@ -49,7 +49,7 @@ impl Outbound for Dispatch {
         .boxed()
     }
 
-    fn test(&self, stored: Box<Stored>) -> BoxFuture<'static, Tested> {
+    fn test(&self, stored: Box<Stored>, triggered_by: Arc<str>) -> BoxFuture<'static, Tested> {
         let (config, tests) = (Arc::clone(&self.config), Arc::clone(&self.tests));
         let deadline = Instant::now() + API_TEST_TIMEOUT;
         async move {
@@ -58,7 +58,7 @@ impl Outbound for Dispatch {
             };
             // The turn is over with the test, though nobody may wait for it any more.
             let tested = tokio::task::spawn_blocking(move || {
-                let tested = test(&stored, &config, deadline);
+                let tested = test(&stored, &triggered_by, &config, deadline);
                 drop(turn);
                 tested
             })
@@ -81,9 +81,10 @@ async fn addresses(url: &EndpointUrl) -> Vec<IpAddr> {
 }
 
 /// An attempt stays on one thread, which therefore has a runtime of its own.
-fn test(stored: &Stored, config: &Config, deadline: Instant) -> Tested {
+fn test(stored: &Stored, triggered_by: &str, config: &Config, deadline: Instant) -> Tested {
     let attempted = tokio::runtime::Builder::new_current_thread().enable_all().build().map(|runtime| {
-        let attempted = runtime.block_on(async { timeout_at(deadline, ping(stored, config)).await });
+        let ping = async { timeout_at(deadline, ping(stored, triggered_by, config)).await };
+        let attempted = runtime.block_on(ping);
         // A name that does not resolve must not hold on to the turn.
         runtime.shutdown_background();
         attempted
@@ -138,7 +139,7 @@ mod tests {
         let stored = catalog.load().unwrap().subscriptions.remove(0);
         let allow = ("DECNET_WEBHOOK_ALLOW_CIDRS".to_owned(), "127.0.0.1/32".to_owned());
         let config = config::find(&Inputs { environment: [allow].into(), ..Inputs::default() }).config;
-        let tested = test(&stored, &config, Instant::now() + Duration::from_millis(100));
+        let tested = test(&stored, "test", &config, Instant::now() + Duration::from_millis(100));
         assert!(!tested.delivered && tested.error.unwrap().starts_with("no answer within 25s"));
     }
 }

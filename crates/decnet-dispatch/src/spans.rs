@@ -92,7 +92,7 @@ impl Span {
         let number = held.attempts_with_this();
         Self {
             trace: trace_id(&event.id),
-            id: attempt_span(&event.id, &subscription.uuid, number),
+            id: attempt_span(&event.id, &subscription.uuid, held.id.number(), number),
             parent: Some(root_span(&event.id)),
             started_at,
             duration: attempted.duration,

@@ -191,8 +191,9 @@ async fn send(
     let attempt = async {
         match format {
             None => {
-                let Held { event, .. } = &members.first;
-                let message = Message { attempt: members.first.attempts_with_this(), ..(&**event).into() };
+                let Held { id, event, .. } = &members.first;
+                let (delivery, attempt) = (id.number(), members.first.attempts_with_this());
+                let message = Message { delivery, attempt, ..(&**event).into() };
                 sender.send(target, message, started_at).await
             }
             // Boxed since its state would make every attempt larger.
@@ -217,7 +218,8 @@ async fn send_batch(
 ) -> Attempted {
     let event = format.unite(members.events());
     // Its members may have been tried differently often; the batch is an event of its own.
+    let delivery = members.first.id.number();
     let attempt = members.iter().map(Held::attempts_with_this).max().unwrap_or(1);
-    let message = Message { content_type: format.content_type(), attempt, ..Message::from(&event) };
+    let message = Message { content_type: format.content_type(), delivery, attempt, ..Message::from(&event) };
     sender.send(target, message, started_at).await
 }

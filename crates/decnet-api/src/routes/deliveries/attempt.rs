@@ -112,8 +112,9 @@ fn headers(attempt: &queue::Attempt, detail: &Detail, row: Option<&Row>) -> BTre
 
 /// Made of what the attempt is known by, so that it can be told at any time.
 fn traceparent(attempt: &queue::Attempt, detail: &Detail, row: &Row) -> String {
-    let event_id = &detail.listed.event_id;
-    trace::traceparent(trace::trace_id(event_id), trace::attempt_span(event_id, &row.uuid, attempt.number))
+    let (event_id, delivery) = (&detail.listed.event_id, detail.listed.id.number());
+    let span = trace::attempt_span(event_id, &row.uuid, delivery, attempt.number);
+    trace::traceparent(trace::trace_id(event_id), span)
 }
 
 fn millis(duration: Duration) -> f64 {

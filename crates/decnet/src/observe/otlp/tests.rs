@@ -172,7 +172,7 @@ fn attempt() -> Span {
     };
     Span {
         trace: trace_id(ID),
-        id: attempt_span(ID, "uuid", 2),
+        id: attempt_span(ID, "uuid", 0, 2),
         parent: Some(root_span(ID)),
         started_at: UnixMicros(1_000_000),
         duration: Duration::from_millis(5),

@@ -239,7 +239,7 @@ async fn the_last_numbers_of_each_subscription_are_exported_too() {
     subscribe(&dir, &receiver.url("/"));
     let environment = [
         ("DECNET_DATA_DIR", dir.path().to_str().unwrap()),
-        ("DECNET_TRACING_ENABLED", "true"),
+        ("DECNET_DEVELOPER_TRACING", "true"),
         ("DECNET_OTEL_ENDPOINT", &endpoint),
         ("DECNET_WEBHOOK_ALLOW_CIDRS", "127.0.0.1/32"),
     ];

@@ -191,8 +191,8 @@ async fn a_remembered_key_is_small_however_many_events_it_was_used_for() {
     let file = rusqlite::Connection::open(file(dir.path())).unwrap();
     let sizes =
         "SELECT length(hash) + 8 + length(fingerprint) + length(seed) + length(ids) FROM submitted_keys";
-    let bytes: u64 = file.query_row(sizes, [], |row| row.get(0)).unwrap();
-    assert!(bytes < REMEMBERED_KEY_BYTES, "{bytes} bytes");
+    let bytes: u32 = file.query_row(sizes, [], |row| row.get(0)).unwrap();
+    assert!(u64::from(bytes) < REMEMBERED_KEY_BYTES, "{bytes} bytes");
     drop(operator);
     let mut operator = Operator::open(dir.path()).unwrap();
     let again = operator.submit(&events, Some(&key("k")), at).unwrap();

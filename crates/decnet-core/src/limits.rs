@@ -132,6 +132,8 @@ pub const MAX_REDELIVERY: usize = 10_000_000;
 pub const MAX_REDELIVERY_RATE: u32 = 100_000;
 /// Deliveries that one transaction of a redelivery or an erasure touches: as short as the worker's own.
 pub const OPERATOR_STEP_ROWS: usize = 200;
+/// Bytes of bodies after which one transaction of an erasure ends: each is overwritten with zeros.
+pub const ERASURE_STEP_BYTES: usize = 4 * 1024 * 1024;
 
 // --- Submitted events ---
 
@@ -293,6 +295,8 @@ pub const OLDEST_INTERVAL: Duration = Duration::from_secs(5);
 pub const MAX_ENDPOINT_CONNECTIONS: usize = 32;
 /// What a client of that endpoint gets for its request, and for reading the reply.
 pub const ENDPOINT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long `decnet check --service` waits for an answer.
+pub const SERVICE_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest reply of that endpoint that its clients read, in bytes.
 pub const MAX_ENDPOINT_BYTES: usize = 8 * 1024 * 1024;
 /// Deliveries waiting for one subscription that count as a backlog, unless configured otherwise.
@@ -350,6 +354,8 @@ const _: () = assert!(MAX_BODY_BYTES <= HELD_RESERVE_BYTES && DEFAULT_TOTAL_CONC
 const _: () = assert!(MAX_BODY_BYTES <= LANE_BYTES && MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
 const _: () =
     assert!(CHECKPOINT_WRITER_BYTES <= CHECKPOINT_WAL_BYTES && CHECKPOINT_WAL_BYTES <= MAX_WAL_BYTES);
+// Erasing does not fill the log by itself.
+const _: () = assert!(4 * (ERASURE_STEP_BYTES + MAX_BODY_BYTES) <= MAX_WAL_BYTES as usize);
 // What the intake may hold, it may hold of submissions too; and a whole submission fits where nothing waits.
 const _: () = assert!(SUBMITTED_STEP_BYTES + MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
 const _: () =
@@ -383,6 +389,8 @@ const _: () = assert!(LATENCY_FLOOR.as_millis() < DEFAULT_DEADLINE.as_millis());
 const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() >= DEFAULT_DEADLINE.as_secs());
 const _: () = assert!(MAX_TOKEN_REQUESTS <= MAX_ADDRESS_REQUESTS);
+// A loop that lives has turned before it is given up.
+const _: () = assert!(4 * PULSE_INTERVAL.as_secs() <= SERVICE_CHECK_TIMEOUT.as_secs());
 // Requests in flight end before the manager loses patience.
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() < SERVICE_STOP_TIMEOUT.as_secs());
 const _: () = assert!(

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use decnet_core::delivery::{Reason, Standing, State};
-use decnet_core::limits::{MAX_REDELIVERY_RATE, OPERATOR_STEP_ROWS};
+use decnet_core::limits::{MAX_FAN_OUT, MAX_REDELIVERY_RATE, OPERATOR_STEP_ROWS};
 use decnet_store::queue::{DeliveryId, Error, Filter, Operator, Reader, Redelivery};
 
 use super::support::*;
@@ -100,6 +100,29 @@ async fn the_workers_own_checkpoints_are_no_change_from_elsewhere() {
     }
     list(dir.path());
     assert!(!queue.changed_elsewhere().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_look_whose_transaction_was_rolled_back_sees_the_change_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let all = admit(&queue, 0..1, sub, true).await;
+    settle_all(&queue, &all, now(), State::Delivered).await;
+    queue.changed_elsewhere().await.unwrap();
+    Operator::open(dir.path()).unwrap().redeliver(&all).unwrap();
+    // While the lock is held, the look and a command that fails come into one transaction.
+    let lock = rusqlite::Connection::open(file(dir.path())).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let impossible = admission(event(1), &vec![sub; MAX_FAN_OUT as usize], false);
+    let (_, changed, refused, ()) = tokio::join!(
+        queue.register([("uuid-0".into(), "name-0".into())].into()),
+        queue.changed_elsewhere(),
+        queue.admit([impossible].into()),
+        async { lock.execute_batch("COMMIT").unwrap() },
+    );
+    refused.unwrap_err();
+    assert!(changed.unwrap());
 }
 
 #[tokio::test]

@@ -189,6 +189,7 @@ fn what_is_erased_is_gone_and_why_is_explained() {
     assert_ne!(server.json(200, &format!("GET /deliveries/{id}"), "")["body"], Value::Null);
     let erased = server.json(200, "POST /erasures", r#"{"event_id":"e1"}"#);
     assert_eq!((&erased["status"], &erased["events"]), (&json!("done"), &json!(1)));
+    assert_eq!((&counted["gone_from_disk"], &erased["gone_from_disk"]), (&json!(false), &json!(true)));
     let path = format!("/erasures/{}", erased["id"].as_str().unwrap());
     assert_eq!(server.json(200, &format!("GET {path}"), ""), erased);
     assert_eq!(server.json(200, &format!("DELETE {path}"), ""), erased, "it has ended already");

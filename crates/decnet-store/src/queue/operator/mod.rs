@@ -2,7 +2,7 @@
 //!
 //! - [`Operator::submit`]: events of programs without a bus;
 //! - [`Operator::redeliver`], and [`Redelivery`] for many: old events again;
-//! - [`Erasure`]: payloads are gone, of one subscription or one event.
+//! - [`Erasure`]: payloads are gone, of one subscription or one event, and [`Operator::clean_up`] after it.
 
 mod erase;
 mod redeliver;

@@ -48,7 +48,7 @@ fn a_second_run_has_nothing_to_do_and_a_removal_leaves_settings_and_data() {
     assert!(!said.contains("[FAIL]"), "{said}");
     let root = host.path().join("root");
     let first = files(&root);
-    assert_eq!(first.len(), 9, "{first:?}");
+    assert_eq!(first.len(), 12, "{first:?}");
     assert_eq!(fs::metadata(root.join("etc/decnet/decnet.ini")).unwrap().mode() & 0o7777, 0o640);
     assert_eq!(fs::metadata(root.join("var/lib/decnet")).unwrap().mode() & 0o7777, 0o750);
     let (status, said) = init(&host, &[]);
@@ -130,6 +130,7 @@ fn one_worker_is_replaced_beside_another_decnet_and_put_back() {
     for (path, text) in there.iter().filter(|(path, _)| *path != unit) {
         assert!(now.contains(&(path.clone(), text.clone())), "{} was touched", path.display());
     }
+    assert_eq!(rules(&host), ["decnet-webhook.service"]);
     let (_, said) = init(&host, &["--only", "webhook"]);
     assert!(!said.contains("[ OK ]"), "{said}");
 
@@ -144,6 +145,38 @@ fn one_worker_is_replaced_beside_another_decnet_and_put_back() {
     assert_eq!(status, 0, "{said}");
     assert_eq!(fs::read_to_string(&unit).unwrap(), before);
     assert!(host.path().join(UNITS).join("decnet.target").exists());
+    assert!(rules(&host).is_empty());
+}
+
+/// The units that the polkit rules are for, by the only names that stand in them.
+fn rules(host: &Host) -> Vec<String> {
+    let mut names = Vec::new();
+    for (path, text) in files(&host.path().join("root/etc/polkit-1/rules.d")) {
+        assert!(!text.contains(".test(") && text.contains("action.lookup(\"unit\") === "), "{text}");
+        let quoted = text.split('"').skip(1).step_by(2);
+        let units: Vec<_> = quoted.filter(|name| name.starts_with("decnet") && name.contains('.')).collect();
+        assert_eq!(units.len(), 1, "{}: {text}", path.display());
+        names.extend(units.into_iter().map(str::to_owned));
+    }
+    names
+}
+
+#[test]
+fn the_group_may_start_units_that_are_installed_and_no_free_name() {
+    let host = Host::new();
+    init(&host, &[]);
+    let mut units: Vec<_> = files(&host.path().join(UNITS))
+        .into_iter()
+        .map(|(path, _)| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let mut named = rules(&host);
+    units.sort();
+    named.sort();
+    assert_eq!(named, units);
+    init(&host, &["--deinit", "--only", "api"]);
+    assert!(!rules(&host).contains(&"decnet-api.service".to_owned()));
+    init(&host, &["--deinit"]);
+    assert!(rules(&host).is_empty());
 }
 
 #[test]

@@ -6,10 +6,15 @@ use super::layout::{Layout, saved};
 use super::templates::is_ours;
 use crate::config;
 
+/// It holds the services together.
+pub(super) const TARGET: &str = "decnet.target";
+
 /// A unit of ours or of another DECNET.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unit {
     pub(super) name: String,
+    /// What it says; empty where it cannot be read.
+    pub(super) text: String,
     pub(super) is_ours: bool,
     /// Another's is kept beside it, to be put back.
     pub(super) has_saved: bool,
@@ -20,14 +25,26 @@ pub(super) struct Unit {
 pub(super) struct Host {
     /// systemd runs, and this is its system.
     pub(super) has_systemd: bool,
-    /// Sorted by name.
+    /// The services, sorted by name.
     pub(super) units: Vec<Unit>,
+    /// `decnet.target`, where there is one.
+    pub(super) target: Option<Unit>,
 }
 
 impl Host {
     pub(super) fn look(layout: &Layout) -> Self {
         let has_systemd = layout.is_live() && Path::new("/run/systemd/system").is_dir();
-        Self { has_systemd, units: units(layout) }
+        Self { has_systemd, units: units(layout), target: unit(layout, TARGET.into()) }
+    }
+
+    /// Is there a unit of this name that is not ours?
+    pub(super) fn has_anothers(&self, name: &str) -> bool {
+        self.units.iter().chain(&self.target).any(|unit| unit.name == name && !unit.is_ours)
+    }
+
+    /// Is there a unit of this name that says something else?
+    pub(super) fn differs(&self, name: &str, text: &str) -> bool {
+        self.units.iter().any(|unit| unit.name == name && unit.text != text)
     }
 
     /// Units that are not ours, now or once what was saved is back.
@@ -42,14 +59,18 @@ fn units(layout: &Layout) -> Vec<Unit> {
     let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
     let mut units: Vec<_> = names
         .filter(|name| name.starts_with("decnet-") && name.ends_with(".service"))
-        .map(|name| {
-            let path = layout.unit(&name);
-            let is_ours = std::fs::read_to_string(&path).is_ok_and(|text| is_ours(&text));
-            Unit { is_ours, has_saved: saved(&path).exists(), name }
-        })
+        .filter_map(|name| unit(layout, name))
         .collect();
     units.sort_by(|a, b| a.name.cmp(&b.name));
     units
+}
+
+/// A link (a masked unit, for instance) counts too, whatever it leads to.
+fn unit(layout: &Layout, name: String) -> Option<Unit> {
+    let path = layout.unit(&name);
+    path.symlink_metadata().ok()?;
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    Some(Unit { is_ours: is_ours(&text), has_saved: saved(&path).exists(), name, text })
 }
 
 /// The last value of a key in a unit, without the `-` that makes a path optional.

@@ -26,10 +26,7 @@ impl Layout {
             units: either("/etc/systemd/system", "/usr/lib/systemd/system"),
             tmpfiles: either("/etc/tmpfiles.d/decnet.conf", "/usr/lib/tmpfiles.d/decnet.conf"),
             sysusers: either("/etc/sysusers.d/decnet.conf", "/usr/lib/sysusers.d/decnet.conf"),
-            polkit: either(
-                "/etc/polkit-1/rules.d/50-decnet.rules",
-                "/usr/share/polkit-1/rules.d/50-decnet.rules",
-            ),
+            polkit: either("/etc/polkit-1/rules.d", "/usr/share/polkit-1/rules.d"),
             logrotate: below(prefix, "/etc/logrotate.d/decnet"),
             settings: below(prefix, "/etc/decnet"),
             ini: below(prefix, "/etc/decnet/decnet.ini"),
@@ -41,6 +38,12 @@ impl Layout {
     /// A unit's file.
     pub(super) fn unit(&self, name: &str) -> PathBuf {
         self.units.join(name)
+    }
+
+    /// The polkit rule of a unit: one each, so that it comes and goes with its unit.
+    pub(super) fn rule(&self, unit: &str) -> PathBuf {
+        let name = unit.rsplit_once('.').map_or(unit, |(name, _)| name);
+        self.polkit.join(format!("50-{name}.rules"))
     }
 
     /// A place named as the installed system will see it.

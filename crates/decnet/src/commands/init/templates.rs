@@ -49,6 +49,8 @@ pub(super) struct Variables {
     pub(super) names_catalog: bool,
     /// The services that `decnet.target` pulls in.
     pub(super) services: Vec<String>,
+    /// The unit that a polkit rule is for.
+    pub(super) unit: String,
     marker: String,
     marker_js: String,
     stop_timeout: u64,
@@ -75,6 +77,7 @@ impl Variables {
             catalog: None,
             names_catalog: true,
             services: Vec::new(),
+            unit: String::new(),
             marker: marker("#"),
             marker_js: marker("//"),
             stop_timeout: seconds(SERVICE_STOP_TIMEOUT),

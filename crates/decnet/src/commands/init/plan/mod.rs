@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::host::Host;
+use super::host::{Host, TARGET};
 use super::layout::Layout;
 use super::templates::{Templates, Variables};
 
@@ -91,7 +91,6 @@ pub(super) fn install(wanted: &Wanted, host: &Host, templates: &Templates) -> Ve
         directory(&layout.data, 0o750, Owner::Service),
         shared(wanted, templates, "tmpfiles", &layout.tmpfiles, 0o644, Owner::Root),
         shared(wanted, templates, "logrotate", &layout.logrotate, 0o644, Owner::Root),
-        shared(wanted, templates, "polkit", &layout.polkit, 0o644, Owner::Root),
     ];
     let mut ini = shared(wanted, templates, "ini", &layout.ini, 0o640, Owner::Group);
     if let Action::Write { existing, .. } = &mut ini.action {
@@ -99,17 +98,22 @@ pub(super) fn install(wanted: &Wanted, host: &Host, templates: &Templates) -> Ve
         *existing = Existing::Keep;
     }
     steps.push(ini);
-    let mut written = Vec::new();
+    let (mut written, mut replaced) = (Vec::new(), Vec::new());
     for (name, problem) in templates.services.iter().filter(|(name, _)| wanted.touches(name)) {
         let rendered = problem.clone().map_or_else(|| templates.render(name, &wanted.variables), Err);
-        if rendered.is_ok() {
+        if let Ok(text) = &rendered {
             written.push(name.clone());
+            replaced.extend(host.differs(name, text).then(|| name.clone()));
         }
         let existing = if wanted.replaces_units() { Existing::Replace } else { Existing::Keep };
+        let has_unit = rendered.is_ok() && (wanted.replaces_units() || !host.has_anothers(name));
         steps.push(write(layout.unit(name), rendered, 0o644, Owner::Root, existing));
+        steps.extend(has_unit.then(|| rule(wanted, templates, name, existing)));
     }
     steps.push(target(wanted, host, templates, &written));
-    steps.extend(started(wanted, host, &written));
+    let has_target = wanted.shared() == Existing::Replace || !host.has_anothers(TARGET);
+    steps.extend(has_target.then(|| rule(wanted, templates, TARGET, wanted.shared())));
+    steps.extend(started(wanted, host, &written, &replaced));
     steps
 }
 
@@ -124,10 +128,12 @@ pub(super) fn remove(wanted: &Wanted, host: &Host) -> Vec<Step> {
         let stopped = target.into_iter().chain(names.clone());
         steps.push(systemctl(host, ["disable", "--now"].map(str::to_owned).into_iter().chain(stopped)));
     }
-    steps.extend(ours.iter().map(|unit| remove_file(layout.unit(&unit.name))));
+    // A rule never outlives its unit.
+    let files = |name: &str| [layout.rule(name), layout.unit(name)].map(remove_file);
+    steps.extend(ours.iter().flat_map(|unit| files(&unit.name)));
     if wanted.only.is_empty() {
-        let shared = [&layout.polkit, &layout.tmpfiles, &layout.sysusers, &layout.logrotate];
-        steps.push(remove_file(layout.unit("decnet.target")));
+        let shared = [&layout.tmpfiles, &layout.sysusers, &layout.logrotate];
+        steps.extend(files(TARGET));
         steps.extend(shared.map(|path| remove_file(path.clone())));
     }
     steps.push(systemctl(host, ["daemon-reload".to_owned()]));
@@ -150,6 +156,11 @@ impl Wanted {
     /// A unit that was named is replaced, whoever wrote what is there; all of them only by force.
     fn replaces_units(&self) -> bool {
         self.force || !self.only.is_empty()
+    }
+
+    /// A file that several services share may be another's where only some are touched.
+    fn shared(&self) -> Existing {
+        if self.force && self.only.is_empty() { Existing::Replace } else { Existing::Keep }
     }
 }
 
@@ -174,7 +185,7 @@ fn write(path: PathBuf, text: Result<String, String>, mode: u32, owner: Owner, e
     step(what, text.map_or_else(Action::Fail, |text| Action::Write { path, text, mode, owner, existing }))
 }
 
-/// A file that several services share: where only some are touched, what is there may be another's.
+/// A file that several services share.
 fn shared(
     wanted: &Wanted,
     templates: &Templates,
@@ -183,9 +194,16 @@ fn shared(
     mode: u32,
     owner: Owner,
 ) -> Step {
-    let renews = wanted.force && wanted.only.is_empty();
-    let existing = if renews { Existing::Replace } else { Existing::Keep };
-    write(path.to_owned(), templates.render(name, &wanted.variables), mode, owner, existing)
+    let text = templates.render(name, &wanted.variables);
+    write(path.to_owned(), text, mode, owner, wanted.shared())
+}
+
+/// Who may start and stop a unit.
+fn rule(wanted: &Wanted, templates: &Templates, unit: &str, existing: Existing) -> Step {
+    let mut variables = wanted.variables.clone();
+    unit.clone_into(&mut variables.unit);
+    let text = templates.render("polkit", &variables);
+    write(wanted.layout.rule(unit), text, 0o644, Owner::Root, existing)
 }
 
 /// `decnet.target` wants what was written and what was there.
@@ -196,13 +214,11 @@ fn target(wanted: &Wanted, host: &Host, templates: &Templates, written: &[String
     services.dedup();
     let mut variables = wanted.variables.clone();
     variables.services = services;
-    let renews = wanted.force && wanted.only.is_empty();
-    let existing = if renews { Existing::Replace } else { Existing::Keep };
-    let text = templates.render("decnet.target", &variables);
-    write(wanted.layout.unit("decnet.target"), text, 0o644, Owner::Root, existing)
+    let text = templates.render(TARGET, &variables);
+    write(wanted.layout.unit(TARGET), text, 0o644, Owner::Root, wanted.shared())
 }
 
-fn started(wanted: &Wanted, host: &Host, written: &[String]) -> Vec<Step> {
+fn started(wanted: &Wanted, host: &Host, written: &[String], replaced: &[String]) -> Vec<Step> {
     let tmpfiles = wanted.layout.tmpfiles.display().to_string();
     let mut steps = vec![
         run(host, "systemd-tmpfiles", ["--create".to_owned(), tmpfiles]),
@@ -217,9 +233,13 @@ fn started(wanted: &Wanted, host: &Host, written: &[String]) -> Vec<Step> {
         let all = ["enable", "--now", "decnet.target"].map(str::to_owned);
         steps.push(systemctl(host, all.into_iter().chain(written.iter().cloned())));
     } else if !written.is_empty() {
-        steps.push(systemctl(host, std::iter::once("enable".to_owned()).chain(written.iter().cloned())));
-        // What runs there now is another's.
-        steps.push(systemctl(host, std::iter::once("restart".to_owned()).chain(written.iter().cloned())));
+        let now = ["enable", "--now"].map(str::to_owned).into_iter();
+        steps.push(systemctl(host, now.chain(written.iter().cloned())));
+        // What runs there now is another's, or as another version would have it.
+        if !replaced.is_empty() {
+            let restart = std::iter::once("restart".to_owned());
+            steps.push(systemctl(host, restart.chain(replaced.iter().cloned())));
+        }
     }
     steps
 }
@@ -254,137 +274,4 @@ fn run(host: &Host, program: &'static str, arguments: impl IntoIterator<Item = S
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::super::host::Unit;
-    use super::*;
-
-    fn wanted(only: &[&str]) -> Wanted {
-        let text = |text: &str| text.to_owned();
-        Wanted {
-            layout: Layout::new(Path::new("/"), false),
-            variables: Variables::new(
-                text("/opt/decnet"),
-                text("/opt/decnet/.venv"),
-                text("decnet"),
-                text("decnet"),
-                text("/usr/bin/decnet"),
-            ),
-            only: only.iter().map(ToString::to_string).collect(),
-            force: false,
-            start: true,
-            purge: false,
-        }
-    }
-
-    fn unit(name: &str, is_ours: bool, has_saved: bool) -> Unit {
-        Unit { name: name.into(), is_ours, has_saved }
-    }
-
-    fn host(units: Vec<Unit>) -> Host {
-        Host { has_systemd: true, units }
-    }
-
-    fn commands(steps: &[Step]) -> Vec<&str> {
-        let runs = steps.iter().filter(|step| matches!(step.action, Action::Run { .. }));
-        runs.map(|step| step.what.as_str()).collect()
-    }
-
-    fn written<'a>(steps: &'a [Step], end: &str) -> (&'a str, Existing) {
-        steps
-            .iter()
-            .find_map(|step| match &step.action {
-                Action::Write { path, text, existing, .. } if path.ends_with(end) => {
-                    Some((text.as_str(), *existing))
-                }
-                _ => None,
-            })
-            .unwrap()
-    }
-
-    #[test]
-    fn the_target_wants_every_service_that_is_there_or_comes() {
-        let templates = Templates::load(None).unwrap();
-        let steps =
-            install(&wanted(&[]), &host(vec![unit("decnet-prober.service", false, false)]), &templates);
-        let (target, _) = written(&steps, "decnet.target");
-        assert!(target.contains(
-            "Wants=decnet-api.service decnet-bus.service decnet-prober.service decnet-webhook.service\n"
-        ));
-        assert_eq!(
-            commands(&steps),
-            [
-                "systemd-tmpfiles --create /etc/tmpfiles.d/decnet.conf",
-                "systemctl daemon-reload",
-                "systemctl enable --now decnet.target decnet-api.service decnet-bus.service decnet-webhook.service"
-            ]
-        );
-    }
-
-    #[test]
-    fn one_service_alone_is_replaced_and_nothing_else_is() {
-        let templates = Templates::load(None).unwrap();
-        let there = host(vec![
-            unit("decnet-bus.service", false, false),
-            unit("decnet-webhook.service", false, false),
-        ]);
-        let mut wanted = wanted(&["decnet-webhook.service"]);
-        wanted.force = true;
-        let steps = install(&wanted, &there, &templates);
-        assert_eq!(written(&steps, "decnet-webhook.service").1, Existing::Replace);
-        for kept in ["decnet.target", "50-decnet.rules", "decnet.ini", "tmpfiles.d/decnet.conf"] {
-            assert_eq!(written(&steps, kept).1, Existing::Keep, "{kept}");
-        }
-        assert!(!steps.iter().any(|step| step.what.ends_with("decnet-bus.service")));
-        assert_eq!(
-            commands(&steps)[2..],
-            ["systemctl enable decnet-webhook.service", "systemctl restart decnet-webhook.service"]
-        );
-    }
-
-    #[test]
-    fn what_is_taken_away_is_ours_and_data_stays_while_another_needs_it() {
-        let there =
-            host(vec![unit("decnet-bus.service", false, false), unit("decnet-webhook.service", true, true)]);
-        let mut wanted = wanted(&[]);
-        wanted.purge = true;
-        let steps = remove(&wanted, &there);
-        assert_eq!(
-            commands(&steps),
-            [
-                "systemctl disable --now decnet.target decnet-webhook.service",
-                "systemctl daemon-reload",
-                "systemctl enable --now decnet-webhook.service"
-            ]
-        );
-        assert!(
-            !steps
-                .iter()
-                .any(|step| matches!(step.action, Action::RemoveTree { .. } | Action::RemoveAccounts))
-        );
-        assert!(steps.iter().any(|step| step.what == "purge" && matches!(step.action, Action::Skip(_))));
-        let alone = remove(&wanted, &host(vec![unit("decnet-webhook.service", true, false)]));
-        let trees = alone.iter().filter(|step| matches!(step.action, Action::RemoveTree { .. }));
-        assert_eq!(
-            trees.map(|step| step.what.as_str()).collect::<Vec<_>>(),
-            ["/etc/decnet", "/var/lib/decnet", "/run/decnet"]
-        );
-    }
-
-    #[test]
-    fn a_template_that_fails_stops_no_other() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("decnet-bus.service.j2"), "User={{ usr }}").unwrap();
-        let templates = Templates::load(Some(dir.path())).unwrap();
-        let steps = install(&wanted(&[]), &host(Vec::new()), &templates);
-        let failed = steps.iter().filter(|step| matches!(step.action, Action::Fail(_)));
-        assert_eq!(
-            failed.map(|step| step.what.as_str()).collect::<Vec<_>>(),
-            ["/etc/systemd/system/decnet-bus.service"]
-        );
-        assert!(
-            written(&steps, "decnet.target").0.contains("Wants=decnet-api.service decnet-webhook.service\n")
-        );
-    }
-}
+mod tests;

@@ -5,18 +5,15 @@
 
 use std::path::{Path, PathBuf};
 
-/// An administrator's units win over a package's.
-const PLACES: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+use crate::units;
+
 /// The worker's: it has every setting.
 const UNIT: &str = "decnet-webhook.service";
 
 /// The worker's unit and what `systemctl edit` has put beside it, strongest first.
 pub(crate) fn units() -> Vec<PathBuf> {
-    let Some(unit) = PLACES.iter().map(|place| Path::new(place).join(UNIT)).find(|unit| unit.is_file())
-    else {
-        return Vec::new();
-    };
-    let beside = std::fs::read_dir(Path::new(PLACES[0]).join(format!("{UNIT}.d")));
+    let Some(unit) = units::find(&units::places(), UNIT) else { return Vec::new() };
+    let beside = std::fs::read_dir(Path::new(units::ADMINISTRATORS).join(format!("{UNIT}.d")));
     let files = beside.into_iter().flatten().flatten().map(|entry| entry.path());
     let mut edits: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "conf")).collect();
     edits.sort_unstable_by(|left, right| right.cmp(left));
@@ -26,16 +23,14 @@ pub(crate) fn units() -> Vec<PathBuf> {
 
 /// The files that a unit names.
 pub(super) fn files(unit: &str) -> impl Iterator<Item = &Path> {
-    let values = unit.lines().filter_map(|line| line.strip_prefix("EnvironmentFile="));
-    values.map(|value| Path::new(value.strip_prefix('-').unwrap_or(value).trim()))
+    units::values(unit, "EnvironmentFile").map(|(_, value)| units::path(value))
 }
 
 /// The variables that a unit sets itself, one a line as ours do, with their line from 1, strongest first.
 pub(super) fn variables(unit: &str) -> impl Iterator<Item = (usize, &str, &str)> {
-    let lines = unit.lines().enumerate().collect::<Vec<_>>().into_iter().rev();
-    lines.filter_map(|(line, text)| {
-        let (name, value) = text.strip_prefix("Environment=")?.trim().trim_matches('"').split_once('=')?;
-        Some((line + 1, name, value))
+    units::values(unit, "Environment").rev().filter_map(|(line, value)| {
+        let (name, value) = value.trim_matches('"').split_once('=')?;
+        Some((line, name, value))
     })
 }
 

@@ -198,6 +198,8 @@ mod tests {
                 "WatchdogSec=60",
                 "TimeoutStopSec=15",
                 "Restart=on-failure",
+                "StartLimitIntervalSec=0",
+                "RestartPreventExitStatus=2",
                 "NotifyAccess=main",
                 "User=decnet",
                 "Group=netops",

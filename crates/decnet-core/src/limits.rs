@@ -285,6 +285,8 @@ pub const OLDEST_INTERVAL: Duration = Duration::from_secs(5);
 pub const MAX_ENDPOINT_CONNECTIONS: usize = 32;
 /// What a client of that endpoint gets for its request, and for reading the reply.
 pub const ENDPOINT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long `decnet check --service` waits for an answer.
+pub const SERVICE_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest reply of that endpoint that its clients read, in bytes.
 pub const MAX_ENDPOINT_BYTES: usize = 8 * 1024 * 1024;
 /// Deliveries waiting for one subscription that count as a backlog, unless configured otherwise.
@@ -375,6 +377,8 @@ const _: () = assert!(LATENCY_FLOOR.as_millis() < DEFAULT_DEADLINE.as_millis());
 const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() >= DEFAULT_DEADLINE.as_secs());
 const _: () = assert!(MAX_TOKEN_REQUESTS <= MAX_ADDRESS_REQUESTS);
+// A loop that lives has turned before it is given up.
+const _: () = assert!(4 * PULSE_INTERVAL.as_secs() <= SERVICE_CHECK_TIMEOUT.as_secs());
 // Requests in flight end before the manager loses patience.
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() < SERVICE_STOP_TIMEOUT.as_secs());
 const _: () = assert!(

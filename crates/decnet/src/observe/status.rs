@@ -20,6 +20,8 @@ pub(crate) struct Status {
     /// Seconds since 1970.
     pub(crate) at: f64,
     pub(crate) uptime_seconds: f64,
+    /// How often its loop has turned: at least once a second, while it works.
+    pub(crate) turns: u64,
     /// Why the queue cannot be written, if it cannot.
     pub(crate) degraded: Option<Degraded>,
     pub(crate) bus: Bus,
@@ -127,6 +129,7 @@ impl Status {
             pid: std::process::id(),
             at: now.as_seconds_f64(),
             uptime_seconds: now.since(seen.started_at).as_secs_f64(),
+            turns: stats.pulse.beats(),
             degraded: degraded
                 .map(|(error, since)| Degraded { error, seconds: now.since(since).as_secs_f64() }),
             bus: match (seen.has_bus, stats.is_bus_connected()) {

@@ -35,6 +35,8 @@ pub(crate) struct State {
     pub(crate) data_dir: PathBuf,
     /// What is owed.
     pub(crate) queue: Pool<Reader>,
+    /// The same, for looking for events: whoever waits for that holds no other request up.
+    pub(crate) explanations: Pool<Reader>,
     /// The word to the worker that something has changed.
     pub(crate) signal: Signal,
     /// Old events are sent again through these, and payloads erased.
@@ -65,6 +67,7 @@ impl State {
         let open_credentials = open_catalog.clone();
         let queue_dir = data_dir.clone();
         let open_reader = move || Ok(Reader::open(&queue_dir)?);
+        let open_searcher = open_reader.clone();
         let operator_dir = data_dir.clone();
         let open_operator = move || Ok(Operator::open(&operator_dir)?);
         let operators = Pool::new(MAX_API_QUEUE_WRITERS, open_operator);
@@ -77,6 +80,7 @@ impl State {
             catalog: Pool::new(MAX_API_CATALOG_READERS, open_catalog),
             data_dir,
             queue: Pool::new(MAX_API_QUEUE_READERS, open_reader),
+            explanations: Pool::new(1, open_searcher),
             signal,
             outbound,
             metrics,

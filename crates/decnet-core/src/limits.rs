@@ -126,10 +126,14 @@ pub const LIST_STEP_ROWS: u32 = 10_000;
 pub const PAGE_LOOK_ROWS: usize = 100_000;
 /// Deliveries that one page of a list of attempts looks at: each is asked for its attempts.
 pub const ATTEMPTS_LOOK_ROWS: usize = 20_000;
-/// Deliveries chosen for one redelivery by filter: their ids are in memory, 8 bytes each.
+/// Deliveries chosen for one redelivery by filter: they are in memory, 16 bytes each.
 pub const MAX_REDELIVERY: usize = 10_000_000;
+/// Deliveries that one redelivery makes in a second, at most.
+pub const MAX_REDELIVERY_RATE: u32 = 100_000;
 /// Deliveries that one transaction of a redelivery or an erasure touches: as short as the worker's own.
 pub const OPERATOR_STEP_ROWS: usize = 200;
+/// Bytes of bodies after which one transaction of an erasure ends: each is overwritten with zeros.
+pub const ERASURE_STEP_BYTES: usize = 4 * 1024 * 1024;
 
 // --- Submitted events ---
 
@@ -344,6 +348,8 @@ const _: () = assert!(MAX_BODY_BYTES <= HELD_RESERVE_BYTES && DEFAULT_TOTAL_CONC
 const _: () = assert!(MAX_BODY_BYTES <= LANE_BYTES && MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
 const _: () =
     assert!(CHECKPOINT_WRITER_BYTES <= CHECKPOINT_WAL_BYTES && CHECKPOINT_WAL_BYTES <= MAX_WAL_BYTES);
+// Erasing does not fill the log by itself.
+const _: () = assert!(4 * (ERASURE_STEP_BYTES + MAX_BODY_BYTES) as u64 <= MAX_WAL_BYTES.unsigned_abs());
 // What the intake may hold, it may hold of submissions too; and a whole submission fits where nothing waits.
 const _: () = assert!(SUBMITTED_STEP_BYTES + MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
 const _: () =

@@ -355,7 +355,7 @@ const _: () = assert!(MAX_BODY_BYTES <= LANE_BYTES && MAX_BODY_BYTES <= MAX_INTA
 const _: () =
     assert!(CHECKPOINT_WRITER_BYTES <= CHECKPOINT_WAL_BYTES && CHECKPOINT_WAL_BYTES <= MAX_WAL_BYTES);
 // Erasing does not fill the log by itself.
-const _: () = assert!(4 * (ERASURE_STEP_BYTES + MAX_BODY_BYTES) <= MAX_WAL_BYTES as usize);
+const _: () = assert!(4 * (ERASURE_STEP_BYTES + MAX_BODY_BYTES) as u64 <= MAX_WAL_BYTES.unsigned_abs());
 // What the intake may hold, it may hold of submissions too; and a whole submission fits where nothing waits.
 const _: () = assert!(SUBMITTED_STEP_BYTES + MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
 const _: () =

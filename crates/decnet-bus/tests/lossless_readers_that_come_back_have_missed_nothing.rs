@@ -137,6 +137,23 @@ async fn one_that_stays_away_is_forgotten() {
     assert_eq!(numbers(&mut late, 10).await, [10]);
 }
 
+/// The bus's heart beats many times while it is away.
+#[tokio::test]
+async fn one_that_stays_away_has_not_lost_the_heartbeats_meanwhile() {
+    log::listen();
+    let remember = Duration::from_millis(300);
+    let mut bus = TestBus::start_with(Lossless { remember, ..Lossless::default() }).await;
+    drop(reader(&mut bus, LOSSLESS_CLIENT_NAME, "system.bus.health").await);
+    soon(async {
+        while log::with("did not come back").is_empty() {
+            tokio::time::sleep(remember / 10).await;
+        }
+    })
+    .await;
+    let lost = bus.losses().await.dropped_lossless;
+    assert!(lost <= 1, "{lost}; one may have been on its way when it went");
+}
+
 #[tokio::test]
 async fn what_is_kept_is_bounded_and_keeps_nobody_waiting() {
     log::listen();

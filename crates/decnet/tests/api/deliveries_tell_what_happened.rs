@@ -59,7 +59,7 @@ fn a_filter_chooses_by_subscription_topic_state_time_and_reason() {
 fn an_attempt_shows_the_request_as_it_was_sent_but_for_its_secrets() {
     let server = Server::start();
     let receiver = Receiver::start(reply(200).body("thank you"));
-    let uuid = server.subscribe("a", &receiver.url("/in?token=hunter2"), "a.>");
+    let uuid = server.subscribe("a", &receiver.url("/in/hunter2?token=hunter2"), "a.>");
     server.json(
         200,
         &format!("PATCH /subscriptions/{uuid}"),

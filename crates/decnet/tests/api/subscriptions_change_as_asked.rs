@@ -9,11 +9,12 @@ use crate::support::eventually;
 #[test]
 fn a_merge_patch_changes_what_it_names() {
     let server = Server::start();
-    let body = json!({"name": "a", "url": "https://user:hunter2@198.41.0.4/in?token=hunter2", "topic_patterns": ["a.>"],
+    let body = json!({"name": "a", "url": "https://user:hunter2@198.41.0.4/in/hunter2?token=hunter2", "topic_patterns": ["a.>"],
         "secret": "hunter2hunter2hunter2", "settings": {"rate": "5/s", "headers": {"x-key": "hunter2"}}});
     let made = server.json(201, "POST /subscriptions", &body.to_string());
     assert_eq!(made["secret"], Value::Null, "whoever gave it has it");
     assert!(!made.to_string().contains("hunter2"), "{made}");
+    assert_eq!(made["url"], "https://198.41.0.4/…");
     let path = format!("/subscriptions/{}", made["uuid"].as_str().unwrap());
     let patched = server.json(200, &format!("PATCH {path}"), r#"{"settings":{"timeout":"3s","rate":null}}"#);
     assert_eq!(patched["settings"], json!({"timeout": "3s", "headers": {"x-key": "[secret]"}}));

@@ -8,4 +8,5 @@
 pub mod backup;
 pub mod catalog;
 pub mod explain;
+mod origin;
 pub mod queue;

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use decnet_core::limits::CATALOG_BUSY_TIMEOUT;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use super::error::Error;
 use super::schema::{COLUMNS, CREATE};
 use super::side::{self, Side};
+use crate::origin::Origin;
 
 /// Only its owner may read a catalog that we make: it holds every secret.
 const FILE_MODE: u32 = 0o600;
@@ -34,7 +35,7 @@ pub enum Create {
 #[derive(Debug)]
 pub struct Catalog {
     pub(super) connection: Connection,
-    path: PathBuf,
+    origin: Origin,
 }
 
 impl Catalog {
@@ -47,8 +48,8 @@ impl Catalog {
         if create == Create::IfMissing {
             make_file(path)?;
         }
-        let connection = connect(path)?;
-        let mut catalog = Self { connection, path: path.to_owned() };
+        let origin = Origin::of(path);
+        let mut catalog = Self { connection: connect(path)?, origin };
         if create == Create::IfMissing && catalog.is_empty()? {
             catalog.make_table()?;
         }
@@ -60,17 +61,26 @@ impl Catalog {
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.origin.path()
+    }
+
+    /// Is the file still the one at its path? A catalog that was restored is another file: what is read and written here
+    /// is then in the one that was moved away.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.origin.is_current()
     }
 
     /// Adds the file's name, and what to do, to what SQLite says.
     pub(super) fn explain(&self) -> impl Fn(rusqlite::Error) -> Error {
-        |source| Error::from_sqlite(&self.path, source)
+        |source| Error::from_sqlite(self.path(), source)
     }
 
     /// Are our own tables there? Refuses a newer version of them.
     pub(super) fn side(&self) -> Result<Side, Error> {
-        side::look(&self.connection).map_err(self.explain())?.map_err(|newer| newer.into_error(&self.path))
+        side::look(&self.connection)
+            .map_err(self.explain())?
+            .map_err(|newer| newer.into_error(self.origin.path()))
     }
 
     /// Runs one short write transaction, told whether our own tables are there. What SQLite refuses and what
@@ -95,7 +105,7 @@ impl Catalog {
                 work(&transaction, Side::Present)?
             }
             Ok(side) => work(&transaction, side)?,
-            Err(newer) => Err(newer.into_error(&self.path)),
+            Err(newer) => Err(newer.into_error(self.origin.path())),
         };
         if result.is_ok() {
             transaction.commit()?;

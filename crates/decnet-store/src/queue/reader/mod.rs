@@ -25,12 +25,14 @@ use super::connection::{open_reader, path};
 use super::error::Error;
 use super::id::{DeliveryId, SubscriptionKey};
 use super::state;
+use crate::origin::Origin;
 use decnet_core::time::UnixMicros;
 
 /// A read-only view. Each call reads in short transactions, so that the worker's log can begin anew.
 #[derive(Debug)]
 pub struct Reader {
     conn: Connection,
+    origin: Origin,
 }
 
 /// Readers wait for nobody but a process that opens or closes the file.
@@ -42,7 +44,14 @@ impl Reader {
     /// # Errors
     /// There is no queue yet, or the file cannot be used.
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        Ok(Self { conn: open_reader(&path(dir), BUSY_TIMEOUT)? })
+        let origin = Origin::of(&path(dir));
+        Ok(Self { conn: open_reader(origin.path(), BUSY_TIMEOUT)?, origin })
+    }
+
+    /// Is the file still the one in its directory? A queue that was restored is another file.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.origin.is_current()
     }
 
     /// The newest deliveries that `filter` describes, newest first.

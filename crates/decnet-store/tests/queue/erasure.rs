@@ -153,7 +153,7 @@ async fn an_event_is_erased_for_all_and_before_it_is_taken() {
         at: None,
         payload: format!("\"{SECRET}\"").into(),
     };
-    operator.submit(&[submission], None, now()).unwrap();
+    operator.submit_all(&[(&[submission], None)], now()).unwrap().remove(0).unwrap();
     let taken = queue.submitted().await.unwrap().events.remove(0);
     let done = erase(dir.path(), Erase::Event("secret-1".into()), false);
     assert_eq!(done, Erased { deliveries: 250, given_up: 250, events: 1, submitted: 1, shared: 0 });

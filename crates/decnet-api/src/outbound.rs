@@ -1,5 +1,7 @@
 //! What only the dispatcher can do; the binary lends it.
 
+use std::sync::Arc;
+
 use decnet_core::redact::EndpointUrl;
 use decnet_store::catalog::Stored;
 use futures_util::future::BoxFuture;
@@ -9,8 +11,8 @@ pub trait Outbound: Send + Sync + 'static {
     /// Does the egress guard let requests to this URL through, as far as its host resolves now?
     fn check(&self, url: EndpointUrl) -> BoxFuture<'static, Result<(), Refused>>;
 
-    /// Sends one test event to a subscription, once. It counts for nothing.
-    fn test(&self, subscription: Box<Stored>) -> BoxFuture<'static, Tested>;
+    /// Sends one test event to a subscription, once, and tells the receiver who asked for it. It counts for nothing.
+    fn test(&self, subscription: Box<Stored>, triggered_by: Arc<str>) -> BoxFuture<'static, Tested>;
 }
 
 /// Why requests to a URL would not be sent. Names the forbidden address, never the URL.

@@ -3,10 +3,12 @@
 //! - [`catalog`]: the subscriptions, in DECNET's table `webhook_subscriptions`, shared with DECNET itself;
 //! - [`queue`]: events, deliveries and attempts, in a file of our own;
 //! - [`explain`]: why an event did, or did not, go to a subscription;
-//! - [`backup`]: consistent copies of both, and the way back.
+//! - [`backup`]: consistent copies of both, and the way back;
+//! - [`ownership`]: whose the files are that root makes.
 
 pub mod backup;
 pub mod catalog;
 pub mod explain;
 mod origin;
+pub mod ownership;
 pub mod queue;

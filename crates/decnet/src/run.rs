@@ -83,9 +83,9 @@ async fn dispatch(command: Command, found: Found, context: &Context) -> anyhow::
         Command::Explain(args) => commands::explain::run(&args, context),
         Command::Erase(args) => commands::erase::run(args, context).await,
         Command::Backup(args) => commands::backup::run(args, context).await,
-        Command::Restore(args) => commands::restore::run(&args, context),
+        Command::Restore(args) => commands::restore::run(args, context).await,
         Command::Receive(args) => commands::receive::run(args, context).await,
-        Command::Init(args) => commands::init::run(&args, context),
+        Command::Init(args) => commands::init::run(args, context).await,
         Command::Bench(args) => commands::bench::run(args, context).await,
         Command::Check(_) | Command::Completions(_) | Command::Docs(_) => Ok(()),
     }

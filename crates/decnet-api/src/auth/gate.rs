@@ -155,7 +155,11 @@ async fn of_session(state: &Shared, claims: Claims) -> Result<Principal, Denied>
     let session = state.credentials.run(move |catalog| catalog.session(&user, &id)).await?;
     let scopes = scopes_of(&session, &claims)?;
     let id: Arc<str> = claims.user.into();
-    Ok(Principal { kind: PrincipalKind::Session, name: Arc::clone(&id), id, scopes })
+    let name = match session {
+        Session::Of(DecnetUser { username: Some(name), .. }) => name.into(),
+        _ => Arc::clone(&id),
+    };
+    Ok(Principal { kind: PrincipalKind::Session, id, name, scopes })
 }
 
 /// What a session whose signature is good may do, by DECNET's rules.
@@ -211,7 +215,7 @@ mod tests {
     }
 
     fn user(role: &str, valid_from: Option<i64>, must_change_password: bool) -> Session {
-        Session::Of(DecnetUser { role: role.into(), valid_from, must_change_password })
+        Session::Of(DecnetUser { username: None, role: role.into(), valid_from, must_change_password })
     }
 
     fn verdict(session: &Session, role: Option<&str>) -> String {

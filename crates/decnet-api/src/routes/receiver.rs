@@ -1,11 +1,14 @@
 //! What only the dispatcher can say of a receiver: whether it may be sent to, and what it answers.
 
+use std::sync::Arc;
+
 use axum::Json;
 use decnet_core::redact::EndpointUrl;
 use decnet_store::catalog::{Row, Stored};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::auth::Principal;
 use crate::outbound::Tested;
 use crate::problem::Problem;
 use crate::state::Shared;
@@ -22,9 +25,13 @@ pub(super) struct TestResult {
 }
 
 /// Sends one test event, unless the row is broken.
-pub(super) async fn test(state: &Shared, (row, stored): (Row, Option<Stored>)) -> Json<TestResult> {
+pub(super) async fn test(
+    state: &Shared,
+    asking: &Principal,
+    (row, stored): (Row, Option<Stored>),
+) -> Json<TestResult> {
     let Tested { delivered, status_code, error } = match stored {
-        Some(stored) => state.outbound.test(Box::new(stored)).await,
+        Some(stored) => state.outbound.test(Box::new(stored), Arc::clone(&asking.name)).await,
         None => Tested { delivered: false, status_code: None, error: row.problem },
     };
     Json(TestResult { delivered, status_code, error })

@@ -1,8 +1,8 @@
 //! Opening a catalog: an existing DECNET database as it is, or a new one that DECNET could use.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use decnet_core::limits::CATALOG_BUSY_TIMEOUT;
@@ -12,6 +12,7 @@ use super::error::Error;
 use super::schema::{COLUMNS, CREATE};
 use super::side::{self, Side};
 use crate::origin::Origin;
+use crate::ownership::{directory_of, hand_over};
 
 /// Only its owner may read a catalog that we make: it holds every secret.
 const FILE_MODE: u32 = 0o600;
@@ -146,23 +147,13 @@ impl Catalog {
 /// Makes an empty file that only its owner can read, unless there is one.
 fn make_file(path: &Path) -> Result<(), Error> {
     match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
-        Ok(file) => hand_over(&file, path).map_err(|source| Error::File { path: path.into(), source }),
+        Ok(file) => {
+            // A catalog made by an operator's command must not be closed to the service's user.
+            hand_over(&file, directory_of(path)).map_err(|source| Error::File { path: path.into(), source })
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(source) => Err(Error::File { path: path.into(), source }),
     }
-}
-
-/// What root makes in a directory of somebody else's is for that one, as SQLite itself does it with its files: a catalog
-/// made by an operator's command must not be closed to the service's user.
-fn hand_over(file: &File, path: &Path) -> io::Result<()> {
-    let Some(directory) = path.parent() else { return Ok(()) };
-    // A relative name without a directory stands in the working directory.
-    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-    let owner = directory.metadata()?;
-    if file.metadata()?.uid() == 0 && owner.uid() != 0 {
-        fchown(file, Some(owner.uid()), Some(owner.gid()))?;
-    }
-    Ok(())
 }
 
 fn connect(path: &Path) -> Result<Connection, Error> {

@@ -1,12 +1,15 @@
 //! One process owns the queue: a lock on `queue.lock` that the kernel drops with its process.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::OFlags;
+
 use super::error::Error;
+use crate::ownership::hand_over;
 
 const FILE: &str = "queue.lock";
 /// How often a lock that somebody holds is tried, and how far apart.
@@ -21,14 +24,7 @@ impl Lease {
     pub(crate) fn take(dir: &Path) -> Result<Self, Error> {
         let path = dir.join(FILE);
         let io = |error| Error::io(&path, error);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(io)?;
+        let mut file = open_or_make(dir, &path).map_err(io)?;
         match try_lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::InUse { pid: read_pid(&mut file) }),
@@ -36,6 +32,20 @@ impl Lease {
         }
         file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(io)?;
         Ok(Self(file))
+    }
+}
+
+/// Never through a link: root may be asked to put something into a directory of somebody else's, who could make it write
+/// elsewhere.
+fn open_or_make(dir: &Path, path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    match options.clone().create_new(true).mode(0o600).open(path) {
+        Ok(file) => hand_over(&file, dir).map(|()| file),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -58,7 +68,7 @@ pub fn is_owned(dir: &Path) -> Result<bool, Error> {
     let path = dir.join(FILE);
     let file = match File::open(&path) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(Error::io(&path, error)),
     };
     match file.try_lock_shared() {

@@ -15,7 +15,14 @@ const USERS: &str = "
     INSERT INTO revoked_tokens VALUES ('j-old', 'u-1', '2026-01-01 00:00:00', '2026-01-01 00:00:00');";
 
 fn user(role: &str, valid_from: Option<i64>, must_change_password: bool) -> Session {
-    Session::Of(DecnetUser { role: role.into(), valid_from, must_change_password })
+    Session::Of(DecnetUser { username: None, role: role.into(), valid_from, must_change_password })
+}
+
+fn named(username: &str, session: Session) -> Session {
+    match session {
+        Session::Of(user) => Session::Of(DecnetUser { username: Some(username.into()), ..user }),
+        other => other,
+    }
 }
 
 #[test]
@@ -23,8 +30,9 @@ fn users_and_revocations_are_read_as_decnet_writes_them() {
     let database = Database::decnets();
     database.other.execute_batch(USERS).unwrap();
     let catalog = database.open();
-    assert_eq!(catalog.session("u-1", "j").unwrap(), user("admin", None, false));
-    assert_eq!(catalog.session("u-2", "j").unwrap(), user("viewer", Some(1_767_225_600), true));
+    assert_eq!(catalog.session("u-1", "j").unwrap(), named("admin", user("admin", None, false)));
+    let eve = named("eve", user("viewer", Some(1_767_225_600), true));
+    assert_eq!(catalog.session("u-2", "j").unwrap(), eve);
     assert_eq!(catalog.session("u-3", "j").unwrap(), Session::UnknownUser);
     assert_eq!(catalog.session("u-1", "j-old").unwrap(), Session::Revoked);
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use decnet_store::backup;
+use decnet_store::ownership::directory_of;
 use serde_json::json;
 use tempfile::{Builder, TempDir};
 
@@ -43,7 +44,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     if file.try_exists()? {
         return Err(Usage::new(format!("{} is there already; name another file", file.display())).into());
     }
-    let place = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let place = directory_of(file);
     let beside = |error| format!("nothing can be written in {}: {error}", place.display());
     let copies = Builder::new().prefix(".decnet-backup-").tempdir_in(place);
     let copies = copies.map_err(|error| anyhow::anyhow!(beside(error)))?;

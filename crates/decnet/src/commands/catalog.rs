@@ -1,11 +1,10 @@
 //! Opening the catalog for a command that may be the first to need it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use decnet_store::catalog::{Catalog, Create};
 
-use super::ownership;
 use crate::config::Config;
 use crate::context::Context;
 
@@ -15,14 +14,7 @@ use crate::context::Context;
 /// A directory or a file that cannot be made or used.
 pub(crate) fn open_or_make(context: &Context) -> anyhow::Result<Catalog> {
     make_place(&context.config)?;
-    let path = context.config.database.path()?;
-    let is_new = !path.exists();
-    let catalog = Catalog::open(path, Create::IfMissing)?;
-    if is_new {
-        let files = ["", "-wal", "-shm"].map(|end| PathBuf::from(format!("{}{end}", path.display())));
-        ownership::settle(files.iter().map(PathBuf::as_path))?;
-    }
-    Ok(catalog)
+    Ok(Catalog::open(context.config.database.path()?, Create::IfMissing)?)
 }
 
 /// Makes the data directory, where the catalog is to be in it.

@@ -15,7 +15,6 @@ pub(crate) mod erase;
 pub(crate) mod explain;
 pub(crate) mod init;
 pub(crate) mod link;
-mod ownership;
 pub(crate) mod progress;
 pub(crate) mod publish;
 pub(crate) mod receive;

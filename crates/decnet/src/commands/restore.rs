@@ -1,17 +1,17 @@
 //! `decnet restore`: what `decnet backup` wrote, into a data directory where nothing is.
 
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use decnet_store::backup;
+use decnet_store::ownership::{directory_of, hand_over};
 use serde_json::json;
 use tempfile::{Builder, NamedTempFile};
 
 use super::backup::{CATALOG, QUEUE};
-use super::ownership;
+use super::catalog::make_data_dir;
 use crate::context::Context;
 use crate::output;
 
@@ -32,43 +32,75 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// A file that was read from the backup, and where it goes.
-struct Unpacked {
+/// Where a file of the backup goes. Until all of it is read and checked it is beside that, in a file that goes when this does.
+struct Part {
     name: &'static str,
-    file: NamedTempFile,
     target: PathBuf,
+    file: NamedTempFile,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+/// A part, for the thread that reads the backup.
+struct Copy {
+    name: &'static str,
+    path: PathBuf,
+    file: File,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let dir = &context.config.data_dir;
-    let targets = [(QUEUE, dir.join(QUEUE)), (CATALOG, context.config.database.path()?.to_owned())];
-    let archive =
-        File::open(&args.file).with_context(|| format!("{} cannot be read", args.file.display()))?;
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.with_context(|| format!("the data directory {} cannot be made", dir.display()))?;
+    args.file.metadata().with_context(|| format!("{} cannot be read", args.file.display()))?;
+    make_data_dir(dir)?;
     let held = backup::hold(dir)?;
-    for (_, target) in &targets {
-        refuse_what_is_there(target)?;
-    }
-    let unpacked =
-        unpack(archive, &targets).with_context(|| format!("{} cannot be restored", args.file.display()))?;
-    for one in &unpacked {
-        verify(one)?;
-    }
+    let parts = [
+        Part::beside(QUEUE, dir.join(QUEUE))?,
+        Part::beside(CATALOG, context.config.database.path()?.to_owned())?,
+    ];
+    let found = read(&args.file, &parts, context).await;
+    let found = found.with_context(|| format!("{} cannot be restored", args.file.display()))?;
     let mut names = Vec::new();
-    let made: Vec<_> =
-        unpacked.iter().map(|one| one.target.clone()).chain([dir.join("queue.lock")]).collect();
-    for Unpacked { name, file, target } in unpacked {
-        file.as_file().sync_all()?;
-        file.persist_noclobber(&target).with_context(|| format!("{} cannot be written", target.display()))?;
-        names.push(json!({"name": name, "path": target}));
+    for part in parts.into_iter().filter(|part| found.contains(&part.name)) {
+        let (name, target) = (part.name, part.put()?);
         if !args.json {
             output::line(&format!("{name} restored to {}", target.display()))?;
         }
+        names.push(json!({"name": name, "path": target}));
     }
-    ownership::settle(made.iter().map(PathBuf::as_path))?;
     drop(held);
     if args.json { output::json(&json!({"restored": names})) } else { Ok(()) }
+}
+
+impl Part {
+    /// Refuses a place that is taken.
+    fn beside(name: &'static str, target: PathBuf) -> anyhow::Result<Self> {
+        refuse_what_is_there(&target)?;
+        let place = directory_of(&target);
+        let file = Builder::new().prefix(".decnet-restore-").tempfile_in(place);
+        let file = file.with_context(|| format!("nothing can be written in {}", place.display()))?;
+        hand_over(file.as_file(), place)?;
+        Ok(Self { name, target, file })
+    }
+
+    fn copy(&self) -> io::Result<Copy> {
+        let (path, file) = (self.file.path().to_owned(), self.file.as_file().try_clone()?);
+        Ok(Copy { name: self.name, path, file })
+    }
+
+    /// Gives the file its name, once its bytes are on the disk.
+    fn put(self) -> anyhow::Result<PathBuf> {
+        let Self { target, file, .. } = self;
+        file.as_file().sync_all()?;
+        file.persist_noclobber(&target).with_context(|| format!("{} cannot be written", target.display()))?;
+        Ok(target)
+    }
+}
+
+/// Reads and checks on a thread of its own, so that a signal ends it. The names of what was there.
+async fn read(file: &Path, parts: &[Part], context: &Context) -> anyhow::Result<Vec<&'static str>> {
+    let (file, copies) = (file.to_owned(), parts.iter().map(Part::copy).collect::<Result<_, _>>()?);
+    tokio::select! {
+        read = tokio::task::spawn_blocking(move || unpack(&file, copies)) => read?,
+        () = context.shutdown.cancelled() => anyhow::bail!("ended before it was complete; nothing was restored"),
+    }
 }
 
 /// The database, and the log of one that was removed, which would be taken for the new one's.
@@ -85,32 +117,31 @@ fn refuse_what_is_there(target: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads both files beside where they go. Whatever else is in the archive is refused.
-fn unpack(archive: File, targets: &[(&'static str, PathBuf)]) -> anyhow::Result<Vec<Unpacked>> {
-    let mut unpacked = Vec::<Unpacked>::new();
-    for entry in tar::Archive::new(archive).entries()? {
+/// Reads the backup into the parts that it has. Whatever else is in it is refused.
+fn unpack(file: &Path, mut missing: Vec<Copy>) -> anyhow::Result<Vec<&'static str>> {
+    let mut found = Vec::new();
+    for entry in tar::Archive::new(File::open(file)?).entries()? {
         let mut entry = entry?;
         let path = entry.path()?.into_owned();
-        let known = targets.iter().find(|(name, _)| path == Path::new(name));
-        let is_new = |name| !unpacked.iter().any(|one| one.name == name);
-        let (name, target) = known
-            .filter(|(name, _)| entry.header().entry_type().is_file() && is_new(*name))
+        let known = missing.iter().position(|copy| path == Path::new(copy.name));
+        let known = known
+            .filter(|_| entry.header().entry_type().is_file())
             .with_context(|| format!("`{}` does not belong into a backup of decnet", path.display()))?;
-        let place = target.parent().unwrap_or(Path::new("."));
-        let mut file = Builder::new().prefix(".decnet-restore-").tempfile_in(place)?;
+        let mut copy = missing.swap_remove(known);
         let expected = entry.size();
-        let read = io::copy(&mut entry.by_ref().take(expected), &mut file)?;
+        let read = io::copy(&mut entry.by_ref().take(expected), &mut copy.file)?;
         anyhow::ensure!(read == expected, "it ends too early");
-        unpacked.push(Unpacked { name, file, target: target.clone() });
+        found.push(copy);
     }
-    anyhow::ensure!(!unpacked.is_empty(), "it is empty");
-    Ok(unpacked)
+    anyhow::ensure!(!found.is_empty(), "it is empty");
+    found.iter().try_for_each(verify)?;
+    Ok(found.iter().map(|copy| copy.name).collect())
 }
 
-fn verify(one: &Unpacked) -> anyhow::Result<()> {
-    backup::verify(one.file.path()).with_context(|| format!("{} in the backup", one.name))?;
-    if one.name == QUEUE {
-        backup::verify_queue(one.file.path())?;
+fn verify(copy: &Copy) -> anyhow::Result<()> {
+    backup::verify(&copy.path).with_context(|| format!("{} in the backup", copy.name))?;
+    if copy.name == QUEUE {
+        backup::verify_queue(&copy.path)?;
     }
     Ok(())
 }

@@ -321,7 +321,7 @@ keys! {
         ..PLAIN
     };
     TRACING_ENABLED: bool, types::boolean => Info {
-        group: WATCHING, name: "DECNET_TRACING_ENABLED", default: "false", form: "`true` or `false`",
+        group: WATCHING, name: "DECNET_DEVELOPER_TRACING", default: "false", form: "`true` or `false`",
         meaning: "Whether the worker sends traces and metrics to an OpenTelemetry collector: a trace an event, from its publication to the \
                   replies.",
         reason: "Set `true` where a collector runs. What comes faster than it takes is left out.",

@@ -183,6 +183,17 @@ fn the_list_begins_with_the_oldest_and_shows_rows_as_decnet_wrote_them() {
 }
 
 #[test]
+fn a_form_may_send_back_patterns_that_nobody_may_write_any_more() {
+    let server = Server::start();
+    let uuid = server.subscribe("f", PUBLIC, "a.>");
+    change_table(&server, r#"UPDATE webhook_subscriptions SET topic_patterns = '["a..b", "a.>.b"]'"#);
+    let patch = |fields: Value| server.ask(&format!("PATCH /webhooks/{uuid}"), &fields.to_string());
+    let saved = patch(json!({"name": "g", "simple_events": [], "topic_patterns": ["a..b", "a.>.b"]})).json();
+    assert_eq!((&saved["name"], &saved["topic_patterns"]), (&json!("g"), &json!(["a..b", "a.>.b"])));
+    assert_eq!(patch(json!({"topic_patterns": ["a..b", "c"]})).status, 422, "another list is a new one");
+}
+
+#[test]
 fn of_several_faults_decnets_answer_is_given() {
     let server = Server::start();
     for name in ["taken", "mine"] {

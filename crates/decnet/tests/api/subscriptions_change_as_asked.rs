@@ -62,6 +62,10 @@ fn after_a_rotation_both_secrets_sign_and_a_test_says_what_came_of_it() {
     });
     let tested = server.json(200, &format!("POST /subscriptions/{uuid}/test"), "");
     assert_eq!(tested, json!({"delivered": true, "status_code": 204, "error": null}));
+    let ping =
+        receiver.requests().into_iter().find(|request| request.header("x-decnet-event-topic") == "test.ping");
+    let ping: Value = serde_json::from_slice(&ping.unwrap().body).unwrap();
+    assert_eq!((&ping["type"], &ping["payload"]["triggered_by"]), (&json!("test"), &json!("test")), "{ping}");
     receiver.set(reply(500));
     let tested = server.json(200, &format!("POST /webhooks/{uuid}/test"), "");
     assert_eq!((&tested["delivered"], &tested["status_code"]), (&json!(false), &json!(500)));

@@ -1,6 +1,6 @@
 //! `decnet erase`, `explain`, `backup` and `restore` on a queue that a worker left behind.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use serde_json::Value;
 
@@ -99,4 +99,18 @@ fn what_is_no_whole_backup_is_refused_and_leaves_nothing() {
         assert_eq!(left, ["queue.lock"], "{what}");
     }
     assert_eq!(code(&host.run(&["restore", "missing.tar", "--data-dir", "new"])), 1);
+}
+
+#[test]
+fn a_restore_writes_through_no_link() {
+    let host = host();
+    host.json(&["backup", "b.tar", "--json"]);
+    let (new, other) = (host.path().join("new"), host.path().join("other"));
+    std::fs::create_dir(&new).unwrap();
+    std::fs::write(&other, "of somebody else").unwrap();
+    symlink(&other, new.join("queue.lock")).unwrap();
+    let refused = host.run(&["restore", "b.tar", "--data-dir", "new"]);
+    assert_eq!(code(&refused), 1);
+    assert!(stderr(&refused).contains("queue.lock"), "{}", stderr(&refused));
+    assert_eq!(std::fs::read_to_string(&other).unwrap(), "of somebody else");
 }

@@ -13,6 +13,7 @@ mod no_route_answers_without_its_scope;
 mod receiver_knows_who_signed;
 mod says_what_is_wrong;
 mod settings_change_one_by_one;
+mod signals_end_what_waits;
 mod subscriptions_ask_for_more;
 mod subscriptions_keep_their_secrets;
 mod support;

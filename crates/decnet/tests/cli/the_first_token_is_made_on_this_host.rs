@@ -148,3 +148,12 @@ fn tokens_are_listed_without_their_secret_and_refused_by_name() {
     let agent = Host::new().with("DECNET_MODE", "agent").run(&["token", "list"]);
     assert!(code(&agent) == 2 && stderr(&agent).contains("DECNET_MODE=agent"), "{}", stderr(&agent));
 }
+
+/// Whoever runs it: what root makes is given to the owner of the directory, which such a name does not have.
+#[test]
+fn a_catalog_may_be_named_from_the_working_directory() {
+    let host = Host::new().with("DECNET_DB_URL", "sqlite:///named.db");
+    let made = host.run(&["token", "create", "--name", "first", "--scope", "read"]);
+    assert_eq!(code(&made), 0, "{}", stderr(&made));
+    assert!(host.path().join("named.db").exists());
+}

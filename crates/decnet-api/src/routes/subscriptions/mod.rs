@@ -7,7 +7,7 @@ mod reply;
 mod settings;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use decnet_core::duration;
 use decnet_core::limits::DEFAULT_SECRET_OVERLAP;
@@ -23,7 +23,7 @@ use self::patch::SubscriptionPatch;
 use self::reply::{Created, Rotated, Subscription, Subscriptions};
 use super::Routes;
 use super::receiver::{self, TestResult};
-use crate::auth::Scope;
+use crate::auth::{Principal, Scope};
 use crate::body::Body;
 use crate::problem::{Details, Problem};
 use crate::query::Params;
@@ -218,9 +218,13 @@ async fn revoke_old_secrets(
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/test", tag = "subscriptions", operation_id = "test_subscription",
     params(("uuid" = String, Path)),
     responses((status = 200, body = TestResult), (status = 404, body = Details, content_type = "application/problem+json")))]
-async fn test(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<Json<TestResult>, Problem> {
+async fn test(
+    State(state): State<Shared>,
+    Extension(asking): Extension<Principal>,
+    Path(uuid): Path<String>,
+) -> Result<Json<TestResult>, Problem> {
     let found = state.catalog.run(move |catalog| found(catalog, &uuid)).await?;
-    Ok(receiver::test(&state, found).await)
+    Ok(receiver::test(&state, &asking, found).await)
 }
 
 async fn apply(state: &Shared, uuid: String, patch: Patch) -> Result<Json<Subscription>, Problem> {

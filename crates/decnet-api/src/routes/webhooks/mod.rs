@@ -20,7 +20,7 @@ use self::reply::{CreatedWebhook, Message, Webhook};
 use self::request::{CreateWebhook, UpdateWebhook};
 use super::Routes;
 use super::receiver::{self, TestResult};
-use crate::auth::{Network, Scope};
+use crate::auth::{Network, Principal, Scope};
 use crate::problem::{DecnetDetail, Kind, Problem};
 use crate::server::Peer;
 use crate::state::{Shared, now};
@@ -102,7 +102,7 @@ async fn update(
     if let Some(url) = change.url() {
         receiver::check_url(&state, url).await?;
     }
-    let patch = change.patch()?;
+    let patch = change.patch(&row.topic_patterns)?;
     if patch == Default::default() {
         return Ok(Json(row.into()));
     }
@@ -127,9 +127,13 @@ async fn delete(State(state): State<Shared>, Path(uuid): Path<String>) -> Result
 #[utoipa::path(post, path = "/api/v1/webhooks/{uuid}/test", tag = "webhooks", operation_id = "test_webhook",
     params(("uuid" = String, Path)),
     responses((status = 200, body = TestResult), (status = 404, body = DecnetDetail)))]
-async fn test(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<Json<TestResult>, Problem> {
+async fn test(
+    State(state): State<Shared>,
+    Extension(asking): Extension<Principal>,
+    Path(uuid): Path<String>,
+) -> Result<Json<TestResult>, Problem> {
     let found = state.catalog.run(move |catalog| found(catalog, &uuid)).await?;
-    Ok(receiver::test(&state, found).await)
+    Ok(receiver::test(&state, &asking, found).await)
 }
 
 fn found(catalog: &Catalog, uuid: &str) -> Result<(Row, Option<Stored>), Problem> {

@@ -121,9 +121,12 @@ impl Update {
         self.patch.url.as_ref()
     }
 
-    pub(super) fn patch(self) -> Result<Patch, Problem> {
+    /// The change to a row with these patterns. Who sends back what the row has already, as a form does, changes
+    /// nothing by it: rows may hold patterns that nobody may write any more.
+    pub(super) fn patch(self, standing: &[String]) -> Result<Patch, Problem> {
         let Self { patch, wanted } = self;
-        if !wanted.given {
+        if !wanted.given || (wanted.events.is_empty() && wanted.patterns == standing && !standing.is_empty())
+        {
             return Ok(patch);
         }
         let patterns = wanted.patterns("at least one pattern must be left; disable the webhook instead")?;

@@ -27,6 +27,8 @@ pub enum Session {
 /// A user of DECNET's dashboard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecnetUser {
+    /// What to call them, where the row says it.
+    pub username: Option<String>,
     /// `admin`, `viewer` or another.
     pub role: String,
     /// Sessions that were issued before do not count, in seconds since the epoch; rounded down, as they are.
@@ -55,10 +57,13 @@ impl Catalog {
         }
         let or_null = |name: &'static str| if has(name) { name } else { "NULL" };
         let (valid_from, must_change) = (or_null("tokens_valid_from"), or_null("must_change_password"));
-        let select = format!("SELECT role, {valid_from}, {must_change} FROM users WHERE uuid = ?1");
+        let username = or_null("username");
+        let select =
+            format!("SELECT {username}, role, {valid_from}, {must_change} FROM users WHERE uuid = ?1");
         let mut select = self.connection.prepare_cached(&select)?;
         let cells = |row: &rusqlite::Row<'_>| {
-            Ok([Cell::read(row.get_ref(0)?), Cell::read(row.get_ref(1)?), Cell::read(row.get_ref(2)?)])
+            let cell = |index| Ok::<_, rusqlite::Error>(Cell::read(row.get_ref(index)?));
+            Ok([cell(0)?, cell(1)?, cell(2)?, cell(3)?])
         };
         let Some(cells) = select.query_row([user], cells).optional()? else {
             return Ok(Session::UnknownUser);
@@ -78,7 +83,7 @@ impl Catalog {
     }
 }
 
-fn read_user([role, valid_from, must_change]: &[Cell; 3]) -> Option<DecnetUser> {
+fn read_user([username, role, valid_from, must_change]: &[Cell; 4]) -> Option<DecnetUser> {
     let valid_from = match valid_from {
         Cell::Null => None,
         Cell::Integer(seconds) => Some(*seconds),
@@ -91,5 +96,6 @@ fn read_user([role, valid_from, must_change]: &[Cell; 3]) -> Option<DecnetUser> 
         Cell::Text(text) => !matches!(&**text, "0" | "false" | "False"),
         _ => true,
     };
-    Some(DecnetUser { role: role.text().ok()?.to_owned(), valid_from, must_change_password })
+    let username = username.text().ok().map(str::to_owned);
+    Some(DecnetUser { username, role: role.text().ok()?.to_owned(), valid_from, must_change_password })
 }

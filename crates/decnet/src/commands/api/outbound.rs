@@ -47,13 +47,13 @@ impl Outbound for Dispatch {
         .boxed()
     }
 
-    fn test(&self, stored: Box<Stored>) -> BoxFuture<'static, Tested> {
+    fn test(&self, stored: Box<Stored>, triggered_by: Arc<str>) -> BoxFuture<'static, Tested> {
         let (config, tests) = (Arc::clone(&self.config), Arc::clone(&self.tests));
         async move {
             let turn = tests.acquire_owned().await;
             // The turn is over with the test, though nobody may wait for it any more.
             let tested = tokio::task::spawn_blocking(move || {
-                let tested = test(&stored, &config);
+                let tested = test(&stored, &triggered_by, &config);
                 drop(turn);
                 tested
             })
@@ -76,9 +76,10 @@ async fn addresses(url: &EndpointUrl) -> Vec<IpAddr> {
 }
 
 /// An attempt stays on one thread, which therefore has a runtime of its own.
-fn test(stored: &Stored, config: &Config) -> Tested {
+fn test(stored: &Stored, triggered_by: &str, config: &Config) -> Tested {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let attempted = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(ping(stored, config)));
+    let attempted =
+        runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(ping(stored, triggered_by, config)));
     match attempted {
         Ok(attempted) => {
             let (status_code, error) = told(&attempted);

@@ -10,6 +10,8 @@ use crate::config;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unit {
     pub(super) name: String,
+    /// What it says; empty where it cannot be read.
+    pub(super) text: String,
     pub(super) is_ours: bool,
     /// Another's is kept beside it, to be put back.
     pub(super) has_saved: bool,
@@ -30,6 +32,11 @@ impl Host {
         Self { has_systemd, units: units(layout) }
     }
 
+    /// Is there a unit of this name that says something else?
+    pub(super) fn differs(&self, name: &str, text: &str) -> bool {
+        self.units.iter().any(|unit| unit.name == name && unit.text != text)
+    }
+
     /// Units that are not ours, now or once what was saved is back.
     pub(super) fn foreign(&self) -> impl Iterator<Item = &str> {
         self.units.iter().filter(|unit| !unit.is_ours || unit.has_saved).map(|unit| unit.name.as_str())
@@ -44,8 +51,8 @@ fn units(layout: &Layout) -> Vec<Unit> {
         .filter(|name| name.starts_with("decnet-") && name.ends_with(".service"))
         .map(|name| {
             let path = layout.unit(&name);
-            let is_ours = std::fs::read_to_string(&path).is_ok_and(|text| is_ours(&text));
-            Unit { is_ours, has_saved: saved(&path).exists(), name }
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            Unit { is_ours: is_ours(&text), has_saved: saved(&path).exists(), name, text }
         })
         .collect();
     units.sort_by(|a, b| a.name.cmp(&b.name));

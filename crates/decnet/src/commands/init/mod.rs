@@ -14,7 +14,6 @@ mod report;
 mod sweep;
 mod templates;
 
-use std::io::{IsTerminal as _, Write as _, stderr, stdin};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -25,6 +24,7 @@ use self::host::Host;
 use self::layout::Layout;
 use self::plan::{Action, Step, Wanted};
 use self::templates::{Templates, Variables};
+use super::confirm;
 use crate::context::Context;
 use crate::failure::{Said, Usage};
 use crate::output;
@@ -93,26 +93,28 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     if args.prefix.is_none() && !args.dry_run && !is_root() {
         output::say(
             "decnet: init changes the system and must run as root: sudo decnet init (or look with --dry-run)",
         );
         return Err(Said.into());
     }
-    let layout = Layout::new(&prefix(args)?, args.vendor);
+    let layout = Layout::new(&prefix(&args)?, args.vendor);
     let templates = Templates::load(args.templates.as_deref())?;
-    let wanted = wanted(args, layout, &templates)?;
+    let wanted = wanted(&args, layout, &templates)?;
     let host = Host::look(&wanted.layout);
     if args.purge && !args.yes && !args.dry_run {
-        ask(&wanted.layout)?;
+        ask(&wanted.layout, context).await?;
     }
     let mut steps =
         if args.deinit { plan::remove(&wanted, &host) } else { plan::install(&wanted, &host, &templates) };
     if !args.deinit {
         steps.extend(unreachable(&wanted.variables));
     }
-    work_off(&steps, &wanted, args, context)
+    let context = context.clone();
+    // On a thread of its own, so that a signal is heard while a step waits for another program.
+    tokio::task::spawn_blocking(move || work_off(&steps, &wanted, &args, &context)).await?
 }
 
 fn work_off(steps: &[Step], wanted: &Wanted, args: &Args, context: &Context) -> anyhow::Result<()> {
@@ -121,6 +123,8 @@ fn work_off(steps: &[Step], wanted: &Wanted, args: &Args, context: &Context) -> 
     let hand = Hand { accounts, dry_run: args.dry_run };
     let mut failures = 0;
     for step in steps {
+        let is_called_off = context.shutdown.is_cancelled();
+        anyhow::ensure!(!is_called_off, "ended before {}; what was done stays", step.what);
         let outcome = hand.carry_out(step);
         failures += usize::from(outcome.is_failure());
         if args.json {
@@ -217,17 +221,11 @@ fn unreachable(variables: &Variables) -> Option<Step> {
     is_hidden(decnet).then(|| Step { what: decnet.clone(), action: Action::Fail(why) })
 }
 
-fn ask(layout: &Layout) -> anyhow::Result<()> {
+async fn ask(layout: &Layout, context: &Context) -> anyhow::Result<()> {
     let (settings, data) = (layout.settings.display(), layout.data.display());
     let what = format!("{settings} and {data} with every subscription and every undelivered event");
-    if !stdin().is_terminal() || !stderr().is_terminal() {
-        let problem = format!("this would remove {what}; where nobody can be asked, --yes allows it");
-        return Err(Usage::new(problem).into());
-    }
-    let mut answer = String::new();
-    write!(stderr(), "This removes {what}. Go on? [y/N] ")?;
-    stdin().read_line(&mut answer)?;
-    if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
+    let problem = format!("this would remove {what}; where nobody can be asked, --yes allows it");
+    if confirm::ask(format!("This removes {what}. Go on? [y/N] "), problem, context).await? {
         return Ok(());
     }
     output::say("nothing was removed");

@@ -99,17 +99,18 @@ pub(super) fn install(wanted: &Wanted, host: &Host, templates: &Templates) -> Ve
         *existing = Existing::Keep;
     }
     steps.push(ini);
-    let mut written = Vec::new();
+    let (mut written, mut replaced) = (Vec::new(), Vec::new());
     for (name, problem) in templates.services.iter().filter(|(name, _)| wanted.touches(name)) {
         let rendered = problem.clone().map_or_else(|| templates.render(name, &wanted.variables), Err);
-        if rendered.is_ok() {
+        if let Ok(text) = &rendered {
             written.push(name.clone());
+            replaced.extend(host.differs(name, text).then(|| name.clone()));
         }
         let existing = if wanted.replaces_units() { Existing::Replace } else { Existing::Keep };
         steps.push(write(layout.unit(name), rendered, 0o644, Owner::Root, existing));
     }
     steps.push(target(wanted, host, templates, &written));
-    steps.extend(started(wanted, host, &written));
+    steps.extend(started(wanted, host, &written, &replaced));
     steps
 }
 
@@ -202,7 +203,7 @@ fn target(wanted: &Wanted, host: &Host, templates: &Templates, written: &[String
     write(wanted.layout.unit("decnet.target"), text, 0o644, Owner::Root, existing)
 }
 
-fn started(wanted: &Wanted, host: &Host, written: &[String]) -> Vec<Step> {
+fn started(wanted: &Wanted, host: &Host, written: &[String], replaced: &[String]) -> Vec<Step> {
     let tmpfiles = wanted.layout.tmpfiles.display().to_string();
     let mut steps = vec![
         run(host, "systemd-tmpfiles", ["--create".to_owned(), tmpfiles]),
@@ -217,9 +218,13 @@ fn started(wanted: &Wanted, host: &Host, written: &[String]) -> Vec<Step> {
         let all = ["enable", "--now", "decnet.target"].map(str::to_owned);
         steps.push(systemctl(host, all.into_iter().chain(written.iter().cloned())));
     } else if !written.is_empty() {
-        steps.push(systemctl(host, std::iter::once("enable".to_owned()).chain(written.iter().cloned())));
-        // What runs there now is another's.
-        steps.push(systemctl(host, std::iter::once("restart".to_owned()).chain(written.iter().cloned())));
+        let now = ["enable", "--now"].map(str::to_owned).into_iter();
+        steps.push(systemctl(host, now.chain(written.iter().cloned())));
+        // What runs there now is another's, or as another version would have it.
+        if !replaced.is_empty() {
+            let restart = std::iter::once("restart".to_owned());
+            steps.push(systemctl(host, restart.chain(replaced.iter().cloned())));
+        }
     }
     steps
 }
@@ -279,7 +284,7 @@ mod tests {
     }
 
     fn unit(name: &str, is_ours: bool, has_saved: bool) -> Unit {
-        Unit { name: name.into(), is_ours, has_saved }
+        Unit { name: name.into(), text: String::new(), is_ours, has_saved }
     }
 
     fn host(units: Vec<Unit>) -> Host {
@@ -332,15 +337,20 @@ mod tests {
         let mut wanted = wanted(&["decnet-webhook.service"]);
         wanted.force = true;
         let steps = install(&wanted, &there, &templates);
-        assert_eq!(written(&steps, "decnet-webhook.service").1, Existing::Replace);
+        let (unit, existing) = written(&steps, "decnet-webhook.service");
+        assert_eq!(existing, Existing::Replace);
         for kept in ["decnet.target", "50-decnet.rules", "decnet.ini", "tmpfiles.d/decnet.conf"] {
             assert_eq!(written(&steps, kept).1, Existing::Keep, "{kept}");
         }
         assert!(!steps.iter().any(|step| step.what.ends_with("decnet-bus.service")));
         assert_eq!(
             commands(&steps)[2..],
-            ["systemctl enable decnet-webhook.service", "systemctl restart decnet-webhook.service"]
+            ["systemctl enable --now decnet-webhook.service", "systemctl restart decnet-webhook.service"]
         );
+        let as_it_should_be =
+            Unit { text: unit.to_owned(), ..self::unit("decnet-webhook.service", true, true) };
+        let again = install(&wanted, &host(vec![as_it_should_be]), &templates);
+        assert_eq!(commands(&again)[2..], ["systemctl enable --now decnet-webhook.service"]);
     }
 
     #[test]

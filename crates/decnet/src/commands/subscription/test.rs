@@ -8,6 +8,7 @@ use decnet_dispatch::sender::{self, Attempted, Guard, Message, Sender, Target};
 use decnet_store::catalog::Stored;
 use serde_json::json;
 use tokio::task::LocalSet;
+use uuid::Uuid;
 
 use super::existing;
 use crate::config::Config;
@@ -18,7 +19,8 @@ use crate::receiver::now;
 
 const TOPIC: &str = "test.ping";
 const TYPE: &str = "test";
-const PAYLOAD: &str = r#"{"message":"a test of this subscription"}"#;
+/// Who asks here, as a receiver is told.
+const COMMAND: &str = "decnet subscription test";
 
 /// Sends one test event to a subscription, once, and says what came of it.
 ///
@@ -37,7 +39,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let attempted = ping(&find(&args.name, context)?, &context.config).await?;
+    let attempted = ping(&find(&args.name, context)?, COMMAND, &context.config).await?;
     let delivered = classify(&attempted.outcome) == Verdict::Delivered;
     let (status, error) = told(&attempted);
     if args.json {
@@ -51,11 +53,12 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     if delivered { Ok(()) } else { Err(Said.into()) }
 }
 
-/// Sends a test event to a subscription, once.
-pub(crate) async fn ping(stored: &Stored, config: &Config) -> anyhow::Result<Attempted> {
+/// Sends a test event to a subscription, once. The payload has the members that DECNET's has.
+pub(crate) async fn ping(stored: &Stored, triggered_by: &str, config: &Config) -> anyhow::Result<Attempted> {
     let target = Target::of(stored)?;
     let at = now();
-    let event = Event::new(&format!("test-{}", at.0), TOPIC, TYPE, at, PAYLOAD)?;
+    let payload = json!({"message": "a test of this subscription", "triggered_by": triggered_by}).to_string();
+    let event = Event::new(&Uuid::new_v4().to_string(), TOPIC, TYPE, at, &payload)?;
     // Who gets batches is sent a batch of one.
     let unite = |batch: Batch| (batch.format().unite([&event].into_iter()), batch.format().content_type());
     let batch = stored.settings.batch.map(unite);

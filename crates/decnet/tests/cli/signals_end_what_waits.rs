@@ -1,0 +1,62 @@
+//! Ctrl-C ends a command that waits: for an answer, or for a file.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
+
+use crate::deliveries_are_shown_and_sent_again::host;
+use crate::support::{Host, code, eventually};
+
+/// Runs under a terminal, which is what turns a byte into a signal, up to `question`; there Ctrl-C is pressed. The exit code, and
+/// all that was shown.
+fn interrupted_at(question: &str, host: &Host, arguments: &str) -> (Option<i32>, String) {
+    let command = format!("exec {} {arguments}", env!("CARGO_BIN_EXE_decnet"));
+    let mut terminal = Command::new("script");
+    terminal.args(["--quiet", "--return", "--command", &command, "/dev/null"]);
+    terminal.current_dir(host.path()).env_clear().env("HOME", host.path());
+    let mut child = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (mut shown, mut some) = (Vec::new(), [0; 4096]);
+    while !String::from_utf8_lossy(&shown).contains(question) {
+        let read = screen.read(&mut some).unwrap();
+        assert!(read > 0, "it never asked: {}", String::from_utf8_lossy(&shown));
+        shown.extend_from_slice(&some[..read]);
+    }
+    keys.write_all(b"\x03").unwrap();
+    eventually("the command ends", || child.try_wait().unwrap().is_some());
+    screen.read_to_end(&mut shown).unwrap();
+    (child.wait().unwrap().code(), String::from_utf8_lossy(&shown).into_owned())
+}
+
+#[test]
+fn a_purge_that_asks_is_called_off() {
+    let host = Host::new();
+    assert_eq!(code(&host.run(&["init", "--prefix", "image", "--no-start"])), 0);
+    let (exit, shown) = interrupted_at("Go on?", &host, "init --prefix image --deinit --purge");
+    assert_eq!(exit, Some(1), "{shown}");
+    assert!(shown.contains("nothing was removed"), "{shown}");
+    assert!(host.path().join("image/etc/decnet/decnet.ini").exists());
+}
+
+#[test]
+fn a_restore_that_waits_for_its_file_ends_and_leaves_nothing() {
+    let host = host();
+    host.json(&["backup", "b.tar", "--json"]);
+    let (pipe, new) = (host.path().join("pipe"), host.path().join("new"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Open for both, so that neither side ever sees the end of it.
+    let mut writer = OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    let restore = host.start(&["restore", "pipe", "--data-dir", "new"]);
+    writer.write_all(&fs::read(host.path().join("b.tar")).unwrap()[..1024]).unwrap();
+    let has_begun = || {
+        let files = fs::read_dir(&new).into_iter().flatten().flatten();
+        files.filter(|file| file.file_name() != "queue.lock").any(|file| file.metadata().unwrap().len() > 0)
+    };
+    eventually("it has read some", has_begun);
+    restore.signal("INT");
+    let (exit, _, said) = restore.finish();
+    assert_eq!(exit, 1, "{said}");
+    assert!(said.contains("ended before it was complete; nothing was restored"), "{said}");
+    let left: Vec<_> = fs::read_dir(&new).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["queue.lock"]);
+}

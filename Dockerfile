@@ -1,7 +1,8 @@
 # The program alone on a distroless base: no shell, no package manager, no root.
 #
 #   docker build -t decnet .
-#   docker run --rm -v decnet:/var/lib/decnet -p 127.0.0.1:8000:8000 decnet
+#   docker run --rm -v decnet:/var/lib/decnet decnet token create --name admin --scope admin
+#   docker run --rm -v decnet:/var/lib/decnet -e DECNET_API_HOST=0.0.0.0 -p 127.0.0.1:8000:8000 decnet
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
@@ -13,14 +14,17 @@ RUN cargo build --release --locked --package decnet \
     && install -d -m 0755 /image/run/decnet
 
 FROM gcr.io/distroless/cc-debian12:nonroot
-# New volumes take over the owner of these directories.
-COPY --from=build --chown=65532:65532 /image/ /
+# The program is root's: who takes over its process cannot rewrite it. New volumes take over the owner of the directories.
+COPY --from=build /image/usr/bin/decnet /usr/bin/decnet
+COPY --from=build --chown=65532:65532 /image/var/lib/decnet /var/lib/decnet
+COPY --from=build --chown=65532:65532 /image/run/decnet /run/decnet
 ENV DECNET_DATA_DIR=/var/lib/decnet \
     DECNET_BUS_SOCKET=/run/decnet/bus.sock
 USER 65532:65532
 VOLUME ["/var/lib/decnet"]
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=10s --start-period=10s --retries=3 CMD ["/usr/bin/decnet", "check"]
+# Of the worker, which `serve` has too; bus and API alone need a check of their own, as in compose.yaml.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=10s --retries=3 CMD ["/usr/bin/decnet", "check", "--service", "webhook"]
 ENTRYPOINT ["/usr/bin/decnet"]
 CMD ["serve"]

@@ -38,6 +38,8 @@ pub(crate) struct State {
     pub(crate) data_dir: PathBuf,
     /// What is owed.
     pub(crate) queue: Pool<Reader>,
+    /// The same, for looking for events: whoever waits for that holds no other request up.
+    pub(crate) explanations: Pool<Reader>,
     /// The word to the worker that something has changed.
     pub(crate) signal: Signal,
     /// Old events are sent again through these, and payloads erased.
@@ -72,6 +74,7 @@ impl State {
         let open_credentials = open_catalog.clone();
         let queue_dir = data_dir.clone();
         let open_reader = move || Ok(Reader::open(&queue_dir)?);
+        let open_searcher = open_reader.clone();
         let operator_dir = data_dir.clone();
         let open_operator = move || Ok(Operator::open(&operator_dir)?);
         let operators = Pool::new(MAX_API_QUEUE_WRITERS, open_operator, Operator::is_current);
@@ -84,6 +87,7 @@ impl State {
             catalog: Pool::new(MAX_API_CATALOG_READERS, open_catalog, Catalog::is_current),
             data_dir,
             queue: Pool::new(MAX_API_QUEUE_READERS, open_reader, Reader::is_current),
+            explanations: Pool::new(1, open_searcher, Reader::is_current),
             signal,
             outbound,
             metrics,

@@ -126,10 +126,14 @@ pub const LIST_STEP_ROWS: u32 = 10_000;
 pub const PAGE_LOOK_ROWS: usize = 100_000;
 /// Deliveries that one page of a list of attempts looks at: each is asked for its attempts.
 pub const ATTEMPTS_LOOK_ROWS: usize = 20_000;
-/// Deliveries chosen for one redelivery by filter: their ids are in memory, 8 bytes each.
+/// Deliveries chosen for one redelivery by filter: they are in memory, 16 bytes each.
 pub const MAX_REDELIVERY: usize = 10_000_000;
+/// Deliveries that one redelivery makes in a second, at most.
+pub const MAX_REDELIVERY_RATE: u32 = 100_000;
 /// Deliveries that one transaction of a redelivery or an erasure touches: as short as the worker's own.
 pub const OPERATOR_STEP_ROWS: usize = 200;
+/// Bytes of bodies after which one transaction of an erasure ends: each is overwritten with zeros.
+pub const ERASURE_STEP_BYTES: usize = 4 * 1024 * 1024;
 
 // --- Submitted events ---
 
@@ -285,6 +289,8 @@ pub const OLDEST_INTERVAL: Duration = Duration::from_secs(5);
 pub const MAX_ENDPOINT_CONNECTIONS: usize = 32;
 /// What a client of that endpoint gets for its request, and for reading the reply.
 pub const ENDPOINT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long `decnet check --service` waits for an answer.
+pub const SERVICE_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest reply of that endpoint that its clients read, in bytes.
 pub const MAX_ENDPOINT_BYTES: usize = 8 * 1024 * 1024;
 /// Deliveries waiting for one subscription that count as a backlog, unless configured otherwise.
@@ -342,6 +348,8 @@ const _: () = assert!(MAX_BODY_BYTES <= HELD_RESERVE_BYTES && DEFAULT_TOTAL_CONC
 const _: () = assert!(MAX_BODY_BYTES <= LANE_BYTES && MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
 const _: () =
     assert!(CHECKPOINT_WRITER_BYTES <= CHECKPOINT_WAL_BYTES && CHECKPOINT_WAL_BYTES <= MAX_WAL_BYTES);
+// Erasing does not fill the log by itself.
+const _: () = assert!(4 * (ERASURE_STEP_BYTES + MAX_BODY_BYTES) <= MAX_WAL_BYTES as usize);
 // What the intake may hold, it may hold of submissions too; and a whole submission fits where nothing waits.
 const _: () = assert!(SUBMITTED_STEP_BYTES + MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
 const _: () =
@@ -374,6 +382,8 @@ const _: () = assert!(MAX_BATCH_EVENTS <= LANE_CAPACITY && MAX_BATCH_BODY_BYTES 
 const _: () = assert!(LATENCY_FLOOR.as_millis() < DEFAULT_DEADLINE.as_millis());
 const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() >= DEFAULT_DEADLINE.as_secs());
+// A loop that lives has turned before it is given up.
+const _: () = assert!(4 * PULSE_INTERVAL.as_secs() <= SERVICE_CHECK_TIMEOUT.as_secs());
 // Requests in flight end before the manager loses patience.
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() < SERVICE_STOP_TIMEOUT.as_secs());
 const _: () = assert!(

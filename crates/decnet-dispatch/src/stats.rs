@@ -44,7 +44,7 @@ const RELOAD_BOUNDS: &[u64] = &[1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 
 /// What the worker has done since it started.
 #[derive(Debug)]
 pub struct Stats {
-    /// Events read from the bus.
+    /// Events read from the bus, and taken from what was submitted.
     pub received: Counter,
     /// Events that no subscription asks for.
     pub unrouted: Counter,
@@ -62,11 +62,11 @@ pub struct Stats {
     pub dead: Counter,
     /// Of those, the ones that waited longer than retention allows.
     pub expired: Counter,
-    /// Attempts that are over: index 0 delivered, the others by the code of their reason.
+    /// Attempts that are over, committed or not yet: index 0 delivered, the others by the code of their reason.
     attempts: [Counter; Reason::ALL.len() + 1],
     /// Of an attempt, in microseconds.
     pub attempt_time: Histogram,
-    /// From an event to the 2xx of a delivery of it, in microseconds.
+    /// From an event to the 2xx of a delivery of it, in microseconds; committed or not yet.
     pub delivery_time: Histogram,
     /// Subscriptions with a valid row.
     pub subscriptions: Counter,

@@ -13,8 +13,7 @@ use crate::commands::{
     api, backup, bench, bus, check, completions, delivery, docs, erase, explain, init, publish, receive,
     restore, serve, status, subscription, token, watch, webhook,
 };
-use crate::config::Config;
-use crate::failure::Usage;
+use crate::failure::{Clap, Usage};
 use crate::logging::Verbosity;
 use crate::output::Color;
 
@@ -107,17 +106,27 @@ pub(crate) enum Command {
 }
 
 impl Cli {
-    /// Parses; on an agent the master's commands are not offered.
+    /// Parses; on an agent the master's commands are neither offered nor run.
     ///
     /// # Errors
-    /// Wrong arguments, and also help and version, which clap counts as errors.
-    pub(crate) fn parse_as(arguments: &[OsString], is_agent: bool) -> Result<Self, clap::Error> {
+    /// Wrong arguments, and also help and version, which clap counts as errors; a command of the master on an agent.
+    pub(crate) fn parse_as(arguments: &[OsString], is_agent: bool) -> anyhow::Result<Self> {
         let mut command = Self::command();
         if is_agent {
             command = MASTER_ONLY.into_iter().fold(command, |tree, name| tree.mut_subcommand(name, hide));
         }
-        Self::from_arg_matches(&groups::grouped(command).try_get_matches_from(arguments)?)
+        let matches = groups::grouped(command).try_get_matches_from(arguments).map_err(Clap)?;
+        let refused = matches.subcommand_name().filter(|name| is_agent && MASTER_ONLY.contains(name));
+        refused.map_or(Ok(()), |name| Err(on_the_master_only(name)))?;
+        Ok(Self::from_arg_matches(&matches).map_err(Clap)?)
     }
+}
+
+fn on_the_master_only(name: &str) -> Usage {
+    Usage::new(format!(
+        "`decnet {name}` runs on the master only, and this host is configured as an agent \
+         (DECNET_MODE=agent); on a host that is both, set DECNET_DISALLOW_MASTER=false"
+    ))
 }
 
 fn hide(command: clap::Command) -> clap::Command {
@@ -148,7 +157,12 @@ impl Command {
         }
     }
 
-    /// Is it about a data directory that is there already?
+    /// Does it serve or check the API, so that the API's own settings are its own?
+    pub(crate) fn serves_api(&self) -> bool {
+        matches!(self, Self::Serve(_) | Self::Api(_) | Self::Check(_))
+    }
+
+    /// Is it about data that may be the services'?
     pub(crate) fn looks_into_data(&self) -> bool {
         matches!(
             self,
@@ -159,37 +173,9 @@ impl Command {
                 | Self::Check(_)
                 | Self::Token(_)
                 | Self::Backup(_)
+                | Self::Restore(_)
                 | Self::Erase(_)
         )
-    }
-
-    /// The master's commands refuse to run on an agent.
-    ///
-    /// # Errors
-    /// Why.
-    pub(crate) fn refuse_on_agent(&self, config: &Config) -> Result<(), Usage> {
-        let name = match self {
-            Self::Serve(_) => "serve",
-            Self::Api(_) => "api",
-            Self::Webhook(_) => "webhook",
-            Self::Subscription(_) => "subscription",
-            Self::Delivery(_) => "delivery",
-            Self::Status(_) => "status",
-            Self::Token(_) => "token",
-            Self::Explain(_) => "explain",
-            Self::Erase(_) => "erase",
-            Self::Backup(_) => "backup",
-            Self::Restore(_) => "restore",
-            Self::Init(_) => "init",
-            _ => return Ok(()),
-        };
-        if !config.is_agent() {
-            return Ok(());
-        }
-        Err(Usage::new(format!(
-            "`decnet {name}` runs on the master only, and this host is configured as an agent \
-             (DECNET_MODE=agent); on a host that is both, set DECNET_DISALLOW_MASTER=false"
-        )))
     }
 }
 
@@ -254,6 +240,16 @@ mod tests {
             assert!(offered(&help(false), name) && !offered(&help(true), name), "{name}");
         }
         assert!(offered(&help(true), "check") && offered(&help(true), "publish"));
+    }
+
+    #[test]
+    fn an_agent_refuses_what_it_is_not_offered() {
+        let parsed = |name: &str, is_agent| Cli::parse_as(&["decnet".into(), name.into()], is_agent);
+        let refused = parsed("webhook", true).unwrap_err();
+        assert!(
+            refused.is::<Usage>() && refused.to_string().contains("`decnet webhook` runs on the master only")
+        );
+        assert!(parsed("webhook", false).is_ok() && parsed("bus", true).is_ok());
     }
 
     #[test]

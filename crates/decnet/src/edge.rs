@@ -12,7 +12,7 @@ pub(crate) fn inputs(ini: Option<PathBuf>) -> Inputs {
     let working_dir = std::env::current_dir().unwrap_or_default();
     // Whom systemd starts has the unit's environment already.
     let units = if environment.contains_key("INVOCATION_ID") { Vec::new() } else { service_units() };
-    Inputs { environment, units, ini, data_dir: None, working_dir }
+    Inputs { environment, units, ini, working_dir, ..Inputs::default() }
 }
 
 /// A value that is no UTF-8 is shown with its bad bytes replaced: it then fails as what it is meant to be.

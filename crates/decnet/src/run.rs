@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::{self, Cli, Command};
 use crate::config::{self, Found};
 use crate::context::Context;
-use crate::failure::{Clap, Usage};
+use crate::failure::Usage;
 use crate::signals::Signals;
 use crate::{commands, edge, logging, output};
 
@@ -19,10 +19,11 @@ use crate::{commands, edge, logging, output};
 pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
     let mut inputs = edge::inputs(cli::config_argument(arguments));
     let is_agent = config::find(&inputs).config.is_agent();
-    let cli = Cli::parse_as(arguments, is_agent).map_err(Clap)?;
+    let cli = Cli::parse_as(arguments, is_agent)?;
     inputs.data_dir = cli.global.data_dir.clone();
+    inputs.serves_api = cli.command.serves_api();
     let no_color = inputs.environment.get("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let found = config::find(&inputs);
+    let mut found = config::find(&inputs);
     match &cli.command {
         Command::Completions(args) => return commands::completions::run(args),
         Command::Docs(args) => return commands::docs::run(args),
@@ -30,6 +31,9 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
     }
     let color = cli.global.color.for_stderr(no_color);
     logging::start(&found.config.log, cli.command.verbosity(), cli.global.verbose, color)?;
+    if cli.command.looks_into_data() {
+        found.warn_of_closed_files();
+    }
     found.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     if let Some(closed) = found.config.closed_data_dir().filter(|_| cli.command.looks_into_data()) {
         let (closed, taken) = (closed.display(), found.config.data_dir.display());
@@ -68,7 +72,6 @@ async fn dispatch(command: Command, found: Found, context: &Context) -> anyhow::
     if !found.problems.is_empty() {
         return Err(Usage(found.problems).into());
     }
-    command.refuse_on_agent(&context.config)?;
     match command {
         Command::Serve(args) => commands::serve::run(args, context).await,
         Command::Api(args) => commands::api::run(args, context).await,

@@ -26,6 +26,8 @@ pub const MAX_API_CREDENTIAL_READERS: usize = 2;
 pub const MAX_API_QUEUE_READERS: usize = 4;
 /// Requests that write to the queue at once; others wait for them.
 pub const MAX_API_QUEUE_WRITERS: usize = 2;
+/// How long an explanation looks for its event: ids have no index. One is looked for at a time, and others wait for it.
+pub const API_EXPLAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Body of a request with events, in bytes.
 pub const MAX_API_EVENTS_BYTES: usize = 8 * 1024 * 1024;
 /// Such bodies in memory at once, in bytes: as far as they have come, or waiting for their commit; beyond them more is
@@ -49,14 +51,14 @@ pub const API_ANSWER_AGE: Duration = Duration::from_secs(1);
 pub const MAX_API_PAGE: usize = 1000;
 /// Erasures under way at once, each on a thread of its own.
 pub const MAX_API_ERASURES: usize = 2;
-/// Redeliveries under way at once: each may hold the ids of `MAX_REDELIVERY` deliveries in memory.
+/// Redeliveries under way at once: each may hold `MAX_REDELIVERY` deliveries in memory.
 pub const MAX_API_REDELIVERIES: usize = 8;
 /// Redeliveries, and erasures, that are remembered at once, those that run among them.
 pub const MAX_API_JOBS: usize = 32;
 /// Deliveries that one redelivery names by their ids.
 pub const MAX_API_REDELIVERY_IDS: usize = 10_000;
-/// Deliveries that one redelivery makes in a second, at most.
-pub const MAX_API_REDELIVERY_RATE: u32 = 100_000;
+/// How long a job waits for what stands in its way, before it tries again.
+pub const API_JOB_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Tests of subscriptions that the API sends at once; others wait for them.
 pub const MAX_API_TESTS: usize = 8;
 /// Subscriptions that one address makes in a minute through DECNET's routes, as there.
@@ -66,5 +68,7 @@ pub const MAX_API_CREATIONS_PER_MINUTE: u32 = 20;
 const _: () = assert!(MAX_API_HEAD_BYTES >= 8192 && MAX_API_BODY_BYTES >= MAX_CATALOG_VALUE_BYTES);
 const _: () = assert!(MAX_API_EVENTS_BYTES <= MAX_API_SENDER_BYTES && MAX_BODY_BYTES <= MAX_API_EVENTS_BYTES);
 const _: () = assert!(MAX_API_SENDER_BYTES < MAX_API_SUBMITTING_BYTES);
+// Of several who ask at once, more than one hears an answer.
+const _: () = assert!(2 * API_EXPLAIN_TIMEOUT.as_secs() < API_REQUEST_TIMEOUT.as_secs());
 const _: () = assert!(MAX_API_REDELIVERIES < MAX_API_JOBS && MAX_API_ERASURES < MAX_API_JOBS);
 const _: () = assert!(MAX_SUBMISSION_EVENTS <= MAX_API_COMMIT_EVENTS);

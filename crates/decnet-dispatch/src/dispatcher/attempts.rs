@@ -20,6 +20,7 @@ use crate::members::{Held, Members};
 use crate::sender::{Attempted, Message, Sender, Target, Timings};
 use crate::slots::Slot;
 use crate::spans::Span;
+use crate::status::Status;
 
 /// A reply that comes later does not prove its receiver.
 const QUICK: Duration = Duration::from_secs(1);
@@ -107,7 +108,8 @@ impl Dispatcher {
         let schedule = self.schedule(key);
         let counts = |held: &Held| counts_as_failed(held.attempts_with_this(), &verdict, schedule);
         let failed = members.iter().any(counts);
-        if failed && let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.is_open()) {
+        // Also while it is paused: it trips then too.
+        if failed && let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.status == Status::Open) {
             lane.told.keeps_trip = members.events().all(is_told);
         }
         self.learn(key, version, &verdict, &attempted, failed, probe);

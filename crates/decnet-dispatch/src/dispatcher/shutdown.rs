@@ -20,7 +20,10 @@ impl Dispatcher {
         self.admit_rest(inputs, &mut done, deadline).await?;
         self.wait_until(&mut done, deadline, |this| this.slots.taken() == 0).await?;
         let settled = |this: &Self| this.writes == 0 && !this.recording;
-        self.wait_until(&mut done, Instant::now() + COMMIT_GRACE, settled).await?;
+        let deadline = Instant::now() + COMMIT_GRACE;
+        self.wait_until(&mut done, deadline, settled).await?;
+        self.tell_rest();
+        self.wait_until(&mut done, deadline, settled).await?;
         self.say_what_is_left();
         self.flush_records().await;
         self.queue.close().await?;

@@ -1,5 +1,6 @@
 //! What programs without a bus submit is delivered as what comes from it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use decnet_dispatch::clock;
@@ -62,5 +63,21 @@ fn a_nudge_or_a_word_on_the_bus_is_enough() {
     submit(&rig, "a.b", 1..2);
     rig.publish("system.webhook.events_submitted", &json!({}));
     eventually("it is delivered", || receiver.count() == 2);
+    rig.stop_worker();
+}
+
+#[test]
+fn the_word_that_something_was_submitted_is_no_event() {
+    let receiver = Receiver::start(reply(200));
+    let mut rig =
+        Rig::running(&[("siem", &receiver.url("/"), "system.webhook.>"), ("all", &receiver.url("/"), "a.>")]);
+    let stats = Arc::clone(&rig.stats);
+    for _ in 0..5 {
+        rig.publish("system.webhook.events_submitted", &json!({}));
+    }
+    // What comes behind them has come after them.
+    rig.publish("a.b", &json!({ "n": 1 }));
+    eventually("it is delivered", || stats.delivered.get() == 1);
+    assert_eq!((receiver.count(), stats.received.get(), stats.unrouted.get()), (1, 1, 0));
     rig.stop_worker();
 }

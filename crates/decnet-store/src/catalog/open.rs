@@ -79,9 +79,7 @@ impl Catalog {
 
     /// Are our own tables there? Refuses a newer version of them.
     pub(super) fn side(&self) -> Result<Side, Error> {
-        side::look(&self.connection)
-            .map_err(self.explain())?
-            .map_err(|newer| newer.into_error(self.origin.path()))
+        side::look(&self.connection).map_err(self.explain())?.map_err(|newer| newer.into_error(self.path()))
     }
 
     /// Runs one short write transaction, told whether our own tables are there. What SQLite refuses and what
@@ -90,24 +88,33 @@ impl Catalog {
         &mut self,
         work: impl FnOnce(&Transaction<'_>, Side) -> rusqlite::Result<Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.transact(work).map_err(self.explain())?
+        let path = self.path().to_owned();
+        self.transact(|transaction| match side::look(transaction)? {
+            Ok(Side::Older) => {
+                side::make(transaction)?;
+                work(transaction, Side::Present)
+            }
+            Ok(side) => work(transaction, side),
+            Err(newer) => Ok(Err(newer.into_error(&path))),
+        })
     }
 
-    fn transact<T>(
+    /// The same without a look at the tables of settings.
+    pub(super) fn transact<T>(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>, Side) -> rusqlite::Result<Result<T, Error>>,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.try_transact(work).map_err(self.explain())?
+    }
+
+    fn try_transact<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Result<T, Error>>,
     ) -> rusqlite::Result<Result<T, Error>> {
         // Taking the write lock at once is what makes SQLite wait for it: a reader that becomes a writer later
         // fails without waiting if somebody wrote in between.
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let result = match side::look(&transaction)? {
-            Ok(Side::Older) => {
-                side::make(&transaction)?;
-                work(&transaction, Side::Present)?
-            }
-            Ok(side) => work(&transaction, side)?,
-            Err(newer) => Err(newer.into_error(self.origin.path())),
-        };
+        let result = work(&transaction)?;
         if result.is_ok() {
             transaction.commit()?;
         } else {
@@ -170,6 +177,8 @@ fn connect(path: &Path) -> Result<Connection, Error> {
     let explain = |source| Error::from_sqlite(path, source);
     let connection = Connection::open_with_flags(path, flags).map_err(explain)?;
     connection.busy_timeout(CATALOG_BUSY_TIMEOUT).map_err(explain)?;
+    // A secret that is removed is overwritten: little is written here, so that costs little.
+    connection.pragma_update_and_check(None, "secure_delete", "ON", |_| Ok(())).map_err(explain)?;
     connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
     Ok(connection)
 }

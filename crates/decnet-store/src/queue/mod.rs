@@ -59,10 +59,12 @@ pub use handle::Queue;
 pub use health::Health;
 pub use id::{DeliveryId, ParseDeliveryIdError, SubscriptionKey};
 pub use lease::{Lease, is_owned};
-pub use operator::{Erase, Erased, Erasure, IdempotencyKey, Operator, Redelivery, Submission, Submitted};
+pub use operator::{
+    Erase, Erased, Erasure, IdempotencyKey, Operator, Redelivery, Step, Submission, Submitted,
+};
 pub use reader::{
-    Active, AttemptFilter, AttemptPage, AttemptRef, Census, Counts, Detail, EventDetail, EventRef, Filter,
-    Found, Listed, ListedAttempt, Page, Reader,
+    Active, AttemptFilter, AttemptPage, AttemptRef, Census, Counts, Detail, EventDetail, Filter, Found,
+    Listed, ListedAttempt, Page, Reader, Search,
 };
 pub use retain::{Retained, Retention};
 pub use settle::{Attempt, Settlement};

@@ -1,12 +1,14 @@
 //! Readers beside the worker, and without it.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use decnet_core::delivery::{Reason, Standing, State};
+use decnet_core::limits::LIST_STEP_ROWS;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
 use decnet_store::queue::{
-    Active, AttemptFilter, Census, DeliveryId, EventRef, Filter, Found, ListedAttempt, Queue, Reader,
+    Active, AttemptFilter, Census, DeliveryId, Filter, Found, ListedAttempt, Queue, Reader, Search,
     SubscriptionKey,
 };
 
@@ -289,13 +291,36 @@ async fn an_event_is_found_by_its_id_with_its_deliveries() {
     };
     admit(&queue, 8..20, subs[0], false).await;
     let reader = Reader::open(dir.path()).unwrap();
-    let found = reader.event(EventRef::Id("event-7"), None, 2).unwrap().unwrap();
+    let Search::Found(seq) = reader.find_event("event-7", || true).unwrap() else { panic!("it is there") };
+    let found = reader.event(seq, None, 2).unwrap().unwrap();
     assert_eq!((found.seq, found.deliveries.len(), found.more), (admitted.first.seq(), 2, true));
     assert_eq!(found.body, event(7).body);
-    let one = reader.event(EventRef::Seq(found.seq), Some("name-1"), 2).unwrap().unwrap();
+    let one = reader.event(seq, Some("name-1"), 2).unwrap().unwrap();
     assert_eq!(one.deliveries.iter().map(|listed| listed.id).collect::<Vec<_>>(), [admitted.first.plus(1)]);
-    assert!(reader.event(EventRef::Id("event-99"), None, 2).unwrap().is_none());
-    assert!(reader.event(EventRef::Seq(-1), None, 2).unwrap().is_none());
+    assert_eq!(reader.find_event("event-99", || true).unwrap(), Search::Absent);
+    assert!(reader.event(-1, None, 2).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_search_for_an_event_that_is_called_off_says_how_far_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let count = 2 * LIST_STEP_ROWS as usize + 1;
+    admit(&queue, 0..count, sub, false).await;
+    let reader = Reader::open(dir.path()).unwrap();
+    let search = |id: usize, steps: usize| {
+        let left = Cell::new(steps);
+        let go_on = || left.replace(left.get().saturating_sub(1)) > 0;
+        reader.find_event(&format!("event-{id}"), go_on).unwrap()
+    };
+    let newest_first = |n| count - 1 - n;
+    assert!(matches!(search(newest_first(0), 1), Search::Found(_)));
+    let looked_at = u64::from(LIST_STEP_ROWS);
+    assert_eq!(search(0, 0), Search::Unfinished { looked_at: 0 });
+    assert_eq!(search(0, 1), Search::Unfinished { looked_at });
+    assert_eq!(search(0, 2), Search::Unfinished { looked_at: 2 * looked_at });
+    assert!(matches!(search(0, 3), Search::Found(_)));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use decnet_core::limits::MAX_SECRET_CHARS;
 use decnet_core::redact::Secret;
+use decnet_store::catalog::generate_secret;
 
 use crate::output;
 
@@ -40,6 +41,18 @@ impl SecretArgs {
             return Ok(Some(Secret::new(secret.as_str())));
         }
         self.secret_file.as_deref().map(read_file).transpose()
+    }
+
+    /// The secret that was given, else a new one, then with its text, to be shown this once.
+    ///
+    /// # Errors
+    /// As [`SecretArgs::read`].
+    pub(crate) fn read_or_make(&self) -> anyhow::Result<(Secret, Option<String>)> {
+        if let Some(given) = self.read()? {
+            return Ok((given, None));
+        }
+        let made = generate_secret();
+        Ok((Secret::new(made.as_str()), Some(made)))
     }
 }
 

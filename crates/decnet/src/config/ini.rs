@@ -7,9 +7,6 @@ use super::{Mode, keys};
 /// What stands before the name of a key in the environment.
 const PREFIX: &str = "DECNET_";
 
-/// Settings of DECNET's own in the sections that we share: known, and of no meaning here.
-const FOREIGN: [(&str, &str); 4] =
-    [("tracing", "enabled"), ("tracing", "otel-endpoint"), ("decnet", "api-user"), ("decnet", "api-group")];
 /// Sections whose keys are ours to judge; others belong to other programs.
 const SHARED_SECTIONS: [&str; 4] = ["api", "database", "bus", "tracing"];
 /// The section of DECNET's web page.
@@ -118,7 +115,7 @@ fn offer_domain(layers: &mut Layers, path: &str, entry: &Entry<'_>) {
     let place = (entry.section, entry.key.as_str());
     if let Some(info) = keys::ALL.iter().find(|info| info.ini == Some(place)) {
         layers.offer(info.name, &entry.unescaped(), Source::ini(path, entry.line));
-    } else if !FOREIGN.contains(&place) {
+    } else {
         layers.warning(format!("{path}:{}: unknown key [{}] {}, ignored", entry.line, place.0, place.1));
     }
 }

@@ -6,8 +6,9 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::dotenv::{self, Dialect, Entry};
 use super::keys::{self, Info, Key, Shown};
-use super::{dotenv, ini, services};
+use super::{ini, services};
 
 /// The names that nobody but us uses: an unknown one is a slip.
 const OWN_PREFIX: &str = "DECNET_WEBHOOK_";
@@ -29,6 +30,8 @@ pub(crate) struct Inputs {
     pub(crate) units: Vec<PathBuf>,
     /// Where `.env.local` is looked for.
     pub(crate) working_dir: PathBuf,
+    /// Does the command serve or check the API? Nothing else reads its secret and its origins.
+    pub(crate) serves_api: bool,
 }
 
 /// Where a value was found.
@@ -69,6 +72,8 @@ pub(crate) struct Layers {
     values: BTreeMap<String, (String, Source)>,
     pub(crate) problems: Vec<String>,
     pub(crate) warnings: Vec<String>,
+    /// Files that the services get settings from and this user cannot read, and why.
+    pub(crate) closed: Vec<String>,
 }
 
 impl Layers {
@@ -146,45 +151,61 @@ impl Layers {
         }
     }
 
-    /// What the units give: as in systemd their files win over what they set themselves. A file that is closed to this
-    /// user is the services' alone.
+    /// What the units give: as in systemd their files win over what they set themselves.
     fn offer_units(&mut self, units: &[PathBuf]) {
-        let texts = units.iter().map(std::fs::read_to_string);
-        let units: Vec<_> =
-            units.iter().zip(texts).filter_map(|(path, text)| Some((path.display(), text.ok()?))).collect();
-        for path in units.iter().flat_map(|(_, text)| services::files(text)) {
-            if let Ok(text) = std::fs::read_to_string(path) {
-                self.offer_lines(path, &text);
+        let read = |path: &PathBuf| Some((path.clone(), std::fs::read_to_string(path).ok()?));
+        let units: Vec<_> = units.iter().filter_map(read).collect();
+        for path in services::files(&units) {
+            match std::fs::read_to_string(path) {
+                Ok(text) => self.offer_lines(path, &text, Dialect::Systemd),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => self.closed.push(format!("{} cannot be read: {error}", path.display())),
             }
         }
-        for (path, text) in &units {
-            for (line, name, value) in services::variables(text) {
-                self.offer(name, value, Source::DotEnv(format!("{path}:{line}")));
-            }
+        for (unit, line, name, value) in services::variables(&units) {
+            self.offer(name, value, Source::DotEnv(format!("{}:{line}", unit.display())));
         }
     }
 
     /// A service need not be able to read what systemd has read for it.
     fn offer_dotenv(&mut self, path: &Path, is_service: bool) {
         match std::fs::read_to_string(path) {
-            Ok(text) => self.offer_lines(path, &text),
+            Ok(text) => self.offer_lines(path, &text, Dialect::Python),
             Err(error) if error.kind() == ErrorKind::PermissionDenied && (is_service || is_hidden(path)) => {}
             Err(error) => self.unread(path, &error),
         }
     }
 
-    fn offer_lines(&mut self, path: &Path, text: &str) {
-        let (entries, bad) = dotenv::parse(text);
-        for entry in entries {
+    /// Of a name that is there twice the last one counts, for systemd as for python-dotenv.
+    fn offer_lines(&mut self, path: &Path, text: &str, dialect: Dialect) {
+        let (entries, bad) = dotenv::parse(text, dialect);
+        for (at, entry) in entries.iter().enumerate() {
             let place = format!("{}:{}", path.display(), entry.line);
-            if entry.name.starts_with("DECNET_") && entry.value.contains("${") {
-                self.warning(format!("{place}: `${{…}}` is taken as it stands; write the value itself"));
+            let later = entries[at + 1..].iter().rfind(|later| later.name == entry.name);
+            self.warn_of_entry(&place, entry, later);
+            if later.is_none() {
+                self.offer(&entry.name, &entry.value, Source::DotEnv(place));
             }
-            let source = Source::DotEnv(place);
-            self.offer(&entry.name, &entry.value, source);
         }
         for line in bad {
             self.warning(format!("{}:{line}: not `NAME=value`, ignored", path.display()));
+        }
+    }
+
+    fn warn_of_entry(&mut self, place: &str, entry: &Entry, later: Option<&Entry>) {
+        if !entry.name.starts_with("DECNET_") {
+            return;
+        }
+        if let Some(Entry { name, line, .. }) = later {
+            self.warning(format!("{place}: {name} is set again in line {line}, which counts"));
+        }
+        if entry.takes_comment {
+            self.warning(format!(
+                "{place}: for systemd ` #` begins no comment, and is part of the value; put it on a line of its own"
+            ));
+        }
+        if entry.value.contains("${") {
+            self.warning(format!("{place}: `${{…}}` is taken as it stands; write the value itself"));
         }
     }
 

@@ -61,7 +61,7 @@ pub(crate) struct Config {
     pub(crate) egress: Egress,
     /// How long the queue keeps what.
     pub(crate) retention: Retention,
-    /// Who may use the HTTP API, beside the tokens in the catalog.
+    /// Who may use the HTTP API, beside the tokens in the catalog; nobody, in a command that does not serve it.
     pub(crate) access: Access,
     /// What is logged, and how.
     pub(crate) log: Log,
@@ -180,6 +180,18 @@ pub(crate) struct Found {
     pub(crate) problems: Vec<String>,
     /// What deserves a word.
     pub(crate) warnings: Vec<String>,
+    /// Files that the services get settings from and this user cannot read, and why.
+    closed: Vec<String>,
+}
+
+impl Found {
+    /// Warns of settings that are in force for the services alone: a command would work on other files than they do.
+    pub(crate) fn warn_of_closed_files(&mut self) {
+        let told = |closed: String| {
+            format!("{closed}; what it sets for the services is not in force here: use sudo")
+        };
+        self.warnings.extend(self.closed.drain(..).map(told));
+    }
 }
 
 /// Reads the whole configuration, to the end, whatever is wrong with it.
@@ -188,7 +200,8 @@ pub(crate) fn find(inputs: &Inputs) -> Found {
     let config = Config::read(&mut layers, inputs);
     config.check(&mut layers);
     let settings = show::settings(&layers, &config);
-    Found { config, settings, problems: layers.problems, warnings: layers.warnings }
+    let Layers { problems, warnings, closed, .. } = layers;
+    Found { config, settings, problems, warnings, closed }
 }
 
 impl Config {
@@ -224,7 +237,7 @@ impl Config {
             retention: Retention::read(layers),
             tracing: read_tracing(layers),
             metrics_listen: layers.read(&keys::METRICS_LISTEN),
-            access: Access::read(layers, inputs),
+            access: if inputs.serves_api { Access::read(layers, inputs) } else { Access::default() },
             log: Log { filter: layers.read(&keys::LOG), format: layers.read(&keys::LOG_FORMAT) },
         }
     }
@@ -240,10 +253,9 @@ impl Config {
     }
 }
 
-/// The endpoint, where traces are wanted.
+/// The endpoint, where traces are wanted; else it may be one that only DECNET can use.
 fn read_tracing(layers: &mut Layers) -> Option<Uri> {
-    let (enabled, endpoint) = (layers.read(&keys::TRACING_ENABLED), layers.read(&keys::OTEL_ENDPOINT));
-    enabled.then_some(endpoint)
+    layers.read(&keys::TRACING_ENABLED).then(|| layers.read(&keys::OTEL_ENDPOINT))
 }
 
 /// The URL, or DECNET's single settings, or a file in the data directory.

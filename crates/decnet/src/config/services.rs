@@ -24,19 +24,31 @@ pub(crate) fn units() -> Vec<PathBuf> {
     edits
 }
 
-/// The files that a unit names.
-pub(super) fn files(unit: &str) -> impl Iterator<Item = &Path> {
-    let values = unit.lines().filter_map(|line| line.strip_prefix("EnvironmentFile="));
-    values.map(|value| Path::new(value.strip_prefix('-').unwrap_or(value).trim()))
+/// The files that units name, strongest first: of two that have a name, systemd takes the one that it reads later.
+pub(super) fn files(units: &[(PathBuf, String)]) -> impl Iterator<Item = &Path> {
+    values(units, "EnvironmentFile=").map(|(_, _, value)| Path::new(value.strip_prefix('-').unwrap_or(value)))
 }
 
-/// The variables that a unit sets itself, one a line as ours do, with their line from 1, strongest first.
-pub(super) fn variables(unit: &str) -> impl Iterator<Item = (usize, &str, &str)> {
-    let lines = unit.lines().enumerate().collect::<Vec<_>>().into_iter().rev();
-    lines.filter_map(|(line, text)| {
-        let (name, value) = text.strip_prefix("Environment=")?.trim().trim_matches('"').split_once('=')?;
-        Some((line + 1, name, value))
+/// The variables that units set themselves, one a line as ours do, strongest first, each with its unit and its line from 1.
+pub(super) fn variables(units: &[(PathBuf, String)]) -> impl Iterator<Item = (&Path, usize, &str, &str)> {
+    values(units, "Environment=").filter_map(|(unit, line, value)| {
+        let (name, value) = value.trim_matches('"').split_once('=')?;
+        Some((unit, line, name, value))
     })
+}
+
+/// What stands after `key`, strongest first. An empty one takes back all that come before it.
+fn values<'a>(
+    units: &'a [(PathBuf, String)],
+    key: &'static str,
+) -> impl Iterator<Item = (&'a Path, usize, &'a str)> {
+    let lines = units.iter().flat_map(|(unit, text)| {
+        let lines: Vec<_> = (1..).zip(text.lines()).collect();
+        lines.into_iter().rev().map(move |(line, text)| (unit.as_path(), line, text))
+    });
+    let found =
+        lines.filter_map(move |(unit, line, text)| Some((unit, line, text.strip_prefix(key)?.trim())));
+    found.take_while(|(_, _, value)| !value.is_empty())
 }
 
 #[cfg(test)]
@@ -44,9 +56,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_unit_names_its_files_and_its_variables() {
-        let unit = "[Service]\nEnvironmentFile=-/opt/a/.env.local\nEnvironment=A=1\nEnvironment=\"A=2 3\"\n# Environment=B=4\n";
-        assert_eq!(files(unit).collect::<Vec<_>>(), [Path::new("/opt/a/.env.local")]);
-        assert_eq!(variables(unit).collect::<Vec<_>>(), [(4, "A", "2 3"), (3, "A", "1")]);
+    fn the_later_file_and_the_later_variable_are_the_stronger() {
+        let unit = "[Service]\nEnvironmentFile=-/a\nEnvironment=A=1\nEnvironment=\"A=2 3\"\n# Environment=B=4\nEnvironmentFile=/b\n";
+        let edit = "EnvironmentFile=/c\n";
+        let units = [(PathBuf::from("edit"), edit.to_owned()), (PathBuf::from("unit"), unit.to_owned())];
+        assert_eq!(files(&units).collect::<Vec<_>>(), ["/c", "/b", "/a"].map(Path::new));
+        let unit = Path::new("unit");
+        assert_eq!(variables(&units).collect::<Vec<_>>(), [(unit, 4, "A", "2 3"), (unit, 3, "A", "1")]);
+    }
+
+    #[test]
+    fn an_empty_line_takes_back_what_was_named_before() {
+        let edit = (PathBuf::from("edit"), "EnvironmentFile=\nEnvironmentFile=/c\n".to_owned());
+        let units = [edit, (PathBuf::from("unit"), "EnvironmentFile=/a\n".to_owned())];
+        assert_eq!(files(&units).collect::<Vec<_>>(), [Path::new("/c")]);
     }
 }

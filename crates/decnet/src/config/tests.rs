@@ -16,7 +16,7 @@ impl Host {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("decnet.ini");
         std::fs::write(&path, ini).unwrap();
-        let mut inputs = Inputs { working_dir: dir.path().into(), ..Inputs::default() };
+        let mut inputs = Inputs { working_dir: dir.path().into(), serves_api: true, ..Inputs::default() };
         let all = [("DECNET_CONFIG", path.to_str().unwrap()), ("HOME", "/home/joe")];
         for (name, value) in all.iter().chain(environment) {
             inputs.environment.insert((*name).into(), (*value).into());
@@ -254,4 +254,67 @@ fn a_command_sees_what_the_units_give_the_services() {
     assert_eq!(of("DECNET_API_PORT"), ("1".into(), "environment".into()));
     assert_eq!(of("DECNET_WEBHOOK_TIMEOUT"), ("5s".into(), format!("{}:1", file.display())));
     assert_eq!(of("DECNET_BUS_GROUP"), ("a".into(), format!("{}:4", unit.display())));
+}
+
+#[test]
+fn the_last_of_a_name_counts_and_the_others_are_named() {
+    let text =
+        "DECNET_BUS_GROUP=a\nOTHER=1\nOTHER=2\nDECNET_API_PORT=1\nDECNET_BUS_GROUP=b\nDECNET_API_PORT=\n";
+    let host = Host::new(&[], "").file(".env.local", text);
+    let (value, source) = host.value("DECNET_BUS_GROUP");
+    assert!(value == "b" && source.ends_with(".env.local:5"), "{value} {source}");
+    assert_eq!(host.value("DECNET_API_PORT").1, "default", "an empty value takes back an earlier one");
+    let warnings = host.find().warnings;
+    assert!(warnings[0].ends_with(".env.local:1: DECNET_BUS_GROUP is set again in line 5, which counts"));
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+}
+
+/// A host whose services' unit names these files, in this order.
+fn with_unit(host: Host, files: &[&str]) -> Host {
+    let unit = host.dir.path().join("unit");
+    let line = |name: &&str| format!("EnvironmentFile=-{}\n", host.dir.path().join(name).display());
+    std::fs::write(&unit, files.iter().map(line).collect::<String>()).unwrap();
+    Host { inputs: Inputs { units: vec![unit], ..host.inputs.clone() }, ..host }
+}
+
+#[test]
+fn a_command_takes_the_services_files_as_systemd_does() {
+    let host = Host::new(&[], "")
+        .file("one", "DECNET_BUS_GROUP=one\nDECNET_API_PORT=1\n")
+        .file("two", "DECNET_BUS_GROUP=two\nDECNET_WEBHOOK_ALLOW_PRIVATE=true # all\n");
+    let host = with_unit(host, &["one", "two"]);
+    assert_eq!(
+        (host.value("DECNET_BUS_GROUP").0, host.value("DECNET_API_PORT").0),
+        ("two".into(), "1".into())
+    );
+    let found = host.find();
+    assert!(found.problems[0].contains("is true or false, not `true # all`"), "{:?}", found.problems);
+    assert!(found.warnings[0].contains("two:2: for systemd ` #` begins no comment"), "{:?}", found.warnings);
+}
+
+#[test]
+fn a_setting_that_nothing_here_uses_stops_nothing() {
+    let environment = [
+        ("DECNET_JWT_SECRET_FILE", "/nowhere/secret"),
+        ("DECNET_CORS_ORIGINS", "*"),
+        ("DECNET_OTEL_ENDPOINT", "https://collector:4317"),
+    ];
+    let mut host = Host::new(&environment, "");
+    assert_eq!(host.find().problems.len(), 2, "tracing is off");
+    host.inputs.serves_api = false;
+    assert_eq!(host.find().problems, [""; 0]);
+    host.inputs.environment.insert("DECNET_TRACING_ENABLED".into(), "true".into());
+    assert!(host.find().problems[0].starts_with("DECNET_OTEL_ENDPOINT"));
+}
+
+#[test]
+fn a_file_of_the_services_that_cannot_be_read_is_told_to_who_works_on_their_data() {
+    let host = with_unit(Host::new(&[], ""), &["closed", "missing"]);
+    // What nobody can read, not even root, who may run this.
+    std::fs::create_dir(host.dir.path().join("closed")).unwrap();
+    let mut found = host.find();
+    assert_eq!(found.warnings, [""; 0], "a publisher needs none of it");
+    found.warn_of_closed_files();
+    let [warning] = &found.warnings[..] else { panic!("{:?}", found.warnings) };
+    assert!(warning.contains("closed cannot be read") && warning.ends_with("use sudo"), "{warning}");
 }

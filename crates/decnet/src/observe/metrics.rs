@@ -104,7 +104,11 @@ fn bus(seen: &Seen) -> Vec<Family> {
 
 fn events(stats: &Stats) -> Vec<Family> {
     vec![
-        counter("decnet_webhook_events_received", "Events read from the bus", stats.received.get()),
+        counter(
+            "decnet_webhook_events_received",
+            "Events read from the bus, and taken from what was submitted",
+            stats.received.get(),
+        ),
         counter("decnet_webhook_events_admitted", "Events committed to the queue", stats.admitted.get()),
         counter(
             "decnet_webhook_events_duplicate",
@@ -256,8 +260,8 @@ fn standings(rows: &[(&str, &Figures)]) -> Family {
 }
 
 fn oldest(rows: &[(&str, &Figures)]) -> Family {
-    let help =
-        "How long the subscription's oldest delivery that is not in flight has waited; 0 if none waits";
+    let help = "How long the subscription's oldest delivery has waited, also one read back from the queue and in flight; \
+                0 if none waits";
     let mut family = Family::new("decnet_webhook_oldest_pending", help, Unit::Seconds, Kind::Gauge);
     let now = clock::now();
     for (name, figures) in rows.iter().filter(|(name, _)| *name != OTHERS) {

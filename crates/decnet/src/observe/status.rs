@@ -20,6 +20,8 @@ pub(crate) struct Status {
     /// Seconds since 1970.
     pub(crate) at: f64,
     pub(crate) uptime_seconds: f64,
+    /// How often its loop has turned: at least once a second, while it works.
+    pub(crate) turns: u64,
     /// Why the queue cannot be written, if it cannot.
     pub(crate) degraded: Option<Degraded>,
     pub(crate) bus: Bus,
@@ -101,7 +103,7 @@ pub(crate) struct Subscription {
     pub(crate) pending: u64,
     pub(crate) parked: u64,
     pub(crate) dead: u64,
-    /// How long the oldest that is not in flight has waited.
+    /// How long the oldest has waited, also one read back from the queue and in flight.
     pub(crate) oldest_seconds: Option<f64>,
     pub(crate) last_error: Option<LastError>,
 }
@@ -127,6 +129,7 @@ impl Status {
             pid: std::process::id(),
             at: now.as_seconds_f64(),
             uptime_seconds: now.since(seen.started_at).as_secs_f64(),
+            turns: stats.pulse.beats(),
             degraded: degraded
                 .map(|(error, since)| Degraded { error, seconds: now.since(since).as_secs_f64() }),
             bus: match (seen.has_bus, stats.is_bus_connected()) {

@@ -151,6 +151,25 @@ fn what_is_not_final_is_sent_no_second_time() {
 }
 
 #[test]
+fn a_slow_redelivery_can_be_ended_before_much_is_sent() {
+    let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
+    server.subscribe_known("a", &receiver, "a.>");
+    let events: Vec<Value> = (0..150).map(|_| json!({"topic": "a.b"})).collect();
+    server.json(202, "POST /events", &json!(events).to_string());
+    server.deliveries("topic=a.b&state=delivered&limit=1000", 150);
+    let job = server.json(202, "POST /redeliveries", r#"{"filter":{"topic":"a.b"},"rate":1}"#);
+    let path = format!("/redeliveries/{}", job["id"].as_str().unwrap());
+    eventually("it has begun", || server.json(200, &format!("GET {path}"), "")["redelivered"] != 0);
+    server.json(200, &format!("DELETE {path}"), "");
+    let mut ended = Value::Null;
+    eventually("it has ended", || {
+        ended = server.json(200, &format!("GET {path}"), "");
+        ended["status"] == "cancelled"
+    });
+    assert!(ended["redelivered"].as_u64().unwrap() < 150, "{ended}");
+}
+
+#[test]
 fn what_is_erased_is_gone_and_why_is_explained() {
     let server = Server::start();
     let receiver = Receiver::start(Script::always(reply(204)));
@@ -159,6 +178,9 @@ fn what_is_erased_is_gone_and_why_is_explained() {
     let id = server.deliveries("topic=a.*&state=delivered", 1)[0]["id"].as_str().unwrap().to_owned();
     let told = server.json(200, "GET /explain?subscription=a&event_id=e1", "");
     assert_eq!((&told["delivery_id"], &told["subscription"]["uuid"]), (&json!(id), &json!(uuid)));
+    let unknown = server.json(200, &format!("GET /explain?subscription={uuid}&event_id=nothing"), "");
+    assert_eq!((&unknown["steps"][0]["passed"], &unknown["delivery_id"]), (&json!(false), &Value::Null));
+    server.json(404, &format!("GET /explain?subscription={}&topic=a.b", &uuid[..8]), "");
     let not = server.json(200, "GET /explain?subscription=a&topic=b.c", "");
     assert!(not["steps"].as_array().unwrap().iter().any(|step| step["passed"] == false), "{not}");
     let counted = server.json(200, "POST /erasures", r#"{"event_id":"e1","dry_run":true}"#);
@@ -166,6 +188,7 @@ fn what_is_erased_is_gone_and_why_is_explained() {
     assert_ne!(server.json(200, &format!("GET /deliveries/{id}"), "")["body"], Value::Null);
     let erased = server.json(200, "POST /erasures", r#"{"event_id":"e1"}"#);
     assert_eq!((&erased["status"], &erased["events"]), (&json!("done"), &json!(1)));
+    assert_eq!((&counted["gone_from_disk"], &erased["gone_from_disk"]), (&json!(false), &json!(true)));
     let path = format!("/erasures/{}", erased["id"].as_str().unwrap());
     assert_eq!(server.json(200, &format!("GET {path}"), ""), erased);
     assert_eq!(server.json(200, &format!("DELETE {path}"), ""), erased, "it has ended already");

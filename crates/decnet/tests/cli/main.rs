@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails that test")]
 
+mod a_service_is_asked_whether_it_is_well;
 mod bench_measures_and_leaves_nothing;
 mod decnets_sessions_have_decnets_rights;
 mod deliveries_are_shown_and_sent_again;

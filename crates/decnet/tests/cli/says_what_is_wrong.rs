@@ -137,3 +137,13 @@ fn messages_are_json_where_a_collector_reads_them() {
     let line: serde_json::Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
     assert!(line["message"].as_str().unwrap().contains(".env:1"), "{line}");
 }
+
+#[test]
+fn what_only_the_api_may_read_does_not_stop_a_publisher() {
+    let host = Host::new().with("DECNET_JWT_SECRET_FILE", "/nowhere/secret");
+    let _bus = host.start_bus();
+    let published = host.run(&["publish", "a.b"]);
+    assert_eq!(code(&published), 0, "{}", stderr(&published));
+    let api = host.run(&["api"]);
+    assert!(code(&api) == 2 && stderr(&api).contains("/nowhere/secret"), "{}", stderr(&api));
+}

@@ -2,7 +2,7 @@
 //!
 //! - [`Operator::submit_all`]: events of programs without a bus;
 //! - [`Operator::redeliver`], and [`Redelivery`] for many: old events again;
-//! - [`Erasure`]: payloads are gone, of one subscription or one event.
+//! - [`Erasure`]: payloads are gone, of one subscription or one event, and [`Operator::clean_up`] after it.
 
 mod erase;
 mod redeliver;
@@ -18,7 +18,7 @@ use super::error::Error;
 use crate::origin::Origin;
 
 pub use self::erase::{Erase, Erased, Erasure};
-pub use self::redeliver::Redelivery;
+pub use self::redeliver::{Redelivery, Step};
 pub use self::submit::{IdempotencyKey, Submission, Submitted};
 
 /// A second process that writes. It needs no lease: it adds what the worker takes, and never changes what is in flight.

@@ -9,13 +9,18 @@ use super::super::error::Error;
 use super::super::id::DeliveryId;
 use super::list::{COLUMNS, JOIN, Listed, read};
 
-/// Which event is meant.
-#[derive(Debug, Clone, Copy)]
-pub enum EventRef<'a> {
-    /// The newest with this id. Ids have no index: all events may have to be looked at, newest first.
-    Id(&'a str),
-    /// The one with this sequence number, the first part of its deliveries' ids.
-    Seq(i64),
+/// What came of looking for an event by its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Search {
+    /// The sequence number of the newest with this id, the first part of its deliveries' ids.
+    Found(i64),
+    /// No event has it: it was not admitted, went to nobody, or was removed.
+    Absent,
+    /// It was called off.
+    Unfinished {
+        /// How many events were looked at, newest first.
+        looked_at: u64,
+    },
 }
 
 /// An event that was admitted.
@@ -48,15 +53,13 @@ impl EventDetail {
 /// The event with its first `limit` deliveries, or those to one subscription, given by uuid or name.
 pub(super) fn event(
     conn: &Connection,
-    which: EventRef<'_>,
+    seq: i64,
     subscription: Option<&str>,
     limit: usize,
 ) -> Result<Option<EventDetail>, Error> {
-    let seq = match which {
-        EventRef::Id(id) => find(conn, id)?,
-        EventRef::Seq(seq) => Some(seq),
-    };
-    let Some(seq) = seq.filter(|seq| (0..=DeliveryId::MAX_SEQ).contains(seq)) else { return Ok(None) };
+    if !(0..=DeliveryId::MAX_SEQ).contains(&seq) {
+        return Ok(None);
+    }
     // One transaction: the event and its deliveries belong together.
     let tx = conn.unchecked_transaction()?;
     let mut find = tx.prepare_cached("SELECT id, topic, admitted_at, body FROM events WHERE seq = ?1")?;
@@ -78,21 +81,24 @@ pub(super) fn event(
     Ok(Some(event))
 }
 
-/// The newest event with this id, looked for in short reads.
-pub(super) fn find(conn: &Connection, id: &str) -> Result<Option<i64>, Error> {
+/// Looks for the newest event with this id, in short reads.
+pub(super) fn find(conn: &Connection, id: &str, go_on: impl Fn() -> bool) -> Result<Search, Error> {
     let mut start = conn.prepare_cached(
         "SELECT min(seq) FROM (SELECT seq FROM events WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2)",
     )?;
     let mut look =
         conn.prepare_cached("SELECT max(seq) FROM events WHERE seq >= ?1 AND seq < ?2 AND id = ?3")?;
-    let mut before = i64::MAX;
+    let (mut before, mut looked_at) = (i64::MAX, 0);
     while let Some(from) = start.query_row((before, LIST_STEP_ROWS), |row| row.get::<_, Option<i64>>(0))? {
-        if let Some(seq) = look.query_row((from, before, id), |row| row.get::<_, Option<i64>>(0))? {
-            return Ok(Some(seq));
+        if !go_on() {
+            return Ok(Search::Unfinished { looked_at });
         }
-        before = from;
+        if let Some(seq) = look.query_row((from, before, id), |row| row.get::<_, Option<i64>>(0))? {
+            return Ok(Search::Found(seq));
+        }
+        (before, looked_at) = (from, looked_at + u64::from(LIST_STEP_ROWS));
     }
-    Ok(None)
+    Ok(Search::Absent)
 }
 
 fn deliveries(
@@ -111,5 +117,15 @@ fn deliveries(
     let range = (first.raw(), first.last_of_event().raw(), subscription, limit);
     let mut all = conn.prepare_cached(&sql)?;
     let found = all.query_map(range, read)?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// Of each subscription the latest delivery of an event, in ascending order.
+pub(super) fn latest(conn: &Connection, id: DeliveryId) -> Result<Vec<DeliveryId>, Error> {
+    let mut latest = conn.prepare_cached(
+        "SELECT max(id) FROM deliveries WHERE id BETWEEN ?1 AND ?2 GROUP BY sub ORDER BY 1",
+    )?;
+    let range = (DeliveryId::new(id.seq(), 0).raw(), id.last_of_event().raw());
+    let found = latest.query_map(range, |row| row.get(0).map(DeliveryId::from_raw))?;
     Ok(found.collect::<Result<_, _>>()?)
 }

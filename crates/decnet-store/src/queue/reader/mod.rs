@@ -18,7 +18,7 @@ pub use self::attempts::{AttemptFilter, AttemptPage, AttemptRef, ListedAttempt};
 pub use self::census::{Census, Found};
 pub use self::counts::Counts;
 pub use self::detail::Detail;
-pub use self::event::{EventDetail, EventRef};
+pub use self::event::{EventDetail, Search};
 pub use self::list::{Filter, Listed, Page};
 
 use super::connection::{open_reader, path};
@@ -80,18 +80,27 @@ impl Reader {
         attempts::attempts(&self.conn, filter, limit)
     }
 
-    /// An event, with its first `limit` deliveries; only those to `subscription` (uuid or name), if there is one. None
-    /// if it was not admitted, went to nobody, or was removed.
+    /// Looks for the newest event with this id. Ids have no index: all events may have to be looked at, newest first.
+    /// `go_on` is asked before each of the short reads that this takes; where it says no, the search ends unfinished.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn find_event(&self, id: &str, go_on: impl Fn() -> bool) -> Result<Search, Error> {
+        event::find(&self.conn, id, go_on)
+    }
+
+    /// The event with this sequence number, with its first `limit` deliveries; only those to `subscription` (uuid or
+    /// name), if there is one. None if there is no such event, or not any more.
     ///
     /// # Errors
     /// See [`Error`].
     pub fn event(
         &self,
-        which: EventRef<'_>,
+        seq: i64,
         subscription: Option<&str>,
         limit: usize,
     ) -> Result<Option<EventDetail>, Error> {
-        event::event(&self.conn, which, subscription, limit)
+        event::event(&self.conn, seq, subscription, limit)
     }
 
     /// The topic of an event that was submitted, and is not yet taken by the worker. Looks at all that are.
@@ -111,6 +120,12 @@ impl Reader {
         let mut find = self.conn.prepare_cached("SELECT state FROM deliveries WHERE id = ?1")?;
         let found = find.query_row([id.raw()], |row| Ok(state::is_final(row.get(0)?)));
         Ok(found.optional()?)
+    }
+
+    /// Of the deliveries of one event, given by any of them, the latest to each subscription, in ascending order: the
+    /// others were sent again since. Reads all of the event's.
+    pub(super) fn latest_of_event(&self, id: DeliveryId) -> Result<Vec<DeliveryId>, Error> {
+        event::latest(&self.conn, id)
     }
 
     /// A delivery with its event and attempts.

@@ -1,11 +1,13 @@
 //! `decnet check`: what is in force, and everything that is wrong, at once.
 
 mod probe;
+mod service;
 mod units;
 
 use serde_json::json;
 
 use self::probe::{Health, Probe};
+use self::service::Service;
 use crate::config::{Found, Setting};
 use crate::context::Context;
 use crate::failure::{Said, Usage};
@@ -15,21 +17,31 @@ use crate::output::{self, Paint, Table};
 ///
 /// Every setting with its source; then whether the data directory can be written, the catalog and the queue
 /// can be opened, the bus answers, and which units are installed. Changes nothing. Exit code 2 for a wrong
-/// configuration, 1 where something cannot be used.
+/// configuration, 1 where something cannot be used. With `--service` it only asks that service whether it is well, and
+/// the exit code is 1 where it does not run or hangs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   decnet check
+  decnet check --service webhook        # for a container's health check
   decnet check --json | jq '.settings[] | select(.source != \"default\")'")]
 pub(crate) struct Args {
+    /// Only ask this service whether it is well
+    #[arg(long, value_name = "SERVICE")]
+    service: Option<Service>,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) async fn run(args: &Args, found: Found, context: &Context) -> anyhow::Result<()> {
-    let probes = probe::all(&context.config).await;
-    if args.json {
+    let probes = match args.service {
+        Some(service) => vec![service::probe(service, &context.config).await],
+        None => probe::all(&context.config).await,
+    };
+    if args.service.is_some() && !args.json {
+        probes.iter().try_for_each(|probe| output::line(&probe.human(context.paint)))?;
+    } else if args.json {
         output::json(&json!({
             "settings": found.settings.iter().map(setting).collect::<Vec<_>>(),
             "problems": found.problems,

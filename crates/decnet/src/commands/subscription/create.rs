@@ -1,8 +1,7 @@
 //! `decnet subscription create`.
 
-use decnet_core::redact::Secret;
 use decnet_core::settings::Settings;
-use decnet_store::catalog::{NewSubscription, Row, generate_secret};
+use decnet_store::catalog::{NewSubscription, Row};
 
 use super::patterns::PatternArgs;
 use super::settings_args::SettingsArgs;
@@ -47,9 +46,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let patterns = args.patterns.read()?;
     let url = super::url(&args.url)?;
-    let given = args.secret.read()?;
-    let made = if given.is_none() { Some(generate_secret()) } else { None };
-    let secret = given.or_else(|| made.as_deref().map(Secret::new)).unwrap_or_else(|| Secret::new(""));
+    let (secret, made) = args.secret.read_or_make()?;
     let warnings = warn::of_url(&url, &context.config);
     let settings = args.settings.read()?.apply(&Settings::default());
     let settings = settings.map_err(|error| super::settings_refused(&error))?;

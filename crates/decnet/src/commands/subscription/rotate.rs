@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use decnet_core::duration;
 use decnet_core::limits::DEFAULT_SECRET_OVERLAP;
-use decnet_core::redact::Secret;
-use decnet_store::catalog::{Row, generate_secret};
+use decnet_store::catalog::Row;
 
 use super::existing;
 use crate::commands::link;
@@ -52,9 +51,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         link::signal_change(&context.config).await;
         return if args.json { output::json(&row) } else { tell_revoked(&row, revoked) };
     }
-    let given = args.secret.read()?;
-    let made = if given.is_none() { Some(generate_secret()) } else { None };
-    let secret = given.or_else(|| made.as_deref().map(Secret::new)).unwrap_or_else(|| Secret::new(""));
+    let (secret, made) = args.secret.read_or_make()?;
     let overlap = args.overlap.unwrap_or(DEFAULT_SECRET_OVERLAP);
     catalog.rotate_secret(&uuid, &secret, overlap, now()).map_err(super::refused)?;
     let row = catalog.find(&uuid)?;

@@ -1,0 +1,41 @@
+//! `decnet check --service`, as a container's health check.
+
+use std::net::TcpListener;
+
+use crate::support::{Host, Running, code, eventually, stdout};
+
+fn is_well(host: &Host, service: &str) -> bool {
+    let checked = host.run(&["check", "--service", service]);
+    let shown = stdout(&checked);
+    assert_eq!(shown.lines().count(), 1, "{shown}");
+    assert_eq!(code(&checked) == 0, !shown.starts_with("UNUSABLE"), "{shown}");
+    code(&checked) == 0
+}
+
+/// A service that does not run is not well; nor is one whose process stands still.
+fn is_told(host: &Host, service: &str, start: impl FnOnce() -> Running) {
+    assert!(!is_well(host, service), "{service} does not run yet");
+    let running = start();
+    eventually("it is well", || is_well(host, service));
+    running.signal("STOP");
+    assert!(!is_well(host, service), "{service} hangs");
+}
+
+#[test]
+fn a_bus_that_hangs_is_told_from_one_that_lives() {
+    let host = Host::new();
+    is_told(&host, "bus", || host.start_bus());
+}
+
+#[test]
+fn a_worker_that_hangs_is_told_from_one_that_lives() {
+    let host = Host::new().with("DECNET_BUS_ENABLED", "false");
+    is_told(&host, "webhook", || host.start(&["webhook"]));
+}
+
+#[test]
+fn an_api_that_hangs_is_told_from_one_that_lives() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let host = Host::new().with("DECNET_API_PORT", &port);
+    is_told(&host, "api", || host.start(&["api"]));
+}

@@ -174,7 +174,9 @@ fn commit(operator: &mut Operator, batches: &[Batch]) -> Result<Vec<Result<Vec<S
 fn refused(error: Error) -> Problem {
     match error {
         Error::Unfit { .. } => Problem::invalid(error.to_string()),
-        Error::IdempotencyConflict => Problem::new(Kind::Conflict, error.to_string()),
+        Error::IdempotencyConflict | Error::IdConflict { .. } => {
+            Problem::new(Kind::Conflict, error.to_string())
+        }
         Error::Backlogged => busy(&error.to_string()),
         error => error.into(),
     }

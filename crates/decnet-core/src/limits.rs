@@ -145,12 +145,18 @@ pub const MAX_SUBMITTED_BYTES: usize = 256 * 1024 * 1024;
 pub const SUBMITTED_STEP_EVENTS: usize = 1024;
 /// The same in bytes of bodies, beyond the first.
 pub const SUBMITTED_STEP_BYTES: usize = 4 * 1024 * 1024;
-/// How long ids and idempotency keys of submissions are remembered.
+/// How long ids and idempotency keys of submissions are remembered, at most.
 pub const SUBMISSION_MEMORY_AGE: Duration = Duration::from_secs(24 * 60 * 60);
-/// Ids of submitted events remembered, about 100 bytes each; beyond them the oldest are forgotten sooner.
+/// Ids of submitted events remembered, of all who submit; beyond them the oldest are forgotten sooner.
 pub const MAX_REMEMBERED_IDS: usize = 10_000_000;
-/// Idempotency keys remembered, each with the ids of its events; beyond them the oldest are forgotten sooner.
+/// Idempotency keys remembered, of all who submit; beyond them the oldest are forgotten sooner.
 pub const MAX_REMEMBERED_KEYS: usize = 1_000_000;
+/// What a remembered id takes in the queue, about, in bytes: its row, and its place in the index.
+pub const REMEMBERED_ID_BYTES: u64 = 120;
+/// The same of an idempotency key, however many events it was used for.
+pub const REMEMBERED_KEY_BYTES: u64 = 160;
+/// Ids, and keys, take at most this part of the size that the queue may have; beyond it the oldest are forgotten sooner.
+pub const REMEMBERED_FRACTION: u64 = 8;
 /// Longest idempotency key, in bytes.
 pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use decnet_core::limits::{
-    MAX_SUBMISSION_EVENTS, MAX_SUBMITTED_BYTES, MAX_SUBMITTED_EVENTS, SUBMISSION_MEMORY_AGE,
-    SUBMITTED_STEP_EVENTS,
+    MAX_SUBMISSION_EVENTS, MAX_SUBMITTED_BYTES, MAX_SUBMITTED_EVENTS, REMEMBERED_FRACTION,
+    REMEMBERED_KEY_BYTES, SUBMISSION_MEMORY_AGE, SUBMITTED_STEP_EVENTS,
 };
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{
     Admission, Error, IdempotencyKey, Operator, Queue, Reader, Recipient, Retention, Submission, Submitted,
     SubscriptionKey, Taken, Unfit,
 };
+
+use rustc_hash::FxHashSet;
 
 use super::support::*;
 
@@ -137,6 +139,73 @@ async fn a_repeated_request_is_answered_as_it_was_and_another_with_its_key_is_re
 }
 
 #[tokio::test]
+async fn an_id_that_comes_with_another_event_is_refused_and_swallows_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let mut operator = Operator::open(dir.path()).unwrap();
+    operator.submit(&[submission("e1")], None, now()).unwrap();
+    let later = Submission { at: None, ..submission("e1") };
+    assert_eq!(
+        known(&operator.submit(&[later], None, now()).unwrap()),
+        [true],
+        "said again, at another time"
+    );
+    for other in [
+        Submission { topic: "a.c".into(), ..submission("e1") },
+        Submission { kind: "other".into(), ..submission("e1") },
+        Submission { payload: "{}".into(), ..submission("e1") },
+    ] {
+        let refused = operator.submit(&[submission("e2"), other], None, now()).unwrap_err();
+        assert!(
+            matches!(&refused, Error::IdConflict { index: 1, id } if &**id == "e1") && !refused.will_pass(),
+            "{refused}"
+        );
+    }
+    assert_eq!(
+        known(&operator.submit(&[submission("e2")], None, now()).unwrap()),
+        [false],
+        "nothing was taken"
+    );
+    assert_eq!(queue.submitted().await.unwrap().events.len(), 2);
+    let file = rusqlite::Connection::open(file(dir.path())).unwrap();
+    file.execute("UPDATE submitted_ids SET content = NULL", []).unwrap();
+    let other = Submission { payload: "{}".into(), ..submission("e1") };
+    assert_eq!(
+        known(&operator.submit(&[other], None, now()).unwrap()),
+        [true],
+        "of before, only the id is known"
+    );
+}
+
+#[tokio::test]
+async fn a_remembered_key_is_small_however_many_events_it_was_used_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let mut operator = Operator::open(dir.path()).unwrap();
+    let (at, events) = (now(), vec![submission(""); MAX_SUBMISSION_EVENTS]);
+    let first = operator.submit(&events, Some(&key("k")), at).unwrap();
+    let ids: FxHashSet<&str> = first.iter().map(|event| &*event.id).collect();
+    assert_eq!(ids.len(), MAX_SUBMISSION_EVENTS, "each has its own");
+    let taken = queue.submitted().await.unwrap();
+    assert!(taken.events.iter().map(|(_, event)| &event.id).eq(first.iter().map(|event| &event.id)));
+    let file = rusqlite::Connection::open(file(dir.path())).unwrap();
+    let sizes =
+        "SELECT length(hash) + 8 + length(fingerprint) + length(seed) + length(ids) FROM submitted_keys";
+    let bytes: u32 = file.query_row(sizes, [], |row| row.get(0)).unwrap();
+    assert!(u64::from(bytes) < REMEMBERED_KEY_BYTES, "{bytes} bytes");
+    drop(operator);
+    let mut operator = Operator::open(dir.path()).unwrap();
+    let again = operator.submit(&events, Some(&key("k")), at).unwrap();
+    assert!(again.iter().map(|event| &event.id).eq(first.iter().map(|event| &event.id)));
+    let day_after = at.after(SUBMISSION_MEMORY_AGE + Duration::from_micros(1));
+    let anew = operator.submit(&events, Some(&key("k")), day_after).unwrap();
+    assert!(anew.iter().all(|event| !event.duplicate && !ids.contains(&*event.id)));
+    file.execute("UPDATE submitted_keys SET seed = NULL, ids = 'x' || char(10) || 'y'", []).unwrap();
+    let noted = operator.submit(&events, Some(&key("k")), day_after).unwrap();
+    assert_eq!(noted.iter().map(|event| &*event.id).collect::<Vec<_>>(), ["x", "y"], "as was written before");
+}
+
+#[tokio::test]
 async fn one_bad_event_refuses_the_whole_submission() {
     let dir = tempfile::tempdir().unwrap();
     let queue = open(dir.path());
@@ -222,6 +291,10 @@ async fn retention_forgets_what_was_submitted_long_ago() {
     };
     while queue.retain(policy.clone(), at).await.unwrap().more {}
     assert_eq!(count(), [250, 250]);
+    let small = Retention { max_bytes: REMEMBERED_FRACTION * REMEMBERED_KEY_BYTES * 150, ..policy.clone() };
+    while queue.retain(small.clone(), at).await.unwrap().more {}
+    assert_eq!(count(), [200, 150], "they take a part of the size, not all of it");
+    assert_eq!(known(&operator.submit(&[submission("e249")], None, at).unwrap()), [true], "the newest stay");
     let day_after = at.after(SUBMISSION_MEMORY_AGE + Duration::from_micros(1));
     while queue.retain(policy.clone(), day_after).await.unwrap().more {}
     assert_eq!(count(), [0, 0]);

@@ -124,8 +124,6 @@ pub const LIST_STEP_ROWS: u32 = 10_000;
 
 /// Deliveries that one page of a list looks at; a page of a rare kind may be short, and says where to go on.
 pub const PAGE_LOOK_ROWS: usize = 100_000;
-/// Deliveries that one page of a list of attempts looks at: each is asked for its attempts.
-pub const ATTEMPTS_LOOK_ROWS: usize = 20_000;
 /// Deliveries chosen for one redelivery by filter: they are in memory, 16 bytes each.
 pub const MAX_REDELIVERY: usize = 10_000_000;
 /// Deliveries that one redelivery makes in a second, at most.
@@ -362,8 +360,7 @@ const _: () =
     assert!(SUBMITTED_STEP_EVENTS <= MAX_COMMIT_ROWS && MAX_SUBMISSION_EVENTS <= MAX_SUBMITTED_EVENTS);
 const _: () = assert!(MAX_BODY_BYTES <= MAX_SUBMITTED_BYTES);
 const _: () = assert!(MAX_REMEMBERED_KEYS <= MAX_REMEMBERED_IDS);
-const _: () = assert!(LIST_STEP_ROWS as usize <= ATTEMPTS_LOOK_ROWS);
-const _: () = assert!(ATTEMPTS_LOOK_ROWS <= PAGE_LOOK_ROWS);
+const _: () = assert!(LIST_STEP_ROWS as usize <= PAGE_LOOK_ROWS);
 const _: () = assert!(MIN_COMMIT_BACKOFF.as_millis() <= MAX_COMMIT_BACKOFF.as_millis());
 const _: () = assert!(KEPT_REPLY_BYTES <= MAX_REPLY_BYTES);
 const _: () = assert!(MAX_REPLY_HEADER_BYTES <= MAX_REPLY_BYTES && MAX_REPLY_BYTES >= 8192);

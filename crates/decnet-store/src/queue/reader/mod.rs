@@ -1,7 +1,6 @@
 //! Reading the queue from beside the worker, or without one.
 
 mod active;
-mod attempts;
 mod census;
 mod counts;
 mod detail;
@@ -14,7 +13,6 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension};
 
 pub use self::active::Active;
-pub use self::attempts::{AttemptFilter, AttemptPage, AttemptRef, ListedAttempt};
 pub use self::census::{Census, Found};
 pub use self::counts::Counts;
 pub use self::detail::Detail;
@@ -71,15 +69,6 @@ impl Reader {
         list::page(&self.conn, filter)
     }
 
-    /// At most `limit` attempts that `filter` describes: those of the newest delivery first, and of each the last one
-    /// first. The answer comes after `ATTEMPTS_LOOK_ROWS` deliveries at the latest, and says where to go on.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub fn attempts(&self, filter: &AttemptFilter, limit: usize) -> Result<AttemptPage, Error> {
-        attempts::attempts(&self.conn, filter, limit)
-    }
-
     /// Looks for the newest event with this id. Ids have no index: all events may have to be looked at, newest first.
     /// `go_on` is asked before each of the short reads that this takes; where it says no, the search ends unfinished.
     ///
@@ -89,18 +78,13 @@ impl Reader {
         event::find(&self.conn, id, go_on)
     }
 
-    /// The event with this sequence number, with its first `limit` deliveries; only those to `subscription` (uuid or
-    /// name), if there is one. None if there is no such event, or not any more.
+    /// The event with this sequence number, as the subscription with this uuid got it. None if there is no such event, or
+    /// not any more.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn event(
-        &self,
-        seq: i64,
-        subscription: Option<&str>,
-        limit: usize,
-    ) -> Result<Option<EventDetail>, Error> {
-        event::event(&self.conn, seq, subscription, limit)
+    pub fn event(&self, seq: i64, subscription: &str) -> Result<Option<EventDetail>, Error> {
+        event::event(&self.conn, seq, subscription)
     }
 
     /// The topic of an event that was submitted, and is not yet taken by the worker. Looks at all that are.

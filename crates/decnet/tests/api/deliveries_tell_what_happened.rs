@@ -116,8 +116,7 @@ fn one_and_many_are_sent_again() {
     server.deliveries("topic=a.*&state=delivered", 4);
     server.json(404, "POST /deliveries/999.0/redeliver", "");
     server.json(404, "GET /redeliveries/none", "");
-    let missing = server.json(202, "POST /redeliveries", r#"{"ids":["999.0"]}"#);
-    assert_eq!(missing["status"], "failed");
+    server.json(404, "POST /redeliveries", r#"{"ids":["999.0"]}"#);
     let listed = server.json(200, "GET /redeliveries", "");
     let jobs: Vec<_> = listed["jobs"].as_array().unwrap().iter().map(|job| &job["status"]).collect();
     assert_eq!(jobs, ["done", "done", "failed"]);
@@ -139,8 +138,8 @@ fn what_is_not_final_is_sent_no_second_time() {
     let waits = server.deliveries("event_id=e2&state=parked", 1)[0]["id"].as_str().unwrap().to_owned();
     let refused = server.json(409, &format!("POST /deliveries/{waits}/redeliver"), "");
     assert!(refused["detail"].as_str().unwrap().contains("not final"), "{refused}");
-    let named = server.json(202, "POST /redeliveries", &json!({"ids": [waits]}).to_string());
-    assert!(named["status"] == "failed" && named["error"].as_str().unwrap().contains("not final"), "{named}");
+    let named = server.json(409, "POST /redeliveries", &json!({"ids": [waits]}).to_string());
+    assert!(named["detail"].as_str().unwrap().contains("not final"), "{named}");
     for dry_run in [true, false] {
         let job = json!({"filter": {"topic": "a.b"}, "dry_run": dry_run}).to_string();
         let job = server.json(202, "POST /redeliveries", &job);

@@ -75,6 +75,7 @@ fn after_a_rotation_both_secrets_sign_and_a_test_says_what_came_of_it() {
 fn the_overlap_of_replaced_secrets_ends_when_asked() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
     let uuid = server.subscribe("a", &receiver.url("/"), "a.>");
+    server.json(422, &format!("POST /subscriptions/{uuid}/rotate-secret"), r#"{"overlap":"31d"}"#);
     server.json(200, &format!("POST /subscriptions/{uuid}/rotate-secret"), r#"{"overlap":"1h"}"#);
     for _ in 0..2 {
         let row = server.json(200, &format!("POST /subscriptions/{uuid}/revoke-old-secrets"), "");

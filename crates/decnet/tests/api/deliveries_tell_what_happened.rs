@@ -170,6 +170,28 @@ fn a_slow_redelivery_can_be_ended_before_much_is_sent() {
 }
 
 #[test]
+fn a_redelivery_waits_for_a_queue_that_is_away_and_goes_on() {
+    let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
+    server.subscribe_known("a", &receiver, "a.>");
+    let events: Vec<Value> = (0..150).map(|_| json!({"topic": "a.b"})).collect();
+    server.json(202, "POST /events", &json!(events).to_string());
+    server.deliveries("topic=a.b&state=delivered&limit=1000", 150);
+    let job = server.json(202, "POST /redeliveries", r#"{"filter":{"topic":"a.b"},"rate":1}"#);
+    let path = format!("/redeliveries/{}", job["id"].as_str().unwrap());
+    let now = || server.json(200, &format!("GET {path}"), "");
+    eventually("it has begun", || now()["redelivered"] != 0);
+    let file = server.host.path().join("data").join("queue.db");
+    std::fs::rename(&file, file.with_extension("away")).unwrap();
+    eventually("it waits", || now()["error"].as_str().is_some_and(|error| error.contains("no queue")));
+    let waiting = now();
+    assert_eq!(waiting["status"], "running", "{waiting}");
+    std::fs::rename(file.with_extension("away"), &file).unwrap();
+    eventually("it goes on", || now()["redelivered"].as_u64() > waiting["redelivered"].as_u64());
+    let ended = server.json(200, &format!("DELETE {path}"), "");
+    assert_eq!((&ended["total"], &ended["error"]), (&json!(150), &Value::Null), "{ended}");
+}
+
+#[test]
 fn what_is_erased_is_gone_and_why_is_explained() {
     let server = Server::start();
     let receiver = Receiver::start(Script::always(reply(204)));

@@ -126,8 +126,6 @@ pub const LIST_STEP_ROWS: u32 = 10_000;
 
 /// Deliveries that one page of a list looks at; a page of a rare kind may be short, and says where to go on.
 pub const PAGE_LOOK_ROWS: usize = 100_000;
-/// Deliveries that one page of a list of attempts looks at: each is asked for its attempts.
-pub const ATTEMPTS_LOOK_ROWS: usize = 20_000;
 /// Deliveries chosen for one redelivery by filter: they are in memory, 16 bytes each.
 pub const MAX_REDELIVERY: usize = 10_000_000;
 /// Deliveries that one redelivery makes in a second, at most.
@@ -270,7 +268,7 @@ pub const MAX_FAILED_ACCESS: u32 = 30;
 pub const FAILED_ACCESS_WINDOW: Duration = Duration::from_secs(60);
 /// Requests of one token in [`API_RATE_WINDOW`]; whoever publishes more sends batches.
 pub const MAX_TOKEN_REQUESTS: u32 = 2000;
-/// Requests from one address in [`API_RATE_WINDOW`], whoever they are from: a proxy speaks for several.
+/// Requests from one address in [`API_RATE_WINDOW`] that show no good credential: a proxy speaks for several.
 pub const MAX_ADDRESS_REQUESTS: u32 = 4000;
 /// See [`MAX_TOKEN_REQUESTS`]: short, so that nobody who went too far waits for long.
 pub const API_RATE_WINDOW: Duration = Duration::from_secs(1);
@@ -353,8 +351,7 @@ const _: () =
     assert!(SUBMITTED_STEP_EVENTS <= MAX_COMMIT_ROWS && MAX_SUBMISSION_EVENTS <= MAX_SUBMITTED_EVENTS);
 const _: () = assert!(MAX_BODY_BYTES <= MAX_SUBMITTED_BYTES);
 const _: () = assert!(MAX_REMEMBERED_KEYS <= MAX_REMEMBERED_IDS);
-const _: () = assert!(LIST_STEP_ROWS as usize <= ATTEMPTS_LOOK_ROWS);
-const _: () = assert!(ATTEMPTS_LOOK_ROWS <= PAGE_LOOK_ROWS);
+const _: () = assert!(LIST_STEP_ROWS as usize <= PAGE_LOOK_ROWS);
 const _: () = assert!(MIN_COMMIT_BACKOFF.as_millis() <= MAX_COMMIT_BACKOFF.as_millis());
 const _: () = assert!(KEPT_REPLY_BYTES <= MAX_REPLY_BYTES);
 const _: () = assert!(MAX_REPLY_HEADER_BYTES <= MAX_REPLY_BYTES && MAX_REPLY_BYTES >= 8192);
@@ -379,7 +376,6 @@ const _: () = assert!(MAX_BATCH_EVENTS <= LANE_CAPACITY && MAX_BATCH_BODY_BYTES 
 const _: () = assert!(LATENCY_FLOOR.as_millis() < DEFAULT_DEADLINE.as_millis());
 const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() >= DEFAULT_DEADLINE.as_secs());
-const _: () = assert!(MAX_TOKEN_REQUESTS <= MAX_ADDRESS_REQUESTS);
 // A loop that lives has turned before it is given up.
 const _: () = assert!(4 * PULSE_INTERVAL.as_secs() <= SERVICE_CHECK_TIMEOUT.as_secs());
 // One after the other, they end before the manager loses patience.

@@ -46,7 +46,7 @@ pub struct Figures {
     /// Deliveries given up and still kept.
     pub dead: Gauge,
     /// When the event of the oldest delivery that waits was admitted, in microseconds; 0 for none.
-    pub oldest_at: Counter,
+    pub oldest_at: Gauge,
     standings: [Gauge; Standing::ALL.len()],
 }
 

@@ -28,9 +28,6 @@ pub struct Explained {
     pub steps: Vec<Step>,
 }
 
-/// Deliveries of one event to one subscription that are looked at for the newest: one, and its redeliveries.
-const REDELIVERIES: usize = 10_000;
-
 /// Explains; without a `reader` there is no queue yet. By id, all events may have to be looked at, in short reads: before
 /// each of them `go_on` is asked, and where it says no, the answer is of those that were.
 ///
@@ -58,8 +55,8 @@ fn of_event(
     let Some(reader) = reader else { return Ok(finish(row, None, unknown, None)) };
     match reader.find_event(id, go_on)? {
         Search::Found(seq) => {
-            if let Some(found) = reader.event(seq, Some(&row.uuid), REDELIVERIES)? {
-                return Ok(finish(row, Some(found.topic), explain::Event::Admitted, found.deliveries.last()));
+            if let Some(found) = reader.event(seq, &row.uuid)? {
+                return Ok(finish(row, Some(found.topic), explain::Event::Admitted, found.newest.as_ref()));
             }
         }
         Search::Absent => {}

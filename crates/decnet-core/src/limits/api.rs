@@ -30,8 +30,11 @@ pub const MAX_API_QUEUE_WRITERS: usize = 2;
 pub const API_EXPLAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Body of a request with events, in bytes.
 pub const MAX_API_EVENTS_BYTES: usize = 8 * 1024 * 1024;
-/// Such bodies in memory at once, in bytes: read, or waiting for their commit; beyond them new ones are refused.
+/// Such bodies in memory at once, in bytes: as far as they have come, or waiting for their commit; beyond them more is
+/// refused.
 pub const MAX_API_SUBMITTING_BYTES: usize = 64 * 1024 * 1024;
+/// The same of one token or user.
+pub const MAX_API_SENDER_BYTES: usize = MAX_API_SUBMITTING_BYTES / 2;
 /// Events of several requests that go into one commit.
 pub const MAX_API_COMMIT_EVENTS: usize = 4096;
 /// How long the API counts as not ready after events could not be written.
@@ -42,6 +45,8 @@ pub const MAX_SETUP_BODIES: usize = 4;
 pub const SETUP_BODY_TIMEOUT: Duration = Duration::from_secs(3);
 /// Least time between two lines in the log about failures of the same kind that requests met.
 pub const API_FAILURE_INTERVAL: Duration = Duration::from_secs(10);
+/// How long an answer that many ask for alike is given again: whether the API is ready, which subscriptions get events.
+pub const API_ANSWER_AGE: Duration = Duration::from_secs(1);
 /// Rows of a page.
 pub const MAX_API_PAGE: usize = 1000;
 /// Erasures under way at once, each on a thread of its own.
@@ -59,14 +64,12 @@ pub const MAX_API_TESTS: usize = 8;
 /// What such a test gets, with its wait for a turn, whatever its subscription's timeout is.
 pub const API_TEST_TIMEOUT: Duration = Duration::from_secs(25);
 /// Subscriptions that one address makes in a minute through DECNET's routes, as there.
-pub const MAX_API_CREATIONS_PER_MINUTE: usize = 20;
-/// Addresses for which that is remembered at once.
-pub const MAX_API_CREATING_ADDRESSES: usize = 4096;
+pub const MAX_API_CREATIONS_PER_MINUTE: u32 = 20;
 
 // What hyper asks of its buffer, and what a subscription with all the patterns that it may have takes.
 const _: () = assert!(MAX_API_HEAD_BYTES >= 8192 && MAX_API_BODY_BYTES >= MAX_CATALOG_VALUE_BYTES);
-const _: () =
-    assert!(MAX_API_EVENTS_BYTES <= MAX_API_SUBMITTING_BYTES && MAX_BODY_BYTES <= MAX_API_EVENTS_BYTES);
+const _: () = assert!(MAX_API_EVENTS_BYTES <= MAX_API_SENDER_BYTES && MAX_BODY_BYTES <= MAX_API_EVENTS_BYTES);
+const _: () = assert!(MAX_API_SENDER_BYTES < MAX_API_SUBMITTING_BYTES);
 // Of several who ask at once, more than one hears an answer.
 const _: () = assert!(2 * API_EXPLAIN_TIMEOUT.as_secs() < API_REQUEST_TIMEOUT.as_secs());
 const _: () = assert!(MAX_API_REDELIVERIES < MAX_API_JOBS && MAX_API_ERASURES < MAX_API_JOBS);

@@ -17,7 +17,6 @@ mod submissions;
 mod telling;
 mod watching;
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,7 +106,7 @@ pub(crate) struct Inputs {
 
 /// The state of the loop.
 pub(crate) struct Dispatcher {
-    options: Rc<Options>,
+    options: Options,
     queue: Queue,
     catalog: SharedCatalog,
     sender: Sender,
@@ -159,7 +158,7 @@ impl Dispatcher {
         let sender = Sender::new(options.sender.clone())?;
         let mut dispatcher = Self {
             slots: Slots::new(options.total_concurrency),
-            options: Rc::new(options),
+            options,
             queue,
             catalog,
             sender,

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::Dispatcher;
-use super::admission::Origin;
+use super::admission::Provenance;
 use crate::clock;
 use crate::intake::Publication;
 use crate::lane::Lane;
@@ -78,7 +78,7 @@ impl Dispatcher {
             match Event::new(&id, topic, kind, now, &payload.to_string()) {
                 Ok(event) => {
                     self.stats.own_events.add(1);
-                    self.admit_from([(None, event)].into_iter(), &Origin::Own { about });
+                    self.admit_from([(None, event)].into_iter(), &Provenance::Own { about });
                 }
                 Err(error) => tracing::error!(%error, topic, "an event of our own is none"),
             }

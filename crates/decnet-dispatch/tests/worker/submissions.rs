@@ -21,7 +21,8 @@ fn submit(rig: &Rig, topic: &str, range: std::ops::Range<u64>) {
     let numbers: Vec<u64> = range.collect();
     let mut operator = Operator::open(rig.dir.path()).unwrap();
     for some in numbers.chunks(1000) {
-        operator.submit(&some.iter().copied().map(event).collect::<Vec<_>>(), None, clock::now()).unwrap();
+        let events: Vec<_> = some.iter().copied().map(event).collect();
+        operator.submit_all(&[(&events, None)], clock::now()).unwrap().remove(0).unwrap();
     }
 }
 

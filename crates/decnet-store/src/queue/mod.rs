@@ -62,10 +62,7 @@ pub use lease::{Lease, is_owned};
 pub use operator::{
     Erase, Erased, Erasure, IdempotencyKey, Operator, Redelivery, Step, Submission, Submitted,
 };
-pub use reader::{
-    Active, AttemptFilter, AttemptPage, AttemptRef, Census, Counts, Detail, EventDetail, Filter, Found,
-    Listed, ListedAttempt, Page, Reader, Search,
-};
+pub use reader::{Active, Census, Counts, Detail, EventDetail, Filter, Found, Listed, Page, Reader, Search};
 pub use retain::{Retained, Retention};
 pub use settle::{Attempt, Settlement};
 pub use stats::Stats;

@@ -152,7 +152,7 @@ async fn an_event_is_erased_for_all_and_before_it_is_taken() {
     let first = admit_secret(&queue, 1, 100, &subs).await;
     let other = admit(&queue, 2..3, subs[0], false).await[0];
     let mut operator = Operator::open(dir.path()).unwrap();
-    operator.submit(&[secret_submission("secret-1")], None, now()).unwrap();
+    operator.submit_all(&[(&[secret_submission("secret-1")], None)], now()).unwrap().remove(0).unwrap();
     let taken = queue.submitted().await.unwrap().events.remove(0);
     let would = erase(dir.path(), Erase::Event("secret-1".into()), true);
     let done = erase(dir.path(), Erase::Event("secret-1".into()), false);
@@ -191,7 +191,7 @@ async fn what_the_worker_admits_in_the_middle_of_an_erasure_is_erased_if_it_was_
     let mut operator = Operator::open(dir.path()).unwrap();
     for with_first_step in [false, true] {
         let id = format!("late-{with_first_step}");
-        operator.submit(&[secret_submission(&id)], None, now()).unwrap();
+        operator.submit_all(&[(&[secret_submission(&id)], None)], now()).unwrap().remove(0).unwrap();
         let (submitted, event) = queue.submitted().await.unwrap().events.remove(0);
         let mut erasure = Erasure::begin(&operator, Erase::Event(id), false).unwrap().unwrap();
         if with_first_step {

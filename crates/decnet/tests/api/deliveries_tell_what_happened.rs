@@ -59,7 +59,7 @@ fn a_filter_chooses_by_subscription_topic_state_time_and_reason() {
 fn an_attempt_shows_the_request_as_it_was_sent_but_for_its_secrets() {
     let server = Server::start();
     let receiver = Receiver::start(reply(200).body("thank you"));
-    let uuid = server.subscribe("a", &receiver.url("/in?token=hunter2"), "a.>");
+    let uuid = server.subscribe("a", &receiver.url("/in/hunter2?token=hunter2"), "a.>");
     server.json(
         200,
         &format!("PATCH /subscriptions/{uuid}"),
@@ -116,8 +116,7 @@ fn one_and_many_are_sent_again() {
     server.deliveries("topic=a.*&state=delivered", 4);
     server.json(404, "POST /deliveries/999.0/redeliver", "");
     server.json(404, "GET /redeliveries/none", "");
-    let missing = server.json(202, "POST /redeliveries", r#"{"ids":["999.0"]}"#);
-    assert_eq!(missing["status"], "failed");
+    server.json(404, "POST /redeliveries", r#"{"ids":["999.0"]}"#);
     let listed = server.json(200, "GET /redeliveries", "");
     let jobs: Vec<_> = listed["jobs"].as_array().unwrap().iter().map(|job| &job["status"]).collect();
     assert_eq!(jobs, ["done", "done", "failed"]);
@@ -139,8 +138,8 @@ fn what_is_not_final_is_sent_no_second_time() {
     let waits = server.deliveries("event_id=e2&state=parked", 1)[0]["id"].as_str().unwrap().to_owned();
     let refused = server.json(409, &format!("POST /deliveries/{waits}/redeliver"), "");
     assert!(refused["detail"].as_str().unwrap().contains("not final"), "{refused}");
-    let named = server.json(202, "POST /redeliveries", &json!({"ids": [waits]}).to_string());
-    assert!(named["status"] == "failed" && named["error"].as_str().unwrap().contains("not final"), "{named}");
+    let named = server.json(409, "POST /redeliveries", &json!({"ids": [waits]}).to_string());
+    assert!(named["detail"].as_str().unwrap().contains("not final"), "{named}");
     for dry_run in [true, false] {
         let job = json!({"filter": {"topic": "a.b"}, "dry_run": dry_run}).to_string();
         let job = server.json(202, "POST /redeliveries", &job);
@@ -168,6 +167,28 @@ fn a_slow_redelivery_can_be_ended_before_much_is_sent() {
         ended["status"] == "cancelled"
     });
     assert!(ended["redelivered"].as_u64().unwrap() < 150, "{ended}");
+}
+
+#[test]
+fn a_redelivery_waits_for_a_queue_that_is_away_and_goes_on() {
+    let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
+    server.subscribe_known("a", &receiver, "a.>");
+    let events: Vec<Value> = (0..150).map(|_| json!({"topic": "a.b"})).collect();
+    server.json(202, "POST /events", &json!(events).to_string());
+    server.deliveries("topic=a.b&state=delivered&limit=1000", 150);
+    let job = server.json(202, "POST /redeliveries", r#"{"filter":{"topic":"a.b"},"rate":1}"#);
+    let path = format!("/redeliveries/{}", job["id"].as_str().unwrap());
+    let now = || server.json(200, &format!("GET {path}"), "");
+    eventually("it has begun", || now()["redelivered"] != 0);
+    let file = server.host.path().join("data").join("queue.db");
+    std::fs::rename(&file, file.with_extension("away")).unwrap();
+    eventually("it waits", || now()["error"].as_str().is_some_and(|error| error.contains("no queue")));
+    let waiting = now();
+    assert_eq!(waiting["status"], "running", "{waiting}");
+    std::fs::rename(file.with_extension("away"), &file).unwrap();
+    eventually("it goes on", || now()["redelivered"].as_u64() > waiting["redelivered"].as_u64());
+    let ended = server.json(200, &format!("DELETE {path}"), "");
+    assert_eq!((&ended["total"], &ended["error"]), (&json!(150), &Value::Null), "{ended}");
 }
 
 #[test]

@@ -49,6 +49,11 @@ fn a_request_with_an_idempotency_key_is_answered_as_it_was_the_first_time() {
     assert_ne!(ids(&first.json()), ids(&publish("k2", body).json()));
     assert_eq!(publish("k1", r#"{"topic":"other"}"#).status, 409);
     assert_eq!(publish(&"k".repeat(300), body).status, 422);
+    assert_eq!(
+        publish("k3\r\nIdempotency-Key: k4", body).status,
+        422,
+        "which of two counts would be a guess"
+    );
 }
 
 #[test]

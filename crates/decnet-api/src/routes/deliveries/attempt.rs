@@ -49,7 +49,8 @@ struct Timings {
 struct Request {
     #[schema(example = "POST")]
     method: &'static str,
-    /// Without user information and query; null once the subscription is deleted.
+    /// Scheme, host and port, since the rest may be a secret; null once the subscription is deleted.
+    #[schema(example = "https://siem.example/…")]
     url: Option<String>,
     /// Signatures and the values of the subscription's own headers are replaced by `[secret]`.
     headers: BTreeMap<String, String>,

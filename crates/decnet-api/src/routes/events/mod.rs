@@ -3,20 +3,19 @@
 mod request;
 
 use axum::Json;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::HeaderMap;
 use decnet_core::limits::MAX_API_EVENTS_BYTES;
 use decnet_store::queue::Submitted;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::UtoipaMethodRouterExt as _;
 use utoipa_axum::routes;
 
 use self::request::Events;
 use super::Routes;
 use crate::auth::{self, Scope};
-use crate::body::{self, RawBody};
+use crate::body::RawBody;
 use crate::problem::{Details, Problem};
 use crate::state::Shared;
 
@@ -39,8 +38,7 @@ struct AcceptedEvent {
 }
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    let limit = DefaultBodyLimit::max(MAX_API_EVENTS_BYTES);
-    routes.guarded(Scope::Publish, routes!(publish).layer(limit))
+    routes.guarded(Scope::Publish, routes!(publish))
 }
 
 /// Hands events in: one, or up to 1,000 in an array or under `events`. All are taken, or none. When the answer comes they
@@ -60,9 +58,11 @@ async fn publish(
     State(state): State<Shared>,
     request: Request,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
-    let room = state.submitter.room(body::length(request.headers()))?;
-    let key = key(request.headers())?.map(|key| (auth::identity(&request), key));
-    let RawBody(bytes) = RawBody::within(MAX_API_EVENTS_BYTES, request, &state).await?;
+    let sender = auth::identity(&request);
+    let mut room = state.submitter.room(sender.clone());
+    let key = key(request.headers())?.map(|key| (sender, key));
+    let take = |bytes| Ok(room.take(bytes)?);
+    let RawBody(bytes) = RawBody::within(MAX_API_EVENTS_BYTES, request, take).await?;
     let events = request::read(&bytes)?;
     drop(bytes);
     let submitted = state.submitter.submit(events, key, room).await?;
@@ -70,7 +70,11 @@ async fn publish(
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::invalid("send one Idempotency-Key: which of two counts would be a guess"));
+    }
     let key = value.to_str().ok().filter(|key| !key.is_empty());
     let key =
         key.ok_or_else(|| Problem::invalid("an Idempotency-Key has 1 to 255 printable ASCII characters"))?;

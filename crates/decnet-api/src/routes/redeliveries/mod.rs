@@ -26,7 +26,7 @@ use crate::state::Shared;
 
 /// Deliveries a second where nobody says.
 const RATE: u32 = 1000;
-/// How long the answer to a new one waits for it: a small one is over by then.
+/// How long the answer to a new one waits for it: a small one is over by then, or one that is refused.
 const HEAD_START: Duration = Duration::from_millis(500);
 const PATH: &str = "/api/v1/redeliveries";
 
@@ -57,11 +57,15 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .guarded(Scope::Admin, routes!(cancel))
 }
 
-/// Sends many deliveries again, given by their ids or by a filter. The answer is a job, which goes on by itself; with
-/// `dry_run` it counts what it would send, and does nothing.
+/// Sends many deliveries again, given by their ids or by a filter. The answer is a job, which goes on by itself, unless it fails
+/// at once; with `dry_run` it counts what it would send, and does nothing.
 #[utoipa::path(post, path = "/api/v1/redeliveries", tag = "deliveries", operation_id = "start_redelivery",
     request_body = Redelivery,
-    responses((status = 202, body = Job<Progress>, headers(("location" = String, description = "Where to ask how far it is")))))]
+    responses(
+        (status = 202, body = Job<Progress>, headers(("location" = String, description = "Where to ask how far it is"))),
+        (status = 404, body = Details, content_type = "application/problem+json", description = "One of `ids` is no delivery"),
+        (status = 409, body = Details, content_type = "application/problem+json", description = "One of `ids` is not final and goes out by itself, its event was erased, an event can have no more deliveries, or too many match"),
+    ))]
 async fn start(State(state): State<Shared>, Body(asked): Body<Redelivery>) -> Result<Response, Problem> {
     let rate = rate(asked.rate.unwrap_or(RATE))?;
     let what = match (asked.ids, asked.filter) {
@@ -76,9 +80,10 @@ async fn start(State(state): State<Shared>, Body(asked): Body<Redelivery>) -> Re
     let plan = Plan { what, rate, dry_run: asked.dry_run };
     let dry_run = asked.dry_run;
     let run = |handle| Run { state: Arc::clone(&state), handle }.run(plan);
-    // Why it failed, if it did, is told with it.
-    let (job, _) = state.redeliveries.start(dry_run, HEAD_START, run).await?;
-    Ok(job.accepted(PATH))
+    match state.redeliveries.start(dry_run, HEAD_START, run).await? {
+        (_, Some(problem)) => Err(problem),
+        (job, None) => Ok(job.accepted(PATH)),
+    }
 }
 
 /// Lists redeliveries, oldest first: those that run, and the last ones that ended.

@@ -54,37 +54,20 @@ pub struct Submitted {
 }
 
 impl Operator {
-    /// Hands in events, all of them or none: they are on the disk when this returns. An id that was submitted within
-    /// `SUBMISSION_MEMORY_AGE` is not taken again; nor is anything with an idempotency key that was used, which is
-    /// answered as it was then. Of more than `MAX_REMEMBERED_IDS` or `MAX_REMEMBERED_KEYS`, or than the queue's size leaves
-    /// room for, the oldest are forgotten sooner.
+    /// Hands in the events of several calls in one transaction, each call all or nothing by itself: they are on the disk when
+    /// this returns. An id that was submitted within `SUBMISSION_MEMORY_AGE` is not taken again; nor is anything with an
+    /// idempotency key that was used, which is answered as it was then. Of more than `MAX_REMEMBERED_IDS` or
+    /// `MAX_REMEMBERED_KEYS`, or than the queue's size leaves room for, the oldest are forgotten sooner. What is wrong with one
+    /// call costs the others nothing.
     ///
     /// The worker looks once a second; publish [`SUBMITTED_TOPIC`](decnet_core::topic::own::SUBMITTED_TOPIC) on the bus,
     /// or nudge it, and it looks at once.
     ///
     /// # Errors
-    /// [`Error::Unfit`]: an event that cannot be one, too many of them, or a bad key. [`Error::IdempotencyConflict`]: the
-    /// key was used with another request. [`Error::IdConflict`]: an id was submitted with another event.
-    /// [`Error::Backlogged`]: too much waits already. Or see [`Error`].
-    pub fn submit(
-        &mut self,
-        events: &[Submission],
-        key: Option<&IdempotencyKey<'_>>,
-        now: UnixMicros,
-    ) -> Result<Vec<Submitted>, Error> {
-        let made = Made::new(events, key, now)?;
-        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let submitted = made.take(&tx, events, now)?;
-        forget_the_oldest(&tx)?;
-        tx.commit()?;
-        Ok(submitted)
-    }
-
-    /// Several such calls in one transaction, each all or nothing by itself: what is wrong with one costs the others
-    /// nothing.
-    ///
-    /// # Errors
-    /// What concerns all of them, and then nothing was taken; what [`Self::submit`] refuses is in the results, one a call.
+    /// What concerns all of them, and then nothing was taken: see [`Error`]. In the results, one a call: [`Error::Unfit`], an
+    /// event that cannot be one, too many of them, or a bad key; [`Error::IdempotencyConflict`], the key was used with
+    /// another request; [`Error::IdConflict`], an id was submitted with another event; [`Error::Backlogged`], too much waits
+    /// already.
     pub fn submit_all(
         &mut self,
         calls: &[(&[Submission], Option<IdempotencyKey<'_>>)],
@@ -109,7 +92,7 @@ impl Operator {
     }
 }
 
-/// One of several: what it did is undone if it fails.
+/// One of the calls: what it did is undone if it fails.
 fn take_alone(
     tx: &mut Transaction<'_>,
     made: &Made,

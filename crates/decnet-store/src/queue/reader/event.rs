@@ -1,8 +1,6 @@
-//! One event, and to whom it went.
+//! One event: by its id, and as one subscription got it.
 
-use bytes::Bytes;
 use decnet_core::limits::LIST_STEP_ROWS;
-use decnet_core::time::UnixMicros;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::super::error::Error;
@@ -23,62 +21,25 @@ pub enum Search {
     },
 }
 
-/// An event that was admitted.
+/// An event that was admitted, as one subscription got it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventDetail {
-    /// Its sequence number.
-    pub seq: i64,
-    /// Its id.
-    pub id: Box<str>,
     /// Its topic.
     pub topic: Box<str>,
-    /// When it was admitted.
-    pub admitted_at: UnixMicros,
-    /// The JSON that is sent; empty if it was erased.
-    pub body: Bytes,
-    /// In the order of their ids: redeliveries come last.
-    pub deliveries: Vec<Listed>,
-    /// It has others.
-    pub more: bool,
+    /// Its newest delivery to the subscription, if it has one.
+    pub newest: Option<Listed>,
 }
 
-impl EventDetail {
-    /// Is nothing left of it but that it was there?
-    #[must_use]
-    pub fn is_erased(&self) -> bool {
-        self.body.is_empty()
-    }
-}
-
-/// The event with its first `limit` deliveries, or those to one subscription, given by uuid or name.
-pub(super) fn event(
-    conn: &Connection,
-    seq: i64,
-    subscription: Option<&str>,
-    limit: usize,
-) -> Result<Option<EventDetail>, Error> {
+/// The event, and its newest delivery to the subscription with this uuid.
+pub(super) fn event(conn: &Connection, seq: i64, subscription: &str) -> Result<Option<EventDetail>, Error> {
     if !(0..=DeliveryId::MAX_SEQ).contains(&seq) {
         return Ok(None);
     }
-    // One transaction: the event and its deliveries belong together.
+    // One transaction: the event and its delivery belong together.
     let tx = conn.unchecked_transaction()?;
-    let mut find = tx.prepare_cached("SELECT id, topic, admitted_at, body FROM events WHERE seq = ?1")?;
-    let found = find.query_row([seq], |row| {
-        Ok(EventDetail {
-            seq,
-            id: row.get(0)?,
-            topic: row.get(1)?,
-            admitted_at: UnixMicros(row.get(2)?),
-            body: row.get::<_, Vec<u8>>(3)?.into(),
-            deliveries: Vec::new(),
-            more: false,
-        })
-    });
-    let Some(mut event) = found.optional()? else { return Ok(None) };
-    event.deliveries = deliveries(&tx, seq, subscription, limit.saturating_add(1))?;
-    event.more = event.deliveries.len() > limit;
-    event.deliveries.truncate(limit);
-    Ok(Some(event))
+    let mut find = tx.prepare_cached("SELECT topic FROM events WHERE seq = ?1")?;
+    let Some(topic) = find.query_row([seq], |row| row.get(0)).optional()? else { return Ok(None) };
+    Ok(Some(EventDetail { topic, newest: newest(&tx, seq, subscription)? }))
 }
 
 /// Looks for the newest event with this id, in short reads.
@@ -101,23 +62,15 @@ pub(super) fn find(conn: &Connection, id: &str, go_on: impl Fn() -> bool) -> Res
     Ok(Search::Absent)
 }
 
-fn deliveries(
-    conn: &Connection,
-    seq: i64,
-    subscription: Option<&str>,
-    limit: usize,
-) -> Result<Vec<Listed>, Error> {
+fn newest(conn: &Connection, seq: i64, subscription: &str) -> Result<Option<Listed>, Error> {
     let first = DeliveryId::new(seq, 0);
     let sql = format!(
-        "SELECT {COLUMNS} FROM deliveries d {JOIN} WHERE d.id BETWEEN ?1 AND ?2
-             AND (?3 IS NULL OR d.sub IN (SELECT key FROM subscriptions WHERE uuid = ?3 OR name = ?3))
-         ORDER BY d.id LIMIT ?4"
+        "SELECT {COLUMNS} FROM deliveries d {JOIN} WHERE d.id BETWEEN ?1 AND ?2 AND s.uuid = ?3
+         ORDER BY d.id DESC LIMIT 1"
     );
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let range = (first.raw(), first.last_of_event().raw(), subscription, limit);
-    let mut all = conn.prepare_cached(&sql)?;
-    let found = all.query_map(range, read)?;
-    Ok(found.collect::<Result<_, _>>()?)
+    let mut newest = conn.prepare_cached(&sql)?;
+    let range = (first.raw(), first.last_of_event().raw(), subscription);
+    Ok(newest.query_row(range, read).optional()?)
 }
 
 /// Of each subscription the latest delivery of an event, in ascending order.

@@ -1,7 +1,6 @@
 //! Reading the queue from beside the worker, or without one.
 
 mod active;
-mod attempts;
 mod census;
 mod counts;
 mod detail;
@@ -14,7 +13,6 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension};
 
 pub use self::active::Active;
-pub use self::attempts::{AttemptFilter, AttemptPage, AttemptRef, ListedAttempt};
 pub use self::census::{Census, Found};
 pub use self::counts::Counts;
 pub use self::detail::Detail;
@@ -25,12 +23,14 @@ use super::connection::{open_reader, path};
 use super::error::Error;
 use super::id::{DeliveryId, SubscriptionKey};
 use super::state;
+use crate::origin::Origin;
 use decnet_core::time::UnixMicros;
 
 /// A read-only view. Each call reads in short transactions, so that the worker's log can begin anew.
 #[derive(Debug)]
 pub struct Reader {
     conn: Connection,
+    origin: Origin,
 }
 
 /// Readers wait for nobody but a process that opens or closes the file.
@@ -42,7 +42,14 @@ impl Reader {
     /// # Errors
     /// There is no queue yet, or the file cannot be used.
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        Ok(Self { conn: open_reader(&path(dir), BUSY_TIMEOUT)? })
+        let origin = Origin::of(&path(dir));
+        Ok(Self { conn: open_reader(origin.path(), BUSY_TIMEOUT)?, origin })
+    }
+
+    /// Is the file still the one in its directory? A queue that was restored is another file.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.origin.is_current()
     }
 
     /// The newest deliveries that `filter` describes, newest first.
@@ -62,15 +69,6 @@ impl Reader {
         list::page(&self.conn, filter)
     }
 
-    /// At most `limit` attempts that `filter` describes: those of the newest delivery first, and of each the last one
-    /// first. The answer comes after `ATTEMPTS_LOOK_ROWS` deliveries at the latest, and says where to go on.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub fn attempts(&self, filter: &AttemptFilter, limit: usize) -> Result<AttemptPage, Error> {
-        attempts::attempts(&self.conn, filter, limit)
-    }
-
     /// Looks for the newest event with this id. Ids have no index: all events may have to be looked at, newest first.
     /// `go_on` is asked before each of the short reads that this takes; where it says no, the search ends unfinished.
     ///
@@ -80,18 +78,13 @@ impl Reader {
         event::find(&self.conn, id, go_on)
     }
 
-    /// The event with this sequence number, with its first `limit` deliveries; only those to `subscription` (uuid or
-    /// name), if there is one. None if there is no such event, or not any more.
+    /// The event with this sequence number, as the subscription with this uuid got it. None if there is no such event, or
+    /// not any more.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn event(
-        &self,
-        seq: i64,
-        subscription: Option<&str>,
-        limit: usize,
-    ) -> Result<Option<EventDetail>, Error> {
-        event::event(&self.conn, seq, subscription, limit)
+    pub fn event(&self, seq: i64, subscription: &str) -> Result<Option<EventDetail>, Error> {
+        event::event(&self.conn, seq, subscription)
     }
 
     /// The topic of an event that was submitted, and is not yet taken by the worker. Looks at all that are.

@@ -5,16 +5,13 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Extension};
-use axum::http::StatusCode;
+use axum::extract::Extension;
 use axum::middleware::{from_fn, from_fn_with_state};
-use decnet_core::limits::{API_REQUEST_TIMEOUT, MAX_API_BODY_BYTES};
 use tokio_util::sync::CancellationToken;
-use tower_http::timeout::TimeoutLayer;
 
 use crate::options::Options;
 use crate::state::{Shared, State};
-use crate::{armour, auth, metrics, openapi, page, problem, routes, server};
+use crate::{armour, auth, deadline, metrics, openapi, page, problem, routes, server};
 
 /// The HTTP API, ready to be run.
 pub struct Api {
@@ -57,17 +54,15 @@ impl Api {
 /// Outermost first: what every answer carries, the words of every problem, the bounds, then who asks, route by route.
 fn router(state: Shared, origins: &[String]) -> Router {
     let (router, document) = routes::all().split();
-    let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, API_REQUEST_TIMEOUT);
     let router = page::serve(openapi::serve(router, &document));
     let router = if state.gate.setup.is_some() { auth::setup_routes(router) } else { router };
     let router = router
-        .layer(DefaultBodyLimit::max(MAX_API_BODY_BYTES))
-        .layer(timeout)
+        .layer(from_fn(deadline::keep))
         .layer(Extension(Arc::clone(&state)))
+        .layer(from_fn(armour::check_form))
         .layer(from_fn_with_state(Arc::clone(&state), armour::count));
     let router = if origins.is_empty() { router } else { cross_origin(router, &state, origins) };
     router
-        .layer(from_fn(armour::check_form))
         .layer(from_fn(problem::render))
         .layer(from_fn(armour::headers))
         .layer(from_fn(armour::log))

@@ -16,6 +16,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::auth::Principal;
 use crate::problem::{Kind, Problem};
+use crate::routes::HEALTH;
 use crate::server::Peer;
 use crate::state::Shared;
 
@@ -42,13 +43,24 @@ pub(crate) async fn headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// Answers, unless too much is asked from one address.
+/// Answers, unless too much is asked from one address by those who show no good credential. A good one is counted by itself,
+/// so nobody is refused for what a neighbour asks; nor is whoever only asks if the process lives.
 pub(crate) async fn count(State(state): State<Shared>, request: Request, next: Next) -> Response {
-    let counted = request.extensions().get::<Peer>().map(|peer| state.gate.count_address(*peer));
-    match counted {
-        Some(Err(problem)) => problem.into_response(),
-        _ => next.run(request).await,
+    let peer = request.extensions().get::<Peer>().copied();
+    let Some(peer) = peer.filter(|_| request.uri().path() != HEALTH) else { return next.run(request).await };
+    let refused = |problem: Problem| problem.into_response();
+    if !request.headers().contains_key(AUTHORIZATION) {
+        return match state.gate.count_address(peer) {
+            Ok(()) => next.run(request).await,
+            Err(problem) => refused(problem),
+        };
     }
+    // Whether a credential is good shows when it is judged.
+    let response = next.run(request).await;
+    if response.extensions().get::<Principal>().is_some() {
+        return response;
+    }
+    state.gate.count_address(peer).map_or_else(refused, |()| response)
 }
 
 /// The same for what is answered without coming so far.

@@ -1,12 +1,13 @@
 //! A JSON body within its bounds.
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use bytes::{Bytes, BytesMut};
 use decnet_core::limits::MAX_API_BODY_BYTES;
+use http_body_util::BodyExt as _;
 use serde::de::{DeserializeOwned, Error as _};
-use serde::{Deserialize as _, Deserializer};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::problem::{Kind, Problem};
@@ -31,17 +32,22 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
 impl FromRequest<Shared> for RawBody {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &Shared) -> Result<Self, Problem> {
-        Self::within(MAX_API_BODY_BYTES, request, state).await
+    async fn from_request(request: Request, _: &Shared) -> Result<Self, Problem> {
+        Self::within(MAX_API_BODY_BYTES, request, |_| Ok(())).await
     }
 }
 
 impl RawBody {
-    /// Reads a body of at most so many bytes. One that says that it is larger is not waited for.
+    /// Reads a body of at most so many bytes. One that says that it is larger is not waited for, and before a piece of it is
+    /// kept `take` is asked for its size.
     ///
     /// # Errors
-    /// No JSON by its header, too large, or broken off.
-    pub(crate) async fn within(most: usize, request: Request, state: &Shared) -> Result<Self, Problem> {
+    /// No JSON by its header, too large, broken off, or what `take` refuses.
+    pub(crate) async fn within(
+        most: usize,
+        request: Request,
+        mut take: impl FnMut(usize) -> Result<(), Problem>,
+    ) -> Result<Self, Problem> {
         if length(request.headers()).is_some_and(|length| length > most) {
             return Err(too_large(most));
         }
@@ -49,15 +55,22 @@ impl RawBody {
             let what = "send JSON, with the header Content-Type: application/json";
             return Err(Problem::new(Kind::UnsupportedMediaType, what));
         }
-        Bytes::from_request(request, state).await.map(Self).map_err(|refused| match refused.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => too_large(most),
-            _ => Problem::malformed("the body broke off"),
-        })
+        let (mut body, mut bytes) = (request.into_body(), BytesMut::new());
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Problem::malformed("the body broke off"))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if bytes.len() + data.len() > most {
+                return Err(too_large(most));
+            }
+            take(data.len())?;
+            bytes.extend_from_slice(&data);
+        }
+        Ok(Self(bytes.freeze()))
     }
 }
 
 /// How large a body says that it is.
-pub(crate) fn length(headers: &HeaderMap) -> Option<usize> {
+fn length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
@@ -66,7 +79,7 @@ fn too_large(most: usize) -> Problem {
 }
 
 /// Reads a value: 400 for what is no JSON, 422 for JSON that is something else.
-pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     serde_json::from_slice(bytes).map_err(|error| {
         if error.is_data() {
             Problem::invalid(error.to_string())

@@ -27,7 +27,7 @@ pub(crate) struct Job<P> {
     dry_run: bool,
     #[serde(flatten)]
     progress: P,
-    /// Why it failed.
+    /// Why it failed; while it runs, what it waits for to pass.
     error: Option<String>,
     started_at: String,
     ended_at: Option<String>,
@@ -179,9 +179,17 @@ impl<P: Clone + Default + Send + Sync + 'static> Handle<P> {
         Self { job: watch::Sender::new(job), cancel: CancellationToken::new() }
     }
 
-    /// Tells how far it is.
+    /// Tells how far it is: it goes on.
     pub(crate) fn tell(&self, change: impl FnOnce(&mut P)) {
-        self.job.send_modify(|job| change(&mut job.progress));
+        self.job.send_modify(|job| {
+            job.error = None;
+            change(&mut job.progress);
+        });
+    }
+
+    /// Tells what stands in its way for now.
+    pub(crate) fn waits_for(&self, problem: &Problem) {
+        self.job.send_modify(|job| job.error = Some(problem.detail().to_owned()));
     }
 
     /// Somebody has ended it.
@@ -281,6 +289,19 @@ mod tests {
         assert_eq!(breaks.1.map(|problem| problem.kind()), Some(Kind::Internal));
         assert!(jobs.list().jobs.iter().all(|job| job.ended_at.is_some()));
         assert_eq!(jobs.get("none").unwrap_err().kind(), Kind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn what_a_job_waits_for_is_told_until_it_goes_on() {
+        let jobs = jobs();
+        let (job, _) = jobs.start(false, Duration::ZERO, until_cancelled).await.unwrap();
+        let handle = jobs.find(&job.id).unwrap();
+        handle.waits_for(&Problem::unavailable("the disk is full"));
+        let told = handle.job();
+        assert_eq!((told.status, told.error.as_deref()), (Status::Running, Some("the disk is full")));
+        handle.tell(|()| {});
+        assert_eq!(handle.job().error, None);
+        jobs.stop();
     }
 
     #[tokio::test]

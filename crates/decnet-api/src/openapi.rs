@@ -31,8 +31,7 @@ const TAGS: [(&str, &str); 6] = [
 ];
 
 /// The whole document.
-#[must_use]
-pub fn document() -> OpenApi {
+fn document() -> OpenApi {
     routes::all().split().1
 }
 

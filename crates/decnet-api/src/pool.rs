@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 
 type Open<T> = dyn Fn() -> Result<T, Problem> + Send + Sync;
 
@@ -16,6 +16,8 @@ pub(crate) struct Pool<T> {
 
 struct Inner<T> {
     open: Box<Open<T>>,
+    /// Is its file still the one that others use?
+    is_current: fn(&T) -> bool,
     idle: Mutex<Vec<T>>,
     turns: Arc<Semaphore>,
 }
@@ -27,13 +29,17 @@ impl<T> Clone for Pool<T> {
 }
 
 impl<T: Send + 'static> Pool<T> {
-    pub(crate) fn new(size: usize, open: impl Fn() -> Result<T, Problem> + Send + Sync + 'static) -> Self {
-        let (open, idle) = (Box::new(open), Mutex::default());
-        Self { inner: Arc::new(Inner { open, idle, turns: Arc::new(Semaphore::new(size)) }) }
+    pub(crate) fn new(
+        size: usize,
+        open: impl Fn() -> Result<T, Problem> + Send + Sync + 'static,
+        is_current: fn(&T) -> bool,
+    ) -> Self {
+        let (open, idle, turns) = (Box::new(open), Mutex::default(), Arc::new(Semaphore::new(size)));
+        Self { inner: Arc::new(Inner { open, is_current, idle, turns }) }
     }
 
-    /// Runs `work` with a connection, on a thread that may block. A connection whose work failed is not used
-    /// again: its file may have been replaced.
+    /// Runs `work` with a connection, on a thread that may block. A connection to a file that was replaced meanwhile, as by
+    /// a restore, is not used again, nor one whose work met a fault.
     ///
     /// # Errors
     /// What opening the file, or `work`, refuses.
@@ -56,15 +62,34 @@ impl<T: Send + 'static> Pool<T> {
         .await;
         done.unwrap_or_else(|error| Err(Problem::internal("a look into a file broke off", &error)))
     }
+
+    /// Runs `work`, which changes something, and `then` once it has: also where nobody waits any more, for the work goes on
+    /// when whoever asked has gone.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) async fn change<R, E>(
+        &self,
+        work: impl FnOnce(&mut T) -> Result<R, E> + Send + 'static,
+        then: impl FnOnce() + Send + 'static,
+    ) -> Result<R, Problem>
+    where
+        R: Send + 'static,
+        E: Into<Problem>,
+    {
+        self.run(move |connection| work(connection).inspect(|_| then())).await
+    }
 }
 
 impl<T> Inner<T> {
     fn work<R, E: Into<Problem>>(&self, work: impl FnOnce(&mut T) -> Result<R, E>) -> Result<R, Problem> {
-        let idle = self.idle().pop();
+        let idle = self.idle().pop().filter(self.is_current);
         let mut connection = idle.map_or_else(|| (self.open)(), Ok)?;
-        let result = work(&mut connection).map_err(Into::into)?;
-        self.idle().push(connection);
-        Ok(result)
+        let result = work(&mut connection).map_err(Into::into);
+        if !result.as_ref().is_err_and(is_fault) {
+            self.idle().push(connection);
+        }
+        result
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<T>> {
@@ -72,16 +97,25 @@ impl<T> Inner<T> {
     }
 }
 
+/// Did the file fail? What is refused for what it holds says nothing against the connection.
+fn is_fault(problem: &Problem) -> bool {
+    matches!(problem.kind(), Kind::Internal | Kind::Unavailable)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
     use std::time::Duration;
+
+    use decnet_store::catalog::{Catalog, Create};
 
     use super::*;
 
     #[tokio::test]
     async fn work_that_nobody_waits_for_keeps_its_turn_until_it_is_done() {
-        let pool = Pool::new(1, || Ok(()));
+        let pool = Pool::new(1, || Ok(()), |()| true);
         let (release, held) = mpsc::channel::<()>();
         let first = pool.run(move |()| Ok::<_, Problem>(held.recv().is_ok()));
         assert!(tokio::time::timeout(Duration::from_millis(20), first).await.is_err(), "it was given up");
@@ -90,5 +124,56 @@ mod tests {
         assert!(!second.is_finished(), "the turn is still taken");
         release.send(()).unwrap();
         assert!(second.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_follows_a_change_happens_though_nobody_waits_for_it() {
+        let pool = Pool::new(1, || Ok(()), |()| true);
+        let (release, held) = mpsc::channel::<()>();
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let changed = move || tell.send(()).unwrap();
+        let mut change =
+            Box::pin(pool.change(move |()| held.recv().map_err(|_| Problem::stopping()), changed));
+        assert!(futures_util::poll!(&mut change).is_pending(), "it is begun");
+        drop(change);
+        release.send(()).unwrap();
+        told.await.unwrap();
+    }
+
+    /// A pool of one catalog, and how often it was opened.
+    fn catalogs(path: &Path) -> (Pool<Catalog>, Arc<AtomicUsize>) {
+        let (path, opened) = (path.to_owned(), Arc::new(AtomicUsize::new(0)));
+        let counted = Arc::clone(&opened);
+        let open = move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Ok(Catalog::open(&path, Create::IfMissing)?)
+        };
+        (Pool::new(1, open, Catalog::is_current), opened)
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_kept_unless_its_file_fails() {
+        let dir = tempfile::tempdir().unwrap();
+        let (pool, opened) = catalogs(&dir.path().join("decnet.db"));
+        for refusal in [None, Some(Problem::not_found("none")), Some(Problem::invalid("no"))] {
+            drop(pool.run(move |_| refusal.map_or(Ok(()), Err)).await);
+        }
+        assert_eq!(opened.load(Ordering::Relaxed), 1);
+        drop(pool.run(|_| Err::<(), _>(Problem::unavailable("busy"))).await);
+        drop(pool.run(|_| Ok::<_, Problem>(())).await);
+        assert_eq!(opened.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_moved_away_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("decnet.db");
+        let (pool, opened) = catalogs(&path);
+        pool.run(|_| Ok::<_, Problem>(())).await.unwrap();
+        for file in ["decnet.db", "decnet.db-wal", "decnet.db-shm"] {
+            std::fs::rename(dir.path().join(file), dir.path().join(format!("old-{file}"))).unwrap();
+        }
+        pool.run(|_| Ok::<_, Problem>(())).await.unwrap();
+        assert!(path.exists() && opened.load(Ordering::Relaxed) == 2);
     }
 }

@@ -193,7 +193,6 @@ fn of_status(status: StatusCode) -> Problem {
         StatusCode::METHOD_NOT_ALLOWED => {
             Problem::new(Kind::MethodNotAllowed, "the header Allow names the methods that this path takes")
         }
-        StatusCode::REQUEST_TIMEOUT => Problem::new(Kind::Timeout, "the request took too long"),
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Kind::TooLarge, "the body is too large"),
         other => Problem::new(Kind::of_status(other), other.canonical_reason().unwrap_or("refused")),
     }

@@ -2,26 +2,29 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use decnet_core::limits::{
-    MAX_API_CATALOG_READERS, MAX_API_CREDENTIAL_READERS, MAX_API_ERASURES, MAX_API_QUEUE_READERS,
-    MAX_API_QUEUE_WRITERS, MAX_API_REDELIVERIES,
+    MAX_API_CATALOG_READERS, MAX_API_CREATIONS_PER_MINUTE, MAX_API_CREDENTIAL_READERS, MAX_API_ERASURES,
+    MAX_API_QUEUE_READERS, MAX_API_QUEUE_WRITERS, MAX_API_REDELIVERIES,
 };
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{Catalog, Create};
-use decnet_store::queue::{Operator, Reader};
+use decnet_store::queue::{Active, Operator, Reader};
 
-use crate::auth::Gate;
+use crate::auth::{Counts, Gate, Network};
 use crate::jobs::Jobs;
 use crate::metrics::{Metrics, Requests};
 use crate::options::Options;
 use crate::outbound::Outbound;
 use crate::pool::Pool;
-use crate::routes::webhooks::Creations;
-use crate::routes::{erasures, redeliveries};
+use crate::problem::Problem;
+use crate::remembered::Remembered;
+use crate::routes::{Readiness, erasures, redeliveries};
 use crate::signal::Signal;
 use crate::submitter::Submitter;
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// What every request shares.
 pub(crate) struct State {
@@ -35,6 +38,8 @@ pub(crate) struct State {
     pub(crate) data_dir: PathBuf,
     /// What is owed.
     pub(crate) queue: Pool<Reader>,
+    /// The same, for looking for events: whoever waits for that holds no other request up.
+    pub(crate) explanations: Pool<Reader>,
     /// The word to the worker that something has changed.
     pub(crate) signal: Signal,
     /// Old events are sent again through these, and payloads erased.
@@ -52,7 +57,11 @@ pub(crate) struct State {
     /// Redeliveries of many.
     pub(crate) redeliveries: Jobs<redeliveries::Progress>,
     /// Who has made how many subscriptions through DECNET's routes.
-    pub(crate) creations: Creations,
+    pub(crate) creations: Counts<Network>,
+    /// Can all of this do its work?
+    pub(crate) readiness: Remembered<Readiness>,
+    /// Which subscriptions get events now.
+    pub(crate) active: Remembered<Active>,
 }
 
 /// The state as handlers take it.
@@ -65,26 +74,52 @@ impl State {
         let open_credentials = open_catalog.clone();
         let queue_dir = data_dir.clone();
         let open_reader = move || Ok(Reader::open(&queue_dir)?);
+        let open_searcher = open_reader.clone();
         let operator_dir = data_dir.clone();
         let open_operator = move || Ok(Operator::open(&operator_dir)?);
-        let operators = Pool::new(MAX_API_QUEUE_WRITERS, open_operator);
+        let operators = Pool::new(MAX_API_QUEUE_WRITERS, open_operator, Operator::is_current);
         let signal = Signal::new(sockets, nudge);
         Self {
             submitter: Submitter::new(operators.clone(), signal.clone()),
             operators,
             gate: Gate::new(access),
-            credentials: Pool::new(MAX_API_CREDENTIAL_READERS, open_credentials),
-            catalog: Pool::new(MAX_API_CATALOG_READERS, open_catalog),
+            credentials: Pool::new(MAX_API_CREDENTIAL_READERS, open_credentials, Catalog::is_current),
+            catalog: Pool::new(MAX_API_CATALOG_READERS, open_catalog, Catalog::is_current),
             data_dir,
-            queue: Pool::new(MAX_API_QUEUE_READERS, open_reader),
+            queue: Pool::new(MAX_API_QUEUE_READERS, open_reader, Reader::is_current),
+            explanations: Pool::new(1, open_searcher, Reader::is_current),
             signal,
             outbound,
             metrics,
             requests: Arc::default(),
             erasures: Jobs::new(("erasure", "erasures"), MAX_API_ERASURES),
             redeliveries: Jobs::new(("redelivery", "redeliveries"), MAX_API_REDELIVERIES),
-            creations: Creations::default(),
+            creations: Counts::new(MAX_API_CREATIONS_PER_MINUTE, MINUTE),
+            readiness: Remembered::default(),
+            active: Remembered::default(),
         }
+    }
+}
+
+impl State {
+    /// Changes the catalog, and tells the worker.
+    ///
+    /// # Errors
+    /// What `work` refuses, or a catalog that cannot be used.
+    pub(crate) async fn change_catalog<R, E>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&mut Catalog) -> Result<R, E> + Send + 'static,
+    ) -> Result<R, Problem>
+    where
+        R: Send + 'static,
+        E: Into<Problem>,
+    {
+        let state = Arc::clone(self);
+        let changed = move || {
+            state.active.forget();
+            state.signal.changed();
+        };
+        self.catalog.change(work, changed).await
     }
 }
 

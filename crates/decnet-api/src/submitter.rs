@@ -6,19 +6,15 @@ use std::time::Instant;
 
 use axum::http::HeaderValue;
 use axum::http::header::RETRY_AFTER;
-use decnet_core::limits::{
-    API_TROUBLE_MEMORY, MAX_API_COMMIT_EVENTS, MAX_API_EVENTS_BYTES, MAX_API_SUBMITTING_BYTES,
-};
+use decnet_core::limits::{API_TROUBLE_MEMORY, MAX_API_COMMIT_EVENTS};
 use decnet_store::queue::{Error, IdempotencyKey, Operator, Submission, Submitted};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use crate::pool::Pool;
 use crate::problem::{Kind, Problem};
+use crate::room::{Full, Room, Rooms};
 use crate::signal::Signal;
 use crate::state::now;
-
-/// What a permit of the room stands for, in bytes.
-const UNIT: usize = 1024;
 
 /// Hands events in; clones share one queue of them.
 #[derive(Clone)]
@@ -26,7 +22,7 @@ pub(crate) struct Submitter {
     operators: Pool<Operator>,
     signal: Signal,
     waiting: Arc<Mutex<Waiting>>,
-    room: Arc<Semaphore>,
+    rooms: Rooms,
 }
 
 #[derive(Default)]
@@ -58,30 +54,20 @@ struct Caller {
     _room: Room,
 }
 
-/// Memory that a request's body may take.
-pub(crate) struct Room(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
+impl From<Full> for Problem {
+    fn from(_: Full) -> Self {
+        busy("too many events are on their way at once")
+    }
+}
 
 impl Submitter {
     pub(crate) fn new(operators: Pool<Operator>, signal: Signal) -> Self {
-        let room = Arc::new(Semaphore::new(MAX_API_SUBMITTING_BYTES / UNIT));
-        Self { operators, signal, waiting: Arc::default(), room }
+        Self { operators, signal, waiting: Arc::default(), rooms: Rooms::default() }
     }
 
-    /// Room for a body of this size, or of any where that is not known.
-    ///
-    /// # Errors
-    /// A body that is never read, or too many of them at once.
-    pub(crate) fn room(&self, size: Option<usize>) -> Result<Room, Problem> {
-        let size = size.unwrap_or(MAX_API_EVENTS_BYTES);
-        if size > MAX_API_EVENTS_BYTES {
-            let what = format!("events come in requests of at most {MAX_API_EVENTS_BYTES} bytes");
-            return Err(Problem::new(Kind::TooLarge, what));
-        }
-        let units = u32::try_from(size.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        match Arc::clone(&self.room).try_acquire_many_owned(units) {
-            Ok(permit) => Ok(Room(permit)),
-            Err(_) => Err(busy("too many events are on their way at once")),
-        }
+    /// Room for the body of a request of `sender`'s, to be taken as it comes and held until its events are on the disk.
+    pub(crate) fn room(&self, sender: String) -> Room {
+        self.rooms.enter(sender)
     }
 
     /// Hands events in; they are on the disk when this answers.
@@ -174,7 +160,9 @@ fn commit(operator: &mut Operator, batches: &[Batch]) -> Result<Vec<Result<Vec<S
 fn refused(error: Error) -> Problem {
     match error {
         Error::Unfit { .. } => Problem::invalid(error.to_string()),
-        Error::IdempotencyConflict => Problem::new(Kind::Conflict, error.to_string()),
+        Error::IdempotencyConflict | Error::IdConflict { .. } => {
+            Problem::new(Kind::Conflict, error.to_string())
+        }
         Error::Backlogged => busy(&error.to_string()),
         error => error.into(),
     }
@@ -192,9 +180,9 @@ mod tests {
     async fn what_stands_in_the_way_of_all_events_is_remembered_until_one_is_written() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().to_owned();
-        let operators = Pool::new(1, move || Ok(Operator::open(&path)?));
+        let operators = Pool::new(1, move || Ok(Operator::open(&path)?), Operator::is_current);
         let submitter = Submitter::new(operators, Signal::new(Vec::new(), None));
-        let submit = async || submitter.submit(Vec::new(), None, submitter.room(Some(0)).unwrap()).await;
+        let submit = async || submitter.submit(Vec::new(), None, submitter.room(String::new())).await;
         assert!(submitter.trouble().is_none());
         let refused = submit().await.unwrap_err();
         assert_eq!(refused.kind(), Kind::Unavailable, "there is no queue");

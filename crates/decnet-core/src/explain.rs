@@ -37,6 +37,13 @@ pub enum Event<'a> {
         /// The id that was asked for.
         id: &'a str,
     },
+    /// It is not among the newest events of the queue; older ones were not looked at.
+    NotAmongNewest {
+        /// The id that was asked for.
+        id: &'a str,
+        /// How many were looked at.
+        looked_at: u64,
+    },
 }
 
 /// The newest delivery of the event to the subscription.
@@ -86,7 +93,7 @@ pub fn explain(
     match (event, delivery) {
         (Event::Imagined, _) => steps.push(imagined(&steps, subscription)),
         (_, Some(delivery)) => steps.extend(followed(delivery)),
-        (Event::Submitted, None) => {}
+        (Event::Submitted | Event::NotAmongNewest { .. }, None) => {}
         (_, None) => steps.push(not_admitted(&steps)),
     }
     steps
@@ -103,6 +110,13 @@ fn known(event: Event<'_>) -> Step {
         Event::Submitted => {
             step("event", false, "it was submitted and waits for a worker to take it; see that one runs")
         }
+        Event::NotAmongNewest { id, looked_at } => step(
+            "event",
+            None,
+            format!(
+                "no event {id} is among the newest {looked_at}; older ones were not looked at, which `decnet explain` does"
+            ),
+        ),
         Event::Unknown { id } => step(
             "event",
             false,
@@ -283,5 +297,8 @@ mod tests {
             [("event", Some(false)), ("row", Some(true)), ("enabled", Some(true)), ("delivery", Some(false))]
         );
         assert_eq!(explain(Some("a.b"), Event::Submitted, &row, None)[0].passed, Some(false));
+        let unfinished = explain(None, Event::NotAmongNewest { id: "e1", looked_at: 20_000 }, &row, None);
+        assert_eq!(told(&unfinished), [("event", None), ("row", Some(true)), ("enabled", Some(true))]);
+        assert!(unfinished[0].detail.contains("newest 20000"), "{unfinished:?}");
     }
 }

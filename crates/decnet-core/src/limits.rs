@@ -1,10 +1,12 @@
 //! Every bound of the dispatcher, in one place, with how they relate checked at compile time.
 
 mod api;
+mod otlp;
 
 use std::time::Duration;
 
 pub use self::api::*;
+pub use self::otlp::*;
 
 // --- The bus (the protocol's own bounds come from DECNET's wire format) ---
 
@@ -124,12 +126,14 @@ pub const LIST_STEP_ROWS: u32 = 10_000;
 
 /// Deliveries that one page of a list looks at; a page of a rare kind may be short, and says where to go on.
 pub const PAGE_LOOK_ROWS: usize = 100_000;
-/// Deliveries that one page of a list of attempts looks at: each is asked for its attempts.
-pub const ATTEMPTS_LOOK_ROWS: usize = 20_000;
-/// Deliveries chosen for one redelivery by filter: their ids are in memory, 8 bytes each.
+/// Deliveries chosen for one redelivery by filter: they are in memory, 16 bytes each.
 pub const MAX_REDELIVERY: usize = 10_000_000;
+/// Deliveries that one redelivery makes in a second, at most.
+pub const MAX_REDELIVERY_RATE: u32 = 100_000;
 /// Deliveries that one transaction of a redelivery or an erasure touches: as short as the worker's own.
 pub const OPERATOR_STEP_ROWS: usize = 200;
+/// Bytes of bodies after which one transaction of an erasure ends: each is overwritten with zeros.
+pub const ERASURE_STEP_BYTES: usize = 4 * 1024 * 1024;
 
 // --- Submitted events ---
 
@@ -143,12 +147,18 @@ pub const MAX_SUBMITTED_BYTES: usize = 256 * 1024 * 1024;
 pub const SUBMITTED_STEP_EVENTS: usize = 1024;
 /// The same in bytes of bodies, beyond the first.
 pub const SUBMITTED_STEP_BYTES: usize = 4 * 1024 * 1024;
-/// How long ids and idempotency keys of submissions are remembered.
+/// How long ids and idempotency keys of submissions are remembered, at most.
 pub const SUBMISSION_MEMORY_AGE: Duration = Duration::from_secs(24 * 60 * 60);
-/// Ids of submitted events remembered, about 100 bytes each; beyond them the oldest are forgotten sooner.
+/// Ids of submitted events remembered, of all who submit; beyond them the oldest are forgotten sooner.
 pub const MAX_REMEMBERED_IDS: usize = 10_000_000;
-/// Idempotency keys remembered, each with the ids of its events; beyond them the oldest are forgotten sooner.
+/// Idempotency keys remembered, of all who submit; beyond them the oldest are forgotten sooner.
 pub const MAX_REMEMBERED_KEYS: usize = 1_000_000;
+/// What a remembered id takes in the queue, about, in bytes: its row, and its place in the index.
+pub const REMEMBERED_ID_BYTES: u64 = 120;
+/// The same of an idempotency key, however many events it was used for.
+pub const REMEMBERED_KEY_BYTES: u64 = 160;
+/// Ids, and keys, take at most this part of the size that the queue may have; beyond it the oldest are forgotten sooner.
+pub const REMEMBERED_FRACTION: u64 = 8;
 /// Longest idempotency key, in bytes.
 pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 
@@ -258,7 +268,7 @@ pub const MAX_FAILED_ACCESS: u32 = 30;
 pub const FAILED_ACCESS_WINDOW: Duration = Duration::from_secs(60);
 /// Requests of one token in [`API_RATE_WINDOW`]; whoever publishes more sends batches.
 pub const MAX_TOKEN_REQUESTS: u32 = 2000;
-/// Requests from one address in [`API_RATE_WINDOW`], whoever they are from: a proxy speaks for several.
+/// Requests from one address in [`API_RATE_WINDOW`] that show no good credential: a proxy speaks for several.
 pub const MAX_ADDRESS_REQUESTS: u32 = 4000;
 /// See [`MAX_TOKEN_REQUESTS`]: short, so that nobody who went too far waits for long.
 pub const API_RATE_WINDOW: Duration = Duration::from_secs(1);
@@ -298,19 +308,6 @@ pub const DEAD_EVENT_INTERVAL: Duration = Duration::from_secs(60);
 /// Such events that wait to be published on the bus; the bus gets no further ones then, but subscriptions do.
 pub const MAX_UNPUBLISHED: usize = 1024;
 
-/// Spans that wait for the trace collector; further ones are left out, and counted.
-pub const MAX_UNEXPORTED_SPANS: usize = 16_384;
-/// Spans of one export.
-pub const MAX_EXPORT_SPANS: usize = 2048;
-/// How long spans wait for others, to be exported together.
-pub const EXPORT_INTERVAL: Duration = Duration::from_millis(200);
-/// Between two exports of metrics: often enough for an alert, and no load to a collector.
-pub const METRICS_EXPORT_INTERVAL: Duration = Duration::from_secs(30);
-/// What the collector gets for one export.
-pub const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The same at the end.
-pub const LAST_EXPORT_TIMEOUT: Duration = Duration::from_secs(1);
-
 // --- Life ---
 
 /// Reload in case the signal was lost.
@@ -319,6 +316,8 @@ pub const RELOAD_INTERVAL: Duration = Duration::from_secs(60);
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
 /// What requests in flight get when the worker stops.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// What the last commits get after that when the disk does not answer.
+pub const LAST_COMMIT_GRACE: Duration = Duration::from_secs(3);
 /// What a service manager gives a daemon to stop, before it kills it (`TimeoutStopSec=` of the units).
 pub const SERVICE_STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a loop may go without a sign of life until the service manager starts the daemon anew (`WatchdogSec=` of the
@@ -344,14 +343,15 @@ const _: () = assert!(MAX_BODY_BYTES <= HELD_RESERVE_BYTES && DEFAULT_TOTAL_CONC
 const _: () = assert!(MAX_BODY_BYTES <= LANE_BYTES && MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
 const _: () =
     assert!(CHECKPOINT_WRITER_BYTES <= CHECKPOINT_WAL_BYTES && CHECKPOINT_WAL_BYTES <= MAX_WAL_BYTES);
+// Erasing does not fill the log by itself.
+const _: () = assert!(4 * (ERASURE_STEP_BYTES + MAX_BODY_BYTES) as u64 <= MAX_WAL_BYTES.unsigned_abs());
 // What the intake may hold, it may hold of submissions too; and a whole submission fits where nothing waits.
 const _: () = assert!(SUBMITTED_STEP_BYTES + MAX_BODY_BYTES <= MAX_INTAKE_BYTES);
 const _: () =
     assert!(SUBMITTED_STEP_EVENTS <= MAX_COMMIT_ROWS && MAX_SUBMISSION_EVENTS <= MAX_SUBMITTED_EVENTS);
 const _: () = assert!(MAX_BODY_BYTES <= MAX_SUBMITTED_BYTES);
 const _: () = assert!(MAX_REMEMBERED_KEYS <= MAX_REMEMBERED_IDS);
-const _: () = assert!(LIST_STEP_ROWS as usize <= ATTEMPTS_LOOK_ROWS);
-const _: () = assert!(ATTEMPTS_LOOK_ROWS <= PAGE_LOOK_ROWS);
+const _: () = assert!(LIST_STEP_ROWS as usize <= PAGE_LOOK_ROWS);
 const _: () = assert!(MIN_COMMIT_BACKOFF.as_millis() <= MAX_COMMIT_BACKOFF.as_millis());
 const _: () = assert!(KEPT_REPLY_BYTES <= MAX_REPLY_BYTES);
 const _: () = assert!(MAX_REPLY_HEADER_BYTES <= MAX_REPLY_BYTES && MAX_REPLY_BYTES >= 8192);
@@ -376,11 +376,13 @@ const _: () = assert!(MAX_BATCH_EVENTS <= LANE_CAPACITY && MAX_BATCH_BODY_BYTES 
 const _: () = assert!(LATENCY_FLOOR.as_millis() < DEFAULT_DEADLINE.as_millis());
 const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() >= DEFAULT_DEADLINE.as_secs());
-const _: () = assert!(MAX_TOKEN_REQUESTS <= MAX_ADDRESS_REQUESTS);
 // A loop that lives has turned before it is given up.
 const _: () = assert!(4 * PULSE_INTERVAL.as_secs() <= SERVICE_CHECK_TIMEOUT.as_secs());
-// Requests in flight end before the manager loses patience.
-const _: () = assert!(SHUTDOWN_GRACE.as_secs() < SERVICE_STOP_TIMEOUT.as_secs());
+// One after the other, they end before the manager loses patience.
+const _: () = assert!(
+    SHUTDOWN_GRACE.as_secs() + LAST_COMMIT_GRACE.as_secs() + LAST_EXPORT_TIMEOUT.as_secs()
+        < SERVICE_STOP_TIMEOUT.as_secs()
+);
 const _: () = assert!(
     8 * PULSE_INTERVAL.as_secs() <= SERVICE_WATCHDOG.as_secs()
         && 4 * STATUS_INTERVAL.as_secs() <= SERVICE_WATCHDOG.as_secs()

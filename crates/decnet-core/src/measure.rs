@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-/// Only ever grows, but for what is [set](Self::set) from elsewhere.
+/// Only ever grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -14,11 +14,6 @@ impl Counter {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// It is so many.
-    pub fn set(&self, n: u64) {
-        self.0.store(n, Ordering::Relaxed);
-    }
-
     /// The value now.
     #[must_use]
     pub fn get(&self) -> u64 {
@@ -26,7 +21,7 @@ impl Counter {
     }
 }
 
-/// Goes up and down.
+/// Goes up and down, or is set to what was found elsewhere.
 #[derive(Debug, Default)]
 pub struct Gauge(AtomicI64);
 
@@ -36,9 +31,9 @@ impl Gauge {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// It is so many.
-    pub fn set(&self, n: i64) {
-        self.0.store(n, Ordering::Relaxed);
+    /// It is so many; beyond `i64::MAX`, as many.
+    pub fn set(&self, n: u64) {
+        self.0.store(i64::try_from(n).unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 
     /// The value now, which is never below zero to whoever reads it.
@@ -129,5 +124,7 @@ mod tests {
         assert_eq!(gauge.get(), 0);
         gauge.add(4);
         assert_eq!(gauge.get(), 1);
+        gauge.set(7);
+        assert_eq!(gauge.get(), 7);
     }
 }

@@ -32,7 +32,8 @@ impl fmt::Debug for Secret {
 
 /// Where a subscription's events go: an absolute http or https URL.
 ///
-/// Shown without user information, query and fragment, where tokens tend to be.
+/// Shown as scheme, host and port: what follows may be a secret, as the whole path is of many chats' webhooks, and so may
+/// user information. `/…` stands for what is not shown.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EndpointUrl(Url);
 
@@ -128,7 +129,7 @@ impl fmt::Display for EndpointUrl {
         if let Some(port) = self.0.port() {
             write!(f, ":{port}")?;
         }
-        f.write_str(self.0.path())
+        f.write_str(if self.path_and_query() == "/" { "/" } else { "/…" })
     }
 }
 
@@ -143,13 +144,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shows_neither_credentials_nor_query() {
+    fn shows_nothing_but_scheme_host_and_port() {
         let url = EndpointUrl::new("https://user:hunter2@example.org:8443/in?token=abc#frag").unwrap();
-        assert_eq!(url.to_string(), "https://example.org:8443/in");
-        assert_eq!(format!("{url:?}"), "https://example.org:8443/in");
+        assert_eq!(url.to_string(), "https://example.org:8443/…");
+        assert_eq!(format!("{url:?}"), "https://example.org:8443/…");
         assert_eq!(url.path_and_query(), "/in?token=abc");
         assert_eq!(url.credentials(), Some(("user", "hunter2")));
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "[secret]");
+        for (url, shown) in [
+            ("https://hooks.chat.example/services/T1/B2/hunter2", "https://hooks.chat.example/…"),
+            ("https://example.org/?token=hunter2", "https://example.org/…"),
+            ("https://example.org", "https://example.org/"),
+            ("http://[::1]:8080/", "http://[::1]:8080/"),
+        ] {
+            assert_eq!(EndpointUrl::new(url).unwrap().to_string(), shown);
+        }
     }
 
     #[test]

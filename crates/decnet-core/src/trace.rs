@@ -5,7 +5,7 @@
 //!
 //! - the trace is the event: its id, if that is a UUID, else the beginning of the id's SHA-256;
 //! - its root span is the event's publication;
-//! - each attempt is a span of event, subscription and number.
+//! - each attempt is a span of event, subscription, delivery and number.
 
 use std::fmt;
 
@@ -33,15 +33,17 @@ pub fn root_span(event_id: &str) -> SpanId {
     SpanId(beginning(&[b"event\0", event_id.as_bytes()]))
 }
 
-/// The span of an attempt, number `attempt` of this event's delivery to this subscription, counted from 1.
+/// The span of an attempt, number `attempt` of this event's delivery to this subscription, counted from 1. `delivery` is
+/// the delivery's number among its event's: one that an operator asks for is another one, whose attempts begin anew.
 #[must_use]
-pub fn attempt_span(event_id: &str, subscription_uuid: &str, attempt: u32) -> SpanId {
+pub fn attempt_span(event_id: &str, subscription_uuid: &str, delivery: u32, attempt: u32) -> SpanId {
     let pieces = [
         b"attempt\0",
         event_id.as_bytes(),
         b"\0",
         subscription_uuid.as_bytes(),
         b"\0",
+        &delivery.to_be_bytes(),
         &attempt.to_be_bytes(),
     ];
     SpanId(beginning(&pieces))
@@ -144,17 +146,18 @@ mod tests {
 
     #[test]
     fn each_attempt_has_a_span_of_its_own() {
-        let mut spans = vec![root_span("e"), attempt_span("e", "s", 1), attempt_span("e", "s", 2)];
-        spans.extend([attempt_span("e", "t", 1), attempt_span("es", "", 1), attempt_span("f", "s", 1)]);
+        let mut spans = vec![root_span("e"), attempt_span("e", "s", 0, 1), attempt_span("e", "s", 0, 2)];
+        spans.extend([attempt_span("e", "t", 0, 1), attempt_span("es", "", 0, 1)]);
+        spans.extend([attempt_span("f", "s", 0, 1), attempt_span("e", "s", 1, 1)]);
         let all: std::collections::HashSet<_> = spans.iter().collect();
         assert_eq!(all.len(), spans.len());
-        assert_eq!(attempt_span("e", "s", 1), spans[1], "and always the same");
+        assert_eq!(attempt_span("e", "s", 0, 1), spans[1], "and always the same");
     }
 
     proptest! {
         #[test]
-        fn the_header_is_as_the_specification_has_it(event in ".{0,40}", uuid in "[0-9a-f]{8}", attempt: u32) {
-            let value = traceparent(trace_id(&event), attempt_span(&event, &uuid, attempt));
+        fn the_header_is_as_the_specification_has_it(event in ".{0,40}", uuid in "[0-9a-f]{8}", delivery: u32, attempt: u32) {
+            let value = traceparent(trace_id(&event), attempt_span(&event, &uuid, delivery, attempt));
             let parts: Vec<&str> = value.split('-').collect();
             prop_assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [2, 32, 16, 2]);
             prop_assert!(value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-')));

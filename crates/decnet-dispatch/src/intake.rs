@@ -131,8 +131,7 @@ impl Intake {
         let mut bytes = 0;
         for message in received.drain(..) {
             self.notice(&message);
-            // Nothing happened that anybody asks for, every few seconds: no event, and counted nowhere.
-            if !self.wants_bus_health && message.topic == BUS_HEALTH_TOPIC {
+            if self.is_meant_for_us(&message.topic) {
                 continue;
             }
             self.stats.received.add(1);
@@ -158,7 +157,13 @@ impl Intake {
         drop(self.batches.send(Batch { events, _room: room }));
     }
 
-    /// Requests to the worker itself. They are events all the same, for whoever subscribes to them.
+    /// Is it no event, and counted nowhere? Programs that submit events say so after each commit: were that one, there would
+    /// be one more for each of theirs. The bus's heartbeat comes every few seconds, and is one for who asks for it.
+    fn is_meant_for_us(&self, topic: &str) -> bool {
+        topic == SUBMITTED_TOPIC || (topic == BUS_HEALTH_TOPIC && !self.wants_bus_health)
+    }
+
+    /// What is said to the worker itself. Most of it are events all the same, for whoever subscribes to them.
     fn notice(&self, message: &Received) {
         let signal = match message.topic.as_str() {
             CHANGED_TOPIC => Some(Signal::Reload),

@@ -46,7 +46,7 @@ pub struct Figures {
     /// Deliveries given up and still kept.
     pub dead: Gauge,
     /// When the event of the oldest delivery that waits was admitted, in microseconds; 0 for none.
-    pub oldest_at: Counter,
+    pub oldest_at: Gauge,
     standings: [Gauge; Standing::ALL.len()],
 }
 
@@ -75,14 +75,20 @@ pub(crate) struct Tally {
     /// Nobody else counts there.
     is_own: bool,
     standing: Standing,
-    /// What waits.
-    waiting: i64,
-    /// Of that, what is in memory and in no index of the queue.
+    /// What waits in memory, and in no index of the queue.
     fresh: i64,
-    dead: i64,
+    /// What waits in the queue's indexes, in memory too or not.
+    indexed: Rows,
+    dead: Rows,
     in_flight: i64,
-    /// Changes of what waits or is dead, since a census began.
-    moves: u64,
+}
+
+/// Rows of the queue's indexes: how many we believe there are.
+#[derive(Debug, Default)]
+struct Rows {
+    believed: i64,
+    /// How many came, went or changed their place since a census began: it may have missed each, or counted it twice.
+    moved: u64,
 }
 
 impl Standing {
@@ -147,7 +153,32 @@ impl Shown {
             each.push(Arc::downgrade(&figures));
         }
         figures.standings[standing as usize].add(1);
-        Tally { figures, is_own, standing, waiting: 0, fresh: 0, dead: 0, in_flight: 0, moves: 0 }
+        Tally {
+            figures,
+            is_own,
+            standing,
+            fresh: 0,
+            indexed: Rows::default(),
+            dead: Rows::default(),
+            in_flight: 0,
+        }
+    }
+}
+
+impl Rows {
+    fn add(&mut self, more: i64) {
+        self.believed += more;
+        self.moved += more.unsigned_abs();
+    }
+
+    /// Corrects what we believe by a census, as far as what moved meanwhile does not explain the difference. The
+    /// correction, and whether there is a reason to count again.
+    fn counted(&mut self, found: u64, disturbed: bool) -> (i64, bool) {
+        let difference = found.cast_signed() - self.believed;
+        let unexplained = difference.unsigned_abs().saturating_sub(self.moved).cast_signed();
+        let correction = difference.signum() * unexplained;
+        self.believed += correction;
+        (correction, difference != 0 && (disturbed || self.moved > 0))
     }
 }
 
@@ -163,7 +194,11 @@ impl Tally {
 
     /// What waits, as far as is known.
     pub(crate) fn waiting(&self) -> u64 {
-        self.waiting.max(0).unsigned_abs()
+        self.waits().max(0).unsigned_abs()
+    }
+
+    fn waits(&self) -> i64 {
+        self.fresh + self.indexed.believed
     }
 
     pub(crate) fn renamed(&self, name: &str) {
@@ -176,44 +211,55 @@ impl Tally {
         if standing == self.standing {
             return;
         }
-        let waiting = self.waiting;
-        self.waits(-waiting);
+        let waiting = self.waits();
+        self.show(-waiting);
         self.figures.standings[self.standing as usize].add(-1);
         self.figures.standings[standing as usize].add(1);
         self.standing = standing;
-        self.waits(waiting);
+        self.show(waiting);
     }
 
     pub(crate) fn admitted(&mut self, held: bool) {
-        self.fresh += i64::from(held);
-        self.waits(1);
+        if held {
+            self.fresh += 1;
+        } else {
+            self.indexed.add(1);
+        }
+        self.show(1);
     }
 
     /// What was in memory only is in the queue's indexes now.
     pub(crate) fn queued(&mut self, deliveries: usize) {
-        self.fresh -= i64::try_from(deliveries).unwrap_or(0);
+        let deliveries = i64::try_from(deliveries).unwrap_or(0);
+        self.fresh -= deliveries;
+        self.indexed.add(deliveries);
     }
 
     /// A settlement is committed; unless it was `applied` it came too late, and changed nothing.
     pub(crate) fn settled(&mut self, origin: Origin, state: &State, applied: bool) {
-        self.queued(usize::from(origin == Origin::Admitted));
-        match state {
-            State::Delivered if applied => self.delivered(),
-            State::Dead { .. } if applied => self.died(),
-            _ => {}
+        let is_final = applied && state.is_final();
+        match (origin == Origin::Admitted, is_final) {
+            // It was in no index, and never will be.
+            (true, true) => self.fresh -= 1,
+            (true, false) => self.queued(1),
+            (false, true) => self.indexed.add(-1),
+            // It waits at another place.
+            (false, false) => self.indexed.moved += 1,
+        }
+        if is_final {
+            self.ended(*state == State::Delivered);
         }
     }
 
-    fn delivered(&mut self) {
-        self.figures.delivered.add(1);
-        self.waits(-1);
-    }
-
-    fn died(&mut self) {
-        self.figures.died.add(1);
-        self.figures.dead.add(1);
-        self.dead += 1;
-        self.waits(-1);
+    fn ended(&mut self, delivered: bool) {
+        self.show(-1);
+        if delivered {
+            self.figures.delivered.add(1);
+        } else {
+            self.figures.died.add(1);
+            self.figures.dead.add(1);
+            self.dead.add(1);
+        }
     }
 
     pub(crate) fn begins(&mut self) {
@@ -235,25 +281,22 @@ impl Tally {
 
     /// A census begins.
     pub(crate) fn mark(&mut self) {
-        self.moves = 0;
+        (self.indexed.moved, self.dead.moved) = (0, 0);
     }
 
-    /// What was counted in the queue goes before what we believed, unless what moved meanwhile explains the difference.
-    pub(crate) fn counted(&mut self, waiting: u64, dead: u64) {
-        let waiting = waiting.cast_signed().saturating_add(self.fresh) - self.waiting;
-        let dead = dead.cast_signed() - self.dead;
-        if waiting.unsigned_abs() > self.moves {
-            self.waits(waiting);
-        }
-        if dead.unsigned_abs() > self.moves {
-            self.figures.dead.add(dead);
-            self.dead += dead;
-        }
+    /// What a census found in the queue's indexes goes before what we believed, unless what moved meanwhile explains the
+    /// difference; `disturbed` if writes were under way at its begin or end. True where it is to be counted again: there
+    /// was a difference, and something moved, so that what we believe now may still be wrong.
+    pub(crate) fn counted(&mut self, waiting: u64, dead: u64, disturbed: bool) -> bool {
+        let (waiting, is_waiting_unsure) = self.indexed.counted(waiting, disturbed);
+        let (dead, is_dead_unsure) = self.dead.counted(dead, disturbed);
+        self.show(waiting);
+        self.figures.dead.add(dead);
+        is_waiting_unsure || is_dead_unsure
     }
 
-    fn waits(&mut self, more: i64) {
-        self.waiting += more;
-        self.moves += 1;
+    /// So many more wait.
+    fn show(&self, more: i64) {
         let gauge =
             if self.standing == Standing::Open { &self.figures.pending } else { &self.figures.parked };
         gauge.add(more);
@@ -262,8 +305,8 @@ impl Tally {
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        self.waits(-self.waiting);
-        self.figures.dead.add(-self.dead);
+        self.show(-self.waits());
+        self.figures.dead.add(-self.dead.believed);
         self.figures.in_flight.add(-self.in_flight);
         self.figures.standings[self.standing as usize].add(-1);
     }
@@ -271,7 +314,11 @@ impl Drop for Tally {
 
 #[cfg(test)]
 mod tests {
+    use decnet_core::delivery::Reason;
+
     use super::*;
+
+    const DEAD: State = State::Dead { reason: Reason::Refused };
 
     fn figures(figures: &Figures) -> [u64; 4] {
         [&figures.pending, &figures.parked, &figures.dead, &figures.in_flight].map(Gauge::get)
@@ -299,10 +346,11 @@ mod tests {
         let shown = Shown::default();
         let mut tally = shown.place("u", "n", Standing::Open);
         (0..3).for_each(|_| tally.admitted(true));
-        tally.delivered();
+        tally.settled(Origin::Admitted, &State::Delivered, true);
         tally.queued(1);
         tally.stands(Standing::Tripped);
-        tally.died();
+        tally.settled(Origin::Queued, &DEAD, true);
+        tally.settled(Origin::Admitted, &DEAD, false);
         let own = &shown.each()[0];
         assert_eq!(figures(own), [0, 1, 1, 0]);
         tally.stands(Standing::Open);
@@ -313,15 +361,65 @@ mod tests {
     }
 
     #[test]
-    fn a_census_leaves_alone_what_moved_while_it_counted() {
+    fn a_census_leaves_alone_what_moved_while_it_counted_and_asks_for_another() {
         let shown = Shown::default();
         let mut tally = shown.place("u", "n", Standing::Open);
         tally.mark();
         (0..3).for_each(|_| tally.admitted(false));
-        tally.counted(1, 0);
-        assert_eq!(tally.waiting(), 3, "two came after they were counted");
-        tally.counted(100, 0);
-        assert_eq!(tally.waiting(), 100, "more than could have moved");
+        assert!(tally.counted(1, 0, false), "two came after they were counted, or were not there");
+        assert_eq!(tally.waiting(), 3);
+        assert!(tally.counted(100, 0, false), "more than could have moved");
+        assert_eq!(tally.waiting(), 97);
+        tally.mark();
+        assert!(!tally.counted(100, 0, false), "nothing has moved");
+        assert_eq!(tally.waiting(), 100);
+    }
+
+    /// A worker starts with much that waits, and delivers some of it before it has been counted.
+    #[test]
+    fn after_a_census_of_a_busy_lane_the_next_quiet_one_is_right() {
+        let shown = Shown::default();
+        let mut tally = shown.place("u", "n", Standing::Open);
+        tally.mark();
+        (0..10).for_each(|_| tally.settled(Origin::Queued, &State::Delivered, true));
+        assert!(tally.counted(1000, 0, false));
+        tally.mark();
+        (0..985).for_each(|_| tally.settled(Origin::Queued, &State::Delivered, true));
+        assert!(tally.counted(10, 0, false), "it is still busy");
+        tally.mark();
+        assert!(!tally.counted(5, 0, false));
+        assert_eq!((tally.waiting(), figures(&shown.each()[0])[0]), (5, 5));
+    }
+
+    #[test]
+    fn what_goes_back_to_the_queue_or_changes_its_place_there_moves_too() {
+        let shown = Shown::default();
+        let mut tally = shown.place("u", "n", Standing::Open);
+        (0..4).for_each(|_| tally.admitted(true));
+        tally.mark();
+        tally.queued(3);
+        tally.settled(Origin::Admitted, &State::Pending, true);
+        tally.settled(Origin::Retry, &State::Pending, true);
+        assert!(tally.counted(0, 0, false), "it may have passed them by");
+        assert_eq!(tally.waiting(), 4);
+        tally.mark();
+        assert!(tally.counted(5, 0, true), "a write was under way");
+        assert_eq!(tally.waiting(), 5);
+    }
+
+    /// A busy lane whose receiver keeps pace has nothing in the indexes: no reason to count it again and again.
+    #[test]
+    fn what_is_delivered_from_memory_disturbs_no_census() {
+        let shown = Shown::default();
+        let mut tally = shown.place("u", "n", Standing::Open);
+        tally.mark();
+        for _ in 0..100 {
+            tally.admitted(true);
+            tally.settled(Origin::Admitted, &State::Delivered, true);
+        }
+        tally.admitted(true);
+        assert!(!tally.counted(0, 0, true));
+        assert_eq!(tally.waiting(), 1);
     }
 
     #[test]
@@ -330,7 +428,7 @@ mod tests {
         let mut tally = shown.place("u", "n", Standing::Open);
         tally.admitted(true);
         tally.mark();
-        tally.counted(10, 4);
-        assert_eq!((tally.waiting(), figures(&shown.each()[0])), (11, [11, 0, 4, 0]));
+        assert!(!tally.counted(10, 1, false));
+        assert_eq!((tally.waiting(), figures(&shown.each()[0])), (11, [11, 0, 1, 0]));
     }
 }

@@ -19,6 +19,9 @@ use crate::sender::Attempted;
 pub trait Spans: fmt::Debug + Send + Sync {
     /// Takes one.
     fn take(&self, span: Span);
+
+    /// The worker has ended: no more of them come. Its figures still stand, and go when this returns.
+    fn end(&self);
 }
 
 /// Something that took time, in an event's trace.
@@ -89,7 +92,7 @@ impl Span {
         let number = held.attempts_with_this();
         Self {
             trace: trace_id(&event.id),
-            id: attempt_span(&event.id, &subscription.uuid, number),
+            id: attempt_span(&event.id, &subscription.uuid, held.id.number(), number),
             parent: Some(root_span(&event.id)),
             started_at,
             duration: attempted.duration,

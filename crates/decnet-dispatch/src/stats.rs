@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use decnet_bus::Losses;
 use decnet_core::delivery::{Reason, State};
 pub use decnet_core::measure::Counter;
-use decnet_core::measure::Histogram;
+use decnet_core::measure::{Gauge, Histogram};
 use decnet_core::pulse::Pulse;
 
 use crate::shown::Shown;
@@ -44,7 +44,7 @@ const RELOAD_BOUNDS: &[u64] = &[1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 
 /// What the worker has done since it started.
 #[derive(Debug)]
 pub struct Stats {
-    /// Events read from the bus.
+    /// Events read from the bus, and taken from what was submitted.
     pub received: Counter,
     /// Events that no subscription asks for.
     pub unrouted: Counter,
@@ -62,16 +62,16 @@ pub struct Stats {
     pub dead: Counter,
     /// Of those, the ones that waited longer than retention allows.
     pub expired: Counter,
-    /// Attempts that are over: index 0 delivered, the others by the code of their reason.
+    /// Attempts that are over, committed or not yet: index 0 delivered, the others by the code of their reason.
     attempts: [Counter; Reason::ALL.len() + 1],
     /// Of an attempt, in microseconds.
     pub attempt_time: Histogram,
-    /// From an event to the 2xx of a delivery of it, in microseconds.
+    /// From an event to the 2xx of a delivery of it, in microseconds; committed or not yet.
     pub delivery_time: Histogram,
     /// Subscriptions with a valid row.
-    pub subscriptions: Counter,
+    pub subscriptions: Gauge,
     /// Rows that cannot be used.
-    pub bad_rows: Counter,
+    pub bad_rows: Gauge,
     /// Reloads of the subscriptions, the first one included.
     pub reloads: Counter,
     /// Reloads that could not read the subscriptions.
@@ -83,9 +83,9 @@ pub struct Stats {
     /// Paused subscriptions whose receivers came back.
     pub recoveries: Counter,
     /// Deliveries in memory, seen once a second.
-    pub held: Counter,
+    pub held: Gauge,
     /// Requests in flight, seen once a second.
-    pub in_flight: Counter,
+    pub in_flight: Gauge,
     /// Is the bus there?
     bus: AtomicBool,
     /// Connections to the bus so far.
@@ -120,15 +120,15 @@ impl Default for Stats {
             attempts: std::array::from_fn(|_| counter()),
             attempt_time: Histogram::new(ATTEMPT_BOUNDS),
             delivery_time: Histogram::new(DELIVERY_BOUNDS),
-            subscriptions: counter(),
-            bad_rows: counter(),
+            subscriptions: Gauge::default(),
+            bad_rows: Gauge::default(),
             reloads: counter(),
             reload_failures: counter(),
             reload_time: Histogram::new(RELOAD_BOUNDS),
             trips: counter(),
             recoveries: counter(),
-            held: counter(),
-            in_flight: counter(),
+            held: Gauge::default(),
+            in_flight: Gauge::default(),
             bus: AtomicBool::new(false),
             bus_connections: counter(),
             bus_losses: Mutex::default(),

@@ -1,13 +1,14 @@
 //! What of a subscription's trouble has been told, and what is kept back. Pure.
 
+use std::time::Instant;
+
 use decnet_core::delivery::Reason;
 use decnet_core::limits::DEAD_EVENT_INTERVAL;
-use decnet_core::time::UnixMicros;
 
 /// What was told of one subscription.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    dead_at: Option<UnixMicros>,
+    dead_at: Option<Instant>,
     untold: Option<Deaths>,
     level: Level,
     /// It was paused by trouble with the worker's own events, of which nothing is told.
@@ -56,15 +57,15 @@ impl Level {
 
 impl Told {
     /// A delivery was given up. What is to be told now: the first at once, then what came together in a minute.
-    pub(crate) fn died(&mut self, death: Deaths, now: UnixMicros) -> Option<Deaths> {
+    pub(crate) fn died(&mut self, death: Deaths, now: Instant) -> Option<Deaths> {
         let before = self.untold.take().map_or(0, |before| before.count);
         self.untold = Some(Deaths { count: before + death.count, ..death });
         self.due(now)
     }
 
     /// What was kept back, once it is time to tell it.
-    pub(crate) fn due(&mut self, now: UnixMicros) -> Option<Deaths> {
-        if self.dead_at.is_some_and(|at| now.since(at) < DEAD_EVENT_INTERVAL) {
+    pub(crate) fn due(&mut self, now: Instant) -> Option<Deaths> {
+        if self.dead_at.is_some_and(|at| now.duration_since(at) < DEAD_EVENT_INTERVAL) {
             return None;
         }
         let untold = self.untold.take();
@@ -72,6 +73,11 @@ impl Told {
             self.dead_at = Some(now);
         }
         untold
+    }
+
+    /// What is kept back, whether it is time or not.
+    pub(crate) fn rest(&mut self) -> Option<Deaths> {
+        self.untold.take()
     }
 
     /// Is something kept back?
@@ -100,6 +106,8 @@ impl Told {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn death(count: u64) -> Deaths {
@@ -108,13 +116,16 @@ mod tests {
 
     #[test]
     fn the_first_death_is_told_at_once_and_the_others_once_a_minute() {
-        let (mut told, second) = (Told::default(), |n: i64| UnixMicros(n * 1_000_000));
+        let (mut told, begun) = (Told::default(), Instant::now());
+        let second = |n| begun + Duration::from_secs(n);
         assert_eq!(told.died(death(1), second(0)), Some(death(1)));
         assert_eq!(told.died(death(1), second(1)), None);
         assert_eq!(told.died(death(1), second(30)), None);
         assert!(told.keeps_deaths() && told.due(second(59)).is_none());
         assert_eq!(told.due(second(60)), Some(death(2)));
         assert_eq!((told.due(second(200)), told.keeps_deaths()), (None, false));
+        assert_eq!(told.died(death(1), second(61)), None);
+        assert_eq!((told.rest(), told.keeps_deaths(), told.rest()), (Some(death(1)), false, None));
     }
 
     #[test]

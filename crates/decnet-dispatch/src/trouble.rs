@@ -1,10 +1,9 @@
 //! What is said of a subscription's failures: the first, then nothing more for a while, then how many there were.
 
 use std::cell::Cell;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use decnet_core::redact::EndpointUrl;
-use decnet_core::time::UnixMicros;
 
 /// Two warnings of one subscription are at least so far apart: a receiver that refuses every second event would
 /// fill the log otherwise.
@@ -13,7 +12,7 @@ const QUIET: Duration = Duration::from_secs(60);
 /// When a subscription's trouble was said last, and what was kept back since.
 #[derive(Debug, Default)]
 pub(crate) struct Trouble {
-    said_at: Cell<Option<UnixMicros>>,
+    said_at: Cell<Option<Instant>>,
     kept_back: Cell<u64>,
     /// The end of what was said is worth a word too.
     is_said: Cell<bool>,
@@ -21,8 +20,8 @@ pub(crate) struct Trouble {
 
 impl Trouble {
     /// A delivery failed after one that did not.
-    pub(crate) fn begins(&self, subscription: &str, url: &EndpointUrl, error: &str, now: UnixMicros) {
-        if self.said_at.get().is_some_and(|at| now.since(at) < QUIET) {
+    pub(crate) fn begins(&self, subscription: &str, url: &EndpointUrl, error: &str, now: Instant) {
+        if self.said_at.get().is_some_and(|at| now.duration_since(at) < QUIET) {
             self.kept_back.set(self.kept_back.get() + 1);
             return;
         }
@@ -47,8 +46,9 @@ mod tests {
     #[test]
     fn alternating_results_are_said_once_a_minute() {
         let (trouble, url) = (Trouble::default(), EndpointUrl::new("http://a.example/").unwrap());
+        let begun = Instant::now();
         for second in 0..90 {
-            trouble.begins("a", &url, "HTTP 500", UnixMicros(1_000_000 * second));
+            trouble.begins("a", &url, "HTTP 500", begun + Duration::from_secs(second));
             assert_eq!(trouble.is_said.get(), second == 0 || second == 60, "second {second}");
             trouble.over("a", 1);
         }

@@ -46,7 +46,8 @@ impl Worker {
         let catalog = Arc::new(Mutex::new(self.catalog));
         let heartbeat = self.options.heartbeat_interval;
         let health = self.queue.health();
-        let dispatcher =
+        let spans = self.options.spans.clone();
+        let mut dispatcher =
             Dispatcher::start(self.options, self.queue, catalog, Arc::clone(&self.stats), publication_sender)
                 .await?;
         let (stats, nudge) = (self.stats, self.nudge);
@@ -73,6 +74,9 @@ impl Worker {
             && thread.join().is_err()
         {
             tracing::error!("the intake panicked; what it had handed over is safe");
+        }
+        if let Some(spans) = spans {
+            spans.end();
         }
         result
     }

@@ -3,9 +3,9 @@
 //! A copy is SQLite's own (`VACUUM INTO`): what was committed when it began, without free pages. Copy the queue first,
 //! then the catalog: a delivery whose subscription the catalog does not have counts as one to a deleted subscription.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -90,6 +90,17 @@ pub fn verify(copy: &Path) -> Result<(), Error> {
         Ok(found) => Err(Error::Damaged { path: copy.into(), found }),
         Err(error) => Err(Error::Damaged { path: copy.into(), found: error.to_string() }),
     }
+}
+
+/// Puts a whole copy into WAL mode, in which its original was: a copy has SQLite's default, and others could not read it
+/// while one writes. A database says by two bytes of its header which it is (<https://www.sqlite.org/fileformat2.html>).
+///
+/// # Errors
+/// The file cannot be written.
+pub fn to_wal(copy: &File) -> io::Result<()> {
+    const VERSIONS_AT: u64 = 18;
+    const WAL: u8 = 2;
+    copy.write_all_at(&[WAL; 2], VERSIONS_AT)
 }
 
 /// Is this copy a queue that this program can use?

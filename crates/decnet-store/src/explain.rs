@@ -6,7 +6,7 @@ use decnet_core::explain::{self, Step};
 use decnet_core::subscription::Activity;
 
 use crate::catalog::Row;
-use crate::queue::{DeliveryId, Error, EventRef, Listed, Reader};
+use crate::queue::{DeliveryId, Error, Listed, Reader, Search};
 
 /// What is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,25 +28,39 @@ pub struct Explained {
     pub steps: Vec<Step>,
 }
 
-/// Deliveries of one event to one subscription that are looked at for the newest: one, and its redeliveries.
-const REDELIVERIES: usize = 10_000;
-
-/// Explains; without a `reader` there is no queue yet. By id, all events may have to be looked at.
+/// Explains; without a `reader` there is no queue yet. By id, all events may have to be looked at, in short reads: before
+/// each of them `go_on` is asked, and where it says no, the answer is of those that were.
 ///
 /// # Errors
 /// The queue cannot be read.
-pub fn explain(reader: Option<&Reader>, row: &Row, asked: Asked<'_>) -> Result<Explained, Error> {
+pub fn explain(
+    reader: Option<&Reader>,
+    row: &Row,
+    asked: Asked<'_>,
+    go_on: impl Fn() -> bool,
+) -> Result<Explained, Error> {
     match asked {
         Asked::Topic(topic) => Ok(finish(row, Some(topic.into()), explain::Event::Imagined, None)),
-        Asked::Event(id) => of_event(reader, row, id),
+        Asked::Event(id) => of_event(reader, row, id, go_on),
     }
 }
 
-fn of_event(reader: Option<&Reader>, row: &Row, id: &str) -> Result<Explained, Error> {
-    let unknown = explain::Event::Unknown { id };
+fn of_event(
+    reader: Option<&Reader>,
+    row: &Row,
+    id: &str,
+    go_on: impl Fn() -> bool,
+) -> Result<Explained, Error> {
+    let mut unknown = explain::Event::Unknown { id };
     let Some(reader) = reader else { return Ok(finish(row, None, unknown, None)) };
-    if let Some(found) = reader.event(EventRef::Id(id), Some(&row.uuid), REDELIVERIES)? {
-        return Ok(finish(row, Some(found.topic), explain::Event::Admitted, found.deliveries.last()));
+    match reader.find_event(id, go_on)? {
+        Search::Found(seq) => {
+            if let Some(found) = reader.event(seq, &row.uuid)? {
+                return Ok(finish(row, Some(found.topic), explain::Event::Admitted, found.newest.as_ref()));
+            }
+        }
+        Search::Absent => {}
+        Search::Unfinished { looked_at } => unknown = explain::Event::NotAmongNewest { id, looked_at },
     }
     match reader.submitted_topic(id)? {
         Some(topic) => Ok(finish(row, Some(topic), explain::Event::Submitted, None)),

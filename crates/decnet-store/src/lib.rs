@@ -9,5 +9,6 @@
 pub mod backup;
 pub mod catalog;
 pub mod explain;
+mod origin;
 pub mod ownership;
 pub mod queue;

@@ -17,6 +17,7 @@ mod receiver;
 mod run;
 mod signals;
 mod supervision;
+mod units;
 mod worker;
 
 use std::process::ExitCode;

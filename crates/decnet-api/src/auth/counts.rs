@@ -120,9 +120,11 @@ impl Standing {
         Err(self.headers().into_iter().fold(problem, |problem, (name, value)| problem.with(name, value)))
     }
 
-    /// Says in a reply how many requests are left.
+    /// Says in a reply how many requests are left, unless it tells already of a narrower count that refused it.
     pub(crate) fn describe(self, headers: &mut HeaderMap) {
-        headers.extend(self.headers().map(|(name, value)| (Some(name), value)));
+        for (name, value) in self.headers() {
+            headers.entry(name).or_insert(value);
+        }
     }
 
     fn headers(self) -> [(HeaderName, HeaderValue); 2] {

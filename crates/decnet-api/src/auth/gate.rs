@@ -70,13 +70,13 @@ impl Gate {
         }
     }
 
-    /// Counts a request of whatever kind.
+    /// Counts a request without a good credential.
     ///
     /// # Errors
     /// Too many from this address.
     pub(crate) fn count_address(&self, peer: Peer) -> Result<(), Problem> {
         let standing = self.addresses.count(Network::of(peer.0.ip()), Instant::now());
-        standing.check("requests from one address").map(drop)
+        standing.check("requests from one address without a good credential").map(drop)
     }
 
     /// Counts a wrong credential. They are far too long to be guessed; what is bounded is the noise.

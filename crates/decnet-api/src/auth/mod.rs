@@ -25,6 +25,7 @@ use axum::response::{IntoResponse as _, Response};
 pub(crate) use decnet_core::access::Scope;
 use decnet_core::access::{JwtKey, Scopes};
 
+pub(crate) use self::counts::{Counts, Network};
 pub use self::exposure::{Exposed, check_exposure};
 pub(crate) use self::gate::Gate;
 pub use self::setup::SetupCode;

@@ -15,7 +15,7 @@ pub(crate) enum Kind {
     NotFound,
     /// The path is there, and takes other methods.
     MethodNotAllowed,
-    /// It took too long.
+    /// It took too long to come.
     Timeout,
     /// It does not go with what is there.
     Conflict,
@@ -33,11 +33,13 @@ pub(crate) enum Kind {
     Internal,
     /// Not now.
     Unavailable,
+    /// No answer in time: it may have been done.
+    Overdue,
 }
 
 impl Kind {
     /// All of them, for the page that explains them.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Malformed,
         Self::Unauthenticated,
         Self::Forbidden,
@@ -52,6 +54,7 @@ impl Kind {
         Self::HeadTooLarge,
         Self::Internal,
         Self::Unavailable,
+        Self::Overdue,
     ];
 
     fn row(self) -> (StatusCode, &'static str, &'static str) {
@@ -67,7 +70,7 @@ impl Kind {
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This path takes other methods")
             }
-            Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout", "The request took too long"),
+            Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout", "The request took too long to come"),
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "It does not go with what is there"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large"),
             Self::UnsupportedMediaType => {
@@ -82,6 +85,7 @@ impl Kind {
             ),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "A fault of the server"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not now"),
+            Self::Overdue => (StatusCode::GATEWAY_TIMEOUT, "overdue", "No answer in time"),
         }
     }
 

@@ -9,6 +9,7 @@ impl From<catalog::Error> for Problem {
     fn from(error: catalog::Error) -> Self {
         match error {
             catalog::Error::NameTaken(_) => Self::new(Kind::Conflict, error.to_string()),
+            catalog::Error::Rotation(catalog::RotationError::Overlap) => Self::invalid(error.to_string()),
             catalog::Error::Rotation(_) => Self::new(Kind::Conflict, error.to_string()),
             catalog::Error::Ambiguous { .. } => {
                 Self::new(Kind::Conflict, "more than one subscription is called so; use its UUID")

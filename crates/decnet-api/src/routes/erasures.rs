@@ -50,6 +50,9 @@ pub(crate) struct Progress {
     shared: u64,
     /// Submitted events that no worker had taken yet.
     submitted: u64,
+    /// Is all of it done, and nothing of it left in the queue's files? Where somebody reads the queue meanwhile, its log may
+    /// hold it for longer: where this is false at the end, erase again.
+    gone_from_disk: bool,
 }
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -122,41 +125,33 @@ async fn in_background(
     dry_run: bool,
     handle: Handle<Progress>,
 ) -> Result<End, Problem> {
-    let erased = tokio::task::spawn_blocking(move || {
-        let end = run(&state, what, dry_run, &handle);
-        if !dry_run {
-            state.signal.changed();
-        }
-        end
-    });
+    let erased = tokio::task::spawn_blocking(move || run(&state, what, dry_run, &handle));
     erased.await.unwrap_or_else(|error| Err(Problem::internal("an erasure broke off", &error)))
 }
 
 /// All of it, in short transactions, telling how far it is.
 fn run(state: &State, what: Erase, dry_run: bool, handle: &Handle<Progress>) -> Result<End, Problem> {
     let mut operator = Operator::open(&state.data_dir)?;
-    let steps = Steps::begin(&operator, what, dry_run)?;
-    let mut steps = steps.ok_or_else(|| Problem::not_found("the queue knows no such subscription"))?;
-    let mut more = true;
-    while more && !handle.is_cancelled() {
-        more = steps.step(&mut operator, now())?;
-        handle.tell(|told| *told = (*steps.done()).into());
+    let erasure = Steps::begin(&operator, what, dry_run)?;
+    let mut erasure = erasure.ok_or_else(|| Problem::not_found("the queue knows no such subscription"))?;
+    let go_on = |done: &Erased| {
+        handle.tell(|told| *told = (*done).into());
+        !handle.is_cancelled()
+    };
+    let is_complete = erasure.carry_out(&mut operator, now, go_on);
+    if dry_run {
+        return Ok(if is_complete? { End::Done } else { End::Cancelled });
     }
-    if !dry_run {
-        clean_up(&mut operator, handle)?;
-    }
-    Ok(if more { End::Cancelled } else { End::Done })
-}
-
-/// Gives free space back. Where somebody reads the log just now, its bytes go with the next checkpoint.
-fn clean_up(operator: &mut Operator, handle: &Handle<Progress>) -> Result<(), Problem> {
-    while !handle.is_cancelled() && operator.give_back()? {}
-    operator.empty_log()?;
-    Ok(())
+    // Of what was erased before it failed, too, the worker must know.
+    state.signal.changed();
+    let is_complete = is_complete?;
+    let is_gone = operator.clean_up(|| !handle.is_cancelled())?;
+    handle.tell(|told| told.gone_from_disk = is_complete && is_gone);
+    Ok(if is_complete { End::Done } else { End::Cancelled })
 }
 
 impl From<Erased> for Progress {
     fn from(Erased { deliveries, given_up, events, shared, submitted }: Erased) -> Self {
-        Self { deliveries, given_up, events, shared, submitted }
+        Self { deliveries, given_up, events, shared, submitted, gone_from_disk: false }
     }
 }

@@ -6,8 +6,8 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use crate::problem::{Kind, MEDIA_TYPE};
 
 /// What a route that asks for credentials may answer.
-const GUARDED: [Kind; 5] =
-    [Kind::Unauthenticated, Kind::Forbidden, Kind::TooMany, Kind::Timeout, Kind::Unavailable];
+const GUARDED: [Kind; 6] =
+    [Kind::Unauthenticated, Kind::Forbidden, Kind::TooMany, Kind::Timeout, Kind::Unavailable, Kind::Overdue];
 /// What one with a body may answer.
 const WITH_BODY: [Kind; 4] = [Kind::Malformed, Kind::TooLarge, Kind::UnsupportedMediaType, Kind::Invalid];
 

@@ -10,7 +10,7 @@ mod receiver;
 pub(crate) mod redeliveries;
 mod subscriptions;
 mod system;
-pub(crate) mod webhooks;
+mod webhooks;
 
 use axum::Router;
 use axum::extract::Request;
@@ -19,6 +19,8 @@ use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
 
+pub(crate) use self::system::HEALTH;
+pub(crate) use self::system::Readiness;
 use crate::auth::{self, Scope};
 use crate::openapi::{self, BEARER};
 use crate::state::Shared;

@@ -1,5 +1,7 @@
 //! Is it alive, is it ready, which version is it?
 
+use std::convert::Infallible;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -11,6 +13,9 @@ use utoipa_axum::routes;
 use super::Routes;
 use crate::auth::Scope;
 use crate::state::Shared;
+
+/// Where whoever watches the process asks.
+pub(crate) const HEALTH: &str = "/api/v1/health";
 
 /// The process answers.
 #[derive(Debug, Serialize, ToSchema)]
@@ -32,8 +37,8 @@ struct Version {
 }
 
 /// Can it do its work?
-#[derive(Debug, Serialize, ToSchema)]
-struct Readiness {
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Readiness {
     /// Is everything below in order, the bus aside?
     ready: bool,
     /// The subscriptions can be read.
@@ -58,11 +63,12 @@ async fn health() -> Json<Alive> {
     Json(Alive { status: "ok" })
 }
 
-/// Can it do its work? 503 with the reasons if not.
+/// Can it do its work? 503 with the reasons if not. Looked at once a second at most.
 #[utoipa::path(get, path = "/api/v1/ready", tag = "system",
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
 async fn ready(State(state): State<Shared>) -> (StatusCode, Json<Readiness>) {
-    let readiness = look(&state).await;
+    // Everybody may ask: one look is for all who do.
+    let Ok(readiness) = state.readiness.get(async || Ok::<_, Infallible>(look(&state).await)).await;
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(readiness))
 }
@@ -71,7 +77,9 @@ async fn look(state: &Shared) -> Readiness {
     let catalog = state.catalog.run(|catalog| catalog.page(0, 1)).await.map(drop);
     let queue = state.queue.run(|queue| queue.newest()).await.map(drop);
     let queue = queue.and_then(|()| state.submitter.trouble().map_or(Ok(()), Err));
-    let worker = is_owned(&state.data_dir).is_ok_and(|owned| owned);
+    let data_dir = state.data_dir.clone();
+    let owned = tokio::task::spawn_blocking(move || is_owned(&data_dir)).await;
+    let worker = matches!(owned, Ok(Ok(true)));
     let bus = state.signal.has_bus() && state.signal.is_bus_reachable().await;
     let mut reasons: Vec<String> = Vec::new();
     reasons.extend(
@@ -91,4 +99,15 @@ async fn look(state: &Shared) -> Readiness {
 #[utoipa::path(get, path = "/api/v1/version", tag = "system", responses((status = 200, body = Version)))]
 async fn version() -> Json<Version> {
     Json(Version { name: "decnet", version: env!("CARGO_PKG_VERSION") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_is_where_it_is_said_to_be() {
+        let (_, document) = routes(Routes::new()).split();
+        assert!(document.paths.paths.contains_key(HEALTH));
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! Nobody can hold the server by being slow. A head that does not come is waited for `API_HEAD_TIMEOUT`, a body and
 //! its answer `API_REQUEST_TIMEOUT`; who may not be answered is refused before the body is read. Where all places are
-//! taken, the connection that has waited longest for a request, or for the body of one, makes room for a new one: a request that
-//! reaches it in that moment is never begun. To be slow in reading an answer is to wait.
+//! taken, a connection that waits for a request, or for the body of one, makes room for a new one, the oldest of the network that
+//! has most: a request that reaches it in that moment is never begun. To be slow in reading an answer is to wait.
 
 mod connection;
 mod places;
@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::places::Places;
+use crate::auth::Network;
 
 /// How long to wait when the system has no more sockets to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -36,7 +37,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: Cance
             () = shutdown.cancelled() => break,
         };
         let place = tokio::select! {
-            place = places.take() => place,
+            place = places.take(Network::of(peer.ip())) => place,
             () = shutdown.cancelled() => break,
         };
         while open.try_join_next().is_some() {}

@@ -1,5 +1,6 @@
 //! How many connections there may be, and who makes room for a new one.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,6 +8,8 @@ use decnet_core::limits::MAX_API_CONNECTIONS;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::auth::Network;
 
 /// All connections.
 #[derive(Clone, Default)]
@@ -25,6 +28,7 @@ struct Open {
 }
 
 struct Taken {
+    network: Network,
     /// Since when it waits for a request; nothing while it is answered one.
     waiting_since: Option<Instant>,
     evicted: CancellationToken,
@@ -38,26 +42,28 @@ pub(super) struct Place {
 }
 
 impl Places {
-    /// A place: a free one, else that of whoever has waited for a request longest, else the next that gets free.
-    pub(super) async fn take(&self) -> Place {
+    /// A place: a free one, else one of those that wait for a request, else the next that gets free. The network that has
+    /// most places gives one up, and of its own the one that has waited longest: who opens many cuts off themselves.
+    pub(super) async fn take(&self, network: Network) -> Place {
         loop {
             let freed = self.0.freed.notified();
-            if let Some(place) = self.try_take() {
+            if let Some(place) = self.try_take(network) {
                 return place;
             }
             freed.await;
         }
     }
 
-    fn try_take(&self) -> Option<Place> {
+    fn try_take(&self, network: Network) -> Option<Place> {
         let mut open = self.open();
         if open.taken.len() >= MAX_API_CONNECTIONS {
-            let longest = open.longest_waiting()?;
-            open.taken.remove(&longest)?.evicted.cancel();
+            let dispensable = open.most_dispensable()?;
+            open.taken.remove(&dispensable)?.evicted.cancel();
         }
         let (id, evicted) = (open.next, CancellationToken::new());
         open.next += 1;
-        open.taken.insert(id, Taken { waiting_since: Some(Instant::now()), evicted: evicted.clone() });
+        let waiting_since = Some(Instant::now());
+        open.taken.insert(id, Taken { network, waiting_since, evicted: evicted.clone() });
         Some(Place { places: self.clone(), id, evicted })
     }
 
@@ -82,9 +88,15 @@ impl Places {
 }
 
 impl Open {
-    fn longest_waiting(&self) -> Option<u64> {
-        let waiting = self.taken.iter().filter_map(|(id, taken)| Some((taken.waiting_since?, *id)));
-        waiting.min().map(|(_, id)| id)
+    fn most_dispensable(&self) -> Option<u64> {
+        let mut of_network: HashMap<Network, usize> = HashMap::new();
+        for taken in self.taken.values() {
+            *of_network.entry(taken.network).or_default() += 1;
+        }
+        let waiting = self.taken.iter().filter_map(|(id, taken)| {
+            Some((of_network.get(&taken.network)?, Reverse((taken.waiting_since?, *id))))
+        });
+        waiting.max().map(|(_, Reverse((_, id)))| id)
     }
 }
 
@@ -155,15 +167,33 @@ mod tests {
 
     use super::*;
 
+    fn network(last: u8) -> Network {
+        Network::of(std::net::Ipv4Addr::new(192, 0, 2, last).into())
+    }
+
+    #[tokio::test]
+    async fn who_takes_most_places_makes_room() {
+        let places = Places::default();
+        let mut taken = vec![places.take(network(2)).await, places.take(network(3)).await];
+        for _ in 2..MAX_API_CONNECTIONS {
+            taken.push(places.take(network(1)).await);
+        }
+        let more: Vec<_> = [places.take(network(1)).await, places.take(network(4)).await].into();
+        let evicted = |place: &Place| place.evicted().now_or_never().is_some();
+        assert!(evicted(&taken[2]) && evicted(&taken[3]), "its oldest ones");
+        let others = taken[..2].iter().chain(&taken[4..]).chain(&more);
+        assert!(others.into_iter().all(|place| !evicted(place)));
+    }
+
     #[tokio::test]
     async fn who_waits_longest_makes_room_and_who_is_served_does_not() {
         let places = Places::default();
         let mut taken = Vec::new();
         for _ in 0..MAX_API_CONNECTIONS {
-            taken.push(places.take().await);
+            taken.push(places.take(network(1)).await);
         }
         let served = taken[0].busy();
-        let new = places.take().await;
+        let new = places.take(network(1)).await;
         assert!(taken[0].evicted().now_or_never().is_none(), "it is being answered");
         assert!(taken[1].evicted().now_or_never().is_some(), "it has waited longest");
         assert!(served.is_some() && taken[1].busy().is_none(), "who makes room begins no request");
@@ -175,14 +205,14 @@ mod tests {
         let places = Places::default();
         let mut taken = Vec::new();
         for _ in 0..MAX_API_CONNECTIONS {
-            taken.push(places.take().await);
+            taken.push(places.take(network(1)).await);
         }
         let served: Vec<_> = taken.iter().map(Place::busy).collect();
         let (mut slow, mut quick) = (taken[7].patience(), taken[8].patience());
         slow.wait();
         quick.wait();
         assert!(quick.go_on(), "its body came in time");
-        let new = places.take().now_or_never();
+        let new = places.take(network(1)).now_or_never();
         assert!(new.is_some() && taken[7].evicted().now_or_never().is_some() && !slow.go_on());
         drop((served, new));
     }
@@ -192,12 +222,12 @@ mod tests {
         let places = Places::default();
         let mut taken = Vec::new();
         for _ in 0..MAX_API_CONNECTIONS {
-            taken.push(places.take().await);
+            taken.push(places.take(network(1)).await);
         }
         let mut served: Vec<_> = taken.iter().map(Place::busy).collect();
-        assert!(places.take().now_or_never().is_none());
+        assert!(places.take(network(1)).now_or_never().is_none());
         assert!(served.iter().all(Option::is_some));
         drop(served.pop());
-        assert!(places.take().now_or_never().is_some());
+        assert!(places.take(network(1)).now_or_never().is_some());
     }
 }

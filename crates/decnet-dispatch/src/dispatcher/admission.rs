@@ -10,7 +10,7 @@ use decnet_store::queue::{Admission, Admitted, DeliveryId, Recipient, Submission
 use super::{Dispatcher, Done};
 use crate::clock;
 use crate::intake::Batch;
-use crate::members::{self, Held};
+use crate::members::{Held, Origin};
 use crate::spans::Span;
 
 /// A batch whose events and deliveries are committed.
@@ -18,12 +18,12 @@ pub(super) struct AdmittedBatch {
     admissions: Arc<[Admission]>,
     admitted: Vec<Admitted>,
     rows: usize,
-    origin: Origin,
+    provenance: Provenance,
 }
 
 /// Where a batch's events came from.
 #[derive(Clone)]
-pub(super) enum Origin {
+pub(super) enum Provenance {
     /// From the bus. Gives the intake its room back with the last piece of it.
     Bus(#[expect(dead_code, reason = "its end is its use")] Rc<Batch>),
     /// From the table of what was submitted.
@@ -36,24 +36,24 @@ impl Dispatcher {
     pub(super) fn admit(&mut self, mut batch: Batch) {
         let events = std::mem::take(&mut batch.events);
         let events = events.into_iter().map(|event| (None, event));
-        self.admit_from(events, &Origin::Bus(Rc::new(batch)));
+        self.admit_from(events, &Provenance::Bus(Rc::new(batch)));
     }
 
     /// Routes events, each with its place among what was submitted, if it was. How many writes that made.
     pub(super) fn admit_from(
         &mut self,
         events: impl ExactSizeIterator<Item = (Option<SubmissionId>, Event)>,
-        origin: &Origin,
+        provenance: &Provenance,
     ) -> usize {
         let (mut routed, mut rows, mut writes) = (Vec::new(), 0, 0);
         let mut admissions = Vec::with_capacity(events.len());
         for (submitted, event) in events {
             self.trie.route(&event.topic, &mut routed);
-            if let Origin::Own { about } = origin {
+            if let Provenance::Own { about } = provenance {
                 routed.retain(|key| *key != about.0);
             }
             if routed.is_empty() {
-                self.stats.unrouted.add(u64::from(!matches!(origin, Origin::Own { .. })));
+                self.stats.unrouted.add(u64::from(!matches!(provenance, Provenance::Own { .. })));
                 // What was submitted waits until it is admitted, though to nobody.
                 if submitted.is_none() {
                     continue;
@@ -64,24 +64,25 @@ impl Dispatcher {
             rows += 1 + routed.len();
             // With a large fan-out few events make a commit, and nothing waits for all of the batch.
             if rows >= MAX_COMMIT_ROWS {
-                self.submit_admissions(std::mem::take(&mut admissions), rows, origin);
+                self.submit_admissions(std::mem::take(&mut admissions), rows, provenance);
                 (rows, writes) = (0, writes + 1);
             }
         }
         if !admissions.is_empty() {
-            self.submit_admissions(admissions, rows, origin);
+            self.submit_admissions(admissions, rows, provenance);
             writes += 1;
         }
         writes
     }
 
-    fn submit_admissions(&mut self, admissions: Vec<Admission>, rows: usize, origin: &Origin) {
+    fn submit_admissions(&mut self, admissions: Vec<Admission>, rows: usize, provenance: &Provenance) {
         let admissions: Arc<[Admission]> = admissions.into();
-        let (queue, submitted, origin) = (self.queue.clone(), Arc::clone(&admissions), origin.clone());
+        let (queue, submitted, provenance) =
+            (self.queue.clone(), Arc::clone(&admissions), provenance.clone());
         self.admitting += rows;
         let work = async move { queue.admit(submitted).await };
         self.write(work, move |admitted| {
-            Done::Admitted(AdmittedBatch { admissions, admitted, rows, origin })
+            Done::Admitted(AdmittedBatch { admissions, admitted, rows, provenance })
         });
     }
 
@@ -116,7 +117,7 @@ impl Dispatcher {
                 self.hand_over(recipient, admitted.first.plus(n), admitted.duplicate, &admission.event);
             }
         }
-        if matches!(batch.origin, Origin::Submitted) {
+        if matches!(batch.provenance, Provenance::Submitted) {
             self.submissions_admitted();
         }
         self.take_submitted_if_asked();
@@ -151,7 +152,7 @@ impl Dispatcher {
             self.memory.give(1, event.body.len());
             return;
         }
-        lane.push(Held::new(id, 0, Arc::clone(event), members::Origin::Admitted));
+        lane.push(Held::new(id, 0, Arc::clone(event), Origin::Admitted));
         if lane.is_open() { self.pump(recipient.sub) } else { self.give_up(recipient.sub) }
     }
 }

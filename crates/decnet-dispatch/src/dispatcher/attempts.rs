@@ -20,6 +20,7 @@ use crate::members::{Held, Members};
 use crate::sender::{Attempted, Message, Sender, Target, Timings};
 use crate::slots::Slot;
 use crate::spans::Span;
+use crate::status::Status;
 
 /// A reply that comes later does not prove its receiver.
 const QUICK: Duration = Duration::from_secs(1);
@@ -107,7 +108,8 @@ impl Dispatcher {
         let schedule = self.schedule(key);
         let counts = |held: &Held| counts_as_failed(held.attempts_with_this(), &verdict, schedule);
         let failed = members.iter().any(counts);
-        if failed && let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.is_open()) {
+        // Also while it is paused: it trips then too.
+        if failed && let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.status == Status::Open) {
             lane.told.keeps_trip = members.events().all(is_told);
         }
         self.learn(key, version, &verdict, &attempted, failed, probe);
@@ -191,8 +193,9 @@ async fn send(
     let attempt = async {
         match format {
             None => {
-                let Held { event, .. } = &members.first;
-                let message = Message { attempt: members.first.attempts_with_this(), ..(&**event).into() };
+                let Held { id, event, .. } = &members.first;
+                let (delivery, attempt) = (id.number(), members.first.attempts_with_this());
+                let message = Message { delivery, attempt, ..(&**event).into() };
                 sender.send(target, message, started_at).await
             }
             // Boxed since its state would make every attempt larger.
@@ -217,7 +220,8 @@ async fn send_batch(
 ) -> Attempted {
     let event = format.unite(members.events());
     // Its members may have been tried differently often; the batch is an event of its own.
+    let delivery = members.first.id.number();
     let attempt = members.iter().map(Held::attempts_with_this).max().unwrap_or(1);
-    let message = Message { content_type: format.content_type(), attempt, ..Message::from(&event) };
+    let message = Message { content_type: format.content_type(), delivery, attempt, ..Message::from(&event) };
     sender.send(target, message, started_at).await
 }

@@ -1,6 +1,6 @@
 //! A subscription's health: trip, probe, re-open.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use decnet_core::delivery::{Outcome, Reason, Verdict, classify};
 use decnet_core::health::{Health, probe_delay};
@@ -67,7 +67,7 @@ impl Dispatcher {
         let error = error_text(attempted);
         let trips = lane.health.failed();
         if lane.health.consecutive_failures() == 1 {
-            lane.trouble.begins(lane.name(), &lane.stored.subscription.url, &error, clock::now());
+            lane.trouble.begins(lane.name(), &lane.stored.subscription.url, &error, Instant::now());
         }
         lane.record.failed(clock::now(), &error);
         lane.tally.failed(clock::now(), &error);

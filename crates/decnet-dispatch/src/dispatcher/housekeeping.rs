@@ -29,13 +29,13 @@ pub(super) struct Round {
     said: Said,
 }
 
-/// What another process did to the queue.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Changed {
-    /// Anything.
-    any: bool,
-    /// How often something was erased, ever.
-    erasures: i64,
+/// Looks at what other processes did to the queue, one at a time: an earlier look that came back after a later one would
+/// take it for news.
+#[derive(Debug, Default)]
+pub(super) struct Looks {
+    under_way: bool,
+    /// Asked for since the one under way was begun.
+    again: bool,
 }
 
 /// What was said of the queue's size; said again only after it was fine in between.
@@ -107,29 +107,37 @@ impl Dispatcher {
 
     /// Another process may have asked for redeliveries, or submitted events: looks now and then, since it cannot tell us.
     pub(super) fn ask_changed_elsewhere(&mut self) {
-        let (queue, known) = (self.queue.clone(), self.erasures);
+        if !self.looks.begin() {
+            return;
+        }
+        let queue = self.queue.clone();
         let look = async move {
-            let any = queue.changed_elsewhere().await?;
-            Ok(Changed { any, erasures: if any { queue.erasures().await? } else { known } })
+            let changed = queue.changed_elsewhere().await?;
+            Ok(if changed { Some(queue.erasures().await?) } else { None })
         };
-        self.write(look, Done::ChangedElsewhere);
+        self.write(look, |erasures| Done::ChangedElsewhere { erasures });
     }
 
-    pub(super) fn changed_elsewhere(&mut self, changed: Changed) {
+    /// How often something was erased, ever; none if nobody else has written since the last look.
+    pub(super) fn changed_elsewhere(&mut self, erasures: Option<i64>) {
         self.writes -= 1;
-        self.watch.is_stale |= changed.any;
-        if self.erasures != changed.erasures && !self.stopping {
-            self.erasures = changed.erasures;
-            self.forget_what_is_in_memory();
+        let again = self.looks.end();
+        self.watch.is_stale |= erasures.is_some();
+        if self.stopping {
+            return;
         }
-        if changed.any && !self.stopping {
+        if let Some(erasures) = erasures {
+            if std::mem::replace(&mut self.erasures, erasures) != erasures {
+                self.forget_what_is_in_memory();
+            }
             self.look_for_waiting();
             self.take_submitted();
         }
+        if again {
+            self.ask_changed_elsewhere();
+        }
     }
-}
 
-impl Dispatcher {
     /// Something was erased: every lane gives up what it holds and claims what is still there. Requests in flight go on;
     /// what they come to changes nothing where their delivery was erased.
     fn forget_what_is_in_memory(&mut self) {
@@ -139,6 +147,20 @@ impl Dispatcher {
             self.give_up(key);
             self.refill(key);
         }
+    }
+}
+
+impl Looks {
+    /// May one begin now? Else another follows the one under way.
+    fn begin(&mut self) -> bool {
+        self.again = std::mem::replace(&mut self.under_way, true);
+        !self.again
+    }
+
+    /// The one under way is over. Is another to follow?
+    fn end(&mut self) -> bool {
+        self.under_way = false;
+        std::mem::take(&mut self.again)
     }
 }
 
@@ -225,6 +247,15 @@ mod tests {
             round.said.squeezed
         });
         assert_eq!(said, [Some(0), Some(3), Some(5), None, Some(0)]);
+    }
+
+    #[test]
+    fn one_look_goes_at_a_time_and_one_follows_for_all_that_was_asked_meanwhile() {
+        let mut looks = Looks::default();
+        let began = [(); 4].map(|()| looks.begin());
+        assert_eq!(began, [true, false, false, false]);
+        assert!(looks.end() && looks.begin());
+        assert!(!looks.end());
     }
 
     #[test]

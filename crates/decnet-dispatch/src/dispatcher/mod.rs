@@ -17,7 +17,6 @@ mod submissions;
 mod telling;
 mod watching;
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,7 +70,9 @@ enum Done {
     Finished(Finished),
     Settled(Settled),
     Released(SubscriptionKey),
-    ChangedElsewhere(housekeeping::Changed),
+    ChangedElsewhere {
+        erasures: Option<i64>,
+    },
     Reloaded(Reloaded),
     ReloadGoesOn,
     Recorded(recording::Recorded),
@@ -105,7 +106,7 @@ pub(crate) struct Inputs {
 
 /// The state of the loop.
 pub(crate) struct Dispatcher {
-    options: Rc<Options>,
+    options: Options,
     queue: Queue,
     catalog: SharedCatalog,
     sender: Sender,
@@ -135,6 +136,7 @@ pub(crate) struct Dispatcher {
     /// The last write of records failed, and that was said.
     record_failed: bool,
     retention: housekeeping::Round,
+    looks: housekeeping::Looks,
     watch: watching::Watch,
     telling: telling::Telling,
     submissions: submissions::Submissions,
@@ -156,7 +158,7 @@ impl Dispatcher {
         let sender = Sender::new(options.sender.clone())?;
         let mut dispatcher = Self {
             slots: Slots::new(options.total_concurrency),
-            options: Rc::new(options),
+            options,
             queue,
             catalog,
             sender,
@@ -177,6 +179,7 @@ impl Dispatcher {
             learnt: Vec::new(),
             record_failed: false,
             retention: housekeeping::Round::default(),
+            looks: housekeeping::Looks::default(),
             watch: watching::Watch::default(),
             telling: telling::Telling::new(publications),
             submissions: submissions::Submissions::default(),
@@ -190,7 +193,7 @@ impl Dispatcher {
     }
 
     /// Runs until `shutdown`, then finishes what is in flight.
-    pub(crate) async fn run(mut self, mut inputs: Inputs, shutdown: CancellationToken) -> Result<(), Error> {
+    pub(crate) async fn run(&mut self, mut inputs: Inputs, shutdown: CancellationToken) -> Result<(), Error> {
         let mut reload = ticker(self.options.reload_interval);
         let mut record = ticker(self.options.record_interval);
         let mut retain = ticker(self.options.retention_interval);
@@ -241,7 +244,7 @@ impl Dispatcher {
             Done::Finished(finished) => self.finished(finished),
             Done::Settled(settled) => self.settled(settled),
             Done::Released(key) => self.released(key),
-            Done::ChangedElsewhere(changed) => self.changed_elsewhere(changed),
+            Done::ChangedElsewhere { erasures } => self.changed_elsewhere(erasures),
             Done::Reloaded(reloaded) => self.reloaded(reloaded, inputs),
             Done::ReloadGoesOn => self.go_on_applying(inputs),
             Done::Recorded(recorded) => self.recorded(recorded),

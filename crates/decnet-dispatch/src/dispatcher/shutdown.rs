@@ -1,17 +1,13 @@
 //! The end: nothing new starts, what is in flight gets its time, all results are committed.
 
-use std::time::Duration;
-
+use decnet_core::limits::LAST_COMMIT_GRACE;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Dispatcher, Done, Error, Inputs};
 
-/// What the last commits get when the disk does not answer.
-const COMMIT_GRACE: Duration = Duration::from_secs(5);
-
 impl Dispatcher {
     /// Admits what the intake has read already, waits for requests in flight, commits, closes the queue.
-    pub(super) async fn finish(mut self, inputs: Inputs, mut done: Vec<Done>) -> Result<(), Error> {
+    pub(super) async fn finish(&mut self, inputs: Inputs, mut done: Vec<Done>) -> Result<(), Error> {
         self.stopping = true;
         self.watch.stop();
         self.submit_settlements();
@@ -20,10 +16,13 @@ impl Dispatcher {
         self.admit_rest(inputs, &mut done, deadline).await?;
         self.wait_until(&mut done, deadline, |this| this.slots.taken() == 0).await?;
         let settled = |this: &Self| this.writes == 0 && !this.recording;
-        self.wait_until(&mut done, Instant::now() + COMMIT_GRACE, settled).await?;
+        let deadline = Instant::now() + LAST_COMMIT_GRACE;
+        self.wait_until(&mut done, deadline, settled).await?;
+        self.tell_rest();
+        self.wait_until(&mut done, deadline, settled).await?;
         self.say_what_is_left();
         self.flush_records().await;
-        self.queue.close().await?;
+        self.queue.clone().close().await?;
         Ok(())
     }
 

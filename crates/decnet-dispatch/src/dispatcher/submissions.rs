@@ -5,7 +5,7 @@
 
 use decnet_store::queue::Taken;
 
-use super::admission::Origin;
+use super::admission::Provenance;
 use super::{Dispatcher, Done};
 
 /// How far the worker is with what was submitted.
@@ -45,7 +45,7 @@ impl Dispatcher {
         self.submissions.asked |= taken.more;
         self.stats.received.add(taken.events.len() as u64);
         let events = taken.events.into_iter().map(|(id, event)| (Some(id), event));
-        self.submissions.admitting = self.admit_from(events, &Origin::Submitted);
+        self.submissions.admitting = self.admit_from(events, &Provenance::Submitted);
         self.take_submitted_if_asked();
     }
 

@@ -1,7 +1,9 @@
 //! What the worker tells of its deliveries: events like any other, on the bus and to whoever subscribes to them.
 //!
-//! The bus gives nobody his own events back, so they are routed here, and work without a bus. None is about itself: of
-//! trouble in delivering such an event nothing is told, and a subscription is not sent its own trouble.
+//! The bus gives nobody his own events back, so they are routed here, and work without a bus. None is about itself:
+//! where such an event is given up or trips a subscription nothing is told, and none is sent its own trouble.
+
+use std::time::Instant;
 
 use decnet_core::delivery::{Reason, Verdict, classify};
 use decnet_core::event::Event;
@@ -9,11 +11,12 @@ use decnet_core::limits::MAX_OWN_EVENTS_PER_MINUTE;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::own::{BACKLOG_TOPIC, DEAD_TOPIC, RECOVERED_TOPIC, TOLD_TOPICS, TRIPPED_TOPIC};
 use decnet_store::queue::SubscriptionKey;
+use rustc_hash::FxHashSet;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::Dispatcher;
-use super::admission::Origin;
+use super::admission::Provenance;
 use crate::clock;
 use crate::intake::Publication;
 use crate::lane::Lane;
@@ -26,7 +29,7 @@ use crate::told::{Deaths, Level};
 pub(super) struct Telling {
     unsent: Vec<(SubscriptionKey, &'static str, Value)>,
     /// Lanes that keep deaths back.
-    keepers: Vec<SubscriptionKey>,
+    keepers: FxHashSet<SubscriptionKey>,
     /// The minute, and the events in it.
     minute: (i64, u32),
     bus: mpsc::Sender<Publication>,
@@ -34,7 +37,7 @@ pub(super) struct Telling {
 
 impl Telling {
     pub(super) fn new(bus: mpsc::Sender<Publication>) -> Self {
-        Self { unsent: Vec::new(), keepers: Vec::new(), minute: (0, 0), bus }
+        Self { unsent: Vec::new(), keepers: FxHashSet::default(), minute: (0, 0), bus }
     }
 
     /// More waits for a lane than before.
@@ -75,7 +78,7 @@ impl Dispatcher {
             match Event::new(&id, topic, kind, now, &payload.to_string()) {
                 Ok(event) => {
                     self.stats.own_events.add(1);
-                    self.admit_from([(None, event)].into_iter(), &Origin::Own { about });
+                    self.admit_from([(None, event)].into_iter(), &Provenance::Own { about });
                 }
                 Err(error) => tracing::error!(%error, topic, "an event of our own is none"),
             }
@@ -120,25 +123,33 @@ impl Dispatcher {
     /// A delivery was given up, and that is committed.
     pub(super) fn tell_dead(&mut self, key: SubscriptionKey, death: Deaths) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
-        let kept_before = lane.told.keeps_deaths();
-        let deaths = lane.told.died(death, clock::now());
-        if !kept_before && lane.told.keeps_deaths() {
-            self.telling.keepers.push(key);
+        let deaths = lane.told.died(death, Instant::now());
+        if lane.told.keeps_deaths() {
+            self.telling.keepers.insert(key);
         }
         self.push_deaths(key, deaths);
     }
 
     /// Once a second: what was kept back for a minute.
     pub(super) fn tell_kept_back(&mut self) {
-        let now = clock::now();
+        let now = Instant::now();
         for key in std::mem::take(&mut self.telling.keepers) {
             let Some(lane) = self.lanes.get_mut(&key) else { continue };
             let deaths = lane.told.due(now);
             if lane.told.keeps_deaths() {
-                self.telling.keepers.push(key);
+                self.telling.keepers.insert(key);
             }
             self.push_deaths(key, deaths);
         }
+    }
+
+    /// At the end: what is kept back, since nobody remembers it. The bus may be left already; subscriptions get it.
+    pub(super) fn tell_rest(&mut self) {
+        for key in std::mem::take(&mut self.telling.keepers) {
+            let deaths = self.lanes.get_mut(&key).and_then(|lane| lane.told.rest());
+            self.push_deaths(key, deaths);
+        }
+        self.tell();
     }
 
     fn push_deaths(&mut self, key: SubscriptionKey, deaths: Option<Deaths>) {

@@ -2,7 +2,8 @@
 //! is dead, and since when the oldest waits. Counted beside the writer, on a thread for blocking jobs.
 //!
 //! The loop counts what it admits and settles. A census corrects that: at the start, which found deliveries of earlier
-//! workers, and after others have changed the queue or retention has removed from it.
+//! workers, and after others have changed the queue or retention has removed from it. What moves while it counts makes it
+//! uncertain; where it then finds another number, it is made again, until nothing moves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +38,8 @@ pub(super) struct Watch {
     /// What we believe may be wrong.
     pub(super) is_stale: bool,
     counting: bool,
+    /// Writes were under way when the counting began: it may or may not have seen what they changed.
+    is_disturbed: bool,
     count_at: Instant,
     looking: bool,
     look_at: Instant,
@@ -50,6 +53,7 @@ impl Default for Watch {
             own: Vec::new(),
             is_stale: true,
             counting: false,
+            is_disturbed: false,
             count_at: now,
             looking: false,
             look_at: now,
@@ -82,6 +86,7 @@ impl Dispatcher {
 
     fn count_queue(&mut self) {
         (self.watch.counting, self.watch.is_stale) = (true, false);
+        self.watch.is_disturbed = self.writes > 0;
         self.lanes.values_mut().for_each(|lane| lane.tally.mark());
         let (queue, inbox, stop) = (self.queue.clone(), self.inbox.clone(), Arc::clone(&self.watch.stop));
         tokio::task::spawn_local(async move {
@@ -94,9 +99,10 @@ impl Dispatcher {
         self.watch.count_at = Instant::now() + CENSUS_INTERVAL.max(took * CENSUS_SHARE);
         match found {
             Ok(found) => {
+                let is_disturbed = self.watch.is_disturbed || self.writes > 0;
                 for lane in self.lanes.values_mut() {
                     let Found { waiting, dead } = found.get(&lane.key).copied().unwrap_or_default();
-                    lane.tally.counted(waiting, dead);
+                    self.watch.is_stale |= lane.tally.counted(waiting, dead, is_disturbed);
                     self.telling.admitted(lane, self.options.backlog_threshold);
                 }
                 self.stats.censuses.add(1);
@@ -151,13 +157,15 @@ fn count(queue: &Queue, stop: &AtomicBool) -> Counted {
     let begun = Instant::now();
     let counted = || {
         let (reader, mut census) = (queue.reader()?, Census::default());
-        loop {
-            let step = Instant::now();
-            if !reader.count_some(&mut census)? || stop.load(Ordering::Relaxed) {
-                return Ok(census.into_found());
+        let mut step = Instant::now();
+        while reader.count_some(&mut census)? {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::Closed);
             }
             std::thread::sleep(step.elapsed());
+            step = Instant::now();
         }
+        Ok(census.into_found())
     };
     Counted { found: counted(), took: begun.elapsed() }
 }
@@ -166,4 +174,27 @@ fn oldest(queue: &Queue, asked: Vec<(SubscriptionKey, Option<DeliveryId>)>) -> O
     let reader = queue.reader()?;
     let look = |(key, held)| Ok((key, reader.oldest_waiting(key, held)?));
     asked.into_iter().map(look).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use decnet_core::event::Event;
+    use decnet_core::limits::CENSUS_STEP_ROWS;
+    use decnet_store::queue::{Admission, Options, Recipient};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_census_that_was_stopped_has_counted_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = Queue::open(dir.path(), Options::default()).unwrap();
+        let keys = queue.register(vec![("uuid".into(), "name".into())]).await.unwrap();
+        let to = vec![Recipient { sub: keys[0], held: false }; 2 * CENSUS_STEP_ROWS as usize];
+        let event = Event::new("id", "a.b", "test", UnixMicros(0), "{}").unwrap();
+        queue.admit([Admission { event: Arc::new(event), to, submitted: None }].into()).await.unwrap();
+        let stop = AtomicBool::new(true);
+        assert!(count(&queue, &stop).found.is_err());
+        stop.store(false, Ordering::Relaxed);
+        assert_eq!(count(&queue, &stop).found.unwrap()[&keys[0]].waiting, 2 * u64::from(CENSUS_STEP_ROWS));
+    }
 }

@@ -70,13 +70,16 @@ pub struct Message<'a> {
     pub content_type: &'static str,
     /// The bytes that are signed and sent.
     pub body: &'a Bytes,
-    /// Which attempt this is, counted from 1.
+    /// The delivery's number among its event's, counted from 0.
+    pub delivery: u32,
+    /// Which attempt of it this is, counted from 1.
     pub attempt: u32,
 }
 
 impl<'a> From<&'a Event> for Message<'a> {
     fn from(event: &'a Event) -> Self {
-        Self { id: &event.id, topic: &event.topic, content_type: JSON, body: &event.body, attempt: 1 }
+        let (content_type, body) = (JSON, &event.body);
+        Self { id: &event.id, topic: &event.topic, content_type, body, delivery: 0, attempt: 1 }
     }
 }
 
@@ -203,7 +206,7 @@ impl Target {
         put("webhook-timestamp", timestamp.as_bytes());
         put("webhook-signature", self.signatures(message, at).as_bytes());
         if let Some(subscription) = &self.traced {
-            let parent = trace::attempt_span(message.id, subscription, message.attempt);
+            let parent = trace::attempt_span(message.id, subscription, message.delivery, message.attempt);
             put("traceparent", trace::traceparent(trace::trace_id(message.id), parent).as_bytes());
         }
         put("content-length", body.len().to_string().as_bytes());

@@ -132,7 +132,7 @@ fn each_attempt_says_where_it_stands_in_its_events_trace() {
             }
         });
         for (request, attempt) in receiver.requests().iter().zip([1, 2]) {
-            let span = trace::attempt_span(ID, &stored.subscription.uuid, attempt);
+            let span = trace::attempt_span(ID, &stored.subscription.uuid, 0, attempt);
             assert_eq!(all(request, "traceparent"), [format!("00-{ID}-{span}-01")]);
         }
     }

@@ -1,7 +1,11 @@
 //! What the worker tells of its deliveries reaches whoever asks for it, and never goes round in circles.
 
-use decnet_testkit::{Receiver, reply};
-use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+use decnet_store::catalog::Patch;
+use decnet_testkit::{Receiver, Request, Script, Step, reply};
+use serde_json::{Value, json};
 
 use crate::rig::{Rig, arrive, eventually};
 
@@ -56,8 +60,13 @@ fn deaths_are_told_at_once_and_then_counted() {
     let (_, payload) = told(&pager).remove(0);
     assert_eq!((&payload["count"], &payload["reason"]), (&1.into(), &"refused".into()));
     assert_eq!(payload["event"]["topic"], "a.b");
+    let stats = Arc::clone(&rig.stats);
     rig.stop_worker();
-    assert_eq!(pager.count(), 1, "the others wait for the end of the minute");
+    assert_eq!(stats.own_events.get(), 2, "the others wait for the end of the minute, or of the worker");
+    rig.start_worker();
+    arrive(&pager, 2);
+    assert_eq!(told(&pager)[1].1["count"], 29);
+    rig.stop_worker();
 }
 
 #[test]
@@ -91,7 +100,36 @@ fn trouble_with_such_events_is_told_to_nobody() {
     eventually("the death is told to both", || {
         rig.counts("first").dead == 1 && rig.counts("second").dead == 1
     });
-    let stats = std::sync::Arc::clone(&rig.stats);
+    let stats = Arc::clone(&rig.stats);
     rig.stop_worker();
     assert_eq!((stats.own_events.get(), first.count(), second.count()), (1, 1, 2));
+}
+
+/// The last failure before the pause is of such an event, and what trips it is not.
+#[test]
+fn a_trip_while_a_subscription_is_paused_is_told() {
+    let refuse_all_but_one = |request: &Request| match request.header("x-decnet-event-topic") {
+        "a.b" => Step::Hang,
+        _ => reply(404).into(),
+    };
+    let (siem, other) = (Receiver::start(Script::by(refuse_all_but_one)), Receiver::start(reply(404)));
+    let mut rig = Rig::new();
+    rig.options.circuit_threshold = 2;
+    rig.options.schedule = "none".parse().unwrap();
+    rig.options.sender.deadline = Duration::from_secs(60);
+    rig.subscribe("siem", &siem.url("/"), &["a.b", "system.webhook.dead"]);
+    rig.subscribe("other", &other.url("/"), &["a.c"]);
+    rig.start_bus();
+    rig.start_worker();
+    let mut watcher = rig.watch("system.webhook.tripped");
+    rig.publish("a.b", &json!({}));
+    arrive(&siem, 1);
+    rig.publish("a.c", &json!({}));
+    eventually("it has refused what is told of the other", || rig.counts("siem").dead == 1);
+    rig.patch("siem", &Patch { paused: Some(true), ..Patch::default() });
+    rig.reload();
+    siem.hang_up();
+    let seen: Value = serde_json::from_slice(&rig.next(&mut watcher).body).unwrap();
+    assert_eq!(seen["payload"]["subscription"]["name"], "siem");
+    rig.stop_worker();
 }

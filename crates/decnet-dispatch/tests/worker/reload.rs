@@ -231,8 +231,9 @@ fn what_waits_for_a_row_that_went_bad_waits_until_it_is_mended() {
     patterns("not a list");
     rig.reload();
     eventually("the row is known to be bad", || rig.stats.subscriptions.get() == 0);
-    receiver.set(reply(200));
+    // What is in flight ends as it began.
     rig.stop_worker();
+    receiver.set(reply(200));
     rig.start_worker();
     assert_eq!(rig.counts("siem").retrying, 10, "neither sent nor given up");
     patterns(r#"["a.>"]"#);

@@ -7,6 +7,7 @@ use decnet_core::settings::{Settings, SettingsPatch};
 use decnet_core::signature::SigningKey;
 use decnet_dispatch::clock;
 use decnet_store::catalog::Patch;
+use decnet_store::queue::{Filter, Operator, Reader};
 use decnet_testkit::{Receiver, Request, Script, reply};
 
 use crate::rig::{PATIENCE, Rig, SECRET, arrive, eventually, numbers};
@@ -217,7 +218,7 @@ fn a_secret_whose_time_is_over_signs_no_more_and_is_forgotten() {
 }
 
 #[test]
-fn attempts_are_numbered_in_the_trace() {
+fn attempts_and_redeliveries_are_told_apart_in_the_trace() {
     let receiver = Receiver::start(Script::steps([reply(503).into(), reply(200).into()]));
     let mut rig = Rig::new();
     rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
@@ -225,14 +226,17 @@ fn attempts_are_numbered_in_the_trace() {
     rig.start_bus();
     rig.start_worker();
     rig.publish_numbered("a.b", 1);
-    drop(receiver.wait_for(2, PATIENCE));
+    eventually("it is delivered", || rig.counts("siem").delivered == 1);
+    let delivered = Reader::open(rig.dir.path()).unwrap().list(&Filter::default()).unwrap();
+    Operator::open(rig.dir.path()).unwrap().redeliver(&[delivered[0].id]).unwrap();
+    drop(receiver.wait_for(3, PATIENCE));
     let (uuid, requests) = (rig.row("siem").uuid, receiver.requests());
-    for (request, attempt) in requests.iter().zip(1..) {
+    for (request, (delivery, attempt)) in requests.iter().zip([(0, 1), (0, 2), (1, 1)]) {
         let id = request.header("webhook-id");
-        let span = decnet_core::trace::attempt_span(id, &uuid, attempt);
+        let span = decnet_core::trace::attempt_span(id, &uuid, delivery, attempt);
         let expected = decnet_core::trace::traceparent(decnet_core::trace::trace_id(id), span);
         assert_eq!((request.header("traceparent"), request.header("x-tenant")), (&*expected, "a"));
     }
-    assert_eq!(requests.len(), 2);
+    assert_eq!(requests.len(), 3);
     rig.stop_worker();
 }

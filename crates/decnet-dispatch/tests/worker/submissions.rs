@@ -1,5 +1,6 @@
 //! What programs without a bus submit is delivered as what comes from it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use decnet_dispatch::clock;
@@ -20,7 +21,8 @@ fn submit(rig: &Rig, topic: &str, range: std::ops::Range<u64>) {
     let numbers: Vec<u64> = range.collect();
     let mut operator = Operator::open(rig.dir.path()).unwrap();
     for some in numbers.chunks(1000) {
-        operator.submit(&some.iter().copied().map(event).collect::<Vec<_>>(), None, clock::now()).unwrap();
+        let events: Vec<_> = some.iter().copied().map(event).collect();
+        operator.submit_all(&[(&events, None)], clock::now()).unwrap().remove(0).unwrap();
     }
 }
 
@@ -61,5 +63,21 @@ fn a_nudge_or_a_word_on_the_bus_is_enough() {
     submit(&rig, "a.b", 1..2);
     rig.publish("system.webhook.events_submitted", &json!({}));
     eventually("it is delivered", || receiver.count() == 2);
+    rig.stop_worker();
+}
+
+#[test]
+fn the_word_that_something_was_submitted_is_no_event() {
+    let receiver = Receiver::start(reply(200));
+    let mut rig =
+        Rig::running(&[("siem", &receiver.url("/"), "system.webhook.>"), ("all", &receiver.url("/"), "a.>")]);
+    let stats = Arc::clone(&rig.stats);
+    for _ in 0..5 {
+        rig.publish("system.webhook.events_submitted", &json!({}));
+    }
+    // What comes behind them has come after them.
+    rig.publish("a.b", &json!({ "n": 1 }));
+    eventually("it is delivered", || stats.delivered.get() == 1);
+    assert_eq!((receiver.count(), stats.received.get(), stats.unrouted.get()), (1, 1, 0));
     rig.stop_worker();
 }

@@ -1,5 +1,6 @@
 //! Listing the rows, and finding the one that an operator means.
 
+use decnet_core::limits::MAX_NAME_CHARS;
 use rusqlite::types::Value;
 
 use super::edit::owner;
@@ -47,6 +48,16 @@ impl Catalog {
         Ok(found)
     }
 
+    /// The row with exactly that name, else with exactly that UUID, without a look at any other row.
+    ///
+    /// # Errors
+    /// As [`Self::rows`].
+    pub fn called(&self, name_or_uuid: &str) -> Result<Option<Row>, Error> {
+        let uuid = self.owner(name_or_uuid)?;
+        let found = self.get(uuid.as_deref().unwrap_or(name_or_uuid))?;
+        Ok(found.map(|(row, _)| row))
+    }
+
     /// Up to `limit` rows in the order of the table, each with its place; the first that comes after a place.
     ///
     /// # Errors
@@ -91,8 +102,11 @@ fn ambiguous(wanted: &str, several: &[&Row]) -> Error {
     Error::Ambiguous { wanted: wanted.to_owned(), among: shown.collect() }
 }
 
-/// The names that a slip of the finger may have missed, nearest first.
+/// The names that a slip of the finger may have missed, nearest first; none for what is too long to be a name.
 fn near(wanted: &str, rows: &[Row]) -> Vec<String> {
+    if wanted.chars().count() > MAX_NAME_CHARS {
+        return Vec::new();
+    }
     let wanted = wanted.to_lowercase();
     let mut names: Vec<(usize, &str)> = rows
         .iter()

@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use decnet_core::limits::CATALOG_BUSY_TIMEOUT;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use super::error::Error;
 use super::schema::{COLUMNS, CREATE};
 use super::side::{self, Side};
+use crate::origin::Origin;
 use crate::ownership::{directory_of, hand_over};
 
 /// Only its owner may read a catalog that we make: it holds every secret.
@@ -35,7 +36,7 @@ pub enum Create {
 #[derive(Debug)]
 pub struct Catalog {
     pub(super) connection: Connection,
-    path: PathBuf,
+    origin: Origin,
 }
 
 impl Catalog {
@@ -48,8 +49,8 @@ impl Catalog {
         if create == Create::IfMissing {
             make_file(path)?;
         }
-        let connection = connect(path)?;
-        let mut catalog = Self { connection, path: path.to_owned() };
+        let origin = Origin::of(path);
+        let mut catalog = Self { connection: connect(path)?, origin };
         if create == Create::IfMissing && catalog.is_empty()? {
             catalog.make_table()?;
         }
@@ -61,17 +62,24 @@ impl Catalog {
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.origin.path()
+    }
+
+    /// Is the file still the one at its path? A catalog that was restored is another file: what is read and written here
+    /// is then in the one that was moved away.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.origin.is_current()
     }
 
     /// Adds the file's name, and what to do, to what SQLite says.
     pub(super) fn explain(&self) -> impl Fn(rusqlite::Error) -> Error {
-        |source| Error::from_sqlite(&self.path, source)
+        |source| Error::from_sqlite(self.path(), source)
     }
 
     /// Are our own tables there? Refuses a newer version of them.
     pub(super) fn side(&self) -> Result<Side, Error> {
-        side::look(&self.connection).map_err(self.explain())?.map_err(|newer| newer.into_error(&self.path))
+        side::look(&self.connection).map_err(self.explain())?.map_err(|newer| newer.into_error(self.path()))
     }
 
     /// Runs one short write transaction, told whether our own tables are there. What SQLite refuses and what
@@ -80,24 +88,33 @@ impl Catalog {
         &mut self,
         work: impl FnOnce(&Transaction<'_>, Side) -> rusqlite::Result<Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.transact(work).map_err(self.explain())?
+        let path = self.path().to_owned();
+        self.transact(|transaction| match side::look(transaction)? {
+            Ok(Side::Older) => {
+                side::make(transaction)?;
+                work(transaction, Side::Present)
+            }
+            Ok(side) => work(transaction, side),
+            Err(newer) => Ok(Err(newer.into_error(&path))),
+        })
     }
 
-    fn transact<T>(
+    /// The same without a look at the tables of settings.
+    pub(super) fn transact<T>(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>, Side) -> rusqlite::Result<Result<T, Error>>,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.try_transact(work).map_err(self.explain())?
+    }
+
+    fn try_transact<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Result<T, Error>>,
     ) -> rusqlite::Result<Result<T, Error>> {
         // Taking the write lock at once is what makes SQLite wait for it: a reader that becomes a writer later
         // fails without waiting if somebody wrote in between.
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let result = match side::look(&transaction)? {
-            Ok(Side::Older) => {
-                side::make(&transaction)?;
-                work(&transaction, Side::Present)?
-            }
-            Ok(side) => work(&transaction, side)?,
-            Err(newer) => Err(newer.into_error(&self.path)),
-        };
+        let result = work(&transaction)?;
         if result.is_ok() {
             transaction.commit()?;
         } else {
@@ -160,6 +177,8 @@ fn connect(path: &Path) -> Result<Connection, Error> {
     let explain = |source| Error::from_sqlite(path, source);
     let connection = Connection::open_with_flags(path, flags).map_err(explain)?;
     connection.busy_timeout(CATALOG_BUSY_TIMEOUT).map_err(explain)?;
+    // A secret that is removed is overwritten: little is written here, so that costs little.
+    connection.pragma_update_and_check(None, "secure_delete", "ON", |_| Ok(())).map_err(explain)?;
     connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
     Ok(connection)
 }

@@ -20,7 +20,7 @@ pub struct Row {
     pub uuid: String,
     /// Its name.
     pub name: String,
-    /// Its whole URL, which may carry a token: see [`Row::shown_url`] for where others look on.
+    /// Its whole URL, which may be a secret: see [`Row::shown_url`] for where others look on.
     pub url: String,
     /// Its patterns, as they are stored; none if the column cannot be read.
     pub topic_patterns: Vec<String>,
@@ -65,7 +65,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// The URL without user information, query and fragment.
+    /// The URL's scheme, host and port; the rest of it may be a secret.
     #[must_use]
     pub fn shown_url(&self) -> String {
         EndpointUrl::new(&self.url).map_or_else(|_| "(no valid URL)".to_owned(), |url| url.to_string())

@@ -112,6 +112,17 @@ pub enum Error {
     /// The same idempotency key came with another request.
     #[error("this idempotency key was used with another request; use a fresh one for each request")]
     IdempotencyConflict,
+    /// The same id came with another event. Nothing of the submission was taken.
+    #[error(
+        "event {index}: the id {id} was submitted with another topic, type or payload in the last 24 hours; give each event \
+         an id of its own"
+    )]
+    IdConflict {
+        /// Which of its events, from 0.
+        index: usize,
+        /// The id.
+        id: Box<str>,
+    },
     /// Too much was submitted that the worker has not taken.
     #[error("too many submitted events wait for the worker; see that one runs, and try again")]
     Backlogged,
@@ -154,7 +165,10 @@ pub(super) enum Kind {
 impl Error {
     /// Is one submission at fault, or refused, and no other?
     pub(super) fn is_of_the_caller(&self) -> bool {
-        matches!(self, Self::Unfit { .. } | Self::IdempotencyConflict | Self::Backlogged)
+        matches!(
+            self,
+            Self::Unfit { .. } | Self::IdempotencyConflict | Self::IdConflict { .. } | Self::Backlogged
+        )
     }
 
     /// Will the same call succeed later, with nothing changed but the state of worker, disk or file? Try again, after a

@@ -24,12 +24,6 @@ pub struct SubscriptionKey(pub u32);
 #[error("{0:?} is no delivery; deliveries are named like 1042.0, as `decnet delivery list` shows them")]
 pub struct ParseDeliveryIdError(String);
 
-impl ParseDeliveryIdError {
-    pub(super) fn of(text: &str) -> Self {
-        Self(text.into())
-    }
-}
-
 impl DeliveryId {
     /// Bits of an id that hold its number.
     pub(super) const NUMBER_BITS: u32 = MAX_FAN_OUT.trailing_zeros();

@@ -11,7 +11,7 @@ use super::recent::Recent;
 use super::retain::Sweep;
 use super::trail::Trail;
 
-/// Changed only inside [`Ledger::transaction`], and rolled back with it.
+/// Changed only inside [`Ledger::transaction`], and rolled back with it: what is tried again begins from the same.
 #[derive(Debug)]
 pub(super) struct Ledger {
     pub(super) conn: Connection,
@@ -28,6 +28,7 @@ pub(super) struct Ledger {
     newest: UnixMicros,
     /// Ours; a later owner has a higher one.
     generation: i64,
+    /// When another connection's commits were last asked after.
     data_version: i64,
 }
 
@@ -70,7 +71,7 @@ impl Ledger {
         writes: bool,
         work: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let (next_seq, newest, sweep) = (self.next_seq, self.newest, self.sweep);
+        let before = (self.next_seq, self.newest, self.sweep, self.data_version);
         let done = self.begin(writes).and_then(|()| work(self)).and_then(|done| {
             let swept = if writes { self.trail.sweep(&self.conn)? } else { None };
             let begun = Instant::now();
@@ -81,7 +82,7 @@ impl Ledger {
             Ok(done)
         });
         if done.is_err() {
-            (self.next_seq, self.newest, self.sweep) = (next_seq, newest, sweep);
+            (self.next_seq, self.newest, self.sweep, self.data_version) = before;
             self.roll_back();
         }
         done

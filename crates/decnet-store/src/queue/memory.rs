@@ -1,9 +1,12 @@
 //! What was submitted is remembered for a while, so that a repetition is known.
 
-use decnet_core::limits::{RETENTION_STEP_ROWS, SUBMISSION_MEMORY_AGE};
+use decnet_core::limits::{
+    REMEMBERED_FRACTION, REMEMBERED_ID_BYTES, REMEMBERED_KEY_BYTES, RETENTION_STEP_ROWS,
+    SUBMISSION_MEMORY_AGE,
+};
 use decnet_core::time::UnixMicros;
 use rusqlite::Connection;
-use rusqlite::types::{ToSql, ToSqlOutput};
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use sha2::{Digest, Sha256};
 
 use super::error::Error;
@@ -32,21 +35,52 @@ impl ToSql for Hash {
     }
 }
 
+/// What the ids of a request are made of, for events that bring none: whoever remembers it remembers all of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seed([u8; 16]);
+
+impl Seed {
+    pub(super) fn fresh() -> Self {
+        Self(uuid::Uuid::new_v4().into_bytes())
+    }
+
+    /// The id of the event with this index, in the form of a UUID (RFC 9562 section 5.8).
+    pub(super) fn id(self, index: usize) -> String {
+        let Hash(bytes) = Hash::of(&[&self.0, &index.to_le_bytes()]);
+        uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
+    }
+}
+
+impl ToSql for Seed {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.as_slice().into())
+    }
+}
+
+impl FromSql for Seed {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        FromSql::column_result(value).map(Self)
+    }
+}
+
 /// What was noted before then is forgotten.
 pub(super) fn expired_before(now: UnixMicros) -> i64 {
     now.0.saturating_sub(i64::try_from(SUBMISSION_MEMORY_AGE.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// Forgets some of what is too old; true if there may be more.
-pub(super) fn forget_expired(conn: &Connection, now: UnixMicros) -> Result<bool, Error> {
+/// Forgets some of what is too old, or too much for a file of `max_bytes`; true if there may be more.
+pub(super) fn forget_some(conn: &Connection, max_bytes: u64, now: UnixMicros) -> Result<bool, Error> {
     let mut more = false;
-    for table in ["submitted_ids", "submitted_keys"] {
+    for (table, row_bytes) in
+        [("submitted_ids", REMEMBERED_ID_BYTES), ("submitted_keys", REMEMBERED_KEY_BYTES)]
+    {
+        let most = i64::try_from(max_bytes / REMEMBERED_FRACTION / row_bytes).unwrap_or(i64::MAX);
         let sql = format!(
-            "DELETE FROM {table} WHERE seq IN (SELECT seq FROM {table} ORDER BY seq LIMIT ?2) AND at < ?1"
+            "DELETE FROM {table} WHERE seq IN (SELECT seq FROM {table} ORDER BY seq LIMIT ?3)
+                 AND (at < ?1 OR seq <= (SELECT max(seq) FROM {table}) - ?2)"
         );
-        let forgotten =
-            conn.prepare_cached(&sql)?.execute((expired_before(now), RETENTION_STEP_ROWS as i64))?;
-        more |= forgotten == RETENTION_STEP_ROWS;
+        let bounds = (expired_before(now), most, RETENTION_STEP_ROWS as i64);
+        more |= conn.prepare_cached(&sql)?.execute(bounds)? == RETENTION_STEP_ROWS;
     }
     Ok(more)
 }

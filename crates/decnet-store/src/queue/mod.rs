@@ -59,11 +59,10 @@ pub use handle::Queue;
 pub use health::Health;
 pub use id::{DeliveryId, ParseDeliveryIdError, SubscriptionKey};
 pub use lease::{Lease, is_owned};
-pub use operator::{Erase, Erased, Erasure, IdempotencyKey, Operator, Redelivery, Submission, Submitted};
-pub use reader::{
-    Active, AttemptFilter, AttemptPage, AttemptRef, Census, Counts, Detail, EventDetail, EventRef, Filter,
-    Found, Listed, ListedAttempt, Page, Reader,
+pub use operator::{
+    Erase, Erased, Erasure, IdempotencyKey, Operator, Redelivery, Step, Submission, Submitted,
 };
+pub use reader::{Active, Census, Counts, Detail, EventDetail, Filter, Found, Listed, Page, Reader, Search};
 pub use retain::{Retained, Retention};
 pub use settle::{Attempt, Settlement};
 pub use stats::Stats;

@@ -78,6 +78,11 @@ const STEPS: &[&str] = &[
          fingerprint BLOB NOT NULL,
          ids TEXT NOT NULL);
      INSERT INTO meta VALUES ('submitted_bytes', 0), ('erasures', 0);",
+    // An id is remembered with the beginning of a SHA-256 of what was submitted with it, or NULL if that was before this
+    // step. A key is remembered with the seed of the ids that were made for its events; before this step it was with all
+    // ids, a line each.
+    "ALTER TABLE submitted_ids ADD COLUMN content BLOB;
+     ALTER TABLE submitted_keys ADD COLUMN seed BLOB;",
 ];
 
 /// Schema that this program writes.

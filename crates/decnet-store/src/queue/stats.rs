@@ -1,6 +1,6 @@
 //! What the queue's writer counts.
 
-use decnet_core::measure::{Counter, Histogram};
+use decnet_core::measure::{Counter, Gauge, Histogram};
 
 /// Durations of a commit, in microseconds.
 const COMMIT_BOUNDS: &[u64] = &[
@@ -22,9 +22,9 @@ pub struct Stats {
     /// Commits that the disk, or another process, refused; each was tried again.
     pub commit_failures: Counter,
     /// The write-ahead log's length, in bytes: what is in it and not yet begun anew.
-    pub log_bytes: Counter,
+    pub log_bytes: Gauge,
     /// Of the database file, what is in use; seen by retention.
-    pub used_bytes: Counter,
+    pub used_bytes: Gauge,
 }
 
 impl Default for Stats {
@@ -34,8 +34,8 @@ impl Default for Stats {
             sync_time: Histogram::new(COMMIT_BOUNDS),
             commit_rows: Histogram::new(ROW_BOUNDS),
             commit_failures: Counter::default(),
-            log_bytes: Counter::default(),
-            used_bytes: Counter::default(),
+            log_bytes: Gauge::default(),
+            used_bytes: Gauge::default(),
         }
     }
 }

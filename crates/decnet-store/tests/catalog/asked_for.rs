@@ -217,6 +217,23 @@ fn a_secret_that_decnet_writes_meanwhile_breaks_nothing() {
 }
 
 #[test]
+fn a_secret_that_signs_no_more_is_gone_from_the_file() {
+    let (database, mut catalog, uuid) = with("{}");
+    // Long enough that what is written in its place does not cover it.
+    let replaced = format!("{}-the-end", "x".repeat(200));
+    for secret in [&replaced, OTHER] {
+        catalog.rotate_secret(&uuid, &Secret::new(secret), HOUR, NOW).unwrap();
+    }
+    catalog.revoke_old_secrets(&uuid, LATER).unwrap();
+    drop(catalog);
+    let Database { path, other, directory: _directory } = database;
+    other.close().unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds(OTHER) && !holds("-the-end"));
+}
+
+#[test]
 fn no_secret_is_shown() {
     let (_database, mut catalog, uuid) = with(r#"{"headers": {"x-key": "a-very-secret-secret"}}"#);
     catalog.rotate_secret(&uuid, &Secret::new(OTHER), HOUR, NOW).unwrap();

@@ -240,6 +240,9 @@ fn a_name_wins_then_a_uuid_then_its_beginning() {
     assert!(matches!(uuid("8765432"), Err(Error::NotFound { .. })));
     let error = uuid("12345678-0000").unwrap_err();
     assert!(matches!(&error, Error::Ambiguous { among, .. } if among.len() == 2), "{error}");
+    let called = |wanted: &str| catalog.called(wanted).unwrap().map(|row| row.uuid);
+    assert_eq!((called("siem").as_deref(), called(first).as_deref()), (Some(first), Some(first)));
+    assert_eq!((called(second).as_deref(), called("87654321")), (Some(third), None));
 }
 
 #[test]
@@ -253,6 +256,7 @@ fn a_slip_of_the_finger_is_met_with_names() {
     assert_eq!(said("wazhu"), "no subscription `wazhu`; did you mean wazuh?");
     assert_eq!(said("Hive"), "no subscription `Hive`; did you mean thehive?");
     assert!(said("nothing-like-it").contains("subscription list"));
+    assert!(!said(&"wazuh".repeat(100)).contains("did you mean"), "no name is so long");
 }
 
 #[test]

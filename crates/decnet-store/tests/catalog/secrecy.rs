@@ -6,7 +6,7 @@ use decnet_store::catalog::{Change, HealthUpdate, LastFailure, Patch};
 use crate::support::{Database, NOW, SECRET, new, stored};
 
 fn assert_hidden(shown: &str) {
-    assert!(!shown.contains(SECRET) && !shown.contains("query-token"), "{shown}");
+    assert!([SECRET, "query-token", "path-token"].iter().all(|secret| !shown.contains(secret)), "{shown}");
 }
 
 #[test]

@@ -47,16 +47,19 @@ fn a_catalog_without_users_says_so_and_one_that_cannot_say_a_role_knows_nobody()
 }
 
 #[test]
-fn columns_that_came_later_may_be_missing() {
+fn tables_and_columns_that_came_later_may_be_missing() {
     let database = Database::decnets();
     let older =
         "DROP TABLE users; CREATE TABLE users (uuid, role); INSERT INTO users VALUES ('u-1', 'admin');";
     database.other.execute_batch(older).unwrap();
     assert_eq!(database.open().session("u-1", "j").unwrap(), user("admin", None, false));
+    let other = "CREATE TABLE revoked_tokens (token); INSERT INTO revoked_tokens VALUES ('j');";
+    database.other.execute_batch(other).unwrap();
+    assert_eq!(database.open().session("u-1", "j").unwrap(), user("admin", None, false));
 }
 
 #[test]
-fn what_a_column_cannot_say_counts_against_the_session() {
+fn what_makes_no_sense_counts_against_the_session() {
     let database = Database::decnets();
     let lawless =
         "DROP TABLE users; CREATE TABLE users (uuid, role, must_change_password, tokens_valid_from);

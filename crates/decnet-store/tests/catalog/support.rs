@@ -13,7 +13,7 @@ use tempfile::TempDir;
 pub(crate) const NOW: UnixMicros = UnixMicros(1_795_443_900_424_839);
 pub(crate) const NOW_TEXT: &str = "2026-11-23 14:25:00.424839";
 pub(crate) const SECRET: &str = "a-very-secret-secret";
-pub(crate) const URL: &str = "https://siem.example/in?token=query-token";
+pub(crate) const URL: &str = "https://siem.example/path-token?token=query-token";
 
 /// What DECNET's own migrations make.
 const DECNETS: &str = "

@@ -134,3 +134,19 @@ fn tokens_of_a_newer_program_are_left_alone() {
     // The subscriptions are none of its business.
     assert!(catalog.rows().unwrap().is_empty() && Catalog::open(&database.path, Create::Never).is_ok());
 }
+
+#[test]
+fn tokens_leave_the_settings_of_an_older_program_as_they_are() {
+    let database = Database::decnets();
+    let older = "CREATE TABLE decnet_webhook_settings (uuid TEXT NOT NULL PRIMARY KEY, gone_at INTEGER, settings TEXT NOT NULL);
+                 CREATE TABLE decnet_webhook_schema (version INTEGER NOT NULL);
+                 INSERT INTO decnet_webhook_schema VALUES (1)";
+    database.other.execute_batch(older).unwrap();
+    let mut catalog = database.open();
+    let token = catalog.create_token(&named("ci"), NOW).unwrap();
+    catalog.note_token_use(token.id(), NOW).unwrap();
+    catalog.revoke_token("ci", NOW).unwrap();
+    let version = "SELECT version FROM decnet_webhook_schema";
+    let version: i64 = database.other.query_row(version, [], |row| row.get(0)).unwrap();
+    assert_eq!(version, 1, "a worker of that version goes on reading them");
+}

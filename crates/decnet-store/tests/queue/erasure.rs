@@ -2,10 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use decnet_core::delivery::{Reason, State};
 use decnet_core::event::Event;
+use decnet_core::limits::{ERASURE_STEP_BYTES, MAX_BODY_BYTES};
 use decnet_store::queue::{
     Admission, DeliveryId, Erase, Erased, Erasure, Error, Operator, Queue, Reader, Recipient, Settlement,
     Submission, SubscriptionKey,
@@ -19,10 +21,9 @@ const ERASED: State = State::Dead { reason: Reason::Erased };
 fn erase(dir: &Path, what: Erase, dry_run: bool) -> Erased {
     let mut operator = Operator::open(dir).unwrap();
     let mut erasure = Erasure::begin(&operator, what, dry_run).unwrap().unwrap();
-    while erasure.step(&mut operator, now()).unwrap() {}
+    assert!(erasure.carry_out(&mut operator, now, |_| true).unwrap());
     if !dry_run {
-        while operator.give_back().unwrap() {}
-        assert!(operator.empty_log().unwrap());
+        assert!(operator.clean_up(|| true).unwrap());
     }
     *erasure.done()
 }
@@ -44,6 +45,11 @@ async fn admit_secret(queue: &Queue, n: usize, bytes: usize, to: &[SubscriptionK
     let to = to.iter().map(|sub| Recipient { sub: *sub, held: false }).collect();
     let admission = Admission { event: Arc::new(event), to, submitted: None };
     queue.admit([admission].into()).await.unwrap()[0].first
+}
+
+fn secret_submission(id: &str) -> Submission {
+    let payload = format!("\"{SECRET}\"").into();
+    Submission { id: Some(id.into()), topic: "a.b".into(), kind: "".into(), at: None, payload }
 }
 
 fn with_secret_reply(id: DeliveryId, number: u32, state: State) -> Settlement {
@@ -146,16 +152,11 @@ async fn an_event_is_erased_for_all_and_before_it_is_taken() {
     let first = admit_secret(&queue, 1, 100, &subs).await;
     let other = admit(&queue, 2..3, subs[0], false).await[0];
     let mut operator = Operator::open(dir.path()).unwrap();
-    let submission = Submission {
-        id: Some("secret-1".into()),
-        topic: "a.b".into(),
-        kind: "".into(),
-        at: None,
-        payload: format!("\"{SECRET}\"").into(),
-    };
-    operator.submit(&[submission], None, now()).unwrap();
+    operator.submit_all(&[(&[secret_submission("secret-1")], None)], now()).unwrap().remove(0).unwrap();
     let taken = queue.submitted().await.unwrap().events.remove(0);
+    let would = erase(dir.path(), Erase::Event("secret-1".into()), true);
     let done = erase(dir.path(), Erase::Event("secret-1".into()), false);
+    assert_eq!(would, done);
     assert_eq!(done, Erased { deliveries: 250, given_up: 250, events: 1, submitted: 1, shared: 0 });
     assert!(!is_found(dir.path()));
     assert_eq!([0, 249].map(|n| state(dir.path(), first.plus(n))), [ERASED; 2]);
@@ -180,4 +181,119 @@ async fn nothing_is_erased_where_nothing_is_known() {
     assert_eq!(erase(dir.path(), Erase::Event("unknown".into()), false), Erased::default());
     admit(&queue, 0..1, sub, false).await;
     assert_eq!(erase(dir.path(), Erase::Event("unknown".into()), false), Erased::default());
+}
+
+#[tokio::test]
+async fn what_the_worker_admits_in_the_middle_of_an_erasure_is_erased_if_it_was_submitted_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let mut operator = Operator::open(dir.path()).unwrap();
+    for with_first_step in [false, true] {
+        let id = format!("late-{with_first_step}");
+        operator.submit_all(&[(&[secret_submission(&id)], None)], now()).unwrap().remove(0).unwrap();
+        let (submitted, event) = queue.submitted().await.unwrap().events.remove(0);
+        let mut erasure = Erasure::begin(&operator, Erase::Event(id), false).unwrap().unwrap();
+        if with_first_step {
+            erasure.step(&mut operator, now()).unwrap();
+        }
+        let to = vec![Recipient { sub, held: false }];
+        let late = Admission { event: event.into(), to, submitted: Some(submitted) };
+        assert_eq!(queue.admit([late].into()).await.unwrap()[0].duplicate, with_first_step);
+        assert!(erasure.carry_out(&mut operator, now, |_| true).unwrap());
+        assert_eq!(erasure.done().events + erasure.done().submitted, 1);
+        assert!(claim_all(&queue, sub).await.deliveries.is_empty());
+    }
+    assert!(operator.clean_up(|| true).unwrap());
+    assert!(!is_found(dir.path()));
+}
+
+#[tokio::test]
+async fn an_event_to_which_no_delivery_is_left_is_erased_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await;
+    admit_secret(&queue, 1, 100, &sub).await;
+    rusqlite::Connection::open(file(dir.path())).unwrap().execute("DELETE FROM deliveries", []).unwrap();
+    let done = erase(dir.path(), Erase::Event("secret-1".into()), false);
+    assert_eq!(done, Erased { events: 1, ..Erased::default() });
+    assert!(!is_found(dir.path()));
+}
+
+#[tokio::test]
+async fn a_step_over_large_bodies_ends_early() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 1).await;
+    let large = MAX_BODY_BYTES - 1000;
+    for n in 0..20 {
+        admit_secret(&queue, n, large, &subs).await;
+    }
+    let most = u64::try_from(ERASURE_STEP_BYTES / large + 1).unwrap();
+    let mut operator = Operator::open(dir.path()).unwrap();
+    for dry_run in [true, false] {
+        let mut erasure = Erasure::begin(&operator, subscription("uuid-0"), dry_run).unwrap().unwrap();
+        let (mut before, mut steps) = (0, 0);
+        while erasure.step(&mut operator, now()).unwrap() {
+            assert!(erasure.done().events <= before + most, "{:?}", erasure.done());
+            (before, steps) = (erasure.done().events, steps + 1);
+        }
+        assert!(before == 20 && steps >= 20 / most, "{before} in {steps} steps");
+    }
+}
+
+#[tokio::test]
+async fn counting_waits_for_no_writer_and_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 1).await;
+    admit_secret(&queue, 1, 100, &subs).await;
+    let mut operator = Operator::open(dir.path()).unwrap();
+    let lock = rusqlite::Connection::open(file(dir.path())).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for what in [subscription("uuid-0"), Erase::Event("secret-1".into())] {
+        let mut counting = Erasure::begin(&operator, what, true).unwrap().unwrap();
+        assert!(counting.carry_out(&mut operator, now, |_| true).unwrap());
+        let expected = Erased { deliveries: 1, given_up: 1, events: 1, ..Erased::default() };
+        assert_eq!(*counting.done(), expected);
+    }
+}
+
+#[tokio::test]
+async fn the_worker_commits_while_a_reader_keeps_the_log_from_being_emptied() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let reader = rusqlite::Connection::open(file(dir.path())).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    reader.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, i64>(0)).unwrap();
+    admit(&queue, 0..1, sub, false).await;
+    let tries = Arc::new(AtomicU32::new(0));
+    let (path, tried) = (dir.path().to_owned(), Arc::clone(&tries));
+    let cleaning = tokio::task::spawn_blocking(move || {
+        let go_on = || tried.fetch_add(1, Ordering::Relaxed) < u32::MAX;
+        Operator::open(&path).unwrap().clean_up(go_on).unwrap()
+    });
+    let mut n = 1;
+    while tries.load(Ordering::Relaxed) < 3 {
+        admit(&queue, n..n + 1, sub, false).await;
+        n += 1;
+    }
+    assert_eq!(queue.stats().commit_failures.get(), 0);
+    drop(reader);
+    assert!(cleaning.await.unwrap(), "when the reader is done the log is emptied");
+}
+
+#[tokio::test]
+async fn an_erasure_that_is_called_off_says_so_and_can_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 1).await;
+    admit_secret(&queue, 1, 100, &subs).await;
+    let mut operator = Operator::open(dir.path()).unwrap();
+    let mut erasure = Erasure::begin(&operator, subscription("uuid-0"), false).unwrap().unwrap();
+    assert!(!erasure.carry_out(&mut operator, now, |_| false).unwrap());
+    assert_eq!(*erasure.done(), Erased::default());
+    assert!(erasure.carry_out(&mut operator, now, |_| true).unwrap());
+    assert_eq!(erasure.done().events, 1);
 }

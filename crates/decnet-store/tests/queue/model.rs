@@ -179,7 +179,8 @@ impl World {
 
     fn submit(&mut self, numbers: &[usize]) {
         let events: Vec<_> = numbers.iter().map(|n| submission(*n)).collect();
-        let answered = Operator::open(self.dir.path()).unwrap().submit(&events, None, now()).unwrap();
+        let mut operator = Operator::open(self.dir.path()).unwrap();
+        let answered = operator.submit_all(&[(&events, None)], now()).unwrap().remove(0).unwrap();
         for (answered, n) in answered.iter().zip(numbers) {
             assert_eq!(answered.duplicate, self.submitted.contains(n), "an id is taken once");
             if !answered.duplicate {

@@ -1,13 +1,14 @@
 //! Readers beside the worker, and without it.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use decnet_core::delivery::{Reason, Standing, State};
+use decnet_core::limits::LIST_STEP_ROWS;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
 use decnet_store::queue::{
-    Active, AttemptFilter, Census, DeliveryId, EventRef, Filter, Found, ListedAttempt, Queue, Reader,
-    SubscriptionKey,
+    Active, Census, DeliveryId, Filter, Found, Operator, Queue, Reader, Search, SubscriptionKey,
 };
 
 use super::support::*;
@@ -280,7 +281,7 @@ async fn reasons_moments_and_standings_choose() {
 }
 
 #[tokio::test]
-async fn an_event_is_found_by_its_id_with_its_deliveries() {
+async fn an_event_is_found_by_its_id_with_its_newest_delivery() {
     let dir = tempfile::tempdir().unwrap();
     let queue = open(dir.path());
     let subs = subscriptions(&queue, 3).await;
@@ -289,66 +290,36 @@ async fn an_event_is_found_by_its_id_with_its_deliveries() {
     };
     admit(&queue, 8..20, subs[0], false).await;
     let reader = Reader::open(dir.path()).unwrap();
-    let found = reader.event(EventRef::Id("event-7"), None, 2).unwrap().unwrap();
-    assert_eq!((found.seq, found.deliveries.len(), found.more), (admitted.first.seq(), 2, true));
-    assert_eq!(found.body, event(7).body);
-    let one = reader.event(EventRef::Seq(found.seq), Some("name-1"), 2).unwrap().unwrap();
-    assert_eq!(one.deliveries.iter().map(|listed| listed.id).collect::<Vec<_>>(), [admitted.first.plus(1)]);
-    assert!(reader.event(EventRef::Id("event-99"), None, 2).unwrap().is_none());
-    assert!(reader.event(EventRef::Seq(-1), None, 2).unwrap().is_none());
+    let Search::Found(seq) = reader.find_event("event-7", || true).unwrap() else { panic!("it is there") };
+    assert_eq!(seq, admitted.first.seq());
+    let newest = |uuid| reader.event(seq, uuid).unwrap().unwrap().newest.map(|listed| listed.id);
+    let first = admitted.first.plus(1);
+    assert_eq!((newest("uuid-1"), newest("uuid-9")), (Some(first), None));
+    settle_all(&queue, &[first], now(), State::Delivered).await;
+    let again = Operator::open(dir.path()).unwrap().redeliver(&[first]).unwrap()[0];
+    assert_eq!(newest("uuid-1"), Some(again));
+    assert_eq!(reader.find_event("event-99", || true).unwrap(), Search::Absent);
+    assert!(reader.event(-1, "uuid-1").unwrap().is_none());
 }
 
 #[tokio::test]
-async fn attempts_are_listed_newest_first_in_pages() {
+async fn a_search_for_an_event_that_is_called_off_says_how_far_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let queue = open(dir.path());
-    let subs = subscriptions(&queue, 2).await;
-    let mut expected = Vec::new();
-    for n in 0..20 {
-        let id = admit(&queue, n..n + 1, subs[n % 2], true).await[0];
-        let tries = u32::try_from(n % 4).unwrap();
-        for number in 1..=tries {
-            let state = if number == 3 { State::Delivered } else { State::Retrying { due_at: now() } };
-            queue.settle(vec![settlement(id, number, now(), state)]).await.unwrap();
-            expected.push((id, number));
-        }
-    }
-    expected.reverse();
+    let sub = subscriptions(&queue, 1).await[0];
+    let count = 2 * LIST_STEP_ROWS as usize + 1;
+    admit(&queue, 0..count, sub, false).await;
     let reader = Reader::open(dir.path()).unwrap();
-    let all = |filter: AttemptFilter| {
-        let (mut filter, mut found) = (filter, Vec::new());
-        loop {
-            let page = reader.attempts(&filter, 4).unwrap();
-            assert!(page.attempts.len() <= 4);
-            found.extend(page.attempts);
-            let Some(next) = page.next else { return found };
-            filter.before = Some(next.to_string().parse().unwrap());
-        }
+    let search = |id: usize, steps: usize| {
+        let left = Cell::new(steps);
+        let go_on = || left.replace(left.get().saturating_sub(1)) > 0;
+        reader.find_event(&format!("event-{id}"), go_on).unwrap()
     };
-    let places = |found: &[ListedAttempt]| -> Vec<_> {
-        found.iter().map(|listed| (listed.delivery, listed.attempt.number)).collect()
-    };
-    assert_eq!(places(&all(AttemptFilter::default())), expected);
-    let ok = all(AttemptFilter { status: Some(200), ..AttemptFilter::default() });
-    assert!(ok.len() == 5 && ok.iter().all(|listed| listed.attempt.number == 3));
-    let failed = all(AttemptFilter { reason: Some(Reason::ServerError), ..AttemptFilter::default() });
-    assert_eq!(failed.len(), expected.len() - ok.len());
-    let mine = all(AttemptFilter { subscription: Some("name-1".into()), ..AttemptFilter::default() });
-    assert!(!mine.is_empty() && mine.iter().all(|listed| &*listed.subscription_uuid == "uuid-1"));
-    assert!(all(AttemptFilter { until: Some(UnixMicros(1)), ..AttemptFilter::default() }).is_empty());
-}
-
-#[tokio::test]
-async fn a_page_of_attempts_ends_in_time() {
-    let dir = tempfile::tempdir().unwrap();
-    let queue = open(dir.path());
-    let subs = subscriptions(&queue, 1).await;
-    let first = two_events(&queue, &vec![subs[0]; 15_000]).await[0];
-    queue.settle(vec![settlement(first, 1, now(), State::Retrying { due_at: now() })]).await.unwrap();
-    let reader = Reader::open(dir.path()).unwrap();
-    let page = reader.attempts(&AttemptFilter::default(), 10).unwrap();
-    assert!(page.attempts.is_empty());
-    let rest = AttemptFilter { before: page.next, ..AttemptFilter::default() };
-    let rest = reader.attempts(&rest, 10).unwrap();
-    assert_eq!((rest.attempts.len(), rest.next), (1, None));
+    let newest_first = |n| count - 1 - n;
+    assert!(matches!(search(newest_first(0), 1), Search::Found(_)));
+    let looked_at = u64::from(LIST_STEP_ROWS);
+    assert_eq!(search(0, 0), Search::Unfinished { looked_at: 0 });
+    assert_eq!(search(0, 1), Search::Unfinished { looked_at });
+    assert_eq!(search(0, 2), Search::Unfinished { looked_at: 2 * looked_at });
+    assert!(matches!(search(0, 3), Search::Found(_)));
 }

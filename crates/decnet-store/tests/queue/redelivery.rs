@@ -1,10 +1,25 @@
 //! A redelivery is a new delivery of the same event, behind live traffic.
 
+use std::num::NonZeroU32;
+
 use decnet_core::delivery::{Reason, Standing, State};
-use decnet_core::limits::OPERATOR_STEP_ROWS;
-use decnet_store::queue::{Error, Filter, Operator, Reader, Redelivery};
+use decnet_core::limits::{MAX_FAN_OUT, MAX_REDELIVERY_RATE, OPERATOR_STEP_ROWS};
+use decnet_store::queue::{DeliveryId, Error, Filter, Operator, Reader, Redelivery};
 
 use super::support::*;
+
+const FAST: NonZeroU32 = NonZeroU32::new(MAX_REDELIVERY_RATE).unwrap();
+
+/// All steps; what they made.
+fn carry_out(redelivery: &mut Redelivery, operator: &mut Operator) -> Vec<DeliveryId> {
+    let mut made = Vec::new();
+    while let Some(step) = redelivery.step(operator, FAST).unwrap() {
+        assert!(step.made.len() <= OPERATOR_STEP_ROWS);
+        made.extend(step.made);
+    }
+    assert_eq!(redelivery.done(), redelivery.total());
+    made
+}
 
 fn choose(reader: &Reader, filter: &Filter) -> Redelivery {
     Redelivery::choose(reader, filter, || true).unwrap().unwrap()
@@ -58,7 +73,7 @@ async fn what_is_not_final_is_refused_by_its_id_and_skipped_by_a_filter() {
     for id in &all[..3] {
         let refused = operator.redeliver(&[all[3], *id]).unwrap_err();
         assert!(matches!(refused, Error::NotFinal(refused) if refused == *id), "{refused}");
-        assert!(matches!(Redelivery::of(vec![all[3], *id], &reader), Err(Error::NotFinal(_))));
+        assert!(matches!(Redelivery::of(&[all[3], *id], &reader), Err(Error::NotFinal(_))));
     }
     for (standings, expected) in [
         (vec![], (1, 3)),
@@ -88,6 +103,29 @@ async fn the_workers_own_checkpoints_are_no_change_from_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_look_whose_transaction_was_rolled_back_sees_the_change_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let all = admit(&queue, 0..1, sub, true).await;
+    settle_all(&queue, &all, now(), State::Delivered).await;
+    queue.changed_elsewhere().await.unwrap();
+    Operator::open(dir.path()).unwrap().redeliver(&all).unwrap();
+    // While the lock is held, the look and a command that fails come into one transaction.
+    let lock = rusqlite::Connection::open(file(dir.path())).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let impossible = admission(event(1), &vec![sub; MAX_FAN_OUT as usize], false);
+    let (_, changed, refused, ()) = tokio::join!(
+        queue.register([("uuid-0".into(), "name-0".into())].into()),
+        queue.changed_elsewhere(),
+        queue.admit([impossible].into()),
+        async { lock.execute_batch("COMMIT").unwrap() },
+    );
+    refused.unwrap_err();
+    assert!(changed.unwrap());
+}
+
+#[tokio::test]
 async fn a_redelivery_by_filter_goes_step_by_step_and_never_over_itself() {
     let dir = tempfile::tempdir().unwrap();
     let queue = open(dir.path());
@@ -102,17 +140,74 @@ async fn a_redelivery_by_filter_goes_step_by_step_and_never_over_itself() {
     );
     let mut redelivery = choose(&reader, &Filter::default());
     assert_eq!((redelivery.total(), redelivery.not_final()), (450, 50), "only what is final");
-    let mut made = Vec::new();
-    while let Some(step) = redelivery.step(&mut operator).unwrap() {
-        assert!(step.len() <= OPERATOR_STEP_ROWS);
-        made.extend(step);
-        assert_eq!(made.len(), redelivery.done());
-    }
+    let made = carry_out(&mut redelivery, &mut operator);
     let expected: Vec<_> = all[..450].iter().map(|id| id.plus(1)).collect();
     assert_eq!(made, expected, "in the order of admission");
     let again = choose(&reader, &Filter::default());
-    assert_eq!((again.total(), again.not_final()), (450, 500));
+    assert_eq!((again.total(), again.not_final(), again.superseded()), (0, 500, 450));
+    settle_all(&queue, &made, now(), State::Delivered).await;
     let newest = choose(&reader, &Filter { limit: Some(3), ..Filter::default() });
     assert_eq!(newest.total(), 3);
-    assert!(matches!(Redelivery::of(vec![all[0].plus(9)], &reader), Err(Error::UnknownDelivery(_))));
+    assert!(matches!(Redelivery::of(&[all[0].plus(9)], &reader), Err(Error::UnknownDelivery(_))));
+}
+
+#[tokio::test]
+async fn the_same_redelivery_again_and_again_sends_each_event_once_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 3).await;
+    let admissions = (0..20).map(|n| admission(event(n), &subs, true)).collect();
+    let admitted = queue.admit(admissions).await.unwrap();
+    let mut waiting: Vec<_> =
+        admitted.iter().flat_map(|one| (0..3).map(|number| one.first.plus(number))).collect();
+    let (reader, mut operator) = (Reader::open(dir.path()).unwrap(), Operator::open(dir.path()).unwrap());
+    let dead = Filter { standings: vec![Standing::Dead], ..Filter::default() };
+    for round in 0..4 {
+        settle_all(&queue, &waiting, now(), State::Dead { reason: Reason::Refused }).await;
+        let mut redelivery = choose(&reader, &dead);
+        assert_eq!((redelivery.total(), redelivery.superseded()), (60, 60 * round), "round {round}");
+        waiting = carry_out(&mut redelivery, &mut operator);
+        assert_eq!(waiting.len(), 60);
+    }
+    settle_all(&queue, &waiting, now(), State::Delivered).await;
+    let recovered = choose(&reader, &dead);
+    assert_eq!((recovered.total(), recovered.superseded()), (0, 240), "what arrived since is not sent again");
+}
+
+#[tokio::test]
+async fn two_redeliveries_of_the_same_send_it_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let all = admit(&queue, 0..20, sub, true).await;
+    settle_all(&queue, &all, now(), State::Delivered).await;
+    let (reader, mut operator) = (Reader::open(dir.path()).unwrap(), Operator::open(dir.path()).unwrap());
+    let mut both = [choose(&reader, &Filter::default()), Redelivery::of(&all, &reader).unwrap()];
+    let made: Vec<_> = both.iter_mut().map(|redelivery| carry_out(redelivery, &mut operator).len()).collect();
+    assert_eq!((made, both[1].done()), (vec![20, 0], 20));
+    assert_eq!(list(dir.path()).len(), 40);
+}
+
+#[tokio::test]
+async fn a_redelivery_keeps_its_rate_from_the_first_delivery_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let all = admit(&queue, 0..2 * OPERATOR_STEP_ROWS, sub, true).await;
+    settle_all(&queue, &all, now(), State::Delivered).await;
+    let (reader, mut operator) = (Reader::open(dir.path()).unwrap(), Operator::open(dir.path()).unwrap());
+    for (rate, expected) in [(1, 1), (10, 1), (11, 2), (100, 10), (1000, 100), (100_000, OPERATOR_STEP_ROWS)]
+    {
+        let rate = NonZeroU32::new(rate).unwrap();
+        let step = choose(&reader, &Filter { limit: Some(OPERATOR_STEP_ROWS), ..Filter::default() })
+            .step(&mut operator, rate)
+            .unwrap()
+            .unwrap();
+        assert_eq!(step.made.len(), expected, "{rate}");
+        assert!(
+            (step.pause.as_secs_f64() * f64::from(rate.get()) - expected as f64).abs() < 1e-3,
+            "{step:?}"
+        );
+        settle_all(&queue, &step.made, now(), State::Delivered).await;
+    }
 }

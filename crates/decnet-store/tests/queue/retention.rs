@@ -1,5 +1,6 @@
 //! Retention: by age and by size, in small steps, and never what is still to be delivered.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -232,7 +233,15 @@ async fn ids_are_not_given_again_after_everything_is_gone() {
     let at = now();
     settle_all(&queue, &all, at, State::Delivered).await;
     assert_eq!(pass(&queue, &policy(), at.after(2 * DAY)).await.delivered, 10);
+    assert_eq!(body_bytes(dir.path()), 0, "of the newest event too only its number is kept");
+    // It is known if it comes again.
+    assert!(queue.admit([admission(event(9), &[sub], false)].into()).await.unwrap()[0].duplicate);
     queue.close().await.unwrap();
     let queue = open(dir.path());
     assert!(admit(&queue, 10..11, sub, true).await[0] > all[9]);
+}
+
+fn body_bytes(dir: &Path) -> i64 {
+    let conn = rusqlite::Connection::open(file(dir)).unwrap();
+    conn.query_row("SELECT coalesce(sum(length(body)), 0) FROM events", [], |row| row.get(0)).unwrap()
 }

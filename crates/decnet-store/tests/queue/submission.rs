@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use decnet_core::limits::{
-    MAX_SUBMISSION_EVENTS, MAX_SUBMITTED_BYTES, MAX_SUBMITTED_EVENTS, SUBMISSION_MEMORY_AGE,
-    SUBMITTED_STEP_EVENTS,
+    MAX_SUBMISSION_EVENTS, MAX_SUBMITTED_BYTES, MAX_SUBMITTED_EVENTS, REMEMBERED_FRACTION,
+    REMEMBERED_KEY_BYTES, SUBMISSION_MEMORY_AGE, SUBMITTED_STEP_EVENTS,
 };
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{
     Admission, Error, IdempotencyKey, Operator, Queue, Reader, Recipient, Retention, Submission, Submitted,
     SubscriptionKey, Taken, Unfit,
 };
+
+use rustc_hash::FxHashSet;
 
 use super::support::*;
 
@@ -32,6 +34,16 @@ fn known(submitted: &[Submitted]) -> Vec<bool> {
     submitted.iter().map(|event| event.duplicate).collect()
 }
 
+/// One call by itself.
+fn submit(
+    operator: &mut Operator,
+    events: &[Submission],
+    key: Option<IdempotencyKey<'_>>,
+    at: UnixMicros,
+) -> Result<Vec<Submitted>, Error> {
+    operator.submit_all(&[(events, key)], at)?.pop().unwrap()
+}
+
 /// Admits what was taken, to `to`.
 async fn admit_all(queue: &Queue, taken: &Taken, to: &[SubscriptionKey]) -> usize {
     let admissions = taken.events.iter().map(|(id, event)| Admission {
@@ -51,9 +63,9 @@ async fn submitted_events_are_admitted_in_their_order_and_then_wait_no_more() {
     let mut operator = Operator::open(dir.path()).unwrap();
     queue.changed_elsewhere().await.unwrap();
     let events: Vec<_> = (0..MAX_SUBMISSION_EVENTS).map(|n| submission(&format!("e{n}"))).collect();
-    let submitted = operator.submit(&events, None, now()).unwrap();
+    let submitted = submit(&mut operator, &events, None, now()).unwrap();
     assert!(!known(&submitted).contains(&true));
-    operator.submit(&[submission("last"), submission("")], None, now()).unwrap();
+    submit(&mut operator, &[submission("last"), submission("")], None, now()).unwrap();
     assert!(queue.changed_elsewhere().await.unwrap());
     assert_eq!(Reader::open(dir.path()).unwrap().submitted_topic("last").unwrap().as_deref(), Some("a.b"));
 
@@ -83,7 +95,7 @@ async fn submitted_events_are_admitted_in_their_order_and_then_wait_no_more() {
 async fn what_nobody_subscribes_to_waits_no_more_either() {
     let dir = tempfile::tempdir().unwrap();
     let queue = open(dir.path());
-    Operator::open(dir.path()).unwrap().submit(&[submission("e1")], None, now()).unwrap();
+    submit(&mut Operator::open(dir.path()).unwrap(), &[submission("e1")], None, now()).unwrap();
     let taken = queue.submitted().await.unwrap();
     admit_all(&queue, &taken, &[]).await;
     assert_eq!(queue.submitted().await.unwrap(), Taken::default());
@@ -94,7 +106,7 @@ async fn what_nobody_subscribes_to_waits_no_more_either() {
 async fn what_was_read_and_not_admitted_is_there_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let queue = open(dir.path());
-    Operator::open(dir.path()).unwrap().submit(&[submission("e1")], None, now()).unwrap();
+    submit(&mut Operator::open(dir.path()).unwrap(), &[submission("e1")], None, now()).unwrap();
     let before = queue.submitted().await.unwrap();
     drop(queue);
     assert_eq!(open(dir.path()).submitted().await.unwrap(), before);
@@ -107,13 +119,13 @@ async fn an_id_is_taken_once_within_a_day() {
     let mut operator = Operator::open(dir.path()).unwrap();
     let at = now();
     let twice = [submission("e1"), submission("e1"), submission(""), submission("")];
-    assert_eq!(known(&operator.submit(&twice, None, at).unwrap()), [false, true, false, false]);
+    assert_eq!(known(&submit(&mut operator, &twice, None, at).unwrap()), [false, true, false, false]);
     drop(operator);
     let mut operator = Operator::open(dir.path()).unwrap();
     let later = at.after(SUBMISSION_MEMORY_AGE);
-    assert_eq!(known(&operator.submit(&[submission("e1")], None, later).unwrap()), [true]);
+    assert_eq!(known(&submit(&mut operator, &[submission("e1")], None, later).unwrap()), [true]);
     let day_after = later.after(Duration::from_micros(1));
-    assert_eq!(known(&operator.submit(&[submission("e1")], None, day_after).unwrap()), [false]);
+    assert_eq!(known(&submit(&mut operator, &[submission("e1")], None, day_after).unwrap()), [false]);
     assert_eq!(queue.submitted().await.unwrap().events.len(), 4);
 }
 
@@ -123,17 +135,87 @@ async fn a_repeated_request_is_answered_as_it_was_and_another_with_its_key_is_re
     let queue = open(dir.path());
     let mut operator = Operator::open(dir.path()).unwrap();
     let (at, request) = (now(), [submission(""), submission("e1")]);
-    let first = operator.submit(&request, Some(&key("k")), at).unwrap();
-    let again = operator.submit(&request, Some(&key("k")), at).unwrap();
+    let first = submit(&mut operator, &request, Some(key("k")), at).unwrap();
+    let again = submit(&mut operator, &request, Some(key("k")), at).unwrap();
     assert_eq!(known(&again), [true, true]);
     assert!(first.iter().map(|event| &event.id).eq(again.iter().map(|event| &event.id)));
-    let other = operator.submit(&[submission("e2")], Some(&key("k")), at);
+    let other = submit(&mut operator, &[submission("e2")], Some(key("k")), at);
     assert!(matches!(other, Err(Error::IdempotencyConflict)));
     let elsewhere = IdempotencyKey { scope: "token-2", key: "k" };
-    assert_eq!(known(&operator.submit(&[submission("e2")], Some(&elsewhere), at).unwrap()), [false]);
+    assert_eq!(known(&submit(&mut operator, &[submission("e2")], Some(elsewhere), at).unwrap()), [false]);
     let day_after = at.after(SUBMISSION_MEMORY_AGE + Duration::from_micros(1));
-    assert_eq!(known(&operator.submit(&[submission("e3")], Some(&key("k")), day_after).unwrap()), [false]);
+    assert_eq!(
+        known(&submit(&mut operator, &[submission("e3")], Some(key("k")), day_after).unwrap()),
+        [false]
+    );
     assert_eq!(queue.submitted().await.unwrap().events.len(), 4);
+}
+
+#[tokio::test]
+async fn an_id_that_comes_with_another_event_is_refused_and_swallows_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let mut operator = Operator::open(dir.path()).unwrap();
+    submit(&mut operator, &[submission("e1")], None, now()).unwrap();
+    let later = Submission { at: None, ..submission("e1") };
+    assert_eq!(
+        known(&submit(&mut operator, &[later], None, now()).unwrap()),
+        [true],
+        "said again, at another time"
+    );
+    for other in [
+        Submission { topic: "a.c".into(), ..submission("e1") },
+        Submission { kind: "other".into(), ..submission("e1") },
+        Submission { payload: "{}".into(), ..submission("e1") },
+    ] {
+        let refused = submit(&mut operator, &[submission("e2"), other], None, now()).unwrap_err();
+        assert!(
+            matches!(&refused, Error::IdConflict { index: 1, id } if &**id == "e1") && !refused.will_pass(),
+            "{refused}"
+        );
+    }
+    assert_eq!(
+        known(&submit(&mut operator, &[submission("e2")], None, now()).unwrap()),
+        [false],
+        "nothing was taken"
+    );
+    assert_eq!(queue.submitted().await.unwrap().events.len(), 2);
+    let file = rusqlite::Connection::open(file(dir.path())).unwrap();
+    file.execute("UPDATE submitted_ids SET content = NULL", []).unwrap();
+    let other = Submission { payload: "{}".into(), ..submission("e1") };
+    assert_eq!(
+        known(&submit(&mut operator, &[other], None, now()).unwrap()),
+        [true],
+        "of before, only the id is known"
+    );
+}
+
+#[tokio::test]
+async fn a_remembered_key_is_small_however_many_events_it_was_used_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let mut operator = Operator::open(dir.path()).unwrap();
+    let (at, events) = (now(), vec![submission(""); MAX_SUBMISSION_EVENTS]);
+    let first = submit(&mut operator, &events, Some(key("k")), at).unwrap();
+    let ids: FxHashSet<&str> = first.iter().map(|event| &*event.id).collect();
+    assert_eq!(ids.len(), MAX_SUBMISSION_EVENTS, "each has its own");
+    let taken = queue.submitted().await.unwrap();
+    assert!(taken.events.iter().map(|(_, event)| &event.id).eq(first.iter().map(|event| &event.id)));
+    let file = rusqlite::Connection::open(file(dir.path())).unwrap();
+    let sizes =
+        "SELECT length(hash) + 8 + length(fingerprint) + length(seed) + length(ids) FROM submitted_keys";
+    let bytes: u32 = file.query_row(sizes, [], |row| row.get(0)).unwrap();
+    assert!(u64::from(bytes) < REMEMBERED_KEY_BYTES, "{bytes} bytes");
+    drop(operator);
+    let mut operator = Operator::open(dir.path()).unwrap();
+    let again = submit(&mut operator, &events, Some(key("k")), at).unwrap();
+    assert!(again.iter().map(|event| &event.id).eq(first.iter().map(|event| &event.id)));
+    let day_after = at.after(SUBMISSION_MEMORY_AGE + Duration::from_micros(1));
+    let anew = submit(&mut operator, &events, Some(key("k")), day_after).unwrap();
+    assert!(anew.iter().all(|event| !event.duplicate && !ids.contains(&*event.id)));
+    file.execute("UPDATE submitted_keys SET seed = NULL, ids = 'x' || char(10) || 'y'", []).unwrap();
+    let noted = submit(&mut operator, &events, Some(key("k")), day_after).unwrap();
+    assert_eq!(noted.iter().map(|event| &*event.id).collect::<Vec<_>>(), ["x", "y"], "as was written before");
 }
 
 #[tokio::test]
@@ -149,18 +231,18 @@ async fn one_bad_event_refuses_the_whole_submission() {
         Submission { payload: large.into(), ..submission("") },
     ];
     for bad in bad {
-        let refused = operator.submit(&[submission("good"), bad], None, now()).unwrap_err();
+        let refused = submit(&mut operator, &[submission("good"), bad], None, now()).unwrap_err();
         assert!(matches!(refused, Error::Unfit { index: 1, .. }), "{refused}");
     }
     let many = vec![submission(""); MAX_SUBMISSION_EVENTS + 1];
-    let refused = operator.submit(&many, None, now()).unwrap_err();
+    let refused = submit(&mut operator, &many, None, now()).unwrap_err();
     assert!(matches!(refused, Error::Unfit { why: Unfit::TooMany, .. }));
     for bad in ["", &"k".repeat(256)] {
-        let refused = operator.submit(&[submission("good")], Some(&key(bad)), now()).unwrap_err();
+        let refused = submit(&mut operator, &[submission("good")], Some(key(bad)), now()).unwrap_err();
         assert!(matches!(refused, Error::Unfit { why: Unfit::Key, .. }));
     }
     assert_eq!(queue.submitted().await.unwrap(), Taken::default());
-    assert_eq!(known(&operator.submit(&[submission("good")], None, now()).unwrap()), [false]);
+    assert_eq!(known(&submit(&mut operator, &[submission("good")], None, now()).unwrap()), [false]);
 }
 
 #[tokio::test]
@@ -168,7 +250,7 @@ async fn while_no_worker_takes_them_only_so_many_wait() {
     let dir = tempfile::tempdir().unwrap();
     let queue = open(dir.path());
     let mut operator = Operator::open(dir.path()).unwrap();
-    let mut submit = || operator.submit(&[submission("")], None, now());
+    let mut submit = || submit(&mut operator, &[submission("")], None, now());
     submit().unwrap();
     let file = rusqlite::Connection::open(file(dir.path())).unwrap();
     let bytes = MAX_SUBMITTED_BYTES as i64;
@@ -191,7 +273,7 @@ async fn the_worker_takes_a_bounded_piece() {
     let queue = open(dir.path());
     let payload: Box<str> = format!("\"{}\"", "x".repeat(1_000_000)).into();
     let large = Submission { payload, ..submission("") };
-    Operator::open(dir.path()).unwrap().submit(&vec![large; 6], None, now()).unwrap();
+    submit(&mut Operator::open(dir.path()).unwrap(), &vec![large; 6], None, now()).unwrap();
     let taken = queue.submitted().await.unwrap();
     assert!(taken.more && taken.events.len() == 5, "{}", taken.events.len());
 }
@@ -204,7 +286,7 @@ async fn retention_forgets_what_was_submitted_long_ago() {
     let at = now();
     for n in 0..250 {
         let (id, request) = (format!("e{n}"), format!("k{n}"));
-        operator.submit(&[submission(&id)], Some(&key(&request)), at).unwrap();
+        submit(&mut operator, &[submission(&id)], Some(key(&request)), at).unwrap();
     }
     let age = Duration::from_secs(1);
     let policy = Retention {
@@ -222,6 +304,14 @@ async fn retention_forgets_what_was_submitted_long_ago() {
     };
     while queue.retain(policy.clone(), at).await.unwrap().more {}
     assert_eq!(count(), [250, 250]);
+    let small = Retention { max_bytes: REMEMBERED_FRACTION * REMEMBERED_KEY_BYTES * 150, ..policy.clone() };
+    while queue.retain(small.clone(), at).await.unwrap().more {}
+    assert_eq!(count(), [200, 150], "they take a part of the size, not all of it");
+    assert_eq!(
+        known(&submit(&mut operator, &[submission("e249")], None, at).unwrap()),
+        [true],
+        "the newest stay"
+    );
     let day_after = at.after(SUBMISSION_MEMORY_AGE + Duration::from_micros(1));
     while queue.retain(policy.clone(), day_after).await.unwrap().more {}
     assert_eq!(count(), [0, 0]);

@@ -8,6 +8,7 @@ use super::confirm;
 use super::progress::Progress;
 use crate::commands::link;
 use crate::context::Context;
+use crate::failure::Said;
 use crate::output;
 use crate::receiver::now;
 
@@ -46,27 +47,27 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let mut operator = Operator::open(&context.config.data_dir)?;
     let what = what(&args, &operator, context)?;
-    if args.dry_run {
-        let would = carry_out(&mut operator, what, true, context).await?;
-        return tell(&args, would, true, true);
-    }
-    if !args.yes {
-        let would = carry_out(&mut operator, what.clone(), true, context).await?;
-        let question = format!("This erases {}; it cannot be undone. Go on? [y/N] ", amount(would));
-        let problem =
-            format!("this would erase {}; where nobody can be asked, --yes allows it", amount(would));
-        if !confirm::ask(question, problem, context).await? {
-            output::say("nothing was erased");
-            return Err(crate::failure::Said.into());
+    if args.dry_run || !args.yes {
+        let would;
+        (operator, would) = carry_out(operator, what.clone(), true, context).await?;
+        if args.dry_run {
+            return tell(&args, would, true, true);
         }
+        allow(would, context).await?;
     }
-    let done = carry_out(&mut operator, what, false, context).await?;
-    link::signal_change(&context.config).await;
-    while operator.give_back()? && !context.shutdown.is_cancelled() {
-        tokio::task::yield_now().await;
-    }
-    let is_gone = operator.empty_log()?;
+    let (operator, done) = carry_out(operator, what, false, context).await?;
+    let is_gone = clean_up(operator, context).await?;
     tell(&args, done, false, is_gone)
+}
+
+async fn allow(would: Erased, context: &Context) -> anyhow::Result<()> {
+    let question = format!("This erases {}; it cannot be undone. Go on? [y/N] ", amount(would));
+    let problem = format!("this would erase {}; where nobody can be asked, --yes allows it", amount(would));
+    if confirm::ask(question, problem, context).await? {
+        return Ok(());
+    }
+    output::say("nothing was erased");
+    Err(Said.into())
 }
 
 fn what(args: &Args, operator: &Operator, context: &Context) -> anyhow::Result<Erase> {
@@ -85,21 +86,52 @@ fn what(args: &Args, operator: &Operator, context: &Context) -> anyhow::Result<E
     }
 }
 
-/// Goes on until all is done, or a signal ends it; then with what was done so far.
+/// All of it, on a thread of its own, so that a signal is heard.
+///
+/// # Errors
+/// A signal ended it: that is said, with what was done by then.
 async fn carry_out(
-    operator: &mut Operator,
+    mut operator: Operator,
     what: Erase,
     dry_run: bool,
     context: &Context,
-) -> anyhow::Result<Erased> {
-    let Some(mut erasure) = Erasure::begin(operator, what, dry_run)? else { return Ok(Erased::default()) };
-    let progress = Progress::new(None, "deliveries");
-    while !context.shutdown.is_cancelled() && erasure.step(operator, now())? {
-        progress.set_position(erasure.done().deliveries);
-        tokio::task::yield_now().await;
+) -> anyhow::Result<(Operator, Erased)> {
+    let Some(mut erasure) = Erasure::begin(&operator, what, dry_run)? else {
+        return Ok((operator, Erased::default()));
+    };
+    let (progress, shutdown) = (Progress::new(None, "deliveries"), context.shutdown.clone());
+    let erase = move || {
+        let go_on = |done: &Erased| {
+            progress.set_position(done.deliveries);
+            !shutdown.is_cancelled()
+        };
+        let is_complete = erasure.carry_out(&mut operator, now, go_on);
+        progress.finish();
+        is_complete.map(|is_complete| (operator, *erasure.done(), is_complete))
+    };
+    let (operator, done, is_complete) = tokio::task::spawn_blocking(erase).await??;
+    if !dry_run {
+        link::signal_change(&context.config).await;
     }
-    progress.finish();
-    Ok(*erasure.done())
+    if !is_complete {
+        interrupted(done, dry_run);
+        return Err(Said.into());
+    }
+    Ok((operator, done))
+}
+
+fn interrupted(done: Erased, dry_run: bool) {
+    output::say(&if dry_run {
+        "interrupted; nothing was erased".to_owned()
+    } else {
+        format!("interrupted; erased only {}; run it again for the rest", amount(done))
+    });
+}
+
+/// Are the files rid of it? On a thread of its own, too.
+async fn clean_up(mut operator: Operator, context: &Context) -> anyhow::Result<bool> {
+    let shutdown = context.shutdown.clone();
+    Ok(tokio::task::spawn_blocking(move || operator.clean_up(|| !shutdown.is_cancelled())).await??)
 }
 
 fn amount(erased: Erased) -> String {
@@ -111,7 +143,7 @@ fn amount(erased: Erased) -> String {
 fn tell(args: &Args, erased: Erased, dry_run: bool, is_gone: bool) -> anyhow::Result<()> {
     if !is_gone {
         output::say(
-            "decnet: warning: somebody reads the queue; its log still holds what was erased. Run this again when they are done",
+            "decnet: warning: what was erased is not gone from the disk yet: this was interrupted, or somebody reads the queue, whose log still holds it. Run this again",
         );
     }
     if args.json {

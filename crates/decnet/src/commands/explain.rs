@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         (Some(id), _) => Asked::Event(id),
         (None, topic) => Asked::Topic(topic.as_deref().unwrap_or_default()),
     };
-    let Explained { topic, delivery, steps } = explain(reader.as_ref(), &row, asked)?;
+    let Explained { topic, delivery, steps } = explain(reader.as_ref(), &row, asked, || true)?;
     if args.json {
         return output::json(&json!({
             "subscription": {"uuid": row.uuid, "name": row.name},

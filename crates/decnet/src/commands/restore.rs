@@ -17,8 +17,10 @@ use crate::output;
 
 /// Puts a backup into a data directory, where nothing is yet.
 ///
-/// Nothing is overwritten, and nothing is done while a worker runs there. The next start goes on as after a crash at the
-/// moment of the backup: what was delivered since is sent again. What root restores belongs to the owner of the directory.
+/// Nothing is overwritten, and nothing is done while a worker runs there. A catalog that DECNET_DB_URL places outside of the
+/// data directory stays as it is, where there is one: only the queue is restored. The next start goes on as after a crash
+/// at the moment of the backup: what was delivered since is sent again. What root restores belongs to the owner of the
+/// directory.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -51,22 +53,44 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     args.file.metadata().with_context(|| format!("{} cannot be read", args.file.display()))?;
     make_data_dir(dir)?;
     let held = backup::hold(dir)?;
-    let parts = [
-        Part::beside(QUEUE, dir.join(QUEUE))?,
-        Part::beside(CATALOG, context.config.database.path()?.to_owned())?,
-    ];
-    let found = read(&args.file, &parts, context).await;
+    let catalog = context.config.database.path()?.to_owned();
+    let stays = is_elsewhere(&catalog, dir)?;
+    let mut parts = vec![Part::beside(QUEUE, dir.join(QUEUE))?];
+    if !stays {
+        parts.push(Part::beside(CATALOG, catalog.clone())?);
+    }
+    let found = read(&args.file, &parts, stays.then_some(CATALOG), context).await;
     let found = found.with_context(|| format!("{} cannot be restored", args.file.display()))?;
-    let mut names = Vec::new();
+    let mut restored = Vec::new();
     for part in parts.into_iter().filter(|part| found.contains(&part.name)) {
-        let (name, target) = (part.name, part.put()?);
-        if !args.json {
-            output::line(&format!("{name} restored to {}", target.display()))?;
-        }
-        names.push(json!({"name": name, "path": target}));
+        restored.push((part.name, part.put()?));
     }
     drop(held);
-    if args.json { output::json(&json!({"restored": names})) } else { Ok(()) }
+    tell(&args, &restored, stays.then_some(&*catalog))
+}
+
+/// Is there a catalog outside of the data directory? It is DECNET's, and holds more than ours.
+fn is_elsewhere(catalog: &Path, dir: &Path) -> io::Result<bool> {
+    Ok(catalog.try_exists()? && directory_of(catalog).canonicalize()? != dir.canonicalize()?)
+}
+
+fn tell(
+    args: &Args,
+    restored: &[(&'static str, PathBuf)],
+    catalog_stays: Option<&Path>,
+) -> anyhow::Result<()> {
+    if args.json {
+        let restored: Vec<_> =
+            restored.iter().map(|(name, path)| json!({"name": name, "path": path})).collect();
+        let kept: Vec<_> = catalog_stays.iter().map(|path| json!({"name": CATALOG, "path": path})).collect();
+        return output::json(&json!({"restored": restored, "kept": kept}));
+    }
+    for (name, path) in restored {
+        output::line(&format!("{name} restored to {}", path.display()))?;
+    }
+    catalog_stays.map_or(Ok(()), |path| {
+        output::line(&format!("{} stays as it is: {CATALOG} was not restored", path.display()))
+    })
 }
 
 impl Part {
@@ -88,6 +112,7 @@ impl Part {
     /// Gives the file its name, once its bytes are on the disk.
     fn put(self) -> anyhow::Result<PathBuf> {
         let Self { target, file, .. } = self;
+        backup::to_wal(file.as_file())?;
         file.as_file().sync_all()?;
         file.persist_noclobber(&target).with_context(|| format!("{} cannot be written", target.display()))?;
         Ok(target)
@@ -95,10 +120,15 @@ impl Part {
 }
 
 /// Reads and checks on a thread of its own, so that a signal ends it. The names of what was there.
-async fn read(file: &Path, parts: &[Part], context: &Context) -> anyhow::Result<Vec<&'static str>> {
+async fn read(
+    file: &Path,
+    parts: &[Part],
+    skip: Option<&'static str>,
+    context: &Context,
+) -> anyhow::Result<Vec<&'static str>> {
     let (file, copies) = (file.to_owned(), parts.iter().map(Part::copy).collect::<Result<_, _>>()?);
     tokio::select! {
-        read = tokio::task::spawn_blocking(move || unpack(&file, copies)) => read?,
+        read = tokio::task::spawn_blocking(move || unpack(&file, copies, skip)) => read?,
         () = context.shutdown.cancelled() => anyhow::bail!("ended before it was complete; nothing was restored"),
     }
 }
@@ -117,12 +147,19 @@ fn refuse_what_is_there(target: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads the backup into the parts that it has. Whatever else is in it is refused.
-fn unpack(file: &Path, mut missing: Vec<Copy>) -> anyhow::Result<Vec<&'static str>> {
+/// Reads the backup into the parts that it has, but for the one to skip. Whatever else is in it is refused.
+fn unpack(
+    file: &Path,
+    mut missing: Vec<Copy>,
+    skip: Option<&'static str>,
+) -> anyhow::Result<Vec<&'static str>> {
     let mut found = Vec::new();
     for entry in tar::Archive::new(File::open(file)?).entries()? {
         let mut entry = entry?;
         let path = entry.path()?.into_owned();
+        if skip.is_some_and(|name| path == Path::new(name)) {
+            continue;
+        }
         let known = missing.iter().position(|copy| path == Path::new(copy.name));
         let known = known
             .filter(|_| entry.header().entry_type().is_file())
@@ -133,7 +170,7 @@ fn unpack(file: &Path, mut missing: Vec<Copy>) -> anyhow::Result<Vec<&'static st
         anyhow::ensure!(read == expected, "it ends too early");
         found.push(copy);
     }
-    anyhow::ensure!(!found.is_empty(), "it is empty");
+    anyhow::ensure!(!found.is_empty(), "there is nothing in it to restore");
     found.iter().try_for_each(verify)?;
     Ok(found.iter().map(|copy| copy.name).collect())
 }

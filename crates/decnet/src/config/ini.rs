@@ -53,11 +53,6 @@ pub(crate) fn parse(text: &str) -> (Vec<Entry<'_>>, Vec<BadLine>) {
     (entries, bad)
 }
 
-/// Does the file set this key, whatever else is in it?
-pub(crate) fn sets(text: &str, section: &str, key: &str) -> bool {
-    parse(text).0.iter().any(|entry| entry.section == section && entry.key == key && !entry.value.is_empty())
-}
-
 fn without_comment(line: &str) -> &str {
     let starts_comment = |at: usize| line[..at].is_empty() || line[..at].ends_with(char::is_whitespace);
     let end = line.match_indices(['#', ';']).map(|(at, _)| at).find(|at| starts_comment(*at));

@@ -29,7 +29,7 @@ use ipnet::IpNet;
 pub(crate) use self::access::Access;
 pub(crate) use self::database::Database;
 pub(crate) use self::database::DatabaseKind;
-pub(crate) use self::ini::sets as ini_sets;
+use self::dotenv::Dialect;
 pub(crate) use self::layers::Inputs;
 use self::layers::{Layers, Source};
 pub(crate) use self::page::page;
@@ -202,6 +202,19 @@ pub(crate) fn find(inputs: &Inputs) -> Found {
     let settings = show::settings(&layers, &config);
     let Layers { problems, warnings, closed, .. } = layers;
     Found { config, settings, problems, warnings, closed }
+}
+
+/// The catalog that a service is given by its files, where they name one: this INI file, and the `.env.local` of its directory,
+/// which wins, for systemd makes it the service's environment.
+pub(crate) fn services_database(ini: &Path, directory: &Path) -> Option<Database> {
+    let text = std::fs::read_to_string(directory.join(".env.local")).unwrap_or_default();
+    let (entries, _) = dotenv::parse(&text, Dialect::Systemd);
+    let environment = entries.into_iter().map(|entry| (entry.name, entry.value)).collect();
+    let (ini, working_dir) = (Some(ini.to_owned()), directory.to_owned());
+    let mut layers = Layers::gather(&Inputs { environment, ini, working_dir, ..Inputs::default() });
+    let database = read_database(&mut layers, directory);
+    let is_named = layers.text(keys::DB_URL.info.name).is_some() || matches!(database, Database::Server(_));
+    is_named.then_some(database)
 }
 
 impl Config {

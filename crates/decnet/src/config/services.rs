@@ -5,18 +5,15 @@
 
 use std::path::{Path, PathBuf};
 
-/// An administrator's units win over a package's.
-const PLACES: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+use crate::units;
+
 /// The worker's: it has every setting.
 const UNIT: &str = "decnet-webhook.service";
 
 /// The worker's unit and what `systemctl edit` has put beside it, strongest first.
 pub(crate) fn units() -> Vec<PathBuf> {
-    let Some(unit) = PLACES.iter().map(|place| Path::new(place).join(UNIT)).find(|unit| unit.is_file())
-    else {
-        return Vec::new();
-    };
-    let beside = std::fs::read_dir(Path::new(PLACES[0]).join(format!("{UNIT}.d")));
+    let Some(unit) = units::find(&units::places(), UNIT) else { return Vec::new() };
+    let beside = std::fs::read_dir(Path::new(units::ADMINISTRATORS).join(format!("{UNIT}.d")));
     let files = beside.into_iter().flatten().flatten().map(|entry| entry.path());
     let mut edits: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "conf")).collect();
     edits.sort_unstable_by(|left, right| right.cmp(left));
@@ -26,29 +23,26 @@ pub(crate) fn units() -> Vec<PathBuf> {
 
 /// The files that units name, strongest first: of two that have a name, systemd takes the one that it reads later.
 pub(super) fn files(units: &[(PathBuf, String)]) -> impl Iterator<Item = &Path> {
-    values(units, "EnvironmentFile=").map(|(_, _, value)| Path::new(value.strip_prefix('-').unwrap_or(value)))
+    values(units, "EnvironmentFile").map(|(_, _, value)| units::path(value))
 }
 
 /// The variables that units set themselves, one a line as ours do, strongest first, each with its unit and its line from 1.
 pub(super) fn variables(units: &[(PathBuf, String)]) -> impl Iterator<Item = (&Path, usize, &str, &str)> {
-    values(units, "Environment=").filter_map(|(unit, line, value)| {
+    values(units, "Environment").filter_map(|(unit, line, value)| {
         let (name, value) = value.trim_matches('"').split_once('=')?;
         Some((unit, line, name, value))
     })
 }
 
-/// What stands after `key`, strongest first. An empty one takes back all that come before it.
+/// The values of a key, strongest first. An empty one takes back all that come before it.
 fn values<'a>(
     units: &'a [(PathBuf, String)],
     key: &'static str,
 ) -> impl Iterator<Item = (&'a Path, usize, &'a str)> {
-    let lines = units.iter().flat_map(|(unit, text)| {
-        let lines: Vec<_> = (1..).zip(text.lines()).collect();
-        lines.into_iter().rev().map(move |(line, text)| (unit.as_path(), line, text))
-    });
-    let found =
-        lines.filter_map(move |(unit, line, text)| Some((unit, line, text.strip_prefix(key)?.trim())));
-    found.take_while(|(_, _, value)| !value.is_empty())
+    let of_unit = move |(unit, text): &'a (PathBuf, String)| {
+        units::values(text, key).rev().map(move |(line, value)| (unit.as_path(), line, value))
+    };
+    units.iter().flat_map(of_unit).take_while(|(_, _, value)| !value.is_empty())
 }
 
 #[cfg(test)]

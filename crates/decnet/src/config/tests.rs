@@ -303,7 +303,7 @@ fn a_setting_that_nothing_here_uses_stops_nothing() {
     assert_eq!(host.find().problems.len(), 2, "tracing is off");
     host.inputs.serves_api = false;
     assert_eq!(host.find().problems, [""; 0]);
-    host.inputs.environment.insert("DECNET_TRACING_ENABLED".into(), "true".into());
+    host.inputs.environment.insert("DECNET_DEVELOPER_TRACING".into(), "true".into());
     assert!(host.find().problems[0].starts_with("DECNET_OTEL_ENDPOINT"));
 }
 

@@ -93,6 +93,12 @@ impl Endpoint {
         Ok(Self { unix: unix.ok(), tcp })
     }
 
+    /// One that has this listener alone.
+    #[cfg(test)]
+    pub(crate) fn on(listener: std::net::TcpListener) -> Self {
+        Self { unix: None, tcp: Some(listener) }
+    }
+
     /// Answers on a thread of its own until `stop`.
     ///
     /// # Errors
@@ -100,29 +106,36 @@ impl Endpoint {
     pub(crate) fn start(self, seen: Seen, stop: CancellationToken) -> anyhow::Result<Background<()>> {
         Background::start("endpoint", move |ready| async move {
             ready.up();
-            self.run(Arc::new(seen), &stop).await
+            self.run(Arc::new(seen), &stop).await;
+            Ok(())
         })
     }
 
-    async fn run(self, seen: Arc<Seen>, stop: &CancellationToken) -> anyhow::Result<()> {
+    async fn run(self, seen: Arc<Seen>, stop: &CancellationToken) {
         let Self { unix, tcp } = self;
         let on_socket = async {
-            let Some(socket) = &unix else { return anyhow::Ok(()) };
+            let Some(socket) = &unix else { return Ok(()) };
             let listener = UnixListener::from_std(socket.listener.try_clone()?)?;
             let accept = async || listener.accept().await.map(|(stream, _)| stream);
             listen(accept, &seen, Access::Owner, stop).await;
             Ok(())
         };
         let on_address = async {
-            let Some(listener) = tcp else { return anyhow::Ok(()) };
+            let Some(listener) = tcp else { return Ok(()) };
             listener.set_nonblocking(true)?;
             let listener = TcpListener::from_std(listener)?;
             let accept = async || listener.accept().await.map(|(stream, _)| stream);
             listen(accept, &seen, Access::Metrics, stop).await;
             Ok(())
         };
-        let (on_socket, on_address) = tokio::join!(on_socket, on_address);
-        on_socket.and(on_address)
+        tokio::join!(or_say("the worker's socket", on_socket), or_say("the address for metrics", on_address));
+    }
+}
+
+/// Says at once why nobody is answered: the worker works without.
+async fn or_say(place: &str, listening: impl Future<Output = io::Result<()>>) {
+    if let Err(error) = listening.await {
+        tracing::error!(%error, "no status and metrics at {place}; the worker works without");
     }
 }
 

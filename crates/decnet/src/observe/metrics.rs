@@ -9,6 +9,7 @@ use decnet_dispatch::{Figures, Standing, Stats, clock};
 use decnet_store::queue;
 
 use super::families::{Family, Kind, Unit, bytes, counter, durations, gauge, number, seconds, sizes};
+use super::otlp::LeftOut;
 use super::process;
 use super::worker::Seen;
 
@@ -25,6 +26,7 @@ pub(super) fn families(seen: &Seen) -> Vec<Family> {
     families.extend(attempts(&seen.stats));
     families.extend(subscriptions(&seen.stats));
     families.extend(queue_families(seen, &seen.queue));
+    families.push(spans(&seen.left_out));
     families.extend(process::disk(&seen.data_dir));
     families.extend(process::families());
     families
@@ -104,7 +106,11 @@ fn bus(seen: &Seen) -> Vec<Family> {
 
 fn events(stats: &Stats) -> Vec<Family> {
     vec![
-        counter("decnet_webhook_events_received", "Events read from the bus", stats.received.get()),
+        counter(
+            "decnet_webhook_events_received",
+            "Events read from the bus, and taken from what was submitted",
+            stats.received.get(),
+        ),
         counter("decnet_webhook_events_admitted", "Events committed to the queue", stats.admitted.get()),
         counter(
             "decnet_webhook_events_duplicate",
@@ -256,8 +262,8 @@ fn standings(rows: &[(&str, &Figures)]) -> Family {
 }
 
 fn oldest(rows: &[(&str, &Figures)]) -> Family {
-    let help =
-        "How long the subscription's oldest delivery that is not in flight has waited; 0 if none waits";
+    let help = "How long the subscription's oldest delivery has waited, also one read back from the queue and in flight; \
+                0 if none waits";
     let mut family = Family::new("decnet_webhook_oldest_pending", help, Unit::Seconds, Kind::Gauge);
     let now = clock::now();
     for (name, figures) in rows.iter().filter(|(name, _)| *name != OTHERS) {
@@ -283,6 +289,13 @@ fn named(stats: &Stats) -> Vec<Named> {
         Named { name, figures }
     };
     stats.shown.each().into_iter().map(name).collect()
+}
+
+fn spans(left_out: &LeftOut) -> Family {
+    let help = "Spans that the trace collector did not get: there was no room for more to wait, or it did not take them";
+    Family::new("decnet_webhook_spans_left_out", help, Unit::None, Kind::Counter)
+        .with(&[("reason", "no_room")], number(left_out.no_room.get()))
+        .with(&[("reason", "not_taken")], number(left_out.not_taken.get()))
 }
 
 fn queue_families(seen: &Seen, queue: &queue::Stats) -> Vec<Family> {

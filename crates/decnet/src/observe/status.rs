@@ -103,7 +103,7 @@ pub(crate) struct Subscription {
     pub(crate) pending: u64,
     pub(crate) parked: u64,
     pub(crate) dead: u64,
-    /// How long the oldest that is not in flight has waited.
+    /// How long the oldest has waited, also one read back from the queue and in flight.
     pub(crate) oldest_seconds: Option<f64>,
     pub(crate) last_error: Option<LastError>,
 }

@@ -8,6 +8,7 @@ use decnet_dispatch::{Stats, clock};
 use decnet_store::queue::{self, Health, Queue};
 use tokio::sync::watch;
 
+use super::otlp::LeftOut;
 use crate::config::Config;
 
 /// What there is to see of a worker: shared counters, and where its files are. Reading it asks nothing of the worker.
@@ -22,6 +23,7 @@ pub(crate) struct Seen {
     /// Is there to be a bus?
     pub(super) has_bus: bool,
     pub(super) started_at: UnixMicros,
+    pub(super) left_out: Arc<LeftOut>,
 }
 
 impl Seen {
@@ -35,6 +37,7 @@ impl Seen {
             max_bytes: config.retention.bytes,
             has_bus,
             started_at: clock::now(),
+            left_out: Arc::default(),
         }
     }
 

@@ -85,8 +85,12 @@ impl Prepared {
         let endpoint = endpoint.start(seen, stop.clone())?;
         let worked = LocalSet::new().run_until(worker.run(shutdown)).await;
         stop.cancel();
-        endpoint.join()?;
-        exporter.map_or(Ok(()), Background::join)?;
+        for beside in [Some(endpoint), exporter].into_iter().flatten() {
+            // What is reported is why the worker ended.
+            if let Err(error) = beside.join().await {
+                tracing::error!("{error:#}");
+            }
+        }
         Ok(worked?)
     }
 }
@@ -139,5 +143,30 @@ fn options(config: &Config, allow: &[IpNet]) -> Options {
             ..sender::Options::default()
         },
         ..Options::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+    use crate::config::{self, Inputs};
+
+    /// A file is no socket that could be waited for, so the endpoint fails at its start.
+    #[tokio::test]
+    async fn why_the_worker_ended_is_said_whatever_became_of_its_endpoint() {
+        let dir = tempfile::tempdir().unwrap();
+        let inputs = Inputs { data_dir: Some(dir.path().into()), ..Inputs::default() };
+        let mut prepared = Prepared::open(&config::find(&inputs).config, None, &[]).unwrap();
+        let no_socket = OwnedFd::from(File::create(dir.path().join("file")).unwrap());
+        prepared.endpoint = Endpoint::on(no_socket.into());
+        let catalog = rusqlite::Connection::open(dir.path().join("decnet.db")).unwrap();
+        catalog
+            .execute_batch("DROP TABLE webhook_subscriptions; CREATE TABLE webhook_subscriptions (a)")
+            .unwrap();
+        let error = prepared.run(CancellationToken::new()).await.unwrap_err().to_string();
+        assert!(error.starts_with("the subscriptions:"), "{error}");
     }
 }

@@ -59,7 +59,7 @@ fn a_filter_chooses_by_subscription_topic_state_time_and_reason() {
 fn an_attempt_shows_the_request_as_it_was_sent_but_for_its_secrets() {
     let server = Server::start();
     let receiver = Receiver::start(reply(200).body("thank you"));
-    let uuid = server.subscribe("a", &receiver.url("/in?token=hunter2"), "a.>");
+    let uuid = server.subscribe("a", &receiver.url("/in/hunter2?token=hunter2"), "a.>");
     server.json(
         200,
         &format!("PATCH /subscriptions/{uuid}"),
@@ -116,8 +116,7 @@ fn one_and_many_are_sent_again() {
     server.deliveries("topic=a.*&state=delivered", 4);
     server.json(404, "POST /deliveries/999.0/redeliver", "");
     server.json(404, "GET /redeliveries/none", "");
-    let missing = server.json(202, "POST /redeliveries", r#"{"ids":["999.0"]}"#);
-    assert_eq!(missing["status"], "failed");
+    server.json(404, "POST /redeliveries", r#"{"ids":["999.0"]}"#);
     let listed = server.json(200, "GET /redeliveries", "");
     let jobs: Vec<_> = listed["jobs"].as_array().unwrap().iter().map(|job| &job["status"]).collect();
     assert_eq!(jobs, ["done", "done", "failed"]);
@@ -139,8 +138,8 @@ fn what_is_not_final_is_sent_no_second_time() {
     let waits = server.deliveries("event_id=e2&state=parked", 1)[0]["id"].as_str().unwrap().to_owned();
     let refused = server.json(409, &format!("POST /deliveries/{waits}/redeliver"), "");
     assert!(refused["detail"].as_str().unwrap().contains("not final"), "{refused}");
-    let named = server.json(202, "POST /redeliveries", &json!({"ids": [waits]}).to_string());
-    assert!(named["status"] == "failed" && named["error"].as_str().unwrap().contains("not final"), "{named}");
+    let named = server.json(409, "POST /redeliveries", &json!({"ids": [waits]}).to_string());
+    assert!(named["detail"].as_str().unwrap().contains("not final"), "{named}");
     for dry_run in [true, false] {
         let job = json!({"filter": {"topic": "a.b"}, "dry_run": dry_run}).to_string();
         let job = server.json(202, "POST /redeliveries", &job);
@@ -152,6 +151,47 @@ fn what_is_not_final_is_sent_no_second_time() {
 }
 
 #[test]
+fn a_slow_redelivery_can_be_ended_before_much_is_sent() {
+    let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
+    server.subscribe_known("a", &receiver, "a.>");
+    let events: Vec<Value> = (0..150).map(|_| json!({"topic": "a.b"})).collect();
+    server.json(202, "POST /events", &json!(events).to_string());
+    server.deliveries("topic=a.b&state=delivered&limit=1000", 150);
+    let job = server.json(202, "POST /redeliveries", r#"{"filter":{"topic":"a.b"},"rate":1}"#);
+    let path = format!("/redeliveries/{}", job["id"].as_str().unwrap());
+    eventually("it has begun", || server.json(200, &format!("GET {path}"), "")["redelivered"] != 0);
+    server.json(200, &format!("DELETE {path}"), "");
+    let mut ended = Value::Null;
+    eventually("it has ended", || {
+        ended = server.json(200, &format!("GET {path}"), "");
+        ended["status"] == "cancelled"
+    });
+    assert!(ended["redelivered"].as_u64().unwrap() < 150, "{ended}");
+}
+
+#[test]
+fn a_redelivery_waits_for_a_queue_that_is_away_and_goes_on() {
+    let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
+    server.subscribe_known("a", &receiver, "a.>");
+    let events: Vec<Value> = (0..150).map(|_| json!({"topic": "a.b"})).collect();
+    server.json(202, "POST /events", &json!(events).to_string());
+    server.deliveries("topic=a.b&state=delivered&limit=1000", 150);
+    let job = server.json(202, "POST /redeliveries", r#"{"filter":{"topic":"a.b"},"rate":1}"#);
+    let path = format!("/redeliveries/{}", job["id"].as_str().unwrap());
+    let now = || server.json(200, &format!("GET {path}"), "");
+    eventually("it has begun", || now()["redelivered"] != 0);
+    let file = server.host.path().join("data").join("queue.db");
+    std::fs::rename(&file, file.with_extension("away")).unwrap();
+    eventually("it waits", || now()["error"].as_str().is_some_and(|error| error.contains("no queue")));
+    let waiting = now();
+    assert_eq!(waiting["status"], "running", "{waiting}");
+    std::fs::rename(file.with_extension("away"), &file).unwrap();
+    eventually("it goes on", || now()["redelivered"].as_u64() > waiting["redelivered"].as_u64());
+    let ended = server.json(200, &format!("DELETE {path}"), "");
+    assert_eq!((&ended["total"], &ended["error"]), (&json!(150), &Value::Null), "{ended}");
+}
+
+#[test]
 fn what_is_erased_is_gone_and_why_is_explained() {
     let server = Server::start();
     let receiver = Receiver::start(Script::always(reply(204)));
@@ -160,6 +200,9 @@ fn what_is_erased_is_gone_and_why_is_explained() {
     let id = server.deliveries("topic=a.*&state=delivered", 1)[0]["id"].as_str().unwrap().to_owned();
     let told = server.json(200, "GET /explain?subscription=a&event_id=e1", "");
     assert_eq!((&told["delivery_id"], &told["subscription"]["uuid"]), (&json!(id), &json!(uuid)));
+    let unknown = server.json(200, &format!("GET /explain?subscription={uuid}&event_id=nothing"), "");
+    assert_eq!((&unknown["steps"][0]["passed"], &unknown["delivery_id"]), (&json!(false), &Value::Null));
+    server.json(404, &format!("GET /explain?subscription={}&topic=a.b", &uuid[..8]), "");
     let not = server.json(200, "GET /explain?subscription=a&topic=b.c", "");
     assert!(not["steps"].as_array().unwrap().iter().any(|step| step["passed"] == false), "{not}");
     let counted = server.json(200, "POST /erasures", r#"{"event_id":"e1","dry_run":true}"#);
@@ -167,6 +210,7 @@ fn what_is_erased_is_gone_and_why_is_explained() {
     assert_ne!(server.json(200, &format!("GET /deliveries/{id}"), "")["body"], Value::Null);
     let erased = server.json(200, "POST /erasures", r#"{"event_id":"e1"}"#);
     assert_eq!((&erased["status"], &erased["events"]), (&json!("done"), &json!(1)));
+    assert_eq!((&counted["gone_from_disk"], &erased["gone_from_disk"]), (&json!(false), &json!(true)));
     let path = format!("/erasures/{}", erased["id"].as_str().unwrap());
     assert_eq!(server.json(200, &format!("GET {path}"), ""), erased);
     assert_eq!(server.json(200, &format!("DELETE {path}"), ""), erased, "it has ended already");

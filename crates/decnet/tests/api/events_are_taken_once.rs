@@ -16,6 +16,9 @@ fn what_is_handed_in_is_delivered_once_however_often_it_comes() {
     assert_eq!(first, json!({"events": [{"id": "e1", "duplicate": false}]}));
     let again = server.json(202, "POST /events", event);
     assert_eq!(again, json!({"events": [{"id": "e1", "duplicate": true}]}));
+    let other = r#"[{"id":"e3","topic":"a.b"},{"id":"e1","topic":"a.b","payload":"another"}]"#;
+    let refused = server.json(409, "POST /events", other);
+    assert!(refused["detail"].as_str().unwrap().starts_with("event 1: the id e1"), "{refused}");
     server.json(202, "POST /events", r#"{"events":[{"id":"e2","topic":"a.c"},{"topic":"elsewhere"}]}"#);
     server.deliveries("topic=a.*&state=delivered", 2);
     let seen = receiver.requests();
@@ -46,6 +49,11 @@ fn a_request_with_an_idempotency_key_is_answered_as_it_was_the_first_time() {
     assert_ne!(ids(&first.json()), ids(&publish("k2", body).json()));
     assert_eq!(publish("k1", r#"{"topic":"other"}"#).status, 409);
     assert_eq!(publish(&"k".repeat(300), body).status, 422);
+    assert_eq!(
+        publish("k3\r\nIdempotency-Key: k4", body).status,
+        422,
+        "which of two counts would be a guess"
+    );
 }
 
 #[test]

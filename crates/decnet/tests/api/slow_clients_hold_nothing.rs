@@ -4,11 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use decnet_core::limits::MAX_SETUP_BODIES;
+use decnet_core::limits::{MAX_API_EVENTS_BYTES, MAX_API_SUBMITTING_BYTES, MAX_SETUP_BODIES};
 
 use crate::client::Server;
 use crate::http::{answer, ask};
-use crate::support::{Host, PATIENCE};
+use crate::support::{Host, PATIENCE, eventually};
 
 /// More than the API takes at once.
 const CLIENTS: usize = 600;
@@ -47,6 +47,36 @@ fn hundreds_of_bodies_that_never_come_delay_no_other() {
     let started = Instant::now();
     assert_eq!(server.ask("POST /events", r#"{"topic":"a"}"#).status, 202);
     assert!(started.elapsed() < PATIENCE / 10, "{:?}", started.elapsed());
+    drop(slow);
+}
+
+#[test]
+fn a_body_takes_no_memory_before_it_comes() {
+    let server = Server::start();
+    let token = server.host.token("sender", "admin", &[]);
+    let head = format!(
+        "POST /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\n"
+    );
+    // Twice as many as there would be memory for, if all of it came.
+    let announced = 2 * MAX_API_SUBMITTING_BYTES / MAX_API_EVENTS_BYTES;
+    let slow: Vec<_> = (0..announced)
+        .map(|n| {
+            let length = match n % 2 {
+                0 => format!("Content-Length: {MAX_API_EVENTS_BYTES}\r\n\r\n{{"),
+                _ => "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n".to_owned(),
+            };
+            let mut stream = TcpStream::connect(server.address()).unwrap();
+            stream.write_all(format!("{head}{length}").as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    eventually("all of them are waited for", || {
+        let metrics = ask(server.address(), "GET /metrics", Some(&token), "").body;
+        let in_flight = metrics.lines().find_map(|line| line.strip_prefix("decnet_api_requests_in_flight "));
+        in_flight.is_some_and(|number| number.parse::<f64>().unwrap() > announced as f64)
+    });
+    assert_eq!(server.ask("POST /events", r#"{"topic":"a"}"#).status, 202);
     drop(slow);
 }
 

@@ -9,11 +9,12 @@ use crate::support::eventually;
 #[test]
 fn a_merge_patch_changes_what_it_names() {
     let server = Server::start();
-    let body = json!({"name": "a", "url": "https://user:hunter2@198.41.0.4/in?token=hunter2", "topic_patterns": ["a.>"],
+    let body = json!({"name": "a", "url": "https://user:hunter2@198.41.0.4/in/hunter2?token=hunter2", "topic_patterns": ["a.>"],
         "secret": "hunter2hunter2hunter2", "settings": {"rate": "5/s", "headers": {"x-key": "hunter2"}}});
     let made = server.json(201, "POST /subscriptions", &body.to_string());
     assert_eq!(made["secret"], Value::Null, "whoever gave it has it");
     assert!(!made.to_string().contains("hunter2"), "{made}");
+    assert_eq!(made["url"], "https://198.41.0.4/…");
     let path = format!("/subscriptions/{}", made["uuid"].as_str().unwrap());
     let patched = server.json(200, &format!("PATCH {path}"), r#"{"settings":{"timeout":"3s","rate":null}}"#);
     assert_eq!(patched["settings"], json!({"timeout": "3s", "headers": {"x-key": "[secret]"}}));
@@ -75,6 +76,7 @@ fn after_a_rotation_both_secrets_sign_and_a_test_says_what_came_of_it() {
 fn the_overlap_of_replaced_secrets_ends_when_asked() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
     let uuid = server.subscribe("a", &receiver.url("/"), "a.>");
+    server.json(422, &format!("POST /subscriptions/{uuid}/rotate-secret"), r#"{"overlap":"31d"}"#);
     server.json(200, &format!("POST /subscriptions/{uuid}/rotate-secret"), r#"{"overlap":"1h"}"#);
     for _ in 0..2 {
         let row = server.json(200, &format!("POST /subscriptions/{uuid}/revoke-old-secrets"), "");

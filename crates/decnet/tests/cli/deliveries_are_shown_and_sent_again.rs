@@ -9,7 +9,7 @@ use decnet_core::time::UnixMicros;
 use decnet_store::queue::{Admission, Attempt, DeliveryId, Options, Queue, Recipient, Settlement};
 use serde_json::Value;
 
-use crate::support::{Host, code, stderr, stdout};
+use crate::support::{Host, code, eventually, stderr, stdout};
 
 /// Deliveries that are dead, delivered and pending, of this many events each.
 pub(crate) const EACH: usize = 3;
@@ -151,15 +151,44 @@ fn redelivering_makes_new_deliveries_of_the_same_events() {
     assert_eq!(redelivered(&host, &["--dead", "--dry-run"]), (3, 0));
     assert_eq!(ids(&host, &[]).len(), 3 * EACH);
     assert_eq!(redelivered(&host, &["--dead", "--subscription", "siem"]), (3, 3));
-    assert_eq!(redelivered(&host, &["--topic", "a.*", "--since", "1h"]), (6, 6));
+    assert_eq!(redelivered(&host, &["--dead", "--subscription", "siem"]), (0, 0), "they were sent again");
+    let rest = host.json(&["delivery", "redeliver", "--json", "--topic", "a.*", "--since", "1h"]);
+    assert_eq!((&rest["redelivered"], &rest["skipped_superseded"]), (&3.into(), &3.into()), "{rest}");
     let first = ids(&host, &["--event-id", "a.delivered-2"]).pop().unwrap();
-    assert_eq!(redelivered(&host, &[&first]), (1, 1));
-    assert_eq!(ids(&host, &["--state", "pending"]).len(), EACH + 3 + 6 + 1);
-    assert_eq!(
-        ids(&host, &["--event-id", "a.dead-0"]).len(),
-        3,
-        "the first, and one by each of two commands"
-    );
+    assert_eq!(redelivered(&host, &[&first, "--rate", "1"]), (1, 1), "by its id it is");
+    assert_eq!(ids(&host, &["--state", "pending"]).len(), EACH + 3 + 3 + 1);
+    assert_eq!(ids(&host, &["--event-id", "a.dead-0"]).len(), 2);
+    let told = stderr(&host.run(&["delivery", "redeliver", "--dead"]));
+    assert!(told.contains("skipped 3 deliveries that were sent again before"), "{told}");
+    assert_eq!(code(&host.run(&["delivery", "redeliver", "--dead", "--rate", "0"])), 2);
+}
+
+#[test]
+fn a_redelivery_that_is_interrupted_says_how_far_it_was() {
+    let host = host();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(die(&host, 60));
+    let arguments = ["delivery", "redeliver", "--dead", "--topic", "b", "--rate", "1", "--json"];
+    let redelivering = host.start(&arguments);
+    eventually("it has begun", || ids(&host, &["--topic", "b", "--limit", "100"]).len() > 60);
+    redelivering.signal("INT");
+    let (code, stdout, stderr) = redelivering.finish();
+    assert_eq!((code, &*stdout), (1, ""), "{stderr}");
+    assert!(stderr.contains("interrupted; only ") && stderr.contains(" of 60 new"), "{stderr}");
+}
+
+/// Events of topic `b` that are dead.
+async fn die(host: &Host, count: usize) {
+    let queue = Queue::open(&host.path().join("data"), Options::default()).unwrap();
+    let sub = queue.register(vec![("uuid".into(), "other".into())]).await.unwrap()[0];
+    let admission = |n| {
+        let event = Event::new(&format!("b-{n}"), "b", "t", UnixMicros(1), "{}").unwrap().into();
+        Admission { event, to: vec![Recipient { sub, held: false }], submitted: None }
+    };
+    let admitted = queue.admit((0..count).map(admission).collect()).await.unwrap();
+    let state = State::Dead { reason: Reason::Refused };
+    let dead = admitted.iter().map(|it| Settlement { id: it.first, attempt: attempt(404), state });
+    queue.settle(dead.collect()).await.unwrap();
 }
 
 #[test]

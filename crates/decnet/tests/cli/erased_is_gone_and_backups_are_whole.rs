@@ -2,10 +2,13 @@
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
+use decnet_core::event::Event;
+use decnet_core::time::UnixMicros;
+use decnet_store::queue::{Admission, Options, Queue, Recipient};
 use serde_json::Value;
 
 use crate::deliveries_are_shown_and_sent_again::{EACH, host};
-use crate::support::{Host, code, stderr, stdout};
+use crate::support::{Host, code, eventually, stderr, stdout};
 
 fn steps(host: &Host, rest: &[&str]) -> Vec<(String, Option<bool>)> {
     let said = host.json(&[&["explain", "siem", "--json"][..], rest].concat());
@@ -80,6 +83,80 @@ fn a_backup_is_for_its_owner_alone_and_comes_back_whole() {
         let mode = std::fs::metadata(host.path().join("new").join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
+    let left = std::fs::read_dir(host.path().join("new")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(left.into_iter().all(|name| !name.to_string_lossy().starts_with(".decnet-restore-")));
+}
+
+#[test]
+fn what_is_restored_can_be_read_while_another_writes() {
+    let host = host();
+    host.json(&["backup", "b.tar", "--json"]);
+    host.json(&["restore", "b.tar", "--data-dir", "new", "--json"]);
+    let open = || rusqlite::Connection::open(host.path().join("new/decnet.db")).unwrap();
+    let (writer, reader) = (open(), open());
+    writer.execute_batch("BEGIN IMMEDIATE; DELETE FROM webhook_subscriptions").unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    let count = "SELECT count(*) FROM webhook_subscriptions";
+    assert_eq!(reader.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+    writer.execute_batch("COMMIT").unwrap();
+}
+
+#[test]
+fn a_catalog_outside_of_the_data_directory_stays_where_the_queue_is_restored() {
+    let host = host();
+    host.json(&["backup", "b.tar", "--json"]);
+    let decnets = host.path().join("decnets.db");
+    std::fs::rename(host.path().join("data/decnet.db"), &decnets).unwrap();
+    let host = host.with("DECNET_DB_URL", &format!("sqlite:///{}", decnets.display()));
+    host.json(&["subscription", "pause", "siem", "--json"]);
+    let restored = host.json(&["restore", "b.tar", "--data-dir", "new", "--json"]);
+    let names = |key: &str| -> Vec<&str> {
+        restored[key].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect()
+    };
+    assert_eq!((names("restored"), names("kept")), (vec!["queue.db"], vec!["catalog.db"]));
+    assert_eq!(host.json(&["subscription", "show", "siem", "--json"])["paused"], true);
+    assert!(!host.path().join("new/decnet.db").exists());
+    // Where DECNET's is gone too, it comes back.
+    std::fs::rename(&decnets, host.path().join("lost.db")).unwrap();
+    host.json(&["restore", "b.tar", "--data-dir", "newer", "--json"]);
+    assert_eq!(host.json(&["subscription", "show", "siem", "--json"])["paused"], false);
+}
+
+#[test]
+fn an_erasure_that_is_interrupted_says_so() {
+    let host = host();
+    let data = host.path().join("data");
+    let erase = ["erase", "--event-id", "crowd", "--yes", "--json"];
+    crowd(&data);
+    // It waits for this lock, or takes many steps after it.
+    let lock = rusqlite::Connection::open(data.join("queue.db")).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut erasing = host.start(&erase);
+    let files = format!("/proc/{}/fd", erasing.child.id());
+    eventually("it has opened the queue", || {
+        let mut open =
+            std::fs::read_dir(&files).unwrap().filter_map(|file| file.unwrap().path().read_link().ok());
+        erasing.is_running() && open.any(|file| file.ends_with("queue.db"))
+    });
+    erasing.signal("INT");
+    lock.execute_batch("ROLLBACK").unwrap();
+    let (code, stdout, stderr) = erasing.finish();
+    assert_eq!((code, &*stdout), (1, ""), "{stderr}");
+    assert!(stderr.contains("interrupted; erased only"), "{stderr}");
+    let rest = host.json(&erase);
+    assert_eq!((&rest["bodies"], &rest["gone_from_disk"]), (&1.into(), &true.into()));
+}
+
+/// An event with so many deliveries that erasing it takes a hundred steps.
+fn crowd(data: &std::path::Path) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let queue = Queue::open(data, Options::default()).unwrap();
+        let sub = queue.register(vec![("uuid".into(), "name".into())]).await.unwrap()[0];
+        let event = Event::new("crowd", "a.b", "t", UnixMicros(1), "{}").unwrap().into();
+        let to = vec![Recipient { sub, held: false }; 20_000];
+        queue.admit([Admission { event, to, submitted: None }].into()).await.unwrap();
+    });
 }
 
 #[test]

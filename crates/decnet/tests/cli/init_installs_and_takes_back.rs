@@ -10,8 +10,10 @@ const UNITS: &str = "root/etc/systemd/system";
 
 fn init(host: &Host, arguments: &[&str]) -> (i32, String) {
     let root = host.path().join("root");
-    let common = ["init", "--prefix", root.to_str().unwrap(), "--binary", "/usr/bin/decnet"];
-    let output = host.run(&[&common[..], arguments].concat());
+    let common = ["init", "--prefix", root.to_str().unwrap()];
+    let binary: &[&str] =
+        if arguments.contains(&"--binary") { &[] } else { &["--binary", "/usr/bin/decnet"] };
+    let output = host.run(&[&common[..], binary, arguments].concat());
     (code(&output), stdout(&output) + &stderr(&output))
 }
 
@@ -48,7 +50,7 @@ fn a_second_run_has_nothing_to_do_and_a_removal_leaves_settings_and_data() {
     assert!(!said.contains("[FAIL]"), "{said}");
     let root = host.path().join("root");
     let first = files(&root);
-    assert_eq!(first.len(), 9, "{first:?}");
+    assert_eq!(first.len(), 12, "{first:?}");
     assert_eq!(fs::metadata(root.join("etc/decnet/decnet.ini")).unwrap().mode() & 0o7777, 0o640);
     assert_eq!(fs::metadata(root.join("var/lib/decnet")).unwrap().mode() & 0o7777, 0o750);
     let (status, said) = init(&host, &[]);
@@ -94,10 +96,95 @@ fn an_operators_change_is_kept_until_force_renews_it() {
     fs::write(&ini, "# mine\n").unwrap();
     let (_, said) = init(&host, &[]);
     assert!(said.contains("decnet-bus.service: differs; --force renews it"), "{said}");
+    let (_, said) = init(&host, &["--only", "bus"]);
+    assert!(said.contains("decnet-bus.service: differs; --force renews it"), "{said}");
+    assert!(fs::read_to_string(&unit).unwrap().ends_with("# mine\n"));
     let (_, said) = init(&host, &["--force"]);
     assert!(said.contains("decnet-bus.service: renewed"), "{said}");
+    assert!(said.contains("decnet.ini: is yours, and kept"), "{said}");
     assert_eq!(fs::read_to_string(&unit).unwrap(), written);
     assert_eq!(fs::read_to_string(&ini).unwrap(), "# mine\n");
+    // What is advised comes true: where --force renews nothing, it is not advised.
+    let target = host.path().join(UNITS).join("decnet.target");
+    fs::write(&target, fs::read_to_string(&target).unwrap() + "# mine\n").unwrap();
+    let (_, said) = init(&host, &["--only", "bus", "--force"]);
+    assert!(said.contains("decnet.target: is other services' too, and kept"), "{said}");
+    let (_, said) = init(&host, &["--force"]);
+    assert!(!said.contains("--force renews it"), "{said}");
+}
+
+#[test]
+fn an_upgrade_takes_over_what_the_units_say() {
+    let host = Host::new();
+    let unit = |name: &str| fs::read_to_string(host.path().join(UNITS).join(name)).unwrap();
+    let (status, said) =
+        init(&host, &["--user", "honeypot", "--group", "trap", "--install-dir", "/srv/decnet"]);
+    assert_eq!(status, 0, "{said}");
+    init(&host, &["--only", "api", "--user", "reader", "--force"]);
+    let before = ["decnet-api.service", "decnet-bus.service", "decnet-webhook.service"].map(unit);
+    assert!(before[0].contains("\nUser=reader\n") && before[2].contains("\nUser=honeypot\n"));
+    let newer = ["--binary", "/opt/bin/decnet"];
+    let (status, said) = init(&host, &[&["--force"][..], &newer].concat());
+    assert_eq!(status, 0, "{said}");
+    for (name, before) in
+        ["decnet-api.service", "decnet-bus.service", "decnet-webhook.service"].iter().zip(before)
+    {
+        assert_eq!(unit(name), before.replace("/usr/bin/decnet", "/opt/bin/decnet"), "{name}");
+    }
+}
+
+#[test]
+fn what_would_fail_is_refused_before_anything_is_touched() {
+    let host = Host::new();
+    let before = foreign(&host, "decnet-webhook.service", "trap");
+    let root = host.path().join("root");
+    let refused = |arguments: &[&str], says: &str| {
+        let there = files(&root);
+        let (status, said) = init(&host, &[&["--only", "webhook"][..], arguments].concat());
+        assert_eq!(status, 2, "{arguments:?}: {said}");
+        assert!(said.contains(says), "{arguments:?}: {said}");
+        assert_eq!(files(&root), there, "{arguments:?}: something was touched");
+    };
+    for binary in ["/root/.cargo/bin/decnet", "/home/joe/decnet", "/var/tmp/decnet"] {
+        refused(&["--binary", binary], "is hidden from them");
+    }
+    fs::create_dir_all(root.join("home/joe/decnet")).unwrap();
+    fs::write(root.join("home/joe/decnet/decnet.db"), "").unwrap();
+    refused(&["--install-dir", "/home/joe/decnet"], "catalog /home/joe/decnet/decnet.db: /home is hidden");
+    // A DECNET on a server, with an old file lying about.
+    fs::create_dir_all(root.join("srv/decnet")).unwrap();
+    fs::write(root.join("srv/decnet/decnet.db"), "").unwrap();
+    let env = root.join("srv/decnet/.env.local");
+    fs::write(&env, "DECNET_DB_TYPE=mysql\n").unwrap();
+    refused(&[], "opens SQLite only");
+    fs::write(&env, "DECNET_DB_URL=mysql+asyncmy://decnet:hunter2@db/decnet\n").unwrap();
+    refused(&[], "opens SQLite only");
+    fs::remove_file(&env).unwrap();
+    fs::create_dir_all(root.join("etc/decnet")).unwrap();
+    let ini = root.join("etc/decnet/decnet.ini");
+    fs::write(&ini, "[database]\ntype = mysql\n").unwrap();
+    refused(&[], "opens SQLite only");
+    // The environment wins, as it does for the service.
+    fs::write(&env, "DECNET_DB_URL=sqlite:////srv/decnet/decnet.db\n").unwrap();
+    let (status, said) = init(&host, &["--only", "webhook"]);
+    assert_eq!(status, 0, "{said}");
+    fs::remove_file(&env).unwrap();
+    let (status, said) = init(&host, &["--only", "webhook", "--deinit"]);
+    assert_eq!(status, 0, "{said}");
+    assert_eq!(fs::read_to_string(host.path().join(UNITS).join("decnet-webhook.service")).unwrap(), before);
+}
+
+#[test]
+fn a_purge_leaves_the_data_of_a_package() {
+    let host = Host::new();
+    let root = host.path().join("root");
+    init(&host, &["--vendor"]);
+    fs::write(root.join("var/lib/decnet/queue.db"), "").unwrap();
+    let there = files(&root);
+    let (status, said) = init(&host, &["--deinit", "--purge", "--yes"]);
+    assert_eq!(status, 0, "{said}");
+    assert!(said.contains("purge: data and user stay"), "{said}");
+    assert_eq!(files(&root), there);
 }
 
 #[test]
@@ -130,20 +217,58 @@ fn one_worker_is_replaced_beside_another_decnet_and_put_back() {
     for (path, text) in there.iter().filter(|(path, _)| *path != unit) {
         assert!(now.contains(&(path.clone(), text.clone())), "{} was touched", path.display());
     }
+    assert_eq!(rules(&host), ["decnet-webhook.service"]);
     let (_, said) = init(&host, &["--only", "webhook"]);
     assert!(!said.contains("[ OK ]"), "{said}");
 
     // Where the INI file names the catalog, the unit does not overrule it, and yet it can be written.
     let ini = root.join("etc/decnet/decnet.ini");
     fs::write(&ini, "[database]\nurl = sqlite:////srv/decnet/decnet.db\n").unwrap();
-    init(&host, &["--only", "webhook"]);
+    init(&host, &["--only", "webhook", "--force"]);
     let ours = fs::read_to_string(&unit).unwrap();
     assert!(!ours.contains("DECNET_DB_URL=") && ours.contains("\nReadWritePaths=/srv/decnet\n"), "{ours}");
 
+    // An update of the other writes its unit again: what comes back is the newest.
+    let newer = foreign(&host, "decnet-webhook.service", "trap2");
+    let (status, said) = init(&host, &["--only", "webhook"]);
+    assert_eq!(status, 0, "{said}");
+    assert!(newer != before && fs::read_to_string(&unit).unwrap().contains("\nUser=trap2\n"));
     let (status, said) = init(&host, &["--only", "webhook", "--deinit"]);
     assert_eq!(status, 0, "{said}");
-    assert_eq!(fs::read_to_string(&unit).unwrap(), before);
+    assert_eq!(fs::read_to_string(&unit).unwrap(), newer);
     assert!(host.path().join(UNITS).join("decnet.target").exists());
+    assert!(rules(&host).is_empty());
+}
+
+/// The units that the polkit rules are for, by the only names that stand in them.
+fn rules(host: &Host) -> Vec<String> {
+    let mut names = Vec::new();
+    for (path, text) in files(&host.path().join("root/etc/polkit-1/rules.d")) {
+        assert!(!text.contains(".test(") && text.contains("action.lookup(\"unit\") === "), "{text}");
+        let quoted = text.split('"').skip(1).step_by(2);
+        let units: Vec<_> = quoted.filter(|name| name.starts_with("decnet") && name.contains('.')).collect();
+        assert_eq!(units.len(), 1, "{}: {text}", path.display());
+        names.extend(units.into_iter().map(str::to_owned));
+    }
+    names
+}
+
+#[test]
+fn the_group_may_start_units_that_are_installed_and_no_free_name() {
+    let host = Host::new();
+    init(&host, &[]);
+    let mut units: Vec<_> = files(&host.path().join(UNITS))
+        .into_iter()
+        .map(|(path, _)| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let mut named = rules(&host);
+    units.sort();
+    named.sort();
+    assert_eq!(named, units);
+    init(&host, &["--deinit", "--only", "api"]);
+    assert!(!rules(&host).contains(&"decnet-api.service".to_owned()));
+    init(&host, &["--deinit"]);
+    assert!(rules(&host).is_empty());
 }
 
 #[test]

@@ -157,21 +157,50 @@ fn wrong_credentials_are_counted_by_address_and_lock_nobody_else_out() {
     assert!(fine.header("ratelimit").unwrap().contains("r="), "{fine:?}");
 }
 
-/// The answers to as many preflights as an address has in a second, and some, on one connection: from their status on.
-fn flood(from: Ipv4Addr, to: SocketAddr, headers: &[&str]) -> impl Iterator<Item = String> {
-    let one = format!("OPTIONS /api/v1/webhooks HTTP/1.1\r\nHost: {to}\r\n{}\r\n", headers.join("\r\n"));
+/// The answers to as many requests without a credential as an address has in a second, and some, and to `last`, on one
+/// connection: from their status on.
+fn flood(
+    from: Ipv4Addr,
+    to: SocketAddr,
+    what: &str,
+    headers: &[&str],
+    last: &[(&str, String)],
+) -> Vec<String> {
+    let request = |what: &str, headers: &str| format!("{what} HTTP/1.1\r\nHost: {to}\r\n{headers}\r\n");
+    let one = request(what, &headers.iter().map(|header| format!("{header}\r\n")).collect::<String>());
+    let last: String = last.iter().map(|(what, headers)| request(what, headers)).collect();
+    let end = request(what, "Connection: close\r\n");
     let mut stream = connect(from, to);
     let mut sending = stream.try_clone().unwrap();
     let sender = std::thread::spawn(move || {
-        sending
-            .write_all(format!("{one}\r\n").repeat(MAX_ADDRESS_REQUESTS as usize + 500).as_bytes())
-            .unwrap();
-        sending.write_all(format!("{one}Connection: close\r\n\r\n").as_bytes()).unwrap();
+        let flood = one.repeat(MAX_ADDRESS_REQUESTS as usize + 500);
+        sending.write_all(format!("{flood}{last}{end}").as_bytes()).unwrap();
     });
     let mut answers = String::new();
     stream.read_to_string(&mut answers).unwrap();
     sender.join().unwrap();
-    answers.split("HTTP/1.1 ").map(str::to_owned).collect::<Vec<_>>().into_iter()
+    answers.split("HTTP/1.1 ").skip(1).map(str::to_owned).collect()
+}
+
+#[test]
+fn who_asks_too_much_without_a_credential_locks_nobody_else_out() {
+    let host = Host::new().with("DECNET_API_PORT", "0");
+    let good = host.token("ci", "read", &[]);
+    let serving = host.serve(&[]);
+    let from = fresh_address();
+    let others = [
+        ("GET /api/v1/version", format!("Authorization: Bearer {good}\r\n")),
+        ("GET /api/v1/health", String::new()),
+    ];
+    let mut statuses = Vec::new();
+    eventually("more requests than an address may send", || {
+        let answers = flood(from, serving.address, "GET /api/v1/version", &[], &others);
+        statuses = answers.iter().map(|answer| answer[..3].to_owned()).collect();
+        // Before and after those of the others, in the same second.
+        statuses[statuses.len() - 4] == "429" && statuses[statuses.len() - 1] == "429"
+    });
+    assert_eq!(statuses[statuses.len() - 3..statuses.len() - 1], ["200", "200"]);
+    assert!(statuses.iter().all(|status| ["200", "401", "429"].contains(&status.as_str())));
 }
 
 #[test]
@@ -198,7 +227,8 @@ fn pages_of_the_allow_list_may_read_answers_and_no_others() {
         (fresh_address(), ["Origin: https://dash.example", "Access-Control-Request-Method: GET"]);
     let mut refused = None;
     eventually("more preflights than an address may send", || {
-        refused = flood(from, serving.address, &headers).find(|answer| answer.starts_with("429"));
+        let answers = flood(from, serving.address, "OPTIONS /api/v1/webhooks", &headers, &[]);
+        refused = answers.into_iter().find(|answer| answer.starts_with("429"));
         refused.is_some()
     });
     let refused = refused.unwrap();

@@ -31,7 +31,10 @@ fn interrupted_at(question: &str, host: &Host, arguments: &str) -> (Option<i32>,
 #[test]
 fn a_purge_that_asks_is_called_off() {
     let host = Host::new();
-    assert_eq!(code(&host.run(&["init", "--prefix", "image", "--no-start"])), 0);
+    assert_eq!(
+        code(&host.run(&["init", "--prefix", "image", "--binary", "/usr/bin/decnet", "--no-start"])),
+        0
+    );
     let (exit, shown) = interrupted_at("Go on?", &host, "init --prefix image --deinit --purge");
     assert_eq!(exit, Some(1), "{shown}");
     assert!(shown.contains("nothing was removed"), "{shown}");

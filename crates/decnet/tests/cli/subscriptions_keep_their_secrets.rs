@@ -9,7 +9,7 @@ const CREATE: [&str; 8] = [
     "--name",
     "siem",
     "--url",
-    "https://siem.example/in?token=t0ken",
+    "https://siem.example/in/t0ken?token=t0ken",
     "--pattern",
     "attacker.>",
 ];
@@ -45,7 +45,7 @@ fn a_secret_is_shown_at_its_creation_and_never_again() {
         let all = stdout(&output) + &stderr(&output);
         assert!(!all.contains(&secret), "{arguments:?} shows the secret:\n{all}");
         let is_human = !arguments.contains(&"--json");
-        assert!(!is_human || !all.contains("t0ken"), "{arguments:?} shows the URL's token:\n{all}");
+        assert!(!is_human || !all.contains("t0ken"), "{arguments:?} shows the URL's tokens:\n{all}");
     }
 }
 

@@ -65,7 +65,7 @@ fn submit(dir: &Path, mut chance: Chance, stop: &AtomicBool) -> Vec<String> {
             payload: json!({ "n": n }).to_string().into(),
         };
         let batch: Vec<_> = (next..next + BATCH).map(event).collect();
-        let submitted = operator.submit(&batch, None, clock::now()).unwrap();
+        let submitted = operator.submit_all(&[(&batch, None)], clock::now()).unwrap().remove(0).unwrap();
         assert!(submitted.iter().all(|event| !event.duplicate));
         answered.extend(submitted.into_iter().map(|event| event.id.into_string()));
         next += BATCH;

@@ -49,7 +49,8 @@ struct Timings {
 struct Request {
     #[schema(example = "POST")]
     method: &'static str,
-    /// Without user information and query; null once the subscription is deleted.
+    /// Scheme, host and port, since the rest may be a secret; null once the subscription is deleted.
+    #[schema(example = "https://siem.example/…")]
     url: Option<String>,
     /// Signatures and the values of the subscription's own headers are replaced by `[secret]`.
     headers: BTreeMap<String, String>,
@@ -112,8 +113,9 @@ fn headers(attempt: &queue::Attempt, detail: &Detail, row: Option<&Row>) -> BTre
 
 /// Made of what the attempt is known by, so that it can be told at any time.
 fn traceparent(attempt: &queue::Attempt, detail: &Detail, row: &Row) -> String {
-    let event_id = &detail.listed.event_id;
-    trace::traceparent(trace::trace_id(event_id), trace::attempt_span(event_id, &row.uuid, attempt.number))
+    let (event_id, delivery) = (&detail.listed.event_id, detail.listed.id.number());
+    let span = trace::attempt_span(event_id, &row.uuid, delivery, attempt.number);
+    trace::traceparent(trace::trace_id(event_id), span)
 }
 
 fn millis(duration: Duration) -> f64 {

@@ -51,7 +51,8 @@ async fn list(
 async fn get(State(state): State<Shared>, Path(id): Path<String>) -> Result<Json<DeliveryDetail>, Problem> {
     let id = parse(&id)?;
     let detail = state.queue.run(move |queue| queue.get(id)).await?.ok_or_else(|| unknown(id))?;
-    let (row, active) = (subscription(&state, &detail).await?, active(&state).await?);
+    let row = subscription(&state, &detail).await?;
+    let active = Active::of(row.clone().into_iter().collect());
     Ok(Json(DeliveryDetail::new(&detail, row.as_ref(), &active)))
 }
 
@@ -68,15 +69,19 @@ async fn redeliver(
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<Redelivered>), Problem> {
     let id = parse(&id)?;
-    let made = state.operators.run(move |operator| operator.redeliver(&[id])).await?;
-    state.signal.changed();
+    let signal = state.signal.clone();
+    let redelivered =
+        state.operators.change(move |operator| operator.redeliver(&[id]), move || signal.changed());
+    let made = redelivered.await?;
     let id = made.first().map(ToString::to_string).unwrap_or_default();
     Ok((StatusCode::ACCEPTED, Json(Redelivered { id })))
 }
 
-/// Which subscriptions get events now: what waits for the others is parked.
+/// Which subscriptions get events now: what waits for the others is parked. To tell it every row is judged, which is done for
+/// all who ask at the same time, and again at once after a change that was made here.
 pub(super) async fn active(state: &Shared) -> Result<Active, Problem> {
-    Ok(Active::of(state.catalog.run(|catalog| catalog.rows()).await?))
+    let look = async || Ok(Active::of(state.catalog.run(|catalog| catalog.rows()).await?));
+    state.active.get(look).await
 }
 
 async fn subscription(state: &Shared, detail: &Detail) -> Result<Option<Row>, Problem> {

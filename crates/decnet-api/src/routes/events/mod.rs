@@ -3,20 +3,19 @@
 mod request;
 
 use axum::Json;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::HeaderMap;
 use decnet_core::limits::MAX_API_EVENTS_BYTES;
 use decnet_store::queue::Submitted;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::UtoipaMethodRouterExt as _;
 use utoipa_axum::routes;
 
 use self::request::Events;
 use super::Routes;
 use crate::auth::{self, Scope};
-use crate::body::{self, RawBody};
+use crate::body::RawBody;
 use crate::problem::{Details, Problem};
 use crate::state::Shared;
 
@@ -39,29 +38,31 @@ struct AcceptedEvent {
 }
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    let limit = DefaultBodyLimit::max(MAX_API_EVENTS_BYTES);
-    routes.guarded(Scope::Publish, routes!(publish).layer(limit))
+    routes.guarded(Scope::Publish, routes!(publish))
 }
 
 /// Hands events in: one, or up to 1,000 in an array or under `events`. All are taken, or none. When the answer comes they
 /// are on the disk, and will be sent to every subscription whose patterns match.
 ///
-/// An event with an `id` is taken once in 24 hours. With the header `Idempotency-Key` the whole request is: it can be
-/// repeated until an answer comes.
+/// An event with an `id` is taken once in 24 hours, whoever sends it; the same `id` with another topic, type or payload is
+/// refused. With the header `Idempotency-Key` the whole request is taken once: it can be repeated until an answer comes.
+/// Ids and keys are forgotten sooner where very many come; the documentation says how many.
 #[utoipa::path(post, path = "/api/v1/events", tag = "events",
     params(("Idempotency-Key" = Option<String>, Header, description = "What makes this request known when it is repeated; 1 to 255 printable ASCII characters", min_length = 1, max_length = 255)),
     request_body = Events,
     responses(
         (status = 202, body = Accepted, description = "Taken, and on the disk"),
-        (status = 409, body = Details, content_type = "application/problem+json", description = "The idempotency key was used with another request"),
+        (status = 409, body = Details, content_type = "application/problem+json", description = "The idempotency key was used with another request, or the id of an event with another event"),
     ))]
 async fn publish(
     State(state): State<Shared>,
     request: Request,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
-    let room = state.submitter.room(body::length(request.headers()))?;
-    let key = key(request.headers())?.map(|key| (auth::identity(&request), key));
-    let RawBody(bytes) = RawBody::within(MAX_API_EVENTS_BYTES, request, &state).await?;
+    let sender = auth::identity(&request);
+    let mut room = state.submitter.room(sender.clone());
+    let key = key(request.headers())?.map(|key| (sender, key));
+    let take = |bytes| Ok(room.take(bytes)?);
+    let RawBody(bytes) = RawBody::within(MAX_API_EVENTS_BYTES, request, take).await?;
     let events = request::read(&bytes)?;
     drop(bytes);
     let submitted = state.submitter.submit(events, key, room).await?;
@@ -69,7 +70,11 @@ async fn publish(
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::invalid("send one Idempotency-Key: which of two counts would be a guess"));
+    }
     let key = value.to_str().ok().filter(|key| !key.is_empty());
     let key =
         key.ok_or_else(|| Problem::invalid("an Idempotency-Key has 1 to 255 printable ASCII characters"))?;

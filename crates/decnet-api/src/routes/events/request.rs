@@ -1,10 +1,13 @@
 //! Events as they are handed in.
 
+use std::fmt;
+
 use decnet_core::limits::MAX_SUBMISSION_EVENTS;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
 use decnet_store::queue::Submission;
-use serde::Deserialize;
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
@@ -65,8 +68,9 @@ pub(super) struct Event {
 /// Both forms of an object at once: which it is shows when it is read.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Either {
-    events: Option<Vec<Box<RawValue>>>,
+struct Either<'a> {
+    #[serde(borrow)]
+    events: Option<Several<'a>>,
     id: Option<Box<str>>,
     topic: Option<Box<str>>,
     r#type: Option<Box<str>>,
@@ -74,57 +78,75 @@ struct Either {
     payload: Option<Box<RawValue>>,
 }
 
+/// Events of a list, not yet read. There are no more than may be: of a longer list the rest is not looked at.
+struct Several<'a>(Vec<&'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Several<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(SeveralVisitor)
+    }
+}
+
+struct SeveralVisitor;
+
+impl<'de> Visitor<'de> for SeveralVisitor {
+    type Value = Several<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of events")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut events = Vec::new();
+        while let Some(event) = list.next_element()? {
+            if events.len() == MAX_SUBMISSION_EVENTS {
+                return Err(A::Error::custom(format!("at most {MAX_SUBMISSION_EVENTS} events at once")));
+            }
+            events.push(event);
+        }
+        Ok(Several(events))
+    }
+}
+
 /// Reads the body of a request.
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<Submission>, Problem> {
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-    let events: Vec<Given> = match first {
-        Some(b'[') => body::read::<Vec<Box<RawValue>>>(bytes)?.into_iter().map(Given::Raw).collect(),
-        _ => body::read::<Either>(bytes)?.events()?,
-    };
-    match events.len() {
-        0 => Err(Problem::invalid("there is no event in it")),
-        n if n > MAX_SUBMISSION_EVENTS => {
-            Err(Problem::invalid(format!("at most {MAX_SUBMISSION_EVENTS} events at once, not {n}")))
-        }
-        _ => events
-            .into_iter()
-            .enumerate()
-            .map(|(index, event)| event.read(index)?.submission(index))
-            .collect(),
+    match first {
+        Some(b'[') => body::read::<Several<'_>>(bytes)?.submissions(),
+        _ => body::read::<Either<'_>>(bytes)?.submissions(),
     }
 }
 
-/// An event of a list, not yet read, or the only one.
-enum Given {
-    Raw(Box<RawValue>),
-    Read(Event),
-}
-
-impl Given {
-    fn read(self, index: usize) -> Result<Event, Problem> {
-        match self {
-            Self::Read(event) => Ok(event),
-            Self::Raw(raw) => body::object(&*raw)
-                .map_err(|error: serde_json::Error| Problem::invalid(format!("event {index}: {error}"))),
+impl Several<'_> {
+    fn submissions(self) -> Result<Vec<Submission>, Problem> {
+        if self.0.is_empty() {
+            return Err(Problem::invalid("there is no event in it"));
         }
+        let numbered = self.0.into_iter().enumerate();
+        numbered.map(|(index, raw)| Event::read(raw, index)?.submission(index)).collect()
     }
 }
 
-impl Either {
-    fn events(self) -> Result<Vec<Given>, Problem> {
+impl Either<'_> {
+    fn submissions(self) -> Result<Vec<Submission>, Problem> {
         let Self { events, id, topic, r#type, ts, payload } = self;
         match (events, topic) {
             (Some(events), None) if id.is_none() && r#type.is_none() && ts.is_none() && payload.is_none() => {
-                Ok(events.into_iter().map(Given::Raw).collect())
+                events.submissions()
             }
             (Some(_), _) => Err(Problem::invalid("`events` stands alone: the fields of an event go into it")),
-            (None, Some(topic)) => Ok(vec![Given::Read(Event { id, topic, r#type, ts, payload })]),
+            (None, Some(topic)) => Ok(vec![Event { id, topic, r#type, ts, payload }.submission(0)?]),
             (None, None) => Err(Problem::invalid("missing field `topic`, or `events`")),
         }
     }
 }
 
 impl Event {
+    fn read(raw: &RawValue, index: usize) -> Result<Self, Problem> {
+        body::object(raw)
+            .map_err(|error: serde_json::Error| Problem::invalid(format!("event {index}: {error}")))
+    }
+
     fn submission(self, index: usize) -> Result<Submission, Problem> {
         let Self { id, topic, r#type, ts, payload } = self;
         let refuse = |what: String| Problem::invalid(format!("event {index}: {what}"));
@@ -183,6 +205,13 @@ mod tests {
         assert!(refusal(r#"{"topic":"a","ts":"soon"}"#).contains("ts"));
         assert!(refusal(r#"{"events":[{"topic":"a"}],"topic":"b"}"#).contains("stands alone"));
         assert!(refusal("{}").contains("topic") && refusal("[]").contains("no event"));
-        assert!(refusal(&format!("[{}]", vec![r#"{"topic":"a"}"#; 1001].join(","))).contains("1001"));
+    }
+
+    #[test]
+    fn a_list_that_is_too_long_is_read_no_further() {
+        let many = vec![r#"{"topic":"a"}"#; MAX_SUBMISSION_EVENTS + 1].join(",");
+        for body in [format!("[{many}, and no JSON"), format!(r#"{{"events":[{many}, and no JSON"#)] {
+            assert!(refusal(&body).starts_with("at most 1000 events"), "{}", refusal(&body));
+        }
     }
 }

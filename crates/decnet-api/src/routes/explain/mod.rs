@@ -2,8 +2,11 @@
 
 mod question;
 
+use std::time::Instant;
+
 use axum::Json;
 use axum::extract::State;
+use decnet_core::limits::API_EXPLAIN_TIMEOUT;
 use decnet_core::topic::Pattern;
 use decnet_store::catalog::Row;
 use decnet_store::explain::{Asked, Explained, explain};
@@ -53,7 +56,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes.guarded(Scope::Read, routes!(answer))
 }
 
-/// Tells why an event did, or did not, go to a subscription, step by step. Give either `event_id` or `topic`.
+/// Tells why an event did, or did not, go to a subscription, step by step. Give either `event_id` or `topic`. An event is
+/// looked for among the newest first, for some seconds.
 #[utoipa::path(get, path = "/api/v1/explain", tag = "events", operation_id = "explain", params(Question),
     responses(
         (status = 200, body = Explanation),
@@ -64,10 +68,11 @@ async fn answer(
     Params(question): Params<Question>,
 ) -> Result<Json<Explanation>, Problem> {
     let Question { subscription, event_id, topic } = question;
-    let row = state.catalog.run(move |catalog| catalog.find(&subscription)).await?;
+    let row = state.catalog.run(move |catalog| catalog.called(&subscription)).await?;
+    let row = row.ok_or_else(|| Problem::not_found("there is no such subscription"))?;
     let name = ExplainedSubscription { uuid: row.uuid.clone(), name: row.name.clone() };
     let explained = match (event_id.clone(), topic) {
-        (Some(id), None) => state.queue.run(move |reader| of_event(reader, &row, &id)).await?,
+        (Some(id), None) => state.explanations.run(move |reader| of_event(reader, &row, &id)).await?,
         (None, Some(topic)) => of_topic(&row, &topic)?,
         _ => return Err(Problem::invalid("give either `event_id` or `topic`")),
     };
@@ -85,7 +90,8 @@ async fn answer(
 }
 
 fn of_event(reader: &Reader, row: &Row, id: &str) -> Result<Explained, decnet_store::queue::Error> {
-    explain(Some(reader), row, Asked::Event(id))
+    let until = Instant::now() + API_EXPLAIN_TIMEOUT;
+    explain(Some(reader), row, Asked::Event(id), || Instant::now() < until)
 }
 
 fn of_topic(row: &Row, topic: &str) -> Result<Explained, Problem> {
@@ -93,5 +99,5 @@ fn of_topic(row: &Row, topic: &str) -> Result<Explained, Problem> {
     if pattern.has_wildcard() {
         return Err(Problem::invalid("topic: an event has one topic; `*` and `>` are for patterns"));
     }
-    Ok(explain(None, row, Asked::Topic(topic))?)
+    Ok(explain(None, row, Asked::Topic(topic), || true)?)
 }

@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Question {
-    /// The subscription: its name or UUID.
+    /// The subscription: its whole name or UUID.
     pub(super) subscription: String,
     /// The id of an event.
     pub(super) event_id: Option<String>,

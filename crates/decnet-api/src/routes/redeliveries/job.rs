@@ -1,16 +1,17 @@
 //! What a redelivery does, step by step.
 
-use std::sync::Arc;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use decnet_core::limits::OPERATOR_STEP_ROWS;
-use decnet_store::queue::{DeliveryId, Filter, Reader, Redelivery};
+use decnet_core::limits::API_JOB_RETRY_INTERVAL;
+use decnet_store::queue::{DeliveryId, Filter, Reader, Redelivery, Step};
 use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::jobs::{End, Handle};
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 use crate::state::Shared;
 
 /// How often the worker is told of new deliveries, at most.
@@ -25,7 +26,7 @@ pub(super) enum What {
 /// A redelivery to be started.
 pub(super) struct Plan {
     pub(super) what: What,
-    pub(super) rate: u32,
+    pub(super) rate: NonZeroU32,
     pub(super) dry_run: bool,
 }
 
@@ -37,9 +38,12 @@ pub(crate) struct Progress {
     total: Option<usize>,
     /// How many match the filter and are skipped: they are not final, and go out by themselves. Null until it is known.
     skipped_not_final: Option<usize>,
+    /// How many match the filter and are skipped: they were sent again since, and a later delivery of the same event to the
+    /// same subscription counts in their place. Null until it is known.
+    skipped_superseded: Option<usize>,
     /// How many of those chosen were seen to.
     done: usize,
-    /// How many new deliveries were made: fewer than `done` where some were removed or erased meanwhile.
+    /// How many new deliveries were made: fewer than `done` where some were removed, erased or sent again meanwhile.
     redelivered: usize,
 }
 
@@ -57,26 +61,39 @@ impl Run {
     }
 
     async fn redeliver(&self, Plan { what, rate, dry_run }: Plan) -> Result<End, Problem> {
-        let Some(mut redelivery) = self.choose(what).await? else { return Ok(End::Cancelled) };
+        let Some(redelivery) = self.choose(what).await? else { return Ok(End::Cancelled) };
         self.handle.tell(|told| {
             told.total = Some(redelivery.total());
             told.skipped_not_final = Some(redelivery.not_final());
+            told.skipped_superseded = Some(redelivery.superseded());
         });
-        let pause = Duration::from_secs(1).mul_f64(OPERATOR_STEP_ROWS as f64 / f64::from(rate));
+        if dry_run { Ok(End::Done) } else { self.go(redelivery, rate).await }
+    }
+
+    /// Step after step. What passes does not end it: it could not be gone on with.
+    async fn go(&self, redelivery: Redelivery, rate: NonZeroU32) -> Result<End, Problem> {
+        let redelivery = Arc::new(Mutex::new(redelivery));
         let (mut due, mut told) = (Instant::now(), Instant::now());
-        while !dry_run && redelivery.done() < redelivery.total() {
+        loop {
             tokio::select! {
                 () = tokio::time::sleep_until(due) => {}
                 () = self.handle.cancelled() => return Ok(End::Cancelled),
             }
-            due = due.max(Instant::now()) + pause;
-            redelivery = self.step(redelivery).await?;
+            due = Instant::now();
+            match self.step(&redelivery, rate).await {
+                Ok(Some(pause)) => due += pause,
+                Ok(None) => return Ok(End::Done),
+                Err(problem) if problem.kind() == Kind::Unavailable => {
+                    self.handle.waits_for(&problem);
+                    due = Instant::now() + API_JOB_RETRY_INTERVAL;
+                }
+                Err(problem) => return Err(problem),
+            }
             if told.elapsed() >= SIGNAL_INTERVAL {
                 told = Instant::now();
                 self.state.signal.changed();
             }
         }
-        Ok(End::Done)
     }
 
     /// On a thread and with a connection of its own: a look at all of the queue takes long, and holds no other request up.
@@ -85,7 +102,7 @@ impl Run {
         let choose = move || -> Result<_, Problem> {
             let reader = Reader::open(&state.data_dir)?;
             Ok(match what {
-                What::Ids(ids) => Some(Redelivery::of(ids, &reader)?),
+                What::Ids(ids) => Some(Redelivery::of(&ids, &reader)?),
                 What::Filter(filter) => Redelivery::choose(&reader, &filter, || !handle.is_cancelled())?,
             })
         };
@@ -93,16 +110,23 @@ impl Run {
         chosen.unwrap_or_else(|error| Err(Problem::internal("a redelivery broke off", &error)))
     }
 
-    async fn step(&self, mut redelivery: Redelivery) -> Result<Redelivery, Problem> {
+    /// How long to wait for the next one, from the beginning of this one; none where all is done.
+    async fn step(
+        &self,
+        redelivery: &Arc<Mutex<Redelivery>>,
+        rate: NonZeroU32,
+    ) -> Result<Option<Duration>, Problem> {
+        let redelivery = Arc::clone(redelivery);
         let step = self.state.operators.run(move |operator| {
-            let made = redelivery.step(operator)?.unwrap_or_default();
-            Ok::<_, decnet_store::queue::Error>((redelivery, made.len()))
+            let mut redelivery = redelivery.lock().unwrap_or_else(PoisonError::into_inner);
+            let step = redelivery.step(operator, rate)?;
+            Ok::<_, decnet_store::queue::Error>(step.map(|step| (step, redelivery.done())))
         });
-        let (redelivery, made) = step.await?;
+        let Some((Step { made, pause }, done)) = step.await? else { return Ok(None) };
         self.handle.tell(|told| {
-            told.done = redelivery.done();
-            told.redelivered += made;
+            told.done = done;
+            told.redelivered += made.len();
         });
-        Ok(redelivery)
+        Ok(Some(pause))
     }
 }

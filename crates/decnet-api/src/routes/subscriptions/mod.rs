@@ -111,8 +111,7 @@ async fn update(
     params(("uuid" = String, Path)),
     responses((status = 204), (status = 404, body = Details, content_type = "application/problem+json")))]
 async fn delete(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<StatusCode, Problem> {
-    state.catalog.run(move |catalog| catalog.delete(&uuid)).await?;
-    state.signal.changed();
+    state.change_catalog(move |catalog| catalog.delete(&uuid)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -215,7 +214,7 @@ async fn revoke_old_secrets(
     Ok(Json(row.await?.into()))
 }
 
-/// Sends one test event, topic `test.ping`, and says what came of it. It counts for nothing.
+/// Sends one test event, topic `test.ping`, and says what came of it within 25 s. It counts for nothing.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/test", tag = "subscriptions", operation_id = "test_subscription",
     params(("uuid" = String, Path)),
     responses((status = 200, body = TestResult), (status = 404, body = Details, content_type = "application/problem+json")))]
@@ -241,13 +240,12 @@ async fn change(
     state: &Shared,
     work: impl FnOnce(&mut Catalog) -> Result<String, Problem> + Send + 'static,
 ) -> Result<Row, Problem> {
-    let changed = state.catalog.run(move |catalog| {
+    let changed = state.change_catalog(move |catalog| {
         let uuid = work(catalog)?;
-        found(catalog, &uuid)
+        // It is changed, also where it cannot be shown.
+        Ok::<_, Problem>(found(catalog, &uuid))
     });
-    let (row, _) = changed.await?;
-    state.signal.changed();
-    Ok(row)
+    changed.await.flatten().map(|(row, _)| row)
 }
 
 fn found(catalog: &Catalog, uuid: &str) -> Result<(Row, Option<Stored>), Problem> {

@@ -22,7 +22,8 @@ pub(super) struct Subscriptions {
 pub(super) struct Subscription {
     uuid: String,
     name: String,
-    /// Without user information and query, where tokens tend to be.
+    /// Its scheme, host and port. The rest may be a secret; DECNET's routes show it to an `admin`.
+    #[schema(example = "https://siem.example/…")]
     url: String,
     topic_patterns: Vec<String>,
     /// `active`; `paused`: an operator holds everything back; `tripped`: after failures, it is probed and comes back by

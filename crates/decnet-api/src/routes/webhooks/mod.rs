@@ -3,7 +3,6 @@
 //! A field that is missing, of the wrong type or too short is a 400; whatever else is wrong with one a 422. Fields that
 //! are not known are ignored. What is looked at when is DECNET's too: the body, the row, the name, the URL, the patterns.
 
-mod creations;
 mod fields;
 mod reply;
 mod request;
@@ -16,13 +15,12 @@ use axum::http::StatusCode;
 use decnet_store::catalog::{Catalog, Row, Stored};
 use utoipa_axum::routes;
 
-pub(crate) use self::creations::Creations;
 use self::fields::Fields;
 use self::reply::{CreatedWebhook, Message, Webhook};
 use self::request::{CreateWebhook, UpdateWebhook};
 use super::Routes;
 use super::receiver::{self, TestResult};
-use crate::auth::{Principal, Scope};
+use crate::auth::{Network, Principal, Scope};
 use crate::problem::{DecnetDetail, Kind, Problem};
 use crate::server::Peer;
 use crate::state::{Shared, now};
@@ -58,19 +56,16 @@ async fn create(
     fields: Fields,
 ) -> Result<(StatusCode, Json<CreatedWebhook>), Problem> {
     let new = request::create(&fields)?;
-    state.creations.count(peer.0.ip(), Instant::now())?;
+    let made = state.creations.count(Network::of(peer.0.ip()), Instant::now());
+    made.check("webhooks made from one address")?;
     check_name(&state, &new.name, None).await?;
     receiver::check_url(&state, &new.url).await?;
     let secret = new.secret.expose().to_owned();
-    let row = state
-        .catalog
-        .run(move |catalog| {
-            let uuid = catalog.create(&new, now())?;
-            existing(catalog, &uuid)
-        })
-        .await
-        .map_err(as_webhook)?;
-    state.signal.changed();
+    let made = state.change_catalog(move |catalog| {
+        let uuid = catalog.create(&new, now())?;
+        Ok::<_, Problem>(existing(catalog, &uuid))
+    });
+    let row = made.await.flatten().map_err(as_webhook)?;
     Ok((StatusCode::CREATED, Json(CreatedWebhook { webhook: row.into(), secret })))
 }
 
@@ -111,15 +106,11 @@ async fn update(
     if patch == Default::default() {
         return Ok(Json(row.into()));
     }
-    let row = state
-        .catalog
-        .run(move |catalog| {
-            catalog.update(&uuid, &patch, now())?;
-            existing(catalog, &uuid)
-        })
-        .await
-        .map_err(as_webhook)?;
-    state.signal.changed();
+    let updated = state.change_catalog(move |catalog| {
+        catalog.update(&uuid, &patch, now())?;
+        Ok::<_, Problem>(existing(catalog, &uuid))
+    });
+    let row = updated.await.flatten().map_err(as_webhook)?;
     Ok(Json(row.into()))
 }
 
@@ -128,8 +119,7 @@ async fn update(
     params(("uuid" = String, Path)),
     responses((status = 200, body = Message), (status = 404, body = DecnetDetail)))]
 async fn delete(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<Json<Message>, Problem> {
-    state.catalog.run(move |catalog| catalog.delete(&uuid)).await.map_err(as_webhook)?;
-    state.signal.changed();
+    state.change_catalog(move |catalog| catalog.delete(&uuid)).await.map_err(as_webhook)?;
     Ok(Json(Message { message: "Webhook deleted" }))
 }
 

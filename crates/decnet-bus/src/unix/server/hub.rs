@@ -152,12 +152,14 @@ impl Hub {
         Member { hub: Arc::clone(self), slot, outbound }
     }
 
-    /// Publishes an event of the bus itself, which waits for nobody; `kind` and `payload` are JSON.
+    /// Publishes an event of the bus itself, which waits for nobody, and is kept for nobody who is away: what it says of
+    /// then is of no use to a successor, and nothing that was lost. `kind` and `payload` are JSON.
     pub(super) fn publish_own(&self, topic: &str, kind: &str, payload: &str) {
         let mut state = self.lock();
         state.give_up_old_inheritances();
         if let Some(frame) = state.address(None, topic, &Publication { payload, kind }) {
-            state.addressees().for_each(|reader| reader.outbound.push_own(frame.clone()));
+            let there = state.addressees().filter(|reader| !reader.standing.is_remembered());
+            there.for_each(|reader| reader.outbound.push_own(frame.clone()));
         }
     }
 

@@ -52,6 +52,10 @@ pub(super) struct Present {
 }
 
 impl Standing {
+    pub(super) fn is_remembered(&self) -> bool {
+        matches!(self, Self::Remembered { .. })
+    }
+
     fn name_if_remembered(&self) -> Option<(&str, Instant)> {
         if let Self::Remembered { name, since } = self { Some((name, *since)) } else { None }
     }
@@ -188,7 +192,7 @@ impl State {
     /// Gives up a reader that has not come back.
     pub(super) fn forget(&mut self, slot: Slot) {
         let reader = self.reader_mut(slot);
-        if reader.standing.name_if_remembered().is_none() {
+        if !reader.standing.is_remembered() {
             return;
         }
         reader.standing = Standing::Ordinary;

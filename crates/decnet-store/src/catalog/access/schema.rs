@@ -1,5 +1,5 @@
-//! The table of tokens. It has a version of its own, beside that of the settings: each is made when it is first
-//! needed, and a program that knows only one of them is not kept from using it.
+//! The table of tokens. It has a version of its own, beside that of the settings: each is made, and brought up to date,
+//! when it is first needed. A newer one keeps no program from the settings; newer settings keep it from the whole file.
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction};
 

@@ -1,6 +1,7 @@
 //! What DECNET's own tables say of a session: its user, and whether it was ended.
 //!
-//! They are DECNET's, in whatever version: what a column cannot say counts against the session.
+//! They are DECNET's, in whatever version: a value that makes no sense counts against the session, and what came to these
+//! tables later, revocation among it, may be missing and then limits nothing.
 
 use decnet_core::time::UnixMicros;
 use rusqlite::OptionalExtension as _;

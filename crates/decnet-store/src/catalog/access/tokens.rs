@@ -182,7 +182,7 @@ impl Catalog {
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Result<(), Error>>,
     ) -> Result<(), Error> {
         let newer = self.newer_tokens(0);
-        self.write(|transaction, _| match (schema::look(transaction)?, newer) {
+        self.transact(|transaction| match (schema::look(transaction)?, newer) {
             (Table::Newer(found), Error::NewerTokens { path, known, .. }) => {
                 Ok(Err(Error::NewerTokens { path, found, known }))
             }

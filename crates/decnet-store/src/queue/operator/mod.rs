@@ -1,8 +1,8 @@
 //! An operator's hand on the queue, from a process or thread beside the worker.
 //!
-//! - [`Operator::submit`]: events of programs without a bus;
+//! - [`Operator::submit_all`]: events of programs without a bus;
 //! - [`Operator::redeliver`], and [`Redelivery`] for many: old events again;
-//! - [`Erasure`]: payloads are gone, of one subscription or one event.
+//! - [`Erasure`]: payloads are gone, of one subscription or one event, and [`Operator::clean_up`] after it.
 
 mod erase;
 mod redeliver;
@@ -15,15 +15,17 @@ use rusqlite::Connection;
 
 use super::connection::{open_second, path};
 use super::error::Error;
+use crate::origin::Origin;
 
 pub use self::erase::{Erase, Erased, Erasure};
-pub use self::redeliver::Redelivery;
+pub use self::redeliver::{Redelivery, Step};
 pub use self::submit::{IdempotencyKey, Submission, Submitted};
 
 /// A second process that writes. It needs no lease: it adds what the worker takes, and never changes what is in flight.
 #[derive(Debug)]
 pub struct Operator {
     conn: Connection,
+    origin: Origin,
 }
 
 /// How long the worker's commit may take before the operator is told that the queue is busy.
@@ -35,6 +37,14 @@ impl Operator {
     /// # Errors
     /// There is no queue, or the file cannot be used.
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        Ok(Self { conn: open_second(&path(dir), BUSY_TIMEOUT)? })
+        let origin = Origin::of(&path(dir));
+        Ok(Self { conn: open_second(origin.path(), BUSY_TIMEOUT)?, origin })
+    }
+
+    /// Is the file still the one in its directory? A queue that was restored is another file: what is written here then is
+    /// in the one that was moved away, where no worker looks.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.origin.is_current()
     }
 }

@@ -4,6 +4,8 @@
 //! admits them; the admission takes them out of the table in the same transaction, so that a crash neither loses nor
 //! doubles one. While no worker runs they wait, up to a bound.
 
+use std::borrow::Cow;
+
 use decnet_core::event::{Event, is_id};
 use decnet_core::limits::{
     MAX_BODY_BYTES, MAX_IDEMPOTENCY_KEY_BYTES, MAX_REMEMBERED_IDS, MAX_REMEMBERED_KEYS,
@@ -14,14 +16,14 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use sha2::{Digest, Sha256};
 
 use super::super::error::{Error, Unfit};
-use super::super::memory::{Hash, expired_before};
+use super::super::memory::{Hash, Seed, expired_before};
 use super::Operator;
 
 /// An event to be handed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submission {
-    /// The caller's own id, by which a repetition is known: 1 to 128 printable ASCII characters. Without one it gets
-    /// a fresh one.
+    /// The caller's own id, by which a repetition is known, whoever it is from: 1 to 128 printable ASCII characters.
+    /// Without one it gets a fresh one.
     pub id: Option<Box<str>>,
     /// Its topic. The caller has seen that it is one.
     pub topic: Box<str>,
@@ -52,35 +54,20 @@ pub struct Submitted {
 }
 
 impl Operator {
-    /// Hands in events, all of them or none: they are on the disk when this returns. An id that was submitted within
-    /// `SUBMISSION_MEMORY_AGE` is not taken again; nor is anything with an idempotency key that was used, which is
-    /// answered as it was then.
+    /// Hands in the events of several calls in one transaction, each call all or nothing by itself: they are on the disk when
+    /// this returns. An id that was submitted within `SUBMISSION_MEMORY_AGE` is not taken again; nor is anything with an
+    /// idempotency key that was used, which is answered as it was then. Of more than `MAX_REMEMBERED_IDS` or
+    /// `MAX_REMEMBERED_KEYS`, or than the queue's size leaves room for, the oldest are forgotten sooner. What is wrong with one
+    /// call costs the others nothing.
     ///
     /// The worker looks once a second; publish [`SUBMITTED_TOPIC`](decnet_core::topic::own::SUBMITTED_TOPIC) on the bus,
     /// or nudge it, and it looks at once.
     ///
     /// # Errors
-    /// [`Error::Unfit`]: an event that cannot be one, too many of them, or a bad key. [`Error::IdempotencyConflict`]: the
-    /// key was used with another request. [`Error::Backlogged`]: too much waits already. Or see [`Error`].
-    pub fn submit(
-        &mut self,
-        events: &[Submission],
-        key: Option<&IdempotencyKey<'_>>,
-        now: UnixMicros,
-    ) -> Result<Vec<Submitted>, Error> {
-        let made = Made::new(events, key, now)?;
-        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let submitted = made.take(&tx, events, now)?;
-        forget_the_oldest(&tx)?;
-        tx.commit()?;
-        Ok(submitted)
-    }
-
-    /// Several such calls in one transaction, each all or nothing by itself: what is wrong with one costs the others
-    /// nothing.
-    ///
-    /// # Errors
-    /// What concerns all of them, and then nothing was taken; what [`Self::submit`] refuses is in the results, one a call.
+    /// What concerns all of them, and then nothing was taken: see [`Error`]. In the results, one a call: [`Error::Unfit`], an
+    /// event that cannot be one, too many of them, or a bad key; [`Error::IdempotencyConflict`], the key was used with
+    /// another request; [`Error::IdConflict`], an id was submitted with another event; [`Error::Backlogged`], too much waits
+    /// already.
     pub fn submit_all(
         &mut self,
         calls: &[(&[Submission], Option<IdempotencyKey<'_>>)],
@@ -105,7 +92,7 @@ impl Operator {
     }
 }
 
-/// One of several: what it did is undone if it fails.
+/// One of the calls: what it did is undone if it fails.
 fn take_alone(
     tx: &mut Transaction<'_>,
     made: &Made,
@@ -120,14 +107,23 @@ fn take_alone(
 
 /// A call that can be carried out.
 struct Made {
-    events: Vec<Event>,
+    events: Vec<MadeEvent>,
+    /// Of the ids of those that brought none.
+    seed: Seed,
     request: Option<Request>,
+}
+
+/// One of its events.
+struct MadeEvent {
+    event: Event,
+    own_id: Option<OwnId>,
 }
 
 impl Made {
     fn new(events: &[Submission], key: Option<&IdempotencyKey<'_>>, now: UnixMicros) -> Result<Self, Error> {
         let request = key.map(|key| Request::new(key, events)).transpose()?;
-        Ok(Self { events: make(events, now)?, request })
+        let seed = Seed::fresh();
+        Ok(Self { events: make(events, seed, now)?, seed, request })
     }
 
     fn take(
@@ -137,58 +133,59 @@ impl Made {
         now: UnixMicros,
     ) -> Result<Vec<Submitted>, Error> {
         if let Some(request) = &self.request
-            && let Some(answered) = request.find(conn, now)?
+            && let Some(answer) = request.find(conn, now)?
         {
-            return Ok(answered);
+            return Ok(answer.again(events));
         }
-        let submitted = add_all(conn, events, &self.events, now)?;
+        let submitted = add_all(conn, &self.events, now)?;
         if let Some(request) = &self.request {
-            request.remember(conn, &submitted, now)?;
+            request.remember(conn, self.seed, now)?;
         }
         Ok(submitted)
     }
 }
 
 /// The events, if all of them can be some.
-fn make(events: &[Submission], now: UnixMicros) -> Result<Vec<Event>, Error> {
+fn make(events: &[Submission], seed: Seed, now: UnixMicros) -> Result<Vec<MadeEvent>, Error> {
     if events.len() > MAX_SUBMISSION_EVENTS {
         return Err(Error::Unfit { index: MAX_SUBMISSION_EVENTS, why: Unfit::TooMany });
     }
     let numbered = events.iter().enumerate();
-    numbered.map(|(index, event)| event.make(now).map_err(|why| Error::Unfit { index, why })).collect()
+    let make = |(index, event): (usize, &Submission)| {
+        event.make(|| seed.id(index), now).map_err(|why| Error::Unfit { index, why })
+    };
+    numbered.map(make).collect()
 }
 
 impl Submission {
-    fn make(&self, now: UnixMicros) -> Result<Event, Unfit> {
-        let fresh;
-        let id = match self.id.as_deref() {
+    fn make(&self, fresh_id: impl FnOnce() -> String, now: UnixMicros) -> Result<MadeEvent, Unfit> {
+        let id: Cow<'_, str> = match self.id.as_deref() {
             Some(id) if !is_id(id) => return Err(Unfit::Id),
-            Some(id) => id,
-            None => {
-                fresh = uuid::Uuid::new_v4().to_string();
-                &fresh
-            }
+            Some(id) => id.into(),
+            None => fresh_id().into(),
         };
         let at = self.at.unwrap_or(now);
-        let event = Event::new(id, &self.topic, &self.kind, at, &self.payload)
+        let event = Event::new(&id, &self.topic, &self.kind, at, &self.payload)
             .map_err(|why| Unfit::Payload(why.into()))?;
-        if event.body.len() > MAX_BODY_BYTES { Err(Unfit::TooLarge) } else { Ok(event) }
+        if event.body.len() > MAX_BODY_BYTES {
+            return Err(Unfit::TooLarge);
+        }
+        Ok(MadeEvent { event, own_id: self.id.as_deref().map(|id| OwnId::new(id, self)) })
     }
 }
 
 /// Writes what is new, if there is room for it.
-fn add_all(
-    conn: &Connection,
-    events: &[Submission],
-    made: &[Event],
-    now: UnixMicros,
-) -> Result<Vec<Submitted>, Error> {
+fn add_all(conn: &Connection, made: &[MadeEvent], now: UnixMicros) -> Result<Vec<Submitted>, Error> {
     let mut add =
         conn.prepare_cached("INSERT INTO submitted (id, topic, submitted_at, body) VALUES (?1, ?2, ?3, ?4)")?;
     let mut submitted = Vec::with_capacity(made.len());
     let (mut count, mut bytes) = (0, 0);
-    for (submission, event) in events.iter().zip(made) {
-        let duplicate = submission.id.is_some() && !is_new(conn, &event.id, now)?;
+    for (index, MadeEvent { event, own_id }) in made.iter().enumerate() {
+        let known = own_id.as_ref().map_or(Ok(Known::New), |id| id.note(conn, now))?;
+        if known == Known::Other {
+            return Err(Error::IdConflict { index, id: event.id.clone() });
+        }
+        let duplicate = known == Known::Same;
         if !duplicate {
             add.execute((&event.id, &event.topic, now.0, event.body.as_ref()))?;
             (count, bytes) = (count + 1, bytes + event.body.len());
@@ -218,14 +215,45 @@ fn make_sure_there_is_room(conn: &Connection, bytes: usize) -> Result<(), Error>
     Ok(())
 }
 
-/// Notes the id. False if it was submitted lately.
-fn is_new(conn: &Connection, id: &str, now: UnixMicros) -> Result<bool, Error> {
-    let hash = Hash::of(&[id.as_bytes()]);
-    // One that was forgotten a moment too late makes place.
-    let mut forget = conn.prepare_cached("DELETE FROM submitted_ids WHERE hash = ?1 AND at < ?2")?;
-    forget.execute((hash, expired_before(now)))?;
-    let mut note = conn.prepare_cached("INSERT OR IGNORE INTO submitted_ids (hash, at) VALUES (?1, ?2)")?;
-    Ok(note.execute((hash, now.0))? > 0)
+/// An id that the caller has chosen, and what stands for its event when it comes again.
+struct OwnId {
+    id: Hash,
+    content: Hash,
+}
+
+/// What is known of an id that comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    New,
+    /// The same was submitted lately.
+    Same,
+    /// Something else was.
+    Other,
+}
+
+impl OwnId {
+    /// The time is no part of it: who says the same again may say when.
+    fn new(id: &str, Submission { topic, kind, payload, .. }: &Submission) -> Self {
+        let content = Hash::of(&[topic.as_bytes(), kind.as_bytes(), payload.as_bytes()]);
+        Self { id: Hash::of(&[id.as_bytes()]), content }
+    }
+
+    /// Notes it, if it is new.
+    fn note(&self, conn: &Connection, now: UnixMicros) -> Result<Known, Error> {
+        let Self { id, content } = self;
+        // One that was forgotten a moment too late makes place.
+        let mut forget = conn.prepare_cached("DELETE FROM submitted_ids WHERE hash = ?1 AND at < ?2")?;
+        forget.execute((id, expired_before(now)))?;
+        let mut note = conn
+            .prepare_cached("INSERT OR IGNORE INTO submitted_ids (hash, at, content) VALUES (?1, ?2, ?3)")?;
+        if note.execute((id, now.0, content))? > 0 {
+            return Ok(Known::New);
+        }
+        let mut same =
+            conn.prepare_cached("SELECT content IS NULL OR content = ?2 FROM submitted_ids WHERE hash = ?1")?;
+        let is_same = same.query_row((id, content), |row| row.get(0))?;
+        Ok(if is_same { Known::Same } else { Known::Other })
+    }
 }
 
 /// The memory's bounds in numbers, whatever the age: as many of the oldest go as came.
@@ -255,32 +283,53 @@ impl Request {
     }
 
     /// What was answered when the key was used.
-    fn find(&self, conn: &Connection, now: UnixMicros) -> Result<Option<Vec<Submitted>>, Error> {
-        let mut find =
-            conn.prepare_cached("SELECT fingerprint, ids FROM submitted_keys WHERE hash = ?1 AND at >= ?2")?;
+    fn find(&self, conn: &Connection, now: UnixMicros) -> Result<Option<Answer>, Error> {
+        let mut find = conn.prepare_cached(
+            "SELECT fingerprint, seed, ids FROM submitted_keys WHERE hash = ?1 AND at >= ?2",
+        )?;
         let found = find.query_row((self.hash, expired_before(now)), |row| {
-            Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, String>(1)?))
+            let answer = match row.get(1)? {
+                Some(seed) => Answer::Seed(seed),
+                None => Answer::Ids(row.get(2)?),
+            };
+            Ok((row.get::<_, [u8; 32]>(0)?, answer))
         });
         match found.optional()? {
-            None => Ok(None),
             Some((fingerprint, _)) if fingerprint != self.fingerprint => Err(Error::IdempotencyConflict),
-            Some((_, ids)) => {
-                let answered = ids.lines().map(|id| Submitted { id: id.into(), duplicate: true });
-                Ok(Some(answered.collect()))
-            }
+            found => Ok(found.map(|(_, answer)| answer)),
         }
     }
 
-    fn remember(&self, conn: &Connection, submitted: &[Submitted], now: UnixMicros) -> Result<(), Error> {
-        // An id is printable: none holds a line's end.
-        let ids: Vec<&str> = submitted.iter().map(|event| &*event.id).collect();
+    fn remember(&self, conn: &Connection, seed: Seed, now: UnixMicros) -> Result<(), Error> {
         let mut forget = conn.prepare_cached("DELETE FROM submitted_keys WHERE hash = ?1")?;
         forget.execute([self.hash])?;
         let mut note = conn.prepare_cached(
-            "INSERT INTO submitted_keys (hash, at, fingerprint, ids) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO submitted_keys (hash, at, fingerprint, seed, ids) VALUES (?1, ?2, ?3, ?4, '')",
         )?;
-        note.execute((self.hash, now.0, self.fingerprint, ids.join("\n")))?;
+        note.execute((self.hash, now.0, self.fingerprint, seed))?;
         Ok(())
+    }
+}
+
+/// The ids that a request was answered with.
+enum Answer {
+    /// Its events' own, and those made of the seed.
+    Seed(Seed),
+    /// All of them, as an earlier version noted them: a line each.
+    Ids(String),
+}
+
+impl Answer {
+    /// The same again, for the same request.
+    fn again(self, events: &[Submission]) -> Vec<Submitted> {
+        let known = |id: &str| Submitted { id: id.into(), duplicate: true };
+        match self {
+            Self::Ids(ids) => ids.lines().map(known).collect(),
+            Self::Seed(seed) => {
+                let id = |index, own: Option<&str>| own.map_or_else(|| known(&seed.id(index)), known);
+                events.iter().enumerate().map(|(index, event)| id(index, event.id.as_deref())).collect()
+            }
+        }
     }
 }
 

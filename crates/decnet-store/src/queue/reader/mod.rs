@@ -1,7 +1,6 @@
 //! Reading the queue from beside the worker, or without one.
 
 mod active;
-mod attempts;
 mod census;
 mod counts;
 mod detail;
@@ -14,23 +13,24 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension};
 
 pub use self::active::Active;
-pub use self::attempts::{AttemptFilter, AttemptPage, AttemptRef, ListedAttempt};
 pub use self::census::{Census, Found};
 pub use self::counts::Counts;
 pub use self::detail::Detail;
-pub use self::event::{EventDetail, EventRef};
+pub use self::event::{EventDetail, Search};
 pub use self::list::{Filter, Listed, Page};
 
 use super::connection::{open_reader, path};
 use super::error::Error;
 use super::id::{DeliveryId, SubscriptionKey};
 use super::state;
+use crate::origin::Origin;
 use decnet_core::time::UnixMicros;
 
 /// A read-only view. Each call reads in short transactions, so that the worker's log can begin anew.
 #[derive(Debug)]
 pub struct Reader {
     conn: Connection,
+    origin: Origin,
 }
 
 /// Readers wait for nobody but a process that opens or closes the file.
@@ -42,7 +42,14 @@ impl Reader {
     /// # Errors
     /// There is no queue yet, or the file cannot be used.
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        Ok(Self { conn: open_reader(&path(dir), BUSY_TIMEOUT)? })
+        let origin = Origin::of(&path(dir));
+        Ok(Self { conn: open_reader(origin.path(), BUSY_TIMEOUT)?, origin })
+    }
+
+    /// Is the file still the one in its directory? A queue that was restored is another file.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.origin.is_current()
     }
 
     /// The newest deliveries that `filter` describes, newest first.
@@ -62,27 +69,22 @@ impl Reader {
         list::page(&self.conn, filter)
     }
 
-    /// At most `limit` attempts that `filter` describes: those of the newest delivery first, and of each the last one
-    /// first. The answer comes after `ATTEMPTS_LOOK_ROWS` deliveries at the latest, and says where to go on.
+    /// Looks for the newest event with this id. Ids have no index: all events may have to be looked at, newest first.
+    /// `go_on` is asked before each of the short reads that this takes; where it says no, the search ends unfinished.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn attempts(&self, filter: &AttemptFilter, limit: usize) -> Result<AttemptPage, Error> {
-        attempts::attempts(&self.conn, filter, limit)
+    pub fn find_event(&self, id: &str, go_on: impl Fn() -> bool) -> Result<Search, Error> {
+        event::find(&self.conn, id, go_on)
     }
 
-    /// An event, with its first `limit` deliveries; only those to `subscription` (uuid or name), if there is one. None
-    /// if it was not admitted, went to nobody, or was removed.
+    /// The event with this sequence number, as the subscription with this uuid got it. None if there is no such event, or
+    /// not any more.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn event(
-        &self,
-        which: EventRef<'_>,
-        subscription: Option<&str>,
-        limit: usize,
-    ) -> Result<Option<EventDetail>, Error> {
-        event::event(&self.conn, which, subscription, limit)
+    pub fn event(&self, seq: i64, subscription: &str) -> Result<Option<EventDetail>, Error> {
+        event::event(&self.conn, seq, subscription)
     }
 
     /// The topic of an event that was submitted, and is not yet taken by the worker. Looks at all that are.
@@ -102,6 +104,12 @@ impl Reader {
         let mut find = self.conn.prepare_cached("SELECT state FROM deliveries WHERE id = ?1")?;
         let found = find.query_row([id.raw()], |row| Ok(state::is_final(row.get(0)?)));
         Ok(found.optional()?)
+    }
+
+    /// Of the deliveries of one event, given by any of them, the latest to each subscription, in ascending order: the
+    /// others were sent again since. Reads all of the event's.
+    pub(super) fn latest_of_event(&self, id: DeliveryId) -> Result<Vec<DeliveryId>, Error> {
+        event::latest(&self.conn, id)
     }
 
     /// A delivery with its event and attempts.

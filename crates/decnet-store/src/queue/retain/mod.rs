@@ -17,7 +17,7 @@ use self::step::Bounds;
 use super::error::Error;
 use super::id::SubscriptionKey;
 use super::ledger::Ledger;
-use super::memory::forget_expired;
+use super::memory::forget_some;
 
 /// How long, and how much, is kept.
 ///
@@ -87,7 +87,7 @@ enum Pressure {
 /// One small step: looks at `RETENTION_STEP_ROWS` deliveries at most, or gives a few pages back.
 pub(super) fn retain(ledger: &mut Ledger, policy: &Retention, now: UnixMicros) -> Result<Retained, Error> {
     let conn = &ledger.conn;
-    let more_to_forget = forget_expired(conn, now)?;
+    let more_to_forget = forget_some(conn, policy.max_bytes, now)?;
     let sweep = &mut ledger.sweep;
     let excess = space::used_bytes(conn)?.saturating_sub(policy.max_bytes);
     let mut done = Retained { more: true, ..Retained::default() };

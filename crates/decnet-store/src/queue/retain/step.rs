@@ -33,9 +33,13 @@ const EXPIRE: &str =
     "UPDATE deliveries SET state = 4, due_at = NULL, settled_at = ?2, reason = ?3 WHERE id = ?1";
 const REMOVE: &str = "DELETE FROM deliveries WHERE id = ?1";
 const REMOVE_ATTEMPTS: &str = "DELETE FROM attempts WHERE delivery = ?1";
-/// Events that no delivery needs any more. The newest one stays: its number must not be given again.
+/// Events that no delivery needs any more. Of the newest one its row stays, since its number must not be given again, ...
 const REMOVE_EVENTS: &str = "DELETE FROM events WHERE seq BETWEEN ?1 AND ?2
      AND +seq < (SELECT max(seq) FROM events)
+     AND NOT EXISTS (SELECT 1 FROM deliveries WHERE id >= seq << ?3 AND id < (seq + 1) << ?3)";
+/// ... and its id, by which it is known if it comes again; its body goes.
+const EMPTY_NEWEST: &str = "UPDATE events SET body = x'' WHERE seq = (SELECT max(seq) FROM events)
+     AND seq BETWEEN ?1 AND ?2 AND length(body) > 0
      AND NOT EXISTS (SELECT 1 FROM deliveries WHERE id >= seq << ?3 AND id < (seq + 1) << ?3)";
 
 /// What goes: times before which something is too old, and how much at most.
@@ -211,6 +215,7 @@ fn remove(conn: &Connection, row: &Row, spent: &mut Spent, done: &mut Retained) 
 
 fn remove_events(conn: &Connection, after: DeliveryId, last: DeliveryId) -> Result<u64, Error> {
     let range = (after.seq(), last.seq(), DeliveryId::NUMBER_BITS);
+    conn.prepare_cached(EMPTY_NEWEST)?.execute(range)?;
     Ok(conn.prepare_cached(REMOVE_EVENTS)?.execute(range)? as u64)
 }
 
@@ -225,7 +230,8 @@ mod tests {
     fn every_statement_finds_its_rows_by_their_key() {
         let mut conn = Connection::open_in_memory().unwrap();
         schema::migrate(&mut conn, Path::new("memory")).unwrap();
-        for sql in [LOOK, ADMITTED, EVENT_BYTES, EXPIRE, REMOVE, REMOVE_ATTEMPTS, REMOVE_EVENTS] {
+        for sql in [LOOK, ADMITTED, EVENT_BYTES, EXPIRE, REMOVE, REMOVE_ATTEMPTS, REMOVE_EVENTS, EMPTY_NEWEST]
+        {
             let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let nulls = vec![rusqlite::types::Null; explain.parameter_count()];
             let plan: Vec<String> = explain

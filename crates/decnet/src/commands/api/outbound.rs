@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use decnet_api::{Outbound, Refused, Tested};
 use decnet_core::delivery::{Verdict, classify};
-use decnet_core::limits::MAX_API_TESTS;
+use decnet_core::duration;
+use decnet_core::limits::{API_TEST_TIMEOUT, MAX_API_TESTS};
 use decnet_core::redact::EndpointUrl;
 use decnet_dispatch::sender::Guard;
 use decnet_store::catalog::Stored;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::commands::subscription::test::{ping, told};
 use crate::config::Config;
@@ -49,11 +51,14 @@ impl Outbound for Dispatch {
 
     fn test(&self, stored: Box<Stored>, triggered_by: Arc<str>) -> BoxFuture<'static, Tested> {
         let (config, tests) = (Arc::clone(&self.config), Arc::clone(&self.tests));
+        let deadline = Instant::now() + API_TEST_TIMEOUT;
         async move {
-            let turn = tests.acquire_owned().await;
+            let Ok(turn) = timeout_at(deadline, tests.acquire_owned()).await else {
+                return failed("too many other tests are under way; try again in a while".into());
+            };
             // The turn is over with the test, though nobody may wait for it any more.
             let tested = tokio::task::spawn_blocking(move || {
-                let tested = test(&stored, &triggered_by, &config);
+                let tested = test(&stored, &triggered_by, &config, deadline);
                 drop(turn);
                 tested
             })
@@ -71,25 +76,70 @@ async fn addresses(url: &EndpointUrl) -> Vec<IpAddr> {
         url::Host::Ipv6(address) => return vec![address.into()],
         url::Host::Domain(name) => name.to_owned(),
     };
-    let found = tokio::time::timeout(LOOKUP_PATIENCE, tokio::net::lookup_host((name, 0))).await;
+    let found = timeout(LOOKUP_PATIENCE, tokio::net::lookup_host((name, 0))).await;
     found.ok().and_then(Result::ok).into_iter().flatten().map(|address| address.ip()).collect()
 }
 
 /// An attempt stays on one thread, which therefore has a runtime of its own.
-fn test(stored: &Stored, triggered_by: &str, config: &Config) -> Tested {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let attempted =
-        runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(ping(stored, triggered_by, config)));
+fn test(stored: &Stored, triggered_by: &str, config: &Config, deadline: Instant) -> Tested {
+    let attempted = tokio::runtime::Builder::new_current_thread().enable_all().build().map(|runtime| {
+        let ping = async { timeout_at(deadline, ping(stored, triggered_by, config)).await };
+        let attempted = runtime.block_on(ping);
+        // A name that does not resolve must not hold on to the turn.
+        runtime.shutdown_background();
+        attempted
+    });
     match attempted {
-        Ok(attempted) => {
+        Ok(Ok(Ok(attempted))) => {
             let (status_code, error) = told(&attempted);
             let delivered = classify(&attempted.outcome) == Verdict::Delivered;
             Tested { delivered, status_code, error }
         }
-        Err(error) => failed(failure::told(&error)),
+        Ok(Ok(Err(error))) => failed(failure::told(&error)),
+        Ok(Err(_)) => failed(format!(
+            "no answer within {}, which is what a test over HTTP gets; `decnet subscription test` waits for the \
+             subscription's whole timeout",
+            duration::show(API_TEST_TIMEOUT)
+        )),
+        Err(error) => failed(error.to_string()),
     }
 }
 
 fn failed(error: String) -> Tested {
     Tested { delivered: false, status_code: None, error: Some(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use decnet_core::redact::Secret;
+    use decnet_core::settings::Settings;
+    use decnet_core::topic::Pattern;
+    use decnet_store::catalog::{Catalog, Create, NewSubscription};
+
+    use super::*;
+    use crate::config::{self, Inputs};
+    use crate::receiver::now;
+
+    #[test]
+    fn a_test_is_over_in_its_time_though_the_subscription_would_wait_longer() {
+        let dir = tempfile::tempdir().unwrap();
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut catalog = Catalog::open(&dir.path().join("decnet.db"), Create::IfMissing).unwrap();
+        let new = NewSubscription {
+            name: "slow".into(),
+            url: EndpointUrl::new(&format!("http://{}/", silent.local_addr().unwrap())).unwrap(),
+            secret: Secret::new("a secret of the tests"),
+            patterns: vec![Pattern::new(">").unwrap()],
+            enabled: true,
+            settings: serde_json::from_str::<Settings>(r#"{"timeout": "5m"}"#).unwrap(),
+        };
+        catalog.create(&new, now()).unwrap();
+        let stored = catalog.load().unwrap().subscriptions.remove(0);
+        let allow = ("DECNET_WEBHOOK_ALLOW_CIDRS".to_owned(), "127.0.0.1/32".to_owned());
+        let config = config::find(&Inputs { environment: [allow].into(), ..Inputs::default() }).config;
+        let tested = test(&stored, "test", &config, Instant::now() + Duration::from_millis(100));
+        assert!(!tested.delivered && tested.error.unwrap().starts_with("no answer within 25s"));
+    }
 }

@@ -70,8 +70,10 @@ pub(super) async fn measure(
     let driver = Driver::prepare(&socket, directory.path(), plan).await?;
     let measured = work(&config, &socket, &allow, driver, context).await;
     stop.cancel();
-    bus.join()?;
-    built_in.map(Background::join).transpose()?;
+    bus.join().await?;
+    if let Some(receiver) = built_in {
+        receiver.join().await?;
+    }
     Ok(Figures::new(&context.config, receiver, disk, measured?))
 }
 
@@ -92,7 +94,7 @@ async fn work(
     })?;
     let worked = prepared.run(stop.clone()).await;
     stop.cancel();
-    let measured = driving.join();
+    let measured = driving.join().await;
     worked?;
     measured?.context("interrupted; nothing is left behind")
 }

@@ -4,13 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::probe::{Health, Probe};
+use crate::units;
 
-/// An administrator's units win over a package's.
-const PLACES: [&str; 2] = ["/etc/systemd/system", "/usr/lib/systemd/system"];
 const UNITS: [&str; 3] = ["decnet-bus.service", "decnet-webhook.service", "decnet-api.service"];
 
 pub(super) fn probe() -> Probe {
-    judge(&PLACES.map(PathBuf::from), std::env::current_exe().ok().as_deref())
+    judge(&units::places(), std::env::current_exe().ok().as_deref())
 }
 
 fn judge(places: &[PathBuf], program: Option<&Path>) -> Probe {
@@ -25,14 +24,16 @@ fn judge(places: &[PathBuf], program: Option<&Path>) -> Probe {
 }
 
 fn find(places: &[PathBuf], name: &str) -> Option<(PathBuf, String)> {
-    let paths = places.iter().map(|place| place.join(name));
-    paths.filter_map(|path| fs::read_to_string(&path).ok().map(|text| (path, text))).next()
+    let path = units::find(places, name)?;
+    let text = fs::read_to_string(&path).ok()?;
+    Some((path, text))
 }
 
 /// The unit's place, and which program it starts where that is not this one.
 fn tell(path: &Path, unit: &str, program: Option<&Path>) -> String {
-    let starts = unit.lines().filter_map(|line| line.strip_prefix("ExecStart=")).next_back();
-    let starts = starts.and_then(|command| command.split_whitespace().next()).unwrap_or_default();
+    let starts = units::value(unit, "ExecStart")
+        .and_then(|command| command.split_whitespace().next())
+        .unwrap_or_default();
     let is_this = fs::canonicalize(starts).ok().as_deref() == program;
     let other = if is_this { String::new() } else { format!(" (starts {starts}, which is another program)") };
     format!("{}{other}", path.display())

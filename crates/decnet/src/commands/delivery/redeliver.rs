@@ -1,8 +1,10 @@
 //! `decnet delivery redeliver`: new deliveries of old events, behind live traffic and not all at once.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use decnet_core::delivery::{Reason, Standing};
+use decnet_core::limits::MAX_REDELIVERY_RATE;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
 use decnet_store::queue::{DeliveryId, Filter, Operator, Reader, Redelivery};
@@ -24,8 +26,9 @@ const SIGNAL_INTERVAL: Duration = Duration::from_secs(1);
 /// Delivers old events again: a new delivery of the same event, with the same webhook-id.
 ///
 /// Names deliveries by id, or chooses among those that are final: dead ones with --dead, delivered ones too
-/// without it. What is not final goes out by itself: it is skipped, and refused where it is named by its id. Receivers
-/// that were to get an event once may get it again: they can tell by its id.
+/// without it. What is not final goes out by itself: it is skipped, and refused where it is named by its id. What was sent
+/// again before is skipped too, for its latest delivery counts: the same command twice sends nothing twice. Receivers that
+/// were to get an event once may get it again: they can tell by its id.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "\
@@ -61,38 +64,47 @@ pub(super) struct Args {
     #[arg(long)]
     dry_run: bool,
     /// At most this many a second
-    #[arg(long, value_name = "R", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    rate: u32,
+    #[arg(long, value_name = "R", default_value = "1000", value_parser = rate)]
+    rate: NonZeroU32,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    let Some(chosen) = choose(&args, context).await? else {
+    let Some(mut chosen) = choose(&args, context).await? else {
         output::say("interrupted; nothing was sent again");
         return Err(Said.into());
     };
-    let (count, not_final) = (chosen.total(), chosen.not_final());
-    let made = if args.dry_run { Vec::new() } else { redeliver(&args, chosen, context).await? };
-    if args.json {
-        let redelivered = made.len();
-        return output::json(&json!({
-            "chosen": count,
-            "redelivered": redelivered,
-            "skipped_not_final": not_final,
-            "dry_run": args.dry_run,
-        }));
+    let made = if args.dry_run { Vec::new() } else { redeliver(&args, &mut chosen, context).await? };
+    if args.json { tell_json(&args, &chosen, &made) } else { tell(&args, &chosen, &made, context) }
+}
+
+fn tell_json(args: &Args, chosen: &Redelivery, made: &[DeliveryId]) -> anyhow::Result<()> {
+    output::json(&json!({
+        "chosen": chosen.total(),
+        "redelivered": made.len(),
+        "skipped_not_final": chosen.not_final(),
+        "skipped_superseded": chosen.superseded(),
+        "dry_run": args.dry_run,
+    }))
+}
+
+fn tell(args: &Args, chosen: &Redelivery, made: &[DeliveryId], context: &Context) -> anyhow::Result<()> {
+    for (count, why) in [
+        (chosen.not_final(), "not final: what is not goes out by itself"),
+        (chosen.superseded(), "sent again before: their latest delivery counts"),
+    ] {
+        if count > 0 {
+            let skipped = output::counted(count as u64, "delivery", "deliveries");
+            output::say(&format!("skipped {skipped} that were {why}"));
+        }
     }
-    if not_final > 0 {
-        let skipped = output::counted(not_final as u64, "delivery", "deliveries");
-        output::say(&format!("skipped {skipped} that were not final: what is not goes out by itself"));
-    }
-    if count == 0 && not_final == 0 {
+    if chosen.total() + chosen.not_final() + chosen.superseded() == 0 {
         output::say(&nothing(args.subscription.as_deref(), &active(&context.config)));
         return Ok(());
     }
-    output::line(&told(&args, count, &made))
+    output::line(&told(args, chosen.total(), made))
 }
 
 /// None if a signal ends it. A look at all of the queue takes long; the signal is heard meanwhile.
@@ -101,7 +113,7 @@ async fn choose(args: &Args, context: &Context) -> anyhow::Result<Option<Redeliv
     let (ids, filter, shutdown) = (args.ids.clone(), filter(args), context.shutdown.clone());
     let choose = move || match ids {
         none if none.is_empty() => Redelivery::choose(&reader, &filter, || !shutdown.is_cancelled()),
-        ids => Redelivery::of(ids, &reader).map(Some),
+        ids => Redelivery::of(&ids, &reader).map(Some),
     };
     Ok(tokio::task::spawn_blocking(choose).await??)
 }
@@ -130,31 +142,55 @@ fn filter(args: &Args) -> Filter {
     }
 }
 
-/// Makes them in small steps, and tells the worker now and then; which, if it is interrupted too.
+/// Makes them in small steps, and tells the worker now and then; which, however it ends.
+///
+/// # Errors
+/// A step failed, or a signal ended it: that is said, with how many were made by then.
 async fn redeliver(
     args: &Args,
-    mut chosen: Redelivery,
+    chosen: &mut Redelivery,
     context: &Context,
 ) -> anyhow::Result<Vec<DeliveryId>> {
-    let mut operator = Operator::open(&context.config.data_dir)?;
     let progress = Progress::new(Some(chosen.total() as u64), "deliveries");
-    let (started, mut made) = (Instant::now(), Vec::with_capacity(chosen.total()));
-    let mut told_at = started;
+    let mut made = Vec::with_capacity(chosen.total());
+    let result = go(args.rate, chosen, &mut made, &progress, context).await;
+    progress.finish();
+    link::signal_change(&context.config).await;
+    if chosen.done() < chosen.total() {
+        let (made, total) = (made.len(), chosen.total());
+        output::say(&format!("interrupted; only {made} of {total} new deliveries were made"));
+        return Err(result.err().unwrap_or_else(|| Said.into()));
+    }
+    result.map(|()| made)
+}
+
+async fn go(
+    rate: NonZeroU32,
+    chosen: &mut Redelivery,
+    made: &mut Vec<DeliveryId>,
+    progress: &Progress,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let mut operator = Operator::open(&context.config.data_dir)?;
+    let (mut due, mut told_at) = (Instant::now(), Instant::now());
     loop {
-        let due = started + Duration::from_secs_f64(chosen.done() as f64 / f64::from(args.rate));
         tokio::select! {
             () = tokio::time::sleep_until(due) => {}
-            () = context.shutdown.cancelled() => break,
+            () = context.shutdown.cancelled() => return Ok(()),
         }
-        let Some(new) = chosen.step(&mut operator)? else { break };
-        made.extend(new);
+        due = Instant::now();
+        let Some(step) = chosen.step(&mut operator, rate)? else { return Ok(()) };
+        due += step.pause;
+        made.extend(step.made);
         progress.set_position(chosen.done() as u64);
         if told_at.elapsed() >= SIGNAL_INTERVAL {
             told_at = Instant::now();
             link::signal_change(&context.config).await;
         }
     }
-    progress.finish();
-    link::signal_change(&context.config).await;
-    Ok(made)
+}
+
+fn rate(text: &str) -> Result<NonZeroU32, String> {
+    let rate = text.parse().ok().filter(|rate: &NonZeroU32| rate.get() <= MAX_REDELIVERY_RATE);
+    rate.ok_or_else(|| format!("a number from 1 to {MAX_REDELIVERY_RATE} is expected"))
 }

@@ -2,11 +2,16 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::Path;
 
 use super::carry_out::run;
 use super::layout::Layout;
 use super::report::Outcome;
+
+/// Of the user that we make.
+const HOME: &str = "/var/lib/decnet";
+const SHELL: &str = "/usr/sbin/nologin";
+/// The highest number of a system's account, by `login.defs(5)` as distributions have it.
+const MAX_SYSTEM_ID: u32 = 999;
 
 /// User and group, by name.
 pub(super) struct Accounts<'a> {
@@ -33,7 +38,7 @@ impl Accounts<'_> {
     }
 
     fn number(&self, file: &str, name: &str) -> io::Result<Option<u32>> {
-        let found = self.look_up(file, name)?;
+        let found = self.look_up(file, name)?.as_deref().and_then(number);
         if found.is_none() && self.layout.is_live() {
             return Err(io::Error::other(format!(
                 "{name} is not in /etc/{file}; make it, then run this again"
@@ -42,9 +47,9 @@ impl Accounts<'_> {
         Ok(found)
     }
 
-    fn look_up(&self, file: &str, name: &str) -> io::Result<Option<u32>> {
+    fn look_up(&self, file: &str, name: &str) -> io::Result<Option<Vec<String>>> {
         match fs::read(self.layout.below(&format!("/etc/{file}"))) {
-            Ok(text) => Ok(number_in(&String::from_utf8_lossy(&text), name)),
+            Ok(text) => Ok(entry(&String::from_utf8_lossy(&text), name)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -70,7 +75,7 @@ impl Accounts<'_> {
             }
         }
         if !has_user {
-            let home = ["--home-dir", "/var/lib/decnet", "--no-create-home", "--shell", "/usr/sbin/nologin"];
+            let home = ["--home-dir", HOME, "--no-create-home", "--shell", SHELL];
             let group = ["--system", "--gid", self.group];
             let made = run("useradd", &words(&[&group[..], &home, &[self.user]].concat()))?;
             if matches!(made, Outcome::Failed(_)) {
@@ -80,13 +85,13 @@ impl Accounts<'_> {
         Ok(Outcome::Done("made".into()))
     }
 
-    /// Removes both; a group that other users have stays.
+    /// Removes both where they are as we make them: a user who was there before stays, and so does a group that others are in.
     pub(super) fn remove(&self, dry_run: bool) -> io::Result<Outcome> {
         if !self.layout.is_live() {
             return Ok(Outcome::Skipped("not in an image".into()));
         }
-        if self.user == "root" || self.look_up("passwd", self.user)?.is_none() {
-            return Ok(Outcome::Skipped("are not there, or not ours".into()));
+        if !self.look_up("passwd", self.user)?.as_deref().is_some_and(is_made_user) {
+            return Ok(Outcome::Skipped("are not there, or not as init makes them".into()));
         }
         if dry_run {
             return Ok(Outcome::Done("would be removed".into()));
@@ -96,7 +101,7 @@ impl Accounts<'_> {
             return Ok(removed);
         }
         // userdel takes the group along where it is the user's own.
-        if self.look_up("group", self.group)?.is_some() {
+        if self.look_up("group", self.group)?.as_deref().is_some_and(is_made_group) {
             let removed = run("groupdel", &words(&[self.group]))?;
             if matches!(removed, Outcome::Failed(_)) {
                 return Ok(removed);
@@ -110,21 +115,34 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(ToString::to_string).collect()
 }
 
+/// The fields of a name's line.
+fn entry(file: &str, name: &str) -> Option<Vec<String>> {
+    let mut lines = file.lines().map(|line| line.split(':').map(str::to_owned).collect::<Vec<_>>());
+    lines.find(|fields| fields[0] == name)
+}
+
 /// `passwd(5)` and `group(5)` both have the name first and the number third.
-fn number_in(file: &str, name: &str) -> Option<u32> {
-    let mut lines = file.lines().map(|line| line.split(':'));
-    let mut fields = lines.find_map(|mut fields| (fields.next() == Some(name)).then_some(fields))?;
-    fields.nth(1)?.parse().ok()
+fn number(fields: &[String]) -> Option<u32> {
+    fields.get(2)?.parse().ok()
+}
+
+/// A line of `passwd(5)`: is the user as we make ours?
+fn is_made_user(fields: &[String]) -> bool {
+    is_systems(fields) && fields.get(5..) == Some(&[HOME.to_owned(), SHELL.to_owned()])
+}
+
+/// A line of `group(5)`: is the group as we make ours, and nobody in it?
+fn is_made_group(fields: &[String]) -> bool {
+    is_systems(fields) && fields.get(3).is_some_and(String::is_empty)
+}
+
+fn is_systems(fields: &[String]) -> bool {
+    number(fields).is_some_and(|number| (1..=MAX_SYSTEM_ID).contains(&number))
 }
 
 /// Are we root?
 pub(super) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
-}
-
-/// Homes are hidden from the services.
-pub(super) fn is_hidden(path: &str) -> bool {
-    ["/home", "/root", "/run/user"].iter().any(|home| Path::new(path).starts_with(home))
 }
 
 #[cfg(test)]
@@ -135,14 +153,29 @@ mod tests {
     fn numbers_are_found_by_whole_names() {
         let passwd =
             "root:x:0:0:root:/root:/bin/bash\ndecnet2:x:7:8::/:/bin/sh\ndecnet:x:998:997::/:/bin/sh\nbad\n";
-        assert_eq!(number_in(passwd, "decnet"), Some(998));
-        assert_eq!(number_in(passwd, "dec"), None);
-        assert_eq!(number_in(passwd, "bad"), None);
+        let number = |name| entry(passwd, name).as_deref().and_then(number);
+        assert_eq!(number("decnet"), Some(998));
+        assert_eq!(number("dec"), None);
+        assert_eq!(number("bad"), None);
     }
 
     #[test]
-    fn homes_are_hidden_and_what_only_looks_like_them_is_not() {
-        assert!(is_hidden("/home/joe/decnet") && is_hidden("/root/.cargo/bin/decnet"));
-        assert!(!is_hidden("/homes/decnet") && !is_hidden("/opt/decnet"));
+    fn an_account_is_ours_where_it_is_as_we_make_it() {
+        let line = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
+        assert!(is_made_user(&line("decnet:x:998:997::/var/lib/decnet:/usr/sbin/nologin")));
+        for another in [
+            "root:x:0:0:root:/root:/bin/bash",
+            "joe:x:1000:1000::/home/joe:/bin/bash",
+            "decnet:x:998:997::/opt/decnet:/usr/sbin/nologin",
+            "decnet:x:998:997::/var/lib/decnet:/bin/bash",
+            "decnet:x:1001:997::/var/lib/decnet:/usr/sbin/nologin",
+            "decnet:x",
+        ] {
+            assert!(!is_made_user(&line(another)), "{another}");
+        }
+        assert!(is_made_group(&line("decnet:x:997:")));
+        for another in ["netops:x:1002:", "decnet:x:997:joe", "root:x:0:", "decnet"] {
+            assert!(!is_made_group(&line(another)), "{another}");
+        }
     }
 }

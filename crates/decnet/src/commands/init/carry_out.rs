@@ -12,7 +12,8 @@ use super::accounts::Accounts;
 use super::layout::saved;
 use super::plan::{Action, Existing, Owner, Step};
 use super::report::Outcome;
-use super::{host, templates};
+use super::templates;
+use crate::units;
 
 /// Who carries out.
 pub(super) struct Hand<'a> {
@@ -62,11 +63,10 @@ impl Hand<'_> {
         let done = match standing(path)? {
             None => "written".to_owned(),
             Some(found) if found == text => return Ok(Outcome::Skipped("is as it should be".into())),
-            Some(found) => match (existing, templates::is_ours(&found)) {
-                (Existing::Keep, true) => return Ok(Outcome::Skipped("differs; --force renews it".into())),
-                (Existing::Keep, false) => return Ok(Outcome::Skipped("is another's, and kept".into())),
-                (Existing::Replace, true) => "renewed".to_owned(),
-                (Existing::Replace, false) => self.save(path, &found)?,
+            Some(found) => match kept(existing, templates::is_ours(&found)) {
+                Some(why) => return Ok(Outcome::Skipped(why.into())),
+                None if templates::is_ours(&found) => "renewed".to_owned(),
+                None => self.save(path, &found)?,
             },
         };
         if self.dry_run {
@@ -76,13 +76,13 @@ impl Hand<'_> {
         Ok(Outcome::Done(done))
     }
 
-    /// Keeps another's file beside ours, unless an earlier one is kept there already.
+    /// Keeps another's file beside ours. Where an earlier one is kept there, this is its successor.
     fn save(&self, path: &Path, text: &str) -> io::Result<String> {
         let kept = saved(path);
-        if !self.dry_run && !kept.exists() {
+        if !self.dry_run {
             self.put(&kept, text, path.metadata()?.mode() & 0o777, Owner::Root)?;
         }
-        let was = host::value_in(text, "ExecStart").map_or(String::new(), |start| format!(" `{start}`;"));
+        let was = units::value(text, "ExecStart").map_or(String::new(), |start| format!(" `{start}`;"));
         Ok(format!("put in the place of{was} what was there is kept as {}", kept.display()))
     }
 
@@ -146,6 +146,17 @@ impl Hand<'_> {
             return Ok(Outcome::Done("would be run".into()));
         }
         run(program, arguments)
+    }
+}
+
+/// Why a file that is there and differs is left, where it is.
+fn kept(existing: Existing, is_ours: bool) -> Option<&'static str> {
+    match (existing, is_ours) {
+        (Existing::Settings, _) => Some("is yours, and kept"),
+        (Existing::Shared, true) => Some("is other services' too, and kept"),
+        (Existing::Shared | Existing::Keep, false) => Some("is another's, and kept"),
+        (Existing::Keep | Existing::TakeOver, true) => Some("differs; --force renews it"),
+        (Existing::TakeOver, false) | (Existing::Renew, _) => None,
     }
 }
 

@@ -1,10 +1,14 @@
 //! What is there already, looked at once, before anything is planned.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use super::layout::{Layout, saved};
 use super::templates::is_ours;
-use crate::config;
+use crate::units;
+
+/// It holds the services together.
+pub(super) const TARGET: &str = "decnet.target";
 
 /// A unit of ours or of another DECNET.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +17,10 @@ pub(super) struct Unit {
     /// What it says; empty where it cannot be read.
     pub(super) text: String,
     pub(super) is_ours: bool,
-    /// Another's is kept beside it, to be put back.
-    pub(super) has_saved: bool,
+    /// It came with a package, and goes with it.
+    pub(super) is_packages: bool,
+    /// Another is back when this one goes: one that is kept beside it, or a package's.
+    pub(super) hides_another: bool,
 }
 
 /// What is there already.
@@ -22,72 +28,56 @@ pub(super) struct Unit {
 pub(super) struct Host {
     /// systemd runs, and this is its system.
     pub(super) has_systemd: bool,
-    /// Sorted by name.
+    /// A package has brought services.
+    pub(super) has_package: bool,
+    /// The services, sorted by name.
     pub(super) units: Vec<Unit>,
+    /// `decnet.target`, where there is one.
+    pub(super) target: Option<Unit>,
 }
 
 impl Host {
     pub(super) fn look(layout: &Layout) -> Self {
-        let has_systemd = layout.is_live() && Path::new("/run/systemd/system").is_dir();
-        Self { has_systemd, units: units(layout) }
+        let has_systemd = layout.is_live() && std::path::Path::new("/run/systemd/system").is_dir();
+        let packages: BTreeSet<_> = layout.packages.iter().flat_map(services).collect();
+        let has_package = !packages.is_empty();
+        let names: BTreeSet<_> = services(&layout.units).into_iter().chain(packages).collect();
+        let units = names.into_iter().filter_map(|name| unit(layout, name)).collect();
+        Self { has_systemd, has_package, units, target: unit(layout, TARGET.into()) }
     }
 
-    /// Is there a unit of this name that says something else?
-    pub(super) fn differs(&self, name: &str, text: &str) -> bool {
-        self.units.iter().any(|unit| unit.name == name && unit.text != text)
+    /// The unit of a name, `decnet.target` among them.
+    pub(super) fn unit(&self, name: &str) -> Option<&Unit> {
+        self.units.iter().chain(&self.target).find(|unit| unit.name == name)
     }
 
-    /// Units that are not ours, now or once what was saved is back.
-    pub(super) fn foreign(&self) -> impl Iterator<Item = &str> {
-        self.units.iter().filter(|unit| !unit.is_ours || unit.has_saved).map(|unit| unit.name.as_str())
+    /// Services that are there once ours are gone.
+    pub(super) fn others(&self) -> impl Iterator<Item = &str> {
+        let others = self.units.iter().filter(|unit| !unit.is_ours || unit.is_packages || unit.hides_another);
+        others.map(|unit| unit.name.as_str())
     }
 }
 
-/// A directory that cannot be read has no units; writing into it will say why.
-fn units(layout: &Layout) -> Vec<Unit> {
-    let Ok(entries) = std::fs::read_dir(&layout.units) else { return Vec::new() };
-    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let mut units: Vec<_> = names
-        .filter(|name| name.starts_with("decnet-") && name.ends_with(".service"))
-        .map(|name| {
-            let path = layout.unit(&name);
-            let text = std::fs::read_to_string(&path).unwrap_or_default();
-            Unit { is_ours: is_ours(&text), has_saved: saved(&path).exists(), name, text }
-        })
-        .collect();
-    units.sort_by(|a, b| a.name.cmp(&b.name));
-    units
+/// The services' units in a directory. One that cannot be read has none; writing into it will say why.
+fn services(directory: &PathBuf) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("decnet-") && name.ends_with(".service")).collect()
 }
 
-/// The last value of a key in a unit, without the `-` that makes a path optional.
-pub(super) fn value_in(unit: &str, key: &str) -> Option<String> {
-    let lines = unit.lines().rev().filter_map(|line| line.trim().split_once('='));
-    let value = lines.filter(|(found, _)| found.trim() == key).map(|(_, value)| value.trim()).next()?;
-    let value = value.trim_start_matches('-');
-    (!value.is_empty()).then(|| value.to_owned())
+/// The unit that counts: what is in the administrator's directory (a link too, for instance of a masked unit), else a package's.
+fn unit(layout: &Layout, name: String) -> Option<Unit> {
+    let path = layout.unit(&name);
+    let packages = units::find(&layout.packages, &name);
+    let is_packages = path.symlink_metadata().is_err();
+    let hides_another = !is_packages && (packages.is_some() || saved(&path).exists());
+    let path = if is_packages { packages? } else { path };
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    Some(Unit { is_ours: is_ours(&text), is_packages, hides_another, name, text })
 }
 
 /// The catalog of a DECNET that lives in `install_dir`.
 pub(super) fn catalog(layout: &Layout, install_dir: &str) -> Option<String> {
     let catalog = format!("{install_dir}/decnet.db");
     layout.below(&catalog).is_file().then_some(catalog)
-}
-
-/// Does the INI file say which catalog it is? What a unit says would win over it.
-pub(super) fn names_catalog(layout: &Layout) -> bool {
-    let ini = std::fs::read_to_string(&layout.ini).unwrap_or_default();
-    config::ini_sets(&ini, "database", "url")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_value_is_the_last_one_of_its_key() {
-        let unit = "[Service]\nUser=a\nWorkingDirectory=-/opt/decnet\nUser = decnet\nUserX=b\nGroup=\n";
-        assert_eq!(value_in(unit, "User").as_deref(), Some("decnet"));
-        assert_eq!(value_in(unit, "WorkingDirectory").as_deref(), Some("/opt/decnet"));
-        assert_eq!(value_in(unit, "Group"), None);
-    }
 }

@@ -2,11 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::units::{ADMINISTRATORS, PACKAGES};
+
 /// The places of an installation, all below its prefix.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     pub(super) prefix: PathBuf,
     pub(super) units: PathBuf,
+    /// Where packages have theirs, which those in `units` win over.
+    pub(super) packages: Vec<PathBuf>,
     pub(super) tmpfiles: PathBuf,
     pub(super) sysusers: PathBuf,
     pub(super) polkit: PathBuf,
@@ -23,13 +27,11 @@ impl Layout {
         let either = |admin: &str, package: &str| below(prefix, if vendor { package } else { admin });
         Self {
             prefix: prefix.to_owned(),
-            units: either("/etc/systemd/system", "/usr/lib/systemd/system"),
+            units: below(prefix, if vendor { PACKAGES[0] } else { ADMINISTRATORS }),
+            packages: if vendor { Vec::new() } else { PACKAGES.map(|place| below(prefix, place)).into() },
             tmpfiles: either("/etc/tmpfiles.d/decnet.conf", "/usr/lib/tmpfiles.d/decnet.conf"),
             sysusers: either("/etc/sysusers.d/decnet.conf", "/usr/lib/sysusers.d/decnet.conf"),
-            polkit: either(
-                "/etc/polkit-1/rules.d/50-decnet.rules",
-                "/usr/share/polkit-1/rules.d/50-decnet.rules",
-            ),
+            polkit: either("/etc/polkit-1/rules.d", "/usr/share/polkit-1/rules.d"),
             logrotate: below(prefix, "/etc/logrotate.d/decnet"),
             settings: below(prefix, "/etc/decnet"),
             ini: below(prefix, "/etc/decnet/decnet.ini"),
@@ -41,6 +43,12 @@ impl Layout {
     /// A unit's file.
     pub(super) fn unit(&self, name: &str) -> PathBuf {
         self.units.join(name)
+    }
+
+    /// The polkit rule of a unit: one each, so that it comes and goes with its unit.
+    pub(super) fn rule(&self, unit: &str) -> PathBuf {
+        let name = unit.rsplit_once('.').map_or(unit, |(name, _)| name);
+        self.polkit.join(format!("50-{name}.rules"))
     }
 
     /// A place named as the installed system will see it.

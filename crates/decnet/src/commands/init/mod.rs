@@ -1,28 +1,32 @@
 //! `decnet init`: makes this host run decnet as services, and takes it back.
 //!
-//! In the order of a run: the arguments are judged ([`names`]), the host is looked at ([`host`], [`layout`]), files are
-//! rendered ([`templates`], [`sweep`]), what is to be done is planned as values ([`plan`]), carried out step by step
-//! ([`carry_out`], [`accounts`]) and told ([`report`]).
+//! In the order of a run: the host is looked at ([`host`], [`layout`]), the arguments are judged and completed by what is
+//! there ([`names`], [`settings`]), what would fail is refused ([`foreseen`]), files are rendered ([`templates`],
+//! [`sweep`]), what is to be done is planned as values ([`plan`]), carried out step by step ([`carry_out`], [`accounts`])
+//! and told ([`report`]).
 
 mod accounts;
 mod carry_out;
+mod foreseen;
 mod host;
 mod layout;
 mod names;
 mod plan;
 mod report;
+mod settings;
 mod sweep;
 mod templates;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use self::accounts::{Accounts, is_hidden, is_root};
+use self::accounts::{Accounts, is_root};
 use self::carry_out::Hand;
 use self::host::Host;
 use self::layout::Layout;
-use self::plan::{Action, Step, Wanted};
+use self::plan::{Step, Wanted};
+use self::settings::Inherited;
 use self::templates::{Templates, Variables};
 use super::confirm;
 use crate::context::Context;
@@ -31,9 +35,11 @@ use crate::output;
 
 /// Installs and starts the systemd units, or takes them away.
 ///
-/// The units are those of bus, webhook worker and API, and with them comes all that they need: user, directories, settings. Needs root. May be run again at any time: what is as it should be is skipped, what an operator has changed is kept
-/// (`--force` renews it). With `--only webhook` it replaces the worker of a DECNET that is there and touches
-/// nothing else of it; `--deinit` puts back what was replaced. Exit code 1 where a step failed.
+/// The units are those of bus, webhook worker and API, and with them comes all that they need: user, directories, settings.
+/// Needs root. May be run again at any time: what is as it should be is skipped, what an operator has changed is kept
+/// (`--force` renews it), and a service that is there is neither enabled nor started again. With `--only webhook` it
+/// replaces the worker of a DECNET that is there and touches nothing else of it; `--deinit` puts back what was
+/// replaced. Exit code 1 where a step failed; 2, with nothing touched, where the services could not run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -70,16 +76,16 @@ pub(crate) struct Args {
     /// Write below this directory, for an image or a test; nothing is started and no user made
     #[arg(long, value_name = "DIR")]
     prefix: Option<PathBuf>,
-    /// Where .env.local is, and the catalog of a DECNET that is there [else that of the unit replaced, or /opt/decnet]
+    /// Where .env.local is, and the catalog of a DECNET that is there [else that of the unit that is there, or /opt/decnet]
     #[arg(long, value_name = "DIR")]
     install_dir: Option<PathBuf>,
     /// The virtual environment that templates of --templates name [else .venv in the installation directory]
     #[arg(long, value_name = "DIR")]
     venv_dir: Option<PathBuf>,
-    /// The services' user [else that of the unit replaced, or decnet]
+    /// The services' user [else that of the unit that is there, or decnet]
     #[arg(long)]
     user: Option<String>,
-    /// The services' group [else that of the unit replaced, or decnet]
+    /// The services' group [else that of the unit that is there, or decnet]
     #[arg(long)]
     group: Option<String>,
     /// The program that the units start [else this one]
@@ -102,16 +108,16 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     }
     let layout = Layout::new(&prefix(&args)?, args.vendor);
     let templates = Templates::load(args.templates.as_deref())?;
-    let wanted = wanted(&args, layout, &templates)?;
-    let host = Host::look(&wanted.layout);
+    let host = Host::look(&layout);
+    let wanted = wanted(&args, layout, &host, &templates)?;
     if args.purge && !args.yes && !args.dry_run {
         ask(&wanted.layout, context).await?;
     }
-    let mut steps =
-        if args.deinit { plan::remove(&wanted, &host) } else { plan::install(&wanted, &host, &templates) };
     if !args.deinit {
-        steps.extend(unreachable(&wanted.variables));
+        foreseen::judge(&wanted)?;
     }
+    let steps =
+        if args.deinit { plan::remove(&wanted, &host) } else { plan::install(&wanted, &host, &templates) };
     let context = context.clone();
     // On a thread of its own, so that a signal is heard while a step waits for another program.
     tokio::task::spawn_blocking(move || work_off(&steps, &wanted, &args, &context)).await?
@@ -146,51 +152,24 @@ fn prefix(args: &Args) -> anyhow::Result<PathBuf> {
     std::path::absolute(prefix).with_context(|| format!("--prefix {} cannot be used", prefix.display()))
 }
 
-fn wanted(args: &Args, layout: Layout, templates: &Templates) -> anyhow::Result<Wanted> {
+fn wanted(args: &Args, layout: Layout, host: &Host, templates: &Templates) -> anyhow::Result<Wanted> {
     let only = services(&args.only, templates)?;
-    let replaced = match only.as_slice() {
-        [] => String::new(),
-        [first, ..] => std::fs::read_to_string(layout.unit(first)).unwrap_or_default(),
-    };
-    let inherited =
-        |key: &str, default: &str| host::value_in(&replaced, key).unwrap_or_else(|| default.into());
-    let install_dir = args.install_dir.clone();
-    let install_dir = install_dir.unwrap_or_else(|| inherited("WorkingDirectory", "/opt/decnet").into());
-    let venv_dir = args.venv_dir.clone().unwrap_or_else(|| install_dir.join(".venv"));
     let binary = match &args.binary {
         Some(binary) => binary.clone(),
         None => {
             std::env::current_exe().context("where this program is cannot be told; name it with --binary")?
         }
     };
-    let user = args.user.clone().unwrap_or_else(|| inherited("User", "decnet"));
-    let group = args.group.clone().unwrap_or_else(|| inherited("Group", "decnet"));
-    let mut variables = judge(&install_dir, &venv_dir, &user, &group, &binary).map_err(Usage)?;
-    variables.catalog = host::catalog(&layout, &variables.install_dir);
-    variables.names_catalog = !host::names_catalog(&layout);
-    Ok(Wanted { layout, variables, only, force: args.force, start: !args.no_start, purge: args.purge })
-}
-
-/// All that is wrong with what was given, at once.
-fn judge(
-    install_dir: &Path,
-    venv_dir: &Path,
-    user: &str,
-    group: &str,
-    binary: &Path,
-) -> Result<Variables, Vec<String>> {
-    let results = [
-        names::path("--install-dir", install_dir),
-        names::path("--venv-dir", venv_dir),
-        names::account("--user", user),
-        names::account("--group", group),
-        names::path("--binary", binary),
-    ];
-    let problems: Vec<_> = results.iter().filter_map(|result| result.clone().err()).collect();
-    let [Ok(install_dir), Ok(venv_dir), Ok(user), Ok(group), Ok(binary)] = results else {
-        return Err(problems);
-    };
-    Ok(Variables::new(install_dir, venv_dir, user, group, binary))
+    let touched = templates.services.iter().map(|(name, _)| name);
+    let touched: Vec<_> = touched.filter(|name| only.is_empty() || only.contains(name)).collect();
+    let inherited = Inherited { host, takes_over: !only.is_empty() };
+    let shared = inherited.shared(&touched);
+    let settle = |unit| settings::settle(args, &layout, &binary, unit).map_err(Usage);
+    let variables = settle(shared)?;
+    let of = |name: &&String| anyhow::Ok(((*name).clone(), settle(inherited.unit(name).unwrap_or(shared))?));
+    let services = touched.iter().map(of).collect::<Result<_, _>>()?;
+    let (force, start, purge) = (args.force, !args.no_start, args.purge);
+    Ok(Wanted { layout, variables, services, only, force, start, purge })
 }
 
 /// The services that were named, as unit names.
@@ -209,16 +188,6 @@ fn services(only: &[String], templates: &Templates) -> Result<Vec<String>, Usage
     let (found, missing): (Vec<_>, Vec<_>) = only.iter().map(find).partition(Result::is_ok);
     let problems: Vec<_> = missing.into_iter().filter_map(Result::err).collect();
     if problems.is_empty() { Ok(found.into_iter().flatten().collect()) } else { Err(Usage(problems)) }
-}
-
-/// What the services could not get at.
-fn unreachable(variables: &Variables) -> Option<Step> {
-    let Variables { decnet, .. } = variables;
-    let why = format!(
-        "it is in a home, which the services do not see; install it elsewhere (install -m 755 {decnet} \
-         /usr/local/bin/decnet), then run that one's init with --force"
-    );
-    is_hidden(decnet).then(|| Step { what: decnet.clone(), action: Action::Fail(why) })
 }
 
 async fn ask(layout: &Layout, context: &Context) -> anyhow::Result<()> {

@@ -11,6 +11,8 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
+use crate::config::Database;
+
 /// By this a file that we wrote is known again; it stands in its first line.
 const MARKER: &str = "Written by `decnet init`.";
 
@@ -45,10 +47,15 @@ pub(super) struct Variables {
     pub(super) decnet: String,
     /// The catalog of a DECNET that is there, in its installation directory.
     pub(super) catalog: Option<String>,
-    /// The units say which catalog it is; else the INI file does.
+    /// The catalog that the services' settings name, where they do; it goes before that one.
+    #[serde(skip)]
+    pub(super) database: Option<Database>,
+    /// No setting does, so the units say which catalog it is.
     pub(super) names_catalog: bool,
     /// The services that `decnet.target` pulls in.
     pub(super) services: Vec<String>,
+    /// The unit that a polkit rule is for.
+    pub(super) unit: String,
     marker: String,
     marker_js: String,
     stop_timeout: u64,
@@ -73,8 +80,10 @@ impl Variables {
             group,
             decnet,
             catalog: None,
+            database: None,
             names_catalog: true,
             services: Vec::new(),
+            unit: String::new(),
             marker: marker("#"),
             marker_js: marker("//"),
             stop_timeout: seconds(SERVICE_STOP_TIMEOUT),
@@ -189,6 +198,8 @@ mod tests {
                 "WatchdogSec=60",
                 "TimeoutStopSec=15",
                 "Restart=on-failure",
+                "StartLimitIntervalSec=0",
+                "RestartPreventExitStatus=2",
                 "NotifyAccess=main",
                 "User=decnet",
                 "Group=netops",

@@ -70,12 +70,16 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let worked = prepared.run(shutdown.clone()).await;
     shutdown.cancel();
     stop_bus.cancel();
-    if let Some(running) = running {
-        output::say(&running.join()?.to_string());
-    }
-    api.map_or(Ok(()), Background::join)?;
-    bus.join()?;
-    worked
+    let shown = match running {
+        Some(running) => running.join().await.map(|summary| output::say(&summary.to_string())),
+        None => Ok(()),
+    };
+    let served = match api {
+        Some(api) => api.join().await,
+        None => Ok(()),
+    };
+    // Why the worker ended comes first.
+    worked.and(shown).and(served).and(bus.join().await)
 }
 
 /// Takes the API's address; the demo, which may run beside anything, goes without the usual port if need be.

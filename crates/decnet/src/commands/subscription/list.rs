@@ -10,7 +10,7 @@ use crate::output::{self, Paint, Table};
 
 /// Lists all subscriptions, those with a bad row too.
 ///
-/// URLs are shown without user information and query; --json has them whole.
+/// Of a URL, scheme, host and port are shown, since the rest may be a secret; --json has it whole.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -10,6 +10,8 @@ use crate::output::{self, Paint, printable};
 use crate::receiver::now;
 
 /// Shows one subscription, without its secret.
+///
+/// Of its URL, scheme, host and port are shown, since the rest may be a secret; --json has it whole.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -1,6 +1,7 @@
 //! Metrics as OTLP writes them: the families that Prometheus reads, cumulative since the worker's start.
 
 use decnet_core::time::UnixMicros;
+use decnet_dispatch::clock;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -12,19 +13,23 @@ use opentelemetry_proto::tonic::metrics::v1::{
 
 use super::common::{nanos, resource, scope, text};
 use crate::observe::families::{Family, Kind, Sample, Unit, Value, number};
+use crate::observe::metrics;
+use crate::observe::worker::Seen;
 
 const CUMULATIVE: i32 = AggregationTemporality::Cumulative as i32;
 
 /// The time that numbers are about.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Period {
+struct Period {
     /// When the counters were zero.
-    pub(super) start: UnixMicros,
-    pub(super) now: UnixMicros,
+    start: UnixMicros,
+    now: UnixMicros,
 }
 
-/// The request that exports them.
-pub(super) fn request(families: &[Family], period: Period) -> ExportMetricsServiceRequest {
+/// The request that exports all of them as they are now.
+pub(super) fn read(seen: &Seen) -> ExportMetricsServiceRequest {
+    let period = Period { start: seen.started_at, now: clock::now() };
+    let families = metrics::families(seen);
     // A metric without points is not valid.
     let families = families.iter().filter(|family| !family.samples.is_empty());
     let metrics = families.map(|family| metric(family, period)).collect();

@@ -1,12 +1,20 @@
 //! Against a collector that speaks HTTP/2.
 
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use decnet_core::limits::{LAST_EXPORT_TIMEOUT, MAX_EXPORT_REPLY_BYTES, MAX_EXPORT_SPANS};
+use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::settings::Settings;
 use decnet_core::time::UnixMicros;
+use decnet_core::topic::Pattern;
 use decnet_core::trace::{attempt_span, root_span, trace_id};
-use decnet_dispatch::{SpanKind, Stats};
-use decnet_store::queue::{self, Queue};
+use decnet_dispatch::{SpanKind, Stats, clock};
+use decnet_store::catalog::{Catalog, Create, NewSubscription};
+use decnet_store::queue::{self, Operator, Queue, Submission};
+use decnet_testkit::Receiver;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
@@ -14,25 +22,39 @@ use hyper::server::conn::http2 as server;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode as SpanStatus;
+use prost::Message as _;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
+use super::exporter::{EXPORT_METRICS, EXPORT_SPANS};
 use super::*;
+use crate::config::{self, Inputs};
+use crate::worker::Prepared;
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 
 /// A request as a collector gets it: its path, and its message.
 type Export = (String, Bytes);
 
+/// What a collector answers.
+type Answer = fn() -> Response<Full<Bytes>>;
+
+fn taken() -> Response<Full<Bytes>> {
+    Response::builder().header("grpc-status", "0").body(Full::default()).unwrap()
+}
+
 /// A collector for one connection: the requests that it got.
-async fn collect(listener: TcpListener, seen: mpsc::Sender<Export>) {
+async fn collect(listener: TcpListener, seen: mpsc::Sender<Export>, answer: Answer) {
     let (stream, _) = listener.accept().await.unwrap();
     let take = |request: Request<Incoming>| {
         let seen = seen.clone();
@@ -44,8 +66,7 @@ async fn collect(listener: TcpListener, seen: mpsc::Sender<Export>) {
             let length = u32::from_be_bytes(body[1..].try_into().unwrap());
             assert_eq!((body[0], usize::try_from(length).unwrap()), (0, message.len()));
             seen.send((path, message)).await.unwrap();
-            let reply = Response::builder().header("grpc-status", "0").body(Full::new(Bytes::new()));
-            Ok::<_, Infallible>(reply.unwrap())
+            Ok::<_, Infallible>(answer())
         }
     };
     let serving =
@@ -54,17 +75,16 @@ async fn collect(listener: TcpListener, seen: mpsc::Sender<Export>) {
     drop(serving.await);
 }
 
-/// A worker that has delivered seven times, its queue, and an exporter for it.
-struct Scene {
-    tracer: Tracer,
-    thread: Background<()>,
+/// A worker that has delivered seven times, and its queue.
+struct Numbers {
+    seen: Seen,
     stats: Arc<Stats>,
     queue: Queue,
     dir: TempDir,
 }
 
-impl Scene {
-    fn new(endpoint: &str) -> Self {
+impl Numbers {
+    fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let queue = Queue::open(dir.path(), queue::Options::default()).unwrap();
         let stats = Arc::<Stats>::default();
@@ -78,25 +98,46 @@ impl Scene {
             max_bytes: 1 << 30,
             has_bus: false,
             started_at: UnixMicros(1_000_000),
+            left_out: Arc::default(),
         };
-        let (tracer, thread) = Tracer::start(endpoint.parse().unwrap(), seen).unwrap();
-        Self { tracer, thread, stats, queue, dir }
+        Self { seen, stats, queue, dir }
+    }
+}
+
+/// The same with an exporter for it.
+struct Scene {
+    tracer: Tracer,
+    thread: Background<()>,
+    numbers: Numbers,
+}
+
+impl Scene {
+    fn new(endpoint: &str) -> Self {
+        let numbers = Numbers::new();
+        let (tracer, thread) = Tracer::start(endpoint.parse().unwrap(), numbers.seen.clone()).unwrap();
+        Self { tracer, thread, numbers }
     }
 
-    async fn collected() -> (Self, mpsc::Receiver<Export>, JoinHandle<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let (seen, requests) = mpsc::channel(16);
-        let collecting = tokio::spawn(collect(listener, seen));
+    async fn collected(answer: Answer) -> (Self, mpsc::Receiver<Export>, JoinHandle<()>) {
+        let (endpoint, requests, collecting) = collector(answer).await;
         (Self::new(&endpoint), requests, collecting)
     }
 
     async fn end(self) {
-        let Self { tracer, thread, queue, dir, .. } = self;
+        let Self { tracer, thread, numbers } = self;
+        tracer.end();
         drop(tracer);
-        tokio::task::spawn_blocking(|| thread.join()).await.unwrap().unwrap();
-        drop((queue, dir));
+        thread.join().await.unwrap();
+        drop((numbers.queue, numbers.dir));
     }
+}
+
+/// The address of a collector, and what it gets.
+async fn collector(answer: Answer) -> (String, mpsc::Receiver<Export>, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let (seen, requests) = mpsc::channel(64);
+    (endpoint, requests, tokio::spawn(collect(listener, seen, answer)))
 }
 
 async fn next(requests: &mut mpsc::Receiver<Export>, path: &str) -> Bytes {
@@ -131,7 +172,7 @@ fn attempt() -> Span {
     };
     Span {
         trace: trace_id(ID),
-        id: attempt_span(ID, "uuid", 2),
+        id: attempt_span(ID, "uuid", 0, 2),
         parent: Some(root_span(ID)),
         started_at: UnixMicros(1_000_000),
         duration: Duration::from_millis(5),
@@ -143,7 +184,7 @@ fn attempt() -> Span {
 
 #[tokio::test]
 async fn a_collector_gets_each_attempt_in_its_events_trace() {
-    let (scene, mut requests, collecting) = Scene::collected().await;
+    let (scene, mut requests, collecting) = Scene::collected(taken).await;
     scene.tracer.take(attempt());
     let message = next(&mut requests, EXPORT_SPANS).await;
     let request = ExportTraceServiceRequest::decode(message).unwrap();
@@ -158,7 +199,7 @@ async fn a_collector_gets_each_attempt_in_its_events_trace() {
 
 #[tokio::test]
 async fn a_collector_gets_the_numbers_that_prometheus_reads() {
-    let (scene, mut requests, collecting) = Scene::collected().await;
+    let (scene, mut requests, collecting) = Scene::collected(taken).await;
     let request = next(&mut requests, EXPORT_METRICS).await;
     let request = ExportMetricsServiceRequest::decode(request).unwrap();
     assert_eq!(delivered(&request), Some(Number::AsDouble(7.0)));
@@ -180,9 +221,9 @@ async fn a_collector_gets_the_numbers_that_prometheus_reads() {
 
 #[tokio::test]
 async fn the_last_numbers_of_a_worker_are_exported_at_its_end() {
-    let (scene, mut requests, collecting) = Scene::collected().await;
+    let (scene, mut requests, collecting) = Scene::collected(taken).await;
     next(&mut requests, EXPORT_METRICS).await;
-    scene.stats.delivered.add(1);
+    scene.numbers.stats.delivered.add(1);
     scene.end().await;
     let last = next(&mut requests, EXPORT_METRICS).await;
     let last = ExportMetricsServiceRequest::decode(last).unwrap();
@@ -190,12 +231,142 @@ async fn the_last_numbers_of_a_worker_are_exported_at_its_end() {
     collecting.abort();
 }
 
-#[test]
-fn without_a_collector_nothing_waits() {
-    let Scene { tracer, thread, .. } = Scene::new("http://127.0.0.1:1");
-    let lost = Arc::clone(&tracer.lost);
-    (0..MAX_UNEXPORTED_SPANS * 2).for_each(|_| tracer.take(attempt()));
+/// What each subscription has come to by the last export, which is read before its figures go with it.
+#[tokio::test]
+async fn the_last_numbers_of_each_subscription_are_exported_too() {
+    let (endpoint, mut requests, collecting) = collector(taken).await;
+    let (dir, receiver) = (TempDir::new().unwrap(), Receiver::counting());
+    subscribe(&dir, &receiver.url("/"));
+    let environment = [
+        ("DECNET_DATA_DIR", dir.path().to_str().unwrap()),
+        ("DECNET_DEVELOPER_TRACING", "true"),
+        ("DECNET_OTEL_ENDPOINT", &endpoint),
+        ("DECNET_WEBHOOK_ALLOW_CIDRS", "127.0.0.1/32"),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let found = config::find(&Inputs { environment, working_dir: dir.path().into(), ..Inputs::default() });
+    let prepared = Prepared::open(&found.config, None, &[]).unwrap();
+    submit(&dir);
+    let (stats, shutdown) = (prepared.stats(), CancellationToken::new());
+    let stop = async {
+        while stats.delivered.get() == 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+        shutdown.cancel();
+    };
+    let (worked, ()) = tokio::join!(prepared.run(shutdown.clone()), stop);
+    worked.unwrap();
+    let mut last = None;
+    while let Ok((path, message)) = requests.try_recv() {
+        last = Some(message).filter(|_| path == EXPORT_METRICS).or(last);
+    }
+    let last = ExportMetricsServiceRequest::decode(last.unwrap()).unwrap();
+    let delivered = &metric(&last, "decnet_webhook_subscription_delivered").data;
+    let Some(Data::Sum(delivered)) = delivered else { panic!("{delivered:?}") };
+    assert_eq!(delivered.data_points[0].value, Some(Number::AsDouble(1.0)));
+    let states = &metric(&last, "decnet_webhook_subscription_state").data;
+    let Some(Data::Gauge(states)) = states else { panic!("{states:?}") };
+    assert_eq!(states.data_points[0].value, Some(Number::AsDouble(1.0)), "it is still open");
+    collecting.abort();
+}
+
+fn subscribe(dir: &TempDir, url: &str) {
+    let mut catalog = Catalog::open(&dir.path().join("decnet.db"), Create::IfMissing).unwrap();
+    let new = NewSubscription {
+        name: "siem".into(),
+        url: EndpointUrl::new(url).unwrap(),
+        secret: Secret::new("a secret of the tests"),
+        patterns: vec![Pattern::new(">").unwrap()],
+        enabled: true,
+        settings: Settings::default(),
+    };
+    catalog.create(&new, clock::now()).unwrap();
+}
+
+fn submit(dir: &TempDir) {
+    let payload = "{}".into();
+    let event = Submission { id: None, topic: "a.b".into(), kind: "test".into(), at: None, payload };
+    let mut operator = Operator::open(dir.path()).unwrap();
+    operator.submit_all(&[(&[event], None)], clock::now()).unwrap()[0].as_ref().unwrap();
+}
+
+#[tokio::test]
+async fn without_a_collector_nothing_waits() {
+    let numbers = Numbers::new();
+    let (tracer, exporter) = Tracer::new("http://127.0.0.1:1".parse().unwrap(), numbers.seen.clone());
+    (0..MAX_UNEXPORTED_SPANS + 7).for_each(|_| tracer.take(attempt()));
+    assert_eq!(numbers.seen.left_out.no_room.get(), 7);
+    tracer.end();
     drop(tracer);
-    thread.join().unwrap();
-    assert!(lost.get() >= MAX_UNEXPORTED_SPANS as u64, "{}", lost.get());
+    exporter.run().await;
+    assert!(numbers.seen.left_out.not_taken.get() >= MAX_EXPORT_SPANS as u64);
+}
+
+#[tokio::test]
+async fn a_collector_that_does_not_answer_does_not_hold_up_the_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let numbers = Numbers::new();
+    let (tracer, mut exporter) = Tracer::new(endpoint, numbers.seen.clone());
+    exporter.timeout = LAST_EXPORT_TIMEOUT * 3600;
+    let exporting = tokio::spawn(exporter.run());
+    let silent = listener.accept().await.unwrap();
+    tracer.end();
+    drop(tracer);
+    exporting.await.unwrap();
+    drop(silent);
+}
+
+#[tokio::test]
+async fn an_export_that_is_full_waits_for_no_more_spans() {
+    let (endpoint, mut requests, collecting) = collector(taken).await;
+    let numbers = Numbers::new();
+    let (tracer, mut exporter) = Tracer::new(endpoint.parse().unwrap(), numbers.seen.clone());
+    exporter.interval = Duration::from_secs(3600);
+    (0..2 * MAX_EXPORT_SPANS).for_each(|_| tracer.take(attempt()));
+    let exporting = tokio::spawn(exporter.run());
+    for _ in 0..2 {
+        let request = ExportTraceServiceRequest::decode(next(&mut requests, EXPORT_SPANS).await).unwrap();
+        assert_eq!(request.resource_spans[0].scope_spans[0].spans.len(), MAX_EXPORT_SPANS);
+    }
+    exporting.abort();
+    collecting.abort();
+}
+
+/// How many of three spans count as not taken where the collector answers like this.
+async fn not_taken(answer: Answer) -> u64 {
+    let (endpoint, _requests, collecting) = collector(answer).await;
+    let numbers = Numbers::new();
+    let (tracer, exporter) = Tracer::new(endpoint.parse().unwrap(), numbers.seen.clone());
+    (0..3).for_each(|_| tracer.take(attempt()));
+    tracer.end();
+    drop(tracer);
+    exporter.run().await;
+    collecting.abort();
+    numbers.seen.left_out.not_taken.get()
+}
+
+#[tokio::test]
+async fn what_a_collector_does_not_say_that_it_took_is_left_out() {
+    assert_eq!(not_taken(taken).await, 0);
+    assert_eq!(not_taken(|| Response::new(Full::default())).await, 3, "no gRPC status is none");
+    let exhausted = || Response::builder().header("grpc-status", "8").body(Full::default()).unwrap();
+    assert_eq!(not_taken(exhausted).await, 3);
+    let endless = || {
+        let mut reply = taken();
+        *reply.body_mut() = Full::new(vec![0; MAX_EXPORT_REPLY_BYTES + 1].into());
+        reply
+    };
+    assert_eq!(not_taken(endless).await, 3);
+    assert_eq!(not_taken(partly).await, 2);
+}
+
+/// It did not want two of them.
+fn partly() -> Response<Full<Bytes>> {
+    let partial = ExportTracePartialSuccess { rejected_spans: 2, error_message: "no".into() };
+    let message = ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec();
+    let prefix = [&[0][..], &u32::try_from(message.len()).unwrap().to_be_bytes()].concat();
+    let mut reply = taken();
+    *reply.body_mut() = Full::new([prefix, message].concat().into());
+    reply
 }

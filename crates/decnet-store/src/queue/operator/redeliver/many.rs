@@ -1,0 +1,185 @@
+//! Many at once: chosen beside the worker, sent again in small steps at a rate.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use decnet_core::limits::{MAX_REDELIVERY, OPERATOR_STEP_ROWS};
+
+use super::super::super::error::Error;
+use super::super::super::id::DeliveryId;
+use super::super::super::reader::{Filter, Listed, Reader};
+use super::super::Operator;
+
+/// Deliveries looked at in one go.
+const PAGE: usize = 1000;
+/// Steps into which a second is divided, so that what a receiver gets at once is small.
+const STEPS_A_SECOND: u32 = 10;
+
+/// A redelivery of many, step by step. What is chosen is chosen once, and each event goes to a subscription once:
+/// neither its own new deliveries nor those that others make meanwhile are sent again.
+///
+/// The caller takes one step after the other, waits between them as they say, shows how far it is, and ends it by
+/// taking no more. A dry run is one without steps.
+#[derive(Debug, Clone, Default)]
+pub struct Redelivery {
+    /// Oldest first, so that they go out in their order.
+    chosen: Vec<Chosen>,
+    done: usize,
+    not_final: usize,
+    superseded: usize,
+}
+
+/// What a step has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The new deliveries. What was removed, erased or sent again by somebody else since it was chosen has none.
+    pub made: Vec<DeliveryId>,
+    /// The next step may begin so long after this one began.
+    pub pause: Duration,
+}
+
+/// A delivery to be sent again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chosen {
+    pub(super) id: DeliveryId,
+    /// The number of its event's last delivery when it was chosen: those with higher numbers were made since.
+    last: u32,
+}
+
+impl Chosen {
+    /// The last delivery that its event had.
+    pub(super) fn last_of_event(self) -> DeliveryId {
+        DeliveryId::new(self.id.seq(), self.last)
+    }
+}
+
+impl Redelivery {
+    /// Of what `filter` describes: of each event and subscription the latest delivery, as far as that is final. The
+    /// others are skipped and counted: what is not final still goes out by itself, and of what was sent again only the
+    /// latest delivery says what became of it. The filter's `limit` takes the newest. None where `go_on`, which is asked
+    /// before each of many short reads, says no.
+    ///
+    /// # Errors
+    /// More than `MAX_REDELIVERY`, or see [`Error`].
+    pub fn choose(reader: &Reader, filter: &Filter, go_on: impl Fn() -> bool) -> Result<Option<Self>, Error> {
+        let (mut choice, mut event) = (Self::default(), Event::default());
+        let most = filter.limit.unwrap_or(usize::MAX);
+        let mut filter = filter.clone();
+        while choice.total() < most {
+            if !go_on() {
+                return Ok(None);
+            }
+            filter.limit = Some(PAGE.min(most - choice.total()));
+            let page = reader.page(&filter)?;
+            for listed in &page.deliveries {
+                event.turn_to(listed.id, reader)?;
+                choice.look_at(listed, &event);
+            }
+            if choice.total() > MAX_REDELIVERY {
+                return Err(Error::TooManyChosen);
+            }
+            let Some(next) = page.next else { break };
+            filter.before = Some(next);
+        }
+        choice.chosen.reverse();
+        Ok(Some(choice))
+    }
+
+    fn look_at(&mut self, listed: &Listed, event: &Event) {
+        if !event.has_as_latest(listed.id) {
+            self.superseded += 1;
+        } else if !listed.state.is_final() {
+            self.not_final += 1;
+        } else {
+            self.chosen.push(event.choose(listed.id));
+        }
+    }
+
+    /// Of these, all of which are there and final.
+    ///
+    /// # Errors
+    /// One that is not, or see [`Error`].
+    pub fn of(ids: &[DeliveryId], reader: &Reader) -> Result<Self, Error> {
+        let (mut choice, mut event) = (Self::default(), Event::default());
+        for id in ids {
+            if !reader.is_final(*id)?.ok_or(Error::UnknownDelivery(*id))? {
+                return Err(Error::NotFinal(*id));
+            }
+            event.turn_to(*id, reader)?;
+            choice.chosen.push(event.choose(*id));
+        }
+        Ok(choice)
+    }
+
+    /// How many the filter described that are not final, and were therefore skipped.
+    #[must_use]
+    pub fn not_final(&self) -> usize {
+        self.not_final
+    }
+
+    /// How many it described that were sent again since, and were therefore skipped: a later delivery of the same event
+    /// to the same subscription counts in their place.
+    #[must_use]
+    pub fn superseded(&self) -> usize {
+        self.superseded
+    }
+
+    /// How many were chosen.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.chosen.len()
+    }
+
+    /// How many of them were seen to.
+    #[must_use]
+    pub fn done(&self) -> usize {
+        self.done
+    }
+
+    /// The next few, in one short transaction; none if all were seen to. A step is at most a tenth of a second's worth of
+    /// `rate`, in deliveries a second, and at least one delivery: with the pause that it asks for, the rate is kept from
+    /// the first delivery on, and nothing is caught up with.
+    ///
+    /// # Errors
+    /// See [`Error`]; the step can be taken again.
+    pub fn step(&mut self, operator: &mut Operator, rate: NonZeroU32) -> Result<Option<Step>, Error> {
+        let rest = &self.chosen[self.done..];
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        let step = &rest[..rest.len().min(step_rows(rate))];
+        let made = operator.redeliver_what_is_left(step)?;
+        let pause = Duration::from_secs(step.len() as u64) / rate.get();
+        self.done += step.len();
+        Ok(Some(Step { made, pause }))
+    }
+}
+
+fn step_rows(rate: NonZeroU32) -> usize {
+    OPERATOR_STEP_ROWS.min(rate.get().div_ceil(STEPS_A_SECOND) as usize)
+}
+
+/// The event whose deliveries are looked at just now: they come one after the other.
+#[derive(Default)]
+struct Event {
+    seq: Option<i64>,
+    /// The latest delivery to each subscription, in ascending order.
+    latest: Vec<DeliveryId>,
+}
+
+impl Event {
+    fn turn_to(&mut self, id: DeliveryId, reader: &Reader) -> Result<(), Error> {
+        if self.seq != Some(id.seq()) {
+            *self = Self { seq: Some(id.seq()), latest: reader.latest_of_event(id)? };
+        }
+        Ok(())
+    }
+
+    fn has_as_latest(&self, id: DeliveryId) -> bool {
+        self.latest.binary_search(&id).is_ok()
+    }
+
+    fn choose(&self, id: DeliveryId) -> Chosen {
+        Chosen { id, last: self.latest.last().map_or(id.number(), |last| last.number()) }
+    }
+}

@@ -1,0 +1,69 @@
+//! What is known beforehand to fail: it is refused before a service that runs is replaced.
+
+use std::path::Path;
+
+use super::plan::Wanted;
+use super::templates::Variables;
+use crate::failure::Usage;
+
+/// The services that open the catalog.
+const OPEN_CATALOG: [&str; 2] = ["decnet-api.service", "decnet-webhook.service"];
+/// What the units hide from the services (`ProtectHome=`, `PrivateTmp=`).
+const HIDDEN: [&str; 5] = ["/home", "/root", "/run/user", "/tmp", "/var/tmp"];
+
+/// Could the services not run?
+///
+/// # Errors
+/// All reasons, at once.
+pub(super) fn judge(wanted: &Wanted) -> Result<(), Usage> {
+    let program = hidden(&wanted.variables.decnet).map(|place| {
+        let decnet = &wanted.variables.decnet;
+        format!(
+            "the services do not see {decnet}: {place} is hidden from them; install it elsewhere (install -m 755 {decnet} \
+             /usr/local/bin/decnet), then run that one's init"
+        )
+    });
+    let catalogs = wanted.services.iter().filter(|(name, _)| OPEN_CATALOG.contains(&name.as_str()));
+    let catalogs = catalogs.filter_map(|(name, variables)| catalog(name, variables));
+    let problems: Vec<_> = program.into_iter().chain(catalogs).collect();
+    if problems.is_empty() { Ok(()) } else { Err(Usage(problems)) }
+}
+
+/// What is wrong with the catalog that a service would open.
+fn catalog(service: &str, variables: &Variables) -> Option<String> {
+    let path = match &variables.database {
+        Some(database) => match database.path() {
+            Ok(path) => path.to_owned(),
+            Err(error) => return Some(format!("{service}: {error}")),
+        },
+        None => variables.catalog.as_ref()?.into(),
+    };
+    let place = hidden(&path)?;
+    let path = path.display();
+    Some(format!(
+        "{service} does not see the catalog {path}: {place} is hidden from it; move it to /var/lib/decnet or another place \
+         outside, and let DECNET_DB_URL name that"
+    ))
+}
+
+/// The place that hides a path, if one does; a link counts for where it leads.
+fn hidden(path: impl AsRef<Path>) -> Option<&'static str> {
+    let path = path.as_ref();
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    HIDDEN.into_iter().find(|place| path.starts_with(place) || real.starts_with(place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn homes_are_hidden_and_what_only_looks_like_them_is_not() {
+        for path in ["/home/joe/decnet", "/root/.cargo/bin/decnet", "/tmp/decnet", "/var/tmp/x/decnet"] {
+            assert!(hidden(path).is_some(), "{path}");
+        }
+        for path in ["/homes/decnet", "/opt/decnet", "/var/lib/decnet", "/opt/home"] {
+            assert_eq!(hidden(path), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! How to install.
+
+use std::path::{Path, PathBuf};
+
+use super::super::host::{Host, TARGET, Unit};
+use super::super::templates::Templates;
+use super::{Action, Existing, Owner, Step, Wanted, accounts, run, shown, step, systemctl};
+
+/// What becomes of the services, by name. One that stays as it is has none of it, and goes on as it does.
+#[derive(Debug, Default)]
+struct Changes<'a> {
+    /// Was not there.
+    new: Vec<&'a str>,
+    /// Was another's.
+    taken_over: Vec<&'a str>,
+    /// Was ours, with another text.
+    renewed: Vec<&'a str>,
+}
+
+/// The steps, in order.
+pub(in super::super) fn install(wanted: &Wanted, host: &Host, templates: &Templates) -> Vec<Step> {
+    let layout = &wanted.layout;
+    let shared = |name, path: &Path| {
+        let text = templates.render(name, &wanted.variables);
+        write(path.to_owned(), text, wanted.existing_shared())
+    };
+    let mut steps = vec![
+        directory(&layout.settings, 0o755, Owner::Root),
+        shared("sysusers", &layout.sysusers),
+        step(accounts(wanted), Action::MakeAccounts),
+        directory(&layout.data, 0o750, Owner::Service),
+        shared("tmpfiles", &layout.tmpfiles),
+        shared("logrotate", &layout.logrotate),
+        settings(wanted, templates),
+    ];
+    let (mut written, mut changes) = (Vec::new(), Changes::default());
+    for (name, problem) in templates.services.iter().filter(|(name, _)| wanted.touches(name)) {
+        let rendered = templates.render(name, wanted.variables(name));
+        let rendered = problem.clone().map_or(rendered, Err);
+        if let Ok(text) = &rendered {
+            written.push(name.as_str());
+            changes.add(name, text, host, wanted.existing());
+        }
+        steps.extend(unit(wanted, host, templates, name, rendered, wanted.existing()));
+    }
+    let text = target(wanted, host, templates, &written);
+    steps.extend(unit(wanted, host, templates, TARGET, text, wanted.existing_shared()));
+    steps.extend(started(wanted, host, &changes));
+    steps
+}
+
+impl<'a> Changes<'a> {
+    fn add(&mut self, name: &'a str, text: &str, host: &Host, existing: Existing) {
+        match host.unit(name) {
+            None => self.new.push(name),
+            Some(unit) if !unit.is_packages && unit.text == text => {}
+            Some(unit) if stays(unit, existing) => {}
+            Some(unit) if unit.is_ours => self.renewed.push(name),
+            Some(_) => self.taken_over.push(name),
+        }
+    }
+}
+
+/// Is a unit with another text left as it is?
+fn stays(unit: &Unit, existing: Existing) -> bool {
+    match existing {
+        // What a package brought stays, and one in /etc is put before it.
+        _ if unit.is_packages => false,
+        Existing::Renew => false,
+        Existing::TakeOver => unit.is_ours,
+        Existing::Settings | Existing::Shared | Existing::Keep => true,
+    }
+}
+
+fn directory(path: &Path, mode: u32, owner: Owner) -> Step {
+    step(shown(path), Action::Directory { path: path.to_owned(), mode, owner })
+}
+
+fn write(path: PathBuf, text: Result<String, String>, existing: Existing) -> Step {
+    let what = shown(&path);
+    let write = |text| Action::Write { path, text, mode: 0o644, owner: Owner::Root, existing };
+    step(what, text.map_or_else(Action::Fail, write))
+}
+
+/// The operator's, and closed to others: it names hosts and networks.
+fn settings(wanted: &Wanted, templates: &Templates) -> Step {
+    let path = wanted.layout.ini.clone();
+    let text = templates.render("ini", &wanted.variables);
+    let (mode, owner, existing) = (0o640, Owner::Group, Existing::Settings);
+    step(
+        shown(&path),
+        text.map_or_else(Action::Fail, |text| Action::Write { path, text, mode, owner, existing }),
+    )
+}
+
+/// A unit, and who may start and stop it: of a unit that stays another's, that is not ours to say.
+fn unit(
+    wanted: &Wanted,
+    host: &Host,
+    templates: &Templates,
+    name: &str,
+    text: Result<String, String>,
+    existing: Existing,
+) -> Vec<Step> {
+    let stays_anothers = host.unit(name).is_some_and(|unit| !unit.is_ours && stays(unit, existing));
+    let has_rule = text.is_ok() && !stays_anothers;
+    let mut steps = vec![write(wanted.layout.unit(name), text, existing)];
+    if has_rule {
+        let mut variables = wanted.variables(name).clone();
+        name.clone_into(&mut variables.unit);
+        steps.push(write(wanted.layout.rule(name), templates.render("polkit", &variables), existing));
+    }
+    steps
+}
+
+/// `decnet.target` wants what was written and what was there.
+fn target(wanted: &Wanted, host: &Host, templates: &Templates, written: &[&str]) -> Result<String, String> {
+    let there = host.units.iter().map(|unit| unit.name.as_str());
+    let mut services: Vec<_> = there.chain(written.iter().copied()).map(str::to_owned).collect();
+    services.sort();
+    services.dedup();
+    let mut variables = wanted.variables.clone();
+    variables.services = services;
+    templates.render(TARGET, &variables)
+}
+
+fn started(wanted: &Wanted, host: &Host, changes: &Changes<'_>) -> Vec<Step> {
+    let tmpfiles = shown(&wanted.layout.tmpfiles);
+    let mut steps =
+        vec![run(host, "systemd-tmpfiles", ["--create", &tmpfiles]), systemctl(host, &["daemon-reload"], [])];
+    let Changes { new, taken_over, renewed } = changes;
+    let target = host.target.is_none().then_some(TARGET);
+    let enabled: Vec<_> = target.into_iter().chain(new.iter().chain(taken_over).copied()).collect();
+    if !wanted.start {
+        let units = if enabled.is_empty() { TARGET.to_owned() } else { enabled.join(" ") };
+        steps.push(step("start", Action::Skip(format!("--no-start; later: systemctl enable --now {units}"))));
+        return steps;
+    }
+    if !enabled.is_empty() {
+        steps.push(systemctl(host, &["enable", "--now"], enabled));
+    }
+    // What runs there now is another's.
+    if !taken_over.is_empty() {
+        steps.push(systemctl(host, &["restart"], taken_over.iter().copied()));
+    }
+    if !renewed.is_empty() {
+        steps.push(restarted(wanted, host, renewed));
+    }
+    steps
+}
+
+/// What runs as an earlier text has it. Without a word which, the moment is the operator's: a bus holds events in memory.
+fn restarted(wanted: &Wanted, host: &Host, renewed: &[&str]) -> Step {
+    if wanted.only.is_empty() {
+        let why = format!("what runs goes on as it is until: systemctl restart {}", renewed.join(" "));
+        return step("restart", Action::Skip(why));
+    }
+    systemctl(host, &["try-restart"], renewed.iter().copied())
+}

@@ -1,0 +1,63 @@
+//! How to take away again what was installed.
+
+use std::path::PathBuf;
+
+use super::super::host::{Host, TARGET, Unit};
+use super::{Action, Step, Wanted, accounts, shown, step, systemctl};
+
+/// The steps, in order.
+pub(in super::super) fn remove(wanted: &Wanted, host: &Host) -> Vec<Step> {
+    let layout = &wanted.layout;
+    let is_ours = |unit: &&Unit| unit.is_ours && !unit.is_packages;
+    let services: Vec<_> =
+        host.units.iter().filter(is_ours).filter(|unit| wanted.touches(&unit.name)).collect();
+    let target = host.target.as_ref().filter(is_ours).filter(|_| wanted.only.is_empty());
+    let names: Vec<_> = services.iter().map(|unit| unit.name.as_str()).collect();
+    let mut steps = Vec::new();
+    if !names.is_empty() {
+        steps.push(systemctl(host, &["disable", "--now"], names));
+    }
+    if target.is_some() {
+        // To stop it would stop what is others' and part of it.
+        let verb: &[_] = if host.others().next().is_none() { &["disable", "--now"] } else { &["disable"] };
+        steps.push(systemctl(host, verb, [TARGET]));
+    }
+    // A rule never outlives its unit.
+    let files = |name: &str| [layout.rule(name), layout.unit(name)].map(file);
+    steps.extend(services.iter().flat_map(|unit| files(&unit.name)));
+    if wanted.only.is_empty() {
+        steps.extend(files(TARGET));
+        steps.extend([&layout.tmpfiles, &layout.sysusers].map(|path| file(path.clone())));
+        // It is in /etc, where a package has its own too.
+        steps.extend((!host.has_package).then(|| file(layout.logrotate.clone())));
+    }
+    steps.push(systemctl(host, &["daemon-reload"], []));
+    let back = services.into_iter().chain(target).filter(|unit| unit.hides_another);
+    let back: Vec<_> = back.map(|unit| unit.name.as_str()).collect();
+    if !back.is_empty() && wanted.start {
+        steps.push(systemctl(host, &["enable", "--now"], back));
+    }
+    if wanted.purge {
+        steps.extend(purge(wanted, host));
+    }
+    steps
+}
+
+fn file(path: PathBuf) -> Step {
+    step(shown(&path), Action::Remove { path })
+}
+
+/// Data and accounts go with the last who uses them.
+fn purge(wanted: &Wanted, host: &Host) -> Vec<Step> {
+    let layout = &wanted.layout;
+    let others: Vec<_> = host.others().collect();
+    if !others.is_empty() || !wanted.only.is_empty() {
+        let users = if others.is_empty() { "the other services".to_owned() } else { others.join(", ") };
+        return vec![step("purge", Action::Skip(format!("data and user stay: {users} still need them")))];
+    }
+    let trees = [&layout.settings, &layout.data, &layout.runtime];
+    let mut steps: Vec<_> =
+        trees.map(|path| step(shown(path), Action::RemoveTree { path: path.clone() })).into();
+    steps.push(step(accounts(wanted), Action::RemoveAccounts));
+    steps
+}

@@ -1,0 +1,62 @@
+//! What the units are to say, completed by those that are there: a rerun or an upgrade needs no argument a second time.
+
+use std::path::Path;
+
+use super::host::{self, Host};
+use super::layout::Layout;
+use super::templates::Variables;
+use super::{Args, names};
+use crate::{config, units};
+
+/// Where settings are taken over from.
+pub(super) struct Inherited<'a> {
+    pub(super) host: &'a Host,
+    /// From the units of another DECNET too, in whose place ours are put.
+    pub(super) takes_over: bool,
+}
+
+impl<'a> Inherited<'a> {
+    /// The unit that a service has now, where ours goes on from it.
+    pub(super) fn unit(&self, service: &str) -> Option<&'a str> {
+        let unit = self.host.units.iter().find(|unit| unit.name == service);
+        unit.filter(|unit| unit.is_ours || self.takes_over).map(|unit| unit.text.as_str())
+    }
+
+    /// What is common to all services is the first one's that is touched, else the first one's of ours; empty where there is none.
+    pub(super) fn shared(&self, touched: &[&String]) -> &'a str {
+        let ours = self.host.units.iter().filter(|unit| unit.is_ours).map(|unit| unit.text.as_str());
+        touched.iter().filter_map(|name| self.unit(name)).chain(ours).next().unwrap_or_default()
+    }
+}
+
+/// The arguments, else what the unit says that is there, else the defaults.
+///
+/// # Errors
+/// All that is wrong with them, at once.
+pub(super) fn settle(
+    args: &Args,
+    layout: &Layout,
+    binary: &Path,
+    unit: &str,
+) -> Result<Variables, Vec<String>> {
+    let said = |key, default| units::value(unit, key).unwrap_or(default);
+    let directory = || units::path(said("WorkingDirectory", "/opt/decnet")).to_owned();
+    let install_dir = args.install_dir.clone().unwrap_or_else(directory);
+    let venv_dir = args.venv_dir.clone().unwrap_or_else(|| install_dir.join(".venv"));
+    let results = [
+        names::path("--install-dir", &install_dir),
+        names::path("--venv-dir", &venv_dir),
+        names::account("--user", args.user.as_deref().unwrap_or_else(|| said("User", "decnet"))),
+        names::account("--group", args.group.as_deref().unwrap_or_else(|| said("Group", "decnet"))),
+        names::path("--binary", binary),
+    ];
+    let problems: Vec<_> = results.iter().filter_map(|result| result.clone().err()).collect();
+    let [Ok(install_dir), Ok(venv_dir), Ok(user), Ok(group), Ok(binary)] = results else {
+        return Err(problems);
+    };
+    let mut variables = Variables::new(install_dir, venv_dir, user, group, binary);
+    variables.catalog = host::catalog(layout, &variables.install_dir);
+    variables.database = config::services_database(&layout.ini, &layout.below(&variables.install_dir));
+    variables.names_catalog = variables.database.is_none();
+    Ok(variables)
+}

@@ -1,0 +1,64 @@
+//! The services' units on this host: where they are, and how they are read.
+
+use std::path::{Path, PathBuf};
+
+/// Where an administrator's units are, and what `systemctl edit` puts beside any.
+pub(crate) const ADMINISTRATORS: &str = "/etc/systemd/system";
+/// Where packages put theirs; those of the administrator win over them.
+pub(crate) const PACKAGES: [&str; 2] = ["/usr/lib/systemd/system", "/lib/systemd/system"];
+
+/// Every place of units, the strongest first.
+pub(crate) fn places() -> Vec<PathBuf> {
+    std::iter::once(ADMINISTRATORS).chain(PACKAGES).map(PathBuf::from).collect()
+}
+
+/// The file of a unit that counts.
+pub(crate) fn find(places: &[PathBuf], name: &str) -> Option<PathBuf> {
+    places.iter().map(|place| place.join(name)).find(|unit| unit.is_file())
+}
+
+/// The values of a key in a unit, in its order, each with its line from 1.
+pub(crate) fn values<'a>(unit: &'a str, key: &str) -> impl DoubleEndedIterator<Item = (usize, &'a str)> {
+    let lines: Vec<_> = unit.lines().enumerate().collect();
+    lines.into_iter().filter_map(move |(line, text)| {
+        let (found, value) = text.split_once('=')?;
+        (found.trim() == key).then(|| (line + 1, value.trim()))
+    })
+}
+
+/// The last value of a key, which is the one that counts; none where it is empty.
+pub(crate) fn value<'a>(unit: &'a str, key: &str) -> Option<&'a str> {
+    values(unit, key).next_back().map(|(_, value)| value).filter(|value| !value.is_empty())
+}
+
+/// A path without the `-` that makes it optional.
+pub(crate) fn path(value: &str) -> &Path {
+    Path::new(value.trim_start_matches('-').trim_start())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_the_last_one_of_its_key() {
+        let unit =
+            "[Service]\nUser=a\nWorkingDirectory=-/opt/decnet\nUser = decnet\nUserX=b\n# User=c\nGroup=\n";
+        assert_eq!(value(unit, "User"), Some("decnet"));
+        assert_eq!(value(unit, "Group"), None);
+        assert_eq!(value(unit, "WorkingDirectory").map(path), Some(Path::new("/opt/decnet")));
+        assert_eq!(values(unit, "User").collect::<Vec<_>>(), [(2, "a"), (4, "decnet")]);
+    }
+
+    #[test]
+    fn an_administrators_unit_wins_over_a_packages() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = ["etc", "lib"].map(|name| dir.path().join(name));
+        assert_eq!(find(&places, "a.service"), None);
+        for place in places.iter().rev() {
+            std::fs::create_dir(place).unwrap();
+            std::fs::write(place.join("a.service"), "").unwrap();
+            assert_eq!(find(&places, "a.service"), Some(place.join("a.service")));
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use decnet_core::limits::{
-    MAX_API_CATALOG_READERS, MAX_API_CREATIONS_PER_MINUTE, MAX_API_ERASURES,
+    API_EXPLAIN_TIMEOUT, MAX_API_CATALOG_READERS, MAX_API_CREATIONS_PER_MINUTE, MAX_API_ERASURES,
     MAX_API_QUEUE_READERS, MAX_API_QUEUE_WRITERS, MAX_API_REDELIVERIES,
 };
 use decnet_core::time::UnixMicros;
@@ -20,7 +20,7 @@ use crate::outbound::Outbound;
 use crate::pool::Pool;
 use crate::problem::Problem;
 use crate::remembered::Remembered;
-use crate::routes::{Readiness, erasures, redeliveries};
+use crate::routes::{Readiness, Searches, erasures, redeliveries};
 use crate::signal::Signal;
 use crate::submitter::Submitter;
 
@@ -36,8 +36,8 @@ pub(crate) struct State {
     pub(crate) data_dir: PathBuf,
     /// What is owed.
     pub(crate) queue: Pool<Reader>,
-    /// The same, for looking for events: whoever waits for that holds no other request up.
-    pub(crate) explanations: Pool<Reader>,
+    /// The same, for looking for events.
+    pub(crate) searches: Searches,
     /// The word to the worker that something has changed.
     pub(crate) signal: Signal,
     /// Old events are sent again through these, and payloads erased.
@@ -83,7 +83,7 @@ impl State {
             catalog: Pool::new(MAX_API_CATALOG_READERS, open_catalog, Catalog::is_current),
             data_dir,
             queue: Pool::new(MAX_API_QUEUE_READERS, open_reader, Reader::is_current),
-            explanations: Pool::new(1, open_searcher, Reader::is_current),
+            searches: Searches::new(API_EXPLAIN_TIMEOUT, open_searcher),
             signal,
             outbound,
             metrics,

@@ -297,3 +297,26 @@ async fn an_erasure_that_is_called_off_says_so_and_can_go_on() {
     assert!(erasure.carry_out(&mut operator, now, |_, _| true).unwrap());
     assert_eq!(erasure.done().events, 1);
 }
+
+#[tokio::test]
+async fn no_hash_of_what_was_erased_tells_what_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let mut operator = Operator::open(dir.path()).unwrap();
+    let submissions: Vec<_> = ["admitted", "waits", "stays"].map(secret_submission).into();
+    operator.submit_all(&[(&submissions, None)], now()).unwrap().pop().unwrap().unwrap();
+    let (id, event) = queue.submitted().await.unwrap().events.swap_remove(0);
+    let to = vec![Recipient { sub, held: false }];
+    queue.admit([Admission { event: event.into(), to, submitted: Some(id) }].into()).await.unwrap();
+    let file = rusqlite::Connection::open(file(dir.path())).unwrap();
+    let known = || -> i64 {
+        file.query_row("SELECT count(content) FROM submitted_ids", [], |row| row.get(0)).unwrap()
+    };
+    erase(dir.path(), subscription("uuid-0"), true);
+    assert_eq!(known(), 3, "a dry run changes nothing");
+    erase(dir.path(), subscription("uuid-0"), false);
+    assert_eq!(known(), 2);
+    assert_eq!(erase(dir.path(), Erase::Event("waits".into()), false).submitted, 1);
+    assert_eq!(known(), 1);
+}

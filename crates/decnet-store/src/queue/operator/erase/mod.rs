@@ -24,6 +24,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use self::walk::Part;
 use super::super::error::Error;
 use super::super::id::DeliveryId;
+use super::super::memory;
 use super::super::submitted;
 use super::Operator;
 
@@ -160,6 +161,8 @@ impl Erasure {
         // Where nothing was taken, there is nothing that the worker must notice.
         if submitted > 0 && !self.dry_run {
             commit(tx)?;
+        } else {
+            tx.commit()?;
         }
         self.done.submitted = submitted;
         Ok(newest.map_or(0, |seq| DeliveryId::new(seq, 0).last_of_event().raw() + 1))
@@ -205,11 +208,15 @@ fn count_submitted(conn: &Connection, id: &str) -> Result<u64, Error> {
     Ok(conn.query_row(count, [id], |row| row.get::<_, i64>(0))?.unsigned_abs())
 }
 
-/// Takes out of the table what no worker has admitted yet: one that has read it is refused.
+/// Takes out of the table what no worker has admitted yet: one that has read it is refused. What the event was is not known
+/// any more either.
 fn take_back(conn: &Connection, id: &str) -> Result<u64, Error> {
+    memory::forget_content(conn, id)?;
     let mut delete = conn.prepare_cached("DELETE FROM submitted WHERE id = ?1 RETURNING length(body)")?;
     let bytes: Vec<i64> = delete.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    submitted::less(conn, bytes.iter().sum())?;
+    if !bytes.is_empty() {
+        submitted::less(conn, bytes.iter().sum())?;
+    }
     Ok(bytes.len() as u64)
 }
 

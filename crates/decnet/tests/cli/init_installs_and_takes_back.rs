@@ -272,6 +272,26 @@ fn the_group_may_start_units_that_are_installed_and_no_free_name() {
 }
 
 #[test]
+fn a_rule_that_allows_more_than_the_units_goes() {
+    let host = Host::new();
+    foreign(&host, "decnet-bus.service", "trap");
+    fs::write(host.path().join(UNITS).join("decnet.target"), "[Unit]\nWants=decnet-bus.service\n").unwrap();
+    let of_all = host.path().join("root/etc/polkit-1/rules.d/50-decnet.rules");
+    fs::create_dir_all(of_all.parent().unwrap()).unwrap();
+    let ours = "// Written by `decnet init`. Where you change it, it is kept.\nvar isOurs = /^decnet-/;\n";
+    for arguments in [&["--only", "webhook"][..], &["--only", "webhook", "--deinit"], &[], &["--deinit"]] {
+        fs::write(&of_all, ours).unwrap();
+        let (status, said) = init(&host, arguments);
+        assert_eq!(status, 0, "{said}");
+        assert!(!of_all.exists(), "{arguments:?}: {said}");
+    }
+    fs::write(&of_all, "// another's\n").unwrap();
+    let (_, said) = init(&host, &["--only", "webhook"]);
+    assert!(said.contains("50-decnet.rules: is another's, and kept"), "{said}");
+    assert!(of_all.exists());
+}
+
+#[test]
 fn a_template_that_fails_is_said_and_hides_nothing() {
     let host = Host::new();
     let templates = host.path().join("deploy");

@@ -144,13 +144,14 @@ impl Templates {
         self.services.sort();
     }
 
-    /// Renders a service or one of the shared files.
+    /// Renders a service or one of the shared files. Its first line is the marker, also where a template of a directory knows none.
     ///
     /// # Errors
     /// What is wrong with the template: for instance a name that stands for nothing.
     pub(super) fn render(&self, name: &str, variables: &Variables) -> Result<String, String> {
         let template = self.environment.get_template(name).map_err(|error| told(&error))?;
-        template.render(Serde(variables)).map_err(|error| told(&error))
+        let text = template.render(Serde(variables)).map_err(|error| told(&error))?;
+        Ok(if is_ours(&text) { text } else { format!("{}\n{text}", variables.marker) })
     }
 }
 
@@ -243,6 +244,8 @@ mod tests {
         assert!(templates.services[1].1.is_some());
         assert!(templates.render("decnet-odd.service", &variables()).unwrap_err().contains("undefined"));
         let prober = templates.render("decnet-prober.service", &variables()).unwrap();
-        assert_eq!(prober, "User=decnet\nExecStart=/opt/decnet/.venv/bin/decnet prober\n");
+        let (marker, unit) = prober.split_once('\n').unwrap();
+        assert!(is_ours(marker), "{marker}");
+        assert_eq!(unit, "User=decnet\nExecStart=/opt/decnet/.venv/bin/decnet prober\n");
     }
 }

@@ -221,13 +221,6 @@ fn one_worker_is_replaced_beside_another_decnet_and_put_back() {
     let (_, said) = init(&host, &["--only", "webhook"]);
     assert!(!said.contains("[ OK ]"), "{said}");
 
-    // Where the INI file names the catalog, the unit does not overrule it, and yet it can be written.
-    let ini = root.join("etc/decnet/decnet.ini");
-    fs::write(&ini, "[database]\nurl = sqlite:////srv/decnet/decnet.db\n").unwrap();
-    init(&host, &["--only", "webhook", "--force"]);
-    let ours = fs::read_to_string(&unit).unwrap();
-    assert!(!ours.contains("DECNET_DB_URL=") && ours.contains("\nReadWritePaths=/srv/decnet\n"), "{ours}");
-
     // An update of the other writes its unit again: what comes back is the newest.
     let newer = foreign(&host, "decnet-webhook.service", "trap2");
     let (status, said) = init(&host, &["--only", "webhook"]);
@@ -238,6 +231,50 @@ fn one_worker_is_replaced_beside_another_decnet_and_put_back() {
     assert_eq!(fs::read_to_string(&unit).unwrap(), newer);
     assert!(host.path().join(UNITS).join("decnet.target").exists());
     assert!(rules(&host).is_empty());
+}
+
+#[test]
+fn the_catalog_that_is_in_force_can_be_written() {
+    let host = Host::new();
+    foreign(&host, "decnet-webhook.service", "trap");
+    let root = host.path().join("root");
+    let (ini, env) = (root.join("etc/decnet/decnet.ini"), root.join("srv/decnet/.env.local"));
+    for (file, text) in [
+        (&ini, "[database]\nurl = sqlite:////srv/ini/decnet.db\n"),
+        // One that lies about, and is not in force.
+        (&root.join("srv/decnet/decnet.db"), ""),
+    ] {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+    let written = |service: &str| {
+        let (status, said) = init(&host, &["--only", service, "--force", "--install-dir", "/srv/decnet"]);
+        assert_eq!(status, 0, "{said}");
+        fs::read_to_string(host.path().join(UNITS).join(format!("decnet-{service}.service"))).unwrap()
+    };
+    let writable = |service: &str| {
+        let unit = written(service);
+        // Where the settings name the catalog, the unit does not overrule them.
+        assert!(!unit.contains("DECNET_DB_URL="), "{unit}");
+        unit.lines().find_map(|line| line.strip_prefix("ReadWritePaths=")).map(str::to_owned)
+    };
+    assert_eq!(writable("webhook").as_deref(), Some("/srv/ini"));
+    for (url, expected) in [
+        ("sqlite:////srv/data/decnet.db", Some("/srv/data")),
+        ("sqlite:///data/decnet.db", Some("/srv/decnet/data")),
+        ("sqlite:////var/lib/decnet/catalog/decnet.db", None),
+    ] {
+        fs::write(&env, format!("DECNET_DB_URL={url}\n")).unwrap();
+        assert_eq!(writable("webhook").as_deref(), expected, "{url}");
+        assert_eq!(writable("api").as_deref(), expected, "{url}");
+        assert_eq!(writable("bus"), None, "it opens none");
+    }
+    fs::write(&env, "DECNET_DB_URL='sqlite:////srv/our data/decnet.db'\n").unwrap();
+    let there = files(&root);
+    let (status, said) = init(&host, &["--only", "webhook", "--force"]);
+    assert_eq!(status, 2, "{said}");
+    assert!(said.contains("the catalog's directory `/srv/our data` has ' ' in it"), "{said}");
+    assert_eq!(files(&root), there, "something was touched");
 }
 
 /// The units that the polkit rules are for, by the only names that stand in them.

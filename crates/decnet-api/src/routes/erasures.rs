@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::{Path, State as FromState};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use decnet_store::queue::{Erase, Erased, Erasure as Steps, Operator};
+use decnet_store::queue::{Erase, Erased, Erasure as Steps, Error, Operator};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -134,8 +134,11 @@ fn run(state: &State, what: Erase, dry_run: bool, handle: &Handle<Progress>) -> 
     let mut operator = Operator::open(&state.data_dir)?;
     let erasure = Steps::begin(&operator, what, dry_run)?;
     let mut erasure = erasure.ok_or_else(|| Problem::not_found("the queue knows no such subscription"))?;
-    let go_on = |done: &Erased| {
+    let go_on = |done: &Erased, trouble: Option<&Error>| {
         handle.tell(|told| *told = (*done).into());
+        if let Some(error) = trouble {
+            handle.waits_for(&error.clone().into());
+        }
         !handle.is_cancelled()
     };
     let is_complete = erasure.carry_out(&mut operator, now, go_on);

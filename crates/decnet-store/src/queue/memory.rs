@@ -16,6 +16,11 @@ use super::error::Error;
 pub(super) struct Hash([u8; 16]);
 
 impl Hash {
+    /// Of an event's id.
+    pub(super) fn of_id(id: &str) -> Self {
+        Self::of(&[id.as_bytes()])
+    }
+
     /// Of the parts, each with its length.
     pub(super) fn of(parts: &[&[u8]]) -> Self {
         let mut digest = Sha256::new();
@@ -27,6 +32,14 @@ impl Hash {
         let (beginning, _) = digest.split_first_chunk().expect("32 bytes begin with 16");
         Self(*beginning)
     }
+}
+
+/// What was submitted with this id is not known any more: only that it was.
+pub(super) fn forget_content(conn: &Connection, id: &str) -> Result<(), Error> {
+    let mut forget = conn
+        .prepare_cached("UPDATE submitted_ids SET content = NULL WHERE hash = ?1 AND content IS NOT NULL")?;
+    forget.execute([Hash::of_id(id)])?;
+    Ok(())
 }
 
 impl ToSql for Hash {

@@ -83,6 +83,16 @@ const STEPS: &[&str] = &[
     // ids, a line each.
     "ALTER TABLE submitted_ids ADD COLUMN content BLOB;
      ALTER TABLE submitted_keys ADD COLUMN seed BLOB;",
+    // A delivery that was sent again has the id of the one that was made for it. It says so itself, since retention may take
+    // the later one first. Before this step, a later delivery to the same subscription said it.
+    //
+    // What stands for an id's event is made of the event in its canonical form; before this step it was of the payload as it
+    // came, and is not known.
+    "ALTER TABLE deliveries ADD COLUMN again INTEGER;
+     UPDATE deliveries SET again = later.again
+         FROM (SELECT id, lead(id) OVER (PARTITION BY id >> 20, sub ORDER BY id) AS again FROM deliveries) AS later
+         WHERE later.again IS NOT NULL AND deliveries.id = later.id;
+     UPDATE submitted_ids SET content = NULL;",
 ];
 
 /// Schema that this program writes.

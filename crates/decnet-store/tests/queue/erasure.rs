@@ -21,7 +21,7 @@ const ERASED: State = State::Dead { reason: Reason::Erased };
 fn erase(dir: &Path, what: Erase, dry_run: bool) -> Erased {
     let mut operator = Operator::open(dir).unwrap();
     let mut erasure = Erasure::begin(&operator, what, dry_run).unwrap().unwrap();
-    assert!(erasure.carry_out(&mut operator, now, |_| true).unwrap());
+    assert!(erasure.carry_out(&mut operator, now, |_, _| true).unwrap());
     if !dry_run {
         assert!(operator.clean_up(|| true).unwrap());
     }
@@ -200,7 +200,7 @@ async fn what_the_worker_admits_in_the_middle_of_an_erasure_is_erased_if_it_was_
         let to = vec![Recipient { sub, held: false }];
         let late = Admission { event: event.into(), to, submitted: Some(submitted) };
         assert_eq!(queue.admit([late].into()).await.unwrap()[0].duplicate, with_first_step);
-        assert!(erasure.carry_out(&mut operator, now, |_| true).unwrap());
+        assert!(erasure.carry_out(&mut operator, now, |_, _| true).unwrap());
         assert_eq!(erasure.done().events + erasure.done().submitted, 1);
         assert!(claim_all(&queue, sub).await.deliveries.is_empty());
     }
@@ -253,7 +253,7 @@ async fn counting_waits_for_no_writer_and_writes_nothing() {
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     for what in [subscription("uuid-0"), Erase::Event("secret-1".into())] {
         let mut counting = Erasure::begin(&operator, what, true).unwrap().unwrap();
-        assert!(counting.carry_out(&mut operator, now, |_| true).unwrap());
+        assert!(counting.carry_out(&mut operator, now, |_, _| true).unwrap());
         let expected = Erased { deliveries: 1, given_up: 1, events: 1, ..Erased::default() };
         assert_eq!(*counting.done(), expected);
     }
@@ -292,8 +292,31 @@ async fn an_erasure_that_is_called_off_says_so_and_can_go_on() {
     admit_secret(&queue, 1, 100, &subs).await;
     let mut operator = Operator::open(dir.path()).unwrap();
     let mut erasure = Erasure::begin(&operator, subscription("uuid-0"), false).unwrap().unwrap();
-    assert!(!erasure.carry_out(&mut operator, now, |_| false).unwrap());
+    assert!(!erasure.carry_out(&mut operator, now, |_, _| false).unwrap());
     assert_eq!(*erasure.done(), Erased::default());
-    assert!(erasure.carry_out(&mut operator, now, |_| true).unwrap());
+    assert!(erasure.carry_out(&mut operator, now, |_, _| true).unwrap());
     assert_eq!(erasure.done().events, 1);
+}
+
+#[tokio::test]
+async fn no_hash_of_what_was_erased_tells_what_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let mut operator = Operator::open(dir.path()).unwrap();
+    let submissions: Vec<_> = ["admitted", "waits", "stays"].map(secret_submission).into();
+    operator.submit_all(&[(&submissions, None)], now()).unwrap().pop().unwrap().unwrap();
+    let (id, event) = queue.submitted().await.unwrap().events.swap_remove(0);
+    let to = vec![Recipient { sub, held: false }];
+    queue.admit([Admission { event: event.into(), to, submitted: Some(id) }].into()).await.unwrap();
+    let file = rusqlite::Connection::open(file(dir.path())).unwrap();
+    let known = || -> i64 {
+        file.query_row("SELECT count(content) FROM submitted_ids", [], |row| row.get(0)).unwrap()
+    };
+    erase(dir.path(), subscription("uuid-0"), true);
+    assert_eq!(known(), 3, "a dry run changes nothing");
+    erase(dir.path(), subscription("uuid-0"), false);
+    assert_eq!(known(), 2);
+    assert_eq!(erase(dir.path(), Erase::Event("waits".into()), false).submitted, 1);
+    assert_eq!(known(), 1);
 }

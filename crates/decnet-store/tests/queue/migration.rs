@@ -78,6 +78,10 @@ async fn a_queue_of_the_first_schema_is_migrated_and_works_on() {
     let retrying = State::Retrying { due_at: decnet_core::time::UnixMicros(6000) };
     assert_eq!(states, [State::Delivered, dead, retrying, State::Pending, State::Pending]);
 
+    let again: Vec<_> = list(dir.path()).iter().rev().map(|listed| (listed.id, listed.again)).collect();
+    let expected = [Some(again[1].0), Some(again[2].0), None, Some(again[4].0), None];
+    assert!(again.iter().map(|(_, again)| *again).eq(expected), "{again:?}");
+
     let claimed = claim_all(&queue, sub).await.deliveries;
     assert_eq!(claimed.len(), 3, "the retry, what was queued and what was held");
     let mut last = settlement(claimed[0].id, 2, now(), State::Delivered);

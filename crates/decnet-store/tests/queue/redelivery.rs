@@ -1,10 +1,13 @@
 //! A redelivery is a new delivery of the same event, behind live traffic.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use decnet_core::delivery::{Reason, Standing, State};
 use decnet_core::limits::{MAX_FAN_OUT, MAX_REDELIVERY_RATE, OPERATOR_STEP_ROWS};
-use decnet_store::queue::{DeliveryId, Error, Filter, Operator, Reader, Redelivery};
+use decnet_store::queue::{
+    DeliveryId, Erase, Erasure, Error, Filter, Operator, Queue, Reader, Redelivery, Retention,
+};
 
 use super::support::*;
 
@@ -19,6 +22,19 @@ fn carry_out(redelivery: &mut Redelivery, operator: &mut Operator) -> Vec<Delive
     }
     assert_eq!(redelivery.done(), redelivery.total());
     made
+}
+
+/// Removes everything that is delivered.
+async fn remove_delivered(queue: &Queue) {
+    let day = Duration::from_secs(24 * 60 * 60);
+    let policy = Retention {
+        delivered_age: day,
+        dead_age: 30 * day,
+        parked_age: 30 * day,
+        max_bytes: u64::MAX,
+        parked: Default::default(),
+    };
+    while queue.retain(policy.clone(), now().after(2 * day)).await.unwrap().more {}
 }
 
 fn choose(reader: &Reader, filter: &Filter) -> Redelivery {
@@ -66,7 +82,7 @@ async fn what_is_not_final_is_refused_by_its_id_and_skipped_by_a_filter() {
     let sub = subscriptions(&queue, 1).await[0];
     let all = admit(&queue, 0..4, sub, true).await;
     queue.release(vec![all[1]]).await.unwrap();
-    let due_at = now().after(std::time::Duration::from_secs(3600));
+    let due_at = now().after(Duration::from_secs(3600));
     settle_all(&queue, &all[2..3], now(), State::Retrying { due_at }).await;
     settle_all(&queue, &all[3..], now(), State::Dead { reason: Reason::Refused }).await;
     let (reader, mut operator) = (Reader::open(dir.path()).unwrap(), Operator::open(dir.path()).unwrap());
@@ -172,6 +188,72 @@ async fn the_same_redelivery_again_and_again_sends_each_event_once_a_time() {
     settle_all(&queue, &waiting, now(), State::Delivered).await;
     let recovered = choose(&reader, &dead);
     assert_eq!((recovered.total(), recovered.superseded()), (0, 240), "what arrived since is not sent again");
+}
+
+#[tokio::test]
+async fn what_arrived_is_not_sent_again_when_retention_has_taken_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 2).await;
+    let admitted = queue.admit([admission(event(0), &subs, true)].into()).await.unwrap()[0].first;
+    let both = [admitted, admitted.plus(1)];
+    settle_all(&queue, &both, now(), State::Dead { reason: Reason::Refused }).await;
+    let (reader, mut operator) = (Reader::open(dir.path()).unwrap(), Operator::open(dir.path()).unwrap());
+    let dead = Filter { standings: vec![Standing::Dead], ..Filter::default() };
+    let mut slow = choose(&reader, &dead);
+    let made = carry_out(&mut choose(&reader, &dead), &mut operator);
+    assert_eq!(made, [admitted.plus(2), admitted.plus(3)]);
+    settle_all(&queue, &made, now(), State::Delivered).await;
+    remove_delivered(&queue).await;
+    let left: Vec<_> = list(dir.path()).iter().rev().map(|listed| (listed.id, listed.again)).collect();
+    assert_eq!(left, [(both[0], Some(made[0])), (both[1], Some(made[1]))]);
+    assert_eq!(carry_out(&mut slow, &mut operator), [], "nor by what chose it before");
+    let recovered = choose(&reader, &dead);
+    assert_eq!((recovered.total(), recovered.superseded()), (0, 2));
+    // By their ids they are sent again, once each, and as the last ones.
+    let mut named = Redelivery::of(&[both[1], both[1]], &reader).unwrap();
+    assert_eq!(carry_out(&mut named, &mut operator), [admitted.plus(4)]);
+    assert_eq!(operator.redeliver(&both).unwrap(), [admitted.plus(5), admitted.plus(6)]);
+}
+
+#[tokio::test]
+async fn of_several_deliveries_of_one_event_to_one_subscription_one_is_sent_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let first = admit(&queue, 0..1, sub, true).await[0];
+    settle_all(&queue, &[first], now(), State::Delivered).await;
+    let (reader, mut operator) = (Reader::open(dir.path()).unwrap(), Operator::open(dir.path()).unwrap());
+    let mut last = operator.redeliver(&[first]).unwrap()[0];
+    for turn in 0..4 {
+        settle_all(&queue, &[last], now(), State::Delivered).await;
+        let ids = if turn % 2 == 0 { [first, last] } else { [last, first] };
+        let made = carry_out(&mut Redelivery::of(&ids, &reader).unwrap(), &mut operator);
+        assert_eq!(made, [last.plus(1)]);
+        last = made[0];
+        let all = choose(&reader, &Filter::default());
+        assert_eq!((all.total(), all.not_final(), all.superseded()), (0, 1, 2 + turn));
+    }
+}
+
+#[tokio::test]
+async fn what_was_erased_is_refused_by_its_id() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let all = admit(&queue, 0..2, sub, true).await;
+    settle_all(&queue, &all, now(), State::Delivered).await;
+    let (reader, mut operator) = (Reader::open(dir.path()).unwrap(), Operator::open(dir.path()).unwrap());
+    let mut erasure = Erasure::begin(&operator, Erase::Event("event-1".into()), false).unwrap().unwrap();
+    let mut chosen = Redelivery::of(&all, &reader).unwrap();
+    assert!(erasure.carry_out(&mut operator, now, |_, _| true).unwrap());
+    let refused = Redelivery::of(&all, &reader).unwrap_err();
+    assert!(matches!(refused, Error::Erased(id) if id == all[1]), "{refused}");
+    assert_eq!(
+        carry_out(&mut chosen, &mut operator),
+        [all[0].plus(1)],
+        "what is erased meanwhile is left out"
+    );
 }
 
 #[tokio::test]

@@ -163,6 +163,11 @@ async fn an_id_that_comes_with_another_event_is_refused_and_swallows_nothing() {
         [true],
         "said again, at another time"
     );
+    let spelled_otherwise = |payload: &str| Submission { payload: payload.into(), ..submission("e0") };
+    for (payload, is_known) in [(r#"{"a":1,"b":"\u00e4"}"#, false), (r#"{ "b": "ä", "a": 1 }"#, true)] {
+        let again = submit(&mut operator, &[spelled_otherwise(payload)], None, now()).unwrap();
+        assert_eq!(known(&again), [is_known], "{payload}");
+    }
     for other in [
         Submission { topic: "a.c".into(), ..submission("e1") },
         Submission { kind: "other".into(), ..submission("e1") },
@@ -179,7 +184,7 @@ async fn an_id_that_comes_with_another_event_is_refused_and_swallows_nothing() {
         [false],
         "nothing was taken"
     );
-    assert_eq!(queue.submitted().await.unwrap().events.len(), 2);
+    assert_eq!(queue.submitted().await.unwrap().events.len(), 3);
     let file = rusqlite::Connection::open(file(dir.path())).unwrap();
     file.execute("UPDATE submitted_ids SET content = NULL", []).unwrap();
     let other = Submission { payload: "{}".into(), ..submission("e1") };

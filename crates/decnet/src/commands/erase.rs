@@ -1,7 +1,9 @@
 //! `decnet erase`: payloads are gone, and what happened stays.
 
+use std::cell::Cell;
+
 use decnet_store::catalog::{Catalog, Create, Error as CatalogError};
-use decnet_store::queue::{Erase, Erased, Erasure, Operator};
+use decnet_store::queue::{Erase, Erased, Erasure, Error, Operator};
 use serde_json::json;
 
 use super::confirm;
@@ -101,19 +103,25 @@ async fn carry_out(
     };
     let (progress, shutdown) = (Progress::new(None, "deliveries"), context.shutdown.clone());
     let erase = move || {
-        let go_on = |done: &Erased| {
+        let waits = Cell::new(false);
+        let go_on = |done: &Erased, trouble: Option<&Error>| {
             progress.set_position(done.deliveries);
+            if let (Some(error), false) = (trouble, waits.replace(trouble.is_some())) {
+                let error = anyhow::Error::new(error.clone());
+                output::say(&format!("decnet: warning: {error:#}; this waits until that has passed"));
+            }
             !shutdown.is_cancelled()
         };
-        let is_complete = erasure.carry_out(&mut operator, now, go_on);
+        let result = erasure.carry_out(&mut operator, now, go_on);
         progress.finish();
-        is_complete.map(|is_complete| (operator, *erasure.done(), is_complete))
+        (operator, *erasure.done(), result)
     };
-    let (operator, done, is_complete) = tokio::task::spawn_blocking(erase).await??;
+    let (operator, done, result) = tokio::task::spawn_blocking(erase).await?;
+    // Of what was erased before it failed, too, the worker must know.
     if !dry_run {
         link::signal_change(&context.config).await;
     }
-    if !is_complete {
+    if !result? {
         interrupted(done, dry_run);
         return Err(Said.into());
     }

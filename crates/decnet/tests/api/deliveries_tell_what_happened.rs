@@ -220,4 +220,5 @@ fn what_is_erased_is_gone_and_why_is_explained() {
     server.json(404, "POST /erasures", r#"{"subscription":"nobody"}"#);
     assert_eq!(server.json(200, &format!("GET /deliveries/{id}"), "")["body"], Value::Null);
     server.json(409, &format!("POST /deliveries/{id}/redeliver"), "");
+    server.json(409, "POST /redeliveries", &json!({"ids": [id]}).to_string());
 }

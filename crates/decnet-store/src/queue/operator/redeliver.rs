@@ -1,10 +1,12 @@
 //! Redeliver: a new delivery of an old event, behind live traffic. One, several, or all that a filter describes.
+//!
+//! The old delivery notes the new one in its row. That a delivery was sent again is not told from a later one that is
+//! there, since retention may take that one first.
 
 mod many;
 
 use decnet_core::limits::MAX_FAN_OUT;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
-use rustc_hash::FxHashSet;
 
 use self::many::Chosen;
 use super::super::error::Error;
@@ -17,6 +19,15 @@ pub use self::many::{Redelivery, Step};
 /// Added to the order of admission: redeliveries wait behind live traffic.
 const BEHIND_LIVE: i64 = 1 << 62;
 
+/// A delivery that can be sent again.
+struct Old {
+    id: DeliveryId,
+    sub: SubscriptionKey,
+    /// The last delivery of its event to its subscription, which retention may have removed: itself, if it was not sent
+    /// again.
+    latest: DeliveryId,
+}
+
 impl Operator {
     /// New deliveries of the same events to the same subscriptions, in one short transaction; their ids follow
     /// the order of `ids`. The caller bounds how many at once, and how fast.
@@ -25,7 +36,7 @@ impl Operator {
     /// One of them is unknown, erased or not final, or its event can have no more deliveries: then nothing is done.
     pub fn redeliver(&mut self, ids: &[DeliveryId]) -> Result<Vec<DeliveryId>, Error> {
         let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let again = ids.iter().map(|id| add(&tx, *id, find(&tx, *id)?)).collect::<Result<Vec<_>, _>>()?;
+        let again = ids.iter().map(|id| add(&tx, &find(&tx, *id)?)).collect::<Result<Vec<_>, _>>()?;
         tx.commit()?;
         Ok(again)
     }
@@ -35,14 +46,11 @@ impl Operator {
     fn redeliver_what_is_left(&mut self, chosen: &[Chosen]) -> Result<Vec<DeliveryId>, Error> {
         let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut made = Vec::with_capacity(chosen.len());
-        for event in chosen.chunk_by(|one, next| one.id.seq() == next.id.seq()) {
-            let mut served = served_since(&tx, event)?;
-            for Chosen { id, .. } in event {
-                match find(&tx, *id) {
-                    Ok(sub) if served.insert(sub) => made.push(add(&tx, *id, sub)?),
-                    Ok(_) | Err(Error::UnknownDelivery(_) | Error::Erased(_) | Error::NotFinal(_)) => {}
-                    Err(error) => return Err(error),
-                }
+        for Chosen { id, latest } in chosen {
+            match find(&tx, *id) {
+                Ok(old) if old.latest <= *latest => made.push(add(&tx, &old)?),
+                Ok(_) | Err(Error::UnknownDelivery(_) | Error::Erased(_) | Error::NotFinal(_)) => {}
+                Err(error) => return Err(error),
             }
         }
         tx.commit()?;
@@ -50,46 +58,50 @@ impl Operator {
     }
 }
 
-/// To whom deliveries of an event were made since some of it were chosen. Only the new ones are looked at, for an event
-/// may have very many.
-fn served_since(conn: &Connection, event: &[Chosen]) -> Result<FxHashSet<SubscriptionKey>, Error> {
-    let Some(last) = event.iter().map(|chosen| chosen.last_of_event()).min() else {
-        return Ok(FxHashSet::default());
-    };
-    let mut new = conn.prepare_cached("SELECT sub FROM deliveries WHERE id > ?1 AND id <= ?2")?;
-    let served =
-        new.query_map((last.raw(), last.last_of_event().raw()), |row| row.get(0).map(SubscriptionKey))?;
-    Ok(served.collect::<Result<_, _>>()?)
-}
-
-/// To whom the event of a delivery would go again.
-fn find(conn: &Connection, id: DeliveryId) -> Result<SubscriptionKey, Error> {
+/// The delivery, if it can be sent again.
+fn find(conn: &Connection, id: DeliveryId) -> Result<Old, Error> {
     let mut find = conn.prepare_cached(
-        "SELECT d.sub, length(e.body) > 0, d.state FROM deliveries d JOIN events e ON e.seq = ?2 WHERE d.id = ?1",
+        "SELECT d.sub, length(e.body) > 0, d.state, d.again IS NOT NULL
+         FROM deliveries d JOIN events e ON e.seq = ?2 WHERE d.id = ?1",
     )?;
     let found = find.query_row((id.raw(), id.seq()), |row| {
-        Ok((row.get(0).map(SubscriptionKey)?, row.get::<_, bool>(1)?, state::is_final(row.get(2)?)))
+        let sub = row.get(0).map(SubscriptionKey)?;
+        Ok((sub, row.get::<_, bool>(1)?, state::is_final(row.get(2)?), row.get::<_, bool>(3)?))
     });
     match found.optional()? {
         None => Err(Error::UnknownDelivery(id)),
-        Some((_, _, false)) => Err(Error::NotFinal(id)),
-        Some((_, false, _)) => Err(Error::Erased(id)),
-        Some((sub, true, true)) => Ok(sub),
+        Some((_, _, false, _)) => Err(Error::NotFinal(id)),
+        Some((_, false, ..)) => Err(Error::Erased(id)),
+        Some((sub, true, true, false)) => Ok(Old { id, sub, latest: id }),
+        Some((sub, true, true, true)) => Ok(Old { id, sub, latest: latest(conn, id, sub)? }),
     }
 }
 
-/// Makes the next delivery of an event.
-fn add(conn: &Connection, id: DeliveryId, sub: SubscriptionKey) -> Result<DeliveryId, Error> {
+/// The last delivery that was made of an event to a subscription, as far as those that are left tell. Reads all of the
+/// event's.
+fn latest(conn: &Connection, id: DeliveryId, sub: SubscriptionKey) -> Result<DeliveryId, Error> {
+    let mut latest = conn.prepare_cached(
+        "SELECT max(coalesce(again, id)) FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND sub = ?3",
+    )?;
+    let range = (DeliveryId::new(id.seq(), 0).raw(), id.last_of_event().raw(), sub.0);
+    Ok(latest.query_row(range, |row| row.get(0)).map(DeliveryId::from_raw)?)
+}
+
+/// Makes the next delivery of an event, and notes it in the old one and in the latest.
+fn add(conn: &Connection, old: &Old) -> Result<DeliveryId, Error> {
     let mut newest = conn.prepare_cached("SELECT max(id) FROM deliveries WHERE id BETWEEN ?1 AND ?2")?;
-    let range = (id.raw(), id.last_of_event().raw());
+    let range = (old.id.raw(), old.id.last_of_event().raw());
     let newest = newest.query_row(range, |row| row.get(0)).map(DeliveryId::from_raw)?;
-    if newest.number() + 1 >= MAX_FAN_OUT {
+    let last = newest.max(old.latest);
+    if last.number() + 1 >= MAX_FAN_OUT {
         return Err(Error::TooManyRecipients);
     }
-    let again = newest.plus(1);
+    let again = last.plus(1);
     let mut add = conn.prepare_cached(
         "INSERT INTO deliveries (id, sub, state, attempts, due_at) VALUES (?1, ?2, 1, 0, ?3)",
     )?;
-    add.execute((again.raw(), sub.0, BEHIND_LIVE + again.raw()))?;
+    add.execute((again.raw(), old.sub.0, BEHIND_LIVE + again.raw()))?;
+    let mut note = conn.prepare_cached("UPDATE deliveries SET again = ?1 WHERE id IN (?2, ?3)")?;
+    note.execute((again.raw(), old.id.raw(), old.latest.raw()))?;
     Ok(again)
 }

@@ -164,13 +164,20 @@ impl Submission {
             Some(id) => id.into(),
             None => fresh_id().into(),
         };
-        let at = self.at.unwrap_or(now);
-        let event = Event::new(&id, &self.topic, &self.kind, at, &self.payload)
-            .map_err(|why| Unfit::Payload(why.into()))?;
+        let event = self.event(&id, self.at.unwrap_or(now))?;
         if event.body.len() > MAX_BODY_BYTES {
             return Err(Unfit::TooLarge);
         }
-        Ok(MadeEvent { event, own_id: self.id.as_deref().map(|id| OwnId::new(id, self)) })
+        // The time stands for nothing: who says the same again may say when.
+        let own_id = match &self.id {
+            Some(id) => Some(OwnId::new(&self.event(id, UnixMicros(0))?)),
+            None => None,
+        };
+        Ok(MadeEvent { event, own_id })
+    }
+
+    fn event(&self, id: &str, at: UnixMicros) -> Result<Event, Unfit> {
+        Event::new(id, &self.topic, &self.kind, at, &self.payload).map_err(|why| Unfit::Payload(why.into()))
     }
 }
 
@@ -232,10 +239,9 @@ enum Known {
 }
 
 impl OwnId {
-    /// The time is no part of it: who says the same again may say when.
-    fn new(id: &str, Submission { topic, kind, payload, .. }: &Submission) -> Self {
-        let content = Hash::of(&[topic.as_bytes(), kind.as_bytes(), payload.as_bytes()]);
-        Self { id: Hash::of(&[id.as_bytes()]), content }
+    /// Of the body, which is the same however its JSON was spelled.
+    fn new(event: &Event) -> Self {
+        Self { id: Hash::of_id(&event.id), content: Hash::of(&[&event.body]) }
     }
 
     /// Notes it, if it is new.

@@ -72,13 +72,3 @@ fn newest(conn: &Connection, seq: i64, subscription: &str) -> Result<Option<List
     let range = (first.raw(), first.last_of_event().raw(), subscription);
     Ok(newest.query_row(range, read).optional()?)
 }
-
-/// Of each subscription the latest delivery of an event, in ascending order.
-pub(super) fn latest(conn: &Connection, id: DeliveryId) -> Result<Vec<DeliveryId>, Error> {
-    let mut latest = conn.prepare_cached(
-        "SELECT max(id) FROM deliveries WHERE id BETWEEN ?1 AND ?2 GROUP BY sub ORDER BY 1",
-    )?;
-    let range = (DeliveryId::new(id.seq(), 0).raw(), id.last_of_event().raw());
-    let found = latest.query_map(range, |row| row.get(0).map(DeliveryId::from_raw))?;
-    Ok(found.collect::<Result<_, _>>()?)
-}

@@ -62,6 +62,8 @@ pub struct Listed {
     pub admitted_at: UnixMicros,
     /// When it became final.
     pub settled_at: Option<UnixMicros>,
+    /// The delivery by which it was sent again, if it was: that one counts in its place. Retention may have removed it.
+    pub again: Option<DeliveryId>,
     /// Its event's id.
     pub event_id: Box<str>,
     /// Its event's topic.
@@ -69,10 +71,10 @@ pub struct Listed {
 }
 
 pub(super) const COLUMNS: &str = "d.id, s.uuid, s.name, d.state, d.due_at, d.reason, d.attempts, e.admitted_at, \
-                                  d.settled_at, e.id, e.topic";
+                                  d.settled_at, e.id, e.topic, d.again";
 pub(super) const JOIN: &str = "JOIN events e ON e.seq = d.id >> 20 JOIN subscriptions s ON s.key = d.sub";
 /// The first column after [`COLUMNS`].
-pub(super) const BODY: usize = 11;
+pub(super) const BODY: usize = 12;
 
 pub(super) fn list(conn: &Connection, filter: &Filter) -> Result<Vec<Listed>, Error> {
     Ok(look(conn, filter, usize::MAX)?.deliveries)
@@ -205,5 +207,6 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Listed> {
         settled_at: row.get::<_, Option<i64>>(8)?.map(UnixMicros),
         event_id: row.get(9)?,
         topic: row.get(10)?,
+        again: row.get::<_, Option<i64>>(11)?.map(DeliveryId::from_raw),
     })
 }

@@ -22,14 +22,13 @@ pub use self::list::{Filter, Listed, Page};
 use super::connection::{open_reader, path};
 use super::error::Error;
 use super::id::{DeliveryId, SubscriptionKey};
-use super::state;
 use crate::origin::Origin;
 use decnet_core::time::UnixMicros;
 
 /// A read-only view. Each call reads in short transactions, so that the worker's log can begin anew.
 #[derive(Debug)]
 pub struct Reader {
-    conn: Connection,
+    pub(super) conn: Connection,
     origin: Origin,
 }
 
@@ -94,22 +93,6 @@ impl Reader {
     pub fn submitted_topic(&self, event_id: &str) -> Result<Option<Box<str>>, Error> {
         let mut find = self.conn.prepare_cached("SELECT topic FROM submitted WHERE id = ?1 LIMIT 1")?;
         Ok(find.query_row([event_id], |row| row.get(0)).optional()?)
-    }
-
-    /// Has a delivery come to its end? None where there is no such delivery.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub fn is_final(&self, id: DeliveryId) -> Result<Option<bool>, Error> {
-        let mut find = self.conn.prepare_cached("SELECT state FROM deliveries WHERE id = ?1")?;
-        let found = find.query_row([id.raw()], |row| Ok(state::is_final(row.get(0)?)));
-        Ok(found.optional()?)
-    }
-
-    /// Of the deliveries of one event, given by any of them, the latest to each subscription, in ascending order: the
-    /// others were sent again since. Reads all of the event's.
-    pub(super) fn latest_of_event(&self, id: DeliveryId) -> Result<Vec<DeliveryId>, Error> {
-        event::latest(&self.conn, id)
     }
 
     /// A delivery with its event and attempts.

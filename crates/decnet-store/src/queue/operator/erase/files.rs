@@ -15,12 +15,20 @@ const CHECKPOINT_WAIT: Duration = Duration::from_millis(20);
 
 impl Operator {
     /// Gives free pages back to the disk and empties the log, so that nothing of what was erased is left in either file.
-    /// Blocks, for seconds where somebody reads; writers go on meanwhile. False if somebody read for longer than that, or
-    /// `go_on`, which is asked again and again, said no: call it again later.
+    /// Blocks, for seconds where somebody reads; writers go on meanwhile. False if somebody read for longer than that,
+    /// something else was in the way that [will pass](Error::will_pass), or `go_on`, which is asked again and again, said
+    /// no: call it again later.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// What will not pass.
     pub fn clean_up(&mut self, go_on: impl Fn() -> bool) -> Result<bool, Error> {
+        match self.try_to_clean_up(go_on) {
+            Err(error) if error.will_pass() => Ok(false),
+            done => done,
+        }
+    }
+
+    fn try_to_clean_up(&mut self, go_on: impl Fn() -> bool) -> Result<bool, Error> {
         while self.give_back()? {
             if !go_on() {
                 return Ok(false);

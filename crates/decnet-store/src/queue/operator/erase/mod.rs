@@ -15,6 +15,7 @@ mod payload;
 mod walk;
 
 use std::ops::AddAssign;
+use std::time::Duration;
 
 use decnet_core::limits::ERASURE_STEP_BYTES;
 use decnet_core::time::UnixMicros;
@@ -23,8 +24,12 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use self::walk::Part;
 use super::super::error::Error;
 use super::super::id::DeliveryId;
+use super::super::memory;
 use super::super::submitted;
 use super::Operator;
+
+/// Between two tries of a step that something is in the way of.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Whose payloads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,24 +100,34 @@ impl Erasure {
         &self.done
     }
 
-    /// Takes every step; false if `go_on`, which is told after each what is done so far, ended it before the last. Tell the
-    /// worker, by [`CHANGED_TOPIC`](decnet_core::topic::own::CHANGED_TOPIC), afterwards, and [clean up](Operator::clean_up).
-    /// Blocks.
+    /// Takes every step; false if `go_on` ended it before the last. It is told after each step what is done so far, and,
+    /// where the step must be taken again, what is in its way: a full disk and a busy queue are waited for, since what was
+    /// looked at would have to be looked at anew. Tell the worker, by
+    /// [`CHANGED_TOPIC`](decnet_core::topic::own::CHANGED_TOPIC), afterwards, also of what was done before it failed, and
+    /// [clean up](Operator::clean_up). Blocks.
     ///
     /// # Errors
-    /// See [`Error`]; what is done is done, and it can go on from there.
+    /// What [will not pass](Error::will_pass); what is done is done.
     pub fn carry_out(
         &mut self,
         operator: &mut Operator,
         now: impl Fn() -> UnixMicros,
-        go_on: impl Fn(&Erased) -> bool,
+        go_on: impl Fn(&Erased, Option<&Error>) -> bool,
     ) -> Result<bool, Error> {
-        while self.step(operator, now())? {
-            if !go_on(&self.done) {
+        loop {
+            let trouble = match self.step(operator, now()) {
+                Ok(false) => return Ok(true),
+                Ok(true) => None,
+                Err(error) if error.will_pass() => Some(error),
+                Err(error) => return Err(error),
+            };
+            if !go_on(&self.done, trouble.as_ref()) {
                 return Ok(false);
             }
+            if trouble.is_some() {
+                std::thread::sleep(RETRY_PAUSE);
+            }
         }
-        Ok(true)
     }
 
     /// One step, of at most `OPERATOR_STEP_ROWS` deliveries and about `ERASURE_STEP_BYTES` of bodies; false if all is done.
@@ -146,6 +161,8 @@ impl Erasure {
         // Where nothing was taken, there is nothing that the worker must notice.
         if submitted > 0 && !self.dry_run {
             commit(tx)?;
+        } else {
+            tx.commit()?;
         }
         self.done.submitted = submitted;
         Ok(newest.map_or(0, |seq| DeliveryId::new(seq, 0).last_of_event().raw() + 1))
@@ -191,11 +208,15 @@ fn count_submitted(conn: &Connection, id: &str) -> Result<u64, Error> {
     Ok(conn.query_row(count, [id], |row| row.get::<_, i64>(0))?.unsigned_abs())
 }
 
-/// Takes out of the table what no worker has admitted yet: one that has read it is refused.
+/// Takes out of the table what no worker has admitted yet: one that has read it is refused. What the event was is not known
+/// any more either.
 fn take_back(conn: &Connection, id: &str) -> Result<u64, Error> {
+    memory::forget_content(conn, id)?;
     let mut delete = conn.prepare_cached("DELETE FROM submitted WHERE id = ?1 RETURNING length(body)")?;
     let bytes: Vec<i64> = delete.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    submitted::less(conn, bytes.iter().sum())?;
+    if !bytes.is_empty() {
+        submitted::less(conn, bytes.iter().sum())?;
+    }
     Ok(bytes.len() as u64)
 }
 
@@ -206,5 +227,58 @@ impl AddAssign for Erased {
         self.events += other.events;
         self.shared += other.shared;
         self.submitted += other.submitted;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use decnet_core::event::Event;
+
+    use super::super::super::{Admission, Options, Queue, Recipient};
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_in_the_way_is_waited_for_and_what_was_done_is_not_done_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = Queue::open(dir.path(), Options::default()).unwrap();
+        let sub = queue.register([("uuid".into(), "name".into())].into()).await.unwrap()[0];
+        let event = |n| Event::new(&format!("event-{n}"), "a.b", "", UnixMicros(0), "1").unwrap().into();
+        let to = vec![Recipient { sub, held: false }];
+        let admission = |n| Admission { event: event(n), to: to.clone(), submitted: None };
+        queue.admit((0..1000).map(admission).collect()).await.unwrap();
+        let mut operator = Operator::open(dir.path()).unwrap();
+        let mut erasure =
+            Erasure::begin(&operator, Erase::Subscription("uuid".into()), false).unwrap().unwrap();
+        operator.conn.busy_timeout(Duration::ZERO).unwrap();
+        let other = Connection::open(super::super::path(dir.path())).unwrap();
+        let troubles = RefCell::new(Vec::new());
+        let go_on = |done: &Erased, trouble: Option<&Error>| {
+            match trouble {
+                Some(error) => {
+                    troubles.borrow_mut().push((done.deliveries, error.to_string()));
+                    other.execute_batch("COMMIT").unwrap();
+                }
+                None if done.deliveries > 0 && troubles.borrow().is_empty() => {
+                    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+                }
+                None => {}
+            }
+            true
+        };
+        assert!(erasure.carry_out(&mut operator, || UnixMicros(1), go_on).unwrap());
+        assert_eq!((erasure.done().deliveries, erasure.done().events), (1000, 1000));
+        let troubles = troubles.into_inner();
+        assert!(troubles.len() == 1 && (1..1000).contains(&troubles[0].0), "{troubles:?}");
+        other
+            .execute_batch(
+                "CREATE TABLE large AS SELECT zeroblob(1000000); DROP TABLE large; BEGIN IMMEDIATE",
+            )
+            .unwrap();
+        assert!(!operator.clean_up(|| true).unwrap(), "somebody else writes");
+        other.execute_batch("COMMIT").unwrap();
+        operator.conn.busy_timeout(super::super::BUSY_TIMEOUT).unwrap();
+        assert!(operator.clean_up(|| true).unwrap());
     }
 }

@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use super::super::super::error::Error;
 use super::super::super::id::DeliveryId;
+use super::super::super::memory;
 use super::walk::Found;
 use super::{Chosen, Erased};
 
@@ -27,7 +28,7 @@ impl Chosen {
         let shared = event.is_last && self.is_shared(conn, event.seq)?;
         let bytes = if event.is_last && !shared { body_bytes(conn, event.seq)? } else { 0 };
         if bytes > 0 && now.is_some() {
-            conn.prepare_cached("UPDATE events SET body = x'' WHERE seq = ?1")?.execute([event.seq])?;
+            erase_body(conn, event.seq)?;
         }
         let deliveries = event.ids.len() as u64;
         let (events, shared) = (u64::from(bytes > 0), u64::from(shared));
@@ -89,6 +90,13 @@ fn forget_reply(conn: &Connection, id: DeliveryId) -> Result<(), Error> {
         conn.prepare_cached(sql)?.execute([id.raw()])?;
     }
     Ok(())
+}
+
+/// With the hash by which its event is known if it is submitted again: that of a short payload can be guessed.
+fn erase_body(conn: &Connection, seq: i64) -> Result<(), Error> {
+    let mut erase = conn.prepare_cached("UPDATE events SET body = x'' WHERE seq = ?1 RETURNING id")?;
+    let id: String = erase.query_row([seq], |row| row.get(0))?;
+    memory::forget_content(conn, &id)
 }
 
 fn body_bytes(conn: &Connection, seq: i64) -> Result<usize, Error> {

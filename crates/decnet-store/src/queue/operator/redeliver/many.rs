@@ -9,6 +9,7 @@ use super::super::super::error::Error;
 use super::super::super::id::DeliveryId;
 use super::super::super::reader::{Filter, Listed, Reader};
 use super::super::Operator;
+use super::{Old, find};
 
 /// Deliveries looked at in one go.
 const PAGE: usize = 1000;
@@ -42,15 +43,8 @@ pub struct Step {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chosen {
     pub(super) id: DeliveryId,
-    /// The number of its event's last delivery when it was chosen: those with higher numbers were made since.
-    last: u32,
-}
-
-impl Chosen {
-    /// The last delivery that its event had.
-    pub(super) fn last_of_event(self) -> DeliveryId {
-        DeliveryId::new(self.id.seq(), self.last)
-    }
+    /// The last delivery of its event to its subscription when it was chosen: later ones were made since.
+    pub(super) latest: DeliveryId,
 }
 
 impl Redelivery {
@@ -62,7 +56,7 @@ impl Redelivery {
     /// # Errors
     /// More than `MAX_REDELIVERY`, or see [`Error`].
     pub fn choose(reader: &Reader, filter: &Filter, go_on: impl Fn() -> bool) -> Result<Option<Self>, Error> {
-        let (mut choice, mut event) = (Self::default(), Event::default());
+        let mut choice = Self::default();
         let most = filter.limit.unwrap_or(usize::MAX);
         let mut filter = filter.clone();
         while choice.total() < most {
@@ -71,10 +65,7 @@ impl Redelivery {
             }
             filter.limit = Some(PAGE.min(most - choice.total()));
             let page = reader.page(&filter)?;
-            for listed in &page.deliveries {
-                event.turn_to(listed.id, reader)?;
-                choice.look_at(listed, &event);
-            }
+            page.deliveries.iter().for_each(|listed| choice.look_at(listed));
             if choice.total() > MAX_REDELIVERY {
                 return Err(Error::TooManyChosen);
             }
@@ -85,30 +76,26 @@ impl Redelivery {
         Ok(Some(choice))
     }
 
-    fn look_at(&mut self, listed: &Listed, event: &Event) {
-        if !event.has_as_latest(listed.id) {
+    fn look_at(&mut self, listed: &Listed) {
+        if listed.again.is_some() {
             self.superseded += 1;
         } else if !listed.state.is_final() {
             self.not_final += 1;
         } else {
-            self.chosen.push(event.choose(listed.id));
+            self.chosen.push(Chosen { id: listed.id, latest: listed.id });
         }
     }
 
-    /// Of these, all of which are there and final.
+    /// Of these, all of which are there, final and not erased. Of several that are of one event to one subscription, one is
+    /// sent again.
     ///
     /// # Errors
     /// One that is not, or see [`Error`].
     pub fn of(ids: &[DeliveryId], reader: &Reader) -> Result<Self, Error> {
-        let (mut choice, mut event) = (Self::default(), Event::default());
-        for id in ids {
-            if !reader.is_final(*id)?.ok_or(Error::UnknownDelivery(*id))? {
-                return Err(Error::NotFinal(*id));
-            }
-            event.turn_to(*id, reader)?;
-            choice.chosen.push(event.choose(*id));
-        }
-        Ok(choice)
+        let choose =
+            |id: &DeliveryId| find(&reader.conn, *id).map(|Old { id, latest, .. }| Chosen { id, latest });
+        let chosen = ids.iter().map(choose).collect::<Result<_, _>>()?;
+        Ok(Self { chosen, ..Self::default() })
     }
 
     /// How many the filter described that are not final, and were therefore skipped.
@@ -157,29 +144,4 @@ impl Redelivery {
 
 fn step_rows(rate: NonZeroU32) -> usize {
     OPERATOR_STEP_ROWS.min(rate.get().div_ceil(STEPS_A_SECOND) as usize)
-}
-
-/// The event whose deliveries are looked at just now: they come one after the other.
-#[derive(Default)]
-struct Event {
-    seq: Option<i64>,
-    /// The latest delivery to each subscription, in ascending order.
-    latest: Vec<DeliveryId>,
-}
-
-impl Event {
-    fn turn_to(&mut self, id: DeliveryId, reader: &Reader) -> Result<(), Error> {
-        if self.seq != Some(id.seq()) {
-            *self = Self { seq: Some(id.seq()), latest: reader.latest_of_event(id)? };
-        }
-        Ok(())
-    }
-
-    fn has_as_latest(&self, id: DeliveryId) -> bool {
-        self.latest.binary_search(&id).is_ok()
-    }
-
-    fn choose(&self, id: DeliveryId) -> Chosen {
-        Chosen { id, last: self.latest.last().map_or(id.number(), |last| last.number()) }
-    }
 }

@@ -60,7 +60,7 @@ fn router(state: Shared, origins: &[String]) -> Router {
         .layer(from_fn(deadline::keep))
         .layer(Extension(Arc::clone(&state)))
         .layer(from_fn(armour::check_form))
-        .layer(from_fn_with_state(Arc::clone(&state), armour::count));
+        .layer(from_fn_with_state(Arc::clone(&state.gate), armour::count));
     let router = if origins.is_empty() { router } else { cross_origin(router, &state, origins) };
     router
         .layer(from_fn(problem::render))
@@ -72,5 +72,6 @@ fn router(state: Shared, origins: &[String]) -> Router {
 
 /// Around the count, so that pages can read its refusals too. Preflights go no further, and are counted before.
 fn cross_origin(router: Router<Shared>, state: &Shared, origins: &[String]) -> Router<Shared> {
-    router.layer(armour::cors(origins)).layer(from_fn_with_state(Arc::clone(state), armour::count_preflights))
+    let count = from_fn_with_state(Arc::clone(&state.gate), armour::count_preflights);
+    router.layer(armour::cors(origins)).layer(count)
 }

@@ -1,5 +1,6 @@
 //! What surrounds every answer: counts by address, headers that keep browsers out of trouble, and a line in the log.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -14,11 +15,10 @@ use axum::response::{IntoResponse as _, Response};
 use decnet_core::limits::{CORS_MAX_AGE, MAX_API_HEAD_BYTES};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::auth::Principal;
+use crate::auth::{Asker, Gate};
 use crate::problem::{Kind, Problem};
 use crate::routes::HEALTH;
 use crate::server::Peer;
-use crate::state::Shared;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -44,29 +44,30 @@ pub(crate) async fn headers(request: Request, next: Next) -> Response {
 }
 
 /// Answers, unless too much is asked from one address by those who show no good credential. A good one is counted by itself,
-/// so nobody is refused for what a neighbour asks; nor is whoever only asks if the process lives.
-pub(crate) async fn count(State(state): State<Shared>, request: Request, next: Next) -> Response {
+/// whatever it is answered, so nobody is refused for what a neighbour asks; nor is whoever only asks if the process lives.
+pub(crate) async fn count(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().copied();
     let Some(peer) = peer.filter(|_| request.uri().path() != HEALTH) else { return next.run(request).await };
     let refused = |problem: Problem| problem.into_response();
     if !request.headers().contains_key(AUTHORIZATION) {
-        return match state.gate.count_address(peer) {
+        return match gate.count_address(peer) {
             Ok(()) => next.run(request).await,
             Err(problem) => refused(problem),
         };
     }
+    let asker = request.extensions().get::<Asker>().cloned().unwrap_or_default();
     // Whether a credential is good shows when it is judged.
     let response = next.run(request).await;
-    if response.extensions().get::<Principal>().is_some() {
+    if asker.principal().is_some() {
         return response;
     }
-    state.gate.count_address(peer).map_or_else(refused, |()| response)
+    gate.count_address(peer).map_or_else(refused, |()| response)
 }
 
 /// The same for what is answered without coming so far.
-pub(crate) async fn count_preflights(state: State<Shared>, request: Request, next: Next) -> Response {
+pub(crate) async fn count_preflights(gate: State<Arc<Gate>>, request: Request, next: Next) -> Response {
     if request.method() == Method::OPTIONS {
-        count(state, request, next).await
+        count(gate, request, next).await
     } else {
         next.run(request).await
     }
@@ -124,13 +125,13 @@ pub(crate) async fn log(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("(no route)", MatchedPath::as_str).to_owned();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+    let asker = request.extensions().get::<Asker>().cloned().unwrap_or_default();
     let response = next.run(request).await;
-    let principal = response.extensions().get::<Principal>();
     tracing::debug!(
         %method,
         route,
         peer = peer.map(tracing::field::display),
-        by = principal.map(|principal| tracing::field::display(&principal.name)),
+        by = asker.principal().map(|principal| tracing::field::display(&principal.name)),
         status = response.status().as_u16(),
         millis = started.elapsed().as_secs_f64() * 1e3,
         "request"
@@ -151,7 +152,45 @@ pub(crate) fn cors(origins: &[String]) -> CorsLayer {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use axum::http::StatusCode;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use axum::{Extension, Router};
+    use decnet_core::limits::MAX_ADDRESS_REQUESTS;
+    use tower::Service as _;
+
     use super::*;
+    use crate::auth::{Access, Principal, PrincipalId};
+
+    /// A good credential, and an answer that is none of a route's.
+    async fn overdue(Extension(asker): Extension<Asker>) -> Problem {
+        let id = PrincipalId::Token("a".into());
+        asker.note(Principal { id, name: "ci".into(), scopes: None });
+        Problem::new(Kind::Overdue, "no answer in time")
+    }
+
+    #[tokio::test]
+    async fn what_a_good_credential_is_answered_counts_against_no_neighbour() {
+        let gate = Arc::new(Gate::new(Access::default(), || Err(Problem::stopping())));
+        let routes = Router::new().route("/overdue", get(overdue)).route("/ready", get(|| async {}));
+        let mut router = routes.layer(from_fn_with_state(gate, count));
+        let mut status = async |path: &'static str, authorization: Option<&'static str>| {
+            let mut request = Request::new(axum::body::Body::empty());
+            *request.uri_mut() = path.parse().unwrap();
+            let shown = authorization.map(|value| (AUTHORIZATION, HeaderValue::from_static(value)));
+            request.headers_mut().extend(shown);
+            request.extensions_mut().insert(Peer((Ipv4Addr::LOCALHOST, 1).into()));
+            request.extensions_mut().insert(Asker::default());
+            let Ok(response) = router.call(request).await;
+            response.status()
+        };
+        for _ in 0..=MAX_ADDRESS_REQUESTS {
+            assert_eq!(status("/overdue", Some("x")).await, StatusCode::GATEWAY_TIMEOUT);
+        }
+        assert_eq!(status("/ready", None).await, StatusCode::OK);
+    }
 
     #[test]
     fn a_host_is_a_name_or_an_address_with_or_without_a_port() {

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use decnet_core::limits::{MAX_API_SENDER_BYTES, MAX_API_SUBMITTING_BYTES};
 
+use crate::auth::PrincipalId;
+
 /// All of it; clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Rooms(Arc<Mutex<Taken>>);
@@ -13,13 +15,13 @@ pub(crate) struct Rooms(Arc<Mutex<Taken>>);
 struct Taken {
     bytes: usize,
     /// Of those who hold any.
-    by_sender: HashMap<String, usize>,
+    by_sender: HashMap<PrincipalId, usize>,
 }
 
 /// What one request holds, free again once this is dropped. What it only announces takes nothing.
 pub(crate) struct Room {
     rooms: Rooms,
-    sender: String,
+    sender: PrincipalId,
     bytes: usize,
 }
 
@@ -29,12 +31,37 @@ pub(crate) struct Full;
 
 impl Rooms {
     /// For a request of `sender`'s.
-    pub(crate) fn enter(&self, sender: String) -> Room {
+    pub(crate) fn enter(&self, sender: PrincipalId) -> Room {
         Room { rooms: self.clone(), sender, bytes: 0 }
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    fn add(&mut self, sender: &PrincipalId, bytes: usize) -> Result<(), Full> {
+        let of_sender = self.by_sender.get_mut(sender);
+        let after = of_sender.as_ref().map_or(0, |held| **held) + bytes;
+        if self.bytes + bytes > MAX_API_SUBMITTING_BYTES || after > MAX_API_SENDER_BYTES {
+            return Err(Full);
+        }
+        self.bytes += bytes;
+        match of_sender {
+            Some(held) => *held = after,
+            None => drop(self.by_sender.insert(sender.clone(), after)),
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, sender: &PrincipalId, bytes: usize) {
+        self.bytes -= bytes;
+        let Some(held) = self.by_sender.get_mut(sender) else { return };
+        *held -= bytes;
+        if *held == 0 {
+            self.by_sender.remove(sender);
+        }
     }
 }
 
@@ -45,12 +72,7 @@ impl Room {
     /// All of them would hold more than `MAX_API_SUBMITTING_BYTES`, or this sender more than `MAX_API_SENDER_BYTES`.
     pub(crate) fn take(&mut self, bytes: usize) -> Result<(), Full> {
         let mut taken = self.rooms.taken();
-        let of_sender = taken.by_sender.get(&self.sender).copied().unwrap_or_default();
-        if taken.bytes + bytes > MAX_API_SUBMITTING_BYTES || of_sender + bytes > MAX_API_SENDER_BYTES {
-            return Err(Full);
-        }
-        taken.bytes += bytes;
-        taken.by_sender.insert(self.sender.clone(), of_sender + bytes);
+        taken.add(&self.sender, bytes)?;
         self.bytes += bytes;
         Ok(())
     }
@@ -58,14 +80,7 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        let mut taken = self.rooms.taken();
-        taken.bytes -= self.bytes;
-        let of_sender = taken.by_sender.get(&self.sender).map_or(0, |bytes| bytes - self.bytes);
-        if of_sender == 0 {
-            taken.by_sender.remove(&self.sender);
-        } else {
-            taken.by_sender.insert(self.sender.clone(), of_sender);
-        }
+        self.rooms.taken().remove(&self.sender, self.bytes);
     }
 }
 
@@ -74,7 +89,7 @@ mod tests {
     use super::*;
 
     fn filled(rooms: &Rooms, sender: &str, bytes: usize) -> Result<Room, Full> {
-        let mut room = rooms.enter(sender.into());
+        let mut room = rooms.enter(PrincipalId::Token(sender.into()));
         room.take(bytes).map(|()| room)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use decnet_core::limits::{
-    MAX_API_CATALOG_READERS, MAX_API_CREATIONS_PER_MINUTE, MAX_API_CREDENTIAL_READERS, MAX_API_ERASURES,
+    API_EXPLAIN_TIMEOUT, MAX_API_CATALOG_READERS, MAX_API_CREATIONS_PER_MINUTE, MAX_API_ERASURES,
     MAX_API_QUEUE_READERS, MAX_API_QUEUE_WRITERS, MAX_API_REDELIVERIES,
 };
 use decnet_core::time::UnixMicros;
@@ -20,7 +20,7 @@ use crate::outbound::Outbound;
 use crate::pool::Pool;
 use crate::problem::Problem;
 use crate::remembered::Remembered;
-use crate::routes::{Readiness, erasures, redeliveries};
+use crate::routes::{Readiness, Searches, erasures, redeliveries};
 use crate::signal::Signal;
 use crate::submitter::Submitter;
 
@@ -29,17 +29,15 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// What every request shares.
 pub(crate) struct State {
     /// Who may ask for what.
-    pub(crate) gate: Gate,
-    /// The same catalog, for looking credentials up: whoever waits for a long list holds nobody else up.
-    pub(crate) credentials: Pool<Catalog>,
+    pub(crate) gate: Arc<Gate>,
     /// Who is subscribed.
     pub(crate) catalog: Pool<Catalog>,
     /// Where the queue is.
     pub(crate) data_dir: PathBuf,
     /// What is owed.
     pub(crate) queue: Pool<Reader>,
-    /// The same, for looking for events: whoever waits for that holds no other request up.
-    pub(crate) explanations: Pool<Reader>,
+    /// The same, for looking for events.
+    pub(crate) searches: Searches,
     /// The word to the worker that something has changed.
     pub(crate) signal: Signal,
     /// Old events are sent again through these, and payloads erased.
@@ -71,7 +69,6 @@ impl State {
     pub(crate) fn new(options: Options) -> Self {
         let Options { catalog, data_dir, sockets, nudge, outbound, metrics, access } = options;
         let open_catalog = move || Ok(Catalog::open(&catalog, Create::Never)?);
-        let open_credentials = open_catalog.clone();
         let queue_dir = data_dir.clone();
         let open_reader = move || Ok(Reader::open(&queue_dir)?);
         let open_searcher = open_reader.clone();
@@ -82,12 +79,11 @@ impl State {
         Self {
             submitter: Submitter::new(operators.clone(), signal.clone()),
             operators,
-            gate: Gate::new(access),
-            credentials: Pool::new(MAX_API_CREDENTIAL_READERS, open_credentials, Catalog::is_current),
+            gate: Arc::new(Gate::new(access, open_catalog.clone())),
             catalog: Pool::new(MAX_API_CATALOG_READERS, open_catalog, Catalog::is_current),
             data_dir,
             queue: Pool::new(MAX_API_QUEUE_READERS, open_reader, Reader::is_current),
-            explanations: Pool::new(1, open_searcher, Reader::is_current),
+            searches: Searches::new(API_EXPLAIN_TIMEOUT, open_searcher),
             signal,
             outbound,
             metrics,

@@ -10,6 +10,7 @@ use decnet_core::limits::{API_TROUBLE_MEMORY, MAX_API_COMMIT_EVENTS};
 use decnet_store::queue::{Error, IdempotencyKey, Operator, Submission, Submitted};
 use tokio::sync::oneshot;
 
+use crate::auth::PrincipalId;
 use crate::pool::Pool;
 use crate::problem::{Kind, Problem};
 use crate::room::{Full, Room, Rooms};
@@ -66,7 +67,7 @@ impl Submitter {
     }
 
     /// Room for the body of a request of `sender`'s, to be taken as it comes and held until its events are on the disk.
-    pub(crate) fn room(&self, sender: String) -> Room {
+    pub(crate) fn room(&self, sender: PrincipalId) -> Room {
         self.rooms.enter(sender)
     }
 
@@ -182,7 +183,8 @@ mod tests {
         let path = dir.path().to_owned();
         let operators = Pool::new(1, move || Ok(Operator::open(&path)?), Operator::is_current);
         let submitter = Submitter::new(operators, Signal::new(Vec::new(), None));
-        let submit = async || submitter.submit(Vec::new(), None, submitter.room(String::new())).await;
+        let room = || submitter.room(PrincipalId::Token("a".into()));
+        let submit = async || submitter.submit(Vec::new(), None, room()).await;
         assert!(submitter.trouble().is_none());
         let refused = submit().await.unwrap_err();
         assert_eq!(refused.kind(), Kind::Unavailable, "there is no queue");

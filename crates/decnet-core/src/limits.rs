@@ -316,7 +316,8 @@ pub const RELOAD_INTERVAL: Duration = Duration::from_secs(60);
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
 /// What requests in flight get when the worker stops.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
-/// What the last commits get after that when the disk does not answer.
+/// What the last commits, and the last write to the catalog, get after that when the disk does not answer or the catalog
+/// is in use.
 pub const LAST_COMMIT_GRACE: Duration = Duration::from_secs(3);
 /// What a service manager gives a daemon to stop, before it kills it (`TimeoutStopSec=` of the units).
 pub const SERVICE_STOP_TIMEOUT: Duration = Duration::from_secs(15);
@@ -378,7 +379,7 @@ const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() >= DEFAULT_DEADLINE.as_secs());
 // A loop that lives has turned before it is given up.
 const _: () = assert!(4 * PULSE_INTERVAL.as_secs() <= SERVICE_CHECK_TIMEOUT.as_secs());
-// One after the other, they end before the manager loses patience.
+// One after the other, they end before the manager loses patience. Then the queue's log is emptied, which waits for nobody.
 const _: () = assert!(
     SHUTDOWN_GRACE.as_secs() + LAST_COMMIT_GRACE.as_secs() + LAST_EXPORT_TIMEOUT.as_secs()
         < SERVICE_STOP_TIMEOUT.as_secs()

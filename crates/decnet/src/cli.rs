@@ -159,7 +159,11 @@ impl Command {
 
     /// Does it serve or check the API, so that the API's own settings are its own?
     pub(crate) fn serves_api(&self) -> bool {
-        matches!(self, Self::Serve(_) | Self::Api(_) | Self::Check(_))
+        match self {
+            Self::Serve(_) | Self::Api(_) => true,
+            Self::Check(args) => args.asks_about_the_api(),
+            _ => false,
+        }
     }
 
     /// Is it about data that may be the services'?

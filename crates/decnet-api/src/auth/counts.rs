@@ -82,6 +82,13 @@ impl<K: Eq + Hash> Counts<K> {
             is_over: count.number > self.most,
         }
     }
+
+    /// Would one more be too many? Whoever has no count of their own is judged by that of the others.
+    pub(crate) fn is_used_up(&self, key: &K, now: Instant) -> bool {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = inner.each.get(key).unwrap_or(&inner.others);
+        count.number >= self.most && now.saturating_duration_since(count.since) < self.window
+    }
 }
 
 impl<K: Eq + Hash> Inner<K> {
@@ -153,7 +160,9 @@ mod tests {
         for left in [2, 1, 0] {
             let standing = counts.count("a", start);
             assert_eq!((standing.left, standing.check("requests").is_ok()), (left, true));
+            assert_eq!(counts.is_used_up(&"a", start), left == 0);
         }
+        assert!(!counts.is_used_up(&"a", start + WINDOW) && !counts.is_used_up(&"b", start));
         let refused = counts.count("a", start + Duration::from_secs(4));
         assert!(refused.check("requests").is_err());
         assert_eq!(refused.seconds(), 6);

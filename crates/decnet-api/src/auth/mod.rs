@@ -6,6 +6,7 @@
 //! - [`counts`]: how often an address or a token may ask, in bounded memory;
 //! - [`credential`]: what the header holds: a token of ours, or a session of DECNET's dashboard;
 //! - [`gate`]: whose it is, and whether it covers what the route asks for;
+//! - [`principal`]: who asks, once that is known;
 //! - [`uses`]: when a token was used last, noted off the request's path;
 //! - [`setup`]: the link that makes the first token;
 //! - [`exposure`]: on which addresses an API without a credential may listen.
@@ -14,24 +15,23 @@ mod counts;
 mod credential;
 mod exposure;
 mod gate;
+mod principal;
 mod setup;
 mod uses;
-
-use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use decnet_core::access::JwtKey;
 pub(crate) use decnet_core::access::Scope;
-use decnet_core::access::{JwtKey, Scopes};
 
 pub(crate) use self::counts::{Counts, Network};
 pub use self::exposure::{Exposed, check_exposure};
 pub(crate) use self::gate::Gate;
+pub(crate) use self::principal::{Asker, Principal, PrincipalId};
 pub use self::setup::SetupCode;
 pub(crate) use self::setup::routes as setup_routes;
 use crate::problem::Problem;
-use crate::server::Peer;
 use crate::state::Shared;
 
 /// Who may use the API, beside the tokens in the catalog.
@@ -45,48 +45,27 @@ pub struct Access {
     pub cors_origins: Vec<String>,
 }
 
-/// Who asks; an extension of each request to a guarded route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Principal {
-    /// How they proved it.
-    pub(crate) kind: PrincipalKind,
-    /// The id of the token, or of DECNET's user. Not secret.
-    pub(crate) id: Arc<str>,
-    /// What to call them in a log.
-    pub(crate) name: Arc<str>,
-    /// What they may do.
-    pub(crate) scopes: Scopes,
-}
-
-/// How somebody proved who they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum PrincipalKind {
-    /// By a token of ours.
-    Token,
-    /// By a session of DECNET's dashboard.
-    Session,
-}
-
-/// Who sends a request to a guarded route, as a text that is always the same for them.
-pub(crate) fn identity(request: &Request) -> String {
-    let principal = request.extensions().get::<Principal>();
-    principal.map(|Principal { kind, id, .. }| format!("{kind:?}:{id}")).unwrap_or_default()
-}
-
 /// Lets a request through to a route that asks for `scope`, if it carries a credential that covers it.
 pub(crate) async fn require(scope: Scope, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let (Some(state), Some(peer)) = (parts.extensions.get::<Shared>(), parts.extensions.get::<Peer>()) else {
-        let missing = std::io::Error::other("a request has neither state nor peer");
+    let found = &parts.extensions;
+    let (Some(state), Some(peer), Some(asker)) = (found.get::<Shared>(), found.get(), found.get::<Asker>())
+    else {
+        let missing = std::io::Error::other("a request has no state, no peer or no asker");
         return Problem::internal("this request could not be judged", &missing).into_response();
     };
-    match gate::admit(state, scope, &parts, *peer).await {
-        Ok((principal, standing)) => {
+    let principal = match gate::identify(state, &parts, *peer).await {
+        Ok(principal) => principal,
+        Err(problem) => return problem.into_response(),
+    };
+    // Whatever the answer is, it is theirs.
+    asker.note(principal.clone());
+    match state.gate.admit(&principal, scope) {
+        Ok(standing) => {
             let mut request = Request::from_parts(parts, body);
-            request.extensions_mut().insert(principal.clone());
+            request.extensions_mut().insert(principal);
             let mut response = next.run(request).await;
             standing.describe(response.headers_mut());
-            response.extensions_mut().insert(principal);
             response
         }
         Err(problem) => problem.into_response(),

@@ -19,6 +19,7 @@ use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
 
+pub(crate) use self::explain::Searches;
 pub(crate) use self::system::HEALTH;
 pub(crate) use self::system::Readiness;
 use crate::auth::{self, Scope};

@@ -18,6 +18,7 @@ use tower::Service as _;
 
 use super::Peer;
 use super::places::{Patience, Place};
+use crate::auth::Asker;
 
 pub(super) async fn serve(
     stream: TcpStream,
@@ -100,6 +101,7 @@ async fn answer(mut router: Router, peer: Peer, request: Request<Awaited>) -> Re
     let mut request = request.map(Body::new);
     trim(request.uri_mut());
     request.extensions_mut().insert(peer);
+    request.extensions_mut().insert(Asker::default());
     let Ok(response) = router.call(request).await;
     response
 }

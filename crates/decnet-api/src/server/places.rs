@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use decnet_core::limits::MAX_API_CONNECTIONS;
@@ -25,6 +26,8 @@ struct Shared {
 struct Open {
     next: u64,
     taken: HashMap<u64, Taken>,
+    /// How many of them each network has, of those that have any.
+    of_network: HashMap<Network, usize>,
 }
 
 struct Taken {
@@ -58,12 +61,10 @@ impl Places {
         let mut open = self.open();
         if open.taken.len() >= MAX_API_CONNECTIONS {
             let dispensable = open.most_dispensable()?;
-            open.taken.remove(&dispensable)?.evicted.cancel();
+            open.remove(dispensable)?.evicted.cancel();
         }
-        let (id, evicted) = (open.next, CancellationToken::new());
-        open.next += 1;
-        let waiting_since = Some(Instant::now());
-        open.taken.insert(id, Taken { network, waiting_since, evicted: evicted.clone() });
+        let evicted = CancellationToken::new();
+        let id = open.add(Taken { network, waiting_since: Some(Instant::now()), evicted: evicted.clone() });
         Some(Place { places: self.clone(), id, evicted })
     }
 
@@ -88,13 +89,30 @@ impl Places {
 }
 
 impl Open {
-    fn most_dispensable(&self) -> Option<u64> {
-        let mut of_network: HashMap<Network, usize> = HashMap::new();
-        for taken in self.taken.values() {
-            *of_network.entry(taken.network).or_default() += 1;
+    fn add(&mut self, taken: Taken) -> u64 {
+        *self.of_network.entry(taken.network).or_default() += 1;
+        let id = self.next;
+        self.next += 1;
+        self.taken.insert(id, taken);
+        id
+    }
+
+    /// None where it has made room already.
+    fn remove(&mut self, id: u64) -> Option<Taken> {
+        let taken = self.taken.remove(&id)?;
+        if let Entry::Occupied(mut count) = self.of_network.entry(taken.network) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
         }
+        Some(taken)
+    }
+
+    fn most_dispensable(&self) -> Option<u64> {
         let waiting = self.taken.iter().filter_map(|(id, taken)| {
-            Some((of_network.get(&taken.network)?, Reverse((taken.waiting_since?, *id))))
+            let waiting_since = taken.waiting_since?;
+            Some((self.of_network.get(&taken.network)?, Reverse((waiting_since, *id))))
         });
         waiting.max().map(|(_, Reverse((_, id)))| id)
     }
@@ -156,7 +174,7 @@ impl Drop for Busy {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.open().taken.remove(&self.id);
+        self.places.open().remove(self.id);
         self.places.0.freed.notify_one();
     }
 }
@@ -183,6 +201,9 @@ mod tests {
         assert!(evicted(&taken[2]) && evicted(&taken[3]), "its oldest ones");
         let others = taken[..2].iter().chain(&taken[4..]).chain(&more);
         assert!(others.into_iter().all(|place| !evicted(place)));
+        assert_eq!(places.open().of_network[&network(1)], MAX_API_CONNECTIONS - 3);
+        drop((taken, more));
+        assert!(places.open().of_network.is_empty(), "a network without a place is not remembered");
     }
 
     #[tokio::test]

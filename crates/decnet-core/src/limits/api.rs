@@ -22,12 +22,17 @@ pub const MAX_API_BODY_BYTES: usize = 2 * 1024 * 1024;
 pub const MAX_API_CATALOG_READERS: usize = 4;
 /// Credentials that are looked up at once; others wait for them.
 pub const MAX_API_CREDENTIAL_READERS: usize = 2;
+/// The same of all addresses that have shown [`MAX_FAILED_ACCESS`](super::MAX_FAILED_ACCESS) wrong ones: they wait for each
+/// other, and not in the way of those above.
+pub const MAX_API_SUSPECT_READERS: usize = 1;
 /// Requests that read the queue at once; others wait for them.
 pub const MAX_API_QUEUE_READERS: usize = 4;
 /// Requests that write to the queue at once; others wait for them.
 pub const MAX_API_QUEUE_WRITERS: usize = 2;
 /// How long an explanation looks for its event: ids have no index. One is looked for at a time, and others wait for it.
 pub const API_EXPLAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Explanations that look for an event or wait for their turn, each of another token or user; further ones are refused.
+pub const MAX_API_EXPLANATIONS: usize = 4;
 /// Body of a request with events, in bytes.
 pub const MAX_API_EVENTS_BYTES: usize = 8 * 1024 * 1024;
 /// Such bodies in memory at once, in bytes: as far as they have come, or waiting for their commit; beyond them more is
@@ -70,8 +75,9 @@ pub const MAX_API_CREATIONS_PER_MINUTE: u32 = 20;
 const _: () = assert!(MAX_API_HEAD_BYTES >= 8192 && MAX_API_BODY_BYTES >= MAX_CATALOG_VALUE_BYTES);
 const _: () = assert!(MAX_API_EVENTS_BYTES <= MAX_API_SENDER_BYTES && MAX_BODY_BYTES <= MAX_API_EVENTS_BYTES);
 const _: () = assert!(MAX_API_SENDER_BYTES < MAX_API_SUBMITTING_BYTES);
-// Of several who ask at once, more than one hears an answer.
-const _: () = assert!(2 * API_EXPLAIN_TIMEOUT.as_secs() < API_REQUEST_TIMEOUT.as_secs());
+// Whoever is not refused hears an answer, though all before them take their whole time.
+const _: () =
+    assert!(MAX_API_EXPLANATIONS as u64 * API_EXPLAIN_TIMEOUT.as_secs() < API_REQUEST_TIMEOUT.as_secs());
 const _: () = assert!(MAX_API_REDELIVERIES < MAX_API_JOBS && MAX_API_ERASURES < MAX_API_JOBS);
 const _: () = assert!(MAX_SUBMISSION_EVENTS <= MAX_API_COMMIT_EVENTS);
 // The answer of a test is there before its request is given up.

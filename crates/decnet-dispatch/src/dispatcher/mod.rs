@@ -306,3 +306,33 @@ fn ticker(every: Duration) -> tokio::time::Interval {
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticker
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Mutex;
+
+    use decnet_core::redact::{EndpointUrl, Secret};
+    use decnet_core::settings::Settings;
+    use decnet_store::catalog::{Catalog, Create, NewSubscription};
+
+    use super::*;
+
+    /// A dispatcher with one subscription, over files in `dir`.
+    pub(super) async fn started(dir: &Path) -> Dispatcher {
+        let mut catalog = Catalog::open(&dir.join("decnet.db"), Create::IfMissing).unwrap();
+        let subscription = NewSubscription {
+            name: "siem".into(),
+            url: EndpointUrl::new("http://siem.example/").unwrap(),
+            secret: Secret::new("a secret of the tests"),
+            patterns: vec![Pattern::new("a.>").unwrap()],
+            enabled: true,
+            settings: Settings::default(),
+        };
+        catalog.create(&subscription, clock::now()).unwrap();
+        let queue = Queue::open(dir, queue::Options::default()).unwrap();
+        let (publications, _) = mpsc::channel(1);
+        let catalog = Arc::new(Mutex::new(catalog));
+        Dispatcher::start(Options::default(), queue, catalog, Arc::default(), publications).await.unwrap()
+    }
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use decnet_core::subscription::Activity;
 use decnet_store::catalog::{self, Change, HealthUpdate, LastFailure};
 use decnet_store::queue::SubscriptionKey;
+use tokio::time::{Instant, timeout_at};
 
 use super::reload::{blocking, lock};
 use super::{Dispatcher, Done};
@@ -109,13 +110,18 @@ impl Dispatcher {
         }
     }
 
-    /// The last write before the end; a failure is said and forgotten, since the rows are only a record.
-    pub(super) async fn flush_records(&mut self) {
+    /// The last write before the end; a failure is said and forgotten, since the rows are only a record. A catalog that
+    /// another program holds is not waited for beyond the deadline.
+    pub(super) async fn flush_records(&mut self, deadline: Instant) {
         let (_, updates) = self.take_records();
         let catalog = Arc::clone(&self.catalog);
-        if let Err(error) = blocking(move || lock(&catalog).record(&updates, clock::now())).await {
-            tracing::warn!(%error, "the last results are missing in the subscriptions' rows");
-        }
+        let recording = blocking(move || lock(&catalog).record(&updates, clock::now()).map(drop));
+        let why = match timeout_at(deadline, recording).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the catalog is in use".to_owned(),
+        };
+        tracing::warn!(error = why, "the last results may be missing in the subscriptions' rows");
     }
 }
 
@@ -147,5 +153,31 @@ impl Circuit {
             Self::Tripped | Self::Gone => Activity::Tripped,
             Self::Reopened => Activity::Active,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::super::tests::started;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_catalog_in_use_does_not_hold_up_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut dispatcher = started(dir.path()).await;
+        let catalog = Arc::clone(&dispatcher.catalog);
+        let (taken, is_taken) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let user = std::thread::spawn(move || {
+            let _in_use = lock(&catalog);
+            taken.send(()).unwrap();
+            released.recv()
+        });
+        is_taken.recv().unwrap();
+        dispatcher.flush_records(Instant::now()).await;
+        drop(release);
+        assert!(user.join().unwrap().is_err(), "it had the catalog until then");
     }
 }

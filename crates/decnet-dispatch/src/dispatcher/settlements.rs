@@ -118,6 +118,8 @@ impl Dispatcher {
                 lane.backlog.failing -= usize::from(due_at.is_some());
                 lane.unclaim(entry.id, entry.origin);
                 lane.tally.settled(entry.origin, &entry.state, applied);
+                // Another process has changed it, before or after it was counted last.
+                self.watch.is_stale |= !applied;
                 // It waits in the queue again, where it waited before.
                 if entry.state == State::Pending {
                     lane.backlog.look_everywhere();
@@ -159,4 +161,32 @@ fn attempt(started_at: UnixMicros, verdict: &Verdict, attempted: Attempted) -> A
     let reason = verdict.reason();
     let Attempted { detail, reply, duration, timings, .. } = attempted;
     Attempt { number: 0, started_at, duration, status, reason, detail, reply, timings }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::started;
+    use super::*;
+
+    /// It was given up by another process, and counted as dead before its request was over.
+    #[tokio::test]
+    async fn what_came_too_late_is_counted_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut dispatcher = started(dir.path()).await;
+        let key = *dispatcher.lanes.keys().next().unwrap();
+        let lane = dispatcher.lanes.get_mut(&key).unwrap();
+        lane.tally.admitted(true);
+        lane.tally.mark();
+        lane.tally.counted(0, 1, false);
+        lane.settling += 1;
+        (dispatcher.writes, dispatcher.watch.is_stale) = (1, false);
+        let id = "1.0".parse().unwrap();
+        let settling = Settling { key, id, origin: Origin::Admitted, state: State::Delivered, death: None };
+        dispatcher.settled(Settled { settling: vec![settling], applied: vec![false] });
+        assert!(dispatcher.watch.is_stale);
+        let lane = dispatcher.lanes.get_mut(&key).unwrap();
+        lane.tally.mark();
+        lane.tally.counted(0, 1, false);
+        assert_eq!(lane.tally.waiting(), 0);
+    }
 }

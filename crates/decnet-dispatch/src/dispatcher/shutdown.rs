@@ -21,7 +21,7 @@ impl Dispatcher {
         self.tell_rest();
         self.wait_until(&mut done, deadline, settled).await?;
         self.say_what_is_left();
-        self.flush_records().await;
+        self.flush_records(deadline).await;
         self.queue.clone().close().await?;
         Ok(())
     }

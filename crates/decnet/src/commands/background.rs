@@ -65,9 +65,41 @@ impl<T: Send + 'static> Background<T> {
     }
 }
 
+/// What two that ran side by side came to. Only one error can be the result: the first; a second one is logged.
+///
+/// # Errors
+/// What either ended with.
+pub(crate) fn both<A, B>(first: anyhow::Result<A>, second: anyhow::Result<B>) -> anyhow::Result<(A, B)> {
+    match (first, second) {
+        (Ok(first), Ok(second)) => Ok((first, second)),
+        (Err(first), Err(second)) => {
+            tracing::error!("{second:#}");
+            Err(first)
+        }
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_two_errors_one_is_the_result_and_the_other_is_logged() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let subscriber =
+            tracing_subscriber::fmt().with_writer(std::sync::Arc::new(log.reopen().unwrap())).finish();
+        let failed = |what: &'static str| anyhow::Result::<()>::Err(anyhow::anyhow!(what));
+        tracing::subscriber::with_default(subscriber, || {
+            let result = |first, second| both(first, second).map_err(|error| error.to_string());
+            assert_eq!(result(failed("the worker"), failed("the API")), Err("the worker".into()));
+            assert_eq!(result(Ok(()), failed("the bus")), Err("the bus".into()));
+            assert_eq!(result(failed("the demo"), Ok(())), Err("the demo".into()));
+            assert_eq!(result(Ok(()), Ok(())), Ok(((), ())));
+        });
+        let logged = std::fs::read_to_string(log.path()).unwrap();
+        assert!(logged.contains("the API") && logged.lines().count() == 1, "{logged}");
+    }
 
     #[tokio::test]
     async fn the_end_waits_for_no_thread_that_is_blocked() {

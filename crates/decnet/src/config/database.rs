@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use decnet_store::catalog::{CatalogUrl, CatalogUrlError};
 
 use super::types::Read;
+use crate::failure::Usage;
 
 /// `DECNET_DB_TYPE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,13 +36,6 @@ pub(crate) enum Database {
     Server(String),
 }
 
-/// The catalog is on a server.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the catalog at {0} cannot be opened: this version opens SQLite only; set DECNET_DB_URL=sqlite:////path/to/decnet.db"
-)]
-pub(crate) struct UnsupportedDatabase(String);
-
 impl Database {
     /// Reads a database URL, see [`CatalogUrl`].
     ///
@@ -58,11 +52,14 @@ impl Database {
     /// The file to open.
     ///
     /// # Errors
-    /// A catalog on a server.
-    pub(crate) fn path(&self) -> Result<&Path, UnsupportedDatabase> {
+    /// A catalog on a server: wrong only for what opens it, so it is no problem of the configuration as a whole.
+    pub(crate) fn path(&self) -> Result<&Path, Usage> {
         match self {
             Self::Sqlite(path) => Ok(path),
-            Self::Server(url) => Err(UnsupportedDatabase(url.clone())),
+            Self::Server(url) => Err(Usage::new(format!(
+                "the catalog at {url} cannot be opened: this version opens SQLite only; set \
+                 DECNET_DB_URL=sqlite:////path/to/decnet.db"
+            ))),
         }
     }
 }

@@ -1,11 +1,12 @@
-//! `.env.local` and `.env`: `NAME=value` lines as the shell and python-dotenv write them.
+//! `.env.local` and `.env`: `NAME=value` lines as the shell and python-dotenv write them, and as systemd reads them.
 
 /// Whose rules a file is read by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     /// python-dotenv's: `export` may stand before a name, and ` #` begins a comment.
     Python,
-    /// Those of `EnvironmentFile=` (systemd.exec(5)): it does neither, and a line may begin with `;` to be a comment.
+    /// Those of `EnvironmentFile=` (systemd.exec(5), as src/basic/env-file.c carries them out): it does neither, a line may
+    /// begin with `;` to be a comment, and what stands behind a quoted part belongs to the value.
     Systemd,
 }
 
@@ -21,8 +22,8 @@ pub(crate) struct Entry {
 
 /// Splits a file into its entries, and the lines that are none.
 ///
-/// Single quotes (as it stands), double quotes (with `\n`, `\"` and `\\`) and lines that are a comment are understood. A value
-/// stays on its line, and `${NAME}` stands for itself.
+/// Single quotes (as it stands), double quotes (with `\"` and `\\`; `\n` is a new line for python-dotenv alone) and lines that
+/// are a comment are understood. A value stays on its line, and `${NAME}` stands for itself.
 pub(crate) fn parse(text: &str, dialect: Dialect) -> (Vec<Entry>, Vec<usize>) {
     let (mut entries, mut bad) = (Vec::new(), Vec::new());
     let is_comment =
@@ -41,38 +42,67 @@ pub(crate) fn parse(text: &str, dialect: Dialect) -> (Vec<Entry>, Vec<usize>) {
 
 /// `None` for what is no assignment, or has a quote that does not end.
 fn entry(content: &str, line: usize, dialect: Dialect) -> Option<Entry> {
-    let is_python = dialect == Dialect::Python;
-    let content = content.strip_prefix("export ").filter(|_| is_python).unwrap_or(content);
-    let (name, text) = content.split_once('=')?;
+    let exported = content.strip_prefix("export ").filter(|_| dialect == Dialect::Python);
+    let (name, text) = exported.unwrap_or(content).split_once('=')?;
     let (name, text) = (name.trim(), text.trim());
     if name.contains(char::is_whitespace) {
         return None;
     }
-    let entry = |value, takes_comment| Some(Entry { name: name.to_owned(), value, line, takes_comment });
-    if let Some(rest) = text.strip_prefix('\'') {
-        return entry(rest.split_once('\'')?.0.to_owned(), false);
-    }
-    if let Some(rest) = text.strip_prefix('"') {
-        return entry(unescape(rest)?, false);
-    }
-    match text.find(" #") {
-        Some(end) if is_python => entry(text[..end].trim_end().to_owned(), false),
-        comment => entry(text.to_owned(), comment.is_some()),
+    let (value, takes_comment) = match dialect {
+        Dialect::Python => (python(text)?, false),
+        Dialect::Systemd => systemd(text)?,
+    };
+    Some(Entry { name: name.to_owned(), value, line, takes_comment })
+}
+
+/// What is quoted, or all up to a comment.
+fn python(text: &str) -> Option<String> {
+    let mut value = String::new();
+    match quote(text) {
+        Some(quote) => unquote(&text[1..], quote, Dialect::Python, &mut value).map(|_| value),
+        None => Some(text[..text.find(" #").unwrap_or(text.len())].trim_end().to_owned()),
     }
 }
 
-fn unescape(quoted: &str) -> Option<String> {
-    let (mut value, mut rest) = (String::new(), quoted.chars());
+/// Quoted parts and what follows them, without the blanks between; and whether that takes in what looks like a comment.
+fn systemd(text: &str) -> Option<(String, bool)> {
+    let (mut value, mut rest) = (String::new(), text);
+    while let Some(quote) = quote(rest) {
+        rest = unquote(&rest[1..], quote, Dialect::Systemd, &mut value)?.trim_start();
+    }
+    let is_behind_quotes = rest.len() < text.len();
+    let takes_comment = rest.contains(" #") || is_behind_quotes && rest.starts_with('#');
+    let mut plain = rest.chars();
+    while let Some(character) = plain.next() {
+        value.push(if character == '\\' { plain.next()? } else { character });
+    }
+    Some((value, takes_comment))
+}
+
+/// The quote that a text begins with, if it begins with one.
+fn quote(text: &str) -> Option<char> {
+    text.chars().next().filter(|first| matches!(first, '\'' | '"'))
+}
+
+/// Adds a quoted part to a value; what stands behind the quote that ends it.
+fn unquote<'a>(text: &'a str, quote: char, dialect: Dialect, value: &mut String) -> Option<&'a str> {
+    let mut rest = text.chars();
     loop {
         match rest.next()? {
-            '"' => return Some(value),
-            '\\' => value.push(match rest.next()? {
-                'n' => '\n',
-                't' => '\t',
-                other => other,
-            }),
+            end if end == quote => return Some(rest.as_str()),
+            '\\' if quote == '"' => unescape(rest.next()?, dialect, value),
             other => value.push(other),
         }
+    }
+}
+
+/// Adds what a `\` and a character stand for within double quotes.
+fn unescape(escaped: char, dialect: Dialect, value: &mut String) {
+    match (dialect, escaped) {
+        (Dialect::Python, 'n') => value.push('\n'),
+        (Dialect::Python, 't') => value.push('\t'),
+        (Dialect::Python, _) | (Dialect::Systemd, '"' | '\\' | '`' | '$') => value.push(escaped),
+        (Dialect::Systemd, _) => value.extend(['\\', escaped]),
     }
 }
 
@@ -96,10 +126,24 @@ mod tests {
 
     #[test]
     fn systemd_knows_neither_export_nor_a_comment_behind_a_value() {
-        let text = "; all\nexport A=1\nB=true # why\nC='it # stands' # x\n";
+        let text = "; all\nexport A=1\nB=true # why\nC='it # stands' # x\nD='it # stands'\nE=#1\n";
         let (entries, bad) = parse(text, Dialect::Systemd);
         let shown: Vec<_> = entries.iter().map(|e| (e.value.as_str(), e.takes_comment)).collect();
-        assert_eq!(shown, [("true # why", true), ("it # stands", false)]);
+        let expected =
+            [("true # why", true), ("it # stands# x", true), ("it # stands", false), ("#1", false)];
+        assert_eq!(shown, expected);
         assert_eq!(bad, [2]);
+    }
+
+    #[test]
+    fn systemd_joins_quoted_parts_and_keeps_a_backslash_before_what_needs_none() {
+        let value =
+            |text: &str| parse(&format!("A={text}"), Dialect::Systemd).0.pop().map(|entry| entry.value);
+        for (text, expected) in
+            [(r#""a\nb\\\"\$" 'c\' d"#, r#"a\nb\"$c\d"#), (r#"a "b" \'c"#, r#"a "b" 'c"#), ("''", "")]
+        {
+            assert_eq!(value(text).as_deref(), Some(expected), "{text}");
+        }
+        assert_eq!((value("'a' \"b"), value("a\\")), (None, None), "they go on in the next line");
     }
 }

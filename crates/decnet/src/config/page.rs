@@ -23,8 +23,8 @@ their own besides. Comments start with `#` or `;`. Secrets may not stand there: 
 `decnet check` prints every setting that is in force and where it comes from, and reports everything that is
 wrong at once. A wrong value, or an unknown name that starts with `DECNET_WEBHOOK_`, stops every command with
 exit code 2; other unknown `DECNET_` names are left alone, for DECNET has many of its own. `DECNET_JWT_SECRET`,
-`DECNET_JWT_SECRET_FILE` and `DECNET_CORS_ORIGINS` are read only by what serves the API, and `DECNET_OTEL_ENDPOINT` only
-where `DECNET_DEVELOPER_TRACING` is `true`.
+`DECNET_JWT_SECRET_FILE` and `DECNET_CORS_ORIGINS` are read only by what serves or checks the API, and
+`DECNET_OTEL_ENDPOINT` only where `DECNET_DEVELOPER_TRACING` is `true`.
 
 Of a name that is in `.env.local` twice the last one counts, and there is a warning. Give comments lines of their own: a
 service gets the file from systemd, for which ` #` after a value is part of it.

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::support::{Host, Running, code, eventually, stdout};
+use crate::support::{Host, Running, code, eventually, stderr, stdout};
 
 fn is_well(host: &Host, service: &str) -> bool {
     let checked = host.run(&["check", "--service", service]);
@@ -38,4 +38,15 @@ fn an_api_that_hangs_is_told_from_one_that_lives() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let host = Host::new().with("DECNET_API_PORT", &port);
     is_told(&host, "api", || host.start(&["api"]));
+}
+
+#[test]
+fn a_setting_that_only_the_api_reads_makes_no_other_service_unwell() {
+    let host = Host::new().with("DECNET_JWT_SECRET_FILE", "/nowhere/secret").with("DECNET_CORS_ORIGINS", "*");
+    let _bus = host.start_bus();
+    assert!(is_well(&host, "bus"));
+    let _worker = host.start(&["webhook"]);
+    eventually("the worker is well", || is_well(&host, "webhook"));
+    let api = host.run(&["check", "--service", "api"]);
+    assert!(code(&api) == 2 && stderr(&api).contains("DECNET_CORS_ORIGINS"), "{}", stderr(&api));
 }

@@ -157,6 +157,18 @@ fn wrong_credentials_are_counted_by_address_and_lock_nobody_else_out() {
     assert!(fine.header("ratelimit").unwrap().contains("r="), "{fine:?}");
 }
 
+#[test]
+fn the_log_names_who_was_refused() {
+    let host = Host::new().with("DECNET_API_PORT", "0");
+    let token = host.token("sender", "publish", &[]);
+    let serving = host.serve(&["-vv"]);
+    assert_eq!(ask(serving.address, "GET /api/v1/version", Some(&token), "").status, 403);
+    serving.running.signal("TERM");
+    let (_, _, said) = serving.running.finish();
+    let line = said.lines().find(|line| line.contains("status=403"));
+    assert!(line.is_some_and(|line| line.contains("by=sender")), "{said}");
+}
+
 /// The answers to as many requests without a credential as an address has in a second, and some, and to `last`, on one
 /// connection: from their status on.
 fn flood(

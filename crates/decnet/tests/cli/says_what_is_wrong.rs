@@ -83,14 +83,16 @@ fn a_catalog_that_is_none_makes_check_fail() {
 
 #[test]
 fn a_database_on_a_server_is_refused_where_it_is_needed() {
-    let host = Host::new().with("DECNET_DB_URL", "mysql+asyncmy://u:hunter2@db/decnet");
-    let output = host.run(&["subscription", "list"]);
-    assert_eq!(code(&output), 1);
-    assert!(
-        stderr(&output).contains("SQLite only") && !stderr(&output).contains("hunter2"),
-        "{}",
-        stderr(&output)
-    );
+    let host =
+        Host::new().with("DECNET_DB_URL", "mysql+asyncmy://u:hunter2@db/decnet").with("DECNET_API_PORT", "0");
+    // As any wrong setting: a service manager does not try it again.
+    for arguments in [&["subscription", "list"][..], &["webhook"], &["api"], &["serve"]] {
+        let output = host.run(arguments);
+        let said = stderr(&output);
+        assert_eq!(code(&output), 2, "{arguments:?}: {said}");
+        assert!(said.contains("SQLite only") && !said.contains("hunter2"), "{arguments:?}: {said}");
+    }
+    let _bus = host.start_bus();
 }
 
 #[test]

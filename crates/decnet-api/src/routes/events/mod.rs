@@ -2,10 +2,10 @@
 
 mod request;
 
-use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::HeaderMap;
+use axum::{Extension, Json};
 use decnet_core::limits::MAX_API_EVENTS_BYTES;
 use decnet_store::queue::Submitted;
 use serde::Serialize;
@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use self::request::Events;
 use super::Routes;
-use crate::auth::{self, Scope};
+use crate::auth::{Principal, Scope};
 use crate::body::RawBody;
 use crate::problem::{Details, Problem};
 use crate::state::Shared;
@@ -56,11 +56,11 @@ pub(super) fn routes(routes: Routes) -> Routes {
     ))]
 async fn publish(
     State(state): State<Shared>,
+    Extension(Principal { id: sender, .. }): Extension<Principal>,
     request: Request,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
-    let sender = auth::identity(&request);
-    let mut room = state.submitter.room(sender.clone());
-    let key = key(request.headers())?.map(|key| (sender, key));
+    let key = key(request.headers())?.map(|key| (sender.to_string(), key));
+    let mut room = state.submitter.room(sender);
     let take = |bytes| Ok(room.take(bytes)?);
     let RawBody(bytes) = RawBody::within(MAX_API_EVENTS_BYTES, request, take).await?;
     let events = request::read(&bytes)?;

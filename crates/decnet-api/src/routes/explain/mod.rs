@@ -1,12 +1,10 @@
 //! Why an event did, or did not, go to a subscription.
 
 mod question;
+mod searches;
 
-use std::time::Instant;
-
-use axum::Json;
 use axum::extract::State;
-use decnet_core::limits::API_EXPLAIN_TIMEOUT;
+use axum::{Extension, Json};
 use decnet_core::topic::Pattern;
 use decnet_store::catalog::Row;
 use decnet_store::explain::{Asked, Explained, explain};
@@ -16,8 +14,9 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use self::question::Question;
+pub(crate) use self::searches::Searches;
 use super::Routes;
-use crate::auth::Scope;
+use crate::auth::{Principal, Scope};
 use crate::problem::{Details, Problem};
 use crate::query::Params;
 use crate::state::Shared;
@@ -57,7 +56,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 /// Tells why an event did, or did not, go to a subscription, step by step. Give either `event_id` or `topic`. An event is
-/// looked for among the newest first, for some seconds.
+/// looked for among the newest first, for some seconds; one token or user looks for one at a time.
 #[utoipa::path(get, path = "/api/v1/explain", tag = "events", operation_id = "explain", params(Question),
     responses(
         (status = 200, body = Explanation),
@@ -65,6 +64,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
     ))]
 async fn answer(
     State(state): State<Shared>,
+    Extension(asking): Extension<Principal>,
     Params(question): Params<Question>,
 ) -> Result<Json<Explanation>, Problem> {
     let Question { subscription, event_id, topic } = question;
@@ -72,7 +72,12 @@ async fn answer(
     let row = row.ok_or_else(|| Problem::not_found("there is no such subscription"))?;
     let name = ExplainedSubscription { uuid: row.uuid.clone(), name: row.name.clone() };
     let explained = match (event_id.clone(), topic) {
-        (Some(id), None) => state.explanations.run(move |reader| of_event(reader, &row, &id)).await?,
+        (Some(id), None) => {
+            let search = move |reader: &Reader, go_on: &dyn Fn() -> bool| {
+                explain(Some(reader), &row, Asked::Event(&id), go_on)
+            };
+            state.searches.run(asking.id, search).await?
+        }
         (None, Some(topic)) => of_topic(&row, &topic)?,
         _ => return Err(Problem::invalid("give either `event_id` or `topic`")),
     };
@@ -87,11 +92,6 @@ async fn answer(
             .map(|step| ExplainedStep { step: step.step, passed: step.passed, detail: step.detail })
             .collect(),
     }))
-}
-
-fn of_event(reader: &Reader, row: &Row, id: &str) -> Result<Explained, decnet_store::queue::Error> {
-    let until = Instant::now() + API_EXPLAIN_TIMEOUT;
-    explain(Some(reader), row, Asked::Event(id), || Instant::now() < until)
 }
 
 fn of_topic(row: &Row, topic: &str) -> Result<Explained, Problem> {

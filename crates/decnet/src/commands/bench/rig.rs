@@ -21,7 +21,7 @@ use super::driver::{Driver, KIND, MANY_TOPIC, TOPIC, payload};
 use super::figures::Figures;
 use super::plan::Plan;
 use super::receiver;
-use crate::commands::background::Background;
+use crate::commands::background::{Background, both};
 use crate::commands::link::SERVE_SOCKET;
 use crate::commands::serve::start_bus;
 use crate::commands::subscription::test;
@@ -70,11 +70,14 @@ pub(super) async fn measure(
     let driver = Driver::prepare(&socket, directory.path(), plan).await?;
     let measured = work(&config, &socket, &allow, driver, context).await;
     stop.cancel();
-    bus.join().await?;
-    if let Some(receiver) = built_in {
-        receiver.join().await?;
-    }
-    Ok(Figures::new(&context.config, receiver, disk, measured?))
+    let received = match built_in {
+        Some(receiver) => receiver.join().await,
+        None => Ok(()),
+    };
+    let beside = both(bus.join().await, received);
+    // Why the worker ended comes first.
+    let (measured, _) = both(measured, beside)?;
+    Ok(Figures::new(&context.config, receiver, disk, measured))
 }
 
 /// Runs the worker on this thread until the driver has all it wants, or a signal comes.
@@ -94,9 +97,8 @@ async fn work(
     })?;
     let worked = prepared.run(stop.clone()).await;
     stop.cancel();
-    let measured = driving.join().await;
-    worked?;
-    measured?.context("interrupted; nothing is left behind")
+    let ((), measured) = both(worked, driving.join().await)?;
+    measured.context("interrupted; nothing is left behind")
 }
 
 /// One request, before anything else is set up: most mistakes show in it.

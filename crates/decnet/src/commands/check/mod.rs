@@ -34,6 +34,13 @@ pub(crate) struct Args {
     json: bool,
 }
 
+impl Args {
+    /// Is the API among what is checked?
+    pub(crate) fn asks_about_the_api(&self) -> bool {
+        self.service.is_none_or(|service| service == Service::Api)
+    }
+}
+
 pub(crate) async fn run(args: &Args, found: Found, context: &Context) -> anyhow::Result<()> {
     let probes = match args.service {
         Some(service) => vec![service::probe(service, &context.config).await],

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::demo::Demo;
 use super::api;
-use super::background::Background;
+use super::background::{Background, both};
 use super::catalog::make_data_dir;
 use super::link::SERVE_SOCKET;
 use crate::config::{Api, Config, Database};
@@ -79,7 +79,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         None => Ok(()),
     };
     // Why the worker ended comes first.
-    worked.and(shown).and(served).and(bus.join().await)
+    [shown, served, bus.join().await].into_iter().fold(worked, |ended, beside| both(ended, beside).map(drop))
 }
 
 /// Takes the API's address; the demo, which may run beside anything, goes without the usual port if need be.

@@ -27,8 +27,8 @@ use hyper::Uri;
 use ipnet::IpNet;
 
 pub(crate) use self::access::Access;
-pub(crate) use self::database::Database;
-pub(crate) use self::database::DatabaseKind;
+pub(crate) use self::data_dir::of_services as services_data_dir;
+pub(crate) use self::database::{Database, DatabaseKind, UnsupportedDatabase};
 use self::dotenv::Dialect;
 pub(crate) use self::layers::Inputs;
 use self::layers::{Layers, Source};

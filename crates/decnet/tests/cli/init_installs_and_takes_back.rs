@@ -2,45 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
 
-use crate::support::{Host, code, stderr, stdout};
-
-const UNITS: &str = "root/etc/systemd/system";
-
-fn init(host: &Host, arguments: &[&str]) -> (i32, String) {
-    let root = host.path().join("root");
-    let common = ["init", "--prefix", root.to_str().unwrap()];
-    let binary: &[&str] =
-        if arguments.contains(&"--binary") { &[] } else { &["--binary", "/usr/bin/decnet"] };
-    let output = host.run(&[&common[..], binary, arguments].concat());
-    (code(&output), stdout(&output) + &stderr(&output))
-}
-
-/// Every file below, with its text.
-fn files(directory: &Path) -> Vec<(PathBuf, String)> {
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
-    let mut found = Vec::new();
-    for path in entries.map(|entry| entry.unwrap().path()) {
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            found.push((path.clone(), fs::read_to_string(&path).unwrap()));
-        }
-    }
-    found.sort();
-    found
-}
-
-fn foreign(host: &Host, name: &str, user: &str) -> String {
-    let text = format!(
-        "[Service]\nUser={user}\nGroup=netops\nWorkingDirectory=/srv/decnet\nExecStart=/srv/decnet/.venv/bin/decnet x\n"
-    );
-    let units = host.path().join(UNITS);
-    fs::create_dir_all(&units).unwrap();
-    fs::write(units.join(name), &text).unwrap();
-    text
-}
+use crate::image::{UNITS, files, foreign, init};
+use crate::support::{Host, code, stderr};
 
 #[test]
 fn a_second_run_has_nothing_to_do_and_a_removal_leaves_settings_and_data() {
@@ -134,47 +98,6 @@ fn an_upgrade_takes_over_what_the_units_say() {
 }
 
 #[test]
-fn what_would_fail_is_refused_before_anything_is_touched() {
-    let host = Host::new();
-    let before = foreign(&host, "decnet-webhook.service", "trap");
-    let root = host.path().join("root");
-    let refused = |arguments: &[&str], says: &str| {
-        let there = files(&root);
-        let (status, said) = init(&host, &[&["--only", "webhook"][..], arguments].concat());
-        assert_eq!(status, 2, "{arguments:?}: {said}");
-        assert!(said.contains(says), "{arguments:?}: {said}");
-        assert_eq!(files(&root), there, "{arguments:?}: something was touched");
-    };
-    for binary in ["/root/.cargo/bin/decnet", "/home/joe/decnet", "/var/tmp/decnet"] {
-        refused(&["--binary", binary], "is hidden from them");
-    }
-    fs::create_dir_all(root.join("home/joe/decnet")).unwrap();
-    fs::write(root.join("home/joe/decnet/decnet.db"), "").unwrap();
-    refused(&["--install-dir", "/home/joe/decnet"], "catalog /home/joe/decnet/decnet.db: /home is hidden");
-    // A DECNET on a server, with an old file lying about.
-    fs::create_dir_all(root.join("srv/decnet")).unwrap();
-    fs::write(root.join("srv/decnet/decnet.db"), "").unwrap();
-    let env = root.join("srv/decnet/.env.local");
-    fs::write(&env, "DECNET_DB_TYPE=mysql\n").unwrap();
-    refused(&[], "opens SQLite only");
-    fs::write(&env, "DECNET_DB_URL=mysql+asyncmy://decnet:hunter2@db/decnet\n").unwrap();
-    refused(&[], "opens SQLite only");
-    fs::remove_file(&env).unwrap();
-    fs::create_dir_all(root.join("etc/decnet")).unwrap();
-    let ini = root.join("etc/decnet/decnet.ini");
-    fs::write(&ini, "[database]\ntype = mysql\n").unwrap();
-    refused(&[], "opens SQLite only");
-    // The environment wins, as it does for the service.
-    fs::write(&env, "DECNET_DB_URL=sqlite:////srv/decnet/decnet.db\n").unwrap();
-    let (status, said) = init(&host, &["--only", "webhook"]);
-    assert_eq!(status, 0, "{said}");
-    fs::remove_file(&env).unwrap();
-    let (status, said) = init(&host, &["--only", "webhook", "--deinit"]);
-    assert_eq!(status, 0, "{said}");
-    assert_eq!(fs::read_to_string(host.path().join(UNITS).join("decnet-webhook.service")).unwrap(), before);
-}
-
-#[test]
 fn a_purge_leaves_the_data_of_a_package() {
     let host = Host::new();
     let root = host.path().join("root");
@@ -221,13 +144,6 @@ fn one_worker_is_replaced_beside_another_decnet_and_put_back() {
     let (_, said) = init(&host, &["--only", "webhook"]);
     assert!(!said.contains("[ OK ]"), "{said}");
 
-    // Where the INI file names the catalog, the unit does not overrule it, and yet it can be written.
-    let ini = root.join("etc/decnet/decnet.ini");
-    fs::write(&ini, "[database]\nurl = sqlite:////srv/decnet/decnet.db\n").unwrap();
-    init(&host, &["--only", "webhook", "--force"]);
-    let ours = fs::read_to_string(&unit).unwrap();
-    assert!(!ours.contains("DECNET_DB_URL=") && ours.contains("\nReadWritePaths=/srv/decnet\n"), "{ours}");
-
     // An update of the other writes its unit again: what comes back is the newest.
     let newer = foreign(&host, "decnet-webhook.service", "trap2");
     let (status, said) = init(&host, &["--only", "webhook"]);
@@ -272,6 +188,26 @@ fn the_group_may_start_units_that_are_installed_and_no_free_name() {
 }
 
 #[test]
+fn a_rule_that_allows_more_than_the_units_goes() {
+    let host = Host::new();
+    foreign(&host, "decnet-bus.service", "trap");
+    fs::write(host.path().join(UNITS).join("decnet.target"), "[Unit]\nWants=decnet-bus.service\n").unwrap();
+    let of_all = host.path().join("root/etc/polkit-1/rules.d/50-decnet.rules");
+    fs::create_dir_all(of_all.parent().unwrap()).unwrap();
+    let ours = "// Written by `decnet init`. Where you change it, it is kept.\nvar isOurs = /^decnet-/;\n";
+    for arguments in [&["--only", "webhook"][..], &["--only", "webhook", "--deinit"], &[], &["--deinit"]] {
+        fs::write(&of_all, ours).unwrap();
+        let (status, said) = init(&host, arguments);
+        assert_eq!(status, 0, "{said}");
+        assert!(!of_all.exists(), "{arguments:?}: {said}");
+    }
+    fs::write(&of_all, "// another's\n").unwrap();
+    let (_, said) = init(&host, &["--only", "webhook"]);
+    assert!(said.contains("50-decnet.rules: is another's, and kept"), "{said}");
+    assert!(of_all.exists());
+}
+
+#[test]
 fn a_template_that_fails_is_said_and_hides_nothing() {
     let host = Host::new();
     let templates = host.path().join("deploy");
@@ -284,9 +220,17 @@ fn a_template_that_fails_is_said_and_hides_nothing() {
     assert!(said.contains("decnet-odd.service: the template cannot be rendered"), "{said}");
     let units = host.path().join(UNITS);
     let prober = fs::read_to_string(units.join("decnet-prober.service")).unwrap();
-    assert_eq!(prober, "ExecStart=/opt/decnet/.venv/bin/decnet prober\n");
+    assert!(prober.ends_with("\nExecStart=/opt/decnet/.venv/bin/decnet prober\n"), "{prober}");
     let target = fs::read_to_string(units.join("decnet.target")).unwrap();
     assert!(target.contains("decnet-prober.service") && !target.contains("decnet-odd.service"), "{target}");
+
+    // What a template has made is known again, and goes with the rest.
+    fs::write(templates.join("decnet-prober.service.j2"), "ExecStart=/bin/newer\n").unwrap();
+    let (_, said) = init(&host, &["--templates", templates.to_str().unwrap()]);
+    assert!(said.contains("decnet-prober.service: differs; --force renews it"), "{said}");
+    let (status, said) = init(&host, &["--deinit", "--purge", "--yes"]);
+    assert_eq!(status, 0, "{said}");
+    assert_eq!(files(&host.path().join("root")), []);
 }
 
 #[test]
@@ -326,30 +270,4 @@ fn who_is_not_root_is_told_so() {
     let output = command.output().unwrap();
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     assert!(stderr(&output).contains("must run as root"), "{}", stderr(&output));
-}
-
-#[test]
-fn a_catalog_that_root_makes_belongs_to_the_directorys_owner() {
-    let host = Host::new();
-    let data = host.path().join("data");
-    fs::create_dir(&data).unwrap();
-    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
-    if is_root {
-        std::os::unix::fs::chown(&data, Some(65_534), Some(65_534)).unwrap();
-    }
-    let made = host.run(&[
-        "subscription",
-        "create",
-        "--name",
-        "a",
-        "--url",
-        "https://192.0.2.1/",
-        "--pattern",
-        "a",
-        "--json",
-    ]);
-    assert_eq!(code(&made), 0, "{}", stderr(&made));
-    let (directory, catalog) = (fs::metadata(&data).unwrap(), fs::metadata(data.join("decnet.db")).unwrap());
-    assert_eq!((catalog.uid(), catalog.gid()), (directory.uid(), directory.gid()));
-    assert_eq!(catalog.mode() & 0o777, 0o600);
 }

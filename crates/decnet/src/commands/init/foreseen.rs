@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::names;
 use super::plan::Wanted;
 use super::templates::Variables;
 use crate::failure::Usage;
@@ -31,19 +32,19 @@ pub(super) fn judge(wanted: &Wanted) -> Result<(), Usage> {
 
 /// What is wrong with the catalog that a service would open.
 fn catalog(service: &str, variables: &Variables) -> Option<String> {
-    let path = match &variables.database {
-        Some(database) => match database.path() {
-            Ok(path) => path.to_owned(),
-            Err(error) => return Some(format!("{service}: {error}")),
-        },
-        None => variables.catalog.as_ref()?.into(),
+    let path = match variables.catalog_in_force() {
+        Ok(path) => path?,
+        Err(error) => return Some(format!("{service}: {error}")),
     };
-    let place = hidden(&path)?;
-    let path = path.display();
-    Some(format!(
-        "{service} does not see the catalog {path}: {place} is hidden from it; move it to /var/lib/decnet or another place \
-         outside, and let DECNET_DB_URL name that"
-    ))
+    if let Some(place) = hidden(&path) {
+        return Some(format!(
+            "{service} does not see the catalog {}: {place} is hidden from it; move it to /var/lib/decnet or another place \
+             outside, and let DECNET_DB_URL name that",
+            path.display()
+        ));
+    }
+    let problem = names::path("the catalog's directory", variables.writable.as_ref()?).err()?;
+    Some(format!("{service}: {problem}"))
 }
 
 /// The place that hides a path, if one does; a link counts for where it leads.

@@ -47,8 +47,12 @@ impl Layout {
 
     /// The polkit rule of a unit: one each, so that it comes and goes with its unit.
     pub(super) fn rule(&self, unit: &str) -> PathBuf {
-        let name = unit.rsplit_once('.').map_or(unit, |(name, _)| name);
-        self.polkit.join(format!("50-{name}.rules"))
+        self.polkit.join(format!("50-{}.rules", unit.trim_end_matches(".service")))
+    }
+
+    /// Where an earlier `init` had one rule for all units. It allows any name like theirs, so it must not stay.
+    pub(super) fn rule_of_all(&self) -> PathBuf {
+        self.polkit.join("50-decnet.rules")
     }
 
     /// A place named as the installed system will see it.

@@ -1,12 +1,13 @@
 //! What the units are to say, completed by those that are there: a rerun or an upgrade needs no argument a second time.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::host::{self, Host};
 use super::layout::Layout;
 use super::templates::Variables;
 use super::{Args, names};
-use crate::{config, units};
+use crate::config::{self, services_data_dir};
+use crate::units;
 
 /// Where settings are taken over from.
 pub(super) struct Inherited<'a> {
@@ -58,5 +59,13 @@ pub(super) fn settle(
     variables.catalog = host::catalog(layout, &variables.install_dir);
     variables.database = config::services_database(&layout.ini, &layout.below(&variables.install_dir));
     variables.names_catalog = variables.database.is_none();
+    variables.writable = writable(&variables);
     Ok(variables)
+}
+
+/// The directory of the catalog, where that is outside of what the services may write anyway.
+fn writable(variables: &Variables) -> Option<PathBuf> {
+    let catalog = variables.catalog_in_force().ok()??;
+    let directory = catalog.parent()?;
+    (!directory.starts_with(services_data_dir())).then(|| directory.to_owned())
 }

@@ -1,6 +1,6 @@
 //! The files that are written, rendered.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use decnet_core::limits::{
@@ -11,14 +11,15 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
-use crate::config::Database;
+use crate::config::{Database, UnsupportedDatabase};
 
 /// By this a file that we wrote is known again; it stands in its first line.
 const MARKER: &str = "Written by `decnet init`.";
 
 /// What the units have in common.
-const PARTS: [(&str, &str); 2] = [
+const PARTS: [(&str, &str); 3] = [
     ("common.j2", include_str!("templates/common.j2")),
+    ("state.j2", include_str!("templates/state.j2")),
     ("hardening.j2", include_str!("templates/hardening.j2")),
 ];
 const UNITS: [(&str, &str); 3] = [
@@ -52,6 +53,8 @@ pub(super) struct Variables {
     pub(super) database: Option<Database>,
     /// No setting does, so the units say which catalog it is.
     pub(super) names_catalog: bool,
+    /// The catalog's directory, where that is outside of the services' own; they write there too.
+    pub(super) writable: Option<PathBuf>,
     /// The services that `decnet.target` pulls in.
     pub(super) services: Vec<String>,
     /// The unit that a polkit rule is for.
@@ -82,6 +85,7 @@ impl Variables {
             catalog: None,
             database: None,
             names_catalog: true,
+            writable: None,
             services: Vec::new(),
             unit: String::new(),
             marker: marker("#"),
@@ -89,6 +93,16 @@ impl Variables {
             stop_timeout: seconds(SERVICE_STOP_TIMEOUT),
             watchdog: seconds(SERVICE_WATCHDOG),
         }
+    }
+
+    /// The catalog that the services open, where it is known beforehand. A relative path begins where they are started.
+    ///
+    /// # Errors
+    /// A catalog on a server.
+    pub(super) fn catalog_in_force(&self) -> Result<Option<PathBuf>, UnsupportedDatabase> {
+        let named = self.database.as_ref().map(Database::path).transpose()?;
+        let path = named.or(self.catalog.as_deref().map(Path::new));
+        Ok(path.map(|path| Path::new(&self.install_dir).join(path)))
     }
 }
 
@@ -144,13 +158,14 @@ impl Templates {
         self.services.sort();
     }
 
-    /// Renders a service or one of the shared files.
+    /// Renders a service or one of the shared files. Its first line is the marker, also where a template of a directory knows none.
     ///
     /// # Errors
     /// What is wrong with the template: for instance a name that stands for nothing.
     pub(super) fn render(&self, name: &str, variables: &Variables) -> Result<String, String> {
         let template = self.environment.get_template(name).map_err(|error| told(&error))?;
-        template.render(Serde(variables)).map_err(|error| told(&error))
+        let text = template.render(Serde(variables)).map_err(|error| told(&error))?;
+        Ok(if is_ours(&text) { text } else { format!("{}\n{text}", variables.marker) })
     }
 }
 
@@ -243,6 +258,8 @@ mod tests {
         assert!(templates.services[1].1.is_some());
         assert!(templates.render("decnet-odd.service", &variables()).unwrap_err().contains("undefined"));
         let prober = templates.render("decnet-prober.service", &variables()).unwrap();
-        assert_eq!(prober, "User=decnet\nExecStart=/opt/decnet/.venv/bin/decnet prober\n");
+        let (marker, unit) = prober.split_once('\n').unwrap();
+        assert!(is_ours(marker), "{marker}");
+        assert_eq!(unit, "User=decnet\nExecStart=/opt/decnet/.venv/bin/decnet prober\n");
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::host::{Host, TARGET, Unit};
 use super::super::templates::Templates;
-use super::{Action, Existing, Owner, Step, Wanted, accounts, run, shown, step, systemctl};
+use super::{Action, Existing, Owner, Step, Wanted, accounts, removal, run, shown, step, systemctl};
 
 /// What becomes of the services, by name. One that stays as it is has none of it, and goes on as it does.
 #[derive(Debug, Default)]
@@ -45,6 +45,7 @@ pub(in super::super) fn install(wanted: &Wanted, host: &Host, templates: &Templa
     }
     let text = target(wanted, host, templates, &written);
     steps.extend(unit(wanted, host, templates, TARGET, text, wanted.existing_shared()));
+    steps.push(removal(layout.rule_of_all()));
     steps.extend(started(wanted, host, &changes));
     steps
 }

@@ -126,6 +126,11 @@ fn step(what: impl Into<String>, action: Action) -> Step {
     Step { what: what.into(), action }
 }
 
+/// Removes a file, where it is ours.
+fn removal(path: PathBuf) -> Step {
+    step(shown(&path), Action::Remove { path })
+}
+
 fn accounts(wanted: &Wanted) -> String {
     format!("user {} and group {}", wanted.variables.user, wanted.variables.group)
 }

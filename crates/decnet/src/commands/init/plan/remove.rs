@@ -1,9 +1,7 @@
 //! How to take away again what was installed.
 
-use std::path::PathBuf;
-
 use super::super::host::{Host, TARGET, Unit};
-use super::{Action, Step, Wanted, accounts, shown, step, systemctl};
+use super::{Action, Step, Wanted, accounts, removal, shown, step, systemctl};
 
 /// The steps, in order.
 pub(in super::super) fn remove(wanted: &Wanted, host: &Host) -> Vec<Step> {
@@ -23,13 +21,14 @@ pub(in super::super) fn remove(wanted: &Wanted, host: &Host) -> Vec<Step> {
         steps.push(systemctl(host, verb, [TARGET]));
     }
     // A rule never outlives its unit.
-    let files = |name: &str| [layout.rule(name), layout.unit(name)].map(file);
+    let files = |name: &str| [layout.rule(name), layout.unit(name)].map(removal);
     steps.extend(services.iter().flat_map(|unit| files(&unit.name)));
+    steps.push(removal(layout.rule_of_all()));
     if wanted.only.is_empty() {
         steps.extend(files(TARGET));
-        steps.extend([&layout.tmpfiles, &layout.sysusers].map(|path| file(path.clone())));
+        steps.extend([&layout.tmpfiles, &layout.sysusers].map(|path| removal(path.clone())));
         // It is in /etc, where a package has its own too.
-        steps.extend((!host.has_package).then(|| file(layout.logrotate.clone())));
+        steps.extend((!host.has_package).then(|| removal(layout.logrotate.clone())));
     }
     steps.push(systemctl(host, &["daemon-reload"], []));
     let back = services.into_iter().chain(target).filter(|unit| unit.hides_another);
@@ -41,10 +40,6 @@ pub(in super::super) fn remove(wanted: &Wanted, host: &Host) -> Vec<Step> {
         steps.extend(purge(wanted, host));
     }
     steps
-}
-
-fn file(path: PathBuf) -> Step {
-    step(shown(&path), Action::Remove { path })
 }
 
 /// Data and accounts go with the last who uses them.

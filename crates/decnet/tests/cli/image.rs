@@ -1,0 +1,45 @@
+//! `decnet init` for the image of another system, and what is in that.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::{Host, code, stderr, stdout};
+
+/// The units of the image.
+pub(crate) const UNITS: &str = "root/etc/systemd/system";
+
+/// Its exit code, and all that it said.
+pub(crate) fn init(host: &Host, arguments: &[&str]) -> (i32, String) {
+    let root = host.path().join("root");
+    let common = ["init", "--prefix", root.to_str().unwrap()];
+    let binary: &[&str] =
+        if arguments.contains(&"--binary") { &[] } else { &["--binary", "/usr/bin/decnet"] };
+    let output = host.run(&[&common[..], binary, arguments].concat());
+    (code(&output), stdout(&output) + &stderr(&output))
+}
+
+/// Every file below, with its text.
+pub(crate) fn files(directory: &Path) -> Vec<(PathBuf, String)> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let mut found = Vec::new();
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push((path.clone(), fs::read_to_string(&path).unwrap()));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Puts a unit of another DECNET there, and gives its text.
+pub(crate) fn foreign(host: &Host, name: &str, user: &str) -> String {
+    let text = format!(
+        "[Service]\nUser={user}\nGroup=netops\nWorkingDirectory=/srv/decnet\nExecStart=/srv/decnet/.venv/bin/decnet x\n"
+    );
+    let units = host.path().join(UNITS);
+    fs::create_dir_all(&units).unwrap();
+    fs::write(units.join(name), &text).unwrap();
+    text
+}

@@ -28,7 +28,7 @@ use ipnet::IpNet;
 
 pub(crate) use self::access::Access;
 pub(crate) use self::data_dir::of_services as services_data_dir;
-pub(crate) use self::database::{Database, DatabaseKind, UnsupportedDatabase};
+pub(crate) use self::database::{Database, DatabaseKind};
 use self::dotenv::Dialect;
 pub(crate) use self::layers::Inputs;
 use self::layers::{Layers, Source};

@@ -11,7 +11,8 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
-use crate::config::{Database, UnsupportedDatabase};
+use crate::config::Database;
+use crate::failure::Usage;
 
 /// By this a file that we wrote is known again; it stands in its first line.
 const MARKER: &str = "Written by `decnet init`.";
@@ -99,7 +100,7 @@ impl Variables {
     ///
     /// # Errors
     /// A catalog on a server.
-    pub(super) fn catalog_in_force(&self) -> Result<Option<PathBuf>, UnsupportedDatabase> {
+    pub(super) fn catalog_in_force(&self) -> Result<Option<PathBuf>, Usage> {
         let named = self.database.as_ref().map(Database::path).transpose()?;
         let path = named.or(self.catalog.as_deref().map(Path::new));
         Ok(path.map(|path| Path::new(&self.install_dir).join(path)))

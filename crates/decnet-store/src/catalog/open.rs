@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use decnet_core::limits::CATALOG_BUSY_TIMEOUT;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -18,6 +19,8 @@ use crate::ownership::{directory_of, hand_over};
 const FILE_MODE: u32 = 0o600;
 /// Different texts of statements that are worth keeping prepared.
 const PREPARED_STATEMENTS: usize = 64;
+/// Between two tries to change the kind of journal.
+const JOURNAL_PAUSE: Duration = Duration::from_millis(10);
 
 /// May a catalog be made where there is none?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,9 +134,21 @@ impl Catalog {
 
     /// As DECNET would: in WAL, so that its processes and ours read while another writes.
     fn make_table(&mut self) -> Result<(), Error> {
-        let wal = self.connection.pragma_update(None, "journal_mode", "WAL");
-        wal.map_err(self.explain())?;
+        self.keep_a_log()?;
         self.write(|transaction, _| transaction.execute_batch(CREATE).map(Ok))
+    }
+
+    /// Services that start together make the catalog together, and SQLite itself does not wait where the kind of journal
+    /// changes under another's hands.
+    fn keep_a_log(&self) -> Result<(), Error> {
+        let patience = Instant::now() + CATALOG_BUSY_TIMEOUT;
+        loop {
+            let wal = self.connection.pragma_update(None, "journal_mode", "WAL").map_err(self.explain());
+            match wal {
+                Err(Error::Busy { .. }) if Instant::now() < patience => std::thread::sleep(JOURNAL_PAUSE),
+                done => return done,
+            }
+        }
     }
 
     fn check_columns(&self) -> Result<(), Error> {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Barrier;
 use std::thread;
 
 use decnet_store::catalog::{Catalog, Change, Create, Error, HealthUpdate, Recorded};
@@ -191,4 +192,22 @@ fn a_damaged_file_is_named() {
     fs::write(&path, bytes).unwrap();
     let error = Catalog::open(&path, Create::Never).and_then(|mut catalog| catalog.load()).unwrap_err();
     assert!(matches!(error, Error::Corrupt { .. }) && error.to_string().contains("backup"), "{error}");
+}
+
+#[test]
+fn several_make_it_at_once() {
+    for _ in 0..20 {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("decnet.db");
+        let together = Barrier::new(8);
+        let open = || {
+            together.wait();
+            Catalog::open(&path, Create::IfMissing).map(drop)
+        };
+        let opened = thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Result<Vec<()>, _>>()
+        });
+        opened.unwrap();
+    }
 }

@@ -150,15 +150,20 @@ fn what_is_not_final_is_sent_no_second_time() {
     server.deliveries("event_id=e2", 1);
 }
 
-#[test]
-fn a_slow_redelivery_can_be_ended_before_much_is_sent() {
-    let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
-    server.subscribe_known("a", &receiver, "a.>");
+/// A redelivery of 150, one a second; its path.
+fn begin_slow_redelivery(server: &Server, receiver: &Receiver) -> String {
+    server.subscribe_known("a", receiver, "a.>");
     let events: Vec<Value> = (0..150).map(|_| json!({"topic": "a.b"})).collect();
     server.json(202, "POST /events", &json!(events).to_string());
     server.deliveries("topic=a.b&state=delivered&limit=1000", 150);
     let job = server.json(202, "POST /redeliveries", r#"{"filter":{"topic":"a.b"},"rate":1}"#);
-    let path = format!("/redeliveries/{}", job["id"].as_str().unwrap());
+    format!("/redeliveries/{}", job["id"].as_str().unwrap())
+}
+
+#[test]
+fn a_slow_redelivery_can_be_ended_before_much_is_sent() {
+    let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
+    let path = begin_slow_redelivery(&server, &receiver);
     eventually("it has begun", || server.json(200, &format!("GET {path}"), "")["redelivered"] != 0);
     server.json(200, &format!("DELETE {path}"), "");
     let mut ended = Value::Null;
@@ -172,12 +177,7 @@ fn a_slow_redelivery_can_be_ended_before_much_is_sent() {
 #[test]
 fn a_redelivery_waits_for_a_queue_that_is_away_and_goes_on() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
-    server.subscribe_known("a", &receiver, "a.>");
-    let events: Vec<Value> = (0..150).map(|_| json!({"topic": "a.b"})).collect();
-    server.json(202, "POST /events", &json!(events).to_string());
-    server.deliveries("topic=a.b&state=delivered&limit=1000", 150);
-    let job = server.json(202, "POST /redeliveries", r#"{"filter":{"topic":"a.b"},"rate":1}"#);
-    let path = format!("/redeliveries/{}", job["id"].as_str().unwrap());
+    let path = begin_slow_redelivery(&server, &receiver);
     let now = || server.json(200, &format!("GET {path}"), "");
     eventually("it has begun", || now()["redelivered"] != 0);
     let file = server.host.path().join("data").join("queue.db");

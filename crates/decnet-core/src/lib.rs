@@ -17,6 +17,7 @@
 //! - [`measure`]: what is counted while it happens;
 //! - [`pulse`]: a sign of life that a loop gives;
 //! - [`redact`]: values that cannot print their secrets;
+//! - [`text`]: characters that a terminal obeys or hides, and how they are shown;
 //! - [`limits`]: every bound, in one place.
 
 pub mod access;
@@ -33,6 +34,7 @@ pub mod redact;
 pub mod settings;
 pub mod signature;
 pub mod subscription;
+pub mod text;
 pub mod time;
 pub mod topic;
 pub mod trace;

@@ -5,6 +5,7 @@ use std::fmt;
 use url::{Host, Url};
 
 use crate::limits::MAX_URL_BYTES;
+use crate::text::BYTE_ORDER_MARK;
 
 /// A text that never shows itself; compare and sign with it through [`crate::signature`].
 #[derive(Clone, PartialEq, Eq)]
@@ -49,6 +50,9 @@ pub enum UrlError {
     /// A file path or the like.
     #[error("the URL names no host")]
     NoHost,
+    /// Begins with U+FEFF, which many editors write at the beginning of a file.
+    #[error("the URL begins with a byte order mark (U+FEFF); leave that out")]
+    ByteOrderMark,
     /// Longer than anything sensible.
     #[error("longer than {MAX_URL_BYTES} bytes")]
     TooLong,
@@ -62,6 +66,9 @@ impl EndpointUrl {
     pub fn new(text: &str) -> Result<Self, UrlError> {
         if text.len() > MAX_URL_BYTES {
             return Err(UrlError::TooLong);
+        }
+        if text.starts_with(BYTE_ORDER_MARK) {
+            return Err(UrlError::ByteOrderMark);
         }
         let url = Url::parse(text)?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -165,6 +172,7 @@ mod tests {
     fn refuses_what_is_no_endpoint() {
         assert_eq!(EndpointUrl::new("file:///etc/passwd"), Err(UrlError::Scheme("file".into())));
         assert!(matches!(EndpointUrl::new("no url"), Err(UrlError::Syntax(_))));
+        assert_eq!(EndpointUrl::new("\u{feff}https://a.example/"), Err(UrlError::ByteOrderMark));
         assert_eq!(
             EndpointUrl::new(&format!("http://a/{}", "x".repeat(MAX_URL_BYTES))),
             Err(UrlError::TooLong)

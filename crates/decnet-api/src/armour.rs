@@ -13,9 +13,11 @@ use axum::http::{Method, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use decnet_core::limits::{CORS_MAX_AGE, MAX_API_HEAD_BYTES};
+use hyper::body::Body as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::auth::{Asker, Gate};
+use crate::codings;
 use crate::problem::{Kind, Problem};
 use crate::routes::HEALTH;
 use crate::server::Peer;
@@ -73,7 +75,8 @@ pub(crate) async fn count_preflights(gate: State<Arc<Gate>>, request: Request, n
     }
 }
 
-/// Answers, unless the request has not the form that HTTP/1.1 demands, or its head is too large.
+/// Answers, unless the request has not the form that HTTP/1.1 demands, its head is too large, or its body is in a coding that is
+/// not decoded here.
 pub(crate) async fn check_form(request: Request, next: Next) -> Response {
     if head_bytes(&request) > MAX_API_HEAD_BYTES {
         let what = format!("request line and headers have at most {MAX_API_HEAD_BYTES} bytes");
@@ -82,6 +85,10 @@ pub(crate) async fn check_form(request: Request, next: Next) -> Response {
     if !has_host(request.version(), request.headers()) {
         let what = "send one Host header with the name of this server, and its port if it has one";
         return Problem::malformed(what).into_response();
+    }
+    let has_body = !request.body().is_end_stream();
+    if has_body && let Err(problem) = codings::check(request.headers()) {
+        return problem.into_response();
     }
     next.run(request).await
 }

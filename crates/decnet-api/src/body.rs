@@ -5,6 +5,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::{Bytes, BytesMut};
 use decnet_core::limits::MAX_API_BODY_BYTES;
+use decnet_core::text::byte_order_mark;
 use http_body_util::BodyExt as _;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
@@ -78,15 +79,19 @@ fn too_large(most: usize) -> Problem {
     Problem::new(Kind::TooLarge, format!("a body has at most {most} bytes here"))
 }
 
-/// Reads a value: 400 for what is no JSON, 422 for JSON that is something else.
+/// Reads a value: 400 for what is not JSON, 422 for JSON that is something else.
 pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     serde_json::from_slice(bytes).map_err(|error| {
-        if error.is_data() {
-            Problem::invalid(error.to_string())
-        } else {
-            Problem::malformed(format!("the body is no JSON: {error}"))
-        }
+        if error.is_data() { Problem::invalid(error.to_string()) } else { malformed(bytes, &error) }
     })
+}
+
+/// RFC 8259, section 8.1: JSON is UTF-8, and begins with no byte order mark.
+fn malformed(bytes: &[u8], error: &serde_json::Error) -> Problem {
+    Problem::malformed(byte_order_mark(bytes).map_or_else(
+        || format!("the body is not valid JSON: {error}"),
+        |mark| format!("the body begins with a {mark}; send JSON as UTF-8 without one"),
+    ))
 }
 
 /// Reads an object that is part of a body: a list in its place is refused.
@@ -125,4 +130,23 @@ fn is_json(headers: &HeaderMap) -> bool {
     let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     media_type == "application/json"
         || media_type.starts_with("application/") && media_type.ends_with("+json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_named() {
+        let refused = |bytes: &[u8]| read::<serde_json::Value>(bytes).unwrap_err();
+        for (bytes, named) in [
+            ("\u{feff}{}".as_bytes(), "byte order mark (U+FEFF)"),
+            (b"\xff\xfe{\0}\0", "byte order mark of UTF-16"),
+            (b"{", "is not valid JSON"),
+        ] {
+            let problem = refused(bytes);
+            assert!(problem.detail().contains(named), "{}", problem.detail());
+            assert_eq!(problem.kind(), Kind::Malformed);
+        }
+    }
 }

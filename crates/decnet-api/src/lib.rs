@@ -9,7 +9,7 @@
 //! - `armour`, `deadline`: what surrounds every answer: counts, headers, a line in the log, the time that it may take;
 //! - `auth`: who asks, and what they may do;
 //! - `routes`: one file a resource, each route registered with the scope that it asks for;
-//! - `body`: a JSON body within its bounds;
+//! - `body`: a JSON body within its bounds; `codings`: those that are refused;
 //! - `room`, `submitter`: events, bounded until they are on the disk;
 //! - `pool`, `signal`: the catalog and the queue off the async thread, and the word to the worker;
 //! - `remembered`: what many ask for alike;
@@ -22,6 +22,7 @@ mod api;
 mod armour;
 mod auth;
 mod body;
+mod codings;
 mod deadline;
 mod jobs;
 mod metrics;

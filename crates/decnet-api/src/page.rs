@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue};
+use axum::response::Redirect;
 use axum::routing::{MethodRouter, get};
 
 use crate::problem::Kind;
@@ -14,9 +15,11 @@ use crate::state::Shared;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Adds the page to the router.
+/// Adds the page to the router, and the way to it from `/`.
 pub(crate) fn serve(router: Router<Shared>) -> Router<Shared> {
     router
+        // There is no page for people yet but this one.
+        .route("/", get(async || Redirect::temporary("/docs")))
         .route("/docs", file("text/html; charset=utf-8", html()))
         .route("/docs/page.js", file("text/javascript; charset=utf-8", include_str!("page/page.js")))
         .route("/docs/page.css", file("text/css; charset=utf-8", include_str!("page/page.css")))

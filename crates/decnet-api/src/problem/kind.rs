@@ -21,7 +21,7 @@ pub(crate) enum Kind {
     Conflict,
     /// The body is larger than is read.
     TooLarge,
-    /// The body is no JSON by its header.
+    /// By its headers the body is not JSON, or is compressed.
     UnsupportedMediaType,
     /// It can be read and makes no sense.
     Invalid,
@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     HeadTooLarge,
     /// A fault of ours.
     Internal,
+    /// A transfer coding that is not decoded here.
+    NotImplemented,
     /// Not now.
     Unavailable,
     /// No answer in time: it may have been done.
@@ -39,7 +41,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All of them, for the page that explains them.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Malformed,
         Self::Unauthenticated,
         Self::Forbidden,
@@ -53,6 +55,7 @@ impl Kind {
         Self::TooMany,
         Self::HeadTooLarge,
         Self::Internal,
+        Self::NotImplemented,
         Self::Unavailable,
         Self::Overdue,
     ];
@@ -73,9 +76,11 @@ impl Kind {
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout", "The request took too long to come"),
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "It does not go with what is there"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large"),
-            Self::UnsupportedMediaType => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body is not sent as JSON")
-            }
+            Self::UnsupportedMediaType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported-media-type",
+                "The body is not sent as plain JSON",
+            ),
             Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "A value is refused"),
             Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too-many", "Too many requests"),
             Self::HeadTooLarge => (
@@ -84,6 +89,9 @@ impl Kind {
                 "Request line and headers are too large",
             ),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "A fault of the server"),
+            Self::NotImplemented => {
+                (StatusCode::NOT_IMPLEMENTED, "not-implemented", "The transfer coding is not supported")
+            }
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not now"),
             Self::Overdue => (StatusCode::GATEWAY_TIMEOUT, "overdue", "No answer in time"),
         }

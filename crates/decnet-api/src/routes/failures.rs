@@ -9,7 +9,8 @@ use crate::problem::{Kind, MEDIA_TYPE};
 const GUARDED: [Kind; 6] =
     [Kind::Unauthenticated, Kind::Forbidden, Kind::TooMany, Kind::Timeout, Kind::Unavailable, Kind::Overdue];
 /// What one with a body may answer.
-const WITH_BODY: [Kind; 4] = [Kind::Malformed, Kind::TooLarge, Kind::UnsupportedMediaType, Kind::Invalid];
+const WITH_BODY: [Kind; 5] =
+    [Kind::Malformed, Kind::TooLarge, Kind::UnsupportedMediaType, Kind::Invalid, Kind::NotImplemented];
 
 /// Adds them to an operation, in the manner of its path.
 pub(super) fn describe(path: &str, operation: &mut Operation, is_guarded: bool) {

@@ -45,6 +45,74 @@ fn each_failure_has_its_kind() {
 }
 
 #[test]
+fn a_body_in_another_coding_is_refused_by_name() {
+    let server = Server::start();
+    let token = server.host.token("a", "admin", &[]);
+    let authorization = format!("Authorization: Bearer {token}");
+    let ask = |what: &str, header: &str, body: &str| {
+        let headers = [authorization.as_str(), "Content-Type: application/json", header];
+        ask_from(fresh_address(), server.address(), what, &headers, body)
+    };
+    let zipped = ask("POST /api/v1/events", "Content-Encoding: gzip", "\u{1f}");
+    let refused = problem(&zipped, 415, "unsupported-media-type");
+    assert_eq!(zipped.header("accept-encoding"), Some("identity"));
+    assert!(refused["detail"].as_str().unwrap().contains("`gzip`"), "{refused}");
+    let on_decnets = ask("POST /api/v1/webhooks/", "Content-Encoding: br", "{}");
+    assert_eq!((on_decnets.status, on_decnets.header("accept-encoding")), (415, Some("identity")));
+    assert!(on_decnets.json()["detail"].as_str().unwrap().contains("`br`"));
+    let plain = ask("POST /api/v1/events", "Content-Encoding: identity", r#"{"topic":"a"}"#);
+    assert_eq!(plain.status, 202, "{plain:?}");
+    assert_eq!(ask("GET /api/v1/version", "Content-Encoding: gzip", "").status, 200, "no body is in it");
+    for (codings, status) in
+        [("chunked", 202), ("gzip, chunked", 501), ("chunked, chunked", 400), ("gzip", 400)]
+    {
+        let head =
+            format!("POST /api/v1/events HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{authorization}\r\n");
+        let coded = "d\r\n{\"topic\":\"a\"}\r\n0\r\n\r\n";
+        let head = format!("{head}Content-Type: application/json\r\nTransfer-Encoding: {codings}\r\n\r\n");
+        let answer = send(&server, format!("{head}{coded}").as_bytes());
+        assert_eq!(answer.status, status, "{codings}: {answer:?}");
+        if status == 501 {
+            let refused = problem(&answer, 501, "not-implemented");
+            assert!(refused["detail"].as_str().unwrap().contains("`gzip, chunked`"), "{refused}");
+        }
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_named() {
+    let server = Server::start();
+    for (what, body, status) in [
+        ("POST /events", "\u{feff}{\"topic\":\"a\"}", 400),
+        ("POST /subscriptions", "\u{feff}{}", 400),
+        ("POST /webhooks", "\u{feff}{}", 422),
+    ] {
+        let refused = server.ask(what, body);
+        let detail = refused.json()["detail"].as_str().unwrap_or_default().to_owned();
+        assert!(
+            refused.status == status && detail.contains("byte order mark (U+FEFF)"),
+            "{what}: {refused:?}"
+        );
+    }
+    let url = "{\"name\":\"a\",\"url\":\"\u{feff}https://a.example/\",\"topic_patterns\":[\"a\"]}";
+    let refused = problem(&server.ask("POST /subscriptions", url), 422, "invalid");
+    assert!(refused["detail"].as_str().unwrap().contains("byte order mark"), "{refused}");
+}
+
+#[test]
+fn the_root_leads_to_the_documentation() {
+    let server = Server::start();
+    for what in ["GET /", "HEAD /", "GET /?from=bookmark", "GET"] {
+        let what = if what == "GET" { format!("GET http://{}", server.address()) } else { what.to_owned() };
+        let answer = ask(server.address(), &what, None, "");
+        assert_eq!((answer.status, answer.header("location")), (307, Some("/docs")), "{what}: {answer:?}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "another page may be there one day");
+    }
+    problem(&ask(server.address(), "POST /", None, "{}"), 405, "method-not-allowed");
+    problem(&ask(server.address(), "GET /index.html", None, ""), 404, "not-found");
+}
+
+#[test]
 fn a_slip_of_the_finger_is_refused_by_name() {
     let server = Server::start();
     for (what, body, slip) in [

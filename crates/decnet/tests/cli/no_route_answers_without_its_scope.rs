@@ -120,9 +120,7 @@ fn no_operation_answers_without_a_credential_that_covers_it() {
 fn what_is_in_no_document_gives_nothing_away() {
     let host = Host::new().with("DECNET_API_PORT", "0");
     let serving = host.serve(&[]);
-    for what in
-        ["GET /", "GET /api", "GET /api/v1", "GET /api/v2/webhooks", "GET /.env", "GET /../etc/passwd"]
-    {
+    for what in ["GET /api", "GET /api/v1", "GET /api/v2/webhooks", "GET /.env", "GET /../etc/passwd"] {
         assert_eq!(ask(serving.address, what, None, "").status, 404, "{what}");
     }
     for what in [

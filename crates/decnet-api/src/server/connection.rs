@@ -33,9 +33,11 @@ pub(super) async fn serve(
         return;
     }
     let answer = service_fn(|request| {
-        let busy = place.busy();
-        let request = Request::map(request, |body| Awaited { body, patience: place.patience() });
-        let answer = answer(router.clone(), peer, request);
+        let asker = Asker::default();
+        let busy = place.busy(asker.clone());
+        let patience = place.patience(asker.clone());
+        let request = Request::map(request, |body| Awaited { body, patience });
+        let answer = answer(router.clone(), peer, asker, request);
         async move {
             // Whoever makes room begins nothing: its client sees the connection end without an answer.
             let _busy = busy.ok_or(Evicted)?;
@@ -45,6 +47,9 @@ pub(super) async fn serve(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(API_HEAD_TIMEOUT);
     http.max_headers(MAX_API_HEADERS).max_buf_size(MAX_API_HEAD_BYTES);
+    // A client may close its side after its request and still wants the answer (RFC 9112, section 9.6). One that closed
+    // both sides looks the same, so its request goes on to its end, within `API_REQUEST_TIMEOUT`.
+    http.half_close(true);
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), answer));
     let served = tokio::select! {
         served = &mut connection => served,
@@ -97,11 +102,11 @@ impl hyper::body::Body for Awaited {
     }
 }
 
-async fn answer(mut router: Router, peer: Peer, request: Request<Awaited>) -> Response<Body> {
+async fn answer(mut router: Router, peer: Peer, asker: Asker, request: Request<Awaited>) -> Response<Body> {
     let mut request = request.map(Body::new);
     trim(request.uri_mut());
     request.extensions_mut().insert(peer);
-    request.extensions_mut().insert(Asker::default());
+    request.extensions_mut().insert(asker);
     let Ok(response) = router.call(request).await;
     response
 }

@@ -1,9 +1,9 @@
 //! Connections: taken, bounded, and finished in an orderly way.
 //!
-//! Nobody can hold the server by being slow. A head that does not come is waited for `API_HEAD_TIMEOUT`, a body and
-//! its answer `API_REQUEST_TIMEOUT`; who may not be answered is refused before the body is read. Where all places are
-//! taken, a connection that waits for a request, or for the body of one, makes room for a new one, the oldest of the network that
-//! has most: a request that reaches it in that moment is never begun. To be slow in reading an answer is to wait.
+//! A slow client cannot hold the server: the head of a request has to arrive within `API_HEAD_TIMEOUT`, its body and the
+//! answer within `API_REQUEST_TIMEOUT`, and a request without the right to an answer is refused before its body is read. When all
+//! places are taken, a new connection evicts one that waits for a request, for a body, or for its client to read an answer
+//! ([`places`]). A request that reaches an evicted connection is never begun.
 
 mod connection;
 mod places;

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use decnet_core::limits::MAX_API_CONNECTIONS;
+use decnet_core::limits::{MAX_API_CONNECTIONS, MAX_API_PROVEN_CONNECTIONS};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::Network;
+use crate::auth::{Asker, Network, PrincipalId};
 
 /// All connections.
 #[derive(Clone, Default)]
@@ -26,15 +26,27 @@ struct Shared {
 struct Open {
     next: u64,
     taken: HashMap<u64, Taken>,
-    /// How many of them each network has, of those that have any.
-    of_network: HashMap<Network, usize>,
+    /// How many connections each holder has, of those that have any.
+    of_holder: HashMap<Holder, usize>,
+    /// How many connections principals hold.
+    proven: usize,
 }
 
 struct Taken {
     network: Network,
+    holder: Holder,
     /// Since when it waits for a request; nothing while it is answered one.
     waiting_since: Option<Instant>,
     evicted: CancellationToken,
+}
+
+/// Whom a connection is counted for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Holder {
+    /// The network of a client whose last request, if there was one, showed no good credential.
+    Network(Network),
+    /// The owner of the good credential that the last request showed.
+    Principal(PrincipalId),
 }
 
 /// The place of one connection, free again once this is dropped.
@@ -45,8 +57,10 @@ pub(super) struct Place {
 }
 
 impl Places {
-    /// A place: a free one, else one of those that wait for a request, else the next that gets free. The network that has
-    /// most places gives one up, and of its own the one that has waited longest: who opens many cuts off themselves.
+    /// Takes a place: a free one, else that of a connection that waits for a request, else the next that gets free.
+    /// Connections whose last request showed a good credential are evicted last, as long as they are at most
+    /// [`MAX_API_PROVEN_CONNECTIONS`]. Within a kind the network, or principal, with most connections loses the one that has
+    /// waited longest: whoever opens many cuts off themselves.
     pub(super) async fn take(&self, network: Network) -> Place {
         loop {
             let freed = self.0.freed.notified();
@@ -64,7 +78,9 @@ impl Places {
             open.remove(dispensable)?.evicted.cancel();
         }
         let evicted = CancellationToken::new();
-        let id = open.add(Taken { network, waiting_since: Some(Instant::now()), evicted: evicted.clone() });
+        let holder = Holder::Network(network);
+        let waiting_since = Some(Instant::now());
+        let id = open.add(Taken { network, holder, waiting_since, evicted: evicted.clone() });
         Some(Place { places: self.clone(), id, evicted })
     }
 
@@ -72,25 +88,21 @@ impl Places {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// False where it has made room already.
-    fn mark(&self, id: u64, waiting_since: Option<Instant>) -> bool {
-        let is_open = match self.open().taken.get_mut(&id) {
-            Some(taken) => {
-                taken.waiting_since = waiting_since;
-                true
-            }
-            None => false,
-        };
-        if waiting_since.is_some() {
-            self.0.freed.notify_one();
-        }
-        is_open
+    /// Marks a connection as busy with a request. Returns false if it was evicted.
+    fn mark_busy(&self, id: u64) -> bool {
+        self.open().taken.get_mut(&id).map(|taken| taken.waiting_since = None).is_some()
+    }
+
+    /// Marks a connection as waiting for its client, whose current or last request was `asker`'s.
+    fn mark_waiting(&self, id: u64, since: Instant, asker: &Asker) {
+        self.open().wait(id, since, asker);
+        self.0.freed.notify_one();
     }
 }
 
 impl Open {
     fn add(&mut self, taken: Taken) -> u64 {
-        *self.of_network.entry(taken.network).or_default() += 1;
+        self.count(&taken.holder);
         let id = self.next;
         self.next += 1;
         self.taken.insert(id, taken);
@@ -100,35 +112,81 @@ impl Open {
     /// None where it has made room already.
     fn remove(&mut self, id: u64) -> Option<Taken> {
         let taken = self.taken.remove(&id)?;
-        if let Entry::Occupied(mut count) = self.of_network.entry(taken.network) {
+        self.uncount(taken.holder.clone());
+        Some(taken)
+    }
+
+    fn wait(&mut self, id: u64, since: Instant, asker: &Asker) {
+        let Some(taken) = self.taken.get_mut(&id) else { return };
+        taken.waiting_since = Some(since);
+        let principal = asker.principal().map(|principal| &principal.id);
+        if taken.holder.is(principal) {
+            return;
+        }
+        let holder = principal.cloned().map_or(Holder::Network(taken.network), Holder::Principal);
+        let before = std::mem::replace(&mut taken.holder, holder.clone());
+        self.uncount(before);
+        self.count(&holder);
+    }
+
+    fn count(&mut self, holder: &Holder) {
+        self.proven += usize::from(holder.is_proven());
+        *self.of_holder.entry(holder.clone()).or_default() += 1;
+    }
+
+    fn uncount(&mut self, holder: Holder) {
+        self.proven -= usize::from(holder.is_proven());
+        if let Entry::Occupied(mut count) = self.of_holder.entry(holder) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
             }
         }
-        Some(taken)
     }
 
+    /// Returns the connection to evict, if one waits for its client.
     fn most_dispensable(&self) -> Option<u64> {
-        let waiting = self.taken.iter().filter_map(|(id, taken)| {
+        let proven_first = self.proven > MAX_API_PROVEN_CONNECTIONS;
+        self.longest_waiting(proven_first).or_else(|| self.longest_waiting(!proven_first))
+    }
+
+    /// Returns the longest waiting connection of the holder with most, among those that are `proven`, or not.
+    fn longest_waiting(&self, proven: bool) -> Option<u64> {
+        let of_kind = self.taken.iter().filter(|(_, taken)| taken.holder.is_proven() == proven);
+        let waiting = of_kind.filter_map(|(id, taken)| {
             let waiting_since = taken.waiting_since?;
-            Some((self.of_network.get(&taken.network)?, Reverse((waiting_since, *id))))
+            Some((self.of_holder.get(&taken.holder)?, Reverse((waiting_since, *id))))
         });
         waiting.max().map(|(_, Reverse((_, id)))| id)
     }
 }
 
-impl Place {
-    /// A request has come; until the guard is dropped this connection makes room for nobody. None where it is to make room
-    /// already: then the request must not be begun. One lock decides between the two.
-    pub(super) fn busy(&self) -> Option<Busy> {
-        let is_open = self.places.mark(self.id, None);
-        is_open.then(|| Busy { places: self.places.clone(), id: self.id })
+impl Holder {
+    fn is_proven(&self) -> bool {
+        matches!(self, Self::Principal(_))
     }
 
-    /// For the body of a request whose head has come.
-    pub(super) fn patience(&self) -> Patience {
-        Patience { places: self.places.clone(), id: self.id, since: Instant::now(), is_waiting: false }
+    /// Returns whether this is `principal`, or a network where that is none.
+    fn is(&self, principal: Option<&PrincipalId>) -> bool {
+        match self {
+            Self::Network(_) => principal.is_none(),
+            Self::Principal(id) => principal == Some(id),
+        }
+    }
+}
+
+impl Place {
+    /// Marks a request of `asker`'s as begun; until the guard is dropped this connection is not evicted. Returns nothing if it
+    /// was evicted before: then the request must not be begun. One lock decides between the two.
+    pub(super) fn busy(&self, asker: Asker) -> Option<Busy> {
+        let is_open = self.places.mark_busy(self.id);
+        is_open.then(|| Busy { places: self.places.clone(), id: self.id, asker })
+    }
+
+    /// Returns how long the body of a request of `asker`'s, whose head has come, is waited for.
+    pub(super) fn patience(&self, asker: Asker) -> Patience {
+        let since = Instant::now();
+        Patience { places: self.places.clone(), id: self.id, since, is_waiting: false, asker }
     }
 
     /// Waits until this connection is to make room.
@@ -144,19 +202,21 @@ pub(super) struct Patience {
     id: u64,
     since: Instant,
     is_waiting: bool,
+    /// Whose request it is. Known by now: a body is read only after the credential was judged.
+    asker: Asker,
 }
 
 impl Patience {
     /// More is waited for.
     pub(super) fn wait(&mut self) {
         if !std::mem::replace(&mut self.is_waiting, true) {
-            self.places.mark(self.id, Some(self.since));
+            self.places.mark_waiting(self.id, self.since, &self.asker);
         }
     }
 
     /// More has come, or all of it. False where the connection is to make room already: then nothing must be begun.
     pub(super) fn go_on(&mut self) -> bool {
-        !std::mem::take(&mut self.is_waiting) || self.places.mark(self.id, None)
+        !std::mem::take(&mut self.is_waiting) || self.places.mark_busy(self.id)
     }
 }
 
@@ -164,11 +224,12 @@ impl Patience {
 pub(super) struct Busy {
     places: Places,
     id: u64,
+    asker: Asker,
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.places.mark(self.id, Some(Instant::now()));
+        self.places.mark_waiting(self.id, Instant::now(), &self.asker);
     }
 }
 
@@ -184,9 +245,112 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
+    use crate::auth::Principal;
 
     fn network(last: u8) -> Network {
         Network::of(std::net::Ipv4Addr::new(192, 0, 2, last).into())
+    }
+
+    fn asker(token: Option<&str>) -> Asker {
+        let asker = Asker::default();
+        if let Some(token) = token {
+            let id = PrincipalId::Token(token.into());
+            asker.note(Principal { id, name: token.into(), scopes: None });
+        }
+        asker
+    }
+
+    fn begin(place: &Place) -> Option<Busy> {
+        place.busy(asker(None))
+    }
+
+    fn patience(place: &Place) -> Patience {
+        place.patience(asker(None))
+    }
+
+    /// Answers a request that showed this token, or none.
+    fn answer(place: &Place, token: Option<&str>) {
+        drop(place.busy(asker(token)).unwrap());
+    }
+
+    /// Takes connections of network 1, each of which has shown this token.
+    async fn proven(places: &Places, count: usize, token: &str) -> Vec<Place> {
+        let mut taken = Vec::new();
+        for _ in 0..count {
+            let place = places.take(network(1)).await;
+            answer(&place, Some(token));
+            taken.push(place);
+        }
+        taken
+    }
+
+    fn evicted(taken: &[Place]) -> usize {
+        taken.iter().filter(|place| place.evicted().now_or_never().is_some()).count()
+    }
+
+    #[tokio::test]
+    async fn connections_with_a_good_credential_are_evicted_last() {
+        let places = Places::default();
+        // The longest waiting, all of one network, and many.
+        let good = proven(&places, 300, "a").await;
+        let mut others = Vec::new();
+        for _ in 300..MAX_API_CONNECTIONS + 500 {
+            others.push(places.take(network(2)).await);
+        }
+        assert_eq!((evicted(&good), evicted(&others)), (0, 500));
+    }
+
+    #[tokio::test]
+    async fn a_slow_body_of_a_good_credential_is_evicted_last() {
+        let places = Places::default();
+        let good = places.take(network(1)).await;
+        let busy = good.busy(asker(Some("a")));
+        let mut slow = good.patience(asker(Some("a")));
+        slow.wait();
+        let mut others = Vec::new();
+        for _ in 0..MAX_API_CONNECTIONS {
+            others.push(places.take(network(2)).await);
+        }
+        assert!(slow.go_on() && evicted(&others) == 1);
+        drop(busy);
+    }
+
+    #[tokio::test]
+    async fn good_credentials_leave_places_to_new_clients() {
+        let places = Places::default();
+        let good = proven(&places, MAX_API_CONNECTIONS, "a").await;
+        let spare = MAX_API_CONNECTIONS - MAX_API_PROVEN_CONNECTIONS;
+        let mut others = Vec::new();
+        for _ in 0..spare + 10 {
+            others.push(places.take(network(2)).await);
+        }
+        assert_eq!((evicted(&good), evicted(&others)), (spare, 10));
+    }
+
+    #[tokio::test]
+    async fn the_credential_with_most_connections_makes_room() {
+        let places = Places::default();
+        let few = proven(&places, 2, "b").await;
+        let many = proven(&places, MAX_API_CONNECTIONS - 2, "a").await;
+        // Each newcomer shows a third token at once.
+        let third = proven(&places, 200, "c").await;
+        assert_eq!((evicted(&few), evicted(&many), evicted(&third)), (0, 200, 0));
+    }
+
+    #[tokio::test]
+    async fn the_last_request_of_a_connection_decides_for_whom_it_counts() {
+        let places = Places::default();
+        let place = places.take(network(1)).await;
+        let holders = || places.open().of_holder.keys().cloned().collect::<Vec<_>>();
+        for (token, proven) in [(None, 0), (Some("a"), 1), (Some("a"), 1), (Some("b"), 1), (None, 0)] {
+            answer(&place, token);
+            let expected = token.map(|token| PrincipalId::Token(token.into()));
+            let expected = expected.map_or(Holder::Network(network(1)), Holder::Principal);
+            assert_eq!((holders(), places.open().proven), (vec![expected], proven));
+        }
+        answer(&place, Some("a"));
+        drop(place);
+        assert_eq!((holders(), places.open().proven), (vec![], 0));
     }
 
     #[tokio::test]
@@ -201,9 +365,9 @@ mod tests {
         assert!(evicted(&taken[2]) && evicted(&taken[3]), "its oldest ones");
         let others = taken[..2].iter().chain(&taken[4..]).chain(&more);
         assert!(others.into_iter().all(|place| !evicted(place)));
-        assert_eq!(places.open().of_network[&network(1)], MAX_API_CONNECTIONS - 3);
+        assert_eq!(places.open().of_holder[&Holder::Network(network(1))], MAX_API_CONNECTIONS - 3);
         drop((taken, more));
-        assert!(places.open().of_network.is_empty(), "a network without a place is not remembered");
+        assert!(places.open().of_holder.is_empty(), "a network without a connection is not counted");
     }
 
     #[tokio::test]
@@ -213,11 +377,11 @@ mod tests {
         for _ in 0..MAX_API_CONNECTIONS {
             taken.push(places.take(network(1)).await);
         }
-        let served = taken[0].busy();
+        let served = begin(&taken[0]);
         let new = places.take(network(1)).await;
         assert!(taken[0].evicted().now_or_never().is_none(), "it is being answered");
         assert!(taken[1].evicted().now_or_never().is_some(), "it has waited longest");
-        assert!(served.is_some() && taken[1].busy().is_none(), "who makes room begins no request");
+        assert!(served.is_some() && begin(&taken[1]).is_none(), "who makes room begins no request");
         drop((served, new));
     }
 
@@ -228,8 +392,8 @@ mod tests {
         for _ in 0..MAX_API_CONNECTIONS {
             taken.push(places.take(network(1)).await);
         }
-        let served: Vec<_> = taken.iter().map(Place::busy).collect();
-        let (mut slow, mut quick) = (taken[7].patience(), taken[8].patience());
+        let served: Vec<_> = taken.iter().map(begin).collect();
+        let (mut slow, mut quick) = (patience(&taken[7]), patience(&taken[8]));
         slow.wait();
         quick.wait();
         assert!(quick.go_on(), "its body came in time");
@@ -245,7 +409,7 @@ mod tests {
         for _ in 0..MAX_API_CONNECTIONS {
             taken.push(places.take(network(1)).await);
         }
-        let mut served: Vec<_> = taken.iter().map(Place::busy).collect();
+        let mut served: Vec<_> = taken.iter().map(begin).collect();
         assert!(places.take(network(1)).now_or_never().is_none());
         assert!(served.iter().all(Option::is_some));
         drop(served.pop());

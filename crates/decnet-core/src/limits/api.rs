@@ -6,9 +6,13 @@ use super::{MAX_BODY_BYTES, MAX_CATALOG_VALUE_BYTES, MAX_SUBMISSION_EVENTS};
 
 /// Connections to the API at once.
 pub const MAX_API_CONNECTIONS: usize = 512;
+/// Connections whose last request showed a good credential, of [`MAX_API_CONNECTIONS`]: up to this number they are evicted
+/// only if no other connection can be. The rest is for new clients, which have shown nothing yet.
+pub const MAX_API_PROVEN_CONNECTIONS: usize = MAX_API_CONNECTIONS / 8 * 7;
 /// How long the head of a request may take to come, and a connection may wait for its next request.
 pub const API_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a request may take from its head to its answer, its body included.
+/// How long a request may take from its head to its answer, its body included. A client that has gone meanwhile holds its
+/// connection no longer than this: it cannot be told from one that has closed its own side only and waits for the answer.
 pub const API_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// What requests under way get when the API stops.
 pub const API_SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
@@ -75,6 +79,7 @@ pub const MAX_API_CREATIONS_PER_MINUTE: u32 = 20;
 const _: () = assert!(MAX_API_HEAD_BYTES >= 8192 && MAX_API_BODY_BYTES >= MAX_CATALOG_VALUE_BYTES);
 const _: () = assert!(MAX_API_EVENTS_BYTES <= MAX_API_SENDER_BYTES && MAX_BODY_BYTES <= MAX_API_EVENTS_BYTES);
 const _: () = assert!(MAX_API_SENDER_BYTES < MAX_API_SUBMITTING_BYTES);
+const _: () = assert!(MAX_API_PROVEN_CONNECTIONS < MAX_API_CONNECTIONS);
 // Whoever is not refused hears an answer, though all before them take their whole time.
 const _: () =
     assert!(MAX_API_EXPLANATIONS as u64 * API_EXPLAIN_TIMEOUT.as_secs() < API_REQUEST_TIMEOUT.as_secs());

@@ -9,6 +9,7 @@ mod decnets_routes_are_decnets;
 mod deliveries_tell_what_happened;
 mod errors_are_problem_details;
 mod events_are_taken_once;
+mod half_closed_clients_are_answered;
 #[path = "../cli/http.rs"]
 mod http;
 mod slow_clients_hold_nothing;

@@ -29,6 +29,39 @@ fn hundreds_of_unfinished_requests_delay_no_other() {
     drop(slow);
 }
 
+/// A request on a connection that stays open; the status of the answer.
+fn ask_on(stream: &mut TcpStream, request: &str) -> String {
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"}") {
+        let mut some = [0; 4096];
+        let read = stream.read(&mut some).unwrap();
+        assert!(read > 0, "the connection ended: {}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&some[..read]);
+    }
+    String::from_utf8_lossy(&answer[9..12]).into_owned()
+}
+
+#[test]
+fn a_good_credential_keeps_its_connection_in_a_flood() {
+    let server = Server::start();
+    let token = server.host.token("reader", "read", &[]);
+    let version = "GET /api/v1/version HTTP/1.1\r\nHost: x\r\n";
+    let good = format!("{version}Authorization: Bearer {token}\r\n\r\n");
+    let mut idle = TcpStream::connect(server.address()).unwrap();
+    idle.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(ask_on(&mut idle, &good), "200");
+    let mut wrong = TcpStream::connect(server.address()).unwrap();
+    wrong.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(ask_on(&mut wrong, &good.replace("dcn_", "dcx_")), "401");
+    let flood: Vec<_> = (0..CLIENTS).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
+    // All of them were accepted before this one, which the oldest made room for.
+    assert_eq!(ask(server.address(), "GET /api/v1/health", None, "").status, 200);
+    assert_eq!(wrong.read(&mut [0]).unwrap(), 0, "what was shown on it proved nothing");
+    assert_eq!(ask_on(&mut idle, &good), "200", "evicted last, though it has waited longest");
+    drop(flood);
+}
+
 #[test]
 fn hundreds_of_bodies_that_never_come_delay_no_other() {
     let server = Server::start();

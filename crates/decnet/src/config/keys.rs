@@ -320,6 +320,14 @@ keys! {
                  password, and the names of subscriptions are among what it shows.",
         ..PLAIN
     };
+    METRICS_HOSTS: Vec<String>, types::host_names => Info {
+        group: WATCHING, name: "DECNET_METRICS_HOSTS", form: "names of hosts separated by commas",
+        meaning: "The names by which `DECNET_METRICS_LISTEN` may be asked, beside addresses, `localhost` and what this host calls \
+                  itself. A request with another name in its `Host` header is answered `421`.",
+        reason: "Name what a Prometheus elsewhere calls this host. The check keeps web pages out, whose names can be made to lead \
+                 here.",
+        ..PLAIN
+    };
     TRACING_ENABLED: bool, types::boolean => Info {
         group: WATCHING, name: "DECNET_DEVELOPER_TRACING", default: "false", form: "`true` or `false`",
         meaning: "Whether the worker sends traces and metrics to an OpenTelemetry collector: a trace an event, from its publication to the \

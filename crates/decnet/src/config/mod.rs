@@ -69,6 +69,8 @@ pub(crate) struct Config {
     pub(crate) tracing: Option<Uri>,
     /// Where the worker offers its metrics on TCP, if it does.
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Names that requests there may carry, beside those of this host.
+    pub(crate) metrics_hosts: Vec<String>,
 }
 
 /// `DECNET_MODE`.
@@ -250,6 +252,7 @@ impl Config {
             retention: Retention::read(layers),
             tracing: read_tracing(layers),
             metrics_listen: layers.read(&keys::METRICS_LISTEN),
+            metrics_hosts: layers.read(&keys::METRICS_HOSTS),
             access: if inputs.serves_api { Access::read(layers, inputs) } else { Access::default() },
             log: Log { filter: layers.read(&keys::LOG), format: layers.read(&keys::LOG_FORMAT) },
         }

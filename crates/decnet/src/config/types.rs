@@ -101,6 +101,19 @@ fn origin(text: &str) -> Read<String> {
     }
 }
 
+/// Names of hosts, separated by commas.
+pub(crate) fn host_names(text: &str) -> Read<Vec<String>> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(host_name).collect()
+}
+
+fn host_name(text: &str) -> Read<String> {
+    let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if text.chars().all(is_of_a_name) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err(format!("is a list of host names without ports such as metrics.example; `{text}` is not one"))
+}
+
 fn network(text: &str) -> Read<IpNet> {
     let address = || text.parse::<std::net::IpAddr>().map(IpNet::from);
     text.parse::<IpNet>()
@@ -157,6 +170,14 @@ mod tests {
         assert_eq!(read, Ok(vec!["https://dash.example".into(), "http://10.0.0.1:8080".into()]));
         for bad in ["*", "dash.example", "https://a/b", "https://a/?b", "https://u@a/", "file:///a", "null"] {
             assert!(origins(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn host_names_have_no_port_and_no_wildcard() {
+        assert_eq!(host_names("Metrics.Example, a-1"), Ok(vec!["metrics.example".into(), "a-1".into()]));
+        for bad in ["a:80", "*.example", "http://a", "[::1]", "a b"] {
+            assert!(host_names(bad).is_err(), "{bad}");
         }
     }
 

@@ -28,6 +28,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::hosts::{Hosts, Refused};
 use super::status::Status;
 use super::text::{self, Format};
 use super::worker::Seen;
@@ -46,6 +47,8 @@ const BACKLOG: i32 = 64;
 pub(crate) struct Endpoint {
     unix: Option<Socket>,
     tcp: Option<std::net::TcpListener>,
+    /// The names that requests to the TCP address may carry.
+    hosts: Hosts,
 }
 
 /// The endpoint's socket; its file goes with it.
@@ -58,12 +61,12 @@ struct Socket {
 }
 
 /// What a listener answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Access {
     /// Whoever may read the worker's files: everything.
     Owner,
-    /// Whoever reaches the address: numbers, and the names of subscriptions.
-    Metrics,
+    /// Whoever reaches the address under one of these names: numbers, and the names of subscriptions.
+    Metrics(Hosts),
 }
 
 /// Where the worker of a data directory answers.
@@ -72,11 +75,16 @@ pub(crate) fn socket_path(data_dir: &Path) -> PathBuf {
 }
 
 impl Endpoint {
-    /// Takes socket and address. The caller owns the queue in `data_dir`, so a socket that is there is nobody's.
+    /// Takes socket and address; requests to the address may carry `names`. The caller owns the queue in `data_dir`, so a socket
+    /// that is there is nobody's.
     ///
     /// # Errors
     /// The address cannot be listened on. Without the socket the worker works as well, so that is only said.
-    pub(crate) fn bind(data_dir: &Path, listen: Option<SocketAddr>) -> anyhow::Result<Self> {
+    pub(crate) fn bind(
+        data_dir: &Path,
+        listen: Option<SocketAddr>,
+        names: &[String],
+    ) -> anyhow::Result<Self> {
         let path = socket_path(data_dir);
         let unix = Socket::bind(path.clone()).inspect_err(|error| {
             tracing::warn!(%error, socket = %path.display(), "no status and metrics there; the worker works without");
@@ -90,13 +98,13 @@ impl Endpoint {
         if let Some(address) = tcp.as_ref().and_then(|listener| listener.local_addr().ok()) {
             tracing::info!("metrics are at http://{address}/metrics");
         }
-        Ok(Self { unix: unix.ok(), tcp })
+        Ok(Self { unix: unix.ok(), tcp, hosts: Hosts::new(names) })
     }
 
     /// One that has this listener alone.
     #[cfg(test)]
     pub(crate) fn on(listener: std::net::TcpListener) -> Self {
-        Self { unix: None, tcp: Some(listener) }
+        Self { unix: None, tcp: Some(listener), hosts: Hosts::default() }
     }
 
     /// Answers on a thread of its own until `stop`.
@@ -112,12 +120,12 @@ impl Endpoint {
     }
 
     async fn run(self, seen: Arc<Seen>, stop: &CancellationToken) {
-        let Self { unix, tcp } = self;
+        let Self { unix, tcp, hosts } = self;
         let on_socket = async {
             let Some(socket) = &unix else { return Ok(()) };
             let listener = UnixListener::from_std(socket.listener.try_clone()?)?;
             let accept = async || listener.accept().await.map(|(stream, _)| stream);
-            listen(accept, &seen, Access::Owner, stop).await;
+            listen(accept, &seen, Arc::new(Access::Owner), stop).await;
             Ok(())
         };
         let on_address = async {
@@ -125,7 +133,7 @@ impl Endpoint {
             listener.set_nonblocking(true)?;
             let listener = TcpListener::from_std(listener)?;
             let accept = async || listener.accept().await.map(|(stream, _)| stream);
-            listen(accept, &seen, Access::Metrics, stop).await;
+            listen(accept, &seen, Arc::new(Access::Metrics(hosts)), stop).await;
             Ok(())
         };
         tokio::join!(or_say("the worker's socket", on_socket), or_say("the address for metrics", on_address));
@@ -170,7 +178,7 @@ impl Drop for Socket {
 async fn listen<S>(
     accept: impl AsyncFn() -> io::Result<S>,
     seen: &Arc<Seen>,
-    access: Access,
+    access: Arc<Access>,
     stop: &CancellationToken,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -179,7 +187,7 @@ async fn listen<S>(
     loop {
         tokio::select! {
             accepted = accept(), if connections.len() < MAX_ENDPOINT_CONNECTIONS => match accepted {
-                Ok(stream) => drop(connections.spawn(serve(stream, Arc::clone(seen), access))),
+                Ok(stream) => drop(connections.spawn(serve(stream, Arc::clone(seen), Arc::clone(&access)))),
                 Err(error) => {
                     tracing::debug!(%error, "the endpoint cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -192,9 +200,11 @@ async fn listen<S>(
 }
 
 /// One request, within [`ENDPOINT_TIMEOUT`].
-async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, seen: Arc<Seen>, access: Access) {
-    let service = service_fn(async |request| Ok::<_, Infallible>(answer(&request, &seen, access)));
-    let connection = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, seen: Arc<Seen>, access: Arc<Access>) {
+    let service = service_fn(async |request| Ok::<_, Infallible>(answer(&request, &seen, &access)));
+    // A client may close its side after its request and still wants the answer (RFC 9112, section 9.6).
+    let mut http = http1::Builder::new();
+    let connection = http.keep_alive(false).half_close(true).serve_connection(TokioIo::new(stream), service);
     match tokio::time::timeout(ENDPOINT_TIMEOUT, connection).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "a connection to the endpoint broke"),
@@ -202,9 +212,14 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, seen: Arc<Seen>, ac
     }
 }
 
-fn answer(request: &Request<Incoming>, seen: &Seen, access: Access) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, seen: &Seen, access: &Access) -> Response<Full<Bytes>> {
+    if let Access::Metrics(hosts) = access
+        && let Err(refused) = hosts.check(request)
+    {
+        return misdirected(&refused);
+    }
     let path = request.uri().path();
-    let is_known = path == "/metrics" || (path == "/status" && access == Access::Owner);
+    let is_known = path == "/metrics" || (path == "/status" && matches!(access, Access::Owner));
     if !is_known {
         return reply(StatusCode::NOT_FOUND, "text/plain", "there is /metrics here\n");
     }
@@ -218,6 +233,19 @@ fn answer(request: &Request<Incoming>, seen: &Seen, access: Access) -> Response<
     let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let format = Format::accepted(accept);
     reply(StatusCode::OK, format.content_type(), text::write(metrics::families(seen), format))
+}
+
+/// RFC 9112, section 3.2, and RFC 9110, section 15.5.20.
+fn misdirected(refused: &Refused) -> Response<Full<Bytes>> {
+    match refused {
+        Refused::Malformed => reply(StatusCode::BAD_REQUEST, "text/plain", "send one Host header\n"),
+        Refused::Foreign(host) => {
+            let what = format!(
+                "`{host}` is not known as a name of this host; DECNET_METRICS_HOSTS takes such names\n"
+            );
+            reply(StatusCode::MISDIRECTED_REQUEST, "text/plain", what)
+        }
+    }
 }
 
 fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

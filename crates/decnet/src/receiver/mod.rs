@@ -148,8 +148,10 @@ async fn serve(
     shutdown: CancellationToken,
 ) {
     let answer = |request| answer(request, &options, &seen);
-    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
-    let mut connection = std::pin::pin!(connection);
+    let mut http = http1::Builder::new();
+    // A sender may close its side after its request and still wants the answer (RFC 9112, section 9.6).
+    http.half_close(true);
+    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service_fn(answer)));
     let served = tokio::select! {
         served = connection.as_mut() => served,
         () = shutdown.cancelled() => {

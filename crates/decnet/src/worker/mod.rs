@@ -50,7 +50,7 @@ impl Prepared {
         });
         let stats = Arc::default();
         let seen = Seen::new(Arc::clone(&stats), &queue, config, source.is_some());
-        let endpoint = Endpoint::bind(&config.data_dir, config.metrics_listen)?;
+        let endpoint = Endpoint::bind(&config.data_dir, config.metrics_listen, &config.metrics_hosts)?;
         let (tracer, exporter) =
             config.tracing.clone().map(|endpoint| Tracer::start(endpoint, seen.clone())).transpose()?.unzip();
         let spans = tracer.map(|tracer| Arc::new(tracer) as Arc<dyn Spans>);

@@ -68,6 +68,22 @@ fn signed_unsigned_and_forged_are_told_apart() {
 }
 
 #[test]
+fn half_closed_sender_is_answered() {
+    let host = Host::new();
+    let mut receiver = host.start(&["receive", "--port", "0", "--delay", "200ms", "--count", "2"]);
+    let address = address(&mut receiver);
+    let request =
+        format!("POST /in HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n{BODY}", BODY.len());
+    let mut stream = TcpStream::connect(&address).unwrap();
+    stream.write_all(request.repeat(2).as_bytes()).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut replies = String::new();
+    stream.read_to_string(&mut replies).unwrap();
+    assert_eq!(replies.matches("HTTP/1.1 204").count(), 2, "{replies}");
+    assert_eq!(receiver.finish().0, 0);
+}
+
+#[test]
 fn it_answers_as_it_is_told_and_late() {
     let host = Host::new();
     let arguments = ["receive", "--port", "0", "--status", "503", "--delay", "300ms", "--count", "1"];

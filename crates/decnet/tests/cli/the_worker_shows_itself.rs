@@ -1,7 +1,7 @@
 //! Metrics, status, dashboard and alerts, against a worker that works.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
@@ -66,7 +66,7 @@ impl Scene {
 
 /// One request; head and body of the reply.
 fn ask(mut stream: impl std::io::Read + std::io::Write, path: &str, accept: &str) -> String {
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nAccept: {accept}\r\n\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n").unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     text
@@ -192,6 +192,44 @@ fn the_socket_is_its_owners_and_a_slow_client_holds_up_nobody() {
     for expected in ["bus connected", "siem", "open", "HTTP 404", "5 admitted"] {
         assert!(text.contains(expected), "{expected} is not in\n{text}");
     }
+}
+
+/// Sends one request and closes the sending side; the reply.
+fn ask_half_closed(mut stream: TcpStream, request: &str) -> String {
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn metrics_request_must_name_this_host() {
+    let host = Host::new().with("DECNET_METRICS_LISTEN", "127.0.0.1:0").with("DECNET_LOG", "info");
+    let host = host.with("DECNET_METRICS_HOSTS", "metrics.example");
+    let mut worker = host.start(&["webhook"]);
+    let line = worker.wait_for("metrics are at");
+    let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap();
+    let ask = |target: &str, hosts: &str| {
+        ask_half_closed(
+            TcpStream::connect(address).unwrap(),
+            &format!("GET {target} HTTP/1.1\r\n{hosts}\r\n"),
+        )
+    };
+    for good in [address, "localhost:9464", "metrics.example", "[::1]:9464"] {
+        let reply = ask("/metrics", &format!("Host: {good}\r\n"));
+        assert!(reply.starts_with("HTTP/1.1 200"), "{good}: {reply}");
+    }
+    let foreign = ask("/metrics", "Host: evil.example:9464\r\n");
+    assert!(foreign.starts_with("HTTP/1.1 421") && foreign.contains("DECNET_METRICS_HOSTS"), "{foreign}");
+    assert!(ask("http://evil.example/metrics", "Host: localhost\r\n").starts_with("HTTP/1.1 421"));
+    assert!(ask("/metrics", "").starts_with("HTTP/1.1 400"), "no Host");
+    let mut socket = UnixStream::connect(host.path().join("data/worker.sock")).unwrap();
+    socket.write_all(b"GET /status HTTP/1.1\r\nHost: anything\r\n\r\n").unwrap();
+    socket.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut reply = String::new();
+    socket.read_to_string(&mut reply).unwrap();
+    assert!(reply.starts_with("HTTP/1.1 200"), "its owner's socket has no names: {reply}");
 }
 
 #[test]

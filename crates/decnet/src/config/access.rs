@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use decnet_core::access::JwtKey;
 use decnet_core::redact::Secret;
+use decnet_core::text::BYTE_ORDER_MARK;
 
 use super::Inputs;
 use super::keys;
@@ -57,6 +58,11 @@ fn from_file(layers: &mut Layers, path: &Path) -> Option<Secret> {
             return None;
         }
     };
+    if text.starts_with(BYTE_ORDER_MARK) {
+        layers
+            .problem(format!("{name}: {shown} begins with a byte order mark (U+FEFF); save it without one"));
+        return None;
+    }
     let secret = Secret::new(text.lines().next().unwrap_or_default().trim());
     if let Err(weak) = JwtKey::new(&secret) {
         layers.problem(format!("{name}: the secret in {shown} {weak}; write a longer one, as DECNET has it"));

@@ -6,6 +6,8 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use decnet_core::text::BYTE_ORDER_MARK;
+
 use super::dotenv::{self, Dialect, Entry};
 use super::keys::{self, Info, Key, Shown};
 use super::{ini, services};
@@ -145,7 +147,10 @@ impl Layers {
         let named = self.read(&keys::CONFIG);
         let path = named.as_deref().unwrap_or(Path::new(DEFAULT_INI));
         match std::fs::read_to_string(path) {
-            Ok(text) => ini::offer(self, &path.to_string_lossy(), &text),
+            Ok(text) => {
+                let text = self.without_mark(path, &text, Dialect::Python);
+                ini::offer(self, &path.to_string_lossy(), text);
+            }
             Err(error) if named.is_some() => self.problem(format!("cannot read {}: {error}", path.display())),
             Err(error) => self.unread(path, &error),
         }
@@ -178,7 +183,7 @@ impl Layers {
 
     /// Of a name that is there twice the last one counts, for systemd as for python-dotenv.
     fn offer_lines(&mut self, path: &Path, text: &str, dialect: Dialect) {
-        let (entries, bad) = dotenv::parse(text, dialect);
+        let (entries, bad) = dotenv::parse(self.without_mark(path, text, dialect), dialect);
         for (at, entry) in entries.iter().enumerate() {
             let place = format!("{}:{}", path.display(), entry.line);
             let later = entries[at + 1..].iter().rfind(|later| later.name == entry.name);
@@ -207,6 +212,20 @@ impl Layers {
         if entry.value.contains("${") {
             self.warning(format!("{place}: `${{…}}` is taken as it stands; write the value itself"));
         }
+    }
+
+    /// Skips a byte order mark, which would be taken for part of the first line. systemd skips none.
+    fn without_mark<'a>(&mut self, path: &Path, text: &'a str, dialect: Dialect) -> &'a str {
+        let Some(rest) = text.strip_prefix(BYTE_ORDER_MARK) else { return text };
+        let (text, consequence) = match dialect {
+            Dialect::Python => (rest, "which DECNET and systemd do not skip"),
+            Dialect::Systemd => (text, "so systemd ignores its first line"),
+        };
+        let path = path.display();
+        self.warning(format!(
+            "{path} begins with a byte order mark (U+FEFF), {consequence}; save it without one"
+        ));
+        text
     }
 
     /// A file that nobody named may be missing; one that is there and cannot be read is worth a word.

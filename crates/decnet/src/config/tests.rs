@@ -236,6 +236,37 @@ fn decnets_session_secret_may_come_from_a_file_or_from_systemd() {
 }
 
 #[test]
+fn a_byte_order_mark_is_skipped_and_named() {
+    let mark = '\u{feff}';
+    let host = Host::new(&[], &format!("{mark}[decnet]\nwebhook-timeout = 3s\n"));
+    let host = host.file(".env.local", &format!("{mark}DECNET_API_PORT=2\n"));
+    let found = host.find();
+    assert_eq!((found.config.delivery.timeout, found.config.api.port), (Duration::from_secs(3), 2));
+    let [ini, dotenv] = &found.warnings[..] else { panic!("{:?}", found.warnings) };
+    assert!(ini.contains("decnet.ini begins with a byte order mark (U+FEFF)"), "{ini}");
+    assert!(dotenv.contains(".env.local begins with a byte order mark (U+FEFF)"), "{dotenv}");
+}
+
+#[test]
+fn a_byte_order_mark_costs_the_services_a_line() {
+    let host = with_unit(Host::new(&[], ""), &["a"]);
+    let host = host.file("a", "\u{feff}DECNET_API_PORT=2\nDECNET_BUS_GROUP=staff\n");
+    let found = host.find();
+    assert_eq!((found.config.api.port, found.config.bus.group.as_str()), (8000, "staff"));
+    assert!(found.warnings[0].contains("so systemd ignores its first line"), "{:?}", found.warnings);
+}
+
+#[test]
+fn a_secret_behind_a_byte_order_mark_is_refused() {
+    let host = Host::new(&[], "").file("secret", &format!("\u{feff}{JWT}\n"));
+    let path = host.dir.path().join("secret").display().to_string();
+    let mut host = host;
+    host.inputs.environment.insert("DECNET_JWT_SECRET_FILE".into(), path);
+    let problems = host.find().problems;
+    assert!(problems[0].contains("byte order mark (U+FEFF)") && !problems[0].contains(JWT), "{problems:?}");
+}
+
+#[test]
 fn a_wildcard_of_origins_is_refused() {
     let host = Host::new(&[], "[web]\ncors-origins = https://dash.example, http://10.0.0.1:8080\n");
     assert_eq!(host.config().access.cors_origins, ["https://dash.example", "http://10.0.0.1:8080"]);

@@ -76,6 +76,29 @@ fn a_bad_line_is_named_and_what_came_before_it_is_published() {
 }
 
 #[test]
+fn lines_before_one_that_is_not_utf_8_are_published() {
+    let host = Host::new();
+    let _bus = host.start_bus();
+    let mut watch = host.start(&["watch", "t.>"]);
+    let mut out = std::io::BufReader::new(watch.child.stdout.take().unwrap());
+    settle(&host, &mut out);
+    let output = host.run_with_input(&["publish", "t.stream", "-"], b"\xef\xbb\xbf1\n\n2\n\"\xff\"\n4\n");
+    let said = stderr(&output);
+    assert_eq!(code(&output), 1, "{said}");
+    assert!(said.contains("published 2 events") && said.contains("line 4 is not UTF-8"), "{said}");
+    assert_eq!(code(&host.run(&["publish", "t.last"])), 0);
+    let events =
+        std::io::BufRead::lines(out).map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let events = events.filter(|event| event["topic"] != "t.first");
+    let seen: Vec<_> =
+        events.take(3).map(|event| (event["topic"].clone(), event["payload"].clone())).collect();
+    assert_eq!(
+        seen,
+        [(json!("t.stream"), json!(1)), (json!("t.stream"), json!(2)), (json!("t.last"), json!({}))]
+    );
+}
+
+#[test]
 fn a_rate_is_kept() {
     let host = Host::new();
     let _bus = host.start_bus();

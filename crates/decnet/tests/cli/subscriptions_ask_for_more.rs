@@ -64,7 +64,7 @@ fn a_headers_value_is_sent_and_never_shown() {
     let receiver = Receiver::start(reply(200));
     let (host, _) = subscribed(&receiver);
     let file = host.path().join("headers.txt");
-    std::fs::write(&file, format!("Authorization: {TOKEN}\n\nX-Tenant: a\n")).unwrap();
+    std::fs::write(&file, format!("\u{feff}Authorization: {TOKEN}\n\nX-Tenant: a\n")).unwrap();
     let file = file.to_str().unwrap();
     let hidden = json!({"headers": {"authorization": "[secret]", "x-tenant": "[secret]"}});
     assert_eq!(update(&host, &["--header-file", file]), hidden);

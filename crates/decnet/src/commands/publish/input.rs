@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Cursor, Read, stdin};
 
 use anyhow::Context as _;
 use decnet_core::limits::MAX_BODY_BYTES;
+use decnet_core::text::BYTE_ORDER_MARK;
 use tokio::sync::mpsc;
 
 use crate::failure::Usage;
@@ -46,6 +47,9 @@ impl Input {
     fn argument(json: &str) -> Result<Self, Usage> {
         match serde_json::from_str::<serde::de::IgnoredAny>(json) {
             Ok(_) => Ok(Self::One(json.to_owned())),
+            Err(_) if json.starts_with(BYTE_ORDER_MARK) => {
+                Err(Usage::new("the payload begins with a byte order mark (U+FEFF); leave that out"))
+            }
             Err(error) => Err(Usage::new(format!(
                 "the payload is not JSON: {error}; quote it for the shell, as in '{{\"ip\":\"192.0.2.1\"}}'"
             ))),
@@ -56,20 +60,26 @@ impl Input {
     fn file(mut file: File) -> std::io::Result<Self> {
         let mut beginning = Vec::new();
         (&mut file).take(MAX_LINE_BYTES).read_to_end(&mut beginning)?;
-        let is_one = serde_json::from_slice::<serde::de::IgnoredAny>(&beginning).is_ok();
+        let json = without_mark(&beginning);
+        let is_one = serde_json::from_slice::<serde::de::IgnoredAny>(json).is_ok();
         match String::from_utf8(beginning) {
-            Ok(json) if is_one => Ok(Self::One(json)),
+            Ok(text) if is_one => Ok(Self::One(text.trim_start_matches(BYTE_ORDER_MARK).to_owned())),
             Ok(lines) => Ok(Self::Lines(Box::new(Cursor::new(lines.into_bytes()).chain(file)))),
             Err(error) => Ok(Self::Lines(Box::new(Cursor::new(error.into_bytes()).chain(file)))),
         }
     }
 }
 
+/// The bytes behind a byte order mark, which JSON may be read without (RFC 8259, section 8.1).
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(BYTE_ORDER_MARK.encode_utf8(&mut [0; 4]).as_bytes()).unwrap_or(bytes)
+}
+
 /// Reads lines into `chunks` until they end or nobody takes them: as many at once as have come, so that a slow
-/// stream is passed on line by line. Empty lines are skipped.
+/// stream is passed on line by line. Empty lines, and a byte order mark before the first line, are skipped.
 ///
 /// # Errors
-/// A line that is too long or no UTF-8, or what the operating system says.
+/// A line that is too long or not UTF-8, or what the operating system says. The lines before it are in `chunks` then.
 pub(super) fn read_lines(
     source: Box<dyn Read + Send>,
     chunks: &mpsc::Sender<Vec<Payload>>,
@@ -77,25 +87,48 @@ pub(super) fn read_lines(
     let mut reader = BufReader::with_capacity(64 * 1024, source);
     let (mut chunk, mut number) = (Vec::new(), 0);
     loop {
-        let mut line = Vec::new();
         number += 1;
-        let read = (&mut reader).take(MAX_LINE_BYTES).read_until(b'\n', &mut line)?;
-        if !line.trim_ascii().is_empty() {
-            let too_long =
-                || format!("line {number} is longer than the {MAX_BODY_BYTES} bytes an event may have");
-            anyhow::ensure!(line.len() <= MAX_BODY_BYTES, too_long());
-            let json = String::from_utf8(line).with_context(|| format!("line {number} is no UTF-8"))?;
-            chunk.push(Payload { json: json.trim().to_owned(), line: Some(number) });
-        }
-        let has_more = reader.buffer().contains(&b'\n');
+        let ended = match next_line(&mut reader, number) {
+            Ok(Line::Payload(payload)) => {
+                chunk.push(payload);
+                None
+            }
+            Ok(Line::Empty) => None,
+            Ok(Line::End) => Some(Ok(())),
+            Err(error) => Some(Err(error)),
+        };
+        let has_more = ended.is_none() && reader.buffer().contains(&b'\n');
         let is_due = !chunk.is_empty() && (!has_more || chunk.len() >= CHUNK);
         if is_due && chunks.blocking_send(std::mem::take(&mut chunk)).is_err() {
             return Ok(());
         }
-        if read == 0 {
-            return Ok(());
+        if let Some(result) = ended {
+            return result;
         }
     }
+}
+
+/// What the next line of a stream is.
+enum Line {
+    Payload(Payload),
+    Empty,
+    /// There is no further line.
+    End,
+}
+
+fn next_line(reader: &mut impl BufRead, number: u64) -> anyhow::Result<Line> {
+    let mut line = Vec::new();
+    if reader.take(MAX_LINE_BYTES).read_until(b'\n', &mut line)? == 0 {
+        return Ok(Line::End);
+    }
+    let text = if number == 1 { without_mark(&line) } else { &line }.trim_ascii();
+    if text.is_empty() {
+        return Ok(Line::Empty);
+    }
+    let too_long = || format!("line {number} is longer than the {MAX_BODY_BYTES} bytes an event may have");
+    anyhow::ensure!(line.len() <= MAX_BODY_BYTES, too_long());
+    let json = str::from_utf8(text).with_context(|| format!("line {number} is not UTF-8"))?;
+    Ok(Line::Payload(Payload { json: json.to_owned(), line: Some(number) }))
 }
 
 #[cfg(test)]
@@ -125,6 +158,28 @@ mod tests {
         long.extend(std::iter::repeat_n(b'1', MAX_BODY_BYTES + 1));
         assert!(lines(&long).1.unwrap_err().to_string().contains("line 2"));
         assert!(lines(b"1\n\xff\n").1.unwrap_err().to_string().contains("line 2"));
+    }
+
+    #[test]
+    fn lines_before_a_bad_one_are_kept() {
+        for bad in [b"\xff".to_vec(), vec![b'1'; MAX_BODY_BYTES + 1]] {
+            let (all, result) = lines(&[&b"1\n\n2\n"[..], &bad, b"\n4\n"].concat());
+            assert_eq!(all, [("1".into(), Some(1)), ("2".into(), Some(3))]);
+            assert!(result.unwrap_err().to_string().contains("line 4"));
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped_at_the_beginning_alone() {
+        let (all, result) = lines("\u{feff}{}\n\u{feff}2\n".as_bytes());
+        result.unwrap();
+        assert_eq!(all, [("{}".into(), Some(1)), ("\u{feff}2".into(), Some(2))]);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "\u{feff}{\n}\n").unwrap();
+        let read = Input::open(&format!("@{}", file.path().display())).unwrap();
+        assert!(matches!(read, Input::One(json) if json == "{\n}\n"));
+        let Err(refused) = Input::open("\u{feff}{}") else { panic!("an argument is taken as it is") };
+        assert!(refused.to_string().contains("byte order mark"));
     }
 
     #[test]

@@ -25,7 +25,9 @@ const READ_AHEAD: usize = 8;
 /// Publishes events on the bus.
 ///
 /// The payload is JSON: as an argument, from a file (@FILE: one value, or a value a line), or from stdin (-: a
-/// value a line). Without one it is {}. The bus confirms nothing.
+/// value a line). Without one it is {}. The bus confirms nothing. A line that is not JSON, not UTF-8 or too long ends a
+/// stream with exit code 1: the lines before it are published, those behind it are not. A byte order mark before the first
+/// line is skipped.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use decnet_core::limits::{MAX_CUSTOM_HEADERS, MAX_CUSTOM_HEADERS_BYTES};
 use decnet_core::settings::{Change, HeaderChanges, HeaderError};
+use decnet_core::text::BYTE_ORDER_MARK;
 
 use crate::failure::Usage;
 use crate::output;
@@ -75,5 +76,6 @@ fn read_file(path: &Path) -> anyhow::Result<String> {
     let read = read.with_context(|| format!("headers could not be read from {}", path.display()))?;
     anyhow::ensure!(read as u64 <= MAX_FILE_BYTES, "{} holds more than headers may", path.display());
     anyhow::ensure!(!text.trim().is_empty(), "{} holds no header; write one a line", path.display());
-    Ok(text)
+    // Some editors begin every file with it.
+    Ok(text.strip_prefix(BYTE_ORDER_MARK).map(str::to_owned).unwrap_or(text))
 }

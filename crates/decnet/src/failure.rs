@@ -75,8 +75,12 @@ pub(crate) fn told(error: &anyhow::Error) -> String {
 
 /// Help goes to stdout with 0, errors to stderr with 2; a reader who has left is no failure.
 fn clap(error: &clap::Error) -> ExitCode {
+    let exit_code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
+    if error.use_stderr() && output::say_escaped(&error.to_string()) {
+        return exit_code;
+    }
     match error.print() {
-        Ok(()) => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE)),
+        Ok(()) => exit_code,
         Err(_) => ExitCode::SUCCESS,
     }
 }

@@ -1,9 +1,12 @@
 //! Messages, to stderr: coloured for a terminal, plain for a file, JSON for a collector.
 
-use std::io::{IsTerminal as _, stderr};
+use std::io::{self, IsTerminal as _, Write, stderr};
 
+use decnet_core::text::{escape, escape_json};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::{Format, Writer};
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::{DefaultFields, Format, Writer};
 use tracing_subscriber::fmt::time::FormatTime;
 
 use crate::config::{Log, LogFormat};
@@ -28,9 +31,14 @@ pub(crate) fn start(log: &Log, verbosity: Verbosity, verbose: u8, color: bool) -
         Usage::new(format!("DECNET_LOG is a level such as debug, not `{filter}`: {error}"))
     })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(color);
+    let builder = builder.fmt_fields(Escaped::default());
+    let is_terminal = stderr().is_terminal();
     let started = match log.format {
+        LogFormat::Json if is_terminal => {
+            builder.json().flatten_event(true).with_ansi(false).with_writer(|| JsonTerminal).try_init()
+        }
         LogFormat::Json => builder.json().flatten_event(true).with_ansi(false).try_init(),
-        LogFormat::Human if stderr().is_terminal() => builder.event_format(short()).try_init(),
+        LogFormat::Human if is_terminal => builder.event_format(short()).try_init(),
         LogFormat::Human => builder.with_target(false).try_init(),
     };
     started.map_err(|error| Usage::new(format!("logging could not be started: {error}")))
@@ -51,6 +59,33 @@ fn filter(log: &Log, verbosity: Verbosity, verbose: u8) -> String {
 
 fn short() -> Format<tracing_subscriber::fmt::format::Full, TimeOfDay> {
     tracing_subscriber::fmt::format().with_target(false).with_timer(TimeOfDay)
+}
+
+/// Writes message and fields of an event on one line, with hidden characters escaped. No call site has to think of what somebody
+/// else wrote into a name or an error.
+#[derive(Default)]
+struct Escaped(DefaultFields);
+
+impl<'writer> FormatFields<'writer> for Escaped {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> std::fmt::Result {
+        let mut line = String::new();
+        self.0.format_fields(Writer::new(&mut line), fields)?;
+        writer.write_str(&escape(&line))
+    }
+}
+
+/// Standard error where it is a terminal and the messages are JSON: each comes in one piece.
+struct JsonTerminal;
+
+impl Write for JsonTerminal {
+    fn write(&mut self, message: &[u8]) -> io::Result<usize> {
+        stderr().write_all(escape_json(&String::from_utf8_lossy(message)).as_bytes())?;
+        Ok(message.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        stderr().flush()
+    }
 }
 
 /// `14:25:00.424`, UTC: a terminal knows the day.

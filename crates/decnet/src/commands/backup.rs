@@ -55,10 +55,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         tokio::task::spawn_blocking(move || pack(&copies, &names, &target, &file)).await??
     };
     let file = args.file.display().to_string();
-    if args.json {
-        return output::json(&json!({"file": file, "bytes": packed, "holds": names}));
-    }
-    output::line(&format!("{file}: {:.1} MiB, holds {}", packed as f64 / MIB, names.join(" and ")))
+    let what = format!("{file}: {:.1} MiB, holds {}", packed as f64 / MIB, names.join(" and "));
+    let json = || output::json(&json!({"file": file, "bytes": packed, "holds": names}));
+    output::done(&format!("wrote {what}"), if args.json { json() } else { output::line(&what) })
 }
 
 /// The queue first, then the catalog: what the queue has is then in the catalog, unless it was deleted.

@@ -19,7 +19,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    output::write(&script(args.shell))
+    output::raw(&script(args.shell))
 }
 
 fn script(shell: Shell) -> Vec<u8> {

@@ -1,9 +1,10 @@
 //! Asking before something that cannot be undone, or that others notice.
 
-use std::io::{IsTerminal as _, Write as _, stderr, stdin};
+use std::io::{IsTerminal as _, stderr, stdin};
 
 use crate::context::Context;
 use crate::failure::Usage;
+use crate::output;
 
 /// Asks `question`; true for a yes.
 ///
@@ -23,7 +24,7 @@ pub(super) async fn ask(question: String, problem: String, context: &Context) ->
 async fn read(question: String) -> anyhow::Result<String> {
     let asked = tokio::task::spawn_blocking(move || {
         let mut answer = String::new();
-        write!(stderr(), "{question}").and_then(|()| stdin().read_line(&mut answer)).map(|_| answer)
+        output::prompt(&question).and_then(|()| stdin().read_line(&mut answer)).map(|_| answer)
     });
     Ok(asked.await??)
 }

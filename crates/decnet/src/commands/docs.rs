@@ -36,8 +36,8 @@ enum Page {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     match (args.page, &args.directory) {
         (Page::Man, Some(directory)) => manual(directory),
-        (Page::Openapi, _) => output::write(decnet_api::document_json().as_bytes()),
-        (Page::Configuration | Page::Man, _) => output::write(config::page().as_bytes()),
+        (Page::Openapi, _) => output::raw(decnet_api::document_json().as_bytes()),
+        (Page::Configuration | Page::Man, _) => output::raw(config::page().as_bytes()),
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     }
     let (operator, done) = carry_out(operator, what, false, context).await?;
     let is_gone = clean_up(operator, context).await?;
-    tell(&args, done, false, is_gone)
+    output::done(&format!("erased {}", amount(done)), tell(&args, done, false, is_gone))
 }
 
 async fn allow(would: Erased, context: &Context) -> anyhow::Result<()> {

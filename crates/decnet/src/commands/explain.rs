@@ -7,7 +7,7 @@ use decnet_store::queue::{Error, Reader};
 use serde_json::json;
 
 use crate::context::Context;
-use crate::output::{self, Paint, printable};
+use crate::output::{self, Paint, Text};
 
 /// Says why an event did, or did not, go to a subscription.
 ///
@@ -56,14 +56,16 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
             "steps": steps,
         }));
     }
-    steps.iter().try_for_each(|step| output::line(&human(step, context.paint)))
+    steps.iter().try_for_each(|step| output::print(&human(step, context.paint)))
 }
 
-fn human(step: &Step, paint: Paint) -> String {
-    let mark = match step.passed {
+fn human(step: &Step, paint: Paint) -> Text {
+    let mut text = match step.passed {
         Some(true) => paint.good("yes"),
         Some(false) => paint.bad("no "),
         None => paint.doubtful("..."),
     };
-    format!("{mark}  {:<9} {}", step.step, printable(&step.detail))
+    text += format!("  {:<9} {}", step.step, step.detail);
+    text.end_line();
+    text
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use decnet_core::signature::SigningKey;
+use decnet_core::text::escape_json;
 use hyper::StatusCode;
 use tokio::sync::mpsc;
 
 use super::secret_args::SecretArgs;
 use crate::config::read_duration;
 use crate::context::Context;
-use crate::output::{self, Paint, printable};
+use crate::output::{self, Paint, Text};
 use crate::receiver::{Options, Origin, Received, Receiver};
 
 /// Requests that wait to be printed before the answers slow down.
@@ -95,7 +96,7 @@ async fn print(
         if args.json {
             output::json(&json(&request, args.status))?;
         } else {
-            output::write(human(&request, paint, with_body).as_bytes())?;
+            output::print(&human(&request, paint, with_body))?;
         }
     }
     Ok(())
@@ -149,7 +150,7 @@ fn json(request: &Received, status: StatusCode) -> serde_json::Value {
 }
 
 /// The line of a request, and its body below it.
-pub(crate) fn human(request: &Received, paint: Paint, with_body: bool) -> String {
+pub(crate) fn human(request: &Received, paint: Paint, with_body: bool) -> Text {
     let origin = request.origin.as_str();
     let origin = match request.origin {
         Origin::Verified => paint.good(origin),
@@ -158,23 +159,31 @@ pub(crate) fn human(request: &Received, paint: Paint, with_body: bool) -> String
     };
     let latency =
         request.latency().map_or(String::new(), |latency| format!("{:.1} ms", latency.as_secs_f64() * 1e3));
-    let (topic, id) = (printable(&request.topic), paint.faint(&printable(&request.id)));
     let iso = request.at.to_sqlite();
     let time = iso.get(11..23).unwrap_or(&iso);
-    let mut text = format!("{} {origin} {latency:>9}  {topic}  {id}", paint.faint(time));
+    let mut text = paint.faint(time);
+    text += " ";
+    text += origin;
+    text += format!(" {latency:>9}  {}  ", request.topic);
+    text += paint.faint(&request.id);
     if let Some(reason) = request.origin.reason() {
-        text += &format!("  ({reason})");
+        text += format!("  ({reason})");
     }
-    text.push('\n');
+    text.end_line();
     if with_body {
-        text += &indented(&request.body);
+        add_indented(&mut text, &request.body);
     }
     text
 }
 
-fn indented(body: &[u8]) -> String {
+/// Adds a body, line by line. What is JSON stays JSON.
+fn add_indented(text: &mut Text, body: &[u8]) {
     let pretty = serde_json::from_slice::<serde_json::Value>(body).ok();
     let pretty = pretty.and_then(|body| serde_json::to_string_pretty(&body).ok());
-    let text = pretty.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
-    text.lines().map(|line| format!("    {}\n", printable(line))).collect()
+    let pretty = pretty.map(|json| escape_json(&json).into_owned());
+    for line in pretty.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()).lines() {
+        *text += "    ";
+        *text += line;
+        text.end_line();
+    }
 }

@@ -66,7 +66,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         restored.push((part.name, part.put()?));
     }
     drop(held);
-    tell(&args, &restored, stays.then_some(&*catalog))
+    let names: Vec<_> = restored.iter().map(|(name, _)| *name).collect();
+    let what = format!("restored {} in {}", names.join(" and "), dir.display());
+    output::done(&what, tell(&args, &restored, stays.then_some(&*catalog)))
 }
 
 /// Is there a catalog outside of the data directory? It is DECNET's, and holds more than ours.

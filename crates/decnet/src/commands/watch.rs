@@ -14,7 +14,7 @@ use crate::output;
 /// Prints the events of the bus as JSON lines, until Ctrl-C.
 ///
 /// Each line is {"id", "topic", "type", "ts", "payload"}. A bus that goes away is waited for; what is
-/// published meanwhile is not seen.
+/// published meanwhile is not seen. On a terminal, characters that it would obey or hide are written as \u escapes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -87,7 +87,7 @@ fn print(events: &mut Vec<Received>, left: u64) -> anyhow::Result<u64> {
             Err(error) => output::say(&format!("an event on {} cannot be read: {error}", event.topic)),
         }
     }
-    output::write(&lines)?;
+    output::json_lines(&lines)?;
     Ok(printed)
 }
 

@@ -67,9 +67,9 @@ fn invite(config: &Config, address: SocketAddr, first: First) -> Option<SetupCod
     }
     let code = SetupCode::generate();
     output::say(&format!(
-        "the API has no token yet; within {} open this once, on this host, to make one for the admin:\n  {}",
-        duration::show(SETUP_LINK_AGE),
-        code.link(address)
+        "the API has no token yet; within {} open this once, on this host, to make one for the admin:",
+        duration::show(SETUP_LINK_AGE)
     ));
+    output::say(&format!("  {}", code.link(address)));
     Some(code)
 }

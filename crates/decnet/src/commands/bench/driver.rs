@@ -17,7 +17,7 @@ use super::cpu::Used;
 use super::figures::{Latency, Quantiles, Throughput};
 use super::plan::Plan;
 use super::progress::Progress;
-use crate::output::{counted, printable};
+use crate::output::counted;
 use crate::receiver::now;
 
 /// The topic of all events, by which a receiver can tell them from others.
@@ -201,7 +201,7 @@ impl Run {
         }
         let first = self.first_failure().unwrap_or_else(|| "see the receiver's log".into());
         let delivered = counted(self.stats.delivered.get(), "delivery", "deliveries");
-        anyhow::bail!("stopped, since the receiver fails after {delivered}: {}", printable(&first))
+        anyhow::bail!("stopped, since the receiver fails after {delivered}: {first}")
     }
 
     fn first_failure(&self) -> Option<String> {

@@ -10,7 +10,7 @@ use super::disk::Disk;
 use super::driver::Measured;
 use super::verdict::{self, Limit, Seen};
 use crate::config::Config;
-use crate::output::{Paint, counted};
+use crate::output::{Paint, Text, counted};
 
 /// Everything that was seen in one run.
 #[derive(Debug, Serialize)]
@@ -127,10 +127,13 @@ impl Figures {
     }
 
     /// As a person reads it; ends with the verdict.
-    pub(super) fn human(&self, paint: Paint) -> String {
-        let mut text = String::new();
-        let mut add =
-            |head: &str, rest: String| text += &format!("{}  {rest}\n", paint.strong(&format!("{head:<10}")));
+    pub(super) fn human(&self, paint: Paint) -> Text {
+        let mut text = Text::default();
+        let mut add = |head: &str, rest: String| {
+            text += paint.strong(&format!("{head:<10}"));
+            text += format!("  {rest}");
+            text.end_line();
+        };
         let receiver = self.receiver.as_deref().unwrap_or("built in, on loopback");
         add(
             "receiver",
@@ -143,10 +146,10 @@ impl Figures {
         for (number, throughput) in self.throughput.iter().enumerate() {
             add(if number == 0 { "throughput" } else { "" }, throughput.human());
         }
-        text.push('\n');
+        text.end_line();
         for (number, sentence) in self.verdict.iter().enumerate() {
-            text += &if number == 0 { paint.good(sentence) } else { sentence.clone() };
-            text.push('\n');
+            text += if number == 0 { paint.good(sentence) } else { sentence.into() };
+            text.end_line();
         }
         text
     }

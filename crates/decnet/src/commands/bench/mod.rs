@@ -87,7 +87,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         consent::obtain(url, &plan, args.yes, context).await?;
     }
     let figures = rig::measure(args.receiver.as_ref(), secret, plan, context).await?;
-    if args.json { output::json(&figures) } else { output::write(figures.human(context.paint).as_bytes()) }
+    if args.json { output::json(&figures) } else { output::print(&figures.human(context.paint)) }
 }
 
 #[cfg(test)]

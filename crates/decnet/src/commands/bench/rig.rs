@@ -27,7 +27,6 @@ use crate::commands::serve::start_bus;
 use crate::commands::subscription::test;
 use crate::config::{Config, Database};
 use crate::context::Context;
-use crate::output::printable;
 use crate::receiver::now;
 use crate::worker::Prepared;
 
@@ -114,7 +113,7 @@ async fn try_once(url: &EndpointUrl, secret: &Secret, context: &Context) -> anyh
     }
     let (status, error) = test::told(&attempted);
     let status = status.map_or(String::new(), |status| format!("answered {status}"));
-    let error = error.map_or(String::new(), |error| printable(&error));
+    let error = error.unwrap_or_default();
     let separator = if status.is_empty() || error.is_empty() { "" } else { ": " };
     anyhow::bail!("{url} does not take a request, so nothing more was sent: {status}{separator}{error}")
 }

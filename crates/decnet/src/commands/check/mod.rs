@@ -47,7 +47,7 @@ pub(crate) async fn run(args: &Args, found: Found, context: &Context) -> anyhow:
         None => probe::all(&context.config).await,
     };
     if args.service.is_some() && !args.json {
-        probes.iter().try_for_each(|probe| output::line(&probe.human(context.paint)))?;
+        probes.iter().try_for_each(|probe| output::print(&probe.human(context.paint)))?;
     } else if args.json {
         output::json(&json!({
             "settings": found.settings.iter().map(setting).collect::<Vec<_>>(),
@@ -76,5 +76,5 @@ fn print(settings: &[Setting], probes: &[Probe], paint: Paint) -> anyhow::Result
     }
     table.print(paint)?;
     output::line("")?;
-    probes.iter().try_for_each(|probe| output::line(&probe.human(paint)))
+    probes.iter().try_for_each(|probe| output::print(&probe.human(paint)))
 }

@@ -13,7 +13,7 @@ use crate::commands::api::has_credential;
 use crate::commands::link;
 use crate::config::Config;
 use crate::failure::told;
-use crate::output::{Paint, counted, printable};
+use crate::output::{Paint, Text, counted};
 
 /// What a probe found.
 pub(super) struct Probe {
@@ -42,14 +42,16 @@ impl Probe {
         json!({"what": self.what, "health": self.health.as_str(), "detail": self.detail})
     }
 
-    pub(super) fn human(&self, paint: Paint) -> String {
+    pub(super) fn human(&self, paint: Paint) -> Text {
         let health = format!("{:8}", self.health.as_str());
-        let health = match self.health {
+        let mut text = match self.health {
             Health::Good => paint.good(&health),
             Health::Waiting => paint.doubtful(&health),
             Health::Unusable => paint.bad(&health),
         };
-        format!("{health} {}: {}", self.what, printable(&self.detail))
+        text += format!(" {}: {}", self.what, self.detail);
+        text.end_line();
+        text
     }
 }
 

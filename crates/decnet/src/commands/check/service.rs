@@ -70,7 +70,7 @@ async fn api(config: &Config) -> anyhow::Result<String> {
     let host = config.api.host.trim_matches(['[', ']']);
     let place = format!("{} port {}", config.api.host, config.api.port);
     let begin = ask((host, config.api.port)).await.with_context(|| format!("nobody answers at {place}"))?;
-    anyhow::ensure!(begin == *GOOD, "{place} answers `{}`", String::from_utf8_lossy(&begin).escape_debug());
+    anyhow::ensure!(begin == *GOOD, "{place} answers `{}`", String::from_utf8_lossy(&begin));
     Ok(format!("{place} answers"))
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::standing::{active, parser};
 use crate::commands::since::since;
 use crate::context::Context;
-use crate::output::{self, Table, printable};
+use crate::output::{self, Table};
 
 /// Lists the newest deliveries.
 #[derive(Debug, clap::Args)]
@@ -88,7 +88,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 /// error by itself.
 pub(super) fn nothing(subscription: Option<&str>, active: &Active) -> String {
     match subscription.filter(|name| !active.knows(name)) {
-        Some(name) => format!("no delivery matches, and no subscription is called `{}`", printable(name)),
+        Some(name) => format!("no delivery matches, and no subscription is called `{name}`"),
         None => "no delivery matches".into(),
     }
 }

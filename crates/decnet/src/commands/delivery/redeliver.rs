@@ -77,7 +77,9 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         return Err(Said.into());
     };
     let made = if args.dry_run { Vec::new() } else { redeliver(&args, &mut chosen, context).await? };
-    if args.json { tell_json(&args, &chosen, &made) } else { tell(&args, &chosen, &made, context) }
+    let written =
+        if args.json { tell_json(&args, &chosen, &made) } else { tell(&args, &chosen, &made, context) };
+    if made.is_empty() { written } else { output::done(&told(&args, chosen.total(), &made), written) }
 }
 
 fn tell_json(args: &Args, chosen: &Redelivery, made: &[DeliveryId]) -> anyhow::Result<()> {

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use decnet_core::delivery::{Reason, Standing, State};
+use decnet_core::text::escape_json;
 use decnet_store::queue::{Active, Attempt, DeliveryId, Detail, Listed, Reader};
 use serde_json::{Value, json};
 
 use super::list;
 use super::standing::active;
 use crate::context::Context;
-use crate::output::{self, Paint, Table, printable};
+use crate::output::{self, Paint, Table, Text};
 
 /// Shows one delivery: its event's body, every attempt, and what came back.
 #[derive(Debug, clap::Args)]
@@ -34,7 +35,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     if args.json {
         return output::json(&whole(&detail, &active));
     }
-    output::write(human(&detail, &active, context.paint).as_bytes())
+    output::print(&human(&detail, &active, context.paint))
 }
 
 fn whole(detail: &Detail, active: &Active) -> Value {
@@ -66,7 +67,7 @@ fn millis(duration: Option<Duration>) -> Option<f64> {
     duration.map(|duration| duration.as_secs_f64() * 1e3)
 }
 
-fn human(detail: &Detail, active: &Active, paint: Paint) -> String {
+fn human(detail: &Detail, active: &Active, paint: Paint) -> Text {
     let Detail { listed, body, attempts } = detail;
     let fields = [
         ("id", listed.id.to_string()),
@@ -76,13 +77,16 @@ fn human(detail: &Detail, active: &Active, paint: Paint) -> String {
         ("event", listed.event_id.to_string()),
         ("admitted", listed.admitted_at.to_sqlite()),
     ];
-    let mut text = String::new();
+    let mut text = Text::default();
     for (name, value) in fields.into_iter().chain(next_try(listed, active)) {
-        text += &format!("{} {}\n", paint.faint(&format!("{name:<13}")), printable(&value));
+        text.field(paint, name, &value);
     }
-    text += &format!("\n{}\n", printable(&String::from_utf8_lossy(body)));
+    text.end_line();
+    text += &*escape_json(&String::from_utf8_lossy(body));
+    text.end_line();
     if !attempts.is_empty() {
-        text += &format!("\n{}", tries(attempts).render(paint));
+        text.end_line();
+        text += tries(attempts).render(paint);
     }
     text
 }

@@ -26,6 +26,7 @@ use self::carry_out::Hand;
 use self::host::Host;
 use self::layout::Layout;
 use self::plan::{Step, Wanted};
+use self::report::Outcome;
 use self::settings::Inherited;
 use self::templates::{Templates, Variables};
 use super::confirm;
@@ -127,23 +128,30 @@ fn work_off(steps: &[Step], wanted: &Wanted, args: &Args, context: &Context) -> 
     let Variables { user, group, .. } = &wanted.variables;
     let accounts = Accounts { layout: &wanted.layout, user, group };
     let hand = Hand { accounts, dry_run: args.dry_run };
-    let mut failures = 0;
+    let (mut failures, mut written) = (0, Ok(()));
     for step in steps {
         let is_called_off = context.shutdown.is_cancelled();
         anyhow::ensure!(!is_called_off, "ended before {}; what was done stays", step.what);
         let outcome = hand.carry_out(step);
         failures += usize::from(outcome.is_failure());
-        if args.json {
-            output::json(&outcome.json(&step.what))?;
-        } else {
-            output::line(&outcome.line(&step.what, context.paint))?;
+        // What was begun is finished, whether somebody still reads or not.
+        if written.is_ok() {
+            written = show(&outcome, step, args, context);
         }
     }
     if failures == 0 {
-        return Ok(());
+        return if args.dry_run { written } else { output::done("every step was carried out", written) };
     }
     output::say(&format!("decnet: {}", report::failed(failures)));
     Err(Said.into())
+}
+
+fn show(outcome: &Outcome, step: &Step, args: &Args, context: &Context) -> anyhow::Result<()> {
+    if args.json {
+        output::json(&outcome.json(&step.what))
+    } else {
+        output::print(&outcome.line(&step.what, context.paint))
+    }
 }
 
 /// The prefix, absolute, so that what is said about a path is where it is.
@@ -182,7 +190,7 @@ fn services(only: &[String], templates: &Templates) -> Result<Vec<String>, Usage
             let short =
                 |name: &&str| name.trim_start_matches("decnet-").trim_end_matches(".service").to_owned();
             let names = known.iter().map(short).collect::<Vec<_>>().join(", ");
-            format!("--only {}: there is no such service; there are {names}", name.escape_debug())
+            format!("--only {name}: there is no such service; there are {names}")
         })
     };
     let (found, missing): (Vec<_>, Vec<_>) = only.iter().map(find).partition(Result::is_ok);

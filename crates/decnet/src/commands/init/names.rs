@@ -11,16 +11,15 @@ const MAX_NAME: usize = 32;
 /// Not absolute, with `..`, or with a character that systemd or a shell would read as more than itself.
 pub(super) fn path(what: &str, path: &Path) -> Result<String, String> {
     let text = path.to_str().ok_or_else(|| format!("{what} {} is no UTF-8", path.display()))?;
-    let shown = text.escape_debug();
     if !path.is_absolute() {
-        return Err(format!("{what} must be an absolute path, not `{shown}`"));
+        return Err(format!("{what} must be an absolute path, not `{text}`"));
     }
     if path.components().any(|part| part == Component::ParentDir) {
-        return Err(format!("{what} `{shown}` must not contain `..`"));
+        return Err(format!("{what} `{text}` must not contain `..`"));
     }
     if let Some(bad) = text.chars().find(|c| !c.is_ascii_alphanumeric() && !"/._-+@".contains(*c)) {
         return Err(format!(
-            "{what} `{shown}` has {bad:?} in it; a unit file can hold letters, digits and /._-+@ without quoting"
+            "{what} `{text}` has {bad:?} in it; a unit file can hold letters, digits and /._-+@ without quoting"
         ));
     }
     Ok(if text.len() > 1 { text.trim_end_matches('/') } else { text }.to_owned())
@@ -38,9 +37,8 @@ pub(super) fn account(what: &str, name: &str) -> Result<String, String> {
         return Ok(name.to_owned());
     }
     Err(format!(
-        "{what} `{}` is no name: it begins with a-z or _, goes on with a-z, 0-9, _ and -, and has at most \
-         {MAX_NAME} characters",
-        name.escape_debug()
+        "{what} `{name}` is no name: it begins with a-z or _, goes on with a-z, 0-9, _ and -, and has at most \
+         {MAX_NAME} characters"
     ))
 }
 

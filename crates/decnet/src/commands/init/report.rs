@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::output::{Paint, counted, printable};
+use crate::output::{Paint, Text, counted};
 
 /// What became of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,13 +17,15 @@ pub(super) enum Outcome {
 
 impl Outcome {
     /// A line of the checklist.
-    pub(super) fn line(&self, what: &str, paint: Paint) -> String {
-        let (mark, detail) = match self {
+    pub(super) fn line(&self, what: &str, paint: Paint) -> Text {
+        let (mut text, detail) = match self {
             Self::Done(detail) => (paint.good("[ OK ]"), detail),
             Self::Skipped(detail) => (paint.faint("[SKIP]"), detail),
             Self::Failed(detail) => (paint.bad("[FAIL]"), detail),
         };
-        format!("{mark} {}: {}", printable(what), printable(detail))
+        text += format!(" {what}: {detail}");
+        text.end_line();
+        text
     }
 
     pub(super) fn json(&self, what: &str) -> Value {

@@ -100,7 +100,7 @@ impl Demo {
 
 fn show(request: &Received, paint: Paint, summary: &mut Summary) -> anyhow::Result<()> {
     summary.count(request);
-    output::write(human(request, paint, false).as_bytes())
+    output::print(&human(request, paint, false))
 }
 
 /// Publishes samples until `stop`; how many.

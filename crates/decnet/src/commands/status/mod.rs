@@ -69,7 +69,7 @@ async fn print(context: &Context) -> anyhow::Result<()> {
     };
     tokio::time::sleep(GLANCE).await;
     let view = View::between(Some(&before), &look(context).await?);
-    output::write(view.render(context.paint).as_bytes())
+    output::print(&view.render(context.paint))
 }
 
 async fn print_json(context: &Context) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use decnet_core::text::escape;
 use ratatui::DefaultTerminal;
 use ratatui::Frame;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -14,7 +15,6 @@ use ratatui::widgets::{Paragraph, Row, Table, TableState};
 use tokio_util::sync::CancellationToken;
 
 use super::view::{self, HEADINGS, Order, View};
-use crate::output::printable;
 
 /// How long a key is waited for before a new look is looked for.
 const POLL: Duration = Duration::from_millis(100);
@@ -119,25 +119,30 @@ impl Page {
     fn head(&self) -> Text<'static> {
         let bad = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
         let mut lines: Vec<Line<'static>> = Vec::new();
-        lines.extend(self.trouble.iter().map(|trouble| Line::styled(printable(trouble), bad)));
+        lines.extend(self.trouble.iter().map(|trouble| line(trouble, bad)));
         if self.trouble.is_some() && self.view.is_some() {
             lines.push(Line::styled("what is below was seen last", Style::new().add_modifier(Modifier::DIM)));
         }
         let Some(view) = &self.view else { return lines.into() };
-        let painted = |line: &view::Line| {
-            let style = if line.is_bad { bad } else { Style::new().add_modifier(Modifier::BOLD) };
-            Line::styled(printable(&line.text), style)
+        let painted = |shown: &view::Line| {
+            let style = if shown.is_bad { bad } else { Style::new().add_modifier(Modifier::BOLD) };
+            line(&shown.text, style)
         };
         lines.extend(view.health.iter().map(painted));
-        lines.extend(view.summary.iter().map(|line| Line::raw(line.clone())));
+        lines.extend(view.summary.iter().map(|text| line(text, Style::new())));
         lines.into()
     }
+}
+
+/// A line of what others wrote, escaped.
+fn line(text: &str, style: Style) -> Line<'static> {
+    Line::styled(escape(text).into_owned(), style)
 }
 
 /// The columns are as wide as they need to be, and the last error has the rest.
 fn table(view: &View, is_old: bool) -> Table<'static> {
     let cells: Vec<[String; HEADINGS.len()]> =
-        view.rows.iter().map(|row| row.cells().map(|cell| printable(&cell))).collect();
+        view.rows.iter().map(|row| row.cells().map(|cell| escape(&cell).into_owned())).collect();
     let width = |column: usize| {
         let widest =
             cells.iter().map(|row| row[column].chars().count()).chain([HEADINGS[column].len()]).max();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use decnet_bus::Losses;
 
 use crate::observe::status::{Bus, Status, Subscription};
-use crate::output::{Paint, Table};
+use crate::output::{Paint, Table, Text};
 
 pub(super) const HEADINGS: [&str; 10] = [
     "SUBSCRIPTION",
@@ -121,16 +121,18 @@ impl View {
     }
 
     /// As text.
-    pub(super) fn render(&self, paint: Paint) -> String {
-        let painted = |line: &Line| if line.is_bad { paint.bad(&line.text) } else { line.text.clone() };
-        let mut lines: Vec<String> = self.health.iter().map(painted).collect();
-        lines.extend(self.summary.iter().cloned());
-        let mut text = lines.join("\n") + "\n";
+    pub(super) fn render(&self, paint: Paint) -> Text {
+        let painted = |line: &Line| if line.is_bad { paint.bad(&line.text) } else { (&line.text).into() };
+        let mut text = Text::default();
+        for line in self.health.iter().map(painted).chain(self.summary.iter().map(Text::from)) {
+            text += line;
+            text.end_line();
+        }
         if !self.rows.is_empty() {
             let mut table = Table::new(&HEADINGS);
             self.rows.iter().for_each(|row| table.row(row.cells()));
-            text += "\n";
-            text += &table.render(paint);
+            text.end_line();
+            text += table.render(paint);
         }
         text
     }

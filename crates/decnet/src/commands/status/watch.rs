@@ -30,8 +30,9 @@ async fn lines(args: &Args, context: &Context) -> anyhow::Result<()> {
         if args.json {
             output::json(&json!({ "worker": now }))?;
         } else if let Some(now) = &now {
-            let text = View::between(before.as_ref(), now).render(context.paint);
-            output::line(&text)?;
+            let mut text = View::between(before.as_ref(), now).render(context.paint);
+            text.end_line();
+            output::print(&text)?;
         }
         before = now;
     }

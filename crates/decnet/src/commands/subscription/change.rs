@@ -142,7 +142,8 @@ async fn change(target: &Target, patch: &Patch, done: &str, context: &Context) -
     catalog.update(&uuid, patch, now()).map_err(super::refused)?;
     let row = catalog.find(&uuid)?;
     link::signal_change(&context.config).await;
-    tell(target, &row, done, context)
+    let what = format!("{done} {} ({})", row.name, row.uuid);
+    output::done(&what, tell(target, &row, done, context))
 }
 
 pub(super) async fn delete(args: DeleteArgs, context: &Context) -> anyhow::Result<()> {
@@ -150,11 +151,9 @@ pub(super) async fn delete(args: DeleteArgs, context: &Context) -> anyhow::Resul
     let row = catalog.find(&args.target.name)?;
     catalog.delete(&row.uuid)?;
     link::signal_change(&context.config).await;
-    if args.target.json {
-        output::json(&row)
-    } else {
-        output::line(&format!("deleted {} ({})", row.name, row.uuid))
-    }
+    let what = format!("deleted {} ({})", row.name, row.uuid);
+    let written = if args.target.json { output::json(&row) } else { output::line(&what) };
+    output::done(&what, written)
 }
 
 fn tell(target: &Target, row: &Row, done: &str, context: &Context) -> anyhow::Result<()> {
@@ -162,5 +161,5 @@ fn tell(target: &Target, row: &Row, done: &str, context: &Context) -> anyhow::Re
         return output::json(row);
     }
     output::line(&format!("{done} {}", row.name))?;
-    output::write(show::human(row, context.paint).as_bytes())
+    output::print(&show::human(row, context.paint))
 }

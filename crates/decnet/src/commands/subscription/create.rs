@@ -5,12 +5,12 @@ use decnet_store::catalog::{NewSubscription, Row};
 
 use super::patterns::PatternArgs;
 use super::settings_args::SettingsArgs;
-use super::warn;
+use super::{secret, warn};
 use crate::commands::catalog::open_or_make;
 use crate::commands::link;
 use crate::commands::secret_args::SecretArgs;
 use crate::context::Context;
-use crate::output;
+use crate::output::{self, Text};
 use crate::receiver::now;
 
 /// Adds a subscription, and prints the secret that it makes for it, this once.
@@ -54,7 +54,10 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let row = create(&new, context)?;
     link::signal_change(&context.config).await;
     warnings.iter().for_each(|warning| output::say(&format!("decnet: warning: {warning}")));
-    if args.json { json(&row, made.as_deref(), &warnings) } else { human(&row, made.as_deref()) }
+    let written =
+        if args.json { json(&row, made.as_deref(), &warnings) } else { human(&row, made.as_deref()) };
+    let what = format!("created {} ({})", row.name, row.uuid);
+    output::done(&secret::unseen(what, &row, made.is_some()), written)
 }
 
 fn create(new: &NewSubscription, context: &Context) -> anyhow::Result<Row> {
@@ -73,11 +76,8 @@ fn json(row: &Row, made: Option<&str>, warnings: &[String]) -> anyhow::Result<()
 }
 
 fn human(row: &Row, made: Option<&str>) -> anyhow::Result<()> {
-    output::line(&format!("created {} ({})", row.name, row.uuid))?;
-    match made {
-        Some(secret) => {
-            output::line(&format!("secret: {secret}\nIt is shown only now; its receiver needs it."))
-        }
-        None => Ok(()),
-    }
+    let mut text = Text::from(format!("created {} ({})", row.name, row.uuid));
+    text.end_line();
+    secret::show(&mut text, made);
+    output::print(&text)
 }

@@ -6,7 +6,7 @@ use decnet_store::catalog::{Error, Row};
 
 use super::existing;
 use crate::context::Context;
-use crate::output::{self, Paint, Table};
+use crate::output::{self, Table};
 
 /// Lists all subscriptions, those with a bad row too.
 ///
@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         ]);
     }
     table.print(context.paint)?;
-    rows.iter().for_each(|row| complain(row, context.paint));
+    rows.iter().for_each(complain);
     Ok(())
 }
 
@@ -58,11 +58,10 @@ fn rows(context: &Context) -> anyhow::Result<Vec<Row>> {
     }
 }
 
-fn complain(row: &Row, paint: Paint) {
-    let problem =
-        row.problem.as_ref().map(|what| paint.bad(&format!("{}: nothing is delivered: {what}", row.name)));
+fn complain(row: &Row) {
+    let problem = row.problem.iter().map(|what| format!("{}: nothing is delivered: {what}", row.name));
     let warnings = row.warnings.iter().map(|what| format!("{}: {what}", row.name));
-    problem.into_iter().chain(warnings).for_each(|line| output::say(&line));
+    problem.chain(warnings).for_each(|line| output::say(&line));
 }
 
 /// Active, tripped, …: in a few words.

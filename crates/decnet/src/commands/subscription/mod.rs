@@ -6,6 +6,7 @@ mod header_args;
 mod list;
 mod patterns;
 mod rotate;
+mod secret;
 mod settings_args;
 mod show;
 pub(crate) mod test;

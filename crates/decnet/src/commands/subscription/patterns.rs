@@ -4,7 +4,6 @@ use decnet_core::subscription::{Problem, requested_patterns};
 use decnet_core::topic::Pattern;
 
 use crate::failure::Usage;
-use crate::output::printable;
 
 /// Which topics a subscription gets.
 #[derive(Debug, clap::Args)]
@@ -28,8 +27,7 @@ impl PatternArgs {
     /// None at all, too many, or one that is wrong.
     pub(super) fn read(&self) -> Result<Vec<Pattern>, Usage> {
         for text in &self.patterns {
-            Pattern::new(text)
-                .map_err(|error| Usage::new(format!("--pattern `{}`: {error}", printable(text))))?;
+            Pattern::new(text).map_err(|error| Usage::new(format!("--pattern `{text}`: {error}")))?;
         }
         requested_patterns(&self.events, &self.patterns).map_err(|problem| match problem {
             Problem::NoPattern => Usage::new("no usable pattern: give --pattern or --event"),

@@ -6,12 +6,12 @@ use decnet_core::duration;
 use decnet_core::limits::DEFAULT_SECRET_OVERLAP;
 use decnet_store::catalog::Row;
 
-use super::existing;
+use super::{existing, secret};
 use crate::commands::link;
 use crate::commands::secret_args::SecretArgs;
 use crate::config::read_duration;
 use crate::context::Context;
-use crate::output;
+use crate::output::{self, Text};
 use crate::receiver::now;
 
 /// Gives a subscription a new secret, and lets the old one sign beside it for a while.
@@ -49,14 +49,18 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         let revoked = catalog.revoke_old_secrets(&uuid, now())?;
         let row = catalog.find(&uuid)?;
         link::signal_change(&context.config).await;
-        return if args.json { output::json(&row) } else { tell_revoked(&row, revoked) };
+        let told = told_revoked(&row, revoked);
+        let written = if args.json { output::json(&row) } else { output::line(&told) };
+        return output::done(&told, written);
     }
     let (secret, made) = args.secret.read_or_make()?;
     let overlap = args.overlap.unwrap_or(DEFAULT_SECRET_OVERLAP);
     catalog.rotate_secret(&uuid, &secret, overlap, now()).map_err(super::refused)?;
     let row = catalog.find(&uuid)?;
     link::signal_change(&context.config).await;
-    if args.json { json(&row, made.as_deref()) } else { human(&row, made.as_deref(), overlap) }
+    let written = if args.json { json(&row, made.as_deref()) } else { human(&row, made.as_deref(), overlap) };
+    let what = format!("{} ({}) has a new secret", row.name, row.uuid);
+    output::done(&secret::unseen(what, &row, made.is_some()), written)
 }
 
 fn json(row: &Row, made: Option<&str>) -> anyhow::Result<()> {
@@ -71,19 +75,16 @@ fn human(row: &Row, made: Option<&str>, overlap: Duration) -> anyhow::Result<()>
     } else {
         format!("the old secret signs too for {}", duration::show(overlap))
     };
-    output::line(&format!("{} has a new secret; {old}", row.name))?;
-    match made {
-        Some(secret) => {
-            output::line(&format!("secret: {secret}\nIt is shown only now; its receiver needs it."))
-        }
-        None => Ok(()),
-    }
+    let mut text = Text::from(format!("{} has a new secret; {old}", row.name));
+    text.end_line();
+    secret::show(&mut text, made);
+    output::print(&text)
 }
 
-fn tell_revoked(row: &Row, revoked: usize) -> anyhow::Result<()> {
-    output::line(&match revoked {
+fn told_revoked(row: &Row, revoked: usize) -> String {
+    match revoked {
         0 => format!("no older secret of {} signs; nothing was changed", row.name),
         1 => format!("the older secret of {} signs nothing any more", row.name),
         more => format!("{more} older secrets of {} sign nothing any more", row.name),
-    })
+    }
 }

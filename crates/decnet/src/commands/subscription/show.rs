@@ -6,7 +6,7 @@ use super::existing;
 use super::list::{state, when};
 use super::settings_args::shown;
 use crate::context::Context;
-use crate::output::{self, Paint, printable};
+use crate::output::{self, Paint, Text};
 use crate::receiver::now;
 
 /// Shows one subscription, without its secret.
@@ -27,11 +27,11 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let row = existing(context)?.find(&args.name)?;
-    if args.json { output::json(&row) } else { output::write(human(&row, context.paint).as_bytes()) }
+    if args.json { output::json(&row) } else { output::print(&human(&row, context.paint)) }
 }
 
 /// A line a column.
-pub(super) fn human(row: &Row, paint: Paint) -> String {
+pub(super) fn human(row: &Row, paint: Paint) -> Text {
     let fields = [
         ("name", row.name.clone()),
         ("uuid", row.uuid.clone()),
@@ -51,10 +51,9 @@ pub(super) fn human(row: &Row, paint: Paint) -> String {
     let complaints =
         row.problem.iter().map(|what| ("problem", what)).chain(row.warnings.iter().map(|w| ("warning", w)));
     let complaints = complaints.map(|(name, what)| (name, what.clone()));
-    let lines = fields.into_iter().chain(complaints);
-    lines
-        .map(|(name, value)| format!("{} {}\n", paint.faint(&format!("{name:<13}")), printable(&value)))
-        .collect()
+    let mut text = Text::default();
+    fields.into_iter().chain(complaints).for_each(|(name, value)| text.field(paint, name, &value));
+    text
 }
 
 /// Their names; the values may be secrets.

@@ -14,7 +14,7 @@ use super::existing;
 use crate::config::Config;
 use crate::context::Context;
 use crate::failure::Said;
-use crate::output;
+use crate::output::{self, Text};
 use crate::receiver::now;
 
 const TOPIC: &str = "test.ping";
@@ -48,7 +48,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
             &json!({"delivered": delivered, "status_code": status, "error": error, "duration_ms": millis}),
         )?;
     } else {
-        output::line(&human(delivered, status, error.as_deref(), &attempted, context))?;
+        output::print(&human(delivered, status, error.as_deref(), &attempted, context))?;
     }
     if delivered { Ok(()) } else { Err(Said.into()) }
 }
@@ -111,10 +111,12 @@ fn human(
     error: Option<&str>,
     attempted: &Attempted,
     context: &Context,
-) -> String {
-    let verdict =
+) -> Text {
+    let mut text =
         if delivered { context.paint.good("delivered") } else { context.paint.bad("NOT DELIVERED") };
     let status = status.map_or(String::new(), |status| format!(", status {status}"));
-    let error = error.map_or(String::new(), |error| format!(": {}", output::printable(error)));
-    format!("{verdict}{status}, {:.0} ms{error}", attempted.duration.as_secs_f64() * 1e3)
+    let error = error.map_or(String::new(), |error| format!(": {error}"));
+    text += format!("{status}, {:.0} ms{error}", attempted.duration.as_secs_f64() * 1e3);
+    text.end_line();
+    text
 }

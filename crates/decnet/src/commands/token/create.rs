@@ -9,7 +9,7 @@ use crate::commands::catalog::open_or_make;
 use crate::config::read_duration;
 use crate::context::Context;
 use crate::failure::Usage;
-use crate::output;
+use crate::output::{self, Text};
 use crate::receiver::now;
 
 /// Longest life that can be asked for; a token without --expires has no end.
@@ -45,7 +45,12 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         catalog.create_token(&NewToken { name: args.name, scopes, expires_at }, now).map_err(refused)?;
     let stored = catalog.token(token.id())?;
     let stored = stored.ok_or_else(|| anyhow::anyhow!("somebody else removed the token at once"))?;
-    if args.json { json(&token, &stored) } else { human(&token, &stored) }
+    let what = format!(
+        "created token {} ({id}), which was not shown: take it back with `decnet token revoke {id}` and create another",
+        stored.name,
+        id = stored.id
+    );
+    output::done(&what, if args.json { json(&token, &stored) } else { human(&token, &stored) })
 }
 
 fn json(token: &ApiToken, stored: &StoredToken) -> anyhow::Result<()> {
@@ -55,8 +60,14 @@ fn json(token: &ApiToken, stored: &StoredToken) -> anyhow::Result<()> {
 }
 
 fn human(token: &ApiToken, stored: &StoredToken) -> anyhow::Result<()> {
-    output::line(&format!("created {} ({}), scope {}", stored.name, stored.id, stored.scopes))?;
-    output::line(&format!("token: {}\nIt is shown only now; only a digest of it is kept.", token.expose()))
+    let created = format!("created {} ({}), scope {}", stored.name, stored.id, stored.scopes);
+    let shown = format!("token: {}", token.expose());
+    let mut text = Text::default();
+    for line in [&*created, &*shown, "It is shown only now; only a digest of it is kept."] {
+        text += line;
+        text.end_line();
+    }
+    output::print(&text)
 }
 
 fn lifetime(text: &str) -> Result<Duration, String> {

@@ -21,8 +21,6 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let revoked = existing(context)?.revoke_token(&args.token, now())?;
-    if args.json {
-        return output::json(&revoked);
-    }
-    output::line(&format!("revoked {} ({})", revoked.name, revoked.id))
+    let what = format!("revoked {} ({})", revoked.name, revoked.id);
+    output::done(&what, if args.json { output::json(&revoked) } else { output::line(&what) })
 }

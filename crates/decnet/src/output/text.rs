@@ -1,0 +1,144 @@
+//! Text for people: whatever is put into it is escaped, so that nothing but our own colours and line ends rules a terminal.
+
+use std::io::{IsTerminal as _, stderr, stdout};
+use std::ops::AddAssign;
+
+use decnet_core::text::escape;
+
+/// Lines for people. A string becomes part of the current line, with its hidden characters and line ends escaped; colours come
+/// from [`Paint`] and line ends from [`Text::end_line`] alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Text(String);
+
+impl Text {
+    /// Ends the current line.
+    pub(crate) fn end_line(&mut self) {
+        self.0.push('\n');
+    }
+
+    /// Adds a line with the name of a field and its value.
+    pub(crate) fn field(&mut self, paint: Paint, name: &str, value: &str) {
+        *self += paint.faint(&format!("{name:<13}"));
+        *self += " ";
+        *self += value;
+        self.end_line();
+    }
+
+    /// What is written, colours included.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Text {
+    fn from(part: &str) -> Self {
+        Self(escape(part).into_owned())
+    }
+}
+
+impl From<String> for Text {
+    fn from(part: String) -> Self {
+        part.as_str().into()
+    }
+}
+
+impl From<&String> for Text {
+    fn from(part: &String) -> Self {
+        part.as_str().into()
+    }
+}
+
+impl<T: Into<Self>> AddAssign<T> for Text {
+    fn add_assign(&mut self, part: T) {
+        self.0 += &part.into().0;
+    }
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Even into a pipe.
+    Always,
+    /// Not even on a terminal.
+    Never,
+}
+
+impl Color {
+    /// Decides for a stream.
+    pub(crate) fn decide(self, no_color: bool, is_terminal: bool) -> bool {
+        match self {
+            Self::Auto => is_terminal && !no_color,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+
+    pub(crate) fn for_stdout(self, no_color: bool) -> Paint {
+        Paint(self.decide(no_color, stdout().is_terminal()))
+    }
+
+    pub(crate) fn for_stderr(self, no_color: bool) -> bool {
+        self.decide(no_color, stderr().is_terminal())
+    }
+}
+
+/// Colours, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Paint(bool);
+
+impl Paint {
+    /// No colours.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self(false)
+    }
+
+    pub(crate) fn good(self, text: &str) -> Text {
+        self.with("32", text)
+    }
+
+    pub(crate) fn bad(self, text: &str) -> Text {
+        self.with("31", text)
+    }
+
+    pub(crate) fn doubtful(self, text: &str) -> Text {
+        self.with("33", text)
+    }
+
+    pub(crate) fn faint(self, text: &str) -> Text {
+        self.with("2", text)
+    }
+
+    pub(crate) fn strong(self, text: &str) -> Text {
+        self.with("1", text)
+    }
+
+    fn with(self, code: &str, text: &str) -> Text {
+        let text = escape(text);
+        Text(if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.into_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_colours_and_line_ends_are_left() {
+        let mut text = Text::from("\x1b[2J\u{202e}a\nb ");
+        text += Paint(true).bad("\x1b[0mc\n");
+        text.end_line();
+        text += String::from("é\u{200b}");
+        assert_eq!(text.as_str(), "\\u{1b}[2J\\u{202e}a\\nb \x1b[31m\\u{1b}[0mc\\n\x1b[0m\né\\u{200b}");
+    }
+
+    #[test]
+    fn colours_only_where_they_are_wanted() {
+        assert!(Color::Auto.decide(false, true));
+        assert!(!Color::Auto.decide(true, true) && !Color::Auto.decide(false, false));
+        assert!(Color::Always.decide(true, false) && !Color::Never.decide(false, true));
+        assert_eq!(Paint(false).bad("x").as_str(), "x");
+    }
+}

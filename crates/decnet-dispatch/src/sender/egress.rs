@@ -22,20 +22,35 @@ pub struct Forbidden {
 }
 
 const METADATA: &str = "cloud metadata";
+const LINK_LOCAL: &str = "link-local";
 
-/// Where cloud providers serve credentials to whoever asks from inside.
-const METADATA_V4: [Ipv4Addr; 5] = [
+/// Addresses at which cloud providers serve credentials to whoever asks from inside, as their manuals give them.
+const METADATA_V4: [Ipv4Addr; 8] = [
     Ipv4Addr::new(169, 254, 169, 254), // AWS, Azure, Google, Oracle, DigitalOcean, ...
     Ipv4Addr::new(169, 254, 170, 2),   // AWS ECS task credentials
+    Ipv4Addr::new(169, 254, 170, 23),  // AWS EKS pod identity
+    Ipv4Addr::new(169, 254, 42, 42),   // Scaleway
+    Ipv4Addr::new(169, 254, 0, 23),    // Tencent
     Ipv4Addr::new(100, 100, 100, 200), // Alibaba
     Ipv4Addr::new(192, 0, 0, 192),     // Oracle, classic
     Ipv4Addr::new(168, 63, 129, 16),   // Azure's platform service
 ];
-const METADATA_V6: [Ipv6Addr; 3] = [
+/// The same over IPv6. Most are unique local addresses (RFC 4193), which a permission for private networks covers
+/// otherwise.
+const METADATA_V6: [Ipv6Addr; 8] = [
     Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), // AWS
     Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),  // AWS EKS pod identity
     Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),  // Google
+    Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe), // Oracle
+    Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1), // Akamai (Linode)
+    Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),   // Scaleway
+    Ipv6Addr::new(0xfd00, 0x100, 0, 0, 0, 0, 0x100, 0x200), // Alibaba
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe), // OpenStack
 ];
+
+/// The link-local blocks (RFC 3927, RFC 4291 section 2.5.6): nothing in them is routed, and clouds add services there.
+const LINK_LOCAL_V4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16);
+const LINK_LOCAL_V6: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10);
 
 /// IANA IPv4 Special-Purpose Address Registry (RFC 6890), with multicast (RFC 5771).
 const FORBIDDEN_V4: [(Ipv4Addr, u8, &str); 16] = [
@@ -43,7 +58,7 @@ const FORBIDDEN_V4: [(Ipv4Addr, u8, &str); 16] = [
     (Ipv4Addr::new(10, 0, 0, 0), 8, "private network"),
     (Ipv4Addr::new(100, 64, 0, 0), 10, "shared address space"),
     (Ipv4Addr::new(127, 0, 0, 0), 8, "loopback"),
-    (Ipv4Addr::new(169, 254, 0, 0), 16, "link-local"),
+    (Ipv4Addr::new(169, 254, 0, 0), 16, LINK_LOCAL),
     (Ipv4Addr::new(172, 16, 0, 0), 12, "private network"),
     (Ipv4Addr::new(192, 0, 0, 0), 24, "protocol assignments"),
     (Ipv4Addr::new(192, 0, 2, 0), 24, "documentation"),
@@ -71,14 +86,15 @@ const FORBIDDEN_V6: [(Ipv6Addr, u8, &str); 14] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20, "documentation"),
     (Ipv6Addr::new(0x5f00, 0, 0, 0, 0, 0, 0, 0), 16, "segment routing"),
     (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7, "private network"),
-    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, "link-local"),
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, LINK_LOCAL),
     (Ipv6Addr::new(0xfec0, 0, 0, 0, 0, 0, 0, 0), 10, "site-local"),
     (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, "multicast"),
 ];
 
 impl Guard {
-    /// `allow_private` lifts everything but the metadata addresses; `allow` lifts what it names, and a
-    /// metadata address only where a network names it exactly (`/32` or `/128`).
+    /// Creates a guard. `allow_private` permits every address but link-local and metadata addresses. `allow` permits
+    /// the networks it names; a link-local address only by a network within its block, a metadata address only by a
+    /// network of exactly that address (`/32` or `/128`).
     #[must_use]
     pub fn new(allow_private: bool, allow: Vec<IpNet>) -> Self {
         Self { allow_private, allow: allow.into_iter().map(canonical_net).collect() }
@@ -103,6 +119,9 @@ impl Guard {
         if is_metadata(address) {
             return Some(METADATA);
         }
+        if is_link_local(address) {
+            return (!self.names_link_local(address)).then_some(LINK_LOCAL);
+        }
         if self.allow_private || self.allow.iter().any(|net| net.contains(&address)) {
             return None;
         }
@@ -115,6 +134,17 @@ impl Guard {
         }
     }
 
+    /// Returns whether a network that lies within a link-local block contains the address.
+    fn names_link_local(&self, address: IpAddr) -> bool {
+        let within_block = |net: &IpNet| match net {
+            IpNet::V4(net) => LINK_LOCAL_V4.contains(net),
+            IpNet::V6(net) => LINK_LOCAL_V6.contains(net),
+        };
+        let inner = if let IpAddr::V6(address) = address { nat64(address).map(IpAddr::V4) } else { None };
+        let address = inner.unwrap_or(address);
+        self.allow.iter().any(|net| within_block(net) && net.contains(&address))
+    }
+
     fn names_exactly(&self, address: IpAddr) -> bool {
         self.allow.iter().any(|net| net.prefix_len() == net.max_prefix_len() && net.addr() == address)
     }
@@ -124,7 +154,7 @@ impl Forbidden {
     fn remedy(&self) -> String {
         let length = if self.address.is_ipv4() { 32 } else { 128 };
         let cidr = format!("to allow it set DECNET_WEBHOOK_ALLOW_CIDRS={}/{length}", self.address);
-        if self.kind == METADATA { cidr } else { cidr + " or DECNET_WEBHOOK_ALLOW_PRIVATE=true" }
+        if matches!(self.kind, METADATA | LINK_LOCAL) { cidr } else { cidr + " or DECNET_WEBHOOK_ALLOW_PRIVATE=true" }
     }
 }
 
@@ -151,6 +181,15 @@ fn is_metadata(address: IpAddr) -> bool {
         IpAddr::V4(address) => METADATA_V4.contains(&address),
         IpAddr::V6(address) => {
             METADATA_V6.contains(&address) || hidden_v4(address).any(|inner| METADATA_V4.contains(&inner))
+        }
+    }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => LINK_LOCAL_V4.contains(&address),
+        IpAddr::V6(address) => {
+            LINK_LOCAL_V6.contains(&address) || hidden_v4(address).any(|inner| LINK_LOCAL_V4.contains(&inner))
         }
     }
 }

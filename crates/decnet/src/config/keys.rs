@@ -264,14 +264,16 @@ keys! {
     };
     ALLOW_PRIVATE: bool, types::boolean => Info {
         group: EGRESS, name: "DECNET_WEBHOOK_ALLOW_PRIVATE", default: "false", form: "`true` or `false`",
-        meaning: "Lifts the guard that forbids private, loopback and other internal addresses.",
+        meaning: "Lifts the guard that forbids private, loopback and other internal addresses, except link-local \
+                  addresses (`169.254.0.0/16`, `fe80::/10`) and cloud metadata addresses.",
         reason: "Set `true` where receivers are on the internal network and whoever may create subscriptions \
                  is trusted with all of it. `DECNET_WEBHOOK_ALLOW_CIDRS` is narrower.",
         ..PLAIN
     };
     ALLOW_CIDRS: Vec<IpNet>, types::networks => Info {
         group: EGRESS, name: "DECNET_WEBHOOK_ALLOW_CIDRS", form: "networks separated by commas",
-        meaning: "Lifts that guard for these networks only.",
+        meaning: "Lifts that guard for these networks only. A link-local address needs a network within its block, \
+                  a cloud metadata address its exact `/32` or `/128`.",
         reason: "Name the network of an internal receiver: `10.1.0.0/16,fd00:1::/32`.",
         ..PLAIN
     };

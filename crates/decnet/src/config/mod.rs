@@ -135,7 +135,7 @@ pub(crate) struct Delivery {
 /// Which addresses may be dialled.
 #[derive(Debug, Clone)]
 pub(crate) struct Egress {
-    /// Every one but the cloud's metadata addresses.
+    /// All addresses except link-local and metadata ones.
     pub(crate) allow_private: bool,
     /// These networks, whatever else is forbidden.
     pub(crate) allow: Vec<IpNet>,

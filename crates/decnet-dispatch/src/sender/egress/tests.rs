@@ -113,19 +113,42 @@ fn ipv4_hidden_in_ipv6_is_seen() {
 }
 
 #[test]
-fn allow_private_lifts_all_but_metadata() {
+fn allow_private_permits_neither_metadata_nor_link_local() {
     let guard = Guard::new(true, Vec::new());
-    for address in ["127.0.0.1", "10.0.0.7", "0.0.0.0", "::1", "fe80::1", "fc00::1", "2002::1", "169.254.1.1"]
-    {
+    for address in ["127.0.0.1", "10.0.0.7", "0.0.0.0", "::1", "fc00::1", "fd00:ec3::254", "2002::1"] {
         assert_eq!(kind(&guard, address), None, "{address}");
+    }
+    for link_local in [
+        "169.254.0.0",
+        "169.254.1.1",
+        "169.254.255.255",
+        "fe80::",
+        "fe80::1",
+        "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        "::ffff:169.254.1.1",
+        "64:ff9b::169.254.1.1",
+        "64:ff9b:1::169.254.1.1",
+        "2002:a9fe:101::1",
+    ] {
+        assert_eq!(kind(&guard, link_local), Some(LINK_LOCAL), "{link_local}");
     }
     for metadata in [
         "169.254.169.254",
         "169.254.170.2",
+        "169.254.170.23",
+        "169.254.42.42",
+        "169.254.0.23",
         "100.100.100.200",
         "192.0.0.192",
         "168.63.129.16",
         "fd00:ec2::254",
+        "fd00:ec2::23",
+        "fd20:ce::254",
+        "fd00:c1::a9fe:a9fe",
+        "fd00:a9fe:a9fe::1",
+        "fd00:42::42",
+        "fd00:100::100:200",
+        "fe80::a9fe:a9fe",
         "::ffff:169.254.169.254",
         "::169.254.169.254",
         "::ffff:0:169.254.169.254",
@@ -157,6 +180,24 @@ fn networks_lift_what_they_name() {
     assert_eq!(kind(&guard, "fd00:ec2::254"), Some(METADATA));
 }
 
+/// A wide network is written for another purpose: it does not name the link-local block.
+#[test]
+fn link_local_addresses_need_a_network_of_their_own() {
+    for everywhere in [&["0.0.0.0/0", "::/0"][..], &["169.0.0.0/8", "fe00::/8"]] {
+        let guard = Guard::new(true, nets(everywhere));
+        for address in ["169.254.1.1", "fe80::1", "64:ff9b::169.254.1.1"] {
+            assert_eq!(kind(&guard, address), Some(LINK_LOCAL), "{address} by {everywhere:?}");
+        }
+    }
+    let guard = Guard::new(false, nets(&["169.254.0.0/16", "fe80::/64"]));
+    for address in ["169.254.1.1", "::ffff:169.254.1.1", "64:ff9b::169.254.1.1", "fe80::1"] {
+        assert_eq!(kind(&guard, address), None, "{address}");
+    }
+    assert_eq!(kind(&guard, "fe80:0:0:1::1"), Some(LINK_LOCAL));
+    assert_eq!(kind(&guard, "169.254.169.254"), Some(METADATA));
+    assert_eq!(kind(&guard, "fe80::a9fe:a9fe"), Some(METADATA));
+}
+
 #[test]
 fn a_metadata_address_is_lifted_only_by_its_own_name() {
     let guard = Guard::new(true, nets(&["169.254.169.254/32", "fd00:ec2::254/128"]));
@@ -184,5 +225,8 @@ fn the_refusal_says_how_to_allow() {
          DECNET_WEBHOOK_ALLOW_CIDRS=10.0.0.7/32 or DECNET_WEBHOOK_ALLOW_PRIVATE=true"
     );
     assert!(text("::1").contains("DECNET_WEBHOOK_ALLOW_CIDRS=::1/128 or"));
-    assert!(!text("169.254.169.254").contains("ALLOW_PRIVATE"));
+    for address in ["169.254.169.254", "169.254.1.1", "fe80::1", "fd20:ce::254"] {
+        assert!(!text(address).contains("ALLOW_PRIVATE"), "{address}");
+    }
+    assert!(text("fe80::1").ends_with("(link-local); to allow it set DECNET_WEBHOOK_ALLOW_CIDRS=fe80::1/128"));
 }

@@ -9,7 +9,7 @@ use sha2::Sha256;
 use crate::redact::Secret;
 
 /// How a secret announces that it is base64 (Standard Webhooks, "Signature scheme").
-const BASE64_PREFIX: &str = "whsec_";
+pub(crate) const BASE64_PREFIX: &str = "whsec_";
 const DECNET_PREFIX: &str = "sha256=";
 const STANDARD_PREFIX: &str = "v1,";
 

@@ -1,8 +1,14 @@
 //! Who is owed: a subscription, and what a stored row must satisfy to be one.
 
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::general_purpose::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
 use crate::limits::{MAX_NAME_CHARS, MAX_PATTERNS_PER_SUBSCRIPTION, MAX_SECRET_CHARS, MIN_SECRET_CHARS};
 use crate::redact::{EndpointUrl, Secret, UrlError};
 use crate::settings::SettingsError;
+use crate::signature::BASE64_PREFIX;
 use crate::topic::{Pattern, PatternError};
 
 /// A subscription whose row is valid.
@@ -72,6 +78,9 @@ pub enum Problem {
     /// A secret outside its bounds.
     #[error("a secret has {MIN_SECRET_CHARS} to {MAX_SECRET_CHARS} characters")]
     Secret,
+    /// A secret that receivers would not use as it looks.
+    #[error("the secret {0}")]
+    SecretForm(SecretForm),
     /// Settings out of bounds, or that contradict the URL.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -83,6 +92,36 @@ pub enum Problem {
     /// A friendly event name that does not exist.
     #[error("unknown event `{0}`; known are AttackerDetail, DeckyStatus and SystemStatus")]
     UnknownEvent(Box<str>),
+}
+
+/// Why a receiver would not use a secret as it looks. DECNET's table may hold such secrets, and its receivers may use
+/// them by their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SecretForm {
+    /// It begins with U+FEFF, which editors on Windows write into files.
+    #[error("begins with a byte order mark, which its receiver does not have; remove it")]
+    ByteOrderMark,
+    /// A blank at either end.
+    #[error("begins or ends with a blank, which receivers commonly strip; remove it")]
+    OuterBlank,
+    /// `whsec_` and then the alphabet of base64url (RFC 4648 section 5).
+    #[error(
+        "begins with whsec_ and goes on in base64url, which no Standard Webhooks library accepts; \
+         write + for - and / for _, or leave whsec_ out"
+    )]
+    Base64Url,
+    /// `whsec_` and then base64 without its `=`.
+    #[error(
+        "begins with whsec_ and goes on in base64 without padding, which not every Standard Webhooks library accepts; \
+         add the missing ="
+    )]
+    Unpadded,
+    /// `whsec_` and then anything else.
+    #[error(
+        "begins with whsec_ and does not go on in base64, so that no Standard Webhooks library accepts it; \
+         encode it, or leave whsec_ out"
+    )]
+    NotBase64,
 }
 
 /// Reads the column `topic_patterns`: the usable patterns, and what is wrong with the others.
@@ -155,13 +194,44 @@ pub fn check_name(name: &str) -> Result<(), Problem> {
     if (1..=MAX_NAME_CHARS).contains(&length) && printable { Ok(()) } else { Err(Problem::Name) }
 }
 
-/// Checks a secret that somebody writes now.
+/// Checks the length of a secret that somebody writes now.
 ///
 /// # Errors
 /// [`Problem::Secret`].
 pub fn check_secret(secret: &str) -> Result<(), Problem> {
     let length = secret.chars().count();
     if (MIN_SECRET_CHARS..=MAX_SECRET_CHARS).contains(&length) { Ok(()) } else { Err(Problem::Secret) }
+}
+
+/// Checks that a receiver can use a secret as it looks (Standard Webhooks 1.0, "Signature scheme": base64 after `whsec_`).
+///
+/// # Errors
+/// [`Problem::SecretForm`].
+pub fn check_secret_form(secret: &str) -> Result<(), Problem> {
+    let is_blank = |letter: char| letter.is_whitespace() || letter.is_control();
+    let form = if secret.starts_with('\u{feff}') {
+        Some(SecretForm::ByteOrderMark)
+    } else if secret.starts_with(is_blank) || secret.ends_with(is_blank) {
+        Some(SecretForm::OuterBlank)
+    } else {
+        secret.strip_prefix(BASE64_PREFIX).and_then(base64_form)
+    };
+    form.map_or(Ok(()), |form| Err(Problem::SecretForm(form)))
+}
+
+/// What is wrong with the base64 of a secret, if anything is.
+fn base64_form(text: &str) -> Option<SecretForm> {
+    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let decodes = |alphabet| GeneralPurpose::new(alphabet, config).decode(text).is_ok();
+    if STANDARD.decode(text).is_ok() {
+        None
+    } else if decodes(&alphabet::STANDARD) {
+        Some(SecretForm::Unpadded)
+    } else if decodes(&alphabet::URL_SAFE) {
+        Some(SecretForm::Base64Url)
+    } else {
+        Some(SecretForm::NotBase64)
+    }
 }
 
 #[cfg(test)]
@@ -196,5 +266,39 @@ mod tests {
     fn names_and_secrets_have_bounds() {
         assert!(check_name("siem").is_ok() && check_name("").is_err() && check_name("a\nb").is_err());
         assert!(check_secret("sixteen characters").is_ok() && check_secret("short").is_err());
+    }
+
+    #[test]
+    fn secrets_that_receivers_read_otherwise_are_named() {
+        let form = |secret: &str| match check_secret_form(secret) {
+            Ok(()) => None,
+            Err(Problem::SecretForm(form)) => Some(form),
+            Err(other) => panic!("{other}"),
+        };
+        for good in [
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "whsec_c2l4dGVlbiBjaGFyYWN0ZXJz",
+            "whsec_c2l4dGVlbiBjaGFyYWN0ZXI=",
+            "b4cnN2ogJLNpAWlL8lqXDKsW3J7Em_rqHg8Nju_f0hE",
+            "a secret with blanks inside",
+            "WHSEC_not*base64",
+            "ünïcödé söcrét öf sömé",
+        ] {
+            assert_eq!(form(good), None, "{good}");
+        }
+        for (bad, expected) in [
+            ("\u{feff}abcdefghijklmnop0123456789", SecretForm::ByteOrderMark),
+            ("abcdefghijklmnop0123456789  ", SecretForm::OuterBlank),
+            ("\tabcdefghijklmnop0123456789", SecretForm::OuterBlank),
+            ("abcdefghijklmnop0123456789\n", SecretForm::OuterBlank),
+            ("abcdefghijklmnop0123456789\u{a0}", SecretForm::OuterBlank),
+            ("whsec_not*base64*at*all*xx", SecretForm::NotBase64),
+            ("whsec_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_", SecretForm::Base64Url),
+            ("whsec_c2l4dGVlbiBjaGFyYWN0ZXI", SecretForm::Unpadded),
+            ("whsec_c2l4dGVlbiBjaGFyYWN0ZXI==", SecretForm::NotBase64),
+            ("whsec_c2l4dGVlbi BjaGFyYWN0ZXJz", SecretForm::NotBase64),
+        ] {
+            assert_eq!(form(bad), Some(expected), "{bad:?}");
+        }
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use decnet_core::limits::MAX_NAME_CHARS;
 use decnet_core::redact::{EndpointUrl, Secret};
 use decnet_core::settings::{Headers, Settings};
-use decnet_core::subscription::{Activity, Problem, Subscription, check_secret, stored_patterns};
+use decnet_core::subscription::{
+    Activity, Problem, Subscription, check_secret, check_secret_form, stored_patterns,
+};
 
 use super::cell::Cell;
 use super::load::RawRow;
@@ -122,6 +124,7 @@ pub(super) fn judge(row: &RawRow) -> Result<Stored, Problem> {
     let (patterns, mut warnings) = stored_patterns(text(&row.topic_patterns, "topic_patterns")?)?;
     warnings.extend(complaints(row));
     warnings.extend(check_secret(secret).err());
+    warnings.extend(check_secret_form(secret).err());
     let (secret, activity) = (Secret::new(secret), row.activity());
     let version = RowVersion { uuid: uuid.into(), url: url.into(), secret: secret.clone(), activity };
     let subscription = Subscription {

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use decnet_core::limits::MAX_SECRET_CHARS;
 use decnet_core::redact::Secret;
+use decnet_core::subscription::check_secret_form;
 use decnet_store::catalog::generate_secret;
 
+use crate::failure::Usage;
 use crate::output;
 
 /// Bytes read of a file that should hold a secret: a whole one in four-byte characters, and a newline or two.
@@ -43,12 +45,23 @@ impl SecretArgs {
         self.secret_file.as_deref().map(read_file).transpose()
     }
 
+    /// The same for a secret that a subscription is to have.
+    ///
+    /// # Errors
+    /// As [`SecretArgs::read`], and a secret that its receiver would not use as it looks.
+    pub(crate) fn read_new(&self) -> anyhow::Result<Option<Secret>> {
+        let secret = self.read()?;
+        let form = secret.as_ref().map_or(Ok(()), |secret| check_secret_form(secret.expose()));
+        form.map_err(|problem| Usage::new(problem.to_string()))?;
+        Ok(secret)
+    }
+
     /// The secret that was given, else a new one, then with its text, to be shown this once.
     ///
     /// # Errors
-    /// As [`SecretArgs::read`].
+    /// As [`SecretArgs::read_new`].
     pub(crate) fn read_or_make(&self) -> anyhow::Result<(Secret, Option<String>)> {
-        if let Some(given) = self.read()? {
+        if let Some(given) = self.read_new()? {
             return Ok((given, None));
         }
         let made = generate_secret();
@@ -57,13 +70,15 @@ impl SecretArgs {
 }
 
 fn read_file(path: &Path) -> anyhow::Result<Secret> {
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
-        std::io::stdin().take(MAX_FILE_BYTES).read_to_string(&mut text)
+        std::io::stdin().take(MAX_FILE_BYTES).read_to_end(&mut bytes)
     } else {
-        std::fs::File::open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_string(&mut text))
+        std::fs::File::open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes))
     };
     read.with_context(|| format!("the secret could not be read from {}", path.display()))?;
+    let not_text = || Usage::new(format!("{} is not UTF-8 text; save it as UTF-8", path.display()));
+    let text = String::from_utf8(bytes).map_err(|_| not_text())?;
     let secret = text.lines().next().unwrap_or_default();
     anyhow::ensure!(!secret.is_empty(), "{} holds no secret on its first line", path.display());
     Ok(Secret::new(secret))

@@ -50,6 +50,30 @@ fn a_webhook_is_made_shown_changed_and_deleted() {
     assert_eq!(server.json(404, &format!("POST {path}/test"), ""), json!({"detail": "Webhook not found"}));
 }
 
+/// DECNET takes any secret, and so its routes do here; the reply says what is odd about one.
+#[test]
+fn odd_secrets_are_taken_with_a_warning() {
+    let server = Server::start();
+    for (index, (secret, warning)) in [
+        ("whsec_not*base64*at*all*xx", "does not go on in base64"),
+        ("abcdefghijklmnop0123456789  ", "begins or ends with a blank"),
+        ("\u{feff}abcdefghijklmnop0123456789", "byte order mark"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let fields =
+            json!({"name": format!("w{index}"), "url": PUBLIC, "topic_patterns": ["a"], "secret": secret});
+        let (status, made) = create(&server, &fields);
+        assert_eq!((status, &made["secret"]), (201, &json!(secret)));
+        assert!(made["warnings"][0].as_str().unwrap().contains(warning), "{made}");
+        let path = format!("/webhooks/{}", made["uuid"].as_str().unwrap());
+        let change = json!({ "secret": secret }).to_string();
+        let patched = server.json(200, &format!("PATCH {path}"), &change);
+        assert!(patched["warnings"][0].as_str().unwrap().contains(warning), "{patched}");
+    }
+}
+
 #[test]
 fn what_is_wrong_has_decnets_statuses() {
     let server = Server::start();

@@ -32,6 +32,35 @@ fn a_merge_patch_changes_what_it_names() {
 }
 
 #[test]
+fn odd_secrets_are_refused_with_the_reason() {
+    let server = Server::start();
+    let uuid = server.subscribe("a", "https://198.41.0.4/", "a");
+    for (secret, reason) in [
+        ("whsec_not*base64*at*all*xx", "does not go on in base64"),
+        ("whsec_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_", "write + for - and / for _"),
+        ("whsec_c2l4dGVlbiBjaGFyYWN0ZXI", "add the missing ="),
+        ("\u{feff}abcdefghijklmnop0123456789", "byte order mark"),
+        (" abcdefghijklmnop0123456789", "begins or ends with a blank"),
+        ("abcdefghijklmnop0123456789\n", "begins or ends with a blank"),
+    ] {
+        let new =
+            json!({"name": "b", "url": "https://198.41.0.4/", "topic_patterns": ["a"], "secret": secret});
+        let change = json!({ "secret": secret }).to_string();
+        for (what, body) in [
+            ("POST /subscriptions".to_owned(), new.to_string()),
+            (format!("PATCH /subscriptions/{uuid}"), change.clone()),
+            (format!("POST /subscriptions/{uuid}/rotate-secret"), change),
+        ] {
+            let problem = server.json(422, &what, &body);
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.contains(reason) && !detail.contains("abcdefghij"), "{what}: {problem}");
+        }
+    }
+    let good = json!({"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}).to_string();
+    server.json(200, &format!("PATCH /subscriptions/{uuid}"), &good);
+}
+
+#[test]
 fn pages_show_every_subscription_once() {
     let server = Server::start();
     let made: Vec<Value> =

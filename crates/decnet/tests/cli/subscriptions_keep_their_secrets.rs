@@ -123,6 +123,55 @@ fn secrets_come_from_a_file_or_stdin_and_arguments_are_warned_of() {
     assert_eq!(code(&host.run(&short)), 2);
 }
 
+/// Forms of secrets that receivers read otherwise, and what is said about each.
+const ODD_SECRETS: [(&[u8], &str); 6] = [
+    (b"whsec_not*base64*at*all*xx\n", "does not go on in base64"),
+    (b"whsec_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_\n", "write + for - and / for _"),
+    (b"whsec_c2l4dGVlbiBjaGFyYWN0ZXI\n", "add the missing ="),
+    (b"\xef\xbb\xbfabcdefghijklmnop0123456789\n", "byte order mark"),
+    (b"abcdefghijklmnop0123456789  \n", "begins or ends with a blank"),
+    (b"\xff\xfea\0b\0c\0d\0", "is not UTF-8 text"),
+];
+
+#[test]
+fn odd_secrets_are_refused_wherever_one_is_set() {
+    let host = Host::new();
+    create(&host);
+    for (bytes, reason) in ODD_SECRETS {
+        std::fs::write(host.path().join("secret"), bytes).unwrap();
+        for arguments in [
+            &["subscription", "create", "--name", "odd", "--url", "https://a.example/", "--pattern", "a"][..],
+            &["subscription", "update", "siem"],
+            &["subscription", "rotate-secret", "siem"],
+        ] {
+            let output = host.run(&[arguments, &["--secret-file", "secret"]].concat());
+            let said = stderr(&output);
+            assert_eq!(code(&output), 2, "{arguments:?}: {said}");
+            assert!(said.contains(reason) && !said.contains("abcdefghij"), "{arguments:?}: {said}");
+        }
+    }
+    assert_eq!(host.json(&["subscription", "list", "--json"]).as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn rows_with_an_odd_secret_warn_wherever_they_are_shown() {
+    let host = Host::new();
+    create(&host);
+    let catalog = rusqlite::Connection::open(host.path().join("data/decnet.db")).unwrap();
+    catalog.execute("UPDATE webhook_subscriptions SET secret = 'whsec_not*base64*at*all*xx'", ()).unwrap();
+    let warning = "begins with whsec_ and does not go on in base64";
+    let list = host.run(&["subscription", "list"]);
+    assert!(stderr(&list).contains(warning), "{}", stderr(&list));
+    for arguments in [&["subscription", "show", "siem"][..], &["check"]] {
+        let output = host.run(arguments);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let shown = String::from_utf8(output.stdout).unwrap();
+        assert!(shown.contains(warning) && !shown.contains("not*base64"), "{shown}");
+    }
+    let mut worker = host.start(&["webhook"]);
+    worker.wait_for(warning);
+}
+
 #[test]
 fn a_url_in_clear_text_and_one_that_is_forbidden_are_warned_of() {
     let host = Host::new();

@@ -2,7 +2,7 @@
 
 use decnet_core::redact::{EndpointUrl, Secret};
 use decnet_core::settings::{Settings, SettingsPatch};
-use decnet_core::subscription::{check_name, check_secret, requested_patterns};
+use decnet_core::subscription::{check_name, check_secret, check_secret_form, requested_patterns};
 use decnet_store::catalog::{self, generate_secret};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -50,6 +50,7 @@ impl NewSubscription {
         let made = self.secret.is_none().then(generate_secret);
         let secret = self.secret.or_else(|| made.clone()).unwrap_or_default();
         check_secret(&secret)?;
+        check_secret_form(&secret)?;
         let settings = self.settings.unwrap_or_default().apply(&Settings::default());
         let settings = settings.map_err(|error| Problem::invalid(format!("settings: {error}")))?;
         let (name, enabled, secret) = (self.name, self.enabled, Secret::new(secret));

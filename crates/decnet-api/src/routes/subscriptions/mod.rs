@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use decnet_core::duration;
 use decnet_core::limits::DEFAULT_SECRET_OVERLAP;
 use decnet_core::redact::Secret;
+use decnet_core::subscription::check_secret_form;
 use decnet_store::catalog::{Catalog, Patch, Row, Stored, generate_secret};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -188,6 +189,7 @@ async fn rotate_secret(
         Some(text) => duration::parse(text)
             .ok_or_else(|| Problem::invalid("overlap: write a duration like 30m, 2h or 1d"))?,
     };
+    rotation.secret.as_deref().map_or(Ok(()), check_secret_form)?;
     let made = rotation.secret.is_none().then(generate_secret);
     let secret = Secret::new(rotation.secret.or_else(|| made.clone()).unwrap_or_default());
     let row = change(&state, move |catalog| {

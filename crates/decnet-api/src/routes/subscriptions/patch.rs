@@ -2,7 +2,7 @@
 
 use decnet_core::redact::{EndpointUrl, Secret};
 use decnet_core::settings::{Change, SettingsPatch};
-use decnet_core::subscription::requested_patterns;
+use decnet_core::subscription::{check_secret_form, requested_patterns};
 use decnet_store::catalog::Patch;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
@@ -53,10 +53,12 @@ impl SubscriptionPatch {
     pub(super) fn read(self) -> Result<Patch, Problem> {
         let url = given("url", self.url)?.map(|url| EndpointUrl::new(&url)).transpose();
         let patterns = given("topic_patterns", self.topic_patterns)?;
+        let secret = given("secret", self.secret)?;
+        secret.as_deref().map_or(Ok(()), check_secret_form)?;
         Ok(Patch {
             name: given("name", self.name)?,
             url: url.map_err(|error| Problem::invalid(format!("url: {error}")))?,
-            secret: given("secret", self.secret)?.map(Secret::new),
+            secret: secret.map(Secret::new),
             patterns: patterns.map(|patterns| requested_patterns(&[], &patterns)).transpose()?,
             enabled: given("enabled", self.enabled)?,
             paused: given("paused", self.paused)?,

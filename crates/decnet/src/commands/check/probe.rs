@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use decnet_store::catalog::{self, Catalog, Create};
+use decnet_store::catalog::{self, Catalog, Create, Row};
 use decnet_store::queue::{self, Reader};
 use rustix::fs::{Access, access};
 use serde_json::{Value, json};
@@ -117,7 +117,15 @@ fn count(path: &Path) -> anyhow::Result<String> {
     let bad: Vec<&str> =
         rows.iter().filter(|row| row.problem.is_some()).map(|row| row.name.as_str()).collect();
     let bad = if bad.is_empty() { String::new() } else { format!(", with a bad row: {}", bad.join(", ")) };
-    Ok(counted(rows.len() as u64, "subscription", "subscriptions") + &bad)
+    let warned: Vec<String> = rows.iter().filter_map(warning).collect();
+    let warned = if warned.is_empty() { String::new() } else { format!("; {}", warned.join("; ")) };
+    Ok(counted(rows.len() as u64, "subscription", "subscriptions") + &bad + &warned)
+}
+
+/// What is odd about a row that can be used all the same.
+fn warning(row: &Row) -> Option<String> {
+    let is_usable = row.problem.is_none() && !row.warnings.is_empty();
+    is_usable.then(|| format!("{}: {}", row.name, row.warnings.join(", ")))
 }
 
 fn queue(data_dir: &Path) -> Probe {

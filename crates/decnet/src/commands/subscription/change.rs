@@ -103,7 +103,7 @@ pub(super) async fn update(args: UpdateArgs, context: &Context) -> anyhow::Resul
     let url = args.url.as_deref().map(super::url).transpose()?;
     let patterns = if args.patterns.is_empty() { None } else { Some(args.patterns.read()) };
     let patterns = patterns.transpose()?;
-    let secret = args.secret.read()?;
+    let secret = args.secret.read_new()?;
     for warning in url.iter().flat_map(|url| warn::of_url(url, &context.config)) {
         output::say(&format!("decnet: warning: {warning}"));
     }

@@ -166,6 +166,16 @@ impl Command {
         }
     }
 
+    /// Returns whether it sends requests to receivers, or checks what does.
+    pub(crate) fn sends(&self) -> bool {
+        match self {
+            Self::Serve(_) | Self::Api(_) | Self::Webhook(_) => true,
+            Self::Check(args) => args.is_about_everything(),
+            Self::Subscription(args) => args.is_test(),
+            _ => false,
+        }
+    }
+
     /// Is it about data that may be the services'?
     pub(crate) fn looks_into_data(&self) -> bool {
         matches!(

@@ -34,6 +34,9 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
     if cli.command.looks_into_data() {
         found.warn_of_closed_files();
     }
+    if cli.command.sends() {
+        found.warn_of_proxies();
+    }
     found.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     if let Some(closed) = found.config.closed_data_dir().filter(|_| cli.command.looks_into_data()) {
         let (closed, taken) = (closed.display(), found.config.data_dir.display());

@@ -19,6 +19,9 @@ const DEFAULT_INI: &str = "/etc/decnet/decnet.ini";
 /// In the working directory, stronger first.
 const DOTENV_FILES: [&str; 2] = [".env.local", ".env"];
 
+/// What other programs take a proxy from, in either case; requests of ours go to their receivers directly.
+const PROXIES: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+
 /// What the edge of the process hands in: nothing else is read from the outside.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Inputs {
@@ -76,6 +79,8 @@ pub(crate) struct Layers {
     pub(crate) warnings: Vec<String>,
     /// Files that the services get settings from and this user cannot read, and why.
     pub(crate) closed: Vec<String>,
+    /// Variables that name a proxy, and where each is set. Their values may hold passwords.
+    pub(crate) proxies: BTreeMap<String, Source>,
 }
 
 impl Layers {
@@ -103,7 +108,13 @@ impl Layers {
     /// Takes a value unless a stronger layer has one. An empty value counts as none: that is how compose
     /// files and units pass on what is not set.
     pub(crate) fn offer(&mut self, name: &str, value: &str, source: Source) {
-        if value.is_empty() || !name.starts_with("DECNET_") {
+        if value.is_empty() {
+            return;
+        }
+        if PROXIES.iter().any(|proxy| proxy.eq_ignore_ascii_case(name)) {
+            self.proxies.entry(name.to_owned()).or_insert_with(|| source.clone());
+        }
+        if !name.starts_with("DECNET_") {
             return;
         }
         let secret = keys::ALL.iter().any(|info| info.name == name && info.shown == Shown::Never);

@@ -184,6 +184,8 @@ pub(crate) struct Found {
     pub(crate) warnings: Vec<String>,
     /// Files that the services get settings from and this user cannot read, and why.
     closed: Vec<String>,
+    /// Variables that name a proxy, with where each is set.
+    proxies: Vec<String>,
 }
 
 impl Found {
@@ -194,6 +196,18 @@ impl Found {
         };
         self.warnings.extend(self.closed.drain(..).map(told));
     }
+
+    /// Warns of proxies that the environment names and requests do not use. Without their URLs, which may hold passwords.
+    pub(crate) fn warn_of_proxies(&mut self) {
+        if self.proxies.is_empty() {
+            return;
+        }
+        let (names, verb) = (self.proxies.join(", "), if self.proxies.len() == 1 { "is" } else { "are" });
+        self.warnings.push(format!(
+            "{names} {verb} set and ignored: requests go to their receivers directly, which a firewall may not allow"
+        ));
+        self.proxies.clear();
+    }
 }
 
 /// Reads the whole configuration, to the end, whatever is wrong with it.
@@ -202,8 +216,9 @@ pub(crate) fn find(inputs: &Inputs) -> Found {
     let config = Config::read(&mut layers, inputs);
     config.check(&mut layers);
     let settings = show::settings(&layers, &config);
-    let Layers { problems, warnings, closed, .. } = layers;
-    Found { config, settings, problems, warnings, closed }
+    let Layers { problems, warnings, closed, proxies, .. } = layers;
+    let proxies = proxies.iter().map(|(name, source)| format!("{name} ({source})")).collect();
+    Found { config, settings, problems, warnings, closed, proxies }
 }
 
 /// The catalog that a service is given by its files, where they name one: this INI file, and the `.env.local` of its directory,

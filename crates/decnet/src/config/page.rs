@@ -30,7 +30,13 @@ Of a name that is in `.env.local` twice the last one counts, and there is a warn
 service gets the file from systemd, for which ` #` after a value is part of it.
 
 Durations are written `500ms`, `10s`, `2m`, `1h` or `7d` (a bare number is seconds), sizes `10GiB`, `500MB` or
-in bytes. `NO_COLOR` is respected.
+in bytes.
+
+Of the names that other programs use too, `NO_COLOR` is respected, and so are `SSL_CERT_FILE` (a PEM file) and
+`SSL_CERT_DIR` (directories, separated by colons): where either is set, the trusted root certificates come from there
+alone instead of the system's store. They count in the environment of the process, for a service also in `.env.local`.
+`HTTP_PROXY`, `HTTPS_PROXY` and `ALL_PROXY` are ignored: requests go to their receivers directly. Where one is set,
+`decnet check` and the log say so.
 ";
 
 /// The page, whole.

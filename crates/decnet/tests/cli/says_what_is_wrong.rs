@@ -82,6 +82,26 @@ fn a_catalog_that_is_none_makes_check_fail() {
 }
 
 #[test]
+fn proxies_are_named_as_ignored_without_their_urls() {
+    let host = Host::new()
+        .with("HTTPS_PROXY", "http://user:hunter2@proxy.example:3128")
+        .with("http_proxy", "http://proxy.example:3128")
+        .with("NO_PROXY", "localhost")
+        .with("all_proxy", "");
+    let warning = "HTTPS_PROXY (environment), http_proxy (environment) are set and ignored";
+    let output = host.run(&["check", "--json"]);
+    assert!(stderr(&output).contains(warning), "{}", stderr(&output));
+    let checked: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(checked["warnings"][0].as_str().unwrap().starts_with(warning), "{checked}");
+    assert!(!stdout(&output).contains("hunter2") && !stderr(&output).contains("hunter2"));
+    let mut worker = host.start(&["webhook"]);
+    let line = worker.wait_for(warning);
+    assert!(!line.contains("proxy.example"), "{line}");
+    // What sends nothing says nothing.
+    assert_eq!(stderr(&host.run(&["delivery", "list"])).matches("PROXY").count(), 0);
+}
+
+#[test]
 fn a_database_on_a_server_is_refused_where_it_is_needed() {
     let host =
         Host::new().with("DECNET_DB_URL", "mysql+asyncmy://u:hunter2@db/decnet").with("DECNET_API_PORT", "0");

@@ -35,6 +35,11 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Returns whether not only one service is asked.
+    pub(crate) fn is_about_everything(&self) -> bool {
+        self.service.is_none()
+    }
+
     /// Is the API among what is checked?
     pub(crate) fn asks_about_the_api(&self) -> bool {
         self.service.is_none_or(|service| service == Service::Api)

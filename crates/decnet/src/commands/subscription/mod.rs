@@ -51,6 +51,13 @@ enum Command {
     Test(test::Args),
 }
 
+impl Args {
+    /// Returns whether it sends a test event.
+    pub(crate) fn is_test(&self) -> bool {
+        matches!(self.command, Command::Test(_))
+    }
+}
+
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     match args.command {
         Command::List(args) => list::run(&args, context),

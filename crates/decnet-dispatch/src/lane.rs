@@ -58,7 +58,9 @@ pub(crate) struct Lane {
     pub(crate) reserved: usize,
     pub(crate) backlog: Backlog,
     pace: Pace,
-    /// When its rate or its batch lets it go on, if that is waited for.
+    /// Until when nothing is sent, since this host could not send.
+    paused_until: Option<UnixMicros>,
+    /// When its rate, its batch or its pause lets it go on, if that is waited for.
     pub(crate) wake_at: Option<UnixMicros>,
     pub(crate) record: PendingRecord,
     pub(crate) trouble: Trouble,
@@ -95,6 +97,7 @@ impl Lane {
             reserved: 0,
             backlog: Backlog::default(),
             pace: Pace::default(),
+            paused_until: None,
             wake_at: None,
             record: PendingRecord::default(),
             trouble: Trouble::default(),
@@ -198,12 +201,17 @@ impl Lane {
         self.carried.bytes -= bytes;
     }
 
-    /// Until when its rate or its batch holds it back. Reads the clock only where it has one of them.
+    /// Returns until when a pause, its rate or its batch holds it back. Reads the clock only where it has one of them.
     pub(crate) fn held_back_until(&self) -> Option<UnixMicros> {
         let settings = &self.stored.settings;
         let paced = settings.rate.map(|rate| self.pace.earliest(rate));
         let gathered = settings.batch.and_then(|batch| self.gathers_until(batch));
-        paced.max(gathered).filter(|until| *until > clock::now())
+        self.paused_until.max(paced).max(gathered).filter(|until| *until > clock::now())
+    }
+
+    /// Sends nothing before `until`.
+    pub(crate) fn pause_until(&mut self, until: UnixMicros) {
+        self.paused_until = Some(until);
     }
 
     /// Until when what is in memory waits for more to be sent with.
@@ -301,6 +309,14 @@ impl Lane {
         if self.stored.settings.ordered {
             let tried = self.ready.iter().take_while(|held| held.origin == Origin::Retry).count();
             self.ready.make_contiguous()[..tried].sort_by_key(|held| held.id);
+        }
+    }
+
+    /// Takes back what was to be sent and was not, to where it was taken from.
+    pub(crate) fn put_back(&mut self, Members { first, rest }: Members) {
+        for held in rest.into_iter().rev().chain([first]) {
+            self.bytes += held.bytes();
+            self.ready.push_front(held);
         }
     }
 

@@ -21,6 +21,7 @@ mod in_hand;
 mod inbox;
 mod intake;
 mod lane;
+mod local_faults;
 mod members;
 mod memory;
 mod options;

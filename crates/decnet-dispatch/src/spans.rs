@@ -103,7 +103,7 @@ impl Span {
                 number,
                 status: match attempted.outcome {
                     Outcome::Replied { status, .. } => Some(status),
-                    Outcome::Failed(_) => None,
+                    Outcome::Failed(_) | Outcome::LocalFault => None,
                 },
                 outcome: verdict.reason().map_or("delivered", |reason| reason.as_str()),
                 detail: attempted.detail.clone(),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::record::{Record, Request};
 use crate::script::{Script, reply};
-use crate::tls::Tls;
+use crate::tls::{Settings, Tls, Validity};
 use crate::{http1, http2};
 
 /// A server on loopback; dropping it stops it and closes its connections.
@@ -33,8 +33,7 @@ pub struct Builder {
     address: SocketAddr,
     script: Script,
     keeps_requests: bool,
-    names: Vec<String>,
-    expired: bool,
+    tls: Settings,
     protocols: Vec<&'static str>,
 }
 
@@ -58,8 +57,7 @@ impl Receiver {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
             script: reply(200).into(),
             keeps_requests: true,
-            names: Vec::new(),
-            expired: false,
+            tls: Settings::default(),
             protocols: vec!["h2", "http/1.1"],
         }
     }
@@ -215,14 +213,42 @@ impl Builder {
     /// Speaks TLS, with a certificate for these names or addresses, and HTTP/2 to those who want it.
     #[must_use]
     pub fn tls(mut self, names: &[&str]) -> Self {
-        self.names = names.iter().map(ToString::to_string).collect();
+        self.tls.names = names.iter().map(ToString::to_string).collect();
         self
     }
 
-    /// With a certificate that has expired.
+    /// With a certificate that expired at the end of the year 2000.
     #[must_use]
     pub fn expired(mut self) -> Self {
-        self.expired = true;
+        self.tls.validity = Validity::Past;
+        self
+    }
+
+    /// With a certificate that is valid from the year 2999 on.
+    #[must_use]
+    pub fn not_yet_valid(mut self) -> Self {
+        self.tls.validity = Validity::Future;
+        self
+    }
+
+    /// With a certificate that calls itself a CA's (CA:TRUE), as `openssl req -x509` makes it.
+    #[must_use]
+    pub fn with_ca_certificate(mut self) -> Self {
+        self.tls.is_ca = true;
+        self
+    }
+
+    /// Refuses clients that present no certificate.
+    #[must_use]
+    pub fn asks_for_client_certificate(mut self) -> Self {
+        self.tls.asks_client = true;
+        self
+    }
+
+    /// Speaks TLS 1.2 and nothing newer.
+    #[must_use]
+    pub fn tls12_only(mut self) -> Self {
+        self.tls.only_tls12 = true;
         self
     }
 
@@ -239,7 +265,7 @@ impl Builder {
     /// The address cannot be listened on, or the system has no thread left.
     #[must_use]
     pub fn start(self) -> Receiver {
-        let tls = (!self.names.is_empty()).then(|| Tls::new(&self.names, self.expired, &self.protocols));
+        let tls = (!self.tls.names.is_empty()).then(|| Tls::new(&self.tls, &self.protocols));
         let listener = StdListener::bind(self.address).expect("a loopback address to listen on");
         listener.set_nonblocking(true).expect("a listener can be non-blocking");
         let address = listener.local_addr().expect("a listener has an address");

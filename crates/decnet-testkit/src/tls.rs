@@ -3,13 +3,38 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, date_time_ymd};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig, version};
 
 static SERIAL: AtomicU64 = AtomicU64::new(0);
+
+/// What a receiver's TLS is like.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings {
+    /// Host names or addresses in the certificate.
+    pub(crate) names: Vec<String>,
+    pub(crate) validity: Validity,
+    /// The certificate says that it is a CA's (CA:TRUE).
+    pub(crate) is_ca: bool,
+    /// Clients must present a certificate.
+    pub(crate) asks_client: bool,
+    /// TLS 1.2 alone, else 1.3 too.
+    pub(crate) only_tls12: bool,
+}
+
+/// When a certificate counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Validity {
+    #[default]
+    Now,
+    Past,
+    Future,
+}
 
 /// A self-signed certificate in use.
 #[derive(Clone)]
@@ -20,29 +45,49 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// For these host names or addresses; speaks these protocols (ALPN).
-    pub(crate) fn new(names: &[String], expired: bool, protocols: &[&str]) -> Self {
+    /// Speaks these protocols (ALPN).
+    pub(crate) fn new(settings: &Settings, protocols: &[&str]) -> Self {
         let key = KeyPair::generate().expect("the system has randomness");
-        let mut params = CertificateParams::new(names).expect("host names that can stand in a certificate");
-        // Two roots of one name would be taken for each other.
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        params
-            .distinguished_name
-            .push(DnType::CommonName, format!("receiver {serial} of {}", std::process::id()));
-        if expired {
-            params.not_before = date_time_ymd(2000, 1, 1);
-            params.not_after = date_time_ymd(2001, 1, 1);
-        }
-        let root = params.self_signed(&key).expect("a fresh key signs").der().clone();
+        let root = params(settings).self_signed(&key).expect("a fresh key signs").der().clone();
         let private = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
-        let builder = builder.with_safe_default_protocol_versions().expect("ring has the default versions");
-        let certificates = vec![root.clone()];
+        let versions =
+            if settings.only_tls12 { &[&version::TLS12][..] } else { &[&version::TLS13, &version::TLS12] };
+        let builder = builder.with_protocol_versions(versions).expect("ring has these versions");
+        let clients =
+            if settings.asks_client { asking(&root) } else { WebPkiClientVerifier::no_client_auth() };
         let mut config = builder
-            .with_no_client_auth()
-            .with_single_cert(certificates, private)
+            .with_client_cert_verifier(clients)
+            .with_single_cert(vec![root.clone()], private)
             .expect("the key is its own");
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         Self { acceptor: TlsAcceptor::from(Arc::new(config)), root }
     }
+}
+
+fn params(settings: &Settings) -> CertificateParams {
+    let names = settings.names.clone();
+    let mut params = CertificateParams::new(names).expect("host names that can stand in a certificate");
+    // Two roots of one name would be taken for each other.
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    params
+        .distinguished_name
+        .push(DnType::CommonName, format!("receiver {serial} of {}", std::process::id()));
+    (params.not_before, params.not_after) = match settings.validity {
+        Validity::Now => (params.not_before, params.not_after),
+        Validity::Past => (date_time_ymd(2000, 1, 1), date_time_ymd(2001, 1, 1)),
+        Validity::Future => (date_time_ymd(2999, 1, 1), date_time_ymd(3000, 1, 1)),
+    };
+    if settings.is_ca {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    }
+    params
+}
+
+/// Trusts clients of one root, so none.
+fn asking(root: &CertificateDer<'static>) -> Arc<dyn ClientCertVerifier> {
+    let mut roots = RootCertStore::empty();
+    roots.add(root.clone()).expect("a certificate of ours can be a root");
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider()));
+    builder.build().expect("there is a root")
 }

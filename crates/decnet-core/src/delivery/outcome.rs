@@ -16,6 +16,9 @@ pub enum Outcome {
     },
     /// No answer that could be read.
     Failed(Reason),
+    /// Nothing was sent because this host lacked something that a connection takes: a descriptor, a local port,
+    /// memory, trusted root certificates. It says nothing about the receiver.
+    LocalFault,
 }
 
 /// Why an attempt did not deliver, or a delivery ended. Closed, stored with the attempt, shown to the operator.
@@ -35,9 +38,9 @@ pub enum Reason {
     Disconnected,
     /// The reply was no HTTP.
     Protocol,
-    /// A fault of our own.
+    /// A fault of this host or of this program.
     Internal,
-    /// 3xx; redirects are never followed.
+    /// 3xx except 304; redirects are never followed.
     Redirect,
     /// 400, 413, 415, 422: this body is refused, which says nothing about the receiver's health.
     BodyRefused,
@@ -75,14 +78,17 @@ pub enum Verdict {
     Reject(Reason),
     /// Keep it and stop sending to this subscription.
     Park(Reason),
+    /// No attempt was made; the delivery keeps its place and its retries.
+    Postpone,
 }
 
 impl Verdict {
-    /// Why it was not delivered; none if it was.
+    /// Returns why it was not delivered; none if it was.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
         match *self {
             Self::Delivered => None,
+            Self::Postpone => Some(Reason::Internal),
             Self::Retry { reason, .. } | Self::Reject(reason) | Self::Park(reason) => Some(reason),
         }
     }
@@ -195,15 +201,18 @@ impl std::fmt::Display for Reason {
     }
 }
 
-/// The verdict on an outcome: 2xx delivers, what may pass by itself is retried, all else is final.
+/// Returns the verdict on an outcome: 2xx delivers, what may pass by itself is retried, all else is final.
 #[must_use]
 pub fn classify(outcome: &Outcome) -> Verdict {
     let (status, after) = match *outcome {
+        Outcome::LocalFault => return Verdict::Postpone,
         Outcome::Failed(reason) => return Verdict::Retry { reason, after: None },
         Outcome::Replied { status, retry_after } => (status, retry_after),
     };
     match status {
         200..=299 => Verdict::Delivered,
+        // RFC 9110 section 15.4.5: 304 answers a conditional request, which a POST of ours never is.
+        304 => Verdict::Reject(Reason::Refused),
         300..=399 => Verdict::Reject(Reason::Redirect),
         400 | 413 | 415 | 422 => Verdict::Reject(Reason::BodyRefused),
         408 | 425 => Verdict::Retry { reason: Reason::ComeAgain, after: None },
@@ -239,9 +248,9 @@ mod tests {
         let retry = |reason, after| Verdict::Retry { reason, after };
         for (statuses, expected) in [
             (&[200, 201, 204, 299][..], Verdict::Delivered),
-            (&[301, 302, 304, 308], Verdict::Reject(Reason::Redirect)),
+            (&[300, 301, 302, 303, 307, 308], Verdict::Reject(Reason::Redirect)),
             (&[400, 413, 415, 422], Verdict::Reject(Reason::BodyRefused)),
-            (&[401, 403, 404, 405, 409, 418, 499, 100, 600, 999], Verdict::Reject(Reason::Refused)),
+            (&[304, 401, 403, 404, 405, 409, 418, 499, 100, 600, 999], Verdict::Reject(Reason::Refused)),
             (&[410], Verdict::Park(Reason::Gone)),
             (&[408, 425], retry(Reason::ComeAgain, None)),
             (&[429], retry(Reason::Throttled, after)),
@@ -253,6 +262,7 @@ mod tests {
             }
         }
         assert_eq!(classify(&Outcome::Failed(Reason::Connect)), retry(Reason::Connect, None));
+        assert_eq!(classify(&Outcome::LocalFault), Verdict::Postpone);
     }
 
     #[test]
@@ -260,7 +270,12 @@ mod tests {
         let refused = Verdict::Reject(Reason::BodyRefused);
         assert_eq!(refused.of_member(2), Verdict::Park(Reason::BodyRefused));
         assert_eq!(refused.of_member(1), refused);
-        for other in [Verdict::Delivered, Verdict::Reject(Reason::Refused), Verdict::Park(Reason::Gone)] {
+        for other in [
+            Verdict::Delivered,
+            Verdict::Reject(Reason::Refused),
+            Verdict::Park(Reason::Gone),
+            Verdict::Postpone,
+        ] {
             assert_eq!(other.of_member(9), other);
         }
     }

@@ -45,6 +45,7 @@ pub fn advance(
 ) -> State {
     match *verdict {
         Verdict::Delivered => State::Delivered,
+        Verdict::Postpone => State::Pending,
         Verdict::Reject(reason) => State::Dead { reason },
         Verdict::Park(_) => State::Retrying { due_at: now },
         Verdict::Retry { reason, after } => match schedule.next_delay(attempts, after, jitter) {
@@ -61,7 +62,7 @@ pub fn advance(
 #[must_use]
 pub fn counts_as_failed(attempts: u32, verdict: &Verdict, schedule: &RetrySchedule) -> bool {
     match *verdict {
-        Verdict::Delivered => false,
+        Verdict::Delivered | Verdict::Postpone => false,
         Verdict::Reject(reason) | Verdict::Park(reason) => reason.blames_receiver(),
         Verdict::Retry { reason: Reason::Forbidden, .. } => attempts == 1,
         Verdict::Retry { .. } => attempts == 1 + QUICK_RETRIES.min(schedule.retries()),
@@ -91,6 +92,7 @@ mod tests {
             (3, &Verdict::Delivered, State::Delivered),
             (1, &Verdict::Reject(Reason::Refused), dead(Reason::Refused)),
             (1, &Verdict::Park(Reason::Gone), due_in(0)),
+            (3, &Verdict::Postpone, State::Pending),
             (1, &retry, due_in(1)),
             (2, &retry, due_in(2)),
             (3, &retry, dead(Reason::ServerError)),
@@ -125,5 +127,6 @@ mod tests {
         assert!(counts_as_failed(1, &Verdict::Reject(Reason::Refused), &long));
         assert!(!counts_as_failed(1, &Verdict::Reject(Reason::BodyRefused), &long));
         assert!(!counts_as_failed(1, &Verdict::Delivered, &long));
+        assert!((1..=10).all(|attempts| !counts_as_failed(attempts, &Verdict::Postpone, &short)));
     }
 }

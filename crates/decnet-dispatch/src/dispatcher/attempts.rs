@@ -1,12 +1,12 @@
 //! One attempt: start it when there is a slot, judge what it came to.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use decnet_core::delivery::{Outcome, Reason, RetrySchedule, Verdict, classify, counts_as_failed};
 use decnet_core::event::BatchFormat;
-use decnet_core::limits::LANE_CAPACITY;
+use decnet_core::limits::{LANE_CAPACITY, LOCAL_FAULT_PAUSE};
 use decnet_core::settings::Batch;
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::SubscriptionKey;
@@ -99,9 +99,13 @@ impl Dispatcher {
         let Finished { key, version, members, slot, probe, started_at, attempted } = finished;
         self.slots.release(slot);
         let (count, bytes) = (members.len(), members.bytes());
-        self.memory.give(count, bytes);
         let verdict = classify(&attempted.outcome);
         self.stats.attempts(verdict.reason()).add(1);
+        if verdict == Verdict::Postpone {
+            self.postpone(key, members, probe, &attempted);
+            return self.pump_waiting();
+        }
+        self.memory.give(count, bytes);
         self.stats.attempt_time.observe_time(attempted.duration);
         self.trace_attempt(key, &members, started_at, &attempted, &verdict);
         let undelivered = verdict != Verdict::Delivered;
@@ -123,6 +127,28 @@ impl Dispatcher {
         }
         self.pump(key);
         self.pump_waiting();
+    }
+
+    /// Puts deliveries back that could not be sent for want of something on this host. Nothing was attempted, so they keep
+    /// their retries and nothing is held against the receiver; the lane pauses, since the next request would fail alike.
+    fn postpone(&mut self, key: SubscriptionKey, members: Members, probe: bool, attempted: &Attempted) {
+        let detail = attempted.detail.as_deref().unwrap_or_default();
+        self.local_faults.report(detail, Instant::now());
+        let (count, bytes) = (members.len(), members.bytes());
+        let Some(lane) = self.lanes.get_mut(&key) else { return self.memory.give(count, bytes) };
+        lane.window.finished(&attempted.outcome, Duration::ZERO, lane.in_flight);
+        lane.end(count, bytes, false);
+        lane.tally.failed(clock::now(), detail);
+        lane.put_back(members);
+        lane.pause_until(clock::now().after(LOCAL_FAULT_PAUSE.mul_f64(1.0 + 0.5 * clock::jitter())));
+        let goes_on = lane.is_open();
+        if let Some(place) = lane.waiting.take() {
+            self.slots.leave(place);
+        }
+        if probe {
+            self.probe_later(key);
+        }
+        if goes_on { self.pump(key) } else { self.give_up(key) }
     }
 
     /// When a lane's failed attempts are tried again: by its own schedule, or that of all.

@@ -208,6 +208,7 @@ fn error_text(attempted: &Attempted) -> String {
         (_, Some(detail)) => detail.to_string(),
         (Outcome::Replied { status, .. }, None) => format!("http {status}"),
         (Outcome::Failed(reason), None) => reason.to_string(),
+        (Outcome::LocalFault, None) => Reason::Internal.to_string(),
     };
     text.chars().take(MAX_ERROR_CHARS).collect()
 }

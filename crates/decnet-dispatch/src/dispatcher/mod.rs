@@ -36,6 +36,7 @@ use crate::clock;
 use crate::inbox::Inbox;
 use crate::intake::{Batch, Publication, Signal};
 use crate::lane::Lane;
+use crate::local_faults::LocalFaults;
 use crate::memory::Memory;
 use crate::options::Options;
 use crate::sender::Sender;
@@ -139,6 +140,7 @@ pub(crate) struct Dispatcher {
     looks: housekeeping::Looks,
     watch: watching::Watch,
     telling: telling::Telling,
+    local_faults: LocalFaults,
     submissions: submissions::Submissions,
     /// How often something had been erased when we last looked.
     erasures: i64,
@@ -182,6 +184,7 @@ impl Dispatcher {
             looks: housekeeping::Looks::default(),
             watch: watching::Watch::default(),
             telling: telling::Telling::new(publications),
+            local_faults: LocalFaults::default(),
             submissions: submissions::Submissions::default(),
             erasures: 0,
             stopping: false,

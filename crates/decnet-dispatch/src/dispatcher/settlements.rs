@@ -156,7 +156,7 @@ fn death(held: &Held, state: State) -> Option<Box<Deaths>> {
 fn attempt(started_at: UnixMicros, verdict: &Verdict, attempted: Attempted) -> Attempt {
     let status = match attempted.outcome {
         Outcome::Replied { status, .. } => Some(status),
-        Outcome::Failed(_) => None,
+        Outcome::Failed(_) | Outcome::LocalFault => None,
     };
     let reason = verdict.reason();
     let Attempted { detail, reply, duration, timings, .. } = attempted;

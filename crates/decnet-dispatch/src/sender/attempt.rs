@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use decnet_core::delivery::{Outcome, Reason, Timings};
-use decnet_core::limits::{DEFAULT_DEADLINE, IDLE_CONNECTION_AGE, MAX_IDLE_PER_RECEIVER};
+use decnet_core::limits::{
+    DEFAULT_DEADLINE, IDLE_CONNECTION_AGE, MAX_CONNECTION_AGE, MAX_IDLE_PER_RECEIVER, ROOTS_INTERVAL,
+};
 use decnet_core::time::UnixMicros;
 use http::Request;
 use http::header::{HeaderValue, InvalidHeaderValue};
 use hyper::client::conn::TrySendError;
 use rustls::pki_types::CertificateDer;
 
-use super::connect::{Body, Connector, seconds};
+use super::connect::{Body, Connector, Step, seconds};
 use super::egress::Guard;
 use super::fault::Fault;
 use super::http1;
@@ -20,6 +22,8 @@ use super::pool::{Connection, Lease, Pool, Slot};
 use super::request::{Message, Target};
 use super::resolve::Resolver;
 use super::response::{self, End, Kept, Reply};
+use super::sockets::Sockets;
+use super::tls::{Roots, Tls};
 
 /// How to send.
 #[derive(Debug, Clone)]
@@ -34,10 +38,18 @@ pub struct Options {
     pub max_idle_per_receiver: usize,
     /// How long an idle connection is kept.
     pub idle_age: Duration,
+    /// Age at which a connection gets no further request; each has a limit of its own, up to a quarter lower.
+    pub max_connection_age: Duration,
+    /// Sockets open at once, idle connections and look-ups of names included.
+    pub max_sockets: usize,
     /// Who turns host names into addresses.
     pub resolver: Resolver,
-    /// Root certificates (DER) trusted beside the system's.
+    /// Where the trusted root certificates come from.
+    pub roots: Roots,
+    /// Root certificates (DER) trusted beside those.
     pub extra_roots: Vec<CertificateDer<'static>>,
+    /// Shortest time between two readings of the trusted roots; an unknown issuer causes one.
+    pub roots_interval: Duration,
 }
 
 /// Why there can be no sender.
@@ -82,8 +94,12 @@ impl Default for Options {
             user_agent: concat!("decnet-webhook/", env!("CARGO_PKG_VERSION")).into(),
             max_idle_per_receiver: MAX_IDLE_PER_RECEIVER,
             idle_age: IDLE_CONNECTION_AGE,
+            max_connection_age: MAX_CONNECTION_AGE,
+            max_sockets: usize::MAX,
             resolver: Resolver::System,
+            roots: Roots::System,
             extra_roots: Vec::new(),
+            roots_interval: ROOTS_INTERVAL,
         }
     }
 }
@@ -95,11 +111,14 @@ impl Sender {
     /// # Errors
     /// A user agent that cannot stand in a header.
     pub fn new(options: Options) -> Result<Self, Error> {
+        let tls = Tls::new(options.roots, options.extra_roots, options.roots_interval);
+        let sockets = Sockets::new(options.max_sockets);
+        let Options { max_idle_per_receiver, idle_age, max_connection_age, .. } = options;
         Ok(Self(Rc::new(Shared {
             deadline: options.deadline,
             agent: HeaderValue::from_str(&options.user_agent)?,
-            connector: Connector::new(options.guard, options.resolver, options.extra_roots),
-            pool: Pool::new(options.max_idle_per_receiver, options.idle_age),
+            connector: Connector::new(options.guard, options.resolver, tls, sockets),
+            pool: Pool::new(max_idle_per_receiver, idle_age, max_connection_age),
         })))
     }
 
@@ -160,19 +179,33 @@ struct Attempt<'a> {
     slot: Rc<Slot>,
     started_at: UnixMicros,
     stage: Stage,
+    /// How far the connection has come, while that is the stage.
+    step: Step,
     timings: Timings,
     kept: Kept,
+    /// Where the reply redirects to, if it does.
+    redirect: Option<Box<str>>,
 }
 
 impl<'a> Attempt<'a> {
     fn new(shared: &'a Shared, target: &'a Target, slot: Rc<Slot>, started_at: UnixMicros) -> Self {
-        let (timings, kept) = (Timings::default(), Kept::default());
-        Self { shared, target, slot, started_at, stage: Stage::Connecting, timings, kept }
+        Self {
+            shared,
+            target,
+            slot,
+            started_at,
+            stage: Stage::Connecting,
+            step: Step::default(),
+            timings: Timings::default(),
+            kept: Kept::default(),
+            redirect: None,
+        }
     }
 
     async fn run(&mut self, message: Message<'_>) -> Result<(Outcome, End), Fault> {
         let (mut lease, reply) = self.post(&message).await?;
         let outcome = reply.outcome(self.started_at);
+        self.redirect = reply.redirect();
         self.stage = Stage::Reading(outcome.clone());
         let end = match (reply, &mut lease.connection) {
             (Reply::Http1(head), Connection::Http1(connection)) => {
@@ -210,6 +243,11 @@ impl<'a> Attempt<'a> {
                     Pool::distrust(&self.slot, lease.number);
                     lease = Box::pin(self.connect()).await?;
                 }
+                Err(Refusal::Unsent(fault) | Refusal::Sent(fault))
+                    if self.step == Step::WithoutCertificate =>
+                {
+                    return Err(fault.after_request_for_certificate());
+                }
                 Err(Refusal::Unsent(fault) | Refusal::Sent(fault)) => return Err(fault),
             }
         }
@@ -234,14 +272,21 @@ impl<'a> Attempt<'a> {
 
     /// Boxed where it is called: it is seldom needed, and its state would make every attempt larger by far.
     async fn connect(&mut self) -> Result<Lease, Fault> {
-        self.stage = Stage::Connecting;
+        (self.stage, self.step) = (Stage::Connecting, Step::Waiting);
         let (pool, origin) = (&self.shared.pool, &self.target.origin);
         let turn = self.slot.dialling.lock();
         let _turn = if self.slot.dials_freely(origin) { None } else { Some(turn.await) };
         if let Some(shared) = pool.share(&self.slot) {
             return Ok(shared);
         }
-        let connection = self.shared.connector.connect(origin, &mut self.timings).await?;
+        let connector = &self.shared.connector;
+        let connection = match connector.connect(origin, &mut self.timings, &mut self.step).await {
+            // What idle connections hold may be what was lacking.
+            Err(error) if error.is_shortage() && pool.close_oldest() => {
+                connector.connect(origin, &mut self.timings, &mut self.step).await?
+            }
+            made => made?,
+        };
         Ok(pool.adopt(&self.slot, connection))
     }
 
@@ -253,7 +298,9 @@ impl<'a> Attempt<'a> {
     fn cut_off(&mut self) -> Result<(Outcome, End), Fault> {
         let deadline = seconds(self.deadline());
         match &self.stage {
-            Stage::Connecting => Err(Fault::new(Reason::Timeout, format!("no connection within {deadline}"))),
+            Stage::Connecting => {
+                Err(Fault::new(Reason::Timeout, self.step.missed(&self.target.origin, &deadline)))
+            }
             Stage::Waiting(number) => {
                 Pool::distrust(&self.slot, *number);
                 Err(Fault::new(Reason::Timeout, format!("no reply within {deadline}")))
@@ -265,10 +312,10 @@ impl<'a> Attempt<'a> {
     fn report(self, ended: Result<(Outcome, End), Fault>, begun: Instant) -> Attempted {
         let (outcome, detail) = match ended {
             Ok((outcome, end)) => {
-                let detail = response::detail(&outcome, end);
+                let detail = response::detail(&outcome, end, self.redirect.as_deref());
                 (outcome, detail)
             }
-            Err(fault) => (Outcome::Failed(fault.reason), Some(fault.detail)),
+            Err(fault) => (fault.outcome, Some(fault.detail)),
         };
         let reply = self.kept.into_bytes();
         Attempted { outcome, detail, reply, duration: begun.elapsed(), timings: self.timings }

@@ -154,7 +154,11 @@ impl Forbidden {
     fn remedy(&self) -> String {
         let length = if self.address.is_ipv4() { 32 } else { 128 };
         let cidr = format!("to allow it set DECNET_WEBHOOK_ALLOW_CIDRS={}/{length}", self.address);
-        if matches!(self.kind, METADATA | LINK_LOCAL) { cidr } else { cidr + " or DECNET_WEBHOOK_ALLOW_PRIVATE=true" }
+        if matches!(self.kind, METADATA | LINK_LOCAL) {
+            cidr
+        } else {
+            cidr + " or DECNET_WEBHOOK_ALLOW_PRIVATE=true"
+        }
     }
 }
 

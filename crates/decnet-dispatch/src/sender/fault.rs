@@ -1,39 +1,49 @@
 //! Why an attempt got no reply: the closed reason from the error's source chain, and a short text for people.
 
 use std::error::Error as _;
-use std::io;
 
-use decnet_core::delivery::Reason;
+use decnet_core::delivery::{Outcome, Reason};
 
 use super::connect::Error as ConnectError;
-use super::http1;
+use super::{http1, texts};
 
 /// An attempt without a reply.
 #[derive(Debug)]
 pub(super) struct Fault {
-    pub(super) reason: Reason,
+    pub(super) outcome: Outcome,
     pub(super) detail: Box<str>,
 }
 
 impl Fault {
     pub(super) fn new(reason: Reason, detail: impl Into<Box<str>>) -> Self {
-        Self { reason, detail: detail.into() }
+        Self { outcome: Outcome::Failed(reason), detail: detail.into() }
+    }
+}
+
+impl Fault {
+    /// The same on a connection whose receiver asked for a client certificate and got none. With TLS 1.3 a receiver hangs up
+    /// after the handshake (RFC 8446 section 4.4.2.4), and its alert may not be seen.
+    pub(super) fn after_request_for_certificate(self) -> Self {
+        if self.outcome != Outcome::Failed(Reason::Disconnected) {
+            return self;
+        }
+        let text =
+            "the receiver hung up after it asked for a client certificate, and decnet has none to present";
+        Self::new(Reason::Tls, text)
     }
 }
 
 impl From<ConnectError> for Fault {
     fn from(error: ConnectError) -> Self {
-        let reason = match &error {
-            ConnectError::Resolve(_) => Reason::Resolve,
-            ConnectError::Forbidden(_) => Reason::Forbidden,
-            ConnectError::Dial { source, .. } if is_out_of_descriptors(source) => {
-                return Self::new(Reason::Internal, "too many open files; raise LimitNOFILE (ulimit -n)");
-            }
-            ConnectError::Dial { .. } => Reason::Connect,
-            ConnectError::Tls(_) => Reason::Tls,
-            ConnectError::Greeting(_) => Reason::Disconnected,
+        let outcome = match &error {
+            local if local.is_local() => Outcome::LocalFault,
+            ConnectError::Resolve(_) => Outcome::Failed(Reason::Resolve),
+            ConnectError::Forbidden(_) => Outcome::Failed(Reason::Forbidden),
+            ConnectError::Shortage(_) | ConnectError::Dial { .. } => Outcome::Failed(Reason::Connect),
+            ConnectError::Tls { .. } => Outcome::Failed(Reason::Tls),
+            ConnectError::Greeting(_) => Outcome::Failed(Reason::Disconnected),
         };
-        Self::new(reason, error.to_string())
+        Self { outcome, detail: error.to_string().into() }
     }
 }
 
@@ -41,7 +51,9 @@ impl From<ConnectError> for Fault {
 impl From<http1::Error> for Fault {
     fn from(error: http1::Error) -> Self {
         let reason = match &error {
-            http1::Error::TooLarge | http1::Error::Malformed(_) => Reason::Protocol,
+            http1::Error::TooLarge | http1::Error::Malformed(_) | http1::Error::Encrypted => Reason::Protocol,
+            // TLS 1.3 lets a receiver refuse a client without a certificate after the handshake (RFC 8446 section 4.4.2.4).
+            http1::Error::Lost(error) if texts::tls_cause(error).is_some() => Reason::Tls,
             http1::Error::Unsent | http1::Error::Closed | http1::Error::Lost(_) => Reason::Disconnected,
         };
         Self::new(reason, error.to_string())
@@ -51,28 +63,17 @@ impl From<http1::Error> for Fault {
 /// The same over HTTP/2.
 impl From<hyper::Error> for Fault {
     fn from(error: hyper::Error) -> Self {
-        if error.is_parse_too_large() {
-            return Self::new(Reason::Protocol, "the reply's headers are too large");
-        }
-        if error.is_parse() {
-            return Self::new(Reason::Protocol, format!("the reply is no HTTP ({})", innermost(&error)));
+        let broken = error
+            .source()
+            .and_then(|cause| cause.downcast_ref::<h2::Error>())
+            .filter(|cause| cause.is_library());
+        if broken.is_some() {
+            return Self::new(Reason::Protocol, texts::http2(&error));
         }
         if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
             return Self::new(Reason::Disconnected, "the receiver closed the connection before its reply");
         }
-        Self::new(Reason::Disconnected, format!("connection lost before the reply ({})", innermost(&error)))
+        let reason = if texts::is_alert(&error) { Reason::Tls } else { Reason::Disconnected };
+        Self::new(reason, format!("connection lost before the reply ({})", texts::http2(&error)))
     }
-}
-
-fn innermost(error: &hyper::Error) -> String {
-    let mut cause = error.source();
-    while let Some(deeper) = cause.and_then(|cause| cause.source()) {
-        cause = Some(deeper);
-    }
-    cause.map_or_else(|| error.to_string(), ToString::to_string)
-}
-
-/// `EMFILE` and `ENFILE`: the receiver is not to blame.
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(23 | 24))
 }

@@ -1,7 +1,8 @@
 //! Connections that wait for their next request, by origin.
 //!
 //! HTTP/1.1 connections are a stack: the one used last is the one most likely still open, and the surplus at
-//! the bottom ages out. An HTTP/2 origin has one connection that all requests share.
+//! the bottom ages out. An HTTP/2 origin has one connection that all requests share. A connection that has become too old
+//! gets no further request, however busy it is, so that a new one finds out where the host's name leads now.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -19,6 +20,10 @@ use super::request::Origin;
 /// A connection that has waited longer is looked at before it is used: see [`Lease::rested`]. Receivers let
 /// idle connections live for seconds; under load a connection does not wait that long, and the look is saved.
 const REST: Duration = Duration::from_millis(100);
+/// Share of its greatest age by which a connection's own limit may be lower.
+const AGE_JITTER: f64 = 0.25;
+/// Share of the connections that are closed at once to make room, so that the search is paid once for many.
+const CLOSED_SHARE: usize = 8;
 
 /// A connection ready for a request.
 pub(super) enum Connection {
@@ -39,12 +44,14 @@ pub(super) struct Slot {
 struct Idle {
     connection: http1::Connection,
     since: Instant,
+    expires_at: Instant,
 }
 
 struct Shared {
     connection: http2::SendRequest<Body>,
     number: u64,
     used_at: Instant,
+    expires_at: Instant,
 }
 
 /// A connection taken from the pool or just made, and what to do with it afterwards.
@@ -57,6 +64,8 @@ pub(super) struct Lease {
     pub(super) rested: bool,
     /// Tells shared connections apart; 0 for one that is not shared.
     pub(super) number: u64,
+    /// When the connection has become too old for another request.
+    expires_at: Instant,
 }
 
 /// All idle connections of a sender.
@@ -67,6 +76,7 @@ pub(super) struct Pool {
     last_number: Cell<u64>,
     max_idle_per_receiver: usize,
     idle_age: Duration,
+    max_age: Duration,
 }
 
 impl Slot {
@@ -77,7 +87,8 @@ impl Slot {
 }
 
 impl Pool {
-    pub(super) fn new(max_idle_per_receiver: usize, idle_age: Duration) -> Rc<Self> {
+    /// `idle_age` bounds how long a connection waits for its next request, `max_age` how old it is when it gets one.
+    pub(super) fn new(max_idle_per_receiver: usize, idle_age: Duration, max_age: Duration) -> Rc<Self> {
         Rc::new(Self {
             slots: RefCell::default(),
             idle_count: Cell::new(0),
@@ -85,6 +96,7 @@ impl Pool {
             last_number: Cell::new(0),
             max_idle_per_receiver,
             idle_age,
+            max_age,
         })
     }
 
@@ -102,43 +114,50 @@ impl Pool {
         }
         let now = Instant::now();
         let mut idle = slot.idle.borrow_mut();
-        while let Some(Idle { mut connection, since }) = idle.pop() {
+        while let Some(Idle { mut connection, since, expires_at }) = idle.pop() {
             self.idle_count.set(self.idle_count.get() - 1);
             let waited = now.duration_since(since);
-            if waited < self.idle_age && !connection.is_stale() {
+            if waited >= self.idle_age || now >= expires_at {
+                connection.close();
+            } else if !connection.is_stale() {
                 let (connection, rested) = (Connection::Http1(connection), waited >= REST);
-                return Some(Lease { connection, reused: true, rested, number: 0 });
+                return Some(Lease { connection, reused: true, rested, number: 0, expires_at });
             }
         }
         None
     }
 
-    /// The connection that all requests to an HTTP/2 origin share, if there is one.
+    /// The connection that all requests to an HTTP/2 origin share, if there is one. One that is too old is let go: it
+    /// ends, with a `GOAWAY`, when the requests on it are done.
     pub(super) fn share(&self, slot: &Slot) -> Option<Lease> {
         let mut shared = slot.shared.borrow_mut();
         let current = shared.as_mut()?;
-        let waited = current.used_at.elapsed();
-        if current.connection.is_closed() || waited >= self.idle_age {
+        let now = Instant::now();
+        let waited = now.duration_since(current.used_at);
+        if current.connection.is_closed() || waited >= self.idle_age || now >= current.expires_at {
             *shared = None;
             return None;
         }
-        current.used_at += waited;
-        let connection = Connection::Http2(current.connection.clone());
-        Some(Lease { connection, reused: true, rested: waited >= REST, number: current.number })
+        current.used_at = now;
+        let (connection, number) = (Connection::Http2(current.connection.clone()), current.number);
+        let expires_at = current.expires_at;
+        Some(Lease { connection, reused: true, rested: waited >= REST, number, expires_at })
     }
 
     /// Takes a fresh connection into use; an HTTP/2 one is shared from now on.
     pub(super) fn adopt(self: &Rc<Self>, slot: &Slot, connection: Connection) -> Lease {
         slot.speaks_http1.set(matches!(connection, Connection::Http1(_)));
+        let used_at = Instant::now();
+        let expires_at = used_at + self.max_age.mul_f64(1.0 - AGE_JITTER * fastrand::f64());
         let Connection::Http2(fresh) = &connection else {
-            return Lease { connection, reused: false, rested: false, number: 0 };
+            return Lease { connection, reused: false, rested: false, number: 0, expires_at };
         };
-        let (connection_number, used_at) = (self.last_number.get() + 1, Instant::now());
-        self.last_number.set(connection_number);
-        let shared = Shared { connection: fresh.clone(), number: connection_number, used_at };
+        let number = self.last_number.get() + 1;
+        self.last_number.set(number);
+        let shared = Shared { connection: fresh.clone(), number, used_at, expires_at };
         *slot.shared.borrow_mut() = Some(shared);
         self.keep_sweeping();
-        Lease { connection, reused: false, rested: false, number: connection_number }
+        Lease { connection, reused: false, rested: false, number, expires_at }
     }
 
     /// Takes a connection back after a whole reply, if it can serve again.
@@ -146,7 +165,7 @@ impl Pool {
         if let Connection::Http1(connection) = lease.connection
             && connection.is_reusable()
         {
-            self.put(slot, connection);
+            self.put(slot, connection, lease.expires_at);
         }
     }
 
@@ -156,42 +175,49 @@ impl Pool {
         slot.shared.borrow_mut().take_if(|current| current.number == number);
     }
 
-    fn put(self: &Rc<Self>, slot: &Slot, connection: http1::Connection) {
-        let mut idle = slot.idle.borrow_mut();
-        if idle.len() >= self.max_idle_per_receiver {
-            return;
+    fn put(self: &Rc<Self>, slot: &Slot, connection: http1::Connection, expires_at: Instant) {
+        let (mut idle, since) = (slot.idle.borrow_mut(), Instant::now());
+        if idle.len() >= self.max_idle_per_receiver || since >= expires_at {
+            return connection.close();
         }
-        idle.push(Idle { connection, since: Instant::now() });
+        idle.push(Idle { connection, since, expires_at });
         drop(idle);
         self.idle_count.set(self.idle_count.get() + 1);
         if self.idle_count.get() > MAX_IDLE_CONNECTIONS {
-            self.close_oldest_eighth();
+            self.close_oldest();
         }
         self.keep_sweeping();
     }
 
-    /// A share of them at once, so that the search is paid once for many connections.
-    fn close_oldest_eighth(&self) {
-        let slots = self.slots.borrow();
+    /// Closes some of the connections that wait for a request, those that have waited longest, to make room for another
+    /// one. Returns whether there were any.
+    pub(super) fn close_oldest(&self) -> bool {
         let mut times = Vec::with_capacity(self.idle_count.get());
-        for slot in slots.values() {
+        for slot in self.slots.borrow().values() {
             times.extend(slot.idle.borrow().iter().map(|idle| idle.since));
+            times.extend(slot.shared.borrow().iter().map(|shared| shared.used_at));
         }
-        drop(slots);
-        if times.len() > MAX_IDLE_CONNECTIONS / 8 {
-            let (_, cutoff, _) = times.select_nth_unstable(MAX_IDLE_CONNECTIONS / 8);
-            self.close_idle_before(*cutoff);
+        if times.is_empty() {
+            return false;
         }
+        let last_closed = times.len() / CLOSED_SHARE;
+        let (_, cutoff, _) = times.select_nth_unstable(last_closed);
+        self.close_idle_until(*cutoff);
+        true
     }
 
-    fn close_idle_before(&self, cutoff: Instant) {
-        let mut left = 0;
+    /// Closes what has waited since `cutoff` or longer, and what has become too old.
+    fn close_idle_until(&self, cutoff: Instant) {
+        let (mut left, now) = (0, Instant::now());
         for slot in self.slots.borrow().values() {
             let mut idle = slot.idle.borrow_mut();
-            idle.retain_mut(|idle| idle.since >= cutoff && !idle.connection.is_stale());
+            let is_over = |idle: &mut Idle| idle.since <= cutoff || idle.expires_at <= now;
+            idle.extract_if(.., is_over).for_each(|idle| idle.connection.close());
+            idle.retain_mut(|idle| !idle.connection.is_stale());
             left += idle.len();
             let mut shared = slot.shared.borrow_mut();
-            shared.take_if(|shared| shared.used_at < cutoff || shared.connection.is_closed());
+            let is_over = |shared: &Shared| shared.used_at <= cutoff || shared.expires_at <= now;
+            shared.take_if(|shared| is_over(shared) || shared.connection.is_closed());
         }
         self.idle_count.set(left);
     }
@@ -199,7 +225,7 @@ impl Pool {
     /// Closes what nobody asks for any more, and forgets origins without connections.
     fn sweep(&self) {
         if let Some(cutoff) = Instant::now().checked_sub(self.idle_age) {
-            self.close_idle_before(cutoff);
+            self.close_idle_until(cutoff);
         }
         self.slots.borrow_mut().retain(|_, slot| {
             let in_use = Rc::strong_count(slot) > 1;

@@ -3,8 +3,9 @@
 use bytes::{Bytes, BytesMut};
 use decnet_core::delivery::{Outcome, retry_after};
 use decnet_core::limits::{KEPT_REPLY_BYTES, MAX_REPLY_BYTES};
+use decnet_core::redact::EndpointUrl;
 use decnet_core::time::UnixMicros;
-use http::header::{HeaderValue, RETRY_AFTER};
+use http::header::{HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
@@ -38,6 +39,26 @@ impl Reply {
             Self::Http2(reply) => (reply.status().as_u16(), text(reply.headers().get(RETRY_AFTER))),
         };
         Outcome::Replied { status, retry_after: asked.and_then(|text| retry_after(text, now)) }
+    }
+
+    /// Where a redirect leads, as far as it may be shown: the rest of a URL may be a secret.
+    pub(super) fn redirect(&self) -> Option<Box<str>> {
+        let location = match self {
+            Self::Http1(head) => head.location.as_deref(),
+            Self::Http2(reply) if reply.status().is_redirection() => text(reply.headers().get(LOCATION)),
+            Self::Http2(_) => None,
+        };
+        Some(target(location?).into())
+    }
+}
+
+/// Names the target of a redirect (RFC 9110 section 10.2.2) by its scheme, host and port.
+fn target(location: &str) -> String {
+    match EndpointUrl::new(location) {
+        Ok(url) => format!("to {url}"),
+        Err(_) if location.starts_with("//") => "to another host".into(),
+        Err(_) if location.contains("://") => "to a URL that cannot be used".into(),
+        Err(_) => "to another path of this receiver".into(),
     }
 }
 
@@ -78,17 +99,53 @@ impl Kept {
     }
 }
 
-/// What an operator should read about a reply that did not deliver, or that ended badly.
-pub(super) fn detail(outcome: &Outcome, end: End) -> Option<Box<str>> {
+/// Describes a reply that did not deliver, or that ended badly; `redirect` is where it leads.
+pub(super) fn detail(outcome: &Outcome, end: End, redirect: Option<&str>) -> Option<Box<str>> {
     let Outcome::Replied { status, .. } = *outcome else { return None };
-    let note = match (status, end) {
-        (300..=399, _) => "; redirects are not followed",
-        (_, End::Broken) => "; the connection was lost within its body",
-        (_, End::Late) => "; its body did not end in time",
-        (200..=299, End::Whole | End::TooLong) => return None,
-        (_, End::Whole | End::TooLong) => "",
+    let note = match (status, end, redirect) {
+        (300..=303 | 305..=399, _, Some(target)) => &*format!("; redirects are not followed ({target})"),
+        (300..=303 | 305..=399, _, None) => "; redirects are not followed",
+        (_, End::Broken, _) => "; the connection was lost within its body",
+        (_, End::Late, _) => "; its body did not end in time",
+        (200..=299, End::Whole | End::TooLong, _) => return None,
+        (_, End::Whole | End::TooLong, _) => "",
     };
     let phrase = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     let phrase = phrase.map_or_else(String::new, |phrase| format!(" {phrase}"));
     Some(format!("HTTP {status}{phrase}{note}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_names_its_target_and_nothing_secret() {
+        for (location, expected) in [
+            ("https://elsewhere.example/", "to https://elsewhere.example/"),
+            (
+                "https://user:hunter2@elsewhere.example:8443/token?key=1",
+                "to https://elsewhere.example:8443/…",
+            ),
+            ("/login?next=secret", "to another path of this receiver"),
+            ("login", "to another path of this receiver"),
+            ("//elsewhere.example/secret", "to another host"),
+            ("ftp://elsewhere.example/secret", "to a URL that cannot be used"),
+        ] {
+            assert_eq!(target(location), expected, "{location}");
+        }
+    }
+
+    #[test]
+    fn only_a_redirect_is_called_one() {
+        let of = |status, redirect| {
+            detail(&Outcome::Replied { status, retry_after: None }, End::Whole, redirect).unwrap_or_default()
+        };
+        assert_eq!(
+            &*of(308, Some("to https://a.example/…")),
+            "HTTP 308 Permanent Redirect; redirects are not followed (to https://a.example/…)"
+        );
+        assert_eq!(&*of(301, None), "HTTP 301 Moved Permanently; redirects are not followed");
+        assert_eq!(&*of(304, Some("to https://a.example/…")), "HTTP 304 Not Modified");
+    }
 }

@@ -1,103 +1,255 @@
-//! TLS to receivers: the system's trusted roots, loaded once, when the first `https` receiver is dialled.
+//! TLS to receivers: verified against the system's trusted roots, which are read when the first `https` receiver is
+//! dialled and again when a receiver's issuer is unknown.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use rustls::client::ResolvesClientCert;
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
-use tokio::sync::OnceCell;
+use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, ClientConfig, RootCertStore, SignatureScheme};
+use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
+use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::sockets::{Shortage, Socket};
+use super::texts;
+pub(super) use super::verifier::UntrustedCa;
+use super::verifier::Verifier;
+
 const HTTP1: &[u8] = b"http/1.1";
 const HTTP2: &[u8] = b"h2";
+
+/// Where the trusted root certificates come from.
+#[derive(Debug, Clone, Default)]
+pub enum Roots {
+    /// The system's store, or what `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+    #[default]
+    System,
+    /// This PEM file alone.
+    File(PathBuf),
+}
 
 /// Why a TLS connection did not come about.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error(
-        "no trusted root certificate was found on this system; install ca-certificates or set SSL_CERT_FILE"
+        "no trusted root certificate was found on this host; install ca-certificates or set SSL_CERT_FILE"
     )]
     NoRoots,
-    #[error("the trusted root certificates could not be read: {0}")]
+    #[error(
+        "the trusted root certificates could not be read; see that SSL_CERT_FILE and SSL_CERT_DIR are readable"
+    )]
     Roots(#[source] io::Error),
-    #[error("TLS could not be set up: {0}")]
+    #[error("TLS could not be set up on this host")]
     Setup(#[from] rustls::Error),
-    #[error("the host name cannot stand in a certificate: {0}")]
+    #[error("the host name cannot stand in a certificate")]
     Name(#[from] InvalidDnsNameError),
-    #[error("TLS: {}", explain(.0))]
-    Handshake(#[source] io::Error),
+    #[error("{}", handshake(source, *asked))]
+    Handshake {
+        #[source]
+        source: io::Error,
+        /// Whether the receiver had asked for a client certificate.
+        asked: bool,
+    },
 }
 
-/// Encrypts connections; verifies the receiver against the system's roots and the extra ones.
+impl Error {
+    /// Returns whether this host is to blame: the receiver was not even greeted.
+    pub(super) fn is_local(&self) -> bool {
+        match self {
+            Self::NoRoots | Self::Roots(_) | Self::Setup(_) => true,
+            Self::Handshake { source, .. } => Shortage::of(source).is_some(),
+            Self::Name(_) => false,
+        }
+    }
+
+    /// Returns whether other trusted roots could have made the handshake succeed.
+    fn is_untrusted(&self) -> bool {
+        let Self::Handshake { source, .. } = self else { return false };
+        match texts::tls_cause(source) {
+            Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => true,
+            Some(rustls::Error::InvalidCertificate(CertificateError::Other(other))) => {
+                other.0.is::<UntrustedCa>()
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Encrypts connections; verifies the receiver against the trusted roots and the extra ones.
 pub(super) struct Tls {
+    source: Roots,
     extra_roots: Vec<CertificateDer<'static>>,
-    connector: OnceCell<TlsConnector>,
+    interval: Duration,
+    trusted: RefCell<Option<Trusted>>,
+    /// Held while the roots are read, so that they are read once for all who wait.
+    reading: Mutex<()>,
+    asked: Arc<Asked>,
+}
+
+/// The roots as they were read last, and what follows from them.
+#[derive(Clone)]
+struct Trusted {
+    connector: TlsConnector,
+    roots: Rc<[CertificateDer<'static>]>,
+    read_at: Instant,
 }
 
 impl Tls {
-    pub(super) fn new(extra_roots: Vec<CertificateDer<'static>>) -> Self {
-        Self { extra_roots, connector: OnceCell::new() }
+    /// `interval` is the shortest time between two readings of the roots.
+    pub(super) fn new(source: Roots, extra_roots: Vec<CertificateDer<'static>>, interval: Duration) -> Self {
+        let (trusted, reading, asked) = (RefCell::default(), Mutex::default(), Arc::default());
+        Self { source, extra_roots, interval, trusted, reading, asked }
     }
 
-    pub(super) async fn connect(&self, host: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, Error> {
+    /// Encrypts a connection. Returns with it whether the receiver asked for a client certificate, of which there is none.
+    pub(super) async fn connect(
+        &self,
+        host: &str,
+        socket: Socket,
+    ) -> Result<(TlsStream<Socket>, bool), Error> {
         let name = ServerName::try_from(host.trim_start_matches('[').trim_end_matches(']'))?.to_owned();
-        let connector = self.connector.get_or_try_init(|| self.load()).await?;
-        connector.connect(name, stream).await.map_err(Error::Handshake)
+        let connector = self.connector().await?;
+        let mut handshake = pin!(connector.connect(name, socket));
+        let mut asked = false;
+        // Handshakes take turns on this thread, and the flag is theirs together: it is read in the turn that set it.
+        let ended = poll_fn(|context| {
+            let polled = handshake.as_mut().poll(context);
+            asked |= self.asked.0.swap(false, Ordering::Relaxed);
+            polled
+        });
+        match ended.await {
+            Ok(stream) => Ok((stream, asked)),
+            Err(source) => Err(Error::Handshake { source, asked }),
+        }
+    }
+
+    /// Reads the roots again if `error` says that the receiver is not trusted by those that were read, unless they were
+    /// read within the interval. Returns whether they have changed.
+    pub(super) async fn renew_after(&self, error: &Error) -> bool {
+        if !error.is_untrusted() {
+            return false;
+        }
+        let _turn = self.reading.lock().await;
+        let Some(before) = self.trusted.borrow().clone() else { return false };
+        if before.read_at.elapsed() < self.interval {
+            return false;
+        }
+        let read = self.read().await;
+        if let Err(error) = &read {
+            tracing::warn!(%error, "cannot read the trusted root certificates again; those read before count");
+        }
+        let now = read.unwrap_or_else(|_| Trusted { read_at: Instant::now(), ..before.clone() });
+        let has_changed = now.roots != before.roots;
+        if has_changed {
+            tracing::info!(roots = now.roots.len(), "the trusted root certificates have changed");
+        }
+        let now = if has_changed { now } else { Trusted { read_at: now.read_at, ..before } };
+        self.trusted.replace(Some(now));
+        has_changed
+    }
+
+    async fn connector(&self) -> Result<TlsConnector, Error> {
+        if let Some(trusted) = &*self.trusted.borrow() {
+            return Ok(trusted.connector.clone());
+        }
+        let _turn = self.reading.lock().await;
+        if let Some(trusted) = &*self.trusted.borrow() {
+            return Ok(trusted.connector.clone());
+        }
+        let read = self.read().await?;
+        let connector = read.connector.clone();
+        self.trusted.replace(Some(read));
+        Ok(connector)
     }
 
     /// Reads files, so off the runtime's only thread.
-    async fn load(&self) -> Result<TlsConnector, Error> {
-        let loaded = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs).await;
-        let native = loaded.map_err(|error| Error::Roots(io::Error::other(error)))?;
-        let mut roots = RootCertStore::empty();
-        let (usable, _) = roots.add_parsable_certificates(native.certs);
-        tracing::debug!(usable, errors = native.errors.len(), "loaded the system's root certificates");
-        roots.add_parsable_certificates(self.extra_roots.iter().cloned());
-        match native.errors.into_iter().next() {
-            _ if !roots.is_empty() => Ok(TlsConnector::from(Arc::new(config(roots)?))),
+    async fn read(&self) -> Result<Trusted, Error> {
+        let source = self.source.clone();
+        let loaded = tokio::task::spawn_blocking(move || load(&source)).await;
+        let loaded = loaded.map_err(|error| Error::Roots(io::Error::other(error)))?;
+        let mut store = RootCertStore::empty();
+        let roots: Rc<[_]> = loaded.certs.into_iter().chain(self.extra_roots.iter().cloned()).collect();
+        let (usable, _) = store.add_parsable_certificates(roots.iter().cloned());
+        tracing::debug!(usable, errors = loaded.errors.len(), "read the trusted root certificates");
+        match loaded.errors.into_iter().next() {
+            _ if usable > 0 => {
+                let config = config(store, &roots, Arc::clone(&self.asked))?;
+                Ok(Trusted {
+                    connector: TlsConnector::from(Arc::new(config)),
+                    roots,
+                    read_at: Instant::now(),
+                })
+            }
             Some(error) => Err(Error::Roots(io::Error::other(error))),
             None => Err(Error::NoRoots),
         }
     }
 }
 
-/// Did the two sides agree on HTTP/2 (RFC 7301)?
-pub(super) fn chose_http2(stream: &TlsStream<TcpStream>) -> bool {
+fn load(source: &Roots) -> CertificateResult {
+    match source {
+        Roots::System => load_native_certs(),
+        Roots::File(path) => load_certs_from_paths(Some(path), None),
+    }
+}
+
+/// Returns whether the two sides agreed on HTTP/2 (RFC 7301).
+pub(super) fn chose_http2(stream: &TlsStream<Socket>) -> bool {
     stream.get_ref().1.alpn_protocol() == Some(HTTP2)
 }
 
-fn config(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
+fn config(
+    store: RootCertStore,
+    roots: &[CertificateDer<'static>],
+    asked: Arc<Asked>,
+) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = Arc::new(Verifier::new(store, roots.into(), &provider)?);
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+    let mut config = builder.with_client_cert_resolver(asked);
     config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
     Ok(config)
 }
 
-/// The common causes in an operator's words, the others in the library's.
-fn explain(error: &io::Error) -> String {
-    use CertificateError as Certificate;
-    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let text = match cause {
-        Some(rustls::Error::InvalidCertificate(problem)) => match problem {
-            Certificate::Expired | Certificate::ExpiredContext { .. } => "certificate expired",
-            Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => "certificate not valid yet",
-            Certificate::UnknownIssuer => {
-                "certificate of an unknown issuer; add its root to this system's trusted roots"
-            }
-            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
-                "certificate is for another host name"
-            }
-            Certificate::Revoked => "certificate revoked",
-            other => return format!("certificate refused: {other}"),
-        },
-        Some(rustls::Error::InvalidMessage(_)) => "the receiver does not speak TLS on this port",
-        Some(rustls::Error::AlertReceived(alert)) => return format!("the receiver refused ({alert:?})"),
-        Some(other) => return other.to_string(),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => "connection closed during the handshake",
-        None => return format!("connection lost during the handshake: {error}"),
-    };
-    text.into()
+/// Presents no client certificate, and remembers that one was asked for.
+#[derive(Debug, Default)]
+struct Asked(AtomicBool);
+
+impl ResolvesClientCert for Asked {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.store(true, Ordering::Relaxed);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
+/// Describes why a handshake failed.
+fn handshake(error: &io::Error, asked: bool) -> String {
+    const CLOSED: &str = "the receiver closed the connection during the handshake";
+    match texts::tls_cause(error) {
+        Some(cause) => asked
+            .then(|| texts::refused_after_request(cause))
+            .flatten()
+            .unwrap_or_else(|| texts::tls(cause))
+            .into(),
+        None if error.kind() == io::ErrorKind::UnexpectedEof && asked => {
+            format!("{CLOSED}, after it asked for a client certificate, of which decnet has none")
+        }
+        None if error.kind() == io::ErrorKind::UnexpectedEof => CLOSED.into(),
+        None => format!("{} during the handshake", texts::io(error)),
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::*;
-use decnet_core::delivery::Reason;
+use decnet_core::delivery::{Outcome, Reason};
 use decnet_dispatch::sender::{Options, Sender};
 use decnet_testkit::{Receiver, Script, Step, reply};
 use futures_util::future::join_all;
@@ -56,6 +56,75 @@ fn idle_connections_age_out() {
         assert_status(&send(&sender, &target(&receiver.url("/"))).await, 200);
     });
     assert_eq!(receiver.connections(), 2);
+}
+
+/// No connection is ever idle for long, so that only its age can end it.
+#[test]
+fn a_busy_connection_is_replaced_when_it_is_old() {
+    let receiver = Receiver::start(reply(200));
+    let options = Options { max_connection_age: Duration::from_millis(50), ..options() };
+    let (sender, target) = (Sender::new(options).unwrap(), target(&receiver.url("/")));
+    run(async {
+        while receiver.connections() < 4 {
+            assert_status(&send(&sender, &target).await, 200);
+            assert!(receiver.open_connections() <= 2, "the old one is closed");
+        }
+    });
+    assert!(receiver.count() > 4, "each served more than one request: {}", receiver.count());
+}
+
+#[test]
+fn a_connection_that_is_not_old_is_kept() {
+    let receiver = Receiver::start(reply(200));
+    let options = Options { max_connection_age: LONG, ..options() };
+    let (sender, target) = (Sender::new(options).unwrap(), target(&receiver.url("/")));
+    run(async {
+        for _ in 0..50 {
+            assert_status(&send(&sender, &target).await, 200);
+        }
+    });
+    assert_eq!(receiver.connections(), 1);
+}
+
+#[test]
+fn an_idle_connection_makes_room_for_another_receiver() {
+    let receivers: Vec<Receiver> = (0..5).map(|_| Receiver::start(reply(200))).collect();
+    let sender = Sender::new(Options { max_sockets: 2, ..options() }).unwrap();
+    let open = || receivers.iter().map(Receiver::open_connections).sum::<usize>();
+    run(async {
+        for receiver in receivers.iter().cycle().take(20) {
+            assert_status(&send(&sender, &target(&receiver.url("/"))).await, 200);
+        }
+        let settled = async {
+            while open() > 2 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(LONG, settled).await.unwrap();
+    });
+}
+
+/// The receiver is not reached, and not blamed.
+#[test]
+fn a_request_without_a_socket_is_a_fault_of_this_host() {
+    let (hanging, other) = (Receiver::start(Step::Hang), Receiver::start(reply(200)));
+    let sender = Sender::new(Options { max_sockets: 1, ..options() }).unwrap();
+    run(async {
+        let (event, at) = (event("e"), now());
+        let (busy, waiting) = (target(&hanging.url("/")), target(&other.url("/")));
+        let mut first = Box::pin(sender.send(&busy, &event, at));
+        tokio::select! {
+            attempted = &mut first => panic!("{attempted:?}"),
+            reached = hanging.reached(1, LONG) => assert!(reached),
+        }
+        let second = send(&sender, &waiting).await;
+        assert_eq!(second.outcome, Outcome::LocalFault, "{second:?}");
+        let detail = second.detail.unwrap();
+        assert!(detail.starts_with("all 1 sockets that requests may use are in use"), "{detail}");
+        drop(first);
+        assert_status(&send(&sender, &waiting).await, 200);
+    });
+    assert_eq!(other.connections(), 1);
 }
 
 /// The receiver hangs up while the sender's thread is busy, so the sender cannot have noticed. (The nap makes
@@ -131,7 +200,7 @@ fn connections_belong_to_a_host_and_not_to_an_address() {
         // `b.test` may not ride on the connection that `a.test` has opened: there it would be answered.
         assert_status(&send(&sender, &target(&only_a.url_for("a.test", "/"))).await, 200);
         let b = send(&sender, &target(&only_a.url_for("b.test", "/"))).await;
-        assert_failed(&b, Reason::Tls, "certificate is for another host name");
+        assert_failed(&b, Reason::Tls, "the certificate is for a.test, and b.test was expected");
     });
     assert_eq!(only_a.count(), 1);
 }

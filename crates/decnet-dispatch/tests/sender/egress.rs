@@ -109,6 +109,21 @@ fn metadata_stays_forbidden_where_private_is_allowed() {
 }
 
 #[test]
+fn link_local_stays_forbidden_where_private_is_allowed() {
+    let options = Options { resolver: resolver(&[("link.test", &["169.254.1.1"])]), ..options() };
+    let sender = Sender::new(options).unwrap();
+    for url in ["http://169.254.1.1/", "http://link.test/", "http://[fe80::1]/"] {
+        let attempted = attempt(&sender, url);
+        assert_failed(
+            &attempted,
+            Reason::Forbidden,
+            "(link-local); to allow it set DECNET_WEBHOOK_ALLOW_CIDRS=",
+        );
+        assert!(!attempted.detail.unwrap().contains("ALLOW_PRIVATE"));
+    }
+}
+
+#[test]
 fn an_address_that_refuses_gives_way_to_the_next() {
     let receiver = Receiver::builder().address(Ipv4Addr::new(127, 0, 0, 2)).start();
     let table = resolver(&[("two.test", &["127.0.0.1", "127.0.0.2"])]);
@@ -145,6 +160,7 @@ fn an_address_that_does_not_answer_costs_a_head_start_and_not_the_attempt() {
         let hasty = Options { deadline: SHORT, guard, resolver: table, ..options() };
         let attempted =
             send(&Sender::new(hasty).unwrap(), &target(&receiver.url_for("deaf.test", "/"))).await;
-        assert_failed(&attempted, Reason::Timeout, "no connection within 400 ms");
+        let missed = format!("no connection to 127.0.0.3:{} within 400 ms", receiver.port());
+        assert_failed(&attempted, Reason::Timeout, &missed);
     });
 }

@@ -29,11 +29,15 @@ fn late_attempt(url: &str) -> Attempted {
 #[test]
 fn lost_connections_and_what_is_no_http() {
     for (step, reason, detail) in [
-        (Step::Reset, Reason::Disconnected, "before the reply (Connection reset"),
+        (Step::Reset, Reason::Disconnected, "connection lost before the reply (connection reset)"),
         (Step::CloseMidHeaders, Reason::Disconnected, "closed the connection before its reply"),
-        (Step::Garbage("\0\x01\x02 what is this\r\n\r\n".into()), Reason::Protocol, "the reply is no HTTP"),
+        (
+            Step::Garbage("\0\x01\x02 what is this\r\n\r\n".into()),
+            Reason::Protocol,
+            "the reply is not valid HTTP",
+        ),
         (Step::Garbage("".into()), Reason::Disconnected, "closed the connection before its reply"),
-        (Step::Garbage("HTTP/1.1 abc\r\n\r\n".into()), Reason::Protocol, "the reply is no HTTP"),
+        (Step::Garbage("HTTP/1.1 abc\r\n\r\n".into()), Reason::Protocol, "the reply is not valid HTTP"),
         (Step::HugeHeader(256 * 1024), Reason::Protocol, "headers are too large"),
     ] {
         assert_failed(&attempt(step), reason, detail);
@@ -54,9 +58,9 @@ fn a_name_that_does_not_resolve() {
     let unknown = Options { resolver: resolver(&[]), ..options() };
     let attempted =
         run(async { send(&Sender::new(unknown).unwrap(), &target("http://nowhere.test/")).await });
-    assert_failed(&attempted, Reason::Resolve, "the host name resolves to no address");
+    assert_failed(&attempted, Reason::Resolve, "the look-up of nowhere.test failed: the name has no address");
     let attempted = run(async { send(&sender(), &target("http://nowhere.invalid/")).await });
-    assert_failed(&attempted, Reason::Resolve, "the host name does not resolve");
+    assert_failed(&attempted, Reason::Resolve, "the look-up of nowhere.invalid failed: the name");
 }
 
 #[test]
@@ -73,7 +77,8 @@ fn silence_and_dripping_headers_end_at_the_deadline() {
 fn a_silent_handshake_ends_at_the_deadline() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/", listener.local_addr().unwrap());
-    assert_failed(&late_attempt(&url), Reason::Timeout, "no connection within 400 ms");
+    let missed = format!("no TLS handshake with {} within 400 ms", listener.local_addr().unwrap());
+    assert_failed(&late_attempt(&url), Reason::Timeout, &missed);
 }
 
 /// The status came in time: it counts, and the connection is not used again.
@@ -104,8 +109,40 @@ fn a_redirect_is_not_followed() {
     let elsewhere = Receiver::start(reply(200));
     let attempted = attempt(redirect(&elsewhere.url("/")));
     assert_status(&attempted, 302);
-    assert_eq!(attempted.detail.as_deref(), Some("HTTP 302 Found; redirects are not followed"));
+    let expected = format!("HTTP 302 Found; redirects are not followed (to {})", elsewhere.url("/"));
+    assert_eq!(attempted.detail.as_deref(), Some(&*expected));
     assert_eq!((elsewhere.count(), elsewhere.connections()), (0, 0));
+}
+
+#[test]
+fn a_304_is_not_called_a_redirect() {
+    let attempted = attempt(reply(304).header("location", "https://elsewhere.example/"));
+    assert_status(&attempted, 304);
+    assert_eq!(attempted.detail.as_deref(), Some("HTTP 304 Not Modified"));
+}
+
+/// A TLS server answers a request in clear text with an alert, and may hang up or wait.
+#[test]
+fn clear_text_to_a_tls_port_says_which_scheme_to_use() {
+    for hangs_up in [true, false] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let receiver = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read_exact(&mut [0; 16]).unwrap();
+            // A fatal alert, protocol_version.
+            stream.write_all(&[21, 3, 1, 0, 2, 2, 70]).unwrap();
+            if !hangs_up {
+                drop(std::io::copy(&mut stream, &mut std::io::sink()));
+            }
+        });
+        let attempted = run(async { send(&sender(), &target(&url)).await });
+        // A reset may overtake the alert.
+        if !hangs_up || attempted.outcome == Outcome::Failed(Reason::Protocol) {
+            assert_failed(&attempted, Reason::Protocol, "the port speaks TLS; use https:// in the URL");
+        }
+        receiver.join().unwrap();
+    }
 }
 
 #[test]

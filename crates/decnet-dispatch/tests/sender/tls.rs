@@ -5,13 +5,16 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use crate::support::*;
-use decnet_core::delivery::Reason;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use decnet_core::delivery::{Outcome, Reason};
 use decnet_core::limits::{KEPT_REPLY_BYTES, MAX_REPLY_BYTES};
 use decnet_core::redact::Secret;
 use decnet_core::signature::SigningKey;
-use decnet_dispatch::sender::{Options, Sender};
+use decnet_dispatch::sender::{Options, Roots, Sender};
 use decnet_testkit::{Receiver, Step, reply};
 use futures_util::future::join_all;
+use rustls::pki_types::CertificateDer;
 
 fn trusting(receivers: &[&Receiver]) -> Options {
     Options { extra_roots: roots(receivers), resolver: resolver(&[("a.test", &["127.0.0.1"])]), ..options() }
@@ -113,7 +116,8 @@ fn a_lost_http2_stream_is_a_lost_connection() {
     let receiver = encrypted(Step::Reset);
     let sender = Sender::new(trusting(&[&receiver])).unwrap();
     let attempted = run(async { send(&sender, &target(&receiver.url("/"))).await });
-    assert_failed(&attempted, Reason::Disconnected, "connection lost before the reply");
+    let text = "connection lost before the reply (the receiver reports an internal error)";
+    assert_failed(&attempted, Reason::Disconnected, text);
     assert_eq!(receiver.count(), 1);
 }
 
@@ -128,9 +132,46 @@ fn a_huge_http2_reply_is_left_unread() {
 }
 
 #[test]
+fn an_old_http2_connection_finishes_what_is_on_it() {
+    let slow_on_demand = decnet_testkit::Script::by(|request| match request.path.as_str() {
+        "/slow" => reply(201).delay(Duration::from_millis(500)).into(),
+        _ => reply(200).into(),
+    });
+    let receiver = encrypted(slow_on_demand);
+    let options = Options { max_connection_age: Duration::from_millis(100), ..trusting(&[&receiver]) };
+    let sender = Sender::new(options).unwrap();
+    run(async {
+        let (slow, quick) = (target(&receiver.url("/slow")), target(&receiver.url("/")));
+        let (event, at) = (event("e"), now());
+        let mut first = Box::pin(sender.send(&slow, &event, at));
+        tokio::select! {
+            attempted = &mut first => panic!("{attempted:?}"),
+            reached = receiver.reached(1, LONG) => assert!(reached),
+        }
+        while receiver.connections() < 2 {
+            assert_status(&send(&sender, &quick).await, 200);
+        }
+        assert_status(&first.await, 201);
+    });
+    let first = receiver.requests().into_iter().find(|request| request.path == "/slow").unwrap();
+    assert_eq!(first.connection, 1);
+}
+
+#[test]
+fn too_large_headers_read_the_same_over_http2() {
+    for kib in [40, 256] {
+        let receiver = encrypted(Step::HugeHeader(kib * 1024));
+        let sender = Sender::new(trusting(&[&receiver])).unwrap();
+        let attempted = run(async { send(&sender, &target(&receiver.url("/"))).await });
+        assert_failed(&attempted, Reason::Protocol, "the reply's headers are too large");
+    }
+}
+
+#[test]
 fn certificates_are_verified() {
     let trusted = encrypted(reply(200));
     let expired = Receiver::builder().tls(&["127.0.0.1"]).expired().start();
+    let early = Receiver::builder().tls(&["127.0.0.1"]).not_yet_valid().start();
     let plain = TcpListener::bind("127.0.0.1:0").unwrap();
     let over_tls = format!("https://{}/", plain.local_addr().unwrap());
     let bewildered = std::thread::spawn(move || {
@@ -138,18 +179,139 @@ fn certificates_are_verified() {
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         std::io::copy(&mut stream, &mut std::io::sink())
     });
-    let sender = Sender::new(trusting(&[&trusted, &expired])).unwrap();
+    let names = resolver(&[("a.test", &["127.0.0.1"]), ("b.test", &["127.0.0.1"])]);
+    let sender = Sender::new(Options { resolver: names, ..trusting(&[&trusted, &expired, &early]) }).unwrap();
     let stranger = encrypted(reply(200));
     for (url, detail) in [
-        (trusted.url_for("localhost", "/"), "the host name resolves to no address"),
-        (expired.url("/"), "TLS: certificate expired"),
-        (stranger.url("/"), "TLS: certificate of an unknown issuer"),
-        (over_tls, "TLS: the receiver does not speak TLS on this port"),
+        (trusted.url_for("b.test", "/"), "the certificate is for a.test, 127.0.0.1, and b.test was expected"),
+        (expired.url("/"), "the certificate expired on 2001-01-01 00:00:00 UTC; this host's clock says 20"),
+        (
+            early.url("/"),
+            "the certificate is not valid before 2999-01-01 00:00:00 UTC; this host's clock says 20",
+        ),
+        (stranger.url("/"), "the certificate's issuer is unknown"),
+        (over_tls, "the port does not speak TLS; use http:// if that is intended"),
     ] {
         let attempted = run(async { send(&sender, &target(&url)).await });
-        let reason = if detail.starts_with("TLS") { Reason::Tls } else { Reason::Resolve };
-        assert_failed(&attempted, reason, detail);
+        assert_failed(&attempted, Reason::Tls, detail);
+        let address = if url.contains("b.test") {
+            format!("b.test (127.0.0.1:{})", trusted.port())
+        } else {
+            url.replace("https://", "").replace('/', "")
+        };
+        assert_failed(&attempted, Reason::Tls, &format!("TLS with {address}: "));
     }
     let _ended_or_reset = bewildered.join().unwrap();
-    assert_eq!(trusted.count() + expired.count() + stranger.count(), 0);
+    assert_eq!(trusted.count() + expired.count() + early.count() + stranger.count(), 0);
+}
+
+/// What `openssl req -x509` makes for a single server, among the trusted roots.
+#[test]
+fn a_trusted_ca_certificate_is_accepted_as_the_receivers_own() {
+    for http1_only in [false, true] {
+        let builder = Receiver::builder().tls(&["a.test", "127.0.0.1"]).with_ca_certificate();
+        let receiver = if http1_only { builder.http1_only() } else { builder }.start();
+        let sender = Sender::new(trusting(&[&receiver])).unwrap();
+        let attempted = run(async { send(&sender, &target(&receiver.url_for("a.test", "/"))).await });
+        assert_status(&attempted, 200);
+        assert_eq!(receiver.requests()[0].http2, !http1_only);
+    }
+}
+
+#[test]
+fn a_trusted_ca_certificate_is_still_verified() {
+    let ca = || Receiver::builder().tls(&["a.test"]).with_ca_certificate();
+    let (valid, expired, early) = (ca().start(), ca().expired().start(), ca().not_yet_valid().start());
+    let stranger = ca().start();
+    let names = resolver(&[("a.test", &["127.0.0.1"]), ("b.test", &["127.0.0.1"])]);
+    let sender = Sender::new(Options { resolver: names, ..trusting(&[&valid, &expired, &early]) }).unwrap();
+    for (url, detail) in [
+        (valid.url_for("b.test", "/"), "the certificate is for a.test, and b.test was expected"),
+        (expired.url_for("a.test", "/"), "the certificate expired on 2001-01-01"),
+        (early.url_for("a.test", "/"), "the certificate is not valid before 2999-01-01"),
+        (
+            stranger.url_for("a.test", "/"),
+            "(CA:TRUE) and not a trusted root itself; add it to this system's trusted roots",
+        ),
+    ] {
+        let attempted = run(async { send(&sender, &target(&url)).await });
+        assert_failed(&attempted, Reason::Tls, detail);
+    }
+    assert_eq!(valid.count() + expired.count() + early.count() + stranger.count(), 0);
+}
+
+fn pem(receivers: &[&Receiver]) -> String {
+    let block = |root: &CertificateDer<'_>| {
+        let text = STANDARD.encode(root);
+        format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+    };
+    roots(receivers).iter().map(block).collect()
+}
+
+/// The attempt that finds the issuer unknown is the one that goes through.
+#[test]
+fn roots_are_read_again_when_an_issuer_is_unknown() {
+    let (old, new) = (encrypted(reply(200)), encrypted(reply(200)));
+    let self_signed = Receiver::builder().tls(&["127.0.0.1"]).with_ca_certificate().start();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("roots.pem");
+    std::fs::write(&file, pem(&[&old])).unwrap();
+    let reading = |roots_interval| {
+        let options = Options { roots: Roots::File(file.clone()), roots_interval, ..options() };
+        Sender::new(options).unwrap()
+    };
+    let (eager, patient) = (reading(Duration::ZERO), reading(LONG));
+    run(async {
+        for sender in [&eager, &patient] {
+            assert_status(&send(sender, &target(&old.url("/"))).await, 200);
+            assert_failed(&send(sender, &target(&new.url("/"))).await, Reason::Tls, "issuer is unknown");
+        }
+        std::fs::write(&file, pem(&[&new, &self_signed])).unwrap();
+        assert_status(&send(&eager, &target(&new.url("/"))).await, 200);
+        assert_status(&send(&eager, &target(&self_signed.url("/"))).await, 200);
+        assert_failed(&send(&patient, &target(&new.url("/"))).await, Reason::Tls, "issuer is unknown");
+        std::fs::write(&file, "").unwrap();
+        assert_failed(
+            &send(&eager, &target(&encrypted(reply(200)).url("/"))).await,
+            Reason::Tls,
+            "issuer is unknown",
+        );
+        assert_status(&send(&eager, &target(&new.url("/"))).await, 200);
+    });
+}
+
+#[test]
+fn missing_roots_are_a_fault_of_this_host() {
+    let receiver = encrypted(reply(200));
+    let missing = Roots::File("/nowhere/roots.pem".into());
+    let sender = Sender::new(Options { roots: missing, ..options() }).unwrap();
+    let attempted = run(async { send(&sender, &target(&receiver.url("/"))).await });
+    assert_eq!(attempted.outcome, Outcome::LocalFault);
+    assert!(attempted.detail.as_ref().is_some_and(|text| text.contains("SSL_CERT_FILE")), "{attempted:?}");
+    assert_eq!(receiver.count(), 0);
+}
+
+/// TLS 1.2 refuses within the handshake, TLS 1.3 after it (RFC 8446 section 4.4.2.4).
+#[test]
+fn a_receiver_that_wants_a_client_certificate_is_told_so() {
+    let builder = || Receiver::builder().tls(&["127.0.0.1"]).asks_for_client_certificate();
+    let attempt = |receiver: &Receiver| {
+        let sender = Sender::new(trusting(&[receiver])).unwrap();
+        run(async { send(&sender, &target(&receiver.url("/"))).await })
+    };
+    for receiver in [builder().tls12_only().start(), builder().tls12_only().http1_only().start()] {
+        assert_failed(
+            &attempt(&receiver),
+            Reason::Tls,
+            "the receiver requires a client certificate, and decnet has none",
+        );
+    }
+    // The end of the connection may be seen before the alert.
+    for receiver in [builder().start(), builder().http1_only().start()] {
+        assert_failed(
+            &attempt(&receiver),
+            Reason::Tls,
+            "a client certificate, and decnet has none to present",
+        );
+    }
 }

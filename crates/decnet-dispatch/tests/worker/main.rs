@@ -10,6 +10,7 @@ mod erasure;
 mod figures;
 mod isolation;
 mod life;
+mod local_faults;
 mod memory;
 mod own_events;
 mod pacing;

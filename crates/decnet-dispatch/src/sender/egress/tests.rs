@@ -228,5 +228,7 @@ fn the_refusal_says_how_to_allow() {
     for address in ["169.254.169.254", "169.254.1.1", "fe80::1", "fd20:ce::254"] {
         assert!(!text(address).contains("ALLOW_PRIVATE"), "{address}");
     }
-    assert!(text("fe80::1").ends_with("(link-local); to allow it set DECNET_WEBHOOK_ALLOW_CIDRS=fe80::1/128"));
+    assert!(
+        text("fe80::1").ends_with("(link-local); to allow it set DECNET_WEBHOOK_ALLOW_CIDRS=fe80::1/128")
+    );
 }

@@ -8,9 +8,9 @@ use httparse::{Header, ParserConfig, Response, Status};
 /// What is no head of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(in crate::sender) enum Malformed {
-    #[error("{0}")]
+    #[error("its status line or a header line is malformed")]
     Syntax(#[from] httparse::Error),
-    #[error("its content-length is no length")]
+    #[error("its content-length is not a length")]
     Length,
 }
 
@@ -19,6 +19,8 @@ pub(in crate::sender) enum Malformed {
 pub(in crate::sender) struct Head {
     pub(in crate::sender) status: u16,
     pub(in crate::sender) retry_after: Option<Box<str>>,
+    /// Where a redirect leads, as it is written.
+    pub(in crate::sender) location: Option<Box<str>>,
     pub(super) framing: Framing,
     /// Does the receiver leave the connection open (RFC 9112 section 9.3)?
     pub(super) keeps_alive: bool,
@@ -60,7 +62,8 @@ fn parse(input: &[u8]) -> Result<Option<(Head, usize)>, Malformed> {
 }
 
 fn read(status: u16, version: u8, headers: &[Header<'_>]) -> Result<Head, Malformed> {
-    let (mut retry_after, mut length, mut codings, mut chunked) = (None, None, false, false);
+    let (mut retry_after, mut location, mut length, mut codings, mut chunked) =
+        (None, None, None, false, false);
     let mut keeps_alive = version == 1;
     for Header { name, value } in headers {
         if name.eq_ignore_ascii_case("content-length") {
@@ -72,6 +75,8 @@ fn read(status: u16, version: u8, headers: &[Header<'_>]) -> Result<Head, Malfor
             keeps_alive = keeps_open(value, keeps_alive);
         } else if name.eq_ignore_ascii_case("retry-after") {
             retry_after = std::str::from_utf8(value).ok().map(Into::into);
+        } else if (300..=399).contains(&status) && name.eq_ignore_ascii_case("location") {
+            location = std::str::from_utf8(value).ok().map(Into::into);
         }
     }
     let framing = match (status, length) {
@@ -82,7 +87,7 @@ fn read(status: u16, version: u8, headers: &[Header<'_>]) -> Result<Head, Malfor
     };
     // Both at once is how requests are smuggled: such a connection is not trusted with another one.
     keeps_alive &= framing != Framing::Close && !(codings && length.is_some()) && status != 101;
-    Ok(Head { status, retry_after, framing, keeps_alive })
+    Ok(Head { status, retry_after, location, framing, keeps_alive })
 }
 
 /// Said again it must be the same (RFC 9110 section 8.6).

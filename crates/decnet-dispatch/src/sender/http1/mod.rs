@@ -19,6 +19,7 @@ use self::body::Decoder;
 pub(super) use self::head::Head;
 pub(super) use self::wire::Wire;
 use super::response::{End, Kept};
+use super::texts;
 
 /// Bodies up to this size go out in one piece with their head, copied; in bytes.
 const COPIED_BODY: usize = 16 * 1024;
@@ -35,13 +36,18 @@ pub(super) enum Error {
     Unsent,
     #[error("the receiver closed the connection before its reply")]
     Closed,
-    #[error("connection lost before the reply ({0})")]
+    #[error("connection lost before the reply ({})", texts::io(.0))]
     Lost(#[source] io::Error),
     #[error("the reply's headers are too large")]
     TooLarge,
-    #[error("the reply is no HTTP ({0})")]
+    #[error("the reply is not valid HTTP ({0})")]
     Malformed(#[from] head::Malformed),
+    #[error("the port speaks TLS; use https:// in the URL")]
+    Encrypted,
 }
+
+/// How a TLS record with an alert begins (RFC 8446 section 5.1): what a TLS server answers to a request in clear text.
+const TLS_ALERT: [u8; 2] = [21, 3];
 
 /// A connection to a receiver. One whose exchange did not come to its end must be dropped.
 pub(super) struct Connection {
@@ -65,6 +71,12 @@ impl Connection {
     pub(super) fn is_stale(&mut self) -> bool {
         let (mut byte, mut context) = ([0], Context::from_waker(Waker::noop()));
         Pin::new(&mut self.wire).poll_read(&mut context, &mut ReadBuf::new(&mut byte)).is_ready()
+    }
+
+    /// Closes it after its last reply, with a farewell where it is encrypted (RFC 8446 section 6.1).
+    pub(super) fn close(mut self) {
+        // A farewell that the socket does not take at once is not waited for.
+        let _ended = Pin::new(&mut self.wire).poll_shutdown(&mut Context::from_waker(Waker::noop()));
     }
 
     /// Can it take another request, now that the reply has been read?
@@ -162,6 +174,9 @@ impl Connection {
             }
             if self.read(HEAD_ROOM).await.map_err(Error::Lost)? == 0 {
                 return Err(Error::Closed);
+            }
+            if self.input.starts_with(&TLS_ALERT) {
+                return Err(Error::Encrypted);
             }
         }
     }

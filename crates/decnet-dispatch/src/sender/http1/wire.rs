@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+
+use crate::sender::sockets::Socket;
 
 /// What HTTP/1.1 is spoken over.
 pub(in crate::sender) enum Wire {
-    Plain(TcpStream),
-    Encrypted(Box<TlsStream<TcpStream>>),
+    Plain(Socket),
+    Encrypted(Box<TlsStream<Socket>>),
 }
 
 impl AsyncRead for Wire {

@@ -102,6 +102,7 @@ pub(crate) fn told(attempted: &Attempted) -> (Option<u16>, Option<String>) {
             (None, Some(format!("{detail}. That is the configuration here; the worker's may differ")))
         }
         Outcome::Failed(reason) => (None, Some(detail.unwrap_or_else(|| reason.to_string()))),
+        Outcome::LocalFault => (None, Some(detail.unwrap_or_else(|| Reason::Internal.to_string()))),
     }
 }
 

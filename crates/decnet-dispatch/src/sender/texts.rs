@@ -1,0 +1,488 @@
+//! What went wrong, in the words of an operator. Nothing that a library displays reaches one: those texts name types,
+//! link to documentation of the library, or say less than is known.
+
+use std::borrow::Cow;
+use std::error::Error as _;
+use std::io;
+
+use decnet_core::time::UnixMicros;
+use h2::Reason as Code;
+use rustls::pki_types::UnixTime;
+use rustls::{AlertDescription as Alert, CertificateError, InvalidMessage};
+
+use super::tls::UntrustedCa;
+
+type Text = Cow<'static, str>;
+
+/// Names of a certificate that are shown; a certificate may hold hundreds.
+const SHOWN_NAMES: usize = 5;
+/// Characters of a name that are shown: names come from the receiver.
+const SHOWN_NAME_CHARS: usize = 80;
+
+const CLIENT_CERTIFICATE: &str = "the receiver requires a client certificate, and decnet has none to present";
+
+/// Describes an error of a read, a write or a `connect`.
+pub(super) fn io(error: &io::Error) -> Text {
+    if let Some(cause) = tls_cause(error) {
+        return tls(cause);
+    }
+    let text = match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused",
+        io::ErrorKind::ConnectionReset => "connection reset",
+        io::ErrorKind::ConnectionAborted => "connection aborted",
+        io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => "connection closed by the receiver",
+        io::ErrorKind::HostUnreachable => "host unreachable",
+        io::ErrorKind::NetworkUnreachable => "network unreachable",
+        io::ErrorKind::NetworkDown => "network down",
+        io::ErrorKind::TimedOut => "connection timed out",
+        io::ErrorKind::AddrNotAvailable => "this host has no address from which it can be reached",
+        io::ErrorKind::PermissionDenied => "this host's firewall or security policy forbids the connection",
+        _ => return system(error),
+    };
+    text.into()
+}
+
+/// Returns the TLS error inside an I/O error, if that is what it is.
+pub(super) fn tls_cause(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Describes an error by the system's own text, without its number.
+fn system(error: &io::Error) -> Text {
+    let Some(code) = error.raw_os_error() else { return "input/output error".into() };
+    let text = io::Error::from_raw_os_error(code).to_string();
+    let text = text.split(" (os error").next().unwrap_or_default().to_lowercase();
+    text.into()
+}
+
+/// Describes why a host name has no address. The C library's resolver reports its errors as texts alone.
+pub(super) fn lookup(error: &io::Error) -> Text {
+    const FAILED: &[&str] = &["temporary failure", "try again"];
+    const UNKNOWN: &[&str] =
+        &["not known", "does not resolve", "no address associated", "has no usable address"];
+    let text = error.to_string().to_lowercase();
+    let is = |texts: &[&str]| texts.iter().any(|known| text.contains(known));
+    match error.raw_os_error() {
+        Some(_) => io(error),
+        None if is(FAILED) => "the name servers did not answer, or failed".into(),
+        None if is(UNKNOWN) => "the name does not exist, or has no address".into(),
+        None => "the name servers refused or failed".into(),
+    }
+}
+
+/// Describes a failure of TLS, in the handshake or later.
+pub(super) fn tls(error: &rustls::Error) -> Text {
+    use rustls::Error;
+    let text = match error {
+        Error::AlertReceived(received) => return alert(*received),
+        Error::InvalidCertificate(problem) => return certificate(problem),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "the port does not speak TLS; use http:// if that is intended"
+        }
+        Error::PeerIncompatible(_) => {
+            "the receiver supports none of decnet's TLS versions (1.2 and 1.3) and ciphers"
+        }
+        Error::NoCertificatesPresented => "the receiver presented no certificate",
+        Error::DecryptError => "the receiver sent data that cannot be decrypted",
+        Error::InappropriateMessage { .. }
+        | Error::InappropriateHandshakeMessage { .. }
+        | Error::InvalidMessage(_)
+        | Error::PeerMisbehaved(_)
+        | Error::PeerSentOversizedRecord => "the receiver broke the rules of TLS",
+        Error::FailedToGetCurrentTime => "this host's clock cannot be read",
+        Error::FailedToGetRandomBytes => "this host has no random numbers",
+        _ => "TLS failed",
+    };
+    text.into()
+}
+
+/// Describes an alert that the receiver sent (RFC 8446 section 6.2).
+fn alert(alert: Alert) -> Text {
+    let text = match alert {
+        // About a certificate of ours, of which there is none.
+        Alert::CertificateRequired
+        | Alert::BadCertificate
+        | Alert::UnsupportedCertificate
+        | Alert::CertificateUnknown
+        | Alert::NoCertificate => CLIENT_CERTIFICATE,
+        Alert::HandshakeFailure | Alert::ProtocolVersion | Alert::InsufficientSecurity => {
+            "the receiver accepts none of decnet's TLS versions (1.2 and 1.3) and ciphers"
+        }
+        Alert::UnrecognisedName => "the receiver does not serve this host name",
+        Alert::NoApplicationProtocol => "the receiver speaks neither HTTP/2 nor HTTP/1.1 on this port",
+        Alert::InternalError => "the receiver reports an internal error",
+        other => {
+            return format!("the receiver refused the connection (TLS alert {})", alert_name(other)).into();
+        }
+    };
+    text.into()
+}
+
+/// The alert's name as the RFC writes it, or its number.
+fn alert_name(alert: Alert) -> String {
+    if let Alert::Unknown(number) = alert {
+        return number.to_string();
+    }
+    let (mut name, mut follows_lower) = (String::new(), false);
+    for letter in format!("{alert:?}").chars() {
+        if letter.is_ascii_uppercase() && follows_lower {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_lowercase());
+        follows_lower = letter.is_ascii_lowercase();
+    }
+    name
+}
+
+/// Describes an alert that ended a handshake in which the receiver asked for a client certificate.
+pub(super) fn refused_after_request(error: &rustls::Error) -> Option<Text> {
+    let about_it = matches!(
+        error,
+        rustls::Error::AlertReceived(Alert::HandshakeFailure | Alert::AccessDenied | Alert::UnknownCA)
+    );
+    about_it.then(|| CLIENT_CERTIFICATE.into())
+}
+
+/// Describes what is wrong with a receiver's certificate.
+fn certificate(problem: &CertificateError) -> Text {
+    use CertificateError as Problem;
+    let text = match problem {
+        Problem::ExpiredContext { time, not_after } => {
+            return format!("the certificate expired on {}; {}", date(*not_after), clock(*time)).into();
+        }
+        Problem::NotValidYetContext { time, not_before } => {
+            return format!("the certificate is not valid before {}; {}", date(*not_before), clock(*time))
+                .into();
+        }
+        Problem::NotValidForNameContext { expected, presented } => {
+            return names(&expected.to_str(), presented).into();
+        }
+        Problem::Expired => "the certificate expired",
+        Problem::NotValidYet => "the certificate is not valid yet",
+        Problem::NotValidForName => "the certificate is for another host name",
+        Problem::UnknownIssuer => {
+            "the certificate's issuer is unknown; add its root certificate to this system's trusted roots"
+        }
+        Problem::Revoked => "the certificate is revoked",
+        Problem::InvalidPurpose | Problem::InvalidPurposeContext { .. } => {
+            "the certificate is not one for servers (extended key usage)"
+        }
+        Problem::BadEncoding => "the certificate is malformed",
+        Problem::BadSignature => "a signature in the certificate chain is wrong",
+        Problem::UnhandledCriticalExtension => {
+            "the certificate has a critical extension that decnet does not know"
+        }
+        Problem::UnsupportedSignatureAlgorithmContext { .. }
+        | Problem::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "the certificate uses a signature algorithm that decnet does not accept"
+        }
+        Problem::Other(other) => return other_problem(&*other.0),
+        _ => "the certificate cannot be verified",
+    };
+    text.into()
+}
+
+fn other_problem(problem: &(dyn std::error::Error + 'static)) -> Text {
+    if problem.is::<UntrustedCa>() {
+        return "the certificate is that of a CA (CA:TRUE) and not a trusted root itself; add it to this system's \
+                trusted roots, or give the receiver a server certificate (CA:FALSE)"
+            .into();
+    }
+    match problem.downcast_ref() {
+        Some(webpki::Error::UnsupportedCertVersion) => "the certificate is not X.509 version 3".into(),
+        _ => "the certificate cannot be verified".into(),
+    }
+}
+
+/// Names what the certificate is for, and what it should be for.
+fn names(expected: &str, presented: &[String]) -> String {
+    if presented.is_empty() {
+        return format!("the certificate names no host (subjectAltName), and {expected} was expected");
+    }
+    let shown: Vec<String> = presented.iter().take(SHOWN_NAMES).map(|name| plain_name(name)).collect();
+    let more = match presented.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("the certificate is for {}{more}, and {expected} was expected", shown.join(", "))
+}
+
+/// `DnsName("a.example")` is `a.example`. The name comes from the receiver, so only what is printable is kept of it.
+fn plain_name(name: &str) -> String {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
+    let inner = inner.trim_matches('"').chars().take(SHOWN_NAME_CHARS);
+    inner.map(|letter| if letter.is_ascii_graphic() { letter } else { '?' }).collect()
+}
+
+fn date(time: UnixTime) -> String {
+    let micros = i64::try_from(time.as_secs()).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+    format!("{} UTC", UnixMicros(micros).to_sqlite().chars().take(19).collect::<String>())
+}
+
+fn clock(now: UnixTime) -> String {
+    format!("this host's clock says {}", date(now))
+}
+
+/// Describes why an HTTP/2 request got no reply.
+pub(super) fn http2(error: &hyper::Error) -> Text {
+    let Some(cause) = error.source() else { return "the receiver closed the connection".into() };
+    if let Some(cause) = cause.downcast_ref::<h2::Error>() {
+        return http2_cause(cause);
+    }
+    match cause.downcast_ref::<io::Error>() {
+        Some(error) => http2_io(error),
+        None => "connection closed by the receiver".into(),
+    }
+}
+
+/// How the library that frames HTTP/2 passes on an alert: it keeps the kind and the text of an I/O error alone.
+const ALERT: &str = "received fatal alert: ";
+
+/// Returns whether an HTTP/2 request failed because the receiver refused the connection by a TLS alert.
+pub(super) fn is_alert(error: &hyper::Error) -> bool {
+    let cause = error.source();
+    let cause = cause
+        .map(|cause| cause.downcast_ref::<h2::Error>().and_then(h2::Error::get_io).map_or(cause, |io| io));
+    cause.is_some_and(|cause| cause.to_string().starts_with(ALERT))
+}
+
+fn http2_io(error: &io::Error) -> Text {
+    match error.to_string().strip_prefix(ALERT) {
+        Some("CertificateRequired" | "BadCertificate" | "CertificateUnknown") => CLIENT_CERTIFICATE.into(),
+        Some(_) => "the receiver refused the connection (TLS alert)".into(),
+        None => io(error),
+    }
+}
+
+fn http2_cause(error: &h2::Error) -> Text {
+    if let Some(error) = error.get_io() {
+        return http2_io(error);
+    }
+    let code = error.reason().unwrap_or(Code::INTERNAL_ERROR);
+    if error.is_library() {
+        return broken_rules(code, error.is_reset(), &error.to_string());
+    }
+    let text = match code {
+        Code::NO_ERROR => "the receiver closed the connection",
+        Code::REFUSED_STREAM => "the receiver refused the request: it takes no more at once",
+        Code::CANCEL => "the receiver cancelled the request",
+        Code::ENHANCE_YOUR_CALM => "the receiver asks for fewer requests",
+        Code::HTTP_1_1_REQUIRED => "the receiver wants HTTP/1.1",
+        Code::INADEQUATE_SECURITY => "the receiver wants a stronger TLS cipher",
+        Code::INTERNAL_ERROR => "the receiver reports an internal error",
+        other => return format!("the receiver reports HTTP/2 error {}", code_name(other)).into(),
+    };
+    text.into()
+}
+
+/// The receiver broke the rules of HTTP/2, in one stream or for the whole connection. Headers a little beyond our bound
+/// are reported as malformed ones are; of those far beyond it, only the debug data in the `text` says so.
+fn broken_rules(code: Code, in_a_stream: bool, text: &str) -> Text {
+    let is = |data: &str| text.contains(data);
+    match code {
+        Code::ENHANCE_YOUR_CALM if is("header_list_way_too_large") || is("too_many_continuations") => {
+            "the reply's headers are too large".into()
+        }
+        Code::ENHANCE_YOUR_CALM => "the receiver sent too many frames".into(),
+        Code::PROTOCOL_ERROR if in_a_stream => "the reply's headers are too large, or malformed".into(),
+        _ => format!("the receiver broke the rules of HTTP/2 ({})", code_name(code)).into(),
+    }
+}
+
+/// The code's name as RFC 9113 section 7 writes it, or its number.
+fn code_name(code: Code) -> String {
+    let name = format!("{code:?}");
+    if name.bytes().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'_' | b'0'..=b'9')) {
+        name
+    } else {
+        u32::from(code).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::pki_types::ServerName;
+    use rustls::{OtherError, PeerIncompatible, PeerMisbehaved};
+
+    use super::*;
+
+    fn name_problem(presented: &[&str]) -> String {
+        let expected = ServerName::try_from("hook.test").unwrap();
+        let presented = presented.iter().map(ToString::to_string).collect();
+        certificate(&CertificateError::NotValidForNameContext { expected, presented }).into_owned()
+    }
+
+    fn alerts() -> impl Iterator<Item = Alert> {
+        (0..=u8::MAX).map(Alert::from)
+    }
+
+    fn certificate_problems() -> Vec<CertificateError> {
+        use CertificateError as Problem;
+        let time = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1_700_000_000));
+        vec![
+            Problem::BadEncoding,
+            Problem::Expired,
+            Problem::ExpiredContext { time, not_after: time },
+            Problem::NotValidYet,
+            Problem::NotValidYetContext { time, not_before: time },
+            Problem::Revoked,
+            Problem::UnhandledCriticalExtension,
+            Problem::UnknownIssuer,
+            Problem::UnknownRevocationStatus,
+            Problem::BadSignature,
+            Problem::NotValidForName,
+            Problem::InvalidPurpose,
+            Problem::ApplicationVerificationFailure,
+            Problem::Other(OtherError(Arc::new(UntrustedCa))),
+            Problem::Other(OtherError(Arc::new(webpki::Error::UnsupportedCertVersion))),
+            Problem::Other(OtherError(Arc::new(webpki::Error::PathLenConstraintViolated))),
+        ]
+    }
+
+    fn tls_errors() -> Vec<rustls::Error> {
+        use rustls::Error;
+        let mut errors = vec![
+            Error::InappropriateMessage { expect_types: vec![], got_type: 23.into() },
+            Error::InappropriateHandshakeMessage { expect_types: vec![], got_type: 1.into() },
+            Error::InvalidMessage(InvalidMessage::InvalidContentType),
+            Error::InvalidMessage(InvalidMessage::MessageTooLarge),
+            Error::NoCertificatesPresented,
+            Error::UnsupportedNameType,
+            Error::DecryptError,
+            Error::EncryptError,
+            Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered),
+            Error::PeerMisbehaved(PeerMisbehaved::TooMuchEarlyDataReceived),
+            Error::General("see https://docs.rs/rustls".into()),
+            Error::FailedToGetCurrentTime,
+            Error::FailedToGetRandomBytes,
+            Error::HandshakeNotComplete,
+            Error::PeerSentOversizedRecord,
+            Error::NoApplicationProtocol,
+            Error::BadMaxFragmentSize,
+        ];
+        errors.extend(certificate_problems().into_iter().map(Error::InvalidCertificate));
+        errors.extend(alerts().map(Error::AlertReceived));
+        errors
+    }
+
+    fn io_errors() -> Vec<io::Error> {
+        let of_tls = tls_errors().into_iter().map(|error| io::Error::new(io::ErrorKind::InvalidData, error));
+        let of_the_system = (1..=133).map(io::Error::from_raw_os_error);
+        let link = "peer closed connection without sending TLS close_notify: https://docs.rs/rustls/";
+        let of_a_library = [
+            io::Error::new(io::ErrorKind::UnexpectedEof, link),
+            io::Error::new(io::ErrorKind::InvalidData, link),
+            io::Error::other(link),
+        ];
+        of_tls.chain(of_the_system).chain(of_a_library).collect()
+    }
+
+    fn http2_errors() -> Vec<h2::Error> {
+        (0..=0x20).map(|code| Code::from(code).into()).collect()
+    }
+
+    /// In our own words: no link, no type of a library, nothing that reads as the `Debug` of one.
+    #[track_caller]
+    fn assert_plain(text: &str, of: &dyn std::fmt::Debug) {
+        let is_plain = !text.is_empty()
+            && !text.contains("http://docs")
+            && !text.contains("https://")
+            && !text.contains("os error")
+            && !text.contains("rustls")
+            && !text.contains("::")
+            && !text.contains('{');
+        let camel = text
+            .as_bytes()
+            .windows(2)
+            .any(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase());
+        // `subjectAltName` is the certificate's word for it.
+        assert!(is_plain && (!camel || text.contains("subjectAltName")), "{text:?} of {of:?}");
+        assert!(!text.ends_with('.') && !text.contains('\n'), "{text:?}");
+    }
+
+    #[test]
+    fn no_text_of_a_library_reaches_an_operator() {
+        for error in tls_errors() {
+            assert_plain(&tls(&error), &error);
+        }
+        for error in io_errors() {
+            assert_plain(&io(&error), &error);
+            assert_plain(&lookup(&error), &error);
+            assert_plain(&http2_io(&error), &error);
+        }
+        for error in http2_errors() {
+            assert_plain(&http2_cause(&error), &error);
+        }
+        for code in (0..=0x20).map(Code::from) {
+            assert_plain(&broken_rules(code, true, ""), &code);
+            assert_plain(&broken_rules(code, false, ""), &code);
+        }
+    }
+
+    #[test]
+    fn certificate_texts_give_names_and_dates() {
+        assert_eq!(
+            name_problem(&["DnsName(\"a.test\")", "IpAddress(127.0.0.1)"]),
+            "the certificate is for a.test, 127.0.0.1, and hook.test was expected"
+        );
+        assert_eq!(
+            name_problem(&[]),
+            "the certificate names no host (subjectAltName), and hook.test was expected"
+        );
+        let many: Vec<String> = (0..9).map(|n| format!("DnsName(\"{n}.test\")")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(name_problem(&many).contains("4.test and 4 more, and hook.test"), "{}", name_problem(&many));
+        let odd = format!("DnsName(\"\u{1b}[2J{}\")", "x".repeat(1000));
+        assert!(name_problem(&[&odd]).starts_with("the certificate is for ?[2Jxxx"));
+        assert!(name_problem(&[&odd]).len() < 200);
+
+        let at = |seconds| UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+        let expired =
+            CertificateError::ExpiredContext { time: at(1_000_000_000), not_after: at(999_999_999) };
+        assert_eq!(
+            certificate(&expired),
+            "the certificate expired on 2001-09-09 01:46:39 UTC; this host's clock says 2001-09-09 01:46:40 UTC"
+        );
+        let early = CertificateError::NotValidYetContext { time: at(0), not_before: at(86_400) };
+        assert_eq!(
+            certificate(&early),
+            "the certificate is not valid before 1970-01-02 00:00:00 UTC; this host's clock says 1970-01-01 00:00:00 UTC"
+        );
+    }
+
+    #[test]
+    fn alerts_have_the_names_of_the_rfc() {
+        assert_eq!(alert_name(Alert::UnexpectedMessage), "unexpected_message");
+        assert_eq!(alert_name(Alert::UnknownCA), "unknown_ca");
+        assert_eq!(alert_name(Alert::from(200)), "200");
+        assert!(alert(Alert::CertificateRequired).contains("requires a client certificate"));
+    }
+
+    #[test]
+    fn http2_codes_have_the_names_of_the_rfc() {
+        assert_eq!(code_name(Code::FLOW_CONTROL_ERROR), "FLOW_CONTROL_ERROR");
+        assert_eq!(code_name(Code::HTTP_1_1_REQUIRED), "HTTP_1_1_REQUIRED");
+        assert_eq!(code_name(Code::from(77)), "77");
+        assert!(http2_cause(&Code::REFUSED_STREAM.into()).contains("takes no more at once"));
+    }
+
+    #[test]
+    fn lookup_failures_are_told_apart() {
+        let failed =
+            |text: &str| lookup(&io::Error::other(format!("failed to lookup address information: {text}")));
+        for text in ["Temporary failure in name resolution", "Try again"] {
+            assert_eq!(failed(text), "the name servers did not answer, or failed");
+        }
+        for text in
+            ["Name or service not known", "Name does not resolve", "No address associated with hostname"]
+        {
+            assert_eq!(failed(text), "the name does not exist, or has no address");
+        }
+        assert_eq!(
+            failed("Non-recoverable failure in name resolution"),
+            "the name servers refused or failed"
+        );
+    }
+}

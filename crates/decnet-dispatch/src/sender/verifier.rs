@@ -1,0 +1,96 @@
+//! Which certificates of receivers are accepted: what webpki accepts, and a certificate that is a trusted root itself.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
+
+/// A receiver presented a CA certificate as its own that is not among the trusted roots.
+#[derive(Debug, thiserror::Error)]
+#[error("the certificate is that of a CA and not a trusted root itself")]
+pub(super) struct UntrustedCa;
+
+/// Verifies receivers by webpki. A receiver may also present a trusted root as its own certificate, which is what
+/// `openssl req -x509` makes for a single server: webpki refuses any CA certificate there, OpenSSL accepts it.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    webpki: Arc<WebPkiServerVerifier>,
+    roots: Box<[CertificateDer<'static>]>,
+}
+
+impl Verifier {
+    /// `roots` are the certificates from which `store` was made.
+    ///
+    /// # Errors
+    /// A store without any root.
+    pub(super) fn new(
+        store: RootCertStore,
+        roots: Box<[CertificateDer<'static>]>,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Self, rustls::Error> {
+        let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider));
+        let webpki = builder.build().map_err(|error| rustls::Error::General(error.to_string()))?;
+        Ok(Self { webpki, roots })
+    }
+
+    /// Accepts a CA certificate that is byte for byte a trusted root and names the host. Its dates have been verified:
+    /// webpki looks at them before it looks at what kind of certificate it is.
+    fn verify_root(
+        &self,
+        certificate: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if !self.roots.iter().any(|root| root == certificate) {
+            return Err(CertificateError::Other(OtherError(Arc::new(UntrustedCa))).into());
+        }
+        verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            Err(error) if is_ca_as_end_entity(&error) => self.verify_root(end_entity, server_name),
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.webpki.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.webpki.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.webpki.supported_verify_schemes()
+    }
+}
+
+fn is_ca_as_end_entity(error: &rustls::Error) -> bool {
+    let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = error else { return false };
+    matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+}

@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod config;
 mod context;
+mod descriptors;
 mod edge;
 mod failure;
 mod logging;

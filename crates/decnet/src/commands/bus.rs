@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use decnet_bus::{Server, ServerOptions};
+use decnet_core::limits::MAX_BUS_CONNECTIONS;
 
 use crate::config::{read_duration, show_duration};
 use crate::context::Context;
+use crate::descriptors;
 use crate::supervision::Service;
 
 /// Shortest time between two heartbeats that an operator may ask for.
@@ -47,6 +49,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         ..ServerOptions::new(socket)
     };
     let service = Service { pulses: vec![options.pulse.clone()], status: Box::new(|| "serving".to_owned()) };
+    descriptors::ensure_for(MAX_BUS_CONNECTIONS);
     let server = Server::bind(options)?;
     let _reporting = service.report(context.shutdown.clone());
     Ok(server.run(context.shutdown.clone()).await?)

@@ -21,7 +21,7 @@ pub(crate) async fn run(_args: Args, context: &Context) -> anyhow::Result<()> {
     let config = &context.config;
     make_data_dir(&config.data_dir)?;
     let socket = config.bus.enabled.then(|| config.bus.path().to_owned());
-    let prepared = Prepared::open(config, socket.as_deref(), &[])?;
+    let prepared = Prepared::open(config, socket.as_deref(), &[], 0)?;
     let _reporting = prepared.service().report(context.shutdown.clone());
     prepared.run(context.shutdown.clone()).await
 }

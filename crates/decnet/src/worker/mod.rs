@@ -1,7 +1,5 @@
 //! The worker, made of what was configured.
 
-mod files;
-
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commands::background::Background;
 use crate::config::Config;
+use crate::descriptors;
 use crate::observe::endpoint::Endpoint;
 use crate::observe::otlp::Tracer;
 use crate::observe::worker::Seen;
@@ -35,12 +34,18 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Opens the catalog and the queue, and takes the queue over from an earlier worker.
     ///
-    /// `allow` lifts the egress guard for networks beyond the configured ones.
+    /// `allow` lifts the egress guard for networks beyond the configured ones; `beside` is how many connections others in
+    /// this process may take.
     ///
     /// # Errors
     /// A file that cannot be used, a queue that another worker has, an address for metrics that is taken.
-    pub(crate) fn open(config: &Config, socket: Option<&Path>, allow: &[IpNet]) -> anyhow::Result<Self> {
-        files::raise_limit();
+    pub(crate) fn open(
+        config: &Config,
+        socket: Option<&Path>,
+        allow: &[IpNet],
+        beside: usize,
+    ) -> anyhow::Result<Self> {
+        let sockets = descriptors::sockets_for(config.delivery.total_concurrency, beside);
         let catalog = open_catalog(config)?;
         let queue = Queue::open(&config.data_dir, queue::Options::default())
             .with_context(|| format!("the queue in {} cannot be used", config.data_dir.display()))?;
@@ -54,7 +59,7 @@ impl Prepared {
         let (tracer, exporter) =
             config.tracing.clone().map(|endpoint| Tracer::start(endpoint, seen.clone())).transpose()?.unzip();
         let spans = tracer.map(|tracer| Arc::new(tracer) as Arc<dyn Spans>);
-        let options = Options { spans, ..options(config, allow) };
+        let options = Options { spans, ..options(config, allow, sockets) };
         let worker = Worker { options, queue, catalog, source, stats, nudge: Arc::default() };
         Ok(Self { worker, seen, endpoint, exporter })
     }
@@ -121,12 +126,12 @@ pub(crate) fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
     Ok(catalog)
 }
 
-fn options(config: &Config, allow: &[IpNet]) -> Options {
+fn options(config: &Config, allow: &[IpNet], sockets: usize) -> Options {
     let delivery = &config.delivery;
     let allow = config.egress.allow.iter().chain(allow).copied().collect();
     Options {
         concurrency: delivery.concurrency,
-        total_concurrency: delivery.total_concurrency,
+        total_concurrency: delivery.total_concurrency.min(sockets),
         schedule: delivery.schedule.clone(),
         circuit_threshold: delivery.circuit_threshold,
         backlog_threshold: delivery.backlog_threshold,
@@ -140,6 +145,7 @@ fn options(config: &Config, allow: &[IpNet]) -> Options {
         sender: sender::Options {
             deadline: delivery.timeout,
             guard: Guard::new(config.egress.allow_private, allow),
+            max_sockets: sockets,
             ..sender::Options::default()
         },
         ..Options::default()
@@ -159,7 +165,7 @@ mod tests {
     async fn why_the_worker_ended_is_said_whatever_became_of_its_endpoint() {
         let dir = tempfile::tempdir().unwrap();
         let inputs = Inputs { data_dir: Some(dir.path().into()), ..Inputs::default() };
-        let mut prepared = Prepared::open(&config::find(&inputs).config, None, &[]).unwrap();
+        let mut prepared = Prepared::open(&config::find(&inputs).config, None, &[], 0).unwrap();
         let no_socket = OwnedFd::from(File::create(dir.path().join("file")).unwrap());
         prepared.endpoint = Endpoint::on(no_socket.into());
         let catalog = rusqlite::Connection::open(dir.path().join("decnet.db")).unwrap();

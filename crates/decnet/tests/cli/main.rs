@@ -9,6 +9,7 @@ mod deliveries_are_shown_and_sent_again;
 mod erased_is_gone_and_backups_are_whole;
 mod events_reach_who_watches;
 mod failed_output_is_reported;
+mod few_descriptors_are_shared;
 mod http;
 mod image;
 mod init_installs_and_takes_back;

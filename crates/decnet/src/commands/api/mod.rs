@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use decnet_api::{Access, Api, Options};
+use decnet_core::limits::MAX_API_CONNECTIONS;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,7 @@ use super::catalog::make_place;
 use super::link;
 use crate::config::Config;
 use crate::context::Context;
+use crate::descriptors;
 use crate::observe::api::Page;
 use crate::supervision::Service;
 use crate::worker::open_catalog;
@@ -48,6 +50,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let config = &context.config;
     let host = args.host.as_deref().unwrap_or(&config.api.host);
     let listener = listen(host, args.port.unwrap_or(config.api.port))?;
+    descriptors::ensure_for(MAX_API_CONNECTIONS);
     make_place(config)?;
     drop(open_catalog(config)?);
     let sockets = if config.bus.enabled { link::sockets(config) } else { Vec::new() };

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use decnet_core::delivery::{Verdict, classify};
 use decnet_core::event::Event;
+use decnet_core::limits::MAX_BUS_CONNECTIONS;
 use decnet_core::pulse::Pulse;
 use decnet_core::redact::{EndpointUrl, Secret};
 use decnet_core::settings::Settings;
@@ -87,7 +88,7 @@ async fn work(
     driver: Driver,
     context: &Context,
 ) -> anyhow::Result<super::driver::Measured> {
-    let prepared = Prepared::open(config, Some(socket), allow)?;
+    let prepared = Prepared::open(config, Some(socket), allow, MAX_BUS_CONNECTIONS)?;
     let stop = context.shutdown.child_token();
     let (stats, token) = (prepared.stats(), stop.clone());
     let driving = Background::start(PUBLISHER, move |ready| {

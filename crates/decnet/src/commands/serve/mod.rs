@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use decnet_bus::{Server, ServerOptions};
+use decnet_core::limits::{MAX_API_CONNECTIONS, MAX_BUS_CONNECTIONS};
 use decnet_core::pulse::Pulse;
 use decnet_store::catalog::{Catalog, Create};
 use tempfile::TempDir;
@@ -57,7 +58,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let bus = start_bus(&config, &socket, &bus_pulse, &stop_bus)?;
     let demo = if args.demo { Some(Demo::prepare(&config, &socket, context.paint).await?) } else { None };
     let allow: Vec<_> = demo.iter().map(Demo::allowed).collect();
-    let prepared = Prepared::open(&config, Some(&socket), &allow)?;
+    let prepared = Prepared::open(&config, Some(&socket), &allow, MAX_BUS_CONNECTIONS + MAX_API_CONNECTIONS)?;
     let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
     let api = listener
         .map(|listener| api::start(&config, vec![socket.clone()], prepared.nudge(), listener, &shutdown));

@@ -245,7 +245,7 @@ async fn the_last_numbers_of_each_subscription_are_exported_too() {
     ];
     let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let found = config::find(&Inputs { environment, working_dir: dir.path().into(), ..Inputs::default() });
-    let prepared = Prepared::open(&found.config, None, &[]).unwrap();
+    let prepared = Prepared::open(&found.config, None, &[], 0).unwrap();
     submit(&dir);
     let (stats, shutdown) = (prepared.stats(), CancellationToken::new());
     let stop = async {

@@ -56,7 +56,7 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A text that cannot stand in a header.
-    #[error("the user agent cannot stand in a header; use printable ASCII: {0}")]
+    #[error("the user agent cannot stand in a header; use printable ASCII")]
     UserAgent(#[from] InvalidHeaderValue),
 }
 
@@ -283,6 +283,8 @@ impl<'a> Attempt<'a> {
         let connection = match connector.connect(origin, &mut self.timings, &mut self.step).await {
             // What idle connections hold may be what was lacking.
             Err(error) if error.is_shortage() && pool.close_oldest() => {
+                // An HTTP/2 connection is closed by its own task.
+                tokio::task::yield_now().await;
                 connector.connect(origin, &mut self.timings, &mut self.step).await?
             }
             made => made?,

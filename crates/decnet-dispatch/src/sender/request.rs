@@ -87,10 +87,10 @@ impl<'a> From<&'a Event> for Message<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
     /// The URL is one, but its path or host cannot stand in a request.
-    #[error("the URL cannot stand in an HTTP request: {0}")]
+    #[error("the URL cannot stand in an HTTP request")]
     Uri(#[from] InvalidUri),
     /// The host cannot stand in a header.
-    #[error("the URL's host cannot stand in a header: {0}")]
+    #[error("the URL's host cannot stand in a header")]
     Host(#[from] InvalidHeaderValue),
     /// Nor can a header of its own. Its values are validated before, so this is a fault of ours.
     #[error("one of its headers cannot stand in an HTTP request")]

@@ -6,7 +6,6 @@ use std::future::poll_fn;
 use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -100,7 +99,7 @@ pub(super) struct Tls {
 #[derive(Clone)]
 struct Trusted {
     connector: TlsConnector,
-    roots: Rc<[CertificateDer<'static>]>,
+    roots: Arc<[CertificateDer<'static>]>,
     read_at: Instant,
 }
 
@@ -144,18 +143,19 @@ impl Tls {
         if before.read_at.elapsed() < self.interval {
             return false;
         }
-        let read = self.read().await;
-        if let Err(error) = &read {
-            tracing::warn!(%error, "cannot read the trusted root certificates again; those read before count");
+        match self.read().await {
+            Ok(now) if now.roots != before.roots => {
+                tracing::info!(roots = now.roots.len(), "the trusted root certificates have changed");
+                self.trusted.replace(Some(now));
+                return true;
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot read the trusted root certificates again; those read before count");
+            }
         }
-        let now = read.unwrap_or_else(|_| Trusted { read_at: Instant::now(), ..before.clone() });
-        let has_changed = now.roots != before.roots;
-        if has_changed {
-            tracing::info!(roots = now.roots.len(), "the trusted root certificates have changed");
-        }
-        let now = if has_changed { now } else { Trusted { read_at: now.read_at, ..before } };
-        self.trusted.replace(Some(now));
-        has_changed
+        self.trusted.replace(Some(Trusted { read_at: Instant::now(), ..before }));
+        false
     }
 
     async fn connector(&self) -> Result<TlsConnector, Error> {
@@ -172,27 +172,18 @@ impl Tls {
         Ok(connector)
     }
 
-    /// Reads files, so off the runtime's only thread.
+    /// Reads files and parses certificates, so off the runtime's only thread.
     async fn read(&self) -> Result<Trusted, Error> {
-        let source = self.source.clone();
-        let loaded = tokio::task::spawn_blocking(move || load(&source)).await;
-        let loaded = loaded.map_err(|error| Error::Roots(io::Error::other(error)))?;
-        let mut store = RootCertStore::empty();
-        let roots: Rc<[_]> = loaded.certs.into_iter().chain(self.extra_roots.iter().cloned()).collect();
-        let (usable, _) = store.add_parsable_certificates(roots.iter().cloned());
-        tracing::debug!(usable, errors = loaded.errors.len(), "read the trusted root certificates");
-        match loaded.errors.into_iter().next() {
-            _ if usable > 0 => {
-                let config = config(store, &roots, Arc::clone(&self.asked))?;
-                Ok(Trusted {
-                    connector: TlsConnector::from(Arc::new(config)),
-                    roots,
-                    read_at: Instant::now(),
-                })
-            }
-            Some(error) => Err(Error::Roots(io::Error::other(error))),
-            None => Err(Error::NoRoots),
-        }
+        let (source, extra, asked) = (self.source.clone(), self.extra_roots.clone(), Arc::clone(&self.asked));
+        let read = tokio::task::spawn_blocking(move || {
+            let loaded = load(&source);
+            let roots: Arc<[_]> = loaded.certs.into_iter().chain(extra).collect();
+            let config = config(&roots, loaded.errors, asked)?;
+            Ok((TlsConnector::from(Arc::new(config)), roots))
+        });
+        let read: Result<_, Error> = read.await.map_err(|error| Error::Roots(io::Error::other(error)))?;
+        let (connector, roots) = read?;
+        Ok(Trusted { connector, roots, read_at: Instant::now() })
     }
 }
 
@@ -208,13 +199,22 @@ pub(super) fn chose_http2(stream: &TlsStream<Socket>) -> bool {
     stream.get_ref().1.alpn_protocol() == Some(HTTP2)
 }
 
+/// Prepares TLS with these roots; `errors` are those of reading them.
 fn config(
-    store: RootCertStore,
-    roots: &[CertificateDer<'static>],
+    roots: &Arc<[CertificateDer<'static>]>,
+    errors: Vec<rustls_native_certs::Error>,
     asked: Arc<Asked>,
-) -> Result<ClientConfig, rustls::Error> {
+) -> Result<ClientConfig, Error> {
+    let mut store = RootCertStore::empty();
+    let (usable, _) = store.add_parsable_certificates(roots.iter().cloned());
+    tracing::debug!(usable, errors = errors.len(), "read the trusted root certificates");
+    match errors.into_iter().next() {
+        _ if usable > 0 => {}
+        Some(error) => return Err(Error::Roots(io::Error::other(error))),
+        None => return Err(Error::NoRoots),
+    }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = Arc::new(Verifier::new(store, roots.into(), &provider)?);
+    let verifier = Arc::new(Verifier::new(store, Arc::clone(roots), &provider)?);
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = builder.with_client_cert_resolver(asked);

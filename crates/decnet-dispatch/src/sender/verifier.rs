@@ -19,7 +19,7 @@ pub(super) struct UntrustedCa;
 #[derive(Debug)]
 pub(super) struct Verifier {
     webpki: Arc<WebPkiServerVerifier>,
-    roots: Box<[CertificateDer<'static>]>,
+    roots: Arc<[CertificateDer<'static>]>,
 }
 
 impl Verifier {
@@ -29,7 +29,7 @@ impl Verifier {
     /// A store without any root.
     pub(super) fn new(
         store: RootCertStore,
-        roots: Box<[CertificateDer<'static>]>,
+        roots: Arc<[CertificateDer<'static>]>,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, rustls::Error> {
         let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider));

@@ -158,6 +158,18 @@ fn an_old_http2_connection_finishes_what_is_on_it() {
 }
 
 #[test]
+fn an_idle_http2_connection_makes_room_for_another_receiver() {
+    let receivers: Vec<Receiver> = (0..5).map(|_| encrypted(reply(200))).collect();
+    let all: Vec<&Receiver> = receivers.iter().collect();
+    let sender = Sender::new(Options { max_sockets: 2, ..trusting(&all) }).unwrap();
+    run(async {
+        for receiver in receivers.iter().cycle().take(20) {
+            assert_status(&send(&sender, &target(&receiver.url("/"))).await, 200);
+        }
+    });
+}
+
+#[test]
 fn too_large_headers_read_the_same_over_http2() {
     for kib in [40, 256] {
         let receiver = encrypted(Step::HugeHeader(kib * 1024));

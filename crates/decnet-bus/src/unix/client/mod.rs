@@ -2,13 +2,15 @@
 //!
 //! - [`Sender`]: publishes, many events with one system call, and asks for patterns;
 //! - [`Receiver`]: hands on everything that one read brings;
-//! - [`Client`]: both, until they are split so that one task drains while another publishes.
+//! - [`Client`]: both, until they are split so that one task drains while another publishes. [`Client::confirm`]
+//!   ends a connection once the bus has read everything.
 
 mod receiver;
 mod sender;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::net::UnixStream;
@@ -39,6 +41,15 @@ pub enum Error {
     /// The bus sent what is no frame: the connection is of no use any more.
     #[error("the bus sent a bad frame: {0}")]
     Frame(#[from] FrameError),
+    /// The bus closed the connection while frames of ours were unread: nothing tells which ones it has read.
+    #[error(
+        "the bus closed the connection before it had read everything: it is stopping, or has no room for another \
+         connection"
+    )]
+    Unread,
+    /// The bus has not read everything in time, and has not closed the connection either.
+    #[error("the bus has not read everything within {}", decnet_core::duration::show(*.0))]
+    Unconfirmed(Duration),
     /// The bus takes nothing and much is waiting to be sent.
     #[error("the bus has stopped reading")]
     Stuck,
@@ -111,7 +122,26 @@ impl Client {
         self.receiver.recv_batch(out).await
     }
 
-    /// Flushes and says goodbye.
+    /// Ends the connection and returns once the bus has read everything that was sent on it. Drops events that
+    /// arrive meanwhile.
+    ///
+    /// The protocol has no acknowledgement. But a bus, DECNET's as ours, handles the frames of a connection in order
+    /// and closes it at `BYE`, so that the end of the stream confirms all frames before it. A bus that closes while
+    /// frames are unread resets the connection instead.
+    ///
+    /// # Errors
+    /// [`Error::Unread`] or [`Error::Io`] if the bus closed the connection early, [`Error::Unconfirmed`] if it has done
+    /// nothing of this within `patience`. In each case the bus may have read some of the frames, or all.
+    pub async fn confirm(self, patience: Duration) -> Result<(), Error> {
+        let Self { sender, receiver } = self;
+        let confirmed = async {
+            sender.close().await?;
+            receiver.until_end().await
+        };
+        tokio::time::timeout(patience, confirmed).await.unwrap_or(Err(Error::Unconfirmed(patience)))
+    }
+
+    /// Flushes and says goodbye. [`Self::confirm`] also waits until the bus has read it.
     ///
     /// # Errors
     /// A connection that broke before everything was written.

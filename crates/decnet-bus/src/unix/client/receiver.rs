@@ -44,6 +44,22 @@ impl Receiver {
         }
     }
 
+    /// Reads and drops everything up to the end of the stream.
+    ///
+    /// # Errors
+    /// [`Error::Unread`] if the bus has closed the connection with frames of ours unread (`unix(7)`: `ECONNRESET`),
+    /// [`Error::Io`] for what else the system reports.
+    pub(super) async fn until_end(mut self) -> Result<(), Error> {
+        loop {
+            match self.buffer.fill(&mut self.socket).await {
+                Ok(0) => return Ok(()),
+                Ok(_) => self.buffer.skip(self.buffer.as_slice().len()),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Err(Error::Unread),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     /// How many events were handed on since the connection began.
     pub(super) fn received(&self) -> u64 {
         self.received

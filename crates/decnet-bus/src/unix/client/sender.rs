@@ -1,5 +1,7 @@
 //! The half of a connection that publishes and asks.
 
+use std::io::{self, ErrorKind};
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::io::AsyncWriteExt as _;
@@ -127,10 +129,11 @@ impl Sender {
     /// Writes everything that waits. Cancelled, it goes on where it was when it is called again.
     ///
     /// # Errors
-    /// [`Error::Io`] when the connection is broken.
+    /// [`Error::Unread`] when the bus has closed the connection, [`Error::Io`] when it is broken otherwise.
     pub async fn flush(&mut self) -> Result<(), Error> {
         while self.buffered() > 0 {
-            self.written += self.socket.write(&self.buffer[self.written..]).await?;
+            let written = self.socket.write(&self.buffer[self.written..]).await;
+            self.written += written.map_err(closed_early)?;
         }
         self.buffer.clear();
         self.buffer.shrink_to(2 * FLUSH_BYTES);
@@ -149,7 +152,19 @@ impl Sender {
     pub(super) async fn close_with(mut self, last_words: &str) -> Result<(), Error> {
         self.enqueue_frame(Verb::Bye, last_words)?;
         self.flush().await?;
-        Ok(self.socket.shutdown().await?)
+        // A bus that has read `BYE` may have closed its end by now.
+        match self.socket.shutdown().await {
+            Err(error) if error.kind() != ErrorKind::NotConnected => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Tells a connection that the other side has closed from other faults of the system.
+fn closed_early(error: io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => Error::Unread,
+        _ => error.into(),
     }
 }
 

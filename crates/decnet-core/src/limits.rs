@@ -39,6 +39,11 @@ pub const MAX_BUS_CONNECTIONS: usize = 1024;
 pub const MAX_COVER_PATTERNS: usize = 64;
 /// Longest wait between two tries to reach the bus.
 pub const MAX_BUS_BACKOFF: Duration = Duration::from_secs(5);
+/// Longest wait of a publisher for the bus to confirm that it has read everything, and for the bus to read on: a bus
+/// may leave a publisher unread for [`MAX_PUBLISHER_PAUSE`], and again once the slow reader has made some room.
+pub const PUBLISH_CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest delay of the answer to a change of the subscriptions while the bus does not confirm the signal.
+pub const CHANGE_CONFIRM_TIMEOUT: Duration = Duration::from_secs(1);
 
 // --- Topics ---
 
@@ -90,6 +95,9 @@ pub const CATALOG_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes of events read from the bus and not yet committed; beyond them the socket is left unread.
 pub const MAX_INTAKE_BYTES: usize = 64 * 1024 * 1024;
+/// Longest time that events wait for the subscriptions to be read after a change; then those that were read before
+/// route them. Longer than a reload waits for a catalog that another program has locked.
+pub const MAX_CHANGE_HOLD: Duration = Duration::from_secs(10);
 /// Event ids remembered so that a redelivered event is admitted once.
 pub const DEDUP_WINDOW_EVENTS: usize = 262_144;
 
@@ -337,6 +345,8 @@ pub const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 
 const _: () = assert!(MAX_PATTERN_BYTES + "UNSUB \r\n".len() <= MAX_HEADER_BYTES);
 const _: () = assert!(MAX_SUBSCRIPTIONS <= MAX_FAN_OUT as usize);
+const _: () = assert!(2 * MAX_PUBLISHER_PAUSE.as_secs() < PUBLISH_CONFIRM_TIMEOUT.as_secs());
+const _: () = assert!(CATALOG_BUSY_TIMEOUT.as_secs() < MAX_CHANGE_HOLD.as_secs());
 const _: () = assert!(MAX_PATTERNS_PER_SUBSCRIPTION * (MAX_PATTERN_BYTES + 4) <= MAX_CATALOG_VALUE_BYTES);
 const _: () = assert!(LANE_CAPACITY <= PROVEN_LANE_CAPACITY && PROVEN_LANE_CAPACITY <= MAX_HELD);
 const _: () = assert!(LANE_BYTES <= MAX_HELD_BYTES);

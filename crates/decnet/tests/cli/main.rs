@@ -15,6 +15,7 @@ mod image;
 mod init_installs_and_takes_back;
 mod init_opens_the_catalog_to_the_services;
 mod no_route_answers_without_its_scope;
+mod publications_are_confirmed;
 mod receiver_knows_who_signed;
 mod says_what_is_wrong;
 mod settings_change_one_by_one;

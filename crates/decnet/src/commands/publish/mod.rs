@@ -5,7 +5,8 @@ mod input;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use decnet_bus::Sender;
+use decnet_bus::{Client, ClientError};
+use decnet_core::limits::PUBLISH_CONFIRM_TIMEOUT;
 use decnet_core::topic::Pattern;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -14,7 +15,7 @@ use self::input::{Input, Payload};
 use super::link;
 use super::progress::Progress;
 use crate::context::Context;
-use crate::failure::Usage;
+use crate::failure::{Said, Usage};
 use crate::output;
 
 /// Bytes that gather before they are written.
@@ -25,9 +26,9 @@ const READ_AHEAD: usize = 8;
 /// Publishes events on the bus.
 ///
 /// The payload is JSON: as an argument, from a file (@FILE: one value, or a value a line), or from stdin (-: a
-/// value a line). Without one it is {}. The bus confirms nothing. A line that is not JSON, not UTF-8 or too long ends a
-/// stream with exit code 1: the lines before it are published, those behind it are not. A byte order mark before the first
-/// line is skipped.
+/// value a line). Without one it is {}. Reports success once the bus has read everything; otherwise, and when it is
+/// interrupted, the exit code is 1. A line that is not JSON, not UTF-8 or too long ends a stream with exit code 1 as well: the
+/// lines before it are published, those behind it are not. A byte order mark before the first line is skipped.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -73,22 +74,16 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         return Err(Usage::new("--count repeats one payload; it does not go with a stream of them").into());
     }
     let (client, _) = link::connect(&context.config).await?;
-    let (sender, _receiver) = client.split();
-    let mut publisher = Publisher::new(sender, &args);
-    let published = tokio::select! {
-        published = publisher.publish_all(input) => published,
-        () = context.shutdown.cancelled() => Ok(()),
+    let mut publisher = Publisher::new(client, &args);
+    let ended = tokio::select! {
+        ended = publisher.publish_all(input) => Some(ended),
+        () = context.shutdown.cancelled() => None,
     };
-    let Publisher { sender, published: count, progress, .. } = publisher;
-    progress.finish();
-    let closed = sender.close().await;
-    output::say(&format!("published {} on {}", output::counted(count, "event", "events"), args.topic));
-    published?;
-    Ok(closed?)
+    publisher.finish(ended).await
 }
 
 struct Publisher<'a> {
-    sender: Sender,
+    client: Client,
     args: &'a Args,
     started: Instant,
     published: u64,
@@ -96,10 +91,9 @@ struct Publisher<'a> {
 }
 
 impl<'a> Publisher<'a> {
-    fn new(sender: Sender, args: &'a Args) -> Self {
-        let is_stream = args.payload == "-" || args.payload.starts_with('@');
-        let progress = Progress::new((!is_stream).then_some(args.count), "events");
-        Self { sender, args, started: Instant::now(), published: 0, progress }
+    fn new(client: Client, args: &'a Args) -> Self {
+        let progress = Progress::new(args.total(), "events");
+        Self { client, args, started: Instant::now(), published: 0, progress }
     }
 
     async fn publish_all(&mut self, input: Input) -> anyhow::Result<()> {
@@ -112,7 +106,7 @@ impl<'a> Publisher<'a> {
             }
             Input::Lines(source) => self.publish_lines(source).await?,
         }
-        Ok(self.sender.flush().await?)
+        self.flush().await
     }
 
     async fn publish_lines(&mut self, source: Box<dyn std::io::Read + Send>) -> anyhow::Result<()> {
@@ -122,23 +116,22 @@ impl<'a> Publisher<'a> {
             for payload in &chunk {
                 self.publish(payload).await?;
             }
-            self.sender.flush().await?;
+            self.flush().await?;
         }
         reading.await.context("the reader of payloads broke")?
     }
 
     async fn publish(&mut self, payload: &Payload) -> anyhow::Result<()> {
         self.wait_for_turn().await?;
-        let added = self.sender.enqueue_json(&self.args.topic, &self.args.kind, &payload.json);
+        let sender = self.client.sender();
+        let added = sender.enqueue_json(&self.args.topic, &self.args.kind, &payload.json);
         added.with_context(|| {
             payload.line.map_or_else(|| "not published".into(), |line| format!("line {line} stopped it"))
         })?;
-        if self.sender.buffered() >= FLUSH_BYTES {
-            self.sender.flush().await?;
-        }
+        // Before it is flushed, which may be interrupted: what is in the buffer is written in any case.
         self.published += 1;
         self.progress.set(self.published);
-        Ok(())
+        if self.client.sender().buffered() >= FLUSH_BYTES { self.flush().await } else { Ok(()) }
     }
 
     /// With a rate, event `n` is due `n / rate` seconds after the start; what is due together goes together.
@@ -146,9 +139,55 @@ impl<'a> Publisher<'a> {
         let Some(rate) = self.args.rate else { return Ok(()) };
         let due = self.started + Duration::from_secs_f64(self.published as f64 / rate);
         if due > Instant::now() {
-            self.sender.flush().await?;
+            self.flush().await?;
             tokio::time::sleep_until(due).await;
         }
         Ok(())
     }
+
+    /// Writes what has gathered, unless the bus does not read for so long that it counts as dead.
+    async fn flush(&mut self) -> anyhow::Result<()> {
+        let flushed = tokio::time::timeout(PUBLISH_CONFIRM_TIMEOUT, self.client.sender().flush()).await;
+        Ok(flushed.unwrap_or(Err(ClientError::Unconfirmed(PUBLISH_CONFIRM_TIMEOUT)))?)
+    }
+
+    /// Waits until the bus has read everything, and reports what came of it; `ended` is `None` after a signal.
+    async fn finish(self, ended: Option<anyhow::Result<()>>) -> anyhow::Result<()> {
+        let Self { client, args, published, progress, .. } = self;
+        progress.finish();
+        let (ended, confirmed) = match ended {
+            Some(Err(error)) if is_lost(&error) => (None, Err(error)),
+            ended => (ended, client.confirm(PUBLISH_CONFIRM_TIMEOUT).await.map_err(Into::into)),
+        };
+        let events = output::counted(published, "event", "events");
+        let rest = args.total().and_then(|total| total.checked_sub(published)).filter(|rest| *rest > 0);
+        if let Err(error) = confirmed {
+            let rest = rest.map_or_else(String::new, |rest| format!("; {rest} more were not sent"));
+            let topic = &args.topic;
+            anyhow::bail!(
+                "0 of {events} on {topic} confirmed, though the bus may have read some{rest}: {error:#}"
+            );
+        }
+        output::say(&format!("published {events} on {}", args.topic));
+        let Some(ended) = ended else {
+            let rest = rest.map_or_else(|| "the rest of the input".into(), |rest| format!("{rest} more"));
+            output::say(&format!("decnet: interrupted; {rest} not published"));
+            return Err(Said.into());
+        };
+        ended
+    }
+}
+
+impl Args {
+    /// How many events there are to publish, where that is known.
+    fn total(&self) -> Option<u64> {
+        let is_stream = self.payload == "-" || self.payload.starts_with('@');
+        (!is_stream).then_some(self.count)
+    }
+}
+
+/// Is the connection to the bus of no use any more?
+fn is_lost(error: &anyhow::Error) -> bool {
+    use ClientError::{Closed, Io, Unconfirmed, Unread};
+    matches!(error.downcast_ref(), Some(Closed | Io(_) | Unconfirmed(_) | Unread))
 }

@@ -1,0 +1,99 @@
+//! `decnet publish` reports what the bus has read, and fails otherwise.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixListener;
+use std::process::{ChildStdin, Stdio};
+
+use crate::support::{Host, Running, code, eventually, stderr};
+
+/// A watcher that prints a line for each event of `t.>`, and has printed the first one.
+fn watch(host: &Host) -> (Running, BufReader<std::process::ChildStdout>) {
+    let mut watch = host.start(&["watch", "t.>"]);
+    let mut printed = BufReader::new(watch.child.stdout.take().unwrap());
+    watch.wait_for("watching");
+    let mut line = String::new();
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(|| printed.read_line(&mut line).unwrap());
+        eventually("a first event", || {
+            assert_eq!(code(&host.run(&["publish", "t.first"])), 0);
+            reading.is_finished()
+        });
+    });
+    (watch, printed)
+}
+
+/// How many lines are printed until one that ends the test, which is published here.
+fn count(host: &Host, printed: impl std::io::BufRead) -> u64 {
+    assert_eq!(code(&host.run(&["publish", "t.end"])), 0);
+    let lines = printed.lines().map(Result::unwrap).take_while(|line| !line.contains("\"t.end\""));
+    lines.filter(|line| line.contains("\"t.x\"")).count() as u64
+}
+
+fn number_before(text: &str, word: &str) -> u64 {
+    let before = text.split(word).next().unwrap().trim_end();
+    before.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_bus_without_room_for_a_connection_is_an_error() {
+    let host = Host::new();
+    let bus = UnixListener::bind(host.socket()).unwrap();
+    let full = std::thread::spawn(move || drop(bus.accept().unwrap()));
+    let output = host.run(&["publish", "t.x", "{}", "--count", "3"]);
+    let said = stderr(&output);
+    assert_eq!(code(&output), 1, "{said}");
+    assert!(said.contains("closed the connection") && !said.contains("published"), "{said}");
+    full.join().unwrap();
+}
+
+#[test]
+fn a_bus_that_dies_on_the_way_has_confirmed_nothing() {
+    let host = Host::new();
+    let bus = host.start_bus();
+    let (_watch, mut printed) = watch(&host);
+    let publisher = host.start(&["publish", "t.x", "--count", "100000", "--rate", "50"]);
+    printed.by_ref().lines().find(|line| line.as_ref().unwrap().contains("\"t.x\""));
+    drop(bus);
+    let (code, _, said) = publisher.finish();
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("decnet: 0 of ") && said.contains(" more were not sent"), "{said}");
+    assert!(!said.contains("published"), "{said}");
+}
+
+#[test]
+fn an_interrupted_publisher_fails_and_reports_what_it_published() {
+    let host = Host::new();
+    let _bus = host.start_bus();
+    for signal in ["INT", "TERM"] {
+        let (_watch, mut printed) = watch(&host);
+        let publisher = host.start(&["publish", "t.x", "--count", "1000", "--rate", "50"]);
+        printed.by_ref().lines().find(|line| line.as_ref().unwrap().contains("\"t.x\""));
+        publisher.signal(signal);
+        let (code, _, said) = publisher.finish();
+        assert_eq!(code, 1, "{said}");
+        let (published, rest) = (number_before(&said, " event"), number_before(&said, " more not published"));
+        assert_eq!(published + rest, 1000, "{said}");
+        assert_eq!(count(&host, printed), published - 1, "one was read before: {said}");
+    }
+}
+
+#[test]
+fn an_interrupted_stream_reports_what_it_published() {
+    let host = Host::new();
+    let _bus = host.start_bus();
+    let (_watch, mut printed) = watch(&host);
+    let mut command = host.command(&["publish", "t.x", "-"]);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut input: ChildStdin = child.stdin.take().unwrap();
+    input.write_all(b"{}\n{}\n").unwrap();
+    let lines = printed.by_ref().lines().map(Result::unwrap);
+    assert_eq!(lines.filter(|line| line.contains("\"t.x\"")).take(2).count(), 2);
+    let sent =
+        std::process::Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    let said = stderr(&output);
+    assert_eq!(code(&output), 1, "{said}");
+    assert!(said.contains("published 2 events on t.x") && said.contains("the rest of the input"), "{said}");
+    drop(input);
+}

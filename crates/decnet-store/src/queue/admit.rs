@@ -20,7 +20,8 @@ pub struct Admission {
     /// Each subscription once. With nobody in it nothing is written, and the id is not remembered.
     pub to: Vec<Recipient>,
     /// Where it waited, if it was submitted: it waits there no more once it is admitted, though to nobody. Where it is
-    /// not there any more, nothing is written.
+    /// not there any more, nothing is written. Whether it is new was decided when it was submitted, so it is admitted
+    /// whatever its id.
     pub submitted: Option<SubmissionId>,
 }
 
@@ -71,7 +72,8 @@ pub(super) fn admit(ledger: &mut Ledger, batch: &[Admission]) -> Result<Vec<Admi
             taken_bytes += bytes;
         }
         let hash = ledger.recent.hash(&event.id);
-        if let Some(seq) = ledger.recent.find(hash)
+        if submitted.is_none()
+            && let Some(seq) = ledger.recent.find(hash)
             && is_same(&mut find_id, seq, &event.id)?
         {
             admitted.push(Admitted { duplicate: true, first: DeliveryId::new(seq, 0) });

@@ -113,12 +113,17 @@ impl Catalog {
     /// as seen.
     pub fn changes(&mut self, seen: &mut Seen) -> Result<Changes, Error> {
         let (mut changes, mut index) = (Changes::default(), 0);
+        let is_first = seen.rows.is_empty();
         seen.reading += 1;
-        let read = self.each_row(|row| {
-            take(row, index, seen, &mut changes)?;
-            index += 1;
-            Ok(())
-        });
+        let read = if is_first {
+            self.each_row(|row| {
+                take(row, index, digest(row)?, seen, &mut changes)?;
+                index += 1;
+                Ok(())
+            })
+        } else {
+            self.take_different(seen, &mut changes)
+        };
         if let Err(error) = read {
             *seen = Seen::default();
             return Err(error);
@@ -126,19 +131,34 @@ impl Catalog {
         changes.missing = seen.missing(changes.usable);
         Ok(changes)
     }
+
+    /// Reads whole only the rows that differ. Both statements see the table as it was when the first one began.
+    fn take_different(&self, seen: &mut Seen, changes: &mut Changes) -> Result<(), Error> {
+        let mut index = 0;
+        let whole_row = self.select_by_place()?;
+        self.each_row_without_records(|row| {
+            let digest = digest(row)?;
+            if seen.is_same(index, row.get_ref(0)?, digest) {
+                changes.usable += 1;
+            } else {
+                let place: i64 = row.get(RawRow::PLACE)?;
+                let mut whole = self.connection.prepare_cached(&whole_row)?;
+                whole.query_row([place], |row| take(row, index, digest, seen, changes))?;
+            }
+            index += 1;
+            Ok(())
+        })
+    }
 }
 
+/// Takes a row that differs.
 fn take(
     row: &rusqlite::Row<'_>,
     index: usize,
+    digest: u64,
     seen: &mut Seen,
     changes: &mut Changes,
 ) -> rusqlite::Result<()> {
-    let digest = digest(row, row.as_ref().column_count())?;
-    if seen.is_same(index, row.get_ref(0)?, digest) {
-        changes.usable += 1;
-        return Ok(());
-    }
     let raw = RawRow::read(row)?;
     let judged = if index < MAX_SUBSCRIPTIONS { judge(&raw) } else { Err(TOO_MANY) };
     match judged {
@@ -154,12 +174,12 @@ fn take(
 
 /// Columns in which the results of deliveries are written down: what stands there changes no delivery, so nobody
 /// has to read the row again for it.
-const RECORDS: [usize; 5] = [7, 8, 9, 11, 12];
+pub(super) const RECORDS: [usize; 5] = [7, 8, 9, 11, 12];
 
 /// Rows with the same digest are the same, but for one in 2^64 that is not.
-fn digest(row: &rusqlite::Row<'_>, columns: usize) -> rusqlite::Result<u64> {
+fn digest(row: &rusqlite::Row<'_>) -> rusqlite::Result<u64> {
     let mut hasher = FxHasher::default();
-    for index in (0..columns).filter(|index| !RECORDS.contains(index)) {
+    for index in (0..row.as_ref().column_count()).filter(|index| !RECORDS.contains(index)) {
         add(row.get_ref(index)?, &mut hasher);
     }
     Ok(hasher.finish())

@@ -5,7 +5,7 @@ use decnet_core::subscription::{Activity, Problem};
 use rustc_hash::FxHashSet;
 
 use super::cell::{Cell, bounded};
-use super::changes::{Changes, Seen};
+use super::changes::{Changes, RECORDS, Seen};
 use super::error::Error;
 use super::judge::{RowProblem, Stored, judge};
 use super::open::Catalog;
@@ -138,16 +138,40 @@ impl Catalog {
         self.each_row_where("", [], take)
     }
 
+    /// Calls `take` with each row, in which the [`RECORDS`] are NULL. To check and pass on the values of a column is most
+    /// of the work of reading it.
+    pub(super) fn each_row_without_records(
+        &self,
+        take: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), Error> {
+        self.read_rows(Records::Null, "", [], take)
+    }
+
     /// The same of the rows for which a condition of SQL holds, in the order that it names.
     pub(super) fn each_row_where(
         &self,
+        condition: &str,
+        values: impl rusqlite::Params,
+        take: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), Error> {
+        self.read_rows(Records::Read, condition, values, take)
+    }
+
+    /// Selects a row by its place in the table, with all of its columns.
+    pub(super) fn select_by_place(&self) -> Result<String, Error> {
+        Ok(select(self.side()?, Records::Read, "WHERE s.rowid = ?1"))
+    }
+
+    fn read_rows(
+        &self,
+        records: Records,
         condition: &str,
         values: impl rusqlite::Params,
         mut take: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), Error> {
         let side = self.side()?;
         let read = || {
-            let mut statement = self.connection.prepare_cached(&select(side, condition))?;
+            let mut statement = self.connection.prepare_cached(&select(side, records, condition))?;
             let mut rows = statement.query(values)?;
             while let Some(row) = rows.next()? {
                 take(row)?;
@@ -162,8 +186,19 @@ pub(super) const TOO_MANY: Problem =
     Problem::Column { column: "uuid", what: "is one too many: the catalog is too large" };
 pub(super) const REPEATED: Problem = Problem::Column { column: "uuid", what: "is that of an earlier row" };
 
-fn select(side: Side, condition: &str) -> String {
-    let columns = COLUMNS.map(|column| bounded("s", column)).join(", ");
+/// What is read of the [`RECORDS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Records {
+    Read,
+    Null,
+}
+
+fn select(side: Side, records: Records, condition: &str) -> String {
+    let mut columns = COLUMNS.map(|column| bounded("s", column));
+    if records == Records::Null {
+        RECORDS.iter().for_each(|index| columns[*index] = "NULL".to_owned());
+    }
+    let columns = columns.join(", ");
     let ours = side::columns(side).join(", ");
     let join = match side {
         Side::Absent => "",

@@ -2,6 +2,7 @@
 //!
 //! - [`Received`]: one event as the bus delivered it, its body unparsed;
 //! - [`Losses`]: what a bus of ours says that it lost;
+//! - [`Applied`]: what a worker reports after a change of the subscriptions;
 //! - [`default_socket_path`]: where the socket is when nobody says;
 //! - [`unix::server`]: the daemon: [`Server`], [`ServerOptions`];
 //! - [`unix::client`]: one connection: [`Client`], split into [`Sender`] and [`Receiver`];
@@ -15,12 +16,14 @@
 //!
 //! A further transport gets a module beside [`unix`] and delivers [`Received`] too.
 
+mod applied;
 mod losses;
 mod path;
 mod received;
 mod said;
 pub mod unix;
 
+pub use applied::Applied;
 pub use losses::Losses;
 pub use path::default_socket_path;
 pub use received::{Received, Topic};

@@ -2,6 +2,9 @@
 
 /// The subscriptions, or the queue, have changed: whoever reads them, reads again.
 pub const CHANGED_TOPIC: &str = "system.webhook.subscriptions_changed";
+/// The worker has applied every change of the subscriptions that it had received; see `decnet_bus::Applied`. A bus of
+/// ours reads it and passes it on to nobody.
+pub const APPLIED_TOPIC: &str = "system.webhook.subscriptions_applied";
 /// A subscription has been paused, since its receiver fails.
 pub const TRIPPED_TOPIC: &str = "system.webhook.tripped";
 /// Its receiver is back.
@@ -14,6 +17,8 @@ pub const BACKLOG_TOPIC: &str = "system.webhook.backlog";
 pub const TOLD_TOPICS: [&str; 4] = [TRIPPED_TOPIC, RECOVERED_TOPIC, DEAD_TOPIC, BACKLOG_TOPIC];
 /// What an operator asks of the worker.
 pub const CONTROL_TOPIC: &str = "system.webhook.control";
+/// The topics of messages to the worker itself. They are events as well, for whoever subscribes to them.
+pub const SIGNAL_TOPICS: [&str; 2] = [CHANGED_TOPIC, CONTROL_TOPIC];
 /// The worker's heartbeat; the first means that it misses no event from now on.
 pub const HEALTH_TOPIC: &str = "system.webhook.health";
 /// Events were submitted to the queue by another process: the worker takes them at once, rather than within a second.

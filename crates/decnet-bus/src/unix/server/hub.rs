@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
+use decnet_core::topic::own::{APPLIED_TOPIC, CHANGED_TOPIC};
 use tokio::sync::futures::OwnedNotified;
 
 use super::event_id::{EventIds, ID_BYTES};
+use super::freshness::Widened;
 use super::lossless::Lossless;
 use super::outbound::Outbound;
 use super::routes::{Routes, Slot, TooManyPatterns};
@@ -34,10 +36,11 @@ pub(super) struct State {
     pub(super) routes: Routes,
     pub(super) lossless: Lossless,
     pub(super) tally: Arc<Tally>,
+    pub(super) widened: Widened,
     readers: Vec<Option<Reader>>,
     ids: EventIds,
     /// Buffers that are reused from event to event.
-    found: Vec<Slot>,
+    pub(super) found: Vec<Slot>,
     encoded: Vec<u8>,
     unsendable: Said,
     violations: Said,
@@ -122,6 +125,7 @@ impl Hub {
             routes: Routes::new(),
             lossless,
             tally: Arc::clone(&tally),
+            widened: Widened::default(),
             readers: Vec::new(),
             ids: EventIds::new(),
             found: Vec::new(),
@@ -226,6 +230,7 @@ impl Drop for Member {
     fn drop(&mut self) {
         let mut state = self.hub.lock();
         state.routes.close(self.slot);
+        state.widened.remove(self.slot);
         state.readers[self.slot as usize] = None;
     }
 }
@@ -249,17 +254,24 @@ impl State {
     ) -> Result<Option<OwnedNotified>, Violation> {
         match frame.verb {
             Verb::Hello => return Ok(self.greet(from, frame.args, turn)),
-            Verb::Unsub => self.routes.unsubscribe(from, frame.args),
+            Verb::Unsub => {
+                self.routes.unsubscribe(from, frame.args);
+                self.narrow_unless_subscribed(from);
+            }
             Verb::Bye => {}
             Verb::Evt => return Err(Violation::Event),
             Verb::Sub | Verb::Pub if frame.args.is_empty() => return Err(Violation::NoArgument(frame.verb)),
             Verb::Sub => {
                 self.reader_mut(from).has_asked = true;
                 self.routes.subscribe(from, frame.args)?;
+                self.widen_on_subscribe(from, frame.args);
             }
             Verb::Pub => {
                 let event = Publication::parse(frame.body)?;
                 self.has_asked_for_all(from);
+                if frame.args == APPLIED_TOPIC && self.take_report(from, event.payload) {
+                    return Ok(None);
+                }
                 return Ok(self.publish(from, frame.args, &event, turn.insists));
             }
         }
@@ -282,12 +294,16 @@ impl State {
             return Some(room);
         }
         self.addressees().for_each(|reader| reader.outbound.push(frame.clone()));
+        if topic == CHANGED_TOPIC {
+            self.widen_addressees();
+        }
         None
     }
 
     /// The frame of an event, if anybody asked for it; they are the [`Self::addressees`] then.
     fn address(&mut self, from: Option<Slot>, topic: &str, event: &Publication<'_>) -> Option<Bytes> {
         self.routes.route(topic, &mut self.found);
+        self.widened.add_to(&mut self.found);
         self.found.retain(|slot| Some(*slot) != from);
         if self.found.is_empty() {
             return None;

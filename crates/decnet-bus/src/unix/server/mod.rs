@@ -8,6 +8,7 @@
 //! - `routes`: the patterns of all connections, compiled;
 //! - `outbound`, `queue`: what waits for one slow reader, bounded;
 //! - `pause`: a publisher that waits until a [lossless reader](Lossless) has room;
+//! - `freshness`: lossless readers that get everything until they have applied a change of the subscriptions;
 //! - `succession`: lossless readers that come, go and come back;
 //! - `tally`: what was lost over all that, for the heartbeat.
 
@@ -15,6 +16,7 @@ mod accept;
 mod batch;
 mod connection;
 mod event_id;
+mod freshness;
 mod group;
 mod hub;
 mod lossless;

@@ -72,6 +72,21 @@ impl Outbound {
         self.add(frames.len(), |queue| queue.prepend(frames));
     }
 
+    /// Puts the frames of a predecessor before all others, as the beginning of the stream.
+    pub(super) fn inherit(&self, frames: VecDeque<Bytes>) {
+        self.add(frames.len(), |queue| queue.inherit(frames));
+    }
+
+    /// The place of the newest frame in the stream: how many were added since the connection began.
+    pub(super) fn position(&self) -> u64 {
+        self.lock().added()
+    }
+
+    /// The place in the stream up to which every frame is received or lost, for a reader that has received so many.
+    pub(super) fn passed(&self, received: u64) -> u64 {
+        received.saturating_add(self.lock().lost())
+    }
+
     /// From now on nobody reads: nobody waits for room either.
     pub(super) fn abandon(&self) {
         self.lock().abandon();

@@ -45,6 +45,10 @@ enum Pressure {
 pub(super) struct Queue {
     frames: VecDeque<Bytes>,
     bytes: usize,
+    /// Frames added since the connection began, those of a predecessor included.
+    added: u64,
+    /// Frames dropped since then.
+    lost: u64,
     bound: Bound,
     pressure: Pressure,
     tally: Arc<Tally>,
@@ -64,6 +68,8 @@ impl Queue {
         Self {
             frames: VecDeque::new(),
             bytes: 0,
+            added: 0,
+            lost: 0,
             bound: Bound::ORDINARY,
             pressure: Pressure::None,
             tally,
@@ -112,6 +118,20 @@ impl Queue {
         let later = std::mem::replace(&mut self.frames, frames);
         self.frames.extend(later);
         self.trim();
+    }
+
+    /// As [`Self::prepend`], but the frames are new to this connection.
+    pub(super) fn inherit(&mut self, frames: VecDeque<Bytes>) {
+        self.added += u64::try_from(frames.len()).unwrap_or(u64::MAX);
+        self.prepend(frames);
+    }
+
+    pub(super) fn added(&self) -> u64 {
+        self.added
+    }
+
+    pub(super) fn lost(&self) -> u64 {
+        self.lost
     }
 
     pub(super) fn pop(&mut self) -> Option<Bytes> {
@@ -167,11 +187,13 @@ impl Queue {
 
     fn append(&mut self, frame: Bytes) {
         self.bytes += cost(&frame);
+        self.added += 1;
         self.frames.push_back(frame);
     }
 
     fn trim(&mut self) {
         while self.is_over() && self.pop().is_some() {
+            self.lost += 1;
             match self.bound {
                 Bound::Frames(_) => self.tally.ordinary.add(1),
                 Bound::Bytes { .. } => self.tally.lossless.add(1),

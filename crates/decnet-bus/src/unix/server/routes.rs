@@ -105,6 +105,10 @@ impl Routes {
         self.compile_if_due(self.fresh.len());
     }
 
+    pub(super) fn holds(&self, slot: Slot, pattern: &str) -> bool {
+        self.holders.get(slot as usize).is_some_and(|holder| holder.patterns.contains(pattern))
+    }
+
     pub(super) fn has_patterns(&self, slot: Slot) -> bool {
         self.holders.get(slot as usize).is_some_and(|holder| !holder.patterns.is_empty())
     }

@@ -77,6 +77,7 @@ impl State {
             let reader = self.reader_mut(from);
             reader.standing = Standing::Ordinary;
             reader.outbound.rename(name, Bound::ORDINARY);
+            self.widened.remove(from);
             return None;
         }
         if matches!(&self.reader_mut(from).standing, Standing::Lossless(present) if *present.name == *name) {
@@ -148,6 +149,7 @@ impl State {
     }
 
     fn inherit(&mut self, heir: Slot, from: Slot) {
+        let outstanding = self.outstanding(from);
         let predecessor = self.reader_mut(from);
         let kept = predecessor.outbound.clear();
         let name = predecessor.outbound.reader();
@@ -157,7 +159,11 @@ impl State {
         self.routes.bequeath(from, heir);
         let reader = self.reader_mut(heir);
         reader.inherited_at = Some(Instant::now());
-        reader.outbound.prepend(kept);
+        let events = kept.len();
+        reader.outbound.inherit(kept);
+        if let Some(outstanding) = outstanding {
+            self.widen_heir(heir, outstanding, events);
+        }
     }
 
     /// Ends what was inherited and not confirmed, where that is due.
@@ -173,6 +179,7 @@ impl State {
     pub(super) fn has_asked_for_all(&mut self, slot: Slot) {
         if self.reader_mut(slot).inherited_at.take().is_some() {
             self.routes.give_up_inherited(slot);
+            self.narrow_unless_subscribed(slot);
         }
     }
 
@@ -196,6 +203,8 @@ impl State {
             return;
         }
         reader.standing = Standing::Ordinary;
+        self.widened.remove(slot);
+        let reader = self.reader_mut(slot);
         let (events, name) = (reader.outbound.clear().len(), reader.outbound.reader());
         if events > 0 {
             self.tally.lossless.add(u64::try_from(events).unwrap_or(u64::MAX));

@@ -10,7 +10,7 @@ use decnet_core::limits::{
 };
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{Catalog, Create};
-use decnet_store::queue::{Active, Operator, Reader};
+use decnet_store::queue::{Active, Operator, Reader, note_change};
 
 use crate::auth::{Counts, Gate, Network};
 use crate::jobs::Jobs;
@@ -98,7 +98,9 @@ impl State {
 }
 
 impl State {
-    /// Changes the catalog, and tells the worker.
+    /// Changes the catalog, and returns once the worker routes every later event by it: the change is counted in the
+    /// queue, for events over HTTP, and the bus has read the signal. Where either fails or takes too long the change
+    /// stands. Goes on when whoever asked has gone.
     ///
     /// # Errors
     /// What `work` refuses, or a catalog that cannot be used.
@@ -111,11 +113,29 @@ impl State {
         E: Into<Problem>,
     {
         let state = Arc::clone(self);
-        let changed = move || {
+        let change = tokio::spawn(async move {
+            let changed = state.catalog.run(work).await?;
             state.active.forget();
-            state.signal.changed();
-        };
-        self.catalog.change(work, changed).await
+            state.note_change().await;
+            state.signal.subscriptions_changed().await;
+            Ok(changed)
+        });
+        change.await.unwrap_or_else(|error| Err(Problem::internal("a change broke off", &error)))
+    }
+
+    async fn note_change(&self) {
+        let data_dir = self.data_dir.clone();
+        match tokio::task::spawn_blocking(move || note_change(&data_dir)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(
+                %error,
+                "a change of the subscriptions cannot be counted in the queue; events over HTTP may be routed without \
+                 it for up to a minute"
+            ),
+            Err(error) => {
+                tracing::error!(%error, "a change of the subscriptions was not counted in the queue")
+            }
+        }
     }
 }
 

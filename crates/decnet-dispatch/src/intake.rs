@@ -2,17 +2,20 @@
 //!
 //! A bus drops what a slow reader leaves unread, so nothing that the dispatcher does may hold up the reading.
 //! What is read and not yet committed is bounded in bytes; beyond that the socket is left unread.
+//!
+//! A signal that the subscriptions have changed splits what is read: each [`Batch`] names the [`Mark`] of the last
+//! change before it, and the dispatcher routes it only by subscriptions that were read after that.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use decnet_bus::{Losses, Received, Source, Step};
+use decnet_bus::{Applied, Losses, Received, Source, Step};
 use decnet_core::event::Event;
 use decnet_core::limits::MAX_INTAKE_BYTES;
 use decnet_core::topic::Pattern;
 use decnet_core::topic::own::{
-    BUS_HEALTH_TOPIC, CHANGED_TOPIC, CONTROL_TOPIC, HEALTH_TOPIC, SUBMITTED_TOPIC,
+    APPLIED_TOPIC, BUS_HEALTH_TOPIC, CHANGED_TOPIC, CONTROL_TOPIC, HEALTH_TOPIC, SUBMITTED_TOPIC,
 };
 use decnet_store::queue::Health;
 use serde_json::{Value, json};
@@ -24,12 +27,19 @@ use crate::clock;
 use crate::stats::Stats;
 
 const HEALTH_TYPE: &str = "health";
+const APPLIED_TYPE: &str = "applied";
 const WORKER: &str = "webhook";
+
+/// A place in the stream from the bus: how many events were read before it, over all connections since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Mark(pub(crate) u64);
 
 /// Events that one read brought, and the room they take until they are committed.
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) events: Vec<Event>,
+    /// A place at or after the last signal of a change that precedes them.
+    pub(crate) after: Mark,
     /// Given back when the batch is dropped.
     pub(crate) _room: Option<OwnedSemaphorePermit>,
 }
@@ -37,8 +47,10 @@ pub(crate) struct Batch {
 /// What the bus asks of the worker itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// The subscriptions have changed.
+    /// The subscriptions may have changed while nobody listened.
     Reload,
+    /// The subscriptions have changed, and the signal was read before this place.
+    Changed(Mark),
     /// Events were submitted.
     Submitted,
     /// Stop, as with SIGTERM.
@@ -53,13 +65,38 @@ pub(crate) struct Publication {
     pub(crate) payload: Value,
 }
 
+/// What the dispatcher wants of the bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Patterns that cover those of all subscriptions.
+    pub(crate) cover: Vec<Pattern>,
+    /// The cover includes every change whose signal was read before this place.
+    pub(crate) applied: Mark,
+}
+
+/// The place of the intake in the stream from the bus.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    /// Events read so far.
+    read: u64,
+    /// Of those, the ones that were read on earlier connections.
+    earlier: u64,
+    /// Where the last change was.
+    changed: Mark,
+    /// Nothing was read on this connection yet.
+    is_new: bool,
+    /// The number that was reported to the bus last, on this connection.
+    reported: u64,
+}
+
 /// The reading side of the worker.
 pub(crate) struct Intake {
     pub(crate) source: Source,
     pub(crate) batches: mpsc::UnboundedSender<Batch>,
     pub(crate) signals: mpsc::UnboundedSender<Signal>,
     /// What to subscribe to; `None` until the subscriptions have been read.
-    pub(crate) wanted: watch::Receiver<Option<Vec<Pattern>>>,
+    pub(crate) wanted: watch::Receiver<Option<Wanted>>,
+    pub(crate) reading: Reading,
     pub(crate) heartbeat: Duration,
     pub(crate) health: watch::Receiver<Health>,
     pub(crate) stats: Arc<Stats>,
@@ -102,33 +139,42 @@ impl Intake {
         self.source.close().await;
     }
 
-    /// The bus is there. A signal may have been missed while it was not, also between the first look at the subscriptions and
-    /// this.
+    /// Reports to a bus that was just connected. A signal may have been missed before, also between the first load of the
+    /// subscriptions and this.
     fn greet(&mut self) {
         self.stats.bus_is(true);
+        self.reading.connected();
         self.beat();
-        if self.signals.send(Signal::Reload).is_err() {
-            tracing::debug!("the dispatcher has stopped already");
-        }
+        self.signal(Signal::Reload);
     }
 
-    /// Subscribes to the cover of all patterns, and to what concerns the worker itself.
+    /// Subscribes to the cover of all patterns, and to what concerns the worker itself; then reports which changes the
+    /// cover includes.
     fn want(&mut self) {
-        let cover = self.wanted.borrow_and_update().clone().unwrap_or_default();
+        let Some(Wanted { cover, applied }) = self.wanted.borrow_and_update().clone() else { return };
         let own = [CHANGED_TOPIC, CONTROL_TOPIC, SUBMITTED_TOPIC, BUS_HEALTH_TOPIC]
             .into_iter()
             .filter_map(|topic| Pattern::new(topic).ok());
         let uncovered: Vec<Pattern> =
             own.filter(|own| !cover.iter().any(|pattern| pattern.covers(own))).collect();
         self.wants_bus_health = uncovered.iter().all(|own| own.as_str() != BUS_HEALTH_TOPIC);
-        self.source.set_patterns(cover.into_iter().chain(uncovered));
+        // To this one also where a pattern covers it: it is how a bus of ours knows that reports come.
+        let reporting = Pattern::new(APPLIED_TOPIC).ok();
+        self.source.set_patterns(cover.into_iter().chain(uncovered).chain(reporting));
+        if let Some(report) = self.reading.report(applied) {
+            self.publish(&Publication { topic: APPLIED_TOPIC, kind: APPLIED_TYPE, payload: json!(report) });
+        }
     }
 
     /// Makes events of messages and passes them on, waiting for room if there is none.
+    ///
+    /// Everything behind the first change in one read waits for a reload that begins after all of the read; so the
+    /// changes in one read cost one reload.
     async fn hand_over(&mut self, received: &mut Vec<Received>, room: &Arc<Semaphore>) {
         let now = clock::now();
         let mut events = Vec::with_capacity(received.len());
         let mut bytes = 0;
+        let mut before_change = self.reading.take(received.len()).then(|| (Vec::new(), 0));
         for message in received.drain(..) {
             self.notice(&message);
             if self.is_meant_for_us(&message.topic) {
@@ -142,7 +188,21 @@ impl Intake {
                 }
                 Err(error) => self.complain(&message, &error),
             }
+            if message.topic == CHANGED_TOPIC && before_change.is_none() {
+                before_change = Some((std::mem::take(&mut events), std::mem::take(&mut bytes)));
+            }
         }
+        if let Some((earlier, earlier_bytes)) = before_change {
+            let changed = Mark(self.reading.read);
+            self.signal(Signal::Changed(changed));
+            self.pass_on(earlier, earlier_bytes, room).await;
+            self.reading.changed = changed;
+        }
+        self.pass_on(events, bytes, room).await;
+    }
+
+    /// Passes events on, waiting for room if there is none.
+    async fn pass_on(&self, events: Vec<Event>, bytes: usize, room: &Arc<Semaphore>) {
         if events.is_empty() {
             return;
         }
@@ -154,19 +214,22 @@ impl Intake {
             () = self.batches.closed() => return abandon(events.len()),
         };
         // A dispatcher that is gone has said why; nothing is left to do with the batch.
-        drop(self.batches.send(Batch { events, _room: room }));
+        drop(self.batches.send(Batch { events, after: self.reading.changed, _room: room }));
     }
 
     /// Is it no event, and counted nowhere? Programs that submit events say so after each commit: were that one, there would
-    /// be one more for each of theirs. The bus's heartbeat comes every few seconds, and is one for who asks for it.
+    /// be one more for each of theirs. Another worker's reports are for the bus. The bus's heartbeat comes every few
+    /// seconds, and is one for who asks for it.
     fn is_meant_for_us(&self, topic: &str) -> bool {
-        topic == SUBMITTED_TOPIC || (topic == BUS_HEALTH_TOPIC && !self.wants_bus_health)
+        topic == SUBMITTED_TOPIC
+            || topic == APPLIED_TOPIC
+            || (topic == BUS_HEALTH_TOPIC && !self.wants_bus_health)
     }
 
-    /// What is said to the worker itself. Most of it are events all the same, for whoever subscribes to them.
+    /// Acts on a message to the worker itself; [`Self::hand_over`] does on a change. Most of them are events all the
+    /// same, for whoever subscribes to them.
     fn notice(&self, message: &Received) {
         let signal = match message.topic.as_str() {
-            CHANGED_TOPIC => Some(Signal::Reload),
             SUBMITTED_TOPIC => Some(Signal::Submitted),
             CONTROL_TOPIC => control(&message.body),
             BUS_HEALTH_TOPIC => {
@@ -175,9 +238,11 @@ impl Intake {
             }
             _ => None,
         };
-        if let Some(signal) = signal
-            && self.signals.send(signal).is_err()
-        {
+        signal.into_iter().for_each(|signal| self.signal(signal));
+    }
+
+    fn signal(&self, signal: Signal) {
+        if self.signals.send(signal).is_err() {
             tracing::debug!(?signal, "the dispatcher has stopped already");
         }
     }
@@ -227,6 +292,27 @@ impl Intake {
     }
 }
 
+impl Reading {
+    fn connected(&mut self) {
+        (self.earlier, self.is_new, self.reported) = (self.read, true, 0);
+    }
+
+    /// Counts messages. Returns whether they are the first of a connection: a signal may have been missed before, so they
+    /// count as if they followed one.
+    fn take(&mut self, messages: usize) -> bool {
+        self.read += messages as u64;
+        std::mem::take(&mut self.is_new)
+    }
+
+    /// What to report of the changes before `applied`; `None` if that was reported, or is not about this connection.
+    fn report(&mut self, applied: Mark) -> Option<Applied> {
+        let received = applied.0.saturating_sub(self.earlier);
+        let is_news = received > self.reported;
+        self.reported = self.reported.max(received);
+        is_news.then_some(Applied { received })
+    }
+}
+
 fn abandon(events: usize) {
     tracing::error!(events, "read from the bus and lost: the queue took nothing more before the end");
 }
@@ -245,7 +331,7 @@ fn control(body: &[u8]) -> Option<Signal> {
 }
 
 /// Resolves when there is a cover, or nobody is left to say one.
-async fn known(wanted: &mut watch::Receiver<Option<Vec<Pattern>>>) {
+async fn known(wanted: &mut watch::Receiver<Option<Wanted>>) {
     drop(wanted.wait_for(Option::is_some).await);
 }
 
@@ -256,6 +342,20 @@ fn fresh_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_change_is_reported_once_and_only_on_its_own_connection() {
+        let mut reading = Reading::default();
+        reading.connected();
+        assert_eq!((reading.take(3), reading.take(2)), (true, false));
+        assert_eq!(reading.report(Mark(3)), Some(Applied { received: 3 }));
+        assert_eq!(reading.report(Mark(3)), None);
+        assert_eq!(reading.report(Mark(5)), Some(Applied { received: 5 }));
+        reading.connected();
+        assert_eq!(reading.report(Mark(5)), None, "that was another connection");
+        assert!(reading.take(1));
+        assert_eq!(reading.report(Mark(6)), Some(Applied { received: 1 }));
+    }
 
     #[test]
     fn only_a_well_formed_stop_stops() {

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::dispatcher::{Dispatcher, Error, Inputs};
-use crate::intake::Intake;
+use crate::intake::{Intake, Reading};
 use crate::options::Options;
 use crate::stats::Stats;
 
@@ -56,6 +56,7 @@ impl Worker {
             batches: batch_sender,
             signals: signal_sender,
             wanted,
+            reading: Reading::default(),
             heartbeat,
             health,
             stats,

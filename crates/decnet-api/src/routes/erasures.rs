@@ -146,7 +146,7 @@ fn run(state: &State, what: Erase, dry_run: bool, handle: &Handle<Progress>) -> 
         return Ok(if is_complete? { End::Done } else { End::Cancelled });
     }
     // Of what was erased before it failed, too, the worker must know.
-    state.signal.changed();
+    state.signal.queue_changed();
     let is_complete = is_complete?;
     let is_gone = operator.clean_up(|| !handle.is_cancelled())?;
     handle.tell(|told| told.gone_from_disk = is_complete && is_gone);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use decnet_core::event::Event;
 use decnet_core::limits::{MAX_ADMITTING_ROWS, MAX_COMMIT_ROWS};
+use decnet_core::topic::own::SIGNAL_TOPICS;
 use decnet_store::queue::{Admission, Admitted, DeliveryId, Recipient, SubmissionId, SubscriptionKey};
 
 use super::{Dispatcher, Done};
@@ -32,6 +33,15 @@ pub(super) enum Provenance {
     Own { about: SubscriptionKey },
 }
 
+/// Is it about the worker's own work: something that it reports, or a message to it from the bus?
+fn is_to_or_from_us(provenance: &Provenance, topic: &str) -> bool {
+    match provenance {
+        Provenance::Bus(_) => SIGNAL_TOPICS.contains(&topic),
+        Provenance::Submitted => false,
+        Provenance::Own { .. } => true,
+    }
+}
+
 impl Dispatcher {
     pub(super) fn admit(&mut self, mut batch: Batch) {
         let events = std::mem::take(&mut batch.events);
@@ -53,7 +63,7 @@ impl Dispatcher {
                 routed.retain(|key| *key != about.0);
             }
             if routed.is_empty() {
-                self.stats.unrouted.add(u64::from(!matches!(provenance, Provenance::Own { .. })));
+                self.stats.unrouted.add(u64::from(!is_to_or_from_us(provenance, &event.topic)));
                 // What was submitted waits until it is admitted, though to nobody.
                 if submitted.is_none() {
                     continue;

@@ -38,6 +38,15 @@ pub(super) struct Looks {
     again: bool,
 }
 
+/// What other processes have counted in the queue.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Elsewhere {
+    /// How often something was erased, ever.
+    erasures: i64,
+    /// How often the subscriptions were changed, ever.
+    changes: i64,
+}
+
 /// What was said of the queue's size; said again only after it was fine in between.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Said {
@@ -113,20 +122,27 @@ impl Dispatcher {
         let queue = self.queue.clone();
         let look = async move {
             let changed = queue.changed_elsewhere().await?;
-            Ok(if changed { Some(queue.erasures().await?) } else { None })
+            if !changed {
+                return Ok(None);
+            }
+            let (erasures, changes) = (queue.erasures().await?, queue.catalog_changes().await?);
+            Ok(Some(Elsewhere { erasures, changes }))
         };
-        self.write(look, |erasures| Done::ChangedElsewhere { erasures });
+        self.write(look, Done::ChangedElsewhere);
     }
 
-    /// How often something was erased, ever; none if nobody else has written since the last look.
-    pub(super) fn changed_elsewhere(&mut self, erasures: Option<i64>) {
+    /// Takes up what other processes did; `None` if nobody else has written since the last look.
+    pub(super) fn changed_elsewhere(&mut self, elsewhere: Option<Elsewhere>) {
         self.writes -= 1;
         let again = self.looks.end();
-        self.watch.is_stale |= erasures.is_some();
+        self.watch.is_stale |= elsewhere.is_some();
         if self.stopping {
             return;
         }
-        if let Some(erasures) = erasures {
+        if let Some(Elsewhere { erasures, changes }) = elsewhere {
+            if self.freshness.lacks(changes) {
+                self.reload_unless_running();
+            }
             if std::mem::replace(&mut self.erasures, erasures) != erasures {
                 self.forget_what_is_in_memory();
             }

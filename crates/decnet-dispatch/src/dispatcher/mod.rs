@@ -2,12 +2,13 @@
 //! thread; what they come back with is a [`Done`] in the inbox.
 //!
 //! In the order of a delivery's way: [`submissions`], [`admission`], [`claims`], [`attempts`], [`settlements`],
-//! [`circuit`]; beside it [`reload`], [`recording`], [`housekeeping`], [`watching`] and [`telling`].
+//! [`circuit`]; beside it [`reload`] and [`freshness`], [`recording`], [`housekeeping`], [`watching`] and [`telling`].
 
 mod admission;
 mod attempts;
 mod circuit;
 mod claims;
+mod freshness;
 mod housekeeping;
 mod recording;
 mod reload;
@@ -30,11 +31,13 @@ use tokio_util::sync::CancellationToken;
 use self::admission::AdmittedBatch;
 use self::attempts::Finished;
 use self::claims::ClaimedFor;
+use self::freshness::Freshness;
+use self::housekeeping::Elsewhere;
 use self::reload::{Reloaded, SharedCatalog};
 use self::settlements::{Settled, Settling};
 use crate::clock;
 use crate::inbox::Inbox;
-use crate::intake::{Batch, Publication, Signal};
+use crate::intake::{Batch, Publication, Signal, Wanted};
 use crate::lane::Lane;
 use crate::local_faults::LocalFaults;
 use crate::memory::Memory;
@@ -71,9 +74,7 @@ enum Done {
     Finished(Finished),
     Settled(Settled),
     Released(SubscriptionKey),
-    ChangedElsewhere {
-        erasures: Option<i64>,
-    },
+    ChangedElsewhere(Option<Elsewhere>),
     Reloaded(Reloaded),
     ReloadGoesOn,
     Recorded(recording::Recorded),
@@ -100,7 +101,7 @@ pub(crate) struct Inputs {
     /// Does anybody send batches?
     pub(crate) has_intake: bool,
     /// Where the patterns to subscribe to are published.
-    pub(crate) cover: watch::Sender<Option<Vec<Pattern>>>,
+    pub(crate) cover: watch::Sender<Option<Wanted>>,
     /// Rung by whoever in this process has submitted something.
     pub(crate) nudge: Arc<Notify>,
 }
@@ -131,6 +132,7 @@ pub(crate) struct Dispatcher {
     /// Rows of admissions among them.
     admitting: usize,
     reload: reload::Progress,
+    freshness: Freshness,
     recording: bool,
     /// Lanes that have learnt something since the last write of records.
     learnt: Vec<SubscriptionKey>,
@@ -177,6 +179,7 @@ impl Dispatcher {
             writes: 0,
             admitting: 0,
             reload: reload::Progress::default(),
+            freshness: Freshness::default(),
             recording: false,
             learnt: Vec::new(),
             record_failed: false,
@@ -207,10 +210,11 @@ impl Dispatcher {
         let nudges = tokio::task::spawn_local(pass_on(Arc::clone(&inputs.nudge), self.inbox.clone()));
         loop {
             let next_timer = self.next_timer();
+            let may_admit = has_intake && !self.admits_enough() && !self.freshness.holds_batch();
             tokio::select! {
                 () = self.inbox.filled() => {}
-                batch = inputs.batches.recv(), if has_intake && !self.admits_enough() => match batch {
-                    Some(batch) => self.admit(batch),
+                batch = inputs.batches.recv(), if may_admit => match batch {
+                    Some(batch) => self.admit_or_hold(batch),
                     None if shutdown.is_cancelled() => break,
                     None => return Err(Error::Deaf),
                 },
@@ -247,7 +251,7 @@ impl Dispatcher {
             Done::Finished(finished) => self.finished(finished),
             Done::Settled(settled) => self.settled(settled),
             Done::Released(key) => self.released(key),
-            Done::ChangedElsewhere { erasures } => self.changed_elsewhere(erasures),
+            Done::ChangedElsewhere(elsewhere) => self.changed_elsewhere(elsewhere),
             Done::Reloaded(reloaded) => self.reloaded(reloaded, inputs),
             Done::ReloadGoesOn => self.go_on_applying(inputs),
             Done::Recorded(recorded) => self.recorded(recorded),
@@ -267,6 +271,10 @@ impl Dispatcher {
         match signal {
             Signal::Reload => {
                 self.reload();
+                self.ask_changed_elsewhere();
+            }
+            Signal::Changed(place) => {
+                self.changed_before(place);
                 self.ask_changed_elsewhere();
             }
             Signal::Submitted => self.take_submitted(),

@@ -27,6 +27,7 @@ impl Dispatcher {
         self.stats.pulse.beat();
         self.stats.held.set(self.memory.held() as u64);
         self.stats.in_flight.set(self.slots.taken() as u64);
+        self.end_overdue_hold();
         self.watch();
         self.tell_kept_back();
         self.ask_changed_elsewhere();
@@ -91,7 +92,7 @@ impl Dispatcher {
             }
             Err(error) => self.put_back(batch, &error),
         }
-        if reread && !self.stopping {
+        if (reread && !self.stopping) || self.freshness.holds() {
             self.reload();
         }
     }

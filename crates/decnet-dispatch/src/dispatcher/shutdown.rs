@@ -9,6 +9,7 @@ impl Dispatcher {
     /// Admits what the intake has read already, waits for requests in flight, commits, closes the queue.
     pub(super) async fn finish(&mut self, inputs: Inputs, mut done: Vec<Done>) -> Result<(), Error> {
         self.stopping = true;
+        self.put_back_piece();
         self.watch.stop();
         self.submit_settlements();
         let deadline = Instant::now() + self.options.shutdown_grace;
@@ -26,25 +27,30 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// What was read from the bus is ours to deliver, so it is admitted before we go. The intake closes its
-    /// end when it has handed over the last batch.
+    /// Admits what was read from the bus, in order, each event by the subscriptions that precede it. The intake closes
+    /// its end when it has handed over the last batch.
     async fn admit_rest(
         &mut self,
         mut inputs: Inputs,
         done: &mut Vec<Done>,
         deadline: Instant,
     ) -> Result<(), Error> {
-        loop {
+        let mut is_last = false;
+        while !is_last || self.freshness.holds_batch() {
             tokio::select! {
-                batch = inputs.batches.recv() => match batch {
-                    Some(batch) => self.admit(batch),
-                    None => return Ok(()),
+                batch = inputs.batches.recv(), if !is_last && !self.freshness.holds_batch() => match batch {
+                    Some(batch) => self.admit_or_hold(batch),
+                    None => is_last = true,
                 },
                 () = self.inbox.filled() => {}
-                () = sleep_until(deadline) => return Ok(()),
+                () = sleep_until(deadline) => {
+                    self.give_up_holding();
+                    return Ok(());
+                }
             }
             self.take_done(done, None)?;
         }
+        Ok(())
     }
 
     async fn wait_until(

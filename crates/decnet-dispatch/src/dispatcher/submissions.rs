@@ -11,7 +11,7 @@ use super::{Dispatcher, Done};
 /// How far the worker is with what was submitted.
 #[derive(Debug, Default)]
 pub(super) struct Submissions {
-    /// A piece is being read.
+    /// A piece is being read, or held until the subscriptions are.
     reading: bool,
     /// Writes of the last piece that are not committed yet.
     admitting: usize,
@@ -38,10 +38,17 @@ impl Dispatcher {
 
     pub(super) fn submitted(&mut self, taken: Taken) {
         self.writes -= 1;
-        self.submissions.reading = false;
         if self.stopping {
             return;
         }
+        if let Some(taken) = self.holds_piece(taken) {
+            self.admit_piece(taken);
+        }
+    }
+
+    /// Routes and admits a piece whose changes are applied.
+    pub(super) fn admit_piece(&mut self, taken: Taken) {
+        self.submissions.reading = false;
         self.submissions.asked |= taken.more;
         self.stats.received.add(taken.events.len() as u64);
         let events = taken.events.into_iter().map(|(id, event)| (Some(id), event));

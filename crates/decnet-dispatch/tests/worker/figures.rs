@@ -73,6 +73,20 @@ fn what_the_bus_says_of_its_losses_is_known_and_no_event() {
 }
 
 #[test]
+fn signals_to_the_worker_are_not_unrouted() {
+    let receiver = Receiver::start(reply(200));
+    let mut rig = Rig::new();
+    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    let mut worker = rig.launch_at_a_false_bus();
+    for topic in ["system.webhook.subscriptions_changed", "system.webhook.control", "nobody.asks", "a.b"] {
+        send(&mut worker, topic, "{}");
+    }
+    arrive(&receiver, 1);
+    assert_eq!((rig.stats.received.get(), rig.stats.unrouted.get()), (4, 1));
+    rig.stop_worker();
+}
+
+#[test]
 fn the_heartbeats_of_the_bus_go_once_to_who_asks_for_them() {
     let (system, siem) = (Receiver::start(reply(200)), Receiver::start(reply(200)));
     let mut rig = Rig::new();

@@ -8,6 +8,7 @@ mod concurrency;
 mod delivery;
 mod erasure;
 mod figures;
+mod freshness;
 mod isolation;
 mod life;
 mod local_faults;

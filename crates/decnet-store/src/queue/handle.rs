@@ -24,7 +24,7 @@ use super::release::{forget, release};
 use super::retain::{Retained, Retention, retain};
 use super::settle::{Settlement, settle};
 use super::stats::Stats;
-use super::submitted::{Taken, submitted};
+use super::submitted::{Taken, catalog_changes, submitted};
 use super::waiting::{Waiting, waiting};
 use super::writer::{Command, Stop, Writer};
 
@@ -105,7 +105,8 @@ impl Queue {
 
     /// Makes events and their deliveries durable, all of `batch` or nothing.
     ///
-    /// An event whose id is among the newest `DEDUP_WINDOW_EVENTS` is not admitted again.
+    /// An event whose id is among the newest `DEDUP_WINDOW_EVENTS` is not admitted again, unless it was submitted: its
+    /// submitter was answered that it is new.
     ///
     /// # Errors
     /// Too many recipients, or see [`Error`].
@@ -190,6 +191,15 @@ impl Queue {
     /// See [`Error`].
     pub async fn erasures(&self) -> Result<i64, Error> {
         self.ask(0, Ledger::erasures).await
+    }
+
+    /// How often the subscriptions were changed, ever, as far as whoever changed them has counted it here; see
+    /// [`note_change`](super::note_change).
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn catalog_changes(&self) -> Result<i64, Error> {
+        self.ask(0, |ledger| catalog_changes(&ledger.conn)).await
     }
 
     /// Can the queue be written?

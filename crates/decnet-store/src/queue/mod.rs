@@ -60,7 +60,7 @@ pub use health::Health;
 pub use id::{DeliveryId, ParseDeliveryIdError, SubscriptionKey};
 pub use lease::{Lease, is_owned};
 pub use operator::{
-    Erase, Erased, Erasure, IdempotencyKey, Operator, Redelivery, Step, Submission, Submitted,
+    Erase, Erased, Erasure, IdempotencyKey, Operator, Redelivery, Step, Submission, Submitted, note_change,
 };
 pub use reader::{Active, Census, Counts, Detail, EventDetail, Filter, Found, Listed, Page, Reader, Search};
 pub use retain::{Retained, Retention};

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use decnet_core::event::Event;
 use decnet_core::limits::{SUBMITTED_STEP_BYTES, SUBMITTED_STEP_EVENTS};
 use decnet_core::time::UnixMicros;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::error::Error;
 use super::ledger::Ledger;
@@ -20,14 +20,18 @@ pub struct Taken {
     pub events: Vec<(SubmissionId, Event)>,
     /// There are others behind them.
     pub more: bool,
+    /// How often the subscriptions had been changed, ever, when these were read: what was submitted after a change is
+    /// read with a count that includes it.
+    pub changes: i64,
 }
 
 pub(super) fn submitted(ledger: &mut Ledger) -> Result<Taken, Error> {
+    let changes = catalog_changes(&ledger.conn)?;
     let mut oldest = ledger
         .conn
         .prepare_cached("SELECT seq, id, topic, body, submitted_at FROM submitted ORDER BY seq")?;
     let mut rows = oldest.query([])?;
-    let (mut taken, mut bytes) = (Taken::default(), 0);
+    let (mut taken, mut bytes) = (Taken { changes, ..Taken::default() }, 0);
     while let Some(row) = rows.next()? {
         if taken.events.len() >= SUBMITTED_STEP_EVENTS || bytes >= SUBMITTED_STEP_BYTES {
             taken.more = true;
@@ -40,6 +44,12 @@ pub(super) fn submitted(ledger: &mut Ledger) -> Result<Taken, Error> {
         taken.events.push((SubmissionId(row.get(0)?), event));
     }
     Ok(taken)
+}
+
+/// How often the subscriptions were changed, ever; see [`super::note_change`].
+pub(super) fn catalog_changes(conn: &Connection) -> Result<i64, Error> {
+    let mut count = conn.prepare_cached("SELECT value FROM meta WHERE key = 'catalog_changes'")?;
+    Ok(count.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
 /// Takes a row out of the table, with the admission of its event. Its bytes; none if it is not there any more.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use decnet_core::event::Event;
 use decnet_core::limits::{
     MAX_SUBMISSION_EVENTS, MAX_SUBMITTED_BYTES, MAX_SUBMITTED_EVENTS, REMEMBERED_FRACTION,
     REMEMBERED_KEY_BYTES, SUBMISSION_MEMORY_AGE, SUBMITTED_STEP_EVENTS,
@@ -9,7 +10,7 @@ use decnet_core::limits::{
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{
     Admission, Error, IdempotencyKey, Operator, Queue, Reader, Recipient, Retention, Submission, Submitted,
-    SubscriptionKey, Taken, Unfit,
+    SubscriptionKey, Taken, Unfit, note_change,
 };
 
 use rustc_hash::FxHashSet;
@@ -89,6 +90,57 @@ async fn submitted_events_are_admitted_in_their_order_and_then_wait_no_more() {
     let body =
         r#"{"id":"e0","payload":{"n":1},"topic":"a.b","ts":"1970-01-01T00:00:00+00:00","type":"test","v":1}"#;
     assert_eq!(claimed[0].event.body, body);
+}
+
+/// Whoever submitted it was answered that it is new.
+#[tokio::test]
+async fn a_submitted_event_is_admitted_whoever_had_its_id() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let mut operator = Operator::open(dir.path()).unwrap();
+    let from_bus = |id: &str| admission(Event { id: id.into(), ..event(0) }, &[sub], false);
+    queue.admit([from_bus("e1")].into()).await.unwrap();
+    for expected in [2, 3] {
+        let at = now().after(SUBMISSION_MEMORY_AGE * 2 * (expected - 2));
+        assert_eq!(known(&submit(&mut operator, &[submission("e1")], None, at).unwrap()), [false]);
+        let taken = queue.submitted().await.unwrap();
+        assert_eq!(admit_all(&queue, &taken, &[sub]).await, 1);
+        assert_eq!(list(dir.path()).len(), expected as usize);
+    }
+    assert!(
+        queue.admit([from_bus("e1")].into()).await.unwrap()[0].duplicate,
+        "the bus tells nobody that it is new"
+    );
+}
+
+#[tokio::test]
+async fn an_id_that_was_forgotten_can_be_twice_in_one_piece() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let mut operator = Operator::open(dir.path()).unwrap();
+    for at in [now(), now().after(SUBMISSION_MEMORY_AGE * 2)] {
+        assert_eq!(known(&submit(&mut operator, &[submission("e1")], None, at).unwrap()), [false]);
+    }
+    let taken = queue.submitted().await.unwrap();
+    assert_eq!(admit_all(&queue, &taken, &[sub]).await, 2);
+    assert_eq!(list(dir.path()).len(), 2);
+}
+
+#[tokio::test]
+async fn a_piece_is_read_with_the_count_of_the_changes_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    note_change(dir.path()).unwrap();
+    assert!(!dir.path().join("queue.db").exists(), "no queue is made for it");
+    let queue = open(dir.path());
+    assert_eq!(queue.catalog_changes().await.unwrap(), 0);
+    for n in 1..3 {
+        note_change(dir.path()).unwrap();
+        submit(&mut Operator::open(dir.path()).unwrap(), &[submission("")], None, now()).unwrap();
+        assert_eq!(queue.submitted().await.unwrap().changes, n);
+        assert_eq!(queue.catalog_changes().await.unwrap(), n);
+    }
 }
 
 #[tokio::test]

@@ -1,20 +1,20 @@
-//! The way to the bus for commands that are done soon.
+//! The way to the bus for commands that are done soon, and how they announce a change to the worker.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use decnet_bus::{Client, ClientError};
+use decnet_core::limits::CHANGE_CONFIRM_TIMEOUT;
 use decnet_core::topic::own::CHANGED_TOPIC;
+use decnet_store::queue::note_change;
 
 use crate::config::Config;
-use crate::failure::told;
+use crate::output;
 
 /// What a command says when it greets; the bus logs it.
 const NAME: &str = "decnet-cli";
 /// Where `decnet serve` has its bus, below the data directory.
 pub(crate) const SERVE_SOCKET: &str = "bus.sock";
-/// How long a change waits for a bus to be told about it.
-const SIGNAL_PATIENCE: Duration = Duration::from_secs(1);
 const CHANGED_TYPE: &str = "changed";
 
 /// The sockets to try, in order: the configured one; else that of `decnet serve` on this data directory, where
@@ -58,19 +58,61 @@ pub(crate) async fn connect(config: &Config) -> anyhow::Result<(Client, PathBuf)
     )
 }
 
-/// Tells the worker that the subscriptions, or the queue, have changed. A bus that is away is no failure: the
-/// worker looks by itself within a minute.
+/// Announces a change of the subscriptions that is committed to the catalog: every event that is published after this
+/// returns is routed by it, over the bus and over HTTP. What goes wrong is reported and fails nothing: the worker looks
+/// by itself within a minute.
+pub(crate) async fn announce_change(config: &Config) {
+    let data_dir = config.data_dir.clone();
+    let noted = tokio::task::spawn_blocking(move || note_change(&data_dir)).await;
+    let error = match noted {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(error) = error {
+        output::say(&format!(
+            "decnet: warning: the change could not be noted in the queue, so it may apply to events over HTTP only \
+             after a minute: {error}"
+        ));
+    }
+    signal_change(config).await;
+}
+
+/// Signals on the bus that the subscriptions, or the queue, have changed, and waits a moment until the bus has read
+/// that. A bus that is away is no fault; one that does not read is reported.
 pub(crate) async fn signal_change(config: &Config) {
-    match tokio::time::timeout(SIGNAL_PATIENCE, publish_change(config)).await {
-        Ok(Ok(socket)) => tracing::debug!(socket = %socket.display(), "the worker was told"),
-        Ok(Err(error)) => tracing::debug!("the worker was not told: {}", told(&error)),
-        Err(_) => tracing::debug!("the worker was not told: the bus did not answer in time"),
+    if !config.bus.enabled {
+        return;
+    }
+    for socket in sockets(config) {
+        match signal(&socket).await {
+            Ok(()) => {
+                return tracing::debug!(socket = %socket.display(), "the bus has read the signal of a change");
+            }
+            Err(error) if is_away(&error) => tracing::debug!(%error, "no bus reads the signal of a change"),
+            Err(error) => {
+                let socket = socket.display();
+                return output::say(&format!(
+                    "decnet: warning: the bus at {socket} has not confirmed the change, which may take effect only \
+                     after a minute: {error}"
+                ));
+            }
+        }
     }
 }
 
-async fn publish_change(config: &Config) -> anyhow::Result<PathBuf> {
-    let (mut client, socket) = connect(config).await?;
-    client.publish(CHANGED_TOPIC, CHANGED_TYPE, &serde_json::Map::new()).await?;
-    client.close().await?;
-    Ok(socket)
+async fn signal(socket: &Path) -> Result<(), ClientError> {
+    let signalled = async {
+        let mut client = Client::connect(socket, NAME).await?;
+        client.sender().enqueue(CHANGED_TOPIC, CHANGED_TYPE, &serde_json::Map::new())?;
+        client.confirm(CHANGE_CONFIRM_TIMEOUT).await
+    };
+    let signalled = tokio::time::timeout(CHANGE_CONFIRM_TIMEOUT, signalled).await;
+    signalled.unwrap_or(Err(ClientError::Unconfirmed(CHANGE_CONFIRM_TIMEOUT)))
+}
+
+/// Does nobody listen there?
+fn is_away(error: &ClientError) -> bool {
+    let ClientError::Connect { source, .. } = error else { return false };
+    matches!(source.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused)
 }

@@ -71,7 +71,7 @@ async fn redeliver(
     let id = parse(&id)?;
     let signal = state.signal.clone();
     let redelivered =
-        state.operators.change(move |operator| operator.redeliver(&[id]), move || signal.changed());
+        state.operators.change(move |operator| operator.redeliver(&[id]), move || signal.queue_changed());
     let made = redelivered.await?;
     let id = made.first().map(ToString::to_string).unwrap_or_default();
     Ok((StatusCode::ACCEPTED, Json(Redelivered { id })))

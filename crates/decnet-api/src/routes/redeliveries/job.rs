@@ -56,7 +56,7 @@ pub(super) struct Run {
 impl Run {
     pub(super) async fn run(self, plan: Plan) -> Result<End, Problem> {
         let result = self.redeliver(plan).await;
-        self.state.signal.changed();
+        self.state.signal.queue_changed();
         result
     }
 
@@ -91,7 +91,7 @@ impl Run {
             }
             if told.elapsed() >= SIGNAL_INTERVAL {
                 told = Instant::now();
-                self.state.signal.changed();
+                self.state.signal.queue_changed();
             }
         }
     }

@@ -102,6 +102,7 @@ impl Dispatcher {
 
     /// Leaves a lane as it is until its row is read again, but for what its events are.
     fn pass_over(&mut self, key: SubscriptionKey, stored: &Stored) {
+        self.reload.is_partial = true;
         self.read_again(key);
         if let Some(lane) = self.lanes.get_mut(&key) {
             lane.stored.subscription.patterns = routed(stored).to_vec();

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use self::apply::Applying;
 use self::read::{Known, Loaded, load};
 use super::{Dispatcher, Done, Error, Inputs};
+use crate::intake::Wanted;
 
 /// The catalog, used by one blocking job at a time.
 pub(crate) type SharedCatalog = Arc<Mutex<Catalog>>;
@@ -44,6 +45,10 @@ pub(super) struct Progress {
     bad: FxHashSet<String>,
     /// A row was left as it is since our own verdict on it was not written yet.
     pub(super) passed_over: bool,
+    /// The reload that is applied has left a row as it is; another one follows.
+    is_partial: bool,
+    /// The queue's count of changes when the reload that is applied began.
+    changes: i64,
     failed_before: bool,
     /// The patterns are others than the cover was made of.
     rerouted: bool,
@@ -52,15 +57,18 @@ pub(super) struct Progress {
 /// What a reload came to.
 pub(super) struct Reloaded {
     known: Known,
+    /// The queue's count of changes before the catalog was read.
+    changes: i64,
     loaded: Result<Loaded, Error>,
 }
 
 impl Dispatcher {
     /// The first load; the worker does not start without it.
     pub(super) async fn load_first(&mut self) -> Result<(), Error> {
-        let Reloaded { known, loaded } = self.read().await;
+        let Reloaded { known, changes, loaded } = self.read().await;
         self.reload.known = known;
         self.begin_to_apply(loaded?);
+        self.freshness.end(changes);
         while self.apply_some() {}
         self.renew_cover();
         self.count_reload();
@@ -75,9 +83,17 @@ impl Dispatcher {
             return;
         }
         self.reload.running = true;
+        self.freshness.begin();
         self.reload.number += 1;
         let (read, inbox) = (self.read(), self.inbox.clone());
         tokio::task::spawn_local(async move { inbox.put(Done::Reloaded(read.await)) });
+    }
+
+    /// Reads the subscriptions again for something that the running reload may cover; else another follows it.
+    pub(super) fn reload_unless_running(&mut self) {
+        if !self.reload.running {
+            self.reload();
+        }
     }
 
     fn read(&mut self) -> impl Future<Output = Reloaded> + 'static {
@@ -87,8 +103,12 @@ impl Dispatcher {
         load(self.queue.clone(), Arc::clone(&self.catalog), known, unsettled)
     }
 
-    pub(super) fn reloaded(&mut self, Reloaded { known, loaded }: Reloaded, inputs: Option<&Inputs>) {
-        self.reload.known = known;
+    pub(super) fn reloaded(
+        &mut self,
+        Reloaded { known, changes, loaded }: Reloaded,
+        inputs: Option<&Inputs>,
+    ) {
+        (self.reload.known, self.reload.changes) = (known, changes);
         match loaded {
             Ok(loaded) => {
                 self.reload.failed_before = false;
@@ -98,7 +118,7 @@ impl Dispatcher {
             Err(error) => {
                 self.stats.reload_failures.add(1);
                 self.cannot_read(&error);
-                self.end_reload();
+                self.end_reload(inputs);
             }
         }
     }
@@ -109,11 +129,8 @@ impl Dispatcher {
             return self.inbox.put(Done::ReloadGoesOn);
         }
         self.renew_cover();
-        if let Some(inputs) = inputs {
-            self.publish_cover(inputs);
-        }
         self.count_reload();
-        self.end_reload();
+        self.end_reload(inputs);
     }
 
     fn count_reload(&mut self) {
@@ -123,9 +140,21 @@ impl Dispatcher {
         }
     }
 
-    fn end_reload(&mut self) {
+    /// What was held for this reload goes; if there is more to be read, the next one begins.
+    fn end_reload(&mut self, inputs: Option<&Inputs>) {
         self.reload.running = false;
-        if std::mem::take(&mut self.reload.again) && !self.stopping {
+        // A row that cannot be written is not waited for.
+        if std::mem::take(&mut self.reload.is_partial) && !self.record_failed {
+            self.record();
+        } else {
+            self.freshness.end(self.reload.changes);
+        }
+        if let Some(inputs) = inputs {
+            self.publish_cover(inputs);
+        }
+        self.admit_held();
+        let again = std::mem::take(&mut self.reload.again) && !self.stopping;
+        if again || (self.freshness.holds() && !self.recording) {
             self.reload();
         }
     }
@@ -137,14 +166,15 @@ impl Dispatcher {
         }
     }
 
-    /// Tells the intake what to subscribe to.
+    /// Tells the intake what to subscribe to, and which changes that includes.
     pub(super) fn publish_cover(&self, inputs: &Inputs) {
+        let wanted = Wanted { cover: self.cover.clone(), applied: self.freshness.applied };
         inputs.cover.send_if_modified(|published| {
-            let changed = published.as_ref() != Some(&self.cover);
-            if changed {
-                *published = Some(self.cover.clone());
+            let is_new = published.as_ref() != Some(&wanted);
+            if is_new {
+                *published = Some(wanted);
             }
-            changed
+            is_new
         });
     }
 

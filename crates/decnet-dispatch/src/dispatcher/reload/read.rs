@@ -41,13 +41,18 @@ pub(super) async fn load(
     known: Known,
     unsettled: Vec<Box<str>>,
 ) -> Reloaded {
+    // Before the catalog is read: what is counted by now is in what will be read.
+    let changes = match queue.catalog_changes().await {
+        Ok(changes) => changes,
+        Err(error) => return Reloaded { known: Known::default(), changes: 0, loaded: Err(error.into()) },
+    };
     let loaded = match blocking(move || read(&catalog, known, &unsettled)).await {
         Ok(read) => name(read, &queue).await,
         Err(error) => Err(error),
     };
     match loaded {
-        Ok((known, loaded)) => Reloaded { known, loaded: Ok(loaded) },
-        Err(error) => Reloaded { known: Known::default(), loaded: Err(error) },
+        Ok((known, loaded)) => Reloaded { known, changes, loaded: Ok(loaded) },
+        Err(error) => Reloaded { known: Known::default(), changes, loaded: Err(error) },
     }
 }
 

@@ -1,9 +1,11 @@
 //! An operator's hand on the queue, from a process or thread beside the worker.
 //!
+//! - [`note_change`]: the subscriptions have changed;
 //! - [`Operator::submit_all`]: events of programs without a bus;
 //! - [`Operator::redeliver`], and [`Redelivery`] for many: old events again;
 //! - [`Erasure`]: payloads are gone, of one subscription or one event, and [`Operator::clean_up`] after it.
 
+mod changes;
 mod erase;
 mod redeliver;
 mod submit;
@@ -17,6 +19,7 @@ use super::connection::{open_second, path};
 use super::error::Error;
 use crate::origin::Origin;
 
+pub use self::changes::note_change;
 pub use self::erase::{Erase, Erased, Erasure};
 pub use self::redeliver::{Redelivery, Step};
 pub use self::submit::{IdempotencyKey, Submission, Submitted};

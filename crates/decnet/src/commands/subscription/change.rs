@@ -141,7 +141,7 @@ async fn change(target: &Target, patch: &Patch, done: &str, context: &Context) -
     let uuid = catalog.find(&target.name)?.uuid;
     catalog.update(&uuid, patch, now()).map_err(super::refused)?;
     let row = catalog.find(&uuid)?;
-    link::signal_change(&context.config).await;
+    link::announce_change(&context.config).await;
     let what = format!("{done} {} ({})", row.name, row.uuid);
     output::done(&what, tell(target, &row, done, context))
 }
@@ -150,7 +150,7 @@ pub(super) async fn delete(args: DeleteArgs, context: &Context) -> anyhow::Resul
     let mut catalog = existing(context)?;
     let row = catalog.find(&args.target.name)?;
     catalog.delete(&row.uuid)?;
-    link::signal_change(&context.config).await;
+    link::announce_change(&context.config).await;
     let what = format!("deleted {} ({})", row.name, row.uuid);
     let written = if args.target.json { output::json(&row) } else { output::line(&what) };
     output::done(&what, written)

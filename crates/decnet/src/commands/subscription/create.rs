@@ -52,7 +52,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let settings = settings.map_err(|error| super::settings_refused(&error))?;
     let new = NewSubscription { name: args.name, url, secret, patterns, enabled: !args.disabled, settings };
     let row = create(&new, context)?;
-    link::signal_change(&context.config).await;
+    link::announce_change(&context.config).await;
     warnings.iter().for_each(|warning| output::say(&format!("decnet: warning: {warning}")));
     let written =
         if args.json { json(&row, made.as_deref(), &warnings) } else { human(&row, made.as_deref()) };

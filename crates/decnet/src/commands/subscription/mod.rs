@@ -23,8 +23,8 @@ use crate::failure::Usage;
 
 /// Makes, lists, changes and tries out subscriptions.
 ///
-/// A subscription is named by its name, its UUID, or the first 8 characters of that. Changes take effect at
-/// once where the worker can be told over the bus, else within a minute.
+/// A subscription is named by its name, its UUID, or the first 8 characters of that. A change applies to every event
+/// that is published after the command has ended.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

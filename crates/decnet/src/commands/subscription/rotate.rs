@@ -48,7 +48,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     if args.revoke {
         let revoked = catalog.revoke_old_secrets(&uuid, now())?;
         let row = catalog.find(&uuid)?;
-        link::signal_change(&context.config).await;
+        link::announce_change(&context.config).await;
         let told = told_revoked(&row, revoked);
         let written = if args.json { output::json(&row) } else { output::line(&told) };
         return output::done(&told, written);
@@ -57,7 +57,7 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let overlap = args.overlap.unwrap_or(DEFAULT_SECRET_OVERLAP);
     catalog.rotate_secret(&uuid, &secret, overlap, now()).map_err(super::refused)?;
     let row = catalog.find(&uuid)?;
-    link::signal_change(&context.config).await;
+    link::announce_change(&context.config).await;
     let written = if args.json { json(&row, made.as_deref()) } else { human(&row, made.as_deref(), overlap) };
     let what = format!("{} ({}) has a new secret", row.name, row.uuid);
     output::done(&secret::unseen(what, &row, made.is_some()), written)

@@ -127,13 +127,15 @@ impl State {
         let data_dir = self.data_dir.clone();
         match tokio::task::spawn_blocking(move || note_change(&data_dir)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(
-                %error,
-                "a change of the subscriptions cannot be counted in the queue; events over HTTP may be routed without \
-                 it for up to a minute"
-            ),
+            Ok(Err(error)) => {
+                tracing::warn!(
+                    %error,
+                    "a change of the subscriptions cannot be counted in the queue; events over HTTP may be routed \
+                     without it for up to a minute"
+                );
+            }
             Err(error) => {
-                tracing::error!(%error, "a change of the subscriptions was not counted in the queue")
+                tracing::error!(%error, "a change of the subscriptions was not counted in the queue");
             }
         }
     }

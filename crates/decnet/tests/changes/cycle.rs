@@ -71,8 +71,8 @@ impl Cycle<'_> {
     fn prepare(&self) {
         for what in ["moved", "redirected", "disabled", "enabled", "paused", "resumed", "deleted"] {
             let patch = Patch {
-                enabled: Some(what != "enabled"),
-                paused: Some(what == "resumed"),
+                enabled: (what == "enabled").then_some(false),
+                paused: (what == "resumed").then_some(true),
                 ..Patch::default()
             };
             self.scene.prepare(&self.of(what), &self.of(what), &patch);

@@ -5,6 +5,7 @@
 //! were missed or routed wrongly.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails that test")]
+#![expect(clippy::print_stdout, reason = "the figures are for whoever runs many cycles")]
 
 mod cycle;
 #[path = "../cli/http.rs"]

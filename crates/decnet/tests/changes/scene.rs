@@ -1,6 +1,6 @@
 //! Processes of `decnet` that share a directory, a receiver, and somebody who publishes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::http::ask;
-use crate::support::{Host, code, eventually, stderr};
+use crate::support::{Host, PATIENCE, code, eventually, stderr};
 
 const TOPIC: &str = "x-decnet-event-topic";
 
@@ -53,6 +53,9 @@ pub(crate) struct Scene {
     token: String,
     runtime: Runtime,
     client: Mutex<Option<Client>>,
+    catalog: Mutex<Catalog>,
+    /// Of the subscriptions that were prepared, by name.
+    uuids: Mutex<BTreeMap<String, String>>,
     anchors: AtomicUsize,
 }
 
@@ -70,6 +73,7 @@ impl Scene {
             .with("DECNET_WEBHOOK_ALLOW_CIDRS", "127.0.0.1/32")
             .with("DECNET_BUS_ENABLED", if processes == Processes::NoBus { "false" } else { "true" });
         std::fs::create_dir(host.path().join("data")).unwrap();
+        let catalog = Catalog::open(&host.path().join("data/decnet.db"), Create::IfMissing).unwrap();
         let receiver = Receiver::start(reply(200));
         let mut scene = Self {
             receiver,
@@ -80,45 +84,50 @@ impl Scene {
             token: String::new(),
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
             client: Mutex::new(None),
+            catalog: Mutex::new(catalog),
+            uuids: Mutex::default(),
             anchors: AtomicUsize::new(0),
             host,
         };
         scene.fill_catalog();
         scene.token = scene.host.token("test", "admin", &[]);
-        match processes {
-            Processes::Serve => scene.spawn("serve"),
-            Processes::Three => {
-                ["bus", "webhook", "api"].into_iter().for_each(|command| scene.spawn(command))
-            }
-            Processes::NoBus => ["webhook", "api"].into_iter().for_each(|command| scene.spawn(command)),
-        }
+        let commands: &[&str] = match processes {
+            Processes::Serve => &["serve"],
+            Processes::Three => &["bus", "webhook", "api"],
+            Processes::NoBus => &["webhook", "api"],
+        };
+        commands.iter().for_each(|command| scene.spawn(command));
         scene.api = scene.find_api();
+        if processes == Processes::NoBus {
+            let log = || std::fs::read_to_string(scene.log("webhook")).unwrap();
+            eventually("there is a queue", || log().contains("there is no bus"));
+        }
         scene.publish_anchor(if processes == Processes::NoBus { Publisher::Http } else { Publisher::Bus });
         scene.receiver.clear();
         scene
     }
 
     fn fill_catalog(&self) {
-        let mut catalog = self.catalog();
+        let mut catalog = self.catalog.lock().unwrap();
         add(&mut catalog, "anchor", &self.receiver.url("/other"), "anchor.>");
         for n in 0..self.others {
             add(&mut catalog, &format!("other-{n}"), &self.receiver.url("/other"), &format!("other.{n}.>"));
         }
     }
 
-    fn catalog(&self) -> Catalog {
-        Catalog::open(&self.data_dir().join("decnet.db"), Create::IfMissing).unwrap()
-    }
-
     /// Makes a subscription and signals nothing.
     pub(crate) fn prepare(&self, name: &str, pattern: &str, patch: &Patch) {
-        let mut catalog = self.catalog();
+        let mut catalog = self.catalog.lock().unwrap();
         let uuid = add(&mut catalog, name, &self.receiver.url("/a"), pattern);
-        catalog.update(&uuid, patch, clock::now()).unwrap();
+        if *patch != Patch::default() {
+            catalog.update(&uuid, patch, clock::now()).unwrap();
+        }
+        self.uuids.lock().unwrap().insert(name.into(), uuid);
     }
 
+    /// Of a subscription that was prepared.
     pub(crate) fn uuid(&self, name: &str) -> String {
-        self.catalog().find(name).unwrap().uuid
+        self.uuids.lock().unwrap()[name].clone()
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {
@@ -227,9 +236,6 @@ impl Scene {
         let first = self.anchors.load(Ordering::Relaxed);
         eventually("the anchor is delivered", || {
             let number = self.anchors.fetch_add(1, Ordering::Relaxed);
-            if !self.data_dir().join("queue.db").exists() {
-                return false;
-            }
             self.publish(by, &format!("anchor.{number}"));
             self.anchors_received().any(|number| number >= first)
         });
@@ -250,10 +256,10 @@ impl Scene {
 
     /// Deletes the subscriptions that were made, and forgets what was delivered.
     pub(crate) fn clean_up(&self) {
-        let mut catalog = self.catalog();
-        for row in catalog.rows().unwrap().iter().filter(|row| row.name.starts_with('s')) {
-            catalog.delete(&row.uuid).unwrap();
-        }
+        let file = rusqlite::Connection::open(self.data_dir().join("decnet.db")).unwrap();
+        file.busy_timeout(PATIENCE).unwrap();
+        file.execute("DELETE FROM webhook_subscriptions WHERE name LIKE 's%'", []).unwrap();
+        self.uuids.lock().unwrap().clear();
         self.receiver.clear();
     }
 }

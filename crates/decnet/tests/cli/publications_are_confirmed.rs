@@ -1,6 +1,6 @@
 //! `decnet publish` reports what the bus has read, and fails otherwise.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixListener;
 use std::process::{ChildStdin, Stdio};
 

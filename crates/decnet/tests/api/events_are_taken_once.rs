@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::client::Server;
 use crate::http::{ask_from, fresh_address};
+use crate::support::{PATIENCE, code, eventually};
 
 #[test]
 fn what_is_handed_in_is_delivered_once_however_often_it_comes() {
@@ -72,4 +73,25 @@ fn of_a_batch_with_one_bad_event_nothing_is_taken() {
     let many = |count: usize| json!(vec![json!({"topic": "z.none"}); count]).to_string();
     server.json(202, "POST /events", &many(1000));
     server.json(422, "POST /events", &many(1001));
+}
+
+/// Ids from the bus are not those that were submitted, so this one is new, and what is answered as new is delivered.
+#[test]
+fn an_event_with_the_id_of_one_from_the_bus_is_new() {
+    let (server, receiver) = (Server::start(), Receiver::start(reply(200)));
+    server.subscribe("siem", &receiver.url("/"), "a.>");
+    eventually("the worker listens to the bus", || {
+        server.host.json(&["status", "--json"])["worker"]["bus"] == "connected"
+    });
+    assert_eq!(code(&server.host.run(&["publish", "a.b"])), 0);
+    let id = receiver.wait_for(1, PATIENCE)[0].header("x-decnet-event-id").to_owned();
+    for (duplicate, count) in [(false, 2), (true, 2)] {
+        let body = json!({ "id": id, "topic": "a.b" }).to_string();
+        let answer = server.json(202, "POST /events", &body);
+        assert_eq!(answer["events"], json!([{ "id": id, "duplicate": duplicate }]));
+        assert!(receiver.wait_for(count, PATIENCE).iter().all(|request| request.header("webhook-id") == id));
+    }
+    server.json(202, "POST /events", r#"{"id":"last","topic":"a.b"}"#);
+    let last = receiver.wait_for(3, PATIENCE).pop().unwrap();
+    assert_eq!(last.header("x-decnet-event-id"), "last");
 }

@@ -43,7 +43,7 @@ pub enum Error {
     Frame(#[from] FrameError),
     /// The bus closed the connection while frames of ours were unread: nothing tells which ones it has read.
     #[error(
-        "the bus closed the connection before it had read everything: it is stopping, or has no room for another \
+        "the bus closed the connection before it had read everything: it was stopped, or has no room for another \
          connection"
     )]
     Unread,

@@ -39,8 +39,7 @@ pub const MAX_BUS_CONNECTIONS: usize = 1024;
 pub const MAX_COVER_PATTERNS: usize = 64;
 /// Longest wait between two tries to reach the bus.
 pub const MAX_BUS_BACKOFF: Duration = Duration::from_secs(5);
-/// Longest wait of a publisher for the bus to confirm that it has read everything, and for the bus to read on: a bus
-/// may leave a publisher unread for [`MAX_PUBLISHER_PAUSE`], and again once the slow reader has made some room.
+/// Longest wait of a publisher for the bus to read on, which may take [`MAX_PUBLISHER_PAUSE`] more than once.
 pub const PUBLISH_CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest delay of the answer to a change of the subscriptions while the bus does not confirm the signal.
 pub const CHANGE_CONFIRM_TIMEOUT: Duration = Duration::from_secs(1);
@@ -95,8 +94,7 @@ pub const CATALOG_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes of events read from the bus and not yet committed; beyond them the socket is left unread.
 pub const MAX_INTAKE_BYTES: usize = 64 * 1024 * 1024;
-/// Longest time that events wait for the subscriptions to be read after a change; then those that were read before
-/// route them. Longer than a reload waits for a catalog that another program has locked.
+/// Longest time that events wait for the subscriptions to be read after a change; then those read before route them.
 pub const MAX_CHANGE_HOLD: Duration = Duration::from_secs(10);
 /// Event ids remembered so that a redelivered event is admitted once.
 pub const DEDUP_WINDOW_EVENTS: usize = 262_144;

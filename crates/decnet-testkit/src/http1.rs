@@ -74,7 +74,7 @@ impl<S: Stream> Connection<'_, S> {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        let mut request = blank_request(self.number);
+        let mut request = blank_request(self.number, false);
         if self.record.reads_heads() {
             parse_head(&self.input[..head_bytes], &mut request)?;
         }
@@ -118,6 +118,24 @@ impl<S: Stream> Connection<'_, S> {
                 self.stream.write_all(&CHUNK[..50]).await?;
             }
             Step::Garbage(bytes) => self.stream.write_all(&bytes).await?,
+            Step::Raw(bytes) => {
+                self.stream.write_all(&bytes).await?;
+                return Ok(Next::Request);
+            }
+            Step::Late { reply, after, rest } => {
+                self.stream.write_all(&reply).await?;
+                tokio::time::sleep(after).await;
+                self.stream.write_all(&rest).await?;
+                self.record.sent_body_bytes(rest.len());
+                return Ok(Next::Request);
+            }
+            Step::Endless(first, rest) => {
+                self.stream.write_all(&first).await?;
+                loop {
+                    self.stream.write_all(&rest).await?;
+                    self.record.sent_body_bytes(rest.len());
+                }
+            }
             Step::DripHead(interval) => {
                 self.drip(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", interval).await?;
             }
@@ -187,10 +205,11 @@ fn write_reply(output: &mut Vec<u8>, reply: &Reply) -> io::Result<()> {
     Ok(())
 }
 
-fn blank_request(connection: u64) -> Request {
+/// A request of which nothing is known.
+pub(crate) fn blank_request(connection: u64, http2: bool) -> Request {
     let (method, path) = (String::new(), String::new());
     let (headers, body) = (HeaderMap::new(), Bytes::new());
-    Request { method, path, headers, body, at: Instant::now(), connection, http2: false }
+    Request { method, path, headers, body, at: Instant::now(), connection, http2 }
 }
 
 fn parse_head(head: &[u8], request: &mut Request) -> io::Result<()> {

@@ -25,10 +25,16 @@ use crate::script::{Reply, Step, reply};
 const CHUNK: &[u8] = &[b'x'; 16 * 1024];
 
 /// Serves a connection until the client ends it.
-pub(crate) async fn serve(stream: TlsStream<TcpStream>, number: u64, record: Arc<Record>) -> io::Result<()> {
+pub(crate) async fn serve(
+    stream: TlsStream<TcpStream>,
+    number: u64,
+    max_streams: u32,
+    record: Arc<Record>,
+) -> io::Result<()> {
     let service = service_fn(move |request| answer(request, number, Arc::clone(&record)));
-    let served = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service);
-    served.await.map_err(io::Error::other)
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.max_concurrent_streams(max_streams);
+    builder.serve_connection(TokioIo::new(stream), service).await.map_err(io::Error::other)
 }
 
 async fn answer(
@@ -49,9 +55,14 @@ async fn answer(
             respond(&reply, Kind::Whole(Bytes::new()))
         }
         Step::Hang => std::future::pending().await,
-        Step::Reset | Step::CloseMidHeaders | Step::CloseMidBody | Step::Garbage(_) | Step::DripHead(_) => {
-            Err(io::ErrorKind::ConnectionReset.into())
-        }
+        Step::Reset
+        | Step::CloseMidHeaders
+        | Step::CloseMidBody
+        | Step::Garbage(_)
+        | Step::Raw(_)
+        | Step::Late { .. }
+        | Step::Endless(..)
+        | Step::DripHead(_) => Err(io::ErrorKind::ConnectionReset.into()),
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::frames::{self, Peer};
 use crate::record::{Record, Request};
 use crate::script::{Script, reply};
 use crate::tls::{Settings, Tls, Validity};
@@ -35,6 +36,8 @@ pub struct Builder {
     keeps_requests: bool,
     tls: Settings,
     protocols: Vec<&'static str>,
+    max_streams: u32,
+    peer: Option<Peer>,
 }
 
 impl Receiver {
@@ -59,6 +62,8 @@ impl Receiver {
             keeps_requests: true,
             tls: Settings::default(),
             protocols: vec!["h2", "http/1.1"],
+            max_streams: 200,
+            peer: None,
         }
     }
 
@@ -259,6 +264,20 @@ impl Builder {
         self
     }
 
+    /// Takes so many requests at once on an HTTP/2 connection, and refuses further ones.
+    #[must_use]
+    pub fn max_streams(mut self, count: u32) -> Self {
+        self.max_streams = count;
+        self
+    }
+
+    /// Speaks HTTP/2 frame by frame, to those who want it; the script counts over HTTP/1.1 only.
+    #[must_use]
+    pub fn frames(mut self, peer: Peer) -> Self {
+        self.peer = Some(peer);
+        self
+    }
+
     /// Starts it.
     ///
     /// # Panics
@@ -272,7 +291,13 @@ impl Builder {
         let record = Arc::new(Record::new(self.script, self.keeps_requests));
         let (hang_up, stop) = (watch::Sender::new(()), CancellationToken::new());
         let root = tls.as_ref().map(|tls| tls.root.to_vec());
-        let server = Server { tls, record: Arc::clone(&record), hang_up: hang_up.clone() };
+        let server = Server {
+            tls,
+            peer: self.peer,
+            max_streams: self.max_streams,
+            record: Arc::clone(&record),
+            hang_up: hang_up.clone(),
+        };
         let stopped = stop.clone();
         let thread = std::thread::Builder::new().name("receiver".into());
         let thread = thread.spawn(move || server.run(listener, &stopped)).expect("a thread to serve on");
@@ -283,6 +308,8 @@ impl Builder {
 #[derive(Clone)]
 struct Server {
     tls: Option<Tls>,
+    peer: Option<Peer>,
+    max_streams: u32,
     record: Arc<Record>,
     hang_up: watch::Sender<()>,
 }
@@ -320,10 +347,10 @@ impl Server {
         stream.set_nodelay(true)?;
         let Some(tls) = &self.tls else { return http1::serve(stream, number, &self.record).await };
         let stream = tls.acceptor.accept(stream).await?;
-        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-            http2::serve(stream, number, Arc::clone(&self.record)).await
-        } else {
-            http1::serve(stream, number, &self.record).await
+        match (stream.get_ref().1.alpn_protocol() == Some(b"h2"), &self.peer) {
+            (true, Some(peer)) => frames::serve(stream, number, peer, &self.record).await,
+            (true, None) => http2::serve(stream, number, self.max_streams, Arc::clone(&self.record)).await,
+            (false, _) => http1::serve(stream, number, &self.record).await,
         }
     }
 }

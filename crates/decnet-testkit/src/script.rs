@@ -23,6 +23,19 @@ pub enum Step {
     CloseMidBody,
     /// Send these bytes instead of a reply, and close.
     Garbage(Bytes),
+    /// Send these bytes instead of a reply, and go on.
+    Raw(Bytes),
+    /// Send `reply`, after a while also `rest`, and go on. `rest` is counted like a huge body.
+    Late {
+        /// A reply, byte for byte.
+        reply: Bytes,
+        /// How long the rest is held back.
+        after: Duration,
+        /// What comes then.
+        rest: Bytes,
+    },
+    /// Send the first bytes, and then the others over and over; these are counted like a huge body.
+    Endless(Bytes, Bytes),
     /// Send a 200 a byte at a time, one per interval.
     DripHead(Duration),
     /// Send a 200 and its headers at once, and its 1,000 bytes one per interval.

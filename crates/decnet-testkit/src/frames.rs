@@ -1,0 +1,239 @@
+//! HTTP/2 frames by hand (RFC 9113 section 6): a server that must misbehave cannot be built on a library that does not
+//! let it.
+//!
+//! [`Peer`] is the behaviour of such a server, the functions of this module make the frames that it sends.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+use crate::record::Record;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const HEAD_BYTES: usize = 9;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+
+const END_STREAM: u8 = 1;
+const ACK: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// Error code: no error.
+pub const NO_ERROR: u32 = 0;
+/// Error code: the stream was not processed.
+pub const REFUSED_STREAM: u32 = 7;
+/// Error code: the server wants HTTP/1.1.
+pub const HTTP_1_1_REQUIRED: u32 = 13;
+
+/// Something that a client sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Event {
+    /// The stream.
+    pub stream: u32,
+    /// The connection, numbered from 1.
+    pub connection: u64,
+    /// Whether the request is complete. Otherwise this is its head.
+    pub is_complete: bool,
+}
+
+/// What a server does about an event.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// It sends these bytes.
+    Send(Vec<u8>),
+    /// It sends these bytes and closes the connection.
+    Close(Vec<u8>),
+    /// It sends the first bytes, and then the others over and over until the client closes the connection. The latter
+    /// are counted like those of a huge body.
+    Flood(Vec<u8>, Vec<u8>),
+}
+
+/// How a server behaves, frame by frame. The connection's window stays open by itself, those of the streams do not.
+#[derive(Clone)]
+pub struct Peer {
+    first: Vec<u8>,
+    choice: Arc<dyn Fn(Event) -> Answer + Send + Sync>,
+}
+
+impl Peer {
+    /// A server that sends `first` when a client connects, and then what `choice` says about each event.
+    #[must_use]
+    pub fn new(first: Vec<u8>, choice: impl Fn(Event) -> Answer + Send + Sync + 'static) -> Self {
+        Self { first, choice: Arc::new(choice) }
+    }
+
+    /// A server that answers `answer` to each complete request.
+    #[must_use]
+    pub fn answering(answer: impl Fn(Event) -> Answer + Send + Sync + 'static) -> Self {
+        let nothing = |_| Answer::Send(Vec::new());
+        Self::new(settings(&[]), move |event| if event.is_complete { answer(event) } else { nothing(event) })
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Peer")
+    }
+}
+
+/// A frame.
+#[must_use]
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("a frame's payload is short");
+    let mut frame = length.to_be_bytes()[1..].to_vec();
+    frame.extend_from_slice(&[kind, flags]);
+    frame.extend_from_slice(&stream.to_be_bytes());
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// `SETTINGS` with these parameters.
+#[must_use]
+pub fn settings(parameters: &[(u16, u32)]) -> Vec<u8> {
+    let pairs =
+        parameters.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat());
+    frame(SETTINGS, 0, 0, &pairs.collect::<Vec<_>>())
+}
+
+/// `SETTINGS_MAX_CONCURRENT_STREAMS`.
+#[must_use]
+pub fn max_streams(count: u32) -> Vec<u8> {
+    settings(&[(3, count)])
+}
+
+/// The head of a reply with a status (RFC 7541: a literal without indexing of `:status`).
+#[must_use]
+pub fn head(stream: u32, status: u16, ends: bool) -> Vec<u8> {
+    let block = [&[0x08, 3], status.to_string().as_bytes()].concat();
+    frame(HEADERS, END_HEADERS | if ends { END_STREAM } else { 0 }, stream, &block)
+}
+
+/// A part of a reply's body.
+#[must_use]
+pub fn data(stream: u32, bytes: &[u8], ends: bool) -> Vec<u8> {
+    frame(DATA, if ends { END_STREAM } else { 0 }, stream, bytes)
+}
+
+/// `RST_STREAM`.
+#[must_use]
+pub fn reset(stream: u32, code: u32) -> Vec<u8> {
+    frame(RST_STREAM, 0, stream, &code.to_be_bytes())
+}
+
+/// `GOAWAY`: streams after `last` were not processed.
+#[must_use]
+pub fn go_away(last: u32, code: u32) -> Vec<u8> {
+    frame(GOAWAY, 0, 0, &[last.to_be_bytes(), code.to_be_bytes()].concat())
+}
+
+/// `PING`.
+#[must_use]
+pub fn ping() -> Vec<u8> {
+    frame(PING, 0, 0, &[0; 8])
+}
+
+/// `WINDOW_UPDATE` of a stream, or of the connection (0).
+#[must_use]
+pub fn window_update(stream: u32, bytes: u32) -> Vec<u8> {
+    frame(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes())
+}
+
+/// Serves a connection until the client or the behaviour ends it.
+pub(crate) async fn serve<S>(mut stream: S, number: u64, peer: &Peer, record: &Record) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut preface = [0; PREFACE.len()];
+    stream.read_exact(&mut preface).await?;
+    stream.write_all(&peer.first).await?;
+    let mut input = BytesMut::new();
+    loop {
+        let head = read_frame(&mut stream, &mut input).await?;
+        if head.kind == SETTINGS && head.flags & ACK == 0 {
+            stream.write_all(&frame(SETTINGS, ACK, 0, &[])).await?;
+        }
+        if head.kind == DATA && head.length > 0 {
+            stream.write_all(&window_update(0, head.length)).await?;
+        }
+        stream.flush().await?;
+        for is_complete in head.events() {
+            let event = Event { stream: head.stream, connection: number, is_complete };
+            if is_complete {
+                drop(record.add(crate::http1::blank_request(number, true)));
+            }
+            match (peer.choice)(event) {
+                Answer::Send(bytes) => stream.write_all(&bytes).await?,
+                Answer::Close(bytes) => {
+                    stream.write_all(&bytes).await?;
+                    return stream.shutdown().await;
+                }
+                Answer::Flood(first, bytes) => {
+                    stream.write_all(&first).await?;
+                    return flood(stream, &bytes, record).await;
+                }
+            }
+            stream.flush().await?;
+        }
+    }
+}
+
+/// Reads meanwhile, so that the client's answers do not fill the way back.
+async fn flood<S>(stream: S, bytes: &[u8], record: &Record) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let mut nowhere = tokio::io::sink();
+    let write = async {
+        loop {
+            writer.write_all(bytes).await?;
+            record.sent_body_bytes(bytes.len());
+        }
+    };
+    tokio::select! {
+        ended = tokio::io::copy(&mut reader, &mut nowhere) => ended.map(drop),
+        failed = write => failed,
+    }
+}
+
+struct Head {
+    length: u32,
+    kind: u8,
+    flags: u8,
+    stream: u32,
+}
+
+impl Head {
+    /// Whether something of a request has come, and whether that ends it.
+    fn events(&self) -> impl Iterator<Item = bool> {
+        let begins = self.kind == HEADERS;
+        let ends = (begins || self.kind == DATA) && self.flags & END_STREAM != 0;
+        begins.then_some(false).into_iter().chain(ends.then_some(true))
+    }
+}
+
+async fn read_frame<S: AsyncRead + Unpin>(stream: &mut S, input: &mut BytesMut) -> io::Result<Head> {
+    loop {
+        if let Some((head, _)) = input.split_at_checked(HEAD_BYTES) {
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let end = HEAD_BYTES + length as usize;
+            if input.len() >= end {
+                let frame = input.split_to(end);
+                let stream = u32::from_be_bytes([frame[5], frame[6], frame[7], frame[8]]);
+                return Ok(Head { length, kind: frame[3], flags: frame[4], stream });
+            }
+        }
+        if stream.read_buf(input).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}

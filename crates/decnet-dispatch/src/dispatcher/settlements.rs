@@ -160,7 +160,7 @@ fn attempt(started_at: UnixMicros, verdict: &Verdict, attempted: Attempted) -> A
     };
     let reason = verdict.reason();
     let Attempted { detail, reply, duration, timings, .. } = attempted;
-    Attempt { number: 0, started_at, duration, status, reason, detail, reply, timings }
+    Attempt { number: 0, started_at, duration, status, reason, detail, reply, timings, repeats: 0 }
 }
 
 #[cfg(test)]

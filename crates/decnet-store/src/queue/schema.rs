@@ -93,6 +93,11 @@ const STEPS: &[&str] = &[
          FROM (SELECT id, lead(id) OVER (PARTITION BY id >> 20, sub ORDER BY id) AS again FROM deliveries) AS later
          WHERE later.again IS NOT NULL AND deliveries.id = later.id;
      UPDATE submitted_ids SET content = NULL;",
+    // How often an attempt sent its request again, NULL for never; and what there is to say about the attempt that
+    // delivered.
+    "ALTER TABLE deliveries ADD COLUMN detail TEXT;
+     ALTER TABLE deliveries ADD COLUMN repeats INTEGER;
+     ALTER TABLE attempts ADD COLUMN repeats INTEGER;",
 ];
 
 /// Schema that this program writes.

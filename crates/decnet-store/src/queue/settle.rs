@@ -37,12 +37,14 @@ pub struct Attempt {
     pub status: Option<u16>,
     /// Why it did not deliver; not kept of one that did.
     pub reason: Option<Reason>,
-    /// More for the operator, nothing secret; not kept of one that delivered.
+    /// More for the operator, nothing secret.
     pub detail: Option<Box<str>>,
     /// The beginning of the reply's body; `KEPT_REPLY_BYTES` of it are kept.
     pub reply: Bytes,
     /// Where the time went; of none of them if that was not kept.
     pub timings: Timings,
+    /// How often the request was sent again within the attempt.
+    pub repeats: u32,
 }
 
 /// One flag a settlement: was it applied, or did it come too late?
@@ -64,7 +66,8 @@ impl<'c> Statements<'c> {
             deliver: conn.prepare_cached(
                 "UPDATE deliveries SET state = 3, attempts = ?2, due_at = NULL, settled_at = ?3,
                      duration_us = ?4, status = ?5, reply = ?6,
-                     resolve_us = ?7, connect_us = ?8, tls_us = ?9, first_byte_us = ?10
+                     resolve_us = ?7, connect_us = ?8, tls_us = ?9, first_byte_us = ?10,
+                     detail = ?11, repeats = ?12
                  WHERE id = ?1 AND attempts = ?2 - 1 AND state < 3",
             )?,
             update: conn.prepare_cached(
@@ -73,8 +76,8 @@ impl<'c> Statements<'c> {
             )?,
             insert: conn.prepare_cached(
                 "INSERT INTO attempts (delivery, number, started_at, duration_us, status, reason, detail, reply,
-                     resolve_us, connect_us, tls_us, first_byte_us)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                     resolve_us, connect_us, tls_us, first_byte_us, repeats)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             )?,
         })
     }
@@ -106,6 +109,8 @@ impl<'c> Statements<'c> {
             timings.connect.map(micros),
             timings.tls.map(micros),
             timings.first_byte.map(micros),
+            attempt.detail.as_deref(),
+            attempt.kept_repeats(),
         );
         Ok(self.deliver.execute(row)? > 0)
     }
@@ -125,6 +130,7 @@ impl<'c> Statements<'c> {
             timings.connect.map(micros),
             timings.tls.map(micros),
             timings.first_byte.map(micros),
+            attempt.kept_repeats(),
         ))?;
         Ok(())
     }
@@ -142,6 +148,10 @@ impl Attempt {
     fn kept_reply(&self) -> Option<&[u8]> {
         let kept = self.reply.len().min(KEPT_REPLY_BYTES);
         (kept > 0).then(|| &self.reply[..kept])
+    }
+
+    fn kept_repeats(&self) -> Option<u32> {
+        (self.repeats > 0).then_some(self.repeats)
     }
 }
 

@@ -55,9 +55,7 @@ fn secret_submission(id: &str) -> Submission {
 fn with_secret_reply(id: DeliveryId, number: u32, state: State) -> Settlement {
     let mut settled = settlement(id, number, now(), state);
     settled.attempt.reply = Bytes::from_static(SECRET.as_bytes());
-    if settled.attempt.detail.is_some() {
-        settled.attempt.detail = Some(SECRET.into());
-    }
+    settled.attempt.detail = Some(SECRET.into());
     settled
 }
 
@@ -118,6 +116,8 @@ async fn a_subscriptions_payloads_are_gone_from_the_files_while_the_worker_write
         detail.body.is_empty() && detail.attempts[0].reply.is_empty() && detail.attempts[0].detail.is_none()
     );
     assert_eq!(detail.attempts[0].status, Some(503), "what happened stays");
+    let delivered = Reader::open(dir.path()).unwrap().get(mine[0]).unwrap().unwrap();
+    assert_eq!((&delivered.attempts[0].detail, delivered.attempts[0].status), (&None, Some(200)));
     assert!(claim_all(&queue, subs[0]).await.deliveries.is_empty());
     assert_eq!(claim_all(&queue, subs[1]).await.deliveries.len(), 400);
     // What was in flight meanwhile changes nothing, and nothing can be sent again.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use decnet_core::delivery::{Reason, State, Timings};
-use decnet_store::queue::{Error, Operator, Reader};
+use decnet_store::queue::{Attempt, Error, Operator, Reader};
 use rusqlite::Connection;
 
 use super::support::*;
@@ -85,11 +85,14 @@ async fn a_queue_of_the_first_schema_is_migrated_and_works_on() {
     let claimed = claim_all(&queue, sub).await.deliveries;
     assert_eq!(claimed.len(), 3, "the retry, what was queued and what was held");
     let mut last = settlement(claimed[0].id, 2, now(), State::Delivered);
+    last.attempt.detail = Some("HTTP 200 OK; its body did not end in time".into());
+    last.attempt.repeats = 2;
     last.attempt.timings = Timings { tls: Some(Duration::from_millis(7)), ..Timings::default() };
     assert_eq!(queue.settle(vec![last.clone()]).await.unwrap(), [true]);
     let attempts = Reader::open(dir.path()).unwrap().get(claimed[0].id).unwrap().unwrap().attempts;
     assert_eq!(attempts[0].timings, Timings::default(), "of before, nothing is known");
-    assert_eq!(attempts[1].timings, last.attempt.timings);
+    assert_eq!(attempts[0].repeats, 0);
+    assert_eq!(attempts[1], Attempt { number: 2, ..last.attempt });
 
     let delivered = list(dir.path()).last().unwrap().id;
     Operator::open(dir.path()).unwrap().redeliver(&[delivered]).unwrap();

@@ -69,6 +69,7 @@ pub(crate) fn attempt(number: u32, started_at: UnixMicros, status: u16) -> Attem
         detail: (status >= 300).then(|| "no luck".into()),
         reply: Bytes::from_static(b"a reply"),
         timings: Timings { first_byte: Some(Duration::from_micros(2500)), ..Timings::default() },
+        repeats: 0,
     }
 }
 

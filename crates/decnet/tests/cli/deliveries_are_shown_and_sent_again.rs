@@ -60,12 +60,13 @@ async fn fill(host: &Host, uuid: &str) {
 fn attempt(status: u16) -> Attempt {
     Attempt {
         timings: Timings::default(),
+        repeats: u32::from(status == 204),
         number: 1,
         started_at: UnixMicros(1_776_988_800_000_000),
         duration: Duration::from_millis(12),
         status: Some(status),
         reason: (status != 204).then_some(Reason::Refused),
-        detail: None,
+        detail: (status == 204).then(|| "HTTP 204 No Content; its body did not end in time".into()),
         reply: "no such \x1b[2Jhook".into(),
     }
 }
@@ -138,6 +139,19 @@ fn one_is_shown_with_its_attempts() {
     let human = stdout(&host.run(&["delivery", "show", id]));
     assert!(human.contains("404") && human.contains("12.0 ms") && human.contains("refused"), "{human}");
     assert!(!human.contains('\x1b'), "what a receiver answers cannot rewrite a terminal");
+}
+
+#[test]
+fn delivered_attempt_shows_its_detail_and_repeats() {
+    let host = host();
+    let id = &ids(&host, &["--event-id", "a.delivered-0"])[0];
+    let (detail, shown) =
+        ("HTTP 204 No Content; its body did not end in time", host.json(&["delivery", "show", id, "--json"]));
+    let attempt = &shown["tries"][0];
+    assert_eq!((&attempt["detail"], &attempt["repeats"]), (&detail.into(), &1.into()), "{shown}");
+    assert_eq!(attempt["reason"], Value::Null);
+    let human = stdout(&host.run(&["delivery", "show", id]));
+    assert!(human.contains(&format!("{detail}; sent 2 times within the attempt")), "{human}");
 }
 
 fn redelivered(host: &Host, rest: &[&str]) -> (u64, u64) {

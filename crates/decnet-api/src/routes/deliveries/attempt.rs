@@ -25,8 +25,11 @@ pub(super) struct Attempt {
     status: Option<u16>,
     /// Why it did not deliver.
     reason: Option<&'static str>,
-    /// More about that.
+    /// What went wrong, for people. An attempt that delivered has one if the reply's body did not end as it should.
     detail: Option<Box<str>>,
+    /// How often the request was sent again within this attempt: a connection that was kept open ended before a reply, or
+    /// the receiver refused the request without processing it. Usually 0.
+    repeats: u32,
     /// The beginning of the reply's body, up to 4 KiB; what is no UTF-8 is replaced.
     reply: String,
     timings: Timings,
@@ -66,6 +69,7 @@ impl Attempt {
             status: attempt.status,
             reason: attempt.reason.map(Reason::as_str),
             detail: attempt.detail.clone(),
+            repeats: attempt.repeats,
             reply: String::from_utf8_lossy(&attempt.reply).into_owned(),
             timings: Timings {
                 resolve_ms: timings.resolve.map(millis),

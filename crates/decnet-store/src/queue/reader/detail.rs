@@ -37,10 +37,10 @@ pub(super) fn get(conn: &Connection, id: DeliveryId) -> Result<Option<Detail>, E
 pub(super) fn attempts(conn: &Connection, id: DeliveryId) -> Result<Vec<Attempt>, Error> {
     let mut find = conn.prepare_cached(
         "SELECT number, started_at, duration_us, status, reason, detail, reply,
-             resolve_us, connect_us, tls_us, first_byte_us
+             resolve_us, connect_us, tls_us, first_byte_us, repeats
          FROM attempts WHERE delivery = ?1
-         UNION ALL SELECT attempts, settled_at - duration_us, duration_us, status, NULL, NULL, reply,
-             resolve_us, connect_us, tls_us, first_byte_us
+         UNION ALL SELECT attempts, settled_at - duration_us, duration_us, status, NULL, detail, reply,
+             resolve_us, connect_us, tls_us, first_byte_us, repeats
          FROM deliveries WHERE id = ?1 AND state = 3
          ORDER BY number",
     )?;
@@ -59,6 +59,7 @@ fn read_attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
         detail: row.get(5)?,
         reply: row.get::<_, Option<Vec<u8>>>(6)?.unwrap_or_default().into(),
         timings: Timings { resolve: step(7)?, connect: step(8)?, tls: step(9)?, first_byte: step(10)? },
+        repeats: row.get::<_, Option<u32>>(11)?.unwrap_or(0),
     })
 }
 

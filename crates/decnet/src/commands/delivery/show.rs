@@ -59,6 +59,7 @@ fn attempt(attempt: &Attempt) -> Value {
         "status": attempt.status,
         "reason": attempt.reason.map(Reason::as_str),
         "detail": attempt.detail,
+        "repeats": attempt.repeats,
         "reply": String::from_utf8_lossy(&attempt.reply),
     })
 }
@@ -101,17 +102,27 @@ fn next_try(listed: &Listed, active: &Active) -> Option<(&'static str, String)> 
 fn tries(attempts: &[Attempt]) -> Table {
     let mut table = Table::new(&["TRY", "AT", "TOOK", "STATUS", "REASON", "REPLY"]);
     for attempt in attempts {
-        let reason = attempt.reason.map_or("", Reason::as_str);
-        let reason =
-            attempt.detail.as_ref().map_or(reason.to_owned(), |detail| format!("{reason}: {detail}"));
         table.row([
             attempt.number.to_string(),
             attempt.started_at.to_sqlite(),
             format!("{:.1} ms", attempt.duration.as_secs_f64() * 1e3),
             attempt.status.map_or_else(|| "-".into(), |status| status.to_string()),
-            reason.trim_start_matches(": ").to_owned(),
+            remarks(attempt),
             String::from_utf8_lossy(&attempt.reply).chars().take(200).collect(),
         ]);
     }
     table
+}
+
+/// Why an attempt did not deliver, and what else there is to say about it.
+fn remarks(attempt: &Attempt) -> String {
+    let reason = attempt.reason.map(Reason::as_str);
+    let failure = [reason, attempt.detail.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(": ");
+    let sends = attempt.repeats + 1;
+    let repeats = (sends > 1).then(|| format!("sent {sends} times within the attempt"));
+    [Some(failure).filter(|text| !text.is_empty()), repeats]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("; ")
 }

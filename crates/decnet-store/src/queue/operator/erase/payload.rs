@@ -84,7 +84,8 @@ fn reach(event: &Found) -> (i64, i64) {
 
 fn forget_reply(conn: &Connection, id: DeliveryId) -> Result<(), Error> {
     for sql in [
-        "UPDATE deliveries SET reply = NULL WHERE id = ?1 AND reply IS NOT NULL",
+        "UPDATE deliveries SET reply = NULL, detail = NULL
+         WHERE id = ?1 AND (reply IS NOT NULL OR detail IS NOT NULL)",
         "UPDATE attempts SET reply = NULL, detail = NULL WHERE delivery = ?1",
     ] {
         conn.prepare_cached(sql)?.execute([id.raw()])?;

@@ -64,6 +64,8 @@ pub struct Stats {
     pub expired: Counter,
     /// Attempts that are over, committed or not yet: index 0 delivered, the others by the code of their reason.
     attempts: [Counter; Reason::ALL.len() + 1],
+    /// Requests that were sent again within their attempt.
+    pub repeats: Counter,
     /// Of an attempt, in microseconds.
     pub attempt_time: Histogram,
     /// From an event to the 2xx of a delivery of it, in microseconds; committed or not yet.
@@ -118,6 +120,7 @@ impl Default for Stats {
             dead: counter(),
             expired: counter(),
             attempts: std::array::from_fn(|_| counter()),
+            repeats: counter(),
             attempt_time: Histogram::new(ATTEMPT_BOUNDS),
             delivery_time: Histogram::new(DELIVERY_BOUNDS),
             subscriptions: Gauge::default(),

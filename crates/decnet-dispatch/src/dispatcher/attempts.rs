@@ -107,6 +107,9 @@ impl Dispatcher {
         }
         self.memory.give(count, bytes);
         self.stats.attempt_time.observe_time(attempted.duration);
+        if attempted.repeats > 0 {
+            self.stats.repeats.add(attempted.repeats.into());
+        }
         self.trace_attempt(key, &members, started_at, &attempted, &verdict);
         let undelivered = verdict != Verdict::Delivered;
         let schedule = self.schedule(key);
@@ -234,6 +237,7 @@ async fn send(
         reply: Bytes::new(),
         duration: clock::now().since(started_at),
         timings: Timings::default(),
+        repeats: 0,
     })
 }
 

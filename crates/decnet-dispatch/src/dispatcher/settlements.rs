@@ -159,8 +159,9 @@ fn attempt(started_at: UnixMicros, verdict: &Verdict, attempted: Attempted) -> A
         Outcome::Failed(_) | Outcome::LocalFault => None,
     };
     let reason = verdict.reason();
-    let Attempted { detail, reply, duration, timings, .. } = attempted;
-    Attempt { number: 0, started_at, duration, status, reason, detail, reply, timings, repeats: 0 }
+    let Attempted { detail, reply, duration, timings, repeats, .. } = attempted;
+    let repeats = repeats.into();
+    Attempt { number: 0, started_at, duration, status, reason, detail, reply, timings, repeats }
 }
 
 #[cfg(test)]

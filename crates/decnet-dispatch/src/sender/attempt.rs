@@ -9,19 +9,17 @@ use decnet_core::limits::{
     DEFAULT_DEADLINE, IDLE_CONNECTION_AGE, MAX_CONNECTION_AGE, MAX_IDLE_PER_RECEIVER, ROOTS_INTERVAL,
 };
 use decnet_core::time::UnixMicros;
-use http::Request;
 use http::header::{HeaderValue, InvalidHeaderValue};
-use hyper::client::conn::TrySendError;
 use rustls::pki_types::CertificateDer;
 
-use super::connect::{Body, Connector, Step, seconds};
+use super::connect::{Connector, Step, seconds};
 use super::egress::Guard;
 use super::fault::Fault;
-use super::http1;
 use super::pool::{Connection, Lease, Pool, Slot};
+use super::repeat::{Budget, Refusal};
 use super::request::{Message, Target};
 use super::resolve::Resolver;
-use super::response::{self, End, Kept, Reply};
+use super::response::{self, End, Kept, Reply, status_text};
 use super::sockets::Sockets;
 use super::tls::{Roots, Tls};
 
@@ -84,6 +82,9 @@ pub struct Attempted {
     pub duration: Duration,
     /// Where the time went.
     pub timings: Timings,
+    /// How often the request was sent again within the attempt, after a connection ended before a reply or the receiver
+    /// refused the request unprocessed.
+    pub repeats: u8,
 }
 
 impl Default for Options {
@@ -145,32 +146,9 @@ enum Stage {
     Connecting,
     /// For the reply, on the connection with this number.
     Waiting(u64),
+    /// The reply has come before the whole request was sent.
+    Sending(u16),
     Reading(Outcome),
-}
-
-/// Why a connection brought no reply.
-enum Refusal {
-    /// Provably no byte of the request has left.
-    Unsent(Fault),
-    Sent(Fault),
-}
-
-impl From<http1::Error> for Refusal {
-    fn from(error: http1::Error) -> Self {
-        match error {
-            http1::Error::Unsent => Self::Unsent(error.into()),
-            _ => Self::Sent(error.into()),
-        }
-    }
-}
-
-/// An error that carries the request is proof that no byte of it was sent.
-impl From<TrySendError<Request<Body>>> for Refusal {
-    fn from(error: TrySendError<Request<Body>>) -> Self {
-        let unsent = error.message().is_some();
-        let fault = error.into_error().into();
-        if unsent { Self::Unsent(fault) } else { Self::Sent(fault) }
-    }
 }
 
 struct Attempt<'a> {
@@ -185,6 +163,7 @@ struct Attempt<'a> {
     kept: Kept,
     /// Where the reply redirects to, if it does.
     redirect: Option<Box<str>>,
+    repeats: Budget,
 }
 
 impl<'a> Attempt<'a> {
@@ -199,19 +178,23 @@ impl<'a> Attempt<'a> {
             timings: Timings::default(),
             kept: Kept::default(),
             redirect: None,
+            repeats: Budget::default(),
         }
     }
 
     async fn run(&mut self, message: Message<'_>) -> Result<(Outcome, End), Fault> {
-        let (mut lease, reply) = self.post(&message).await?;
+        let (mut lease, mut reply) = self.post(&message).await?;
         let outcome = reply.outcome(self.started_at);
         self.redirect = reply.redirect();
+        if !is_sent(&lease, &reply) {
+            Box::pin(self.send_rest(&message, &mut lease, &mut reply)).await?;
+        }
         self.stage = Stage::Reading(outcome.clone());
-        let end = match (reply, &mut lease.connection) {
+        let end = match (&mut reply, &mut lease.connection) {
             (Reply::Http1(head), Connection::Http1(connection)) => {
-                connection.read_body(&head, &mut self.kept).await
+                connection.read_body(head, &mut self.kept).await
             }
-            (Reply::Http2(reply), _) => response::read_http2(reply.into_body(), &mut self.kept).await,
+            (Reply::Http2(reply), _) => reply.read_body(&mut self.kept).await,
             (Reply::Http1(_), Connection::Http2(_)) => End::Broken,
         };
         if end == End::Whole {
@@ -220,8 +203,8 @@ impl<'a> Attempt<'a> {
         Ok((outcome, end))
     }
 
-    /// On a waiting connection if there is one. If that turns out to be closed before a byte was sent, then
-    /// on another; never again once a byte may have left.
+    /// Sends a request and waits for its reply. What is certainly not processed, or went to a kept connection that
+    /// turned out to be closed, is sent again: see [`Budget`].
     async fn post(&mut self, message: &Message<'_>) -> Result<(Lease, Reply), Fault> {
         let mut lease = match self.shared.pool.take(&self.slot) {
             Some(waiting) => waiting,
@@ -229,7 +212,7 @@ impl<'a> Attempt<'a> {
         };
         loop {
             if lease.rested {
-                // Lets the reactor speak first: a connection closed meanwhile then refuses the request unsent.
+                // Lets the reactor run first: a connection that was closed meanwhile then refuses the request unsent.
                 tokio::task::yield_now().await;
             }
             self.stage = Stage::Waiting(lease.number);
@@ -239,16 +222,7 @@ impl<'a> Attempt<'a> {
                     self.timings.first_byte = Some(begun.elapsed());
                     return Ok((lease, reply));
                 }
-                Err(Refusal::Unsent(_)) if lease.reused => {
-                    Pool::distrust(&self.slot, lease.number);
-                    lease = Box::pin(self.connect()).await?;
-                }
-                Err(Refusal::Unsent(fault) | Refusal::Sent(fault))
-                    if self.step == Step::WithoutCertificate =>
-                {
-                    return Err(fault.after_request_for_certificate());
-                }
-                Err(Refusal::Unsent(fault) | Refusal::Sent(fault)) => return Err(fault),
+                Err(refusal) => lease = Box::pin(self.replace(&lease, refusal)).await?,
             }
         }
     }
@@ -258,34 +232,88 @@ impl<'a> Attempt<'a> {
         match &mut lease.connection {
             Connection::Http1(connection) => {
                 if lease.rested && connection.is_stale() {
-                    return Err(http1::Error::Unsent.into());
+                    return Err(Refusal::unsent());
                 }
                 let head = |out: &mut Vec<u8>| target.write_head(message, at, agent, out);
-                Ok(Reply::Http1(connection.exchange(head, message.body).await?))
+                let replied = connection.exchange(head, message.body).await;
+                replied.map(Reply::Http1).map_err(|error| Refusal::http1(error, connection.has_heard()))
             }
             Connection::Http2(connection) => {
-                let sent = connection.try_send_request(target.http2_request(message, at, agent)).await;
-                sent.map(Reply::Http2).map_err(Refusal::from)
+                let request = target.http2_request(message, at, agent);
+                // Boxed since its state would make every attempt larger.
+                let replied = Box::pin(connection.exchange(request, message.body)).await;
+                replied.map(|reply| Reply::Http2(Box::new(reply))).map_err(Refusal::http2)
             }
         }
     }
 
-    /// Boxed where it is called: it is seldom needed, and its state would make every attempt larger by far.
+    /// Returns the connection on which a refused request goes out again, if it may.
+    async fn replace(&mut self, lease: &Lease, refusal: Refusal) -> Result<Lease, Fault> {
+        if let Some(caution) = refusal.caution {
+            self.slot.take_caution(caution);
+        }
+        if !refusal.leaves_connection_open {
+            Pool::distrust(&self.slot, lease.number);
+        }
+        if self.repeats.allows(refusal.kind, lease.reused) {
+            return self.connect().await;
+        }
+        Err(match self.step {
+            Step::WithoutCertificate => refusal.fault.after_request_for_certificate(),
+            _ => refusal.fault,
+        })
+    }
+
+    /// Sends what is left of a request whose reply came early. Only an error status lets a sender stop (RFC 9112
+    /// section 9.5, RFC 9110 section 15); a 2xx counts only for a request that was sent to its end.
+    async fn send_rest(
+        &mut self,
+        message: &Message<'_>,
+        lease: &mut Lease,
+        reply: &mut Reply,
+    ) -> Result<(), Fault> {
+        let status = reply.status();
+        if status >= 400 {
+            return Ok(());
+        }
+        self.stage = if is_success(status) { Stage::Sending(status) } else { self.reading(reply) };
+        let sent = match (reply, &mut lease.connection) {
+            (Reply::Http2(reply), _) => reply.send_rest().await.is_ok(),
+            (Reply::Http1(_), Connection::Http1(connection)) => {
+                connection.send_rest(message.body).await.is_ok()
+            }
+            (Reply::Http1(_), Connection::Http2(_)) => false,
+        };
+        if sent || !is_success(status) {
+            return Ok(());
+        }
+        let text = format!(
+            "HTTP {} came before the whole request was sent, and the connection ended; the receiver must read the whole body",
+            status_text(status)
+        );
+        Err(Fault::new(Reason::Disconnected, text))
+    }
+
+    fn reading(&self, reply: &Reply) -> Stage {
+        Stage::Reading(reply.outcome(self.started_at))
+    }
+
+    /// Boxed where it is called: it is seldom needed, and its state would make every attempt much larger.
     async fn connect(&mut self) -> Result<Lease, Fault> {
         (self.stage, self.step) = (Stage::Connecting, Step::Waiting);
         let (pool, origin) = (&self.shared.pool, &self.target.origin);
         let turn = self.slot.dialling.lock();
-        let _turn = if self.slot.dials_freely(origin) { None } else { Some(turn.await) };
+        let _turn = if self.slot.dials_freely() { None } else { Some(turn.await) };
         if let Some(shared) = pool.share(&self.slot) {
             return Ok(shared);
         }
-        let connector = &self.shared.connector;
-        let connection = match connector.connect(origin, &mut self.timings, &mut self.step).await {
+        let (connector, protocols) = (&self.shared.connector, self.slot.protocols());
+        let connection = match connector.connect(origin, protocols, &mut self.timings, &mut self.step).await {
             // What idle connections hold may be what was lacking.
             Err(error) if error.is_shortage() && pool.close_oldest() => {
                 // An HTTP/2 connection is closed by its own task.
                 tokio::task::yield_now().await;
-                connector.connect(origin, &mut self.timings, &mut self.step).await?
+                connector.connect(origin, protocols, &mut self.timings, &mut self.step).await?
             }
             made => made?,
         };
@@ -307,6 +335,13 @@ impl<'a> Attempt<'a> {
                 Pool::distrust(&self.slot, *number);
                 Err(Fault::new(Reason::Timeout, format!("no reply within {deadline}")))
             }
+            Stage::Sending(status) => {
+                let status = status_text(*status);
+                let text = format!(
+                    "HTTP {status} came before the whole request was sent, and the rest was not read within {deadline}"
+                );
+                Err(Fault::new(Reason::Timeout, text))
+            }
             Stage::Reading(outcome) => Ok((outcome.clone(), End::Late)),
         }
     }
@@ -319,7 +354,20 @@ impl<'a> Attempt<'a> {
             }
             Err(fault) => (fault.outcome, Some(fault.detail)),
         };
-        let reply = self.kept.into_bytes();
-        Attempted { outcome, detail, reply, duration: begun.elapsed(), timings: self.timings }
+        let (reply, repeats) = (self.kept.into_bytes(), self.repeats.used());
+        Attempted { outcome, detail, reply, duration: begun.elapsed(), timings: self.timings, repeats }
     }
+}
+
+/// Returns whether the whole request was written when its reply came.
+fn is_sent(lease: &Lease, reply: &Reply) -> bool {
+    match (reply, &lease.connection) {
+        (Reply::Http2(reply), _) => reply.is_sent(),
+        (Reply::Http1(_), Connection::Http1(connection)) => connection.is_sent(),
+        (Reply::Http1(_), Connection::Http2(_)) => false,
+    }
+}
+
+fn is_success(status: u16) -> bool {
+    (200..=299).contains(&status)
 }

@@ -5,27 +5,21 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use decnet_core::delivery::Timings;
-use decnet_core::limits::{CONNECT_STAGGER, MAX_DIALLED_ADDRESSES, MAX_REPLY_BYTES, MAX_REPLY_HEADER_BYTES};
+use decnet_core::limits::{CONNECT_STAGGER, MAX_DIALLED_ADDRESSES};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use http_body_util::Full;
-use hyper::client::conn::http2;
-use hyper::rt::{Executor, Read, Write};
-use hyper_util::rt::TokioIo;
 use tokio_rustls::client::TlsStream;
 
 use super::egress::{Forbidden, Guard};
 use super::http1::{self, Wire};
+use super::http2;
 use super::pool::Connection;
 use super::request::Origin;
 use super::resolve::{self, Lookups, Resolver};
 use super::sockets::{Shortage, Socket, Sockets};
 use super::texts;
-use super::tls::{self, Tls};
-
-pub(super) type Body = Full<Bytes>;
+use super::tls::{self, Protocols, Tls};
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +35,7 @@ pub(super) enum Error {
     #[error("TLS with {peer}: {source}")]
     Tls { peer: Box<str>, source: tls::Error },
     #[error("the connection could not be prepared: {}", texts::http2(.0))]
-    Greeting(#[from] hyper::Error),
+    Greeting(#[from] h2::Error),
 }
 
 impl Error {
@@ -130,6 +124,7 @@ impl Connector {
     pub(super) async fn connect(
         &self,
         origin: &Origin,
+        protocols: Protocols,
         timings: &mut Timings,
         step: &mut Step,
     ) -> Result<Connection, Error> {
@@ -139,14 +134,14 @@ impl Connector {
             let socket = self.dial(&addresses, timings, step).await?;
             return Ok(Connection::Http1(http1::Connection::new(Wire::Plain(socket))));
         }
-        let stream = match self.encrypt(origin, &addresses, timings, step).await {
+        let stream = match self.encrypt(origin, protocols, &addresses, timings, step).await {
             Err(Error::Tls { source, .. }) if self.tls.renew_after(&source).await => {
-                self.encrypt(origin, &addresses, timings, step).await?
+                self.encrypt(origin, protocols, &addresses, timings, step).await?
             }
             made => made?,
         };
         if tls::chose_http2(&stream) {
-            return greet_http2(stream).await;
+            return Ok(Connection::Http2(http2::Connection::start(stream).await?));
         }
         Ok(Connection::Http1(http1::Connection::new(Wire::Encrypted(Box::new(stream)))))
     }
@@ -154,6 +149,7 @@ impl Connector {
     async fn encrypt(
         &self,
         origin: &Origin,
+        protocols: Protocols,
         addresses: &[SocketAddr],
         timings: &mut Timings,
         step: &mut Step,
@@ -162,7 +158,7 @@ impl Connector {
         let address = socket.peer().unwrap_or(addresses[0]);
         *step = Step::Handshaking(address);
         let begun = Instant::now();
-        let stream = self.tls.connect(&origin.name, socket).await;
+        let stream = self.tls.connect(&origin.name, protocols, socket).await;
         let (stream, asked) =
             stream.map_err(|source| Error::Tls { peer: peer(origin, address).into(), source })?;
         timings.tls = Some(begun.elapsed());
@@ -247,45 +243,6 @@ async fn dial_one(address: SocketAddr, sockets: &Sockets) -> Result<Socket, Erro
         Some(shortage) => shortage.into(),
         None => Error::Dial { address, source },
     })
-}
-
-async fn greet_http2<T>(stream: T) -> Result<Connection, Error>
-where
-    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
-    TokioIo<T>: Read + Write,
-{
-    let window = u32::try_from(MAX_REPLY_BYTES).expect("a reply's bound fits a window");
-    let header_bytes = u32::try_from(MAX_REPLY_HEADER_BYTES).expect("a header's bound fits a setting");
-    let builder = {
-        let mut builder = http2::Builder::new(LocalExecutor);
-        // A reply that nobody reads may fill its own window, never the memory.
-        builder.initial_stream_window_size(window).max_header_list_size(header_bytes);
-        builder
-    };
-    let (sender, driver) = builder.handshake::<_, Body>(TokioIo::new(stream)).await?;
-    drive(driver);
-    Ok(Connection::Http2(sender))
-}
-
-/// Runs a connection until it ends. Whoever waits on it is told of its errors; an idle one's concern nobody.
-fn drive(driver: impl Future<Output = Result<(), hyper::Error>> + 'static) {
-    tokio::task::spawn_local(async move {
-        if let Err(error) = driver.await {
-            tracing::trace!(%error, "connection ended");
-        }
-    });
-}
-
-/// hyper's HTTP/2 tasks run on the thread that sends.
-#[derive(Clone)]
-struct LocalExecutor;
-
-impl<F: Future + 'static> Executor<F> for LocalExecutor {
-    fn execute(&self, task: F) {
-        tokio::task::spawn_local(async move {
-            task.await;
-        });
-    }
 }
 
 /// Formats a duration for the log and the operator, in the unit that reads best.

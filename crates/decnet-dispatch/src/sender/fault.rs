@@ -1,11 +1,9 @@
 //! Why an attempt got no reply: the closed reason from the error's source chain, and a short text for people.
 
-use std::error::Error as _;
-
 use decnet_core::delivery::{Outcome, Reason};
 
 use super::connect::Error as ConnectError;
-use super::{http1, texts};
+use super::{http1, http2, texts};
 
 /// An attempt without a reply.
 #[derive(Debug)]
@@ -50,30 +48,29 @@ impl From<ConnectError> for Fault {
 /// A request went out, or may have, and no reply came back.
 impl From<http1::Error> for Fault {
     fn from(error: http1::Error) -> Self {
+        use http1::Error;
         let reason = match &error {
-            http1::Error::TooLarge | http1::Error::Malformed(_) | http1::Error::Encrypted => Reason::Protocol,
+            Error::TooLarge | Error::Malformed(_) | Error::Stray | Error::Encrypted => Reason::Protocol,
             // TLS 1.3 lets a receiver refuse a client without a certificate after the handshake (RFC 8446 section 4.4.2.4).
-            http1::Error::Lost(error) if texts::tls_cause(error).is_some() => Reason::Tls,
-            http1::Error::Unsent | http1::Error::Closed | http1::Error::Lost(_) => Reason::Disconnected,
+            Error::Lost(error) if texts::tls_cause(error).is_some() => Reason::Tls,
+            Error::Unsent | Error::Closed | Error::Lost(_) => Reason::Disconnected,
         };
         Self::new(reason, error.to_string())
     }
 }
 
 /// The same over HTTP/2.
-impl From<hyper::Error> for Fault {
-    fn from(error: hyper::Error) -> Self {
-        let broken = error
-            .source()
-            .and_then(|cause| cause.downcast_ref::<h2::Error>())
-            .filter(|cause| cause.is_library());
-        if broken.is_some() {
-            return Self::new(Reason::Protocol, texts::http2(&error));
-        }
-        if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
-            return Self::new(Reason::Disconnected, "the receiver closed the connection before its reply");
-        }
-        let reason = if texts::is_alert(&error) { Reason::Tls } else { Reason::Disconnected };
-        Self::new(reason, format!("connection lost before the reply ({})", texts::http2(&error)))
+impl From<http2::Error> for Fault {
+    fn from(error: http2::Error) -> Self {
+        use http2::Error;
+        let reason = match &error {
+            Error::Rules(_) | Error::Flooded | Error::Http1Required => Reason::Protocol,
+            Error::Lost(error) if texts::is_alert(error) => Reason::Tls,
+            Error::Unsent | Error::Unprocessed(_) | Error::Closed | Error::Lost(_) | Error::Reset(_) => {
+                Reason::Disconnected
+            }
+            Error::Internal(_) => Reason::Internal,
+        };
+        Self::new(reason, error.to_string())
     }
 }

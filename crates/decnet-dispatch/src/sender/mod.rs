@@ -12,21 +12,24 @@
 //! - `egress`: which addresses may be dialled;
 //! - `resolve`, `tls`, `verifier`, `connect`: a new connection;
 //! - `sockets`: how many there may be, and what this host may lack for another;
-//! - `http1`: HTTP/1.1 on one connection; HTTP/2 is hyper's;
+//! - `meter`: how much a receiver may send;
+//! - `http1`, `http2`: requests and replies on a connection;
 //! - `pool`: connections that wait for their next request, by origin;
+//! - `repeat`: when a request is sent again within its attempt;
 //! - `response`: status, `Retry-After`, the beginning of the body;
 //! - `fault`: why there was no reply; `texts`: the same for an operator.
 //!
-//! Everything runs on one thread, in a [`tokio::task::LocalSet`]. An attempt sends its request at most once:
-//! only a request of which provably no byte was sent, because its pooled connection was found closed, goes
-//! out on a fresh one instead.
+//! Everything runs on one thread, in a [`tokio::task::LocalSet`].
 
 mod attempt;
 mod connect;
 mod egress;
 mod fault;
 mod http1;
+mod http2;
+mod meter;
 mod pool;
+mod repeat;
 mod request;
 mod resolve;
 mod response;

@@ -8,14 +8,13 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use decnet_core::limits::MAX_IDLE_CONNECTIONS;
-use hyper::client::conn::http2;
+use decnet_core::limits::{CAUTION_AGE, MAX_IDLE_CONNECTIONS};
 use rustc_hash::FxHashMap;
 use tokio::sync::Mutex;
 
-use super::connect::Body;
-use super::http1;
 use super::request::Origin;
+use super::tls::Protocols;
+use super::{http1, http2};
 
 /// A connection that has waited longer is looked at before it is used: see [`Lease::rested`]. Receivers let
 /// idle connections live for seconds; under load a connection does not wait that long, and the look is saved.
@@ -28,15 +27,29 @@ const CLOSED_SHARE: usize = 8;
 /// A connection ready for a request.
 pub(super) enum Connection {
     Http1(http1::Connection),
-    Http2(http2::SendRequest<Body>),
+    Http2(http2::Connection),
+}
+
+/// How connections to an origin that misbehaves are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caution {
+    /// Only HTTP/1.1 is offered: the receiver requires it, or sent too much over HTTP/2.
+    Http1,
+    /// Each is used for one request: the receiver sent bytes that belong to no reply, and they must not be taken for
+    /// the next one.
+    NoReuse,
 }
 
 /// What the pool knows of one origin.
-#[derive(Default)]
 pub(super) struct Slot {
+    origin: Origin,
     idle: RefCell<Vec<Idle>>,
     shared: RefCell<Option<Shared>>,
     speaks_http1: Cell<bool>,
+    /// Until when the origin is not offered HTTP/2.
+    http1_until: Cell<Option<Instant>>,
+    /// Until when no connection to the origin is used twice.
+    closes_until: Cell<Option<Instant>>,
     /// Held while dialling an origin that may speak HTTP/2: its first connection serves all who wait.
     pub(super) dialling: Mutex<()>,
 }
@@ -44,11 +57,13 @@ pub(super) struct Slot {
 struct Idle {
     connection: http1::Connection,
     since: Instant,
+    /// When it has waited too long for another request, or has become too old for it.
+    until: Instant,
     expires_at: Instant,
 }
 
 struct Shared {
-    connection: http2::SendRequest<Body>,
+    connection: http2::Connection,
     number: u64,
     used_at: Instant,
     expires_at: Instant,
@@ -79,10 +94,66 @@ pub(super) struct Pool {
     max_age: Duration,
 }
 
+impl Caution {
+    fn effect(self) -> &'static str {
+        match self {
+            Self::Http1 => "using HTTP/1.1",
+            Self::NoReuse => "using each connection once",
+        }
+    }
+}
+
 impl Slot {
-    /// May a second connection be dialled beside one that is being dialled?
-    pub(super) fn dials_freely(&self, origin: &Origin) -> bool {
-        !origin.https || self.speaks_http1.get()
+    fn new(origin: Origin) -> Self {
+        Self {
+            origin,
+            idle: RefCell::default(),
+            shared: RefCell::default(),
+            speaks_http1: Cell::new(false),
+            http1_until: Cell::new(None),
+            closes_until: Cell::new(None),
+            dialling: Mutex::default(),
+        }
+    }
+
+    /// Returns whether a second connection may be dialled beside one that is being dialled.
+    pub(super) fn dials_freely(&self) -> bool {
+        !self.origin.https || self.speaks_http1.get() || self.protocols() == Protocols::Http1
+    }
+
+    /// Returns the protocols to offer on a new connection.
+    pub(super) fn protocols(&self) -> Protocols {
+        if is_ahead(&self.http1_until) { Protocols::Http1 } else { Protocols::Both }
+    }
+
+    /// Takes a precaution for [`CAUTION_AGE`], and logs it unless it is taken already.
+    pub(super) fn take_caution(&self, caution: Caution) {
+        let (until, text) = match caution {
+            Caution::Http1 => {
+                (&self.http1_until, "sent more over HTTP/2 than its replies hold, or requires HTTP/1.1")
+            }
+            Caution::NoReuse => (&self.closes_until, "sent bytes that belong to no reply"),
+        };
+        if !is_ahead(until) {
+            let (origin, minutes) = (&self.origin, CAUTION_AGE.as_secs() / 60);
+            tracing::warn!(%origin, "the receiver {text}; {} for {minutes} min", caution.effect());
+        }
+        until.set(Some(Instant::now() + CAUTION_AGE));
+    }
+
+    /// Drops a shared connection, and remembers its origin if that sent too much.
+    fn retire(&self, shared: &Shared) {
+        if shared.connection.is_flooded() {
+            self.take_caution(Caution::Http1);
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.idle.borrow().is_empty() && self.shared.borrow().is_none()
+    }
+
+    fn is_under_caution(&self) -> bool {
+        is_ahead(&self.http1_until) || is_ahead(&self.closes_until)
     }
 }
 
@@ -104,7 +175,9 @@ impl Pool {
         if let Some(slot) = self.slots.borrow().get(origin) {
             return Rc::clone(slot);
         }
-        Rc::clone(self.slots.borrow_mut().entry(origin.clone()).or_default())
+        let slot = Rc::new(Slot::new(origin.clone()));
+        self.slots.borrow_mut().insert(origin.clone(), Rc::clone(&slot));
+        slot
     }
 
     /// A connection that is open as far as we know and has not waited too long.
@@ -114,13 +187,13 @@ impl Pool {
         }
         let now = Instant::now();
         let mut idle = slot.idle.borrow_mut();
-        while let Some(Idle { mut connection, since, expires_at }) = idle.pop() {
+        while let Some(Idle { mut connection, since, until, expires_at }) = idle.pop() {
             self.idle_count.set(self.idle_count.get() - 1);
-            let waited = now.duration_since(since);
-            if waited >= self.idle_age || now >= expires_at {
+            if now >= until {
                 connection.close();
             } else if !connection.is_stale() {
-                let (connection, rested) = (Connection::Http1(connection), waited >= REST);
+                let rested = now.duration_since(since) >= REST;
+                let connection = Connection::Http1(connection);
                 return Some(Lease { connection, reused: true, rested, number: 0, expires_at });
             }
         }
@@ -135,6 +208,7 @@ impl Pool {
         let now = Instant::now();
         let waited = now.duration_since(current.used_at);
         if current.connection.is_closed() || waited >= self.idle_age || now >= current.expires_at {
+            slot.retire(current);
             *shared = None;
             return None;
         }
@@ -177,10 +251,12 @@ impl Pool {
 
     fn put(self: &Rc<Self>, slot: &Slot, connection: http1::Connection, expires_at: Instant) {
         let (mut idle, since) = (slot.idle.borrow_mut(), Instant::now());
-        if idle.len() >= self.max_idle_per_receiver || since >= expires_at {
+        let age = connection.kept_for().map_or(self.idle_age, |age| age.min(self.idle_age));
+        let until = expires_at.min(since + age);
+        if idle.len() >= self.max_idle_per_receiver || since >= until || is_ahead(&slot.closes_until) {
             return connection.close();
         }
-        idle.push(Idle { connection, since, expires_at });
+        idle.push(Idle { connection, since, until, expires_at });
         drop(idle);
         self.idle_count.set(self.idle_count.get() + 1);
         if self.idle_count.get() > MAX_IDLE_CONNECTIONS {
@@ -211,13 +287,14 @@ impl Pool {
         let (mut left, now) = (0, Instant::now());
         for slot in self.slots.borrow().values() {
             let mut idle = slot.idle.borrow_mut();
-            let is_over = |idle: &mut Idle| idle.since <= cutoff || idle.expires_at <= now;
+            let is_over = |idle: &mut Idle| idle.since <= cutoff || idle.until <= now;
             idle.extract_if(.., is_over).for_each(|idle| idle.connection.close());
             idle.retain_mut(|idle| !idle.connection.is_stale());
             left += idle.len();
             let mut shared = slot.shared.borrow_mut();
             let is_over = |shared: &Shared| shared.used_at <= cutoff || shared.expires_at <= now;
-            shared.take_if(|shared| is_over(shared) || shared.connection.is_closed());
+            let old = shared.take_if(|shared| is_over(shared) || shared.connection.is_closed());
+            old.iter().for_each(|old| slot.retire(old));
         }
         self.idle_count.set(left);
     }
@@ -229,7 +306,7 @@ impl Pool {
         }
         self.slots.borrow_mut().retain(|_, slot| {
             let in_use = Rc::strong_count(slot) > 1;
-            in_use || !slot.idle.borrow().is_empty() || slot.shared.borrow().is_some()
+            in_use || !slot.is_idle() || slot.is_under_caution()
         });
     }
 
@@ -239,6 +316,11 @@ impl Pool {
             tokio::task::spawn_local(sweep_until_empty(Rc::downgrade(self), self.idle_age / 2));
         }
     }
+}
+
+/// Returns whether a time is set and has not come.
+fn is_ahead(until: &Cell<Option<Instant>>) -> bool {
+    until.get().is_some_and(|until| Instant::now() < until)
 }
 
 async fn sweep_until_empty(pool: Weak<Pool>, interval: Duration) {

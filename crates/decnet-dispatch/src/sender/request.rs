@@ -18,8 +18,6 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, InvalidHea
 use http::uri::InvalidUri;
 use http::{Method, Request, Uri, Version};
 
-use super::connect::Body;
-
 const JSON: &str = "application/json";
 
 /// Where a connection leads. Connections are shared by this and never by address: two hosts on one address
@@ -164,14 +162,15 @@ impl Target {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// The whole HTTP/2 request. It names the authority in its target instead of a header (RFC 9113 section 8.3.1).
+    /// The head of an HTTP/2 request. It names the authority in its target instead of a header (RFC 9113 section
+    /// 8.3.1).
     pub(super) fn http2_request(
         &self,
         message: &Message<'_>,
         at: UnixMicros,
         agent: &HeaderValue,
-    ) -> Request<Body> {
-        let mut request = Request::new(Body::new(message.body.clone()));
+    ) -> Request<()> {
+        let mut request = Request::new(());
         *request.method_mut() = Method::POST;
         *request.version_mut() = Version::HTTP_2;
         if let Some(http2) = &self.http2 {

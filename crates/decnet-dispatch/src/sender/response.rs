@@ -2,23 +2,22 @@
 
 use bytes::{Bytes, BytesMut};
 use decnet_core::delivery::{Outcome, retry_after};
-use decnet_core::limits::{KEPT_REPLY_BYTES, MAX_REPLY_BYTES};
+use decnet_core::limits::KEPT_REPLY_BYTES;
 use decnet_core::redact::EndpointUrl;
 use decnet_core::time::UnixMicros;
-use http::header::{HeaderValue, LOCATION, RETRY_AFTER};
-use http::{Response, StatusCode};
-use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
+use http::StatusCode;
 
-use super::http1;
+use super::{http1, http2};
 
 /// How the reading of a body ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     /// All of it was read: the connection can serve again.
     Whole,
-    /// It is longer than we read: the connection is given up.
+    /// It is longer than we read: the connection is closed.
     TooLong,
+    /// Its length is invalid, so it was not read: the connection is closed.
+    Unframed,
     /// The connection broke.
     Broken,
     /// The deadline passed first.
@@ -28,25 +27,33 @@ pub(super) enum End {
 /// A reply whose body has not been read.
 pub(super) enum Reply {
     Http1(http1::Head),
-    Http2(Response<Incoming>),
+    /// Boxed since it would make every attempt larger.
+    Http2(Box<http2::Reply>),
 }
 
 impl Reply {
+    pub(super) fn status(&self) -> u16 {
+        match self {
+            Self::Http1(head) => head.status,
+            Self::Http2(reply) => reply.status(),
+        }
+    }
+
     /// What its status line and headers say.
     pub(super) fn outcome(&self, now: UnixMicros) -> Outcome {
-        let (status, asked) = match self {
-            Self::Http1(head) => (head.status, head.retry_after.as_deref()),
-            Self::Http2(reply) => (reply.status().as_u16(), text(reply.headers().get(RETRY_AFTER))),
+        let asked = match self {
+            Self::Http1(head) => head.retry_after.as_deref(),
+            Self::Http2(reply) => reply.retry_after(),
         };
-        Outcome::Replied { status, retry_after: asked.and_then(|text| retry_after(text, now)) }
+        let retry_after = asked.and_then(|text| retry_after(text, now));
+        Outcome::Replied { status: self.status(), retry_after }
     }
 
     /// Where a redirect leads, as far as it may be shown: the rest of a URL may be a secret.
     pub(super) fn redirect(&self) -> Option<Box<str>> {
         let location = match self {
             Self::Http1(head) => head.location.as_deref(),
-            Self::Http2(reply) if reply.status().is_redirection() => text(reply.headers().get(LOCATION)),
-            Self::Http2(_) => None,
+            Self::Http2(reply) => reply.location(),
         };
         Some(target(location?).into())
     }
@@ -60,28 +67,6 @@ fn target(location: &str) -> String {
         Err(_) if location.contains("://") => "to a URL that cannot be used".into(),
         Err(_) => "to another path of this receiver".into(),
     }
-}
-
-fn text(value: Option<&HeaderValue>) -> Option<&str> {
-    value.and_then(|value| value.to_str().ok())
-}
-
-/// Reads an HTTP/2 body to its end or to [`MAX_REPLY_BYTES`]; `kept` gets its beginning as it comes.
-pub(super) async fn read_http2(mut body: Incoming, kept: &mut Kept) -> End {
-    let mut read = 0;
-    while !body.is_end_stream() {
-        let data = match body.frame().await {
-            Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
-            Some(Err(_)) => return End::Broken,
-            None => break,
-        };
-        read += data.len();
-        kept.add(&data);
-        if read > MAX_REPLY_BYTES {
-            return End::TooLong;
-        }
-    }
-    End::Whole
 }
 
 /// The first [`KEPT_REPLY_BYTES`] of a body. Copied, so that four kept bytes do not hold a connection's whole buffer.
@@ -107,12 +92,17 @@ pub(super) fn detail(outcome: &Outcome, end: End, redirect: Option<&str>) -> Opt
         (300..=303 | 305..=399, _, None) => "; redirects are not followed",
         (_, End::Broken, _) => "; the connection was lost within its body",
         (_, End::Late, _) => "; its body did not end in time",
+        (_, End::Unframed, _) => "; its content-length is invalid, so its body was not read",
         (200..=299, End::Whole | End::TooLong, _) => return None,
         (_, End::Whole | End::TooLong, _) => "",
     };
+    Some(format!("HTTP {}{note}", status_text(status)).into())
+}
+
+/// A status with its reason phrase, if it is a common one.
+pub(super) fn status_text(status: u16) -> String {
     let phrase = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-    let phrase = phrase.map_or_else(String::new, |phrase| format!(" {phrase}"));
-    Some(format!("HTTP {status}{phrase}{note}").into())
+    phrase.map_or_else(|| status.to_string(), |phrase| format!("{status} {phrase}"))
 }
 
 #[cfg(test)]

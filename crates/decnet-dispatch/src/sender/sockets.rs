@@ -6,11 +6,13 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use super::meter::Meter;
 
 /// What this host lacked, so that nothing was sent. Says nothing about the receiver.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,9 +95,10 @@ impl Drop for Permit {
     }
 }
 
-/// A connected TCP socket with its permit.
+/// A connected TCP socket with its permit. What it receives is counted, and bounded.
 pub(super) struct Socket {
     stream: TcpStream,
+    meter: Rc<Meter>,
     _permit: Permit,
 }
 
@@ -103,7 +106,12 @@ impl Socket {
     pub(super) async fn connect(address: SocketAddr, permit: Permit) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, _permit: permit })
+        Ok(Self { stream, meter: Meter::new(), _permit: permit })
+    }
+
+    /// Returns how much it may receive.
+    pub(super) fn meter(&self) -> Rc<Meter> {
+        Rc::clone(&self.meter)
     }
 
     pub(super) fn peer(&self) -> io::Result<SocketAddr> {
@@ -117,7 +125,14 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(context, buffer)
+        let this = self.get_mut();
+        if this.meter.is_exhausted() {
+            return Poll::Ready(Err(io::Error::other("the receiver sent too much")));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        this.meter.count(buffer.filled().len() - before);
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -2,7 +2,6 @@
 //! link to documentation of the library, or say less than is known.
 
 use std::borrow::Cow;
-use std::error::Error as _;
 use std::io;
 
 use decnet_core::time::UnixMicros;
@@ -223,27 +222,12 @@ fn clock(now: UnixTime) -> String {
     format!("this host's clock says {}", date(now))
 }
 
-/// Describes why an HTTP/2 request got no reply.
-pub(super) fn http2(error: &hyper::Error) -> Text {
-    let Some(cause) = error.source() else { return "the receiver closed the connection".into() };
-    if let Some(cause) = cause.downcast_ref::<h2::Error>() {
-        return http2_cause(cause);
-    }
-    match cause.downcast_ref::<io::Error>() {
-        Some(error) => http2_io(error),
-        None => "connection closed by the receiver".into(),
-    }
-}
-
 /// How the library that frames HTTP/2 passes on an alert: it keeps the kind and the text of an I/O error alone.
 const ALERT: &str = "received fatal alert: ";
 
 /// Returns whether an HTTP/2 request failed because the receiver refused the connection by a TLS alert.
-pub(super) fn is_alert(error: &hyper::Error) -> bool {
-    let cause = error.source();
-    let cause = cause
-        .map(|cause| cause.downcast_ref::<h2::Error>().and_then(h2::Error::get_io).map_or(cause, |io| io));
-    cause.is_some_and(|cause| cause.to_string().starts_with(ALERT))
+pub(super) fn is_alert(error: &h2::Error) -> bool {
+    error.get_io().is_some_and(|cause| cause.to_string().starts_with(ALERT))
 }
 
 fn http2_io(error: &io::Error) -> Text {
@@ -254,7 +238,8 @@ fn http2_io(error: &io::Error) -> Text {
     }
 }
 
-fn http2_cause(error: &h2::Error) -> Text {
+/// Describes an error of an HTTP/2 connection or request.
+pub(super) fn http2(error: &h2::Error) -> Text {
     if let Some(error) = error.get_io() {
         return http2_io(error);
     }
@@ -278,19 +263,21 @@ fn http2_cause(error: &h2::Error) -> Text {
 /// The receiver broke the rules of HTTP/2, in one stream or for the whole connection. Headers a little beyond our bound
 /// are reported as malformed ones are; of those far beyond it, only the debug data in the `text` says so.
 fn broken_rules(code: Code, in_a_stream: bool, text: &str) -> Text {
-    let is = |data: &str| text.contains(data);
     match code {
-        Code::ENHANCE_YOUR_CALM if is("header_list_way_too_large") || is("too_many_continuations") => {
-            "the reply's headers are too large".into()
-        }
+        Code::ENHANCE_YOUR_CALM if is_about_headers(text) => "the reply's headers are too large".into(),
         Code::ENHANCE_YOUR_CALM => "the receiver sent too many frames".into(),
         Code::PROTOCOL_ERROR if in_a_stream => "the reply's headers are too large, or malformed".into(),
         _ => format!("the receiver broke the rules of HTTP/2 ({})", code_name(code)).into(),
     }
 }
 
+/// Returns whether the debug data in an error's text says that the headers were far too large.
+pub(super) fn is_about_headers(text: &str) -> bool {
+    ["header_list_way_too_large", "too_many_continuations"].iter().any(|data| text.contains(data))
+}
+
 /// The code's name as RFC 9113 section 7 writes it, or its number.
-fn code_name(code: Code) -> String {
+pub(super) fn code_name(code: Code) -> String {
     let name = format!("{code:?}");
     if name.bytes().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'_' | b'0'..=b'9')) {
         name
@@ -413,7 +400,7 @@ mod tests {
             assert_plain(&http2_io(&error), &error);
         }
         for error in http2_errors() {
-            assert_plain(&http2_cause(&error), &error);
+            assert_plain(&http2(&error), &error);
         }
         for code in (0..=0x20).map(Code::from) {
             assert_plain(&broken_rules(code, true, ""), &code);
@@ -465,7 +452,7 @@ mod tests {
         assert_eq!(code_name(Code::FLOW_CONTROL_ERROR), "FLOW_CONTROL_ERROR");
         assert_eq!(code_name(Code::HTTP_1_1_REQUIRED), "HTTP_1_1_REQUIRED");
         assert_eq!(code_name(Code::from(77)), "77");
-        assert!(http2_cause(&Code::REFUSED_STREAM.into()).contains("takes no more at once"));
+        assert!(http2(&Code::REFUSED_STREAM.into()).contains("takes no more at once"));
     }
 
     #[test]

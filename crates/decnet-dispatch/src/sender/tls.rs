@@ -27,6 +27,14 @@ use super::verifier::Verifier;
 const HTTP1: &[u8] = b"http/1.1";
 const HTTP2: &[u8] = b"h2";
 
+/// The protocols to offer (ALPN, RFC 7301).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocols {
+    /// HTTP/2 and HTTP/1.1.
+    Both,
+    Http1,
+}
+
 /// Where the trusted root certificates come from.
 #[derive(Debug, Clone, Default)]
 pub enum Roots {
@@ -114,11 +122,17 @@ impl Tls {
     pub(super) async fn connect(
         &self,
         host: &str,
+        protocols: Protocols,
         socket: Socket,
     ) -> Result<(TlsStream<Socket>, bool), Error> {
         let name = ServerName::try_from(host.trim_start_matches('[').trim_end_matches(']'))?.to_owned();
         let connector = self.connector().await?;
-        let mut handshake = pin!(connector.connect(name, socket));
+        let mut handshake = pin!(async {
+            match protocols {
+                Protocols::Both => connector.connect(name, socket).await,
+                Protocols::Http1 => connector.with_alpn(vec![HTTP1.to_vec()]).connect(name, socket).await,
+            }
+        });
         let mut asked = false;
         // Handshakes take turns on this thread, and the flag is theirs together: it is read in the turn that set it.
         let ended = poll_fn(|context| {

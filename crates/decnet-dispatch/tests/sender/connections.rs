@@ -1,11 +1,11 @@
-//! Connections are reused, only for their own origin, and never at the price of a second POST.
+//! Connections are reused, and only for their own origin.
 
 use std::time::Duration;
 
 use crate::support::*;
 use decnet_core::delivery::{Outcome, Reason};
 use decnet_dispatch::sender::{Options, Sender};
-use decnet_testkit::{Receiver, Script, Step, reply};
+use decnet_testkit::{Receiver, Step, reply};
 use futures_util::future::join_all;
 
 #[test]
@@ -142,23 +142,6 @@ fn a_stale_connection_is_replaced_and_the_receiver_sees_one_post() {
         }
     });
     assert_eq!((receiver.count(), receiver.connections()), (5, 5));
-}
-
-/// The receiver has read the request and goes without an answer: whether it acted on it nobody knows.
-#[test]
-fn a_request_that_may_have_been_read_is_not_sent_again() {
-    let steps = [Step::Reply(reply(200)), Step::CloseMidHeaders, Step::Reply(reply(200))];
-    for lost in [Step::CloseMidHeaders, Step::Reset] {
-        let receiver = Receiver::start(Script::steps([steps[0].clone(), lost, steps[2].clone()]));
-        let (sender, target) = (sender(), target(&receiver.url("/")));
-        run(async {
-            assert_status(&send(&sender, &target).await, 200);
-            assert_failed(&send(&sender, &target).await, Reason::Disconnected, "");
-            assert_eq!(receiver.count(), 2);
-            assert_status(&send(&sender, &target).await, 200);
-        });
-        assert_eq!(receiver.connections(), 2);
-    }
 }
 
 #[test]

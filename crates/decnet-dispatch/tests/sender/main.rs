@@ -3,8 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod connections;
+mod early;
 mod egress;
 mod faults;
+mod framing;
+mod http2;
+mod repeats;
 mod request;
 mod settings;
 mod support;

@@ -116,7 +116,7 @@ fn a_lost_http2_stream_is_a_lost_connection() {
     let receiver = encrypted(Step::Reset);
     let sender = Sender::new(trusting(&[&receiver])).unwrap();
     let attempted = run(async { send(&sender, &target(&receiver.url("/"))).await });
-    let text = "connection lost before the reply (the receiver reports an internal error)";
+    let text = "no reply: the receiver reports an internal error";
     assert_failed(&attempted, Reason::Disconnected, text);
     assert_eq!(receiver.count(), 1);
 }

@@ -1,7 +1,13 @@
 //! Every matching event reaches every subscription, signed, once.
 
+use std::collections::HashSet;
+use std::sync::Mutex;
+
 use decnet_core::redact::Secret;
+use decnet_core::settings::Settings;
 use decnet_core::signature::SigningKey;
+use decnet_store::catalog::Patch;
+use decnet_store::queue::{Filter, Reader};
 use decnet_testkit::{Receiver, Script, Step, reply};
 use serde_json::json;
 
@@ -37,7 +43,7 @@ fn a_matching_event_arrives_once_signed_and_recorded() {
 fn a_failed_attempt_is_repeated_with_the_same_bytes_and_id() {
     let script = Script::steps([
         reply(503).into(),
-        Step::Reset,
+        Step::CloseMidHeaders,
         reply(429).retry_after("0").into(),
         reply(200).into(),
     ]);
@@ -95,4 +101,56 @@ fn a_message_that_is_no_event_costs_the_next_one_nothing() {
     assert_eq!(numbers(&receiver), [7]);
     assert_eq!(rig.stats.malformed.get(), 2);
     rig.stop_worker();
+}
+
+/// A receiver that serves one request on each connection, and closes it when it meets the next one.
+fn closes_when_met() -> Script {
+    let served = Mutex::new(HashSet::new());
+    Script::by(move |request| match served.lock().unwrap().insert(request.connection) {
+        true => reply(200).into(),
+        false => Step::Garbage("".into()),
+    })
+}
+
+#[test]
+fn kept_connection_that_ends_costs_no_attempt() {
+    const EVENTS: u64 = 50;
+    for ordered in [false, true] {
+        let receiver = Receiver::start(closes_when_met());
+        let mut rig = Rig::new();
+        // Whatever counts as a failure is final.
+        rig.options.schedule = "none".parse().unwrap();
+        rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+        let settings = Settings { ordered, ..Settings::default() };
+        rig.patch("siem", &Patch { settings: settings.into(), ..Patch::default() });
+        rig.start_bus();
+        rig.start_worker();
+        rig.publish_numbered("a.b", EVENTS);
+        eventually("all are delivered", || rig.counts("siem").delivered == EVENTS);
+        rig.stop_worker();
+        let repeats = rig.stats.repeats.get();
+        assert!(repeats > 0 && receiver.count() == EVENTS + repeats, "{repeats}, {}", receiver.count());
+        let reader = Reader::open(rig.dir.path()).unwrap();
+        let listed = reader.list(&Filter::default()).unwrap();
+        let of_siem = listed.iter().filter(|listed| &*listed.subscription_name == "siem");
+        let attempts: Vec<_> =
+            of_siem.flat_map(|listed| reader.get(listed.id).unwrap().unwrap().attempts).collect();
+        assert_eq!(attempts.len() as u64, EVENTS, "one attempt each");
+        assert_eq!(attempts.iter().map(|attempt| u64::from(attempt.repeats)).sum::<u64>(), repeats);
+        assert!(!ordered || numbers(&receiver).is_sorted());
+    }
+}
+
+#[test]
+fn delivered_attempt_keeps_its_detail() {
+    let receiver = Receiver::start(Step::CloseMidBody);
+    let mut rig = Rig::running(&[("siem", &receiver.url("/"), "a.>")]);
+    rig.publish("a.b", &json!({}));
+    eventually("it is delivered", || rig.counts("siem").delivered == 1);
+    rig.stop_worker();
+    let reader = Reader::open(rig.dir.path()).unwrap();
+    let id = reader.list(&Filter::default()).unwrap()[0].id;
+    let attempts = reader.get(id).unwrap().unwrap().attempts;
+    let detail = "HTTP 200 OK; the connection was lost within its body";
+    assert_eq!((attempts[0].detail.as_deref(), attempts[0].reason), (Some(detail), None));
 }

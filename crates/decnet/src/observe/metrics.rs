@@ -176,6 +176,11 @@ fn attempts(stats: &Stats) -> Vec<Family> {
             "Attempts that the guard refused, for they led to a forbidden address",
             stats.attempts(Some(Reason::Forbidden)).get(),
         ),
+        counter(
+            "decnet_webhook_request_repeats",
+            "Requests sent again within their attempt: a kept connection ended, or the receiver refused them unprocessed",
+            stats.repeats.get(),
+        ),
         durations(
             "decnet_webhook_attempt_duration",
             "Of an attempt, whatever it came to",

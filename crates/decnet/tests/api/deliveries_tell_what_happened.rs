@@ -1,6 +1,6 @@
 //! Deliveries are listed in pages, told in full, and sent again.
 
-use decnet_testkit::{Receiver, Script, reply};
+use decnet_testkit::{Receiver, Script, Step, reply};
 use serde_json::{Value, json};
 
 use crate::client::Server;
@@ -96,6 +96,25 @@ fn an_attempt_shows_the_request_as_it_was_sent_but_for_its_secrets() {
         assert_eq!(headers[name], sent.header(name), "{name}");
     }
     assert!(!detail.to_string().contains("hunter2"), "{detail}");
+}
+
+/// The receiver closes a connection that it has kept when the next request comes.
+#[test]
+fn attempt_shows_how_often_its_request_was_repeated() {
+    let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
+    server.subscribe_known("a", &receiver, "a.>");
+    let known = receiver.count();
+    receiver.set(Script::steps([reply(204).into(), Step::Garbage("".into()), reply(204).into()]));
+    let mut repeats = Vec::new();
+    for id in ["e1", "e2"] {
+        server.json(202, "POST /events", &json!({"id": id, "topic": "a.b"}).to_string());
+        let listed = server.deliveries(&format!("event_id={id}&state=delivered"), 1);
+        let detail = server.json(200, &format!("GET /deliveries/{}", listed[0]["id"].as_str().unwrap()), "");
+        assert_eq!(detail["attempts"].as_array().unwrap().len(), 1, "{detail}");
+        repeats.push(detail["attempts"][0]["repeats"].clone());
+    }
+    assert_eq!(repeats, [json!(0), json!(1)]);
+    assert_eq!(receiver.count() - known, 3);
 }
 
 #[test]

@@ -129,8 +129,9 @@ fn by_debt(receipts: &[Receipt]) -> HashMap<Debt, Vec<usize>> {
     by_debt
 }
 
-/// Within each life of the worker a delivery's receipts are its attempts on record, and one more at most, the
-/// last, if that life ended by SIGKILL. Says how many such there were.
+/// Within each life of the worker a delivery has at most one receipt for each attempt on record and each repeat that
+/// these record. If that life ended by SIGKILL there may be two more: the last attempt, and a repeat within it. Returns
+/// how many such there were.
 fn receipts_are_explained(
     host: &Host,
     details: &BTreeMap<Debt, Detail>,
@@ -148,15 +149,16 @@ fn receipts_are_explained(
                 numbers.iter().copied().filter(|n| life_of(host, &receipts[*n]) == life).collect();
             let story =
                 || format!("{debt:?} in life {life} of {:?}: {made:?}, receipts {seen:?}", host.lives);
-            let slack = usize::from(end == End::Killed);
-            assert!(seen.len() <= made.len() + slack, "sent too often: {}", story());
+            let slack = if end == End::Killed { 2 } else { 0 };
+            let repeats: usize = made.iter().map(|attempt| attempt.repeats as usize).sum();
+            assert!(seen.len() <= made.len() + repeats + slack, "sent too often: {}", story());
             one_at_a_time(receipts, &seen, &story);
             let answered = made.iter().filter(|attempt| may_lack_receipt(attempt)).count();
             let is_named = |number: &&usize| named.contains(&(**number, debt.0.clone()));
             let silent = seen.len() - seen.iter().filter(is_named).count();
-            assert!(silent <= answered + slack, "a reply that is not on record: {}", story());
+            assert!(silent <= answered + repeats + slack, "a reply that is not on record: {}", story());
             assert!(seen.len() + answered >= made.len(), "an attempt that never was: {}", story());
-            unrecorded += seen.len().saturating_sub(made.len());
+            unrecorded += seen.len().saturating_sub(made.len() + repeats);
         }
     }
     assert_eq!(by_debt.len(), details.len(), "everything that was admitted has been received");

@@ -36,7 +36,8 @@ impl Decoder {
         match framing {
             Framing::Length(length) => Self::Length(length),
             Framing::Chunked => Self::Chunked(Chunk::Size),
-            Framing::Close => Self::Close,
+            // What came with the head is kept; nobody knows how much belongs to it.
+            Framing::Close | Framing::Unknown => Self::Close,
         }
     }
 

@@ -1,18 +1,17 @@
 //! The head of a reply, and what it says about its body.
+//!
+//! The status line decides what a reply means, so only that must be valid. Of the header lines only those that frame
+//! the body are read strictly; others are read if they can be, and skipped if not. httparse reads the status line; it
+//! cannot skip a line without also skipping one that frames the body.
 
-use std::mem::MaybeUninit;
+use std::time::Duration;
 
-use decnet_core::limits::MAX_REPLY_HEADERS;
-use httparse::{Header, ParserConfig, Response, Status};
+use httparse::{ParserConfig, Response};
 
-/// What is no head of a reply.
+/// What is not the head of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(in crate::sender) enum Malformed {
-    #[error("its status line or a header line is malformed")]
-    Syntax(#[from] httparse::Error),
-    #[error("its content-length is not a length")]
-    Length,
-}
+#[error("its status line is malformed")]
+pub(in crate::sender) struct Malformed(#[from] httparse::Error);
 
 /// A final reply's status line and the headers that matter here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +21,10 @@ pub(in crate::sender) struct Head {
     /// Where a redirect leads, as it is written.
     pub(in crate::sender) location: Option<Box<str>>,
     pub(super) framing: Framing,
-    /// Does the receiver leave the connection open (RFC 9112 section 9.3)?
+    /// Whether another request may follow on the connection (RFC 9112 section 9.3).
     pub(super) keeps_alive: bool,
+    /// How long the receiver keeps an idle connection (`Keep-Alive: timeout=`, RFC 2068 section 19.7.1.1).
+    pub(super) kept_for: Option<Duration>,
 }
 
 /// Where the body ends (RFC 9112 section 6.3).
@@ -35,72 +36,243 @@ pub(super) enum Framing {
     Chunked,
     /// With the connection.
     Close,
+    /// Unknown: its lengths are invalid or contradict each other.
+    Unknown,
 }
 
-/// The final head at the beginning of `input` and where it ends, once it is there. Interim heads before it (RFC 9110
-/// section 15.2) are taken off, so that none is read twice, however many a receiver sends.
-pub(super) fn find(input: &mut Vec<u8>) -> Result<Option<(Head, usize)>, Malformed> {
-    loop {
-        match parse(input)? {
-            // Nothing was asked to be upgraded: 101 is as final as any other.
-            Some((head, length)) if (100..=199).contains(&head.status) && head.status != 101 => {
-                input.drain(..length);
+/// Finds heads in what a receiver sends. Looks at no byte twice, however small the pieces are in which they come.
+#[derive(Debug, Default)]
+pub(super) struct Finder {
+    status: Option<StatusLine>,
+    /// Where the header lines begin.
+    headers: usize,
+    /// Where the current line begins.
+    line: usize,
+    /// Up to where no line break is left to be found.
+    scanned: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct StatusLine {
+    status: u16,
+    /// The minor version of HTTP/1.
+    version: u8,
+}
+
+impl Finder {
+    /// Returns the final head in `input` and its length, once it is complete; for the next one a new finder is needed. Interim heads before it (RFC 9110 section
+    /// 15.2) are removed, so that none is read twice, however many a receiver sends.
+    ///
+    /// # Errors
+    /// The status line is not valid HTTP/1.x.
+    pub(super) fn find(&mut self, input: &mut Vec<u8>) -> Result<Option<(Head, usize)>, Malformed> {
+        while let Some((status_line, length)) = self.complete(input)? {
+            let is_interim = matches!(status_line.status, 100 | 102..=199);
+            if !is_interim {
+                return Ok(Some((Head::read(status_line, &input[self.headers..length]), length)));
             }
-            found => return Ok(found),
+            input.drain(..length);
+            *self = Self::default();
+        }
+        Ok(None)
+    }
+
+    /// Returns the status line and the length of the head, with its empty line, once that is there. Empty lines before
+    /// the head are ignored (RFC 9112 section 2.2).
+    fn complete(&mut self, input: &[u8]) -> Result<Option<(StatusLine, usize)>, Malformed> {
+        while let Some(at) = memchr::memchr(b'\n', &input[self.scanned..]) {
+            let next = self.scanned + at + 1;
+            let line = &input[self.line..next];
+            let is_empty = matches!(line, b"\n" | b"\r\n");
+            (self.line, self.scanned) = (next, next);
+            match self.status {
+                Some(status_line) if is_empty => return Ok(Some((status_line, next))),
+                None if !is_empty => {
+                    (self.status, self.headers) = (Some(StatusLine::parse(line)?), next);
+                }
+                Some(_) | None => {}
+            }
+        }
+        self.scanned = input.len();
+        Ok(None)
+    }
+}
+
+impl StatusLine {
+    fn parse(line: &[u8]) -> Result<Self, Malformed> {
+        let mut reply = Response::new(&mut []);
+        ParserConfig::default().parse_response(&mut reply, line)?;
+        let fields = reply.code.zip(reply.version);
+        fields.map(|(status, version)| Self { status, version }).ok_or(Malformed(httparse::Error::Status))
+    }
+}
+
+impl Head {
+    /// Reads the header lines behind a status line.
+    fn read(StatusLine { status, version }: StatusLine, lines: &[u8]) -> Self {
+        let mut fields = Fields::new(status, version);
+        for line in Lines(lines) {
+            fields.read(line);
+        }
+        let has_body = !matches!(status, 100..=199 | 204 | 304);
+        let framing = if has_body { fields.framing() } else { Framing::Length(0) };
+        // A body that is announced and must not be there may come all the same.
+        let is_contradictory = !has_body && fields.announces_body();
+        Self {
+            status,
+            framing,
+            keeps_alive: fields.keeps_alive
+                && !is_contradictory
+                && !fields.is_doubtful
+                && !matches!(framing, Framing::Close | Framing::Unknown)
+                && status != 101,
+            retry_after: fields.retry_after,
+            location: fields.location,
+            kept_for: fields.kept_for,
         }
     }
 }
 
-fn parse(input: &[u8]) -> Result<Option<(Head, usize)>, Malformed> {
-    let mut headers = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_REPLY_HEADERS];
-    let mut reply = Response::new(&mut []);
-    let parsed =
-        ParserConfig::default().parse_response_with_uninit_headers(&mut reply, input, &mut headers)?;
-    let Status::Complete(length) = parsed else { return Ok(None) };
-    let (status, version) = (reply.code.unwrap_or_default(), reply.version.unwrap_or_default());
-    Ok(Some((read(status, version, reply.headers)?, length)))
+/// What the header lines say, as far as it matters.
+struct Fields {
+    length: Length,
+    /// Whether there is a transfer coding, other than `identity`.
+    is_coded: bool,
+    /// Whether the last one is `chunked`.
+    is_chunked: bool,
+    keeps_alive: bool,
+    kept_for: Option<Duration>,
+    retry_after: Option<Box<str>>,
+    is_redirect: bool,
+    location: Option<Box<str>>,
+    /// Whether a line might be read as a header that frames the body, by somebody else or by its sender.
+    is_doubtful: bool,
 }
 
-fn read(status: u16, version: u8, headers: &[Header<'_>]) -> Result<Head, Malformed> {
-    let (mut retry_after, mut location, mut length, mut codings, mut chunked) =
-        (None, None, None, false, false);
-    let mut keeps_alive = version == 1;
-    for Header { name, value } in headers {
-        if name.eq_ignore_ascii_case("content-length") {
-            length = Some(content_length(value, length)?);
-        } else if name.eq_ignore_ascii_case("transfer-encoding") {
-            codings = true;
-            chunked = tokens(value).last().is_some_and(|token| token.eq_ignore_ascii_case(b"chunked"));
-        } else if name.eq_ignore_ascii_case("connection") {
-            keeps_alive = keeps_open(value, keeps_alive);
-        } else if name.eq_ignore_ascii_case("retry-after") {
-            retry_after = std::str::from_utf8(value).ok().map(Into::into);
-        } else if (300..=399).contains(&status) && name.eq_ignore_ascii_case("location") {
-            location = std::str::from_utf8(value).ok().map(Into::into);
-        }
-    }
-    let framing = match (status, length) {
-        (100..=199 | 204 | 304, _) => Framing::Length(0),
-        _ if chunked => Framing::Chunked,
-        (_, Some(length)) if !codings => Framing::Length(length),
-        _ => Framing::Close,
-    };
-    // Both at once is how requests are smuggled: such a connection is not trusted with another one.
-    keeps_alive &= framing != Framing::Close && !(codings && length.is_some()) && status != 101;
-    Ok(Head { status, retry_after, location, framing, keeps_alive })
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Length {
+    Absent,
+    Valid(u64),
+    Invalid,
 }
 
-/// Said again it must be the same (RFC 9110 section 8.6).
-fn content_length(value: &[u8], before: Option<u64>) -> Result<u64, Malformed> {
-    let mut length = before;
-    for token in tokens(value) {
-        let digits = std::str::from_utf8(token).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
-        let read: u64 = digits.and_then(|text| text.parse().ok()).ok_or(Malformed::Length)?;
-        if length.replace(read).is_some_and(|before| before != read) {
-            return Err(Malformed::Length);
+impl Fields {
+    fn new(status: u16, version: u8) -> Self {
+        Self {
+            length: Length::Absent,
+            is_coded: false,
+            is_chunked: false,
+            keeps_alive: version == 1,
+            kept_for: None,
+            retry_after: None,
+            is_redirect: (300..=399).contains(&status),
+            location: None,
+            is_doubtful: false,
         }
     }
-    length.ok_or(Malformed::Length)
+
+    /// Reads one line, folded ones as one (RFC 9112 section 5.2). A blank before the colon is ignored (section 5.1).
+    fn read(&mut self, line: &[u8]) {
+        let Some(colon) = memchr::memchr(b':', line) else {
+            self.is_doubtful = true;
+            return;
+        };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        let bare_name = name.trim_ascii_end();
+        if self.frame(bare_name, value) {
+            let is_folded = memchr::memchr(b'\n', line) != Some(line.len() - 1);
+            self.is_doubtful |= is_folded || bare_name.len() != name.len();
+        } else if bare_name.eq_ignore_ascii_case(b"keep-alive") {
+            self.kept_for = tokens(value).find_map(timeout).or(self.kept_for);
+        } else if bare_name.eq_ignore_ascii_case(b"retry-after") {
+            self.retry_after = text(value);
+        } else if self.is_redirect && bare_name.eq_ignore_ascii_case(b"location") {
+            self.location = text(value);
+        } else {
+            self.is_doubtful |= !is_name(bare_name);
+        }
+        self.is_doubtful |= has_bare_return(line);
+    }
+
+    /// Reads a header that frames the body or the connection; returns whether it is one.
+    fn frame(&mut self, name: &[u8], value: &[u8]) -> bool {
+        if name.eq_ignore_ascii_case(b"content-length") {
+            self.length = self.length.and(value);
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            for coding in tokens(value).filter(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+                (self.is_coded, self.is_chunked) = (true, coding.eq_ignore_ascii_case(b"chunked"));
+            }
+        } else if name.eq_ignore_ascii_case(b"connection") {
+            self.keeps_alive = keeps_open(value, self.keeps_alive);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn framing(&mut self) -> Framing {
+        // Both at once is how replies are smuggled: such a connection is not used again.
+        self.is_doubtful |= self.is_coded && self.length != Length::Absent;
+        match (self.is_coded, self.is_chunked, self.length) {
+            (true, true, _) => Framing::Chunked,
+            (true, false, _) | (false, _, Length::Absent) => Framing::Close,
+            (false, _, Length::Valid(length)) => Framing::Length(length),
+            (false, _, Length::Invalid) => Framing::Unknown,
+        }
+    }
+
+    fn announces_body(&self) -> bool {
+        self.is_coded || !matches!(self.length, Length::Absent | Length::Valid(0))
+    }
+}
+
+impl Length {
+    /// Adds a header line. If the length is repeated it must be the same (RFC 9110 section 8.6).
+    fn and(self, value: &[u8]) -> Self {
+        let mut values = tokens(value).map(Self::parse);
+        let Some(first) = values.next() else { return Self::Invalid };
+        let before = if self == Self::Absent { first } else { self };
+        std::iter::once(first)
+            .chain(values)
+            .fold(before, |all, next| if all == next { all } else { Self::Invalid })
+    }
+
+    fn parse(digits: &[u8]) -> Self {
+        let text = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+        text.and_then(|text| text.parse().ok()).map_or(Self::Invalid, Self::Valid)
+    }
+}
+
+/// The header lines of a head; a folded one with the lines that continue it.
+struct Lines<'a>(&'a [u8]);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let mut end = 0;
+        loop {
+            end += memchr::memchr(b'\n', &self.0[end..])? + 1;
+            if !matches!(self.0.get(end), Some(b' ' | b'\t')) {
+                break;
+            }
+        }
+        let (line, rest) = self.0.split_at(end);
+        self.0 = rest;
+        // The last line, which is empty, ends the head.
+        (!rest.is_empty()).then_some(line)
+    }
+}
+
+/// Returns whether it is a token (RFC 9110 section 5.6.2).
+fn is_name(name: &[u8]) -> bool {
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !name.is_empty() && name.iter().all(is_token)
+}
+
+/// Returns whether there is a CR that ends no line: some take it for a line's end (RFC 9112 section 2.2).
+fn has_bare_return(line: &[u8]) -> bool {
+    memchr::memchr_iter(b'\r', line).any(|at| line.get(at + 1) != Some(&b'\n'))
 }
 
 fn keeps_open(value: &[u8], before: bool) -> bool {
@@ -111,6 +283,18 @@ fn keeps_open(value: &[u8], before: bool) -> bool {
     })
 }
 
+fn text(value: &[u8]) -> Option<Box<str>> {
+    std::str::from_utf8(value).ok().map(Into::into)
+}
+
+/// Reads `timeout=N`, in seconds.
+fn timeout(parameter: &[u8]) -> Option<Duration> {
+    let (name, value) = std::str::from_utf8(parameter).ok()?.split_once('=')?;
+    let is_timeout = name.trim_end().eq_ignore_ascii_case("timeout");
+    let seconds = value.trim().parse().ok().filter(|_| is_timeout)?;
+    Some(Duration::from_secs(seconds))
+}
+
 fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
 }
@@ -119,8 +303,13 @@ fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 mod tests {
     use super::*;
 
+    fn read(head: &str) -> Head {
+        let (head, _) = Finder::default().find(&mut format!("{head}\r\n\r\n").into()).unwrap().unwrap();
+        head
+    }
+
     fn framing(head: &str) -> (Framing, bool) {
-        let (head, _) = find(&mut format!("{head}\r\n\r\n").into()).unwrap().unwrap();
+        let head = read(head);
         (head.framing, head.keeps_alive)
     }
 
@@ -130,11 +319,14 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nContent-Length: 5", (Framing::Length(5), true)),
             ("HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\ncontent-length: 5", (Framing::Length(5), true)),
             ("HTTP/1.1 200\r\nTransfer-Encoding: gzip, chunked", (Framing::Chunked, true)),
+            (
+                "HTTP/1.1 200\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+                (Framing::Chunked, true),
+            ),
             ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 3", (Framing::Chunked, false)),
             ("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\ncontent-length: 3", (Framing::Close, false)),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, gzip", (Framing::Close, false)),
             ("HTTP/1.1 200 OK", (Framing::Close, false)),
-            ("HTTP/1.1 204 No Content\r\ncontent-length: 9", (Framing::Length(0), true)),
-            ("HTTP/1.1 304 Not Modified\r\ntransfer-encoding: chunked", (Framing::Length(0), true)),
             (
                 "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: Upgrade, Close",
                 (Framing::Length(0), false),
@@ -148,24 +340,127 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_are_none_are_refused() {
-        for value in ["-1", "+1", "1, 2", "", "0x1", "18446744073709551616", "1 2"] {
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {value}\r\n\r\n");
-            assert_eq!(find(&mut head.into()), Err(Malformed::Length), "{value}");
+    fn bodiless_reply_that_announces_a_body_closes() {
+        for (head, keeps_alive) in [
+            ("HTTP/1.1 204 No Content", true),
+            ("HTTP/1.1 204 No Content\r\ncontent-length: 0", true),
+            ("HTTP/1.1 304 Not Modified\r\ntransfer-encoding: identity", true),
+            ("HTTP/1.1 204 No Content\r\ncontent-length: 9", false),
+            ("HTTP/1.1 204 No Content\r\ncontent-length: x", false),
+            ("HTTP/1.1 304 Not Modified\r\ncontent-length: 9", false),
+            ("HTTP/1.1 304 Not Modified\r\ntransfer-encoding: chunked", false),
+        ] {
+            assert_eq!(framing(head), (Framing::Length(0), keeps_alive), "{head}");
         }
     }
 
     #[test]
-    fn a_head_is_found_when_it_is_whole_and_interim_ones_are_passed_over() {
-        let input = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\na: b\r\n\r\nHTTP/1.1 429 No\r\nretry-after: 7\r\ncontent-length: 2\r\n\r\nxy";
-        for end in 0..input.len() - 2 {
-            assert_eq!(find(&mut input[..end].into()), Ok(None), "{end}");
+    fn transfer_coding_identity_is_ignored() {
+        for (head, expected) in [
+            ("Transfer-Encoding: identity\r\nContent-Length: 5", (Framing::Length(5), true)),
+            ("Transfer-Encoding: Identity, chunked", (Framing::Chunked, true)),
+            ("Transfer-Encoding: chunked, identity", (Framing::Chunked, true)),
+            ("Transfer-Encoding: identity", (Framing::Close, false)),
+        ] {
+            assert_eq!(framing(&format!("HTTP/1.1 200 OK\r\n{head}")), expected, "{head}");
         }
-        let mut input = input.to_vec();
-        let (head, length) = find(&mut input).unwrap().unwrap();
+    }
+
+    #[test]
+    fn invalid_lengths_leave_the_framing_unknown() {
+        for value in
+            ["-1", "+1", "1, 2", "", "0x1", "18446744073709551616", "1 2", "1\r\ncontent-length: 2", "1\u{1}"]
+        {
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {value}");
+            assert_eq!(framing(&head), (Framing::Unknown, false), "{value}");
+        }
+    }
+
+    #[test]
+    fn header_lines_that_framing_does_not_need_are_skipped() {
+        for (line, keeps_alive) in [
+            ("x-folded: a\r\n b\r\n\tc", true),
+            ("x-blank : a", true),
+            ("set-cookie: a=\u{1}\u{0}b", true),
+            ("x-high: \u{e9}", true),
+            ("x-empty:", true),
+            ("no colon", false),
+            ("(x): a", false),
+            (": a", false),
+            (" folds nothing: a", false),
+            ("x: a\rcontent-length: 9", false),
+        ] {
+            let head = read(&format!("HTTP/1.1 200 OK\r\n{line}\r\ncontent-length: 2\r\nretry-after: 7"));
+            assert_eq!((head.status, head.framing), (200, Framing::Length(2)), "{line:?}");
+            assert_eq!((head.keeps_alive, head.retry_after.as_deref()), (keeps_alive, Some("7")), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn malformed_framing_headers_count_and_close() {
+        for (lines, expected) in [
+            ("content-length : 5", Framing::Length(5)),
+            ("content-length:\r\n 5", Framing::Length(5)),
+            ("content-length: 5\r\n 6", Framing::Unknown),
+            ("transfer-encoding:\r\n chunked", Framing::Chunked),
+            ("transfer-encoding : chunked\r\ncontent-length: 5", Framing::Chunked),
+            ("transfer-encoding: \u{b}chunked\r\ncontent-length: 5", Framing::Close),
+        ] {
+            assert_eq!(framing(&format!("HTTP/1.1 200 OK\r\n{lines}")), (expected, false), "{lines:?}");
+        }
+        let folded = "HTTP/1.1 200 OK\r\nconnection:\r\n close\r\ncontent-length: 0";
+        assert_eq!(framing(folded), (Framing::Length(0), false));
+    }
+
+    #[test]
+    fn any_number_of_header_lines_is_read() {
+        let lines = "a: b\r\n".repeat(4000);
         assert_eq!(
-            (head.status, head.retry_after.as_deref(), &input[length..]),
-            (429, Some("7"), &b"xy"[..])
+            framing(&format!("HTTP/1.1 200 OK\r\n{lines}content-length: 3")),
+            (Framing::Length(3), true)
         );
+    }
+
+    #[test]
+    fn keep_alive_timeout_is_read() {
+        for (value, expected) in [
+            ("timeout=5, max=100", Some(5)),
+            ("max=100,Timeout = 7", Some(7)),
+            ("timeout=0", Some(0)),
+            ("timeout=", None),
+            ("timeout=soon", None),
+            ("max=5", None),
+        ] {
+            let head = read(&format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nkeep-alive: {value}"));
+            assert_eq!(head.kept_for, expected.map(Duration::from_secs), "{value}");
+        }
+    }
+
+    #[test]
+    fn status_line_must_be_valid() {
+        for line in [
+            "",
+            "\0\u{1}\u{2} what is this",
+            "HTTP/1.1 abc",
+            "HTTP/1.1 20",
+            "HTTP/2 200",
+            "SSH-2.0-OpenSSH_9.2",
+        ] {
+            let head = format!("x{line}\r\n").replacen("xHTTP", "HTTP", 1);
+            assert!(Finder::default().find(&mut head.clone().into()).is_err(), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn head_is_found_once_complete_and_interim_heads_are_skipped() {
+        let input = b"\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\na: b\r\n\r\nHTTP/1.1 429 No\nretry-after: 7\r\ncontent-length: 2\r\n\r\nxy";
+        for first in 0..input.len() - 2 {
+            let (mut finder, mut received) = (Finder::default(), input[..first].to_vec());
+            assert_eq!(finder.find(&mut received), Ok(None), "{first}");
+            received.extend_from_slice(&input[first..]);
+            let (head, length) = finder.find(&mut received).unwrap().unwrap();
+            assert_eq!((head.status, head.retry_after.as_deref()), (429, Some("7")), "{first}");
+            assert_eq!(received[length..], *b"xy", "{first}");
+        }
     }
 }

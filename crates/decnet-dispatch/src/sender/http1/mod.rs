@@ -10,14 +10,18 @@ mod wire;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
-use decnet_core::limits::{MAX_REPLY_BYTES, MAX_REPLY_HEADER_BYTES};
+use decnet_core::limits::{KEEP_ALIVE_MARGIN, MAX_REPLY_BYTES, MAX_REPLY_HEADER_BYTES};
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
 
 use self::body::Decoder;
 pub(super) use self::head::Head;
+use self::head::{Finder, Framing};
 pub(super) use self::wire::Wire;
+use super::meter::Meter;
 use super::response::{End, Kept};
 use super::texts;
 
@@ -38,6 +42,9 @@ pub(super) enum Error {
     Closed,
     #[error("connection lost before the reply ({})", texts::io(.0))]
     Lost(#[source] io::Error),
+    /// The receiver sent something after its last reply that does not belong to it.
+    #[error("the receiver sent bytes that belong to no reply")]
+    Stray,
     #[error("the reply's headers are too large")]
     TooLarge,
     #[error("the reply is not valid HTTP ({0})")]
@@ -52,22 +59,51 @@ const TLS_ALERT: [u8; 2] = [21, 3];
 /// A connection to a receiver. One whose exchange did not come to its end must be dropped.
 pub(super) struct Connection {
     wire: Wire,
+    meter: Rc<Meter>,
     /// The request, without a body that is too large to be copied.
     out: Vec<u8>,
+    /// Bytes of the request that were written.
+    sent: usize,
+    /// Whether the whole request was written, and nothing of it is left in a buffer.
+    is_sent: bool,
     /// What the receiver sent and nobody has read.
     input: Vec<u8>,
+    finder: Finder,
     /// Bytes that it sent since the request began.
     heard: usize,
-    /// Can another request follow the one that is under way?
-    reusable: bool,
+    /// Whether a reply was received before the current one.
+    has_served: bool,
+    /// Whether the replies allow another request.
+    keeps_alive: bool,
+    kept_for: Option<Duration>,
+}
+
+/// How the writing of a request ended.
+enum Written {
+    Whole,
+    /// The reply came first.
+    Early(Result<Head, Error>),
+    Cut(io::Error),
 }
 
 impl Connection {
     pub(super) fn new(wire: Wire) -> Self {
-        Self { wire, out: Vec::new(), input: Vec::new(), heard: 0, reusable: true }
+        Self {
+            meter: wire.meter(),
+            wire,
+            out: Vec::new(),
+            sent: 0,
+            is_sent: false,
+            input: Vec::new(),
+            finder: Finder::default(),
+            heard: 0,
+            has_served: false,
+            keeps_alive: true,
+            kept_for: None,
+        }
     }
 
-    /// Has the receiver closed it, or said something unasked, since its last reply? As far as the reactor has told.
+    /// Returns whether the receiver has closed it, or sent anything since its last reply, as far as the reactor knows.
     pub(super) fn is_stale(&mut self) -> bool {
         let (mut byte, mut context) = ([0], Context::from_waker(Waker::noop()));
         Pin::new(&mut self.wire).poll_read(&mut context, &mut ReadBuf::new(&mut byte)).is_ready()
@@ -79,106 +115,60 @@ impl Connection {
         let _ended = Pin::new(&mut self.wire).poll_shutdown(&mut Context::from_waker(Waker::noop()));
     }
 
-    /// Can it take another request, now that the reply has been read?
+    /// Returns whether it can take another request, now that the reply has been read.
     pub(super) fn is_reusable(&self) -> bool {
-        self.reusable && self.input.is_empty()
+        self.keeps_alive && self.is_sent && self.input.is_empty()
     }
 
-    /// Sends a request, its head written by `head`, and reads the head of its reply; interim ones are passed over.
+    /// Returns how long it may wait for another request, if the receiver said so: a little less than that, since a
+    /// request that meets the receiver's close is lost.
+    pub(super) fn kept_for(&self) -> Option<Duration> {
+        self.kept_for.map(|timeout| timeout - KEEP_ALIVE_MARGIN.min(timeout / 4))
+    }
+
+    /// Returns whether anything was received since the request began.
+    pub(super) fn has_heard(&self) -> bool {
+        self.heard > 0
+    }
+
+    /// Returns whether the whole request was written.
+    pub(super) fn is_sent(&self) -> bool {
+        self.is_sent
+    }
+
+    /// Sends a request, its head written by `head`, and reads the head of its reply, which may come before the request
+    /// was sent. Interim replies are skipped.
+    ///
+    /// # Errors
+    /// There was no reply.
     pub(super) async fn exchange(
         &mut self,
         head: impl FnOnce(&mut Vec<u8>),
         body: &[u8],
     ) -> Result<Head, Error> {
-        self.out.clear();
-        self.heard = 0;
-        head(&mut self.out);
-        let rest = if body.len() <= COPIED_BODY {
-            self.out.extend_from_slice(body);
-            &[]
-        } else {
-            body
+        let rest = self.begin(head, body);
+        let head = match poll_fn(|context| self.poll_write_or_reply(context, rest)).await {
+            Written::Whole => self.read_head().await?,
+            Written::Early(head) => head?,
+            Written::Cut(_) if self.sent == 0 => return Err(Error::Unsent),
+            // A receiver may answer what it does not read to its end.
+            Written::Cut(error) => match self.read_head().await {
+                Err(Error::Closed | Error::Lost(_)) => return Err(Error::Lost(error)),
+                head => head?,
+            },
         };
-        let broken = self.write(rest).await?;
-        let head = match (self.read_head().await, broken) {
-            (Err(Error::Closed | Error::Lost(_)), Some(error)) => return Err(Error::Lost(error)),
-            (head, _) => head?,
-        };
-        self.reusable &= head.keeps_alive;
+        (self.has_served, self.keeps_alive, self.kept_for) = (true, head.keeps_alive, head.kept_for);
         Ok(head)
     }
 
-    /// Writes the request, and returns what cut it short, if anything did: then a reply may be there all the same,
-    /// since a receiver may refuse what it has not read to its end.
-    async fn write(&mut self, rest: &[u8]) -> Result<Option<io::Error>, Error> {
-        let mut sent = 0;
-        let end = poll_fn(|context| self.poll_write(context, rest, &mut sent)).await;
-        self.reusable &= matches!(end, Ok(true));
-        match end {
-            Err(_) if sent == 0 => Err(Error::Unsent),
-            Err(error) => Ok(Some(error)),
-            Ok(_) => Ok(None),
-        }
-    }
-
-    /// Ready with true when all of it is sent, with false when the reply was there before.
-    fn poll_write(
-        &mut self,
-        context: &mut Context<'_>,
-        rest: &[u8],
-        sent: &mut usize,
-    ) -> Poll<io::Result<bool>> {
-        while *sent < self.out.len() + rest.len() {
-            let piece = self.out.get(*sent..).filter(|piece| !piece.is_empty());
-            let piece = piece.unwrap_or_else(|| &rest[*sent - self.out.len()..]);
-            match Pin::new(&mut self.wire).poll_write(context, piece)? {
-                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(written) => *sent += written,
-                Poll::Pending => return self.poll_early_reply(context).map_ok(|()| false),
-            }
-        }
-        Pin::new(&mut self.wire).poll_flush(context).map_ok(|()| true)
-    }
-
-    /// Ready when the reply's head is there though the request is not yet sent.
-    fn poll_early_reply(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut buffer = [0; HEAD_ROOM];
-        loop {
-            let mut buffer = ReadBuf::new(&mut buffer);
-            ready!(Pin::new(&mut self.wire).poll_read(context, &mut buffer))?;
-            if buffer.filled().is_empty() {
-                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-            }
-            self.input.extend_from_slice(buffer.filled());
-            self.heard += buffer.filled().len();
-            // What is wrong with it is found when it is read.
-            if self.heard > MAX_REPLY_HEADER_BYTES || !matches!(head::find(&mut self.input), Ok(None)) {
-                return Poll::Ready(Ok(()));
-            }
-        }
-    }
-
-    async fn read_head(&mut self) -> Result<Head, Error> {
-        let mut fresh = 0;
-        loop {
-            // Only a line's end can complete it: a receiver that sends byte by byte is not parsed as often.
-            if self.input[fresh..].contains(&b'\n')
-                && let Some((head, length)) = head::find(&mut self.input)?
-            {
-                self.input.drain(..length);
-                return Ok(head);
-            }
-            fresh = self.input.len();
-            if self.heard > MAX_REPLY_HEADER_BYTES {
-                return Err(Error::TooLarge);
-            }
-            if self.read(HEAD_ROOM).await.map_err(Error::Lost)? == 0 {
-                return Err(Error::Closed);
-            }
-            if self.input.starts_with(&TLS_ALERT) {
-                return Err(Error::Encrypted);
-            }
-        }
+    /// Sends what is left of the request after an early reply. The reply is read meanwhile, within bounds: a receiver
+    /// may wait for that before it reads on.
+    ///
+    /// # Errors
+    /// The connection was lost before.
+    pub(super) async fn send_rest(&mut self, body: &[u8]) -> io::Result<()> {
+        let rest = not_copied(body);
+        poll_fn(|context| self.poll_write_and_read(context, rest)).await
     }
 
     /// Reads the body of the reply to its end or to [`MAX_REPLY_BYTES`]; `kept` gets its beginning as it comes.
@@ -198,12 +188,120 @@ impl Connection {
                 self.input.shrink_to(BODY_ROOM);
                 return End::Whole;
             }
+            if head.framing == Framing::Unknown {
+                return End::Unframed;
+            }
             match self.read(BODY_ROOM).await {
                 Ok(0) if decoder.may_end_here() => return End::Whole,
+                Err(_) if self.meter.is_exhausted() => return End::TooLong,
                 Ok(0) | Err(_) => return End::Broken,
                 Ok(_) => {}
             }
         }
+    }
+
+    /// Prepares the request; returns the part of the body that is written from where it is.
+    fn begin<'b>(&mut self, head: impl FnOnce(&mut Vec<u8>), body: &'b [u8]) -> &'b [u8] {
+        self.meter.allow_reply();
+        (self.sent, self.is_sent, self.heard, self.finder) = (0, false, 0, Finder::default());
+        self.out.clear();
+        head(&mut self.out);
+        let rest = not_copied(body);
+        if rest.is_empty() {
+            self.out.extend_from_slice(body);
+        }
+        rest
+    }
+
+    fn poll_write_or_reply(&mut self, context: &mut Context<'_>, rest: &[u8]) -> Poll<Written> {
+        match self.poll_write(context, rest) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Written::Whole),
+            Poll::Ready(Err(error)) => return Poll::Ready(Written::Cut(error)),
+            Poll::Pending => {}
+        }
+        loop {
+            match ready!(self.poll_read(context)) {
+                Ok(0) => return Poll::Ready(Written::Cut(io::ErrorKind::UnexpectedEof.into())),
+                Err(error) => return Poll::Ready(Written::Cut(error)),
+                Ok(_) => {}
+            }
+            if let Some(head) = self.find_head().transpose() {
+                return Poll::Ready(Written::Early(head));
+            }
+        }
+    }
+
+    fn poll_write_and_read(&mut self, context: &mut Context<'_>, rest: &[u8]) -> Poll<io::Result<()>> {
+        if self.poll_write(context, rest)?.is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        while self.input.len() <= MAX_REPLY_BYTES {
+            // A receiver that has sent everything may still read.
+            if ready!(self.poll_read(context))? == 0 {
+                break;
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Ready when all of the request is written.
+    fn poll_write(&mut self, context: &mut Context<'_>, rest: &[u8]) -> Poll<io::Result<()>> {
+        while self.sent < self.out.len() + rest.len() {
+            let piece = self.out.get(self.sent..).filter(|piece| !piece.is_empty());
+            let piece = piece.unwrap_or_else(|| &rest[self.sent - self.out.len()..]);
+            match ready!(Pin::new(&mut self.wire).poll_write(context, piece))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.sent += written,
+            }
+        }
+        ready!(Pin::new(&mut self.wire).poll_flush(context))?;
+        self.is_sent = true;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes in what is there; ready with 0 at the end. No room is made where nothing comes.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut buffer = [0; HEAD_ROOM];
+        let mut buffer = ReadBuf::new(&mut buffer);
+        ready!(Pin::new(&mut self.wire).poll_read(context, &mut buffer))?;
+        self.input.extend_from_slice(buffer.filled());
+        self.heard += buffer.filled().len();
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    async fn read_head(&mut self) -> Result<Head, Error> {
+        loop {
+            if let Some(head) = self.find_head()? {
+                return Ok(head);
+            }
+            match self.read(HEAD_ROOM).await {
+                Ok(0) => return Err(Error::Closed),
+                Err(_) if self.meter.is_exhausted() => return Err(Error::TooLarge),
+                Err(error) => return Err(Error::Lost(error)),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Takes the reply's head off the input, once it is complete.
+    fn find_head(&mut self) -> Result<Option<Head>, Error> {
+        match self.finder.find(&mut self.input) {
+            Ok(Some((head, length))) => {
+                self.input.drain(..length);
+                Ok(Some(head))
+            }
+            _ if self.input.starts_with(&TLS_ALERT) => Err(Error::Encrypted),
+            Ok(None) if self.heard > MAX_REPLY_HEADER_BYTES => Err(Error::TooLarge),
+            Ok(None) => Ok(None),
+            Err(_) if self.begins_with_leftovers() => Err(Error::Stray),
+            Err(malformed) => Err(malformed.into()),
+        }
+    }
+
+    /// Returns whether what was received does not even begin like a reply, on a connection that has served before: then
+    /// it is more of the last reply than that announced.
+    fn begins_with_leftovers(&self) -> bool {
+        self.has_served && self.heard == self.input.len() && !self.input.starts_with(b"HTTP/")
     }
 
     async fn read(&mut self, room: usize) -> io::Result<usize> {
@@ -212,4 +310,9 @@ impl Connection {
         self.heard += read;
         Ok(read)
     }
+}
+
+/// What of a body is not copied into one piece with its head.
+fn not_copied(body: &[u8]) -> &[u8] {
+    if body.len() <= COPIED_BODY { &[] } else { body }
 }

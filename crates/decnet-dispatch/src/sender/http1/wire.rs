@@ -2,17 +2,29 @@
 
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
+use crate::sender::meter::Meter;
 use crate::sender::sockets::Socket;
 
 /// What HTTP/1.1 is spoken over.
 pub(in crate::sender) enum Wire {
     Plain(Socket),
     Encrypted(Box<TlsStream<Socket>>),
+}
+
+impl Wire {
+    /// Returns how much may be received.
+    pub(super) fn meter(&self) -> Rc<Meter> {
+        match self {
+            Self::Plain(socket) => socket.meter(),
+            Self::Encrypted(stream) => stream.get_ref().0.meter(),
+        }
+    }
 }
 
 impl AsyncRead for Wire {

@@ -2,12 +2,14 @@
 
 mod api;
 mod otlp;
+mod replies;
 mod sockets;
 
 use std::time::Duration;
 
 pub use self::api::*;
 pub use self::otlp::*;
+pub use self::replies::*;
 pub use self::sockets::*;
 
 // --- The bus (the protocol's own bounds come from DECNET's wire format) ---
@@ -222,33 +224,6 @@ pub const MIN_DEADLINE: Duration = Duration::from_millis(100);
 pub const MAX_DEADLINE: Duration = Duration::from_secs(5 * 60);
 /// Head start an address gets before the next one is dialled beside it (RFC 8305 section 5).
 pub const CONNECT_STAGGER: Duration = Duration::from_millis(250);
-/// Bytes of a reply's body kept with the attempt.
-pub const KEPT_REPLY_BYTES: usize = 4 * 1024;
-/// Bytes of a reply's body read before the connection is closed rather than reused.
-pub const MAX_REPLY_BYTES: usize = 64 * 1024;
-/// Bytes of a reply's status line and header lines, interim replies (1xx) included.
-pub const MAX_REPLY_HEADER_BYTES: usize = 32 * 1024;
-/// Line with the size and the extensions of a reply's chunk, in bytes.
-pub const MAX_CHUNK_LINE_BYTES: usize = 1024;
-/// Bytes that a receiver may send for one reply, counted on the socket: everything around the body too, such as
-/// interim replies, chunk sizes and extensions, trailers and TLS records. A TLS handshake may take as many.
-pub const MAX_REPLY_WIRE_BYTES: usize = 128 * 1024;
-/// Bytes that an HTTP/2 exchange may bring on top of the reply's body: frame headers, header blocks, control frames,
-/// TLS records. What is left over is saved up to [`MAX_REPLY_WIRE_BYTES`], which an idle connection may use up.
-pub const HTTP2_OVERHEAD_BYTES: usize = 4 * 1024;
-/// An HTTP/2 exchange may bring one more such byte for this many bytes of its request, since a receiver acknowledges
-/// what it reads (`WINDOW_UPDATE`).
-pub const HTTP2_BYTES_PER_ACKNOWLEDGEMENT: usize = 16;
-/// Unread bytes that the replies on one HTTP/2 connection may hold in memory.
-pub const HTTP2_CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// How long an origin is spoken to in a more careful way after it misbehaved: over HTTP/1.1 after a flood on HTTP/2,
-/// without keep-alive after bytes that belong to no reply.
-pub const CAUTION_AGE: Duration = Duration::from_secs(10 * 60);
-/// Requests that one attempt sends, the first included, while the receiver refuses them unprocessed.
-pub const MAX_SENDS_PER_ATTEMPT: u8 = 16;
-/// Longest time by which a connection is closed before its receiver's `Keep-Alive: timeout=` ends; it is a quarter of
-/// that timeout otherwise.
-pub const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
 /// Addresses of one host that are dialled for one connection; all of them are checked.
 pub const MAX_DIALLED_ADDRESSES: usize = 8;
 /// Idle connections kept over all receivers.
@@ -381,11 +356,6 @@ const _: () = assert!(MAX_BODY_BYTES <= MAX_SUBMITTED_BYTES);
 const _: () = assert!(MAX_REMEMBERED_KEYS <= MAX_REMEMBERED_IDS);
 const _: () = assert!(LIST_STEP_ROWS as usize <= PAGE_LOOK_ROWS);
 const _: () = assert!(MIN_COMMIT_BACKOFF.as_millis() <= MAX_COMMIT_BACKOFF.as_millis());
-const _: () = assert!(KEPT_REPLY_BYTES <= MAX_REPLY_BYTES);
-const _: () = assert!(MAX_REPLY_HEADER_BYTES <= MAX_REPLY_BYTES && MAX_REPLY_BYTES >= 8192);
-// A reply at both bounds fits, with room for what is around it.
-const _: () = assert!(MAX_REPLY_HEADER_BYTES + MAX_REPLY_BYTES + 16 * 1024 <= MAX_REPLY_WIRE_BYTES);
-const _: () = assert!(MAX_REPLY_BYTES <= HTTP2_CONNECTION_WINDOW as usize);
 const _: () = assert!(MAX_IDLE_PER_RECEIVER <= MAX_IDLE_CONNECTIONS && MAX_IDLE_CONNECTIONS >= 8);
 // Fewer would be closed and dialled again and again while many subscriptions share a receiver.
 const _: () = assert!(MAX_IDLE_PER_RECEIVER >= DEFAULT_TOTAL_CONCURRENCY);

@@ -34,9 +34,10 @@ pub enum Reason {
     Tls,
     /// The deadline passed.
     Timeout,
-    /// The connection was lost before a whole reply was there.
+    /// The connection was lost before the head of a reply was complete, or a 2xx came before the whole request was sent
+    /// and the rest could not be sent.
     Disconnected,
-    /// The reply was no HTTP.
+    /// The reply was not valid HTTP, or the receiver sent too much.
     Protocol,
     /// A fault of this host or of this program.
     Internal,

@@ -21,11 +21,11 @@ const HOMES: &[Home] = &[
     },
     Home {
         dependencies: &["hyper", "hyper-util"],
-        crates: &["decnet-api", "decnet-dispatch", "decnet-testkit", "decnet", "decnet-bench"],
-        why: "only decnet-dispatch sends HTTP; the API, the binary and the test kit may serve it",
+        crates: &["decnet-api", "decnet-testkit", "decnet", "decnet-bench"],
+        why: "the API, the binary and the test kit may serve HTTP; decnet-dispatch sends it without hyper",
     },
     Home {
-        dependencies: &["reqwest", "ureq", "isahc", "curl"],
+        dependencies: &["h2", "httparse", "reqwest", "ureq", "isahc", "curl"],
         crates: &["decnet-dispatch"],
         why: "only decnet-dispatch sends HTTP",
     },
@@ -73,6 +73,7 @@ const IMPURE: &[&str] = &[
     "async-std",
     "axum",
     "getrandom",
+    "h2",
     "hyper",
     "hyper-util",
     "libc",
@@ -115,7 +116,7 @@ fn complaint(package: &str, dependency: &Dependency) -> Option<String> {
         return None;
     }
     let is_client = name == "hyper-util" && dependency.features.iter().any(|f| f.starts_with("client"));
-    if is_client && package != "decnet-dispatch" {
+    if is_client {
         return Some("only decnet-dispatch sends HTTP: drop the client features".to_owned());
     }
     let home = HOMES.iter().find(|home| home.dependencies.contains(&name))?;
@@ -173,7 +174,8 @@ mod tests {
 
     #[test]
     fn only_the_dispatcher_has_an_http_client() {
-        assert!(is_allowed("decnet-dispatch", "hyper-util", None, &["client-legacy"]));
+        assert!(is_allowed("decnet-dispatch", "h2", None, &[]));
+        assert!(!is_allowed("decnet", "h2", None, &[]));
         assert!(!is_allowed("decnet", "hyper-util", None, &["tokio", "client"]));
         assert!(is_allowed("decnet", "hyper-util", None, &["tokio", "server"]));
     }

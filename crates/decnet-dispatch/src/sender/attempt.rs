@@ -16,7 +16,7 @@ use super::connect::{Connector, Step, seconds};
 use super::egress::Guard;
 use super::fault::Fault;
 use super::pool::{Connection, Lease, Pool, Slot};
-use super::repeat::{Budget, Refusal};
+use super::repeat::{Budget, Kind, Refusal};
 use super::request::{Message, Target};
 use super::resolve::Resolver;
 use super::response::{self, End, Kept, Reply, status_text};
@@ -222,7 +222,7 @@ impl<'a> Attempt<'a> {
                     self.timings.first_byte = Some(begun.elapsed());
                     return Ok((lease, reply));
                 }
-                Err(refusal) => lease = Box::pin(self.replace(&lease, refusal)).await?,
+                Err(refusal) => lease = Box::pin(self.replace(lease, refusal)).await?,
             }
         }
     }
@@ -248,20 +248,32 @@ impl<'a> Attempt<'a> {
     }
 
     /// Returns the connection on which a refused request goes out again, if it may.
-    async fn replace(&mut self, lease: &Lease, refusal: Refusal) -> Result<Lease, Fault> {
+    async fn replace(&mut self, lease: Lease, refusal: Refusal) -> Result<Lease, Fault> {
         if let Some(caution) = refusal.caution {
             self.slot.take_caution(caution);
         }
         if !refusal.leaves_connection_open {
             Pool::distrust(&self.slot, lease.number);
         }
-        if self.repeats.allows(refusal.kind, lease.reused) {
-            return self.connect().await;
+        if !self.repeats.allows(refusal.kind, lease.reused) {
+            return Err(match self.step {
+                Step::WithoutCertificate => refusal.fault.after_request_for_certificate(),
+                _ => refusal.fault,
+            });
         }
-        Err(match self.step {
-            Step::WithoutCertificate => refusal.fault.after_request_for_certificate(),
-            _ => refusal.fault,
-        })
+        // Its socket may be needed for the next one. An HTTP/2 connection is closed by its own task.
+        drop(lease);
+        tokio::task::yield_now().await;
+        let has_left = refusal.kind != Kind::Unsent || self.repeats.used() > 0;
+        match self.connect().await {
+            // A request has left all the same, so this is an attempt, and the first fault is what it came to.
+            Err(fault) if has_left && fault.outcome == Outcome::LocalFault => Err(refusal.fault),
+            Err(fault) => Err(fault),
+            Ok(next) => {
+                self.repeats.count(refusal.kind);
+                Ok(next)
+            }
+        }
     }
 
     /// Sends what is left of a request whose reply came early. Only an error status lets a sender stop (RFC 9112

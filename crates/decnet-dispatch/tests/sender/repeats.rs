@@ -89,6 +89,39 @@ fn repeat_is_within_the_deadline() {
 }
 
 #[test]
+fn repeat_needs_no_second_socket() {
+    let receiver = steps([ok(), Step::Reset, ok()]);
+    let sender = Sender::new(Options { max_sockets: 1, ..options() }).unwrap();
+    let target = target(&receiver.url("/"));
+    run(async {
+        for repeats in [0, 1] {
+            let attempted = send(&sender, &target).await;
+            assert_status(&attempted, 200);
+            assert_eq!(attempted.repeats, repeats);
+        }
+    });
+}
+
+#[test]
+fn repeat_that_cannot_connect_is_a_failure() {
+    let receiver = steps([ok(), Step::Hang]);
+    let (sender, target) = (sender(), target(&receiver.url("/")));
+    run(async {
+        assert_status(&send(&sender, &target).await, 200);
+        let (event, at) = (event("e"), now());
+        let mut attempt = Box::pin(sender.send(&target, &event, at));
+        tokio::select! {
+            attempted = &mut attempt => panic!("{attempted:?}"),
+            reached = receiver.reached(2, LONG) => assert!(reached),
+        }
+        drop(receiver);
+        let attempted = attempt.await;
+        assert_failed(&attempted, Reason::Connect, "connection refused");
+        assert_eq!(attempted.repeats, 0, "nothing was sent again");
+    });
+}
+
+#[test]
 fn request_on_a_kept_http2_connection_that_ends_is_sent_once_more() {
     let peer = Peer::answering(|event| match (event.connection, event.stream) {
         (1, 3) => Answer::Close(Vec::new()),

@@ -136,19 +136,19 @@ fn flood_on_an_idle_connection_ends_it_and_http1_follows() {
             Answer::Flood(frames::head(event.stream, 200, true), frames)
         }));
         let target = target(&receiver.url("/"));
+        // Frames on a stream that is closed are an error of their own, which is not worth a change of the version.
+        let is_error = flood >= 4;
         run(async {
             assert_status(&send(&sender, &target).await, 200);
             assert!(receiver.has_open(0, LONG).await, "flood {flood} goes on");
             for _ in 0..3 {
                 let attempted = send(&sender, &target).await;
                 assert_status(&attempted, 200);
-                assert_eq!(attempted.repeats, 0);
+                assert!(is_error || attempted.repeats == 0, "flood {flood}: {attempted:?}");
             }
         });
         assert_bounded(&receiver);
         let versions: Vec<bool> = receiver.requests().iter().map(|request| request.http2).collect();
-        // Frames on a stream that is closed are an error of their own, which is not worth a change of the version.
-        let is_error = flood >= 4;
         assert!(is_error || versions == [true, false, false, false], "flood {flood}: {versions:?}");
     }
 }

@@ -34,7 +34,7 @@ enum Change<'a> {
 /// change before it.
 #[track_caller]
 pub(crate) fn cycles(scene: &Scene, changer: Changer, publisher: Publisher) {
-    let cycles = std::env::var("DECNET_CHANGE_CYCLES").map_or(30, |cycles| cycles.parse().unwrap());
+    let cycles = std::env::var("CHANGE_CYCLES").map_or(30, |cycles| cycles.parse().unwrap());
     let (mut verdict, mut done) = (Verdict::default(), 0);
     while done < cycles {
         let round = ROUND.min(cycles - done);

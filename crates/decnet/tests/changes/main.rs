@@ -1,7 +1,7 @@
 //! An event that is published after a change of the subscriptions is routed by it: every change, from every side, over
 //! the bus and over HTTP, in one process and in three.
 //!
-//! Each test goes through 30 cycles of changes, or as many as `DECNET_CHANGE_CYCLES` asks for, and prints how many events
+//! Each test goes through 30 cycles of changes, or as many as `CHANGE_CYCLES` asks for, and prints how many events
 //! were missed or routed wrongly.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails that test")]

@@ -13,6 +13,7 @@ use super::error::Error;
 use super::judge::{headers, settings};
 use super::open::Catalog;
 use super::side::{self, Side};
+use super::trips::Trips;
 
 /// What a new subscription needs.
 #[derive(Debug, Clone)]
@@ -89,14 +90,24 @@ impl Catalog {
     /// # Errors
     /// No such UUID, a name that is taken, a value out of bounds, or a file that cannot be written.
     pub fn update(&mut self, uuid: &str, patch: &Patch, now: UnixMicros) -> Result<(), Error> {
-        let Some((sql, mut values)) = assignments(patch, now)? else { return Ok(()) };
+        let Some((columns, mut values)) = assignments(patch, now)? else { return Ok(()) };
         values.push(text(uuid));
         self.write(|transaction, mut side| {
+            let trips = Trips::detect(transaction)?;
             if let Some(name) = &patch.name
                 && owner(transaction, name)?.is_some_and(|owner| owner != text(uuid))
             {
                 return Ok(Err(Error::NameTaken(name.clone())));
             }
+            // An operator's wish ends a trip, whether it enables or disables; any other change leaves it in force.
+            let end =
+                if patch.enabled.is_some() && trips.has_column() { ", auto_disabled_at = NULL" } else { "" };
+            if patch.enabled.is_some() {
+                trips.clear(transaction, uuid)?;
+            } else {
+                trips.carry(transaction, uuid, now)?;
+            }
+            let sql = format!("UPDATE webhook_subscriptions SET {columns}{end} WHERE uuid = ?");
             if transaction.execute(&sql, params_from_iter(values))? == 0 {
                 return Ok(Err(not_found(uuid)));
             }
@@ -133,6 +144,7 @@ impl Catalog {
             if side == Side::Present {
                 side::forget_deleted(transaction)?;
             }
+            Trips::detect(transaction)?.clear(transaction, uuid)?;
             Ok(Ok(()))
         })
     }
@@ -216,7 +228,7 @@ pub(super) fn owner(connection: &Connection, name: &str) -> rusqlite::Result<Opt
     connection.prepare_cached(owner)?.query_row([name], |row| row.get(0)).optional()
 }
 
-/// The statement that changes what the patch names and no other column; none for an empty patch.
+/// The assignments of what the patch names, and no other column, with their values; none for an empty patch.
 fn assignments(patch: &Patch, now: UnixMicros) -> Result<Option<(String, Vec<Value>)>, Error> {
     let (mut columns, mut values) = (Vec::new(), Vec::new());
     if let Some(name) = &patch.name {
@@ -243,18 +255,17 @@ fn assignments(patch: &Patch, now: UnixMicros) -> Result<Option<(String, Vec<Val
     }
     columns.push("updated_at = ?");
     values.push(Value::Text(now.to_sqlite()));
-    let columns = columns.join(", ");
-    Ok(Some((format!("UPDATE webhook_subscriptions SET {columns} WHERE uuid = ?"), values)))
+    Ok(Some((columns.join(", "), values)))
 }
 
-/// An operator's wish: enabling what was disabled starts afresh, disabling is no trip.
+/// The assignments of an operator's wish. Enabling what was disabled starts afresh.
 fn activity(enabled: bool) -> &'static str {
     if enabled {
-        "enabled = 1, auto_disabled_at = NULL, \
+        "enabled = 1, \
          consecutive_failures = CASE WHEN enabled = 1 THEN consecutive_failures ELSE 0 END, \
          last_error = CASE WHEN enabled = 1 THEN last_error END"
     } else {
-        "enabled = 0, auto_disabled_at = NULL"
+        "enabled = 0"
     }
 }
 

@@ -9,8 +9,9 @@ use super::changes::{Changes, RECORDS, Seen};
 use super::error::Error;
 use super::judge::{RowProblem, Stored, judge};
 use super::open::Catalog;
-use super::schema::COLUMNS;
+use super::schema::{COLUMNS, TRIPPED_AT};
 use super::side::{self, Side};
+use super::trips::Trips;
 
 /// All subscriptions at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -159,7 +160,7 @@ impl Catalog {
 
     /// Selects a row by its place in the table, with all of its columns.
     pub(super) fn select_by_place(&self) -> Result<String, Error> {
-        Ok(select(self.side()?, Records::Read, "WHERE s.rowid = ?1"))
+        Ok(select(self.side()?, self.trips()?, Records::Read, "WHERE s.rowid = ?1"))
     }
 
     fn read_rows(
@@ -169,9 +170,9 @@ impl Catalog {
         values: impl rusqlite::Params,
         mut take: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), Error> {
-        let side = self.side()?;
+        let (side, trips) = (self.side()?, self.trips()?);
         let read = || {
-            let mut statement = self.connection.prepare_cached(&select(side, records, condition))?;
+            let mut statement = self.connection.prepare_cached(&select(side, trips, records, condition))?;
             let mut rows = statement.query(values)?;
             while let Some(row) = rows.next()? {
                 take(row)?;
@@ -193,8 +194,9 @@ enum Records {
     Null,
 }
 
-fn select(side: Side, records: Records, condition: &str) -> String {
-    let mut columns = COLUMNS.map(|column| bounded("s", column));
+fn select(side: Side, trips: Trips, records: Records, condition: &str) -> String {
+    let column = |name| if name == TRIPPED_AT { trips.select() } else { bounded("s", name) };
+    let mut columns = COLUMNS.map(column);
     if records == Records::Null {
         RECORDS.iter().for_each(|index| columns[*index] = "NULL".to_owned());
     }

@@ -25,6 +25,7 @@ mod row;
 mod schema;
 mod secret;
 mod side;
+mod trips;
 mod url;
 
 pub use access::{DecnetUser, NewToken, Session, StoredToken, TokenState};

@@ -10,8 +10,9 @@ use decnet_core::limits::CATALOG_BUSY_TIMEOUT;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::error::Error;
-use super::schema::{COLUMNS, CREATE};
+use super::schema::{COLUMNS, CREATE, TRIPPED_AT};
 use super::side::{self, Side};
+use super::trips::Trips;
 use crate::origin::Origin;
 use crate::ownership::{directory_of, hand_over};
 
@@ -85,6 +86,11 @@ impl Catalog {
         side::look(&self.connection).map_err(self.explain())?.map_err(|newer| newer.into_error(self.path()))
     }
 
+    /// Returns where this file keeps the trips of its rows.
+    pub(super) fn trips(&self) -> Result<Trips, Error> {
+        Trips::detect(&self.connection).map_err(self.explain())
+    }
+
     /// Runs one short write transaction, told whether our own tables are there. What SQLite refuses and what
     /// `work` refuses (the inner result) both leave no trace. Tables of an older program are brought up to date first.
     pub(super) fn write<T>(
@@ -156,7 +162,8 @@ impl Catalog {
         if present.is_empty() {
             return Err(Error::NoTable { path: self.path().into() });
         }
-        let missing = COLUMNS.into_iter().find(|column| !present.iter().any(|name| name == column));
+        let mut required = COLUMNS.into_iter().filter(|column| *column != TRIPPED_AT);
+        let missing = required.find(|column| !present.iter().any(|name| name == column));
         missing.map_or(Ok(()), |column| Err(Error::NoColumn { path: self.path().into(), column }))
     }
 

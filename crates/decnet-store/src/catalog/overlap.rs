@@ -14,6 +14,7 @@ use super::cell::Cell;
 use super::error::Error;
 use super::open::Catalog;
 use super::side::{self, Side};
+use super::trips::Trips;
 
 /// A secret that was replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +107,7 @@ impl Catalog {
                 let first = old.iter().map(|old| old.until).min().unwrap_or(now);
                 return Ok(Err(RotationError::TooMany(first).into()));
             }
+            Trips::detect(transaction)?.carry(transaction, uuid, now)?;
             let update = "UPDATE webhook_subscriptions SET secret = ?2, updated_at = ?3 WHERE uuid = ?1";
             transaction.prepare_cached(update)?.execute([uuid, secret.expose(), &now.to_sqlite()])?;
             side::set_old_secrets(transaction, uuid, &old)?;

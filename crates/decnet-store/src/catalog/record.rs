@@ -13,6 +13,7 @@ use super::judge::RowVersion;
 use super::open::Catalog;
 use super::overlap;
 use super::side::{self, Side};
+use super::trips::Trips;
 
 /// The most that `consecutive_failures` counts to: the column is 32 bits wide in DECNET's other databases.
 const MAX_COUNTER: i64 = i32::MAX as i64;
@@ -99,9 +100,10 @@ impl Catalog {
             if side == Side::Present {
                 overlap::forget_expired(transaction, now)?;
             }
+            let trips = Trips::detect(transaction)?;
             updates
                 .iter()
-                .map(|update| apply(transaction, update, now, side))
+                .map(|update| apply(transaction, update, now, side, trips))
                 .collect::<Result<_, _>>()
                 .map(Ok)
         })
@@ -113,15 +115,29 @@ fn apply(
     update: &HealthUpdate,
     now: UnixMicros,
     side: Side,
+    trips: Trips,
 ) -> rusqlite::Result<Recorded> {
-    let (sql, values) = Assignments::of(update, now).fenced(&update.version);
+    let (sql, values) = Assignments::of(update, now, trips).fenced(&update.version, trips);
     if transaction.prepare_cached(&sql)?.execute(params_from_iter(values))? == 0 {
         return Ok(Recorded::Stale);
     }
+    let uuid = &update.version.uuid;
     match update.change {
-        Change::Gone => side::set_gone(transaction, &update.version.uuid, now)?,
-        Change::Reopen if side == Side::Present => side::clear_gone(transaction, &update.version.uuid)?,
-        Change::None | Change::Trip | Change::Reopen => {}
+        Change::None if update.version.activity == Activity::Tripped => {
+            trips.restamp(transaction, uuid, now)?;
+        }
+        Change::None => {}
+        Change::Trip => trips.set(transaction, uuid, now)?,
+        Change::Gone => {
+            trips.set(transaction, uuid, now)?;
+            side::set_gone(transaction, uuid, now)?;
+        }
+        Change::Reopen => {
+            trips.clear(transaction, uuid)?;
+            if side == Side::Present {
+                side::clear_gone(transaction, uuid)?;
+            }
+        }
     }
     Ok(Recorded::Applied)
 }
@@ -134,19 +150,29 @@ struct Assignments {
 }
 
 impl Assignments {
-    fn of(update: &HealthUpdate, now: UnixMicros) -> Self {
+    fn of(update: &HealthUpdate, now: UnixMicros, trips: Trips) -> Self {
         let mut assign = Self::default();
         assign.counter(update);
         assign.outcomes(update);
         match update.change {
             Change::None => {}
-            Change::Trip | Change::Gone => {
-                assign.set("enabled = 0, auto_disabled_at = ?", [text(now.to_sqlite())]);
-            }
-            Change::Reopen => assign.set("enabled = 1, auto_disabled_at = NULL", []),
+            Change::Trip | Change::Gone => assign.set("enabled = 0", []),
+            Change::Reopen => assign.set("enabled = 1", []),
         }
+        assign.trip(update.change, now, trips);
         assign.set("updated_at = ?", [text(now.to_sqlite())]);
         assign
+    }
+
+    /// Assigns to the column of trips, where there is one.
+    fn trip(&mut self, change: Change, now: UnixMicros, trips: Trips) {
+        match change {
+            Change::Trip | Change::Gone if trips.has_column() => {
+                self.set("auto_disabled_at = ?", [text(now.to_sqlite())]);
+            }
+            Change::Reopen if trips.has_column() => self.set("auto_disabled_at = NULL", []),
+            Change::None | Change::Trip | Change::Gone | Change::Reopen => {}
+        }
     }
 
     /// A success, or a probe that got through, starts the count anew; else it goes on from whatever is there,
@@ -185,11 +211,11 @@ impl Assignments {
     }
 
     /// The statement that changes the row only while it is still that version.
-    fn fenced(mut self, version: &RowVersion) -> (String, Vec<Value>) {
+    fn fenced(mut self, version: &RowVersion, trips: Trips) -> (String, Vec<Value>) {
         let activity = match version.activity {
-            Activity::Active => "enabled IS 1",
-            Activity::Tripped => "enabled IS NOT 1 AND auto_disabled_at IS NOT NULL",
-            Activity::Disabled => "enabled IS NOT 1 AND auto_disabled_at IS NULL",
+            Activity::Active => "enabled IS 1".to_owned(),
+            Activity::Tripped => format!("enabled IS NOT 1 AND {}", trips.condition()),
+            Activity::Disabled => format!("enabled IS NOT 1 AND NOT {}", trips.condition()),
         };
         let fence =
             [&version.uuid, &version.url, version.secret.expose()].map(|part: &str| text(part.to_owned()));

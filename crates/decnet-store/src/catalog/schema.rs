@@ -17,6 +17,9 @@ pub(super) const COLUMNS: [&str; 13] = [
     "updated_at",
 ];
 
+/// The only optional column, the time at which a row has tripped; see [`trips`](super::trips).
+pub(super) const TRIPPED_AT: &str = "auto_disabled_at";
+
 /// Makes the table where there is none, so that DECNET can use the file as if it had made it.
 pub(super) const CREATE: &str = "
     CREATE TABLE IF NOT EXISTS webhook_subscriptions (

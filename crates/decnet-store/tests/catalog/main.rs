@@ -9,6 +9,7 @@ mod changes;
 mod edits;
 mod fence;
 mod files;
+mod first_revision;
 mod health;
 mod others_write;
 mod secrecy;

@@ -26,6 +26,15 @@ const DECNETS: &str = "
     CREATE UNIQUE INDEX ix_webhook_subscriptions_name ON webhook_subscriptions (name);
     CREATE INDEX ix_webhook_subscriptions_enabled ON webhook_subscriptions (enabled);";
 
+/// What the first revision of DECNET makes: the same without `auto_disabled_at`.
+const FIRST_REVISION: &str = "
+    CREATE TABLE webhook_subscriptions (
+      uuid VARCHAR NOT NULL PRIMARY KEY, name VARCHAR NOT NULL, url VARCHAR NOT NULL, secret VARCHAR NOT NULL,
+      topic_patterns VARCHAR NOT NULL, enabled BOOLEAN NOT NULL, consecutive_failures INTEGER NOT NULL,
+      last_success_at DATETIME, last_failure_at DATETIME, last_error VARCHAR,
+      created_at DATETIME NOT NULL, updated_at DATETIME NOT NULL);
+    CREATE UNIQUE INDEX ix_webhook_subscriptions_name ON webhook_subscriptions (name);";
+
 /// The same columns with neither types nor rules, so that a row can hold anything.
 const LAWLESS: &str = "
     CREATE TABLE webhook_subscriptions (uuid, name, url, secret, topic_patterns, enabled,
@@ -42,6 +51,10 @@ pub(crate) struct Database {
 impl Database {
     pub(crate) fn decnets() -> Self {
         Self::with(DECNETS)
+    }
+
+    pub(crate) fn first_revision() -> Self {
+        Self::with(FIRST_REVISION)
     }
 
     pub(crate) fn lawless() -> Self {
@@ -63,8 +76,9 @@ impl Database {
 
     /// A row as DECNET writes it.
     pub(crate) fn add(&self, uuid: &str, name: &str) {
-        let insert = "INSERT INTO webhook_subscriptions VALUES
-            (?1, ?2, ?3, ?4, '[\"attacker.>\", \"system.log\"]', 1, 0, NULL, NULL, NULL, NULL, ?5, ?5)";
+        let insert = "INSERT INTO webhook_subscriptions
+            (uuid, name, url, secret, topic_patterns, enabled, consecutive_failures, created_at, updated_at)
+            VALUES (?1, ?2, ?3, ?4, '[\"attacker.>\", \"system.log\"]', 1, 0, ?5, ?5)";
         self.other.execute(insert, [uuid, name, URL, SECRET, "2026-01-01 00:00:00.000000"]).unwrap();
     }
 

@@ -256,6 +256,9 @@ pub const MAX_API_TOKENS: usize = 1000;
 pub const TOKEN_USE_INTERVAL: Duration = Duration::from_secs(60);
 /// Shortest secret for DECNET's session tokens, in characters (RFC 7518 section 3.2).
 pub const MIN_JWT_SECRET_CHARS: usize = 32;
+/// Different characters in a secret below which it is reported as guessable. Of 32 random hexadecimal digits fewer than 8
+/// are different in one of ten million.
+pub const MIN_JWT_SECRET_SYMBOLS: usize = 8;
 /// Longest session token of DECNET's, in bytes; its own have about 400.
 pub const MAX_JWT_BYTES: usize = 4096;
 /// Longest id of a user or a session in such a token, in bytes.
@@ -328,6 +331,10 @@ pub const SERVICE_WATCHDOG: Duration = Duration::from_secs(60);
 pub const MAX_UNIT_TEMPLATES: usize = 100;
 /// Largest of them, in bytes.
 pub const MAX_UNIT_TEMPLATE_BYTES: u64 = 64 * 1024;
+/// Longest name of a unit, in bytes (systemd.unit(5)).
+pub const MAX_UNIT_NAME_BYTES: usize = 255;
+/// Bytes of a file with settings: the INI file, `.env.local`, `.env` or one that a unit names. A larger one is a slip.
+pub const MAX_SETTINGS_FILE_BYTES: u64 = 1024 * 1024;
 /// Longest time between two beats of a loop that lives.
 pub const PULSE_INTERVAL: Duration = Duration::from_secs(1);
 /// Time between two lines that tell the service manager what the daemon is doing.

@@ -4,6 +4,7 @@
 //! extension) is refused before anything is computed, and no claim is read before the signature was checked
 //! (RFC 8725).
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use base64::Engine as _;
@@ -13,13 +14,27 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::Sha256;
 
-use crate::limits::{JWT_CLOCK_SKEW, MAX_JWT_BYTES, MAX_JWT_ID_BYTES, MIN_JWT_SECRET_CHARS};
+use crate::limits::{
+    JWT_CLOCK_SKEW, MAX_JWT_BYTES, MAX_JWT_ID_BYTES, MIN_JWT_SECRET_CHARS, MIN_JWT_SECRET_SYMBOLS,
+};
 use crate::redact::Secret;
 use crate::time::UnixMicros;
 
 const ISSUER: &str = "decnet";
 const AUDIENCE: &str = "decnet-dashboard";
 const TYPE: &str = "access";
+/// Parts of secrets that examples and defaults have, in lower case.
+const PLACEHOLDERS: [&str; 9] = [
+    "change-me",
+    "change_me",
+    "changeme",
+    "example",
+    "fallback",
+    "password",
+    "placeholder",
+    "your-secret",
+    "your_secret",
+];
 
 /// The secret that DECNET's API and ours share, ready to verify with.
 #[derive(Clone)]
@@ -29,6 +44,23 @@ pub struct JwtKey(Hmac<Sha256>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("has fewer than {MIN_JWT_SECRET_CHARS} characters")]
 pub struct WeakJwtKey;
+
+/// What makes a secret guessable although it is long enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JwtWeakness {
+    /// Fewer than [`MIN_JWT_SECRET_SYMBOLS`] different characters.
+    #[error("has fewer than {MIN_JWT_SECRET_SYMBOLS} different characters")]
+    FewSymbols,
+    /// A shorter text, written several times.
+    #[error("repeats a shorter text")]
+    Repetition,
+    /// Characters in the order of the alphabet, the digits or a row of one character.
+    #[error("is a run of neighbouring characters")]
+    Run,
+    /// An example's or a default's text.
+    #[error("looks like the placeholder of an example")]
+    Placeholder,
+}
 
 /// Why a token is refused. For logs: the caller hears only that it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -100,6 +132,25 @@ impl JwtKey {
         Ok(Self(key.expect("HMAC takes a key of any length")))
     }
 
+    /// Returns what makes a secret guessable, if anything obvious does. A secret without it may still be weak.
+    #[must_use]
+    pub fn weakness(secret: &Secret) -> Option<JwtWeakness> {
+        let text = secret.expose();
+        let symbols: BTreeSet<char> = text.chars().collect();
+        let lower = text.to_lowercase();
+        if symbols.len() < MIN_JWT_SECRET_SYMBOLS {
+            Some(JwtWeakness::FewSymbols)
+        } else if is_repetition(text.as_bytes()) {
+            Some(JwtWeakness::Repetition)
+        } else if is_run(text) {
+            Some(JwtWeakness::Run)
+        } else if PLACEHOLDERS.iter().any(|part| lower.contains(part)) {
+            Some(JwtWeakness::Placeholder)
+        } else {
+            None
+        }
+    }
+
     /// Verifies a token at a moment.
     ///
     /// # Errors
@@ -151,6 +202,18 @@ fn check_header(json: &[u8]) -> Result<(), JwtProblem> {
     if header.alg == "HS256" && is_jwt { Ok(()) } else { Err(JwtProblem::Header) }
 }
 
+/// Whether a text is a shorter one written at least twice, the last time perhaps cut short.
+fn is_repetition(text: &[u8]) -> bool {
+    (1..=text.len() / 2).any(|period| text[period..] == text[..text.len() - period])
+}
+
+/// Whether most characters are next to the one before them in the order of Unicode, as in `abcd` or `4321`.
+fn is_run(text: &str) -> bool {
+    let codes: Vec<u32> = text.chars().map(u32::from).collect();
+    let near = codes.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) <= 1).count();
+    near * 2 > codes.len()
+}
+
 fn part(text: &str) -> Result<Vec<u8>, JwtProblem> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| JwtProblem::Form)
 }
@@ -198,6 +261,25 @@ mod tests {
 
     fn verdict(claims: &Value) -> Result<Claims, JwtProblem> {
         key().verify(&sign(HEADER, &claims.to_string()), NOW)
+    }
+
+    #[test]
+    fn guessable_secrets_are_recognised() {
+        let weakness = |text: &str| JwtKey::weakness(&Secret::new(text));
+        for (text, expected) in [
+            ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", JwtWeakness::FewSymbols),
+            ("abababababababababababababababababab", JwtWeakness::FewSymbols),
+            (SECRET, JwtWeakness::Repetition),
+            ("correct horse correct horse correct", JwtWeakness::Repetition),
+            ("abcdefghijklmnopqrstuvwxyz012345", JwtWeakness::Run),
+            ("fallback-secret-key-Change-Me-really", JwtWeakness::Placeholder),
+            ("this-is-an-EXAMPLE-secret-of-DECNET", JwtWeakness::Placeholder),
+        ] {
+            assert_eq!(weakness(text), Some(expected), "{text}");
+        }
+        for text in ["6f1ed002ab5595859014ebf0951522d9", "b4cnN2ogJLNpAWlL8lqXDKsW3J7Em_rqHg8Nju_f0hE"] {
+            assert_eq!(weakness(text), None, "{text}");
+        }
     }
 
     /// RFC 7515 appendix A.1: the signature, over a header with spaces, with the published key.

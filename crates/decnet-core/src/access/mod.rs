@@ -4,6 +4,6 @@ mod jwt;
 mod scope;
 mod token;
 
-pub use jwt::{Claims, JwtKey, JwtProblem, WeakJwtKey};
+pub use jwt::{Claims, JwtKey, JwtProblem, JwtWeakness, WeakJwtKey};
 pub use scope::{Scope, Scopes, UnknownScope};
 pub use token::{ApiToken, RANDOM_BYTES, TokenDigest, check_token_name};

@@ -20,6 +20,8 @@ pub struct Options {
     pub nudge: Option<Arc<Notify>>,
     /// Who may use it, beside the tokens in the catalog.
     pub access: Access,
+    /// Whether DECNET's route to create subscriptions is limited by address and minute, as DECNET's own is.
+    pub limits_creations: bool,
     /// What only the dispatcher can do.
     pub outbound: Arc<dyn Outbound>,
     /// Who writes the page of metrics.

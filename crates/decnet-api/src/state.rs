@@ -54,8 +54,8 @@ pub(crate) struct State {
     pub(crate) erasures: Jobs<erasures::Progress>,
     /// Redeliveries of many.
     pub(crate) redeliveries: Jobs<redeliveries::Progress>,
-    /// Who has made how many subscriptions through DECNET's routes.
-    pub(crate) creations: Counts<Network>,
+    /// Who has made how many subscriptions through DECNET's routes; none where that is not limited.
+    pub(crate) creations: Option<Counts<Network>>,
     /// Can all of this do its work?
     pub(crate) readiness: Remembered<Readiness>,
     /// Which subscriptions get events now.
@@ -67,7 +67,8 @@ pub(crate) type Shared = Arc<State>;
 
 impl State {
     pub(crate) fn new(options: Options) -> Self {
-        let Options { catalog, data_dir, sockets, nudge, outbound, metrics, access } = options;
+        let Options { catalog, data_dir, sockets, nudge, outbound, metrics, access, limits_creations } =
+            options;
         let open_catalog = move || Ok(Catalog::open(&catalog, Create::Never)?);
         let queue_dir = data_dir.clone();
         let open_reader = move || Ok(Reader::open(&queue_dir)?);
@@ -90,7 +91,7 @@ impl State {
             requests: Arc::default(),
             erasures: Jobs::new(("erasure", "erasures"), MAX_API_ERASURES),
             redeliveries: Jobs::new(("redelivery", "redeliveries"), MAX_API_REDELIVERIES),
-            creations: Counts::new(MAX_API_CREATIONS_PER_MINUTE, MINUTE),
+            creations: limits_creations.then(|| Counts::new(MAX_API_CREATIONS_PER_MINUTE, MINUTE)),
             readiness: Remembered::default(),
             active: Remembered::default(),
         }

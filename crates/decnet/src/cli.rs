@@ -151,9 +151,30 @@ pub(crate) fn config_argument(arguments: &[OsString]) -> Option<PathBuf> {
 impl Command {
     /// How much it logs by default.
     pub(crate) fn verbosity(&self) -> Verbosity {
+        if self.is_daemon() { Verbosity::Daemon } else { Verbosity::Command }
+    }
+
+    /// Returns whether it runs until it is stopped.
+    pub(crate) fn is_daemon(&self) -> bool {
+        matches!(self, Self::Serve(_) | Self::Api(_) | Self::Webhook(_) | Self::Bus(_))
+    }
+
+    /// Returns whether it must start a second process that continues in the background.
+    pub(crate) fn is_to_detach(&self) -> bool {
         match self {
-            Self::Serve(_) | Self::Api(_) | Self::Webhook(_) | Self::Bus(_) => Verbosity::Daemon,
-            _ => Verbosity::Command,
+            Self::Api(args) => args.detach.is_wanted(),
+            Self::Webhook(args) => args.detach.is_wanted(),
+            Self::Bus(args) => args.detach.is_wanted(),
+            _ => false,
+        }
+    }
+
+    /// Returns whether it opens the configured catalog; the demo has one of its own.
+    pub(crate) fn opens_catalog(&self) -> bool {
+        match self {
+            Self::Serve(args) => !args.demo,
+            Self::Api(_) | Self::Webhook(_) => true,
+            _ => self.looks_into_data(),
         }
     }
 

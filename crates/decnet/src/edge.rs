@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::config::{Inputs, service_units};
+use crate::trust::Trust;
 
 /// The environment and the working directory; `ini` is what the arguments name.
 pub(crate) fn inputs(ini: Option<PathBuf>) -> Inputs {
@@ -12,18 +13,11 @@ pub(crate) fn inputs(ini: Option<PathBuf>) -> Inputs {
     let working_dir = std::env::current_dir().unwrap_or_default();
     // Whom systemd starts has the unit's environment already.
     let units = if environment.contains_key("INVOCATION_ID") { Vec::new() } else { service_units() };
-    Inputs { environment, units, ini, working_dir, ..Inputs::default() }
+    let trust = Trust::of_this_process();
+    Inputs { environment, units, ini, working_dir, trust, ..Inputs::default() }
 }
 
 /// A value that is no UTF-8 is shown with its bad bytes replaced: it then fails as what it is meant to be.
 fn utf8((name, value): (OsString, OsString)) -> Option<(String, String)> {
     Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
-}
-
-/// Does what we write to stderr end in systemd's journal? Then `JOURNAL_STREAM` names that very file (systemd.exec(5));
-/// a terminal may have inherited the variable, and is another.
-pub(crate) fn is_journalled() -> bool {
-    let Some(named) = std::env::var_os("JOURNAL_STREAM") else { return false };
-    let stderr = rustix::fs::fstat(std::io::stderr());
-    stderr.is_ok_and(|stderr| named == *format!("{}:{}", stderr.st_dev, stderr.st_ino))
 }

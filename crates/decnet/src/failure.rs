@@ -37,6 +37,13 @@ pub(crate) struct Interrupted {
 #[error("failed")]
 pub(crate) struct Said;
 
+/// The process that did the work has ended and has reported the reason.
+#[derive(Debug, thiserror::Error)]
+#[error("ended with code {code}")]
+pub(crate) struct Exited {
+    pub(crate) code: u8,
+}
+
 /// Says what went wrong, unless it was said before or nobody reads, and picks the exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<StdoutClosed>() {
@@ -44,6 +51,9 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     }
     if error.is::<Said>() {
         return ExitCode::FAILURE;
+    }
+    if let Some(Exited { code }) = error.downcast_ref() {
+        return ExitCode::from(*code);
     }
     if let Some(Clap(error)) = error.downcast_ref() {
         return clap(error);

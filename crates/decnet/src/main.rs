@@ -14,10 +14,12 @@ mod failure;
 mod logging;
 mod observe;
 mod output;
+mod passwd;
 mod receiver;
 mod run;
 mod signals;
 mod supervision;
+mod trust;
 mod units;
 mod worker;
 

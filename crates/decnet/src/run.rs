@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{self, Cli, Command};
+use crate::commands::detach;
 use crate::config::{self, Found};
 use crate::context::Context;
 use crate::failure::Usage;
@@ -20,6 +21,9 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
     let mut inputs = edge::inputs(cli::config_argument(arguments));
     let is_agent = config::find(&inputs).config.is_agent();
     let cli = Cli::parse_as(arguments, is_agent)?;
+    if cli.command.is_to_detach() {
+        return detach::start(arguments);
+    }
     inputs.data_dir = cli.global.data_dir.clone();
     inputs.serves_api = cli.command.serves_api();
     let no_color = inputs.environment.get("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -36,6 +40,12 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
     }
     if cli.command.sends() {
         found.warn_of_proxies();
+    }
+    if cli.command.opens_catalog() {
+        found.settle_catalog(&inputs)?;
+    }
+    if cli.command.is_daemon() || matches!(cli.command, Command::Check(_)) {
+        found.warn_of_exposure();
     }
     found.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     if let Some(closed) = found.config.closed_data_dir().filter(|_| cli.command.looks_into_data()) {

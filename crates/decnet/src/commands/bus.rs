@@ -6,6 +6,7 @@ use std::time::Duration;
 use decnet_bus::{Server, ServerOptions};
 use decnet_core::limits::MAX_BUS_CONNECTIONS;
 
+use super::detach::DetachArgs;
 use crate::config::{read_duration, show_duration};
 use crate::context::Context;
 use crate::descriptors;
@@ -32,6 +33,8 @@ pub(crate) struct Args {
     /// Time between two events that say the bus is well
     #[arg(short = 'H', long, value_name = "DURATION", default_value = "10s", value_parser = heartbeat)]
     heartbeat: Duration,
+    #[command(flatten)]
+    pub(crate) detach: DetachArgs,
 }
 
 fn heartbeat(text: &str) -> Result<Duration, String> {
@@ -51,6 +54,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let service = Service { pulses: vec![options.pulse.clone()], status: Box::new(|| "serving".to_owned()) };
     descriptors::ensure_for(MAX_BUS_CONNECTIONS);
     let server = Server::bind(options)?;
+    args.detach.leave()?;
     let _reporting = service.report(context.shutdown.clone());
     Ok(server.run(context.shutdown.clone()).await?)
 }

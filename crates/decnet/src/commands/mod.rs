@@ -10,6 +10,7 @@ pub(crate) mod check;
 pub(crate) mod completions;
 mod confirm;
 pub(crate) mod delivery;
+pub(crate) mod detach;
 pub(crate) mod docs;
 pub(crate) mod erase;
 pub(crate) mod explain;

@@ -1,6 +1,7 @@
 //! `decnet webhook`.
 
 use super::catalog::make_data_dir;
+use super::detach::DetachArgs;
 use crate::context::Context;
 use crate::worker::Prepared;
 
@@ -15,13 +16,17 @@ Examples:
   decnet webhook
   decnet --data-dir /srv/decnet webhook
   DECNET_DB_URL=sqlite:////opt/decnet/decnet.db decnet webhook    # beside a DECNET that is there")]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) detach: DetachArgs,
+}
 
-pub(crate) async fn run(_args: Args, context: &Context) -> anyhow::Result<()> {
+pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let config = &context.config;
     make_data_dir(&config.data_dir)?;
     let socket = config.bus.enabled.then(|| config.bus.path().to_owned());
     let prepared = Prepared::open(config, socket.as_deref(), &[], 0)?;
+    args.detach.leave()?;
     let _reporting = prepared.service().report(context.shutdown.clone());
     prepared.run(context.shutdown.clone()).await
 }

@@ -1,8 +1,5 @@
 //! What the HTTP API needs to know of who may use it.
 
-use std::fs::File;
-use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use decnet_core::access::JwtKey;
@@ -12,10 +9,11 @@ use decnet_core::text::BYTE_ORDER_MARK;
 use super::Inputs;
 use super::keys;
 use super::layers::Layers;
+use crate::trust::Given;
 
 /// What systemd calls the secret in `$CREDENTIALS_DIRECTORY` (systemd.exec(5), `LoadCredential=`).
 const CREDENTIAL: &str = "decnet-jwt-secret";
-/// Bytes read of a file with a secret: more would be a slip of the path.
+/// Bytes of a file with a secret: a larger one is a slip of the path.
 const MAX_SECRET_FILE_BYTES: u64 = 4096;
 
 /// Who may use the HTTP API, beside the tokens in the catalog.
@@ -37,7 +35,17 @@ impl Access {
             layers.warning(format!("{one} is set, so {other} is not read"));
         }
         let file = file.or_else(|| credential(inputs)).filter(|_| !is_set);
+        let place = match &file {
+            Some(file) => file.display().to_string(),
+            None => format!("{} ({})", keys::JWT_SECRET.info.name, layers.source(keys::JWT_SECRET.info.name)),
+        };
         let secret = secret.or_else(|| file.and_then(|path| from_file(layers, &path)));
+        if let Some(weakness) = secret.as_ref().and_then(JwtKey::weakness) {
+            layers.warning(format!(
+                "{place}: the secret {weakness}, and whoever guesses it is an admin; make one with `openssl rand -hex 32`, \
+                 and give DECNET the same"
+            ));
+        }
         Self { jwt_secret: secret, cors_origins }
     }
 }
@@ -51,31 +59,25 @@ fn credential(inputs: &Inputs) -> Option<PathBuf> {
 /// What is on the first line of a file. What is wrong is told without it.
 fn from_file(layers: &mut Layers, path: &Path) -> Option<Secret> {
     let (name, shown) = (keys::JWT_SECRET_FILE.info.name, path.display());
-    let text = match read(path) {
-        Ok(text) => text,
+    let read = match layers.trust.read(path, Given::Named, MAX_SECRET_FILE_BYTES) {
+        Ok(read) => read,
         Err(error) => {
             layers.problem(format!("{name}: {shown} cannot be read: {error}"));
             return None;
         }
     };
-    if text.starts_with(BYTE_ORDER_MARK) {
+    if read.text.starts_with(BYTE_ORDER_MARK) {
         layers
             .problem(format!("{name}: {shown} begins with a byte order mark (U+FEFF); save it without one"));
         return None;
     }
-    let secret = Secret::new(text.lines().next().unwrap_or_default().trim());
+    let secret = Secret::new(read.text.lines().next().unwrap_or_default().trim());
     if let Err(weak) = JwtKey::new(&secret) {
         layers.problem(format!("{name}: the secret in {shown} {weak}; write a longer one, as DECNET has it"));
         return None;
     }
-    if path.metadata().is_ok_and(|metadata| metadata.mode() & 0o004 != 0) {
+    if read.mode & 0o004 != 0 {
         layers.warning(format!("{shown} holds a secret and every user may read it; chmod 0600 it"));
     }
     Some(secret)
-}
-
-fn read(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(MAX_SECRET_FILE_BYTES).read_to_string(&mut text)?;
-    Ok(text)
 }

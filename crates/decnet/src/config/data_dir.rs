@@ -1,20 +1,37 @@
-//! Where the data goes when nothing says so.
+//! The default data directory, and who else can read a data directory.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-const SYSTEM_DIR: &str = "/var/lib/decnet";
-const HOME_DIR: &str = ".decnet";
+use super::home::OURS;
+use crate::trust::Trust;
 
-/// `/var/lib/decnet` where it can be written, else `~/.decnet`, else `.decnet` beside us.
+const SYSTEM_DIR: &str = "/var/lib/decnet";
+/// Permission bits of group and others.
+const OTHERS: u32 = 0o077;
+
+/// `/var/lib/decnet` where it can be written, else `~/.decnet`.
 pub(crate) fn fallback(home: &Path) -> PathBuf {
-    if is_writable_dir(Path::new(SYSTEM_DIR)) { SYSTEM_DIR.into() } else { home.join(HOME_DIR) }
+    if is_writable_dir(Path::new(SYSTEM_DIR)) { SYSTEM_DIR.into() } else { home.join(OURS) }
 }
 
 /// Where this host's services keep theirs.
 pub(crate) fn of_services() -> &'static Path {
     Path::new(SYSTEM_DIR)
+}
+
+/// Returns a warning if other users can read a data directory, or if it belongs to another user.
+pub(super) fn exposure(path: &Path, trust: &Trust) -> Option<String> {
+    let (shown, metadata) = (path.display(), path.metadata().ok().filter(std::fs::Metadata::is_dir)?);
+    if let Err(why) = trust.owner(metadata.uid(), &path.canonicalize().ok()?) {
+        return Some(format!("the data directory {why}"));
+    }
+    let mode = metadata.mode() & 0o7777;
+    (mode & OTHERS != 0).then(|| {
+        format!("the data directory {shown} is accessible to other users (mode {mode:04o}) and holds every secret; chmod 0700 it")
+    })
 }
 
 fn is_writable_dir(path: &Path) -> bool {

@@ -8,6 +8,9 @@ use decnet_store::catalog::{CatalogUrl, CatalogUrlError};
 use super::types::Read;
 use crate::failure::Usage;
 
+/// The file of the catalog, in its directory.
+pub(super) const CATALOG: &str = "decnet.db";
+
 /// `DECNET_DB_TYPE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DatabaseKind {

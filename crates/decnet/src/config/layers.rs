@@ -6,11 +6,13 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use decnet_core::limits::MAX_SETTINGS_FILE_BYTES;
 use decnet_core::text::BYTE_ORDER_MARK;
 
 use super::dotenv::{self, Dialect, Entry};
 use super::keys::{self, Info, Key, Shown};
 use super::{ini, services};
+use crate::trust::{Given, Refused, Text, Trust, Untrusted};
 
 /// The names that nobody but us uses: an unknown one is a slip.
 const OWN_PREFIX: &str = "DECNET_WEBHOOK_";
@@ -37,6 +39,8 @@ pub(crate) struct Inputs {
     pub(crate) working_dir: PathBuf,
     /// Does the command serve or check the API? Nothing else reads its secret and its origins.
     pub(crate) serves_api: bool,
+    /// Whose files are trusted.
+    pub(crate) trust: Trust,
 }
 
 /// Where a value was found.
@@ -77,16 +81,21 @@ pub(crate) struct Layers {
     values: BTreeMap<String, (String, Source)>,
     pub(crate) problems: Vec<String>,
     pub(crate) warnings: Vec<String>,
-    /// Files that the services get settings from and this user cannot read, and why.
+    /// Files that the services get settings from and that are not used here, and why.
     pub(crate) closed: Vec<String>,
     /// Variables that name a proxy, and where each is set. Their values may hold passwords.
     pub(crate) proxies: BTreeMap<String, Source>,
+    /// Secrets in the INI file that other users can read.
+    pub(crate) exposed: Vec<String>,
+    /// The other users who can read the INI file.
+    ini_readers: Option<&'static str>,
+    pub(super) trust: Trust,
 }
 
 impl Layers {
     /// Reads every layer, in order.
     pub(crate) fn gather(inputs: &Inputs) -> Self {
-        let mut layers = Self::default();
+        let mut layers = Self { trust: inputs.trust.clone(), ..Self::default() };
         if let Some(data_dir) = &inputs.data_dir {
             layers.offer(keys::DATA_DIR.info.name, &data_dir.to_string_lossy(), Source::Argument);
         }
@@ -117,9 +126,12 @@ impl Layers {
         if !name.starts_with("DECNET_") {
             return;
         }
-        let secret = keys::ALL.iter().any(|info| info.name == name && info.shown == Shown::Never);
-        if secret && matches!(source, Source::Ini(_)) {
-            self.problem(format!("{name} ({source}): a secret may not stand here; put it into .env.local"));
+        let is_secret = keys::ALL.iter().any(|info| info.name == name && info.shown == Shown::Never);
+        if let (true, Source::Ini(place), Some(readers)) = (is_secret, &source, self.ini_readers) {
+            self.exposed.push(format!(
+                "{name} ({place}) is a secret, and {readers} can read that file; restrict its mode, or move the secret \
+                 to .env.local"
+            ));
         }
         self.values.entry(name.to_owned()).or_insert_with(|| (value.to_owned(), source));
     }
@@ -157,13 +169,15 @@ impl Layers {
     fn offer_ini(&mut self) {
         let named = self.read(&keys::CONFIG);
         let path = named.as_deref().unwrap_or(Path::new(DEFAULT_INI));
-        match std::fs::read_to_string(path) {
-            Ok(text) => {
+        match self.trust.read(path, Given::Named, MAX_SETTINGS_FILE_BYTES) {
+            Ok(Text { text, mode }) => {
+                self.ini_readers = other_readers(mode);
                 let text = self.without_mark(path, &text, Dialect::Python);
                 ini::offer(self, &path.to_string_lossy(), text);
             }
-            Err(error) if named.is_some() => self.problem(format!("cannot read {}: {error}", path.display())),
-            Err(error) => self.unread(path, &error),
+            Err(error) if named.is_some() => self.problem(format!("cannot use {}: {error}", path.display())),
+            Err(Refused::Untrusted(why)) => self.ignored(path, &why),
+            Err(Refused::Io(error)) => self.unread(path, &error),
         }
     }
 
@@ -172,10 +186,16 @@ impl Layers {
         let read = |path: &PathBuf| Some((path.clone(), std::fs::read_to_string(path).ok()?));
         let units: Vec<_> = units.iter().filter_map(read).collect();
         for path in services::files(&units) {
-            match std::fs::read_to_string(path) {
-                Ok(text) => self.offer_lines(path, &text, Dialect::Systemd),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => self.closed.push(format!("{} cannot be read: {error}", path.display())),
+            let (shown, unused) = (path.display(), "what it sets for the services is not in force here");
+            match self.trust.read(path, Given::Named, MAX_SETTINGS_FILE_BYTES) {
+                Ok(Text { text, .. }) => self.offer_lines(path, &text, Dialect::Systemd),
+                Err(Refused::Io(error)) if error.kind() == ErrorKind::NotFound => {}
+                Err(Refused::Io(error)) => {
+                    self.closed.push(format!("{shown} cannot be read: {error}; {unused}: use sudo"));
+                }
+                Err(Refused::Untrusted(why)) => {
+                    self.closed.push(format!("ignoring {shown}: {why}; {unused}"));
+                }
             }
         }
         for (unit, line, name, value) in services::variables(&units) {
@@ -185,15 +205,17 @@ impl Layers {
 
     /// A service need not be able to read what systemd has read for it.
     fn offer_dotenv(&mut self, path: &Path, is_service: bool) {
-        match std::fs::read_to_string(path) {
-            Ok(text) => self.offer_lines(path, &text, Dialect::Python),
-            Err(error) if error.kind() == ErrorKind::PermissionDenied && (is_service || is_hidden(path)) => {}
-            Err(error) => self.unread(path, &error),
+        match self.trust.read(path, Given::Found, MAX_SETTINGS_FILE_BYTES) {
+            Ok(Text { text, .. }) => self.offer_lines(path, &text, Dialect::Python),
+            Err(Refused::Untrusted(why)) => self.ignored(path, &why),
+            Err(Refused::Io(error))
+                if error.kind() == ErrorKind::PermissionDenied && (is_service || is_hidden(path)) => {}
+            Err(Refused::Io(error)) => self.unread(path, &error),
         }
     }
 
     /// Of a name that is there twice the last one counts, for systemd as for python-dotenv.
-    fn offer_lines(&mut self, path: &Path, text: &str, dialect: Dialect) {
+    pub(super) fn offer_lines(&mut self, path: &Path, text: &str, dialect: Dialect) {
         let (entries, bad) = dotenv::parse(self.without_mark(path, text, dialect), dialect);
         for (at, entry) in entries.iter().enumerate() {
             let place = format!("{}:{}", path.display(), entry.line);
@@ -239,6 +261,11 @@ impl Layers {
         text
     }
 
+    /// Warns of a file that somebody else could have put there.
+    fn ignored(&mut self, path: &Path, why: &Untrusted) {
+        self.warning(format!("ignoring {}: {why}", path.display()));
+    }
+
     /// A file that nobody named may be missing; one that is there and cannot be read is worth a word.
     fn unread(&mut self, path: &Path, error: &std::io::Error) {
         if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) {
@@ -254,6 +281,15 @@ impl Layers {
             let source = self.source(&name);
             self.problem(format!("{name} ({source}) is no setting of decnet{hint}"));
         }
+    }
+}
+
+/// The other users who can read a file with these permission bits.
+fn other_readers(mode: u32) -> Option<&'static str> {
+    match mode {
+        mode if mode & 0o004 != 0 => Some("every user of this host"),
+        mode if mode & 0o040 != 0 => Some("its group"),
+        _ => None,
     }
 }
 

@@ -1,13 +1,16 @@
 //! The configuration: environment over INI over `.env.local` over defaults, read once and checked as a whole.
 //!
-//! [`keys`] is the table that all else follows from, [`layers`] finds each value ([`ini`] and [`dotenv`] read
-//! the files, [`services`] the units), [`types`] turns texts into values, [`show`] and [`mod@page`] print what is in force and what may be
-//! set.
+//! [`keys`] is the table that all else follows from. [`layers`] finds each value: [`ini`] and [`dotenv`] read the files,
+//! [`services`] the units. [`types`] turns texts into values, [`found`] is the result, [`adoption`] decides which file is the
+//! catalog, [`show`] and [`mod@page`] print what is in force and what may be set.
 
 mod access;
+mod adoption;
 mod data_dir;
 mod database;
 mod dotenv;
+mod found;
+mod home;
 mod ini;
 mod keys;
 mod layers;
@@ -28,15 +31,17 @@ use ipnet::IpNet;
 
 pub(crate) use self::access::Access;
 pub(crate) use self::data_dir::of_services as services_data_dir;
+use self::database::CATALOG;
 pub(crate) use self::database::{Database, DatabaseKind};
-use self::dotenv::Dialect;
+pub(crate) use self::found::{Found, find};
+use self::home::Home;
 pub(crate) use self::layers::Inputs;
 use self::layers::{Layers, Source};
 pub(crate) use self::page::page;
-pub(crate) use self::services::units as service_units;
+pub(crate) use self::services::{ServiceFiles, services_database, units as service_units};
 pub(crate) use self::show::Setting;
 use self::types::Read;
-pub(crate) use self::types::{duration as read_duration, show_duration};
+pub(crate) use self::types::{duration as read_duration, show_duration, without_secrets};
 
 /// Everything that was configured, checked.
 #[derive(Debug, Clone)]
@@ -51,6 +56,8 @@ pub(crate) struct Config {
     pub(crate) is_data_dir_default: bool,
     /// Where `webhook_subscriptions` is.
     pub(crate) database: Database,
+    /// No setting names the database.
+    pub(crate) is_database_default: bool,
     /// The event bus.
     pub(crate) bus: Bus,
     /// The HTTP API.
@@ -113,6 +120,8 @@ pub(crate) struct Api {
     pub(crate) host: String,
     /// 0 for a free one.
     pub(crate) port: u16,
+    /// Are creations over DECNET's routes limited by address?
+    pub(crate) limits_creations: bool,
 }
 
 /// How deliveries are attempted.
@@ -172,68 +181,6 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// The configuration as found, right or wrong: where a value is wrong its default stands in.
-#[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) config: Config,
-    /// What is in force, in the order of the table.
-    pub(crate) settings: Vec<Setting>,
-    /// What must be mended before anything starts.
-    pub(crate) problems: Vec<String>,
-    /// What deserves a word.
-    pub(crate) warnings: Vec<String>,
-    /// Files that the services get settings from and this user cannot read, and why.
-    closed: Vec<String>,
-    /// Variables that name a proxy, with where each is set.
-    proxies: Vec<String>,
-}
-
-impl Found {
-    /// Warns of settings that are in force for the services alone: a command would work on other files than they do.
-    pub(crate) fn warn_of_closed_files(&mut self) {
-        let told = |closed: String| {
-            format!("{closed}; what it sets for the services is not in force here: use sudo")
-        };
-        self.warnings.extend(self.closed.drain(..).map(told));
-    }
-
-    /// Warns of proxies that the environment names and requests do not use. Without their URLs, which may hold passwords.
-    pub(crate) fn warn_of_proxies(&mut self) {
-        if self.proxies.is_empty() {
-            return;
-        }
-        let (names, verb) = (self.proxies.join(", "), if self.proxies.len() == 1 { "is" } else { "are" });
-        self.warnings.push(format!(
-            "{names} {verb} set and ignored: requests go to their receivers directly, which a firewall may not allow"
-        ));
-        self.proxies.clear();
-    }
-}
-
-/// Reads the whole configuration, to the end, whatever is wrong with it.
-pub(crate) fn find(inputs: &Inputs) -> Found {
-    let mut layers = Layers::gather(inputs);
-    let config = Config::read(&mut layers, inputs);
-    config.check(&mut layers);
-    let settings = show::settings(&layers, &config);
-    let Layers { problems, warnings, closed, proxies, .. } = layers;
-    let proxies = proxies.iter().map(|(name, source)| format!("{name} ({source})")).collect();
-    Found { config, settings, problems, warnings, closed, proxies }
-}
-
-/// The catalog that a service is given by its files, where they name one: this INI file, and the `.env.local` of its directory,
-/// which wins, for systemd makes it the service's environment.
-pub(crate) fn services_database(ini: &Path, directory: &Path) -> Option<Database> {
-    let text = std::fs::read_to_string(directory.join(".env.local")).unwrap_or_default();
-    let (entries, _) = dotenv::parse(&text, Dialect::Systemd);
-    let environment = entries.into_iter().map(|entry| (entry.name, entry.value)).collect();
-    let (ini, working_dir) = (Some(ini.to_owned()), directory.to_owned());
-    let mut layers = Layers::gather(&Inputs { environment, ini, working_dir, ..Inputs::default() });
-    let database = read_database(&mut layers, directory);
-    let is_named = layers.text(keys::DB_URL.info.name).is_some() || matches!(database, Database::Server(_));
-    is_named.then_some(database)
-}
-
 impl Config {
     /// Is this a host on which the master's commands refuse to run?
     #[must_use]
@@ -248,16 +195,22 @@ impl Config {
     }
 
     fn read(layers: &mut Layers, inputs: &Inputs) -> Self {
+        let home = Home::find(inputs);
         let configured = layers.read(&keys::DATA_DIR);
         let is_data_dir_default = configured.is_none();
-        let data_dir = configured.unwrap_or_else(|| data_dir::fallback(&home(inputs)));
+        let data_dir = configured.unwrap_or_else(|| data_dir::fallback(home.path()));
+        let bus = Bus::read(layers, home.path());
+        home.report([is_data_dir_default.then_some(&*data_dir), Some(bus.path())], layers);
+        let database = read_database(layers, &data_dir);
+        let is_named = layers.text(keys::DB_URL.info.name).is_some();
         Self {
             mode: layers.read(&keys::MODE),
             disallow_master: layers.read(&keys::DISALLOW_MASTER),
-            database: read_database(layers, &data_dir),
+            is_database_default: !is_named && matches!(database, Database::Sqlite(_)),
+            database,
             data_dir,
             is_data_dir_default,
-            bus: Bus::read(layers, &home(inputs)),
+            bus,
             api: Api::read(layers),
             delivery: Delivery::read(layers),
             egress: Egress {
@@ -273,8 +226,29 @@ impl Config {
         }
     }
 
+    /// Warns of flags that are neither `true` nor `false`; DECNET reads them as one of the two.
+    fn warn_of_odd_flags(&self, layers: &mut Layers) {
+        for (key, value) in [
+            (&keys::DISALLOW_MASTER, self.disallow_master),
+            (&keys::BUS_ENABLED, self.bus.enabled),
+            (&keys::LIMITER_ENABLED, self.api.limits_creations),
+            (&keys::ALLOW_PRIVATE, self.egress.allow_private),
+            (&keys::TRACING_ENABLED, self.tracing.is_some()),
+        ] {
+            let name = key.info.name;
+            let text = layers.text(name).map(str::trim).unwrap_or_default();
+            if !matches!(text.to_ascii_lowercase().as_str(), "" | "true" | "false") {
+                let source = layers.source(name);
+                layers.warning(format!(
+                    "{name} ({source}) is `{text}`, which counts as {value}, as it does for DECNET; write true or false"
+                ));
+            }
+        }
+    }
+
     /// What no setting can say for itself.
     fn check(&self, layers: &mut Layers) {
+        self.warn_of_odd_flags(layers);
         let Delivery { concurrency, total_concurrency, .. } = self.delivery;
         let (one, all) = (keys::CONCURRENCY.info.name, keys::TOTAL_CONCURRENCY.info.name);
         // The default is only a bound, which a smaller total goes before.
@@ -298,12 +272,8 @@ fn read_database(layers: &mut Layers, data_dir: &Path) -> Database {
     match (url, kind) {
         (Some(database), _) => database,
         (None, DatabaseKind::Mysql) => Database::Server(format!("mysql://{user}@{host}:{port}/{name}")),
-        (None, DatabaseKind::Sqlite) => Database::Sqlite(data_dir.join("decnet.db")),
+        (None, DatabaseKind::Sqlite) => Database::Sqlite(data_dir.join(CATALOG)),
     }
-}
-
-fn home(inputs: &Inputs) -> PathBuf {
-    inputs.environment.get("HOME").map(PathBuf::from).unwrap_or_default()
 }
 
 impl Bus {
@@ -331,6 +301,7 @@ impl Api {
             enabled: layers.read(&keys::API_ENABLED),
             host: layers.read(&keys::API_HOST),
             port: layers.read(&keys::API_PORT),
+            limits_creations: layers.read(&keys::LIMITER_ENABLED),
         }
     }
 }

@@ -18,7 +18,14 @@ Each setting is looked for in this order; the first place that has it wins:
 
 An empty value counts as not set. In the INI file, key `foo-bar` of section `[decnet]`, or of the section of
 the mode in force (`[master]` or `[agent]`), is `DECNET_FOO_BAR`; some settings have a place in a section of
-their own besides. Comments start with `#` or `;`. Secrets may not stand there: it is a file that others read.
+their own besides. Comments start with `#` or `;`. A secret may stand there, as it may for DECNET; there is a warning if
+group or others can read the file, so `.env.local` is the better place.
+
+A file is used only if nobody else can have written it: a regular file that belongs to root or to the user of the command,
+cannot be written by group or others, and lies in a directory of which the same holds. Root also uses files of the services'
+user below the services' directories. Any other `.env.local`, `.env` or `/etc/decnet/decnet.ini` is ignored with a warning; one
+that `--config` or `DECNET_CONFIG` names is an error. The rule for every path is in
+[threat-model.md](threat-model.md#files-and-programs).
 
 `decnet check` prints every setting that is in force and where it comes from, and reports everything that is
 wrong at once. A wrong value, or an unknown name that starts with `DECNET_WEBHOOK_`, stops every command with
@@ -61,12 +68,12 @@ fn entry(page: &mut String, info: &Info) -> std::fmt::Result {
     }
     if let Some((section, key)) = info.ini {
         writeln!(page, "- INI: `[{section}] {key}`")?;
-    } else if info.shown != Shown::Never && info.name != keys::CONFIG.info.name {
+    } else if info.name != keys::CONFIG.info.name {
         let key = info.name.trim_start_matches("DECNET_").to_ascii_lowercase().replace('_', "-");
         writeln!(page, "- INI: `[decnet] {key}`")?;
     }
     if info.shown == Shown::Never {
-        writeln!(page, "- A secret: never shown, and refused in the INI file")?;
+        writeln!(page, "- A secret: never shown")?;
     }
     writeln!(page, "- Why change it: {}", info.reason)
 }

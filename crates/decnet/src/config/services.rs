@@ -5,6 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::database::Database;
+use super::dotenv::Dialect;
+use super::layers::Layers;
+use super::{ini, keys, read_database};
 use crate::units;
 
 /// The worker's: it has every setting.
@@ -19,6 +23,27 @@ pub(crate) fn units() -> Vec<PathBuf> {
     edits.sort_unstable_by(|left, right| right.cmp(left));
     edits.push(unit);
     edits
+}
+
+/// The texts of files from which a service gets its settings; empty where there is none.
+pub(crate) struct ServiceFiles {
+    /// The INI file.
+    pub(crate) ini: String,
+    /// `.env.local` of its directory, which systemd makes the service's environment.
+    pub(crate) env_local: String,
+    /// `.env` of its directory.
+    pub(crate) env: String,
+}
+
+/// The catalog that a service is given by its files, where they name one.
+pub(crate) fn services_database(files: &ServiceFiles) -> Option<Database> {
+    let mut layers = Layers::default();
+    layers.offer_lines(Path::new(".env.local"), &files.env_local, Dialect::Systemd);
+    ini::offer(&mut layers, "decnet.ini", &files.ini);
+    layers.offer_lines(Path::new(".env"), &files.env, Dialect::Python);
+    let database = read_database(&mut layers, Path::new(""));
+    let is_named = layers.text(keys::DB_URL.info.name).is_some() || matches!(database, Database::Server(_));
+    is_named.then_some(database)
 }
 
 /// The files that units name, strongest first: of two that have a name, systemd takes the one that it reads later.

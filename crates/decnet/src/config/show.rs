@@ -2,7 +2,7 @@
 
 use super::keys::{self, Info, Shown};
 use super::layers::Layers;
-use super::{Config, database};
+use super::{Config, database, types};
 
 /// One setting as `decnet check` shows it.
 #[derive(Debug)]
@@ -23,6 +23,7 @@ fn setting(info: &'static Info, layers: &Layers, config: &Config) -> Setting {
     let value = match (layers.text(info.name), info.shown) {
         (Some(_), Shown::Never) => "[secret]".into(),
         (Some(text), Shown::WithoutPassword) => database::redact_url(text),
+        (Some(text), Shown::Host) => types::without_secrets(text),
         (Some(text), Shown::Whole) => text.into(),
         (None, _) => ruled(info.name, config).unwrap_or_else(|| info.default.into()),
     };

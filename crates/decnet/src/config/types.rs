@@ -12,13 +12,25 @@ use ipnet::IpNet;
 /// What reading a text comes to; the error completes the sentence "`NAME` …".
 pub(crate) type Read<T> = Result<T, String>;
 
-/// `true` or `false` in any case; nothing else, so that a slip never opens what should be closed.
+/// `true` or `false` in any case; nothing else.
 pub(crate) fn boolean(text: &str) -> Read<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
         _ => Err(format!("is true or false, not `{text}`")),
     }
+}
+
+/// Anything but `false` is true, as for DECNET.
+#[expect(clippy::unnecessary_wraps, reason = "every reader of a setting has one shape")]
+pub(crate) fn unless_false(text: &str) -> Read<bool> {
+    Ok(!text.eq_ignore_ascii_case("false"))
+}
+
+/// Anything but `true` is false, as for DECNET, so that a slip never opens what should be closed.
+#[expect(clippy::unnecessary_wraps, reason = "every reader of a setting has one shape")]
+pub(crate) fn only_true(text: &str) -> Read<bool> {
+    Ok(text.eq_ignore_ascii_case("true"))
 }
 
 /// A whole number within bounds.
@@ -44,9 +56,18 @@ pub(crate) fn duration_within(text: &str, least: Duration, most: Duration) -> Re
     Err(format!("is from {} to {}, not `{text}`", show_duration(least), show_duration(most)))
 }
 
-/// A duration up to a bound; a shorter one than `least` counts as that, as it does for DECNET.
-pub(crate) fn duration_at_least(text: &str, least: Duration, most: Duration) -> Read<Duration> {
-    duration_within(text, Duration::ZERO, most).map(|duration| duration.max(least))
+/// A duration, or seconds as Python's `float` reads them, such as `1e2` or `inf`. What is out of bounds counts as the
+/// bound, as a short one does for DECNET.
+pub(crate) fn seconds_clamped(text: &str, least: Duration, most: Duration) -> Read<Duration> {
+    if let Some(duration) = decnet_core::duration::parse(text) {
+        return Ok(duration.clamp(least, most));
+    }
+    let seconds: f64 = text.parse().map_err(|_| {
+        format!("is a number of seconds such as 60 or 1e2, or a duration such as 2m, not `{text}`")
+    })?;
+    // Python's `max(5.0, nan)` is 5.0.
+    let seconds = if seconds.is_nan() { 0.0 } else { seconds };
+    Ok(Duration::from_secs_f64(seconds.clamp(least.as_secs_f64(), most.as_secs_f64())))
 }
 
 /// Failures in a row; none or less counts as one, as it does for DECNET.
@@ -97,7 +118,22 @@ fn origin(text: &str) -> Read<String> {
         Some((origin, url)) if url.path() == "/" && url.query().is_none() && url.username().is_empty() => {
             Ok(origin)
         }
-        _ => Err(format!("is a list of origins such as https://dashboard.example:8443; `{text}` is none")),
+        _ => Err(format!(
+            "is a list of origins such as https://dashboard.example:8443; `{}` is none",
+            without_secrets(text)
+        )),
+    }
+}
+
+/// A URL as it may be shown: scheme, host and port. What follows may be a secret, and so may what is before the host.
+pub(crate) fn without_secrets(text: &str) -> String {
+    match url::Url::parse(text) {
+        Ok(url) if url.has_host() => {
+            let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+            format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
+        }
+        _ if text.contains(['@', '/', '?']) => "[hidden]".into(),
+        _ => text.into(),
     }
 }
 
@@ -150,10 +186,44 @@ mod tests {
 
     #[test]
     fn durations_and_counts_have_bounds() {
-        assert_eq!(duration_at_least("4", Duration::from_secs(5), Duration::MAX), Ok(Duration::from_secs(5)));
         assert_eq!((threshold("0"), threshold("-3"), threshold("7")), (Ok(1), Ok(1), Ok(7)));
         assert!(threshold("five").is_err());
         assert!(duration_within("4", Duration::from_secs(5), Duration::MAX).is_err());
+    }
+
+    #[test]
+    fn seconds_are_read_as_python_reads_them() {
+        let read = |text| seconds_clamped(text, Duration::from_secs(5), Duration::from_secs(3600));
+        for (text, seconds) in [
+            ("60", 60.0),
+            ("7200", 3600.0),
+            ("1e2", 100.0),
+            ("inf", 3600.0),
+            ("Infinity", 3600.0),
+            ("nan", 5.0),
+            ("4", 5.0),
+            ("-1", 5.0),
+            ("7.5", 7.5),
+            ("2m", 120.0),
+            ("2h", 3600.0),
+        ] {
+            assert_eq!(read(text), Ok(Duration::from_secs_f64(seconds)), "{text}");
+        }
+        assert!(read("soon").unwrap_err().contains("`soon`") && read("").is_err());
+    }
+
+    #[test]
+    fn urls_show_neither_users_nor_paths() {
+        for (text, shown) in [
+            ("http://u:hunter2@collector:4317/hunter2?k=hunter2", "http://collector:4317"),
+            ("https://u:hunter2@dash.example/", "https://dash.example"),
+            ("u:hunter2@collector:4317", "[hidden]"),
+            ("http://[hunter2/", "[hidden]"),
+            ("collector:4317", "collector:4317"),
+            ("*", "*"),
+        ] {
+            assert_eq!(without_secrets(text), shown, "{text}");
+        }
     }
 
     #[test]
@@ -188,6 +258,10 @@ mod tests {
         assert!(networks("10.1.0.0/16,here").unwrap_err().contains("`here`"));
         assert_eq!((boolean("TRUE"), boolean("False")), (Ok(true), Ok(false)));
         assert!(boolean("1").is_err() && boolean("yes").is_err());
+        for text in ["1", "0", "yes", "no", "on", "off"] {
+            assert_eq!((unless_false(text), only_true(text)), (Ok(true), Ok(false)), "{text}");
+        }
+        assert_eq!((unless_false("False"), only_true("True")), (Ok(false), Ok(true)));
         assert_eq!(schedule("none").map(|schedule| schedule.retries()), Ok(0));
         assert!(schedule("soon").is_err());
         assert!(integer("0", 1u32, 9).is_err() && integer::<u32>("x", 1, 9).is_err());

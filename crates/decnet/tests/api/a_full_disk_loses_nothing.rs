@@ -30,7 +30,7 @@ fn serve_on_a_small_disk(host: &Host) -> Serving {
     command.arg(serve.get_program()).args(serve.get_args()).current_dir(host.path()).env_clear();
     command.envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    Serving::of(Running::spawn(command))
+    Serving::of(Running::spawn_on_terminal(command))
 }
 
 fn admin(serving: &Serving) -> String {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use decnet_core::limits::{MAX_API_EVENTS_BYTES, MAX_API_SUBMITTING_BYTES, MAX_SETUP_BODIES};
 
 use crate::client::Server;
-use crate::http::{answer, ask};
+use crate::http::{Serving, answer, ask};
 use crate::support::{Host, PATIENCE, eventually};
 
 /// More than the API takes at once.
@@ -116,7 +116,8 @@ fn a_body_takes_no_memory_before_it_comes() {
 #[test]
 fn a_setup_code_that_never_comes_holds_no_place() {
     let host = Host::new().with("DECNET_API_PORT", "0");
-    let serving = host.serve(&[]);
+    // The link is made where it can be shown.
+    let serving = Serving::of(host.start_on_terminal(&["serve"]));
     let head = "POST /setup HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
     let send = |rest: &str| {
         let mut stream = TcpStream::connect(serving.address).unwrap();

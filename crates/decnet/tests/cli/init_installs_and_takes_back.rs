@@ -16,7 +16,9 @@ fn a_second_run_has_nothing_to_do_and_a_removal_leaves_settings_and_data() {
     let first = files(&root);
     assert_eq!(first.len(), 12, "{first:?}");
     assert_eq!(fs::metadata(root.join("etc/decnet/decnet.ini")).unwrap().mode() & 0o7777, 0o640);
-    assert_eq!(fs::metadata(root.join("var/lib/decnet")).unwrap().mode() & 0o7777, 0o750);
+    for (directory, mode) in [("var/lib/decnet", 0o700), ("var/log/decnet", 0o750)] {
+        assert_eq!(fs::metadata(root.join(directory)).unwrap().mode() & 0o7777, mode, "{directory}");
+    }
     let (status, said) = init(&host, &[]);
     assert_eq!(status, 0, "{said}");
     assert!(!said.contains("[ OK ]"), "{said}");
@@ -231,6 +233,109 @@ fn a_template_that_fails_is_said_and_hides_nothing() {
     let (status, said) = init(&host, &["--deinit", "--purge", "--yes"]);
     assert_eq!(status, 0, "{said}");
     assert_eq!(files(&host.path().join("root")), []);
+}
+
+#[test]
+fn first_environment_with_decnets_program_is_named() {
+    let host = Host::new();
+    let templates = host.path().join("deploy");
+    fs::create_dir(&templates).unwrap();
+    let template = "ExecStart={{ venv_dir }}/bin/decnet prober\n";
+    fs::write(templates.join("decnet-prober.service.j2"), template).unwrap();
+    let arguments = ["--templates", templates.to_str().unwrap(), "--only", "prober", "--force"];
+    let named = |more: &[&str]| {
+        let (status, said) = init(&host, &[&arguments[..], more].concat());
+        assert_eq!(status, 0, "{said}");
+        let unit = fs::read_to_string(host.path().join(UNITS).join("decnet-prober.service")).unwrap();
+        let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/opt/decnet/")).unwrap();
+        line.trim_end_matches("/bin/decnet prober").to_owned()
+    };
+    let opt = host.path().join("root/opt/decnet");
+    // An environment without the program is none.
+    fs::create_dir_all(opt.join("venv/bin")).unwrap();
+    assert_eq!(named(&[]), ".venv");
+    for name in [".312", ".311", ".venv", "venv"] {
+        fs::create_dir_all(opt.join(name).join("bin")).unwrap();
+        fs::write(opt.join(name).join("bin/decnet"), "").unwrap();
+        assert_eq!(named(&[]), name);
+    }
+    assert_eq!(named(&["--venv-dir", "/opt/decnet/.312"]), ".312");
+}
+
+#[test]
+fn new_service_joins_the_target_and_changes_stay() {
+    let host = Host::new();
+    init(&host, &[]);
+    let target = host.path().join(UNITS).join("decnet.target");
+    let text = fs::read_to_string(&target).unwrap().replace("decnet-api.service ", "");
+    fs::write(&target, format!("{text}# mine\n")).unwrap();
+    let templates = host.path().join("deploy");
+    fs::create_dir(&templates).unwrap();
+    fs::write(templates.join("decnet-prober.service.j2"), "ExecStart=/bin/x\n").unwrap();
+    let arguments = ["--templates", templates.to_str().unwrap()];
+    let (status, said) = init(&host, &arguments);
+    assert_eq!(status, 0, "{said}");
+    assert!(said.contains("[ OK ]") && said.contains("decnet.target: renewed"), "{said}");
+    let renewed = fs::read_to_string(&target).unwrap();
+    let wants = "\nWants=decnet-bus.service decnet-prober.service decnet-webhook.service\n";
+    assert!(renewed.contains(wants) && renewed.ends_with("# mine\n"), "{renewed}");
+    let (_, said) = init(&host, &arguments);
+    assert!(said.contains("decnet.target: differs; --force renews it"), "{said}");
+    assert_eq!(fs::read_to_string(&target).unwrap(), renewed);
+}
+
+#[test]
+fn links_of_an_image_do_not_lead_out_of_it() {
+    let host = Host::new();
+    let (root, outside) = (host.path().join("root"), host.path().join("outside"));
+    fs::create_dir_all(root.join("etc")).unwrap();
+    fs::create_dir_all(outside.join("system")).unwrap();
+    fs::write(outside.join("decnet.ini"), "[database]\ntype = mysql\n").unwrap();
+    // As an image has them: what they name is in the image, where nothing is.
+    for (link, place) in [
+        ("etc/systemd", &outside),
+        ("etc/decnet", &outside),
+        ("var", &outside),
+        ("etc/logrotate.d", &outside),
+    ] {
+        std::os::unix::fs::symlink(place, root.join(link)).unwrap();
+    }
+    let before = files(&outside);
+    for arguments in [&[][..], &["--force"], &["--deinit", "--purge", "--yes"]] {
+        let (_, said) = init(&host, arguments);
+        assert!(said.contains("[FAIL]") || said.contains("[SKIP]"), "{said}");
+        assert_eq!(files(&outside), before, "{arguments:?}: {said}");
+    }
+    assert_eq!(fs::read_dir(outside.join("system")).unwrap().count(), 0);
+    // Links within it are followed.
+    fs::remove_file(root.join("etc/systemd")).unwrap();
+    fs::create_dir_all(root.join("usr/systemd/system")).unwrap();
+    std::os::unix::fs::symlink("/usr/systemd", root.join("etc/systemd")).unwrap();
+    init(&host, &["--only", "bus"]);
+    assert!(root.join("usr/systemd/system/decnet-bus.service").is_file());
+}
+
+#[test]
+fn template_with_a_name_that_is_not_plain_is_refused() {
+    let host = Host::new();
+    let templates = host.path().join("deploy");
+    fs::create_dir(&templates).unwrap();
+    let names = ["decnet-a b.service.j2", "decnet-a\"); evil(\".service.j2", "decnet-a\nb.service.j2"];
+    for name in names {
+        fs::write(templates.join(name), "ExecStart=/bin/x\n").unwrap();
+    }
+    let (status, said) = init(&host, &["--templates", templates.to_str().unwrap()]);
+    assert_eq!(status, 1, "{said}");
+    assert_eq!(said.matches("a service is called decnet-NAME.service").count(), names.len(), "{said}");
+    let written = files(&host.path().join("root"));
+    assert!(
+        written.iter().all(|(path, text)| {
+            !path.to_string_lossy().contains("decnet-a")
+                || path.to_string_lossy().contains("decnet-api") && !text.contains("evil")
+        }),
+        "{written:?}"
+    );
+    assert!(host.path().join(UNITS).join("decnet-bus.service").exists(), "the others are installed");
 }
 
 #[test]

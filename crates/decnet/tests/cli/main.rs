@@ -4,6 +4,7 @@
 
 mod a_service_is_asked_whether_it_is_well;
 mod bench_measures_and_leaves_nothing;
+mod decnets_options_are_accepted;
 mod decnets_sessions_have_decnets_rights;
 mod deliveries_are_shown_and_sent_again;
 mod erased_is_gone_and_backups_are_whole;
@@ -15,6 +16,7 @@ mod image;
 mod init_installs_and_takes_back;
 mod init_opens_the_catalog_to_the_services;
 mod no_route_answers_without_its_scope;
+mod only_trusted_files_are_used;
 mod publications_are_confirmed;
 mod receiver_knows_who_signed;
 mod says_what_is_wrong;

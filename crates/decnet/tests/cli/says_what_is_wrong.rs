@@ -53,7 +53,7 @@ fn every_problem_of_the_configuration_is_said_at_once() {
 #[test]
 fn check_shows_what_is_in_force_and_where_from() {
     let host = Host::new().with("DECNET_DB_PASSWORD", "hunter2").with("DECNET_WEBHOOK_TIMEOUT", "3s");
-    std::fs::write(host.path().join(".env.local"), "DECNET_BUS_GROUP=staff\n").unwrap();
+    host.write(".env.local", "DECNET_BUS_GROUP=staff\n");
     let output = host.run(&["check"]);
     let shown = stdout(&output);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
@@ -135,7 +135,7 @@ fn an_agent_refuses_the_masters_commands_and_says_why() {
 #[test]
 fn a_mode_from_the_named_file_counts_for_help_too() {
     let host = Host::new();
-    std::fs::write(host.path().join("a.ini"), "[decnet]\nmode = agent\n").unwrap();
+    host.write("a.ini", "[decnet]\nmode = agent\n");
     let help = stdout(&host.run(&["--config", "a.ini", "--help"]));
     assert!(!help.contains("  webhook "), "{help}");
 }
@@ -154,7 +154,7 @@ fn a_reader_who_leaves_is_no_failure() {
 #[test]
 fn messages_are_json_where_a_collector_reads_them() {
     let host = Host::new().with("DECNET_LOG_FORMAT", "json");
-    std::fs::write(host.path().join(".env"), "nonsense\n").unwrap();
+    host.write(".env", "nonsense\n");
     let said = stderr(&host.run(&["check"]));
     let line: serde_json::Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
     assert!(line["message"].as_str().unwrap().contains(".env:1"), "{line}");

@@ -1,9 +1,15 @@
 //! A directory, an environment of its own, and the real binary in it.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+use rustix::fs::OFlags;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 /// What anything may take on a slow machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -17,7 +23,41 @@ pub(crate) struct Host {
 /// A process that is killed when the test is over.
 pub(crate) struct Running {
     pub(crate) child: Child,
-    pub(crate) stderr: BufReader<ChildStderr>,
+    pub(crate) stderr: BufReader<Box<dyn Read + Send>>,
+}
+
+/// What a process writes to its terminal. It is read as it comes: a terminal holds little, and then whoever writes waits.
+struct Screen {
+    pieces: mpsc::Receiver<Vec<u8>>,
+    rest: Vec<u8>,
+}
+
+impl Screen {
+    fn of(mut terminal: File) -> Self {
+        let (sender, pieces) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut some = [0; 4096];
+            // It ends with an error once nobody has the terminal open any more.
+            while let Ok(read @ 1..) = terminal.read(&mut some) {
+                if sender.send(some[..read].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { pieces, rest: Vec::new() }
+    }
+}
+
+impl Read for Screen {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.rest.is_empty() {
+            self.rest = self.pieces.recv().unwrap_or_default();
+        }
+        let read = self.rest.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&self.rest[..read]);
+        self.rest.drain(..read);
+        Ok(read)
+    }
 }
 
 impl Host {
@@ -53,6 +93,16 @@ impl Host {
         self.command(arguments).output().unwrap()
     }
 
+    /// Writes a file into the working directory that others may read and not write, whatever the umask.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.path().join(name), text).unwrap();
+        self.chmod(name, 0o644);
+    }
+
+    pub(crate) fn chmod(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path().join(name), Permissions::from_mode(mode)).unwrap();
+    }
+
     /// Runs to success and reads its one line of JSON.
     pub(crate) fn json(&self, arguments: &[&str]) -> serde_json::Value {
         let output = self.run(arguments);
@@ -71,6 +121,11 @@ impl Host {
         Running::spawn(self.command(arguments))
     }
 
+    /// Starts it with stderr on a terminal.
+    pub(crate) fn start_on_terminal(&self, arguments: &[&str]) -> Running {
+        Running::spawn_on_terminal(self.command(arguments))
+    }
+
     /// Starts `decnet bus` and waits until it listens.
     pub(crate) fn start_bus(&self) -> Running {
         let mut bus = self.start(&["bus", "--heartbeat", "1h"]);
@@ -83,8 +138,24 @@ impl Running {
     pub(crate) fn spawn(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let stderr: Box<dyn Read + Send> = Box::new(child.stderr.take().unwrap());
+        let stderr = BufReader::new(stderr);
         Self { child, stderr }
+    }
+
+    /// The same with stderr on a terminal.
+    pub(crate) fn spawn_on_terminal(mut command: Command) -> Self {
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&terminal).unwrap();
+        unlockpt(&terminal).unwrap();
+        let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+        let not_ours = OFlags::NOCTTY.bits().cast_signed();
+        let stderr = File::options().read(true).write(true).custom_flags(not_ours).open(name).unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
+        let child = command.spawn().unwrap();
+        // It holds the terminal open as well.
+        drop(command);
+        Self { child, stderr: BufReader::new(Box::new(Screen::of(terminal.into()))) }
     }
 
     /// Reads stderr up to a line that holds `text`.

@@ -8,6 +8,10 @@ use crate::support::{Host, code, eventually, stderr};
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
 
+fn serve_on_terminal(host: &Host, arguments: &[&str]) -> Serving {
+    Serving::of(host.start_on_terminal(&[arguments, &["serve"]].concat()))
+}
+
 fn link_code(serving: &Serving) -> String {
     let line = serving.said.lines().find(|line| line.contains("/setup#")).unwrap();
     line.split('#').nth(1).unwrap().trim().to_owned()
@@ -16,7 +20,7 @@ fn link_code(serving: &Serving) -> String {
 #[test]
 fn the_link_makes_one_admin_token_shows_it_until_it_is_used_and_is_then_over() {
     let host = Host::new().with("DECNET_API_PORT", "0");
-    let serving = host.serve(&["-vv"]);
+    let serving = serve_on_terminal(&host, &["-vv"]);
     let secret = link_code(&serving);
     let page = ask(serving.address, "GET /setup", None, "");
     let policy = page.header("content-security-policy").unwrap();
@@ -74,7 +78,7 @@ fn the_link_makes_one_admin_token_shows_it_until_it_is_used_and_is_then_over() {
 #[test]
 fn a_token_that_nobody_saw_is_shown_again_unless_it_was_taken_back() {
     let host = Host::new().with("DECNET_API_PORT", "0");
-    let serving = host.serve(&[]);
+    let serving = serve_on_terminal(&host, &[]);
     let body = format!("{{\"code\":\"{}\"}}", link_code(&serving));
     let json = ["Content-Type: application/json"];
     // Gone as soon as the request is sent: the answer reaches nobody.
@@ -93,15 +97,33 @@ fn a_token_that_nobody_saw_is_shown_again_unless_it_was_taken_back() {
 #[test]
 fn the_link_is_over_once_there_is_a_token_and_never_printed_where_there_is_one() {
     let host = Host::new().with("DECNET_API_PORT", "0");
-    let serving = host.serve(&[]);
+    let serving = serve_on_terminal(&host, &[]);
     let secret = link_code(&serving);
     host.token("mine", "read", &[]);
     let late = ask_from(fresh_address(), serving.address, "POST /setup", &[FORM], &format!("code={secret}"));
     assert_eq!(late.status, 404, "{late:?}");
     drop(serving);
-    let again = host.serve(&[]);
+    let again = serve_on_terminal(&host, &[]);
     assert!(!again.said.contains("/setup"), "{}", again.said);
     assert_eq!(ask(again.address, "GET /setup", None, "").status, 404);
+}
+
+#[test]
+fn link_is_printed_to_a_terminal_only() {
+    let host = Host::new().with("DECNET_API_PORT", "0");
+    let piped = host.serve(&[]);
+    let hint = "make one with: decnet --data-dir ";
+    assert!(!piped.said.contains("/setup") && piped.said.contains(hint), "{}", piped.said);
+    assert_eq!(ask(piped.address, "GET /setup", None, "").status, 404);
+    drop(piped);
+    let log = host.path().join("log");
+    let mut command = host.command(&["serve"]);
+    let mut child = command.stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+    let said = || std::fs::read_to_string(&log).unwrap();
+    eventually("it is up", || said().contains("decnet is up"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!said().contains("/setup") && said().contains(hint), "{}", said());
 }
 
 #[test]

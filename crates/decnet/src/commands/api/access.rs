@@ -1,5 +1,6 @@
 //! Who may use the API, as it is configured here, and the way to the first token.
 
+use std::io::{IsTerminal as _, stderr};
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
@@ -10,8 +11,8 @@ use decnet_core::limits::SETUP_LINK_AGE;
 use decnet_store::catalog::{Catalog, Create, Error};
 
 use crate::config::Config;
+use crate::output;
 use crate::receiver::now;
-use crate::{edge, output};
 
 /// What happens where there is no credential yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,10 +56,10 @@ pub(crate) fn has_credential(config: &Config) -> anyhow::Result<bool> {
     }
 }
 
-/// Says how to come by the first token. The link is a secret for a quarter of an hour, so it never goes to a journal,
-/// which others may read.
+/// Reports how to create the first token. The link is a secret for a quarter of an hour, so it goes to a terminal only, never
+/// to a journal, a file or a pipe, which others may read.
 fn invite(config: &Config, address: SocketAddr, first: First) -> Option<SetupCode> {
-    if first == First::Hint || edge::is_journalled() {
+    if first == First::Hint || !stderr().is_terminal() {
         output::say(&format!(
             "the API has no token yet; make one with: decnet --data-dir {} token create --name admin --scope admin",
             config.data_dir.display()

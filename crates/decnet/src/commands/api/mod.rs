@@ -19,11 +19,13 @@ pub(crate) use self::access::{has_credential, refuse_exposed};
 use self::outbound::Dispatch;
 use super::background::Background;
 use super::catalog::make_place;
+use super::detach::DetachArgs;
 use super::link;
 use crate::config::Config;
 use crate::context::Context;
 use crate::descriptors;
 use crate::observe::api::Page;
+use crate::output;
 use crate::supervision::Service;
 use crate::worker::open_catalog;
 
@@ -44,9 +46,30 @@ pub(crate) struct Args {
     /// The port, 0 for a free one [else DECNET_API_PORT or 8000]
     #[arg(long)]
     port: Option<u16>,
+    #[command(flatten)]
+    pub(crate) detach: DetachArgs,
+    /// Accepted for compatibility, without effect: the log of the honeypots that DECNET's API reads
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+    /// Accepted for compatibility, without effect: one process serves all requests
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    workers: Option<u32>,
+}
+
+impl Args {
+    /// Reports the options that have no effect.
+    fn report_ignored(&self) {
+        if self.log_file.is_some() {
+            output::say("decnet: --log-file has no effect: only DECNET's own API reads that file");
+        }
+        if self.workers.is_some() {
+            output::say("decnet: --workers has no effect: one process serves all requests");
+        }
+    }
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
+    args.report_ignored();
     let config = &context.config;
     let host = args.host.as_deref().unwrap_or(&config.api.host);
     let listener = listen(host, args.port.unwrap_or(config.api.port))?;
@@ -60,6 +83,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let api = Api::new(options(config, sockets, None, access)?);
     // It has no loop of its own: that this thread has its turn is its sign of life.
     let service = Service { pulses: Vec::new(), status: Box::new(move || format!("serving at {address}")) };
+    args.detach.leave()?;
     let _reporting = service.report(context.shutdown.clone());
     Ok(api.run(listener, context.shutdown.clone()).await?)
 }
@@ -115,6 +139,7 @@ fn options(
         metrics: Arc::new(Page::new(config.data_dir.clone())),
         nudge,
         access,
+        limits_creations: config.api.limits_creations,
         outbound: Arc::new(Dispatch::new(config.clone())),
     })
 }

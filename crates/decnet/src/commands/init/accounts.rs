@@ -1,11 +1,11 @@
 //! The system user and group that the services run as.
 
-use std::fs;
-use std::io::{self, ErrorKind};
+use std::io;
 
 use super::carry_out::run;
 use super::layout::Layout;
 use super::report::Outcome;
+use crate::passwd::{entry, number};
 
 /// Of the user that we make.
 const HOME: &str = "/var/lib/decnet";
@@ -48,11 +48,8 @@ impl Accounts<'_> {
     }
 
     fn look_up(&self, file: &str, name: &str) -> io::Result<Option<Vec<String>>> {
-        match fs::read(self.layout.below(&format!("/etc/{file}"))) {
-            Ok(text) => Ok(entry(&String::from_utf8_lossy(&text), name)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let text = self.layout.root().read(&self.layout.below(&format!("/etc/{file}")))?;
+        Ok(text.and_then(|text| entry(&text, name)))
     }
 
     /// Makes what is missing.
@@ -115,17 +112,6 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(ToString::to_string).collect()
 }
 
-/// The fields of a name's line.
-fn entry(file: &str, name: &str) -> Option<Vec<String>> {
-    let mut lines = file.lines().map(|line| line.split(':').map(str::to_owned).collect::<Vec<_>>());
-    lines.find(|fields| fields[0] == name)
-}
-
-/// `passwd(5)` and `group(5)` both have the name first and the number third.
-fn number(fields: &[String]) -> Option<u32> {
-    fields.get(2)?.parse().ok()
-}
-
 /// A line of `passwd(5)`: is the user as we make ours?
 fn is_made_user(fields: &[String]) -> bool {
     is_systems(fields) && fields.get(5..) == Some(&[HOME.to_owned(), SHELL.to_owned()])
@@ -148,16 +134,6 @@ pub(super) fn is_root() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_found_by_whole_names() {
-        let passwd =
-            "root:x:0:0:root:/root:/bin/bash\ndecnet2:x:7:8::/:/bin/sh\ndecnet:x:998:997::/:/bin/sh\nbad\n";
-        let number = |name| entry(passwd, name).as_deref().and_then(number);
-        assert_eq!(number("decnet"), Some(998));
-        assert_eq!(number("dec"), None);
-        assert_eq!(number("bad"), None);
-    }
 
     #[test]
     fn an_account_is_ours_where_it_is_as_we_make_it() {

@@ -1,23 +1,26 @@
 //! The steps, carried out one by one. One that fails says why and hides none of the others.
 
-use std::fs::{self, Permissions};
-use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use rustix::fs::{Gid, Uid, chown};
+use rustix::fs::FileType;
 
 use super::accounts::Accounts;
 use super::layout::saved;
 use super::plan::{Action, Existing, Owner, Step};
 use super::report::Outcome;
+use super::root::{Ownership, Root};
 use super::templates;
 use crate::units;
+
+/// Directories of the programs that are run as root. `PATH` is not used, since the caller controls it.
+const PROGRAMS: [&str; 5] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/run/current-system/sw/bin"];
 
 /// Who carries out.
 pub(super) struct Hand<'a> {
     pub(super) accounts: Accounts<'a>,
+    pub(super) root: Root,
     /// Says what it would do.
     pub(super) dry_run: bool,
 }
@@ -44,23 +47,18 @@ impl Hand<'_> {
     }
 
     fn directory(&self, path: &Path, mode: u32, owner: Owner) -> Result {
-        if path.is_dir() {
-            return Ok(Outcome::Skipped("is there".into()));
+        match self.root.stat(path)?.map(|found| FileType::from_raw_mode(found.st_mode)) {
+            Some(FileType::Directory) => return Ok(Outcome::Skipped("is there".into())),
+            Some(_) => return Err(io::Error::other("is not a directory; move it away, then run this again")),
+            None if self.dry_run => return Ok(Outcome::Done(format!("would be made, mode {mode:04o}"))),
+            None => {}
         }
-        if self.dry_run {
-            return Ok(Outcome::Done(format!("would be made, mode {mode:04o}")));
-        }
-        if let Some(above) = path.parent() {
-            fs::create_dir_all(above)?;
-        }
-        fs::DirBuilder::new().mode(0o700).create(path)?;
-        self.give(path, owner)?;
-        fs::set_permissions(path, Permissions::from_mode(mode))?;
+        self.root.make_directory(path, mode, self.ownership(owner)?)?;
         Ok(Outcome::Done(format!("made, mode {mode:04o}")))
     }
 
     fn write(&self, path: &Path, text: &str, mode: u32, owner: Owner, existing: Existing) -> Result {
-        let done = match standing(path)? {
+        let done = match self.standing(path)? {
             None => "written".to_owned(),
             Some(found) if found == text => return Ok(Outcome::Skipped("is as it should be".into())),
             Some(found) => match kept(existing, templates::is_ours(&found)) {
@@ -72,7 +70,7 @@ impl Hand<'_> {
         if self.dry_run {
             return Ok(Outcome::Done(format!("would be {done}")));
         }
-        self.put(path, text, mode, owner)?;
+        self.root.put(path, text, mode, self.ownership(owner)?)?;
         Ok(Outcome::Done(done))
     }
 
@@ -80,50 +78,34 @@ impl Hand<'_> {
     fn save(&self, path: &Path, text: &str) -> io::Result<String> {
         let kept = saved(path);
         if !self.dry_run {
-            self.put(&kept, text, path.metadata()?.mode() & 0o777, Owner::Root)?;
+            let mode = self.root.stat(path)?.map_or(0o644, |found| found.st_mode & 0o777);
+            self.root.put(&kept, text, mode, Ownership::default())?;
         }
         let was = units::value(text, "ExecStart").map_or(String::new(), |start| format!(" `{start}`;"));
         Ok(format!("put in the place of{was} what was there is kept as {}", kept.display()))
     }
 
-    /// Writes a file in one step: a reader sees the old one or the new one.
-    fn put(&self, path: &Path, text: &str, mode: u32, owner: Owner) -> io::Result<()> {
-        let above = path.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(above)?;
-        let mut file = tempfile::NamedTempFile::new_in(above)?;
-        file.write_all(text.as_bytes())?;
-        self.give(file.path(), owner)?;
-        file.as_file().set_permissions(Permissions::from_mode(mode))?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        fs::File::open(above)?.sync_all()
-    }
-
     /// In an image the accounts may come with its first boot only, and a package is owned by root.
-    fn give(&self, path: &Path, owner: Owner) -> io::Result<()> {
-        let (user, group) = match owner {
-            Owner::Root => return Ok(()),
-            Owner::Group => (None, self.accounts.group()?),
-            Owner::Service => (self.accounts.user()?, self.accounts.group()?),
-        };
-        if user.is_none() && group.is_none() {
-            return Ok(());
-        }
-        Ok(chown(path, user.map(Uid::from_raw), group.map(Gid::from_raw))?)
+    fn ownership(&self, owner: Owner) -> io::Result<Ownership> {
+        Ok(match owner {
+            Owner::Root => Ownership::default(),
+            Owner::Group => Ownership { user: None, group: self.accounts.group()? },
+            Owner::Service => Ownership { user: self.accounts.user()?, group: self.accounts.group()? },
+        })
     }
 
     fn remove(&self, path: &Path) -> Result {
         let kept = saved(path);
-        match standing(path)? {
+        match self.standing(path)? {
             None => return Ok(Outcome::Skipped("is not there".into())),
             Some(found) if !templates::is_ours(&found) => {
                 return Ok(Outcome::Skipped("is another's, and kept".into()));
             }
             Some(_) => {}
         }
-        let restores = kept.exists();
+        let restores = self.root.stat(&kept)?.is_some();
         if !self.dry_run {
-            if restores { fs::rename(&kept, path)? } else { fs::remove_file(path)? }
+            if restores { self.root.rename(&kept, path)? } else { self.root.remove(path)? }
         }
         let would = if self.dry_run { "would be " } else { "" };
         let back = if restores { "removed; what was there before is back" } else { "removed" };
@@ -131,14 +113,26 @@ impl Hand<'_> {
     }
 
     fn remove_tree(&self, path: &Path) -> Result {
-        if !path.exists() {
+        if self.root.stat(path)?.is_none() {
             return Ok(Outcome::Skipped("is not there".into()));
         }
         if self.dry_run {
             return Ok(Outcome::Done("would be removed with all that is in it".into()));
         }
-        fs::remove_dir_all(path)?;
+        self.root.remove_tree(path)?;
         Ok(Outcome::Done("removed with all that was in it".into()))
+    }
+
+    /// What stands there now. A link (a masked unit, for instance) is nobody's text and is not followed.
+    fn standing(&self, path: &Path) -> io::Result<Option<String>> {
+        match self.root.stat(path)?.map(|found| FileType::from_raw_mode(found.st_mode)) {
+            None => Ok(None),
+            Some(FileType::RegularFile) => self.root.read(path),
+            Some(FileType::Symlink) => Err(io::Error::other(
+                "is a link (a masked unit is one); remove the link or unmask the unit first",
+            )),
+            Some(_) => Err(io::Error::other("is not a file; move it away, then run this again")),
+        }
     }
 
     fn run(&self, program: &str, arguments: &[String]) -> Result {
@@ -160,17 +154,17 @@ fn kept(existing: Existing, is_ours: bool) -> Option<&'static str> {
     }
 }
 
-/// Runs a program; what it says is the reason where it fails.
+/// Runs a program of the system without the caller's environment. What it writes to stderr is the reason if it fails.
 pub(super) fn run(program: &str, arguments: &[String]) -> Result {
-    let ran = Command::new(program).args(arguments).stdin(Stdio::null()).output();
-    let output = match ran {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Ok(Outcome::Failed(format!(
-                "{program} is not on the PATH; install it, then run this again"
-            )));
-        }
-        other => other?,
+    let Some(path) = find(program) else {
+        let places = PROGRAMS.join(", ");
+        return Ok(Outcome::Failed(format!(
+            "{program} is in none of {places}; install it, then run this again"
+        )));
     };
+    let mut command = Command::new(path);
+    command.args(arguments).env_clear().env("PATH", PROGRAMS.join(":")).stdin(Stdio::null());
+    let output = command.output()?;
     if output.status.success() {
         return Ok(Outcome::Done("run".into()));
     }
@@ -179,19 +173,8 @@ pub(super) fn run(program: &str, arguments: &[String]) -> Result {
     Ok(Outcome::Failed(format!("{}: {said}", output.status)))
 }
 
-/// What stands there now. A link (a masked unit, for instance) is nobody's text and is not followed.
-fn standing(path: &Path) -> io::Result<Option<String>> {
-    match path.symlink_metadata() {
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(error) => Err(error),
-        Ok(metadata) if metadata.is_file() => {
-            Ok(Some(String::from_utf8_lossy(&fs::read(path)?).into_owned()))
-        }
-        Ok(metadata) if metadata.is_symlink() => Err(io::Error::other(
-            "is a link (a masked unit is one); remove the link or unmask the unit first",
-        )),
-        Ok(_) => Err(io::Error::other("is no file; move it away, then run this again")),
-    }
+fn find(program: &str) -> Option<PathBuf> {
+    PROGRAMS.iter().map(|place| Path::new(place).join(program)).find(|path| path.is_file())
 }
 
 fn advice(error: &io::Error) -> String {

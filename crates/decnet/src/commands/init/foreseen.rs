@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
+use super::accounts::Accounts;
 use super::names;
 use super::plan::Wanted;
 use super::templates::Variables;
 use crate::failure::Usage;
+use crate::trust::{Given, Refused, Trust, Untrusted};
 
 /// The services that open the catalog.
 const OPEN_CATALOG: [&str; 2] = ["decnet-api.service", "decnet-webhook.service"];
@@ -25,7 +27,9 @@ pub(super) fn judge(wanted: &Wanted) -> Result<(), Usage> {
         )
     });
     let catalogs = wanted.services.iter().filter(|(name, _)| OPEN_CATALOG.contains(&name.as_str()));
-    let catalogs = catalogs.filter_map(|(name, variables)| catalog(name, variables));
+    let catalogs = catalogs.filter_map(|(name, variables)| {
+        catalog(name, variables).or_else(|| untrusted_catalog(name, variables, wanted))
+    });
     let problems: Vec<_> = program.into_iter().chain(catalogs).collect();
     if problems.is_empty() { Ok(()) } else { Err(Usage(problems)) }
 }
@@ -45,6 +49,49 @@ fn catalog(service: &str, variables: &Variables) -> Option<String> {
     }
     let problem = names::path("the catalog's directory", variables.writable.as_ref()?).err()?;
     Some(format!("{service}: {problem}"))
+}
+
+/// Returns what is wrong with a catalog that was found in the installation directory and that another user could have put there.
+fn untrusted_catalog(service: &str, variables: &Variables, wanted: &Wanted) -> Option<String> {
+    let path = variables.catalog.as_deref().filter(|_| variables.names_catalog && wanted.layout.is_live())?;
+    let why = untrusted(trust(wanted, variables).open(Path::new(path), Given::Named))?;
+    let user = &variables.user;
+    Some(format!(
+        "{service} would use the catalog {path}, which other users than root and {user} could have put there: {why}"
+    ))
+}
+
+/// Returns what other users than root and the services' user can change of the services' program and settings.
+pub(super) fn warnings(wanted: &Wanted) -> Vec<String> {
+    if !wanted.layout.is_live() {
+        return Vec::new();
+    }
+    let Variables { decnet, install_dir, .. } = &wanted.variables;
+    let program = untrusted(Trust::default().without_services().open(Path::new(decnet), Given::Named));
+    let program = program
+        .map(|why| format!("other users than root can replace {decnet}, which the services run: {why}"));
+    let settings = untrusted(trust(wanted, &wanted.variables).check_directory(Path::new(install_dir)));
+    let settings = settings
+        .map(|why| format!("other users can write {install_dir}/.env.local, from which the services get their settings: {why}"));
+    program.into_iter().chain(settings).collect()
+}
+
+/// Root, and the services' user below their directory.
+fn trust(wanted: &Wanted, variables: &Variables) -> Trust {
+    let Variables { user, group, install_dir, .. } = variables;
+    let uid = Accounts { layout: &wanted.layout, user, group }.user().ok().flatten();
+    let root = Trust::default().without_services();
+    match uid {
+        Some(uid) => root.with_service(uid, Path::new(install_dir)),
+        None => root,
+    }
+}
+
+fn untrusted<T>(checked: Result<T, Refused>) -> Option<Untrusted> {
+    match checked {
+        Err(Refused::Untrusted(why)) => Some(why),
+        Ok(_) | Err(Refused::Io(_)) => None,
+    }
 }
 
 /// The place that hides a path, if one does; a link counts for where it leads.

@@ -1,11 +1,12 @@
 //! What is there already, looked at once, before anything is planned.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::layout::{Layout, saved};
+use super::names;
+use super::root::Root;
 use super::templates::is_ours;
-use crate::units;
 
 /// It holds the services together.
 pub(super) const TARGET: &str = "decnet.target";
@@ -38,10 +39,11 @@ pub(super) struct Host {
 
 impl Host {
     pub(super) fn look(layout: &Layout) -> Self {
-        let has_systemd = layout.is_live() && std::path::Path::new("/run/systemd/system").is_dir();
-        let packages: BTreeSet<_> = layout.packages.iter().flat_map(services).collect();
+        let has_systemd = layout.is_live() && Path::new("/run/systemd/system").is_dir();
+        let root = layout.root();
+        let packages: BTreeSet<_> = layout.packages.iter().flat_map(|place| services(&root, place)).collect();
         let has_package = !packages.is_empty();
-        let names: BTreeSet<_> = services(&layout.units).into_iter().chain(packages).collect();
+        let names: BTreeSet<_> = services(&root, &layout.units).into_iter().chain(packages).collect();
         let units = names.into_iter().filter_map(|name| unit(layout, name)).collect();
         Self { has_systemd, has_package, units, target: unit(layout, TARGET.into()) }
     }
@@ -59,25 +61,25 @@ impl Host {
 }
 
 /// The services' units in a directory. One that cannot be read has none; writing into it will say why.
-fn services(directory: &PathBuf) -> Vec<String> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    names.filter(|name| name.starts_with("decnet-") && name.ends_with(".service")).collect()
+fn services(root: &Root, directory: &Path) -> Vec<String> {
+    let names = root.names(directory).into_iter().filter_map(|name| name.into_string().ok());
+    names.filter(|name| names::service(name).is_ok()).collect()
 }
 
 /// The unit that counts: what is in the administrator's directory (a link too, for instance of a masked unit), else a package's.
 fn unit(layout: &Layout, name: String) -> Option<Unit> {
-    let path = layout.unit(&name);
-    let packages = units::find(&layout.packages, &name);
-    let is_packages = path.symlink_metadata().is_err();
-    let hides_another = !is_packages && (packages.is_some() || saved(&path).exists());
+    let (root, path) = (layout.root(), layout.unit(&name));
+    let packages = layout.packages.iter().map(|place| place.join(&name)).find(|unit| root.is_file(unit));
+    let is_there = |path: &Path| root.stat(path).is_ok_and(|found| found.is_some());
+    let is_packages = !is_there(&path);
+    let hides_another = !is_packages && (packages.is_some() || is_there(&saved(&path)));
     let path = if is_packages { packages? } else { path };
-    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let text = root.read(&path).ok().flatten().unwrap_or_default();
     Some(Unit { is_ours: is_ours(&text), is_packages, hides_another, name, text })
 }
 
 /// The catalog of a DECNET that lives in `install_dir`.
 pub(super) fn catalog(layout: &Layout, install_dir: &str) -> Option<String> {
     let catalog = format!("{install_dir}/decnet.db");
-    layout.below(&catalog).is_file().then_some(catalog)
+    layout.root().is_file(&layout.below(&catalog)).then_some(catalog)
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::root::Root;
 use crate::units::{ADMINISTRATORS, PACKAGES};
 
 /// The places of an installation, all below its prefix.
@@ -18,6 +19,8 @@ pub(super) struct Layout {
     pub(super) settings: PathBuf,
     pub(super) ini: PathBuf,
     pub(super) data: PathBuf,
+    /// Where logs go that an operator sends to files.
+    pub(super) logs: PathBuf,
     pub(super) runtime: PathBuf,
 }
 
@@ -36,8 +39,14 @@ impl Layout {
             settings: below(prefix, "/etc/decnet"),
             ini: below(prefix, "/etc/decnet/decnet.ini"),
             data: below(prefix, "/var/lib/decnet"),
+            logs: below(prefix, "/var/log/decnet"),
             runtime: below(prefix, "/run/decnet"),
         }
+    }
+
+    /// The directory below which all of it is.
+    pub(super) fn root(&self) -> Root {
+        Root::new(&self.prefix)
     }
 
     /// A unit's file.

@@ -3,7 +3,7 @@
 //! In the order of a run: the host is looked at ([`host`], [`layout`]), the arguments are judged and completed by what is
 //! there ([`names`], [`settings`]), what would fail is refused ([`foreseen`]), files are rendered ([`templates`],
 //! [`sweep`]), what is to be done is planned as values ([`plan`]), carried out step by step ([`carry_out`], [`accounts`])
-//! and told ([`report`]).
+//! below the prefix ([`root`]), and told ([`report`]).
 
 mod accounts;
 mod carry_out;
@@ -13,6 +13,7 @@ mod layout;
 mod names;
 mod plan;
 mod report;
+mod root;
 mod settings;
 mod sweep;
 mod templates;
@@ -33,6 +34,7 @@ use super::confirm;
 use crate::context::Context;
 use crate::failure::{Said, Usage};
 use crate::output;
+use crate::trust::Trust;
 
 /// Installs and starts the systemd units, or takes them away.
 ///
@@ -71,7 +73,7 @@ pub(crate) struct Args {
     /// Only this service: webhook, bus, api or one of --templates; may be repeated
     #[arg(long, value_name = "SERVICE")]
     only: Vec<String>,
-    /// Also render every decnet-*.service.j2 in this directory
+    /// Also render every decnet-*.service.j2 in this directory, which must be root's own unless --prefix is given
     #[arg(long, value_name = "DIR")]
     templates: Option<PathBuf>,
     /// Write below this directory, for an image or a test; nothing is started and no user made
@@ -80,7 +82,8 @@ pub(crate) struct Args {
     /// Where .env.local is, and the catalog of a DECNET that is there [else that of the unit that is there, or /opt/decnet]
     #[arg(long, value_name = "DIR")]
     install_dir: Option<PathBuf>,
-    /// The virtual environment that templates of --templates name [else .venv in the installation directory]
+    /// The virtual environment that templates of --templates name [else the first of venv, .venv, .311, .312 and .313 in
+    /// the installation directory with a bin/decnet]
     #[arg(long, value_name = "DIR")]
     venv_dir: Option<PathBuf>,
     /// The services' user [else that of the unit that is there, or decnet]
@@ -108,7 +111,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         return Err(Said.into());
     }
     let layout = Layout::new(&prefix(&args)?, args.vendor);
-    let templates = Templates::load(args.templates.as_deref())?;
+    // What is in a unit of this system runs with the rights of its manager, who is root.
+    let trust = layout.is_live().then(|| Trust::default().without_services());
+    let templates = Templates::load(args.templates.as_deref(), trust.as_ref())?;
     let host = Host::look(&layout);
     let wanted = wanted(&args, layout, &host, &templates)?;
     if args.purge && !args.yes && !args.dry_run {
@@ -116,6 +121,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     }
     if !args.deinit {
         foreseen::judge(&wanted)?;
+        for warning in foreseen::warnings(&wanted) {
+            output::say(&format!("decnet: warning: {warning}"));
+        }
     }
     let steps =
         if args.deinit { plan::remove(&wanted, &host) } else { plan::install(&wanted, &host, &templates) };
@@ -127,7 +135,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
 fn work_off(steps: &[Step], wanted: &Wanted, args: &Args, context: &Context) -> anyhow::Result<()> {
     let Variables { user, group, .. } = &wanted.variables;
     let accounts = Accounts { layout: &wanted.layout, user, group };
-    let hand = Hand { accounts, dry_run: args.dry_run };
+    let hand = Hand { accounts, root: wanted.layout.root(), dry_run: args.dry_run };
     let (mut failures, mut written) = (0, Ok(()));
     for step in steps {
         let is_called_off = context.shutdown.is_cancelled();
@@ -199,8 +207,8 @@ fn services(only: &[String], templates: &Templates) -> Result<Vec<String>, Usage
 }
 
 async fn ask(layout: &Layout, context: &Context) -> anyhow::Result<()> {
-    let (settings, data) = (layout.settings.display(), layout.data.display());
-    let what = format!("{settings} and {data} with every subscription and every undelivered event");
+    let (settings, data, logs) = (layout.settings.display(), layout.data.display(), layout.logs.display());
+    let what = format!("{settings}, {logs} and {data} with every subscription and every undelivered event");
     let problem = format!("this would remove {what}; where nobody can be asked, --yes allows it");
     if confirm::ask(format!("This removes {what}. Go on? [y/N] "), problem, context).await? {
         return Ok(());

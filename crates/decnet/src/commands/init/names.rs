@@ -2,6 +2,8 @@
 
 use std::path::{Component, Path};
 
+use decnet_core::limits::MAX_UNIT_NAME_BYTES;
+
 /// Longest name of a user or a group (`useradd(8)`).
 const MAX_NAME: usize = 32;
 
@@ -25,6 +27,24 @@ pub(super) fn path(what: &str, path: &Path) -> Result<String, String> {
     Ok(if text.len() > 1 { text.trim_end_matches('/') } else { text }.to_owned())
 }
 
+/// The name of a service's unit. It goes into units, polkit rules and command lines.
+///
+/// # Errors
+/// Not `decnet-NAME.service` with letters, digits and `_.-` for NAME, or longer than systemd takes.
+pub(super) fn service(name: &str) -> Result<(), String> {
+    let inner =
+        name.strip_prefix("decnet-").and_then(|rest| rest.strip_suffix(".service")).unwrap_or_default();
+    let begins = inner.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let goes_on = inner.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    if begins && goes_on && name.len() <= MAX_UNIT_NAME_BYTES {
+        return Ok(());
+    }
+    Err(format!(
+        "a service is called decnet-NAME.service, where NAME begins with a letter or digit and has letters, digits and _.- only, \
+         in at most {MAX_UNIT_NAME_BYTES} bytes"
+    ))
+}
+
 /// A user or a group, by name.
 ///
 /// # Errors
@@ -45,6 +65,29 @@ pub(super) fn account(what: &str, name: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn name_of_a_service_is_plain() {
+        for good in ["decnet-bus.service", "decnet-campaign-clusterer.service", "decnet-a_1.b.service"] {
+            assert_eq!(service(good), Ok(()), "{good}");
+        }
+        let long = format!("decnet-{}.service", "a".repeat(300));
+        for bad in [
+            "decnet-.service",
+            "decnet--x.service",
+            "decnet-a b.service",
+            "decnet-a\nb.service",
+            "decnet-a\";x.service",
+            "decnet-a@.service",
+            "decnet-ä.service",
+            "decnet-a%n.service",
+            "other-a.service",
+            "decnet-a.socket",
+            &long,
+        ] {
+            assert!(service(bad).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn what_could_become_syntax_is_refused() {

@@ -6,8 +6,13 @@ use super::host::{self, Host};
 use super::layout::Layout;
 use super::templates::Variables;
 use super::{Args, names};
-use crate::config::{self, services_data_dir};
+use crate::config::{self, ServiceFiles, services_data_dir};
 use crate::units;
+
+/// Names of DECNET's virtual environment in the installation directory, in DECNET's own order.
+const VIRTUAL_ENVIRONMENTS: [&str; 5] = ["venv", ".venv", ".311", ".312", ".313"];
+/// The name that is used if none of them has DECNET's program.
+const DEFAULT_ENVIRONMENT: &str = ".venv";
 
 /// Where settings are taken over from.
 pub(super) struct Inherited<'a> {
@@ -43,7 +48,7 @@ pub(super) fn settle(
     let said = |key, default| units::value(unit, key).unwrap_or(default);
     let directory = || units::path(said("WorkingDirectory", "/opt/decnet")).to_owned();
     let install_dir = args.install_dir.clone().unwrap_or_else(directory);
-    let venv_dir = args.venv_dir.clone().unwrap_or_else(|| install_dir.join(".venv"));
+    let venv_dir = args.venv_dir.clone().unwrap_or_else(|| virtual_environment(layout, &install_dir));
     let results = [
         names::path("--install-dir", &install_dir),
         names::path("--venv-dir", &venv_dir),
@@ -57,10 +62,31 @@ pub(super) fn settle(
     };
     let mut variables = Variables::new(install_dir, venv_dir, user, group, binary);
     variables.catalog = host::catalog(layout, &variables.install_dir);
-    variables.database = config::services_database(&layout.ini, &layout.below(&variables.install_dir));
+    variables.database = config::services_database(&service_files(layout, &variables.install_dir));
     variables.names_catalog = variables.database.is_none();
     variables.writable = writable(&variables);
     Ok(variables)
+}
+
+/// Returns the first virtual environment in the installation directory that has DECNET's program.
+fn virtual_environment(layout: &Layout, install_dir: &Path) -> PathBuf {
+    let root = layout.root();
+    let has_program =
+        |directory: &PathBuf| root.is_file(&layout.below(&directory.join("bin/decnet").to_string_lossy()));
+    let mut all = VIRTUAL_ENVIRONMENTS.iter().map(|name| install_dir.join(name));
+    all.find(has_program).unwrap_or_else(|| install_dir.join(DEFAULT_ENVIRONMENT))
+}
+
+/// Reads the files from which a service gets its settings. One that cannot be read counts as empty, as for the service.
+fn service_files(layout: &Layout, install_dir: &str) -> ServiceFiles {
+    let root = layout.root();
+    let read = |path: &Path| root.read(path).ok().flatten().unwrap_or_default();
+    let directory = layout.below(install_dir);
+    ServiceFiles {
+        ini: read(&layout.ini),
+        env_local: read(&directory.join(".env.local")),
+        env: read(&directory.join(".env")),
+    }
 }
 
 /// The directory of the catalog, where that is outside of what the services may write anyway.

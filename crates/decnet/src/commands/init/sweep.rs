@@ -5,14 +5,22 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 
+use super::names;
+use crate::trust::{Given, Trust};
+
 /// Their names and texts, or why one cannot be read; others are not held up by it.
 pub(super) type Swept = Vec<(String, Result<String, String>)>;
 
-/// Reads at most `most` of them, each of at most `bytes` bytes.
+/// Reads at most `most` of them, each of at most `bytes` bytes; with a trust only those that it covers.
 ///
 /// # Errors
 /// The directory cannot be read, or holds more than that.
-pub(super) fn units(directory: &Path, most: usize, bytes: u64) -> anyhow::Result<Swept> {
+pub(super) fn units(
+    directory: &Path,
+    most: usize,
+    bytes: u64,
+    trust: Option<&Trust>,
+) -> anyhow::Result<Swept> {
     let shown = directory.display();
     let entries = std::fs::read_dir(directory)
         .with_context(|| format!("the templates in {shown} cannot be read; --templates names a directory"))?;
@@ -23,18 +31,53 @@ pub(super) fn units(directory: &Path, most: usize, bytes: u64) -> anyhow::Result
             continue;
         }
         ensure!(swept.len() < most, "{shown} holds more than {most} templates; is it the right directory?");
-        let text = read(&directory.join(&name), bytes);
+        let service = name.trim_end_matches(".j2");
+        let text = names::service(service).and_then(|()| read(&directory.join(&name), bytes, trust));
+        // A name that is refused is only shown.
+        let name = if names::service(service).is_ok() { name } else { name.escape_debug().to_string() };
         swept.push((name, text));
     }
     Ok(swept)
 }
 
-fn read(path: &Path, bytes: u64) -> Result<String, String> {
+fn read(path: &Path, bytes: u64, trust: Option<&Trust>) -> Result<String, String> {
+    if let Some(trust) = trust {
+        let read = trust.read(path, Given::Named, bytes).map(|read| read.text);
+        return read.map_err(|error| format!("{} cannot be used: {error}", path.display()));
+    }
     let mut text = String::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(bytes + 1).read_to_string(&mut text));
     match read {
         Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
         Ok(_) if text.len() as u64 > bytes => Err(format!("{} is larger than {bytes} bytes", path.display())),
         Ok(_) => Ok(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, set_permissions, write};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn templates_are_named_as_services_and_belong_to_nobody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let good = ["decnet-a.service.j2", "decnet-others.service.j2"];
+        for name in good.iter().chain(&["decnet-a b.service.j2", "decnet-a\"\n.service.j2", "a.service.j2"]) {
+            write(dir.path().join(name), "text").unwrap();
+            set_permissions(dir.path().join(name), Permissions::from_mode(0o644)).unwrap();
+        }
+        set_permissions(dir.path().join(good[1]), Permissions::from_mode(0o646)).unwrap();
+        let trust = Trust::default();
+        for (trust, are_read) in [(None, [true, true]), (Some(&trust), [true, false])] {
+            let mut swept = units(dir.path(), 10, 100, trust).unwrap();
+            swept.sort();
+            let texts: Vec<_> = swept.iter().map(|(name, text)| (name.as_str(), text.is_ok())).collect();
+            let refused = [("decnet-a b.service.j2", false), ("decnet-a\\\"\\n.service.j2", false)];
+            let good = [(good[0], are_read[0]), (good[1], are_read[1])];
+            assert_eq!(texts, [refused[0], good[0], refused[1], good[1]]);
+        }
     }
 }

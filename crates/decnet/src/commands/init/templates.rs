@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::config::Database;
 use crate::failure::Usage;
+use crate::trust::Trust;
 
 /// By this a file that we wrote is known again; it stands in its first line.
 const MARKER: &str = "Written by `decnet init`.";
@@ -120,11 +121,12 @@ pub(super) struct Templates {
 }
 
 impl Templates {
-    /// The embedded ones, and those of a directory, which win over embedded ones of their name.
+    /// The embedded ones, and those of a directory, which win over embedded ones of their name; with a trust only those that it
+    /// covers.
     ///
     /// # Errors
     /// A directory that cannot be read.
-    pub(super) fn load(directory: Option<&Path>) -> anyhow::Result<Self> {
+    pub(super) fn load(directory: Option<&Path>, trust: Option<&Trust>) -> anyhow::Result<Self> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         // Blocks leave no empty lines behind.
@@ -142,7 +144,8 @@ impl Templates {
             templates.add_unit(name, Ok(text.to_owned()));
         }
         if let Some(directory) = directory {
-            for (name, text) in super::sweep::units(directory, MAX_UNIT_TEMPLATES, MAX_UNIT_TEMPLATE_BYTES)? {
+            let (most, bytes) = (MAX_UNIT_TEMPLATES, MAX_UNIT_TEMPLATE_BYTES);
+            for (name, text) in super::sweep::units(directory, most, bytes, trust)? {
                 templates.add_unit(&name, text);
             }
         }
@@ -193,7 +196,7 @@ mod tests {
 
     #[test]
     fn every_embedded_file_renders_and_is_known_again() {
-        let templates = Templates::load(None).unwrap();
+        let templates = Templates::load(None, None).unwrap();
         let names = templates.services.iter().map(|(name, problem)| (name.as_str(), problem.is_none()));
         for (name, is_good) in names.chain(SHARED.map(|(name, _)| (name, true))) {
             let text = templates.render(name, &variables()).unwrap();
@@ -206,7 +209,7 @@ mod tests {
 
     #[test]
     fn the_units_keep_the_documented_promises() {
-        let templates = Templates::load(None).unwrap();
+        let templates = Templates::load(None, None).unwrap();
         for (name, _) in &templates.services {
             let text = templates.render(name, &variables()).unwrap();
             for line in [
@@ -243,7 +246,7 @@ mod tests {
         write("decnet-odd.service.j2", "User={{ usr }}\n");
         write("decnet-broken.service.j2", "User={{ user\n");
         write("other.service.j2", "User={{ usr }}\n");
-        let templates = Templates::load(Some(dir.path())).unwrap();
+        let templates = Templates::load(Some(dir.path()), None).unwrap();
         let names: Vec<_> = templates.services.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(
             names,

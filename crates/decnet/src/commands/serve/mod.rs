@@ -7,6 +7,7 @@ mod summary;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
+use anyhow::Context as _;
 use decnet_bus::{Server, ServerOptions};
 use decnet_core::limits::{MAX_API_CONNECTIONS, MAX_BUS_CONNECTIONS};
 use decnet_core::pulse::Pulse;
@@ -22,6 +23,7 @@ use super::link::SERVE_SOCKET;
 use crate::config::{Api, Config, Database};
 use crate::context::Context;
 use crate::output;
+use crate::trust::Trust;
 use crate::worker::Prepared;
 
 /// Runs all of it in one process: bus, worker and HTTP API.
@@ -42,7 +44,7 @@ pub(crate) struct Args {
     /// Add a receiver that verifies signatures, a subscription to it, and sample events; without --data-dir in a
     /// temporary directory
     #[arg(long)]
-    demo: bool,
+    pub(crate) demo: bool,
     /// Serve no HTTP API [else DECNET_API_ENABLED]
     #[arg(long)]
     no_api: bool,
@@ -99,7 +101,10 @@ fn prepare_directory(config: &mut Config, demo: bool) -> anyhow::Result<Option<T
     let temporary =
         (demo && config.is_data_dir_default).then(|| TempDir::with_prefix("decnet-demo-")).transpose()?;
     if let Some(directory) = &temporary {
-        config.data_dir = directory.path().to_owned();
+        let place = directory.path();
+        let checked = Trust::default().check_directory(place);
+        checked.with_context(|| format!("the demo cannot use {}; set TMPDIR", place.display()))?;
+        config.data_dir = place.to_owned();
     }
     if demo {
         // The demo never adds a subscription to a catalog that is in use elsewhere.

@@ -17,6 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::grpc::{Client, Error};
 use super::{metrics, spans};
+use crate::config::without_secrets;
 use crate::observe::worker::Seen;
 
 pub(super) const EXPORT_SPANS: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -147,7 +148,8 @@ impl Said {
         match error {
             None if was_away => tracing::info!(left_out, "the collector takes {what} again"),
             Some(error) if !was_away => {
-                tracing::warn!(%error, %endpoint, "the collector takes no {what}; they are left out until it does");
+                let endpoint = without_secrets(&endpoint.to_string());
+                tracing::warn!(%error, endpoint, "the collector takes no {what}; they are left out until it does");
             }
             _ => {}
         }

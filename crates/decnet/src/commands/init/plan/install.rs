@@ -1,10 +1,14 @@
 //! How to install.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::super::host::{Host, TARGET, Unit};
 use super::super::templates::Templates;
 use super::{Action, Existing, Owner, Step, Wanted, accounts, removal, run, shown, step, systemctl};
+
+/// The key by which a target pulls services in.
+const WANTS: &str = "Wants=";
 
 /// What becomes of the services, by name. One that stays as it is has none of it, and goes on as it does.
 #[derive(Debug, Default)]
@@ -28,7 +32,8 @@ pub(in super::super) fn install(wanted: &Wanted, host: &Host, templates: &Templa
         directory(&layout.settings, 0o755, Owner::Root),
         shared("sysusers", &layout.sysusers),
         step(accounts(wanted), Action::MakeAccounts),
-        directory(&layout.data, 0o750, Owner::Service),
+        directory(&layout.data, 0o700, Owner::Service),
+        directory(&layout.logs, 0o750, Owner::Service),
         shared("tmpfiles", &layout.tmpfiles),
         shared("logrotate", &layout.logrotate),
         settings(wanted, templates),
@@ -43,8 +48,8 @@ pub(in super::super) fn install(wanted: &Wanted, host: &Host, templates: &Templa
         }
         steps.extend(unit(wanted, host, templates, name, rendered, wanted.existing()));
     }
-    let text = target(wanted, host, templates, &written);
-    steps.extend(unit(wanted, host, templates, TARGET, text, wanted.existing_shared()));
+    let (text, existing) = target(wanted, host, templates, &written, &changes.new);
+    steps.extend(unit(wanted, host, templates, TARGET, text, existing));
     steps.push(removal(layout.rule_of_all()));
     steps.extend(started(wanted, host, &changes));
     steps
@@ -114,8 +119,38 @@ fn unit(
     steps
 }
 
-/// `decnet.target` wants what was written and what was there.
-fn target(wanted: &Wanted, host: &Host, templates: &Templates, written: &[&str]) -> Result<String, String> {
+/// `decnet.target`, and what to do about one that differs. It wants what was written and what was there. One of ours that is
+/// kept as an operator has changed it gets the services that are new.
+fn target(
+    wanted: &Wanted,
+    host: &Host,
+    templates: &Templates,
+    written: &[&str],
+    new: &[&str],
+) -> (Result<String, String>, Existing) {
+    let existing = wanted.existing_shared();
+    let kept = host.target.as_ref().filter(|target| target.is_ours && stays(target, existing));
+    match kept.and_then(|target| with_wants(&target.text, new)) {
+        Some(text) => (Ok(text), Existing::Renew),
+        None => (rendered_target(wanted, host, templates, written), existing),
+    }
+}
+
+/// A target's text with more services in its `Wants=`; none if it has all of them, or no such line.
+fn with_wants(text: &str, new: &[&str]) -> Option<String> {
+    let line = text.lines().rfind(|line| line.starts_with(WANTS))?;
+    let wanted: BTreeSet<&str> = line[WANTS.len()..].split_whitespace().collect();
+    let all: BTreeSet<&str> = wanted.iter().chain(new).copied().collect();
+    let renewed = format!("{WANTS}{}", all.iter().copied().collect::<Vec<_>>().join(" "));
+    (all.len() > wanted.len()).then(|| text.replacen(line, &renewed, 1))
+}
+
+fn rendered_target(
+    wanted: &Wanted,
+    host: &Host,
+    templates: &Templates,
+    written: &[&str],
+) -> Result<String, String> {
     let there = host.units.iter().map(|unit| unit.name.as_str());
     let mut services: Vec<_> = there.chain(written.iter().copied()).map(str::to_owned).collect();
     services.sort();

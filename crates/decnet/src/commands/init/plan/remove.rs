@@ -50,7 +50,7 @@ fn purge(wanted: &Wanted, host: &Host) -> Vec<Step> {
         let users = if others.is_empty() { "the other services".to_owned() } else { others.join(", ") };
         return vec![step("purge", Action::Skip(format!("data and user stay: {users} still need them")))];
     }
-    let trees = [&layout.settings, &layout.data, &layout.runtime];
+    let trees = [&layout.settings, &layout.data, &layout.logs, &layout.runtime];
     let mut steps: Vec<_> =
         trees.map(|path| step(shown(path), Action::RemoveTree { path: path.clone() })).into();
     steps.push(step(accounts(wanted), Action::RemoveAccounts));

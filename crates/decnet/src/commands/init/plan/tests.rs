@@ -39,7 +39,7 @@ fn host(units: Vec<Unit>) -> Host {
 }
 
 fn planned(wanted: &Wanted, host: &Host) -> Vec<Step> {
-    install(wanted, host, &Templates::load(None).unwrap())
+    install(wanted, host, &Templates::load(None, None).unwrap())
 }
 
 /// Which programs are run, beside those that only look.
@@ -78,6 +78,28 @@ fn the_target_wants_every_service_that_is_there_or_comes() {
     assert!(target.contains(
         "Wants=decnet-api.service decnet-bus.service decnet-prober.service decnet-webhook.service\n"
     ));
+}
+
+#[test]
+fn target_of_ours_gets_new_services_and_keeps_what_was_changed() {
+    let changed = |wants: &str| format!("# Written by `decnet init`.\n[Unit]\n# mine\nWants={wants}\n");
+    let target = |wants: &str| Some(Unit { text: changed(wants), ..ours(TARGET) });
+    let there = vec![ours("decnet-api.service"), ours("decnet-bus.service")];
+    // An operator has taken the API out.
+    let mut on = Host { target: target("decnet-bus.service"), ..host(there.clone()) };
+    for only in [&[][..], &["decnet-webhook.service"]] {
+        let steps = planned(&wanted(only), &on);
+        let (text, existing) = written(&steps, TARGET);
+        assert_eq!(
+            (text, existing),
+            (&*changed("decnet-bus.service decnet-webhook.service"), Existing::Renew)
+        );
+    }
+    on.units.push(ours("decnet-webhook.service"));
+    assert_eq!(written(&planned(&wanted(&[]), &on), TARGET).1, Existing::Keep, "nothing is new");
+    // One that is another's is left to it.
+    let steps = planned(&wanted(&["decnet-webhook.service"]), &host(there));
+    assert_eq!(written(&steps, TARGET).1, Existing::Shared);
 }
 
 #[test]
@@ -171,7 +193,7 @@ fn the_last_service_takes_target_and_data_along() {
     let trees = steps.iter().filter(|step| matches!(step.action, Action::RemoveTree { .. }));
     assert_eq!(
         trees.map(|step| step.what.as_str()).collect::<Vec<_>>(),
-        ["/etc/decnet", "/var/lib/decnet", "/run/decnet"]
+        ["/etc/decnet", "/var/lib/decnet", "/var/log/decnet", "/run/decnet"]
     );
     // A stop of the target would stop the others, which are part of it.
     there.units.push(anothers("decnet-prober.service"));
@@ -182,7 +204,7 @@ fn the_last_service_takes_target_and_data_along() {
 fn a_template_that_fails_stops_no_other() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("decnet-bus.service.j2"), "User={{ usr }}").unwrap();
-    let templates = Templates::load(Some(dir.path())).unwrap();
+    let templates = Templates::load(Some(dir.path()), None).unwrap();
     let there = Host { has_systemd: true, ..Host::default() };
     let steps = install(&wanted(&[]), &there, &templates);
     let failed = steps.iter().filter(|step| matches!(step.action, Action::Fail(_)));

@@ -1,0 +1,296 @@
+//! The directory below which everything is written: `/`, or that of an image.
+//!
+//! An image has symbolic links, and absolute ones lead out of it to the files of this host. Below a prefix the kernel resolves
+//! them as the image's own system would (`RESOLVE_IN_ROOT`, openat2(2)), and everything is done in the directory that was opened.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Uid, fchmod, fchown, mkdirat, openat,
+    openat2, renameat, statat, unlinkat,
+};
+use rustix::io::Errno;
+
+/// Of directories on the way to what is written.
+const WAY_MODE: u32 = 0o755;
+const NEW_FILE: OFlags = OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW);
+
+/// The directory below which everything is.
+#[derive(Debug, Clone)]
+pub(super) struct Root {
+    prefix: PathBuf,
+}
+
+/// User and group of something new; what is `None` stays as it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Ownership {
+    pub(super) user: Option<u32>,
+    pub(super) group: Option<u32>,
+}
+
+/// A name in a directory that was opened.
+struct Place {
+    directory: OwnedFd,
+    name: OsString,
+}
+
+impl Root {
+    pub(super) fn new(prefix: &Path) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+
+    /// Returns the metadata of a path, without following a link at its end; none if nothing is there.
+    pub(super) fn stat(&self, path: &Path) -> io::Result<Option<Stat>> {
+        let Some(place) = self.place(path)? else { return Ok(None) };
+        optional(statat(&place.directory, &place.name, AtFlags::SYMLINK_NOFOLLOW))
+    }
+
+    /// Returns whether a path leads to a regular file.
+    pub(super) fn is_file(&self, path: &Path) -> bool {
+        let stat = self.open(path, OFlags::PATH).and_then(|file| Ok(rustix::fs::fstat(&file)?));
+        stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+    }
+
+    /// Reads the file that a path leads to, with invalid UTF-8 replaced; none if nothing is there.
+    pub(super) fn read(&self, path: &Path) -> io::Result<Option<String>> {
+        let mut bytes = Vec::new();
+        match self.open(path, OFlags::RDONLY | OFlags::NONBLOCK) {
+            Ok(file) => File::from(file).read_to_end(&mut bytes)?,
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// Returns the names in a directory; none if it cannot be read.
+    pub(super) fn names(&self, directory: &Path) -> Vec<OsString> {
+        let opened = self.open(directory, OFlags::RDONLY | OFlags::DIRECTORY);
+        opened.and_then(|directory| names(directory.as_fd())).unwrap_or_default()
+    }
+
+    /// Creates a directory, and those above it.
+    pub(super) fn make_directory(&self, path: &Path, mode: u32, owner: Ownership) -> io::Result<()> {
+        let place = self.make_place(path)?;
+        mkdirat(&place.directory, &place.name, Mode::RWXU)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = openat(&place.directory, &place.name, flags, Mode::empty())?;
+        give(&directory, mode, owner)
+    }
+
+    /// Replaces a file atomically, and creates the directories above it.
+    pub(super) fn put(&self, path: &Path, text: &str, mode: u32, owner: Ownership) -> io::Result<()> {
+        let Place { directory, name } = self.make_place(path)?;
+        let mut new = OsString::from(".");
+        new.push(&name);
+        new.push(".decnet-init");
+        // A run that was killed may have left it behind.
+        optional(unlinkat(&directory, &new, AtFlags::empty()))?;
+        let mut file =
+            File::from(openat(&directory, &new, NEW_FILE | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR)?);
+        file.write_all(text.as_bytes())?;
+        give(&file, mode, owner)?;
+        file.sync_all()?;
+        renameat(&directory, &new, &directory, &name)?;
+        Ok(rustix::fs::fsync(&self.open(path.parent().unwrap_or(Path::new("/")), OFlags::RDONLY)?)?)
+    }
+
+    /// Removes a file.
+    pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
+        let place = self.place(path)?.ok_or(ErrorKind::NotFound)?;
+        Ok(unlinkat(&place.directory, &place.name, AtFlags::empty())?)
+    }
+
+    /// Renames a file within its directory, replacing what is there.
+    pub(super) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let place = self.place(from)?.ok_or(ErrorKind::NotFound)?;
+        Ok(renameat(&place.directory, &place.name, &place.directory, to.file_name().unwrap_or_default())?)
+    }
+
+    /// Removes a directory with all that is in it. Links are removed, not followed.
+    pub(super) fn remove_tree(&self, path: &Path) -> io::Result<()> {
+        let place = self.place(path)?.ok_or(ErrorKind::NotFound)?;
+        remove_tree(place.directory.as_fd(), &place.name)
+    }
+
+    /// Opens what a path leads to.
+    fn open(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        let flags = flags | OFlags::CLOEXEC;
+        if self.prefix == Path::new("/") {
+            return Ok(openat(CWD, path, flags, Mode::empty())?);
+        }
+        let root =
+            openat(CWD, &self.prefix, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let below = path.strip_prefix(&self.prefix).map_err(io::Error::other)?;
+        let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
+        match openat2(root, below, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
+            Err(Errno::NOSYS | Errno::INVAL) => Err(io::Error::other(
+                "--prefix needs openat2(2), which this kernel or container does not have (Linux 5.6 does)",
+            )),
+            opened => Ok(opened?),
+        }
+    }
+
+    /// Opens the directory of a path; none if it does not exist.
+    fn place(&self, path: &Path) -> io::Result<Option<Place>> {
+        let (above, name) = split(path)?;
+        match self.open(above, OFlags::PATH | OFlags::DIRECTORY) {
+            Ok(directory) => Ok(Some(Place { directory, name })),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens the directory of a path, creating what is missing.
+    fn make_place(&self, path: &Path) -> io::Result<Place> {
+        std::fs::create_dir_all(&self.prefix)?;
+        let (above, name) = split(path)?;
+        let below = above.strip_prefix(&self.prefix).map_err(io::Error::other)?;
+        let mut at = self.prefix.clone();
+        let mut directory = self.open(&at, OFlags::PATH | OFlags::DIRECTORY)?;
+        for part in below {
+            at.push(part);
+            directory = match self.open(&at, OFlags::PATH | OFlags::DIRECTORY) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    mkdirat(&directory, part, Mode::from_raw_mode(WAY_MODE))?;
+                    self.open(&at, OFlags::PATH | OFlags::DIRECTORY)?
+                }
+                opened => opened?,
+            };
+        }
+        Ok(Place { directory, name })
+    }
+}
+
+fn split(path: &Path) -> io::Result<(&Path, OsString)> {
+    let name = path.file_name().ok_or(ErrorKind::InvalidInput)?.to_owned();
+    Ok((path.parent().unwrap_or(Path::new("/")), name))
+}
+
+/// Turns the error that nothing is at a path into none.
+fn optional<T>(result: rustix::io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+/// Sets the owner of something new, then its mode, so that nobody else can use it in between.
+fn give(new: impl AsFd, mode: u32, owner: Ownership) -> io::Result<()> {
+    let Ownership { user, group } = owner;
+    if user.is_some() || group.is_some() {
+        fchown(&new, user.map(Uid::from_raw), group.map(Gid::from_raw))?;
+    }
+    Ok(fchmod(&new, Mode::from_raw_mode(mode))?)
+}
+
+fn names(directory: BorrowedFd<'_>) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if name != "." && name != ".." {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+fn remove_tree(above: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    match unlinkat(above, name, AtFlags::empty()) {
+        // For a directory Linux returns the first, POSIX allows the second.
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        done => return Ok(done?),
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = openat(above, name, flags, Mode::empty())?;
+    for inside in names(directory.as_fd())? {
+        remove_tree(directory.as_fd(), &inside)?;
+    }
+    Ok(unlinkat(above, name, AtFlags::REMOVEDIR)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    const NOBODY: Ownership = Ownership { user: None, group: None };
+
+    /// An image, and a directory of the host beside it.
+    fn image() -> (tempfile::TempDir, Root, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let (prefix, host) = (dir.path().join("image"), dir.path().join("host"));
+        fs::create_dir_all(&host).unwrap();
+        fs::create_dir_all(&prefix).unwrap();
+        (dir, Root::new(&prefix), prefix)
+    }
+
+    #[test]
+    fn links_of_an_image_lead_within_it() {
+        let (dir, root, prefix) = image();
+        let host = dir.path().join("host");
+        fs::write(host.join("secret"), "the host's").unwrap();
+        symlink(&host, prefix.join("absolute")).unwrap();
+        symlink("../host", prefix.join("relative")).unwrap();
+        for link in ["absolute", "relative"] {
+            assert!(
+                root.put(&prefix.join(link).join("a"), "text", 0o644, NOBODY).is_err(),
+                "{link} leads nowhere"
+            );
+            assert_eq!(root.read(&prefix.join(link).join("secret")).unwrap(), None, "{link}");
+            assert!(!root.is_file(&prefix.join(link).join("secret")), "{link}");
+        }
+        assert_eq!(fs::read_dir(&host).unwrap().count(), 1);
+        // What leads within the image goes on to do so, as the image's own system sees it.
+        fs::create_dir_all(prefix.join("usr/lib")).unwrap();
+        symlink("/usr/lib", prefix.join("lib")).unwrap();
+        root.put(&prefix.join("lib/units/a"), "text", 0o644, NOBODY).unwrap();
+        assert_eq!(fs::read_to_string(prefix.join("usr/lib/units/a")).unwrap(), "text");
+        assert_eq!(root.read(&prefix.join("lib/units/a")).unwrap().as_deref(), Some("text"));
+    }
+
+    #[test]
+    fn trees_are_removed_and_what_links_lead_to_stays() {
+        let (dir, root, prefix) = image();
+        let host = dir.path().join("host");
+        fs::write(host.join("kept"), "").unwrap();
+        fs::create_dir_all(prefix.join("var/data/deep")).unwrap();
+        fs::write(prefix.join("var/data/deep/a"), "").unwrap();
+        symlink(&host, prefix.join("var/data/link")).unwrap();
+        symlink(&host, prefix.join("var/other")).unwrap();
+        root.remove_tree(&prefix.join("var/data")).unwrap();
+        root.remove_tree(&prefix.join("var/other")).unwrap();
+        assert_eq!(fs::read_dir(prefix.join("var")).unwrap().count(), 0);
+        assert!(host.join("kept").exists());
+    }
+
+    #[test]
+    fn files_are_replaced_whole_and_have_their_mode() {
+        let (_dir, root, prefix) = image();
+        let path = prefix.join("etc/decnet/decnet.ini");
+        assert!(root.stat(&path).unwrap().is_none() && root.read(&path).unwrap().is_none());
+        for text in ["one", "two"] {
+            root.put(&path, text, 0o640, NOBODY).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);
+        assert_eq!(root.names(&prefix.join("etc/decnet")), ["decnet.ini"]);
+        root.make_directory(&prefix.join("var/log/decnet"), 0o750, NOBODY).unwrap();
+        assert_eq!(fs::metadata(prefix.join("var/log/decnet")).unwrap().permissions().mode() & 0o7777, 0o750);
+        root.rename(&path, &prefix.join("etc/decnet/other")).unwrap();
+        root.remove(&prefix.join("etc/decnet/other")).unwrap();
+        assert!(root.names(&prefix.join("etc/decnet")).is_empty());
+    }
+}

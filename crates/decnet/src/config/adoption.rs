@@ -1,0 +1,129 @@
+//! Which file is the catalog, where no setting names it.
+//!
+//! DECNET's file is always `decnet.db` in its installation directory, where it is started. A command that is started there uses that
+//! file unless the data directory has a catalog. Creating a second, empty catalog would silently drop every subscription.
+
+use std::fs::Metadata;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use decnet_store::catalog::{Catalog, Create, Error};
+use decnet_store::ownership::directory_of;
+
+use super::database::{CATALOG, Database};
+use super::{Found, Inputs, keys};
+use crate::trust::{Given, Refused};
+
+impl Found {
+    /// Decides which file is the catalog, for a command that opens it.
+    ///
+    /// A file in the working directory that another user could have put there is a problem of the configuration. Ignoring it
+    /// would create an empty catalog beside the one that may be meant.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn settle_catalog(&mut self, inputs: &Inputs) -> anyhow::Result<()> {
+        let Database::Sqlite(path) = &self.config.database else { return Ok(()) };
+        if !self.config.is_database_default {
+            self.check_relative(&path.clone());
+            return Ok(());
+        }
+        let (ours, beside) = (path.clone(), inputs.working_dir.join(CATALOG));
+        let there = match metadata(&beside) {
+            Ok(Some(there)) => there,
+            Ok(None) => return Ok(()),
+            // The user cannot use anything in a working directory without search permission.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(()),
+            Err(error) => {
+                return Err(error).with_context(|| format!("{} cannot be examined", beside.display()));
+            }
+        };
+        match metadata(&ours).with_context(|| format!("{} cannot be examined", ours.display()))? {
+            None => self.adopt(beside),
+            Some(found) if is_same(&found, &there) => Ok(()),
+            Some(_) => {
+                self.warnings.push(format!(
+                    "there are two catalogs: {} is used, and {} in the working directory is not; set DECNET_DB_URL to \
+                     choose one",
+                    ours.display(),
+                    beside.display()
+                ));
+                Ok(())
+            }
+        }
+    }
+
+    /// Uses the catalog of the working directory, if it is one.
+    fn adopt(&mut self, path: PathBuf) -> anyhow::Result<()> {
+        let shown = path.display();
+        if let Err(refused) = self.trust.open(&path, Given::Found) {
+            self.problems.push(format!(
+                "{shown} may be the catalog of a DECNET, and cannot be used: {refused}; set DECNET_DB_URL to \
+                 choose a catalog"
+            ));
+            return Ok(());
+        }
+        match Catalog::open(&path, Create::Never) {
+            Ok(_) => {
+                tracing::info!(
+                    "the catalog is {shown}: the data directory has none, and the working directory has DECNET's; set \
+                     DECNET_DB_URL to use another"
+                );
+                self.show_catalog(&path);
+                self.config.database = Database::Sqlite(path);
+            }
+            Err(Error::NoTable { .. } | Error::NotADatabase { .. }) => self.warnings.push(format!(
+                "{shown} in the working directory is not used: it has no table webhook_subscriptions; if it is DECNET's, \
+                 start DECNET once so that it makes its tables"
+            )),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Checks a relative path in `DECNET_DB_URL`, which depends on the working directory.
+    fn check_relative(&mut self, path: &Path) {
+        if path.is_absolute() {
+            return;
+        }
+        let refused = match self.trust.open(path, Given::Named) {
+            Err(Refused::Io(error)) if error.kind() == ErrorKind::NotFound => {
+                self.trust.check_directory(directory_of(path)).err()
+            }
+            opened => opened.err(),
+        };
+        if let Some(Refused::Untrusted(why)) = refused {
+            let name = keys::DB_URL.info.name;
+            self.problems.push(format!(
+                "{name} names {} in the working directory, which cannot be used: {why}; write the absolute path if it is \
+                 meant",
+                path.display()
+            ));
+        }
+    }
+
+    /// Shows the file among the settings as what is in force.
+    fn show_catalog(&mut self, path: &Path) {
+        if let Some(setting) = self.settings.iter_mut().find(|setting| setting.name == keys::DB_URL.info.name)
+        {
+            setting.value = Database::Sqlite(path.to_owned()).to_string();
+            setting.source = "working directory".into();
+        }
+    }
+}
+
+/// Returns the metadata of a path, if anything is there.
+fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
+    // A dangling link counts as something.
+    match path.metadata().or_else(|_| path.symlink_metadata()) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}

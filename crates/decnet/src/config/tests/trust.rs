@@ -1,0 +1,156 @@
+//! Settings that another user could have written are not used.
+
+use std::os::unix::fs::{chown, symlink};
+
+use super::{Host, with_unit};
+use crate::config::Inputs;
+use crate::trust::Trust;
+
+/// Makes a file of the working directory untrusted, in every way that the user of the test can. As root, its owner is changed too.
+fn distrusted(host: &Host, name: &str, check: impl Fn(&str)) {
+    for mode in [0o620, 0o602] {
+        host.chmod(name, mode);
+        check("can be written by others");
+    }
+    host.chmod(name, 0o600);
+    if Trust::default().is_root() {
+        chown(host.dir.path().join(name), Some(65_534), None).unwrap();
+        check("belongs to another user (uid 65534)");
+        chown(host.dir.path().join(name), Some(0), None).unwrap();
+    }
+    host.chmod("", 0o1777);
+    check("can be written by others (mode 1777)");
+    host.chmod("", 0o700);
+}
+
+#[test]
+fn dotenv_that_others_could_write_is_ignored_with_a_warning() {
+    for name in [".env.local", ".env"] {
+        let host = Host::new(&[], "").file(name, "DECNET_JWT_SECRET=planted-planted-planted-planted-1\n");
+        assert!(host.config().access.jwt_secret.is_some());
+        let path = host.dir.path().join(name).display().to_string();
+        // The INI file is in the same directory, and is left out.
+        let host = Host { inputs: without_ini(&host), ..host };
+        distrusted(&host, name, |why| {
+            let found = host.find();
+            assert!(found.config.access.jwt_secret.is_none(), "{why}");
+            assert_eq!(found.problems, [""; 0], "{why}");
+            let [warning] = &found.warnings[..] else { panic!("{why}: {:?}", found.warnings) };
+            assert!(warning.starts_with(&format!("ignoring {path}: ")) && warning.contains(why), "{warning}");
+            assert!(!warning.contains("planted"), "{warning}");
+        });
+        assert!(host.config().access.jwt_secret.is_some(), "all is well again");
+    }
+}
+
+fn without_ini(host: &Host) -> Inputs {
+    let mut inputs = host.inputs.clone();
+    inputs.environment.remove("DECNET_CONFIG");
+    inputs
+}
+
+#[test]
+fn dotenv_that_is_a_link_is_ignored_with_a_warning() {
+    let host = Host::new(&[], "").file("elsewhere", "DECNET_BUS_GROUP=planted\n");
+    symlink("elsewhere", host.dir.path().join(".env.local")).unwrap();
+    let found = host.find();
+    assert_eq!(found.config.bus.group, "decnet");
+    assert!(found.warnings[0].contains(".env.local is a symbolic link"), "{:?}", found.warnings);
+}
+
+#[test]
+fn missing_dotenv_is_not_reported() {
+    let host = Host::new(&[], "");
+    let host = Host { inputs: without_ini(&host), ..host };
+    host.chmod("", 0o1777);
+    assert_eq!(host.find().warnings, [""; 0]);
+}
+
+#[test]
+fn named_ini_that_others_could_write_is_a_problem() {
+    let mut host = Host::new(&[], "[bus]\ngroup = named\n");
+    for by_argument in [false, true] {
+        if by_argument {
+            host.inputs = Inputs { ini: Some(host.dir.path().join("decnet.ini")), ..without_ini(&host) };
+        }
+        assert_eq!(host.config().bus.group, "named");
+        distrusted(&host, "decnet.ini", |why| {
+            let found = host.find();
+            assert_eq!(found.config.bus.group, "decnet", "{why}");
+            let [problem] = &found.problems[..] else { panic!("{why}: {:?}", found.problems) };
+            assert!(problem.starts_with("cannot use ") && problem.contains(why), "{problem}");
+        });
+    }
+}
+
+#[test]
+fn secret_file_that_others_could_write_is_a_problem() {
+    let host = Host::new(&[], "").file("secret", "6f1ed002ab5595859014ebf0951522d9\n");
+    let mut inputs = without_ini(&host);
+    let path = host.dir.path().join("secret").to_string_lossy().into_owned();
+    inputs.environment.insert("DECNET_JWT_SECRET_FILE".into(), path);
+    let host = Host { inputs, ..host };
+    distrusted(&host, "secret", |why| {
+        let found = host.find();
+        assert!(found.config.access.jwt_secret.is_none(), "{why}");
+        assert!(found.problems[0].contains(why), "{:?}", found.problems);
+    });
+    assert!(host.config().access.jwt_secret.is_some());
+}
+
+#[test]
+fn file_of_a_unit_that_others_could_write_is_not_in_force() {
+    let host = with_unit(Host::new(&[], "").file("one", "DECNET_BUS_GROUP=planted\n"), &["one"]);
+    let host = Host { inputs: without_ini(&host), ..host };
+    assert_eq!(host.config().bus.group, "planted");
+    distrusted(&host, "one", |why| {
+        let mut found = host.find();
+        assert_eq!(found.config.bus.group, "decnet", "{why}");
+        found.warn_of_closed_files();
+        let [warning] = &found.warnings[..] else { panic!("{why}: {:?}", found.warnings) };
+        assert!(warning.contains(why) && warning.contains("not in force here"), "{warning}");
+    });
+}
+
+#[test]
+fn home_of_somebody_else_is_not_used() {
+    let host = Host::new(&[("DECNET_DATA_DIR", "")], "");
+    let home = host.dir.path().to_string_lossy().into_owned();
+    let mut host = Host { inputs: without_ini(&host), ..host };
+    host.inputs.environment.insert("HOME".into(), home.clone());
+    let socket = |host: &Host| host.find().config.bus.path().to_owned();
+    if !socket(&host).starts_with(&home) {
+        // This host has a bus or data of its own in the place that goes before a home.
+        return;
+    }
+    host.chmod("", 0o777);
+    let found = host.find();
+    assert!(!found.config.bus.path().starts_with(&home) && !found.config.data_dir.starts_with(&home));
+    let told =
+        found.warnings.iter().chain(&found.problems).any(|told| told.starts_with("HOME is not used: "));
+    assert!(told, "{:?} {:?}", found.warnings, found.problems);
+}
+
+#[test]
+fn data_directory_that_others_can_read_is_reported() {
+    let mut host = Host::new(&[], "");
+    host.inputs.data_dir = Some(host.dir.path().join("data"));
+    let warnings = |host: &Host| {
+        let mut found = host.find();
+        found.warn_of_exposure();
+        found.warnings
+    };
+    assert_eq!(warnings(&host), [""; 0], "it is made with the right mode");
+    std::fs::create_dir(host.dir.path().join("data")).unwrap();
+    for (mode, is_fine) in [(0o700, true), (0o750, false), (0o701, false), (0o755, false)] {
+        host.chmod("data", mode);
+        let warnings = warnings(&host);
+        assert_eq!(warnings.is_empty(), is_fine, "{mode:o}: {warnings:?}");
+        assert!(is_fine || warnings[0].contains(&format!("(mode {mode:04o})")), "{warnings:?}");
+    }
+    host.chmod("data", 0o700);
+    if Trust::default().is_root() {
+        chown(host.dir.path().join("data"), Some(65_534), None).unwrap();
+        assert!(warnings(&host)[0].contains("belongs to another user (uid 65534)"));
+    }
+}

@@ -1,0 +1,96 @@
+//! Options and settings that DECNET accepts are accepted here.
+
+use std::process::Command;
+
+use crate::http::ask;
+use crate::support::{Host, code, eventually, stderr};
+
+/// The reported number of the process in the background.
+fn process(said: &str) -> String {
+    let after = said.split("in the background as process ").nth(1).unwrap_or_else(|| panic!("{said}"));
+    after.split_whitespace().next().unwrap().to_owned()
+}
+
+fn is_running(process: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+fn stop(process: &str) {
+    assert!(Command::new("kill").arg(process).status().unwrap().success());
+    eventually("it ends", || !is_running(process));
+}
+
+#[test]
+fn daemon_goes_into_the_background_once_it_is_up() {
+    let host = Host::new();
+    for option in ["-d", "--daemon"] {
+        // Its output is read to its end: nothing of the daemon's may keep that open.
+        let started = host.run(&["bus", option]);
+        assert_eq!(code(&started), 0, "{}", stderr(&started));
+        let bus = process(&stderr(&started));
+        assert!(stderr(&started).contains("nothing more is logged"), "{}", stderr(&started));
+        assert!(is_running(&bus) && code(&host.run(&["publish", "a.b"])) == 0);
+        let session = std::fs::read_to_string(format!("/proc/{bus}/stat")).unwrap();
+        let fields: Vec<_> = session.rsplit(')').next().unwrap().split_whitespace().collect();
+        assert_eq!(fields[3], bus, "it has a session of its own");
+        stop(&bus);
+        assert!(!host.socket().exists(), "it ended cleanly");
+    }
+    let worker = host.run(&["webhook", "-d"]);
+    assert_eq!(code(&worker), 0, "{}", stderr(&worker));
+    let second = host.run(&["webhook", "-d"]);
+    assert_eq!(code(&second), 1, "the queue is taken: {}", stderr(&second));
+    assert!(!stderr(&second).contains("in the background"), "{}", stderr(&second));
+    stop(&process(&stderr(&worker)));
+}
+
+#[test]
+fn error_at_start_is_reported_before_a_daemon_detaches() {
+    let host = Host::new().with("DECNET_WEBHOOK_TIMEOUT", "soon");
+    for name in ["bus", "webhook", "api"] {
+        let refused = host.run(&[name, "-d"]);
+        assert_eq!(code(&refused), 2, "{name}: {}", stderr(&refused));
+        assert!(stderr(&refused).contains("not `soon`"), "{name}: {}", stderr(&refused));
+    }
+}
+
+#[test]
+fn log_of_a_daemon_goes_on_in_a_file() {
+    let host = Host::new();
+    let log = host.path().join("log");
+    let status = host.command(&["bus", "-d"]).stderr(std::fs::File::create(&log).unwrap()).status().unwrap();
+    assert!(status.success());
+    let said = || std::fs::read_to_string(&log).unwrap();
+    stop(&process(&said()));
+    assert!(!said().contains("nothing more is logged") && said().contains("stop"), "{}", said());
+}
+
+#[test]
+fn options_of_decnets_api_are_accepted_with_a_note() {
+    let host = Host::new();
+    let mut api = host.start(&["-v", "api", "--port", "0", "--log-file", "/var/log/x", "--workers", "4"]);
+    let mut said = String::new();
+    api.wait_for_noting("the API listens", &mut said);
+    assert!(said.contains("--log-file has no effect") && said.contains("--workers has no effect"), "{said}");
+    assert_eq!(code(&host.run(&["api", "-w", "0"])), 2);
+}
+
+#[test]
+fn limit_of_creations_is_lifted_on_demand() {
+    for (text, is_limited) in [("true", true), ("1", true), ("false", false)] {
+        let host = Host::new().with("DECNET_API_PORT", "0").with("DECNET_LIMITER_ENABLED", text);
+        let token = host.token("admin", "admin", &[]);
+        let serving = host.serve(&[]);
+        let from = crate::http::fresh_address();
+        let create = |number: u32| {
+            let body = format!(r#"{{"name":"s{number}","url":"https://192.0.2.1/","topic_patterns":["a"]}}"#);
+            let authorization = format!("Authorization: Bearer {token}");
+            let headers = [authorization.as_str(), "Content-Type: application/json"];
+            crate::http::ask_from(from, serving.address, "POST /api/v1/webhooks", &headers, &body).status
+        };
+        let statuses: Vec<_> = (0..22).map(create).collect();
+        let refused = statuses.iter().filter(|status| **status == 429).count();
+        assert_eq!(refused, if is_limited { 2 } else { 0 }, "{text}: {statuses:?}");
+        assert_eq!(ask(serving.address, "GET /api/v1/health", None, "").status, 200);
+    }
+}

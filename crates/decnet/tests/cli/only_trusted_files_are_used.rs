@@ -1,0 +1,156 @@
+//! Files that another user could have written, or put there, have no effect.
+
+use std::os::unix::fs::{MetadataExt as _, chown};
+
+use crate::support::{Host, code, eventually, stderr, stdout};
+
+const PLANTED: &str =
+    "DECNET_JWT_SECRET=planted-by-somebody-else-0123456789\nDECNET_DB_URL=sqlite:////tmp/theirs.db\n";
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// Makes a file untrusted: as root, another user's; else writable by others.
+fn give_away(host: &Host, name: &str) {
+    if is_root() {
+        chown(host.path().join(name), Some(65_534), Some(65_534)).unwrap();
+    } else {
+        host.chmod(name, 0o666);
+    }
+}
+
+#[test]
+fn dotenv_of_another_user_decides_nothing() {
+    for name in [".env.local", ".env"] {
+        let host = Host::new();
+        host.write(name, PLANTED);
+        let setting = |name: &str| {
+            let output = host.run(&["check", "--json"]);
+            let checked: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            let all = checked["settings"].as_array().unwrap().clone();
+            let found = all.into_iter().find(|setting| setting["name"] == name).unwrap();
+            (found["source"].as_str().unwrap().to_owned(), stderr(&output))
+        };
+        assert!(setting("DECNET_DB_URL").0.contains(name));
+        give_away(&host, name);
+        for key in ["DECNET_DB_URL", "DECNET_JWT_SECRET"] {
+            let (source, said) = setting(key);
+            assert_eq!(source, "default", "{name}");
+            assert!(said.contains("ignoring ") && said.contains(name) && !said.contains("planted"), "{said}");
+        }
+        let created = host.run(&[
+            "subscription",
+            "create",
+            "--name",
+            "a",
+            "--url",
+            "https://192.0.2.1/",
+            "--pattern",
+            "a",
+        ]);
+        assert_eq!(code(&created), 0, "{}", stderr(&created));
+        assert!(host.path().join("data/decnet.db").exists(), "it goes where it always does");
+    }
+}
+
+#[test]
+fn ini_that_is_named_must_be_trusted() {
+    let host = Host::new();
+    host.write("a.ini", "[bus]\ngroup = staff\n");
+    assert_eq!(code(&host.run(&["--config", "a.ini", "check"])), 0);
+    host.chmod("a.ini", 0o646);
+    let refused = host.run(&["--config", "a.ini", "subscription", "list"]);
+    assert_eq!(code(&refused), 2);
+    assert!(stderr(&refused).contains("a.ini can be written by others (mode 0646)"), "{}", stderr(&refused));
+    let named = Host::new().with("DECNET_CONFIG", host.path().join("a.ini").to_str().unwrap());
+    assert_eq!(code(&named.run(&["bus"])), 2);
+}
+
+#[test]
+fn catalog_of_decnet_is_found_in_its_directory() {
+    let decnets = Host::new();
+    decnets.json(&[
+        "subscription",
+        "create",
+        "--name",
+        "siem",
+        "--url",
+        "https://192.0.2.1/",
+        "--pattern",
+        "a",
+        "--json",
+    ]);
+    let host = Host::new();
+    std::fs::copy(decnets.path().join("data/decnet.db"), host.path().join("decnet.db")).unwrap();
+    host.chmod("decnet.db", 0o600);
+    let listed = host.json(&["subscription", "list", "--json"]);
+    assert_eq!(listed[0]["name"], "siem");
+    let mut worker = host.start(&["webhook"]);
+    let said = worker.wait_for("the catalog is ");
+    assert!(said.contains(&host.path().join("decnet.db").display().to_string()), "{said}");
+    eventually("it runs", || host.path().join("data/queue.db").exists());
+    drop(worker);
+    assert!(!host.path().join("data/decnet.db").exists());
+
+    give_away(&host, "decnet.db");
+    for arguments in [&["subscription", "list"][..], &["webhook"], &["api", "--port", "0"], &["serve"]] {
+        let refused = host.run(arguments);
+        assert_eq!(code(&refused), 2, "{arguments:?}: {}", stderr(&refused));
+        let says = "decnet.db may be the catalog of a DECNET, and cannot be used";
+        assert!(stderr(&refused).contains(says), "{}", stderr(&refused));
+        assert!(!host.path().join("data/decnet.db").exists(), "{arguments:?} made a second one");
+    }
+    let checked = host.run(&["check"]);
+    assert!(code(&checked) == 2 && !stdout(&checked).is_empty(), "{}", stderr(&checked));
+    let _bus = host.start_bus();
+    assert_eq!(code(&host.run(&["publish", "a.b"])), 0, "a publisher needs no catalog");
+}
+
+#[test]
+fn relative_catalog_in_a_directory_of_others_is_refused() {
+    let host = Host::new().with("DECNET_DB_URL", "sqlite:///named.db");
+    host.chmod("", 0o1777);
+    let arguments = ["token", "create", "--name", "first", "--scope", "read"];
+    let refused = host.run(&arguments);
+    assert_eq!(code(&refused), 2, "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("DECNET_DB_URL names named.db"), "{}", stderr(&refused));
+    assert!(!host.path().join("named.db").exists());
+    host.chmod("", 0o700);
+    assert_eq!(code(&host.run(&arguments)), 0);
+}
+
+#[test]
+fn demo_keeps_its_data_where_nobody_else_can_move_it() {
+    let host = Host::new().with("DECNET_API_PORT", "0");
+    std::fs::create_dir(host.path().join("tmp")).unwrap();
+    host.chmod("tmp", 0o777);
+    let host = {
+        let tmp = host.path().join("tmp");
+        host.with("TMPDIR", tmp.to_str().unwrap())
+    };
+    let mut command = host.command(&["serve", "--demo"]);
+    let refused = command.env_remove("DECNET_DATA_DIR").output().unwrap();
+    assert_eq!(code(&refused), 1, "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("set TMPDIR"), "{}", stderr(&refused));
+}
+
+#[test]
+fn home_of_another_user_is_not_used() {
+    if !is_root() || std::path::Path::new("/run/decnet").exists() {
+        // Another user's home needs another user, and a bus that is installed goes before a home.
+        return;
+    }
+    let host = Host::new();
+    std::fs::create_dir(host.path().join("joe")).unwrap();
+    chown(host.path().join("joe"), Some(65_534), Some(65_534)).unwrap();
+    let mut command = host.command(&["check", "--json"]);
+    command.env("HOME", host.path().join("joe")).env_remove("DECNET_BUS_SOCKET");
+    let checked = command.output().unwrap();
+    let said = stderr(&checked);
+    assert!(
+        said.contains("HOME is not used: ") && said.contains("belongs to another user (uid 65534)"),
+        "{said}"
+    );
+    assert!(!stdout(&checked).contains("joe/.decnet"), "{}", stdout(&checked));
+}

@@ -226,3 +226,36 @@ fn a_test_says_whether_it_was_delivered() {
     assert_eq!(code(&refused), 1, "nobody listens any more");
     assert!(stdout(&refused).contains("NOT DELIVERED"), "{}", stdout(&refused));
 }
+
+#[test]
+fn url_is_read_from_a_file_or_from_stdin() {
+    let host = Host::new();
+    host.write("url", "https://chat.example/hooks/t0ken\n");
+    let create = ["subscription", "create", "--name", "chat", "--pattern", "a", "--json"];
+    let created = host.json(&[&create[..], &["--url-file", "url"]].concat());
+    assert_eq!(created["url"], "https://chat.example/hooks/t0ken");
+    let update = ["subscription", "update", "chat", "--url-file", "-"];
+    let updated = host.run_with_input(&update, b"https://chat.example/hooks/an0ther");
+    assert_eq!(code(&updated), 0, "{}", stderr(&updated));
+    assert!(!stdout(&updated).contains("an0ther"), "{}", stdout(&updated));
+    assert_eq!(
+        host.json(&["subscription", "show", "chat", "--json"])["url"],
+        "https://chat.example/hooks/an0ther"
+    );
+    host.write("bad", "ftp://user:t0ken@chat.example/\n");
+    host.write("empty", "\n");
+    host.write("marked", "\u{feff}https://chat.example/\n");
+    for (arguments, exit, says) in [
+        (&["--url-file", "bad"][..], 2, "--url-file: the scheme `ftp`"),
+        (&["--url-file", "empty"], 1, "holds no URL"),
+        (&["--url-file", "marked"], 1, "byte order mark"),
+        (&["--url-file", "missing"], 1, "could not be read"),
+        (&["--url-file", "url", "--url", "https://a.example/"], 2, "cannot be used with"),
+        (&[], 2, "--url or --url-file"),
+    ] {
+        let refused = host.run(&[&create[..], arguments].concat());
+        let said = stderr(&refused);
+        assert_eq!(code(&refused), exit, "{arguments:?}: {said}");
+        assert!(said.contains(says) && !said.contains("t0ken"), "{arguments:?}: {said}");
+    }
+}

@@ -4,6 +4,7 @@ use decnet_store::catalog::{Patch, Row};
 
 use super::patterns::PatternArgs;
 use super::settings_args::SettingsArgs;
+use super::url_args::UrlArgs;
 use super::{existing, show, warn};
 use crate::commands::link;
 use crate::commands::secret_args::SecretArgs;
@@ -33,9 +34,8 @@ pub(super) struct UpdateArgs {
     /// Another name
     #[arg(long = "name", value_name = "NEW_NAME")]
     new_name: Option<String>,
-    /// Another receiver
-    #[arg(long)]
-    url: Option<String>,
+    #[command(flatten)]
+    url: UrlArgs,
     #[command(flatten)]
     patterns: PatternArgs,
     #[command(flatten)]
@@ -100,7 +100,7 @@ struct Target {
 }
 
 pub(super) async fn update(args: UpdateArgs, context: &Context) -> anyhow::Result<()> {
-    let url = args.url.as_deref().map(super::url).transpose()?;
+    let url = args.url.read()?;
     let patterns = if args.patterns.is_empty() { None } else { Some(args.patterns.read()) };
     let patterns = patterns.transpose()?;
     let secret = args.secret.read_new()?;
@@ -110,7 +110,7 @@ pub(super) async fn update(args: UpdateArgs, context: &Context) -> anyhow::Resul
     let settings = args.settings.read()?;
     let patch = Patch { name: args.new_name, url, secret, patterns, settings, ..Patch::default() };
     if patch == Patch::default() {
-        let what = "nothing to change: give --name, --url, --pattern, --event, --secret-file, or a setting such as --rate";
+        let what = "nothing to change: give --name, --url, --url-file, --pattern, --event, --secret-file, or a setting such as --rate";
         return Err(Usage::new(what).into());
     }
     change(&args.target, &patch, "updated", context).await

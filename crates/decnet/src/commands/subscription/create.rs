@@ -5,6 +5,7 @@ use decnet_store::catalog::{NewSubscription, Row};
 
 use super::patterns::PatternArgs;
 use super::settings_args::SettingsArgs;
+use super::url_args::UrlArgs;
 use super::{secret, warn};
 use crate::commands::catalog::open_or_make;
 use crate::commands::link;
@@ -20,15 +21,14 @@ Examples:
   decnet subscription create --name siem --url https://siem.example/hook --event AttackerDetail
   decnet subscription create --name all --url http://127.0.0.1:8080/ --pattern '>'
   decnet subscription create --name a --url https://a.example/ --pattern 'a.*' --secret-file key
-  decnet subscription create --name chat --url https://chat.example/ --pattern 'a.*' --rate 1/s
+  decnet subscription create --name chat --url-file url.txt --pattern 'a.*' --rate 1/s
   decnet subscription create --name lake --url https://lake.example/ --pattern '>' --batch 100")]
 pub(super) struct Args {
     /// What to call it; unique
     #[arg(long)]
     name: String,
-    /// Where its events go: http or https
-    #[arg(long)]
-    url: String,
+    #[command(flatten)]
+    url: UrlArgs,
     #[command(flatten)]
     patterns: PatternArgs,
     #[command(flatten)]
@@ -45,7 +45,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let patterns = args.patterns.read()?;
-    let url = super::url(&args.url)?;
+    let url = args.url.required()?;
     let (secret, made) = args.secret.read_or_make()?;
     let warnings = warn::of_url(&url, &context.config);
     let settings = args.settings.read()?.apply(&Settings::default());

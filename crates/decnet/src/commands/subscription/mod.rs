@@ -10,9 +10,9 @@ mod secret;
 mod settings_args;
 mod show;
 pub(crate) mod test;
+mod url_args;
 mod warn;
 
-use decnet_core::redact::{EndpointUrl, UrlError};
 use decnet_core::settings::{BatchError, SettingsError};
 use decnet_core::subscription::Problem;
 use decnet_store::catalog::Error;
@@ -72,17 +72,6 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         Command::RotateSecret(args) => rotate::run(args, context).await,
         Command::Test(args) => test::run(&args, context).await,
     }
-}
-
-/// Reads `--url`.
-///
-/// # Errors
-/// What is wrong with it; without the text, which may hold a password.
-fn url(text: &str) -> Result<EndpointUrl, Usage> {
-    EndpointUrl::new(text).map_err(|error| {
-        let hint = if matches!(error, UrlError::Syntax(_)) { "; write https://host/path" } else { "" };
-        Usage::new(format!("--url: {error}{hint}"))
-    })
 }
 
 /// A value that breaks a rule of the catalog is wrong usage, as one that breaks a rule of the command line.

@@ -10,7 +10,7 @@ COPY . .
 RUN cargo build --release --locked --package decnet \
     && strip --strip-unneeded target/release/decnet \
     && install -D -m 0755 target/release/decnet /image/usr/bin/decnet \
-    && install -d -m 0750 /image/var/lib/decnet \
+    && install -d -m 0700 /image/var/lib/decnet \
     && install -d -m 0755 /image/run/decnet
 
 FROM gcr.io/distroless/cc-debian12:nonroot

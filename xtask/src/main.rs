@@ -12,7 +12,6 @@ use clap::{Parser, Subcommand};
 const EXAMPLES: &str = "\
 Examples:
   cargo xtask tidy            check the rules of the repository
-  cargo xtask tidy --bless    lower the recorded exceptions to today's sizes
   cargo xtask cost            count allocations, system calls and instructions, against ceilings
   cargo xtask bench --quick   measure, against a bare HTTP sender, in two minutes";
 

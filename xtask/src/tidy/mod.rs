@@ -1,5 +1,5 @@
-//! The rules of the repository that neither rustc nor clippy knows, held by a check: load the tree once,
-//! ask each rule, print one line per violation.
+//! Checks the rules of the repository that neither rustc nor clippy checks: loads the tree once, runs each rule,
+//! and prints one line per violation.
 
 mod packages;
 mod rules;
@@ -13,7 +13,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use rules::ratchet;
 use source::Sources;
 use tree::Tree;
 use violation::Violation;
@@ -23,16 +22,12 @@ Each violation is one line, `path:line: rule: message`; the exit code is 1 if th
 
 Examples:
   cargo xtask tidy
-  cargo xtask tidy --bless          after a function or file on record has become shorter
   cargo xtask tidy --root ../other";
 
-/// Check the rules of the repository: dependencies, dead files, lengths, docs, words, shell.
+/// Check the rules of the repository: dependencies, dead files, file lengths, docs, words, shell scripts.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// Lower the sizes recorded in xtask/ratchet.toml to what they are now; never raises or adds one
-    #[arg(long)]
-    bless: bool,
     /// The repository to check [default: the workspace around the current directory]
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
@@ -44,12 +39,8 @@ pub(crate) fn run(options: &Options, out: &mut impl Write) -> Result<ExitCode> {
     let tree = Tree::load(&root)?;
     let packages = packages::load(&root)?;
     let (sources, unparsable) = Sources::parse(&tree);
-    if options.bless {
-        ratchet::bless(&root, &sources)?;
-    }
-    let baseline = ratchet::Baseline::load(&root)?;
     let mut violations = unparsable;
-    violations.extend(rules::check(&tree, &packages, &sources, &baseline));
+    violations.extend(rules::check(&tree, &packages, &sources));
     report(violations, out)
 }
 

@@ -1,12 +1,10 @@
-//! One rule a file. A rule is a function from what the repository holds to what is wrong with it.
+//! The rules, one per file. A rule is a function from the contents of the repository to its violations.
 
 mod architecture;
 mod dead_files;
 mod dependencies;
-mod lengths;
+mod file_length;
 mod links;
-mod purity;
-pub(super) mod ratchet;
 mod shell;
 mod words;
 
@@ -15,18 +13,12 @@ use super::source::Sources;
 use super::tree::Tree;
 use super::violation::Violation;
 
-/// Asks every rule.
-pub(super) fn check(
-    tree: &Tree,
-    packages: &[Package],
-    sources: &Sources,
-    baseline: &ratchet::Baseline,
-) -> Vec<Violation> {
+/// Runs every rule.
+pub(super) fn check(tree: &Tree, packages: &[Package], sources: &Sources) -> Vec<Violation> {
     [
         dependencies::check(packages, tree),
-        purity::check(tree, sources),
         dead_files::check(packages, sources),
-        ratchet::check(sources, baseline),
+        file_length::check(sources),
         links::check(tree),
         architecture::check(tree, packages),
         words::check(tree),

@@ -7,9 +7,8 @@
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked --package decnet \
-    && strip --strip-unneeded target/release/decnet \
-    && install -D -m 0755 target/release/decnet /image/usr/bin/decnet \
+RUN cargo build --profile dist --locked --package decnet \
+    && install -D -m 0755 target/dist/decnet /image/usr/bin/decnet \
     && install -d -m 0700 /image/var/lib/decnet \
     && install -d -m 0755 /image/run/decnet
 

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds `decnet` and `decnet-bench` in release mode and runs the latter.
+//! `cargo xtask bench`: builds `decnet` and `decnet-bench` with the profile `dist` and runs the latter.
 //!
 //! The benchmark is a crate of its own: measured in debug mode it would measure itself, and `tidy` must not wait
 //! for its dependencies.
@@ -32,10 +32,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 /// Both in one go, so that they share what they depend on and lie side by side. Says where.
 fn build() -> Result<PathBuf> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--release", "--package", "decnet", "--package", PROGRAM]);
+    cargo.args(["build", "--profile", "dist", "--package", "decnet", "--package", PROGRAM]);
     cargo.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
     let built = cargo.output().context("cargo cannot be started")?;
-    ensure!(built.status.success(), "the release build failed");
+    ensure!(built.status.success(), "the build failed");
     let messages = String::from_utf8_lossy(&built.stdout);
     let executable = messages.lines().filter_map(executable).next_back();
     executable.context("cargo did not say where it put the benchmark")

@@ -1,4 +1,4 @@
-//! `docs/benchmarks.md` and what belongs to it: the figures that it is made of, and the plot.
+//! `docs/benchmarks.md`, and the file of figures that it is made from.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -7,12 +7,11 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use super::record::Report;
-use super::{svg, table};
+use super::{chart, table};
 
 const INTRODUCTION: &str = include_str!("introduction.md");
 const PAGE: &str = "benchmarks.md";
 const FIGURES: &str = "benchmarks.json";
-const PLOT: &str = "benchmarks.svg";
 /// Written by hand: why rows miss their target, and what was tried.
 const NOTES: &str = "benchmarks-notes.md";
 
@@ -27,7 +26,6 @@ fn write_in(docs: &Path, report: &Report) -> Result<()> {
     let json = serde_json::to_string_pretty(&report)? + "\n";
     let notes = optional(&docs.join(NOTES))?;
     put(&docs.join(FIGURES), &json)?;
-    put(&docs.join(PLOT), &svg::draw(&report))?;
     put(&docs.join(PAGE), &page(&report, notes.as_deref()))
 }
 
@@ -53,6 +51,7 @@ fn page(report: &Report, notes: Option<&str>) -> String {
     let mut machines: Vec<&str> = report.rows.iter().map(|row| row.machine.as_str()).collect();
     machines.dedup();
     let (machines, table, rows) = (machines.join("; "), table::targets(report), table::notes(report));
+    let charts = chart::render(report);
     let notes = notes.map(|notes| format!("\n## What stands in the way\n\n{}\n", notes.trim()));
     format!(
         "{INTRODUCTION}
@@ -61,9 +60,7 @@ fn page(report: &Report, notes: Option<&str>) -> String {
 {machines}. A target is missed by so much of itself.
 
 {table}
-![Throughput beside the bare sender's, and latency by percentile]({PLOT})
-
-Each row as it was measured, with the load average just before (anything else that ran took its share):
+{charts}Each row as it was measured, with the load average just before (anything else that ran took its share):
 
 {rows}{}",
         notes.unwrap_or_default()
@@ -85,10 +82,9 @@ mod tests {
         write_in(docs.path(), &Report { rows: vec![record(1, 0.1)] }).unwrap();
         let page = fs::read_to_string(page).unwrap();
         let places =
-            ["| 1 title 1", "| 2 title 2", "benchmarks.svg", "## What stands in the way\n\nThe disk.\n"]
+            ["| 1 title 1", "| 2 title 2", "xychart-beta", "## What stands in the way\n\nThe disk.\n"]
                 .map(|part| page.find(part).unwrap_or_else(|| panic!("{part} in {page}")));
         assert!(places.is_sorted());
-        assert!(docs.path().join(PLOT).exists());
     }
 
     #[test]

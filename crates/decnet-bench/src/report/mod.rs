@@ -3,13 +3,13 @@
 //! - [`figure`]: one figure and its target;
 //! - [`record`]: a row with its figures, when and where they were seen;
 //! - [`table`]: for people; JSON for machines is the records as they are;
-//! - [`docs`], [`svg`]: `docs/benchmarks.md`, with the figures of earlier runs that `docs/benchmarks.json` keeps.
+//! - [`docs`], [`chart`]: `docs/benchmarks.md`, with the figures of earlier runs that `docs/benchmarks.json` keeps.
 
+mod chart;
 mod docs;
 mod figure;
 mod rate;
 mod record;
-mod svg;
 mod table;
 
 use std::io::Write as _;

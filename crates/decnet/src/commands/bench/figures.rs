@@ -16,6 +16,8 @@ use crate::output::{Paint, Text, counted};
 #[derive(Debug, Serialize)]
 pub(super) struct Figures {
     version: &'static str,
+    /// The profile that this program was built with: `dist` is what the packages contain.
+    build_profile: &'static str,
     cores: usize,
     /// On whose disk.
     data_dir: String,
@@ -114,6 +116,7 @@ impl Figures {
         let verdict = verdict::words(&seen, &throughput, limit);
         Self {
             version: env!("CARGO_PKG_VERSION"),
+            build_profile: env!("DECNET_BUILD_PROFILE"),
             cores,
             data_dir: config.data_dir.display().to_string(),
             disk,
@@ -134,6 +137,9 @@ impl Figures {
             text += format!("  {rest}");
             text.end_line();
         };
+        let advice =
+            if self.build_profile == "dist" { "" } else { "; measure one built with --profile dist" };
+        add("program", format!("{} ({} build{advice})", self.version, self.build_profile));
         let receiver = self.receiver.as_deref().unwrap_or("built in, on loopback");
         add(
             "receiver",

@@ -115,7 +115,7 @@ fn event(row: &Row<'_>) -> Result<Event, Error> {
         return Err(Error::Corrupt(Arc::new(rusqlite::Error::QueryReturnedNoRows)));
     };
     let (id, topic, at) = (row.get(3)?, row.get(4)?, UnixMicros(row.get(6)?));
-    Ok(Event { id, topic, body: Bytes::copy_from_slice(body), at })
+    Ok(Event::stored(id, topic, Bytes::copy_from_slice(body), at))
 }
 
 fn next_due(ledger: &Ledger, claim: &Claim) -> Result<Option<UnixMicros>, Error> {

@@ -137,8 +137,8 @@ pub enum Unfit {
     /// Too many at once.
     #[error("a submission has at most {max} events", max = decnet_core::limits::MAX_SUBMISSION_EVENTS)]
     TooMany,
-    /// An id that could not stand in a header.
-    #[error("an id has 1 to 128 printable ASCII characters and no blanks")]
+    /// An id that cannot be sent, see [`is_id`](decnet_core::event::is_id).
+    #[error("an id has 1 to 128 printable ASCII characters, none of them a blank or a dot")]
     Id,
     /// A payload that is no JSON.
     #[error("{0}")]

@@ -8,6 +8,7 @@ mod closing;
 mod erasure;
 mod files;
 mod full_disk;
+mod ids;
 mod log_size;
 mod migration;
 mod model;

@@ -21,7 +21,7 @@ mod verb;
 pub use decode::{Frame, FrameError, Layout, decode, locate, missing};
 pub use encode::{EncodeError, Envelope, check_args, encode, encode_event, encode_publication};
 pub use json::{JsonError, MAX_JSON_DEPTH, check_json};
-pub use publication::{BodyError, Publication};
+pub use publication::{BodyError, Publication, is_truthy};
 pub use verb::Verb;
 
 /// Bytes that one read asks for at most, unless a single frame is larger.

@@ -22,7 +22,7 @@ use super::Operator;
 /// An event to be handed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submission {
-    /// The caller's own id, by which a repetition is known, whoever it is from: 1 to 128 printable ASCII characters.
+    /// The caller's own id, by which a repetition is known, whoever it is from: see [`is_id`].
     /// Without one it gets a fresh one.
     pub id: Option<Box<str>>,
     /// Its topic. The caller has seen that it is one.

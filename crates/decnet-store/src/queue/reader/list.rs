@@ -1,6 +1,7 @@
 //! The newest deliveries, filtered.
 
 use decnet_core::delivery::{Reason, Standing, State};
+use decnet_core::event::fit_id;
 use decnet_core::limits::{LIST_STEP_ROWS, PAGE_LOOK_ROWS};
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::{Pattern, matches};
@@ -182,8 +183,14 @@ impl Filter {
     fn admits(&self, listed: &Listed) -> bool {
         (self.standings.is_empty() || self.standings.contains(&self.active.standing(listed)))
             && self.topic.as_ref().is_none_or(|pattern| matches(pattern.as_str(), &listed.topic))
-            && self.event_id.as_ref().is_none_or(|id| **id == *listed.event_id)
+            && self.event_id.as_ref().is_none_or(|id| is_published_as(listed, id))
     }
+}
+
+/// Returns whether the event was published with this id. One that cannot be sent with it was stored with the id derived from
+/// it.
+fn is_published_as(listed: &Listed, id: &str) -> bool {
+    *listed.event_id == *id || fit_id(id) == *listed.event_id
 }
 
 fn stored(standing: Standing) -> &'static str {

@@ -139,7 +139,8 @@ impl Catalog {
     /// No such token, one that is revoked already, or a file that cannot be written.
     pub fn revoke_token(&mut self, name_or_id: &str, now: UnixMicros) -> Result<StoredToken, Error> {
         let found = self.tokens()?.into_iter().filter(|it| it.name == name_or_id || it.id == name_or_id);
-        let found = found.min_by_key(|token| token.revoked_at.is_some());
+        // An id wins over a name that looks like it.
+        let found = found.min_by_key(|token| (token.revoked_at.is_some(), token.id != name_or_id));
         let token = match found {
             None => return Err(Error::NoToken(name_or_id.to_owned())),
             Some(token) if token.revoked_at.is_some() => {

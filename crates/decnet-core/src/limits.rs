@@ -2,6 +2,7 @@
 
 mod api;
 mod otlp;
+mod queue_files;
 mod replies;
 mod sockets;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 pub use self::api::*;
 pub use self::otlp::*;
+pub use self::queue_files::*;
 pub use self::replies::*;
 pub use self::sockets::*;
 

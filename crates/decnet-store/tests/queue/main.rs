@@ -5,6 +5,7 @@
 mod admission;
 mod claims;
 mod closing;
+mod displaced;
 mod erasure;
 mod files;
 mod full_disk;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use decnet_core::limits::API_JOB_RETRY_INTERVAL;
-use decnet_store::queue::{DeliveryId, Filter, Reader, Redelivery, Step};
+use decnet_store::queue::{Active, DeliveryId, Filter, Reader, Redelivery, Step};
 use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -19,7 +19,8 @@ const SIGNAL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What to send again.
 pub(super) enum What {
-    Ids(Vec<DeliveryId>),
+    /// These, to subscriptions that exist.
+    Ids(Vec<DeliveryId>, Active),
     Filter(Box<Filter>),
 }
 
@@ -41,6 +42,8 @@ pub(crate) struct Progress {
     /// How many match the filter and are skipped: they were sent again since, and a later delivery of the same event to the
     /// same subscription counts in their place. Null until it is known.
     skipped_superseded: Option<usize>,
+    /// How many match the filter and are skipped: their subscription is deleted. Null until it is known.
+    skipped_deleted: Option<usize>,
     /// How many of those chosen were seen to.
     done: usize,
     /// How many new deliveries were made: fewer than `done` where some were removed, erased or sent again meanwhile.
@@ -66,6 +69,7 @@ impl Run {
             told.total = Some(redelivery.total());
             told.skipped_not_final = Some(redelivery.not_final());
             told.skipped_superseded = Some(redelivery.superseded());
+            told.skipped_deleted = Some(redelivery.deleted());
         });
         if dry_run { Ok(End::Done) } else { self.go(redelivery, rate).await }
     }
@@ -102,7 +106,7 @@ impl Run {
         let choose = move || -> Result<_, Problem> {
             let reader = Reader::open(&state.data_dir)?;
             Ok(match what {
-                What::Ids(ids) => Some(Redelivery::of(&ids, &reader)?),
+                What::Ids(ids, active) => Some(Redelivery::of(&ids, &reader, &active)?),
                 What::Filter(filter) => Redelivery::choose(&reader, &filter, || !handle.is_cancelled())?,
             })
         };

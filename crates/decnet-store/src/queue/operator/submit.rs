@@ -74,21 +74,23 @@ impl Operator {
         now: UnixMicros,
     ) -> Result<Vec<Result<Vec<Submitted>, Error>>, Error> {
         let made: Vec<_> = calls.iter().map(|(events, key)| Made::new(events, key.as_ref(), now)).collect();
-        let mut tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut results = Vec::with_capacity(calls.len());
-        for ((events, _), made) in calls.iter().zip(made) {
-            let taken = match made {
-                Ok(made) => take_alone(&mut tx, &made, events, now),
-                Err(error) => Err(error),
-            };
-            match taken {
-                Err(error) if !error.is_of_the_caller() => return Err(error),
-                taken => results.push(taken),
+        self.changing(|conn| {
+            let mut tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut results = Vec::with_capacity(calls.len());
+            for ((events, _), made) in calls.iter().zip(made) {
+                let taken = match made {
+                    Ok(made) => take_alone(&mut tx, &made, events, now),
+                    Err(error) => Err(error),
+                };
+                match taken {
+                    Err(error) if !error.is_of_the_caller() => return Err(error),
+                    taken => results.push(taken),
+                }
             }
-        }
-        forget_the_oldest(&tx)?;
-        tx.commit()?;
-        Ok(results)
+            forget_the_oldest(&tx)?;
+            tx.commit()?;
+            Ok(results)
+        })
     }
 }
 

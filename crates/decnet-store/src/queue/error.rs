@@ -297,6 +297,14 @@ impl Error {
         )
     }
 
+    /// Returns whether one delivery cannot be sent again; others can.
+    pub(super) fn rules_out_redelivery(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownDelivery(_) | Self::Erased(_) | Self::NotFinal(_) | Self::SubscriptionDeleted { .. }
+        )
+    }
+
     pub(super) fn kind(&self) -> Kind {
         match self {
             Self::Corrupt(_) | Self::Fenced | Self::Unwritten(_) => Kind::Fatal,

@@ -192,7 +192,7 @@ impl Writer {
     /// are not in their place is saved first.
     fn end(self, closing: Vec<Closing>) {
         let error = match self.files.check() {
-            Some(displacement) => Some(self.rescue(&displacement.to_string())),
+            Some(displacement) => Some(self.rescue(&displacement.to_string(), !closing.is_empty())),
             None if *self.displaced.borrow() => Some(Error::Returned { path: self.files.path().into() }),
             None => None,
         };
@@ -208,12 +208,13 @@ impl Writer {
         }
     }
 
-    /// Saves what the queue holds, however long it takes until there is room; returns what to report to the operator.
-    fn rescue(&self, displacement: &str) -> Error {
+    /// Saves what the queue holds; returns what to report to the operator. If somebody waits for the end, it tries however long it
+    /// takes until there is room.
+    fn rescue(&self, displacement: &str, is_awaited: bool) -> Error {
         self.displaced.send_replace(true);
         let (mut backoff, mut is_first) = (MIN_COMMIT_BACKOFF, true);
         loop {
-            let last = self.abandon.is_set();
+            let last = !is_awaited || self.abandon.is_set();
             // Where nobody waits for the end, the whole directory may have been temporary.
             let error = match self.try_to_rescue(displacement, !last) {
                 Ok(saved) => return saved,

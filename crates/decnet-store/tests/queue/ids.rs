@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use decnet_core::event::{Event, fit_id};
 use decnet_core::time::UnixMicros;
-use decnet_store::queue::{Admission, Erase, Erasure, Filter, Operator, Reader, Recipient, Search};
+use decnet_store::queue::{
+    Admission, Erase, Erasure, Error, Filter, Operator, Reader, Recipient, Search, Submission, Unfit,
+};
 use rusqlite::Connection;
 
 use super::support::*;
@@ -68,4 +70,20 @@ async fn an_event_is_found_by_the_id_it_was_published_with() {
     let mut erasure = Erasure::begin(&operator, Erase::Event(published.into()), false).unwrap().unwrap();
     while erasure.step(&mut operator, now()).unwrap() {}
     assert_eq!((erasure.done().deliveries, erasure.done().events), (1, 1));
+}
+
+#[tokio::test]
+async fn an_id_that_cannot_be_sent_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let _queue = open(dir.path());
+    let mut operator = Operator::open(dir.path()).unwrap();
+    let mut submit = |id: &str| {
+        let (topic, kind, payload) = ("a.b".into(), "t".into(), "{}".into());
+        let submission = Submission { id: Some(id.into()), topic, kind, at: None, payload };
+        operator.submit_all(&[(&[submission], None)], now()).unwrap().remove(0)
+    };
+    for id in ["a.b", ".", "a b", "é", &"x".repeat(129)] {
+        assert!(matches!(submit(id), Err(Error::Unfit { index: 0, why: Unfit::Id })), "{id}");
+    }
+    assert!(submit(&"x".repeat(128)).is_ok());
 }

@@ -21,7 +21,7 @@ const FAST: NonZeroU32 = NonZeroU32::new(MAX_REDELIVERY_RATE).unwrap();
 /// All steps; what they made.
 fn carry_out(redelivery: &mut Redelivery, operator: &mut Operator) -> Vec<DeliveryId> {
     let mut made = Vec::new();
-    while let Some(step) = redelivery.step(operator, FAST).unwrap() {
+    while let Some(step) = redelivery.step(operator, FAST, &Active::default()).unwrap() {
         assert!(step.made.len() <= OPERATOR_STEP_ROWS);
         made.extend(step.made);
     }
@@ -298,7 +298,7 @@ async fn a_redelivery_keeps_its_rate_from_the_first_delivery_on() {
     {
         let rate = NonZeroU32::new(rate).unwrap();
         let step = choose(&reader, &Filter { limit: Some(OPERATOR_STEP_ROWS), ..Filter::default() })
-            .step(&mut operator, rate)
+            .step(&mut operator, rate, &Active::default())
             .unwrap()
             .unwrap();
         assert_eq!(step.made.len(), expected, "{rate}");
@@ -347,7 +347,10 @@ async fn a_deleted_subscription_gets_no_redelivery() {
     let filter = Filter { active: active.clone(), ..Filter::default() };
     let mut chosen = choose(&reader, &filter);
     assert_eq!((chosen.total(), chosen.deleted(), chosen.not_final()), (3, 4, 0));
-    assert_eq!(carry_out(&mut chosen, &mut operator).len(), 3);
+    let mut chosen_before = choose(&reader, &Filter::default());
+    let step = chosen_before.step(&mut operator, FAST, &active).unwrap().unwrap();
+    assert_eq!((chosen_before.total(), step.made.len()), (7, 3), "deleted between the choice and the step");
+    assert_eq!(carry_out(&mut chosen, &mut operator), [], "sent again by then");
     assert_eq!(list(dir.path()).len(), all.len() + 3);
     let of_gone = Filter { subscription: Some("gone".into()), ..filter };
     assert_eq!((choose(&reader, &of_gone).total(), choose(&reader, &of_gone).deleted()), (0, 4));

@@ -375,18 +375,6 @@ async fn retention_forgets_what_was_submitted_long_ago() {
 }
 
 #[tokio::test]
-async fn an_id_that_cannot_be_sent_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let _queue = open(dir.path());
-    let mut operator = Operator::open(dir.path()).unwrap();
-    for id in ["a.b", ".", "a b", "é", &"x".repeat(129)] {
-        let refused = submit(&mut operator, &[submission(id)], None, now());
-        assert!(matches!(refused, Err(Error::Unfit { index: 0, why: Unfit::Id })), "{id}");
-    }
-    assert!(submit(&mut operator, &[submission(&"x".repeat(128))], None, now()).is_ok());
-}
-
-#[tokio::test]
 async fn calls_that_share_a_commit_share_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let queue = open(dir.path());

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::jobs::{End, Handle};
 use crate::problem::{Kind, Problem};
+use crate::routes::deliveries;
 use crate::state::Shared;
 
 /// How often the worker is told of new deliveries, at most.
@@ -46,7 +47,8 @@ pub(crate) struct Progress {
     skipped_deleted: Option<usize>,
     /// How many of those chosen were seen to.
     done: usize,
-    /// How many new deliveries were made: fewer than `done` where some were removed, erased or sent again meanwhile.
+    /// How many new deliveries were made: fewer than `done` where some were removed, erased or sent again meanwhile, or
+    /// their subscription was deleted.
     redelivered: usize,
 }
 
@@ -120,10 +122,10 @@ impl Run {
         redelivery: &Arc<Mutex<Redelivery>>,
         rate: NonZeroU32,
     ) -> Result<Option<Duration>, Problem> {
-        let redelivery = Arc::clone(redelivery);
+        let (redelivery, active) = (Arc::clone(redelivery), deliveries::active(&self.state).await?);
         let step = self.state.operators.run(move |operator| {
             let mut redelivery = redelivery.lock().unwrap_or_else(PoisonError::into_inner);
-            let step = redelivery.step(operator, rate)?;
+            let step = redelivery.step(operator, rate, &active)?;
             Ok::<_, decnet_store::queue::Error>(step.map(|step| (step, redelivery.done())))
         });
         let Some((Step { made, pause }, done)) = step.await? else { return Ok(None) };

@@ -46,16 +46,21 @@ impl Operator {
         })
     }
 
-    /// The same, without those that retention has taken, an erasure has emptied or somebody has sent again since they
-    /// were chosen.
-    fn redeliver_what_is_left(&mut self, chosen: &[Chosen]) -> Result<Vec<DeliveryId>, Error> {
+    /// Does the same, without those that retention has taken, an erasure has emptied, somebody has sent again or whose
+    /// subscription was deleted since they were chosen.
+    fn redeliver_what_is_left(
+        &mut self,
+        chosen: &[Chosen],
+        active: &Active,
+    ) -> Result<Vec<DeliveryId>, Error> {
         self.changing(|conn| {
             let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut made = Vec::with_capacity(chosen.len());
             for Chosen { id, latest } in chosen {
-                match find(&tx, *id) {
+                match find_for(&tx, *id, active) {
                     Ok(old) if old.latest <= *latest => made.push(add(&tx, &old)?),
-                    Ok(_) | Err(Error::UnknownDelivery(_) | Error::Erased(_) | Error::NotFinal(_)) => {}
+                    Ok(_) => {}
+                    Err(error) if error.rules_out_redelivery() => {}
                     Err(error) => return Err(error),
                 }
             }

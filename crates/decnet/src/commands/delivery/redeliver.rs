@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::list::nothing;
-use super::standing::active;
+use super::standing::{self, active};
 use crate::commands::link;
 use crate::commands::progress::Progress;
 use crate::commands::since::since;
@@ -181,19 +181,22 @@ async fn go(
 ) -> anyhow::Result<()> {
     let mut operator = Operator::open(&context.config.data_dir)?;
     let (mut due, mut told_at) = (Instant::now(), Instant::now());
+    let mut active = active(&context.config);
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(due) => {}
             () = context.shutdown.cancelled() => return Ok(()),
         }
         due = Instant::now();
-        let Some(step) = chosen.step(&mut operator, rate)? else { return Ok(()) };
+        let Some(step) = chosen.step(&mut operator, rate, &active)? else { return Ok(()) };
         due += step.pause;
         made.extend(step.made);
         progress.set_position(chosen.done() as u64);
         if told_at.elapsed() >= SIGNAL_INTERVAL {
             told_at = Instant::now();
             link::signal_change(&context.config).await;
+            // Subscriptions may be deleted meanwhile.
+            active = standing::active(&context.config);
         }
     }
 }

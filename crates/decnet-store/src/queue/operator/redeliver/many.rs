@@ -133,19 +133,25 @@ impl Redelivery {
         self.done
     }
 
-    /// The next few, in one short transaction; none if all were seen to. A step is at most a tenth of a second's worth of
-    /// `rate`, in deliveries a second, and at least one delivery: with the pause that it asks for, the rate is kept from
-    /// the first delivery on, and nothing is caught up with.
+    /// Makes the next few, in one short transaction; returns `None` if all were seen to. What is for a subscription that
+    /// `active` does not know any more is passed over. A step is at most a tenth of a second's worth of `rate`, in deliveries a
+    /// second, and at least one delivery: with the pause that it asks for, the rate is kept from the first delivery on, and
+    /// nothing is caught up with.
     ///
     /// # Errors
     /// See [`Error`]; the step can be taken again.
-    pub fn step(&mut self, operator: &mut Operator, rate: NonZeroU32) -> Result<Option<Step>, Error> {
+    pub fn step(
+        &mut self,
+        operator: &mut Operator,
+        rate: NonZeroU32,
+        active: &Active,
+    ) -> Result<Option<Step>, Error> {
         let rest = &self.chosen[self.done..];
         if rest.is_empty() {
             return Ok(None);
         }
         let step = &rest[..rest.len().min(step_rows(rate))];
-        let made = operator.redeliver_what_is_left(step)?;
+        let made = operator.redeliver_what_is_left(step, active)?;
         let pause = Duration::from_secs(step.len() as u64) / rate.get();
         self.done += step.len();
         Ok(Some(Step { made, pause }))

@@ -1,4 +1,4 @@
-# The program alone on a distroless base: no shell, no package manager, no root.
+# An image of the program on a distroless base, without a shell, a package manager or root.
 #
 #   docker build -t decnet .
 #   docker run --rm -v decnet:/var/lib/decnet decnet token create --name admin --scope admin
@@ -13,7 +13,7 @@ RUN cargo build --profile dist --locked --package decnet \
     && install -d -m 0755 /image/run/decnet
 
 FROM gcr.io/distroless/cc-debian12:nonroot
-# The program is root's: who takes over its process cannot rewrite it. New volumes take over the owner of the directories.
+# Root owns the program, so that a compromised process cannot rewrite it. A new volume inherits the owner of its directory.
 COPY --from=build /image/usr/bin/decnet /usr/bin/decnet
 COPY --from=build --chown=65532:65532 /image/var/lib/decnet /var/lib/decnet
 COPY --from=build --chown=65532:65532 /image/run/decnet /run/decnet
@@ -23,7 +23,7 @@ USER 65532:65532
 VOLUME ["/var/lib/decnet"]
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-# Of the worker, which `serve` has too; bus and API alone need a check of their own, as in compose.yaml.
+# Checks the worker, which is also part of `serve`. A container of bus or API alone needs its own check, as in compose.yaml.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=10s --retries=3 CMD ["/usr/bin/decnet", "check", "--service", "webhook"]
 ENTRYPOINT ["/usr/bin/decnet"]
 CMD ["serve"]

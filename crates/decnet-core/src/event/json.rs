@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-use crate::limits::MAX_JSON_DEPTH;
+use crate::limits::{MAX_JSON_DEPTH, MAX_PAYLOAD_DEPTH};
 
 /// A JSON value that borrows from its text wherever no escape stands in the way.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,14 +95,26 @@ impl<'de> Deserialize<'de> for Key<'de> {
     }
 }
 
-/// Reads a whole text. The recursion is bounded by [`MAX_JSON_DEPTH`] rather than by serde_json's own, smaller bound.
+/// Reads a whole body. The recursion is bounded by [`MAX_JSON_DEPTH`] rather than by serde_json's own, smaller bound.
 pub(super) fn read(text: &[u8]) -> Result<Json<'_>, serde_json::Error> {
+    read_within(text, Nested(0))
+}
+
+/// Reads a payload, which has the object of its body around it.
+pub(super) fn read_payload(text: &[u8]) -> Result<Json<'_>, serde_json::Error> {
+    read_within(text, Nested(MAX_JSON_DEPTH - MAX_PAYLOAD_DEPTH))
+}
+
+fn read_within(text: &[u8], outside: Nested) -> Result<Json<'_>, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     deserializer.disable_recursion_limit();
-    let value = Nested(0).deserialize(&mut deserializer)?;
+    let value = outside.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(value)
 }
+
+const TOO_DEEP: &str = "nested too deeply: a payload has at most 253 levels";
+const _: () = assert!(MAX_PAYLOAD_DEPTH == 253);
 
 /// A value with so many lists and objects around it.
 #[derive(Clone, Copy)]
@@ -111,7 +123,7 @@ struct Nested(usize);
 impl Nested {
     /// A value within this one.
     fn inner<E: Error>(self) -> Result<Self, E> {
-        if self.0 < MAX_JSON_DEPTH { Ok(Self(self.0 + 1)) } else { Err(E::custom("nested too deeply")) }
+        if self.0 < MAX_JSON_DEPTH { Ok(Self(self.0 + 1)) } else { Err(E::custom(TOO_DEEP)) }
     }
 }
 

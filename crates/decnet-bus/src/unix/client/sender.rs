@@ -3,12 +3,11 @@
 use std::io::{self, ErrorKind};
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::OwnedWriteHalf;
 
 use super::Error;
-use crate::unix::codec::{EncodeError, JsonError, Verb, check_json, encode, encode_publication};
+use crate::unix::codec::{EncodeError, Verb, check_payload, encode, encode_publication};
 
 /// [`Sender::feed`] writes when this much has come together.
 const FLUSH_BYTES: usize = 64 * 1024;
@@ -75,9 +74,7 @@ impl Sender {
     /// # Errors
     /// [`Error::Payload`] for what is no JSON that every reader can parse, else as [`Self::enqueue`].
     pub fn enqueue_json(&mut self, topic: &str, kind: &str, payload: &str) -> Result<(), Error> {
-        check_json(payload)?;
-        let payload: &RawValue = serde_json::from_str(payload).map_err(JsonError::Syntax)?;
-        self.enqueue(topic, kind, payload)
+        self.enqueue(topic, kind, check_payload(payload)?)
     }
 
     /// Asks for the events of a pattern, at once.

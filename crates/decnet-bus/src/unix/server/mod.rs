@@ -2,7 +2,7 @@
 //!
 //! In the order an event meets them:
 //!
-//! - `socket`: the file that clients connect to, and who owns it;
+//! - `socket`, `accounts`: the file that clients connect to, and who owns it;
 //! - `connection`: one client, read many frames at a time and written many frames at a time;
 //! - `hub`: the event gets id and time, is encoded once and goes to whom `routes` names;
 //! - `routes`: the patterns of all connections, compiled;
@@ -13,11 +13,11 @@
 //! - `tally`: what was lost over all that, for the heartbeat.
 
 mod accept;
+mod accounts;
 mod batch;
 mod connection;
 mod event_id;
 mod freshness;
-mod group;
 mod hub;
 mod lossless;
 mod outbound;
@@ -52,7 +52,8 @@ const HEALTH_TYPE: &str = "\"bus.health\"";
 /// What a bus is told at its start.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The socket. Its directory must exist; only one named `.decnet` is created, with its default mode.
+    /// The socket. Its directory must exist, belong to root or to this process's user, and be writable by nobody else; only
+    /// one named `.decnet` is created, with mode 0755.
     pub path: PathBuf,
     /// The local group (`/etc/group`) that may connect besides the owner, where it exists.
     pub group: Option<String>,
@@ -86,6 +87,29 @@ pub enum Error {
         "the bus socket's directory {0} does not exist: create it, or let systemd do so (RuntimeDirectory=)"
     )]
     NoDirectory(PathBuf),
+    /// Others could replace the socket.
+    #[error(
+        "the bus socket's directory {} is writable by its group or by others (mode {mode:04o}), who could put something \
+         else in the socket's place: choose a directory that only its owner can write to, or make one of your own so \
+         (chmod go-w)", .path.display()
+    )]
+    OpenDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// Another user could replace the socket.
+    #[error(
+        "the bus socket's directory {} belongs to user {owner}, who could put something else in the socket's place: run \
+         the bus as that user, or choose a directory of your own", .path.display()
+    )]
+    ForeignDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// The uid of its owner.
+        owner: u32,
+    },
     /// Another bus is alive there.
     #[error("another process answers on the bus socket {0}: stop it first, or choose another path")]
     InUse(PathBuf),
@@ -153,7 +177,6 @@ impl Server {
             () = beat(&hub, heartbeat) => {}
             () = live(&hub, &pulse) => {}
         }
-        // Before the listener: as long as that lives, the inode that tells our file from another is taken.
         drop(file);
         drop(listener);
         tracing::info!("the bus has stopped");

@@ -5,7 +5,7 @@ mod common;
 
 use common::numbered::reader;
 use common::{TestBus, soon};
-use decnet_bus::{Client, LOSSLESS_CLIENT_NAME, Received};
+use decnet_bus::{Client, ClientError, LOSSLESS_CLIENT_NAME, Received};
 use decnet_core::limits::{MAX_BODY_BYTES, MAX_PAYLOAD_DEPTH};
 
 /// Publishes each payload and then `end`. Returns which of them the client took, all of which arrived.
@@ -62,4 +62,12 @@ async fn a_refusal_names_the_limit() {
     assert!(refusal(&"[".repeat(999)).contains("EOF"));
     let deep = "[".repeat(254) + &"]".repeat(254);
     assert!(refusal(&deep).contains("deeper than 253 levels"), "{}", refusal(&deep));
+}
+
+#[tokio::test]
+async fn the_bus_own_topic_is_refused() {
+    let bus = TestBus::start().await;
+    let mut client = Client::connect(&bus.path, "publisher").await.unwrap();
+    let refused = client.publish("system.bus.health", "", &()).await.unwrap_err();
+    assert!(matches!(&refused, ClientError::Reserved(topic) if **topic == *"system.bus.health"), "{refused}");
 }

@@ -128,6 +128,7 @@ impl Intake {
                 step = self.source.next(&mut received) => match step {
                     Step::Connected => self.greet(),
                     Step::Messages => self.hand_over(&mut received, &room).await,
+                    Step::Notice => {}
                     Step::Disconnected => self.stats.bus_is(false),
                 },
                 Ok(()) = self.wanted.changed() => self.want(),

@@ -64,6 +64,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
             () = context.shutdown.cancelled() => break,
         };
         match step {
+            Step::Notice => {}
             Step::Messages => left -= print(&mut events, left)?,
             Step::Connected if was_connected => output::say("the bus is back"),
             Step::Connected => output::say("watching, Ctrl-C to stop"),

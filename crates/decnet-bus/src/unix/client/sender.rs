@@ -2,11 +2,13 @@
 
 use std::io::{self, ErrorKind};
 
+use decnet_core::topic::own::BUS_HEALTH_TOPIC;
 use serde::Serialize;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::OwnedWriteHalf;
 
 use super::Error;
+use crate::notice;
 use crate::unix::codec::{EncodeError, Verb, check_payload, encode, encode_publication};
 
 /// [`Sender::feed`] writes when this much has come together.
@@ -58,7 +60,7 @@ impl Sender {
     /// Adds an event to the buffer; [`Self::flush`] sends it.
     ///
     /// # Errors
-    /// [`Error::Encode`], and then nothing was added.
+    /// [`Error::Encode`] or [`Error::Reserved`], and then nothing was added.
     pub fn enqueue(
         &mut self,
         topic: &str,
@@ -66,6 +68,9 @@ impl Sender {
         payload: &(impl Serialize + ?Sized),
     ) -> Result<(), Error> {
         require(topic)?;
+        if topic == BUS_HEALTH_TOPIC {
+            return Err(Error::Reserved(topic.into()));
+        }
         Ok(encode_publication(&mut self.buffer, topic, kind, payload)?)
     }
 
@@ -113,7 +118,20 @@ impl Sender {
         self.enqueue_frame(Verb::Unsub, pattern)
     }
 
-    pub(super) fn enqueue_frame(&mut self, verb: Verb, args: &str) -> Result<(), Error> {
+    /// Adds a `HELLO` to the buffer that asks for notices; [`Self::flush`] sends it. A bus of ours looks again at what the
+    /// name asks for.
+    ///
+    /// # Errors
+    /// [`Error::Encode`], and then nothing was added.
+    pub fn enqueue_greeting_for_notices(&mut self, name: &str) -> Result<(), Error> {
+        self.enqueue_greeting(name, notice::ASK)
+    }
+
+    pub(super) fn enqueue_greeting(&mut self, name: &str, body: &[u8]) -> Result<(), Error> {
+        Ok(encode(&mut self.buffer, Verb::Hello, name, body)?)
+    }
+
+    fn enqueue_frame(&mut self, verb: Verb, args: &str) -> Result<(), Error> {
         Ok(encode(&mut self.buffer, verb, args, &[])?)
     }
 

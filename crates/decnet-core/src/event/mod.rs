@@ -31,6 +31,9 @@ pub struct Event {
     /// When it happened; of one that was read back from the queue, when it was admitted. For measuring: receivers find
     /// their time in the body.
     pub at: UnixMicros,
+    /// Whether the worker itself made it, about its own deliveries. Never true of what anybody else published, whatever its
+    /// topic. Trouble with such an event causes no further one.
+    pub operational: bool,
 }
 
 /// The same to a receiver.
@@ -119,7 +122,7 @@ impl Event {
         };
         let mut bytes = Vec::with_capacity(size + id.len() + topic.len() + BODY_FRAME);
         serde_json::to_writer(&mut bytes, &body).expect("JSON values always serialise into memory");
-        Self { id: id.into(), topic: topic.into(), body: bytes.into(), at: ts }
+        Self { id: id.into(), topic: topic.into(), body: bytes.into(), at: ts, operational: false }
     }
 }
 

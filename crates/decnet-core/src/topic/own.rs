@@ -13,7 +13,8 @@ pub const RECOVERED_TOPIC: &str = "system.webhook.recovered";
 pub const DEAD_TOPIC: &str = "system.webhook.dead";
 /// Much waits for one subscription.
 pub const BACKLOG_TOPIC: &str = "system.webhook.backlog";
-/// The topics on which the worker tells of its deliveries.
+/// The topics of the worker's operational events. Others can publish on them too: whether an event is the worker's own is
+/// recorded with the event and never concluded from its topic.
 pub const TOLD_TOPICS: [&str; 4] = [TRIPPED_TOPIC, RECOVERED_TOPIC, DEAD_TOPIC, BACKLOG_TOPIC];
 /// What an operator asks of the worker.
 pub const CONTROL_TOPIC: &str = "system.webhook.control";

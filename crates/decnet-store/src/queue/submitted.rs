@@ -40,7 +40,7 @@ pub(super) fn submitted(ledger: &mut Ledger) -> Result<Taken, Error> {
         let body = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
         bytes += body.len();
         let (body, at) = (Bytes::copy_from_slice(body), UnixMicros(row.get(4)?));
-        let event = Event { id: row.get(1)?, topic: row.get(2)?, body, at };
+        let event = Event { id: row.get(1)?, topic: row.get(2)?, body, at, operational: false };
         taken.events.push((SubmissionId(row.get(0)?), event));
     }
     Ok(taken)

@@ -26,3 +26,13 @@ pub const HEALTH_TOPIC: &str = "system.webhook.health";
 pub const SUBMITTED_TOPIC: &str = "system.webhook.events_submitted";
 /// The heartbeat of the bus itself; one of ours tells in it what it has lost.
 pub const BUS_HEALTH_TOPIC: &str = "system.bus.health";
+
+/// The families that the worker and the bus publish on. What others may do with them depends on the way in: over HTTP they
+/// are refused.
+const RESERVED: [&str; 2] = ["system.webhook.", "system.bus."];
+
+/// Returns whether a topic belongs to the worker or to the bus.
+#[must_use]
+pub fn is_reserved(topic: &str) -> bool {
+    RESERVED.iter().any(|family| topic.starts_with(family))
+}

@@ -194,7 +194,10 @@ fn a_line_that_is_not_utf_8_costs_no_other_line() {
     let output = host.run_with_input(&["publish", "t.stream", "-"], b"\xef\xbb\xbf1\n\n2\n\"\xff\"\n4\n");
     let said = stderr(&output);
     assert_eq!(code(&output), 1, "{said}");
-    assert!(said.contains("published 3 events") && said.contains("line 4 is not published: not UTF-8"), "{said}");
+    assert!(
+        said.contains("published 3 events") && said.contains("line 4 is not published: not UTF-8"),
+        "{said}"
+    );
     assert_eq!(code(&host.run(&["publish", "t.end"])), 0);
     let numbers: Vec<Value> = payloads_before_the_end(&mut out).collect();
     assert_eq!(numbers, [1, 2, 4]);

@@ -164,7 +164,7 @@ fn refused(error: Error) -> Problem {
         Error::IdempotencyConflict | Error::IdConflict { .. } => {
             Problem::new(Kind::Conflict, error.to_string())
         }
-        Error::Backlogged => busy(&error.to_string()),
+        Error::Backlogged | Error::Replaced { .. } => busy(&error.to_string()),
         error => error.into(),
     }
 }

@@ -3,6 +3,7 @@
 mod api;
 mod bus;
 mod otlp;
+mod queue_files;
 mod replies;
 mod sockets;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 pub use self::api::*;
 pub use self::bus::*;
 pub use self::otlp::*;
+pub use self::queue_files::*;
 pub use self::replies::*;
 pub use self::sockets::*;
 

@@ -4,11 +4,13 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use icu_normalizer::ComposingNormalizerBorrowed;
 
 use crate::limits::{MAX_NAME_CHARS, MAX_PATTERNS_PER_SUBSCRIPTION, MAX_SECRET_CHARS, MIN_SECRET_CHARS};
 use crate::redact::{EndpointUrl, Secret, UrlError};
 use crate::settings::SettingsError;
 use crate::signature::BASE64_PREFIX;
+use crate::text::is_hidden;
 use crate::topic::{Pattern, PatternError};
 
 /// A subscription whose row is valid.
@@ -75,6 +77,12 @@ pub enum Problem {
     /// A name outside its bounds.
     #[error("a name has 1 to {MAX_NAME_CHARS} characters, none of them a control character")]
     Name,
+    /// A name that begins or ends with a blank.
+    #[error("a name has no blanks at its beginning or end")]
+    NameBlank,
+    /// A name with a character that is invisible or changes the direction of the text around it.
+    #[error("a name cannot contain U+{:04X}, which is invisible or changes the direction of text", u32::from(*.0))]
+    NameInvisible(char),
     /// A secret outside its bounds.
     #[error("a secret has {MIN_SECRET_CHARS} to {MAX_SECRET_CHARS} characters")]
     Secret,
@@ -184,7 +192,7 @@ pub fn requested_patterns(events: &[String], raw: &[String]) -> Result<Vec<Patte
     }
 }
 
-/// Checks a name that somebody writes now.
+/// Checks a name that DECNET's routes may write: they accept all but what no table shows.
 ///
 /// # Errors
 /// [`Problem::Name`].
@@ -192,6 +200,25 @@ pub fn check_name(name: &str) -> Result<(), Problem> {
     let length = name.chars().count();
     let printable = !name.chars().any(char::is_control);
     if (1..=MAX_NAME_CHARS).contains(&length) && printable { Ok(()) } else { Err(Problem::Name) }
+}
+
+/// Checks a name that somebody chooses at a route or command of ours: two names that look the same are the same.
+///
+/// # Errors
+/// [`Problem::Name`], [`Problem::NameBlank`], [`Problem::NameInvisible`].
+pub fn check_new_name(name: &str) -> Result<(), Problem> {
+    check_name(name)?;
+    if name.trim() != name {
+        return Err(Problem::NameBlank);
+    }
+    name.chars().find(|c| is_hidden(*c)).map_or(Ok(()), |c| Err(Problem::NameInvisible(c)))
+}
+
+/// Returns whether two names are the same to whoever reads them: equal in Unicode's normalization form C (UAX #15).
+#[must_use]
+pub fn is_same_name(a: &str, b: &str) -> bool {
+    let nfc = ComposingNormalizerBorrowed::new_nfc();
+    a == b || (!(a.is_ascii() && b.is_ascii()) && nfc.normalize(a) == nfc.normalize(b))
 }
 
 /// Checks the length of a secret that somebody writes now.
@@ -300,5 +327,30 @@ mod tests {
         ] {
             assert_eq!(form(bad), Some(expected), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_chosen_name_looks_like_no_other() {
+        for good in ["siem", "größe 1", "名前", "a b", "x\u{301}"] {
+            assert_eq!(check_new_name(good), Ok(()), "{good:?}");
+        }
+        for blank in [" siem", "siem ", "\u{a0}siem", "siem\u{3000}", " "] {
+            assert_eq!(check_new_name(blank), Err(Problem::NameBlank), "{blank:?}");
+        }
+        for invisible in ['\u{ad}', '\u{200b}', '\u{200d}', '\u{202e}', '\u{2066}', '\u{2060}', '\u{feff}'] {
+            let refused = check_new_name(&format!("si{invisible}em")).unwrap_err();
+            assert_eq!(refused, Problem::NameInvisible(invisible));
+            assert!(check_name(&format!("si{invisible}em")).is_ok(), "DECNET takes it");
+        }
+        let refused = check_new_name("a\u{202e}b").unwrap_err().to_string();
+        assert!(refused.starts_with("a name cannot contain U+202E,"), "{refused}");
+        assert_eq!(check_new_name("a\nb"), Err(Problem::Name));
+    }
+
+    #[test]
+    fn names_are_compared_in_normalization_form_c() {
+        assert!(is_same_name("gr\u{f6}\u{df}e", "gro\u{308}\u{df}e") && is_same_name("a", "a"));
+        assert!(is_same_name("\u{212a}", "K"), "the sign of the unit kelvin");
+        assert!(!is_same_name("a", "A") && !is_same_name("\u{f6}", "o") && !is_same_name("ﬁ", "fi"));
     }
 }

@@ -9,6 +9,7 @@
 pub mod backup;
 pub mod catalog;
 pub mod explain;
+mod file_system;
 mod origin;
 pub mod ownership;
 pub mod queue;

@@ -1,34 +1,71 @@
 //! Which file a connection has open: its path may lead to another one meanwhile.
 
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+/// Device and inode of a file: no other file has both while this one is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileId {
+    device: u64,
+    inode: u64,
+}
 
 /// The file that a path led to when it was opened.
 #[derive(Debug)]
 pub(crate) struct Origin {
     path: PathBuf,
-    /// Device and inode: no other file has both while this one is open.
-    file: Option<(u64, u64)>,
+    file: Option<FileId>,
+}
+
+impl FileId {
+    /// Returns the file that `path` leads to; `None` if there is none, or it cannot be looked at.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        Self::find(path).ok().flatten()
+    }
+
+    fn find(path: &Path) -> io::Result<Option<Self>> {
+        match path.metadata() {
+            Ok(metadata) => Ok(Some(Self { device: metadata.dev(), inode: metadata.ino() })),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the path that leads to this file, which the process has open; `None` if it was removed.
+    pub(crate) fn current_path(self) -> Option<PathBuf> {
+        let open_files = std::fs::read_dir("/proc/self/fd").ok()?;
+        let mut links = open_files.flatten().map(|entry| entry.path());
+        let link = links.find(|link| Self::of(link) == Some(self))?;
+        std::fs::read_link(link).ok().filter(|path| Self::of(path) == Some(self))
+    }
 }
 
 impl Origin {
-    /// To be taken before the file is opened: where it is replaced between the two, the path leads to another one than
-    /// is noted here.
+    /// Notes the file at `path`. To be called before the file is opened: if it is replaced in between, the path then leads to
+    /// another file than was noted.
     pub(crate) fn of(path: &Path) -> Self {
-        Self { path: path.to_owned(), file: file(path) }
+        Self { path: path.to_owned(), file: FileId::of(path) }
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Does the path still lead there? A file that was moved away can be read and written as before, and nobody else
-    /// looks at it.
-    pub(crate) fn is_current(&self) -> bool {
-        self.file.is_some() && self.file == file(&self.path)
+    pub(crate) fn file(&self) -> Option<FileId> {
+        self.file
     }
-}
 
-fn file(path: &Path) -> Option<(u64, u64)> {
-    path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
+    /// Returns whether the path still leads to the file. One that was moved away can be read and written as before, and nobody
+    /// else sees that.
+    pub(crate) fn is_current(&self) -> bool {
+        self.file.is_some() && self.file == FileId::of(&self.path)
+    }
+
+    /// Returns whether the path surely does not lead to the file any more. One that cannot be looked at now may.
+    pub(crate) fn is_displaced(&self) -> bool {
+        FileId::find(&self.path).is_ok_and(|found| found != self.file)
+    }
 }

@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
+use decnet_store::queue;
+
 use crate::output::{self, StdoutClosed};
 
-/// The command line or the configuration is wrong.
+/// The command line, the configuration or the data directory is wrong: a restart does not help.
 const USAGE: u8 = 2;
 
 /// Wrong usage or configuration, one problem a line.
@@ -67,7 +69,13 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(USAGE);
     }
     output::say(&format!("decnet: {}", told(error)));
-    ExitCode::FAILURE
+    if needs_operator(error) { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+}
+
+/// Returns whether the queue's files wait for a decision of the operator.
+fn needs_operator(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<queue::Error>());
+    causes.any(queue::Error::needs_operator)
 }
 
 /// An error and its causes in one line, without those that the line says already.

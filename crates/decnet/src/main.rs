@@ -11,6 +11,7 @@ mod context;
 mod descriptors;
 mod edge;
 mod failure;
+mod json_text;
 mod logging;
 mod observe;
 mod output;

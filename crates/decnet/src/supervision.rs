@@ -6,9 +6,10 @@
 
 use std::time::Duration;
 
-use decnet_core::limits::{PULSE_INTERVAL, STATUS_INTERVAL};
+use decnet_core::limits::{PULSE_INTERVAL, RESCUE_EXTENSION, STATUS_INTERVAL};
 use decnet_core::pulse::Pulse;
 use sd_notify::NotifyState;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -42,11 +43,20 @@ impl Service {
     /// Reports from a task of this runtime, which must be the one whose thread does the work: a thread that hangs
     /// says nothing.
     pub(crate) fn report(self, shutdown: CancellationToken) -> Reporting {
-        let is_managed = std::env::var_os("NOTIFY_SOCKET").is_some();
-        Reporting(is_managed.then(|| tokio::spawn(self.attend(shutdown))))
+        self.report_saving(shutdown, watch::channel(false).1)
     }
 
-    async fn attend(self, shutdown: CancellationToken) {
+    /// Reports in the same way. While `is_saving` is true after the end began, the manager is asked for more time.
+    pub(crate) fn report_saving(
+        self,
+        shutdown: CancellationToken,
+        is_saving: watch::Receiver<bool>,
+    ) -> Reporting {
+        let is_managed = std::env::var_os("NOTIFY_SOCKET").is_some();
+        Reporting(is_managed.then(|| tokio::spawn(self.attend(shutdown, is_saving))))
+    }
+
+    async fn attend(self, shutdown: CancellationToken, is_saving: watch::Receiver<bool>) {
         let mut manager = Manager::default();
         tokio::select! {
             () = self.ready() => manager.tell(&[NotifyState::Ready]),
@@ -73,8 +83,11 @@ impl Service {
         manager.tell(&[NotifyState::Stopping, NotifyState::Status("stopping: finishing what is in flight")]);
         // The stop has a bound of its own; until then this thread's turn is the sign of life.
         loop {
-            ticks.tick().await;
             manager.tell(&[NotifyState::Watchdog]);
+            if *is_saving.borrow() {
+                manager.tell(&[extension(), NotifyState::Status("stopping: saving the queue")]);
+            }
+            ticks.tick().await;
         }
     }
 
@@ -87,6 +100,11 @@ impl Service {
     fn beats(&self) -> Vec<u64> {
         self.pulses.iter().map(Pulse::beats).collect()
     }
+}
+
+/// More time for the end (`EXTEND_TIMEOUT_USEC`).
+fn extension() -> NotifyState<'static> {
+    NotifyState::ExtendTimeoutUsec(u32::try_from(RESCUE_EXTENSION.as_micros()).unwrap_or(u32::MAX))
 }
 
 /// A third of what the manager allows, so that one late report does no harm, and at least as often as the status is

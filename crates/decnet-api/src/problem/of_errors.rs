@@ -16,7 +16,7 @@ impl From<catalog::Error> for Problem {
             }
             catalog::Error::Invalid(_) => Self::invalid(error.to_string()),
             catalog::Error::NotFound { .. } => Self::not_found("there is no such subscription"),
-            catalog::Error::Busy { .. } | catalog::Error::Full { .. } => {
+            catalog::Error::Busy { .. } | catalog::Error::Full { .. } | catalog::Error::ReadOnly { .. } => {
                 Self::in_the_way("the catalog cannot be written now", &error)
             }
             _ => Self::internal("the catalog cannot be used", &error),
@@ -34,6 +34,8 @@ impl From<queue::Error> for Problem {
             queue::Error::TooManyRecipients
             | queue::Error::Erased(_)
             | queue::Error::NotFinal(_)
+            | queue::Error::SubscriptionDeleted { .. }
+            | queue::Error::Replaced { .. }
             | queue::Error::TooManyChosen => Self::new(Kind::Conflict, error.to_string()),
             queue::Error::Backlogged => Self::unavailable(error.to_string()),
             error if error.is_full() => Self::in_the_way("the disk that holds the queue is full", &error),

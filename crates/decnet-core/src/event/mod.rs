@@ -4,25 +4,25 @@ mod batch;
 mod json;
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use bytes::Bytes;
-use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 pub use self::batch::{BatchFormat, ParseFormatError};
 use self::json::Json;
+pub use self::json::JsonError;
 use crate::time::UnixMicros;
 
-/// What a receiver finds under `"v"`.
-const BODY_VERSION: u8 = 1;
 /// The names of a body's fields and its time, about, in bytes.
 const BODY_FRAME: usize = 100;
-/// Ids that are longer, or that could not stand in a header, are replaced.
+/// Longest id of an event, in bytes: it stands in a header.
 const MAX_ID_BYTES: usize = 128;
 
 /// One event, serialised once: its body is what is signed and sent, byte for byte, on every attempt.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// Stable over all attempts; also the receiver's idempotency key. Printable ASCII.
+    /// Stable over all attempts; also the receiver's idempotency key. See [`is_id`].
     pub id: Box<str>,
     /// As the bus delivered it, never as the body claims.
     pub topic: Box<str>,
@@ -50,25 +50,15 @@ impl Eq for Event {}
 pub enum EventError {
     /// Not JSON, or nested too deeply.
     #[error("the body is not JSON that we can read: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(#[from] JsonError),
     /// JSON, but a list, text or number.
     #[error("the body is JSON, but no object")]
     NoObject,
 }
 
-/// The body's fields, in the sorted order in which they are sent.
-#[derive(Serialize)]
-struct Body<'a> {
-    id: &'a str,
-    payload: &'a Json<'a>,
-    topic: &'a str,
-    ts: &'a str,
-    r#type: &'a Json<'a>,
-    v: u8,
-}
-
 impl Event {
-    /// Reads the body of an `EVT` frame. `now` stands in for a missing time, `fresh_id` for a missing id.
+    /// Reads the body of an `EVT` frame. `now` stands in for a missing time, `fresh_id` for a missing id. An id that
+    /// cannot be sent is replaced, see [`fit_id`].
     ///
     /// # Errors
     /// A body that is no JSON object.
@@ -82,7 +72,7 @@ impl Event {
         let envelope = if envelope.is_empty() { Json::Object(Vec::new()) } else { json::read(envelope)? };
         let Json::Object(fields) = &envelope else { return Err(EventError::NoObject) };
         let id = match json::get(fields, "id") {
-            Some(Json::Text(id)) if is_id(id) => Cow::Borrowed(id.as_ref()),
+            Some(Json::Text(id)) if !id.is_empty() => fit_id(id),
             _ => Cow::Owned(fresh_id()),
         };
         let ts =
@@ -102,7 +92,20 @@ impl Event {
         Ok(Self::build(id, topic, Some(&Json::Text(kind.into())), at, Some(&value), payload.len()))
     }
 
-    /// `size` is about how many bytes the payload takes, so that the body is allocated once.
+    /// Restores an event that the queue stored. An id that an earlier version accepted and that cannot be sent is
+    /// replaced, see [`fit_id`], in the body too.
+    #[must_use]
+    pub fn stored(id: Box<str>, topic: Box<str>, body: Bytes, at: UnixMicros) -> Self {
+        match fit_id(&id) {
+            Cow::Borrowed(_) => Self { id, topic, body, at, operational: false },
+            Cow::Owned(fit) => {
+                Self { body: with_id(body, &id, &fit), id: fit.into(), topic, at, operational: false }
+            }
+        }
+    }
+
+    /// Writes the body, its fields in sorted order. `size` is about how many bytes the payload takes, so that the body is
+    /// allocated once.
     fn build(
         id: &str,
         topic: &str,
@@ -111,25 +114,64 @@ impl Event {
         payload: Option<&Json<'_>>,
         size: usize,
     ) -> Self {
-        let (no_payload, no_kind) = (Json::EMPTY_OBJECT, Json::EMPTY_TEXT);
-        let body = Body {
-            id,
-            payload: payload.unwrap_or(&no_payload),
-            topic,
-            ts: &ts.to_iso8601(),
-            r#type: kind.unwrap_or(&no_kind),
-            v: BODY_VERSION,
-        };
-        let mut bytes = Vec::with_capacity(size + id.len() + topic.len() + BODY_FRAME);
-        serde_json::to_writer(&mut bytes, &body).expect("JSON values always serialise into memory");
-        Self { id: id.into(), topic: topic.into(), body: bytes.into(), at: ts, operational: false }
+        let mut body = Vec::with_capacity(size + id.len() + topic.len() + BODY_FRAME);
+        body.extend_from_slice(br#"{"id":"#);
+        json::write_text(id, &mut body);
+        body.extend_from_slice(br#","payload":"#);
+        payload.unwrap_or(&Json::EMPTY_OBJECT).write(&mut body);
+        body.extend_from_slice(br#","topic":"#);
+        json::write_text(topic, &mut body);
+        body.extend_from_slice(br#","ts":"#);
+        json::write_text(&ts.to_iso8601(), &mut body);
+        body.extend_from_slice(br#","type":"#);
+        kind.unwrap_or(&Json::EMPTY_TEXT).write(&mut body);
+        body.extend_from_slice(br#","v":1}"#);
+        Self { id: id.into(), topic: topic.into(), body: body.into(), at: ts, operational: false }
     }
 }
 
-/// Can this be an event's id as it is? 1 to 128 printable ASCII characters: it stands in a header.
+/// Returns whether a text can be an event's id as it is: 1 to 128 printable ASCII characters, none of them a dot.
+///
+/// It stands in a header. Standard Webhooks 1.0 signs `id.timestamp.body`: with a dot in the id, one signature would fit two
+/// messages.
 #[must_use]
 pub fn is_id(id: &str) -> bool {
-    !id.is_empty() && id.len() <= MAX_ID_BYTES && id.bytes().all(|byte| byte.is_ascii_graphic())
+    let fits = |byte: u8| byte.is_ascii_graphic() && byte != b'.';
+    !id.is_empty() && id.len() <= MAX_ID_BYTES && id.bytes().all(fits)
+}
+
+/// Returns the id under which an event is sent: `id` itself if [`is_id`], else one that is derived from it, so that a repeated
+/// event keeps one id.
+///
+/// The derived id is the first 16 bytes of the SHA-256 of `id` as a UUID of version 8 (RFC 9562 section 5.8).
+#[must_use]
+pub fn fit_id(id: &str) -> Cow<'_, str> {
+    if is_id(id) { Cow::Borrowed(id) } else { Cow::Owned(derived_id(id)) }
+}
+
+fn derived_id(original: &str) -> String {
+    let mut bytes = Sha256::digest(original);
+    bytes[6] = bytes[6] & 0x0f | 0x80;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let mut id = String::with_capacity(36);
+    for (index, byte) in bytes.iter().take(16).enumerate() {
+        let dash = if matches!(index, 4 | 6 | 8 | 10) { "-" } else { "" };
+        write!(id, "{dash}{byte:02x}").expect("writing into memory never fails");
+    }
+    id
+}
+
+/// Replaces the id in a body, which begins with it. A body that begins otherwise, as an erased one does, stays as it is.
+fn with_id(body: Bytes, old: &str, new: &str) -> Bytes {
+    let beginning = |id: &str| {
+        let mut beginning = br#"{"id":"#.to_vec();
+        json::write_text(id, &mut beginning);
+        beginning
+    };
+    match body.strip_prefix(beginning(old).as_slice()) {
+        Some(rest) => [beginning(new).as_slice(), rest].concat().into(),
+        None => body,
+    }
 }
 
 #[cfg(test)]
@@ -162,7 +204,50 @@ mod tests {
         assert_eq!(body("{}"), expected);
         assert_eq!(body(r#"{"id":null,"payload":null,"type":null,"ts":"soon"}"#), expected);
         assert_eq!(body(r#"{"id":7,"payload":[],"type":0,"ts":1e300}"#), expected);
-        assert_eq!(body(r#"{"id":"two\nlines"}"#), expected);
+        assert_eq!(body(r#"{"id":"","payload":-0,"type":-0.0}"#), expected);
+    }
+
+    #[test]
+    fn an_id_that_cannot_be_sent_is_replaced_by_the_same_each_time() {
+        let id = |id: &str| {
+            let envelope = serde_json::json!({ "id": id }).to_string();
+            let event = Event::from_bus("a", envelope.as_bytes(), NOW, || unreachable!()).unwrap();
+            assert!(event.body.starts_with(format!(r#"{{"id":{}"#, serde_json::json!(event.id)).as_bytes()));
+            event.id.into_string()
+        };
+        let longest = "x".repeat(128);
+        for kept in ["e1", "!~", "a-b_c:d/e", &longest] {
+            assert_eq!(id(kept), kept);
+        }
+        assert_eq!(id("a.b"), "2e7336dc-8eba-87ef-872d-f568c35482ab");
+        let longer = "x".repeat(129);
+        let replaced = ["a.b", "a.c", ".", "two\nlines", "a b", "é", &longer].map(id);
+        for (index, replacement) in replaced.iter().enumerate() {
+            assert!(is_id(replacement) && !replaced[..index].contains(replacement), "{replacement}");
+        }
+    }
+
+    #[test]
+    fn a_stored_id_that_cannot_be_sent_is_replaced_in_the_body_too() {
+        let stored = |id: &str, body: &str| {
+            let event = Event::stored(id.into(), "a".into(), body.to_owned().into(), NOW);
+            (event.id.into_string(), String::from_utf8(event.body.to_vec()).unwrap())
+        };
+        let fit = fit_id("a.\"b").into_owned();
+        let (id, body) = stored("a.\"b", r#"{"id":"a.\"b","payload":{"id":"a.\"b"}}"#);
+        assert_eq!((id, body), (fit.clone(), format!(r#"{{"id":"{fit}","payload":{{"id":"a.\"b"}}}}"#)));
+        assert_eq!(stored("a.\"b", ""), (fit, String::new()), "an erased body stays empty");
+        assert_eq!(stored("ab", r#"{"id":"ab"}"#), ("ab".into(), r#"{"id":"ab"}"#.into()));
+    }
+
+    #[test]
+    fn integers_reach_the_body_exactly() {
+        let payload = r#"[18446744073709551616,-9223372036854775809,-0,123456789012345678901234567890]"#;
+        let sent =
+            r#""payload":[18446744073709551616,-9223372036854775809,0,123456789012345678901234567890],"#;
+        assert!(body(&format!(r#"{{"payload":{payload}}}"#)).contains(sent));
+        let event = Event::new("e", "a", "", NOW, payload).unwrap();
+        assert!(std::str::from_utf8(&event.body).unwrap().contains(sent));
     }
 
     #[test]

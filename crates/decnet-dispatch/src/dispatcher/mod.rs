@@ -208,6 +208,7 @@ impl Dispatcher {
         self.stats.pulse.beat();
         self.take_submitted();
         let nudges = tokio::task::spawn_local(pass_on(Arc::clone(&inputs.nudge), self.inbox.clone()));
+        let watchdog = tokio::task::spawn_local(stop_if_displaced(self.queue.clone(), shutdown.clone()));
         loop {
             let next_timer = self.next_timer();
             let may_admit = has_intake && !self.admits_enough() && !self.freshness.holds_batch();
@@ -228,6 +229,7 @@ impl Dispatcher {
             self.take_done(&mut done, Some(&inputs))?;
         }
         nudges.abort();
+        watchdog.abort();
         self.finish(inputs, done).await
     }
 
@@ -310,6 +312,13 @@ async fn pass_on(nudge: Arc<Notify>, inbox: Inbox<Done>) {
         nudge.notified().await;
         inbox.put(Done::Nudged);
     }
+}
+
+/// Ends the loop when a file of the queue was removed, replaced or moved: nothing more is admitted, and the end saves what the
+/// queue holds.
+async fn stop_if_displaced(queue: Queue, shutdown: CancellationToken) {
+    queue.displaced().await;
+    shutdown.cancel();
 }
 
 fn ticker(every: Duration) -> tokio::time::Interval {

@@ -7,7 +7,7 @@ use decnet_store::catalog::{self, Change, HealthUpdate, LastFailure};
 use decnet_store::queue::SubscriptionKey;
 use tokio::time::{Instant, timeout_at};
 
-use super::reload::{blocking, lock};
+use super::reload::{SharedCatalog, blocking, lock};
 use super::{Dispatcher, Done};
 use crate::clock;
 use crate::lane::Lane;
@@ -46,7 +46,7 @@ impl Dispatcher {
         self.recording = true;
         let (catalog, inbox) = (Arc::clone(&self.catalog), self.inbox.clone());
         tokio::task::spawn_local(async move {
-            let result = blocking(move || lock(&catalog).record(&updates, clock::now())).await;
+            let result = blocking(move || record(&catalog, &updates)).await;
             inbox.put(Done::Recorded(Recorded { batch, result }));
         });
     }
@@ -116,7 +116,7 @@ impl Dispatcher {
     pub(super) async fn flush_records(&mut self, deadline: Instant) {
         let (_, updates) = self.take_records();
         let catalog = Arc::clone(&self.catalog);
-        let recording = blocking(move || lock(&catalog).record(&updates, clock::now()).map(drop));
+        let recording = blocking(move || record(&catalog, &updates).map(drop));
         let why = match timeout_at(deadline, recording).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
@@ -124,6 +124,16 @@ impl Dispatcher {
         };
         tracing::warn!(error = why, "the last results may be missing in the subscriptions' rows");
     }
+}
+
+/// Writes to the file that the catalog's path leads to now.
+fn record(
+    catalog: &SharedCatalog,
+    updates: &[HealthUpdate],
+) -> Result<Vec<catalog::Recorded>, catalog::Error> {
+    let mut catalog = lock(catalog);
+    catalog.follow()?;
+    catalog.record(updates, clock::now())
 }
 
 /// The write that a lane's row needs.

@@ -1,10 +1,16 @@
 //! A reload touches what has changed and nothing else.
 
-use decnet_store::catalog::Patch;
+use std::sync::Arc;
+
+use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::settings::Settings;
+use decnet_core::topic::Pattern;
+use decnet_dispatch::clock;
+use decnet_store::catalog::{Catalog, Create, NewSubscription, Patch};
 use decnet_testkit::{Receiver, reply};
 use serde_json::json;
 
-use crate::rig::{Rig, arrive, eventually, numbers};
+use crate::rig::{Rig, SECRET, arrive, eventually, numbers};
 
 /// Ten deliveries to `siem`, whose uuid comes back, wait for an hour; nothing goes to `other`.
 fn ten_wait(receiver: &Receiver) -> (Rig, String) {
@@ -278,5 +284,59 @@ fn an_empty_catalog_ends_nothing() {
     rig.patch("siem", &Patch { enabled: Some(true), ..Patch::default() });
     rig.reload();
     eventually("an enable does not wait for the hour to pass", || rig.counts("siem").delivered == 10);
+    rig.stop_worker();
+}
+
+/// Puts another catalog in the place of the rig's, with these subscriptions: name, URL.
+fn replace_catalog(rig: &Rig, subscriptions: &[(&str, &str)]) {
+    let (old, new) = (rig.dir.path().join("decnet.db"), rig.dir.path().join("new.db"));
+    let mut catalog = Catalog::open(&new, Create::IfMissing).unwrap();
+    for (name, url) in subscriptions {
+        let new = NewSubscription {
+            name: (*name).into(),
+            url: EndpointUrl::new(url).unwrap(),
+            secret: Secret::new(SECRET),
+            patterns: vec![Pattern::new("a.>").unwrap()],
+            enabled: true,
+            settings: Settings::default(),
+        };
+        catalog.create(&new, clock::now()).unwrap();
+    }
+    drop(catalog);
+    for suffix in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(old.with_extension(format!("db{suffix}")));
+    }
+    std::fs::rename(new, old).unwrap();
+}
+
+#[test]
+fn a_replaced_catalog_is_the_one_that_counts() {
+    let (first, second) = (Receiver::start(reply(200)), Receiver::start(reply(200)));
+    let mut rig = Rig::running(&[("first", &first.url("/"), "a.>")]);
+    replace_catalog(&rig, &[("second", &second.url("/"))]);
+    rig.reload();
+    rig.publish_numbered("a.b", 3);
+    arrive(&second, 3);
+    rig.stop_worker();
+    assert_eq!(first.count(), 0);
+    let row =
+        Catalog::open(&rig.dir.path().join("decnet.db"), Create::Never).unwrap().find("second").unwrap();
+    assert!(row.last_success_at.is_some(), "its health is in the new file");
+}
+
+#[test]
+fn a_catalog_that_is_removed_or_emptied_leaves_the_subscriptions_as_they_are() {
+    let receiver = Receiver::start(reply(200));
+    let mut rig = Rig::running(&[("siem", &receiver.url("/"), "a.>")]);
+    let remove = |rig: &Rig| std::fs::remove_file(rig.dir.path().join("decnet.db")).unwrap();
+    for (n, harm) in [remove, |rig: &Rig| replace_catalog(rig, &[])].into_iter().enumerate() {
+        harm(&rig);
+        let failures = rig.stats.reload_failures.get();
+        rig.publish("system.webhook.subscriptions_changed", &json!({}));
+        let stats = Arc::clone(&rig.stats);
+        eventually("the catalog cannot be read", || stats.reload_failures.get() > failures);
+        rig.publish("a.b", &json!({ "n": n }));
+        arrive(&receiver, n as u64 + 1);
+    }
     rig.stop_worker();
 }

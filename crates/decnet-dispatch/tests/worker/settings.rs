@@ -7,7 +7,7 @@ use decnet_core::settings::{Settings, SettingsPatch};
 use decnet_core::signature::SigningKey;
 use decnet_dispatch::clock;
 use decnet_store::catalog::Patch;
-use decnet_store::queue::{Filter, Operator, Reader};
+use decnet_store::queue::{Active, Filter, Operator, Reader};
 use decnet_testkit::{Receiver, Request, Script, reply};
 
 use crate::rig::{PATIENCE, Rig, SECRET, arrive, eventually, numbers};
@@ -228,7 +228,7 @@ fn attempts_and_redeliveries_are_told_apart_in_the_trace() {
     rig.publish_numbered("a.b", 1);
     eventually("it is delivered", || rig.counts("siem").delivered == 1);
     let delivered = Reader::open(rig.dir.path()).unwrap().list(&Filter::default()).unwrap();
-    Operator::open(rig.dir.path()).unwrap().redeliver(&[delivered[0].id]).unwrap();
+    Operator::open(rig.dir.path()).unwrap().redeliver(&[delivered[0].id], &Active::default()).unwrap();
     drop(receiver.wait_for(3, PATIENCE));
     let (uuid, requests) = (rig.row("siem").uuid, receiver.requests());
     for (request, (delivery, attempt)) in requests.iter().zip([(0, 1), (0, 2), (1, 1)]) {

@@ -2,7 +2,7 @@
 
 use decnet_core::redact::{EndpointUrl, Secret};
 use decnet_core::settings::{Change, Settings, SettingsPatch};
-use decnet_core::subscription::{Problem, check_name, check_secret};
+use decnet_core::subscription::{Problem, check_name, check_secret, is_same_name};
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
 use rusqlite::types::Value;
@@ -221,11 +221,24 @@ fn insert(
     Ok(())
 }
 
-/// The UUID, whatever it is, of the row with that name.
-/// Whose name it is.
+/// Returns the UUID, whatever it is, of a row with that name, or with one that reads the same.
+///
+/// Names outside ASCII are compared one by one, since SQLite does not know their normalization.
 pub(super) fn owner(connection: &Connection, name: &str) -> rusqlite::Result<Option<Value>> {
-    let owner = "SELECT uuid FROM webhook_subscriptions WHERE name = ?1";
-    connection.prepare_cached(owner)?.query_row([name], |row| row.get(0)).optional()
+    let exact = "SELECT uuid FROM webhook_subscriptions WHERE name = ?1";
+    let exact = connection.prepare_cached(exact)?.query_row([name], |row| row.get(0)).optional()?;
+    if exact.is_some() || name.is_ascii() {
+        return Ok(exact);
+    }
+    let others = "SELECT uuid, name FROM webhook_subscriptions WHERE name GLOB '*[^ -~]*'";
+    let mut others = connection.prepare_cached(others)?;
+    let mut rows = others.query([])?;
+    while let Some(row) = rows.next()? {
+        if row.get_ref(1)?.as_str().is_ok_and(|other| is_same_name(other, name)) {
+            return row.get(0).map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// The assignments of what the patch names, and no other column, with their values; none for an empty patch.

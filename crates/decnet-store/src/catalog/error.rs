@@ -7,6 +7,7 @@ use decnet_core::subscription::Problem;
 use rusqlite::ErrorCode;
 
 use super::overlap::RotationError;
+use crate::file_system::read_only_mount;
 
 /// Why a catalog could not be opened, read or written. Shows no secret and no URL of a subscription.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,21 @@ pub enum Error {
     )]
     Missing {
         /// The file that was asked for.
+        path: Shown,
+    },
+    /// The file was removed while it was open.
+    #[error("{path} was removed while it was in use; put it back")]
+    Removed {
+        /// Where it was.
+        path: Shown,
+    },
+    /// The file was replaced, while it was open, by one without subscriptions.
+    #[error(
+        "{path} was replaced by a database without subscriptions while it was in use; put the right one back, or restart the \
+         worker to go on without subscriptions"
+    )]
+    Emptied {
+        /// The file.
         path: Shown,
     },
     /// The file cannot be created or looked at.
@@ -77,6 +93,16 @@ pub enum Error {
     Permission {
         /// The file that was asked for.
         path: Shown,
+    },
+    /// The file system takes no writes.
+    #[error(
+        "cannot write {path}: the file system mounted at {mount} is read-only; remount it read-write, or keep the catalog elsewhere"
+    )]
+    ReadOnly {
+        /// The file that was asked for.
+        path: Shown,
+        /// Where its file system is mounted.
+        mount: Shown,
     },
     /// The disk is full.
     #[error("no space left for {path}; free some on that disk")]
@@ -169,15 +195,28 @@ impl From<&Path> for Shown {
 }
 
 impl Error {
+    /// The error of making or looking at a file.
+    pub(super) fn file(path: &Path, source: io::Error) -> Self {
+        match read_only_mount(path).filter(|_| source.kind() == io::ErrorKind::ReadOnlyFilesystem) {
+            Some(mount) => Self::ReadOnly { path: path.into(), mount: (*mount).into() },
+            None => Self::File { path: path.into(), source },
+        }
+    }
+
     /// Names what SQLite says, where something can be done about it.
     pub(super) fn from_sqlite(path: &Path, source: rusqlite::Error) -> Self {
+        use ErrorCode::{CannotOpen, PermissionDenied, ReadOnly, SystemIoFailure};
+        let code = source.sqlite_error_code();
+        if matches!(code, Some(ReadOnly | CannotOpen | PermissionDenied | SystemIoFailure))
+            && let Some(mount) = read_only_mount(path)
+        {
+            return Self::ReadOnly { path: path.into(), mount: (*mount).into() };
+        }
         let path = Shown::from(path);
-        match source.sqlite_error_code() {
+        match code {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
             Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                Self::Permission { path }
-            }
+            Some(ReadOnly | CannotOpen | PermissionDenied) => Self::Permission { path },
             Some(ErrorCode::DiskFull) => Self::Full { path },
             Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt { path },
             _ => Self::Sqlite { path, source },

@@ -1,6 +1,7 @@
 //! Listing the rows, and finding the one that an operator means.
 
 use decnet_core::limits::MAX_NAME_CHARS;
+use decnet_core::subscription::is_same_name;
 use rusqlite::types::Value;
 
 use super::edit::owner;
@@ -24,7 +25,8 @@ impl Catalog {
         Ok(self.judged_rows()?.iter().map(|(raw, judged)| Row::new(raw, judged)).collect())
     }
 
-    /// The UUID of the row with exactly that name; a UUID that is no text counts as an empty one.
+    /// Returns the UUID of the row with that name, or with one that reads the same; a UUID that is not a text counts as an
+    /// empty one.
     ///
     /// # Errors
     /// Only if the file cannot be read.
@@ -48,13 +50,17 @@ impl Catalog {
         Ok(found)
     }
 
-    /// The row with exactly that name, else with exactly that UUID, without a look at any other row.
+    /// Returns the row with exactly that UUID, else with that name, without judging any other row.
     ///
     /// # Errors
     /// As [`Self::rows`].
     pub fn called(&self, name_or_uuid: &str) -> Result<Option<Row>, Error> {
-        let uuid = self.owner(name_or_uuid)?;
-        let found = self.get(uuid.as_deref().unwrap_or(name_or_uuid))?;
+        let mut found = self.get(name_or_uuid)?;
+        if found.is_none()
+            && let Some(uuid) = self.owner(name_or_uuid)?
+        {
+            found = self.get(&uuid)?;
+        }
         Ok(found.map(|(row, _)| row))
     }
 
@@ -74,17 +80,20 @@ impl Catalog {
         Ok(page)
     }
 
-    /// The row with that name, else that UUID, else the only one whose UUID begins so (at least 8 characters).
+    /// Returns the row with that UUID, else that name, else one that reads the same, else the only one whose UUID begins so
+    /// (at least 8 characters).
     ///
     /// # Errors
     /// None, with the names that look like it, or several.
     pub fn find(&self, name_or_uuid: &str) -> Result<Row, Error> {
         let rows = self.rows()?;
         let is_prefix = name_or_uuid.chars().count() >= MIN_PREFIX_CHARS;
-        let tests: [&dyn Fn(&Row) -> bool; 3] =
-            [&|row| row.name == name_or_uuid, &|row| row.uuid == name_or_uuid, &|row| {
-                is_prefix && row.uuid.starts_with(name_or_uuid)
-            }];
+        let tests: [&dyn Fn(&Row) -> bool; 4] = [
+            &|row| row.uuid == name_or_uuid,
+            &|row| row.name == name_or_uuid,
+            &|row| is_same_name(&row.name, name_or_uuid),
+            &|row| is_prefix && row.uuid.starts_with(name_or_uuid),
+        ];
         for test in tests {
             let found: Vec<&Row> = rows.iter().filter(|row| test(row)).collect();
             match found.as_slice() {

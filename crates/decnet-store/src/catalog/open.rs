@@ -76,6 +76,28 @@ impl Catalog {
         self.origin.is_current()
     }
 
+    /// Opens the catalog again if its path leads to another file, as after a restore; returns whether it did.
+    ///
+    /// # Errors
+    /// The new file cannot be used, there is none, or it has no subscriptions, as one that was made by mistake: then this
+    /// catalog stays as it is.
+    pub fn follow(&mut self) -> Result<bool, Error> {
+        if self.is_current() {
+            return Ok(false);
+        }
+        let path = self.path();
+        let new = Self::open(path, Create::Never).map_err(|error| match error {
+            Error::Missing { path } => Error::Removed { path },
+            error => error,
+        })?;
+        let has_rows = "SELECT EXISTS (SELECT 1 FROM webhook_subscriptions)";
+        if !new.connection.query_row(has_rows, [], |row| row.get(0)).map_err(new.explain())? {
+            return Err(Error::Emptied { path: path.into() });
+        }
+        *self = new;
+        Ok(true)
+    }
+
     /// Adds the file's name, and what to do, to what SQLite says.
     pub(super) fn explain(&self) -> impl Fn(rusqlite::Error) -> Error {
         |source| Error::from_sqlite(self.path(), source)
@@ -178,10 +200,10 @@ fn make_file(path: &Path) -> Result<(), Error> {
     match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
         Ok(file) => {
             // A catalog made by an operator's command must not be closed to the service's user.
-            hand_over(&file, directory_of(path)).map_err(|source| Error::File { path: path.into(), source })
+            hand_over(&file, directory_of(path)).map_err(|source| Error::file(path, source))
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(source) => Err(Error::File { path: path.into(), source }),
+        Err(source) => Err(Error::file(path, source)),
     }
 }
 
@@ -192,7 +214,7 @@ fn connect(path: &Path) -> Result<Connection, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(Error::Missing { path: path.into() });
         }
-        Err(source) => return Err(Error::File { path: path.into(), source }),
+        Err(source) => return Err(Error::file(path, source)),
     }
     // Neither CREATE nor URI: a file that vanishes now is not made anew, and a path is only a path.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use decnet_core::event::Event;
+use decnet_core::event::{Event, fit_id};
 use decnet_core::limits::MAX_FAN_OUT;
 use rusqlite::{CachedStatement, OptionalExtension};
 
@@ -97,9 +97,9 @@ pub(super) fn admit(ledger: &mut Ledger, batch: &[Admission]) -> Result<Vec<Admi
     Ok(admitted)
 }
 
-/// Is the event that the hash led to really this one? If retention took it, nobody can say, and it is sent again.
+/// Returns whether the event that the hash led to has this id. One that retention removed does not, and is sent again.
 fn is_same(find_id: &mut CachedStatement<'_>, seq: i64, id: &str) -> Result<bool, Error> {
-    let found = find_id.query_row([seq], |row| Ok(row.get_ref(0)?.as_str()? == id)).optional()?;
+    let found = find_id.query_row([seq], |row| Ok(fit_id(row.get_ref(0)?.as_str()?) == id)).optional()?;
     Ok(found.unwrap_or(false))
 }
 

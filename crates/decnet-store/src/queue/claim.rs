@@ -116,7 +116,7 @@ fn event(row: &Row<'_>) -> Result<Event, Error> {
     };
     let (id, topic, at) = (row.get(3)?, row.get(4)?, UnixMicros(row.get(6)?));
     let operational = row.get::<_, Option<bool>>(7)?.unwrap_or(false);
-    Ok(Event { id, topic, body: Bytes::copy_from_slice(body), at, operational })
+    Ok(Event { operational, ..Event::stored(id, topic, Bytes::copy_from_slice(body), at) })
 }
 
 fn next_due(ledger: &Ledger, claim: &Claim) -> Result<Option<UnixMicros>, Error> {

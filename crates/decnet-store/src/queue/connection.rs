@@ -5,13 +5,16 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use decnet_core::limits::MAX_WAL_BYTES;
+use decnet_core::limits::{LOG_HELD_PATIENCE, MAX_WAL_BYTES};
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::Error;
+use super::rescue::refuse_remains;
 use super::schema;
 
 const FILE: &str = "queue.db";
+/// What follows the name of a database in the name of its write-ahead log.
+pub(super) const LOG_SUFFIX: &str = "-wal";
 /// Large pages: half the CPU per row of 4 KiB ones, since bodies seldom overflow and fewer pages are split.
 const PAGE_BYTES: u32 = 16 * 1024;
 /// Pages that the writer keeps, in KiB: enough for where it admits, where each busy lane claims, and where it settles,
@@ -27,11 +30,13 @@ pub struct Options {
     pub busy_timeout: Duration,
     /// Hard bound on the file, in pages of 16 KiB: beyond it everything waits, as on a full disk.
     pub max_pages: Option<u32>,
+    /// How long the write-ahead log may stay at its bound before a reader is blamed for it.
+    pub log_patience: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { busy_timeout: Duration::from_secs(5), max_pages: None }
+        Self { busy_timeout: Duration::from_secs(5), max_pages: None, log_patience: LOG_HELD_PATIENCE }
     }
 }
 
@@ -39,10 +44,21 @@ pub(super) fn path(dir: &Path) -> PathBuf {
     dir.join(FILE)
 }
 
-/// The writer's own connection; makes the file, readable by nobody else, and brings it to our schema.
-pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection, Error> {
+/// Returns the path of a file whose name is that of `path` and a suffix.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Makes an empty file for a queue, readable by its owner alone, unless there is one.
+pub(super) fn make(path: &Path) -> Result<(), Error> {
     let create = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    create.map_err(|error| Error::io(path, error))?;
+    create.map(drop).map_err(|error| Error::io(path, error))
+}
+
+/// Opens the writer's own connection to a file that exists, and brings it to our schema.
+pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection, Error> {
     let mut conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, options.busy_timeout)?;
     if !schema::is_new(&conn).map_err(|error| Error::opening(path, error))? {
         // Before anything is changed: the file may be somebody else's.
@@ -75,6 +91,7 @@ pub(super) fn open_reader(path: &Path, busy_timeout: Duration) -> Result<Connect
 
 fn open_existing(path: &Path, access: OpenFlags, busy_timeout: Duration) -> Result<Connection, Error> {
     if !path.try_exists().map_err(|error| Error::io(path, error))? {
+        refuse_remains(path)?;
         return Err(Error::NoQueue { path: path.into() });
     }
     let conn = open(path, access, busy_timeout)?;

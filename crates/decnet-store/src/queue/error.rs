@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rusqlite::ErrorCode;
 
 use super::DeliveryId;
+use crate::file_system::read_only_mount;
 
 /// Why the queue could not do what it was asked. Cloneable, since one failed commit answers many callers.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -35,6 +36,95 @@ pub enum Error {
     InUse {
         /// Its process id, as it wrote it down.
         pid: Option<u32>,
+    },
+    /// The file system takes no writes.
+    #[error(
+        "cannot write {}: the file system mounted at {} is read-only; remount it read-write, or use another data directory",
+        path.display(),
+        mount.display()
+    )]
+    ReadOnly {
+        /// Which file.
+        path: PathBuf,
+        /// Where its file system is mounted.
+        mount: PathBuf,
+    },
+    /// A file of the queue was removed, replaced or moved while the worker ran; what it held is saved.
+    #[error(
+        "{displacement} while the worker ran; everything it held is saved in {rescued}. \
+         To go on with it: rm -f {path}-wal {path}-shm && mv {rescued} {path}",
+        rescued = rescued.display(),
+        path = path.display()
+    )]
+    Displaced {
+        /// What became of which file.
+        displacement: String,
+        /// Where the queue was.
+        path: PathBuf,
+        /// Where its content is now.
+        rescued: PathBuf,
+    },
+    /// The data directory was moved with the whole queue in it.
+    #[error(
+        "{displacement} while the worker ran, together with its log: nothing is lost. \
+         Move the directory {} back to {}, or use it as the data directory",
+        now.display(),
+        before.display()
+    )]
+    Moved {
+        /// What became of which file.
+        displacement: String,
+        /// Where the queue was.
+        before: PathBuf,
+        /// Where it is now.
+        now: PathBuf,
+    },
+    /// A file of the queue was away while the worker ran. Nothing is lost.
+    #[error("{} or its log was away while the worker ran, and is back; start the worker again", path.display())]
+    Returned {
+        /// Where the queue is.
+        path: PathBuf,
+    },
+    /// A file of the queue was removed, replaced or moved while the worker ran, and what it held cannot be saved.
+    #[error("{displacement} while the worker ran, and what it held could not be saved")]
+    NotRescued {
+        /// What became of which file.
+        displacement: String,
+        /// Why it cannot be saved.
+        source: Arc<Error>,
+    },
+    /// The content of a queue that was removed, replaced or moved waits for a decision of the operator.
+    #[error(
+        "{rescued} holds a queue that was saved when {path} was removed, replaced or moved. \
+         To go on with it: rm -f {path} {path}-wal {path}-shm && mv {rescued} {path}. \
+         To go on without it, move it to another directory",
+        rescued = rescued.display(),
+        path = path.display()
+    )]
+    Rescued {
+        /// Where the queue belongs.
+        path: PathBuf,
+        /// The file that holds it; the newest, if there are several.
+        rescued: PathBuf,
+    },
+    /// The log of a queue is there, and its database is not.
+    #[error(
+        "{path} is missing, but its log {log} is there, so it was removed while a worker ran. \
+         Put it back, from a backup if need be, without the log; or move the log to another directory to start with an empty queue",
+        path = path.display(),
+        log = log.display()
+    )]
+    OrphanedLog {
+        /// Where the queue belongs.
+        path: PathBuf,
+        /// Its log.
+        log: PathBuf,
+    },
+    /// The queue's file was replaced while it was written to.
+    #[error("{} was removed or replaced meanwhile: what was done may be lost; try again", path.display())]
+    Replaced {
+        /// Which file.
+        path: PathBuf,
     },
     /// There is no queue to read.
     #[error("there is no queue at {} yet; it is made when the worker first runs here", path.display())]
@@ -71,7 +161,7 @@ pub enum Error {
     /// The file is damaged.
     #[error(
         "queue.db is damaged; stop decnet, keep a copy of it, and either restore what can be read with \
-         `sqlite3 queue.db .recover` or move it away to start with an empty queue"
+         `sqlite3 queue.db .recover` or move it and queue.db-wal away to start with an empty queue"
     )]
     Corrupt(#[source] Arc<rusqlite::Error>),
     /// A later worker owns the queue now.
@@ -98,6 +188,14 @@ pub enum Error {
          resumed; `decnet delivery show {0}` says what it waits for"
     )]
     NotFinal(DeliveryId),
+    /// Its subscription is gone from the catalog; a new delivery would have no receiver.
+    #[error("the subscription `{name}` of delivery {delivery} is deleted; there is nobody to send it to")]
+    SubscriptionDeleted {
+        /// The delivery.
+        delivery: DeliveryId,
+        /// The subscription's name when the worker last saw it.
+        name: Box<str>,
+    },
     /// More than one redelivery holds in memory.
     #[error("more than {max} deliveries; choose fewer, for instance by time", max = decnet_core::limits::MAX_REDELIVERY)]
     TooManyChosen,
@@ -137,8 +235,8 @@ pub enum Unfit {
     /// Too many at once.
     #[error("a submission has at most {max} events", max = decnet_core::limits::MAX_SUBMISSION_EVENTS)]
     TooMany,
-    /// An id that could not stand in a header.
-    #[error("an id has 1 to 128 printable ASCII characters and no blanks")]
+    /// An id that cannot be sent, see [`is_id`](decnet_core::event::is_id).
+    #[error("an id has 1 to 128 printable ASCII characters, none of them a blank or a dot")]
     Id,
     /// A payload that is no JSON.
     #[error("{0}")]
@@ -176,6 +274,7 @@ impl Error {
     #[must_use]
     pub fn will_pass(&self) -> bool {
         matches!(self, Self::Backlogged | Self::NoQueue { .. } | Self::OlderSchema { .. })
+            || matches!(self, Self::Rescued { .. } | Self::OrphanedLog { .. })
             || self.kind() == Kind::Environment
     }
 
@@ -185,16 +284,42 @@ impl Error {
         matches!(self, Self::Sqlite(source) if source.sqlite_error_code() == Some(ErrorCode::DiskFull))
     }
 
+    /// Returns whether a restart does not help: an operator must decide over the queue's files first.
+    #[must_use]
+    pub fn needs_operator(&self) -> bool {
+        matches!(
+            self,
+            Self::Displaced { .. }
+                | Self::Moved { .. }
+                | Self::NotRescued { .. }
+                | Self::Rescued { .. }
+                | Self::OrphanedLog { .. }
+        )
+    }
+
+    /// Returns whether one delivery cannot be sent again; others can.
+    pub(super) fn rules_out_redelivery(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownDelivery(_) | Self::Erased(_) | Self::NotFinal(_) | Self::SubscriptionDeleted { .. }
+        )
+    }
+
     pub(super) fn kind(&self) -> Kind {
         match self {
             Self::Corrupt(_) | Self::Fenced | Self::Unwritten(_) => Kind::Fatal,
+            Self::ReadOnly { .. } => Kind::Environment,
             Self::Sqlite(source) if is_environment(source) => Kind::Environment,
             _ => Kind::Command,
         }
     }
 
     pub(super) fn io(path: &Path, source: io::Error) -> Self {
-        Self::Io { path: path.into(), source: Arc::new(source) }
+        let io = |source| Self::Io { path: path.into(), source: Arc::new(source) };
+        match source.kind() {
+            io::ErrorKind::ReadOnlyFilesystem => Self::read_only(path).unwrap_or_else(|| io(source)),
+            _ => io(source),
+        }
     }
 
     /// The error of opening `path`, where a damaged file cannot be told from a foreign one.
@@ -202,8 +327,25 @@ impl Error {
         match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::NotAQueue { path: path.into() },
             Some(ErrorCode::DatabaseCorrupt) => Self::from(source),
+            _ if may_be_read_only(&source)
+                && let Some(error) = Self::read_only(path) =>
+            {
+                error
+            }
             _ => Self::Open { path: path.into(), source: Arc::new(source) },
         }
+    }
+
+    /// Names the file system that takes no writes, if that is why a statement failed on the file at `path`.
+    pub(super) fn at(self, path: &Path) -> Self {
+        match &self {
+            Self::Sqlite(source) if may_be_read_only(source) => Self::read_only(path).unwrap_or(self),
+            _ => self,
+        }
+    }
+
+    fn read_only(path: &Path) -> Option<Self> {
+        read_only_mount(path).map(|mount| Self::ReadOnly { path: path.into(), mount })
     }
 
     /// What waited in vain when the queue was closed.
@@ -222,6 +364,19 @@ impl From<rusqlite::Error> for Error {
             _ => Self::Sqlite(Arc::new(source)),
         }
     }
+}
+
+/// Returns whether a read-only file system makes SQLite fail so.
+fn may_be_read_only(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::PermissionDenied
+        )
+    )
 }
 
 fn is_environment(error: &rusqlite::Error) -> bool {

@@ -12,21 +12,24 @@ use super::admit::{Admission, Admitted, admit};
 use super::checkpoint::Checkpoints;
 use super::claim::{Claim, Claimed, claim};
 use super::connection::{self, Options};
+use super::displaced::QueueFiles;
 use super::error::Error;
 use super::health::Health;
 use super::id::{DeliveryId, SubscriptionKey};
 use super::job::Task;
-use super::lease::Lease;
+use super::lease::{self, Lease};
 use super::ledger::Ledger;
 use super::reader::Reader;
 use super::register::register;
 use super::release::{forget, release};
+use super::rescue::refuse_remains;
 use super::retain::{Retained, Retention, retain};
 use super::settle::{Settlement, settle};
 use super::stats::Stats;
 use super::submitted::{Taken, catalog_changes, submitted};
 use super::waiting::{Waiting, waiting};
 use super::writer::{Command, Stop, Writer};
+use crate::origin::Origin;
 
 /// What a step that goes on in the background counts for: it makes no commit a busy one, for which others wait.
 const BACKGROUND_ROWS: usize = 1;
@@ -45,6 +48,7 @@ pub struct Queue(Arc<Shared>);
 struct Shared {
     commands: mpsc::Sender<Command>,
     health: watch::Receiver<Health>,
+    displaced: watch::Receiver<bool>,
     stats: Arc<Stats>,
     dir: PathBuf,
     thread: Thread,
@@ -53,6 +57,7 @@ struct Shared {
 #[derive(Debug)]
 struct Thread {
     stop: Arc<Stop>,
+    abandon: Arc<Stop>,
     handle: Option<JoinHandle<()>>,
 }
 
@@ -60,24 +65,37 @@ impl Queue {
     /// Opens the queue in `dir`, making or migrating it, and takes it over from an earlier worker. Blocks.
     ///
     /// # Errors
-    /// Another worker has it, or the file cannot be used: see [`Error`].
+    /// Another worker has it, the file cannot be used, or there are remains of a queue that was removed: see [`Error`].
     pub fn open(dir: &Path, options: Options) -> Result<Self, Error> {
-        let lease = Lease::take(dir)?;
         let path = connection::path(dir);
+        let is_lost = lease::was_used(dir) && !path.exists();
+        let lease = Lease::take(dir)?;
+        refuse_remains(&path)?;
+        if is_lost {
+            let path = path.display();
+            tracing::warn!("{path} is not there, although a worker has run here; making an empty queue");
+        }
         let stats = Arc::new(Stats::default());
-        let ledger = Ledger::open(connection::open_writer(&path, &options)?)?;
+        connection::make(&path)?;
+        let database = Origin::of(&path);
+        let ledger =
+            Ledger::open(connection::open_writer(&path, &options)?).map_err(|error| error.at(&path))?;
         let io = |error| Error::io(&path, error);
-        let checkpoints =
-            Checkpoints::start(connection::open_second(&path, options.busy_timeout)?).map_err(io)?;
+        let second = connection::open_second(&path, options.busy_timeout)?;
+        let checkpoints = Checkpoints::start(second, options.log_patience).map_err(io)?;
         let (commands, receiver) = mpsc::channel(MAX_QUEUE_COMMANDS);
         let (health_sender, health) = watch::channel(Health::Ok);
-        let stop = Arc::new(Stop::default());
+        let (displaced_sender, displaced) = watch::channel(false);
+        let (stop, abandon) = (Arc::new(Stop::default()), Arc::new(Stop::default()));
         let writer = Writer {
             ledger,
             lease,
             commands: receiver,
             health: health_sender,
             stop: Arc::clone(&stop),
+            abandon: Arc::clone(&abandon),
+            files: QueueFiles::new(database),
+            displaced: displaced_sender,
             checkpoints,
             stats: Arc::clone(&stats),
             failures: 0,
@@ -88,9 +106,10 @@ impl Queue {
         Ok(Self(Arc::new(Shared {
             commands,
             health,
+            displaced,
             stats,
             dir: dir.into(),
-            thread: Thread { stop, handle },
+            thread: Thread { stop, abandon, handle },
         })))
     }
 
@@ -208,6 +227,21 @@ impl Queue {
         self.0.health.clone()
     }
 
+    /// Resolves when a file of the queue was removed, replaced or moved: [close](Self::close) it then, which saves what it
+    /// holds. Never resolves for a queue that ends otherwise.
+    pub async fn displaced(&self) {
+        let mut displaced = self.displacement();
+        if displaced.wait_for(|displaced| *displaced).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Whether a file of the queue was removed, replaced or moved; it outlives the queue.
+    #[must_use]
+    pub fn displacement(&self) -> watch::Receiver<bool> {
+        self.0.displaced.clone()
+    }
+
     /// What the writer counts.
     #[must_use]
     pub fn stats(&self) -> Arc<Stats> {
@@ -222,15 +256,17 @@ impl Queue {
         Reader::open(&self.0.dir)
     }
 
-    /// Carries out what was asked before, empties the log into the database and gives the lease back.
+    /// Carries out what was asked before, empties the log into the database and gives the lease back. A queue whose files are
+    /// not in their place is saved into a new file, for as long as that takes.
     ///
     /// # Errors
-    /// It was closed before.
+    /// It was closed before; [`Error::Displaced`], [`Error::Moved`] or [`Error::Returned`] if its files were not
+    /// in their place.
     pub async fn close(self) -> Result<(), Error> {
         let (done, ended) = oneshot::channel();
         self.0.thread.stop.set();
         self.0.commands.send(Command::Close(done)).await.map_err(|_| Error::Closed)?;
-        ended.await.map_err(|_| Error::Closed)
+        ended.await.map_err(|_| Error::Closed)?
     }
 
     async fn ask<T: Send + 'static>(
@@ -248,6 +284,7 @@ impl Queue {
 impl Drop for Thread {
     fn drop(&mut self) {
         self.stop.set();
+        self.abandon.set();
         if let Some(Err(_)) = self.handle.take().map(JoinHandle::join) {
             tracing::error!("the queue's writer panicked");
         }

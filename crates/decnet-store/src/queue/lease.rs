@@ -60,6 +60,11 @@ fn try_lock(file: &File) -> Result<(), TryLockError> {
     file.try_lock()
 }
 
+/// Returns whether a worker has ever run in `dir`.
+pub(super) fn was_used(dir: &Path) -> bool {
+    dir.join(FILE).exists()
+}
+
 /// Does a worker own the queue in `dir`?
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use decnet_core::event::fit_id;
 use decnet_core::limits::DEDUP_WINDOW_EVENTS;
 use decnet_core::time::UnixMicros;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
@@ -146,7 +147,7 @@ fn load_recent(conn: &Connection, next_seq: i64) -> Result<Recent, Error> {
     let mut newest = conn.prepare("SELECT seq, id FROM events WHERE seq >= ?1 ORDER BY seq")?;
     let mut rows = newest.query([next_seq - window])?;
     while let Some(row) = rows.next()? {
-        let hash = recent.hash(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?);
+        let hash = recent.hash(&fit_id(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?));
         recent.stage(hash, row.get(0)?);
     }
     recent.commit();

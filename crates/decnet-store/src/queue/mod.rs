@@ -27,6 +27,7 @@ mod admit;
 mod checkpoint;
 mod claim;
 mod connection;
+mod displaced;
 mod error;
 mod handle;
 mod health;
@@ -40,6 +41,7 @@ mod reader;
 mod recent;
 mod register;
 mod release;
+mod rescue;
 mod retain;
 mod schema;
 mod settle;
@@ -63,6 +65,7 @@ pub use operator::{
     Erase, Erased, Erasure, IdempotencyKey, Operator, Redelivery, Step, Submission, Submitted, note_change,
 };
 pub use reader::{Active, Census, Counts, Detail, EventDetail, Filter, Found, Listed, Page, Reader, Search};
+pub use rescue::check_remains;
 pub use retain::{Retained, Retention};
 pub use settle::{Attempt, Settlement};
 pub use stats::Stats;

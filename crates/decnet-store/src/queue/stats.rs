@@ -23,6 +23,8 @@ pub struct Stats {
     pub commit_failures: Counter,
     /// The write-ahead log's length, in bytes: what is in it and not yet begun anew.
     pub log_bytes: Gauge,
+    /// 1 while a reader keeps the log from beginning anew.
+    pub log_held: Gauge,
     /// Of the database file, what is in use; seen by retention.
     pub used_bytes: Gauge,
 }
@@ -35,6 +37,7 @@ impl Default for Stats {
             commit_rows: Histogram::new(ROW_BOUNDS),
             commit_failures: Counter::default(),
             log_bytes: Gauge::default(),
+            log_held: Gauge::default(),
             used_bytes: Gauge::default(),
         }
     }

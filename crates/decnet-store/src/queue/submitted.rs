@@ -40,7 +40,7 @@ pub(super) fn submitted(ledger: &mut Ledger) -> Result<Taken, Error> {
         let body = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
         bytes += body.len();
         let (body, at) = (Bytes::copy_from_slice(body), UnixMicros(row.get(4)?));
-        let event = Event { id: row.get(1)?, topic: row.get(2)?, body, at, operational: false };
+        let event = Event::stored(row.get(1)?, row.get(2)?, body, at);
         taken.events.push((SubmissionId(row.get(0)?), event));
     }
     Ok(taken)
@@ -52,10 +52,14 @@ pub(super) fn catalog_changes(conn: &Connection) -> Result<i64, Error> {
     Ok(count.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
-/// Takes a row out of the table, with the admission of its event. Its bytes; none if it is not there any more.
+/// Removes a row of the table, with the admission of its event; returns the bytes of its body, or `None` if it is not there
+/// any more. Rows of an earlier version may have an id with a dot, which its event does not have.
 pub(super) fn remove(conn: &Connection, id: SubmissionId, event: &Event) -> Result<Option<usize>, Error> {
-    let mut delete = conn.prepare_cached("DELETE FROM submitted WHERE seq = ?1 AND id = ?2")?;
-    Ok((delete.execute((id.0, &event.id))? > 0).then_some(event.body.len()))
+    let mut delete = conn.prepare_cached(
+        "DELETE FROM submitted WHERE seq = ?1 AND (id = ?2 OR instr(id, '.') > 0) RETURNING length(body)",
+    )?;
+    let bytes = delete.query_row((id.0, &event.id), |row| row.get::<_, u32>(0)).optional()?;
+    Ok(bytes.map(|bytes| bytes as usize))
 }
 
 /// So many bytes wait no more.

@@ -11,21 +11,27 @@ use decnet_core::time::UnixMicros;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::checkpoint::Checkpoints;
+use super::displaced::QueueFiles;
 use super::error::{Error, Kind};
 use super::health::Health;
 use super::job::Job;
 use super::lease::Lease;
 use super::ledger::Ledger;
+use super::rescue::rescue;
 use super::stats::Stats;
+use crate::ownership::directory_of;
+
+/// Answered when the writer has ended; with an error if the queue's files were not in their place.
+pub(super) type Closing = oneshot::Sender<Result<(), Error>>;
 
 /// What comes to the writer.
 pub(super) enum Command {
     Do(Box<dyn Job>),
-    /// Do what came before, then end; told when the lease is given back.
-    Close(oneshot::Sender<()>),
+    /// Do what came before, then end; answered when the lease is given back.
+    Close(Closing),
 }
 
-/// Set when the queue closes: the writer then tries a failing commit once more and gives up.
+/// A request to stop trying, which ends a sleep: what fails is tried once more, and then given up.
 #[derive(Debug, Default)]
 pub(super) struct Stop {
     stopped: AtomicBool,
@@ -39,7 +45,13 @@ pub(super) struct Writer {
     pub(super) lease: Lease,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) health: watch::Sender<Health>,
+    /// Set when the queue closes: a commit that fails is given up.
     pub(super) stop: Arc<Stop>,
+    /// Set when nobody waits for the end: a rescue that fails is given up.
+    pub(super) abandon: Arc<Stop>,
+    pub(super) files: QueueFiles,
+    /// True from when the files are found not to be in their place.
+    pub(super) displaced: watch::Sender<bool>,
     pub(super) checkpoints: Checkpoints,
     pub(super) stats: Arc<Stats>,
     /// Commits that failed since one succeeded.
@@ -56,13 +68,26 @@ impl Writer {
         let mut jobs = Jobs::new();
         while let Some(first) = self.commands.blocking_recv() {
             self.let_more_come();
+            self.check_files();
             let rows = self.gather(first, &mut jobs, &mut closing);
             self.carry_out(&mut jobs);
             self.next = (rows >= BUSY_COMMIT_ROWS).then(|| Instant::now() + BUSY_COMMIT_INTERVAL);
-            let log_bytes = self.checkpoints.after_commit(&self.ledger.conn);
-            self.stats.log_bytes.set(log_bytes);
+            self.checkpoints.after_commit(&self.ledger.conn, &self.stats);
         }
         self.end(closing);
+    }
+
+    /// Notices, within [`QUEUE_FILES_CHECK_INTERVAL`] while commands come, that a file of the queue was removed, replaced or
+    /// moved. The owner of the queue is notified and closes it; until then it is written to as before, and the end saves it.
+    fn check_files(&mut self) {
+        if *self.displaced.borrow() {
+            return;
+        }
+        let Some(displacement) = self.files.check_if_due() else { return };
+        let error = format!("{displacement} while the worker runs");
+        tracing::error!("{error}; it stops, and saves everything that it holds");
+        self.health.send_replace(Health::Degraded { error, since: now() });
+        self.displaced.send_replace(true);
     }
 
     /// A commit has a price, whatever is in it. While there is much to do they are spaced, so that each does more;
@@ -74,7 +99,7 @@ impl Writer {
     }
 
     /// Takes what waits, as long as it fits one commit. About how many rows that is.
-    fn gather(&mut self, first: Command, jobs: &mut Jobs, closing: &mut Vec<oneshot::Sender<()>>) -> usize {
+    fn gather(&mut self, first: Command, jobs: &mut Jobs, closing: &mut Vec<Closing>) -> usize {
         let mut rows = 0;
         let mut next = Some(first);
         while let Some(command) = next {
@@ -124,12 +149,13 @@ impl Writer {
             match error.kind() {
                 Kind::Command => return Err(error),
                 Kind::Environment if !last => {
-                    self.degraded(&error);
+                    self.degraded(error);
+                    self.check_files();
                     self.stop.sleep(backoff);
                     backoff = (backoff * 2).min(MAX_COMMIT_BACKOFF);
                 }
                 Kind::Environment | Kind::Fatal => {
-                    self.degraded(&error);
+                    self.degraded(error.clone());
                     return Err(error.given_up());
                 }
             }
@@ -151,27 +177,90 @@ impl Writer {
         }
     }
 
-    /// Said once, then counted.
-    fn degraded(&mut self, error: &Error) {
+    /// Logs the first failure, and counts all of them.
+    fn degraded(&mut self, error: Error) {
         self.failures += 1;
         self.stats.commit_failures.add(1);
         if self.failures == 1 {
-            let text = with_causes(error);
-            tracing::error!(error = text, "the queue cannot be written; everything waits until it can");
-            let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            self.health.send_replace(Health::Degraded { error: text, since: UnixMicros(0).after(since) });
+            let error = with_causes(&error.at(self.files.path()));
+            tracing::error!(error, "the queue cannot be written; everything waits until it can");
+            self.health.send_replace(Health::Degraded { error, since: now() });
         }
     }
 
-    /// Everything is committed; the log goes into the database where that works, and the lease goes back.
-    fn end(self, closing: Vec<oneshot::Sender<()>>) {
+    /// Everything is committed; the log goes into the database where that works, and the lease goes back. A queue whose files
+    /// are not in their place is saved first.
+    fn end(self, closing: Vec<Closing>) {
+        let error = match self.files.check() {
+            Some(displacement) => Some(self.rescue(&displacement.to_string(), !closing.is_empty())),
+            None if *self.displaced.borrow() => Some(Error::Returned { path: self.files.path().into() }),
+            None => None,
+        };
         let Self { ledger, lease, checkpoints, .. } = self;
-        checkpoints.end(ledger.conn);
+        match &error {
+            None | Some(Error::Returned { .. }) => checkpoints.end(ledger.conn),
+            Some(_) => checkpoints.abandon(ledger.conn),
+        }
         drop(lease);
         for done in closing {
-            let _ = done.send(());
+            // Whoever closed it may have gone meanwhile.
+            drop(done.send(error.clone().map_or(Ok(()), Err)));
         }
     }
+
+    /// Saves what the queue holds; returns what to report to the operator. If somebody waits for the end, it tries however long it
+    /// takes until there is room.
+    fn rescue(&self, displacement: &str, is_awaited: bool) -> Error {
+        self.displaced.send_replace(true);
+        let (mut backoff, mut is_first) = (MIN_COMMIT_BACKOFF, true);
+        loop {
+            let last = !is_awaited || self.abandon.is_set();
+            // Where nobody waits for the end, the whole directory may have been temporary.
+            let error = match self.try_to_rescue(displacement, !last) {
+                Ok(saved) => return saved,
+                Err(error) => error,
+            };
+            if last {
+                let lost = Error::NotRescued { displacement: displacement.into(), source: Arc::new(error) };
+                tracing::error!("{}", with_causes(&lost));
+                return lost;
+            }
+            if std::mem::take(&mut is_first) {
+                self.cannot_rescue_yet(displacement, &error);
+            }
+            self.abandon.sleep(backoff);
+            backoff = (backoff * 2).min(MAX_COMMIT_BACKOFF);
+        }
+    }
+
+    /// Returns what to report once everything is safe, in a new file or where the whole queue was moved to.
+    fn try_to_rescue(&self, displacement: &str, make_dir: bool) -> Result<Error, Error> {
+        let (path, displacement) = (self.files.path(), displacement.to_owned());
+        match rescue(&self.ledger.conn, path, now(), make_dir) {
+            Ok(rescued) => {
+                self.files.remove_orphaned_log();
+                Ok(Error::Displaced { displacement, path: path.into(), rescued })
+            }
+            Err(error) => {
+                let now = self.files.moved_together().ok_or(error)?;
+                Ok(Error::Moved { displacement, before: directory_of(path).into(), now })
+            }
+        }
+    }
+
+    fn cannot_rescue_yet(&self, displacement: &str, error: &Error) {
+        let (error, pid) = (with_causes(error), std::process::id());
+        tracing::error!(
+            error,
+            "{displacement}, and what the queue holds cannot be saved yet; this process keeps it until it can: make room, or copy it \
+             from /proc/{pid}/fd, before you end the process"
+        );
+        self.health.send_replace(Health::Degraded { error, since: now() });
+    }
+}
+
+fn now() -> UnixMicros {
+    UnixMicros(0).after(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
 fn commit(ledger: &mut Ledger, jobs: &mut Jobs, writes: bool) -> Result<(), Error> {

@@ -224,7 +224,7 @@ fn deleting_is_done_once() {
 }
 
 #[test]
-fn a_name_wins_then_a_uuid_then_its_beginning() {
+fn a_uuid_wins_then_a_name_then_the_beginning_of_a_uuid() {
     let database = Database::decnets();
     let (first, second) = ("12345678-0000-4000-8000-000000000001", "12345678-0000-4000-8000-000000000002");
     let third = "87654321-0000-4000-8000-000000000003";
@@ -235,14 +235,52 @@ fn a_name_wins_then_a_uuid_then_its_beginning() {
     let uuid = |wanted: &str| catalog.find(wanted).map(|row| row.uuid);
     assert_eq!(uuid("siem").unwrap(), first);
     assert_eq!(uuid(first).unwrap(), first);
-    assert_eq!(uuid(second).unwrap(), third, "a name wins");
+    assert_eq!(uuid(second).unwrap(), second, "not the subscription that is named so");
     assert_eq!(uuid("87654321").unwrap(), third);
     assert!(matches!(uuid("8765432"), Err(Error::NotFound { .. })));
     let error = uuid("12345678-0000").unwrap_err();
     assert!(matches!(&error, Error::Ambiguous { among, .. } if among.len() == 2), "{error}");
     let called = |wanted: &str| catalog.called(wanted).unwrap().map(|row| row.uuid);
     assert_eq!((called("siem").as_deref(), called(first).as_deref()), (Some(first), Some(first)));
-    assert_eq!((called(second).as_deref(), called("87654321")), (Some(third), None));
+    assert_eq!((called(second).as_deref(), called("87654321")), (Some(second), None));
+}
+
+#[test]
+fn names_that_read_the_same_are_one_name() {
+    let database = Database::decnets();
+    let (composed, decomposed) = ("gr\u{f6}\u{df}e", "gro\u{308}\u{df}e");
+    database.add("u-1", composed);
+    let mut catalog = database.open();
+    assert!(matches!(catalog.create(&new(decomposed), NOW), Err(Error::NameTaken(_))));
+    let other = catalog.create(&new("other"), NOW).unwrap();
+    let patch = Patch { name: Some(decomposed.into()), ..Patch::default() };
+    assert!(matches!(catalog.update(&other, &patch, LATER), Err(Error::NameTaken(_))));
+    for name in [composed, decomposed] {
+        assert_eq!(catalog.find(name).unwrap().uuid, "u-1");
+        assert_eq!(catalog.called(name).unwrap().unwrap().uuid, "u-1");
+        assert_eq!(catalog.owner(name).unwrap().as_deref(), Some("u-1"));
+    }
+    // It may still be renamed to another spelling of its own name.
+    catalog.update("u-1", &patch, LATER).unwrap();
+    assert_eq!(catalog.find(composed).unwrap().name, decomposed);
+}
+
+#[test]
+fn rows_with_odd_names_go_on_working() {
+    let database = Database::decnets();
+    for (uuid, name) in
+        [("u-1", " siem"), ("u-2", "siem\u{200b}"), ("u-3", "gr\u{f6}n"), ("u-4", "gro\u{308}n")]
+    {
+        database.add(uuid, name);
+    }
+    let mut catalog = database.open();
+    assert_eq!(catalog.load().unwrap().subscriptions.len(), 4);
+    for (uuid, name) in
+        [("u-1", " siem"), ("u-2", "siem\u{200b}"), ("u-3", "gr\u{f6}n"), ("u-4", "gro\u{308}n")]
+    {
+        assert_eq!(catalog.find(name).unwrap().uuid, uuid);
+        catalog.update(uuid, &Patch { name: Some(name.into()), ..Patch::default() }, LATER).unwrap();
+    }
 }
 
 #[test]

@@ -150,3 +150,15 @@ fn tokens_leave_the_settings_of_an_older_program_as_they_are() {
     let version: i64 = database.other.query_row(version, [], |row| row.get(0)).unwrap();
     assert_eq!(version, 1, "a worker of that version goes on reading them");
 }
+
+#[test]
+fn an_id_wins_over_a_name_that_looks_like_it() {
+    let database = Database::decnets();
+    let mut catalog = database.open();
+    let first = catalog.create_token(&named("first"), NOW).unwrap();
+    let second = catalog.create_token(&named(first.id()), NOW).unwrap();
+    assert_eq!(catalog.revoke_token(first.id(), later(1)).unwrap().id, first.id());
+    let again = catalog.revoke_token(first.id(), later(2)).unwrap_err();
+    assert!(matches!(again, Error::TokenRevoked(_)), "{again}");
+    assert_eq!(catalog.revoke_token(second.id(), later(3)).unwrap().id, second.id());
+}

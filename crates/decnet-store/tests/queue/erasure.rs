@@ -9,7 +9,7 @@ use decnet_core::delivery::{Reason, State};
 use decnet_core::event::Event;
 use decnet_core::limits::{ERASURE_STEP_BYTES, MAX_BODY_BYTES};
 use decnet_store::queue::{
-    Admission, DeliveryId, Detail, Erase, Erased, Erasure, Error, Operator, Queue, Reader, Recipient,
+    Active, Admission, DeliveryId, Detail, Erase, Erased, Erasure, Error, Operator, Queue, Reader, Recipient,
     Settlement, Submission, SubscriptionKey,
 };
 
@@ -126,7 +126,7 @@ async fn a_subscriptions_payloads_are_gone_from_the_files_while_the_worker_write
     assert_eq!(claim_all(&queue, subs[1]).await.deliveries.len(), 400);
     // What was in flight meanwhile changes nothing, and nothing can be sent again.
     assert_eq!(queue.settle(vec![settlement(mine[299], 1, now(), State::Delivered)]).await.unwrap(), [false]);
-    let refused = Operator::open(dir.path()).unwrap().redeliver(&[mine[0]]).unwrap_err();
+    let refused = Operator::open(dir.path()).unwrap().redeliver(&[mine[0]], &Active::default()).unwrap_err();
     assert!(matches!(refused, Error::Erased(id) if id == mine[0]));
 }
 
@@ -137,7 +137,7 @@ async fn what_others_are_still_owed_stays_until_they_have_it() {
     let subs = subscriptions(&queue, 2).await;
     let shared = admit_secret(&queue, 0, 100, &subs).await;
     settle_all(&queue, &[shared], now(), State::Delivered).await;
-    let again = Operator::open(dir.path()).unwrap().redeliver(&[shared]).unwrap()[0];
+    let again = Operator::open(dir.path()).unwrap().redeliver(&[shared], &Active::default()).unwrap()[0];
     let done = erase(dir.path(), subscription("uuid-0"), false);
     assert_eq!(done, Erased { deliveries: 2, given_up: 1, shared: 1, ..Erased::default() });
     assert_eq!([shared, again].map(|id| state(dir.path(), id)), [State::Delivered, ERASED]);

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use super::support::*;
 
-const QUICK: Options = Options { busy_timeout: Duration::from_millis(10), max_pages: None };
+fn quick() -> Options {
+    Options { busy_timeout: Duration::from_millis(10), ..Options::default() }
+}
 
 async fn until(queue: &Queue, wanted: impl FnMut(&Health) -> bool) -> Health {
     let mut health = queue.health();
@@ -35,7 +37,7 @@ fn locked(dir: &Path) -> Connection {
 #[tokio::test]
 async fn on_a_full_disk_commands_wait_until_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
-    let queue = Queue::open(dir.path(), Options { max_pages: Some(64), ..QUICK }).unwrap();
+    let queue = Queue::open(dir.path(), Options { max_pages: Some(64), ..quick() }).unwrap();
     let sub = subscriptions(&queue, 1).await[0];
     let big = move |n| vec![admission(event_of(n, 50_000), &[sub], true)];
     let filler = queue.clone();
@@ -65,7 +67,7 @@ async fn on_a_full_disk_commands_wait_until_there_is_room() {
 #[tokio::test]
 async fn while_another_process_holds_the_lock_commands_wait() {
     let dir = tempfile::tempdir().unwrap();
-    let queue = Queue::open(dir.path(), QUICK).unwrap();
+    let queue = Queue::open(dir.path(), quick()).unwrap();
     let sub = subscriptions(&queue, 1).await[0];
     let lock = locked(dir.path());
     let waiting = queue.clone();
@@ -81,7 +83,7 @@ async fn while_another_process_holds_the_lock_commands_wait() {
 #[tokio::test]
 async fn a_queue_in_trouble_can_be_closed_and_says_what_was_not_written() {
     let dir = tempfile::tempdir().unwrap();
-    let queue = Queue::open(dir.path(), QUICK).unwrap();
+    let queue = Queue::open(dir.path(), quick()).unwrap();
     let sub = subscriptions(&queue, 1).await[0];
     let lock = locked(dir.path());
     let waiting = queue.clone();

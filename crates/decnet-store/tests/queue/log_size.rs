@@ -2,7 +2,10 @@
 
 use decnet_core::delivery::State;
 use decnet_core::limits::MAX_WAL_BYTES;
+use decnet_store::queue::{Options, Queue};
+use rusqlite::Connection;
 use std::fs;
+use std::time::Duration;
 
 use super::support::*;
 
@@ -29,4 +32,32 @@ async fn the_log_stays_bounded_and_is_emptied_at_the_end() {
     assert!(written > 2 * bound && largest < bound, "the log grew to {largest} bytes");
     queue.close().await.unwrap();
     assert_eq!(fs::metadata(&log).map_or(0, |log| log.len()), 0);
+}
+
+#[tokio::test]
+async fn a_reader_that_holds_the_log_is_noticed_until_it_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { log_patience: Duration::from_millis(1), ..Options::default() };
+    let queue = Queue::open(dir.path(), options).unwrap();
+    let (sub, stats) = (subscriptions(&queue, 1).await[0], queue.stats());
+    let reader = Connection::open(file(dir.path())).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap();
+    let mut next = 0;
+    let mut admit = async || {
+        next += 20;
+        let batch = (next - 20..next).map(|n| admission(event_of(n, 256 * 1024), &[sub], false)).collect();
+        queue.admit(batch).await.unwrap();
+    };
+    while stats.log_bytes.get() < MAX_WAL_BYTES.unsigned_abs() {
+        assert_eq!(stats.log_held.get(), 0, "the log is within its bound");
+        admit().await;
+    }
+    admit().await;
+    admit().await;
+    assert_eq!(stats.log_held.get(), 1);
+    reader.execute_batch("COMMIT").unwrap();
+    admit().await;
+    admit().await;
+    assert_eq!(stats.log_held.get(), 0);
+    assert!(stats.log_bytes.get() < MAX_WAL_BYTES.unsigned_abs());
 }

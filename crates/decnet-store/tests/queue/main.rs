@@ -5,9 +5,11 @@
 mod admission;
 mod claims;
 mod closing;
+mod displaced;
 mod erasure;
 mod files;
 mod full_disk;
+mod ids;
 mod log_size;
 mod migration;
 mod model;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use decnet_core::delivery::{Reason, State, Timings};
-use decnet_store::queue::{Attempt, Error, Operator, Reader};
+use decnet_store::queue::{Active, Attempt, Error, Operator, Reader};
 use rusqlite::Connection;
 
 use super::support::*;
@@ -96,7 +96,7 @@ async fn a_queue_of_the_first_schema_is_migrated_and_works_on() {
     assert_eq!(attempts[1], Attempt { number: 2, ..last.attempt });
 
     let delivered = list(dir.path()).last().unwrap().id;
-    Operator::open(dir.path()).unwrap().redeliver(&[delivered]).unwrap();
+    Operator::open(dir.path()).unwrap().redeliver(&[delivered], &Active::default()).unwrap();
     assert_eq!(admit(&queue, 7..8, sub, false).await[0].seq(), 3);
     queue.close().await.unwrap();
     assert_eq!(list(dir.path()).len(), 7);

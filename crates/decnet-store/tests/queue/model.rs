@@ -11,8 +11,8 @@ use decnet_core::delivery::{Reason, State};
 use decnet_core::event::Event;
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{
-    Admission, Claim, Delivery, DeliveryId, Error, Operator, Queue, Reader, Recipient, Retention, Submission,
-    SubscriptionKey, Waiting,
+    Active, Admission, Claim, Delivery, DeliveryId, Error, Operator, Queue, Reader, Recipient, Retention,
+    Submission, SubscriptionKey, Waiting,
 };
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -278,7 +278,7 @@ impl World {
 
     fn redeliver(&mut self, indexes: &[Index]) {
         let ids = self.pick_all(indexes);
-        let again = Operator::open(self.dir.path()).unwrap().redeliver(&ids);
+        let again = Operator::open(self.dir.path()).unwrap().redeliver(&ids, &Active::default());
         let waits = ids.iter().find(|id| !self.owed[id].state.is_final()).copied();
         let Ok(again) = again else {
             return assert!(matches!(again, Err(Error::NotFinal(id)) if Some(id) == waits));

@@ -296,7 +296,7 @@ async fn an_event_is_found_by_its_id_with_its_newest_delivery() {
     let first = admitted.first.plus(1);
     assert_eq!((newest("uuid-1"), newest("uuid-9")), (Some(first), None));
     settle_all(&queue, &[first], now(), State::Delivered).await;
-    let again = Operator::open(dir.path()).unwrap().redeliver(&[first]).unwrap()[0];
+    let again = Operator::open(dir.path()).unwrap().redeliver(&[first], &Active::default()).unwrap()[0];
     assert_eq!(newest("uuid-1"), Some(again));
     assert_eq!(reader.find_event("event-99", || true).unwrap(), Search::Absent);
     assert!(reader.event(-1, "uuid-1").unwrap().is_none());
@@ -322,4 +322,27 @@ async fn a_search_for_an_event_that_is_called_off_says_how_far_it_was() {
     assert_eq!(search(0, 1), Search::Unfinished { looked_at });
     assert_eq!(search(0, 2), Search::Unfinished { looked_at: 2 * looked_at });
     assert!(matches!(search(0, 3), Search::Found(_)));
+}
+
+#[tokio::test]
+async fn a_filter_means_a_uuid_before_a_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let named =
+        [("uuid-a", "uuid-b"), ("uuid-b", "gr\u{f6}n"), ("uuid-c", "gro\u{308}n"), ("uuid-d", "uuid-b")];
+    let subs = queue.register(named.map(|(uuid, name)| (uuid.into(), name.into())).into()).await.unwrap();
+    for (n, sub) in subs.iter().enumerate() {
+        admit(&queue, n..n + 1, *sub, false).await;
+    }
+    let reader = Reader::open(dir.path()).unwrap();
+    let uuids = |wanted: &str| -> Vec<String> {
+        let filter = Filter { subscription: Some(wanted.into()), ..Filter::default() };
+        reader.list(&filter).unwrap().into_iter().map(|listed| listed.subscription_uuid.into()).collect()
+    };
+    assert_eq!(uuids("uuid-b"), ["uuid-b"]);
+    assert_eq!(uuids("uuid-a"), ["uuid-a"]);
+    for same in ["gr\u{f6}n", "gro\u{308}n"] {
+        assert_eq!(uuids(same), ["uuid-c", "uuid-b"]);
+    }
+    assert!(uuids("nobody").is_empty());
 }

@@ -1,12 +1,17 @@
 //! A redelivery is a new delivery of the same event, behind live traffic.
 
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::time::Duration;
 
 use decnet_core::delivery::{Reason, Standing, State};
 use decnet_core::limits::{MAX_FAN_OUT, MAX_REDELIVERY_RATE, OPERATOR_STEP_ROWS};
+use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::settings::Settings;
+use decnet_core::topic::Pattern;
+use decnet_store::catalog::{Catalog, Create, NewSubscription};
 use decnet_store::queue::{
-    DeliveryId, Erase, Erasure, Error, Filter, Operator, Queue, Reader, Redelivery, Retention,
+    Active, DeliveryId, Erase, Erasure, Error, Filter, Operator, Queue, Reader, Redelivery, Retention,
 };
 
 use super::support::*;
@@ -16,7 +21,7 @@ const FAST: NonZeroU32 = NonZeroU32::new(MAX_REDELIVERY_RATE).unwrap();
 /// All steps; what they made.
 fn carry_out(redelivery: &mut Redelivery, operator: &mut Operator) -> Vec<DeliveryId> {
     let mut made = Vec::new();
-    while let Some(step) = redelivery.step(operator, FAST).unwrap() {
+    while let Some(step) = redelivery.step(operator, FAST, &Active::default()).unwrap() {
         assert!(step.made.len() <= OPERATOR_STEP_ROWS);
         made.extend(step.made);
     }
@@ -50,7 +55,8 @@ async fn redeliveries_wait_behind_live_traffic_and_the_worker_notices() {
     settle_all(&queue, &old, now(), State::Delivered).await;
     assert!(!queue.changed_elsewhere().await.unwrap());
 
-    let again = Operator::open(dir.path()).unwrap().redeliver(&[old[1], old[0], old[1]]).unwrap();
+    let again =
+        Operator::open(dir.path()).unwrap().redeliver(&[old[1], old[0], old[1]], &Active::default()).unwrap();
     assert_eq!(again, [old[1].plus(1), old[0].plus(1), old[1].plus(2)]);
     assert!(queue.changed_elsewhere().await.unwrap());
     assert!(!queue.changed_elsewhere().await.unwrap());
@@ -70,7 +76,10 @@ async fn an_unknown_delivery_is_refused_and_nothing_is_done() {
     let sub = subscriptions(&queue, 1).await[0];
     let known = admit(&queue, 0..1, sub, true).await[0];
     settle_all(&queue, &[known], now(), State::Delivered).await;
-    let refused = Operator::open(dir.path()).unwrap().redeliver(&[known, known.plus(5)]).unwrap_err();
+    let refused = Operator::open(dir.path())
+        .unwrap()
+        .redeliver(&[known, known.plus(5)], &Active::default())
+        .unwrap_err();
     assert!(matches!(refused, Error::UnknownDelivery(id) if id == known.plus(5)));
     assert_eq!(list(dir.path()).len(), 1);
 }
@@ -87,9 +96,12 @@ async fn what_is_not_final_is_refused_by_its_id_and_skipped_by_a_filter() {
     settle_all(&queue, &all[3..], now(), State::Dead { reason: Reason::Refused }).await;
     let (reader, mut operator) = (Reader::open(dir.path()).unwrap(), Operator::open(dir.path()).unwrap());
     for id in &all[..3] {
-        let refused = operator.redeliver(&[all[3], *id]).unwrap_err();
+        let refused = operator.redeliver(&[all[3], *id], &Active::default()).unwrap_err();
         assert!(matches!(refused, Error::NotFinal(refused) if refused == *id), "{refused}");
-        assert!(matches!(Redelivery::of(&[all[3], *id], &reader), Err(Error::NotFinal(_))));
+        assert!(matches!(
+            Redelivery::of(&[all[3], *id], &reader, &Active::default()),
+            Err(Error::NotFinal(_))
+        ));
     }
     for (standings, expected) in [
         (vec![], (1, 3)),
@@ -126,7 +138,7 @@ async fn a_look_whose_transaction_was_rolled_back_sees_the_change_again() {
     let all = admit(&queue, 0..1, sub, true).await;
     settle_all(&queue, &all, now(), State::Delivered).await;
     queue.changed_elsewhere().await.unwrap();
-    Operator::open(dir.path()).unwrap().redeliver(&all).unwrap();
+    Operator::open(dir.path()).unwrap().redeliver(&all, &Active::default()).unwrap();
     // While the lock is held, the look and a command that fails come into one transaction.
     let lock = rusqlite::Connection::open(file(dir.path())).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -164,7 +176,10 @@ async fn a_redelivery_by_filter_goes_step_by_step_and_never_over_itself() {
     settle_all(&queue, &made, now(), State::Delivered).await;
     let newest = choose(&reader, &Filter { limit: Some(3), ..Filter::default() });
     assert_eq!(newest.total(), 3);
-    assert!(matches!(Redelivery::of(&[all[0].plus(9)], &reader), Err(Error::UnknownDelivery(_))));
+    assert!(matches!(
+        Redelivery::of(&[all[0].plus(9)], &reader, &Active::default()),
+        Err(Error::UnknownDelivery(_))
+    ));
 }
 
 #[tokio::test]
@@ -211,9 +226,9 @@ async fn what_arrived_is_not_sent_again_when_retention_has_taken_it() {
     let recovered = choose(&reader, &dead);
     assert_eq!((recovered.total(), recovered.superseded()), (0, 2));
     // By their ids they are sent again, once each, and as the last ones.
-    let mut named = Redelivery::of(&[both[1], both[1]], &reader).unwrap();
+    let mut named = Redelivery::of(&[both[1], both[1]], &reader, &Active::default()).unwrap();
     assert_eq!(carry_out(&mut named, &mut operator), [admitted.plus(4)]);
-    assert_eq!(operator.redeliver(&both).unwrap(), [admitted.plus(5), admitted.plus(6)]);
+    assert_eq!(operator.redeliver(&both, &Active::default()).unwrap(), [admitted.plus(5), admitted.plus(6)]);
 }
 
 #[tokio::test]
@@ -224,11 +239,11 @@ async fn of_several_deliveries_of_one_event_to_one_subscription_one_is_sent_agai
     let first = admit(&queue, 0..1, sub, true).await[0];
     settle_all(&queue, &[first], now(), State::Delivered).await;
     let (reader, mut operator) = (Reader::open(dir.path()).unwrap(), Operator::open(dir.path()).unwrap());
-    let mut last = operator.redeliver(&[first]).unwrap()[0];
+    let mut last = operator.redeliver(&[first], &Active::default()).unwrap()[0];
     for turn in 0..4 {
         settle_all(&queue, &[last], now(), State::Delivered).await;
         let ids = if turn % 2 == 0 { [first, last] } else { [last, first] };
-        let made = carry_out(&mut Redelivery::of(&ids, &reader).unwrap(), &mut operator);
+        let made = carry_out(&mut Redelivery::of(&ids, &reader, &Active::default()).unwrap(), &mut operator);
         assert_eq!(made, [last.plus(1)]);
         last = made[0];
         let all = choose(&reader, &Filter::default());
@@ -245,9 +260,9 @@ async fn what_was_erased_is_refused_by_its_id() {
     settle_all(&queue, &all, now(), State::Delivered).await;
     let (reader, mut operator) = (Reader::open(dir.path()).unwrap(), Operator::open(dir.path()).unwrap());
     let mut erasure = Erasure::begin(&operator, Erase::Event("event-1".into()), false).unwrap().unwrap();
-    let mut chosen = Redelivery::of(&all, &reader).unwrap();
+    let mut chosen = Redelivery::of(&all, &reader, &Active::default()).unwrap();
     assert!(erasure.carry_out(&mut operator, now, |_, _| true).unwrap());
-    let refused = Redelivery::of(&all, &reader).unwrap_err();
+    let refused = Redelivery::of(&all, &reader, &Active::default()).unwrap_err();
     assert!(matches!(refused, Error::Erased(id) if id == all[1]), "{refused}");
     assert_eq!(
         carry_out(&mut chosen, &mut operator),
@@ -264,7 +279,8 @@ async fn two_redeliveries_of_the_same_send_it_once() {
     let all = admit(&queue, 0..20, sub, true).await;
     settle_all(&queue, &all, now(), State::Delivered).await;
     let (reader, mut operator) = (Reader::open(dir.path()).unwrap(), Operator::open(dir.path()).unwrap());
-    let mut both = [choose(&reader, &Filter::default()), Redelivery::of(&all, &reader).unwrap()];
+    let mut both =
+        [choose(&reader, &Filter::default()), Redelivery::of(&all, &reader, &Active::default()).unwrap()];
     let made: Vec<_> = both.iter_mut().map(|redelivery| carry_out(redelivery, &mut operator).len()).collect();
     assert_eq!((made, both[1].done()), (vec![20, 0], 20));
     assert_eq!(list(dir.path()).len(), 40);
@@ -282,7 +298,7 @@ async fn a_redelivery_keeps_its_rate_from_the_first_delivery_on() {
     {
         let rate = NonZeroU32::new(rate).unwrap();
         let step = choose(&reader, &Filter { limit: Some(OPERATOR_STEP_ROWS), ..Filter::default() })
-            .step(&mut operator, rate)
+            .step(&mut operator, rate, &Active::default())
             .unwrap()
             .unwrap();
         assert_eq!(step.made.len(), expected, "{rate}");
@@ -292,4 +308,50 @@ async fn a_redelivery_keeps_its_rate_from_the_first_delivery_on() {
         );
         settle_all(&queue, &step.made, now(), State::Delivered).await;
     }
+}
+
+/// A catalog's rows, one a name.
+fn active(dir: &Path, names: &[&str]) -> (Active, Vec<String>) {
+    let mut catalog = Catalog::open(&dir.join("decnet.db"), Create::IfMissing).unwrap();
+    let new = |name: &&str| NewSubscription {
+        name: (*name).into(),
+        url: EndpointUrl::new("http://siem.example/").unwrap(),
+        secret: Secret::new("a secret of the tests"),
+        patterns: vec![Pattern::new("a.>").unwrap()],
+        enabled: true,
+        settings: Settings::default(),
+    };
+    let uuids = catalog.create_all(&names.iter().map(new).collect::<Vec<_>>(), now()).unwrap();
+    (Active::of(catalog.rows().unwrap()), uuids)
+}
+
+#[tokio::test]
+async fn a_deleted_subscription_gets_no_redelivery() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let (active, uuids) = active(dir.path(), &["kept"]);
+    let subs = [(&*uuids[0], "kept"), ("deleted-uuid", "gone")];
+    let subs = queue.register(subs.map(|(uuid, name)| (uuid.into(), name.into())).into()).await.unwrap();
+    let kept = admit(&queue, 0..3, subs[0], true).await;
+    let gone = admit(&queue, 3..7, subs[1], true).await;
+    let all = [kept.clone(), gone.clone()].concat();
+    settle_all(&queue, &all, now(), State::Dead { reason: Reason::BodyRefused }).await;
+    let (reader, mut operator) = (Reader::open(dir.path()).unwrap(), Operator::open(dir.path()).unwrap());
+
+    let refused = operator.redeliver(&[kept[0], gone[0]], &active).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        format!("the subscription `gone` of delivery {} is deleted; there is nobody to send it to", gone[0])
+    );
+    assert!(matches!(Redelivery::of(&gone, &reader, &active), Err(Error::SubscriptionDeleted { .. })));
+    let filter = Filter { active: active.clone(), ..Filter::default() };
+    let mut chosen = choose(&reader, &filter);
+    assert_eq!((chosen.total(), chosen.deleted(), chosen.not_final()), (3, 4, 0));
+    let mut chosen_before = choose(&reader, &Filter::default());
+    let step = chosen_before.step(&mut operator, FAST, &active).unwrap().unwrap();
+    assert_eq!((chosen_before.total(), step.made.len()), (7, 3), "deleted between the choice and the step");
+    assert_eq!(carry_out(&mut chosen, &mut operator), [], "sent again by then");
+    assert_eq!(list(dir.path()).len(), all.len() + 3);
+    let of_gone = Filter { subscription: Some("gone".into()), ..filter };
+    assert_eq!((choose(&reader, &of_gone).total(), choose(&reader, &of_gone).deleted()), (0, 4));
 }

@@ -41,6 +41,9 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let file = &args.file;
+    if file.as_os_str() == "-" {
+        return Err(Usage::new("a backup is not written to stdout; name a file, such as decnet.tar").into());
+    }
     if file.try_exists()? {
         return Err(Usage::new(format!("{} is there already; name another file", file.display())).into());
     }

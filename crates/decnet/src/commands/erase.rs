@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use decnet_store::catalog::{Catalog, Create, Error as CatalogError};
+use decnet_store::catalog::{Catalog, Create};
 use decnet_store::queue::{Erase, Erased, Erasure, Error, Operator};
 use serde_json::json;
 
@@ -76,16 +76,13 @@ fn what(args: &Args, operator: &Operator, context: &Context) -> anyhow::Result<E
     let Some(name) = &args.subscription else {
         return Ok(Erase::Event(args.event_id.clone().unwrap_or_default()));
     };
-    match Catalog::open(context.config.database.path()?, Create::Never)?.find(name) {
-        Ok(row) => Ok(Erase::Subscription(row.uuid)),
-        // It may be deleted: the queue knows what it once had.
-        Err(error @ CatalogError::NotFound { .. }) => {
-            let deleted = Erase::Subscription(name.clone());
-            let is_known = Erasure::begin(operator, deleted.clone(), true)?.is_some();
-            if is_known { Ok(deleted) } else { Err(error.into()) }
-        }
-        Err(error) => Err(error.into()),
+    // An exact UUID comes first, before a subscription that has it for a name. It may be deleted: the queue knows what it had.
+    let by_uuid = Erase::Subscription(name.clone());
+    if Erasure::begin(operator, by_uuid.clone(), true)?.is_some() {
+        return Ok(by_uuid);
     }
+    let row = Catalog::open(context.config.database.path()?, Create::Never)?.find(name)?;
+    Ok(Erase::Subscription(row.uuid))
 }
 
 /// All of it, on a thread of its own, so that a signal is heard.

@@ -1,5 +1,6 @@
 //! `decnet receive`: a receiver to try things with, which says whether what arrives is what was signed.
 
+use std::borrow::Cow;
 use std::io::IsTerminal as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -8,11 +9,14 @@ use anyhow::Context as _;
 use decnet_core::signature::SigningKey;
 use decnet_core::text::escape_json;
 use hyper::StatusCode;
+use serde::Serialize;
+use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::secret_args::SecretArgs;
 use crate::config::read_duration;
 use crate::context::Context;
+use crate::json_text;
 use crate::output::{self, Paint, Text};
 use crate::receiver::{Options, Origin, Received, Receiver};
 
@@ -94,7 +98,7 @@ async fn print(
         let Some(request) = request else { break };
         tally.count(request.origin);
         if args.json {
-            output::json(&json(&request, args.status))?;
+            output::json(&line(&request, args.status))?;
         } else {
             output::print(&human(&request, paint, with_body))?;
         }
@@ -134,19 +138,41 @@ impl std::fmt::Display for Tally {
     }
 }
 
-fn json(request: &Received, status: StatusCode) -> serde_json::Value {
-    let body = serde_json::from_slice::<serde_json::Value>(&request.body);
-    serde_json::json!({
-        "at": request.at.to_iso8601(),
-        "origin": request.origin.as_str(),
-        "reason": request.origin.reason(),
-        "latency_ms": request.latency().map(|latency| latency.as_secs_f64() * 1e3),
-        "topic": request.topic,
-        "id": request.id,
-        "target": request.target,
-        "status": status.as_u16(),
-        "body": body.unwrap_or_else(|_| String::from_utf8_lossy(&request.body).into()),
-    })
+/// A request as `--json` shows it, its fields in the order of the alphabet.
+#[derive(Serialize)]
+struct Line<'a> {
+    at: String,
+    body: Body<'a>,
+    id: &'a str,
+    latency_ms: Option<f64>,
+    origin: &'a str,
+    reason: Option<&'a str>,
+    status: u16,
+    target: &'a str,
+    topic: &'a str,
+}
+
+/// A body as it came, as a text where it is not JSON.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Body<'a> {
+    Json(Box<RawValue>),
+    Text(Cow<'a, str>),
+}
+
+fn line(request: &Received, status: StatusCode) -> Line<'_> {
+    let text = || Body::Text(String::from_utf8_lossy(&request.body));
+    Line {
+        at: request.at.to_iso8601(),
+        body: json_text::compact(&request.body).map_or_else(text, Body::Json),
+        id: &request.id,
+        latency_ms: request.latency().map(|latency| latency.as_secs_f64() * 1e3),
+        origin: request.origin.as_str(),
+        reason: request.origin.reason(),
+        status: status.as_u16(),
+        target: &request.target,
+        topic: &request.topic,
+    }
 }
 
 /// The line of a request, and its body below it.
@@ -178,9 +204,7 @@ pub(crate) fn human(request: &Received, paint: Paint, with_body: bool) -> Text {
 
 /// Adds a body, line by line. What is JSON stays JSON.
 fn add_indented(text: &mut Text, body: &[u8]) {
-    let pretty = serde_json::from_slice::<serde_json::Value>(body).ok();
-    let pretty = pretty.and_then(|body| serde_json::to_string_pretty(&body).ok());
-    let pretty = pretty.map(|json| escape_json(&json).into_owned());
+    let pretty = json_text::indented(body).map(|json| escape_json(&json).into_owned());
     for line in pretty.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()).lines() {
         *text += "    ";
         *text += line;

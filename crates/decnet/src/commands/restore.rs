@@ -13,6 +13,7 @@ use tempfile::{Builder, NamedTempFile};
 use super::backup::{CATALOG, QUEUE};
 use super::catalog::make_data_dir;
 use crate::context::Context;
+use crate::failure::Usage;
 use crate::output;
 
 /// Puts a backup into a data directory, where nothing is yet.
@@ -50,6 +51,11 @@ struct Copy {
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let dir = &context.config.data_dir;
+    if args.file.as_os_str() == "-" {
+        return Err(
+            Usage::new("a backup is not read from stdin; name the file that `decnet backup` wrote").into()
+        );
+    }
     args.file.metadata().with_context(|| format!("{} cannot be read", args.file.display()))?;
     make_data_dir(dir)?;
     let held = backup::hold(dir)?;
@@ -156,25 +162,36 @@ fn unpack(
     skip: Option<&'static str>,
 ) -> anyhow::Result<Vec<&'static str>> {
     let mut found = Vec::new();
-    for entry in tar::Archive::new(File::open(file)?).entries()? {
-        let mut entry = entry?;
-        let path = entry.path()?.into_owned();
+    for entry in tar::Archive::new(File::open(file)?).entries().map_err(unreadable)? {
+        let mut entry = entry.map_err(unreadable)?;
+        let path = entry.path().map_err(unreadable)?.into_owned();
         if skip.is_some_and(|name| path == Path::new(name)) {
             continue;
         }
         let known = missing.iter().position(|copy| path == Path::new(copy.name));
         let known = known
             .filter(|_| entry.header().entry_type().is_file())
-            .with_context(|| format!("`{}` does not belong into a backup of decnet", path.display()))?;
+            .with_context(|| format!("`{}` is not part of a backup of decnet", path.display()))?;
         let mut copy = missing.swap_remove(known);
         let expected = entry.size();
         let read = io::copy(&mut entry.by_ref().take(expected), &mut copy.file)?;
         anyhow::ensure!(read == expected, "it ends too early");
         found.push(copy);
     }
-    anyhow::ensure!(!found.is_empty(), "there is nothing in it to restore");
+    anyhow::ensure!(!found.is_empty(), "it is not a backup of decnet: there is nothing in it to restore");
     found.iter().try_for_each(verify)?;
     Ok(found.iter().map(|copy| copy.name).collect())
+}
+
+/// What the operating system refused stays as it is. The rest is a file that is not an archive, of which the error would show raw
+/// bytes.
+fn unreadable(error: io::Error) -> anyhow::Error {
+    match error.raw_os_error() {
+        Some(_) => error.into(),
+        None => anyhow::anyhow!(
+            "it is not a tar archive, or it is damaged; name a file that `decnet backup` wrote, uncompressed"
+        ),
+    }
 }
 
 fn verify(copy: &Copy) -> anyhow::Result<()> {

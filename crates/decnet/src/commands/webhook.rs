@@ -27,6 +27,6 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let socket = config.bus.enabled.then(|| config.bus.path().to_owned());
     let prepared = Prepared::open(config, socket.as_deref(), &[], 0)?;
     args.detach.leave()?;
-    let _reporting = prepared.service().report(context.shutdown.clone());
+    let _reporting = prepared.service().report_saving(context.shutdown.clone(), prepared.is_saving());
     prepared.run(context.shutdown.clone()).await
 }

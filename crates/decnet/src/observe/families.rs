@@ -19,10 +19,11 @@ pub(crate) enum Value {
     /// Only ever grows.
     Counter(f64),
     Gauge(f64),
-    /// Its bounds are in the family's unit.
     Histogram {
         distribution: Distribution,
-        scale: f64,
+        /// How many of the distribution's units make one of the family's. A divisor, not a factor: 100,000 µs are 0.1 s, and
+        /// multiplied by 1e-6 they are 0.09999999999999999 s.
+        per_unit: f64,
     },
 }
 
@@ -87,7 +88,7 @@ pub(crate) fn bytes(name: &'static str, help: &'static str, value: u64) -> Famil
 /// Durations, counted in microseconds.
 pub(crate) fn durations(name: &'static str, help: &'static str, distribution: Distribution) -> Family {
     let mut family = Family::new(name, help, Unit::Seconds, Kind::Histogram);
-    let value = Value::Histogram { distribution, scale: 1e-6 };
+    let value = Value::Histogram { distribution, per_unit: 1e6 };
     family.samples.push(Sample { labels: Vec::new(), value });
     family
 }
@@ -95,7 +96,9 @@ pub(crate) fn durations(name: &'static str, help: &'static str, distribution: Di
 /// Numbers of things.
 pub(crate) fn sizes(name: &'static str, help: &'static str, distribution: Distribution) -> Family {
     let mut family = Family::new(name, help, Unit::None, Kind::Histogram);
-    family.samples.push(Sample { labels: Vec::new(), value: Value::Histogram { distribution, scale: 1.0 } });
+    family
+        .samples
+        .push(Sample { labels: Vec::new(), value: Value::Histogram { distribution, per_unit: 1.0 } });
     family
 }
 

@@ -336,6 +336,11 @@ fn queue_families(seen: &Seen, queue: &queue::Stats) -> Vec<Family> {
             queue.commit_failures.get(),
         ),
         bytes("decnet_webhook_queue_log", "The write-ahead log", queue.log_bytes.get()),
+        gauge(
+            "decnet_webhook_queue_log_held",
+            "Whether a process that reads the queue keeps its write-ahead log from beginning anew",
+            queue.log_held.get(),
+        ),
         bytes(
             "decnet_webhook_queue_used",
             "Of the queue's file, what is in use; seen once a minute",

@@ -90,11 +90,11 @@ impl Value {
         match self {
             Self::Counter(value) => encoder.encode_counter::<NoLabelSet, _, f64>(value, None),
             Self::Gauge(value) => encoder.encode_gauge(value),
-            Self::Histogram { distribution, scale } => {
+            Self::Histogram { distribution, per_unit } => {
                 let bounds =
-                    distribution.bounds.iter().map(|bound| number(*bound) * scale).chain([f64::INFINITY]);
+                    distribution.bounds.iter().map(|bound| number(*bound) / per_unit).chain([f64::INFINITY]);
                 let buckets: Vec<(f64, u64)> = bounds.zip(distribution.counts.iter().copied()).collect();
-                let sum = number(distribution.sum) * scale;
+                let sum = number(distribution.sum) / per_unit;
                 encoder.encode_histogram::<NoLabelSet>(sum, distribution.total(), &buckets, None)
             }
         }
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     fn families() -> Vec<Family> {
-        let histogram = Histogram::new(&[1000, 2_000_000]);
+        let histogram = Histogram::new(&[1000, 100_000, 2_000_000]);
         [500, 1_500_000, 9_000_000].into_iter().for_each(|value| histogram.observe(value));
         let labelled = Family::new("c", "Help", Unit::None, Kind::Gauge);
         vec![
@@ -130,6 +130,7 @@ mod tests {
             "b_bytes 1",
             r#"c{subscription="a \"b\"\n\\"} 2"#,
             r#"d_seconds_bucket{le="0.001"} 1"#,
+            r#"d_seconds_bucket{le="0.1"} 1"#,
             r#"d_seconds_bucket{le="2.0"} 2"#,
             r#"d_seconds_bucket{le="+Inf"} 3"#,
             "d_seconds_count 3",

@@ -11,7 +11,7 @@ use decnet_dispatch::{Options, Spans, Stats, Worker};
 use decnet_store::catalog::{Catalog, Create};
 use decnet_store::queue::{self, Queue};
 use ipnet::IpNet;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
@@ -74,6 +74,11 @@ impl Prepared {
     pub(crate) fn service(&self) -> Service {
         let stats = self.stats();
         Service { pulses: vec![stats.pulse.clone()], status: Box::new(move || standing(&stats)) }
+    }
+
+    /// Whether its queue is lost where it was, and saved elsewhere.
+    pub(crate) fn is_saving(&self) -> watch::Receiver<bool> {
+        self.worker.queue.displacement()
     }
 
     /// To be rung (`notify_one`) by whoever in this process has submitted events.

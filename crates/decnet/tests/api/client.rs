@@ -25,6 +25,17 @@ impl Server {
         Self { host, serving, token }
     }
 
+    /// The same API as a process of its own, without a worker.
+    pub(crate) fn into_api_alone(self) -> Self {
+        let Self { host, serving, token } = self;
+        serving.running.signal("TERM");
+        assert_eq!(serving.running.finish().0, 0);
+        let mut running = host.start(&["-v", "api"]);
+        let said = running.wait_for("the API listens");
+        let address = said.split_once("address=").unwrap().1.trim().parse().unwrap();
+        Self { host, serving: Serving { running, address, said }, token }
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.serving.address
     }

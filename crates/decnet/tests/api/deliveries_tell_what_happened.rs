@@ -173,12 +173,16 @@ fn what_is_not_final_is_sent_no_second_time() {
     server.deliveries("event_id=e2", 1);
 }
 
-/// A redelivery of 150, one a second; its path.
-fn begin_slow_redelivery(server: &Server, receiver: &Receiver) -> String {
+/// Delivers 150 events of `a.b`.
+fn deliver_many(server: &Server, receiver: &Receiver) {
     server.subscribe_known("a", receiver, "a.>");
     let events: Vec<Value> = (0..150).map(|_| json!({"topic": "a.b"})).collect();
     server.json(202, "POST /events", &json!(events).to_string());
     server.deliveries("topic=a.b&state=delivered&limit=1000", 150);
+}
+
+/// Begins to send them again, one a second; returns the job's path.
+fn begin_slow_redelivery(server: &Server) -> String {
     let job = server.json(202, "POST /redeliveries", r#"{"filter":{"topic":"a.b"},"rate":1}"#);
     format!("/redeliveries/{}", job["id"].as_str().unwrap())
 }
@@ -186,7 +190,8 @@ fn begin_slow_redelivery(server: &Server, receiver: &Receiver) -> String {
 #[test]
 fn a_slow_redelivery_can_be_ended_before_much_is_sent() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
-    let path = begin_slow_redelivery(&server, &receiver);
+    deliver_many(&server, &receiver);
+    let path = begin_slow_redelivery(&server);
     eventually("it has begun", || server.json(200, &format!("GET {path}"), "")["redelivered"] != 0);
     server.json(200, &format!("DELETE {path}"), "");
     let mut ended = Value::Null;
@@ -200,12 +205,17 @@ fn a_slow_redelivery_can_be_ended_before_much_is_sent() {
 #[test]
 fn a_redelivery_waits_for_a_queue_that_is_away_and_goes_on() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
-    let path = begin_slow_redelivery(&server, &receiver);
+    deliver_many(&server, &receiver);
+    // A worker would notice that its queue is gone, and stop.
+    let server = server.into_api_alone();
+    let path = begin_slow_redelivery(&server);
     let now = || server.json(200, &format!("GET {path}"), "");
     eventually("it has begun", || now()["redelivered"] != 0);
     let file = server.host.path().join("data").join("queue.db");
     std::fs::rename(&file, file.with_extension("away")).unwrap();
-    eventually("it waits", || now()["error"].as_str().is_some_and(|error| error.contains("no queue")));
+    eventually("it waits", || {
+        now()["error"].as_str().is_some_and(|error| error.contains("cannot be used now"))
+    });
     let waiting = now();
     assert_eq!(waiting["status"], "running", "{waiting}");
     std::fs::rename(file.with_extension("away"), &file).unwrap();
@@ -244,4 +254,24 @@ fn what_is_erased_is_gone_and_why_is_explained() {
     assert_eq!(server.json(200, &format!("GET /deliveries/{id}"), "")["body"], Value::Null);
     server.json(409, &format!("POST /deliveries/{id}/redeliver"), "");
     server.json(409, "POST /redeliveries", &json!({"ids": [id]}).to_string());
+}
+
+#[test]
+fn nothing_is_sent_again_to_a_deleted_subscription() {
+    let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
+    let uuid = server.subscribe_known("a", &receiver, "a.>");
+    server.json(202, "POST /events", r#"[{"topic":"a.b"},{"topic":"a.b"}]"#);
+    let id = server.deliveries("topic=a.b&state=delivered", 2)[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(server.ask(&format!("DELETE /subscriptions/{uuid}"), "").status, 204);
+    let refused = server.json(409, &format!("POST /deliveries/{id}/redeliver"), "");
+    let detail = format!("the subscription `a` of delivery {id} is deleted; there is nobody to send it to");
+    assert_eq!(refused["detail"], json!(detail));
+    let named = server.json(409, "POST /redeliveries", &json!({"ids": [id]}).to_string());
+    assert_eq!(named["detail"], json!(detail));
+    let job = server.json(202, "POST /redeliveries", r#"{"filter":{"topic":"a.b"}}"#);
+    assert_eq!(
+        (&job["total"], &job["skipped_deleted"], &job["redelivered"]),
+        (&json!(0), &json!(2), &json!(0))
+    );
+    assert_eq!(server.deliveries("topic=a.b", 2).len(), 2);
 }

@@ -111,3 +111,41 @@ fn an_event_with_the_id_of_one_from_the_bus_is_new() {
     let last = receiver.wait_for(3, PATIENCE).pop().unwrap();
     assert_eq!(last.header("x-decnet-event-id"), "last");
 }
+
+#[test]
+fn an_id_with_a_dot_is_refused() {
+    let server = Server::start();
+    let refused = server.json(422, "POST /events", r#"[{"topic":"a"},{"id":"a.b","topic":"a"}]"#);
+    assert_eq!(
+        refused["detail"],
+        "event 1: an id has 1 to 128 printable ASCII characters, none of them a blank or a dot"
+    );
+}
+
+#[test]
+fn numbers_arrive_the_same_over_bus_and_http() {
+    let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
+    server.subscribe_known("a", &receiver, "n.>");
+    for (given, sent) in [
+        ("18446744073709551616", "18446744073709551616"),
+        ("-9223372036854775809", "-9223372036854775809"),
+        ("[-0,123456789012345678901234567890]", "[0,123456789012345678901234567890]"),
+        ("[-0.0,1.0,1E5,2.50,1e22]", "[-0.0,1.0,100000.0,2.5,1e+22]"),
+    ] {
+        server.json(202, "POST /events", &format!(r#"{{"topic":"n.http","payload":{given}}}"#));
+        let published = server.host.run(&["publish", "n.bus", "--", given]);
+        assert_eq!(published.status.code(), Some(0), "{published:?}");
+        let payload = format!(r#""payload":{sent},"#);
+        eventually(&format!("{given} over both ways"), || {
+            let has_come = |topic: &str| {
+                receiver.requests().iter().any(|request| {
+                    request.header("x-decnet-event-topic") == topic
+                        && String::from_utf8_lossy(&request.body).contains(&payload)
+                })
+            };
+            has_come("n.http") && has_come("n.bus")
+        });
+    }
+    let too_large = server.json(422, "POST /events", r#"{"topic":"n.http","payload":1e999}"#);
+    assert!(too_large["detail"].as_str().unwrap().contains("a number that is too large"), "{too_large}");
+}

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails that test")]
 
 mod a_full_disk_loses_nothing;
+mod a_queue_that_vanishes_is_saved;
 mod a_restored_queue_is_the_one_that_is_used;
 mod client;
 mod decnets_routes_are_decnets;

@@ -131,3 +131,26 @@ fn the_worker_hears_of_a_change_at_once() {
         receiver.requests().iter().any(|request| request.header("x-decnet-event-topic") == "b.c")
     });
 }
+
+#[test]
+fn a_chosen_name_looks_like_no_other() {
+    let server = Server::start();
+    let create = |name: &str| {
+        let body = json!({"name": name, "url": "https://198.41.0.4/", "topic_patterns": ["a.>"]}).to_string();
+        server.ask("POST /subscriptions", &body)
+    };
+    let made = create("gr\u{f6}n");
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!(create("gro\u{308}n").status, 409, "the same letters, composed otherwise");
+    for (name, part) in [(" siem", "blanks"), ("si\u{200b}em", "U+200B"), ("si\u{202e}em", "U+202E")] {
+        let refused = create(name);
+        assert!(refused.status == 422 && refused.body.contains(part), "{name:?}: {refused:?}");
+        let path = format!("PATCH /subscriptions/{}", made.json()["uuid"].as_str().unwrap());
+        assert_eq!(server.ask(&path, &json!({ "name": name }).to_string()).status, 422, "{name:?}");
+    }
+    // DECNET's route takes what DECNET takes, and such a row can be changed at ours.
+    let odd = json!({"name": " siem", "url": "https://198.41.0.4/", "topic_patterns": ["a.>"]}).to_string();
+    let odd = server.json(201, "POST /webhooks", &odd);
+    let path = format!("PATCH /subscriptions/{}", odd["uuid"].as_str().unwrap());
+    server.json(200, &path, r#"{"name":" siem","enabled":false}"#);
+}

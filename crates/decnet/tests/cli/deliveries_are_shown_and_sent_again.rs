@@ -180,8 +180,11 @@ fn redelivering_makes_new_deliveries_of_the_same_events() {
 #[test]
 fn a_redelivery_that_is_interrupted_says_how_far_it_was() {
     let host = host();
+    let uuid =
+        host.json(&[&["subscription", "create", "--name", "other", "--url"][..], &TO_B].concat())["uuid"]
+            .clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(die(&host, 60));
+    runtime.block_on(die(&host, uuid.as_str().unwrap(), 60));
     let arguments = ["delivery", "redeliver", "--dead", "--topic", "b", "--rate", "1", "--json"];
     let redelivering = host.start(&arguments);
     eventually("it has begun", || ids(&host, &["--topic", "b", "--limit", "100"]).len() > 60);
@@ -191,10 +194,13 @@ fn a_redelivery_that_is_interrupted_says_how_far_it_was() {
     assert!(stderr.contains("interrupted; only ") && stderr.contains(" of 60 new"), "{stderr}");
 }
 
-/// Events of topic `b` that are dead.
-async fn die(host: &Host, count: usize) {
+/// Where events of topic `b` go.
+const TO_B: [&str; 4] = ["https://b.example/", "--pattern", "b", "--json"];
+
+/// Events of topic `b` that are dead, to the subscription with this UUID.
+async fn die(host: &Host, uuid: &str, count: usize) {
     let queue = Queue::open(&host.path().join("data"), Options::default()).unwrap();
-    let sub = queue.register(vec![("uuid".into(), "other".into())]).await.unwrap()[0];
+    let sub = queue.register(vec![(uuid.into(), "other".into())]).await.unwrap()[0];
     let admission = |n| {
         let event = Event::new(&format!("b-{n}"), "b", "t", UnixMicros(1), "{}").unwrap().into();
         Admission { event, to: vec![Recipient { sub, held: false }], submitted: None }
@@ -242,4 +248,37 @@ fn without_a_queue_there_is_nothing_to_list() {
     let host = Host::new();
     assert_eq!(host.json(&["delivery", "list", "--json"]), Value::Array(vec![]));
     assert_eq!(code(&host.run(&["delivery", "redeliver", "--dead"])), 1);
+}
+
+#[test]
+fn nothing_is_sent_again_to_a_deleted_subscription() {
+    let host = host();
+    let dead = ids(&host, &["--state", "dead"]);
+    assert_eq!(code(&host.run(&["subscription", "delete", "siem"])), 0);
+    let refused = host.run(&["delivery", "redeliver", &dead[0]]);
+    let said = stderr(&refused);
+    assert!(code(&refused) == 1 && said.contains("the subscription `siem` of delivery"), "{said}");
+    let filtered = host.json(&["delivery", "redeliver", "--dead", "--json"]);
+    assert_eq!(
+        (&filtered["chosen"], &filtered["redelivered"], &filtered["skipped_deleted"]),
+        (&0.into(), &0.into(), &EACH.into())
+    );
+    let human = host.run(&["delivery", "redeliver", "--dead", "--subscription", "siem"]);
+    assert_eq!(stdout(&human), "0 new deliveries made\n");
+    assert!(stderr(&human).contains("skipped 3 deliveries that were for subscriptions that are deleted"));
+    assert_eq!(ids(&host, &[]).len(), 3 * EACH, "nothing was made");
+}
+
+#[test]
+fn a_uuid_wins_over_a_name_that_looks_like_it() {
+    let host = host();
+    let uuid = host.json(&["subscription", "show", "siem", "--json"])["uuid"].as_str().unwrap().to_owned();
+    let create = ["subscription", "create", "--name", &uuid, "--url", "https://b.example/", "--pattern", "b"];
+    assert_eq!(code(&host.run(&create)), 0);
+    assert_eq!(host.json(&["subscription", "show", &uuid, "--json"])["name"], "siem");
+    assert_eq!(ids(&host, &["--subscription", &uuid]).len(), 3 * EACH);
+    assert_eq!(host.json(&["subscription", "delete", &uuid, "--json"])["name"], "siem");
+    let erased = host.json(&["erase", "--subscription", &uuid, "--yes", "--json"]);
+    assert_eq!(erased["deliveries"], 3 * EACH, "those of the deleted one, not of the one named so");
+    assert_eq!(host.json(&["subscription", "show", &uuid, "--json"])["name"], *uuid);
 }

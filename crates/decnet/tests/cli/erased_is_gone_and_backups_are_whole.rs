@@ -166,16 +166,33 @@ fn what_is_no_whole_backup_is_refused_and_leaves_nothing() {
     let whole = std::fs::read(host.path().join("b.tar")).unwrap();
     let mut damaged = whole.clone();
     damaged[20_000..40_000].fill(0x55);
-    for (what, bytes) in [("cut", &whole[..whole.len() / 2]), ("damaged", &damaged), ("text", b"no archive")]
-    {
+    for (what, bytes) in [
+        ("cut", &whole[..whole.len() / 2]),
+        ("damaged", &damaged),
+        ("text", b"no archive"),
+        ("bytes", &[0x1b; 2000]),
+    ] {
         std::fs::write(host.path().join("bad.tar"), bytes).unwrap();
         let refused = host.run(&["restore", "bad.tar", "--data-dir", "new"]);
         assert_eq!(code(&refused), 1, "{what}: {}", stderr(&refused));
+        let is_plain = |said: &str| said.chars().all(|c| c == '\n' || !c.is_control()) && said.len() < 400;
+        assert!(is_plain(&stderr(&refused)), "{what}: {:?}", stderr(&refused));
         let left: Vec<_> =
             std::fs::read_dir(host.path().join("new")).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left, ["queue.lock"], "{what}");
     }
     assert_eq!(code(&host.run(&["restore", "missing.tar", "--data-dir", "new"])), 1);
+}
+
+#[test]
+fn standard_streams_are_no_files_of_a_backup() {
+    let host = host();
+    for (arguments, part) in [(["backup", "-"], "stdout"), (["restore", "-"], "stdin")] {
+        let refused = host.run(&arguments);
+        assert_eq!(code(&refused), 2);
+        assert!(stderr(&refused).contains(part), "{}", stderr(&refused));
+    }
+    assert!(!host.path().join("-").exists());
 }
 
 #[test]

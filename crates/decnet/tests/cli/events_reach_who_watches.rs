@@ -220,6 +220,8 @@ fn bad_payloads_and_topics_are_refused() {
     let _bus = host.start_bus();
     for (arguments, expected, part) in [
         (vec!["publish", "a.b", "{"], 2, "JSON"),
+        (vec!["publish", "a.b", "0"], 2, "the payload 0 would arrive as {}"),
+        (vec!["publish", "a.b", "false"], 2, "the payload false would arrive as {}"),
         (vec!["publish", "a.*", "{}"], 2, "for patterns"),
         (vec!["publish", "a..b", "{}"], 2, "empty token"),
         (vec!["publish", "a.b", "-", "--count", "2"], 2, "--count"),

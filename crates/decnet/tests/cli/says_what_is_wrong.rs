@@ -1,6 +1,6 @@
 //! Exit codes, and what is said with them.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::support::{Host, code, stderr, stdout};
 
@@ -168,4 +168,52 @@ fn what_only_the_api_may_read_does_not_stop_a_publisher() {
     assert_eq!(code(&published), 0, "{}", stderr(&published));
     let api = host.run(&["api"]);
     assert!(code(&api) == 2 && stderr(&api).contains("/nowhere/secret"), "{}", stderr(&api));
+}
+
+#[test]
+fn names_that_look_like_others_are_refused() {
+    let host = Host::new();
+    let create = |name: &str| {
+        host.run(&["subscription", "create", "--name", name, "--url", "https://s.example/", "--pattern", "a"])
+    };
+    assert_eq!(code(&create("siem")), 0);
+    for (name, part) in [(" siem", "blanks"), ("siem\u{2060}", "U+2060"), ("\u{202e}siem", "U+202E")] {
+        let rename = host.run(&["subscription", "update", "siem", "--name", name]);
+        for refused in [create(name), rename] {
+            assert!(code(&refused) == 2 && stderr(&refused).contains(part), "{name:?}: {}", stderr(&refused));
+        }
+    }
+}
+
+/// Mounts a file system at `$0` that only this process and its children see, makes it read-only, and goes on.
+const MOUNT_READ_ONLY: &str = "mkdir -p \"$0\" && mount -t tmpfs none \"$0\" && cp -r \"$0\".before/. \"$0\" && \
+                               mount -o remount,ro \"$0\" && exec \"$@\"";
+
+#[test]
+fn a_read_only_file_system_is_named() {
+    let tried = Command::new("unshare").args(["--user", "--map-root-user", "--mount", "true"]).output();
+    if !tried.is_ok_and(|tried| tried.status.success()) {
+        eprintln!("this user cannot make a mount namespace: not tested with a read-only file system");
+        return;
+    }
+    let host = Host::new();
+    let create =
+        ["subscription", "create", "--name", "siem", "--url", "https://s.example/", "--pattern", "a"];
+    assert_eq!(code(&host.run(&create)), 0);
+    std::fs::rename(host.path().join("data"), host.path().join("data.before")).unwrap();
+    std::fs::create_dir(host.path().join("empty.before")).unwrap();
+    let create = [&["--data-dir", "empty"][..], &create].concat();
+    for (dir, arguments) in
+        [("data", &["webhook"][..]), ("data", &["subscription", "pause", "siem"]), ("empty", &create)]
+    {
+        let (data, command) = (host.path().join(dir), host.command(arguments));
+        let expected = format!("the file system mounted at {} is read-only", data.display());
+        let mut inside = Command::new("unshare");
+        inside.args(["--user", "--map-root-user", "--mount", "sh", "-c", MOUNT_READ_ONLY]).arg(&data);
+        inside.arg(command.get_program()).args(command.get_args()).current_dir(host.path()).env_clear();
+        inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let refused = inside.env("PATH", std::env::var_os("PATH").unwrap_or_default()).output().unwrap();
+        let said = stderr(&refused);
+        assert!(code(&refused) == 1 && said.contains(&expected), "{arguments:?}: {said}");
+    }
 }

@@ -57,3 +57,28 @@ fn of_the_worker_also_while_the_bus_is_away() {
 fn of_all_in_one() {
     hears_of(&["serve"], "0 subscriptions; 0 events admitted");
 }
+
+#[test]
+fn a_worker_that_saves_its_queue_gets_more_time() {
+    let host = Host::new();
+    let data = host.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let path = host.path().join("notify.sock");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    let mut command = host.command(&["webhook"]);
+    let child = command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "6000000").spawn().unwrap();
+    assert_eq!(hear(&manager, "READY="), "READY=1");
+    // It cannot make its directory again, so it goes on trying.
+    std::fs::remove_dir_all(&data).unwrap();
+    std::fs::write(&data, "in the way").unwrap();
+    assert_eq!(hear(&manager, "STOPPING="), "STOPPING=1");
+    for _ in 0..2 {
+        assert_eq!(hear(&manager, "EXTEND_TIMEOUT_USEC="), "EXTEND_TIMEOUT_USEC=60000000");
+    }
+    std::fs::remove_file(&data).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{}", String::from_utf8_lossy(&ended.stderr));
+    let names =
+        std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(names.into_iter().any(|name| name.starts_with("queue.db.rescued-")));
+}

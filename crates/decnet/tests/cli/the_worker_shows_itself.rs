@@ -141,6 +141,17 @@ fn a_scrape_is_what_prometheus_expects_and_what_has_happened() {
             |text: &str| body(text).lines().any(|found| found == line || found == format!("{line}.0"));
         assert!(is_there(&plain) && is_there(&open), "{line} is not in\n{plain}");
     }
+    for text in [&plain, &open] {
+        let bounds: Vec<&str> =
+            text.split("le=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        // Microseconds and numbers of rows, as a person writes them.
+        let is_short = |bound: &&str| {
+            let fraction = bound.split_once('.').map_or("", |(_, fraction)| fraction);
+            **bound == *"+Inf" || (fraction.len() <= 6 && bound.parse::<f64>().is_ok())
+        };
+        assert!(bounds.len() > 50 && bounds.iter().all(is_short), "{bounds:?}");
+        assert!(bounds.contains(&"0.1") && bounds.contains(&"0.00025"), "{bounds:?}");
+    }
     match promtool(&["check", "metrics"], body(&plain)) {
         Some(said) => assert_eq!(said, "", "promtool has something to say"),
         None => eprintln!("promtool is not installed: the scrape was not checked with it"),

@@ -19,7 +19,7 @@ const PAGE: usize = 100;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParams {
-    /// Of this subscription: its UUID or name.
+    /// Of this subscription: its UUID, else its name.
     subscription: Option<String>,
     /// Of events whose topic matches this pattern.
     #[param(example = "attacker.>")]
@@ -49,7 +49,7 @@ pub(super) struct ListParams {
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::routes) struct Chosen {
-    /// Of this subscription: its UUID or name.
+    /// Of this subscription: its UUID, else its name.
     subscription: Option<String>,
     /// Of events whose topic matches this pattern.
     #[schema(example = "attacker.>")]

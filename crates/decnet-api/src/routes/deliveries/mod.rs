@@ -62,16 +62,17 @@ async fn get(State(state): State<Shared>, Path(id): Path<String>) -> Result<Json
     responses(
         (status = 202, body = Redelivered),
         (status = 404, body = Details, content_type = "application/problem+json"),
-        (status = 409, body = Details, content_type = "application/problem+json", description = "It is not final and goes out by itself, its event was erased, or can have no more deliveries"),
+        (status = 409, body = Details, content_type = "application/problem+json", description = "It is not final and goes out by itself, its subscription is deleted, its event was erased, or can have no more deliveries"),
     ))]
 async fn redeliver(
     State(state): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<Redelivered>), Problem> {
     let id = parse(&id)?;
-    let signal = state.signal.clone();
-    let redelivered =
-        state.operators.change(move |operator| operator.redeliver(&[id]), move || signal.queue_changed());
+    let (active, signal) = (active(&state).await?, state.signal.clone());
+    let redelivered = state
+        .operators
+        .change(move |operator| operator.redeliver(&[id], &active), move || signal.queue_changed());
     let made = redelivered.await?;
     let id = made.first().map(ToString::to_string).unwrap_or_default();
     Ok((StatusCode::ACCEPTED, Json(Redelivered { id })))

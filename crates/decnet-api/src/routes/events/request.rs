@@ -49,8 +49,9 @@ pub(super) struct Named {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"topic": "attacker.observed", "type": "observed", "payload": {"ip": "203.0.113.7"}}))]
 pub(super) struct Event {
-    /// The sender's own id, by which a repetition is known; a fresh one where none is given.
-    #[schema(min_length = 1, max_length = 128, pattern = "^[!-~]+$")]
+    /// The sender's own id, by which a repetition is recognised; a fresh one where none is given. No blanks and no dots:
+    /// Standard Webhooks signs `id.timestamp.body`.
+    #[schema(min_length = 1, max_length = 128, pattern = "^[!-\\-/-~]+$")]
     id: Option<Box<str>>,
     /// What happened: tokens between dots.
     #[schema(min_length = 1, max_length = 1024, example = "attacker.observed")]

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use decnet_core::limits::API_JOB_RETRY_INTERVAL;
-use decnet_store::queue::{DeliveryId, Filter, Reader, Redelivery, Step};
+use decnet_store::queue::{Active, DeliveryId, Filter, Reader, Redelivery, Step};
 use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::jobs::{End, Handle};
 use crate::problem::{Kind, Problem};
+use crate::routes::deliveries;
 use crate::state::Shared;
 
 /// How often the worker is told of new deliveries, at most.
@@ -19,7 +20,8 @@ const SIGNAL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What to send again.
 pub(super) enum What {
-    Ids(Vec<DeliveryId>),
+    /// These, to subscriptions that exist.
+    Ids(Vec<DeliveryId>, Active),
     Filter(Box<Filter>),
 }
 
@@ -41,9 +43,12 @@ pub(crate) struct Progress {
     /// How many match the filter and are skipped: they were sent again since, and a later delivery of the same event to the
     /// same subscription counts in their place. Null until it is known.
     skipped_superseded: Option<usize>,
+    /// How many match the filter and are skipped: their subscription is deleted. Null until it is known.
+    skipped_deleted: Option<usize>,
     /// How many of those chosen were seen to.
     done: usize,
-    /// How many new deliveries were made: fewer than `done` where some were removed, erased or sent again meanwhile.
+    /// How many new deliveries were made: fewer than `done` where some were removed, erased or sent again meanwhile, or
+    /// their subscription was deleted.
     redelivered: usize,
 }
 
@@ -66,6 +71,7 @@ impl Run {
             told.total = Some(redelivery.total());
             told.skipped_not_final = Some(redelivery.not_final());
             told.skipped_superseded = Some(redelivery.superseded());
+            told.skipped_deleted = Some(redelivery.deleted());
         });
         if dry_run { Ok(End::Done) } else { self.go(redelivery, rate).await }
     }
@@ -102,7 +108,7 @@ impl Run {
         let choose = move || -> Result<_, Problem> {
             let reader = Reader::open(&state.data_dir)?;
             Ok(match what {
-                What::Ids(ids) => Some(Redelivery::of(&ids, &reader)?),
+                What::Ids(ids, active) => Some(Redelivery::of(&ids, &reader, &active)?),
                 What::Filter(filter) => Redelivery::choose(&reader, &filter, || !handle.is_cancelled())?,
             })
         };
@@ -116,10 +122,10 @@ impl Run {
         redelivery: &Arc<Mutex<Redelivery>>,
         rate: NonZeroU32,
     ) -> Result<Option<Duration>, Problem> {
-        let redelivery = Arc::clone(redelivery);
+        let (redelivery, active) = (Arc::clone(redelivery), deliveries::active(&self.state).await?);
         let step = self.state.operators.run(move |operator| {
             let mut redelivery = redelivery.lock().unwrap_or_else(PoisonError::into_inner);
-            let step = redelivery.step(operator, rate)?;
+            let step = redelivery.step(operator, rate, &active)?;
             Ok::<_, decnet_store::queue::Error>(step.map(|step| (step, redelivery.done())))
         });
         let Some((Step { made, pause }, done)) = step.await? else { return Ok(None) };

@@ -34,11 +34,12 @@ const PATH: &str = "/api/v1/redeliveries";
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Redelivery {
-    /// These deliveries, all of which must be final.
+    /// These deliveries, all of which must be final and to subscriptions that exist.
     #[schema(max_items = 10000, example = json!(["1042.0"]))]
     ids: Option<Vec<String>>,
     /// All that match and are final, each event once to a subscription. What is not final goes out by itself, and of what
-    /// was sent again only the latest delivery counts: the others are skipped, and counted.
+    /// was sent again only the latest delivery counts: the others are skipped, and counted, as are those to deleted
+    /// subscriptions.
     #[serde(default, deserialize_with = "body::nullable_object")]
     filter: Option<Chosen>,
     /// Only count them.
@@ -64,12 +65,12 @@ pub(super) fn routes(routes: Routes) -> Routes {
     responses(
         (status = 202, body = Job<Progress>, headers(("location" = String, description = "Where to ask how far it is"))),
         (status = 404, body = Details, content_type = "application/problem+json", description = "One of `ids` is no delivery"),
-        (status = 409, body = Details, content_type = "application/problem+json", description = "One of `ids` is not final and goes out by itself, its event was erased, an event can have no more deliveries, or too many match"),
+        (status = 409, body = Details, content_type = "application/problem+json", description = "One of `ids` is not final and goes out by itself, its subscription is deleted, its event was erased, an event can have no more deliveries, or too many match"),
     ))]
 async fn start(State(state): State<Shared>, Body(asked): Body<Redelivery>) -> Result<Response, Problem> {
     let rate = rate(asked.rate.unwrap_or(RATE))?;
     let what = match (asked.ids, asked.filter) {
-        (Some(ids), None) => What::Ids(ids_of(&ids)?),
+        (Some(ids), None) => What::Ids(ids_of(&ids)?, deliveries::active(&state).await?),
         (None, Some(filter)) => What::Filter(Box::new(filter.filter(deliveries::active(&state).await?)?)),
         _ => {
             return Err(Problem::invalid(

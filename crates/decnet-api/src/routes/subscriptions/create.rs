@@ -2,7 +2,7 @@
 
 use decnet_core::redact::{EndpointUrl, Secret};
 use decnet_core::settings::{Settings, SettingsPatch};
-use decnet_core::subscription::{check_name, check_secret, check_secret_form, requested_patterns};
+use decnet_core::subscription::{check_new_name, check_secret, check_secret_form, requested_patterns};
 use decnet_store::catalog::{self, generate_secret};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -15,7 +15,8 @@ use crate::problem::Problem;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewSubscription {
-    /// Unique.
+    /// Unique, also among names that read the same (Unicode NFC). No blanks at its ends, no control characters, none that
+    /// are invisible or change the direction of text.
     #[schema(min_length = 1, max_length = 64, example = "siem")]
     name: String,
     /// Where its events go: http or https, to an address that the egress guard allows.
@@ -44,7 +45,7 @@ fn yes() -> bool {
 impl NewSubscription {
     /// The subscription, and its secret if one was made.
     pub(super) fn read(self) -> Result<(catalog::NewSubscription, Option<String>), Problem> {
-        check_name(&self.name)?;
+        check_new_name(&self.name)?;
         let url = EndpointUrl::new(&self.url).map_err(|error| Problem::invalid(format!("url: {error}")))?;
         let patterns = requested_patterns(&[], &self.topic_patterns)?;
         let made = self.secret.is_none().then(generate_secret);

@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use decnet_core::duration;
 use decnet_core::limits::DEFAULT_SECRET_OVERLAP;
 use decnet_core::redact::Secret;
-use decnet_core::subscription::check_secret_form;
+use decnet_core::subscription::{check_new_name, check_secret_form};
 use decnet_store::catalog::{Catalog, Patch, Row, Stored, generate_secret};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -231,10 +231,19 @@ async fn test(
 
 async fn apply(state: &Shared, uuid: String, patch: Patch) -> Result<Json<Subscription>, Problem> {
     let row = change(state, move |catalog| {
+        if let Some(name) = &patch.name {
+            check_other_name(catalog, &uuid, name)?;
+        }
         catalog.update(&uuid, &patch, now())?;
         Ok(uuid)
     });
     Ok(Json(row.await?.into()))
+}
+
+/// Checks a name, unless it is the one that the subscription has: DECNET may have given it one that we would refuse.
+fn check_other_name(catalog: &Catalog, uuid: &str, name: &str) -> Result<(), Problem> {
+    let (row, _) = found(catalog, uuid)?;
+    if row.name == name { Ok(()) } else { Ok(check_new_name(name)?) }
 }
 
 /// Changes something, tells the worker, and shows the row whose UUID `work` returns.

@@ -15,7 +15,7 @@ use crate::problem::Problem;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SubscriptionPatch {
-    /// Another name, unique.
+    /// Another name, unique; see `name` of a new subscription.
     #[serde(default)]
     #[schema(value_type = Option<String>, nullable = false, min_length = 1, max_length = 64)]
     name: Change<String>,

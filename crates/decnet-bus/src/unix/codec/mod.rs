@@ -22,5 +22,5 @@ pub use decnet_core::limits::MAX_READ_BYTES;
 pub use decode::{Frame, FrameError, Layout, decode, locate, missing};
 pub use encode::{EncodeError, Envelope, check_args, encode, encode_event, encode_publication};
 pub use json::{JsonError, check_payload};
-pub use publication::{BodyError, Publication};
+pub use publication::{BodyError, Publication, is_truthy};
 pub use verb::Verb;

@@ -48,8 +48,10 @@ impl<'a> Publication<'a> {
     }
 }
 
-/// What Python's `or` keeps: DECNET replaces every empty value by the default.
-fn is_truthy(json: &str) -> bool {
+/// Returns whether Python's `or` keeps a value, given as JSON without blanks around it. A bus replaces every other value by
+/// the default, as DECNET does: `null`, `false`, `0`, `""`, `[]`.
+#[must_use]
+pub fn is_truthy(json: &str) -> bool {
     match json.as_bytes() {
         b"null" | b"false" | b"\"\"" => false,
         number @ [b'-' | b'0'..=b'9', ..] => as_f64(number) != 0.0,

@@ -67,6 +67,9 @@ struct Read {
 fn read(catalog: &SharedCatalog, mut known: Known, unsettled: &[Box<str>]) -> Result<Read, Error> {
     unsettled.iter().for_each(|uuid| known.seen.forget(uuid));
     let mut catalog = lock(catalog);
+    if catalog.follow()? {
+        tracing::info!(path = %catalog.path().display(), "the catalog's file was replaced; reading the new one");
+    }
     let forgotten = catalog.forget_expired_secrets(clock::now());
     known.complain_once(forgotten.err().as_ref());
     let changes = catalog.changes(&mut known.seen)?;

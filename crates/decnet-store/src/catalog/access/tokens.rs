@@ -133,13 +133,14 @@ impl Catalog {
         Ok(self.tokens()?.iter().any(|token| token.state(now) == TokenState::Active))
     }
 
-    /// Takes a token back, by its name or its id, for good. Where a name was given again, the one in use is meant.
+    /// Revokes a token for good, by its id or its name. An id wins over a name that looks like it; of several with one name, the
+    /// one in use is revoked.
     ///
     /// # Errors
     /// No such token, one that is revoked already, or a file that cannot be written.
     pub fn revoke_token(&mut self, name_or_id: &str, now: UnixMicros) -> Result<StoredToken, Error> {
         let found = self.tokens()?.into_iter().filter(|it| it.name == name_or_id || it.id == name_or_id);
-        let found = found.min_by_key(|token| token.revoked_at.is_some());
+        let found = found.min_by_key(|token| (token.id != name_or_id, token.revoked_at.is_some()));
         let token = match found {
             None => return Err(Error::NoToken(name_or_id.to_owned())),
             Some(token) if token.revoked_at.is_some() => {

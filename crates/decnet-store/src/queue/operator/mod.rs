@@ -44,10 +44,19 @@ impl Operator {
         Ok(Self { conn: open_second(origin.path(), BUSY_TIMEOUT)?, origin })
     }
 
-    /// Is the file still the one in its directory? A queue that was restored is another file: what is written here then is
-    /// in the one that was moved away, where no worker looks.
+    /// Returns whether the file is still the one in its directory. A queue that was restored is another file: what is written
+    /// here then is in the one that was moved away, where no worker looks.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.origin.is_current()
+    }
+
+    /// Carries out a change, which is committed when `work` returns, and makes sure that it is in the file that others see.
+    ///
+    /// # Errors
+    /// Those of `work`, or [`Error::Replaced`].
+    fn changing<T>(&mut self, work: impl FnOnce(&mut Connection) -> Result<T, Error>) -> Result<T, Error> {
+        let done = work(&mut self.conn).map_err(|error| error.at(self.origin.path()))?;
+        if self.is_current() { Ok(done) } else { Err(Error::Replaced { path: self.origin.path().into() }) }
     }
 }

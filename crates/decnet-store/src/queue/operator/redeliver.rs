@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use self::many::Chosen;
 use super::super::error::Error;
 use super::super::id::{DeliveryId, SubscriptionKey};
+use super::super::reader::Active;
 use super::super::state;
 use super::Operator;
 
@@ -30,31 +31,54 @@ struct Old {
 
 impl Operator {
     /// New deliveries of the same events to the same subscriptions, in one short transaction; their ids follow
-    /// the order of `ids`. The caller bounds how many at once, and how fast.
+    /// the order of `ids`. `active` says which subscriptions exist. The caller bounds how many at once, and how fast.
     ///
     /// # Errors
-    /// One of them is unknown, erased or not final, or its event can have no more deliveries: then nothing is done.
-    pub fn redeliver(&mut self, ids: &[DeliveryId]) -> Result<Vec<DeliveryId>, Error> {
-        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let again = ids.iter().map(|id| add(&tx, &find(&tx, *id)?)).collect::<Result<Vec<_>, _>>()?;
-        tx.commit()?;
-        Ok(again)
+    /// One of them is unknown, erased, not final or to a deleted subscription, or its event can have no more deliveries:
+    /// then nothing is done.
+    pub fn redeliver(&mut self, ids: &[DeliveryId], active: &Active) -> Result<Vec<DeliveryId>, Error> {
+        self.changing(|conn| {
+            let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let add = |id: &DeliveryId| add(&tx, &find_for(&tx, *id, active)?);
+            let again = ids.iter().map(add).collect::<Result<Vec<_>, _>>()?;
+            tx.commit()?;
+            Ok(again)
+        })
     }
 
-    /// The same, without those that retention has taken, an erasure has emptied or somebody has sent again since they
-    /// were chosen.
-    fn redeliver_what_is_left(&mut self, chosen: &[Chosen]) -> Result<Vec<DeliveryId>, Error> {
-        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut made = Vec::with_capacity(chosen.len());
-        for Chosen { id, latest } in chosen {
-            match find(&tx, *id) {
-                Ok(old) if old.latest <= *latest => made.push(add(&tx, &old)?),
-                Ok(_) | Err(Error::UnknownDelivery(_) | Error::Erased(_) | Error::NotFinal(_)) => {}
-                Err(error) => return Err(error),
+    /// Does the same, without those that retention has taken, an erasure has emptied, somebody has sent again or whose
+    /// subscription was deleted since they were chosen.
+    fn redeliver_what_is_left(
+        &mut self,
+        chosen: &[Chosen],
+        active: &Active,
+    ) -> Result<Vec<DeliveryId>, Error> {
+        self.changing(|conn| {
+            let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut made = Vec::with_capacity(chosen.len());
+            for Chosen { id, latest } in chosen {
+                match find_for(&tx, *id, active) {
+                    Ok(old) if old.latest <= *latest => made.push(add(&tx, &old)?),
+                    Ok(_) => {}
+                    Err(error) if error.rules_out_redelivery() => {}
+                    Err(error) => return Err(error),
+                }
             }
-        }
-        tx.commit()?;
-        Ok(made)
+            tx.commit()?;
+            Ok(made)
+        })
+    }
+}
+
+/// Returns the delivery, if it can be sent again and its subscription exists.
+fn find_for(conn: &Connection, id: DeliveryId, active: &Active) -> Result<Old, Error> {
+    let old = find(conn, id)?;
+    let mut sub = conn.prepare_cached("SELECT uuid, name FROM subscriptions WHERE key = ?1")?;
+    let sub: Option<(String, Box<str>)> =
+        sub.query_row([old.sub.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    match sub {
+        Some((uuid, name)) if !active.exists(&uuid) => Err(Error::SubscriptionDeleted { delivery: id, name }),
+        _ => Ok(old),
     }
 }
 

@@ -22,7 +22,7 @@ use super::Operator;
 /// An event to be handed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submission {
-    /// The caller's own id, by which a repetition is known, whoever it is from: 1 to 128 printable ASCII characters.
+    /// The caller's own id, by which a repetition is known, whoever it is from: see [`is_id`].
     /// Without one it gets a fresh one.
     pub id: Option<Box<str>>,
     /// Its topic. The caller has seen that it is one.
@@ -74,21 +74,23 @@ impl Operator {
         now: UnixMicros,
     ) -> Result<Vec<Result<Vec<Submitted>, Error>>, Error> {
         let made: Vec<_> = calls.iter().map(|(events, key)| Made::new(events, key.as_ref(), now)).collect();
-        let mut tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut results = Vec::with_capacity(calls.len());
-        for ((events, _), made) in calls.iter().zip(made) {
-            let taken = match made {
-                Ok(made) => take_alone(&mut tx, &made, events, now),
-                Err(error) => Err(error),
-            };
-            match taken {
-                Err(error) if !error.is_of_the_caller() => return Err(error),
-                taken => results.push(taken),
+        self.changing(|conn| {
+            let mut tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut results = Vec::with_capacity(calls.len());
+            for ((events, _), made) in calls.iter().zip(made) {
+                let taken = match made {
+                    Ok(made) => take_alone(&mut tx, &made, events, now),
+                    Err(error) => Err(error),
+                };
+                match taken {
+                    Err(error) if !error.is_of_the_caller() => return Err(error),
+                    taken => results.push(taken),
+                }
             }
-        }
-        forget_the_oldest(&tx)?;
-        tx.commit()?;
-        Ok(results)
+            forget_the_oldest(&tx)?;
+            tx.commit()?;
+            Ok(results)
+        })
     }
 }
 

@@ -40,12 +40,20 @@ impl Active {
         self.0.as_ref().is_none_or(|known| known.all.contains(wanted))
     }
 
+    /// Returns whether the subscription with this UUID exists; `true` where nobody knows which do.
+    #[must_use]
+    pub fn exists(&self, uuid: &str) -> bool {
+        let exists = |known: &Arc<Known>| known.active.contains(uuid) || known.parked.contains_key(uuid);
+        self.0.as_ref().is_none_or(exists)
+    }
+
     /// Where a delivery stands.
     #[must_use]
     pub fn standing(&self, listed: &Listed) -> Standing {
         let is_active = self.0.as_ref().is_none_or(|known| known.active.contains(&*listed.subscription_uuid));
         Standing::new(listed.state, is_active)
     }
+
     /// Why a delivery is parked, in a word or two, if it is.
     #[must_use]
     pub fn parked_by(&self, listed: &Listed) -> Option<&'static str> {

@@ -1,5 +1,6 @@
 //! One event: by its id, and as one subscription got it.
 
+use decnet_core::event::fit_id;
 use decnet_core::limits::LIST_STEP_ROWS;
 use rusqlite::{Connection, OptionalExtension};
 
@@ -42,19 +43,21 @@ pub(super) fn event(conn: &Connection, seq: i64, subscription: &str) -> Result<O
     Ok(Some(EventDetail { topic, newest: newest(&tx, seq, subscription)? }))
 }
 
-/// Looks for the newest event with this id, in short reads.
+/// Looks for the newest event that was published with this id, in short reads. One that cannot be sent with it was stored
+/// with the id derived from it.
 pub(super) fn find(conn: &Connection, id: &str, go_on: impl Fn() -> bool) -> Result<Search, Error> {
     let mut start = conn.prepare_cached(
         "SELECT min(seq) FROM (SELECT seq FROM events WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2)",
     )?;
     let mut look =
-        conn.prepare_cached("SELECT max(seq) FROM events WHERE seq >= ?1 AND seq < ?2 AND id = ?3")?;
+        conn.prepare_cached("SELECT max(seq) FROM events WHERE seq >= ?1 AND seq < ?2 AND id IN (?3, ?4)")?;
+    let sent = fit_id(id);
     let (mut before, mut looked_at) = (i64::MAX, 0);
     while let Some(from) = start.query_row((before, LIST_STEP_ROWS), |row| row.get::<_, Option<i64>>(0))? {
         if !go_on() {
             return Ok(Search::Unfinished { looked_at });
         }
-        if let Some(seq) = look.query_row((from, before, id), |row| row.get::<_, Option<i64>>(0))? {
+        if let Some(seq) = look.query_row((from, before, id, &sent), |row| row.get::<_, Option<i64>>(0))? {
             return Ok(Search::Found(seq));
         }
         (before, looked_at) = (from, looked_at + u64::from(LIST_STEP_ROWS));

@@ -1,7 +1,9 @@
 //! The newest deliveries, filtered.
 
 use decnet_core::delivery::{Reason, Standing, State};
+use decnet_core::event::fit_id;
 use decnet_core::limits::{LIST_STEP_ROWS, PAGE_LOOK_ROWS};
+use decnet_core::subscription::is_same_name;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::{Pattern, matches};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -14,7 +16,7 @@ use super::active::Active;
 /// Which deliveries to list; all of them by default.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Only of the subscription with this uuid or this name.
+    /// Only of the subscription with exactly this UUID, else of those with this name.
     pub subscription: Option<String>,
     /// Only standing so; however they stand, if it is empty.
     pub standings: Vec<Standing>,
@@ -87,6 +89,11 @@ pub(super) fn page(conn: &Connection, filter: &Filter) -> Result<Page, Error> {
 
 fn look(conn: &Connection, filter: &Filter, most_steps: usize) -> Result<Page, Error> {
     let limit = filter.limit.unwrap_or(usize::MAX);
+    let subs = filter.subscription.as_deref().map(|wanted| keys_of(conn, wanted)).transpose()?;
+    if subs.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(Page::default());
+    }
+    let subs = subs.map(|keys| json_list(&keys));
     let oldest = filter.since.map_or(Ok(0), |since| first_since(conn, since))?;
     let end = filter.until.map_or(Ok(i64::MAX), |until| first_since(conn, until))?;
     let mut found = Vec::new();
@@ -101,11 +108,32 @@ fn look(conn: &Connection, filter: &Filter, most_steps: usize) -> Result<Page, E
             return Ok(Page { deliveries: found, next: Some(DeliveryId::from_raw(before)) });
         }
         steps += 1;
-        list_between(conn, filter, from.max(oldest), before, limit, &mut found)?;
+        list_between(conn, filter, subs.as_deref(), (from.max(oldest), before), limit, &mut found)?;
         before = from;
     }
     let next = if found.len() >= limit { found.last().map(|last| last.id) } else { None };
     Ok(Page { deliveries: found, next })
+}
+
+/// Returns the queue's numbers of the subscription with exactly this UUID, else of those with a name that reads the same.
+fn keys_of(conn: &Connection, wanted: &str) -> Result<Vec<u32>, Error> {
+    let mut by_uuid = conn.prepare_cached("SELECT key FROM subscriptions WHERE uuid = ?1")?;
+    if let Some(key) = by_uuid.query_row([wanted], |row| row.get(0)).optional()? {
+        return Ok(vec![key]);
+    }
+    let mut by_name = conn.prepare_cached("SELECT key, name FROM subscriptions WHERE name = ?1 OR ?2")?;
+    let mut rows = by_name.query((wanted, !wanted.is_ascii()))?;
+    let mut keys = Vec::new();
+    while let Some(row) = rows.next()? {
+        if is_same_name(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?, wanted) {
+            keys.push(row.get(0)?);
+        }
+    }
+    Ok(keys)
+}
+
+fn json_list(keys: &[u32]) -> String {
+    serde_json::to_string(keys).expect("numbers always serialise")
 }
 
 /// The lowest id that an event admitted at `since` or later can have: times ascend with sequence numbers.
@@ -135,21 +163,21 @@ pub(super) fn step_before(conn: &Connection, all_dead: bool, before: i64) -> Res
 fn list_between(
     conn: &Connection,
     filter: &Filter,
-    from: i64,
-    before: i64,
+    subs: Option<&str>,
+    (from, before): (i64, i64),
     limit: usize,
     found: &mut Vec<Listed>,
 ) -> Result<(), Error> {
     let sql = format!(
         "SELECT {COLUMNS} FROM deliveries d {JOIN}
          WHERE d.id >= ?1 AND d.id < ?2 AND ({})
-             AND (?3 IS NULL OR d.sub IN (SELECT key FROM subscriptions WHERE uuid = ?3 OR name = ?3))
+             AND (?3 IS NULL OR d.sub IN (SELECT value FROM json_each(?3)))
              AND (?4 IS NULL OR d.reason = ?4)
          ORDER BY d.id DESC",
         filter.condition()
     );
     let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query((from, before, &filter.subscription, filter.reason.map(Reason::code)))?;
+    let mut rows = statement.query((from, before, subs, filter.reason.map(Reason::code)))?;
     while found.len() < limit
         && let Some(row) = rows.next()?
     {
@@ -182,8 +210,14 @@ impl Filter {
     fn admits(&self, listed: &Listed) -> bool {
         (self.standings.is_empty() || self.standings.contains(&self.active.standing(listed)))
             && self.topic.as_ref().is_none_or(|pattern| matches(pattern.as_str(), &listed.topic))
-            && self.event_id.as_ref().is_none_or(|id| **id == *listed.event_id)
+            && self.event_id.as_ref().is_none_or(|id| is_published_as(listed, id))
     }
+}
+
+/// Returns whether the event was published with this id. One that cannot be sent with it was stored with the id derived from
+/// it.
+fn is_published_as(listed: &Listed, id: &str) -> bool {
+    *listed.event_id == *id || fit_id(id) == *listed.event_id
 }
 
 fn stored(standing: Standing) -> &'static str {

@@ -130,7 +130,10 @@ fn warning(row: &Row) -> Option<String> {
 
 fn queue(data_dir: &Path) -> Probe {
     let what = "queue";
-    let counts = Reader::open(data_dir).and_then(|reader| reader.counts());
+    let counts = Reader::open(data_dir).and_then(|reader| {
+        queue::check_remains(data_dir)?;
+        reader.counts()
+    });
     match counts {
         Ok(counts) => {
             let waiting: u64 = counts.iter().map(|counts| counts.pending + counts.retrying).sum();

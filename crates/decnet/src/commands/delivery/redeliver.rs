@@ -7,12 +7,12 @@ use decnet_core::delivery::{Reason, Standing};
 use decnet_core::limits::MAX_REDELIVERY_RATE;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
-use decnet_store::queue::{DeliveryId, Filter, Operator, Reader, Redelivery};
+use decnet_store::queue::{Active, DeliveryId, Filter, Operator, Reader, Redelivery};
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::list::nothing;
-use super::standing::active;
+use super::standing::{self, active};
 use crate::commands::link;
 use crate::commands::progress::Progress;
 use crate::commands::since::since;
@@ -27,7 +27,8 @@ const SIGNAL_INTERVAL: Duration = Duration::from_secs(1);
 ///
 /// Names deliveries by id, or chooses among those that are final: dead ones with --dead, delivered ones too
 /// without it. What is not final goes out by itself: it is skipped, and refused where it is named by its id. What was sent
-/// again before is skipped too, for its latest delivery counts: the same command twice sends nothing twice. Receivers that
+/// again before is skipped too, for its latest delivery counts: the same command twice sends nothing twice. So is what was for
+/// a subscription that is deleted. Receivers that
 /// were to get an event once may get it again: they can tell by its id.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -88,21 +89,24 @@ fn tell_json(args: &Args, chosen: &Redelivery, made: &[DeliveryId]) -> anyhow::R
         "redelivered": made.len(),
         "skipped_not_final": chosen.not_final(),
         "skipped_superseded": chosen.superseded(),
+        "skipped_deleted": chosen.deleted(),
         "dry_run": args.dry_run,
     }))
 }
 
 fn tell(args: &Args, chosen: &Redelivery, made: &[DeliveryId], context: &Context) -> anyhow::Result<()> {
-    for (count, why) in [
+    let skipped = [
         (chosen.not_final(), "not final: what is not goes out by itself"),
         (chosen.superseded(), "sent again before: their latest delivery counts"),
-    ] {
+        (chosen.deleted(), "for subscriptions that are deleted"),
+    ];
+    for (count, why) in skipped {
         if count > 0 {
             let skipped = output::counted(count as u64, "delivery", "deliveries");
             output::say(&format!("skipped {skipped} that were {why}"));
         }
     }
-    if chosen.total() + chosen.not_final() + chosen.superseded() == 0 {
+    if chosen.total() == 0 && skipped.iter().all(|(count, _)| *count == 0) {
         output::say(&nothing(args.subscription.as_deref(), &active(&context.config)));
         return Ok(());
     }
@@ -112,10 +116,11 @@ fn tell(args: &Args, chosen: &Redelivery, made: &[DeliveryId], context: &Context
 /// None if a signal ends it. A look at all of the queue takes long; the signal is heard meanwhile.
 async fn choose(args: &Args, context: &Context) -> anyhow::Result<Option<Redelivery>> {
     let reader = Reader::open(&context.config.data_dir)?;
-    let (ids, filter, shutdown) = (args.ids.clone(), filter(args), context.shutdown.clone());
+    let active = active(&context.config);
+    let (ids, filter, shutdown) = (args.ids.clone(), filter(args, &active), context.shutdown.clone());
     let choose = move || match ids {
         none if none.is_empty() => Redelivery::choose(&reader, &filter, || !shutdown.is_cancelled()),
-        ids => Redelivery::of(&ids, &reader).map(Some),
+        ids => Redelivery::of(&ids, &reader, &active).map(Some),
     };
     Ok(tokio::task::spawn_blocking(choose).await??)
 }
@@ -132,10 +137,11 @@ fn told(args: &Args, chosen: usize, made: &[DeliveryId]) -> String {
 }
 
 /// What the arguments describe.
-fn filter(args: &Args) -> Filter {
+fn filter(args: &Args, active: &Active) -> Filter {
     Filter {
         subscription: args.subscription.clone(),
         standings: if args.dead { vec![Standing::Dead] } else { Vec::new() },
+        active: active.clone(),
         reason: args.reason,
         topic: args.topic.clone(),
         since: args.since,
@@ -175,19 +181,22 @@ async fn go(
 ) -> anyhow::Result<()> {
     let mut operator = Operator::open(&context.config.data_dir)?;
     let (mut due, mut told_at) = (Instant::now(), Instant::now());
+    let mut active = active(&context.config);
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(due) => {}
             () = context.shutdown.cancelled() => return Ok(()),
         }
         due = Instant::now();
-        let Some(step) = chosen.step(&mut operator, rate)? else { return Ok(()) };
+        let Some(step) = chosen.step(&mut operator, rate, &active)? else { return Ok(()) };
         due += step.pause;
         made.extend(step.made);
         progress.set_position(chosen.done() as u64);
         if told_at.elapsed() >= SIGNAL_INTERVAL {
             told_at = Instant::now();
             link::signal_change(&context.config).await;
+            // Subscriptions may be deleted meanwhile.
+            active = standing::active(&context.config);
         }
     }
 }

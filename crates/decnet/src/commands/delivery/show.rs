@@ -5,11 +5,14 @@ use std::time::Duration;
 use decnet_core::delivery::{Reason, Standing, State};
 use decnet_core::text::escape_json;
 use decnet_store::queue::{Active, Attempt, DeliveryId, Detail, Listed, Reader};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::list;
 use super::standing::active;
 use crate::context::Context;
+use crate::json_text;
 use crate::output::{self, Paint, Table, Text};
 
 /// Shows one delivery: its event's body, every attempt, and what came back.
@@ -38,11 +41,22 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     output::print(&human(&detail, &active, context.paint))
 }
 
-fn whole(detail: &Detail, active: &Active) -> Value {
-    let mut value = list::json(&detail.listed, active);
-    value["body"] = serde_json::from_slice(&detail.body).unwrap_or_default();
-    value["tries"] = detail.attempts.iter().map(attempt).collect();
-    value
+/// A delivery as `--json` shows it.
+#[derive(Serialize)]
+struct Whole {
+    #[serde(flatten)]
+    listed: Value,
+    /// As it is sent; null if it was erased.
+    body: Option<Box<RawValue>>,
+    tries: Vec<Value>,
+}
+
+fn whole(detail: &Detail, active: &Active) -> Whole {
+    Whole {
+        listed: list::json(&detail.listed, active),
+        body: json_text::compact(&detail.body),
+        tries: detail.attempts.iter().map(attempt).collect(),
+    }
 }
 
 fn attempt(attempt: &Attempt) -> Value {

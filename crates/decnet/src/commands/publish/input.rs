@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read, stdin};
 
 use anyhow::Context as _;
+use decnet_bus::unix::codec::is_truthy;
 use decnet_core::limits::MAX_BODY_BYTES;
 use decnet_core::text::BYTE_ORDER_MARK;
 use tokio::sync::mpsc;
@@ -48,7 +49,7 @@ impl Input {
     /// Looked at before a bus is: what most often goes wrong is the shell, which takes quotes away.
     fn argument(json: &str) -> Result<Self, Usage> {
         match serde_json::from_str::<serde::de::IgnoredAny>(json) {
-            Ok(_) => Ok(Self::One(json.to_owned())),
+            Ok(_) => refuse_replaced(json).map(|()| Self::One(json.to_owned())).map_err(Usage::new),
             Err(_) if json.starts_with(BYTE_ORDER_MARK) => {
                 Err(Usage::new("the payload begins with a byte order mark (U+FEFF); leave that out"))
             }
@@ -65,7 +66,11 @@ impl Input {
         let json = without_mark(&beginning);
         let is_one = serde_json::from_slice::<serde::de::IgnoredAny>(json).is_ok();
         match String::from_utf8(beginning) {
-            Ok(text) if is_one => Ok(Self::One(text.trim_start_matches(BYTE_ORDER_MARK).to_owned())),
+            Ok(text) if is_one => {
+                let json = text.trim_start_matches(BYTE_ORDER_MARK);
+                refuse_replaced(json).map_err(std::io::Error::other)?;
+                Ok(Self::One(json.to_owned()))
+            }
             Ok(lines) => Ok(Self::Lines(Box::new(Cursor::new(lines.into_bytes()).chain(file)))),
             Err(error) => Ok(Self::Lines(Box::new(Cursor::new(error.into_bytes()).chain(file)))),
         }
@@ -75,6 +80,20 @@ impl Input {
 /// The bytes behind a byte order mark, which JSON may be read without (RFC 8259, section 8.1).
 fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(BYTE_ORDER_MARK.encode_utf8(&mut [0; 4]).as_bytes()).unwrap_or(bytes)
+}
+
+/// Refuses a payload that the bus would replace by `{}`. `null` and `{}` pass: they have nothing to lose.
+fn refuse_replaced(json: &str) -> Result<(), String> {
+    let json = json.trim();
+    let is_kept = is_truthy(json) || json == "null" || json.starts_with('{');
+    // What is not JSON is refused as such, when it is published.
+    if is_kept || serde_json::from_str::<serde::de::IgnoredAny>(json).is_err() {
+        return Ok(());
+    }
+    Err(format!(
+        "the payload {json} would arrive as {{}}: DECNET's wire protocol replaces 0, false, \"\" and []; wrap it, as in \
+         '{{\"value\":{json}}}', or send it over HTTP (POST /api/v1/events)"
+    ))
 }
 
 /// Reads lines into `chunks` until they end or nobody takes them: as many at once as have arrived, so that a slow
@@ -118,7 +137,9 @@ fn next_line(reader: &mut impl BufRead, number: u64, lines: &mut Vec<Line>) -> s
 
 fn payload(text: &[u8]) -> anyhow::Result<String> {
     anyhow::ensure!(text.len() <= MAX_BODY_BYTES, "longer than the {MAX_BODY_BYTES} bytes of a bus frame");
-    Ok(str::from_utf8(text).context("not UTF-8")?.to_owned())
+    let json = str::from_utf8(text).context("not UTF-8")?;
+    refuse_replaced(json).map_err(anyhow::Error::msg)?;
+    Ok(json.to_owned())
 }
 
 #[cfg(test)]
@@ -175,6 +196,25 @@ mod tests {
         let (chunks, mut received) = mpsc::channel(64);
         assert!(read_lines(Box::new(Broken(false)), &chunks).is_err());
         assert_eq!(received.try_recv().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn payloads_that_the_bus_would_replace_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("payload");
+        let from_file = format!("@{}", path.display());
+        for json in ["0", "-0", "0.0", "0e5", "false", "\"\"", "[]", " [ ]\t"] {
+            let error = Input::open(json).err().unwrap();
+            assert!(error.is::<Usage>() && error.to_string().contains("would arrive as {}"), "{error}");
+            std::fs::write(&path, json).unwrap();
+            assert!(format!("{:#}", Input::open(&from_file).err().unwrap()).contains("would arrive as {}"));
+            let read = lines(format!("1\n{json}\n2\n").as_bytes());
+            assert!(read[1].1.as_ref().unwrap_err().contains("would arrive as {}"), "{read:?}");
+            assert_eq!([&read[0], &read[2]], [&numbered(1, "1"), &numbered(3, "2")]);
+        }
+        for json in ["{}", " { } ", "null", "1", "-1", "1e-5", "true", "\"0\"", "[0]"] {
+            assert!(matches!(Input::open(json), Ok(Input::One(_))), "{json}");
+        }
     }
 
     #[test]

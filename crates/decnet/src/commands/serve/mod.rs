@@ -70,7 +70,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let running = demo.map(|demo| demo.start(shutdown.clone())).transpose()?;
     let mut service = prepared.service();
     service.pulses.push(bus_pulse);
-    let _reporting = service.report(shutdown.clone());
+    let _reporting = service.report_saving(shutdown.clone(), prepared.is_saving());
     let worked = prepared.run(shutdown.clone()).await;
     shutdown.cancel();
     stop_bus.cancel();

@@ -1,5 +1,6 @@
 //! `decnet subscription update`, `delete`, `enable` and `disable`.
 
+use decnet_core::subscription::check_new_name;
 use decnet_store::catalog::{Patch, Row};
 
 use super::patterns::PatternArgs;
@@ -138,7 +139,11 @@ pub(super) async fn resume(args: ResumeArgs, context: &Context) -> anyhow::Resul
 
 async fn change(target: &Target, patch: &Patch, done: &str, context: &Context) -> anyhow::Result<()> {
     let mut catalog = existing(context)?;
-    let uuid = catalog.find(&target.name)?.uuid;
+    let Row { uuid, name, .. } = catalog.find(&target.name)?;
+    // A name that DECNET gave it may stay.
+    if let Some(new) = patch.name.as_ref().filter(|new| **new != name) {
+        check_new_name(new).map_err(|error| super::refused(error.into()))?;
+    }
     catalog.update(&uuid, patch, now()).map_err(super::refused)?;
     let row = catalog.find(&uuid)?;
     link::announce_change(&context.config).await;

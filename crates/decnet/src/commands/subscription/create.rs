@@ -1,6 +1,7 @@
 //! `decnet subscription create`.
 
 use decnet_core::settings::Settings;
+use decnet_core::subscription::check_new_name;
 use decnet_store::catalog::{NewSubscription, Row};
 
 use super::patterns::PatternArgs;
@@ -44,6 +45,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
+    check_new_name(&args.name).map_err(|error| super::refused(error.into()))?;
     let patterns = args.patterns.read()?;
     let url = args.url.required()?;
     let (secret, made) = args.secret.read_or_make()?;

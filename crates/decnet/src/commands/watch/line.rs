@@ -6,6 +6,8 @@ use decnet_bus::Received;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::json_text;
+
 /// What a line shows of an event, verbatim where it can be.
 #[derive(Serialize)]
 struct Line<'a> {
@@ -34,7 +36,7 @@ struct Envelope<'a> {
 /// A body that is not the envelope of an event.
 pub(super) fn append(event: &Received, lines: &mut Vec<u8>) -> anyhow::Result<()> {
     let Envelope { id, r#type, ts, payload } = serde_json::from_slice(&event.body)?;
-    let payload = payload.map(Compact::new).transpose()?;
+    let payload = payload.map(Compact::new);
     serde_json::to_writer(&mut *lines, &Line { id, topic: &event.topic, r#type, ts, payload })?;
     Ok(lines.write_all(b"\n")?)
 }
@@ -44,16 +46,16 @@ pub(super) fn append(event: &Received, lines: &mut Vec<u8>) -> anyhow::Result<()
 #[serde(untagged)]
 enum Compact<'a> {
     Raw(&'a RawValue),
-    Rewritten(serde_json::Value),
+    Rewritten(Option<Box<RawValue>>),
 }
 
 impl<'a> Compact<'a> {
-    fn new(payload: &'a RawValue) -> serde_json::Result<Self> {
+    fn new(payload: &'a RawValue) -> Self {
         let has_lines = payload.get().bytes().any(|byte| matches!(byte, b'\n' | b'\r'));
         if has_lines {
-            serde_json::from_str(payload.get()).map(Self::Rewritten)
+            Self::Rewritten(json_text::compact(payload.get().as_bytes()))
         } else {
-            Ok(Self::Raw(payload))
+            Self::Raw(payload)
         }
     }
 }
@@ -74,9 +76,9 @@ mod tests {
     fn a_line_is_one_line_with_the_headers_topic() {
         assert_eq!(
             shown(
-                "{\"v\":1,\"id\":\"e\",\"topic\":\"spoofed\",\"type\":\"t\",\"ts\":1.50,\"payload\":{\"a\":\n1.0}}"
+                "{\"v\":1,\"id\":\"e\",\"topic\":\"spoofed\",\"type\":\"t\",\"ts\":1.50,\"payload\":{\"b\":\n1.0,\"a\":-123456789012345678901234567890}}"
             ),
-            "{\"id\":\"e\",\"topic\":\"a.b\",\"type\":\"t\",\"ts\":1.50,\"payload\":{\"a\":1.0}}\n"
+            "{\"id\":\"e\",\"topic\":\"a.b\",\"type\":\"t\",\"ts\":1.50,\"payload\":{\"b\":1.0,\"a\":-123456789012345678901234567890}}\n"
         );
         assert_eq!(
             shown("{}"),

@@ -92,15 +92,15 @@ fn number_point(sample: &Sample, period: Period) -> Option<NumberDataPoint> {
 
 /// OTLP's buckets are ours: each with its upper bound, which it includes, and one behind the last.
 fn histogram(sample: &Sample, period: Period) -> Option<HistogramDataPoint> {
-    let Value::Histogram { distribution, scale } = &sample.value else { return None };
+    let Value::Histogram { distribution, per_unit } = &sample.value else { return None };
     Some(HistogramDataPoint {
         attributes: attributes(sample),
         start_time_unix_nano: nanos(period.start),
         time_unix_nano: nanos(period.now),
         count: distribution.total(),
-        sum: Some(number(distribution.sum) * scale),
+        sum: Some(number(distribution.sum) / per_unit),
         bucket_counts: distribution.counts.clone(),
-        explicit_bounds: distribution.bounds.iter().map(|bound| number(*bound) * scale).collect(),
+        explicit_bounds: distribution.bounds.iter().map(|bound| number(*bound) / per_unit).collect(),
         ..HistogramDataPoint::default()
     })
 }

@@ -135,16 +135,17 @@ impl Erasure {
     /// # Errors
     /// See [`Error`]; the step can be taken again.
     pub fn step(&mut self, operator: &mut Operator, now: UnixMicros) -> Result<bool, Error> {
+        operator.changing(|conn| self.step_on(conn, now))
+    }
+
+    fn step_on(&mut self, conn: &mut Connection, now: UnixMicros) -> Result<bool, Error> {
         let Some(before) = self.before else {
-            self.before = Some(self.start(&mut operator.conn)?);
+            self.before = Some(self.start(conn)?);
             return Ok(true);
         };
-        let Some(part) = self.what.next(&operator.conn, before)? else { return Ok(false) };
-        self.before = Some(if part.events.is_empty() {
-            part.from
-        } else {
-            self.see_to(&mut operator.conn, &part, now)?
-        });
+        let Some(part) = self.what.next(conn, before)? else { return Ok(false) };
+        let is_empty = part.events.is_empty();
+        self.before = Some(if is_empty { part.from } else { self.see_to(conn, &part, now)? });
         Ok(true)
     }
 

@@ -1,5 +1,6 @@
 //! Which deliveries a step sees to: newest first, found in short reads beside whoever writes.
 
+use decnet_core::event::fit_id;
 use decnet_core::limits::{LIST_STEP_ROWS, OPERATOR_STEP_ROWS};
 use rusqlite::{Connection, Params};
 
@@ -62,7 +63,7 @@ fn of_subscription(conn: &Connection, sub: u32, before: i64) -> Result<Option<Pa
     Ok(Some(Part { events: events.collect(), from }))
 }
 
-/// A few deliveries of the newest event with this id whose deliveries were not seen to.
+/// A few deliveries of the newest event published with this id whose deliveries were not seen to.
 fn of_event(conn: &Connection, id: &str, before: i64) -> Result<Option<Part>, Error> {
     let last = DeliveryId::from_raw(before - 1);
     let mut start = conn.prepare_cached(
@@ -73,8 +74,9 @@ fn of_event(conn: &Connection, id: &str, before: i64) -> Result<Option<Part>, Er
         return Ok(None);
     };
     let mut find =
-        conn.prepare_cached("SELECT max(seq) FROM events WHERE seq >= ?1 AND seq <= ?2 AND id = ?3")?;
-    let Some(seq) = find.query_row((from, last.seq(), id), |row| row.get::<_, Option<i64>>(0))? else {
+        conn.prepare_cached("SELECT max(seq) FROM events WHERE seq >= ?1 AND seq <= ?2 AND id IN (?3, ?4)")?;
+    let Some(seq) = find.query_row((from, last.seq(), id, fit_id(id)), |row| row.get::<_, Option<i64>>(0))?
+    else {
         return Ok(Some(Part { events: Vec::new(), from: DeliveryId::new(from, 0).raw() }));
     };
     let first = DeliveryId::new(seq, 0);

@@ -7,9 +7,9 @@ use decnet_core::limits::{MAX_REDELIVERY, OPERATOR_STEP_ROWS};
 
 use super::super::super::error::Error;
 use super::super::super::id::DeliveryId;
-use super::super::super::reader::{Filter, Listed, Reader};
+use super::super::super::reader::{Active, Filter, Listed, Reader};
 use super::super::Operator;
-use super::{Old, find};
+use super::{Old, find_for};
 
 /// Deliveries looked at in one go.
 const PAGE: usize = 1000;
@@ -28,6 +28,7 @@ pub struct Redelivery {
     done: usize,
     not_final: usize,
     superseded: usize,
+    deleted: usize,
 }
 
 /// What a step has done.
@@ -49,9 +50,9 @@ pub(super) struct Chosen {
 
 impl Redelivery {
     /// Of what `filter` describes: of each event and subscription the latest delivery, as far as that is final. The
-    /// others are skipped and counted: what is not final still goes out by itself, and of what was sent again only the
-    /// latest delivery says what became of it. The filter's `limit` takes the newest. None where `go_on`, which is asked
-    /// before each of many short reads, says no.
+    /// others are skipped and counted: what is not final still goes out by itself, of what was sent again only the latest
+    /// delivery says what became of it, and a subscription that the filter's `active` does not know is deleted. The
+    /// filter's `limit` takes the newest. None where `go_on`, which is asked before each of many short reads, says no.
     ///
     /// # Errors
     /// More than `MAX_REDELIVERY`, or see [`Error`].
@@ -65,7 +66,7 @@ impl Redelivery {
             }
             filter.limit = Some(PAGE.min(most - choice.total()));
             let page = reader.page(&filter)?;
-            page.deliveries.iter().for_each(|listed| choice.look_at(listed));
+            page.deliveries.iter().for_each(|listed| choice.look_at(listed, &filter.active));
             if choice.total() > MAX_REDELIVERY {
                 return Err(Error::TooManyChosen);
             }
@@ -76,9 +77,11 @@ impl Redelivery {
         Ok(Some(choice))
     }
 
-    fn look_at(&mut self, listed: &Listed) {
+    fn look_at(&mut self, listed: &Listed, active: &Active) {
         if listed.again.is_some() {
             self.superseded += 1;
+        } else if !active.exists(&listed.subscription_uuid) {
+            self.deleted += 1;
         } else if !listed.state.is_final() {
             self.not_final += 1;
         } else {
@@ -86,14 +89,15 @@ impl Redelivery {
         }
     }
 
-    /// Of these, all of which are there, final and not erased. Of several that are of one event to one subscription, one is
-    /// sent again.
+    /// Of these, all of which are there, final, not erased, and to a subscription that exists. Of several that are of one
+    /// event to one subscription, one is sent again.
     ///
     /// # Errors
     /// One that is not, or see [`Error`].
-    pub fn of(ids: &[DeliveryId], reader: &Reader) -> Result<Self, Error> {
-        let choose =
-            |id: &DeliveryId| find(&reader.conn, *id).map(|Old { id, latest, .. }| Chosen { id, latest });
+    pub fn of(ids: &[DeliveryId], reader: &Reader, active: &Active) -> Result<Self, Error> {
+        let choose = |id: &DeliveryId| {
+            find_for(&reader.conn, *id, active).map(|Old { id, latest, .. }| Chosen { id, latest })
+        };
         let chosen = ids.iter().map(choose).collect::<Result<_, _>>()?;
         Ok(Self { chosen, ..Self::default() })
     }
@@ -111,6 +115,12 @@ impl Redelivery {
         self.superseded
     }
 
+    /// How many it described whose subscription is deleted, and were therefore skipped.
+    #[must_use]
+    pub fn deleted(&self) -> usize {
+        self.deleted
+    }
+
     /// How many were chosen.
     #[must_use]
     pub fn total(&self) -> usize {
@@ -123,19 +133,25 @@ impl Redelivery {
         self.done
     }
 
-    /// The next few, in one short transaction; none if all were seen to. A step is at most a tenth of a second's worth of
-    /// `rate`, in deliveries a second, and at least one delivery: with the pause that it asks for, the rate is kept from
-    /// the first delivery on, and nothing is caught up with.
+    /// Makes the next few, in one short transaction; returns `None` if all were seen to. What is for a subscription that
+    /// `active` does not know any more is passed over. A step is at most a tenth of a second's worth of `rate`, in deliveries a
+    /// second, and at least one delivery: with the pause that it asks for, the rate is kept from the first delivery on, and
+    /// nothing is caught up with.
     ///
     /// # Errors
     /// See [`Error`]; the step can be taken again.
-    pub fn step(&mut self, operator: &mut Operator, rate: NonZeroU32) -> Result<Option<Step>, Error> {
+    pub fn step(
+        &mut self,
+        operator: &mut Operator,
+        rate: NonZeroU32,
+        active: &Active,
+    ) -> Result<Option<Step>, Error> {
         let rest = &self.chosen[self.done..];
         if rest.is_empty() {
             return Ok(None);
         }
         let step = &rest[..rest.len().min(step_rows(rate))];
-        let made = operator.redeliver_what_is_left(step)?;
+        let made = operator.redeliver_what_is_left(step, active)?;
         let pause = Duration::from_secs(step.len() as u64) / rate.get();
         self.done += step.len();
         Ok(Some(Step { made, pause }))

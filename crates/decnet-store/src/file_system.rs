@@ -1,0 +1,32 @@
+//! The file system that a file is on.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{StatVfsMountFlags, statvfs};
+
+use crate::ownership::directory_of;
+
+/// Returns where the file system of `path` is mounted, if it is read-only: SQLite does not tell that from missing permissions.
+///
+/// A path that does not exist counts as on the file system of its directory.
+pub(crate) fn read_only_mount(path: &Path) -> Option<PathBuf> {
+    let exists = path.try_exists().unwrap_or(false);
+    let mut mount = if exists { path } else { directory_of(path) }.canonicalize().ok()?;
+    if !is_read_only(&mount) {
+        return None;
+    }
+    while let Some(parent) = mount.parent().filter(|parent| is_same_mount(parent, &mount)) {
+        mount = parent.to_owned();
+    }
+    Some(mount)
+}
+
+fn is_read_only(path: &Path) -> bool {
+    statvfs(path).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+fn is_same_mount(parent: &Path, child: &Path) -> bool {
+    let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
+    is_read_only(parent) && device(parent) == device(child)
+}

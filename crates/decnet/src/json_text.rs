@@ -1,0 +1,97 @@
+//! JSON text laid out anew without being read: numbers, texts and the order of keys stay as they were written.
+
+use serde_json::value::RawValue;
+
+/// Blanks per level of an indented text.
+const INDENT: usize = 2;
+
+/// Returns JSON on one line, without blanks between its tokens; `None` for bytes that are not JSON.
+pub(crate) fn compact(json: &[u8]) -> Option<Box<RawValue>> {
+    let raw: &RawValue = serde_json::from_slice(json).ok()?;
+    RawValue::from_string(lay_out(raw.get(), false)).ok()
+}
+
+/// Returns JSON with every field and element on a line of its own; `None` for bytes that are not JSON.
+pub(crate) fn indented(json: &[u8]) -> Option<String> {
+    let raw: &RawValue = serde_json::from_slice(json).ok()?;
+    Some(lay_out(raw.get(), true))
+}
+
+/// `json` is valid.
+fn lay_out(json: &str, indented: bool) -> String {
+    let mut out = String::with_capacity(json.len());
+    let (mut depth, mut is_open) = (0, false);
+    let mut rest = json;
+    while let Some(first) = rest.chars().next() {
+        let (token, after) = rest.split_at(token_len(rest, first));
+        rest = after;
+        if first.is_ascii_whitespace() {
+            continue;
+        }
+        let closes = matches!(first, '}' | ']');
+        depth -= usize::from(closes);
+        // An empty list or object stays on its line.
+        if indented && is_open != closes {
+            break_line(&mut out, depth);
+        }
+        is_open = matches!(first, '{' | '[');
+        depth += usize::from(is_open);
+        out.push_str(token);
+        match first {
+            ':' if indented => out.push(' '),
+            ',' if indented => break_line(&mut out, depth),
+            _ => {}
+        }
+    }
+    out
+}
+
+/// A string is one token, every other character is one by itself.
+fn token_len(text: &str, first: char) -> usize {
+    if first != '"' {
+        return first.len_utf8();
+    }
+    let mut is_escaped = false;
+    let is_end = |(_, byte): &(usize, u8)| {
+        let is_end = *byte == b'"' && !is_escaped;
+        is_escaped = *byte == b'\\' && !is_escaped;
+        is_end
+    };
+    text.bytes().enumerate().skip(1).find(is_end).map_or(text.len(), |(at, _)| at + 1)
+}
+
+fn break_line(out: &mut String, depth: usize) {
+    out.push('\n');
+    out.extend(std::iter::repeat_n(' ', INDENT * depth));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_layout_changes_and_nothing_else() {
+        let json = "{ \"b\" :[1.50, 123456789012345678901234567890,-0],\n\"a\\\"}\": {\"é , :\":[ ] , \"o\":{}}, \"\\\\\": null}";
+        let compacted = compact(json.as_bytes()).unwrap();
+        assert_eq!(
+            compacted.get(),
+            "{\"b\":[1.50,123456789012345678901234567890,-0],\"a\\\"}\":{\"é , :\":[],\"o\":{}},\"\\\\\":null}"
+        );
+        let expected = "{\n  \"b\": [\n    1.50,\n    123456789012345678901234567890,\n    -0\n  ],\n  \"a\\\"}\": {\n    \
+                        \"é , :\": [],\n    \"o\": {}\n  },\n  \"\\\\\": null\n}";
+        assert_eq!(indented(json.as_bytes()).unwrap(), expected);
+        assert_eq!(indented(b" 1 ").unwrap(), "1");
+        assert!(compact(b"{").is_none() && indented(b"").is_none());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_laid_out_is_the_same_value(text in ".*", number: f64, list: Vec<u8>) {
+            let value = serde_json::json!({"z": {&text: [number, {}]}, "a": list, "t": text});
+            let pretty = serde_json::to_string_pretty(&value).unwrap();
+            let compacted = compact(pretty.as_bytes()).unwrap();
+            proptest::prop_assert_eq!(compacted.get(), value.to_string());
+            proptest::prop_assert_eq!(indented(compacted.get().as_bytes()).unwrap(), pretty);
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Where events come from: the UNIX-socket bus that DECNET's processes speak, as server and as client.
 //!
 //! - [`Received`]: one event as the bus delivered it, its body unparsed;
-//! - [`Losses`]: what a bus of ours says that it lost;
+//! - [`Losses`]: what a bus of ours reports that it lost; [`Notice`]: what it reports to one connection;
 //! - [`Applied`]: what a worker reports after a change of the subscriptions;
 //! - [`default_socket_path`]: where the socket is when nobody says;
 //! - [`unix::server`]: the daemon: [`Server`], [`ServerOptions`];
@@ -18,6 +18,7 @@
 
 mod applied;
 mod losses;
+mod notice;
 mod path;
 mod received;
 mod said;
@@ -25,10 +26,12 @@ pub mod unix;
 
 pub use applied::Applied;
 pub use losses::Losses;
+pub use notice::Notice;
 pub use path::default_socket_path;
 pub use received::{Received, Topic};
 pub use unix::client::{Client, Error as ClientError, Receiver, Sender};
 pub use unix::reconnect::{Source, Step};
 pub use unix::server::{
-    Error as ServerError, LOSSLESS_CLIENT_NAME, Lossless, Options as ServerOptions, Server,
+    Error as ServerError, FrameTimeouts, LOSSLESS_CLIENT_NAME, Lossless, Options as ServerOptions, Server,
+    Users,
 };

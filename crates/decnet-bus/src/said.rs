@@ -15,7 +15,17 @@ pub(crate) struct Said {
 impl Said {
     /// Counts one more; `Some` with the count since the last saying when it is time to say it.
     pub(crate) fn again(&mut self, now: Instant) -> Option<u64> {
-        self.since += 1;
+        self.add(1);
+        self.due(now)
+    }
+
+    /// Counts more, without saying it.
+    pub(crate) fn add(&mut self, times: u64) {
+        self.since += times;
+    }
+
+    /// Returns the count since the last saying, if there is one and it is time to say it.
+    pub(crate) fn due(&mut self, now: Instant) -> Option<u64> {
         if self.last.is_some_and(|last| now.saturating_duration_since(last) < QUIET) {
             return None;
         }

@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{Peer, TestBus, frame};
 
 fn bad_streams() -> Vec<(&'static str, Vec<u8>)> {
@@ -75,6 +77,17 @@ async fn what_is_only_untidy_is_tolerated() {
     let mut publisher = bus.peer().await;
     publisher.raw(b"PUB  x.y \r\n\0\0\0\x04 {} ").await;
     reader.expect_only("x.y").await;
+}
+
+/// The loss counters of a heartbeat are believed, so nobody but the bus publishes one.
+#[tokio::test]
+async fn clients_cannot_publish_the_heartbeat_of_the_bus() {
+    let mut bus = TestBus::start_as(|options| options.heartbeat = Duration::from_secs(3600)).await;
+    let mut reader = Peer::subscribed(&mut bus, &["system.bus.>"]).await;
+    let mut forger = bus.peer().await;
+    forger.send("PUB", "system.bus.health", br#"{"payload":{"dropped_lossless":7}}"#).await;
+    forger.send("PUB", "system.bus.other", b"").await;
+    reader.expect_only("system.bus.other").await;
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Peer, TestBus};
-use decnet_bus::LOSSLESS_CLIENT_NAME;
+use decnet_bus::{LOSSLESS_CLIENT_NAME, Users};
 use decnet_core::topic::own::{APPLIED_TOPIC, CHANGED_TOPIC};
 use serde_json::json;
 
@@ -168,6 +168,19 @@ async fn only_lossless_readers_that_report_are_widened() {
         publish(&mut bus, &["z.0", CHANGED_TOPIC, "z.1", "a.1"]).await;
         assert_eq!(reader.until("a.1").await, [CHANGED_TOPIC, "a.1"], "{name}");
     }
+}
+
+/// It gets an ordinary queue, which is no reason to miss what a change asks for.
+#[tokio::test]
+async fn a_worker_that_is_refused_a_lossless_queue_is_widened_too() {
+    let nobody = Users { trusted: Default::default(), lossless: Default::default() };
+    let mut bus = TestBus::start_as(|options| options.users = nobody).await;
+    let mut worker = Reader::narrow(&mut bus).await;
+    publish(&mut bus, &["z.0", CHANGED_TOPIC, "z.1", "a.1"]).await;
+    assert_eq!(worker.until("a.1").await, [CHANGED_TOPIC, "z.1", "a.1"]);
+    worker.report(&mut bus, worker.received).await;
+    publish(&mut bus, &["z.2", "a.2"]).await;
+    assert_eq!(worker.until("a.2").await, ["a.2"]);
 }
 
 #[tokio::test]

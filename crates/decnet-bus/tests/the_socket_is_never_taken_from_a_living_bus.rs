@@ -58,12 +58,46 @@ fn a_file_that_is_no_socket_is_not_removed() {
 }
 
 #[test]
+fn a_symlink_in_the_sockets_place_is_not_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, victim) = (dir.path().join("bus.sock"), dir.path().join("victim"));
+    fs::write(&victim, "precious").unwrap();
+    fs::set_permissions(&victim, fs::Permissions::from_mode(0o600)).unwrap();
+    for target in [&victim, &dir.path().join("missing")] {
+        std::os::unix::fs::symlink(target, &path).unwrap();
+        assert!(matches!(Server::bind(options(&path)), Err(ServerError::NoSocket(_))));
+        assert!(path.is_symlink());
+        fs::remove_file(&path).unwrap();
+    }
+    assert_eq!(fs::metadata(&victim).unwrap().permissions().mode() & 0o7777, 0o600);
+}
+
+#[test]
+fn a_directory_that_others_can_write_to_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bus.sock");
+    for mode in [0o777, 0o1777, 0o770, 0o702] {
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+        let error = Server::bind(options(&path)).unwrap_err();
+        assert!(matches!(error, ServerError::OpenDirectory { .. }), "{mode:o}: {error}");
+        let shown = dir.path().display().to_string();
+        let said = error.to_string();
+        assert!(said.contains(&shown) && said.contains("chmod go-w"), "{said}");
+        assert!(!path.exists());
+    }
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(Server::bind(options(&path)).is_ok());
+}
+
+#[test]
 fn only_the_home_directory_of_decnet_is_created() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("missing/bus.sock");
     assert!(matches!(Server::bind(options(&missing)), Err(ServerError::NoDirectory(_))));
     let home = dir.path().join(".decnet/bus.sock");
     assert!(Server::bind(options(&home)).is_ok());
+    let mode = fs::metadata(home.parent().unwrap()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o022, 0, "it can be used again, whatever the umask");
     let homeless = dir.path().join("missing/.decnet/bus.sock");
     assert!(matches!(Server::bind(options(&homeless)), Err(ServerError::NoDirectory(_))));
 }

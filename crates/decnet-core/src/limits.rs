@@ -1,6 +1,7 @@
 //! Every bound of the dispatcher, in one place, with how they relate checked at compile time.
 
 mod api;
+mod bus;
 mod otlp;
 mod queue_files;
 mod replies;
@@ -9,44 +10,11 @@ mod sockets;
 use std::time::Duration;
 
 pub use self::api::*;
+pub use self::bus::*;
 pub use self::otlp::*;
 pub use self::queue_files::*;
 pub use self::replies::*;
 pub use self::sockets::*;
-
-// --- The bus (the protocol's own bounds come from DECNET's wire format) ---
-
-/// Longest header line of a bus frame, with its newline, in bytes.
-pub const MAX_HEADER_BYTES: usize = 4096;
-/// Largest body of a bus frame, in bytes.
-pub const MAX_BODY_BYTES: usize = 1024 * 1024;
-/// Frames that wait for one ordinary connection before its oldest is dropped.
-pub const MAX_OUTBOUND_FRAMES: usize = 1024;
-/// Bytes that wait for one lossless connection before its oldest frame is dropped.
-pub const MAX_LOSSLESS_OUTBOUND_BYTES: usize = 256 * 1024 * 1024;
-/// Connections with a lossless queue at once; further ones get an ordinary queue.
-pub const MAX_LOSSLESS_CONNECTIONS: usize = 4;
-/// Longest time that a publisher is left unread because a lossless connection has no room for its event.
-pub const MAX_PUBLISHER_PAUSE: Duration = Duration::from_secs(10);
-/// How long a lossless connection that has gone is remembered, and its events are kept.
-pub const LOSSLESS_MEMORY_AGE: Duration = Duration::from_secs(60);
-/// Send buffer that the kernel is asked for on a lossless connection, in bytes: what is in it when the reader
-/// is killed is lost.
-pub const LOSSLESS_SOCKET_BYTES: usize = 64 * 1024;
-/// Deepest nesting of lists and objects in a body that a bus relays; what it relays, the worker reads.
-pub const MAX_JSON_DEPTH: usize = 254;
-/// Patterns one connection may hold.
-pub const MAX_PATTERNS_PER_CONNECTION: usize = 100_000;
-/// Connections a bus serves at once.
-pub const MAX_BUS_CONNECTIONS: usize = 1024;
-/// Patterns the worker subscribes to; beyond them it takes wider ones.
-pub const MAX_COVER_PATTERNS: usize = 64;
-/// Longest wait between two tries to reach the bus.
-pub const MAX_BUS_BACKOFF: Duration = Duration::from_secs(5);
-/// Longest wait of a publisher for the bus to read on, which may take [`MAX_PUBLISHER_PAUSE`] more than once.
-pub const PUBLISH_CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest delay of the answer to a change of the subscriptions while the bus does not confirm the signal.
-pub const CHANGE_CONFIRM_TIMEOUT: Duration = Duration::from_secs(1);
 
 // --- Topics ---
 
@@ -286,6 +254,8 @@ pub const SETUP_LINK_AGE: Duration = Duration::from_secs(15 * 60);
 
 // --- Being watched ---
 
+/// Bytes of events that `decnet watch` has read and not yet printed; further ones are dropped and counted.
+pub const MAX_WATCH_BYTES: usize = 64 * 1024 * 1024;
 /// Subscriptions that are counted and shown one by one; the others are counted together.
 pub const MAX_SHOWN_SUBSCRIPTIONS: usize = 500;
 /// Rows that one step of counting what waits looks at; a step is one short read transaction.
@@ -302,6 +272,8 @@ pub const MAX_ENDPOINT_CONNECTIONS: usize = 32;
 pub const ENDPOINT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long `decnet check --service` waits for an answer.
 pub const SERVICE_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the same waits for a frame of a bus: DECNET's, which answers nothing, has a heartbeat every 10 s.
+pub const BUS_CHECK_TIMEOUT: Duration = Duration::from_secs(12);
 /// Largest reply of that endpoint that its clients read, in bytes.
 pub const MAX_ENDPOINT_BYTES: usize = 8 * 1024 * 1024;
 /// Deliveries waiting for one subscription that count as a backlog, unless configured otherwise.
@@ -329,6 +301,10 @@ pub const SERVICE_STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a loop may go without a sign of life until the service manager starts the daemon anew (`WatchdogSec=` of the
 /// units). Long enough for a disk that stalls, which is no reason to be killed.
 pub const SERVICE_WATCHDOG: Duration = Duration::from_secs(60);
+/// Memory of the worker as a service, in GiB: some 400 MiB for events, deliveries and connections, and 4 KiB a subscription.
+pub const WORKER_SERVICE_GIB: u64 = 4;
+/// Memory of the API as a service, in GiB: each of its redeliveries may hold [`MAX_REDELIVERY`] ids of 16 bytes.
+pub const API_SERVICE_GIB: u64 = 2;
 /// Templates of units that `decnet init` takes from a directory; DECNET has some twenty.
 pub const MAX_UNIT_TEMPLATES: usize = 100;
 /// Largest of them, in bytes.
@@ -342,9 +318,21 @@ pub const PULSE_INTERVAL: Duration = Duration::from_secs(1);
 /// Time between two lines that tell the service manager what the daemon is doing.
 pub const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 
+const _: () = assert!(
+    WORKER_SERVICE_GIB << 30
+        > (MAX_INTAKE_BYTES
+            + MAX_HELD_BYTES
+            + HELD_RESERVE_BYTES
+            + MAX_IDLE_CONNECTIONS * MAX_REPLY_HEADER_BYTES) as u64
+);
+const _: () = assert!(
+    API_SERVICE_GIB << 30
+        > (MAX_API_REDELIVERIES * MAX_REDELIVERY * 16
+            + MAX_API_SUBMITTING_BYTES
+            + MAX_API_CONNECTIONS * MAX_API_HEAD_BYTES) as u64
+);
 const _: () = assert!(MAX_PATTERN_BYTES + "UNSUB \r\n".len() <= MAX_HEADER_BYTES);
 const _: () = assert!(MAX_SUBSCRIPTIONS <= MAX_FAN_OUT as usize);
-const _: () = assert!(2 * MAX_PUBLISHER_PAUSE.as_secs() < PUBLISH_CONFIRM_TIMEOUT.as_secs());
 const _: () = assert!(CATALOG_BUSY_TIMEOUT.as_secs() < MAX_CHANGE_HOLD.as_secs());
 const _: () = assert!(MAX_PATTERNS_PER_SUBSCRIPTION * (MAX_PATTERN_BYTES + 4) <= MAX_CATALOG_VALUE_BYTES);
 const _: () = assert!(LANE_CAPACITY <= PROVEN_LANE_CAPACITY && PROVEN_LANE_CAPACITY <= MAX_HELD);

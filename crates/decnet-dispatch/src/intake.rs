@@ -29,6 +29,9 @@ use crate::stats::Stats;
 const HEALTH_TYPE: &str = "health";
 const APPLIED_TYPE: &str = "applied";
 const WORKER: &str = "webhook";
+/// What a refusal means, for log and heartbeat.
+const REFUSED: &str =
+    "the bus gives this worker an ordinary queue, so events can be lost while it is busy or away";
 
 /// A place in the stream from the bus: how many events were read before it, over all connections since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,7 +131,8 @@ impl Intake {
                 step = self.source.next(&mut received) => match step {
                     Step::Connected => self.greet(),
                     Step::Messages => self.hand_over(&mut received, &room).await,
-                    Step::Disconnected => self.stats.bus_is(false),
+                    Step::Notice => self.heed_notice(),
+                    Step::Disconnected => self.lose(),
                 },
                 Ok(()) = self.wanted.changed() => self.want(),
                 _ = heartbeat.tick() => self.beat(),
@@ -146,6 +150,26 @@ impl Intake {
         self.reading.connected();
         self.beat();
         self.signal(Signal::Reload);
+    }
+
+    /// Records that the bus is away. A refusal ends with its connection.
+    fn lose(&self) {
+        self.stats.bus_is(false);
+        self.stats.bus_refuses(None);
+    }
+
+    /// Records whether a bus of ours gives the worker the lossless queue that it asks for. DECNET's bus sends no notice: all
+    /// its queues are ordinary.
+    fn heed_notice(&mut self) {
+        let Some(notice) = self.source.notice() else { return };
+        let refused = notice.refused.clone();
+        if self.stats.bus_refuses(refused.clone()) {
+            match refused {
+                Some(why) => tracing::warn!(%why, "{REFUSED}"),
+                None => tracing::info!("the bus gives this worker a lossless queue"),
+            }
+            self.beat();
+        }
     }
 
     /// Subscribes to the cover of all patterns, and to what concerns the worker itself; then reports which changes the
@@ -247,8 +271,12 @@ impl Intake {
         }
     }
 
-    /// What the bus says of itself, if it is well said; else what it said before stands.
+    /// Takes over what a bus of ours has lost, from its heartbeat; a malformed one changes nothing. At any other bus anybody
+    /// can publish a heartbeat, so none is believed there.
     fn hear(&self, heartbeat: &[u8]) {
+        if self.source.notice().is_none() {
+            return self.stats.bus_has_lost(None);
+        }
         match Losses::of_heartbeat(heartbeat) {
             Ok(losses) => self.stats.bus_has_lost(losses),
             Err(error) => tracing::debug!(%error, "a heartbeat of the bus that is none; ignored"),
@@ -271,8 +299,13 @@ impl Intake {
 
     /// Says on the bus that the worker lives, where there is a bus.
     fn beat(&mut self) {
+        let refused = self.stats.bus_refusal();
+        if refused.is_some() {
+            // A place may have become free.
+            self.source.greet_again();
+        }
         let degraded = match &*self.health.borrow() {
-            Health::Ok => None,
+            Health::Ok => refused.map(|(why, _)| format!("{REFUSED}: {why}")),
             Health::Degraded { error, .. } => Some(error.clone()),
         };
         let payload = json!({

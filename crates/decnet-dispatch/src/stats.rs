@@ -8,7 +8,9 @@ use decnet_core::delivery::{Reason, State};
 pub use decnet_core::measure::Counter;
 use decnet_core::measure::{Gauge, Histogram};
 use decnet_core::pulse::Pulse;
+use decnet_core::time::UnixMicros;
 
+use crate::clock;
 use crate::shown::Shown;
 
 /// Durations of an attempt, in microseconds.
@@ -94,6 +96,8 @@ pub struct Stats {
     pub bus_connections: Counter,
     /// What the bus said last that it has lost since it started.
     bus_losses: Mutex<Option<Losses>>,
+    /// Why the bus refuses the worker a lossless queue, and since when.
+    bus_refusal: Mutex<Option<(Box<str>, UnixMicros)>>,
     /// Events about its own work that the worker made.
     pub own_events: Counter,
     /// Such events that were not made since there were too many.
@@ -135,6 +139,7 @@ impl Default for Stats {
             bus: AtomicBool::new(false),
             bus_connections: counter(),
             bus_losses: Mutex::default(),
+            bus_refusal: Mutex::default(),
             own_events: counter(),
             own_events_left_out: counter(),
             censuses: counter(),
@@ -165,6 +170,24 @@ impl Stats {
 
     pub(crate) fn bus_has_lost(&self, losses: Option<Losses>) {
         *self.bus_losses.lock().unwrap_or_else(PoisonError::into_inner) = losses;
+    }
+
+    /// Why the bus gives the worker an ordinary queue although it asks for a lossless one, and since when. `None` while it
+    /// has a lossless queue, while the bus is away, and at DECNET's bus, which has ordinary queues only.
+    #[must_use]
+    pub fn bus_refusal(&self) -> Option<(Box<str>, UnixMicros)> {
+        self.bus_refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes over the answer of the bus. Returns whether it is another one than before.
+    pub(crate) fn bus_refuses(&self, why: Option<Box<str>>) -> bool {
+        let mut refusal = self.bus_refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = refusal.as_ref().map(|(why, _)| why);
+        let is_other = before != why.as_ref();
+        if is_other {
+            *refusal = why.map(|why| (why, clock::now()));
+        }
+        is_other
     }
 
     pub(crate) fn count(&self, state: &State) {

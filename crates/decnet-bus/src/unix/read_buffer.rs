@@ -25,6 +25,11 @@ impl ReadBuffer {
         &self.bytes
     }
 
+    /// Bytes that the frame that has begun needs still, as far as can be told.
+    pub(super) fn missing(&self) -> usize {
+        missing(&self.bytes)
+    }
+
     /// Drops the first bytes.
     pub(super) fn skip(&mut self, len: usize) {
         bytes::Buf::advance(&mut self.bytes, len);

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::client::{Client, Error, Sender};
 use super::server::is_lossless;
+use crate::notice::Notice;
 use crate::received::Received;
 
 /// First wait before a further try to connect.
@@ -31,6 +32,8 @@ pub enum Step {
     Connected,
     /// There are new events in the caller's buffer.
     Messages,
+    /// The bus has sent a [notice](Source::notice).
+    Notice,
     /// The bus is away. The next call starts trying.
     Disconnected,
 }
@@ -48,6 +51,7 @@ pub struct Source {
     name: Box<str>,
     wanted: BTreeSet<Pattern>,
     max_backoff: Duration,
+    wants_notices: bool,
     link: Link,
     attempt: Option<Attempt>,
 }
@@ -77,6 +81,7 @@ impl Source {
             name: name.into(),
             wanted: BTreeSet::new(),
             max_backoff: MAX_BUS_BACKOFF,
+            wants_notices: false,
             link: Link::Away { since: now, retry_at: now, backoff: MIN_BACKOFF, was_said: false },
             attempt: None,
         }
@@ -86,6 +91,13 @@ impl Source {
     #[must_use]
     pub fn with_max_backoff(mut self, longest: Duration) -> Self {
         self.max_backoff = longest.max(MIN_BACKOFF);
+        self
+    }
+
+    /// Asks for [notices](Self::notice) with each greeting.
+    #[must_use]
+    pub fn with_notices(mut self) -> Self {
+        self.wants_notices = true;
         self
     }
 
@@ -107,6 +119,25 @@ impl Source {
         matches!(self.link, Link::Up { .. })
     }
 
+    /// The last notice of the bus on this connection. `None` while there is none: the bus is away, or it is DECNET's, which
+    /// sends none, or none was [asked for](Self::with_notices).
+    #[must_use]
+    pub fn notice(&self) -> Option<&Notice> {
+        match &self.link {
+            Link::Up { client, .. } => client.notice(),
+            Link::Away { .. } => None,
+        }
+    }
+
+    /// Greets again with the next call of [`Self::next`], so that a bus that has refused what the name asks for looks again.
+    pub fn greet_again(&mut self) {
+        if let Link::Up { client, .. } = &mut self.link
+            && let Err(error) = client.sender().enqueue_greeting_for_notices(&self.name)
+        {
+            tracing::debug!(%error, "the bus is not greeted again");
+        }
+    }
+
     /// Publishes an event with the next call of [`Self::next`]; false if the bus is away, and then the event
     /// is gone.
     ///
@@ -123,10 +154,14 @@ impl Source {
     /// otherwise. Loses nothing when it is cancelled.
     pub async fn next(&mut self, out: &mut Vec<Received>) -> Step {
         match &mut self.link {
-            Link::Up { client, .. } => match exchange(client, out).await {
-                Ok(()) => Step::Messages,
-                Err(error) => self.lose(&error),
-            },
+            Link::Up { client, .. } => {
+                let before = out.len();
+                match exchange(client, out).await {
+                    Ok(()) if out.len() > before => Step::Messages,
+                    Ok(()) => Step::Notice,
+                    Err(error) => self.lose(&error),
+                }
+            }
             Link::Away { .. } => {
                 self.connect().await;
                 Step::Connected
@@ -164,8 +199,14 @@ impl Source {
         while let Link::Away { since, retry_at, backoff, .. } = self.link {
             tokio::time::sleep_until(retry_at).await;
             let attempt = self.attempt.get_or_insert_with(|| {
-                let (path, name) = (self.path.clone(), self.name.clone());
-                Attempt(Box::pin(async move { Client::connect(&path, &name).await }))
+                let (path, name, wants_notices) = (self.path.clone(), self.name.clone(), self.wants_notices);
+                Attempt(Box::pin(async move {
+                    if wants_notices {
+                        Client::connect_with_notices(&path, &name).await
+                    } else {
+                        Client::connect(&path, &name).await
+                    }
+                }))
             });
             let connected = attempt.0.as_mut().await;
             self.attempt = None;

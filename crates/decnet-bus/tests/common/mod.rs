@@ -41,13 +41,18 @@ impl TestBus {
     }
 
     pub(crate) async fn start_with(lossless: Lossless) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        Self::start_in(dir, lossless).await
+        Self::start_as(|options| options.lossless = lossless).await
     }
 
-    async fn start_in(dir: TempDir, lossless: Lossless) -> Self {
+    pub(crate) async fn start_as(change: impl FnOnce(&mut ServerOptions)) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), change).await
+    }
+
+    async fn start_in(dir: TempDir, change: impl FnOnce(&mut ServerOptions)) -> Self {
         let path = dir.path().join("bus.sock");
-        let server = Server::bind(ServerOptions { lossless, ..options(&path) }).unwrap();
+        let mut options = options(&path);
+        change(&mut options);
+        let server = Server::bind(options).unwrap();
         let stop = CancellationToken::new();
         let shutdown = stop.clone();
         let task = tokio::spawn(async move { server.run(shutdown).await.unwrap() });
@@ -62,7 +67,7 @@ impl TestBus {
     }
 
     pub(crate) async fn restart(self) -> Self {
-        Self::start_in(self.stop().await, Lossless::default()).await
+        Self::start_in(self.stop().await, |_| {}).await
     }
 
     pub(crate) async fn peer(&self) -> Peer {

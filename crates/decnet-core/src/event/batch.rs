@@ -76,7 +76,7 @@ impl BatchFormat {
     pub fn unite<'e>(self, events: impl Iterator<Item = &'e Event> + Clone) -> Event {
         let (id, topic) = (id(events.clone()), topic(events.clone()).into());
         let at = events.clone().map(|event| event.at).min().unwrap_or_default();
-        Event { id, topic, body: self.body(events), at }
+        Event { id, topic, body: self.body(events), at, operational: false }
     }
 
     fn body<'e>(self, events: impl Iterator<Item = &'e Event> + Clone) -> Bytes {

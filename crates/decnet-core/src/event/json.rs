@@ -6,7 +6,10 @@
 
 use std::borrow::Cow;
 
-use crate::limits::MAX_JSON_DEPTH;
+use crate::limits::{MAX_JSON_DEPTH, MAX_PAYLOAD_DEPTH};
+
+const TOO_DEEP: &str = "nested too deeply: a payload has at most 253 levels";
+const _: () = assert!(MAX_PAYLOAD_DEPTH == 253);
 
 /// Numbers shorter than this, in bytes, cannot exceed `f64`, whose largest value has 309 digits.
 const SAFE_INTEGER_BYTES: usize = 309;
@@ -132,10 +135,23 @@ fn sort_and_keep_last(fields: &mut Vec<(Cow<'_, str>, Json<'_>)>) {
 /// A text that is not JSON (RFC 8259), not UTF-8, nested deeper than [`MAX_JSON_DEPTH`], or that has a number no double
 /// can hold.
 pub(super) fn read(text: &[u8]) -> Result<Json<'_>, JsonError> {
+    read_within(text, 0)
+}
+
+/// Reads a whole payload, which may nest one level less than a body: it becomes a field of one.
+///
+/// # Errors
+/// See [`read`].
+pub(super) fn read_payload(text: &[u8]) -> Result<Json<'_>, JsonError> {
+    read_within(text, MAX_JSON_DEPTH - MAX_PAYLOAD_DEPTH)
+}
+
+/// Reads a whole text with `depth` lists and objects around it.
+fn read_within(text: &[u8], depth: usize) -> Result<Json<'_>, JsonError> {
     let text = std::str::from_utf8(text)
         .map_err(|error| JsonError { problem: "not UTF-8", at: error.valid_up_to() })?;
     let mut reader = JsonReader { text, at: 0 };
-    let value = reader.value(0)?;
+    let value = reader.value(depth)?;
     match reader.peek() {
         None => Ok(value),
         Some(_) => Err(reader.error("more than one value")),
@@ -196,7 +212,7 @@ impl<'a> JsonReader<'a> {
     /// Steps over the bracket that opens a list or object of this depth.
     fn enter(&mut self, depth: usize) -> Result<(), JsonError> {
         if depth > MAX_JSON_DEPTH {
-            return Err(self.error("nested too deeply"));
+            return Err(self.error(TOO_DEEP));
         }
         self.at += 1;
         Ok(())

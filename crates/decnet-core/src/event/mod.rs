@@ -31,6 +31,9 @@ pub struct Event {
     /// When it happened; of one that was read back from the queue, when it was admitted. For measuring: receivers find
     /// their time in the body.
     pub at: UnixMicros,
+    /// Whether the worker itself made it, about its own deliveries. Never true of what anybody else published, whatever its
+    /// topic. Trouble with such an event causes no further one.
+    pub operational: bool,
 }
 
 /// The same to a receiver.
@@ -79,12 +82,13 @@ impl Event {
         Ok(Self::build(&id, topic, kind, ts, payload, size))
     }
 
-    /// Makes an event of our own, for instance the one that `subscription test` sends.
+    /// Makes an event that did not come over a bus, for instance the one that `subscription test` sends.
     ///
     /// # Errors
-    /// A payload that is no JSON.
+    /// A payload that is not JSON, or nests deeper than [`MAX_PAYLOAD_DEPTH`](crate::limits::MAX_PAYLOAD_DEPTH), which
+    /// is what a bus would relay.
     pub fn new(id: &str, topic: &str, kind: &str, at: UnixMicros, payload: &str) -> Result<Self, EventError> {
-        let value = json::read(payload.as_bytes())?;
+        let value = json::read_payload(payload.as_bytes())?;
         Ok(Self::build(id, topic, Some(&Json::Text(kind.into())), at, Some(&value), payload.len()))
     }
 
@@ -93,8 +97,10 @@ impl Event {
     #[must_use]
     pub fn stored(id: Box<str>, topic: Box<str>, body: Bytes, at: UnixMicros) -> Self {
         match fit_id(&id) {
-            Cow::Borrowed(_) => Self { id, topic, body, at },
-            Cow::Owned(fit) => Self { body: with_id(body, &id, &fit), id: fit.into(), topic, at },
+            Cow::Borrowed(_) => Self { id, topic, body, at, operational: false },
+            Cow::Owned(fit) => {
+                Self { body: with_id(body, &id, &fit), id: fit.into(), topic, at, operational: false }
+            }
         }
     }
 
@@ -120,7 +126,7 @@ impl Event {
         body.extend_from_slice(br#","type":"#);
         kind.unwrap_or(&Json::EMPTY_TEXT).write(&mut body);
         body.extend_from_slice(br#","v":1}"#);
-        Self { id: id.into(), topic: topic.into(), body: body.into(), at: ts }
+        Self { id: id.into(), topic: topic.into(), body: body.into(), at: ts, operational: false }
     }
 }
 
@@ -171,7 +177,7 @@ fn with_id(body: Bytes, old: &str, new: &str) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::MAX_JSON_DEPTH;
+    use crate::limits::{MAX_JSON_DEPTH, MAX_PAYLOAD_DEPTH};
 
     const NOW: UnixMicros = UnixMicros(1_776_988_800_000_000);
 
@@ -266,6 +272,16 @@ mod tests {
         assert!(body(&nested(MAX_JSON_DEPTH - 1)).contains("[[1]]"));
         let deeper = nested(MAX_JSON_DEPTH);
         assert!(Event::from_bus("a", deeper.as_bytes(), NOW, String::new).is_err());
+    }
+
+    #[test]
+    fn a_payload_nests_as_deep_as_over_a_bus() {
+        let nested = |depth| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        let made = |depth| Event::new("id", "a", "", NOW, &nested(depth));
+        let body = made(MAX_PAYLOAD_DEPTH).unwrap().body;
+        assert!(json::read(&body).is_ok(), "its body can be read again");
+        let refused = made(MAX_PAYLOAD_DEPTH + 1).unwrap_err().to_string();
+        assert!(refused.contains("at most 253 levels"), "{refused}");
     }
 
     #[test]

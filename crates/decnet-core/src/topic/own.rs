@@ -13,7 +13,8 @@ pub const RECOVERED_TOPIC: &str = "system.webhook.recovered";
 pub const DEAD_TOPIC: &str = "system.webhook.dead";
 /// Much waits for one subscription.
 pub const BACKLOG_TOPIC: &str = "system.webhook.backlog";
-/// The topics on which the worker tells of its deliveries.
+/// The topics of the worker's operational events. Others can publish on them too: whether an event is the worker's own is
+/// recorded with the event and never concluded from its topic.
 pub const TOLD_TOPICS: [&str; 4] = [TRIPPED_TOPIC, RECOVERED_TOPIC, DEAD_TOPIC, BACKLOG_TOPIC];
 /// What an operator asks of the worker.
 pub const CONTROL_TOPIC: &str = "system.webhook.control";
@@ -25,3 +26,13 @@ pub const HEALTH_TOPIC: &str = "system.webhook.health";
 pub const SUBMITTED_TOPIC: &str = "system.webhook.events_submitted";
 /// The heartbeat of the bus itself; one of ours tells in it what it has lost.
 pub const BUS_HEALTH_TOPIC: &str = "system.bus.health";
+
+/// The families that the worker and the bus publish on. What others may do with them depends on the way in: over HTTP they
+/// are refused.
+const RESERVED: [&str; 2] = ["system.webhook.", "system.bus."];
+
+/// Returns whether a topic belongs to the worker or to the bus.
+#[must_use]
+pub fn is_reserved(topic: &str) -> bool {
+    RESERVED.iter().any(|family| topic.starts_with(family))
+}

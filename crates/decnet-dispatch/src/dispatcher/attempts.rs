@@ -12,7 +12,6 @@ use decnet_core::time::UnixMicros;
 use decnet_store::queue::SubscriptionKey;
 use futures_util::FutureExt as _;
 
-use super::telling::is_told;
 use super::{Dispatcher, Done};
 use crate::clock;
 use crate::lane::Lane;
@@ -117,7 +116,7 @@ impl Dispatcher {
         let failed = members.iter().any(counts);
         // Also while it is paused: it trips then too.
         if failed && let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.status == Status::Open) {
-            lane.told.keeps_trip = members.events().all(is_told);
+            lane.told.keeps_trip = members.events().all(|event| event.operational);
         }
         self.learn(key, version, &verdict, &attempted, failed, probe);
         self.settle(key, members, &verdict, probe, started_at, attempted);

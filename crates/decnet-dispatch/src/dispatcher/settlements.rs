@@ -7,7 +7,6 @@ use decnet_core::time::UnixMicros;
 use decnet_store::queue::{Attempt, DeliveryId, Settlement, SubscriptionKey};
 use tokio::time::Instant;
 
-use super::telling::is_told;
 use super::{Dispatcher, Done};
 use crate::clock;
 use crate::members::{Held, Members, Origin};
@@ -144,12 +143,12 @@ impl Settling {
     }
 }
 
-/// What is told of a delivery that is given up, unless it is one of what we tell ourselves.
+/// What is reported of a delivery that is given up, unless its event is an operational one.
 fn death(held: &Held, state: State) -> Option<Box<Deaths>> {
     let State::Dead { reason } = state else { return None };
     let Event { id, topic, .. } = &*held.event;
     let death = || Box::new(Deaths { count: 1, reason, event_id: id.clone(), topic: topic.clone() });
-    (!is_told(&held.event)).then(death)
+    (!held.event.operational).then(death)
 }
 
 /// Still without its number, which is each member's own.

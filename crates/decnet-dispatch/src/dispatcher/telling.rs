@@ -1,7 +1,9 @@
 //! What the worker tells of its deliveries: events like any other, on the bus and to whoever subscribes to them.
 //!
 //! The bus gives nobody his own events back, so they are routed here, and work without a bus. None is about itself:
-//! where such an event is given up or trips a subscription nothing is told, and none is sent its own trouble.
+//! where such an event is given up or trips a subscription nothing is told, and none is sent its own trouble. Which events
+//! are the worker's own is recorded with each ([`Event::operational`]); an event that others published on the same topic is
+//! an event like any other.
 
 use std::time::Instant;
 
@@ -9,7 +11,7 @@ use decnet_core::delivery::{Reason, Verdict, classify};
 use decnet_core::event::Event;
 use decnet_core::limits::MAX_OWN_EVENTS_PER_MINUTE;
 use decnet_core::time::UnixMicros;
-use decnet_core::topic::own::{BACKLOG_TOPIC, DEAD_TOPIC, RECOVERED_TOPIC, TOLD_TOPICS, TRIPPED_TOPIC};
+use decnet_core::topic::own::{BACKLOG_TOPIC, DEAD_TOPIC, RECOVERED_TOPIC, TRIPPED_TOPIC};
 use decnet_store::queue::SubscriptionKey;
 use rustc_hash::FxHashSet;
 use serde_json::{Value, json};
@@ -59,11 +61,6 @@ impl Telling {
     }
 }
 
-/// Is it an event that the worker tells of its deliveries?
-pub(super) fn is_told(event: &Event) -> bool {
-    TOLD_TOPICS.contains(&&*event.topic)
-}
-
 impl Dispatcher {
     /// Admits and publishes what there is to tell.
     pub(super) fn tell(&mut self) {
@@ -78,6 +75,7 @@ impl Dispatcher {
             match Event::new(&id, topic, kind, now, &payload.to_string()) {
                 Ok(event) => {
                     self.stats.own_events.add(1);
+                    let event = Event { operational: true, ..event };
                     self.admit_from([(None, event)].into_iter(), &Provenance::Own { about });
                 }
                 Err(error) => tracing::error!(%error, topic, "an event of our own is none"),

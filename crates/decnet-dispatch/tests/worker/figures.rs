@@ -1,5 +1,6 @@
 //! What the worker counts is what has happened, to each subscription by itself.
 
+use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
@@ -49,12 +50,35 @@ fn beat(worker: &mut UnixStream, payload: &str) {
     send(worker, "system.bus.health", &envelope);
 }
 
+/// What a bus of ours sends to a worker that has greeted.
+fn greet(worker: &mut UnixStream) {
+    worker.write_all(b"HELLO decnet-bus\n\0\0\0\x0a{\"lost\":0}").unwrap();
+}
+
+/// Whoever may publish at DECNET's bus could make up its heartbeat.
+#[test]
+fn losses_are_not_believed_of_a_bus_that_is_not_ours() {
+    let receiver = Receiver::start(reply(200));
+    let mut rig = Rig::new();
+    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    let mut worker = rig.launch_at_a_false_bus();
+    for (heard, expected) in [(1, None), (2, Some(7))] {
+        beat(&mut worker, r#"{"dropped_ordinary":7,"dropped_lossless":2,"publisher_pauses":3}"#);
+        send(&mut worker, "a.b", "{}");
+        arrive(&receiver, heard);
+        assert_eq!(rig.stats.bus_losses().map(|losses| losses.dropped_ordinary), expected);
+        greet(&mut worker);
+    }
+    rig.stop_worker();
+}
+
 #[test]
 fn what_the_bus_says_of_its_losses_is_known_and_no_event() {
     let receiver = Receiver::start(reply(200));
     let mut rig = Rig::new();
     rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
     let mut worker = rig.launch_at_a_false_bus();
+    greet(&mut worker);
     let losses = Losses { dropped_ordinary: 7, dropped_lossless: 2, publisher_pauses: 3 };
     let all = r#"{"pid":1,"dropped_ordinary":7,"dropped_lossless":2,"publisher_pauses":3}"#;
     let odd = r#"{"pid":1,"dropped_ordinary":-7,"dropped_lossless":2,"publisher_pauses":3}"#;
@@ -93,6 +117,7 @@ fn the_heartbeats_of_the_bus_go_once_to_who_asks_for_them() {
     rig.subscribe("system", &system.url("/"), &["system.>", "system.bus.*"]);
     rig.subscribe("siem", &siem.url("/"), &["a.>"]);
     let mut worker = rig.launch_at_a_false_bus();
+    greet(&mut worker);
     beat(&mut worker, r#"{"dropped_ordinary":1,"dropped_lossless":0,"publisher_pauses":0}"#);
     send(&mut worker, "a.b", "{}");
     arrive(&system, 1);

@@ -1,9 +1,11 @@
 //! Start, stop, restart, with and without a bus.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use decnet_bus::{Client, Users};
 use decnet_testkit::{Receiver, Step, reply};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::rig::{PATIENCE, Rig, arrive, eventually, numbers};
 
@@ -95,11 +97,44 @@ fn heartbeats_say_who_and_when() {
     rig.launch_worker();
     for _ in 0..3 {
         let message = rig.next(&mut watcher);
-        let event: serde_json::Value = serde_json::from_slice(&message.body).unwrap();
+        let event: Value = serde_json::from_slice(&message.body).unwrap();
         assert_eq!(event["type"], "health");
         assert_eq!(event["payload"]["worker"], "webhook");
         assert!(event["payload"]["ts"].as_f64().is_some_and(|ts| ts > 1.7e9));
     }
+    rig.stop_worker();
+}
+
+/// State and error of the next heartbeat.
+fn heartbeat(rig: &Rig, watcher: &mut Client) -> (String, Value) {
+    let event: Value = serde_json::from_slice(&rig.next(watcher).body).unwrap();
+    let payload = &event["payload"];
+    (payload["state"].as_str().unwrap().to_owned(), payload["error"].clone())
+}
+
+#[test]
+fn a_worker_without_a_lossless_queue_is_degraded() {
+    let mut rig = Rig::new();
+    rig.options.heartbeat_interval = Duration::from_millis(50);
+    rig.users = Users { trusted: BTreeSet::new(), lossless: BTreeSet::new() };
+    rig.start_bus();
+    let mut watcher = rig.watch("system.webhook.health");
+    rig.launch_worker();
+    eventually("the bus refuses", || rig.stats.bus_refusal().is_some());
+    let (why, _) = rig.stats.bus_refusal().unwrap();
+    assert!(why.contains("may not have a lossless queue"), "{why}");
+    let (mut state, mut error) = heartbeat(&rig, &mut watcher);
+    while state == "ok" {
+        (state, error) = heartbeat(&rig, &mut watcher);
+    }
+    assert_eq!(state, "degraded");
+    assert!(error.as_str().unwrap().ends_with(&*why), "{error}");
+    rig.stop_bus();
+    rig.users = Users::default();
+    rig.start_bus();
+    let mut watcher = rig.watch("system.webhook.health");
+    assert_eq!(heartbeat(&rig, &mut watcher), ("ok".to_owned(), Value::Null));
+    eventually("that is over", || rig.stats.bus_refusal().is_none());
     rig.stop_worker();
 }
 

@@ -105,6 +105,45 @@ fn trouble_with_such_events_is_told_to_nobody() {
     assert_eq!((stats.own_events.get(), first.count(), second.count()), (1, 1, 2));
 }
 
+/// Whoever may publish could otherwise hide that a receiver fails.
+#[test]
+fn forged_operational_events_do_not_hide_trouble() {
+    let (siem, pager) = (Receiver::start(reply(404)), Receiver::start(reply(200)));
+    let mut rig = Rig::new();
+    rig.options.circuit_threshold = 3;
+    rig.subscribe("siem", &siem.url("/"), &["system.webhook.dead"]);
+    rig.subscribe("pager", &pager.url("/"), &["system.webhook.tripped"]);
+    rig.start_bus();
+    rig.start_worker();
+    rig.publish_numbered("system.webhook.dead", 3);
+    arrive(&pager, 1);
+    assert_eq!(told(&pager)[0].1["subscription"]["name"], "siem");
+    eventually("the trip and the first death are told", || rig.stats.own_events.get() == 2);
+    rig.stop_worker();
+}
+
+/// One waits in the queue while another worker starts, and fails then.
+#[test]
+fn operational_events_are_known_after_a_restart() {
+    let (siem, pager) = (Receiver::start(reply(404)), Receiver::start(reply(503)));
+    let mut rig = Rig::new();
+    rig.options.circuit_threshold = 1000;
+    rig.subscribe("siem", &siem.url("/"), &["a.>"]);
+    rig.subscribe("pager", &pager.url("/"), &["system.webhook.dead"]);
+    rig.subscribe("all", &siem.url("/"), &["system.webhook.>"]);
+    rig.start_bus();
+    rig.start_worker();
+    rig.publish_numbered("a.b", 1);
+    arrive(&pager, 1);
+    rig.stop_worker();
+    pager.set(reply(404));
+    rig.start_worker();
+    eventually("it is given up", || rig.counts("pager").dead == 1);
+    let stats = Arc::clone(&rig.stats);
+    rig.stop_worker();
+    assert_eq!(stats.own_events.get(), 0);
+}
+
 /// The last failure before the pause is of such an event, and what trips it is not.
 #[test]
 fn a_trip_while_a_subscription_is_paused_is_told() {

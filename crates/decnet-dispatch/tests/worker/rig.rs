@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use decnet_bus::{Client, LOSSLESS_CLIENT_NAME, Received, Server, ServerOptions, Source};
+use decnet_bus::{Client, LOSSLESS_CLIENT_NAME, Received, Server, ServerOptions, Source, Users};
 use decnet_core::redact::{EndpointUrl, Secret};
 use decnet_core::settings::Settings;
 use decnet_core::time::UnixMicros;
@@ -58,6 +58,8 @@ pub(crate) struct Rig {
     pub(crate) stats: Arc<Stats>,
     pub(crate) options: Options,
     pub(crate) nudge: Arc<Notify>,
+    /// Whom the bus trusts.
+    pub(crate) users: Users,
     pub(crate) bus: Option<Running>,
     pub(crate) worker: Option<Running>,
     runtime: Runtime,
@@ -76,6 +78,7 @@ impl Rig {
             stats: Arc::default(),
             options: quick_options(),
             nudge: Arc::default(),
+            users: Users::default(),
             bus: None,
             worker: None,
             runtime,
@@ -120,7 +123,8 @@ impl Rig {
     }
 
     pub(crate) fn start_bus(&mut self) {
-        let options = ServerOptions { group: None, ..ServerOptions::new(self.socket()) };
+        let users = self.users.clone();
+        let options = ServerOptions { group: None, users, ..ServerOptions::new(self.socket()) };
         let socket = self.socket();
         self.bus = Some(Running::start(move |stop| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -149,7 +153,9 @@ impl Rig {
                 queue: Queue::open(&dir, queue::Options::default()).unwrap(),
                 catalog: Catalog::open(&dir.join("decnet.db"), Create::Never).unwrap(),
                 source: Some(
-                    Source::new(socket, LOSSLESS_CLIENT_NAME).with_max_backoff(Duration::from_millis(200)),
+                    Source::new(socket, LOSSLESS_CLIENT_NAME)
+                        .with_notices()
+                        .with_max_backoff(Duration::from_millis(200)),
                 ),
                 stats,
                 nudge,

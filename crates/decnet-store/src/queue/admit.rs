@@ -56,7 +56,7 @@ pub(super) fn admit(ledger: &mut Ledger, batch: &[Admission]) -> Result<Vec<Admi
     let conn = &ledger.conn;
     let mut find_id = conn.prepare_cached("SELECT id FROM events WHERE seq = ?1")?;
     let mut add_event = conn.prepare_cached(
-        "INSERT INTO events (seq, id, topic, admitted_at, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO events (seq, id, topic, admitted_at, body, operational) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let mut add_delivery = conn.prepare_cached(
         "INSERT INTO deliveries (id, sub, state, attempts, due_at) VALUES (?1, ?2, ?3, 0, ?4)",
@@ -83,7 +83,8 @@ pub(super) fn admit(ledger: &mut Ledger, batch: &[Admission]) -> Result<Vec<Admi
         ledger.next_seq += 1;
         let first = DeliveryId::new(seq, 0);
         if !to.is_empty() {
-            add_event.execute((seq, &event.id, &event.topic, now.0, event.body.as_ref()))?;
+            let operational = event.operational.then_some(true);
+            add_event.execute((seq, &event.id, &event.topic, now.0, event.body.as_ref(), operational))?;
             add_deliveries(&mut add_delivery, first, to)?;
             ledger.recent.stage(hash, seq);
             ledger.trail.stage(to.len());

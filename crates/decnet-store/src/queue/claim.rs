@@ -59,11 +59,11 @@ pub struct Delivery {
 }
 
 const DUE: &str = "
-    SELECT d.id, d.attempts, d.due_at, e.id, e.topic, e.body, e.admitted_at
+    SELECT d.id, d.attempts, d.due_at, e.id, e.topic, e.body, e.admitted_at, e.operational
     FROM deliveries d LEFT JOIN events e ON e.seq = d.id >> ?3
     WHERE d.state = 2 AND d.sub = ?1 AND d.due_at <= ?2 ORDER BY d.due_at, d.id";
 const QUEUED: &str = "
-    SELECT d.id, d.attempts, d.due_at, e.id, e.topic, e.body, e.admitted_at
+    SELECT d.id, d.attempts, d.due_at, e.id, e.topic, e.body, e.admitted_at, e.operational
     FROM deliveries d LEFT JOIN events e ON e.seq = d.id >> ?3
     WHERE d.state = 1 AND d.sub = ?1 AND d.due_at > ?2 ORDER BY d.due_at, d.id";
 
@@ -115,7 +115,8 @@ fn event(row: &Row<'_>) -> Result<Event, Error> {
         return Err(Error::Corrupt(Arc::new(rusqlite::Error::QueryReturnedNoRows)));
     };
     let (id, topic, at) = (row.get(3)?, row.get(4)?, UnixMicros(row.get(6)?));
-    Ok(Event::stored(id, topic, Bytes::copy_from_slice(body), at))
+    let operational = row.get::<_, Option<bool>>(7)?.unwrap_or(false);
+    Ok(Event { operational, ..Event::stored(id, topic, Bytes::copy_from_slice(body), at) })
 }
 
 fn next_due(ledger: &Ledger, claim: &Claim) -> Result<Option<UnixMicros>, Error> {

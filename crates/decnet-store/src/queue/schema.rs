@@ -98,6 +98,8 @@ const STEPS: &[&str] = &[
     "ALTER TABLE deliveries ADD COLUMN detail TEXT;
      ALTER TABLE deliveries ADD COLUMN repeats INTEGER;
      ALTER TABLE attempts ADD COLUMN repeats INTEGER;",
+    // Whether the worker made the event itself, about its own deliveries; NULL for all others, and for all before this step.
+    "ALTER TABLE events ADD COLUMN operational INTEGER;",
 ];
 
 /// Schema that this program writes.

@@ -41,7 +41,13 @@ fn is_found(dir: &Path) -> bool {
 
 async fn admit_secret(queue: &Queue, n: usize, bytes: usize, to: &[SubscriptionKey]) -> DeliveryId {
     let body = format!("{SECRET}{}{SECRET}", "x".repeat(bytes));
-    let event = Event { id: format!("secret-{n}").into(), topic: "a.b".into(), body: body.into(), at: now() };
+    let event = Event {
+        id: format!("secret-{n}").into(),
+        topic: "a.b".into(),
+        body: body.into(),
+        at: now(),
+        operational: false,
+    };
     let to = to.iter().map(|sub| Recipient { sub: *sub, held: false }).collect();
     let admission = Admission { event: Arc::new(event), to, submitted: None };
     queue.admit([admission].into()).await.unwrap()[0].first

@@ -12,7 +12,7 @@ use super::support::*;
 
 fn with_id(id: &str) -> Event {
     let body = Bytes::from(format!(r#"{{"id":"{id}","payload":{{}},"topic":"a.b"}}"#));
-    Event { id: id.into(), topic: "a.b".into(), body, at: UnixMicros(0) }
+    Event { id: id.into(), topic: "a.b".into(), body, at: UnixMicros(0), operational: false }
 }
 
 #[tokio::test]

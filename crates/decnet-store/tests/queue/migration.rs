@@ -84,6 +84,7 @@ async fn a_queue_of_the_first_schema_is_migrated_and_works_on() {
 
     let claimed = claim_all(&queue, sub).await.deliveries;
     assert_eq!(claimed.len(), 3, "the retry, what was queued and what was held");
+    assert!(claimed.iter().all(|delivery| !delivery.event.operational));
     let mut last = settlement(claimed[0].id, 2, now(), State::Delivered);
     last.attempt.detail = Some("HTTP 200 OK; its body did not end in time".into());
     last.attempt.repeats = 2;

@@ -40,6 +40,7 @@ pub(crate) fn event_of(n: usize, bytes: usize) -> Event {
         topic: format!("decky.web-{n}.traffic").into(),
         body: Bytes::from(vec![b'x'; bytes]),
         at: UnixMicros(0),
+        operational: false,
     }
 }
 

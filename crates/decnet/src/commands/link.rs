@@ -4,8 +4,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use decnet_bus::{Client, ClientError};
-use decnet_core::limits::CHANGE_CONFIRM_TIMEOUT;
-use decnet_core::topic::own::CHANGED_TOPIC;
+use decnet_core::duration;
+use decnet_core::limits::{BUS_CHECK_TIMEOUT, CHANGE_CONFIRM_TIMEOUT};
+use decnet_core::topic::own::{BUS_HEALTH_TOPIC, CHANGED_TOPIC};
 use decnet_store::queue::note_change;
 
 use crate::config::Config;
@@ -52,10 +53,39 @@ pub(crate) async fn connect(config: &Config) -> anyhow::Result<(Client, PathBuf)
         }
     }
     let error = failed.unwrap_or(ClientError::Closed);
+    if matches!(error, ClientError::Refused(_)) {
+        return Err(error.into());
+    }
     anyhow::bail!(
         "{error} Start one with `decnet serve` or `decnet bus`, or say where it is: --data-dir as for `decnet \
          serve`, or DECNET_BUS_SOCKET."
     )
+}
+
+/// Connects, and waits for a frame of the bus: the kernel takes connections for a bus that hangs or that has no place
+/// free. A bus of ours answers its greeting at once; any other one shows that it lives with its next heartbeat, which
+/// DECNET's publishes every 10 s.
+///
+/// # Errors
+/// As [`connect`], and a bus that ends the connection or stays silent for [`BUS_CHECK_TIMEOUT`].
+pub(crate) async fn round_trip(config: &Config) -> anyhow::Result<PathBuf> {
+    let (mut client, socket) = connect(config).await?;
+    match tokio::time::timeout(BUS_CHECK_TIMEOUT, first_frame(&mut client)).await {
+        Ok(Ok(())) => Ok(socket),
+        Ok(Err(ClientError::Closed | ClientError::Unread | ClientError::Io(_))) => {
+            Err(ClientError::Refused(socket).into())
+        }
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => {
+            anyhow::bail!("{} did not answer within {}", socket.display(), duration::show(BUS_CHECK_TIMEOUT))
+        }
+    }
+}
+
+async fn first_frame(client: &mut Client) -> Result<(), ClientError> {
+    client.sender().enqueue_greeting_for_notices(NAME)?;
+    client.subscribe(BUS_HEALTH_TOPIC).await?;
+    client.recv_batch(&mut Vec::new()).await
 }
 
 /// Announces a change of the subscriptions that is committed to the catalog: every event that is published after this

@@ -156,7 +156,7 @@ keys! {
         meaning: "The MySQL user.", reason: "Known for DECNET's sake, like `DECNET_DB_TYPE`.",
         ini: Some(("database", "user")), ..PLAIN
     };
-    DB_PASSWORD: Option<String>, optional_text => Info {
+    DB_PASSWORD: Option<String>, types::optional_text => Info {
         group: STORAGE, name: "DECNET_DB_PASSWORD", form: "a secret",
         meaning: "The MySQL user's password.", reason: "Known for DECNET's sake, like `DECNET_DB_TYPE`.",
         shown: Shown::Never, ..PLAIN
@@ -186,6 +186,14 @@ keys! {
         reason: "Set it where the publishers run under another group. Under `decnet serve` set `DECNET_BUS_SOCKET` \
                  too: others cannot look into the data directory.",
         ini: Some(("bus", "group")), ..PLAIN
+    };
+    BUS_LOSSLESS_USERS: Vec<String>, types::names => Info {
+        group: BUS, name: "DECNET_BUS_LOSSLESS_USERS", form: "names or uids of local users, separated by commas",
+        meaning: "The users whose workers our bus makes publishers wait for, and for whom it keeps events while they are \
+                  away, beside root and the user that the bus runs as.",
+        reason: "Name the user of `decnet webhook` where that is neither. A worker that the bus refuses works with a queue \
+                 that loses events, and says that it is degraded.",
+        ini: Some(("bus", "lossless-users")), ..PLAIN
     };
     RECONNECT: Duration, |text| types::seconds_clamped(text, 5 * SECOND, HOUR) => Info {
         group: BUS, name: "DECNET_WEBHOOK_BUS_RECONNECT_SECS", default: "60s",
@@ -321,7 +329,7 @@ keys! {
         reason: "Set it to what the disk can spare.",
         ..PLAIN
     };
-    LOG: Option<String>, optional_text => Info {
+    LOG: Option<String>, types::optional_text => Info {
         group: LOGS, name: "DECNET_LOG", form: "a level, or `target=level` separated by commas",
         meaning: "Which messages are logged. Without it: `info` for serve, webhook and bus, `warn` for the \
                   others. `-v` and `-vv` win over it.",
@@ -334,7 +342,7 @@ keys! {
         reason: "Set `json` where a collector reads them.",
         ..PLAIN
     };
-    METRICS_LISTEN: Option<SocketAddr>, optional_address => Info {
+    METRICS_LISTEN: Option<SocketAddr>, types::optional_address => Info {
         group: WATCHING, name: "DECNET_METRICS_LISTEN", form: "an address and a port, such as `127.0.0.1:9464`",
         meaning: "Where the worker offers `/metrics` over HTTP, to whoever reaches it. Without it: only on the socket \
                   `worker.sock` in the data directory, and through the API.",
@@ -365,11 +373,6 @@ keys! {
     };
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "every reader of a setting has one shape")]
-fn optional_text(text: &str) -> Read<Option<String>> {
-    Ok((!text.is_empty()).then(|| text.into()))
-}
-
 /// The error is never shown: the value is a secret.
 fn jwt_secret(text: &str) -> Read<Option<Secret>> {
     if text.is_empty() {
@@ -386,11 +389,6 @@ fn otel_endpoint(text: &str) -> Read<Uri> {
     let uri: Uri = text.parse().map_err(|_| wrong())?;
     let is_plain = uri.scheme_str() == Some("http") && uri.host().is_some() && !text.contains('@');
     if is_plain { Ok(uri) } else { Err(wrong()) }
-}
-
-fn optional_address(text: &str) -> Read<Option<SocketAddr>> {
-    let wrong = || format!("is an address and a port such as 127.0.0.1:9464, not `{text}`");
-    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| wrong()) }
 }
 
 fn optional_database(text: &str) -> Read<Option<Database>> {

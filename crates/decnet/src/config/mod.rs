@@ -100,6 +100,8 @@ pub(crate) struct Bus {
     pub(crate) default_socket: PathBuf,
     /// The group that may use the socket, where it exists.
     pub(crate) group: String,
+    /// Users, by name or uid, who may have lossless queues beside root and the user of the bus.
+    pub(crate) lossless_users: Vec<String>,
     /// The longest wait between two tries to reach a bus that is away.
     pub(crate) reconnect: Duration,
 }
@@ -290,6 +292,7 @@ impl Bus {
             enabled: layers.read(&keys::BUS_ENABLED),
             socket: layers.read(&keys::BUS_SOCKET),
             group: layers.read(&keys::BUS_GROUP),
+            lossless_users: layers.read(&keys::BUS_LOSSLESS_USERS),
             reconnect: layers.read(&keys::RECONNECT),
         }
     }

@@ -1,6 +1,7 @@
 //! How the text of a setting becomes a value: each function says what to write instead of what it refuses.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -105,6 +106,12 @@ pub(crate) fn networks(text: &str) -> Read<Vec<IpNet>> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(network).collect()
 }
 
+/// Names, separated by commas.
+pub(crate) fn names(text: &str) -> Read<Vec<String>> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    Ok(names.map(str::to_owned).collect())
+}
+
 /// Origins as browsers send them: scheme, host and, where it is not the scheme's own, port. No wildcard: it would let
 /// every page of the web read the answers.
 pub(crate) fn origins(text: &str) -> Read<Vec<String>> {
@@ -167,6 +174,18 @@ pub(crate) fn schedule(text: &str) -> Read<RetrySchedule> {
 #[expect(clippy::unnecessary_wraps, reason = "every reader of a setting has one shape")]
 pub(crate) fn optional_path(text: &str) -> Read<Option<PathBuf>> {
     Ok((!text.is_empty()).then(|| text.into()))
+}
+
+/// Any text, or nothing.
+#[expect(clippy::unnecessary_wraps, reason = "every reader of a setting has one shape")]
+pub(crate) fn optional_text(text: &str) -> Read<Option<String>> {
+    Ok((!text.is_empty()).then(|| text.into()))
+}
+
+/// An IP address with a port, or nothing.
+pub(crate) fn optional_address(text: &str) -> Read<Option<SocketAddr>> {
+    let wrong = || format!("is an address and a port such as 127.0.0.1:9464, not `{text}`");
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| wrong()) }
 }
 
 /// Any text.

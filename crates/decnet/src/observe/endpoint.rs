@@ -3,10 +3,10 @@
 //! It runs on a thread of its own and reads shared counters only: whoever asks, and however slowly, no delivery waits.
 
 use std::convert::Infallible;
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustix::fs::{Mode, fchmod};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
@@ -148,7 +149,8 @@ async fn or_say(place: &str, listening: impl Future<Output = io::Result<()>>) {
 }
 
 impl Socket {
-    /// Not open to others for a moment: nobody can connect before it listens, and by then the file is its owner's.
+    /// Linux creates the file with the socket's own mode, so that it is never open to others and its name is not resolved
+    /// again, whatever another user puts in its place.
     fn bind(path: PathBuf) -> io::Result<Self> {
         let address = SocketAddrUnix::new(&path)?;
         match fs::remove_file(&path) {
@@ -157,8 +159,8 @@ impl Socket {
         }
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        fchmod(&socket, Mode::from_raw_mode(0o600))?;
         rustix::net::bind(&socket, &address)?;
-        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         rustix::net::listen(&socket, BACKLOG)?;
         let inode = fs::symlink_metadata(&path)?.ino();
         Ok(Self { listener: socket.into(), path, inode })

@@ -98,6 +98,11 @@ fn bus(seen: &Seen) -> Vec<Family> {
     vec![
         gauge("decnet_webhook_bus_enabled", "Whether there is to be a bus", seen.has_bus.into()),
         gauge("decnet_webhook_bus_connected", "Whether the bus is there", stats.is_bus_connected().into()),
+        gauge(
+            "decnet_webhook_bus_degraded",
+            "Whether the bus refuses the worker a lossless queue, so that events can be lost",
+            stats.bus_refusal().is_some().into(),
+        ),
         counter("decnet_webhook_bus_connections", "Connections made to the bus", stats.bus_connections.get()),
         dropped,
         pauses,

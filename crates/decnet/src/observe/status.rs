@@ -2,6 +2,7 @@
 
 use decnet_bus::Losses;
 use decnet_core::delivery::Reason;
+use decnet_core::time::UnixMicros;
 use decnet_dispatch::{Figures, Standing, clock};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,8 @@ pub(crate) struct Status {
     /// Why the queue cannot be written, if it cannot.
     pub(crate) degraded: Option<Degraded>,
     pub(crate) bus: Bus,
+    /// Why the bus gives the worker an ordinary queue and not a lossless one, if it does.
+    pub(crate) bus_degraded: Option<Degraded>,
     /// What the bus has lost since it started, if it says so.
     pub(crate) bus_losses: Option<Losses>,
     pub(crate) queue: Queue,
@@ -41,7 +44,7 @@ pub(crate) struct Status {
     pub(crate) bad_rows: u64,
 }
 
-/// Why everything waits.
+/// Why something does not work as it should, and for how long.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Degraded {
     pub(crate) error: String,
@@ -119,7 +122,10 @@ impl Status {
     /// As it is now.
     pub(super) fn of(seen: &Seen) -> Self {
         let (stats, now) = (&seen.stats, clock::now());
-        let degraded = seen.degraded();
+        let degraded = |(error, since): (String, UnixMicros)| Degraded {
+            error,
+            seconds: now.since(since).as_secs_f64(),
+        };
         let others = stats.shown.others();
         let others_count = Standing::ALL.into_iter().map(|standing| others.standing(standing)).sum();
         let subscriptions: Vec<Subscription> =
@@ -130,8 +136,8 @@ impl Status {
             at: now.as_seconds_f64(),
             uptime_seconds: now.since(seen.started_at).as_secs_f64(),
             turns: stats.pulse.beats(),
-            degraded: degraded
-                .map(|(error, since)| Degraded { error, seconds: now.since(since).as_secs_f64() }),
+            degraded: seen.degraded().map(degraded),
+            bus_degraded: stats.bus_refusal().map(|(why, since)| degraded((why.into(), since))),
             bus: match (seen.has_bus, stats.is_bus_connected()) {
                 (false, _) => Bus::None,
                 (true, true) => Bus::Connected,

@@ -51,6 +51,7 @@ impl Prepared {
             .with_context(|| format!("the queue in {} cannot be used", config.data_dir.display()))?;
         let source = socket.map(|socket| {
             Source::new(socket, LOSSLESS_CLIENT_NAME)
+                .with_notices()
                 .with_max_backoff(config.bus.reconnect.min(MAX_BUS_BACKOFF))
         });
         let stats = Arc::default();

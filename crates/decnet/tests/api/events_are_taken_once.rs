@@ -57,6 +57,22 @@ fn a_request_with_an_idempotency_key_is_answered_as_it_was_the_first_time() {
     );
 }
 
+/// Events of the worker about its deliveries could be made up otherwise.
+#[test]
+fn topics_of_the_worker_and_the_bus_are_forbidden() {
+    let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
+    server.subscribe_known("a", &receiver, ">");
+    for topic in ["system.webhook.dead", "system.webhook.control", "system.bus.health"] {
+        let events = format!(r#"[{{"topic":"a.b"}},{{"topic":"{topic}"}}]"#);
+        let refused = server.json(403, "POST /events", &events);
+        assert_eq!(refused["type"], "/docs#problem-forbidden");
+        assert!(refused["detail"].as_str().unwrap().starts_with("event 1: topic"), "{refused}");
+    }
+    server.json(202, "POST /events", r#"{"id":"last","topic":"system.log"}"#);
+    server.deliveries("topic=system.log&state=delivered", 1);
+    server.deliveries("topic=a.*", 0);
+}
+
 #[test]
 fn of_a_batch_with_one_bad_event_nothing_is_taken() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));

@@ -1,6 +1,8 @@
 //! `decnet check --service`, as a container's health check.
 
+use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 
 use crate::support::{Host, Running, code, eventually, stderr, stdout};
 
@@ -25,6 +27,37 @@ fn is_told(host: &Host, service: &str, start: impl FnOnce() -> Running) {
 fn a_bus_that_hangs_is_told_from_one_that_lives() {
     let host = Host::new();
     is_told(&host, "bus", || host.start_bus());
+}
+
+/// What the kernel takes for it is no sign of life, and neither is its goodbye.
+#[test]
+fn a_bus_with_no_place_free_is_not_well() {
+    let host = Host::new();
+    let listener = UnixListener::bind(host.socket()).unwrap();
+    let refusing = std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            connection.write_all(b"BYE\n\0\0\0\0").unwrap();
+        }
+    });
+    let checked = host.run(&["check", "--service", "bus"]);
+    assert_eq!(code(&checked), 1);
+    let shown = stdout(&checked);
+    assert!(shown.contains("refuses the connection: it has as many as it takes"), "{shown}");
+    assert!(!refusing.is_finished());
+}
+
+/// It answers no greeting, and publishes a heartbeat.
+#[test]
+fn a_bus_of_decnet_is_well_when_it_beats() {
+    let host = Host::new();
+    let listener = UnixListener::bind(host.socket()).unwrap();
+    std::thread::spawn(move || {
+        let mut connection = listener.accept().unwrap().0;
+        connection.write_all(b"EVT system.bus.health\n\0\0\0\x02{}").unwrap();
+        std::io::copy(&mut connection, &mut std::io::sink()).unwrap();
+    });
+    assert!(is_well(&host, "bus"));
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! `decnet publish` to `decnet watch`, over a real `decnet bus`.
 
-use crate::support::{Host, code, eventually, stderr};
+use std::io::{BufRead, BufReader, Read as _};
+use std::process::ChildStdout;
+
+use crate::support::{Host, Running, code, eventually, stderr};
 use serde_json::{Value, json};
 
 fn lines(stdout: &str) -> Vec<Value> {
@@ -35,7 +38,7 @@ fn what_is_published_is_watched() {
 }
 
 /// Waits until the watcher's subscription is in force, so that nothing after it is missed.
-fn settle(host: &Host, watch_out: &mut (impl std::io::BufRead + Send)) {
+fn settle(host: &Host, watch_out: &mut (impl BufRead + Send)) {
     let mut line = String::new();
     std::thread::scope(|scope| {
         let reading = scope.spawn(|| watch_out.read_line(&mut line).unwrap());
@@ -51,13 +54,12 @@ fn a_stream_of_lines_arrives_whole_and_in_order() {
     let host = Host::new();
     let _bus = host.start_bus();
     let mut watch = host.start(&["watch", "t.>"]);
-    let mut out = std::io::BufReader::new(watch.child.stdout.take().unwrap());
+    let mut out = BufReader::new(watch.child.stdout.take().unwrap());
     settle(&host, &mut out);
     let input: String = (0..900).map(|n| format!("{{\"n\": {n}}}\n\n")).collect();
     let output = host.run_with_input(&["publish", "t.stream", "-"], input.as_bytes());
     assert_eq!((code(&output), stderr(&output).trim()), (0, "published 900 events on t.stream"));
-    let events =
-        std::io::BufRead::lines(out).map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let events = BufRead::lines(out).map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
     let numbers =
         events.filter(|event| event["topic"] == "t.stream").map(|event| event["payload"]["n"].clone());
     assert!(numbers.take(900).eq((0..900).map(Value::from)));
@@ -66,36 +68,140 @@ fn a_stream_of_lines_arrives_whole_and_in_order() {
 }
 
 #[test]
-fn a_bad_line_is_named_and_what_came_before_it_is_published() {
+fn a_refused_line_is_named_and_costs_no_other_line() {
     let host = Host::new();
     let _bus = host.start_bus();
-    let output = host.run_with_input(&["publish", "t.stream", "-"], b"{}\n[1]\nnonsense\n{}\n");
+    let (watch, mut out) = watching(&host, &["watch", "t.>"]);
+    let (deep, large) = ("[".repeat(254) + &"]".repeat(254), format!("\"{}\"", "x".repeat(1_048_536)));
+    let lines = format!("1\n2\nnonsense\n3\n{deep}\n{large}\n4\n");
+    let output = host.run_with_input(&["publish", "t.stream", "-"], lines.as_bytes());
     assert_eq!(code(&output), 1);
     let said = stderr(&output);
-    assert!(said.contains("published 2 events") && said.contains("line 3"), "{said}");
+    for part in [
+        "line 3 is not published: the payload is not JSON",
+        "line 5 is not published: the payload is nested deeper than 253 levels",
+        "line 6 is not published: type and payload have 1048540 bytes",
+        "carries at most 1048464",
+        "published 4 events",
+        "3 lines were not published",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(code(&host.run(&["publish", "t.end"])), 0);
+    let numbers: Vec<Value> = payloads_before_the_end(&mut out).collect();
+    assert_eq!(numbers, [1, 2, 3, 4]);
+    drop(watch);
+}
+
+/// Publishes `count` events with payloads of `bytes` on `t.stream`.
+fn publish(host: &Host, count: usize, bytes: usize) {
+    let payload = serde_json::json!("x".repeat(bytes)).to_string();
+    let lines = vec![payload; count].join("\n");
+    let output = host.run_with_input(&["publish", "t.stream", "-"], lines.as_bytes());
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+}
+
+/// A watcher whose subscription is in force, and its stdout.
+fn watching(host: &Host, arguments: &[&str]) -> (Running, BufReader<ChildStdout>) {
+    let mut watch = host.start(arguments);
+    let mut out = BufReader::new(watch.child.stdout.take().unwrap());
+    settle(host, &mut out);
+    (watch, out)
+}
+
+/// The payloads on `t.stream` up to the event on `t.end`.
+fn payloads_before_the_end(out: &mut impl BufRead) -> impl Iterator<Item = Value> {
+    let events = out.lines().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let events = events.take_while(|event| event["topic"] != "t.end");
+    events.filter(|event| event["topic"] == "t.stream").map(|mut event| event["payload"].take())
+}
+
+/// Interrupts a watcher; its exit code and what it said at last.
+fn interrupt(mut watch: Running) -> (i32, String) {
+    watch.signal("INT");
+    let mut said = String::new();
+    watch.stderr.read_to_string(&mut said).unwrap();
+    (watch.child.wait().unwrap().code().unwrap(), said)
+}
+
+/// 20 MiB in 20,000 events, of which the bus keeps 1,024 for a reader and a pipe a few dozen. What the bus had to drop
+/// because this machine was too slow is counted.
+#[test]
+fn events_wait_in_memory_for_a_slow_stdout() {
+    let host = Host::new();
+    let _bus = host.start_bus();
+    let (watch, mut out) = watching(&host, &["watch", "t.>"]);
+    (0..20).for_each(|_| publish(&host, 1000, 1000));
+    assert_eq!(code(&host.run(&["publish", "t.end"])), 0);
+    let printed = payloads_before_the_end(&mut out).count();
+    let (exit, said) = interrupt(watch);
+    let missed = said.lines().find(|line| line.ends_with("missed in all"));
+    let missed: usize = missed.map_or(0, |line| line.split(' ').next().unwrap().parse().unwrap());
+    assert!(exit == 0 && printed > 10_000 && printed + missed == 20_000, "{exit}, {printed}: {said}");
+}
+
+/// 100 MiB, of which 64 wait.
+#[test]
+fn what_a_slow_stdout_misses_is_counted() {
+    let host = Host::new();
+    let _bus = host.start_bus();
+    let (mut watch, mut out) = watching(&host, &["watch", "t.>"]);
+    publish(&host, 100, 1_000_000);
+    watch.wait_for("missed so far");
+    // What is published while there is no room is missed too.
+    let (mut printed, mut ends) = (0, 0);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| payloads_before_the_end(&mut out).count());
+        while !reader.is_finished() {
+            ends += 1;
+            assert_eq!(code(&host.run(&["publish", "t.end"])), 0);
+        }
+        printed = reader.join().unwrap();
+    });
+    watch.signal("INT");
+    let said = watch.wait_for("missed in all");
+    let missed: usize = said.split(' ').next().unwrap().parse().unwrap();
+    assert!(
+        printed > 50 && (100 - printed..100 - printed + ends).contains(&missed),
+        "{printed}, {ends}: {said}"
+    );
 }
 
 #[test]
-fn lines_before_one_that_is_not_utf_8_are_published() {
+fn a_count_that_is_not_met_is_a_failure() {
     let host = Host::new();
     let _bus = host.start_bus();
-    let mut watch = host.start(&["watch", "t.>"]);
-    let mut out = std::io::BufReader::new(watch.child.stdout.take().unwrap());
-    settle(&host, &mut out);
+    let (watch, _out) = watching(&host, &["watch", "t.>", "--count", "1000"]);
+    let (exit, said) = interrupt(watch);
+    assert_eq!(exit, 1);
+    assert!(said.contains("interrupted after ") && said.contains(" of 1000"), "{said}");
+}
+
+#[test]
+fn the_topic_of_the_bus_itself_is_refused() {
+    let host = Host::new();
+    let _bus = host.start_bus();
+    let output = host.run(&["publish", "system.bus.health", "{}"]);
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("the bus's own"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_line_that_is_not_utf_8_costs_no_other_line() {
+    let host = Host::new();
+    let _bus = host.start_bus();
+    let (watch, mut out) = watching(&host, &["watch", "t.>"]);
     let output = host.run_with_input(&["publish", "t.stream", "-"], b"\xef\xbb\xbf1\n\n2\n\"\xff\"\n4\n");
     let said = stderr(&output);
     assert_eq!(code(&output), 1, "{said}");
-    assert!(said.contains("published 2 events") && said.contains("line 4 is not UTF-8"), "{said}");
-    assert_eq!(code(&host.run(&["publish", "t.last"])), 0);
-    let events =
-        std::io::BufRead::lines(out).map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
-    let events = events.filter(|event| event["topic"] != "t.first");
-    let seen: Vec<_> =
-        events.take(3).map(|event| (event["topic"].clone(), event["payload"].clone())).collect();
-    assert_eq!(
-        seen,
-        [(json!("t.stream"), json!(1)), (json!("t.stream"), json!(2)), (json!("t.last"), json!({}))]
+    assert!(
+        said.contains("published 3 events") && said.contains("line 4 is not published: not UTF-8"),
+        "{said}"
     );
+    assert_eq!(code(&host.run(&["publish", "t.end"])), 0);
+    let numbers: Vec<Value> = payloads_before_the_end(&mut out).collect();
+    assert_eq!(numbers, [1, 2, 4]);
+    drop(watch);
 }
 
 #[test]

@@ -42,7 +42,9 @@ fn a_bus_without_room_for_a_connection_is_an_error() {
     let output = host.run(&["publish", "t.x", "{}", "--count", "3"]);
     let said = stderr(&output);
     assert_eq!(code(&output), 1, "{said}");
-    assert!(said.contains("closed the connection") && !said.contains("published"), "{said}");
+    // It depends on when the publisher notices.
+    let is_named = ["refuses the connection", "closed the connection"].iter().any(|text| said.contains(text));
+    assert!(is_named && !said.contains("published"), "{said}");
     full.join().unwrap();
 }
 

@@ -113,7 +113,7 @@ fn bus_log_escapes_reader_names() {
     let mut bus = host.start_bus();
     let mut reader = UnixStream::connect(host.socket()).unwrap();
     reader.write_all(b"HELLO evil\x1b[2J\x7f\n\0\0\0\0NONSENSE x\n\0\0\0\0").unwrap();
-    let line = bus.wait_for("bad frame");
+    let line = bus.wait_for("broke the protocol");
     assert!(line.contains("evil") && !has_hidden(&line), "{line:?}");
 }
 

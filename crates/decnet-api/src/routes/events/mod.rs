@@ -47,11 +47,14 @@ pub(super) fn routes(routes: Routes) -> Routes {
 /// An event with an `id` is taken once in 24 hours, whoever sends it; the same `id` with another topic, type or payload is
 /// refused. With the header `Idempotency-Key` the whole request is taken once: it can be repeated until an answer comes.
 /// Ids and keys are forgotten sooner where very many come; the documentation says how many.
+///
+/// Topics below `system.webhook.` and `system.bus.` are those of the worker and of the bus, and are refused.
 #[utoipa::path(post, path = "/api/v1/events", tag = "events",
     params(("Idempotency-Key" = Option<String>, Header, description = "What makes this request known when it is repeated; 1 to 255 printable ASCII characters", min_length = 1, max_length = 255)),
     request_body = Events,
     responses(
         (status = 202, body = Accepted, description = "Taken, and on the disk"),
+        (status = 403, body = Details, content_type = "application/problem+json", description = "The token may not publish, or a topic below `system.webhook.` or `system.bus.`, on which only the worker and the bus publish"),
         (status = 409, body = Details, content_type = "application/problem+json", description = "The idempotency key was used with another request, or the id of an event with another event"),
     ))]
 async fn publish(

@@ -5,6 +5,7 @@ use std::fmt;
 use decnet_core::limits::MAX_SUBMISSION_EVENTS;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
+use decnet_core::topic::own::is_reserved;
 use decnet_store::queue::Submission;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -12,7 +13,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::body;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 
 /// Longest type of an event, in bytes.
 const MAX_TYPE_BYTES: usize = 1024;
@@ -155,6 +156,10 @@ impl Event {
         if pattern.has_wildcard() {
             return Err(refuse("topic: an event has one topic; `*` and `>` are for patterns".into()));
         }
+        if is_reserved(&topic) {
+            let detail = format!("event {index}: topic: only the worker and the bus publish on {topic}");
+            return Err(Problem::new(Kind::Forbidden, detail));
+        }
         let kind = r#type.unwrap_or_default();
         if kind.len() > MAX_TYPE_BYTES {
             return Err(refuse(format!("type: at most {MAX_TYPE_BYTES} bytes")));
@@ -206,6 +211,19 @@ mod tests {
         assert!(refusal(r#"{"topic":"a","ts":"soon"}"#).contains("ts"));
         assert!(refusal(r#"{"events":[{"topic":"a"}],"topic":"b"}"#).contains("stands alone"));
         assert!(refusal("{}").contains("topic") && refusal("[]").contains("no event"));
+    }
+
+    #[test]
+    fn topics_of_the_worker_and_the_bus_are_forbidden() {
+        let kind = |topic: &str| {
+            read(format!(r#"[{{"topic":"{topic}"}}]"#).as_bytes()).map_err(|problem| problem.kind())
+        };
+        for topic in ["system.webhook.dead", "system.webhook.a.b", "system.bus.health"] {
+            assert_eq!(kind(topic).unwrap_err(), Kind::Forbidden, "{topic}");
+        }
+        for topic in ["system.webhooks.dead", "system.webhook", "system.log", "a.system.bus.health"] {
+            assert!(kind(topic).is_ok(), "{topic}");
+        }
     }
 
     #[test]

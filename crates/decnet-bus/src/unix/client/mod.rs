@@ -15,7 +15,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::net::UnixStream;
 
-use super::codec::{EncodeError, FrameError, JsonError, Verb};
+use super::codec::{EncodeError, FrameError, JsonError};
+use crate::notice::{self, Notice};
 use crate::received::Received;
 
 pub use self::receiver::Receiver;
@@ -32,6 +33,11 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// The bus took the connection and ended it at once.
+    #[error(
+        "the bus at {0} refuses the connection: it has as many as it takes, in all or of this user; close some, or wait"
+    )]
+    Refused(PathBuf),
     /// The bus has said goodbye or closed the connection: connect again.
     #[error("the bus has closed the connection")]
     Closed,
@@ -59,6 +65,9 @@ pub enum Error {
     /// The payload is no JSON that a reader could parse; the connection is fine, nothing was sent.
     #[error("the payload is {0}")]
     Payload(#[from] JsonError),
+    /// Only the bus itself publishes this topic; the connection is fine, nothing was sent.
+    #[error("the topic {0} is the bus's own: choose another one")]
+    Reserved(Box<str>),
 }
 
 /// A connection that has greeted. Dropped, it simply closes; what was not flushed is gone.
@@ -74,15 +83,37 @@ impl Client {
     /// [`LOSSLESS_CLIENT_NAME`](crate::LOSSLESS_CLIENT_NAME) asks a bus of ours for a large queue.
     ///
     /// # Errors
-    /// [`Error::Connect`] when nobody answers, [`Error::Encode`] for a name that does not fit a header.
+    /// [`Error::Connect`] when nobody answers, [`Error::Encode`] for a name that does not fit a header. A bus that refuses the
+    /// connection is [`Error::Refused`] where that is known already, else the connection ends with the first use.
     pub async fn connect(path: &Path, name: &str) -> Result<Self, Error> {
+        Self::connect_with(path, name, &[]).await
+    }
+
+    /// Connects as [`Self::connect`] and asks for [notices](Self::notice). DECNET's bus sends none.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn connect_with_notices(path: &Path, name: &str) -> Result<Self, Error> {
+        Self::connect_with(path, name, notice::ASK).await
+    }
+
+    async fn connect_with(path: &Path, name: &str, greeting: &[u8]) -> Result<Self, Error> {
         let connected = UnixStream::connect(path).await;
         let stream = connected.map_err(|source| Error::Connect { path: path.to_owned(), source })?;
         let (reader, writer) = stream.into_split();
         let mut sender = Sender::new(writer);
-        sender.enqueue_frame(Verb::Hello, name)?;
-        sender.flush().await?;
+        sender.enqueue_greeting(name, greeting)?;
+        sender.flush().await.map_err(|error| match error {
+            Error::Unread => Error::Refused(path.to_owned()),
+            error => error,
+        })?;
         Ok(Self { sender, receiver: Receiver::new(reader) })
+    }
+
+    /// See [`Receiver::notice`].
+    #[must_use]
+    pub fn notice(&self) -> Option<&Notice> {
+        self.receiver.notice()
     }
 
     /// See [`Sender::publish`].
@@ -149,12 +180,12 @@ impl Client {
         self.sender.close().await
     }
 
-    /// Flushes and says goodbye with the number of events that were handed on, so that a bus of ours keeps
+    /// Flushes and says goodbye with the number of frames that were handed on, so that a bus of ours keeps
     /// the others for a successor. DECNET's takes it for any other `BYE`.
     ///
     /// Nothing more is read: the bus knows what the socket may hold, not what would be read out of it still.
     pub(crate) async fn hand_back(self) -> Result<(), Error> {
-        let had = self.receiver.received().to_string();
+        let had = self.receiver.frames().to_string();
         self.sender.close_with(&had).await
     }
 

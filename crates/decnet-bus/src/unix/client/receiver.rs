@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::net::unix::OwnedReadHalf;
 
 use super::Error;
+use crate::notice::{BUS_NAME, Notice};
 use crate::received::{Received, Topic};
 use crate::unix::codec::{FrameError, Layout, Verb, locate};
 use crate::unix::read_buffer::ReadBuffer;
@@ -16,16 +17,21 @@ pub struct Receiver {
     socket: OwnedReadHalf,
     buffer: ReadBuffer,
     said_bye: bool,
-    received: u64,
+    /// Events and notices so far.
+    frames: u64,
+    notice: Option<Notice>,
+    /// A notice has come that no call has returned for.
+    has_news: bool,
 }
 
 impl Receiver {
     pub(super) fn new(socket: OwnedReadHalf) -> Self {
-        Self { socket, buffer: ReadBuffer::new(), said_bye: false, received: 0 }
+        let buffer = ReadBuffer::new();
+        Self { socket, buffer, said_bye: false, frames: 0, notice: None, has_news: false }
     }
 
-    /// Waits for events and appends all that one read brings, at least one. Loses nothing when it is
-    /// cancelled, and hands on every event before it reports the end of the connection.
+    /// Waits for events and appends all that one read brings: at least one, or none where a [notice](Self::notice) came.
+    /// Loses nothing when it is cancelled, and hands on every event before it reports the end of the connection.
     ///
     /// # Errors
     /// [`Error::Closed`] at the end, [`Error::Io`] or [`Error::Frame`] when the connection is of no use any
@@ -34,7 +40,7 @@ impl Receiver {
         let before = out.len();
         loop {
             let decoded = self.decode_all(out);
-            if out.len() > before {
+            if out.len() > before || std::mem::take(&mut self.has_news) {
                 return Ok(());
             }
             decoded?;
@@ -60,9 +66,16 @@ impl Receiver {
         }
     }
 
-    /// How many events were handed on since the connection began.
-    pub(super) fn received(&self) -> u64 {
-        self.received
+    /// The last notice that the bus sent; `None` if it has sent none, as DECNET's never does, and ours only to a client
+    /// that [asked for it](super::Client::connect_with_notices).
+    #[must_use]
+    pub fn notice(&self) -> Option<&Notice> {
+        self.notice.as_ref()
+    }
+
+    /// How many events and notices have come since the connection began.
+    pub(super) fn frames(&self) -> u64 {
+        self.frames
     }
 
     /// Reads once. A bus that closes with frames of ours unread resets the connection: an end like any other.
@@ -81,14 +94,31 @@ impl Receiver {
             let frame = self.buffer.take(layout.body.end);
             match layout.verb {
                 Verb::Evt => {
-                    self.received += 1;
+                    self.frames += 1;
                     out.push(received(&frame, layout));
+                }
+                Verb::Hello => {
+                    self.frames += 1;
+                    self.take_notice(&frame, &layout);
                 }
                 Verb::Bye => self.said_bye = true,
                 verb => tracing::debug!(verb = verb.as_str(), "a client's frame from the bus is ignored"),
             }
         }
         Ok(())
+    }
+}
+
+impl Receiver {
+    /// A greeting that is not a notice is one of a bus that we do not know, and is ignored.
+    fn take_notice(&mut self, frame: &Bytes, Layout { args, body, .. }: &Layout) {
+        if frame[args.clone()] != *BUS_NAME.as_bytes() {
+            return;
+        }
+        match serde_json::from_slice(&frame[body.clone()]) {
+            Ok(notice) => (self.notice, self.has_news) = (Some(notice), true),
+            Err(error) => tracing::debug!(%error, "a notice of the bus that cannot be read is ignored"),
+        }
     }
 }
 

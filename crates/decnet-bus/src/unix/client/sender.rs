@@ -2,13 +2,14 @@
 
 use std::io::{self, ErrorKind};
 
+use decnet_core::topic::own::BUS_HEALTH_TOPIC;
 use serde::Serialize;
-use serde_json::value::RawValue;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::OwnedWriteHalf;
 
 use super::Error;
-use crate::unix::codec::{EncodeError, JsonError, Verb, check_json, encode, encode_publication};
+use crate::notice;
+use crate::unix::codec::{EncodeError, Verb, check_payload, encode, encode_publication};
 
 /// [`Sender::feed`] writes when this much has come together.
 const FLUSH_BYTES: usize = 64 * 1024;
@@ -59,7 +60,7 @@ impl Sender {
     /// Adds an event to the buffer; [`Self::flush`] sends it.
     ///
     /// # Errors
-    /// [`Error::Encode`], and then nothing was added.
+    /// [`Error::Encode`] or [`Error::Reserved`], and then nothing was added.
     pub fn enqueue(
         &mut self,
         topic: &str,
@@ -67,6 +68,9 @@ impl Sender {
         payload: &(impl Serialize + ?Sized),
     ) -> Result<(), Error> {
         require(topic)?;
+        if topic == BUS_HEALTH_TOPIC {
+            return Err(Error::Reserved(topic.into()));
+        }
         Ok(encode_publication(&mut self.buffer, topic, kind, payload)?)
     }
 
@@ -75,9 +79,7 @@ impl Sender {
     /// # Errors
     /// [`Error::Payload`] for what is no JSON that every reader can parse, else as [`Self::enqueue`].
     pub fn enqueue_json(&mut self, topic: &str, kind: &str, payload: &str) -> Result<(), Error> {
-        check_json(payload)?;
-        let payload: &RawValue = serde_json::from_str(payload).map_err(JsonError::Syntax)?;
-        self.enqueue(topic, kind, payload)
+        self.enqueue(topic, kind, check_payload(payload)?)
     }
 
     /// Asks for the events of a pattern, at once.
@@ -116,7 +118,20 @@ impl Sender {
         self.enqueue_frame(Verb::Unsub, pattern)
     }
 
-    pub(super) fn enqueue_frame(&mut self, verb: Verb, args: &str) -> Result<(), Error> {
+    /// Adds a `HELLO` to the buffer that asks for notices; [`Self::flush`] sends it. A bus of ours looks again at what the
+    /// name asks for.
+    ///
+    /// # Errors
+    /// [`Error::Encode`], and then nothing was added.
+    pub fn enqueue_greeting_for_notices(&mut self, name: &str) -> Result<(), Error> {
+        self.enqueue_greeting(name, notice::ASK)
+    }
+
+    pub(super) fn enqueue_greeting(&mut self, name: &str, body: &[u8]) -> Result<(), Error> {
+        Ok(encode(&mut self.buffer, Verb::Hello, name, body)?)
+    }
+
+    fn enqueue_frame(&mut self, verb: Verb, args: &str) -> Result<(), Error> {
         Ok(encode(&mut self.buffer, verb, args, &[])?)
     }
 

@@ -2,7 +2,9 @@
 
 use std::io::Write as _;
 
-use decnet_core::limits::{MAX_BODY_BYTES, MAX_HEADER_BYTES};
+use decnet_core::limits::{
+    EVENT_ENVELOPE_BYTES, MAX_BODY_BYTES, MAX_HEADER_BYTES, PUBLICATION_ENVELOPE_BYTES,
+};
 use serde::Serialize;
 
 use super::Verb;
@@ -32,10 +34,18 @@ pub enum EncodeError {
     /// A topic or pattern too long for a header line.
     #[error("a topic or pattern of {0} bytes does not fit a header of {MAX_HEADER_BYTES}")]
     HeaderTooLong(usize),
-    /// An event too large for one frame.
+    /// A body too large for one frame.
     #[error("a body of {0} bytes; a frame carries at most {MAX_BODY_BYTES}")]
     BodyTooLong(usize),
-    /// A payload that is no JSON.
+    /// An event whose `EVT` frame would be too large.
+    #[error("type and payload have {found} bytes as JSON; an event on this topic carries at most {most}")]
+    EventTooLong {
+        /// Bytes of type and payload.
+        found: usize,
+        /// What the rest of the frame leaves for them.
+        most: usize,
+    },
+    /// A payload that does not serialise.
     #[error("the payload does not serialise: {0}")]
     Payload(#[from] serde_json::Error),
 }
@@ -71,7 +81,7 @@ pub fn encode(out: &mut Vec<u8>, verb: Verb, args: &str, body: &[u8]) -> Result<
 /// Appends the `PUB` of an event, with the two fields that a server reads.
 ///
 /// # Errors
-/// See [`EncodeError`]; `out` is then as it was.
+/// See [`EncodeError`]; `out` is then as it was. An event that the server could not relay is refused here already.
 pub fn encode_publication(
     out: &mut Vec<u8>,
     topic: &str,
@@ -80,12 +90,13 @@ pub fn encode_publication(
 ) -> Result<(), EncodeError> {
     check_args(Verb::Pub, topic)?;
     framed(out, Verb::Pub, topic, |out| {
+        let start = out.len();
         out.extend_from_slice(b"{\"type\":");
         serde_json::to_writer(&mut *out, kind)?;
         out.extend_from_slice(b",\"payload\":");
         serde_json::to_writer(&mut *out, payload)?;
         out.push(b'}');
-        Ok(())
+        check_event_len(topic, out.len() - start - PUBLICATION_ENVELOPE_BYTES)
     })
 }
 
@@ -96,6 +107,7 @@ pub fn encode_publication(
 pub fn encode_event(out: &mut Vec<u8>, topic: &str, envelope: &Envelope<'_>) -> Result<(), EncodeError> {
     check_args(Verb::Evt, topic)?;
     let Envelope { id, micros, kind, payload } = envelope;
+    check_event_len(topic, kind.len() + payload.len())?;
     framed(out, Verb::Evt, topic, |out| {
         write!(out, "{{\"v\":1,\"id\":\"{id}\",\"topic\":").expect("memory takes every write");
         serde_json::to_writer(&mut *out, topic)?;
@@ -104,6 +116,22 @@ pub fn encode_event(out: &mut Vec<u8>, topic: &str, envelope: &Envelope<'_>) -> 
             .expect("memory takes every write");
         Ok(())
     })
+}
+
+/// Refuses an event whose `EVT` body would exceed [`MAX_BODY_BYTES`]. `found` is the length of type and payload, as JSON.
+fn check_event_len(topic: &str, found: usize) -> Result<(), EncodeError> {
+    let most = MAX_BODY_BYTES.saturating_sub(EVENT_ENVELOPE_BYTES + json_len(topic));
+    if found > most { Err(EncodeError::EventTooLong { found, most }) } else { Ok(()) }
+}
+
+/// Length of an ASCII text as a JSON string.
+fn json_len(text: &str) -> usize {
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' | b'\x08' | b'\t' | b'\n' | b'\x0c' | b'\r' => 2,
+        0..=0x1f => 6,
+        _ => 1,
+    };
+    2 + text.bytes().map(escaped).sum::<usize>()
 }
 
 /// Writes header, length and body, the length last, and takes all back when the body fails.
@@ -151,12 +179,62 @@ mod tests {
     fn a_failed_frame_leaves_nothing_behind() {
         let mut out = b"before".to_vec();
         let large = "x".repeat(MAX_BODY_BYTES);
-        assert!(matches!(encode_publication(&mut out, "a", "", &large), Err(EncodeError::BodyTooLong(_))));
+        assert!(matches!(
+            encode_publication(&mut out, "a", "", &large),
+            Err(EncodeError::EventTooLong { .. })
+        ));
+        assert!(matches!(encode(&mut out, Verb::Pub, "a", large.as_bytes()), Ok(())));
+        out.truncate("before".len());
+        let larger = [large.as_bytes(), b"x"].concat();
+        assert!(matches!(encode(&mut out, Verb::Pub, "a", &larger), Err(EncodeError::BodyTooLong(_))));
         assert!(matches!(encode(&mut out, Verb::Sub, "a\nb", b""), Err(EncodeError::Args(_))));
         assert!(matches!(encode(&mut out, Verb::Sub, " a", b""), Err(EncodeError::Args(_))));
         let long = "a".repeat(MAX_HEADER_BYTES);
         assert!(matches!(encode(&mut out, Verb::Sub, &long, b""), Err(EncodeError::HeaderTooLong(_))));
         assert_eq!(out, b"before");
+    }
+
+    /// The largest payload for which `encode` succeeds, of texts with `topic` and `kind`.
+    fn largest(encode: impl Fn(&str) -> Result<(), EncodeError>) -> usize {
+        let sizes: Vec<usize> = (MAX_BODY_BYTES - 8192..MAX_BODY_BYTES).collect();
+        sizes[sizes.partition_point(|size| encode(&format!("\"{}\"", "x".repeat(size - 2))).is_ok()) - 1]
+    }
+
+    #[test]
+    fn both_sides_refuse_the_same_events() {
+        for (topic, kind) in [("a", ""), ("a.\"\\\u{1}\t.b", "t\n\u{1}\u{e9}"), (&"a".repeat(4000), "k")] {
+            let kind_json = serde_json::to_string(kind).unwrap();
+            let sent = largest(|payload| {
+                let payload: &serde_json::value::RawValue = serde_json::from_str(payload).unwrap();
+                encode_publication(&mut Vec::new(), topic, kind, payload)
+            });
+            for micros in [0, u64::MAX] {
+                let (id, kind) = (&"f".repeat(32), &kind_json);
+                let relayed = largest(|payload| {
+                    encode_event(&mut Vec::new(), topic, &Envelope { id, micros, kind, payload })
+                });
+                assert_eq!(sent, relayed, "{topic:.20}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_envelope_constants_are_exact() {
+        let (mut publication, mut event) = (Vec::new(), Vec::new());
+        encode_publication(&mut publication, "a", "", &()).unwrap();
+        let id = &"f".repeat(32);
+        encode_event(&mut event, "a", &Envelope { id, micros: u64::MAX, kind: "\"\"", payload: "null" })
+            .unwrap();
+        let body = |frame: &[u8]| frame.len() - "PUB a\n".len() - LENGTH_BYTES;
+        assert_eq!(body(&publication), PUBLICATION_ENVELOPE_BYTES + "\"\"null".len());
+        assert_eq!(body(&event), EVENT_ENVELOPE_BYTES + "\"a\"\"\"null".len());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn json_len_is_what_serde_writes(text in "[ -~\\x00-\\x1f\\x7f]{0,40}") {
+            proptest::prop_assert_eq!(json_len(&text), serde_json::to_string(&text).unwrap().len());
+        }
     }
 
     #[test]

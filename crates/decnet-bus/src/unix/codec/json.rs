@@ -4,10 +4,8 @@
 //! lone surrogate nor a number beyond `f64` nor deep nesting from the rest. A reader of ours or of DECNET's
 //! would fail on each of them, and DECNET's closes its connection: one bad publisher would silence the others.
 
+use decnet_core::limits::{MAX_JSON_DEPTH, MAX_PAYLOAD_DEPTH};
 use serde_json::value::RawValue;
-
-/// Arrays and objects within each other, the outermost included. DECNET's daemon fails to write deeper ones.
-pub use decnet_core::limits::MAX_JSON_DEPTH;
 
 /// Digits and exponents shorter than this cannot exceed `f64`, whose largest value has 309 digits.
 const SAFE_NUMBER_BYTES: usize = 300;
@@ -25,21 +23,28 @@ pub enum JsonError {
     #[error("a number that is too large at byte {0}")]
     NumberTooLarge(usize),
     /// Deeper than a daemon of DECNET relays.
-    #[error("nested deeper than {MAX_JSON_DEPTH}")]
-    TooDeep,
+    #[error("nested deeper than {0} levels")]
+    TooDeep(usize),
 }
 
-/// Is `text` JSON that every reader of the bus can parse?
+/// Parses a payload that every reader of the bus can read. It may nest one level less than a body, which is an object
+/// around it.
 ///
 /// # Errors
 /// See [`JsonError`].
-pub fn check_json(text: &str) -> Result<(), JsonError> {
-    serde_json::from_str::<&RawValue>(text)?;
-    check_values(text.as_bytes())
+pub fn check_payload(text: &str) -> Result<&RawValue, JsonError> {
+    let payload = serde_json::from_str(text)?;
+    check_values(text.as_bytes(), MAX_PAYLOAD_DEPTH)?;
+    Ok(payload)
 }
 
-/// Walks over `json`, whose syntax is known to be right, and looks at what skipping does not.
-pub(super) fn check_values(json: &[u8]) -> Result<(), JsonError> {
+/// Checks a whole body, whose syntax is known to be right.
+pub(super) fn check_body(json: &[u8]) -> Result<(), JsonError> {
+    check_values(json, MAX_JSON_DEPTH)
+}
+
+/// Walks over `json`, whose syntax is known to be right, and checks what a skipping parser does not.
+fn check_values(json: &[u8], most_depth: usize) -> Result<(), JsonError> {
     let (mut at, mut depth) = (0, 0usize);
     while let Some(&byte) = json.get(at) {
         match byte {
@@ -55,8 +60,8 @@ pub(super) fn check_values(json: &[u8]) -> Result<(), JsonError> {
             }
             _ => at += 1,
         }
-        if depth > MAX_JSON_DEPTH {
-            return Err(JsonError::TooDeep);
+        if depth > most_depth {
+            return Err(JsonError::TooDeep(most_depth));
         }
     }
     Ok(())
@@ -114,7 +119,7 @@ mod tests {
 
     #[test]
     fn accepts_what_decnet_accepts() {
-        let deep = "[".repeat(MAX_JSON_DEPTH) + &"]".repeat(MAX_JSON_DEPTH);
+        let deep = "[".repeat(MAX_PAYLOAD_DEPTH) + &"]".repeat(MAX_PAYLOAD_DEPTH);
         let many_digits = "9".repeat(300);
         for text in [
             r#"{"a":"\ud83d\ude00 \\ud800 \/ \u0000"}"#,
@@ -127,13 +132,13 @@ mod tests {
             &deep,
             &many_digits,
         ] {
-            assert!(check_json(text).is_ok(), "{text}");
+            assert!(check_payload(text).is_ok(), "{text}");
         }
     }
 
     #[test]
     fn refuses_what_decnet_refuses() {
-        let deep = "[".repeat(MAX_JSON_DEPTH + 1) + &"]".repeat(MAX_JSON_DEPTH + 1);
+        let deep = "[".repeat(MAX_JSON_DEPTH) + &"]".repeat(MAX_JSON_DEPTH);
         let abyss = "[".repeat(200_000);
         let many_digits = "9".repeat(400);
         for text in [
@@ -158,14 +163,14 @@ mod tests {
             &abyss,
             &many_digits,
         ] {
-            assert!(check_json(text).is_err(), "{text:.60}");
+            assert!(check_payload(text).is_err(), "{text:.60}");
         }
     }
 
     proptest::proptest! {
         #[test]
         fn never_panics_and_takes_no_more_than_a_full_parse(text in r#"[\[\]{}",:\\ud8dc0-9eE+.\-a ]{0,40}"#) {
-            if check_json(&text).is_ok() {
+            if check_payload(&text).is_ok() {
                 proptest::prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
             }
         }

@@ -18,11 +18,9 @@ mod json;
 mod publication;
 mod verb;
 
+pub use decnet_core::limits::MAX_READ_BYTES;
 pub use decode::{Frame, FrameError, Layout, decode, locate, missing};
 pub use encode::{EncodeError, Envelope, check_args, encode, encode_event, encode_publication};
-pub use json::{JsonError, MAX_JSON_DEPTH, check_json};
+pub use json::{JsonError, check_payload};
 pub use publication::{BodyError, Publication, is_truthy};
 pub use verb::Verb;
-
-/// Bytes that one read asks for at most, unless a single frame is larger.
-pub const MAX_READ_BYTES: usize = 128 * 1024;

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json::{JsonError, as_f64, check_values};
+use super::json::{JsonError, as_f64, check_body};
 
 /// What a client publishes: two JSON texts, with DECNET's defaults for what is missing or empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl<'a> Publication<'a> {
         }
         let text = std::str::from_utf8(body).map_err(|_| BodyError::NotUtf8)?;
         let fields: Fields<'a> = serde_json::from_str(text).map_err(JsonError::Syntax)?;
-        check_values(body)?;
+        check_body(body)?;
         let truthy = |value: Option<&'a RawValue>| value.map(RawValue::get).filter(|json| is_truthy(json));
         Ok(Self {
             payload: truthy(fields.payload).unwrap_or("{}"),

@@ -5,6 +5,9 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
+use crate::notice::{BUS_NAME, Notice};
+use crate::unix::codec::{Verb, encode};
+
 /// Encoded frames, written in order, none of them copied.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -29,6 +32,14 @@ impl Batch {
         self.frames.push_back(frame);
     }
 
+    /// Adds a notice, which is for this reader and none of its successors.
+    pub(super) fn push_notice(&mut self, notice: &Notice) {
+        let body = serde_json::to_vec(notice).expect("a notice always serialises");
+        let mut frame = Vec::new();
+        encode(&mut frame, Verb::Hello, BUS_NAME, &body).expect("a notice is a small frame");
+        self.frames.push_back(frame.into());
+    }
+
     /// Holds on to at least this many of the bytes written last: all that the socket may have in it.
     pub(super) fn hold_written(&mut self, bytes: usize) {
         self.tail.wanted_bytes = bytes;
@@ -41,6 +52,7 @@ impl Batch {
         let start = unread.and_then(|unread| self.tail.frames.len().checked_sub(unread));
         let mut kept = self.tail.frames.split_off(start.unwrap_or(self.tail.frames.len()));
         kept.append(&mut self.frames);
+        kept.retain(|frame| !frame.starts_with(Verb::Hello.as_str().as_bytes()));
         kept
     }
 
@@ -126,6 +138,20 @@ mod tests {
         assert_eq!((batch.chunk(), batch.remaining()), (b"e".as_slice(), 2));
         batch.advance(2);
         assert!(!batch.has_remaining());
+    }
+
+    /// A reader counts them among the frames that it has had.
+    #[test]
+    fn notices_are_not_for_a_successor() {
+        let mut batch = Batch::default();
+        batch.hold_written(1 << 10);
+        batch.push_notice(&Notice::default());
+        batch.push(Bytes::from_static(b"EVT a"));
+        batch.push(Bytes::from_static(b"EVT b"));
+        batch.advance(batch.remaining());
+        batch.push_notice(&Notice { refused: None, lost: 1 });
+        batch.push(Bytes::from_static(b"EVT c"));
+        assert_eq!(batch.into_unread(Some(2)), ["EVT b", "EVT c"]);
     }
 
     #[test]

@@ -12,9 +12,12 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Batch;
-use super::hub::{Goodbye, Hub, Member, Turn, Violation};
+use super::hub::{Goodbye, Hub, Member, Turn};
 use super::outbound::Outbound;
 use super::pause::Pause;
+use super::peer::Peer;
+use super::timeouts::Wait;
+use super::violation::Violation;
 use crate::unix::read_buffer::ReadBuffer;
 
 /// Frames obeyed before the others get a turn: far fewer than a reader's queue holds, so that one busy
@@ -25,7 +28,7 @@ const STOP_GRACE: Duration = Duration::from_millis(250);
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
-enum End {
+pub(super) enum End {
     #[error(transparent)]
     Violation(#[from] Violation),
     #[error(transparent)]
@@ -34,14 +37,15 @@ enum End {
 
 /// Serves a client until it goes, breaks the protocol, or the bus stops; and if it is to be remembered, for as
 /// long as that takes.
-pub(super) async fn serve(stream: UnixStream, hub: Arc<Hub>, shutdown: CancellationToken) {
-    let member = hub.join();
+pub(super) async fn serve(stream: UnixStream, peer: Peer, hub: Arc<Hub>, shutdown: CancellationToken) {
+    let member = hub.join(peer);
     let (reader, mut writer) = stream.into_split();
     // Out here, so that a half-written frame is gone on with when the bus stops, and known when the client goes.
     let mut batch = Batch::default();
     let ended = tokio::select! {
-        ended = read(reader, &member, hub.lossless().pause) => ended,
+        ended = read(reader, &member) => ended,
         never = write(&mut writer, member.outbound(), &mut batch) => match never {},
+        () = member.outbound().evicted() => Ok(None),
         () = shutdown.cancelled() => return flush(&mut writer, member.outbound(), &mut batch).await,
     };
     say(&ended, &member);
@@ -67,9 +71,10 @@ fn say(ended: &Result<Option<Goodbye>, End>, member: &Member) {
     }
 }
 
-async fn read(from: OwnedReadHalf, member: &Member, longest_pause: Duration) -> Result<Option<Goodbye>, End> {
+async fn read(from: OwnedReadHalf, member: &Member) -> Result<Option<Goodbye>, End> {
     let (mut from, mut buffer) = (from, ReadBuffer::new());
-    let (mut left, mut pause) = (FRAMES_PER_TURN, Pause::new(longest_pause));
+    let (mut left, mut pause) = (FRAMES_PER_TURN, Pause::new(member.hub().lossless().pause));
+    let mut wait = Wait::first(member.hub().timeouts());
     loop {
         let turn = Turn { most: left, insists: pause.is_over(), line: from.as_ref().as_fd() };
         let progress = member.obey(buffer.as_slice(), turn)?;
@@ -79,6 +84,7 @@ async fn read(from: OwnedReadHalf, member: &Member, longest_pause: Duration) -> 
         }
         if progress.frames > 0 {
             pause.end();
+            wait = Wait::Unlimited;
         }
         left -= progress.frames;
         if let Some(change) = progress.wait {
@@ -87,7 +93,7 @@ async fn read(from: OwnedReadHalf, member: &Member, longest_pause: Duration) -> 
         } else if left == 0 {
             left = FRAMES_PER_TURN;
             tokio::task::yield_now().await;
-        } else if buffer.fill(&mut from).await? == 0 {
+        } else if wait.fill(&mut buffer, &mut from, member).await? == 0 {
             return if buffer.as_slice().is_empty() { Ok(None) } else { Err(Violation::Truncated.into()) };
         }
     }

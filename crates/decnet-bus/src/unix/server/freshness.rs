@@ -6,7 +6,9 @@
 //! every event, until it reports with [`Applied`] that it has applied the change, and then what its patterns match.
 //! That also holds for a reader that is away and remembered, and passes to its heir.
 //!
-//! - Only a lossless reader that subscribes to [`APPLIED_TOPIC`] is widened: others would never report.
+//! - Only a reader that greets as a lossless one and subscribes to [`APPLIED_TOPIC`] is widened: others would never report.
+//!   It is widened also if it gets an ordinary queue, so that a worker in need of a lossless one keeps its promise as long
+//!   as its queue is not full.
 //! - A report counts for the changes whose signals the reader had received by then. A signal behind them in its queue
 //!   keeps it widened.
 //! - A reader is widened from its subscription to that topic on, since it may have missed a signal before.
@@ -16,7 +18,6 @@ use decnet_core::topic::own::APPLIED_TOPIC;
 
 use super::hub::State;
 use super::routes::Slot;
-use super::succession::Standing;
 use crate::applied::Applied;
 
 /// The widened readers, and the place of the newest signal in the stream of each; see
@@ -58,9 +59,8 @@ impl Widened {
 impl State {
     /// Widens a reader that has just subscribed to [`APPLIED_TOPIC`].
     pub(super) fn widen_on_subscribe(&mut self, slot: Slot, pattern: &str) {
-        let reader = self.reader_mut(slot);
         if pattern == APPLIED_TOPIC
-            && matches!(reader.standing, Standing::Lossless(_))
+            && self.reader_mut(slot).claims_lossless
             && self.widened.find(slot).is_none()
         {
             self.widened.insert(slot, 0);
@@ -72,8 +72,7 @@ impl State {
         for slot in std::mem::take(&mut self.found) {
             let reader = self.reader_mut(slot);
             let position = reader.outbound.position();
-            let is_lossless = !matches!(reader.standing, Standing::Ordinary);
-            if is_lossless && self.routes.holds(slot, APPLIED_TOPIC) {
+            if reader.claims_lossless && self.routes.holds(slot, APPLIED_TOPIC) {
                 self.widened.insert(slot, position);
             }
         }
@@ -82,7 +81,7 @@ impl State {
     /// Takes the report of a reader; false if `payload` is none, or its publisher is not to report.
     pub(super) fn take_report(&mut self, from: Slot, payload: &str) -> bool {
         let reader = self.reader_mut(from);
-        if !matches!(reader.standing, Standing::Lossless(_)) {
+        if !reader.claims_lossless {
             return false;
         }
         let Ok(Applied { received }) = serde_json::from_str(payload) else { return false };

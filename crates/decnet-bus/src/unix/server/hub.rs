@@ -6,29 +6,35 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use decnet_core::topic::own::{APPLIED_TOPIC, CHANGED_TOPIC};
+use decnet_core::topic::own::{APPLIED_TOPIC, BUS_HEALTH_TOPIC, CHANGED_TOPIC};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::futures::OwnedNotified;
 
 use super::event_id::{EventIds, ID_BYTES};
 use super::freshness::Widened;
+use super::large_frames::LargeFrames;
 use super::lossless::Lossless;
 use super::outbound::Outbound;
-use super::routes::{Routes, Slot, TooManyPatterns};
+use super::peer::Peer;
+use super::routes::{Routes, Slot};
 use super::since_epoch;
 use super::succession::Standing;
 use super::tally::Tally;
+use super::timeouts::FrameTimeouts;
+use super::violation::Violation;
 use crate::losses::Losses;
+use crate::notice;
 use crate::said::Said;
-use crate::unix::codec::{
-    BodyError, EncodeError, Envelope, Frame, FrameError, Publication, Verb, decode, encode_event,
-};
+use crate::unix::codec::{EncodeError, Envelope, Frame, Publication, Verb, decode, encode_event};
 
 /// All connections of one bus. One lock, taken once for many frames; nobody waits while it is held.
 #[derive(Debug)]
 pub(super) struct Hub {
     state: Mutex<State>,
     lossless: Lossless,
+    timeouts: FrameTimeouts,
     tally: Arc<Tally>,
+    large_frames: LargeFrames,
 }
 
 #[derive(Debug)]
@@ -43,13 +49,19 @@ pub(super) struct State {
     pub(super) found: Vec<Slot>,
     encoded: Vec<u8>,
     unsendable: Said,
+    /// Events in the bus's own name that a client published.
+    forged: Said,
     violations: Said,
+    pub(super) evicted: Said,
 }
 
 #[derive(Debug)]
 pub(super) struct Reader {
+    pub(super) peer: Peer,
     pub(super) outbound: Arc<Outbound>,
     pub(super) standing: Standing,
+    /// Whether its name asks for a lossless queue, granted or not.
+    pub(super) claims_lossless: bool,
     /// It has subscribed to something, or was given a lossless reader's standing: too late to inherit.
     pub(super) has_asked: bool,
     /// It has patterns of a predecessor and may not have asked for all of its own yet.
@@ -61,6 +73,7 @@ pub(super) struct Reader {
 pub(super) struct Member {
     hub: Arc<Hub>,
     slot: Slot,
+    peer: Peer,
     outbound: Arc<Outbound>,
 }
 
@@ -95,45 +108,11 @@ pub(super) struct Goodbye {
     pub(super) had: Option<u64>,
 }
 
-/// Why a connection is closed: its client speaks another language.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Violation {
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    #[error(transparent)]
-    Body(#[from] BodyError),
-    #[error("{} without an argument", .0.as_str())]
-    NoArgument(Verb),
-    #[error("EVT comes from the bus only")]
-    Event,
-    #[error("more patterns than one connection may hold")]
-    TooManyPatterns,
-    #[error("the stream ends within a frame")]
-    Truncated,
-}
-
-impl From<TooManyPatterns> for Violation {
-    fn from(_: TooManyPatterns) -> Self {
-        Self::TooManyPatterns
-    }
-}
-
 impl Hub {
-    pub(super) fn new(lossless: Lossless) -> Self {
+    pub(super) fn new(lossless: Lossless, timeouts: FrameTimeouts) -> Self {
         let tally = Arc::<Tally>::default();
-        let state = State {
-            routes: Routes::new(),
-            lossless,
-            tally: Arc::clone(&tally),
-            widened: Widened::default(),
-            readers: Vec::new(),
-            ids: EventIds::new(),
-            found: Vec::new(),
-            encoded: Vec::new(),
-            unsendable: Said::default(),
-            violations: Said::default(),
-        };
-        Self { state: Mutex::new(state), lossless, tally }
+        let state = State::new(lossless, Arc::clone(&tally));
+        Self { state: Mutex::new(state), lossless, timeouts, tally, large_frames: LargeFrames::new() }
     }
 
     pub(super) fn lossless(&self) -> Lossless {
@@ -145,15 +124,26 @@ impl Hub {
         self.tally.read()
     }
 
-    pub(super) fn join(self: &Arc<Self>) -> Member {
+    pub(super) fn timeouts(&self) -> FrameTimeouts {
+        self.timeouts
+    }
+
+    /// Waits for room to read a large frame.
+    pub(super) async fn large_frame(&self, peer: Peer) -> Option<OwnedSemaphorePermit> {
+        self.large_frames.room(peer).await
+    }
+
+    pub(super) fn join(self: &Arc<Self>, peer: Peer) -> Member {
         let outbound = Arc::new(Outbound::new(Arc::clone(&self.tally)));
         let slot = self.lock().seat(Reader {
+            peer,
             outbound: Arc::clone(&outbound),
             standing: Standing::Ordinary,
+            claims_lossless: false,
             has_asked: false,
             inherited_at: None,
         });
-        Member { hub: Arc::clone(self), slot, outbound }
+        Member { hub: Arc::clone(self), slot, peer, outbound }
     }
 
     /// Publishes an event of the bus itself, which waits for nobody, and is kept for nobody who is away: what it says of
@@ -164,6 +154,7 @@ impl Hub {
         if let Some(frame) = state.address(None, topic, &Publication { payload, kind }) {
             let there = state.addressees().filter(|reader| !reader.standing.is_remembered());
             there.for_each(|reader| reader.outbound.push_own(frame.clone()));
+            state.relieve();
         }
     }
 
@@ -181,6 +172,14 @@ impl Hub {
 impl Member {
     pub(super) fn outbound(&self) -> &Outbound {
         &self.outbound
+    }
+
+    pub(super) fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    pub(super) fn peer(&self) -> Peer {
+        self.peer
     }
 
     /// Obeys the frames at the start of `bytes`, as many as it is their turn to be.
@@ -216,12 +215,14 @@ impl Member {
     /// Says why the connection is closed, unless that has been said of others just now.
     pub(super) fn complain(&self, violation: &Violation) {
         let times = self.hub.lock().violations.again(Instant::now());
-        let reader = self.outbound.reader();
+        let (uid, reader) = (self.peer.uid, self.outbound.reader());
         match times {
             Some(times) => {
-                tracing::warn!(%violation, ?reader, times, "the bus closed a connection over a bad frame");
+                tracing::warn!(%violation, uid, ?reader, times, "the bus closed a connection that broke the protocol");
             }
-            None => tracing::debug!(%violation, ?reader, "the bus closed a connection over a bad frame"),
+            None => {
+                tracing::debug!(%violation, uid, ?reader, "the bus closed a connection that broke the protocol");
+            }
         }
     }
 }
@@ -236,6 +237,23 @@ impl Drop for Member {
 }
 
 impl State {
+    fn new(lossless: Lossless, tally: Arc<Tally>) -> Self {
+        Self {
+            routes: Routes::new(),
+            lossless,
+            tally,
+            widened: Widened::default(),
+            readers: Vec::new(),
+            ids: EventIds::new(),
+            found: Vec::new(),
+            encoded: Vec::new(),
+            unsendable: Said::default(),
+            forged: Said::default(),
+            violations: Said::default(),
+            evicted: Said::default(),
+        }
+    }
+
     fn seat(&mut self, reader: Reader) -> Slot {
         let slot = self.readers.iter().position(Option::is_none).unwrap_or(self.readers.len());
         if slot == self.readers.len() {
@@ -253,7 +271,12 @@ impl State {
         turn: &Turn<'_>,
     ) -> Result<Option<OwnedNotified>, Violation> {
         match frame.verb {
-            Verb::Hello => return Ok(self.greet(from, frame.args, turn)),
+            Verb::Hello => {
+                if notice::is_asked(frame.body) {
+                    self.reader_mut(from).outbound.enable_notices();
+                }
+                return Ok(self.greet(from, frame.args, turn));
+            }
             Verb::Unsub => {
                 self.routes.unsubscribe(from, frame.args);
                 self.narrow_unless_subscribed(from);
@@ -262,10 +285,14 @@ impl State {
             Verb::Evt => return Err(Violation::Event),
             Verb::Sub | Verb::Pub if frame.args.is_empty() => return Err(Violation::NoArgument(frame.verb)),
             Verb::Sub => {
-                self.reader_mut(from).has_asked = true;
-                self.routes.subscribe(from, frame.args)?;
+                let reader = self.reader_mut(from);
+                reader.has_asked = true;
+                let peer = reader.peer;
+                self.routes.subscribe(from, peer, frame.args)?;
                 self.widen_on_subscribe(from, frame.args);
             }
+            // A client that could publish this could invent losses of the bus.
+            Verb::Pub if frame.args == BUS_HEALTH_TOPIC => self.report_forgery(from),
             Verb::Pub => {
                 let event = Publication::parse(frame.body)?;
                 self.has_asked_for_all(from);
@@ -297,6 +324,7 @@ impl State {
         if topic == CHANGED_TOPIC {
             self.widen_addressees();
         }
+        self.relieve();
         None
     }
 
@@ -337,9 +365,43 @@ impl State {
         Ok(Bytes::copy_from_slice(&self.encoded))
     }
 
+    fn report_forgery(&mut self, from: Slot) {
+        if let Some(times) = self.forged.again(Instant::now()) {
+            let Reader { peer, outbound, .. } = self.reader_mut(from);
+            let (uid, reader) = (peer.uid, outbound.reader());
+            tracing::warn!(
+                uid,
+                ?reader,
+                times,
+                "the bus dropped a client's event on {BUS_HEALTH_TOPIC}, which is its own"
+            );
+        }
+    }
+
     fn regret(&mut self, topic: &str, error: &EncodeError) {
         if let Some(times) = self.unsendable.again(Instant::now()) {
             tracing::warn!(%error, ?topic, times, "the bus dropped an event that does not fit a frame");
         }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in super::super) fn state() -> State {
+        State::new(Lossless::default(), Arc::default())
+    }
+
+    pub(in super::super) fn reader(state: &mut State, peer: Peer) -> Slot {
+        let outbound = Arc::new(Outbound::new(Arc::clone(&state.tally)));
+        state.seat(Reader {
+            peer,
+            outbound,
+            standing: Standing::Ordinary,
+            claims_lossless: false,
+            has_asked: false,
+            inherited_at: None,
+        })
     }
 }

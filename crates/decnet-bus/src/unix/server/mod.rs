@@ -2,31 +2,39 @@
 //!
 //! In the order an event meets them:
 //!
-//! - `socket`: the file that clients connect to, and who owns it;
-//! - `connection`: one client, read many frames at a time and written many frames at a time;
+//! - `socket`, `accounts`: the file that clients connect to, and who owns it;
+//! - `accept`, `peer`, `shares`: new connections, whose they are, and how much of the bus one user may take;
+//! - `connection`, `large_frames`: one client, read many frames at a time and written many frames at a time;
 //! - `hub`: the event gets id and time, is encoded once and goes to whom `routes` names;
 //! - `routes`: the patterns of all connections, compiled;
-//! - `outbound`, `queue`: what waits for one slow reader, bounded;
+//! - `outbound`, `queue`: what waits for one slow reader, bounded; `relief`: what waits for all of them, bounded;
+//! - `timeouts`: how long a client may take over a frame; `violation`: why it is disconnected;
 //! - `pause`: a publisher that waits until a [lossless reader](Lossless) has room;
 //! - `freshness`: lossless readers that get everything until they have applied a change of the subscriptions;
 //! - `succession`: lossless readers that come, go and come back;
 //! - `tally`: what was lost over all that, for the heartbeat.
 
 mod accept;
+mod accounts;
 mod batch;
 mod connection;
 mod event_id;
 mod freshness;
-mod group;
 mod hub;
+mod large_frames;
 mod lossless;
 mod outbound;
 mod pause;
+mod peer;
 mod queue;
+mod relief;
 mod routes;
+mod shares;
 mod socket;
 mod succession;
 mod tally;
+mod timeouts;
+mod violation;
 
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::PathBuf;
@@ -44,6 +52,8 @@ use crate::losses::Losses;
 
 pub(crate) use self::lossless::is_lossless;
 pub use self::lossless::{LOSSLESS_CLIENT_NAME, Lossless};
+pub use self::peer::Users;
+pub use self::timeouts::FrameTimeouts;
 
 /// DECNET's interval of `system.bus.health`.
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(10);
@@ -52,7 +62,8 @@ const HEALTH_TYPE: &str = "\"bus.health\"";
 /// What a bus is told at its start.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The socket. Its directory must exist; only one named `.decnet` is created, with its default mode.
+    /// The socket. Its directory must exist, belong to root or to this process's user, and be writable by nobody else; only
+    /// one named `.decnet` is created, with mode 0755.
     pub path: PathBuf,
     /// The local group (`/etc/group`) that may connect besides the owner, where it exists.
     pub group: Option<String>,
@@ -60,6 +71,10 @@ pub struct Options {
     pub heartbeat: Duration,
     /// What is done for readers that must not miss anything.
     pub lossless: Lossless,
+    /// Who may be such a reader, and who is never short because of other users.
+    pub users: Users,
+    /// How long clients may take over a frame.
+    pub timeouts: FrameTimeouts,
     /// Beats while the bus is able to serve.
     pub pulse: Pulse,
 }
@@ -73,6 +88,8 @@ impl Options {
             group: Some("decnet".to_owned()),
             heartbeat: DEFAULT_HEARTBEAT,
             lossless: Lossless::default(),
+            users: Users::default(),
+            timeouts: FrameTimeouts::default(),
             pulse: Pulse::default(),
         }
     }
@@ -86,6 +103,35 @@ pub enum Error {
         "the bus socket's directory {0} does not exist: create it, or let systemd do so (RuntimeDirectory=)"
     )]
     NoDirectory(PathBuf),
+    /// Others could replace the socket.
+    #[error(
+        "the bus socket's directory {} is writable by its group or by others (mode {mode:04o}), who could put something \
+         else in the socket's place: choose a directory that only its owner can write to, or make one of your own so \
+         (chmod go-w)", .path.display()
+    )]
+    OpenDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// Another user could replace the socket.
+    #[error(
+        "the bus socket's directory {} belongs to user {owner}, who could put something else in the socket's place: run \
+         the bus as that user, or choose a directory of your own", .path.display()
+    )]
+    ForeignDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// The uid of its owner.
+        owner: u32,
+    },
+    /// A user who is to get lossless queues does not exist.
+    #[error("there is no user {0} in /etc/passwd: correct the name, or use the uid")]
+    UnknownUser(String),
+    /// The users cannot be looked up.
+    #[error("cannot read /etc/passwd: {0}")]
+    Users(std::io::Error),
     /// Another bus is alive there.
     #[error("another process answers on the bus socket {0}: stop it first, or choose another path")]
     InUse(PathBuf),
@@ -119,6 +165,8 @@ pub struct Server {
     file: SocketFile,
     heartbeat: Duration,
     lossless: Lossless,
+    users: Users,
+    timeouts: FrameTimeouts,
     pulse: Pulse,
 }
 
@@ -131,9 +179,10 @@ impl Server {
     /// # Errors
     /// See [`Error`]; a bus that is alive at the same path is never disturbed.
     pub fn bind(options: Options) -> Result<Self, Error> {
-        let Options { path, group, heartbeat, lossless, pulse } = options;
+        let Options { path, group, heartbeat, lossless, users, timeouts, pulse } = options;
         let (listener, file) = socket::bind(&path, group.as_deref())?;
-        Ok(Self { listener, file, heartbeat: heartbeat.max(Duration::from_millis(1)), lossless, pulse })
+        let heartbeat = heartbeat.max(Duration::from_millis(1));
+        Ok(Self { listener, file, heartbeat, lossless, users, timeouts, pulse })
     }
 
     /// Serves until `shutdown`; then what already waits for readers that do read is written, for a moment,
@@ -142,18 +191,17 @@ impl Server {
     /// # Errors
     /// A listening socket that the runtime cannot use.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { listener, file, heartbeat, lossless, pulse } = self;
+        let Self { listener, file, heartbeat, lossless, users, timeouts, pulse } = self;
         let in_use = |source| Error::Io { what: "serve", path: file.path().to_owned(), source };
         listener.set_nonblocking(true).map_err(in_use)?;
         let listener = tokio::net::UnixListener::from_std(listener).map_err(in_use)?;
         tracing::info!(socket = %file.path().display(), pid = std::process::id(), "the bus listens");
-        let hub = Arc::new(Hub::new(lossless));
+        let hub = Arc::new(Hub::new(lossless, timeouts));
         tokio::select! {
-            () = accept::serve(&listener, &hub, &shutdown) => {}
+            () = accept::serve(&listener, &users, &hub, &shutdown) => {}
             () = beat(&hub, heartbeat) => {}
             () = live(&hub, &pulse) => {}
         }
-        // Before the listener: as long as that lives, the inode that tells our file from another is taken.
         drop(file);
         drop(listener);
         tracing::info!("the bus has stopped");

@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
+use tokio_util::sync::CancellationToken;
 
 use super::batch::Batch;
 use super::queue::{Bound, Queue};
@@ -15,6 +16,9 @@ use super::tally::Tally;
 
 /// Frames taken for one write: as many slices as one call of tokio's `write_buf` passes on.
 const BATCH_FRAMES: usize = 64;
+/// Bytes taken for one write, beyond its first frame: about what a socket takes at once. What is taken can no longer be
+/// dropped.
+const BATCH_BYTES: usize = 256 * 1024;
 
 /// What waits for one reader.
 #[derive(Debug)]
@@ -23,17 +27,35 @@ pub(super) struct Outbound {
     ready: Notify,
     /// See [`Self::changed`].
     changed: Arc<Notify>,
+    /// The connection is to be closed.
+    evicted: CancellationToken,
 }
 
 impl Outbound {
     pub(super) fn new(tally: Arc<Tally>) -> Self {
-        Self { queue: Mutex::new(Queue::new(tally)), ready: Notify::new(), changed: Arc::default() }
+        Self {
+            queue: Mutex::new(Queue::new(tally)),
+            ready: Notify::new(),
+            changed: Arc::default(),
+            evicted: CancellationToken::new(),
+        }
     }
 
-    /// Takes the name that a client greets with, and what the hub grants it.
-    pub(super) fn rename(&self, name: &str, bound: Bound) {
-        self.lock().rename(name, bound);
+    /// Takes the name that a client greets with and what the hub grants it; of a claim that it refuses, why.
+    pub(super) fn rename(&self, name: &str, bound: Bound, refused: Option<Box<str>>) {
+        self.lock().rename(name, bound, refused);
         self.changed.notify_waiters();
+        self.ready.notify_one();
+    }
+
+    /// Sends the reader notices from now on.
+    pub(super) fn enable_notices(&self) {
+        self.lock().enable_notices();
+    }
+
+    /// Why the reader does not get the queue that its name asks for.
+    pub(super) fn refused(&self) -> Option<Box<str>> {
+        self.lock().refused().map(Into::into)
     }
 
     /// What the client calls itself.
@@ -43,6 +65,32 @@ impl Outbound {
 
     pub(super) fn len(&self) -> usize {
         self.lock().len()
+    }
+
+    /// Memory of what waits and of what is being written.
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().memory()
+    }
+
+    /// Drops the older half of what waits. Returns how many bytes that freed.
+    pub(super) fn lose_half(&self) -> usize {
+        let freed = self.lock().lose_half();
+        self.ready.notify_one();
+        freed
+    }
+
+    /// Asks for the connection to be closed.
+    pub(super) fn evict(&self) {
+        self.evicted.cancel();
+    }
+
+    pub(super) fn is_evicted(&self) -> bool {
+        self.evicted.is_cancelled()
+    }
+
+    /// Resolves when the connection is to be closed.
+    pub(super) async fn evicted(&self) {
+        self.evicted.cancelled().await;
     }
 
     /// Resolves when there is room again, the reader has gone, or all was taken from one that had gone; counts from now on, before it is polled.
@@ -100,25 +148,32 @@ impl Outbound {
         frames
     }
 
-    /// Waits for frames and moves the first of them to `batch`. Loses nothing when it is cancelled.
+    /// Waits for frames and moves the first of them to `batch`, of which all is written. Loses nothing when it is
+    /// cancelled.
     pub(super) async fn take(&self, batch: &mut Batch) {
         while !self.try_take(batch) {
             self.ready.notified().await;
         }
     }
 
-    /// Moves the first frames to `batch`; false if there are none.
+    /// Moves a notice that is due and the first frames to `batch`, of which all is written; false if there are none.
     pub(super) fn try_take(&self, batch: &mut Batch) -> bool {
         let mut queue = self.lock();
-        let taken = queue.len().min(BATCH_FRAMES);
-        for _ in 0..taken {
-            queue.pop().into_iter().for_each(|frame| batch.push(frame));
+        queue.written();
+        queue.take_notice().into_iter().for_each(|notice| batch.push_notice(notice));
+        let (mut frames, mut bytes) = (0, 0);
+        while frames < BATCH_FRAMES
+            && bytes < BATCH_BYTES
+            && let Some(frame) = queue.take()
+        {
+            (frames, bytes) = (frames + 1, bytes + frame.len());
+            batch.push(frame);
         }
         batch.hold_written(queue.in_socket());
         if queue.is_relieved() {
             self.changed.notify_waiters();
         }
-        taken > 0
+        batch.has_remaining()
     }
 
     /// Adds frames, and tells the writer if it had taken all there were.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use decnet_core::limits::MAX_OUTBOUND_FRAMES;
+use decnet_core::limits::{MAX_OUTBOUND_BYTES, MAX_OUTBOUND_FRAMES};
 
 use super::tally::Tally;
+use crate::notice::Notice;
 use crate::said::Said;
 
 /// Memory that a frame costs beside its bytes, so that tiny frames are bounded too.
@@ -18,13 +19,14 @@ const ROOM_PART: usize = 64;
 /// How much may wait for a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bound {
-    /// The oldest frame makes room.
-    Frames(usize),
-    /// Publishers wait for room, the oldest frame makes some after that; with no `pause` it does at once.
-    Bytes {
+    /// [`MAX_OUTBOUND_FRAMES`] frames, as at DECNET's daemon, in [`MAX_OUTBOUND_BYTES`]; then the oldest are dropped.
+    Ordinary,
+    /// Publishers wait for room; after `pause` the oldest frames are dropped, at once if it is zero.
+    Lossless {
+        /// In bytes.
         most: usize,
         pause: Duration,
-        /// Bytes that the socket may have in it: they are held on to when they are written.
+        /// Bytes that the socket may hold: the frames written last are kept for as long as they may be there.
         in_socket: usize,
     },
 }
@@ -45,10 +47,10 @@ enum Pressure {
 pub(super) struct Queue {
     frames: VecDeque<Bytes>,
     bytes: usize,
+    /// Bytes of the frames that are being written.
+    taken: usize,
     /// Frames added since the connection began, those of a predecessor included.
     added: u64,
-    /// Frames dropped since then.
-    lost: u64,
     bound: Bound,
     pressure: Pressure,
     tally: Arc<Tally>,
@@ -56,11 +58,18 @@ pub(super) struct Queue {
     reader: Box<str>,
     dropped: Said,
     pauses: Said,
+    notice: Notice,
+    notices: Notices,
 }
 
-impl Bound {
-    /// DECNET's rule.
-    pub(super) const ORDINARY: Self = Self::Frames(MAX_OUTBOUND_FRAMES);
+/// Whether the reader is sent notices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Notices {
+    Off,
+    /// The reader has been sent the present one.
+    Sent,
+    /// The present one is to be sent.
+    Due,
 }
 
 impl Queue {
@@ -68,21 +77,28 @@ impl Queue {
         Self {
             frames: VecDeque::new(),
             bytes: 0,
+            taken: 0,
             added: 0,
-            lost: 0,
-            bound: Bound::ORDINARY,
+            bound: Bound::Ordinary,
             pressure: Pressure::None,
             tally,
             reader: "unnamed".into(),
             dropped: Said::default(),
             pauses: Said::default(),
+            notice: Notice::default(),
+            notices: Notices::Off,
         }
     }
 
-    pub(super) fn rename(&mut self, name: &str, bound: Bound) {
+    /// Takes the reader's name and bound, and why it does not get the bound that its name asks for.
+    pub(super) fn rename(&mut self, name: &str, bound: Bound, refused: Option<Box<str>>) {
         self.reader = name.into();
+        self.uncharge(self.bytes + self.taken);
         self.bound = bound;
+        self.charge(self.bytes + self.taken);
         self.pressure = Pressure::None;
+        self.notice.refused = refused;
+        self.notices = self.notices.due();
     }
 
     pub(super) fn reader(&self) -> &str {
@@ -93,9 +109,33 @@ impl Queue {
         self.frames.len()
     }
 
-    /// Bytes that the socket may have in it, if they are to be held on to.
+    /// Memory of what waits and of what is being written.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes + self.taken
+    }
+
+    /// Bytes that the socket may hold, if what is written is to be kept for that.
     pub(super) fn in_socket(&self) -> usize {
-        if let Bound::Bytes { in_socket, .. } = self.bound { in_socket } else { 0 }
+        if let Bound::Lossless { in_socket, .. } = self.bound { in_socket } else { 0 }
+    }
+
+    /// Sends the reader notices from now on.
+    pub(super) fn enable_notices(&mut self) {
+        self.notices = Notices::Due;
+    }
+
+    /// Why the reader does not get the bound that it asked for.
+    pub(super) fn refused(&self) -> Option<&str> {
+        self.notice.refused.as_deref()
+    }
+
+    /// The notice that is to be sent now, if one is.
+    pub(super) fn take_notice(&mut self) -> Option<&Notice> {
+        if self.notices != Notices::Due {
+            return None;
+        }
+        self.notices = Notices::Sent;
+        Some(&self.notice)
     }
 
     /// Appends a frame, in place of the oldest ones if that is too much.
@@ -114,7 +154,9 @@ impl Queue {
 
     /// Puts frames before all others, the oldest of which go if that is too much.
     pub(super) fn prepend(&mut self, frames: VecDeque<Bytes>) {
-        self.bytes += frames.iter().map(cost).sum::<usize>();
+        let bytes = frames.iter().map(cost).sum::<usize>();
+        self.bytes += bytes;
+        self.charge(bytes);
         let later = std::mem::replace(&mut self.frames, frames);
         self.frames.extend(later);
         self.trim();
@@ -126,28 +168,51 @@ impl Queue {
         self.prepend(frames);
     }
 
+    /// Frames added since the connection began, those of a predecessor included.
     pub(super) fn added(&self) -> u64 {
         self.added
     }
 
+    /// Frames dropped since the connection began.
     pub(super) fn lost(&self) -> u64 {
-        self.lost
+        self.notice.lost
     }
 
-    pub(super) fn pop(&mut self) -> Option<Bytes> {
+    /// Takes the first frame to be written. Its memory counts until [`Self::written`].
+    pub(super) fn take(&mut self) -> Option<Bytes> {
         let frame = self.frames.pop_front()?;
         self.bytes -= cost(&frame);
+        self.taken += cost(&frame);
         Some(frame)
     }
 
+    /// All frames that were taken are written.
+    pub(super) fn written(&mut self) {
+        self.uncharge(self.taken);
+        self.taken = 0;
+        if self.frames.is_empty() {
+            self.frames.shrink_to(MAX_OUTBOUND_FRAMES);
+        }
+    }
+
     pub(super) fn clear(&mut self) -> VecDeque<Bytes> {
+        self.uncharge(self.bytes);
         self.bytes = 0;
         std::mem::take(&mut self.frames)
     }
 
+    /// Drops the older half of what waits. Returns how many bytes that freed.
+    pub(super) fn lose_half(&mut self) -> usize {
+        let before = self.bytes;
+        let half = before / 2;
+        while self.bytes > half && self.drop_oldest() {}
+        self.report_lost_if_due();
+        before - self.bytes
+    }
+
     /// Nobody reads any more, so nobody is to wait for that.
     pub(super) fn abandon(&mut self) {
-        if let Bound::Bytes { pause, .. } = &mut self.bound {
+        if let Bound::Lossless { pause, .. } = &mut self.bound {
             *pause = Duration::ZERO;
         }
         self.pressure = Pressure::None;
@@ -156,14 +221,14 @@ impl Queue {
     /// An ordinary queue always makes room; a single frame always has some.
     pub(super) fn has_room(&self, frame: &Bytes) -> bool {
         match self.bound {
-            Bound::Frames(_) => true,
-            Bound::Bytes { most, .. } => self.frames.is_empty() || self.bytes + cost(frame) <= most,
+            Bound::Ordinary => true,
+            Bound::Lossless { most, .. } => self.frames.is_empty() || self.bytes + cost(frame) <= most,
         }
     }
 
     /// Is the reader of a full queue given more time? The first that asks starts the clock.
     pub(super) fn is_waited_for(&mut self, now: Instant) -> bool {
-        let Bound::Bytes { pause, .. } = self.bound else { return false };
+        let Bound::Lossless { pause, .. } = self.bound else { return false };
         if self.pressure == Pressure::None && !pause.is_zero() {
             self.pressure = Pressure::Waited { since: now };
             self.tally.pauses.add(1);
@@ -180,7 +245,7 @@ impl Queue {
 
     /// Is there room again? True once for each time that there was none.
     pub(super) fn is_relieved(&mut self) -> bool {
-        let Bound::Bytes { most, .. } = self.bound else { return false };
+        let Bound::Lossless { most, .. } = self.bound else { return false };
         let has_room = self.frames.is_empty() || self.bytes <= most - most / ROOM_PART;
         has_room && std::mem::replace(&mut self.pressure, Pressure::None) != Pressure::None
     }
@@ -188,26 +253,54 @@ impl Queue {
     fn append(&mut self, frame: Bytes) {
         self.bytes += cost(&frame);
         self.added += 1;
+        self.charge(cost(&frame));
         self.frames.push_back(frame);
     }
 
     fn trim(&mut self) {
-        while self.is_over() && self.pop().is_some() {
-            self.lost += 1;
-            match self.bound {
-                Bound::Frames(_) => self.tally.ordinary.add(1),
-                Bound::Bytes { .. } => self.tally.lossless.add(1),
-            }
-            let events = self.dropped.again(Instant::now());
-            self.say_lost(events);
+        let before = self.frames.len();
+        while self.is_over() && self.drop_oldest() {}
+        if self.frames.len() < before {
+            self.report_lost_if_due();
         }
+    }
+
+    fn drop_oldest(&mut self) -> bool {
+        let Some(frame) = self.frames.pop_front() else { return false };
+        self.bytes -= cost(&frame);
+        self.uncharge(cost(&frame));
+        self.notice.lost += 1;
+        self.notices = self.notices.due();
+        match self.bound {
+            Bound::Ordinary => self.tally.ordinary.add(1),
+            Bound::Lossless { .. } => self.tally.lossless.add(1),
+        }
+        self.dropped.add(1);
+        true
     }
 
     fn is_over(&self) -> bool {
         match self.bound {
-            Bound::Frames(most) => self.frames.len() > most,
-            Bound::Bytes { most, .. } => self.bytes > most,
+            Bound::Ordinary => self.frames.len() > MAX_OUTBOUND_FRAMES || self.memory() > MAX_OUTBOUND_BYTES,
+            Bound::Lossless { most, .. } => self.bytes > most,
         }
+    }
+
+    fn charge(&self, bytes: usize) {
+        if self.bound == Bound::Ordinary {
+            self.tally.add_outbound(bytes);
+        }
+    }
+
+    fn uncharge(&self, bytes: usize) {
+        if self.bound == Bound::Ordinary {
+            self.tally.sub_outbound(bytes);
+        }
+    }
+
+    fn report_lost_if_due(&mut self) {
+        let events = self.dropped.due(Instant::now());
+        self.say_lost(events);
     }
 
     fn say_lost(&self, events: Option<u64>) {
@@ -238,6 +331,13 @@ impl Drop for Queue {
     fn drop(&mut self) {
         let events = self.dropped.unsaid();
         self.say_lost(events);
+        self.uncharge(self.memory());
+    }
+}
+
+impl Notices {
+    fn due(self) -> Self {
+        if self == Self::Off { self } else { Self::Due }
     }
 }
 
@@ -254,7 +354,7 @@ mod tests {
 
     fn lossless(most: usize) -> Queue {
         let mut queue = Queue::new(Arc::default());
-        queue.rename("reader", Bound::Bytes { most, pause: 10 * SECOND, in_socket: 0 });
+        queue.rename("reader", Bound::Lossless { most, pause: 10 * SECOND, in_socket: 0 }, None);
         queue
     }
 
@@ -265,7 +365,7 @@ mod tests {
     }
 
     fn first_bytes(queue: &mut Queue) -> Vec<u8> {
-        std::iter::from_fn(|| queue.pop()).map(|frame| frame[0]).collect()
+        std::iter::from_fn(|| queue.take()).map(|frame| frame[0]).collect()
     }
 
     #[test]
@@ -277,8 +377,57 @@ mod tests {
             queue.push(number(n));
         }
         assert_eq!(queue.len(), MAX_OUTBOUND_FRAMES);
-        assert_eq!(queue.pop(), Some(number(surplus)));
+        assert_eq!(queue.take(), Some(number(surplus)));
         assert_eq!(queue.clear().back(), Some(&number(MAX_OUTBOUND_FRAMES + surplus - 1)));
+    }
+
+    #[test]
+    fn an_ordinary_queue_is_bounded_in_bytes_too() {
+        let tally = Arc::<Tally>::default();
+        let mut queue = Queue::new(Arc::clone(&tally));
+        (0..4).for_each(|n| queue.push(large(n)));
+        (0..2).for_each(|_| assert!(queue.take().is_some()));
+        (4..30).for_each(|n| queue.push(large(n)));
+        assert!(queue.memory() <= MAX_OUTBOUND_BYTES, "what is being written counts");
+        assert_eq!(tally.outbound_bytes(), queue.memory());
+        assert_eq!(first_bytes(&mut queue), (17..30).collect::<Vec<u8>>());
+        queue.written();
+        assert_eq!((queue.memory(), tally.outbound_bytes()), (0, 0));
+        assert_eq!(tally.read().dropped_ordinary, 15);
+    }
+
+    #[test]
+    fn the_memory_of_all_queues_is_what_they_hold() {
+        let tally = Arc::<Tally>::default();
+        let (mut one, mut other) = (Queue::new(Arc::clone(&tally)), Queue::new(Arc::clone(&tally)));
+        (0..4).for_each(|n| one.push(large(n)));
+        (0..3).for_each(|n| other.push(large(n)));
+        assert_eq!(tally.outbound_bytes(), one.memory() + other.memory());
+        assert!(one.lose_half() > 2 << 20);
+        assert_eq!(tally.outbound_bytes(), one.memory() + other.memory());
+        other.rename("lossless", Bound::Lossless { most: 9 << 20, pause: SECOND, in_socket: 0 }, None);
+        assert_eq!(tally.outbound_bytes(), one.memory(), "lossless queues have bounds of their own");
+        other.rename("ordinary", Bound::Ordinary, None);
+        assert_eq!(other.clear().len(), 3);
+        assert_eq!(tally.outbound_bytes(), one.memory());
+        drop(one);
+        assert_eq!(tally.outbound_bytes(), 0);
+    }
+
+    #[test]
+    fn a_notice_is_due_with_every_change_and_only_if_asked_for() {
+        let mut queue = Queue::new(Arc::default());
+        queue.push(large(0));
+        queue.lose_half();
+        assert_eq!(queue.take_notice(), None);
+        queue.enable_notices();
+        assert_eq!(queue.take_notice(), Some(&Notice { refused: None, lost: 1 }));
+        assert_eq!(queue.take_notice(), None);
+        queue.push(large(0));
+        assert_eq!(queue.take_notice(), None);
+        queue.lose_half();
+        queue.rename("worker", Bound::Ordinary, Some("why".into()));
+        assert_eq!(queue.take_notice(), Some(&Notice { refused: Some("why".into()), lost: 2 }));
     }
 
     #[test]
@@ -299,7 +448,7 @@ mod tests {
         for (seconds, is_waited_for) in [(0, true), (9, true), (10, false), (11, false)] {
             assert_eq!(queue.is_waited_for(start + seconds * SECOND), is_waited_for, "after {seconds} s");
         }
-        queue.pop();
+        queue.take();
         assert_eq!((queue.is_relieved(), queue.is_relieved()), (true, false));
         assert!(queue.is_waited_for(start + 12 * SECOND), "it has read meanwhile");
     }

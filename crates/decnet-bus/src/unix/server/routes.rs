@@ -6,8 +6,14 @@
 
 use std::collections::HashSet;
 
-use decnet_core::limits::MAX_PATTERNS_PER_CONNECTION;
+use decnet_core::limits::{
+    MAX_BUS_PATTERN_BYTES, MAX_PATTERN_BYTES_PER_CONNECTION, MAX_PATTERNS_PER_CONNECTION,
+    RESERVED_BUS_PATTERN_BYTES,
+};
 use decnet_core::topic::{Pattern, PatternTrie, matches};
+
+use super::peer::Peer;
+use super::shares::Shares;
 
 /// A connection's number, reused after it has closed.
 pub(super) type Slot = u32;
@@ -17,8 +23,12 @@ pub(super) type Slot = u32;
 const MAX_ODD_PATTERNS: usize = 64;
 /// Tests per event that are too few to think about.
 const FREE_TESTS: usize = 64;
+/// Memory that a pattern takes beside its text, about, in bytes.
+const PATTERN_OVERHEAD: usize = 128;
+/// Memory that each token of a pattern takes when it is compiled, about, in bytes.
+const TOKEN_OVERHEAD: usize = 128;
 
-/// A connection asked for more patterns than it may hold.
+/// A connection asked for more patterns than it, or its user, may hold.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooManyPatterns;
 
@@ -33,6 +43,8 @@ pub(super) struct Routes {
     /// Tests made since the last compilation.
     debt: usize,
     total: usize,
+    /// Memory of all patterns, by user.
+    memory: Shares,
 }
 
 /// What one connection holds.
@@ -42,6 +54,10 @@ struct Holder {
     /// Those of them that a predecessor asked for, and nobody since.
     inherited: HashSet<Box<str>>,
     odd: usize,
+    /// Memory of the patterns.
+    bytes: usize,
+    /// Whose patterns they are; `None` while there is none.
+    peer: Option<Peer>,
     /// It gave up patterns that are still compiled.
     is_stale: bool,
 }
@@ -55,29 +71,35 @@ impl Routes {
             holders: Vec::new(),
             debt: 0,
             total: 0,
+            memory: Shares::new(MAX_BUS_PATTERN_BYTES, RESERVED_BUS_PATTERN_BYTES),
         }
     }
 
-    pub(super) fn subscribe(&mut self, slot: Slot, pattern: &str) -> Result<(), TooManyPatterns> {
+    pub(super) fn subscribe(&mut self, slot: Slot, peer: Peer, pattern: &str) -> Result<(), TooManyPatterns> {
         let holder = self.holder(slot);
         holder.inherited.remove(pattern);
         if holder.patterns.contains(pattern) {
             return Ok(());
         }
-        if holder.patterns.len() >= MAX_PATTERNS_PER_CONNECTION || holder.odd >= MAX_ODD_PATTERNS {
+        let compilable = Pattern::stored(pattern).ok();
+        if !self.holder(slot).has_room(compilable.is_none(), pattern) {
             self.give_up_inherited(slot);
         }
+        let has_room = self.holder(slot).has_room(compilable.is_none(), pattern);
+        if !has_room || !self.memory.take(peer, memory_of(pattern)) {
+            return Err(TooManyPatterns);
+        }
         let holder = &mut self.holders[slot as usize];
-        match Pattern::stored(pattern) {
-            Ok(_) if holder.patterns.len() >= MAX_PATTERNS_PER_CONNECTION => return Err(TooManyPatterns),
-            Ok(compilable) => self.fresh.push((compilable, slot)),
-            Err(_) if holder.odd >= MAX_ODD_PATTERNS => return Err(TooManyPatterns),
-            Err(_) => {
+        match compilable {
+            Some(compilable) => self.fresh.push((compilable, slot)),
+            None => {
                 holder.odd += 1;
                 self.odd.push((pattern.into(), slot));
             }
         }
         holder.patterns.insert(pattern.into());
+        holder.bytes += memory_of(pattern);
+        holder.peer = Some(peer);
         self.total += 1;
         self.compile_if_due(self.fresh.len());
         Ok(())
@@ -91,6 +113,10 @@ impl Routes {
         holder.inherited.remove(pattern);
         self.total -= 1;
         holder.is_stale = true;
+        holder.bytes -= memory_of(pattern);
+        if let Some(peer) = holder.peer {
+            self.memory.give_back(peer, memory_of(pattern));
+        }
         let before = self.odd.len();
         self.odd.retain(|(odd, owner)| *owner != slot || **odd != *pattern);
         holder.odd -= before - self.odd.len();
@@ -100,6 +126,9 @@ impl Routes {
     pub(super) fn close(&mut self, slot: Slot) {
         let Some(holder) = self.holders.get_mut(slot as usize) else { return };
         self.total -= holder.patterns.len();
+        if let Some(peer) = holder.peer {
+            self.memory.give_back(peer, holder.bytes);
+        }
         *holder = Holder { is_stale: true, ..Holder::default() };
         self.odd.retain(|(_, owner)| *owner != slot);
         self.compile_if_due(self.fresh.len());
@@ -114,10 +143,13 @@ impl Routes {
     }
 
     /// Gives all patterns of one connection to another that has none, for it to ask for again or not.
-    pub(super) fn bequeath(&mut self, slot: Slot, heir: Slot) {
+    pub(super) fn bequeath(&mut self, slot: Slot, heir: Slot, peer: Peer) {
         let given = std::mem::take(self.holder(slot));
+        if let Some(owner) = given.peer {
+            self.memory.transfer(owner, peer, given.bytes);
+        }
         let inherited = given.patterns.clone();
-        *self.holder(heir) = Holder { inherited, ..given };
+        *self.holder(heir) = Holder { inherited, peer: given.peer.map(|_| peer), ..given };
         self.odd.iter_mut().filter(|(_, owner)| *owner == slot).for_each(|(_, owner)| *owner = heir);
         self.compile();
     }
@@ -173,7 +205,19 @@ impl Routes {
     }
 }
 
+/// Memory that a pattern takes, about, in bytes.
+fn memory_of(pattern: &str) -> usize {
+    let dots = pattern.bytes().filter(|byte| *byte == b'.').count();
+    pattern.len() + PATTERN_OVERHEAD + (dots + 1) * TOKEN_OVERHEAD
+}
+
 impl Holder {
+    fn has_room(&self, is_odd: bool, pattern: &str) -> bool {
+        self.patterns.len() < MAX_PATTERNS_PER_CONNECTION
+            && !(is_odd && self.odd >= MAX_ODD_PATTERNS)
+            && self.bytes + memory_of(pattern) <= MAX_PATTERN_BYTES_PER_CONNECTION
+    }
+
     /// A hit counts unless it may come from a pattern that was given up and no other one matches.
     fn still_wants(&self, topic: &str, tests: &mut usize) -> bool {
         if !self.is_stale {
@@ -202,6 +246,11 @@ mod tests {
         Route(String),
     }
 
+    /// Two users with two connections each.
+    fn peer(slot: Slot) -> Peer {
+        if slot < 2 { Peer::TRUSTED } else { Peer::other(1) }
+    }
+
     fn text() -> impl Strategy<Value = String> {
         let token = prop_oneof!["[ab]", Just("*".to_owned()), Just(">".to_owned()), Just("b c".to_owned())];
         prop::collection::vec(token, 1..4).prop_map(|tokens| tokens.join("."))
@@ -227,7 +276,7 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Subscribe(slot, text) => {
-                        prop_assert_eq!(routes.subscribe(slot, &text), Ok(()));
+                        prop_assert_eq!(routes.subscribe(slot, peer(slot), &text), Ok(()));
                         held.insert((slot, text), false);
                     }
                     Step::Unsubscribe(slot, text) => {
@@ -240,7 +289,7 @@ mod tests {
                     }
                     Step::Bequeath(slot, heir) => {
                         routes.close(heir);
-                        routes.bequeath(slot, heir);
+                        routes.bequeath(slot, heir, peer(heir));
                         held.retain(|(owner, _), _| *owner != heir);
                         let given = held.extract_if(|(owner, _), _| *owner == slot);
                         let given: Vec<_> = given.map(|((_, text), _)| ((heir, text), true)).collect();
@@ -258,6 +307,8 @@ mod tests {
                         expected.dedup();
                         prop_assert_eq!(&found, &expected, "topic {}", topic);
                         prop_assert_eq!(routes.total, held.len());
+                        let memory = held.keys().map(|(_, text)| memory_of(text)).sum::<usize>();
+                        prop_assert_eq!(routes.memory.taken(), memory);
                     }
                 }
             }
@@ -265,16 +316,38 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_bounded() {
-        let mut routes = Routes::new();
+    fn patterns_are_bounded_in_number() {
+        let (mut routes, one) = (Routes::new(), Peer::TRUSTED);
         let odd = |n: usize| format!("a b.{n}");
-        (0..MAX_ODD_PATTERNS).for_each(|n| routes.subscribe(0, &odd(n)).unwrap());
-        assert_eq!(routes.subscribe(0, &odd(0)), Ok(()));
-        assert_eq!(routes.subscribe(0, &odd(MAX_ODD_PATTERNS)), Err(TooManyPatterns));
+        (0..MAX_ODD_PATTERNS).for_each(|n| routes.subscribe(0, one, &odd(n)).unwrap());
+        assert_eq!(routes.subscribe(0, one, &odd(0)), Ok(()));
+        assert_eq!(routes.subscribe(0, one, &odd(MAX_ODD_PATTERNS)), Err(TooManyPatterns));
         for n in routes.total..MAX_PATTERNS_PER_CONNECTION {
-            routes.subscribe(0, &format!("p.{n}")).unwrap();
+            routes.subscribe(0, one, &format!("p.{n}")).unwrap();
         }
-        assert_eq!(routes.subscribe(0, "one.more"), Err(TooManyPatterns));
-        assert_eq!(routes.subscribe(1, "one.more"), Ok(()));
+        assert_eq!(routes.subscribe(0, one, "one.more"), Err(TooManyPatterns));
+        assert_eq!(routes.subscribe(1, one, "one.more"), Ok(()));
+    }
+
+    /// Subscribes to patterns that take much memory until one is refused. Returns their memory.
+    fn fill(routes: &mut Routes, slot: Slot, peer: Peer) -> usize {
+        let wide = format!(".{}", vec!["t"; 60].join("."));
+        let before = routes.memory.taken();
+        assert!((0..100_000).any(|n| routes.subscribe(slot, peer, &format!("{slot}-{n}{wide}")).is_err()));
+        routes.memory.taken() - before
+    }
+
+    #[test]
+    fn patterns_are_bounded_in_bytes() {
+        let mut routes = Routes::new();
+        let one = fill(&mut routes, 0, Peer::TRUSTED);
+        assert!(one <= MAX_PATTERN_BYTES_PER_CONNECTION && one > MAX_PATTERN_BYTES_PER_CONNECTION / 2);
+        let others = fill(&mut routes, 1, Peer::other(1)) + fill(&mut routes, 2, Peer::other(2));
+        assert!(others <= MAX_BUS_PATTERN_BYTES - RESERVED_BUS_PATTERN_BYTES, "{others}");
+        fill(&mut routes, 3, Peer::TRUSTED);
+        assert!(routes.memory.taken() <= MAX_BUS_PATTERN_BYTES);
+        (0..4).for_each(|slot| routes.close(slot));
+        assert_eq!(routes.memory.taken(), 0);
+        assert_eq!(fill(&mut routes, 0, Peer::TRUSTED), one);
     }
 }

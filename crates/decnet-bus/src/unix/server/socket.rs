@@ -1,50 +1,74 @@
-//! The socket file: made with the right mode, never taken from a living bus, removed only if it is ours.
+//! The socket file: created with the right mode, never taken from a live bus, removed only if it is ours.
+//!
+//! The directory is opened once and checked: whoever else can write to it could put something else in the socket's place.
+//! After `bind`, the socket's path is not resolved again. Mode, group and removal go through descriptors.
 
-use std::fs::{self, File};
+use std::ffi::{OsStr, OsString};
+use std::fs::{DirBuilder, File};
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, Mode, chown, fchmod, flock};
+use rustix::fs::{
+    AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, chmod, chownat, fchmod, flock, fstat, openat,
+    statat, unlinkat,
+};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::geteuid;
 
-use super::{Error, group};
+use super::{Error, accounts};
 
 const SOCKET_MODE: u32 = 0o660;
+/// Write permission of the group and of others.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 1024;
 /// The one directory that is created where it is missing.
 const HOME_DIR: &str = ".decnet";
+const HOME_DIR_MODE: u32 = 0o755;
 /// How long another bus may take over its own start before this one gives up.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
-/// Our socket in the file system; dropped, it is removed if it is still ours.
+/// The place of the socket: a directory that only root and this process's user can write to, and a name in it.
+#[derive(Debug)]
+struct Place {
+    path: PathBuf,
+    directory: File,
+    name: OsString,
+}
+
+/// Our socket in the file system. Dropped, it is removed if it is still there.
 #[derive(Debug)]
 pub(super) struct SocketFile {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
+    place: Place,
+    /// The file itself (`O_PATH`). While this is open, its inode number is not used again.
+    file: OwnedFd,
 }
+
+/// An exclusive lock on a directory, released on drop.
+struct Lock<'a>(&'a File);
 
 /// Binds and listens at `path`.
 pub(super) fn bind(path: &Path, group: Option<&str>) -> Result<(UnixListener, SocketFile), Error> {
     let address = SocketAddrUnix::new(path).map_err(|_| Error::BadPath(path.to_owned()))?;
-    let _lock = lock(directory(path)?, path)?;
-    clear(path, &address)?;
+    let place = Place::open(path)?;
+    let lock = place.lock()?;
+    place.clear(&address)?;
     let socket = stream_socket(SocketFlags::CLOEXEC).map_err(failed("create", path))?;
-    // Linux gives the file the socket's own mode less the umask, so that it is never wider than wanted.
+    // Linux creates the file with the socket's own mode less the umask, so that it is never wider than wanted.
     fchmod(&socket, Mode::from_raw_mode(SOCKET_MODE)).map_err(failed("restrict", path))?;
     rustix::net::bind(&socket, &address).map_err(failed("bind", path))?;
-    let file = SocketFile::of(path).map_err(failed("inspect", path))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE)).map_err(failed("chmod", path))?;
-    group.into_iter().for_each(|group| give_to(path, group));
+    let file = place.open_socket().map_err(failed("find the new", path))?;
+    group.into_iter().for_each(|group| give_to(&file, group));
+    set_mode(&file).map_err(failed("chmod", path))?;
     rustix::net::listen(&socket, BACKLOG).map_err(failed("listen on", path))?;
-    Ok((socket.into(), file))
+    drop(lock);
+    Ok((socket.into(), SocketFile { place, file }))
 }
 
 fn failed<E: Into<io::Error>>(what: &'static str, path: &Path) -> impl Fn(E) -> Error {
@@ -55,8 +79,68 @@ fn stream_socket(flags: SocketFlags) -> rustix::io::Result<OwnedFd> {
     rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
 }
 
-/// The directory that the socket goes to.
-fn directory(path: &Path) -> Result<&Path, Error> {
+impl Place {
+    fn open(path: &Path) -> Result<Self, Error> {
+        let name = path.file_name().ok_or_else(|| Error::BadPath(path.to_owned()))?.to_owned();
+        let parent = parent(path)?;
+        let opened = openat(rustix::fs::CWD, parent, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let directory = File::from(opened.map_err(failed("open the directory of", path))?);
+        let found = directory.metadata().map_err(failed("inspect the directory of", path))?;
+        judge(parent, found.uid(), found.mode(), geteuid().as_raw())?;
+        Ok(Self { path: path.to_owned(), directory, name })
+    }
+
+    /// Keeps a second bus that starts at this moment from taking our new socket for a stale one.
+    fn lock(&self) -> Result<Lock<'_>, Error> {
+        for _ in 0..LOCK_TRIES {
+            match flock(&self.directory, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Lock(&self.directory)),
+                Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+                Err(error) => return Err(failed("lock the directory of", &self.path)(error)),
+            }
+        }
+        Err(Error::Starting(self.path.clone()))
+    }
+
+    /// Removes the socket of an earlier bus, and nothing else.
+    fn clear(&self, address: &SocketAddrUnix) -> Result<(), Error> {
+        let path = &self.path;
+        match statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(()),
+            Err(error) => return Err(failed("inspect", path)(error)),
+            Ok(found) if !is_socket(&found) => return Err(Error::NoSocket(path.clone())),
+            Ok(_) => {}
+        }
+        if is_answered(address).map_err(failed("try", path))? {
+            return Err(Error::InUse(path.clone()));
+        }
+        match unlinkat(&self.directory, &self.name, AtFlags::empty()) {
+            Err(error) if error != Errno::NOENT => Err(failed("remove the stale", path)(error)),
+            _ => {
+                tracing::info!(socket = %path.display(), "removed a socket that nobody listened on");
+                Ok(())
+            }
+        }
+    }
+
+    /// Opens the socket that was just bound. Only this process's user and root can have put it there.
+    fn open_socket(&self) -> io::Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&self.directory, &self.name, flags, Mode::empty())?;
+        if is_socket(&fstat(&file)?) { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+}
+
+impl Drop for Lock<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = flock(self.0, FlockOperation::Unlock) {
+            tracing::warn!(%error, "cannot unlock the directory of the bus socket");
+        }
+    }
+}
+
+/// The directory that the socket goes to; `~/.decnet` is created if it is missing.
+fn parent(path: &Path) -> Result<&Path, Error> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if parent.is_dir() {
         return Ok(parent);
@@ -65,7 +149,7 @@ fn directory(path: &Path) -> Result<&Path, Error> {
     if !is_home {
         return Err(Error::NoDirectory(parent.to_owned()));
     }
-    match fs::create_dir(parent) {
+    match DirBuilder::new().mode(HOME_DIR_MODE).create(parent) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             Err(failed("create the directory of", path)(error))
         }
@@ -73,41 +157,23 @@ fn directory(path: &Path) -> Result<&Path, Error> {
     }
 }
 
-/// Keeps a second bus that starts at this moment from taking our new socket for a stale one. Without a file:
-/// the lock is on the directory, until the answer is dropped.
-fn lock(directory: &Path, path: &Path) -> Result<File, Error> {
-    let directory = File::open(directory).map_err(failed("open the directory of", path))?;
-    for _ in 0..LOCK_TRIES {
-        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(directory),
-            Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
-            Err(error) => return Err(failed("lock the directory of", path)(error)),
-        }
+/// Refuses a directory in which anybody but root and `own`, this process's user, could replace the socket. The sticky bit
+/// does not change that: it keeps others from removing our socket, not from being there first.
+fn judge(directory: &Path, owner: u32, mode: u32, own: u32) -> Result<(), Error> {
+    if owner != 0 && owner != own {
+        return Err(Error::ForeignDirectory { path: directory.to_owned(), owner });
     }
-    Err(Error::Starting(path.to_owned()))
+    if mode & WRITABLE_BY_OTHERS != 0 {
+        return Err(Error::OpenDirectory { path: directory.to_owned(), mode: mode & 0o7777 });
+    }
+    Ok(())
 }
 
-/// Removes what an earlier bus left, and nothing else.
-fn clear(path: &Path, address: &SocketAddrUnix) -> Result<(), Error> {
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed("inspect", path)(error)),
-        Ok(found) if !found.file_type().is_socket() => return Err(Error::NoSocket(path.to_owned())),
-        Ok(_) => {}
-    }
-    if is_answered(address).map_err(failed("try", path))? {
-        return Err(Error::InUse(path.to_owned()));
-    }
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove the stale", path)(error)),
-        _ => {
-            tracing::info!(socket = %path.display(), "removed a socket that nobody listened on");
-            Ok(())
-        }
-    }
+fn is_socket(found: &Stat) -> bool {
+    FileType::from_raw_mode(found.st_mode) == FileType::Socket
 }
 
-/// Does anybody listen there? A full backlog, or a socket of another type, is somebody.
+/// Returns whether anybody listens there. A full backlog, or a socket of another type, counts too.
 fn is_answered(address: &SocketAddrUnix) -> Result<bool, Errno> {
     let probe = stream_socket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
     match rustix::net::connect(&probe, address) {
@@ -117,10 +183,20 @@ fn is_answered(address: &SocketAddrUnix) -> Result<bool, Errno> {
     }
 }
 
-/// Lets the group connect. Without it the socket still serves its owner, so a failure is only said.
-fn give_to(path: &Path, name: &str) {
-    let given = match group::find(name) {
-        Ok(Some(group)) => chown(path, None, Some(group)).map_err(io::Error::from),
+/// Sets the mode, which the umask may have narrowed. `fchmod` does not take `O_PATH` descriptors; their name in `/proc`
+/// leads to the file itself and not to what stands in its place now.
+fn set_mode(file: &OwnedFd) -> rustix::io::Result<()> {
+    let mode = Mode::from_raw_mode(SOCKET_MODE);
+    if Mode::from_raw_mode(fstat(file)?.st_mode) == mode {
+        return Ok(());
+    }
+    chmod(format!("/proc/self/fd/{}", file.as_raw_fd()), mode)
+}
+
+/// Lets the group connect. Without it the socket still serves its owner, so a failure is only logged.
+fn give_to(file: &OwnedFd, name: &str) {
+    let given = match accounts::group(name) {
+        Ok(Some(group)) => chownat(file, "", None, Some(group), AtFlags::EMPTY_PATH).map_err(io::Error::from),
         Ok(None) => {
             tracing::debug!(group = name, "no such group: the bus socket keeps its own");
             return;
@@ -133,28 +209,64 @@ fn give_to(path: &Path, name: &str) {
 }
 
 impl SocketFile {
-    fn of(path: &Path) -> io::Result<Self> {
-        let found = fs::symlink_metadata(path)?;
-        Ok(Self { path: path.to_owned(), device: found.dev(), inode: found.ino() })
-    }
-
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        &self.place.path
     }
 
-    fn is_ours(&self) -> bool {
-        fs::symlink_metadata(&self.path)
-            .is_ok_and(|found| found.dev() == self.device && found.ino() == self.inode)
+    fn is_there(&self) -> bool {
+        let Place { directory, name, .. } = &self.place;
+        let found = statat(directory, OsStr::new(name), AtFlags::SYMLINK_NOFOLLOW);
+        let ours = fstat(&self.file);
+        matches!((found, ours), (Ok(found), Ok(ours)) if (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino))
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if !self.is_ours() {
+        if !self.is_there() {
             return;
         }
-        if let Err(error) = fs::remove_file(&self.path) {
-            tracing::warn!(%error, socket = %self.path.display(), "cannot remove the bus socket");
+        if let Err(error) = unlinkat(&self.place.directory, &self.place.name, AtFlags::empty()) {
+            tracing::warn!(%error, socket = %self.path().display(), "cannot remove the bus socket");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn only_directories_of_root_and_of_oneself_are_used() {
+        let judge = |owner, mode| judge(Path::new("d"), owner, mode, 1000);
+        for (owner, mode) in [(0, 0o40755), (1000, 0o40700), (1000, 0o42755)] {
+            assert!(judge(owner, mode).is_ok(), "{owner} {mode:o}");
+        }
+        for mode in [0o40777, 0o41777, 0o40775, 0o40757, 0o40720] {
+            assert!(matches!(judge(0, mode), Err(Error::OpenDirectory { .. })), "{mode:o}");
+        }
+        assert!(matches!(judge(1001, 0o40700), Err(Error::ForeignDirectory { owner: 1001, .. })));
+    }
+
+    /// What another process puts in the socket's place, at whatever moment, is never touched.
+    #[test]
+    fn mode_and_removal_follow_the_file_and_not_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, moved) = (dir.path().join("bus.sock"), dir.path().join("moved.sock"));
+        let victim = dir.path().join("victim");
+        fs::write(&victim, "").unwrap();
+        fs::set_permissions(&victim, fs::Permissions::from_mode(0o600)).unwrap();
+        let (_listener, file) = bind(&path, None).unwrap();
+        fs::rename(&path, &moved).unwrap();
+        fs::set_permissions(&moved, fs::Permissions::from_mode(0o600)).unwrap();
+        symlink(&victim, &path).unwrap();
+        set_mode(&file.file).unwrap();
+        let mode = |path| fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&moved), mode(&victim)), (SOCKET_MODE, 0o600));
+        drop(file);
+        assert!(path.is_symlink() && victim.exists());
     }
 }

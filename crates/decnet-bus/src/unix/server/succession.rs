@@ -15,19 +15,22 @@
 //! - One whose socket is hung up but whose end is not yet dealt with: its heir's `HELLO` waits for that.
 //! - One that is alive: the newcomer is another reader beside it and inherits nothing.
 //! - Places are bounded, the remembered ones included; a newcomer takes the place of the one away longest.
+//! - All of it is for the users that the bus trusts or was told of; the others get ordinary queues. What was kept for one
+//!   user is inherited by that user and by trusted ones only.
 
 use std::collections::VecDeque;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use bytes::Bytes;
-use decnet_core::limits::{LOSSLESS_SOCKET_BYTES, MAX_LOSSLESS_CONNECTIONS};
+use decnet_core::limits::{LOSSLESS_SOCKET_BYTES, MAX_LOSSLESS_CONNECTIONS, RESERVED_LOSSLESS_CONNECTIONS};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::{set_socket_send_buffer_size, socket_send_buffer_size};
 use tokio::sync::futures::OwnedNotified;
 
 use super::hub::{State, Turn};
 use super::lossless::{Lossless, is_lossless};
+use super::peer::Peer;
 use super::queue::Bound;
 use super::routes::Slot;
 
@@ -73,11 +76,16 @@ impl Present {
 impl State {
     /// Takes a client's name. What it has to wait for, if its predecessor is just going.
     pub(super) fn greet(&mut self, from: Slot, name: &str, turn: &Turn<'_>) -> Option<OwnedNotified> {
-        if !is_lossless(name) {
-            let reader = self.reader_mut(from);
-            reader.standing = Standing::Ordinary;
-            reader.outbound.rename(name, Bound::ORDINARY);
+        let claims_lossless = is_lossless(name);
+        self.reader_mut(from).claims_lossless = claims_lossless;
+        if !claims_lossless {
+            self.make_ordinary(from, name, None);
             self.widened.remove(from);
+            return None;
+        }
+        let peer = self.reader_mut(from).peer;
+        if !peer.may_be_lossless {
+            self.deny(from, name, format!("user {} may not have a lossless queue at this bus", peer.uid));
             return None;
         }
         if matches!(&self.reader_mut(from).standing, Standing::Lossless(present) if *present.name == *name) {
@@ -104,15 +112,21 @@ impl State {
 
     /// Makes a reader lossless, and the heir of one that it may inherit from.
     fn grant(&mut self, from: Slot, name: &str, line: BorrowedFd<'_>) {
-        let is_new = !std::mem::replace(&mut self.reader_mut(from).has_asked, true);
-        let predecessor = if is_new { self.longest_away(|remembered| remembered == name) } else { None };
-        if predecessor.is_none() && !self.has_place(from) {
-            return self.deny(from, name);
+        let reader = self.reader_mut(from);
+        let (is_new, peer) = (!std::mem::replace(&mut reader.has_asked, true), reader.peer);
+        let is_predecessor = |of: &str, remembered: Peer| of == name && peer.may_succeed(remembered);
+        let predecessor = if is_new { self.longest_away(is_predecessor) } else { None };
+        if predecessor.is_none() && !self.has_place(from, peer) {
+            return self.deny(
+                from,
+                name,
+                format!("all {MAX_LOSSLESS_CONNECTIONS} lossless queues are taken"),
+            );
         }
         let Lossless { bytes: most, pause, .. } = self.lossless;
-        let bound = Bound::Bytes { most, pause, in_socket: narrow(line) };
+        let bound = Bound::Lossless { most, pause, in_socket: narrow(line) };
         let reader = self.reader_mut(from);
-        reader.outbound.rename(name, bound);
+        reader.outbound.rename(name, bound, None);
         let line = line.try_clone_to_owned().ok();
         reader.standing = Standing::Lossless(Present { name: name.into(), line });
         if let Some(predecessor) = predecessor {
@@ -120,30 +134,45 @@ impl State {
         }
     }
 
-    fn deny(&mut self, from: Slot, name: &str) {
-        tracing::warn!(
-            reader = name,
-            "only {MAX_LOSSLESS_CONNECTIONS} bus readers are lossless at once; this one gets an ordinary queue"
-        );
-        self.reader_mut(from).outbound.rename(name, Bound::ORDINARY);
+    /// Gives a reader an ordinary queue although its name asks for more. A reader that repeats its claim is logged once.
+    fn deny(&mut self, from: Slot, name: &str, why: String) {
+        let why: Box<str> = why.into();
+        let is_known = self.reader_mut(from).outbound.refused().as_ref() == Some(&why);
+        if !is_known {
+            tracing::warn!(reader = name, %why, "a bus reader gets an ordinary queue and not a lossless one");
+        }
+        self.make_ordinary(from, name, Some(why));
     }
 
-    /// Is there a place for one more lossless reader, or one that can be made free?
-    fn has_place(&mut self, from: Slot) -> bool {
-        let others = self.seated().filter(|(slot, _)| *slot != from);
-        let taken = others.filter(|(_, reader)| !matches!(reader.standing, Standing::Ordinary)).count();
-        if taken < MAX_LOSSLESS_CONNECTIONS {
+    fn make_ordinary(&mut self, slot: Slot, name: &str, refused: Option<Box<str>>) {
+        let reader = self.reader_mut(slot);
+        reader.standing = Standing::Ordinary;
+        reader.outbound.rename(name, Bound::Ordinary, refused);
+    }
+
+    /// Returns whether there is a place for one more lossless reader, or one that could be made free. Users who are not
+    /// trusted leave some places to those who are, and free only places of their own.
+    fn has_place(&mut self, from: Slot, peer: Peer) -> bool {
+        let others = self.seated().filter(|(slot, _)| *slot != from).map(|(_, reader)| reader);
+        let taken: Vec<Peer> = others
+            .filter(|reader| !matches!(reader.standing, Standing::Ordinary))
+            .map(|reader| reader.peer)
+            .collect();
+        let taken_by_others = taken.iter().filter(|of| !of.is_trusted).count();
+        let has_share =
+            peer.is_trusted || taken_by_others < MAX_LOSSLESS_CONNECTIONS - RESERVED_LOSSLESS_CONNECTIONS;
+        if has_share && taken.len() < MAX_LOSSLESS_CONNECTIONS {
             return true;
         }
-        let away = self.longest_away(|_| true);
+        let away = self.longest_away(|_, remembered| peer.may_succeed(remembered));
         away.into_iter().for_each(|slot| self.forget(slot));
         away.is_some()
     }
 
-    fn longest_away(&self, is_meant: impl Fn(&str) -> bool) -> Option<Slot> {
+    fn longest_away(&self, is_meant: impl Fn(&str, Peer) -> bool) -> Option<Slot> {
         let remembered = self.seated().filter_map(|(slot, reader)| {
             let (name, since) = reader.standing.name_if_remembered()?;
-            is_meant(name).then_some((since, slot))
+            is_meant(name, reader.peer).then_some((since, slot))
         });
         remembered.min().map(|(_, slot)| slot)
     }
@@ -156,7 +185,8 @@ impl State {
         let away = predecessor.standing.name_if_remembered().map(|(_, since)| since.elapsed());
         predecessor.standing = Standing::Ordinary;
         tracing::info!(reader = %name, events = kept.len(), ?away, "a lossless bus reader is back and gets what was kept");
-        self.routes.bequeath(from, heir);
+        let peer = self.reader_mut(heir).peer;
+        self.routes.bequeath(from, heir, peer);
         let reader = self.reader_mut(heir);
         reader.inherited_at = Some(Instant::now());
         let events = kept.len();
@@ -202,7 +232,7 @@ impl State {
         if !reader.standing.is_remembered() {
             return;
         }
-        reader.standing = Standing::Ordinary;
+        (reader.standing, reader.claims_lossless) = (Standing::Ordinary, false);
         self.widened.remove(slot);
         let reader = self.reader_mut(slot);
         let (events, name) = (reader.outbound.clear().len(), reader.outbound.reader());

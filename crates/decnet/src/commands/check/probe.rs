@@ -157,8 +157,8 @@ async fn bus(config: &Config) -> Probe {
     if !config.bus.enabled {
         return Probe::new(what, Health::Waiting, "switched off by DECNET_BUS_ENABLED=false");
     }
-    match link::connect(config).await {
-        Ok((_, socket)) => {
+    match link::round_trip(config).await {
+        Ok(socket) => {
             let whose = if socket == config.bus.path() { "" } else { ", that of `decnet serve` here" };
             Probe::new(what, Health::Good, format!("{} answers{whose}", socket.display()))
         }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use decnet_core::limits::{
-    MAX_UNIT_TEMPLATE_BYTES, MAX_UNIT_TEMPLATES, SERVICE_STOP_TIMEOUT, SERVICE_WATCHDOG,
+    API_SERVICE_GIB, BUS_SERVICE_GIB, MAX_UNIT_TEMPLATE_BYTES, MAX_UNIT_TEMPLATES, SERVICE_STOP_TIMEOUT,
+    SERVICE_WATCHDOG, WORKER_SERVICE_GIB,
 };
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
@@ -65,6 +66,9 @@ pub(super) struct Variables {
     marker_js: String,
     stop_timeout: u64,
     watchdog: u64,
+    bus_gib: u64,
+    worker_gib: u64,
+    api_gib: u64,
 }
 
 impl Variables {
@@ -94,6 +98,9 @@ impl Variables {
             marker_js: marker("//"),
             stop_timeout: seconds(SERVICE_STOP_TIMEOUT),
             watchdog: seconds(SERVICE_WATCHDOG),
+            bus_gib: BUS_SERVICE_GIB,
+            worker_gib: WORKER_SERVICE_GIB,
+            api_gib: API_SERVICE_GIB,
         }
     }
 
@@ -227,9 +234,14 @@ mod tests {
                 "NoNewPrivileges=yes",
                 "ProtectSystem=strict",
                 "PrivateTmp=yes",
+                "LimitCORE=0",
             ] {
                 assert!(text.lines().any(|found| found == line), "{name} lacks {line}:\n{text}");
             }
+        }
+        for (name, memory) in [("bus", "2G"), ("webhook", "4G"), ("api", "2G")] {
+            let text = templates.render(&format!("decnet-{name}.service"), &variables()).unwrap();
+            assert!(text.contains(&format!("\nMemoryMax={memory}\n")), "{name}:\n{text}");
         }
         let webhook = templates.render("decnet-webhook.service", &variables()).unwrap();
         assert!(webhook.contains("After=network-online.target decnet-bus.service\n"));

@@ -11,16 +11,18 @@ use tokio::sync::mpsc;
 
 use crate::failure::Usage;
 
-/// Payloads handed over at once.
+/// Lines handed over at once.
 const CHUNK: usize = 256;
-/// No payload is larger than the body that carries it.
+/// A payload is shorter than the body that carries it.
 const MAX_LINE_BYTES: u64 = MAX_BODY_BYTES as u64 + 1;
 
-/// One payload, and the line it stands on, where it stands on one.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Payload {
-    pub(super) json: String,
-    pub(super) line: Option<u64>,
+/// A line that is not empty.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// Counted from 1.
+    pub(super) number: u64,
+    /// Its text, trimmed, or why it cannot be published.
+    pub(super) json: anyhow::Result<String>,
 }
 
 /// What there is to publish.
@@ -94,99 +96,106 @@ fn refuse_replaced(json: &str) -> Result<(), String> {
     ))
 }
 
-/// Reads lines into `chunks` until they end or nobody takes them: as many at once as have come, so that a slow
+/// Reads lines into `chunks` until they end or nobody takes them: as many at once as have arrived, so that a slow
 /// stream is passed on line by line. Empty lines, and a byte order mark before the first line, are skipped.
 ///
 /// # Errors
-/// A line that is too long, not UTF-8 or would be replaced on the bus, or what the operating system says. The lines before it are in `chunks` then.
+/// What the operating system says. The lines before it are in `chunks` then.
 pub(super) fn read_lines(
     source: Box<dyn Read + Send>,
-    chunks: &mpsc::Sender<Vec<Payload>>,
-) -> anyhow::Result<()> {
+    chunks: &mpsc::Sender<Vec<Line>>,
+) -> std::io::Result<()> {
     let mut reader = BufReader::with_capacity(64 * 1024, source);
-    let (mut chunk, mut number) = (Vec::new(), 0);
-    loop {
+    let (mut chunk, mut number, mut read) = (Vec::new(), 0, Ok(true));
+    while matches!(read, Ok(true)) {
         number += 1;
-        let ended = match next_line(&mut reader, number) {
-            Ok(Line::Payload(payload)) => {
-                chunk.push(payload);
-                None
-            }
-            Ok(Line::Empty) => None,
-            Ok(Line::End) => Some(Ok(())),
-            Err(error) => Some(Err(error)),
-        };
-        let has_more = ended.is_none() && reader.buffer().contains(&b'\n');
+        read = next_line(&mut reader, number, &mut chunk);
+        let has_more = matches!(read, Ok(true)) && reader.buffer().contains(&b'\n');
         let is_due = !chunk.is_empty() && (!has_more || chunk.len() >= CHUNK);
         if is_due && chunks.blocking_send(std::mem::take(&mut chunk)).is_err() {
             return Ok(());
         }
-        if let Some(result) = ended {
-            return result;
-        }
     }
+    read.map(drop)
 }
 
-/// What the next line of a stream is.
-enum Line {
-    Payload(Payload),
-    Empty,
-    /// There is no further line.
-    End,
-}
-
-fn next_line(reader: &mut impl BufRead, number: u64) -> anyhow::Result<Line> {
+/// Appends the next line, unless it is empty; false at the end.
+fn next_line(reader: &mut impl BufRead, number: u64, lines: &mut Vec<Line>) -> std::io::Result<bool> {
     let mut line = Vec::new();
-    if reader.take(MAX_LINE_BYTES).read_until(b'\n', &mut line)? == 0 {
-        return Ok(Line::End);
+    if reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line)? == 0 {
+        return Ok(false);
+    }
+    if line.len() > MAX_BODY_BYTES && !line.ends_with(b"\n") {
+        reader.skip_until(b'\n')?;
     }
     let text = if number == 1 { without_mark(&line) } else { &line }.trim_ascii();
-    if text.is_empty() {
-        return Ok(Line::Empty);
+    if !text.is_empty() {
+        lines.push(Line { number, json: payload(text) });
     }
-    let too_long = || format!("line {number} is longer than the {MAX_BODY_BYTES} bytes an event may have");
-    anyhow::ensure!(line.len() <= MAX_BODY_BYTES, too_long());
-    let json = str::from_utf8(text).with_context(|| format!("line {number} is not UTF-8"))?;
-    refuse_replaced(json).map_err(|why| anyhow::anyhow!("line {number}: {why}"))?;
-    Ok(Line::Payload(Payload { json: json.to_owned(), line: Some(number) }))
+    Ok(true)
+}
+
+fn payload(text: &[u8]) -> anyhow::Result<String> {
+    anyhow::ensure!(text.len() <= MAX_BODY_BYTES, "longer than the {MAX_BODY_BYTES} bytes of a bus frame");
+    let json = str::from_utf8(text).context("not UTF-8")?;
+    refuse_replaced(json).map_err(anyhow::Error::msg)?;
+    Ok(json.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn lines(text: &[u8]) -> (Vec<(String, Option<u64>)>, anyhow::Result<()>) {
+    fn lines(text: &[u8]) -> Vec<(u64, Result<String, String>)> {
         let (chunks, mut received) = mpsc::channel(64);
-        let result = read_lines(Box::new(Cursor::new(text.to_vec())), &chunks);
+        read_lines(Box::new(Cursor::new(text.to_vec())), &chunks).unwrap();
         let mut all = Vec::new();
         while let Ok(chunk) = received.try_recv() {
-            all.extend(chunk.into_iter().map(|Payload { json, line }| (json, line)));
+            let told = |Line { number, json }| (number, json.map_err(|error| error.to_string()));
+            all.extend(chunk.into_iter().map(told));
         }
-        (all, result)
+        all
+    }
+
+    fn numbered(number: u64, json: &str) -> (u64, Result<String, String>) {
+        (number, Ok(json.to_owned()))
     }
 
     #[test]
     fn lines_are_numbered_and_empty_ones_skipped() {
-        let (all, result) = lines(b"{}\r\n\n [1] \n3");
-        result.unwrap();
-        assert_eq!(all, [("{}".into(), Some(1)), ("[1]".into(), Some(3)), ("3".into(), Some(4))]);
+        assert_eq!(lines(b"{}\r\n\n [1] \n3"), [numbered(1, "{}"), numbered(3, "[1]"), numbered(4, "3")]);
     }
 
     #[test]
-    fn a_line_that_no_event_can_carry_is_named() {
-        let mut long = b"{}\n".to_vec();
-        long.extend(std::iter::repeat_n(b'1', MAX_BODY_BYTES + 1));
-        assert!(lines(&long).1.unwrap_err().to_string().contains("line 2"));
-        assert!(lines(b"1\n\xff\n").1.unwrap_err().to_string().contains("line 2"));
-    }
-
-    #[test]
-    fn lines_before_a_bad_one_are_kept() {
-        for bad in [b"\xff".to_vec(), vec![b'1'; MAX_BODY_BYTES + 1]] {
-            let (all, result) = lines(&[&b"1\n\n2\n"[..], &bad, b"\n4\n"].concat());
-            assert_eq!(all, [("1".into(), Some(1)), ("2".into(), Some(3))]);
-            assert!(result.unwrap_err().to_string().contains("line 4"));
+    fn an_unusable_line_costs_no_other_line() {
+        for bytes in [MAX_BODY_BYTES + 1, MAX_BODY_BYTES + 2, 3 * MAX_BODY_BYTES] {
+            let long = vec![b'1'; bytes];
+            let read = lines(&[b"{}\n", &long[..], b"\n\xff\n[2]\n"].concat());
+            let numbers: Vec<_> = read.iter().map(|(number, json)| (*number, json.is_ok())).collect();
+            assert_eq!(numbers, [(1, true), (2, false), (3, false), (4, true)], "{bytes} bytes");
+            assert!(read[1].1.as_ref().unwrap_err().contains("1048576 bytes"));
+            assert_eq!(read[2].1.as_ref().unwrap_err(), "not UTF-8");
         }
+    }
+
+    /// A source whose second read fails.
+    struct Broken(bool);
+
+    impl Read for Broken {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            if std::mem::replace(&mut self.0, true) {
+                return Err(std::io::ErrorKind::Other.into());
+            }
+            buffer[..4].copy_from_slice(b"1\n2\n");
+            Ok(4)
+        }
+    }
+
+    #[test]
+    fn lines_before_a_read_error_are_kept() {
+        let (chunks, mut received) = mpsc::channel(64);
+        assert!(read_lines(Box::new(Broken(false)), &chunks).is_err());
+        assert_eq!(received.try_recv().unwrap().len(), 2);
     }
 
     #[test]
@@ -199,9 +208,9 @@ mod tests {
             assert!(error.is::<Usage>() && error.to_string().contains("would arrive as {}"), "{error}");
             std::fs::write(&path, json).unwrap();
             assert!(format!("{:#}", Input::open(&from_file).err().unwrap()).contains("would arrive as {}"));
-            let (before, result) = lines(format!("1\n{json}\n2\n").as_bytes());
-            assert!(result.unwrap_err().to_string().starts_with("line 2: the payload"));
-            assert_eq!(before, [("1".into(), Some(1))]);
+            let read = lines(format!("1\n{json}\n2\n").as_bytes());
+            assert!(read[1].1.as_ref().unwrap_err().contains("would arrive as {}"), "{read:?}");
+            assert_eq!([&read[0], &read[2]], [&numbered(1, "1"), &numbered(3, "2")]);
         }
         for json in ["{}", " { } ", "null", "1", "-1", "1e-5", "true", "\"0\"", "[0]"] {
             assert!(matches!(Input::open(json), Ok(Input::One(_))), "{json}");
@@ -210,9 +219,8 @@ mod tests {
 
     #[test]
     fn a_byte_order_mark_is_skipped_at_the_beginning_alone() {
-        let (all, result) = lines("\u{feff}{}\n\u{feff}2\n".as_bytes());
-        result.unwrap();
-        assert_eq!(all, [("{}".into(), Some(1)), ("\u{feff}2".into(), Some(2))]);
+        let read = lines("\u{feff}{}\n\u{feff}2\n".as_bytes());
+        assert_eq!(read, [numbered(1, "{}"), numbered(2, "\u{feff}2")]);
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "\u{feff}{\n}\n").unwrap();
         let read = Input::open(&format!("@{}", file.path().display())).unwrap();

@@ -11,24 +11,26 @@ use decnet_core::topic::Pattern;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use self::input::{Input, Payload};
+use self::input::{Input, Line};
 use super::link;
 use super::progress::Progress;
 use crate::context::Context;
-use crate::failure::{Said, Usage};
+use crate::failure::{Said, Usage, told};
 use crate::output;
 
 /// Bytes that gather before they are written.
 const FLUSH_BYTES: usize = 64 * 1024;
 /// Chunks of payloads that are read ahead.
 const READ_AHEAD: usize = 8;
+/// Refused lines that are reported one by one; further ones are only counted.
+const MAX_REPORTED_LINES: u64 = 20;
 
 /// Publishes events on the bus.
 ///
 /// The payload is JSON: as an argument, from a file (@FILE: one value, or a value a line), or from stdin (-: a
 /// value a line). Without one it is {}. Reports success once the bus has read everything; otherwise, and when it is
-/// interrupted, the exit code is 1. A line that is not JSON, not UTF-8 or too long ends a stream with exit code 1 as well: the
-/// lines before it are published, those behind it are not. A byte order mark before the first line is skipped.
+/// interrupted, the exit code is 1. A line that cannot be published, because it is not JSON, not UTF-8 or too large, is
+/// reported and skipped; the exit code is then 1 as well. A byte order mark before the first line is skipped.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -87,21 +89,22 @@ struct Publisher<'a> {
     args: &'a Args,
     started: Instant,
     published: u64,
+    /// Lines that could not be published.
+    refused: u64,
     progress: Progress,
 }
 
 impl<'a> Publisher<'a> {
     fn new(client: Client, args: &'a Args) -> Self {
         let progress = Progress::new(args.total(), "events");
-        Self { client, args, started: Instant::now(), published: 0, progress }
+        Self { client, args, started: Instant::now(), published: 0, refused: 0, progress }
     }
 
     async fn publish_all(&mut self, input: Input) -> anyhow::Result<()> {
         match input {
             Input::One(json) => {
-                let payload = Payload { json, line: None };
                 for _ in 0..self.args.count {
-                    self.publish(&payload).await?;
+                    self.publish(&json).await?.context("not published")?;
                 }
             }
             Input::Lines(source) => self.publish_lines(source).await?,
@@ -109,29 +112,52 @@ impl<'a> Publisher<'a> {
         self.flush().await
     }
 
+    /// Publishes every line that can be. One that cannot be does not stop those behind it.
+    ///
+    /// # Errors
+    /// Lines that were refused, once the others are published; a source or a bus that broke, at once.
     async fn publish_lines(&mut self, source: Box<dyn std::io::Read + Send>) -> anyhow::Result<()> {
         let (chunks, mut received) = mpsc::channel(READ_AHEAD);
         let reading = tokio::task::spawn_blocking(move || input::read_lines(source, &chunks));
         while let Some(chunk) = received.recv().await {
-            for payload in &chunk {
-                self.publish(payload).await?;
+            for Line { number, json } in chunk {
+                let published = match json {
+                    Ok(json) => self.publish(&json).await?.map_err(anyhow::Error::from),
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = published {
+                    self.refuse(number, &error);
+                }
             }
             self.flush().await?;
         }
-        reading.await.context("the reader of payloads broke")?
+        reading.await.context("the reader of payloads broke")??;
+        let refused = output::counted(self.refused, "line was", "lines were");
+        anyhow::ensure!(self.refused == 0, "{refused} not published");
+        Ok(())
     }
 
-    async fn publish(&mut self, payload: &Payload) -> anyhow::Result<()> {
+    fn refuse(&mut self, line: u64, error: &anyhow::Error) {
+        self.refused += 1;
+        if self.refused <= MAX_REPORTED_LINES {
+            output::say(&format!("line {line} is not published: {}", told(error)));
+        }
+    }
+
+    /// Publishes one event, in its turn. The inner error concerns this event alone.
+    async fn publish(&mut self, json: &str) -> anyhow::Result<Result<(), ClientError>> {
         self.wait_for_turn().await?;
         let sender = self.client.sender();
-        let added = sender.enqueue_json(&self.args.topic, &self.args.kind, &payload.json);
-        added.with_context(|| {
-            payload.line.map_or_else(|| "not published".into(), |line| format!("line {line} stopped it"))
-        })?;
+        if let Err(error) = sender.enqueue_json(&self.args.topic, &self.args.kind, json) {
+            return Ok(Err(error));
+        }
         // Before it is flushed, which may be interrupted: what is in the buffer is written in any case.
         self.published += 1;
         self.progress.set(self.published);
-        if self.client.sender().buffered() >= FLUSH_BYTES { self.flush().await } else { Ok(()) }
+        if self.client.sender().buffered() >= FLUSH_BYTES {
+            self.flush().await?;
+        }
+        Ok(Ok(()))
     }
 
     /// With a rate, event `n` is due `n / rate` seconds after the start; what is due together goes together.

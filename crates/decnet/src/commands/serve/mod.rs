@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use self::demo::Demo;
 use super::api;
 use super::background::{Background, both};
+use super::bus;
 use super::catalog::make_data_dir;
 use super::link::SERVE_SOCKET;
 use crate::config::{Api, Config, Database};
@@ -125,6 +126,7 @@ pub(super) fn start_bus(
     let options = ServerOptions {
         group: Some(config.bus.group.clone()),
         pulse: pulse.clone(),
+        users: bus::users(&config.bus)?,
         ..ServerOptions::new(socket)
     };
     let stop = stop.clone();

@@ -180,6 +180,11 @@ fn health(now: &Status) -> Vec<Line> {
             lines.push(Line { text, is_bad: true });
         }
     }
+    if let Some(degraded) = &now.bus_degraded {
+        let since = show_age(degraded.seconds);
+        let text = format!("bus DEGRADED for {since}: {}; events can be lost", degraded.error);
+        lines.push(Line { text, is_bad: true });
+    }
     lines.extend(now.bus_losses.and_then(losses));
     if now.bad_rows > 0 {
         let text =
@@ -277,6 +282,7 @@ fn show_bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::status::Degraded;
 
     fn subscription(name: &str, state: &str, delivered: u64, waiting: u64) -> Subscription {
         let (uuid, name, state) = (name.to_owned(), name.to_owned(), state.to_owned());
@@ -326,6 +332,10 @@ mod tests {
                 .any(|line| line.is_bad && line.text.contains("bus is away"))
         );
         now.bus = Bus::Connected;
+        now.bus_degraded = Some(Degraded { error: "no lossless queue".into(), seconds: 61.0 });
+        let health = View::between(None, &now).health;
+        let degraded = health.iter().find(|line| line.text.contains("no lossless queue"));
+        assert!(degraded.is_some_and(|line| line.is_bad && line.text.starts_with("bus DEGRADED for 61s")));
         let mut news_of = |dropped_ordinary, dropped_lossless| {
             let losses = Losses { dropped_ordinary, dropped_lossless, publisher_pauses: 0 };
             now.bus_losses = Some(losses);

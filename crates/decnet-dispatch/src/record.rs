@@ -44,8 +44,13 @@ impl PendingRecord {
     }
 
     pub(crate) fn failed(&mut self, at: UnixMicros, error: &str) {
-        self.dirty = true;
         self.learnt.failures = self.learnt.failures.saturating_add(1);
+        self.refused(at, error);
+    }
+
+    /// Notes a failure that does not count towards the circuit threshold.
+    pub(crate) fn refused(&mut self, at: UnixMicros, error: &str) {
+        self.dirty = true;
         self.learnt.failed_at = Some(at);
         self.learnt.error = Some(error.into());
     }
@@ -118,6 +123,15 @@ mod tests {
         assert_eq!((learnt.failures, learnt.error.as_deref()), (1, Some("b")));
         assert_eq!(learnt.succeeded_at, Some(UnixMicros(2)));
         assert!(record.take().is_none());
+    }
+
+    #[test]
+    fn a_refusal_is_recorded_but_not_counted() {
+        let mut record = PendingRecord::default();
+        record.refused(UnixMicros(1), "a");
+        let learnt = record.take().unwrap();
+        assert_eq!((learnt.failures, learnt.failed_at), (0, Some(UnixMicros(1))));
+        assert_eq!(learnt.error.as_deref(), Some("a"));
     }
 
     #[test]

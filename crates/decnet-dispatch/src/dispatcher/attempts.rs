@@ -200,7 +200,7 @@ impl Dispatcher {
         match verdict {
             Verdict::Delivered => self.succeeded(key),
             Verdict::Park(reason) => self.failed(key, attempted, Some(*reason)),
-            Verdict::Reject(reason) if !reason.blames_receiver() => self.answered(key),
+            Verdict::Reject(reason) if !reason.blames_receiver() => self.refused(key, attempted),
             _ if failed => self.failed(key, attempted, None),
             _ => {}
         }

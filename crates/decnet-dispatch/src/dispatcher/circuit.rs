@@ -32,6 +32,20 @@ impl Dispatcher {
         self.answered(key);
     }
 
+    /// Records that the receiver refused a body (400, 413, 415, 422). This does not count towards the circuit threshold, and
+    /// shows that a tripped receiver is back.
+    pub(super) fn refused(&mut self, key: SubscriptionKey, attempted: &Attempted) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let (error, now) = (error_text(attempted), clock::now());
+        lane.trouble.refused(lane.name(), &lane.stored.subscription.url, &error, Instant::now());
+        lane.record.refused(now, &error);
+        lane.tally.failed(now, &error);
+        if lane.record.enlist() {
+            self.learnt.push(key);
+        }
+        self.answered(key);
+    }
+
     /// The receiver answered sensibly; a tripped one is back.
     pub(super) fn answered(&mut self, key: SubscriptionKey) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };

@@ -2,6 +2,7 @@
 
 mod api;
 mod bus;
+mod clock;
 mod otlp;
 mod queue_files;
 mod replies;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 pub use self::api::*;
 pub use self::bus::*;
+pub use self::clock::*;
 pub use self::otlp::*;
 pub use self::queue_files::*;
 pub use self::replies::*;

@@ -22,7 +22,7 @@ impl Dispatcher {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let failures = lane.health.consecutive_failures();
         lane.health.succeeded();
-        lane.record.succeeded(clock::now());
+        lane.record.succeeded(self.clock.wall());
         if lane.record.enlist() {
             self.learnt.push(key);
         }
@@ -36,10 +36,10 @@ impl Dispatcher {
     /// shows that a tripped receiver is back.
     pub(super) fn refused(&mut self, key: SubscriptionKey, attempted: &Attempted) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
-        let (error, now) = (error_text(attempted), clock::now());
+        let (error, now) = (error_text(attempted), self.clock.wall());
         lane.trouble.refused(lane.name(), &lane.stored.subscription.url, &error, Instant::now());
         lane.record.refused(now, &error);
-        lane.tally.failed(now, &error);
+        lane.tally.failed(self.clock.uptime(), &error);
         if lane.record.enlist() {
             self.learnt.push(key);
         }
@@ -83,12 +83,13 @@ impl Dispatcher {
         if lane.health.consecutive_failures() == 1 {
             lane.trouble.begins(lane.name(), &lane.stored.subscription.url, &error, Instant::now());
         }
-        lane.record.failed(clock::now(), &error);
-        lane.tally.failed(clock::now(), &error);
+        let now = self.clock.wall();
+        lane.record.failed(now, &error);
+        lane.tally.failed(self.clock.uptime(), &error);
         if lane.record.enlist() {
             self.learnt.push(key);
         }
-        let next_at = clock::now().after(delay);
+        let next_at = self.clock.uptime().after(delay);
         if gone.is_some() && matches!(lane.status, Status::Open | Status::Tripped { .. }) {
             tracing::warn!(
                 subscription = lane.name(),
@@ -147,11 +148,11 @@ impl Dispatcher {
         if lane.is_paused() {
             return;
         }
-        if clock::now() < next_at {
+        if self.clock.uptime() < next_at {
             return self.look_again(key, next_at);
         }
         if lane.backlog.claiming || self.stopping {
-            return self.look_again(key, clock::now().after(self.options.probe_delay.0));
+            return self.look_again(key, self.clock.uptime().after(self.options.probe_delay.0));
         }
         lane.status = Status::Tripped { probes, next_at, probing: true };
         let deliveries = if lane.stored.settings.ordered { MAX_BATCH_EVENTS } else { 1 };
@@ -202,7 +203,7 @@ impl Dispatcher {
     /// Puts the next probe off; `probes` have failed so far.
     fn probe_after(&mut self, key: SubscriptionKey, probes: u32, delay: Duration) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
-        let next_at = clock::now().after(delay);
+        let next_at = self.clock.uptime().after(delay);
         lane.status = Status::Tripped { probes, next_at, probing: false };
         self.look_again(key, next_at);
     }

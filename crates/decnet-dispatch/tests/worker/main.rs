@@ -4,6 +4,7 @@
 
 mod batches;
 mod circuit;
+mod clock;
 mod concurrency;
 mod delivery;
 mod erasure;

@@ -151,7 +151,7 @@ impl Catalog {
 }
 
 /// See [`Catalog::forget_expired_secrets`]; our tables are there.
-pub(super) fn forget_expired(transaction: &Transaction<'_>, now: UnixMicros) -> rusqlite::Result<usize> {
+fn forget_expired(transaction: &Transaction<'_>, now: UnixMicros) -> rusqlite::Result<usize> {
     let expired = side::expired(transaction, now)?;
     for uuid in &expired {
         let living = living(transaction, uuid, now)?;

@@ -11,7 +11,6 @@ use rusqlite::{Transaction, params_from_iter};
 use super::error::Error;
 use super::judge::RowVersion;
 use super::open::Catalog;
-use super::overlap;
 use super::side::{self, Side};
 use super::trips::Trips;
 
@@ -96,9 +95,6 @@ impl Catalog {
             if side == Side::Absent && updates.iter().any(|update| update.change == Change::Gone) {
                 side::make(transaction)?;
                 side = Side::Present;
-            }
-            if side == Side::Present {
-                overlap::forget_expired(transaction, now)?;
             }
             let trips = Trips::detect(transaction)?;
             updates

@@ -19,3 +19,4 @@ mod retention;
 mod submission;
 mod support;
 mod takeover;
+mod times;

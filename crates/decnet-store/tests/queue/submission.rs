@@ -45,6 +45,24 @@ fn submit(
     operator.submit_all(&[(events, key)], at)?.pop().unwrap()
 }
 
+/// Forgets what was submitted until `at`; returns a time more than a day later.
+async fn a_day_after(queue: &Queue, at: UnixMicros) -> UnixMicros {
+    let day_after = at.after(SUBMISSION_MEMORY_AGE + Duration::from_micros(1));
+    while queue.retain(keeping_all(), day_after).await.unwrap().more {}
+    day_after
+}
+
+/// A policy that removes no delivery.
+fn keeping_all() -> Retention {
+    Retention {
+        delivered_age: Duration::MAX,
+        dead_age: Duration::MAX,
+        parked_age: Duration::MAX,
+        max_bytes: u64::MAX,
+        parked: Default::default(),
+    }
+}
+
 /// Admits what was taken, to `to`.
 async fn admit_all(queue: &Queue, taken: &Taken, to: &[SubscriptionKey]) -> usize {
     let admissions = taken.events.iter().map(|(id, event)| Admission {
@@ -101,12 +119,13 @@ async fn a_submitted_event_is_admitted_whoever_had_its_id() {
     let mut operator = Operator::open(dir.path()).unwrap();
     let from_bus = |id: &str| admission(Event { id: id.into(), ..event(0) }, &[sub], false);
     queue.admit([from_bus("e1")].into()).await.unwrap();
+    let mut at = now();
     for expected in [2, 3] {
-        let at = now().after(SUBMISSION_MEMORY_AGE * 2 * (expected - 2));
         assert_eq!(known(&submit(&mut operator, &[submission("e1")], None, at).unwrap()), [false]);
         let taken = queue.submitted().await.unwrap();
         assert_eq!(admit_all(&queue, &taken, &[sub]).await, 1);
-        assert_eq!(list(dir.path()).len(), expected as usize);
+        assert_eq!(list(dir.path()).len(), expected);
+        at = a_day_after(&queue, at).await;
     }
     assert!(
         queue.admit([from_bus("e1")].into()).await.unwrap()[0].duplicate,
@@ -120,8 +139,10 @@ async fn an_id_that_was_forgotten_can_be_twice_in_one_piece() {
     let queue = open(dir.path());
     let sub = subscriptions(&queue, 1).await[0];
     let mut operator = Operator::open(dir.path()).unwrap();
-    for at in [now(), now().after(SUBMISSION_MEMORY_AGE * 2)] {
+    let mut at = now();
+    for _ in 0..2 {
         assert_eq!(known(&submit(&mut operator, &[submission("e1")], None, at).unwrap()), [false]);
+        at = a_day_after(&queue, at).await;
     }
     let taken = queue.submitted().await.unwrap();
     assert_eq!(admit_all(&queue, &taken, &[sub]).await, 2);
@@ -175,8 +196,9 @@ async fn an_id_is_taken_once_within_a_day() {
     drop(operator);
     let mut operator = Operator::open(dir.path()).unwrap();
     let later = at.after(SUBMISSION_MEMORY_AGE);
+    while queue.retain(keeping_all(), later).await.unwrap().more {}
     assert_eq!(known(&submit(&mut operator, &[submission("e1")], None, later).unwrap()), [true]);
-    let day_after = later.after(Duration::from_micros(1));
+    let day_after = a_day_after(&queue, at).await;
     assert_eq!(known(&submit(&mut operator, &[submission("e1")], None, day_after).unwrap()), [false]);
     assert_eq!(queue.submitted().await.unwrap().events.len(), 4);
 }
@@ -195,7 +217,7 @@ async fn a_repeated_request_is_answered_as_it_was_and_another_with_its_key_is_re
     assert!(matches!(other, Err(Error::IdempotencyConflict)));
     let elsewhere = IdempotencyKey { scope: "token-2", key: "k" };
     assert_eq!(known(&submit(&mut operator, &[submission("e2")], Some(elsewhere), at).unwrap()), [false]);
-    let day_after = at.after(SUBMISSION_MEMORY_AGE + Duration::from_micros(1));
+    let day_after = a_day_after(&queue, at).await;
     assert_eq!(
         known(&submit(&mut operator, &[submission("e3")], Some(key("k")), day_after).unwrap()),
         [false]
@@ -267,7 +289,7 @@ async fn a_remembered_key_is_small_however_many_events_it_was_used_for() {
     let mut operator = Operator::open(dir.path()).unwrap();
     let again = submit(&mut operator, &events, Some(key("k")), at).unwrap();
     assert!(again.iter().map(|event| &event.id).eq(first.iter().map(|event| &event.id)));
-    let day_after = at.after(SUBMISSION_MEMORY_AGE + Duration::from_micros(1));
+    let day_after = a_day_after(&queue, at).await;
     let anew = submit(&mut operator, &events, Some(key("k")), day_after).unwrap();
     assert!(anew.iter().all(|event| !event.duplicate && !ids.contains(&*event.id)));
     file.execute("UPDATE submitted_keys SET seed = NULL, ids = 'x' || char(10) || 'y'", []).unwrap();
@@ -345,14 +367,7 @@ async fn retention_forgets_what_was_submitted_long_ago() {
         let (id, request) = (format!("e{n}"), format!("k{n}"));
         submit(&mut operator, &[submission(&id)], Some(key(&request)), at).unwrap();
     }
-    let age = Duration::from_secs(1);
-    let policy = Retention {
-        delivered_age: age,
-        dead_age: age,
-        parked_age: age,
-        max_bytes: u64::MAX,
-        parked: Default::default(),
-    };
+    let policy = keeping_all();
     let file = rusqlite::Connection::open(file(dir.path())).unwrap();
     let count = || -> [i64; 2] {
         ["submitted_ids", "submitted_keys"].map(|table| {
@@ -372,6 +387,31 @@ async fn retention_forgets_what_was_submitted_long_ago() {
     let day_after = at.after(SUBMISSION_MEMORY_AGE + Duration::from_micros(1));
     while queue.retain(policy.clone(), day_after).await.unwrap().more {}
     assert_eq!(count(), [0, 0]);
+}
+
+#[tokio::test]
+async fn a_submission_of_the_future_is_forgotten_a_day_from_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let mut operator = Operator::open(dir.path()).unwrap();
+    let (at, ahead) = (now(), now().after(40 * SUBMISSION_MEMORY_AGE));
+    submit(&mut operator, &[submission("ahead")], Some(key("ahead")), ahead).unwrap();
+    submit(&mut operator, &[submission("right")], None, at).unwrap();
+    while queue.retain(keeping_all(), at).await.unwrap().more {}
+    assert_eq!(known(&submit(&mut operator, &[submission("ahead")], None, at).unwrap()), [true]);
+    let day_after = a_day_after(&queue, at).await;
+    let both = [submission("ahead"), submission("right")];
+    assert_eq!(known(&submit(&mut operator, &both, Some(key("ahead")), day_after).unwrap()), [false, false]);
+}
+
+#[tokio::test]
+async fn without_a_trusted_time_nothing_submitted_is_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let mut operator = Operator::open(dir.path()).unwrap();
+    submit(&mut operator, &[submission("e1")], None, UnixMicros(0)).unwrap();
+    while queue.retain(keeping_all(), None).await.unwrap().more {}
+    assert_eq!(known(&submit(&mut operator, &[submission("e1")], None, now()).unwrap()), [true]);
 }
 
 #[tokio::test]

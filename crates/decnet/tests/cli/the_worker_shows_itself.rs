@@ -7,9 +7,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use decnet_core::clock::Reading;
+use decnet_store::clock::Clock;
+use decnet_store::queue::Operator;
 use decnet_testkit::{Receiver, reply};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Host, Running, code, eventually, stderr, stdout};
 
@@ -260,6 +264,32 @@ fn without_a_worker_the_files_tell() {
     let mut again = scene.host.start(&["webhook"]);
     again.wait_for("connected to the bus");
     assert_eq!(scene.status()["worker"]["subscriptions"][0]["state"], "open");
+}
+
+#[test]
+fn a_clock_in_doubt_is_shown_until_it_is_confirmed() {
+    const DAYS: Duration = Duration::from_secs(40 * 24 * 3600);
+    let scene = Scene::new();
+    let agrees = scene.host.run(&["clock"]);
+    assert_eq!((code(&agrees), stdout(&agrees).contains("agrees")), (0, true), "{}", stdout(&agrees));
+    // As a worker notes it whose clock is ahead: by that one, the system clock is behind.
+    let reading = Clock::default().reading();
+    let ahead = Reading { wall: reading.wall.after(DAYS), ..reading };
+    Operator::open(&scene.host.path().join("data")).unwrap().confirm_clock(&ahead).unwrap();
+    let behind = || scene.status()["worker"]["clock_ahead_seconds"].as_f64();
+    eventually("the worker doubts the clock", || behind().is_some());
+    assert!(behind().unwrap() < -39.0 * 24.0 * 3600.0);
+    let status = stdout(&scene.host.run(&["status"]));
+    assert!(status.contains("the system clock is 40d behind the expected time"), "{status}");
+    assert!(scene.scrape("*/*").contains("decnet_webhook_retention_paused 1"));
+    let shown = scene.host.run(&["clock"]);
+    assert_eq!((code(&shown), stdout(&shown).contains("add --confirm")), (1, true), "{}", stdout(&shown));
+
+    let confirmed = scene.host.json(&["clock", "--confirm", "--json"]);
+    assert_eq!((&confirmed["agrees"], &confirmed["confirmed"]), (&json!(false), &json!(true)));
+    eventually("the worker trusts the clock", || behind().is_none());
+    assert!(scene.scrape("*/*").contains("decnet_webhook_retention_paused 0"));
+    assert_eq!(code(&scene.host.run(&["clock"])), 0);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::vec;
 
 use decnet_core::health::Health;
 use decnet_core::subscription::{Activity, Subscription};
-use decnet_core::time::UnixMicros;
+use decnet_core::time::BootMicros;
 use decnet_core::topic::Pattern;
 use decnet_store::catalog::Stored;
 use decnet_store::queue::SubscriptionKey;
@@ -118,11 +118,11 @@ impl Dispatcher {
         if tally.is_own() {
             self.watch.own.push(key);
         }
-        self.lanes.insert(key, Lane::new(key, stored, health, status, tally));
+        self.lanes.insert(key, Lane::new(key, stored, health, status, tally, self.clock.clone()));
         match status {
             Status::Tripped { next_at, .. } => self.look_again(key, next_at),
             // At the start the queue is asked once for all lanes; a row that was bad until now may have a backlog.
-            Status::Open if self.reload.is_started => self.look_again(key, UnixMicros(0)),
+            Status::Open if self.reload.is_started => self.look_again(key, BootMicros(0)),
             _ => {}
         }
     }
@@ -189,9 +189,9 @@ impl Dispatcher {
     }
 
     /// Tripped rows found at a start are probed soon, but not all at once.
-    fn first_probe(&self) -> UnixMicros {
+    fn first_probe(&self) -> BootMicros {
         let spread = clock::jitter().abs();
-        clock::now().after(self.options.probe_delay.0.mul_f64(spread))
+        self.clock.uptime().after(self.options.probe_delay.0.mul_f64(spread))
     }
 
     /// Sets a lane's status, and does what follows from it.
@@ -215,7 +215,7 @@ impl Dispatcher {
         if lane.is_open() {
             self.retention.unpark(key);
             self.pump(key);
-            self.look_again(key, UnixMicros(0));
+            self.look_again(key, BootMicros(0));
         } else {
             self.give_up(key);
         }

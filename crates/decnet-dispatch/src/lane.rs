@@ -17,6 +17,7 @@ use decnet_store::queue::{Claim, DeliveryId, SubscriptionKey};
 
 use crate::backlog::{Backlog, Queued};
 use crate::clock::Clock;
+use crate::hold::Hold;
 use crate::in_hand::InHand;
 use crate::members::{Held, Members, Origin};
 use crate::memory::Share;
@@ -58,9 +59,8 @@ pub(crate) struct Lane {
     pub(crate) reserved: usize,
     pub(crate) backlog: Backlog,
     pace: Pace,
-    /// Until when nothing is sent, since this host could not send.
-    paused_until: Option<BootMicros>,
-    /// When its rate, its batch or its pause lets it go on, if that is waited for.
+    pub(crate) hold: Hold,
+    /// When its hold, its rate or its batch lets it go on, if that is waited for.
     pub(crate) wake_at: Option<BootMicros>,
     pub(crate) record: PendingRecord,
     pub(crate) trouble: Trouble,
@@ -99,7 +99,7 @@ impl Lane {
             reserved: 0,
             backlog: Backlog::default(),
             pace: Pace::default(),
-            paused_until: None,
+            hold: Hold::default(),
             wake_at: None,
             record: PendingRecord::default(),
             trouble: Trouble::default(),
@@ -204,17 +204,12 @@ impl Lane {
         self.carried.bytes -= bytes;
     }
 
-    /// Returns until when a pause, its rate or its batch holds it back. Reads the clock only where it has one of them.
+    /// Returns until when a hold, its rate or its batch keeps it from sending. Reads the clock only where it has one of them.
     pub(crate) fn held_back_until(&self) -> Option<BootMicros> {
         let settings = &self.stored.settings;
         let paced = settings.rate.map(|rate| self.pace.earliest(rate));
         let gathered = settings.batch.and_then(|batch| self.gathers_until(batch));
-        self.paused_until.max(paced).max(gathered).filter(|until| *until > self.clock.uptime())
-    }
-
-    /// Sends nothing before `until`.
-    pub(crate) fn pause_until(&mut self, until: BootMicros) {
-        self.paused_until = Some(until);
+        self.hold.until().max(paced).max(gathered).filter(|until| *until > self.clock.uptime())
     }
 
     /// Until when what is in memory waits for more to be sent with.
@@ -233,6 +228,11 @@ impl Lane {
     /// It may send again: asks the queue for all that was parked, whenever it would have been due.
     pub(crate) fn reopen(&mut self) {
         self.stand(Status::Open);
+        self.hurry();
+    }
+
+    /// Sends what waits for a retry now, for as long as the receiver answers well.
+    pub(crate) fn hurry(&mut self) {
         self.backlog.look_everywhere();
         self.backlog.impatient = true;
     }

@@ -59,6 +59,8 @@ pub struct About {
     pub name: Box<str>,
     /// What went wrong last, and when.
     pub last_error: Option<(BootMicros, Box<str>)>,
+    /// Until when its receiver has asked to be sent nothing, if it has; it may have passed.
+    pub deferred_until: Option<BootMicros>,
 }
 
 /// The figures of all subscriptions.
@@ -276,6 +278,12 @@ impl Tally {
     pub(crate) fn failed(&self, at: BootMicros, error: &str) {
         if self.is_own {
             self.figures.tell(|about| about.last_error = Some((at, error.into())));
+        }
+    }
+
+    pub(crate) fn deferred(&self, until: Option<BootMicros>) {
+        if self.is_own {
+            self.figures.tell(|about| about.deferred_until = until);
         }
     }
 

@@ -14,6 +14,7 @@ const QUIET: Duration = Duration::from_secs(60);
 pub(crate) struct Trouble {
     failures: Throttle,
     refusals: Throttle,
+    deferrals: Throttle,
     /// A failure was logged, so that the recovery is worth a message too.
     is_failure_logged: Cell<bool>,
 }
@@ -43,6 +44,18 @@ impl Trouble {
                 error,
                 suppressed,
                 "the receiver refused the body of an event; this does not count towards the circuit threshold"
+            );
+        }
+    }
+
+    /// Logs that the receiver has asked to be sent nothing for a while.
+    pub(crate) fn deferred(&self, subscription: &str, wait: Duration, now: Instant) {
+        if let Some(suppressed) = self.deferrals.admit(now) {
+            tracing::info!(
+                subscription,
+                seconds = wait.as_secs(),
+                suppressed,
+                "the receiver asks to be sent nothing for a while (Retry-After); what is for it waits"
             );
         }
     }

@@ -55,8 +55,7 @@ impl RetrySchedule {
 
     /// The delay before the next attempt after `attempts` of them (at least 1), or `None` when all are used.
     ///
-    /// `jitter` from -1 to 1 moves it by up to 20 %. What the receiver asked for is a lower bound, up to
-    /// [`MAX_RETRY_DELAY`].
+    /// `jitter` from -1 to 1 moves it by up to 20 %. What the receiver asked for is a lower bound.
     #[must_use]
     pub fn next_delay(&self, attempts: u32, asked: Option<Duration>, jitter: f64) -> Option<Duration> {
         let delay = self.0.get(usize::try_from(attempts).ok()?.checked_sub(1)?)?;

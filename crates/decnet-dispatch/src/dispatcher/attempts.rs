@@ -143,7 +143,7 @@ impl Dispatcher {
         let now = self.clock.uptime();
         lane.tally.failed(now, detail);
         lane.put_back(members);
-        lane.pause_until(now.after(LOCAL_FAULT_PAUSE.mul_f64(1.0 + 0.5 * clock::jitter())));
+        lane.hold.by_host(now.after(LOCAL_FAULT_PAUSE.mul_f64(1.0 + 0.5 * clock::jitter())));
         let goes_on = lane.is_open();
         if let Some(place) = lane.waiting.take() {
             self.slots.leave(place);
@@ -193,6 +193,10 @@ impl Dispatcher {
         lane.answers = matches!(verdict, Verdict::Delivered | Verdict::Reject(Reason::BodyRefused));
         lane.proven = lane.answers && attempted.duration < QUICK;
         lane.backlog.impatient &= lane.answers;
+        if let Verdict::Retry { after: Some(wait), .. } = verdict {
+            self.defer(key, *wait);
+        }
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
         let is_stuck = was_fast && !lane.is_fast() && lane.ready_len() > LANE_CAPACITY;
         if is_stuck {
             // What waits for it takes the room of those that could use it.
@@ -206,7 +210,7 @@ impl Dispatcher {
             _ => {}
         }
         if probe {
-            self.probed(key, attempted);
+            self.probed(key);
         }
     }
 }

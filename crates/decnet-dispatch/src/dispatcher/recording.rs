@@ -146,6 +146,7 @@ fn update(lane: &Lane, learnt: &Learnt) -> HealthUpdate {
         last_success_at: learnt.succeeded_at,
         failures: learnt.failures,
         last_failure: learnt.failed_at.map(failure),
+        deferral: learnt.deferral,
         change: learnt.circuit.map_or(Change::None, Circuit::change),
     }
 }

@@ -211,7 +211,7 @@ fn no_probe_comes_before_the_time_that_the_receiver_asked_for() {
     let mut rig = Rig::new();
     rig.options.circuit_threshold = 1;
     rig.options.schedule = "".parse().unwrap();
-    rig.options.probe_delay = (Duration::from_millis(1), PATIENCE);
+    rig.options.probe_delay = (Duration::from_millis(1), Duration::from_millis(10));
     rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
     rig.start_bus();
     rig.start_worker();

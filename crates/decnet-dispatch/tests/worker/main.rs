@@ -17,6 +17,7 @@ mod memory;
 mod own_events;
 mod pacing;
 mod reload;
+mod retry_after;
 mod rig;
 mod settings;
 mod submissions;

@@ -145,7 +145,7 @@ impl Catalog {
         }
         self.write(|transaction, side| match side {
             Side::Present => forget_expired(transaction, now).map(Ok),
-            Side::Absent | Side::Older => Ok(Ok(0)),
+            Side::Absent | Side::Older(_) => Ok(Ok(0)),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use decnet_core::delivery::Reason;
-use decnet_core::time::UnixMicros;
+use decnet_core::time::{BootMicros, UnixMicros};
 use decnet_dispatch::clock::Clock;
 use decnet_dispatch::{Figures, Standing, Stats};
 use decnet_store::queue;
@@ -26,7 +26,7 @@ pub(super) fn families(seen: &Seen) -> Vec<Family> {
     families.extend(events(&seen.stats));
     families.extend(attempts(&seen.stats));
     families.extend(clock(&seen.clock));
-    families.extend(subscriptions(&seen.stats, seen.clock.now()));
+    families.extend(subscriptions(&seen.stats, &seen.clock));
     families.extend(queue_families(seen, &seen.queue));
     families.push(spans(&seen.left_out));
     families.extend(process::disk(&seen.data_dir));
@@ -202,7 +202,7 @@ struct Named {
     figures: Arc<Figures>,
 }
 
-fn subscriptions(stats: &Stats, now: UnixMicros) -> Vec<Family> {
+fn subscriptions(stats: &Stats, clock: &Clock) -> Vec<Family> {
     let (named, others) = (named(stats), stats.shown.others());
     let rows: Vec<(&str, &Figures)> =
         named.iter().map(|named| (&*named.name, &*named.figures)).chain([(OTHERS, others)]).collect();
@@ -242,7 +242,8 @@ fn subscriptions(stats: &Stats, now: UnixMicros) -> Vec<Family> {
         ),
         deliveries(&rows, stats.censuses.get() > 0),
         standings(&rows),
-        oldest(&rows, now),
+        oldest(&rows, clock.now()),
+        deferred(&rows, clock.uptime()),
     ]
 }
 
@@ -279,6 +280,17 @@ fn oldest(rows: &[(&str, &Figures)], now: UnixMicros) -> Family {
     let mut family = Family::new("decnet_webhook_oldest_pending", help, Unit::Seconds, Kind::Gauge);
     for (name, figures) in rows.iter().filter(|(name, _)| *name != OTHERS) {
         family = family.with(&[(SUBSCRIPTION, name)], age(figures.oldest_at.get(), now).map_or(0.0, seconds));
+    }
+    family
+}
+
+fn deferred(rows: &[(&str, &Figures)], now: BootMicros) -> Family {
+    let help =
+        "Time for which the subscription's receiver asked for no requests (Retry-After); 0 if it did not";
+    let mut family = Family::new("decnet_webhook_subscription_deferred", help, Unit::Seconds, Kind::Gauge);
+    for (name, figures) in rows.iter().filter(|(name, _)| *name != OTHERS) {
+        let until = figures.about().deferred_until;
+        family = family.with(&[(SUBSCRIPTION, name)], until.map_or(0.0, |until| seconds(until.since(now))));
     }
     family
 }

@@ -113,6 +113,9 @@ pub(crate) struct Subscription {
     /// How long the oldest has waited, also one read back from the queue and in flight.
     pub(crate) oldest_seconds: Option<f64>,
     pub(crate) last_error: Option<LastError>,
+    /// For how long its receiver has asked to be sent nothing from now on, if it has.
+    #[serde(default)]
+    pub(crate) deferred_seconds: Option<f64>,
 }
 
 /// What went wrong last.
@@ -213,6 +216,10 @@ impl Subscription {
                 error: error.into(),
                 seconds_ago: clock.uptime().since(at).as_secs_f64(),
             }),
+            deferred_seconds: about
+                .deferred_until
+                .map(|until| until.since(clock.uptime()).as_secs_f64())
+                .filter(|seconds| *seconds > 0.0),
         }
     }
 }

@@ -293,6 +293,38 @@ fn a_clock_in_doubt_is_shown_until_it_is_confirmed() {
 }
 
 #[test]
+fn a_receivers_retry_after_is_shown() {
+    let host = Host::new().with("DECNET_LOG", "info").with("DECNET_WEBHOOK_ALLOW_CIDRS", "127.0.0.0/8");
+    let receiver = Receiver::start(reply(429).retry_after("600"));
+    let create =
+        ["subscription", "create", "--name", "siem", "--url", &receiver.url("/"), "--pattern", "a.>"];
+    assert_eq!(code(&host.run(&create)), 0);
+    let _bus = host.start_bus();
+    let mut worker = host.start(&["webhook"]);
+    worker.wait_for("connected to the bus");
+    let published = host.run_with_input(&["publish", "a.b", "-"], b"{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n");
+    assert_eq!(code(&published), 0);
+    let siem = || host.json(&["status", "--json"])["worker"]["subscriptions"][0].clone();
+    eventually("the status shows the wait", || siem()["deferred_seconds"].as_f64().is_some());
+    let status = stdout(&host.run(&["status"]));
+    assert!(status.contains("deferred 10m") || status.contains("deferred 9m"), "{status}");
+    let waits = || host.json(&["delivery", "list", "--state", "pending", "--state", "retrying", "--json"]);
+    eventually("all three wait", || {
+        let (listed, siem) = (waits(), siem());
+        listed.as_array().unwrap().len() == 3 && siem["in_flight"] == 0
+    });
+    for delivery in waits().as_array().unwrap() {
+        assert!(delivery["deferred_until"].is_string(), "{delivery}");
+        let shown = stdout(&host.run(&["delivery", "show", delivery["id"].as_str().unwrap()]));
+        assert!(shown.contains("the receiver asked for it (Retry-After)"), "{shown}");
+        let is_tried = delivery["attempts"] == 1;
+        assert_eq!(shown.contains("HTTP 429 Too Many Requests; asks to wait 600 s"), is_tried, "{shown}");
+    }
+    let shown = stdout(&host.run(&["subscription", "show", "siem"]));
+    assert!(shown.contains("the receiver asked for it (Retry-After)"), "{shown}");
+}
+
+#[test]
 fn a_bus_and_a_worker_start_on_a_host_with_nothing_on_it_as_decnets_units_start_them() {
     let host = Host::new();
     let socket = host.path().join("other.sock");

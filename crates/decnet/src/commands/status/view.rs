@@ -151,7 +151,7 @@ impl Row {
         let count = ToString::to_string;
         [
             name.clone(),
-            state.clone(),
+            self.of.deferred_seconds.map_or_else(|| state.clone(), |left| deferred(state, left)),
             delivered,
             failed,
             count(in_flight),
@@ -162,6 +162,12 @@ impl Row {
             error.unwrap_or_default(),
         ]
     }
+}
+
+/// The state of a subscription whose receiver asks to be sent nothing.
+fn deferred(state: &str, seconds: f64) -> String {
+    let left = show_age(seconds.ceil());
+    if state == "open" { format!("deferred {left}") } else { format!("{state}, deferred {left}") }
 }
 
 fn health(now: &Status) -> Vec<Line> {

@@ -84,6 +84,11 @@ pub(crate) fn verify(path: &Path) -> Result<(), Error> {
     schema::check(&conn, path).map(drop)
 }
 
+/// A connection that writes to a copy that nobody else uses.
+pub(super) fn open_copy(path: &Path) -> Result<Connection, Error> {
+    open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, Options::default().busy_timeout)
+}
+
 /// A second connection that writes, to a queue that exists.
 pub(super) fn open_second(path: &Path, busy_timeout: Duration) -> Result<Connection, Error> {
     let conn = open_existing(path, OpenFlags::SQLITE_OPEN_READ_WRITE, busy_timeout)?;

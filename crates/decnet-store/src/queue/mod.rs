@@ -71,5 +71,6 @@ pub use retain::{Retained, Retention};
 pub use settle::{Attempt, Settlement};
 pub use stats::Stats;
 pub use submitted::{SubmissionId, Taken};
+pub(crate) use times::forget_time;
 pub use times::{Corrected, Correction, KnownTimes};
 pub use waiting::Waiting;

@@ -1,10 +1,13 @@
 //! What the queue knows about the time, and what is put right in it when the clock is corrected.
 
+use std::path::Path;
+
 use decnet_core::clock::{BootId, Reading};
 use decnet_core::limits::{CLOCK_TOLERANCE, CORRECTION_STEP_ROWS};
 use decnet_core::time::{BootMicros, UnixMicros};
 use rusqlite::{Connection, OptionalExtension};
 
+use super::connection::open_copy;
 use super::error::Error;
 use super::id::DeliveryId;
 use super::ledger::Ledger;
@@ -84,6 +87,13 @@ pub(super) fn note_time(conn: &Connection, trusted: &Reading) -> Result<(), Erro
     Ok(())
 }
 
+/// Forgets the trusted time of a copy: the time since it was made is not time that the machine was off.
+pub(crate) fn forget_time(path: &Path) -> Result<(), Error> {
+    let conn = open_copy(path)?;
+    conn.execute("DELETE FROM meta WHERE key IN ('clock_wall', 'clock_uptime', 'clock_boot')", [])?;
+    Ok(())
+}
+
 /// One step: `CORRECTION_STEP_ROWS` rows, or as many subscriptions.
 pub(super) fn correct(ledger: &mut Ledger, mut what: Correction) -> Result<Corrected, Error> {
     let (mut rows, mut left) = (0, CORRECTION_STEP_ROWS);
@@ -122,8 +132,6 @@ fn redate(ledger: &mut Ledger, now: UnixMicros, most: usize) -> Result<usize, Er
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::super::schema;
     use super::*;
 

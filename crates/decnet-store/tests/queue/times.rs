@@ -7,6 +7,7 @@ use decnet_core::clock::{BootId, Reading};
 use decnet_core::delivery::State;
 use decnet_core::limits::CORRECTION_STEP_ROWS;
 use decnet_core::time::{BootMicros, UnixMicros};
+use decnet_store::backup;
 use decnet_store::clock::Clock;
 use decnet_store::queue::{Correction, Filter, Operator, Options, Queue, Reader};
 
@@ -112,4 +113,18 @@ async fn the_trusted_time_outlives_the_worker() {
     let confirmed = Reading { wall: UnixMicros(9), ..noted };
     Operator::open(dir.path()).unwrap().confirm_clock(&confirmed).unwrap();
     assert_eq!(open(dir.path()).known_times().await.unwrap().trusted, Some(confirmed));
+}
+
+#[tokio::test]
+async fn a_restored_queue_has_no_trusted_time() {
+    let (dir, restored) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    admit(&queue, 0..1, sub, false).await;
+    queue.note_time(Clock::default().reading()).await.unwrap();
+    let before = queue.known_times().await.unwrap();
+    backup::copy(&file(dir.path()), &file(restored.path())).unwrap();
+    backup::prepare_queue(&file(restored.path())).unwrap();
+    let after = open(restored.path()).known_times().await.unwrap();
+    assert_eq!((after.trusted, after.newest), (None, before.newest));
 }

@@ -208,9 +208,6 @@ pub const IDLE_CONNECTION_AGE: Duration = Duration::from_secs(50);
 pub const MAX_RETRIES: usize = 64;
 /// Longest delay in a schedule.
 pub const MAX_RETRY_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Longest time for which a `Retry-After` is observed. What asks for more is more often a mistake (milliseconds, a point in
-/// time) than a wish, and holds back everything that is owed to its receiver.
-pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 /// Retries after which a delivery counts as failed in its subscription's health, though it goes on.
 pub const QUICK_RETRIES: u32 = 3;
 
@@ -377,7 +374,6 @@ const _: () =
 const _: () = assert!(DEFAULT_SECRET_OVERLAP.as_secs() <= MAX_SECRET_OVERLAP.as_secs());
 const _: () = assert!(MAX_BATCH_EVENTS <= LANE_CAPACITY && MAX_BATCH_BODY_BYTES <= LANE_BYTES);
 const _: () = assert!(LATENCY_FLOOR.as_millis() < DEFAULT_DEADLINE.as_millis());
-const _: () = assert!(MAX_RETRY_AFTER.as_secs() <= MAX_RETRY_DELAY.as_secs());
 const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() >= DEFAULT_DEADLINE.as_secs());
 // A loop that lives has turned before it is given up.

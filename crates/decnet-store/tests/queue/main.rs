@@ -15,6 +15,7 @@ mod migration;
 mod model;
 mod reading;
 mod redelivery;
+mod remembered;
 mod retention;
 mod submission;
 mod support;

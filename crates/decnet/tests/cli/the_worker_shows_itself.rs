@@ -278,7 +278,9 @@ fn a_clock_in_doubt_is_shown_until_it_is_confirmed() {
     Operator::open(&scene.host.path().join("data")).unwrap().confirm_clock(&ahead).unwrap();
     let behind = || scene.status()["worker"]["clock_ahead_seconds"].as_f64();
     eventually("the worker doubts the clock", || behind().is_some());
-    assert!(behind().unwrap() < -39.0 * 24.0 * 3600.0);
+    let first = behind();
+    assert!(first.unwrap() < -39.0 * 24.0 * 3600.0);
+    eventually("the worker has looked at the clock again", || behind() != first);
     let status = stdout(&scene.host.run(&["status"]));
     assert!(status.contains("the system clock is 40d behind the expected time"), "{status}");
     assert!(scene.scrape("*/*").contains("decnet_webhook_retention_paused 1"));
@@ -290,6 +292,11 @@ fn a_clock_in_doubt_is_shown_until_it_is_confirmed() {
     eventually("the worker trusts the clock", || behind().is_none());
     assert!(scene.scrape("*/*").contains("decnet_webhook_retention_paused 0"));
     assert_eq!(code(&scene.host.run(&["clock"])), 0);
+    scene.worker.signal("TERM");
+    let log = scene.worker.finish().2;
+    let once = |text| assert_eq!(log.matches(text).count(), 1, "{log}");
+    once("the system clock is behind the time expected");
+    once("the system clock is trusted again");
 }
 
 #[test]

@@ -74,8 +74,8 @@ impl Dispatcher {
             system_time = reading.wall.to_iso8601(),
             expected_time = self.time.trusted.expected_at(&reading).to_iso8601(),
             seconds = by.as_secs(),
-            "the system clock is {how} the time expected since it was last trusted; deliveries go on, but nothing is removed \
-             for its age until the clock agrees again; check it, and if it is right, run `decnet clock --confirm`"
+            "the system clock is {how} the time expected since it was last trusted; deliveries continue, but nothing is removed \
+             by age until the clock agrees again; check it, and if it is right, run `decnet clock --confirm`"
         );
     }
 
@@ -83,7 +83,7 @@ impl Dispatcher {
         self.time.is_doubt_logged = false;
         let difference = self.clock.difference();
         if was_in_doubt {
-            tracing::info!("the system clock is trusted again; removal by age goes on");
+            tracing::info!("the system clock is trusted again; removal by age continues");
         } else if difference.abs_diff(self.time.difference) >= micros(NOTEWORTHY_STEP) {
             tracing::info!(
                 milliseconds = difference / 1000,

@@ -193,7 +193,7 @@ impl Queue {
         self.ask(BACKGROUND_ROWS, move |ledger| forget(ledger, sub, now)).await
     }
 
-    /// One small step of retention; see [`Retention`]. Without a time, nothing is removed for its age.
+    /// One small step of retention; see [`Retention`]. Without a time, nothing is removed by age.
     ///
     /// # Errors
     /// See [`Error`].

@@ -13,13 +13,13 @@ use crate::output;
 /// Compares the system clock with the time that is expected.
 ///
 /// While a worker trusts the clock it notes the time in the queue. Where the clock has been set since, or the machine was off
-/// for more than a day, the worker removes nothing for its age until the clock agrees again or is confirmed. The exit code
+/// for more than a day, the worker removes nothing by age until the clock agrees again or is confirmed. The exit code
 /// is then 1.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   decnet clock
-  decnet clock --confirm     # the clock is right: removal by age goes on")]
+  decnet clock --confirm     # the clock is right: removal by age continues")]
 pub(crate) struct Args {
     /// The system clock is right, whatever the queue expects: go on from it
     #[arg(long)]
@@ -76,9 +76,9 @@ impl Compared {
         };
         let by = show_age(by.as_secs_f64().round());
         let then = if confirmed {
-            "it is confirmed: removal by age goes on from it"
+            "it is confirmed: removal by age continues from it"
         } else {
-            "nothing is removed for its age until it agrees again; if the clock is right, add --confirm"
+            "nothing is removed by age until it agrees again; if the clock is right, add --confirm"
         };
         format!("the system clock is {by} {how} the expected time; {then}")
     }

@@ -210,7 +210,7 @@ fn clock(ahead_seconds: f64) -> Line {
     let (by, how) =
         (show_age(ahead_seconds.abs().round()), if ahead_seconds > 0.0 { "ahead of" } else { "behind" });
     let text = format!(
-        "the system clock is {by} {how} the expected time: nothing is removed for its age until it agrees again; \
+        "the system clock is {by} {how} the expected time: nothing is removed by age until it agrees again; \
          check the clock, and if it is right, run `decnet clock --confirm`"
     );
     Line { text, is_bad: true }

@@ -20,8 +20,8 @@ use anyhow::Result;
 use ceilings::Ceilings;
 
 const EXAMPLES: &str = "\
-Each line shows a figure, its value and its ceiling; the exit code is 1 if one is above its ceiling. Counts that need strace or
-valgrind are skipped, with a message, where these are missing or not permitted.
+Each line shows a figure, its value and its ceiling; the exit code is 1 if one is above its ceiling.
+Counts that need strace or valgrind are skipped, with a message, if these are missing or not permitted.
 
 Examples:
   cargo xtask cost

@@ -77,7 +77,7 @@ impl Writer {
         self.end(closing);
     }
 
-    /// Notices, within [`QUEUE_FILES_CHECK_INTERVAL`] while commands come, that a file of the queue was removed, replaced or
+    /// Notices, within [`QUEUE_FILES_CHECK_INTERVAL`](decnet_core::limits::QUEUE_FILES_CHECK_INTERVAL) while commands come, that a file of the queue was removed, replaced or
     /// moved. The owner of the queue is notified and closes it; until then it is written to as before, and the end saves it.
     fn check_files(&mut self) {
         if *self.displaced.borrow() {

@@ -47,7 +47,7 @@ fn people_get_a_table_a_verdict_and_no_colours() {
     let shown = stdout(&output);
     assert_eq!((code(&output), stderr(&output).as_str()), (0, ""));
     for part in
-        ["fdatasync", "from publish to answer", "to 10 subscriptions", "This machine delivers", "the limit"]
+        ["fdatasync", "from publish to response", "to 10 subscriptions", "This machine delivers", "the limit"]
     {
         assert!(shown.contains(part), "{part}: {shown}");
     }
@@ -103,7 +103,7 @@ fn a_receiver_that_fails_is_left_alone() {
     let output = host.run(&["bench", "--receiver", &url, "--yes"]);
     assert_eq!((code(&output), stdout(&output).as_str()), (1, ""));
     assert!(
-        stderr(&output).contains("answered 503") && !stderr(&output).contains("hidden"),
+        stderr(&output).contains("status 503") && !stderr(&output).contains("hidden"),
         "{}",
         stderr(&output)
     );
@@ -111,7 +111,7 @@ fn a_receiver_that_fails_is_left_alone() {
     receiver.set(Script::steps([reply(200).into(), reply(200).into(), reply(500).into()]));
     let output = host.run(&["bench", "--receiver", &url, "--yes"]);
     assert_eq!(code(&output), 1);
-    assert!(stderr(&output).contains("stopped, since the receiver fails"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("stopped because the receiver failed"), "{}", stderr(&output));
     assert!(receiver.count() < 20, "{}", receiver.count());
     assert_eq!(entries(&host), Vec::<String>::new());
 }

@@ -28,7 +28,7 @@ fn daemon_goes_into_the_background_once_it_is_up() {
         let started = host.run(&["bus", option]);
         assert_eq!(code(&started), 0, "{}", stderr(&started));
         let bus = process(&stderr(&started));
-        assert!(stderr(&started).contains("nothing more is logged"), "{}", stderr(&started));
+        assert!(stderr(&started).contains("logging stops here"), "{}", stderr(&started));
         assert!(is_running(&bus) && code(&host.run(&["publish", "a.b"])) == 0);
         let session = std::fs::read_to_string(format!("/proc/{bus}/stat")).unwrap();
         let fields: Vec<_> = session.rsplit(')').next().unwrap().split_whitespace().collect();
@@ -62,7 +62,7 @@ fn log_of_a_daemon_goes_on_in_a_file() {
     assert!(status.success());
     let said = || std::fs::read_to_string(&log).unwrap();
     stop(&process(&said()));
-    assert!(!said().contains("nothing more is logged") && said().contains("stop"), "{}", said());
+    assert!(!said().contains("logging stops here") && said().contains("stop"), "{}", said());
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn options_of_decnets_api_are_accepted_with_a_note() {
     let host = Host::new();
     let mut api = host.start(&["-v", "api", "--port", "0", "--log-file", "/var/log/x", "--workers", "4"]);
     let mut said = String::new();
-    api.wait_for_noting("the API listens", &mut said);
+    api.wait_for_noting("the API is listening", &mut said);
     assert!(said.contains("--log-file has no effect") && said.contains("--workers has no effect"), "{said}");
     assert_eq!(code(&host.run(&["api", "-w", "0"])), 2);
 }

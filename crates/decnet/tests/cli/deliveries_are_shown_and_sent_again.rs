@@ -173,7 +173,7 @@ fn redelivering_makes_new_deliveries_of_the_same_events() {
     assert_eq!(ids(&host, &["--state", "pending"]).len(), EACH + 3 + 3 + 1);
     assert_eq!(ids(&host, &["--event-id", "a.dead-0"]).len(), 2);
     let told = stderr(&host.run(&["delivery", "redeliver", "--dead"]));
-    assert!(told.contains("skipped 3 deliveries that were sent again before"), "{told}");
+    assert!(told.contains("skipped 3 deliveries that were redelivered before"), "{told}");
     assert_eq!(code(&host.run(&["delivery", "redeliver", "--dead", "--rate", "0"])), 2);
 }
 
@@ -240,7 +240,7 @@ fn what_names_nothing_is_refused() {
         assert_eq!(code(&unknown), 1, "{}", stderr(&unknown));
     }
     let listed = host.run(&["delivery", "list", "--subscription", "nobody"]);
-    assert!(stderr(&listed).contains("no subscription is called `nobody`"), "{}", stderr(&listed));
+    assert!(stderr(&listed).contains("there is no subscription `nobody`"), "{}", stderr(&listed));
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn nothing_is_sent_again_to_a_deleted_subscription() {
     );
     let human = host.run(&["delivery", "redeliver", "--dead", "--subscription", "siem"]);
     assert_eq!(stdout(&human), "0 new deliveries made\n");
-    assert!(stderr(&human).contains("skipped 3 deliveries that were for subscriptions that are deleted"));
+    assert!(stderr(&human).contains("skipped 3 deliveries that belong to deleted subscriptions"));
     assert_eq!(ids(&host, &[]).len(), 3 * EACH, "nothing was made");
 }
 

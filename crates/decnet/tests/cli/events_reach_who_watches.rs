@@ -78,9 +78,9 @@ fn a_refused_line_is_named_and_costs_no_other_line() {
     assert_eq!(code(&output), 1);
     let said = stderr(&output);
     for part in [
-        "line 3 is not published: the payload is not JSON",
-        "line 5 is not published: the payload is nested deeper than 253 levels",
-        "line 6 is not published: type and payload have 1048540 bytes",
+        "line 3 was not published: the payload is not JSON",
+        "line 5 was not published: the payload is nested deeper than 253 levels",
+        "line 6 was not published: type and payload have 1048540 bytes",
         "carries at most 1048464",
         "published 4 events",
         "3 lines were not published",
@@ -135,7 +135,7 @@ fn events_wait_in_memory_for_a_slow_stdout() {
     assert_eq!(code(&host.run(&["publish", "t.end"])), 0);
     let printed = payloads_before_the_end(&mut out).count();
     let (exit, said) = interrupt(watch);
-    let missed = said.lines().find(|line| line.ends_with("missed in all"));
+    let missed = said.lines().find(|line| line.ends_with("missed in total"));
     let missed: usize = missed.map_or(0, |line| line.split(' ').next().unwrap().parse().unwrap());
     assert!(exit == 0 && printed > 10_000 && printed + missed == 20_000, "{exit}, {printed}: {said}");
 }
@@ -159,7 +159,7 @@ fn what_a_slow_stdout_misses_is_counted() {
         printed = reader.join().unwrap();
     });
     watch.signal("INT");
-    let said = watch.wait_for("missed in all");
+    let said = watch.wait_for("missed in total");
     let missed: usize = said.split(' ').next().unwrap().parse().unwrap();
     assert!(
         printed > 50 && (100 - printed..100 - printed + ends).contains(&missed),
@@ -195,7 +195,7 @@ fn a_line_that_is_not_utf_8_costs_no_other_line() {
     let said = stderr(&output);
     assert_eq!(code(&output), 1, "{said}");
     assert!(
-        said.contains("published 3 events") && said.contains("line 4 is not published: not UTF-8"),
+        said.contains("published 3 events") && said.contains("line 4 was not published: not valid UTF-8"),
         "{said}"
     );
     assert_eq!(code(&host.run(&["publish", "t.end"])), 0);

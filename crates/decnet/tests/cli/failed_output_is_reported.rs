@@ -81,7 +81,7 @@ fn other_changes_are_reported() {
     for (arguments, done) in [
         (&["subscription", "pause", "a"][..], "paused a ("),
         (&["subscription", "update", "a", "--name", "b"], "updated b ("),
-        (&["subscription", "rotate-secret", "b", "--revoke"], "no older secret of b"),
+        (&["subscription", "rotate-secret", "b", "--revoke"], "b has no older secret"),
         (&["backup", "b.tar"], "wrote b.tar: "),
         (&["restore", "b.tar", "--data-dir", "new"], "restored catalog.db in new"),
         (&["subscription", "delete", "b"], "deleted b ("),

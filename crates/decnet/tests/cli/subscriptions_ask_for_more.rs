@@ -153,7 +153,7 @@ fn a_rotated_secret_signs_beside_the_new_one_until_it_is_revoked() {
     assert!([&first, &second, third].iter().all(|secret| signs(&request, secret)));
     let full = host.run(&["subscription", "rotate-secret", "siem"]);
     assert!(code(&full) == 2 && stderr(&full).contains("--revoke"), "{}", stderr(&full));
-    assert!(stdout(&host.run(&["subscription", "show", "siem"])).contains("signs until"));
+    assert!(stdout(&host.run(&["subscription", "show", "siem"])).contains("valid until"));
 
     let revoked = stdout(&host.run(&["subscription", "rotate-secret", "siem", "--revoke"]));
     assert!(revoked.contains("2 older secrets"), "{revoked}");

@@ -112,7 +112,7 @@ fn the_link_is_over_once_there_is_a_token_and_never_printed_where_there_is_one()
 fn link_is_printed_to_a_terminal_only() {
     let host = Host::new().with("DECNET_API_PORT", "0");
     let piped = host.serve(&[]);
-    let hint = "make one with: decnet --data-dir ";
+    let hint = "create one with: decnet --data-dir ";
     assert!(!piped.said.contains("/setup") && piped.said.contains(hint), "{}", piped.said);
     assert_eq!(ask(piped.address, "GET /setup", None, "").status, 404);
     drop(piped);
@@ -135,7 +135,7 @@ fn without_a_credential_the_api_is_for_this_host_only() {
     assert!(said.contains("no credential yet") && said.contains("decnet token create"), "{said}");
     host.token("admin", "admin", &[]);
     let mut running = host.start(&["-v", "api", "--host", "0.0.0.0", "--port", "0"]);
-    running.wait_for("the API listens");
+    running.wait_for("the API is listening");
     running.signal("TERM");
     assert_eq!(running.finish().0, 0);
 }

@@ -16,9 +16,9 @@ use crate::context::Context;
 use crate::failure::Usage;
 use crate::output;
 
-/// Restores a backup into a data directory without a catalog and a queue.
+/// Restores a backup into an empty data directory.
 ///
-/// Existing files are never overwritten, and the command fails while a worker uses the directory. A catalog that DECNET_DB_URL
+/// The directory must not contain a catalog or a queue, and no worker may use it. A catalog that DECNET_DB_URL
 /// places outside of the data directory is kept if it exists: then only the queue is restored. The next start continues as
 /// after a crash at the time of the backup: events delivered since then are sent again. If root restores, the files get the
 /// owner of the directory.

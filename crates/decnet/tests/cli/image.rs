@@ -8,7 +8,7 @@ use crate::support::{Host, code, stderr, stdout};
 /// The units of the image.
 pub(crate) const UNITS: &str = "root/etc/systemd/system";
 
-/// Its exit code, and all that it said.
+/// Its exit code, and all that it messages.
 pub(crate) fn init(host: &Host, arguments: &[&str]) -> (i32, String) {
     let root = host.path().join("root");
     let common = ["init", "--prefix", root.to_str().unwrap()];

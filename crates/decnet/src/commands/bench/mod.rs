@@ -31,10 +31,10 @@ const MAX_SECONDS: Duration = Duration::from_secs(600);
 /// The maximum number of events of a throughput measurement.
 const MAX_EVENTS: u64 = 10_000_000;
 
-/// Measures this machine's disk, throughput, CPU use and latency, and explains the results.
+/// Measures disk, throughput, CPU use and latency of this machine.
 ///
 /// Runs the real bus, worker and queue with the configured settings, in a temporary directory inside the data directory.
-/// Existing subscriptions and queues are not touched. The built-in receiver listens on loopback, which the egress guard
+/// Existing subscriptions and queues are not touched. The verdict names the bottleneck. The built-in receiver listens on loopback, which the egress guard
 /// allows only for this command.
 ///
 /// With --receiver the requests go to your receiver, after one request that checks whether it responds. These are real

@@ -46,7 +46,7 @@ pub(crate) struct Args {
     /// unless --data-dir is given
     #[arg(long)]
     pub(crate) demo: bool,
-    /// Do not serve the HTTP API [default: DECNET_API_ENABLED]
+    /// Do not serve the HTTP API, as with DECNET_API_ENABLED=false
     #[arg(long)]
     no_api: bool,
 }

@@ -120,7 +120,7 @@ pub(crate) async fn signal_change(config: &Config) {
                 return tracing::debug!(socket = %socket.display(), "the bus has read the change signal");
             }
             Err(error) if is_away(&error) => {
-                tracing::debug!(%error, "no bus is running to signal the change to")
+                tracing::debug!(%error, "no bus is running to signal the change to");
             }
             Err(error) => {
                 let socket = socket.display();

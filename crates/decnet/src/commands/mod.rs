@@ -19,7 +19,6 @@ pub(crate) mod docs;
 pub(crate) mod erase;
 pub(crate) mod explain;
 pub(crate) mod init;
-
 pub(crate) mod progress;
 pub(crate) mod publish;
 pub(crate) mod receive;

@@ -193,7 +193,7 @@ fn unreadable(error: io::Error) -> anyhow::Error {
     }
 }
 
-/// Checks a copy, and makes it ready to be used.
+/// Verifies a copy and prepares it for use.
 fn verify(copy: &Copy) -> anyhow::Result<()> {
     backup::verify(&copy.path).with_context(|| format!("{} in the backup", copy.name))?;
     if copy.name == QUEUE {

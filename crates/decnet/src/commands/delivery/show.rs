@@ -118,10 +118,10 @@ fn next_try(listed: &Listed, active: &Active) -> Option<(&'static str, String)> 
     (!is_parked).then(|| ("next try", due_at.to_sqlite()))
 }
 
-/// Until when it waits, whenever it is due, since its receiver has asked to be sent nothing.
+/// Returns the time until which the receiver has asked not to be sent requests.
 fn deferred(listed: &Listed, active: &Active) -> Option<(&'static str, String)> {
     let until = active.deferred_until(listed, now())?;
-    Some(("deferred", format!("until {}: the receiver asked for it (Retry-After)", until.to_sqlite())))
+    Some(("deferred", format!("until {}, as requested by the receiver (Retry-After)", until.to_sqlite())))
 }
 
 fn tries(attempts: &[Attempt]) -> Table {

@@ -164,7 +164,7 @@ impl Row {
     }
 }
 
-/// The state of a subscription whose receiver asks to be sent nothing.
+/// Formats the state of a subscription whose receiver has asked for a delay.
 fn deferred(state: &str, seconds: f64) -> String {
     let left = show_age(seconds.ceil());
     if state == "open" { format!("deferred {left}") } else { format!("{state}, deferred {left}") }
@@ -210,7 +210,7 @@ fn clock(ahead_seconds: f64) -> Line {
     let (by, how) =
         (show_age(ahead_seconds.abs().round()), if ahead_seconds > 0.0 { "ahead of" } else { "behind" });
     let text = format!(
-        "the system clock is {by} {how} the expected time: nothing is removed by age until it agrees again; \
+        "the system clock is {by} {how} the expected time: nothing is removed by age until they agree; \
          check the clock, and if it is right, run `decnet clock --confirm`"
     );
     Line { text, is_bad: true }
@@ -271,7 +271,7 @@ fn show_rate(rate: f64) -> String {
     if rate == 0.0 || rate >= 100.0 { format!("{rate:.0}") } else { format!("{rate:.1}") }
 }
 
-/// Returns a rough duration, in the largest unit that fits.
+/// Formats a duration, rounded down to its largest unit.
 pub(in crate::commands) fn show_age(seconds: f64) -> String {
     let duration = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
     match duration.as_secs() {

@@ -363,7 +363,7 @@ fn events_dropped_by_the_bus_are_shown() {
     let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap();
     let scrape = || ask(TcpStream::connect(address).unwrap(), "/metrics", "*/*");
     let ordinary = "decnet_webhook_bus_events_dropped_total{reader=\"ordinary\"}";
-    eventually("the bus has messages that all is well", || sample(&scrape(), ordinary) == Some(0));
+    eventually("the bus has reported its counters", || sample(&scrape(), ordinary) == Some(0));
 
     let mut idle = UnixStream::connect(host.socket()).unwrap();
     idle.write_all(b"SUB n.>\n\0\0\0\0").unwrap();

@@ -68,7 +68,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         problems.iter().for_each(|problem| output::say(&format!("decnet: {problem}")));
         return ExitCode::from(USAGE);
     }
-    output::say(&format!("decnet: {}", told(error)));
+    output::say(&format!("decnet: {}", format_error(error)));
     if needs_operator(error) { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
 }
 
@@ -79,7 +79,7 @@ fn needs_operator(error: &anyhow::Error) -> bool {
 }
 
 /// An error and its causes in one line, without those that the line says already.
-pub(crate) fn told(error: &anyhow::Error) -> String {
+pub(crate) fn format_error(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if line.is_empty() {
@@ -111,12 +111,12 @@ mod tests {
     fn a_cause_that_was_said_is_not_repeated() {
         let cause = anyhow::anyhow!("permission denied");
         assert_eq!(
-            told(&cause.context("cannot open a.db: permission denied; run as root"))
+            format_error(&cause.context("cannot open a.db: permission denied; run as root"))
                 .matches("denied")
                 .count(),
             1
         );
         let cause = anyhow::anyhow!("permission denied");
-        assert_eq!(told(&cause.context("cannot open a.db")), "cannot open a.db: permission denied");
+        assert_eq!(format_error(&cause.context("cannot open a.db")), "cannot open a.db: permission denied");
     }
 }

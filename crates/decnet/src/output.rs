@@ -102,7 +102,7 @@ pub(crate) fn say_escaped(lines: &str) -> bool {
 }
 
 /// A number and what it counts: `1 delivery`, `2 deliveries`.
-pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
+pub(crate) fn pluralize(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn one_is_not_many() {
-        let deliveries = |number| counted(number, "delivery", "deliveries");
+        let deliveries = |number| pluralize(number, "delivery", "deliveries");
         assert_eq!([0, 1, 2].map(deliveries), ["0 deliveries", "1 delivery", "2 deliveries"]);
     }
 }

@@ -1,4 +1,4 @@
-//! `decnet backup`: catalog and queue in one file, while everything runs.
+//! `decnet backup`: writes catalog and queue into one file while the services run.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -15,24 +15,24 @@ use crate::context::Context;
 use crate::failure::Usage;
 use crate::output;
 
-/// The names in a backup.
+/// The names of the archive's members.
 pub(super) const QUEUE: &str = "queue.db";
 pub(super) const CATALOG: &str = "catalog.db";
-/// Time between two looks at how far a copy is.
-const LOOK: Duration = Duration::from_millis(100);
+/// The interval at which the progress of a copy is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// Writes catalog and queue into one file, while everything runs.
+/// Writes catalog and queue into one file while the services run.
 ///
-/// FILE becomes a tar archive with queue.db and catalog.db, readable by its owner alone: it holds the subscriptions' secrets
-/// and the payloads. Beside it there must be room for twice its size. `decnet restore` puts it back.
+/// FILE becomes a tar archive with queue.db and catalog.db. Only its owner can read it: it contains the subscriptions' secrets
+/// and the payloads. Its directory needs free space of twice its size. `decnet restore` restores it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   decnet backup /var/backups/decnet-2026-11-25.tar
   decnet backup /var/backups/decnet.tar --json")]
 pub(crate) struct Args {
-    /// Where it goes; must not be there yet
+    /// The file to write; it must not exist
     file: PathBuf,
     /// Print a JSON object
     #[arg(long)]
@@ -45,10 +45,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         return Err(Usage::new("a backup is not written to stdout; name a file, such as decnet.tar").into());
     }
     if file.try_exists()? {
-        return Err(Usage::new(format!("{} is there already; name another file", file.display())).into());
+        return Err(Usage::new(format!("{} already exists; name another file", file.display())).into());
     }
     let place = directory_of(file);
-    let beside = |error| format!("nothing can be written in {}: {error}", place.display());
+    let beside = |error| format!("cannot write to {}: {error}", place.display());
     let copies = Builder::new().prefix(".decnet-backup-").tempdir_in(place);
     let copies = copies.map_err(|error| anyhow::anyhow!(beside(error)))?;
     let names = copy_all(&copies, context).await?;
@@ -58,18 +58,18 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         tokio::task::spawn_blocking(move || pack(&copies, &names, &target, &file)).await??
     };
     let file = args.file.display().to_string();
-    let what = format!("{file}: {:.1} MiB, holds {}", packed as f64 / MIB, names.join(" and "));
+    let what = format!("{file}: {:.1} MiB, contains {}", packed as f64 / MIB, names.join(" and "));
     let json = || output::json(&json!({"file": file, "bytes": packed, "holds": names}));
     output::done(&format!("wrote {what}"), if args.json { json() } else { output::line(&what) })
 }
 
-/// The queue first, then the catalog: what the queue has is then in the catalog, unless it was deleted.
+/// Copies the queue, then the catalog. In this order the catalog has every subscription of the queue, unless it was deleted.
 async fn copy_all(copies: &TempDir, context: &Context) -> anyhow::Result<Vec<&'static str>> {
     let sources =
         [(QUEUE, context.config.data_dir.join(QUEUE)), (CATALOG, context.config.database.path()?.to_owned())];
     let mut names = Vec::new();
     for (name, source) in sources {
-        if source.try_exists().with_context(|| format!("{} cannot be looked at", source.display()))? {
+        if source.try_exists().with_context(|| format!("cannot access {}", source.display()))? {
             copy(&source, copies.path().join(name), context).await?;
             names.push(name);
         }
@@ -77,13 +77,13 @@ async fn copy_all(copies: &TempDir, context: &Context) -> anyhow::Result<Vec<&'s
     if names.is_empty() {
         let dir = context.config.data_dir.display();
         anyhow::bail!(
-            "there is nothing to back up in {dir}; say with --data-dir where catalog and queue are"
+            "there is nothing to back up in {dir}; name the directory of catalog and queue with --data-dir"
         );
     }
     Ok(names)
 }
 
-/// On a thread of its own, so that a bar moves and a signal ends it.
+/// Copies a database on a blocking thread, so that progress is shown and a signal interrupts the command.
 async fn copy(source: &Path, target: PathBuf, context: &Context) -> anyhow::Result<()> {
     let total = backup::size(source)?;
     let progress = Progress::new(Some(total / 1024), "KiB");
@@ -94,17 +94,17 @@ async fn copy(source: &Path, target: PathBuf, context: &Context) -> anyhow::Resu
     loop {
         tokio::select! {
             done = &mut copying => break done??,
-            () = tokio::time::sleep(LOOK) => {
+            () = tokio::time::sleep(POLL_INTERVAL) => {
                 progress.set_position(std::fs::metadata(&target).map_or(0, |file| file.len() / 1024));
             }
-            () = context.shutdown.cancelled() => anyhow::bail!("ended before it was complete; nothing was written"),
+            () = context.shutdown.cancelled() => anyhow::bail!("interrupted; no backup was written"),
         }
     }
     progress.finish();
     Ok(())
 }
 
-/// Into a file that has its name only once it is whole and on the disk. Its bytes.
+/// Writes the archive and returns its size in bytes. The file gets its name only when it is complete and synced.
 fn pack(copies: &Path, names: &[&str], place: &Path, file: &Path) -> anyhow::Result<u64> {
     let packed = Builder::new().prefix(".decnet-backup-").tempfile_in(place)?;
     let mut archive = tar::Builder::new(packed);
@@ -118,7 +118,7 @@ fn pack(copies: &Path, names: &[&str], place: &Path, file: &Path) -> anyhow::Res
     let packed = archive.into_inner()?;
     packed.as_file().sync_all()?;
     let bytes = packed.as_file().metadata()?.len();
-    packed.persist_noclobber(file).with_context(|| format!("{} cannot be written", file.display()))?;
+    packed.persist_noclobber(file).with_context(|| format!("cannot write {}", file.display()))?;
     File::open(place)?.sync_all()?;
     Ok(bytes)
 }

@@ -1,4 +1,4 @@
-//! `decnet bus`: the bus alone, as DECNET's own daemon of that name.
+//! `decnet bus`: the bus alone, as a replacement for DECNET's daemon of that name.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,26 +13,26 @@ use crate::descriptors;
 use crate::failure::Usage;
 use crate::supervision::Service;
 
-/// Shortest time between two heartbeats that an operator may ask for.
+/// The shortest heartbeat interval that can be set.
 const MIN_HEARTBEAT: Duration = Duration::from_millis(100);
 
 /// Runs the event bus alone, on its UNIX socket.
 ///
-/// Speaks the protocol of DECNET's own bus. `decnet serve` has a bus of its own and needs none of these. The socket's
-/// directory must belong to root or to the user of the bus, and be writable by nobody else.
+/// Speaks the protocol of DECNET's own bus. `decnet serve` contains a bus and does not need this command. The socket's
+/// directory must belong to root or to the user of the bus, and no other user may be able to write to it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   decnet bus
   decnet bus --socket /srv/decnet/bus.sock --heartbeat 5s")]
 pub(crate) struct Args {
-    /// The socket [else DECNET_BUS_SOCKET, /run/decnet/bus.sock or ~/.decnet/bus.sock]
+    /// The path of the socket [default: DECNET_BUS_SOCKET, /run/decnet/bus.sock or ~/.decnet/bus.sock]
     #[arg(short, long, value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// The group that may use it, where it exists [else DECNET_BUS_GROUP or decnet]
+    /// The group that may use the socket, if it exists [default: DECNET_BUS_GROUP or decnet]
     #[arg(short, long)]
     group: Option<String>,
-    /// Time between two events that say the bus is well
+    /// The interval between two heartbeat events
     #[arg(short = 'H', long, value_name = "DURATION", default_value = "10s", value_parser = heartbeat)]
     heartbeat: Duration,
     #[command(flatten)]
@@ -42,13 +42,13 @@ pub(crate) struct Args {
 fn heartbeat(text: &str) -> Result<Duration, String> {
     let heartbeat = read_duration(text)?;
     let least = show_duration(MIN_HEARTBEAT);
-    if heartbeat < MIN_HEARTBEAT { Err(format!("is at least {least}")) } else { Ok(heartbeat) }
+    if heartbeat < MIN_HEARTBEAT { Err(format!("must be at least {least}")) } else { Ok(heartbeat) }
 }
 
-/// Root and the user of this process, and for lossless queues those that are configured.
+/// Returns the users whose queues are lossless: root, the user of this process, and the configured ones.
 ///
 /// # Errors
-/// A user that does not exist.
+/// A configured user does not exist.
 pub(super) fn users(bus: &Bus) -> Result<Users, Usage> {
     let users = Users::default().with_lossless(&bus.lossless_users);
     users.map_err(|error| Usage::new(format!("DECNET_BUS_LOSSLESS_USERS: {error}")))

@@ -1,4 +1,4 @@
-//! Opening the catalog for a command that may be the first to need it.
+//! Opens the catalog, or creates it for the first command that needs it.
 
 use std::path::Path;
 
@@ -8,38 +8,38 @@ use decnet_store::catalog::{Catalog, Create};
 use crate::config::Config;
 use crate::context::Context;
 
-/// The catalog, made where there is none yet.
+/// Opens the catalog and creates it if it does not exist.
 ///
 /// # Errors
-/// A directory or a file that cannot be made or used.
-pub(crate) fn open_or_make(context: &Context) -> anyhow::Result<Catalog> {
-    make_place(&context.config)?;
+/// The directory or the file cannot be created or opened.
+pub(crate) fn open_or_create(context: &Context) -> anyhow::Result<Catalog> {
+    create_catalog_dir(&context.config)?;
     Ok(Catalog::open(context.config.database.path()?, Create::IfMissing)?)
 }
 
-/// Makes the data directory, where the catalog is to be in it.
+/// Creates the data directory if the catalog is inside it.
 ///
 /// # Errors
-/// A directory that cannot be made.
-pub(crate) fn make_place(config: &Config) -> anyhow::Result<()> {
+/// The directory cannot be created.
+pub(crate) fn create_catalog_dir(config: &Config) -> anyhow::Result<()> {
     let is_inside = config.database.path()?.starts_with(&config.data_dir);
-    if is_inside { make_data_dir(&config.data_dir) } else { Ok(()) }
+    if is_inside { create_data_dir(&config.data_dir) } else { Ok(()) }
 }
 
-/// The catalog that is there.
+/// Opens the existing catalog.
 ///
 /// # Errors
-/// None, or one that cannot be used.
-pub(crate) fn existing(context: &Context) -> anyhow::Result<Catalog> {
+/// The catalog does not exist or cannot be opened.
+pub(crate) fn open_existing(context: &Context) -> anyhow::Result<Catalog> {
     Ok(Catalog::open(context.config.database.path()?, Create::Never)?)
 }
 
-/// Makes the data directory. Only its owner may look into it: the catalog holds every secret.
+/// Creates the data directory with mode 0700, because the catalog contains every secret.
 ///
 /// # Errors
-/// A directory that cannot be made.
-pub(crate) fn make_data_dir(data_dir: &Path) -> anyhow::Result<()> {
+/// The directory cannot be created.
+pub(crate) fn create_data_dir(data_dir: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
-    made.with_context(|| format!("the data directory {} cannot be made", data_dir.display()))
+    let created = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
+    created.with_context(|| format!("cannot create the data directory {}", data_dir.display()))
 }

@@ -1,4 +1,4 @@
-//! `decnet clock`: whether the system clock shows the time that the queue expects.
+//! `decnet clock`: compares the system clock with the time that the queue expects.
 
 use decnet_core::clock::{Agreement, Reading};
 use decnet_store::clock::Clock;
@@ -10,9 +10,9 @@ use crate::context::Context;
 use crate::failure::Said;
 use crate::output;
 
-/// Compares the system clock with the time that is expected.
+/// Compares the system clock with the time that the queue expects.
 ///
-/// While a worker trusts the clock it notes the time in the queue. Where the clock has been set since, or the machine was off
+/// A worker that trusts the clock records the time in the queue. If the clock has been set since, or the machine was off
 /// for more than a day, the worker removes nothing by age until the clock agrees again or is confirmed. The exit code
 /// is then 1.
 #[derive(Debug, clap::Args)]
@@ -21,7 +21,7 @@ Examples:
   decnet clock
   decnet clock --confirm     # the clock is right: removal by age continues")]
 pub(crate) struct Args {
-    /// The system clock is right, whatever the queue expects: go on from it
+    /// Confirm that the system clock is right, and continue from its time
     #[arg(long)]
     confirm: bool,
     /// Print a JSON object
@@ -29,10 +29,10 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// The system clock, and the time that the queue expects.
+/// A comparison of the system clock with the time that the queue expects.
 struct Compared {
     now: Reading,
-    /// What it is compared with.
+    /// The last trusted time, from which the expected time is computed.
     expected: Reading,
     agreement: Agreement,
 }
@@ -76,14 +76,14 @@ impl Compared {
         };
         let by = show_age(by.as_secs_f64().round());
         let then = if confirmed {
-            "it is confirmed: removal by age continues from it"
+            "the clock is confirmed, and removal by age continues"
         } else {
-            "nothing is removed by age until it agrees again; if the clock is right, add --confirm"
+            "nothing is removed by age until they agree; if the clock is right, add --confirm"
         };
         format!("the system clock is {by} {how} the expected time; {then}")
     }
 
-    /// 0 where it agrees.
+    /// Returns how far the system clock is ahead, in seconds; negative if it is behind and 0 if it agrees.
     fn ahead_seconds(&self) -> f64 {
         match self.agreement {
             Agreement::Agrees => 0.0,

@@ -1,4 +1,4 @@
-//! `decnet completions`: what a shell needs to complete our arguments.
+//! `decnet completions`: completion scripts for shells.
 
 use clap::CommandFactory as _;
 use clap_complete::Shell;
@@ -14,7 +14,7 @@ Examples:
   decnet completions zsh > ~/.zfunc/_decnet
   decnet completions fish > ~/.config/fish/completions/decnet.fish")]
 pub(crate) struct Args {
-    /// Which shell
+    /// The shell
     shell: Shell,
 }
 
@@ -33,11 +33,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_shell_learns_every_command() {
+    fn every_script_completes_every_command() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let script = String::from_utf8(script(shell)).unwrap();
             for name in ["subscription", "redeliver", "watch"] {
-                assert!(script.contains(name), "{shell} does not know {name}");
+                assert!(script.contains(name), "{shell} does not complete {name}");
             }
         }
     }

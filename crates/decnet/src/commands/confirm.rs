@@ -1,4 +1,4 @@
-//! Asking before something that cannot be undone, or that others notice.
+//! Confirmation before an action that cannot be undone or that affects others.
 
 use std::io::{IsTerminal as _, stderr, stdin};
 
@@ -6,10 +6,10 @@ use crate::context::Context;
 use crate::failure::Usage;
 use crate::output;
 
-/// Asks `question`; true for a yes.
+/// Asks `question` on the terminal and returns whether the answer is yes.
 ///
 /// # Errors
-/// Nobody can be asked: then `problem`, which says what allows it.
+/// Stdin or stderr is not a terminal. The error is `problem`, which names the option that skips the question.
 pub(super) async fn ask(question: String, problem: String, context: &Context) -> anyhow::Result<bool> {
     if !stdin().is_terminal() || !stderr().is_terminal() {
         return Err(Usage::new(problem).into());

@@ -1,6 +1,6 @@
-//! `-d`: a daemon that goes into the background once it is up, as DECNET's do.
+//! `-d`: daemons that move to the background once they have started, as DECNET's do.
 //!
-//! The command starts itself a second time and waits. The second process does the work. Once it is up it writes to its stdout,
+//! The command starts itself a second time and waits. The second process does the work. Once it has started it writes to its stdout,
 //! which is a pipe, leaves the session, and redirects its standard streams to `/dev/null`. Errors before that are reported as
 //! without `-d`, with the same exit code.
 
@@ -16,33 +16,33 @@ use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use crate::failure::Exited;
 use crate::output;
 
-/// Marks the second process.
+/// The argument that marks the second process.
 const DETACHED: &str = "--detached";
-/// What it writes once it is up.
+/// The bytes that the second process writes once it has started.
 const UP: &[u8] = b"1";
 
-/// How a daemon is to run.
+/// The options of a daemon.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct DetachArgs {
-    /// Continue in the background once it is up; a service manager does not need this, and restarts it as well
+    /// Continue in the background once started; a service manager does not need this
     #[arg(short = 'd', long)]
     daemon: bool,
-    /// The process that continues there
+    /// Marks the process that continues in the background
     #[arg(long, hide = true, requires = "daemon")]
     detached: bool,
 }
 
-/// Starts the second process, and waits until it is up.
+/// Starts the second process and waits until it has started.
 ///
 /// # Errors
-/// It cannot be started, or it ended before it was up and has reported the reason.
+/// The process cannot be started, or it ended early and has reported the reason.
 pub(crate) fn start(arguments: &[OsString]) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("cannot determine the path of this program")?;
     let mut command = Command::new(&program);
     command.args(arguments.iter().skip(1)).arg(DETACHED).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
     let mut written = Vec::new();
-    child.stdout.take().context("the pipe was made above")?.read_to_end(&mut written)?;
+    child.stdout.take().context("the daemon has no stdout")?.read_to_end(&mut written)?;
     if written == UP {
         output::say(&format!("decnet: running in the background as process {}", child.id()));
         return Ok(());
@@ -57,7 +57,7 @@ impl DetachArgs {
         self.daemon && !self.detached
     }
 
-    /// Continues in the background, if this is the second process. Call it once the daemon is up.
+    /// Detaches from the terminal if this is the second process. Must be called once the daemon has started.
     ///
     /// # Errors
     /// The session cannot be left or the streams cannot be redirected.
@@ -68,16 +68,16 @@ impl DetachArgs {
         let keeps_log =
             fstat(stderr()).is_ok_and(|log| FileType::from_raw_mode(log.st_mode) == FileType::RegularFile);
         if !keeps_log {
-            output::say("decnet: nothing more is logged; to keep the log, send stderr to a file (2>>FILE)");
+            output::say("decnet: logging stops here; to keep the log, redirect stderr to a file (2>>FILE)");
         }
-        // A terminal that is closed, or Ctrl-C, must not end it any more.
+        // Closing the terminal or Ctrl-C must no longer end this process.
         rustix::process::setsid().context("cannot leave the session")?;
         let null = OpenOptions::new().read(true).write(true).open("/dev/null").context("/dev/null")?;
         dup2_stdin(&null)?;
         if !keeps_log {
             dup2_stderr(&null)?;
         }
-        // The process that waits may have been killed.
+        // The waiting process may have been killed.
         let notified = stdout().write_all(UP).and_then(|()| stdout().flush());
         dup2_stdout(&null)?;
         if let Err(error) = notified {

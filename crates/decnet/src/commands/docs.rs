@@ -1,4 +1,4 @@
-//! `decnet docs`: pages that are made from the code, so that they cannot differ from it.
+//! `decnet docs`: documentation generated from the code.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use clap::CommandFactory as _;
 use crate::cli::Cli;
 use crate::{config, output};
 
-/// Prints a generated page of the documentation, or writes the manual.
+/// Prints a generated page of the documentation or writes the manual pages.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -16,9 +16,9 @@ Examples:
   decnet docs openapi > docs/openapi.json
   decnet docs man target/man")]
 pub(crate) struct Args {
-    /// Which page
+    /// The page
     page: Page,
-    /// With `man`: where the pages go
+    /// The directory for the manual pages; only with `man`
     #[arg(required_if_eq("page", "man"))]
     directory: Option<PathBuf>,
 }
@@ -29,7 +29,7 @@ enum Page {
     Configuration,
     /// docs/openapi.json
     Openapi,
-    /// The manual: a page for each command
+    /// A manual page for each command
     Man,
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-/// Writes a page for each command that is offered, `decnet-subscription-create.1` for example.
+/// Writes a page for each visible command, such as `decnet-subscription-create.1`.
 fn manual(directory: &Path) -> anyhow::Result<()> {
     let written = || -> std::io::Result<()> {
         std::fs::create_dir_all(directory)?;
@@ -50,18 +50,18 @@ fn manual(directory: &Path) -> anyhow::Result<()> {
         }
         Ok(())
     };
-    written().with_context(|| format!("the manual cannot be written to {}", directory.display()))
+    written().with_context(|| format!("cannot write the manual to {}", directory.display()))
 }
 
-/// File names and texts. Flags that all commands take stand on the page of `decnet` alone.
+/// Returns file names and contents. Global flags appear only on the page of `decnet`.
 fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
     let mut pages = Vec::new();
-    let mut waiting = vec![(command, "decnet".to_owned())];
-    while let Some((command, name)) = waiting.pop() {
-        let shown = command.get_subcommands().filter(|child| !child.is_hide_set());
-        waiting.extend(shown.map(|child| (child.clone(), format!("{name}-{}", child.get_name()))));
+    let mut pending = vec![(command, "decnet".to_owned())];
+    while let Some((command, name)) = pending.pop() {
+        let visible = command.get_subcommands().filter(|child| !child.is_hide_set());
+        pending.extend(visible.map(|child| (child.clone(), format!("{name}-{}", child.get_name()))));
         let man = clap_mangen::Man::new(command.display_name(name.clone()))
             .title(name.to_uppercase())
             .manual("decnet")
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_has_its_page_with_its_examples() {
+    fn every_command_has_a_page_with_examples() {
         let pages = pages().unwrap();
         let mut expected = Vec::new();
         names(&Cli::command(), "decnet", &mut expected);

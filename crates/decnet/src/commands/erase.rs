@@ -1,4 +1,4 @@
-//! `decnet erase`: payloads are gone, and what happened stays.
+//! `decnet erase`: erases payloads and keeps the record of deliveries.
 
 use std::cell::Cell;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::confirm;
 use super::progress::Progress;
-use crate::commands::link;
+use crate::commands::bus_client;
 use crate::context::Context;
 use crate::failure::Said;
 use crate::output;
@@ -16,9 +16,9 @@ use crate::receiver::now;
 
 /// Erases the payloads of a subscription, or of one event.
 ///
-/// The bodies of its events and what receivers answered are overwritten; that they were delivered, when, and how it went
-/// stays on record. What still waits is not sent any more. A body that other subscriptions are still owed stays until they
-/// have it: erase again then. Backups are not touched.
+/// Overwrites the bodies of its events and the replies of receivers. The record of deliveries and attempts stays. Deliveries
+/// that still wait are not sent. A body that other subscriptions still wait for is kept: erase again once they have received
+/// it. Backups are not changed.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "\
@@ -29,16 +29,16 @@ Examples:
     group = clap::ArgGroup::new("what").required(true)
 )]
 pub(crate) struct Args {
-    /// Everything for this subscription: its name or UUID; of a deleted one its UUID
+    /// The subscription: its name or UUID, or the UUID of a deleted one
     #[arg(long, value_name = "NAME", group = "what")]
     subscription: Option<String>,
-    /// The events with this id, to whomever they went
+    /// The event id, for all subscriptions
     #[arg(long, value_name = "ID", group = "what")]
     event_id: Option<String>,
-    /// Say how much it would be, and do nothing
+    /// Report how much would be erased and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask
+    /// Skip the confirmation
     #[arg(long)]
     yes: bool,
     /// Print a JSON object
@@ -50,21 +50,22 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let mut operator = Operator::open(&context.config.data_dir)?;
     let what = what(&args, &operator, context)?;
     if args.dry_run || !args.yes {
-        let would;
-        (operator, would) = carry_out(operator, what.clone(), true, context).await?;
+        let planned;
+        (operator, planned) = erase(operator, what.clone(), true, context).await?;
         if args.dry_run {
-            return tell(&args, would, true, true);
+            return print(&args, planned, true, true);
         }
-        allow(would, context).await?;
+        confirm(planned, context).await?;
     }
-    let (operator, done) = carry_out(operator, what, false, context).await?;
+    let (operator, done) = erase(operator, what, false, context).await?;
     let is_gone = clean_up(operator, context).await?;
-    output::done(&format!("erased {}", amount(done)), tell(&args, done, false, is_gone))
+    output::done(&format!("erased {}", amount(done)), print(&args, done, false, is_gone))
 }
 
-async fn allow(would: Erased, context: &Context) -> anyhow::Result<()> {
-    let question = format!("This erases {}; it cannot be undone. Go on? [y/N] ", amount(would));
-    let problem = format!("this would erase {}; where nobody can be asked, --yes allows it", amount(would));
+async fn confirm(planned: Erased, context: &Context) -> anyhow::Result<()> {
+    let amount = amount(planned);
+    let question = format!("This erases {amount} and cannot be undone. Continue? [y/N] ");
+    let problem = format!("this would erase {amount}; there is no terminal to confirm it on, so pass --yes");
     if confirm::ask(question, problem, context).await? {
         return Ok(());
     }
@@ -76,7 +77,7 @@ fn what(args: &Args, operator: &Operator, context: &Context) -> anyhow::Result<E
     let Some(name) = &args.subscription else {
         return Ok(Erase::Event(args.event_id.clone().unwrap_or_default()));
     };
-    // An exact UUID comes first, before a subscription that has it for a name. It may be deleted: the queue knows what it had.
+    // An exact UUID takes precedence over a name that looks like it. A deleted subscription is found in the queue only.
     let by_uuid = Erase::Subscription(name.clone());
     if Erasure::begin(operator, by_uuid.clone(), true)?.is_some() {
         return Ok(by_uuid);
@@ -85,11 +86,11 @@ fn what(args: &Args, operator: &Operator, context: &Context) -> anyhow::Result<E
     Ok(Erase::Subscription(row.uuid))
 }
 
-/// All of it, on a thread of its own, so that a signal is heard.
+/// Erases on a blocking thread, so that a signal can interrupt it.
 ///
 /// # Errors
-/// A signal ended it: that is said, with what was done by then.
-async fn carry_out(
+/// The queue cannot be written, or a signal interrupted the erasure. The latter is reported with the amount erased so far.
+async fn erase(
     mut operator: Operator,
     what: Erase,
     dry_run: bool,
@@ -100,23 +101,23 @@ async fn carry_out(
     };
     let (progress, shutdown) = (Progress::new(None, "deliveries"), context.shutdown.clone());
     let erase = move || {
-        let waits = Cell::new(false);
-        let go_on = |done: &Erased, trouble: Option<&Error>| {
+        let is_blocked = Cell::new(false);
+        let keep_going = |done: &Erased, error: Option<&Error>| {
             progress.set_position(done.deliveries);
-            if let (Some(error), false) = (trouble, waits.replace(trouble.is_some())) {
+            if let (Some(error), false) = (error, is_blocked.replace(error.is_some())) {
                 let error = anyhow::Error::new(error.clone());
-                output::say(&format!("decnet: warning: {error:#}; this waits until that has passed"));
+                output::say(&format!("decnet: warning: {error:#}; retrying"));
             }
             !shutdown.is_cancelled()
         };
-        let result = erasure.carry_out(&mut operator, now, go_on);
+        let result = erasure.carry_out(&mut operator, now, keep_going);
         progress.finish();
         (operator, *erasure.done(), result)
     };
     let (operator, done, result) = tokio::task::spawn_blocking(erase).await?;
-    // Of what was erased before it failed, too, the worker must know.
+    // The worker must also reload what was erased before a failure.
     if !dry_run {
-        link::signal_change(&context.config).await;
+        bus_client::signal_change(&context.config).await;
     }
     if !result? {
         interrupted(done, dry_run);
@@ -129,26 +130,26 @@ fn interrupted(done: Erased, dry_run: bool) {
     output::say(&if dry_run {
         "interrupted; nothing was erased".to_owned()
     } else {
-        format!("interrupted; erased only {}; run it again for the rest", amount(done))
+        format!("interrupted; erased only {}; run the command again for the rest", amount(done))
     });
 }
 
-/// Are the files rid of it? On a thread of its own, too.
+/// Removes erased data from the files, on a blocking thread. Returns whether they no longer contain it.
 async fn clean_up(mut operator: Operator, context: &Context) -> anyhow::Result<bool> {
     let shutdown = context.shutdown.clone();
     Ok(tokio::task::spawn_blocking(move || operator.clean_up(|| !shutdown.is_cancelled())).await??)
 }
 
 fn amount(erased: Erased) -> String {
-    let deliveries = output::counted(erased.deliveries, "delivery", "deliveries");
-    let events = output::counted(erased.events + erased.submitted, "body", "bodies");
-    format!("{events} and the replies of {deliveries}, {} of which still wait", erased.given_up)
+    let deliveries = output::pluralize(erased.deliveries, "delivery", "deliveries");
+    let events = output::pluralize(erased.events + erased.submitted, "body", "bodies");
+    format!("{events} and the replies of {deliveries}, {} of which were still waiting", erased.given_up)
 }
 
-fn tell(args: &Args, erased: Erased, dry_run: bool, is_gone: bool) -> anyhow::Result<()> {
+fn print(args: &Args, erased: Erased, dry_run: bool, is_gone: bool) -> anyhow::Result<()> {
     if !is_gone {
         output::say(
-            "decnet: warning: what was erased is not gone from the disk yet: this was interrupted, or somebody reads the queue, whose log still holds it. Run this again",
+            "decnet: warning: the erased data is still on the disk: the command was interrupted, or a reader holds the queue's write-ahead log open; run it again",
         );
     }
     if args.json {
@@ -165,9 +166,9 @@ fn tell(args: &Args, erased: Erased, dry_run: bool, is_gone: bool) -> anyhow::Re
     let verb = if dry_run { "would erase" } else { "erased" };
     output::line(&format!("{verb} {}", amount(erased)))?;
     if erased.shared > 0 {
-        let shared = output::counted(erased.shared, "body", "bodies");
+        let shared = output::pluralize(erased.shared, "body", "bodies");
         output::say(&format!(
-            "{shared} stay, since other subscriptions are still owed them; erase again once they have them"
+            "{shared} kept, because other subscriptions still wait for them; erase again once they are delivered"
         ));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! `decnet explain`: why an event did, or did not, go to a subscription.
+//! `decnet explain`: why an event was or was not delivered to a subscription.
 
 use decnet_core::explain::Step;
 use decnet_store::catalog::{Catalog, Create};
@@ -9,10 +9,10 @@ use serde_json::json;
 use crate::context::Context;
 use crate::output::{self, Paint, Text};
 
-/// Says why an event did, or did not, go to a subscription.
+/// Explains why an event was or was not delivered to a subscription.
 ///
-/// Reads the catalog as it is now and the queue, whether a worker runs or not. With --topic it says what would become of an
-/// event that came now.
+/// Reads the current catalog and the queue, whether or not a worker runs. With --topic it explains how an event that
+/// arrived now would be handled.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "\
@@ -24,10 +24,10 @@ Examples:
 pub(crate) struct Args {
     /// The subscription: its name or UUID
     subscription: String,
-    /// The event's id, as receivers get it in webhook-id
+    /// The event's id, which receivers get in webhook-id
     #[arg(value_name = "EVENT_ID", group = "what")]
     event_id: Option<String>,
-    /// A topic, in place of an event
+    /// A topic instead of an event
     #[arg(long, group = "what")]
     topic: Option<String>,
     /// Print a JSON object

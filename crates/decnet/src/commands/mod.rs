@@ -1,10 +1,13 @@
-//! One command a module: its arguments, and `run`.
+//! The commands: each module has a command's arguments and its `run` function.
+//!
+//! `bus_client`, `catalog`, `confirm`, `detach`, `progress`, `secret_args`, `since` and `thread` are shared by several commands.
 
 pub(crate) mod api;
-pub(crate) mod background;
+
 pub(crate) mod backup;
 pub(crate) mod bench;
 pub(crate) mod bus;
+pub(crate) mod bus_client;
 pub(crate) mod catalog;
 pub(crate) mod check;
 pub(crate) mod clock;
@@ -16,7 +19,6 @@ pub(crate) mod docs;
 pub(crate) mod erase;
 pub(crate) mod explain;
 pub(crate) mod init;
-pub(crate) mod link;
 pub(crate) mod progress;
 pub(crate) mod publish;
 pub(crate) mod receive;
@@ -26,6 +28,7 @@ pub(crate) mod serve;
 mod since;
 pub(crate) mod status;
 pub(crate) mod subscription;
+pub(crate) mod thread;
 pub(crate) mod token;
 pub(crate) mod watch;
 pub(crate) mod webhook;

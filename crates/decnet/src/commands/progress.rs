@@ -1,20 +1,20 @@
-//! A bar for what takes longer than a glance; on a terminal's stderr only.
+//! Progress bars for long operations, shown only if stderr is a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Steps between two looks at the bar.
+/// The number of steps between two updates of the bar.
 const STRIDE: u64 = 256;
-/// What is done sooner than a bar can be read gets none.
-const WORTH_A_BAR: u64 = 1000;
+/// Operations with fewer steps are too short for a bar.
+const MIN_TOTAL: u64 = 1000;
 
-/// How far something is.
+/// The progress of an operation.
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
-    /// A bar towards `total`, or a count without an end.
+    /// Creates a bar up to `total`, or a counter if the total is unknown.
     pub(crate) fn new(total: Option<u64>, unit: &str) -> Self {
         let template = match total {
-            Some(total) if total < WORTH_A_BAR => return Self(ProgressBar::hidden()),
+            Some(total) if total < MIN_TOTAL => return Self(ProgressBar::hidden()),
             Some(_) => {
                 format!("{{wide_bar}} {{human_pos}} of {{human_len}} {unit}, {{per_sec}}, {{eta}} left")
             }
@@ -25,19 +25,19 @@ impl Progress {
         Self(bar)
     }
 
-    /// `done` are done.
+    /// Updates the position every [`STRIDE`] steps, which is cheap enough to call for each event.
     pub(crate) fn set(&self, done: u64) {
         if done.is_multiple_of(STRIDE) {
             self.0.set_position(done);
         }
     }
 
-    /// Exactly so many are done.
+    /// Sets the position.
     pub(crate) fn set_position(&self, done: u64) {
         self.0.set_position(done);
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn finish(&self) {
         self.0.finish_and_clear();
     }

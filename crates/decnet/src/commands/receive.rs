@@ -1,4 +1,4 @@
-//! `decnet receive`: a receiver to try things with, which says whether what arrives is what was signed.
+//! `decnet receive`: a receiver for tests that verifies signatures.
 
 use std::borrow::Cow;
 use std::io::IsTerminal as _;
@@ -20,22 +20,22 @@ use crate::json_text;
 use crate::output::{self, Paint, Text};
 use crate::receiver::{Options, Origin, Received, Receiver};
 
-/// Requests that wait to be printed before the answers slow down.
-const WAITING: usize = 1024;
+/// The number of requests that may wait to be printed. Beyond it, responses are delayed.
+const MAX_UNPRINTED: usize = 1024;
 
-/// Receives webhooks here, checks their signatures, prints them.
+/// Receives webhooks, verifies their signatures and prints them.
 ///
-/// One line a request: when, whether the signature holds, latency since the event, topic and id; on a terminal
-/// the body follows. Without a secret nothing is checked. The answer is --status either way: a bad signature is
-/// shown, not refused.
+/// Prints one line per request: time, result of the verification, latency since the event, topic and id. On a terminal the
+/// body follows. Without a secret nothing is verified. The response is always --status: a request with a bad signature is
+/// shown, not rejected.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   decnet receive --secret-file secret.txt
   decnet receive --port 0 --json --count 10 > received.jsonl
-  decnet receive --status 503 --delay 2s            # see how the worker takes it")]
+  decnet receive --status 503 --delay 2s            # see how the worker retries")]
 pub(crate) struct Args {
-    /// The port; 0 for any that is free
+    /// The port; 0 for any free port
     #[arg(long, default_value_t = 8080)]
     port: u16,
     /// The address to listen on
@@ -43,23 +43,23 @@ pub(crate) struct Args {
     host: IpAddr,
     #[command(flatten)]
     secret: SecretArgs,
-    /// The status to answer with
+    /// The status of the responses
     #[arg(long, default_value = "204", value_parser = status)]
     status: StatusCode,
-    /// How long to hold back each answer, such as 2s
+    /// The delay of each response, such as 2s
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = read_duration)]
     delay: Duration,
     /// Stop after this many requests
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// Print a JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }
 
 fn status(text: &str) -> Result<StatusCode, String> {
     let status = text.parse::<StatusCode>().ok().filter(|status| (200..600).contains(&status.as_u16()));
-    status.ok_or_else(|| "a final HTTP status is from 200 to 599".into())
+    status.ok_or_else(|| "must be a final HTTP status, from 200 to 599".into())
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
@@ -67,17 +67,17 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let options = Options { key, status: args.status, delay: args.delay };
     let address = SocketAddr::new(args.host, args.port);
     let receiver = Receiver::bind(address, options).await.map_err(|error| {
-        anyhow::anyhow!("cannot listen on {address}: {error}; --port 0 takes any free port")
+        anyhow::anyhow!("cannot listen on {address}: {error}; --port 0 selects a free port")
     })?;
     output::say(&format!("receiving on http://{}/, Ctrl-C to stop", receiver.address()?));
-    let (seen, mut requests) = mpsc::channel(WAITING);
+    let (received, mut requests) = mpsc::channel(MAX_UNPRINTED);
     let stop = context.shutdown.child_token();
-    let serving = tokio::spawn(receiver.run(seen, stop.clone()));
+    let serving = tokio::spawn(receiver.run(received, stop.clone()));
     let mut tally = Tally::default();
     let printed = print(&args, context.paint, &mut requests, &mut tally, &stop).await;
     requests.close();
     stop.cancel();
-    serving.await.context("the receiver broke")?;
+    serving.await.context("the receiver panicked")?;
     output::say(&tally.to_string());
     printed
 }
@@ -106,7 +106,7 @@ async fn print(
     Ok(())
 }
 
-/// How many of which origin.
+/// The number of requests by origin.
 #[derive(Debug, Default)]
 struct Tally {
     verified: u64,
@@ -138,7 +138,7 @@ impl std::fmt::Display for Tally {
     }
 }
 
-/// A request as `--json` shows it, its fields in the order of the alphabet.
+/// A request as `--json` prints it, with the fields in alphabetical order.
 #[derive(Serialize)]
 struct Line<'a> {
     at: String,
@@ -152,7 +152,7 @@ struct Line<'a> {
     topic: &'a str,
 }
 
-/// A body as it came, as a text where it is not JSON.
+/// A body, unchanged if it is JSON and as a string otherwise.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Body<'a> {
@@ -175,7 +175,7 @@ fn line(request: &Received, status: StatusCode) -> Line<'_> {
     }
 }
 
-/// The line of a request, and its body below it.
+/// Formats the line of a request and, optionally, its body.
 pub(crate) fn human(request: &Received, paint: Paint, with_body: bool) -> Text {
     let origin = request.origin.as_str();
     let origin = match request.origin {
@@ -202,7 +202,7 @@ pub(crate) fn human(request: &Received, paint: Paint, with_body: bool) -> Text {
     text
 }
 
-/// Adds a body, line by line. What is JSON stays JSON.
+/// Appends an indented body. Escapes in JSON stay valid JSON.
 fn add_indented(text: &mut Text, body: &[u8]) {
     let pretty = json_text::indented(body).map(|json| escape_json(&json).into_owned());
     for line in pretty.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()).lines() {

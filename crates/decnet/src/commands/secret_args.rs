@@ -1,4 +1,4 @@
-//! `--secret` and `--secret-file`, wherever a command needs a secret from its caller.
+//! `--secret` and `--secret-file`, for commands that need a secret.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -12,16 +12,16 @@ use decnet_store::catalog::generate_secret;
 use crate::failure::Usage;
 use crate::output;
 
-/// Bytes read of a file that should hold a secret: a whole one in four-byte characters, and a newline or two.
+/// The most bytes read of a secret file: the longest secret in four-byte characters, and a few for line ends.
 const MAX_FILE_BYTES: u64 = MAX_SECRET_CHARS as u64 * 4 + 4;
 
-/// Where a secret comes from.
+/// The source of a secret.
 #[derive(clap::Args)]
 pub(crate) struct SecretArgs {
-    /// The secret; the process list shows it, so prefer --secret-file
+    /// The secret; visible in the process list, so prefer --secret-file
     #[arg(long, value_name = "SECRET", conflicts_with = "secret_file", hide_env_values = true)]
     secret: Option<String>,
-    /// A file with the secret on its first line; - for stdin
+    /// A file with the secret on its first line, or - for stdin
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
 }
@@ -33,22 +33,24 @@ impl std::fmt::Debug for SecretArgs {
 }
 
 impl SecretArgs {
-    /// The secret, if one was given. Warns of one that everybody on this host can read.
+    /// Returns the secret, if one was given. Warns if it was given as an argument, which all users of this host can read.
     ///
     /// # Errors
-    /// A file that cannot be read, or is empty.
+    /// The file cannot be read, or has no secret.
     pub(crate) fn read(&self) -> anyhow::Result<Option<Secret>> {
         if let Some(secret) = &self.secret {
-            output::say("decnet: warning: other users see --secret in the process list; use --secret-file");
+            output::say(
+                "decnet: warning: other users can read --secret in the process list; use --secret-file",
+            );
             return Ok(Some(Secret::new(secret.as_str())));
         }
         self.secret_file.as_deref().map(read_file).transpose()
     }
 
-    /// The same for a secret that a subscription is to have.
+    /// Returns a new secret for a subscription, if one was given.
     ///
     /// # Errors
-    /// As [`SecretArgs::read`], and a secret that its receiver would not use as it looks.
+    /// As [`SecretArgs::read`]; also if receivers would decode the secret in different ways.
     pub(crate) fn read_new(&self) -> anyhow::Result<Option<Secret>> {
         let secret = self.read()?;
         let form = secret.as_ref().map_or(Ok(()), |secret| check_secret_form(secret.expose()));
@@ -56,16 +58,16 @@ impl SecretArgs {
         Ok(secret)
     }
 
-    /// The secret that was given, else a new one, then with its text, to be shown this once.
+    /// Returns the given secret, or generates one and also returns its text, to be shown once.
     ///
     /// # Errors
     /// As [`SecretArgs::read_new`].
-    pub(crate) fn read_or_make(&self) -> anyhow::Result<(Secret, Option<String>)> {
+    pub(crate) fn read_or_generate(&self) -> anyhow::Result<(Secret, Option<String>)> {
         if let Some(given) = self.read_new()? {
             return Ok((given, None));
         }
-        let made = generate_secret();
-        Ok((Secret::new(made.as_str()), Some(made)))
+        let generated = generate_secret();
+        Ok((Secret::new(generated.as_str()), Some(generated)))
     }
 }
 
@@ -76,10 +78,10 @@ fn read_file(path: &Path) -> anyhow::Result<Secret> {
     } else {
         std::fs::File::open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes))
     };
-    read.with_context(|| format!("the secret could not be read from {}", path.display()))?;
+    read.with_context(|| format!("cannot read the secret from {}", path.display()))?;
     let not_text = || Usage::new(format!("{} is not UTF-8 text; save it as UTF-8", path.display()));
     let text = String::from_utf8(bytes).map_err(|_| not_text())?;
     let secret = text.lines().next().unwrap_or_default();
-    anyhow::ensure!(!secret.is_empty(), "{} holds no secret on its first line", path.display());
+    anyhow::ensure!(!secret.is_empty(), "{} has no secret on its first line", path.display());
     Ok(Secret::new(secret))
 }

@@ -1,14 +1,14 @@
-//! `--since`: a while ago, or a moment.
+//! The values of `--since` and `--until`: a duration before now, or a point in time.
 
 use decnet_core::time::UnixMicros;
 
 use crate::config::read_duration;
 use crate::receiver::now;
 
-/// Reads `2h` as two hours ago, and `2026-11-23T10:00` as that moment, UTC unless it says otherwise.
+/// Parses `2h` as two hours ago, and `2026-11-23T10:00` as that time, in UTC unless it has an offset.
 ///
 /// # Errors
-/// What to write instead.
+/// The text is neither. The error gives the accepted forms.
 pub(super) fn since(text: &str) -> Result<UnixMicros, String> {
     before(text, now())
 }
@@ -18,7 +18,7 @@ fn before(text: &str, now: UnixMicros) -> Result<UnixMicros, String> {
         let ago = i64::try_from(ago.as_micros()).unwrap_or(i64::MAX);
         return Ok(UnixMicros(now.0.saturating_sub(ago)));
     }
-    let wrong = || format!("is 2h, 7d or a moment such as 2026-11-23T10:00 (UTC), not `{text}`");
+    let wrong = || format!("`{text}` is not a time; write 2h, 7d or a time such as 2026-11-23T10:00 (UTC)");
     UnixMicros::from_sqlite(text).ok_or_else(wrong)
 }
 
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_while_ago_or_a_moment() {
+    fn durations_and_times_are_parsed() {
         let now = UnixMicros(1_776_988_800_000_000);
         assert_eq!(before("2h", now), Ok(UnixMicros(now.0 - 7_200_000_000)));
         for text in ["2026-04-24T00:00", "2026-04-24", "2026-04-24 00:00:00", "2026-04-24T02:00+02:00"] {

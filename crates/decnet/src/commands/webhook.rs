@@ -1,21 +1,21 @@
-//! `decnet webhook`.
+//! `decnet webhook`: the webhook worker alone.
 
-use super::catalog::make_data_dir;
+use super::catalog::create_data_dir;
 use super::detach::DetachArgs;
 use crate::context::Context;
 use crate::worker::Prepared;
 
-/// Runs the webhook worker alone: from the bus to the receivers.
+/// Runs the webhook worker alone, without bus and API.
 ///
-/// Subscriptions come from the catalog (DECNET_DB_URL, else decnet.db in the data directory); deliveries are kept
-/// in queue.db in the data directory until they are delivered. While the bus is away the worker stays up and
-/// delivers what is queued. SIGTERM, SIGINT and a stop on `system.webhook.control` end it cleanly.
+/// Subscriptions are read from the catalog (DECNET_DB_URL, or decnet.db in the data directory). Deliveries are stored in
+/// queue.db in the data directory. While the bus is unavailable the worker continues to deliver queued events. SIGTERM,
+/// SIGINT and a stop command on `system.webhook.control` end it cleanly.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   decnet webhook
   decnet --data-dir /srv/decnet webhook
-  DECNET_DB_URL=sqlite:////opt/decnet/decnet.db decnet webhook    # beside a DECNET that is there")]
+  DECNET_DB_URL=sqlite:////opt/decnet/decnet.db decnet webhook    # with an existing DECNET")]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) detach: DetachArgs,
@@ -23,7 +23,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let config = &context.config;
-    make_data_dir(&config.data_dir)?;
+    create_data_dir(&config.data_dir)?;
     let socket = config.bus.enabled.then(|| config.bus.path().to_owned());
     let prepared = Prepared::open(config, socket.as_deref(), &[], 0)?;
     args.detach.leave()?;

@@ -34,7 +34,7 @@ use super::status::Status;
 use super::text::{self, Format};
 use super::worker::Seen;
 use super::{metrics, status};
-use crate::commands::background::Background;
+use crate::commands::thread::RuntimeThread;
 
 /// The socket's name in the data directory.
 const SOCKET: &str = "worker.sock";
@@ -112,8 +112,8 @@ impl Endpoint {
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub(crate) fn start(self, seen: Seen, stop: CancellationToken) -> anyhow::Result<Background<()>> {
-        Background::start("endpoint", move |ready| async move {
+    pub(crate) fn start(self, seen: Seen, stop: CancellationToken) -> anyhow::Result<RuntimeThread<()>> {
+        RuntimeThread::start("endpoint", move |ready| async move {
             ready.up();
             self.run(Arc::new(seen), &stop).await;
             Ok(())

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::background::Background;
+use crate::commands::thread::RuntimeThread;
 use crate::config::Config;
 use crate::descriptors;
 use crate::observe::endpoint::Endpoint;
@@ -28,7 +28,7 @@ pub(crate) struct Prepared {
     worker: Worker,
     seen: Seen,
     endpoint: Endpoint,
-    exporter: Option<Background<()>>,
+    exporter: Option<RuntimeThread<()>>,
 }
 
 impl Prepared {

@@ -34,7 +34,8 @@ fn serve_on_a_small_disk(host: &Host) -> Serving {
 }
 
 fn admin(serving: &Serving) -> String {
-    let code = serving.said.lines().find_map(|line| line.split("/setup#").nth(1)).unwrap().trim().to_owned();
+    let code =
+        serving.messages.lines().find_map(|line| line.split("/setup#").nth(1)).unwrap().trim().to_owned();
     let body = json!({ "code": code }).to_string();
     let headers = ["Content-Type: application/json"];
     let made = ask_from(fresh_address(), serving.address, "POST /setup", &headers, &body);

@@ -18,9 +18,9 @@ fn events_go_into_the_files_that_were_restored() {
     assert_eq!(worker.running.finish().0, 0);
 
     let mut running = host.start(&["-v", "api"]);
-    let said = running.wait_for("the API listens");
-    let address = said.split_once("address=").unwrap().1.trim().parse().unwrap();
-    let api = Serving { running, address, said };
+    let messages = running.wait_for("the API is listening");
+    let address = messages.split_once("address=").unwrap().1.trim().parse().unwrap();
+    let api = Serving { running, address, messages };
     let submit = |token: &str, id: &str| {
         ask(api.address, EVENTS, Some(token), &format!(r#"{{"id":"{id}","topic":"a.b"}}"#)).status
     };

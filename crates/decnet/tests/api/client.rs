@@ -31,9 +31,9 @@ impl Server {
         serving.running.signal("TERM");
         assert_eq!(serving.running.finish().0, 0);
         let mut running = host.start(&["-v", "api"]);
-        let said = running.wait_for("the API listens");
-        let address = said.split_once("address=").unwrap().1.trim().parse().unwrap();
-        Self { host, serving: Serving { running, address, said }, token }
+        let messages = running.wait_for("the API is listening");
+        let address = messages.split_once("address=").unwrap().1.trim().parse().unwrap();
+        Self { host, serving: Serving { running, address, messages }, token }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

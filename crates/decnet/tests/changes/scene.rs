@@ -153,7 +153,7 @@ impl Scene {
     fn find_api(&self) -> SocketAddr {
         let command = if self.processes == Processes::Serve { "serve" } else { "api" };
         let mut found = None;
-        eventually("the API listens", || {
+        eventually("the API is listening", || {
             let log = std::fs::read_to_string(self.log(command)).unwrap();
             found = log.split("127.0.0.1:").nth(1).and_then(|rest| {
                 let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();

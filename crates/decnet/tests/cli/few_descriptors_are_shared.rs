@@ -1,4 +1,4 @@
-//! Where descriptors are few, requests leave some to the API, the bus and the files, and receivers are not blamed.
+//! With few file descriptors, requests leave some to the API, the bus and the files, and do not count as receivers' failures.
 
 use std::process::Command;
 
@@ -7,12 +7,12 @@ use decnet_testkit::Receiver;
 use crate::http::{Serving, ask};
 use crate::support::{Host, Running, code, eventually, stderr, stdout};
 
-/// The lowest limit that is supported.
+/// The lowest supported limit.
 const LIMIT: usize = 64;
-/// More receivers, each of which keeps its connection open, than there are descriptors.
+/// More receivers with an open connection each than there are descriptors.
 const RECEIVERS: usize = LIMIT + 10;
 
-/// `decnet serve` with a hard limit of open files.
+/// Starts `decnet serve` with a hard limit of open files.
 fn serve_limited(host: &Host) -> Serving {
     let plain = host.command(&["serve"]);
     let mut limited = Command::new("sh");
@@ -26,7 +26,7 @@ fn serve_limited(host: &Host) -> Serving {
 }
 
 #[test]
-fn the_api_and_status_answer_at_the_lowest_limit() {
+fn api_and_status_respond_at_the_lowest_descriptor_limit() {
     let host = Host::new().with("DECNET_API_PORT", "0").with("DECNET_WEBHOOK_ALLOW_CIDRS", "127.0.0.1/32");
     let receivers: Vec<Receiver> = (0..RECEIVERS).map(|_| Receiver::counting()).collect();
     for (index, receiver) in receivers.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The HTTP API of the real binary, and a client that asks from any address of this host.
+//! The HTTP API of the real binary, and a client that can connect from any loopback address.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -8,15 +8,15 @@ use rustix::net::{AddressFamily, SocketType, bind, socket};
 
 use crate::support::{Host, PATIENCE, Running};
 
-/// `decnet serve` and where its API is.
+/// A running `decnet serve` and the address of its API.
 pub(crate) struct Serving {
     pub(crate) running: Running,
     pub(crate) address: SocketAddr,
-    /// What was said before it was up.
-    pub(crate) said: String,
+    /// The log before the API was ready.
+    pub(crate) messages: String,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -25,7 +25,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// A header, by its name in lower case.
+    /// Returns the value of a header; the name is in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(':'));
         lines.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
@@ -42,7 +42,7 @@ impl Host {
         Serving::of(self.start(&[arguments, &["serve"]].concat()))
     }
 
-    /// Makes a token.
+    /// Creates a token.
     pub(crate) fn token(&self, name: &str, scope: &str, more: &[&str]) -> String {
         let arguments = [&["token", "create", "--name", name, "--scope", scope, "--json"], more].concat();
         self.json(&arguments)["token"].as_str().unwrap().to_owned()
@@ -50,22 +50,22 @@ impl Host {
 }
 
 impl Serving {
-    /// Waits until a `decnet serve` that was started is up.
+    /// Waits until a started `decnet serve` is ready.
     pub(crate) fn of(mut running: Running) -> Self {
-        let mut said = String::new();
-        let line = running.wait_for_noting("API at http://", &mut said);
+        let mut messages = String::new();
+        let line = running.wait_for_noting("API at http://", &mut messages);
         let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
-        Self { running, address, said }
+        Self { running, address, messages }
     }
 }
 
-/// An address of this host that nothing else has asked from.
+/// Returns a loopback address that was not used before.
 pub(crate) fn fresh_address() -> Ipv4Addr {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 0)) + NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A connection from an address.
+/// Opens a connection from an address.
 pub(crate) fn connect(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     bind(&socket, &SocketAddr::from((from, 0))).unwrap();
@@ -75,7 +75,7 @@ pub(crate) fn connect(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Sends one request from an address, on a connection of its own.
+/// Sends one request from an address, on a new connection.
 pub(crate) fn ask_from(from: Ipv4Addr, to: SocketAddr, what: &str, headers: &[&str], body: &str) -> Answer {
     let mut stream = connect(from, to);
     let has_host = headers.iter().any(|header| header.starts_with("Host:"));
@@ -88,7 +88,7 @@ pub(crate) fn ask_from(from: Ipv4Addr, to: SocketAddr, what: &str, headers: &[&s
     answer(stream)
 }
 
-/// Reads an answer to its end.
+/// Reads a response until the end of the connection.
 pub(crate) fn answer(mut stream: TcpStream) -> Answer {
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
@@ -97,7 +97,7 @@ pub(crate) fn answer(mut stream: TcpStream) -> Answer {
     Answer { status, head: head.into(), body: body.into() }
 }
 
-/// Sends one request with a token, or with nothing.
+/// Sends one request, with a token if there is one.
 pub(crate) fn ask(to: SocketAddr, what: &str, token: Option<&str>, body: &str) -> Answer {
     let authorization = token.map(|token| format!("Authorization: Bearer {token}"));
     let mut headers: Vec<&str> = authorization.iter().map(String::as_str).collect();

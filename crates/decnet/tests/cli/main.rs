@@ -1,31 +1,31 @@
-//! The real binary, as a person or a unit file runs it. One file a property.
+//! Tests of the real binary, run as from a shell or a unit file. One file per property.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails that test")]
 
-mod a_service_is_asked_whether_it_is_well;
-mod bench_measures_and_leaves_nothing;
-mod decnets_options_are_accepted;
-mod decnets_sessions_have_decnets_rights;
-mod deliveries_are_shown_and_sent_again;
-mod erased_is_gone_and_backups_are_whole;
-mod events_reach_who_watches;
+mod bench_leaves_no_files;
+mod dashboard_sessions_have_their_rights;
+mod decnet_options_are_accepted;
+mod deliveries_are_listed_and_redelivered;
+mod erasures_and_backups_are_complete;
+mod errors_are_reported;
+mod events_reach_watchers;
 mod failed_output_is_reported;
 mod few_descriptors_are_shared;
+mod first_token_is_created_on_this_host;
 mod http;
 mod image;
 mod init_installs_and_takes_back;
 mod init_opens_the_catalog_to_the_services;
-mod no_route_answers_without_its_scope;
 mod only_trusted_files_are_used;
 mod publications_are_confirmed;
-mod receiver_knows_who_signed;
-mod says_what_is_wrong;
+mod receiver_verifies_signatures;
+mod routes_require_their_scope;
+mod service_health_is_checked;
+mod service_manager_is_notified;
 mod settings_change_one_by_one;
-mod signals_end_what_waits;
-mod subscriptions_ask_for_more;
+mod signals_end_waiting_commands;
+mod subscription_settings_apply;
 mod subscriptions_keep_their_secrets;
 mod support;
 mod terminal_output_is_escaped;
-mod the_first_token_is_made_on_this_host;
-mod the_service_manager_hears_of_it;
-mod the_worker_shows_itself;
+mod worker_is_observable;

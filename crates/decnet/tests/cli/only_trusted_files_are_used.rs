@@ -1,4 +1,4 @@
-//! Files that another user could have written, or put there, have no effect.
+//! Files that another user could have written or created have no effect.
 
 use std::os::unix::fs::{MetadataExt as _, chown};
 
@@ -11,7 +11,7 @@ fn is_root() -> bool {
     std::fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-/// Makes a file untrusted: as root, another user's; else writable by others.
+/// Makes a file untrusted: owned by another user if the test runs as root, otherwise writable by others.
 fn give_away(host: &Host, name: &str) {
     if is_root() {
         chown(host.path().join(name), Some(65_534), Some(65_534)).unwrap();
@@ -21,7 +21,7 @@ fn give_away(host: &Host, name: &str) {
 }
 
 #[test]
-fn dotenv_of_another_user_decides_nothing() {
+fn dotenv_of_another_user_is_ignored() {
     for name in [".env.local", ".env"] {
         let host = Host::new();
         host.write(name, PLANTED);
@@ -35,9 +35,12 @@ fn dotenv_of_another_user_decides_nothing() {
         assert!(setting("DECNET_DB_URL").0.contains(name));
         give_away(&host, name);
         for key in ["DECNET_DB_URL", "DECNET_JWT_SECRET"] {
-            let (source, said) = setting(key);
+            let (source, messages) = setting(key);
             assert_eq!(source, "default", "{name}");
-            assert!(said.contains("ignoring ") && said.contains(name) && !said.contains("planted"), "{said}");
+            assert!(
+                messages.contains("ignoring ") && messages.contains(name) && !messages.contains("planted"),
+                "{messages}"
+            );
         }
         let created = host.run(&[
             "subscription",
@@ -55,7 +58,7 @@ fn dotenv_of_another_user_decides_nothing() {
 }
 
 #[test]
-fn ini_that_is_named_must_be_trusted() {
+fn named_ini_must_be_trusted() {
     let host = Host::new();
     host.write("a.ini", "[bus]\ngroup = staff\n");
     assert_eq!(code(&host.run(&["--config", "a.ini", "check"])), 0);
@@ -87,8 +90,8 @@ fn catalog_of_decnet_is_found_in_its_directory() {
     let listed = host.json(&["subscription", "list", "--json"]);
     assert_eq!(listed[0]["name"], "siem");
     let mut worker = host.start(&["webhook"]);
-    let said = worker.wait_for("the catalog is ");
-    assert!(said.contains(&host.path().join("decnet.db").display().to_string()), "{said}");
+    let messages = worker.wait_for("the catalog is ");
+    assert!(messages.contains(&host.path().join("decnet.db").display().to_string()), "{messages}");
     eventually("it runs", || host.path().join("data/queue.db").exists());
     drop(worker);
     assert!(!host.path().join("data/decnet.db").exists());
@@ -108,7 +111,7 @@ fn catalog_of_decnet_is_found_in_its_directory() {
 }
 
 #[test]
-fn relative_catalog_in_a_directory_of_others_is_refused() {
+fn relative_catalog_in_a_shared_directory_is_rejected() {
     let host = Host::new().with("DECNET_DB_URL", "sqlite:///named.db");
     host.chmod("", 0o1777);
     let arguments = ["token", "create", "--name", "first", "--scope", "read"];
@@ -121,7 +124,7 @@ fn relative_catalog_in_a_directory_of_others_is_refused() {
 }
 
 #[test]
-fn demo_keeps_its_data_where_nobody_else_can_move_it() {
+fn demo_data_is_protected_from_other_users() {
     let host = Host::new().with("DECNET_API_PORT", "0");
     std::fs::create_dir(host.path().join("tmp")).unwrap();
     host.chmod("tmp", 0o777);
@@ -138,7 +141,7 @@ fn demo_keeps_its_data_where_nobody_else_can_move_it() {
 #[test]
 fn home_of_another_user_is_not_used() {
     if !is_root() || std::path::Path::new("/run/decnet").exists() {
-        // Another user's home needs another user, and a bus that is installed goes before a home.
+        // This needs root to own the home by another user, and no installed bus, which would take precedence.
         return;
     }
     let host = Host::new();
@@ -147,10 +150,10 @@ fn home_of_another_user_is_not_used() {
     let mut command = host.command(&["check", "--json"]);
     command.env("HOME", host.path().join("joe")).env_remove("DECNET_BUS_SOCKET");
     let checked = command.output().unwrap();
-    let said = stderr(&checked);
+    let messages = stderr(&checked);
     assert!(
-        said.contains("HOME is not used: ") && said.contains("belongs to another user (uid 65534)"),
-        "{said}"
+        messages.contains("HOME is not used: ") && messages.contains("belongs to another user (uid 65534)"),
+        "{messages}"
     );
     assert!(!stdout(&checked).contains("joe/.decnet"), "{}", stdout(&checked));
 }

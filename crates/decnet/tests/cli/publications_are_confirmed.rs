@@ -1,4 +1,4 @@
-//! `decnet publish` reports what the bus has read, and fails otherwise.
+//! `decnet publish` succeeds only if the bus has read every event.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixListener;
@@ -6,7 +6,7 @@ use std::process::{ChildStdin, Stdio};
 
 use crate::support::{Host, Running, code, eventually, stderr};
 
-/// A watcher that prints a line for each event of `t.>`, and has printed the first one.
+/// Starts a watcher of `t.>` and waits for its first line.
 fn watch(host: &Host) -> (Running, BufReader<std::process::ChildStdout>) {
     let mut watch = host.start(&["watch", "t.>"]);
     let mut printed = BufReader::new(watch.child.stdout.take().unwrap());
@@ -22,7 +22,7 @@ fn watch(host: &Host) -> (Running, BufReader<std::process::ChildStdout>) {
     (watch, printed)
 }
 
-/// How many lines are printed until one that ends the test, which is published here.
+/// Publishes a final event and returns the number of lines printed before it.
 fn count(host: &Host, printed: impl std::io::BufRead) -> u64 {
     assert_eq!(code(&host.run(&["publish", "t.end"])), 0);
     let lines = printed.lines().map(Result::unwrap).take_while(|line| !line.contains("\"t.end\""));
@@ -35,35 +35,36 @@ fn number_before(text: &str, word: &str) -> u64 {
 }
 
 #[test]
-fn a_bus_without_room_for_a_connection_is_an_error() {
+fn publish_fails_at_the_connection_limit_of_the_bus() {
     let host = Host::new();
     let bus = UnixListener::bind(host.socket()).unwrap();
     let full = std::thread::spawn(move || drop(bus.accept().unwrap()));
     let output = host.run(&["publish", "t.x", "{}", "--count", "3"]);
-    let said = stderr(&output);
-    assert_eq!(code(&output), 1, "{said}");
-    // It depends on when the publisher notices.
-    let is_named = ["refuses the connection", "closed the connection"].iter().any(|text| said.contains(text));
-    assert!(is_named && !said.contains("published"), "{said}");
+    let messages = stderr(&output);
+    assert_eq!(code(&output), 1, "{messages}");
+    // The error depends on when the publisher notices.
+    let is_named =
+        ["refuses the connection", "closed the connection"].iter().any(|text| messages.contains(text));
+    assert!(is_named && !messages.contains("published"), "{messages}");
     full.join().unwrap();
 }
 
 #[test]
-fn a_bus_that_dies_on_the_way_has_confirmed_nothing() {
+fn killed_bus_confirms_nothing() {
     let host = Host::new();
     let bus = host.start_bus();
     let (_watch, mut printed) = watch(&host);
     let publisher = host.start(&["publish", "t.x", "--count", "100000", "--rate", "50"]);
     printed.by_ref().lines().find(|line| line.as_ref().unwrap().contains("\"t.x\""));
     drop(bus);
-    let (code, _, said) = publisher.finish();
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains("decnet: 0 of ") && said.contains(" more were not sent"), "{said}");
-    assert!(!said.contains("published"), "{said}");
+    let (code, _, messages) = publisher.finish();
+    assert_eq!(code, 1, "{messages}");
+    assert!(messages.contains("decnet: 0 of ") && messages.contains(" more were not sent"), "{messages}");
+    assert!(!messages.contains("published"), "{messages}");
 }
 
 #[test]
-fn an_interrupted_publisher_fails_and_reports_what_it_published() {
+fn interrupted_publish_fails_and_reports_its_progress() {
     let host = Host::new();
     let _bus = host.start_bus();
     for signal in ["INT", "TERM"] {
@@ -71,16 +72,17 @@ fn an_interrupted_publisher_fails_and_reports_what_it_published() {
         let publisher = host.start(&["publish", "t.x", "--count", "1000", "--rate", "50"]);
         printed.by_ref().lines().find(|line| line.as_ref().unwrap().contains("\"t.x\""));
         publisher.signal(signal);
-        let (code, _, said) = publisher.finish();
-        assert_eq!(code, 1, "{said}");
-        let (published, rest) = (number_before(&said, " event"), number_before(&said, " more not published"));
-        assert_eq!(published + rest, 1000, "{said}");
-        assert_eq!(count(&host, printed), published - 1, "one was read before: {said}");
+        let (code, _, messages) = publisher.finish();
+        assert_eq!(code, 1, "{messages}");
+        let (published, rest) =
+            (number_before(&messages, " event"), number_before(&messages, " more not published"));
+        assert_eq!(published + rest, 1000, "{messages}");
+        assert_eq!(count(&host, printed), published - 1, "one was read before: {messages}");
     }
 }
 
 #[test]
-fn an_interrupted_stream_reports_what_it_published() {
+fn interrupted_stream_reports_its_progress() {
     let host = Host::new();
     let _bus = host.start_bus();
     let (_watch, mut printed) = watch(&host);
@@ -94,8 +96,11 @@ fn an_interrupted_stream_reports_what_it_published() {
         std::process::Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
     let output = child.wait_with_output().unwrap();
-    let said = stderr(&output);
-    assert_eq!(code(&output), 1, "{said}");
-    assert!(said.contains("published 2 events on t.x") && said.contains("the rest of the input"), "{said}");
+    let messages = stderr(&output);
+    assert_eq!(code(&output), 1, "{messages}");
+    assert!(
+        messages.contains("published 2 events on t.x") && messages.contains("the rest of the input"),
+        "{messages}"
+    );
     drop(input);
 }

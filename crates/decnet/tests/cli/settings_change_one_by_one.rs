@@ -1,4 +1,4 @@
-//! `decnet subscription create` and `update`: what is not named stays as it is, what cannot be is refused.
+//! `decnet subscription create` and `update`: settings that are not given are kept, invalid ones are rejected.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ fn update(host: &Host, change: &[&str]) -> Value {
 }
 
 #[test]
-fn a_batch_is_changed_bit_by_bit_and_taken_back() {
+fn batch_settings_change_one_by_one_and_are_reset() {
     let host = Host::new();
     let batch = |events: u32, linger: &str, format: &str| json!({"max_events": events, "linger": linger, "format": format});
     let created = settings(&host, &[&CREATE[..], &["--batch", "100"]].concat());
@@ -34,7 +34,7 @@ fn a_batch_is_changed_bit_by_bit_and_taken_back() {
 }
 
 #[test]
-fn what_cannot_be_a_batch_is_refused_with_a_reason() {
+fn invalid_batch_settings_are_rejected_with_a_reason() {
     let host = Host::new();
     host.json(&[&CREATE[..], &["--json"]].concat());
     for (change, part) in [
@@ -43,8 +43,8 @@ fn what_cannot_be_a_batch_is_refused_with_a_reason() {
         (&["--batch", "9", "--linger", "61s"], "at most 1m"),
         (&["--batch", "9", "--linger", "soon"], "duration such as"),
         (&["--batch", "9", "--batch-format", "xml"], "cloudevents"),
-        (&["--linger", "1s"], "give --batch"),
-        (&["--batch-format", "array"], "give --batch"),
+        (&["--linger", "1s"], "need --batch"),
+        (&["--batch-format", "array"], "need --batch"),
         (&["--no-batch", "--batch", "9"], "--no-batch"),
     ] {
         let output = host.run(&[&["subscription", "update", "lake"][..], change].concat());

@@ -1,4 +1,4 @@
-//! `decnet subscription`: a life from creation to deletion, with the secret shown once.
+//! `decnet subscription`: from creation to deletion, with the secret shown once.
 
 use crate::support::{Host, code, eventually, stderr, stdout};
 use serde_json::Value;
@@ -19,7 +19,7 @@ fn create(host: &Host) -> Value {
 }
 
 #[test]
-fn a_secret_is_shown_at_its_creation_and_never_again() {
+fn secret_is_shown_only_at_creation() {
     let host = Host::new();
     let created = create(&host);
     let secret = created["secret"].as_str().unwrap().to_owned();
@@ -50,7 +50,7 @@ fn a_secret_is_shown_at_its_creation_and_never_again() {
 }
 
 #[test]
-fn a_life_from_creation_to_deletion() {
+fn subscription_lives_from_creation_to_deletion() {
     let host = Host::new();
     let uuid = create(&host)["uuid"].as_str().unwrap().to_owned();
     let listed = host.json(&["subscription", "list", "--json"]);
@@ -74,7 +74,7 @@ fn a_life_from_creation_to_deletion() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_with_a_reason() {
+fn invalid_subscriptions_are_rejected_with_a_reason() {
     let host = Host::new();
     create(&host);
     let url = ["--url", "https://a.example/"];
@@ -83,11 +83,11 @@ fn what_cannot_be_is_refused_with_a_reason() {
         let output = host.run(&arguments);
         (code(&output), stderr(&output))
     };
-    let refused = |(found, said): (i32, String), expected: i32, part: &str| {
-        assert_eq!(found, expected, "{said}");
-        assert!(said.contains(part), "{said}");
+    let refused = |(found, messages): (i32, String), expected: i32, part: &str| {
+        assert_eq!(found, expected, "{messages}");
+        assert!(messages.contains(part), "{messages}");
     };
-    refused(create(&url), 2, "no usable pattern");
+    refused(create(&url), 2, "no valid pattern");
     refused(create(&[&url[..], &["--pattern", "a..b"]].concat()), 2, "`a..b`: empty token");
     refused(create(&[&url[..], &["--event", "Nothing"]].concat()), 2, "AttackerDetail");
     refused(create(&["--url", "ftp://a/", "--pattern", "a"]), 2, "scheme");
@@ -108,7 +108,7 @@ fn what_cannot_be_is_refused_with_a_reason() {
 }
 
 #[test]
-fn secrets_come_from_a_file_or_stdin_and_arguments_are_warned_of() {
+fn secrets_are_read_from_files_and_arguments_are_warned_about() {
     let host = Host::new();
     let url = ["subscription", "create", "--url", "https://a.example/", "--pattern", "a", "--json"];
     let piped = [&url[..], &["--name", "piped", "--secret-file", "-"]].concat();
@@ -123,7 +123,7 @@ fn secrets_come_from_a_file_or_stdin_and_arguments_are_warned_of() {
     assert_eq!(code(&host.run(&short)), 2);
 }
 
-/// Forms of secrets that receivers read otherwise, and what is said about each.
+/// Secrets that receivers decode in different ways, with a part of the error for each.
 const ODD_SECRETS: [(&[u8], &str); 6] = [
     (b"whsec_not*base64*at*all*xx\n", "does not go on in base64"),
     (b"whsec_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_\n", "write + for - and / for _"),
@@ -134,7 +134,7 @@ const ODD_SECRETS: [(&[u8], &str); 6] = [
 ];
 
 #[test]
-fn odd_secrets_are_refused_wherever_one_is_set() {
+fn ambiguous_secrets_are_rejected_by_every_command() {
     let host = Host::new();
     create(&host);
     for (bytes, reason) in ODD_SECRETS {
@@ -145,16 +145,19 @@ fn odd_secrets_are_refused_wherever_one_is_set() {
             &["subscription", "rotate-secret", "siem"],
         ] {
             let output = host.run(&[arguments, &["--secret-file", "secret"]].concat());
-            let said = stderr(&output);
-            assert_eq!(code(&output), 2, "{arguments:?}: {said}");
-            assert!(said.contains(reason) && !said.contains("abcdefghij"), "{arguments:?}: {said}");
+            let messages = stderr(&output);
+            assert_eq!(code(&output), 2, "{arguments:?}: {messages}");
+            assert!(
+                messages.contains(reason) && !messages.contains("abcdefghij"),
+                "{arguments:?}: {messages}"
+            );
         }
     }
     assert_eq!(host.json(&["subscription", "list", "--json"]).as_array().map(Vec::len), Some(1));
 }
 
 #[test]
-fn rows_with_an_odd_secret_warn_wherever_they_are_shown() {
+fn rows_with_an_ambiguous_secret_show_a_warning() {
     let host = Host::new();
     create(&host);
     let catalog = rusqlite::Connection::open(host.path().join("data/decnet.db")).unwrap();
@@ -173,20 +176,20 @@ fn rows_with_an_odd_secret_warn_wherever_they_are_shown() {
 }
 
 #[test]
-fn a_url_in_clear_text_and_one_that_is_forbidden_are_warned_of() {
+fn insecure_and_forbidden_urls_are_warned_about() {
     let host = Host::new();
     let arguments =
         ["subscription", "create", "--name", "l", "--url", "http://10.0.0.1:9/", "--pattern", "a", "--json"];
     let created = host.json(&arguments);
     let warnings = created["warnings"].to_string();
     assert!(warnings.contains("insecure_url") && warnings.contains("forbidden_url"), "{warnings}");
-    assert!(warnings.contains("DECNET_WEBHOOK_ALLOW"), "it says what to do: {warnings}");
+    assert!(warnings.contains("DECNET_WEBHOOK_ALLOW"), "the warning says what to do: {warnings}");
     let output = host.run(&["subscription", "update", "l", "--url", "http://127.0.0.1:9/"]);
-    assert!(!stderr(&output).contains("insecure_url"), "what stays on the host crosses no network");
+    assert!(!stderr(&output).contains("insecure_url"), "requests to loopback do not cross a network");
 }
 
 #[test]
-fn a_change_is_signalled_where_there_is_a_bus() {
+fn changes_are_signalled_on_the_bus() {
     let host = Host::new();
     let _bus = host.start_bus();
     let mut watch = host.start(&["watch", "system.webhook.>", "--count", "1"]);
@@ -202,7 +205,7 @@ fn a_change_is_signalled_where_there_is_a_bus() {
 }
 
 #[test]
-fn a_test_says_whether_it_was_delivered() {
+fn test_reports_whether_it_was_delivered() {
     let host = Host::new().with("DECNET_WEBHOOK_ALLOW_PRIVATE", "true");
     std::fs::write(host.path().join("secret"), "sixteen characters").unwrap();
     let mut receiver =
@@ -228,7 +231,7 @@ fn a_test_says_whether_it_was_delivered() {
 }
 
 #[test]
-fn url_is_read_from_a_file_or_from_stdin() {
+fn url_is_read_from_a_file_or_stdin() {
     let host = Host::new();
     host.write("url", "https://chat.example/hooks/t0ken\n");
     let create = ["subscription", "create", "--name", "chat", "--pattern", "a", "--json"];
@@ -247,15 +250,15 @@ fn url_is_read_from_a_file_or_from_stdin() {
     host.write("marked", "\u{feff}https://chat.example/\n");
     for (arguments, exit, says) in [
         (&["--url-file", "bad"][..], 2, "--url-file: the scheme `ftp`"),
-        (&["--url-file", "empty"], 1, "holds no URL"),
+        (&["--url-file", "empty"], 1, "has no URL"),
         (&["--url-file", "marked"], 1, "byte order mark"),
-        (&["--url-file", "missing"], 1, "could not be read"),
+        (&["--url-file", "missing"], 1, "cannot read the URL"),
         (&["--url-file", "url", "--url", "https://a.example/"], 2, "cannot be used with"),
         (&[], 2, "--url or --url-file"),
     ] {
         let refused = host.run(&[&create[..], arguments].concat());
-        let said = stderr(&refused);
-        assert_eq!(code(&refused), exit, "{arguments:?}: {said}");
-        assert!(said.contains(says) && !said.contains("t0ken"), "{arguments:?}: {said}");
+        let messages = stderr(&refused);
+        assert_eq!(code(&refused), exit, "{arguments:?}: {messages}");
+        assert!(messages.contains(says) && !messages.contains("t0ken"), "{arguments:?}: {messages}");
     }
 }

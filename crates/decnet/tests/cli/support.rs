@@ -1,4 +1,4 @@
-//! A directory, an environment of its own, and the real binary in it.
+//! Runs the real binary in a temporary directory with a clean environment.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
@@ -11,22 +11,22 @@ use std::time::{Duration, Instant};
 use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-/// What anything may take on a slow machine.
+/// The timeout of every step, long enough for a slow machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A host with nothing on it but a data directory.
+/// A host with an empty home and its own data directory.
 pub(crate) struct Host {
     dir: tempfile::TempDir,
     environment: Vec<(String, String)>,
 }
 
-/// A process that is killed when the test is over.
+/// A process that is killed on drop.
 pub(crate) struct Running {
     pub(crate) child: Child,
     pub(crate) stderr: BufReader<Box<dyn Read + Send>>,
 }
 
-/// What a process writes to its terminal. It is read as it comes: a terminal holds little, and then whoever writes waits.
+/// The output of a process on its terminal, read continuously: a terminal buffers little, and then its writer blocks.
 struct Screen {
     pieces: mpsc::Receiver<Vec<u8>>,
     rest: Vec<u8>,
@@ -37,7 +37,7 @@ impl Screen {
         let (sender, pieces) = mpsc::channel();
         std::thread::spawn(move || {
             let mut some = [0; 4096];
-            // It ends with an error once nobody has the terminal open any more.
+            // Reading fails once no process has the terminal open.
             while let Ok(read @ 1..) = terminal.read(&mut some) {
                 if sender.send(some[..read].to_vec()).is_err() {
                     break;
@@ -78,7 +78,7 @@ impl Host {
         self.path().join("test-bus.sock")
     }
 
-    /// `decnet` with these arguments, and no environment but this host's.
+    /// Returns the command `decnet` with these arguments and only this host's environment.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_decnet"));
         command.args(arguments).current_dir(self.path()).env_clear();
@@ -93,7 +93,7 @@ impl Host {
         self.command(arguments).output().unwrap()
     }
 
-    /// Writes a file into the working directory that others may read and not write, whatever the umask.
+    /// Writes a file with mode 0644 into the working directory, regardless of the umask.
     pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.path().join(name), text).unwrap();
         self.chmod(name, 0o644);
@@ -103,7 +103,7 @@ impl Host {
         fs::set_permissions(self.path().join(name), Permissions::from_mode(mode)).unwrap();
     }
 
-    /// Runs to success and reads its one line of JSON.
+    /// Runs a command that must succeed, and parses its output as JSON.
     pub(crate) fn json(&self, arguments: &[&str]) -> serde_json::Value {
         let output = self.run(arguments);
         assert_eq!(code(&output), 0, "{arguments:?}: {}", stderr(&output));
@@ -112,7 +112,7 @@ impl Host {
 
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Output {
         let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
-        // A process that stops reading early says why by itself.
+        // A process that stops reading early reports its error itself.
         let _ = child.stdin.take().unwrap().write_all(input);
         child.wait_with_output().unwrap()
     }
@@ -121,7 +121,7 @@ impl Host {
         Running::spawn(self.command(arguments))
     }
 
-    /// Starts it with stderr on a terminal.
+    /// Starts a command with stderr on a terminal.
     pub(crate) fn start_on_terminal(&self, arguments: &[&str]) -> Running {
         Running::spawn_on_terminal(self.command(arguments))
     }
@@ -143,7 +143,7 @@ impl Running {
         Self { child, stderr }
     }
 
-    /// The same with stderr on a terminal.
+    /// Starts a process with stderr on a terminal.
     pub(crate) fn spawn_on_terminal(mut command: Command) -> Self {
         let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&terminal).unwrap();
@@ -153,22 +153,22 @@ impl Running {
         let stderr = File::options().read(true).write(true).custom_flags(not_ours).open(name).unwrap();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
         let child = command.spawn().unwrap();
-        // It holds the terminal open as well.
+        // The command keeps the terminal open as well.
         drop(command);
         Self { child, stderr: BufReader::new(Box::new(Screen::of(terminal.into()))) }
     }
 
-    /// Reads stderr up to a line that holds `text`.
+    /// Reads stderr up to a line that contains `text`, and returns that line.
     pub(crate) fn wait_for(&mut self, text: &str) -> String {
         self.wait_for_noting(text, &mut String::new())
     }
 
-    /// The same, and keeps what was said before.
+    /// As [`Running::wait_for`], and appends the lines before it to `seen`.
     pub(crate) fn wait_for_noting(&mut self, text: &str, seen: &mut String) -> String {
         loop {
             let mut line = String::new();
             let read = self.stderr.read_line(&mut line).unwrap();
-            assert!(read > 0, "it ended before it said {text:?}, and had said:\n{seen}");
+            assert!(read > 0, "the process ended without {text:?} on stderr:\n{seen}");
             if line.contains(text) {
                 return line;
             }
@@ -181,7 +181,7 @@ impl Running {
         assert!(sent.success());
     }
 
-    /// Waits for its end; exit code, stdout, and the rest of stderr.
+    /// Waits for the process to end. Returns exit code, stdout and the rest of stderr.
     pub(crate) fn finish(mut self) -> (i32, String, String) {
         let (mut stdout, mut stderr) = (String::new(), String::new());
         self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
@@ -213,11 +213,11 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Repeats `step` until it is true.
+/// Repeats `step` until it returns true.
 pub(crate) fn eventually(what: &str, mut step: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !step() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        assert!(Instant::now() < deadline, "timeout after {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -1,4 +1,4 @@
-//! Text from others is escaped on a terminal and in messages for people. Programs get it unchanged.
+//! Untrusted text is escaped on a terminal and in messages. Output for programs is unchanged.
 
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::support::{Host, eventually, stderr, stdout};
 
-/// C0 is not among it, for JSON escapes that anyway: C1, DEL, bidi, zero width.
+/// C1, DEL, bidirectional and zero-width characters. JSON escapes C0 anyway.
 const HIDDEN: &str = "a\u{9b}2J\u{7f}\u{202e}\u{2066}\u{200b}\u{feff}\u{e0041}b";
 
-/// A command whose output goes to a terminal; `directory` is its working directory.
+/// Runs a command in `directory` with its output on a terminal.
 fn on_terminal(host: &Host, arguments: &str) -> Command {
     let command = format!("stty -opost; exec {} {arguments}", env!("CARGO_BIN_EXE_decnet"));
     let mut terminal = Command::new("script");
@@ -26,7 +26,7 @@ fn shown(host: &Host, arguments: &str) -> String {
     stdout(&on_terminal(host, arguments).output().unwrap())
 }
 
-/// But for line ends, and the colours that are ours.
+/// Returns whether a text has control or hidden characters, except line ends and this program's colours.
 fn has_hidden(shown: &str) -> bool {
     ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[3m", "\x1b[31m", "\x1b[32m", "\x1b[33m"]
         .iter()
@@ -78,18 +78,18 @@ fn tables_and_errors_are_escaped_everywhere() {
     let host = Host::new().with("DECNET_BUS_GROUP", &format!("{HIDDEN}{odd}"));
     for arguments in [&["check"][..], &["delivery", "show", odd], &["publish", odd], &["restore", odd]] {
         let output = host.run(arguments);
-        let said = stdout(&output) + &stderr(&output);
-        assert!(!has_hidden(&said) && said.contains("\\u{202e}"), "{arguments:?}: {said:?}");
+        let messages = stdout(&output) + &stderr(&output);
+        assert!(!has_hidden(&messages) && messages.contains("\\u{202e}"), "{arguments:?}: {messages:?}");
     }
     let terminal = shown(&host, "check");
     assert!(!has_hidden(&terminal) && terminal.contains("\\u{9b}2J"), "{terminal:?}");
 }
 
 #[test]
-fn messages_are_escaped_for_people_and_on_terminals() {
+fn messages_are_escaped_as_text_and_on_terminals() {
     let name = format!("DECNET_{HIDDEN}\x1b[2J");
     let host = Host::new();
-    // The later line is warned of by the name that both have.
+    // The warning about the duplicate setting contains its name.
     std::fs::write(host.path().join(".env"), format!("{name}=1\n{name}=2\n")).unwrap();
     let warning = "is set again in line 2";
     let file = stderr(&host.run(&["check"]));
@@ -130,7 +130,7 @@ fn restore_escapes_names_in_an_archive() {
     std::fs::write(host.path().join("a.tar"), archive).unwrap();
     std::fs::write(host.path().join("b.tar"), "\x1b[2J\u{9b}\u{202e}".repeat(200)).unwrap();
     for file in ["a.tar", "b.tar"] {
-        let said = stderr(&host.run(&["restore", file]));
-        assert!(said.contains("cannot be restored") && !has_hidden(&said), "{said:?}");
+        let messages = stderr(&host.run(&["restore", file]));
+        assert!(messages.contains("cannot restore") && !has_hidden(&messages), "{messages:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Who may use the API, as it is configured here, and the way to the first token.
+//! Access to the API as configured, and the creation of the first token.
 
 use std::io::{IsTerminal as _, stderr};
 use std::net::SocketAddr;
@@ -14,29 +14,29 @@ use crate::config::Config;
 use crate::output;
 use crate::receiver::now;
 
-/// What happens where there is no credential yet.
+/// How to help the operator while no credential exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum First {
-    /// A link that makes the first token is printed.
+pub(super) enum FirstToken {
+    /// Print a link that creates the first token.
     Link,
-    /// The command that makes it is named.
+    /// Print the command that creates the first token.
     Hint,
 }
 
-/// Who may use an API at this address.
+/// Returns the access rules of an API at this address.
 ///
 /// # Errors
-/// Nobody yet, and an address that others can reach; a catalog that cannot be read.
-pub(super) fn access(config: &Config, address: SocketAddr, first: First) -> anyhow::Result<Access> {
+/// No credential exists and other hosts can reach the address, or the catalog cannot be read.
+pub(super) fn access(config: &Config, address: SocketAddr, first: FirstToken) -> anyhow::Result<Access> {
     let jwt = config.access.jwt_secret.as_ref().map(JwtKey::new).transpose();
-    let jwt = jwt.context("DECNET_JWT_SECRET cannot be used")?;
+    let jwt = jwt.context("DECNET_JWT_SECRET is not usable")?;
     let has_credential = has_credential(config)?;
     check_exposure(address, has_credential)?;
     let setup = if has_credential { None } else { invite(config, address, first) };
     Ok(Access { jwt, setup, cors_origins: config.access.cors_origins.clone() })
 }
 
-/// Refuses an address that others can reach while nobody may use the API, before anything is started.
+/// Rejects an address that other hosts can reach while no credential exists, before anything is started.
 ///
 /// # Errors
 /// As [`access`].
@@ -44,7 +44,7 @@ pub(crate) fn refuse_exposed(config: &Config, address: SocketAddr) -> anyhow::Re
     Ok(check_exposure(address, address.ip().is_loopback() || has_credential(config)?)?)
 }
 
-/// Can anybody use the API? A catalog that is not there yet has no token.
+/// Returns whether a credential for the API exists. A missing catalog has no token.
 pub(crate) fn has_credential(config: &Config) -> anyhow::Result<bool> {
     if config.access.jwt_secret.is_some() {
         return Ok(true);
@@ -56,19 +56,19 @@ pub(crate) fn has_credential(config: &Config) -> anyhow::Result<bool> {
     }
 }
 
-/// Reports how to create the first token. The link is a secret for a quarter of an hour, so it goes to a terminal only, never
+/// Reports how to create the first token. The link is secret while it is valid, so it is printed only to a terminal, never
 /// to a journal, a file or a pipe, which others may read.
-fn invite(config: &Config, address: SocketAddr, first: First) -> Option<SetupCode> {
-    if first == First::Hint || !stderr().is_terminal() {
+fn invite(config: &Config, address: SocketAddr, first: FirstToken) -> Option<SetupCode> {
+    if first == FirstToken::Hint || !stderr().is_terminal() {
         output::say(&format!(
-            "the API has no token yet; make one with: decnet --data-dir {} token create --name admin --scope admin",
+            "the API has no token yet; create one with: decnet --data-dir {} token create --name admin --scope admin",
             config.data_dir.display()
         ));
         return None;
     }
     let code = SetupCode::generate();
     output::say(&format!(
-        "the API has no token yet; within {} open this once, on this host, to make one for the admin:",
+        "the API has no token yet; to create one for the admin, open this link on this host within {}:",
         duration::show(SETUP_LINK_AGE)
     ));
     output::say(&format!("  {}", code.link(address)));

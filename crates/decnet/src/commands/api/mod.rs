@@ -14,13 +14,13 @@ use decnet_core::limits::MAX_API_CONNECTIONS;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::access::{First, access};
+use self::access::{FirstToken, access};
 pub(crate) use self::access::{has_credential, refuse_exposed};
 use self::outbound::Dispatch;
-use super::background::Background;
-use super::catalog::make_place;
+use super::bus_client;
+use super::catalog::create_catalog_dir;
 use super::detach::DetachArgs;
-use super::link;
+use super::thread::RuntimeThread;
 use crate::config::Config;
 use crate::context::Context;
 use crate::descriptors;
@@ -31,8 +31,8 @@ use crate::worker::open_catalog;
 
 /// Runs the HTTP API alone: subscriptions, events, deliveries.
 ///
-/// It works on the catalog and on the queue in the data directory, beside `decnet webhook`. `decnet serve` has it
-/// already. The document is at /openapi.json, a page to read at /docs.
+/// Uses the catalog and the queue in the data directory, beside `decnet webhook`. `decnet serve` contains the API. The OpenAPI
+/// document is at /openapi.json, its readable form at /docs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -40,10 +40,10 @@ Examples:
   decnet api --host 0.0.0.0 --port 8080
   decnet --data-dir /srv/decnet api")]
 pub(crate) struct Args {
-    /// Where to listen [else DECNET_API_HOST or 127.0.0.1]
+    /// The address to listen on [default: DECNET_API_HOST or 127.0.0.1]
     #[arg(long)]
     host: Option<String>,
-    /// The port, 0 for a free one [else DECNET_API_PORT or 8000]
+    /// The port, 0 for a free one [default: DECNET_API_PORT or 8000]
     #[arg(long)]
     port: Option<u16>,
     #[command(flatten)]
@@ -74,52 +74,52 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let host = args.host.as_deref().unwrap_or(&config.api.host);
     let listener = listen(host, args.port.unwrap_or(config.api.port))?;
     descriptors::ensure_for(MAX_API_CONNECTIONS);
-    make_place(config)?;
+    create_catalog_dir(config)?;
     drop(open_catalog(config)?);
-    let sockets = if config.bus.enabled { link::sockets(config) } else { Vec::new() };
+    let sockets = if config.bus.enabled { bus_client::sockets(config) } else { Vec::new() };
     let address = listener.local_addr()?;
-    let access = access(config, address, First::Hint)?;
-    tracing::info!(%address, "the API listens");
+    let access = access(config, address, FirstToken::Hint)?;
+    tracing::info!(%address, "the API is listening");
     let api = Api::new(options(config, sockets, None, access)?);
-    // It has no loop of its own: that this thread has its turn is its sign of life.
+    // The API has no loop to watch; this runtime's progress is its liveness signal.
     let service = Service { pulses: Vec::new(), status: Box::new(move || format!("serving at {address}")) };
     args.detach.leave()?;
     let _reporting = service.report(context.shutdown.clone());
     Ok(api.run(listener, context.shutdown.clone()).await?)
 }
 
-/// Serves it on a thread of its own, so that it never delays the worker.
+/// Starts the API on a thread of its own, so that it never delays the worker.
 pub(crate) fn start(
     config: &Config,
     sockets: Vec<PathBuf>,
     nudge: Arc<Notify>,
     listener: TcpListener,
     stop: &CancellationToken,
-) -> anyhow::Result<Background<()>> {
-    let access = access(config, listener.local_addr()?, First::Link)?;
+) -> anyhow::Result<RuntimeThread<()>> {
+    let access = access(config, listener.local_addr()?, FirstToken::Link)?;
     let (api, stop) = (Api::new(options(config, sockets, Some(nudge), access)?), stop.clone());
-    Background::start("API", move |ready| async move {
+    RuntimeThread::start("API", move |ready| async move {
         ready.up();
         Ok(api.run(listener, stop).await?)
     })
 }
 
-/// Takes the address, before anything else is started.
+/// Binds the API's address. Call this before anything else is started.
 ///
 /// # Errors
-/// What stands in the way, and what to do about it.
+/// The address cannot be bound. The error says what to do.
 pub(crate) fn listen(host: &str, port: u16) -> anyhow::Result<TcpListener> {
     let addresses = (host.trim_matches(['[', ']']), port).to_socket_addrs();
     let addresses: Vec<SocketAddr> = addresses
-        .with_context(|| format!("`{host}` is no address of this host; set DECNET_API_HOST (--host)"))?
+        .with_context(|| format!("`{host}` is not an address of this host; set DECNET_API_HOST (--host)"))?
         .collect();
     TcpListener::bind(&*addresses).map_err(|error| {
         let remedy = match error.kind() {
             io::ErrorKind::AddrInUse => {
-                "something else listens there: stop it (`ss -ltnp` shows it), choose another port with \
-                 DECNET_API_PORT, or do without with DECNET_API_ENABLED=false (`decnet serve --no-api`)"
+                "another program uses the port: stop it (`ss -ltnp` shows it), choose another port with \
+                 DECNET_API_PORT, or disable the API with DECNET_API_ENABLED=false (`decnet serve --no-api`)"
             }
-            io::ErrorKind::PermissionDenied => "this user may not take that port; choose one above 1023",
+            io::ErrorKind::PermissionDenied => "this user may not bind that port; choose one above 1023",
             _ => "set DECNET_API_HOST to an address of this host",
         };
         anyhow::anyhow!("the API cannot listen on {host} port {port}: {error}; {remedy}")

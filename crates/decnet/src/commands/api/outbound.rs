@@ -1,4 +1,4 @@
-//! What the API asks of the dispatcher: where a URL leads, and a test attempt.
+//! Outbound operations of the API: checks of the addresses of a URL, and test attempts.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::commands::subscription::test::{ping, told};
+use crate::commands::subscription::test::{ping, status_and_error};
 use crate::config::Config;
 use crate::failure;
 
-/// How long a host name gets to resolve. One that does not is let through: it is checked again when it is dialled.
-const LOOKUP_PATIENCE: Duration = Duration::from_secs(5);
+/// The timeout of a name lookup. A name that does not resolve in time is accepted, because every attempt checks it again.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The dispatcher, as it is configured here.
+/// The outbound operations with this process's configuration.
 pub(super) struct Dispatch {
     config: Arc<Config>,
     guard: Guard,
@@ -53,13 +53,13 @@ impl Outbound for Dispatch {
         let (config, tests) = (Arc::clone(&self.config), Arc::clone(&self.tests));
         let deadline = Instant::now() + API_TEST_TIMEOUT;
         async move {
-            let Ok(turn) = timeout_at(deadline, tests.acquire_owned()).await else {
-                return failed("too many other tests are under way; try again in a while".into());
+            let Ok(permit) = timeout_at(deadline, tests.acquire_owned()).await else {
+                return failed("too many tests are running; try again later".into());
             };
-            // The turn is over with the test, though nobody may wait for it any more.
+            // The permit is held until the test ends, even if the client has disconnected.
             let tested = tokio::task::spawn_blocking(move || {
                 let tested = test(&stored, &triggered_by, &config, deadline);
-                drop(turn);
+                drop(permit);
                 tested
             })
             .await;
@@ -69,36 +69,36 @@ impl Outbound for Dispatch {
     }
 }
 
-/// The addresses that a URL leads to now, as far as can be told.
+/// Returns the addresses to which the URL's host resolves now. Empty if the lookup fails.
 async fn addresses(url: &EndpointUrl) -> Vec<IpAddr> {
     let name = match url.host() {
         url::Host::Ipv4(address) => return vec![address.into()],
         url::Host::Ipv6(address) => return vec![address.into()],
         url::Host::Domain(name) => name.to_owned(),
     };
-    let found = timeout(LOOKUP_PATIENCE, tokio::net::lookup_host((name, 0))).await;
+    let found = timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host((name, 0))).await;
     found.ok().and_then(Result::ok).into_iter().flatten().map(|address| address.ip()).collect()
 }
 
-/// An attempt stays on one thread, which therefore has a runtime of its own.
+/// Sends a test event. An attempt must stay on one thread, so it gets a current-thread runtime.
 fn test(stored: &Stored, triggered_by: &str, config: &Config, deadline: Instant) -> Tested {
     let attempted = tokio::runtime::Builder::new_current_thread().enable_all().build().map(|runtime| {
         let ping = async { timeout_at(deadline, ping(stored, triggered_by, config)).await };
         let attempted = runtime.block_on(ping);
-        // A name that does not resolve must not hold on to the turn.
+        // A pending name lookup must not keep the permit.
         runtime.shutdown_background();
         attempted
     });
     match attempted {
         Ok(Ok(Ok(attempted))) => {
-            let (status_code, error) = told(&attempted);
+            let (status_code, error) = status_and_error(&attempted);
             let delivered = classify(&attempted.outcome) == Verdict::Delivered;
             Tested { delivered, status_code, error }
         }
-        Ok(Ok(Err(error))) => failed(failure::told(&error)),
+        Ok(Ok(Err(error))) => failed(failure::format_error(&error)),
         Ok(Err(_)) => failed(format!(
-            "no answer within {}, which is what a test over HTTP gets; `decnet subscription test` waits for the \
-             subscription's whole timeout",
+            "no answer within {}, the limit of a test over HTTP; `decnet subscription test` waits for the \
+             subscription's timeout",
             duration::show(API_TEST_TIMEOUT)
         )),
         Err(error) => failed(error.to_string()),
@@ -123,7 +123,7 @@ mod tests {
     use crate::receiver::now;
 
     #[test]
-    fn a_test_is_over_in_its_time_though_the_subscription_would_wait_longer() {
+    fn test_ends_at_its_limit_despite_a_longer_timeout() {
         let dir = tempfile::tempdir().unwrap();
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut catalog = Catalog::open(&dir.path().join("decnet.db"), Create::IfMissing).unwrap();

@@ -1,4 +1,4 @@
-//! Before anything is sent to a receiver of somebody's: what will be, and whether that is wanted.
+//! The confirmation before requests are sent to an external receiver.
 
 use decnet_core::redact::EndpointUrl;
 
@@ -8,10 +8,10 @@ use crate::context::Context;
 use crate::failure::Said;
 use crate::output;
 
-/// Warns, and asks unless `yes` was said already.
+/// Reports what will be sent, and asks for confirmation unless `yes` is set.
 ///
 /// # Errors
-/// Nobody can be asked, or the answer is no.
+/// There is no terminal to ask on, or the answer is no.
 pub(super) async fn obtain(
     url: &EndpointUrl,
     plan: &Plan,
@@ -25,8 +25,8 @@ pub(super) async fn obtain(
         output::say(&format!("sending {what}"));
         return Ok(());
     }
-    let problem = format!("this would send {what}; where nobody can be asked, --yes allows it");
-    if confirm::ask(format!("This sends {what}. Go on? [y/N] "), problem, context).await? {
+    let problem = format!("this would send {what}; there is no terminal to confirm it on, so pass --yes");
+    if confirm::ask(format!("This sends {what}. Continue? [y/N] "), problem, context).await? {
         return Ok(());
     }
     output::say("nothing was sent");

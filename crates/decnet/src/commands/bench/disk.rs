@@ -1,4 +1,4 @@
-//! What the disk itself takes to make bytes durable.
+//! The measurement of the disk: how long it takes to make bytes durable.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -9,36 +9,37 @@ use serde::Serialize;
 
 use super::figures::Quantiles;
 
-/// Two pages of the queue: about what a small commit writes.
+/// The bytes of an append: about what a small commit of the queue writes.
 const BLOCK_BYTES: usize = 32 * 1024;
-/// Syncs that are timed at most, and for how long at most.
-const SYNCS: usize = 500;
-const TIME: Duration = Duration::from_secs(1);
-/// Even the slowest disk is asked so often.
-const LEAST: usize = 5;
-/// `TMPFS_MAGIC` and `RAMFS_MAGIC` (statfs(2)): memory, which no sync makes any more durable.
+/// The maximum number of measured syncs.
+const MAX_SYNCS: usize = 500;
+/// The maximum duration of the measurement, once there are [`MIN_SYNCS`].
+const MAX_TIME: Duration = Duration::from_secs(1);
+/// The minimum number of measured syncs, even on a slow disk.
+const MIN_SYNCS: usize = 5;
+/// `TMPFS_MAGIC` and `RAMFS_MAGIC` (statfs(2)): file systems in memory, where a sync makes nothing durable.
 const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
 
-/// The disk below a directory.
+/// The disk of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Disk {
-    /// Is it none, but memory?
+    /// Whether the file system is in memory, not on a disk.
     pub(super) in_memory: bool,
-    /// `fdatasync` after an append of 32 KiB.
+    /// The duration of `fdatasync` after an append of 32 KiB.
     pub(super) fdatasync: Quantiles,
 }
 
-/// Appends and syncs, one after the other.
+/// Measures syncs after appends, one at a time.
 ///
 /// # Errors
-/// The directory cannot be written to.
+/// The directory cannot be written.
 pub(super) fn measure(directory: &Path) -> std::io::Result<Disk> {
     #[expect(clippy::cast_sign_loss, reason = "a magic number, whose sign depends on the platform")]
     let magic = rustix::fs::statfs(directory)?.f_type as u64;
     let path = directory.join("fdatasync");
-    let (mut file, mut taken, begun) = (File::create(&path)?, Vec::with_capacity(SYNCS), Instant::now());
+    let (mut file, mut taken, begun) = (File::create(&path)?, Vec::with_capacity(MAX_SYNCS), Instant::now());
     let block = vec![b'x'; BLOCK_BYTES];
-    while taken.len() < LEAST || (taken.len() < SYNCS && begun.elapsed() < TIME) {
+    while taken.len() < MIN_SYNCS || (taken.len() < MAX_SYNCS && begun.elapsed() < MAX_TIME) {
         file.write_all(&block)?;
         let synced = Instant::now();
         file.sync_data()?;

@@ -1,4 +1,4 @@
-//! Publishes and watches what becomes of it, on a thread of its own.
+//! The load generator: publishes events and measures their deliveries, on a thread of its own.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,45 +13,46 @@ use decnet_store::queue::{Detail, Filter, Reader};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::cpu::Used;
+use super::cpu::CpuSample;
 use super::figures::{Latency, Quantiles, Throughput};
 use super::plan::Plan;
 use super::progress::Progress;
-use crate::output::counted;
+use crate::output::pluralize;
 use crate::receiver::now;
 
-/// The topic of all events, by which a receiver can tell them from others.
+/// The topic of all events to one subscription, by which a receiver can recognise them.
 pub(super) const TOPIC: &str = "bench";
-/// The one that many subscriptions ask for.
+/// The topic to which many subscriptions are subscribed.
 pub(super) const MANY_TOPIC: &str = "bench.many";
 pub(super) const KIND: &str = "bench";
-/// Bytes of padding that make a delivered body 600 bytes long.
+/// The bytes of padding that make a delivered body 600 bytes long.
 const PAD_BYTES: usize = 440;
 const NAME: &str = "decnet-bench";
-/// Events published at once before the receiver's count is looked at.
+/// The events that are published between two checks of the receiver's count.
 const SLICE: u64 = 64;
-/// How far the publisher goes ahead of the receiver, at least and as a share of a second.
-const LEAST_AHEAD: u64 = 512;
-const AHEAD: f64 = 0.25;
+/// The minimum number of events that the publisher is ahead of the receiver.
+const MIN_AHEAD: u64 = 512;
+/// How far the publisher is ahead of the receiver, in seconds of deliveries.
+const AHEAD_SECONDS: f64 = 0.25;
 const POLL: Duration = Duration::from_millis(1);
-/// How long nothing may be delivered before the run counts as stuck.
-const STUCK: Duration = Duration::from_secs(30);
+/// How long a run may make no progress before it fails.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The payload of an event that is due then, in microseconds since 1970.
+/// Returns the payload of an event that is due at `due_us`, in microseconds since 1970.
 pub(super) fn payload(due_us: i64) -> Value {
     json!({"due_us": due_us, "pad": "x".repeat(PAD_BYTES)})
 }
 
-/// What was seen.
+/// The results of the measurements.
 #[derive(Debug)]
 pub(super) struct Measured {
     pub(super) latency: Latency,
-    /// How long one attempt took, unhurried.
+    /// The median duration of an attempt at the paced rate.
     pub(super) attempt: Duration,
     pub(super) throughput: Vec<Throughput>,
 }
 
-/// A publisher that is connected, before the worker starts.
+/// A load generator that is connected, before the worker starts.
 pub(super) struct Driver {
     client: Client,
     watcher: Client,
@@ -60,7 +61,7 @@ pub(super) struct Driver {
     progress: Progress,
 }
 
-/// A driver at work.
+/// A running load generator.
 struct Run {
     client: Client,
     directory: PathBuf,
@@ -76,14 +77,14 @@ impl Driver {
         Ok(Self { client, watcher, directory: directory.to_owned(), plan, progress: Progress::new() })
     }
 
-    /// Measures everything, and then stops the worker; nothing if `stop` came first.
+    /// Measures everything, then stops the worker. `None` if `stop` was cancelled first.
     pub(super) async fn run(
         self,
         stats: Arc<Stats>,
         stop: CancellationToken,
     ) -> anyhow::Result<Option<Measured>> {
         let Self { client, watcher, directory, plan, progress } = self;
-        let _stop_in_any_case = stop.clone().drop_guard();
+        let _stop_on_return = stop.clone().drop_guard();
         let mut run = Run { client, directory, stats, progress };
         stop.run_until_cancelled(run.measure(watcher, plan)).await.transpose()
     }
@@ -104,7 +105,7 @@ impl Run {
         Ok(Measured { latency, attempt, throughput })
     }
 
-    /// Publishes each event at its own time, whatever became of those before, and waits for the deliveries.
+    /// Publishes each event at its due time, independent of earlier deliveries, and waits for the deliveries.
     async fn pace(&mut self, events: u32, per_second: u32, step: &str) -> anyhow::Result<()> {
         let (before, begun) = (self.stats.delivered.get(), now());
         for number in 0..events {
@@ -112,13 +113,13 @@ impl Run {
             tokio::time::sleep(due.since(now())).await;
             self.client.publish(TOPIC, KIND, &payload(due.0)).await?;
             if number % per_second == 0 {
-                self.progress.show(format!("{step}: {number} of {events} events, {per_second} a second"));
+                self.progress.show(format!("{step}: {number} of {events} events, {per_second} per second"));
             }
         }
         self.settle(before + u64::from(events)).await
     }
 
-    /// From the time an event was due to the receiver's answer, as the queue has recorded it.
+    /// Computes the latency from the due time of an event to the receiver's response, as recorded in the queue.
     async fn latency(&self, plan: Plan) -> anyhow::Result<(Latency, Duration)> {
         let (mut taken, mut attempts) = (Vec::new(), Vec::new());
         for Detail { listed, body, attempts: made } in self.recorded(plan.paced).await? {
@@ -133,7 +134,7 @@ impl Run {
         Ok((Latency { per_second: plan.per_second, quantiles: Quantiles::of(taken) }, attempt))
     }
 
-    /// The newest deliveries, once the queue has recorded that they are made, which is a little later.
+    /// Returns the newest deliveries once the queue has recorded all of them as settled.
     async fn recorded(&self, count: u32) -> anyhow::Result<Vec<Detail>> {
         let (reader, begun) = (Reader::open(&self.directory)?, Instant::now());
         let newest = Filter { limit: Some(usize::try_from(count)?), ..Filter::default() };
@@ -143,15 +144,18 @@ impl Run {
                 let details = listed.into_iter().filter_map(|listed| reader.get(listed.id).transpose());
                 return Ok(details.collect::<Result<_, _>>()?);
             }
-            anyhow::ensure!(begun.elapsed() < STUCK, "the queue has not recorded deliveries for {STUCK:?}");
+            anyhow::ensure!(
+                begun.elapsed() < STALL_TIMEOUT,
+                "the queue has not recorded deliveries for {STALL_TIMEOUT:?}"
+            );
             tokio::time::sleep(POLL).await;
         }
     }
 
-    /// Publishes as fast as it is taken, a little ahead of the receiver, and waits for the deliveries.
+    /// Publishes at full speed, a little ahead of the receiver, and waits for the deliveries.
     async fn flat_out(&mut self, topic: &str, fan_out: u32, plan: Plan) -> anyhow::Result<Throughput> {
         let before = self.stats.delivered.get();
-        let (used, begun) = (Used::so_far(), Instant::now());
+        let (cpu, begun) = (CpuSample::now(), Instant::now());
         let mut published = 0;
         while published < plan.events && begun.elapsed() < plan.time {
             let delivered = (self.stats.delivered.get() - before) / u64::from(fan_out);
@@ -163,45 +167,45 @@ impl Run {
             published += slice;
             if next <= published {
                 self.client.sender().flush().await?;
-                self.must_go_well()?;
-                let subscriptions = counted(fan_out.into(), "subscription", "subscriptions");
-                self.progress.show(format!("flat out: {delivered} events to {subscriptions}"));
+                self.check_failures()?;
+                let subscriptions = pluralize(fan_out.into(), "subscription", "subscriptions");
+                self.progress.show(format!("throughput: {delivered} events to {subscriptions}"));
                 tokio::time::sleep(POLL).await;
             }
         }
         self.client.sender().flush().await?;
         let deliveries = published * u64::from(fan_out);
         self.settle(before + deliveries).await?;
-        Ok(Throughput::new(fan_out, deliveries, begun.elapsed(), used.until_now()))
+        Ok(Throughput::new(fan_out, deliveries, begun.elapsed(), cpu.elapsed()))
     }
 
-    /// Waits until so many are delivered.
-    async fn settle(&self, owed: u64) -> anyhow::Result<()> {
+    /// Waits until `expected` events are delivered.
+    async fn settle(&self, expected: u64) -> anyhow::Result<()> {
         let (mut last, mut progress_at) = (self.stats.delivered.get(), Instant::now());
-        while last < owed {
-            self.must_go_well()?;
+        while last < expected {
+            self.check_failures()?;
             tokio::time::sleep(POLL).await;
             let delivered = self.stats.delivered.get();
             if delivered > last {
                 (last, progress_at) = (delivered, Instant::now());
             }
             anyhow::ensure!(
-                progress_at.elapsed() < STUCK,
-                "nothing was delivered for {STUCK:?}: {last} of {owed} were"
+                progress_at.elapsed() < STALL_TIMEOUT,
+                "nothing was delivered for {STALL_TIMEOUT:?}, after {last} of {expected} deliveries"
             );
         }
         Ok(())
     }
 
-    /// A receiver that fails is left alone at once.
-    fn must_go_well(&self) -> anyhow::Result<()> {
+    /// Stops the run at the first failed attempt, to spare the receiver.
+    fn check_failures(&self) -> anyhow::Result<()> {
         let failed = self.stats.retried.get() + self.stats.dead.get();
         if failed == 0 {
             return Ok(());
         }
         let first = self.first_failure().unwrap_or_else(|| "see the receiver's log".into());
-        let delivered = counted(self.stats.delivered.get(), "delivery", "deliveries");
-        anyhow::bail!("stopped, since the receiver fails after {delivered}: {first}")
+        let delivered = pluralize(self.stats.delivered.get(), "delivery", "deliveries");
+        anyhow::bail!("stopped because the receiver failed after {delivered}: {first}")
     }
 
     fn first_failure(&self) -> Option<String> {
@@ -212,13 +216,13 @@ impl Run {
         let attempt = reader.get(listed.id).ok()??.attempts.into_iter().next_back()?;
         let reason = attempt.reason.map(|reason| reason.to_string());
         let status = attempt.status.map(|status| format!("status {status}"));
-        let told = [status, reason, attempt.detail.map(String::from)].into_iter().flatten();
-        Some(told.collect::<Vec<_>>().join(", "))
+        let parts = [status, reason, attempt.detail.map(String::from)].into_iter().flatten();
+        Some(parts.collect::<Vec<_>>().join(", "))
     }
 }
 
-/// How many events to be ahead of the receiver: enough that there is always more to do, and little enough that
-/// a slow machine is done soon after the time is up.
+/// Returns how many events to publish ahead of the receiver: enough to keep the worker busy, few enough that a slow
+/// machine finishes soon after the time is up.
 fn ahead(delivered: u64, elapsed: Duration) -> u64 {
     #[expect(
         clippy::cast_possible_truncation,
@@ -226,6 +230,6 @@ fn ahead(delivered: u64, elapsed: Duration) -> u64 {
         clippy::cast_precision_loss,
         reason = "a rate is small and positive"
     )]
-    let share = (delivered as f64 / elapsed.as_secs_f64().max(0.1) * AHEAD) as u64;
-    share.max(LEAST_AHEAD)
+    let share = (delivered as f64 / elapsed.as_secs_f64().max(0.1) * AHEAD_SECONDS) as u64;
+    share.max(MIN_AHEAD)
 }

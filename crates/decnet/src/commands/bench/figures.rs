@@ -1,30 +1,30 @@
-//! What was seen, for people and for programs.
+//! The results of a run, as text and as JSON.
 
 use std::time::Duration;
 
 use decnet_core::redact::EndpointUrl;
 use serde::{Serialize, Serializer};
 
-use super::cpu::Spent;
+use super::cpu::CpuTime;
 use super::disk::Disk;
 use super::driver::Measured;
-use super::verdict::{self, Limit, Seen};
+use super::verdict::{self, Conditions, Limit};
 use crate::config::Config;
-use crate::output::{Paint, Text, counted};
+use crate::output::{Paint, Text, pluralize};
 
-/// Everything that was seen in one run.
+/// The results of a run.
 #[derive(Debug, Serialize)]
 pub(super) struct Figures {
     version: &'static str,
-    /// The profile that this program was built with: `dist` is what the packages contain.
+    /// The build profile of this program; packages are built with `dist`.
     build_profile: &'static str,
     cores: usize,
-    /// On whose disk.
+    /// The data directory, whose disk is measured.
     data_dir: String,
     disk: Disk,
-    /// The receiver's URL; none for the built-in one.
+    /// The receiver's URL; `None` for the built-in one.
     receiver: Option<String>,
-    /// Requests in flight to one subscription at most, as configured.
+    /// The configured maximum of requests in flight to one subscription.
     concurrency: usize,
     latency: Latency,
     throughput: Vec<Throughput>,
@@ -32,7 +32,7 @@ pub(super) struct Figures {
     verdict: Vec<String>,
 }
 
-/// From the time an event was due to the receiver's answer, at a rate that waits for nothing.
+/// The latency from the due time of an event to the receiver's response, at a rate at which nothing queues.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Latency {
     pub(super) per_second: u32,
@@ -40,7 +40,7 @@ pub(super) struct Latency {
     pub(super) quantiles: Quantiles,
 }
 
-/// Times, by rank.
+/// Quantiles of durations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(super) struct Quantiles {
     pub(super) count: usize,
@@ -52,7 +52,7 @@ pub(super) struct Quantiles {
     pub(super) max: Duration,
 }
 
-/// As much as goes.
+/// The results of a measurement at full speed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Throughput {
     pub(super) subscriptions: u32,
@@ -60,13 +60,13 @@ pub(super) struct Throughput {
     seconds: f64,
     pub(super) deliveries_per_second: f64,
     pub(super) events_per_second: f64,
-    /// The worker's; bus and receiver apart. None where it cannot be known.
+    /// The CPU time of the worker, without bus and receiver. `None` without `/proc`.
     pub(super) cpu_seconds_per_100_000: Option<f64>,
-    /// Share of one core that the worker's busiest thread used.
+    /// The share of one core that the worker's busiest thread used.
     pub(super) busiest_thread: Option<f64>,
-    /// Cores that all of it kept busy: bus, worker, publisher and the built-in receiver.
+    /// The number of cores that this process used: bus, worker, publisher and the built-in receiver.
     pub(super) cores_used: Option<f64>,
-    /// Cores that all programs of the machine together kept busy.
+    /// The number of cores that all programs of the machine used.
     pub(super) cores_busy: Option<f64>,
 }
 
@@ -84,7 +84,7 @@ impl Quantiles {
 }
 
 impl Throughput {
-    pub(super) fn new(subscriptions: u32, deliveries: u64, took: Duration, spent: Option<Spent>) -> Self {
+    pub(super) fn new(subscriptions: u32, deliveries: u64, took: Duration, cpu: Option<CpuTime>) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "deliveries of a run are far below 2^53")]
         let (seconds, count) = (took.as_secs_f64().max(1e-6), deliveries as f64);
         Self {
@@ -93,10 +93,10 @@ impl Throughput {
             seconds,
             deliveries_per_second: count / seconds,
             events_per_second: count / seconds / f64::from(subscriptions),
-            cpu_seconds_per_100_000: spent.map(|spent| spent.worker / count.max(1.0) * 1e5),
-            busiest_thread: spent.map(|spent| spent.busiest / seconds),
-            cores_used: spent.map(|spent| spent.all / seconds),
-            cores_busy: spent.map(|spent| spent.machine / seconds),
+            cpu_seconds_per_100_000: cpu.map(|cpu| cpu.worker / count.max(1.0) * 1e5),
+            busiest_thread: cpu.map(|cpu| cpu.busiest / seconds),
+            cores_used: cpu.map(|cpu| cpu.process / seconds),
+            cores_busy: cpu.map(|cpu| cpu.machine / seconds),
         }
     }
 }
@@ -111,9 +111,9 @@ impl Figures {
         let Measured { latency, attempt, throughput } = measured;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let concurrency = config.delivery.concurrency;
-        let seen = Seen { disk, cores, concurrency, attempt, is_built_in: receiver.is_none() };
-        let limit = verdict::limit(&seen, &throughput);
-        let verdict = verdict::words(&seen, &throughput, limit);
+        let conditions = Conditions { disk, cores, concurrency, attempt, is_built_in: receiver.is_none() };
+        let limit = verdict::limit(&conditions, &throughput);
+        let verdict = verdict::sentences(&conditions, &throughput, limit);
         Self {
             version: env!("CARGO_PKG_VERSION"),
             build_profile: env!("DECNET_BUILD_PROFILE"),
@@ -129,7 +129,7 @@ impl Figures {
         }
     }
 
-    /// As a person reads it; ends with the verdict.
+    /// Formats the results as text, with the verdict at the end.
     pub(super) fn human(&self, paint: Paint) -> Text {
         let mut text = Text::default();
         let mut add = |head: &str, rest: String| {
@@ -137,18 +137,21 @@ impl Figures {
             text += format!("  {rest}");
             text.end_line();
         };
-        let advice =
-            if self.build_profile == "dist" { "" } else { "; measure one built with --profile dist" };
+        let advice = if self.build_profile == "dist" {
+            ""
+        } else {
+            "; build with --profile dist for realistic results"
+        };
         add("program", format!("{} ({} build{advice})", self.version, self.build_profile));
         let receiver = self.receiver.as_deref().unwrap_or("built in, on loopback");
         add(
             "receiver",
-            format!("{receiver}; at most {} requests at once per subscription", self.concurrency),
+            format!("{receiver}; at most {} concurrent requests per subscription", self.concurrency),
         );
         let memory = if self.disk.in_memory { ", IN MEMORY, NOT ON A DISK" } else { "" };
-        add("disk", format!("fdatasync {}, below {}{memory}", self.disk.fdatasync.human(), self.data_dir));
+        add("disk", format!("fdatasync {}, in {}{memory}", self.disk.fdatasync.human(), self.data_dir));
         let Latency { per_second, quantiles } = &self.latency;
-        add("latency", format!("{} from publish to answer, at {per_second} a second", quantiles.human()));
+        add("latency", format!("{} from publish to response, at {per_second} per second", quantiles.human()));
         for (number, throughput) in self.throughput.iter().enumerate() {
             add(if number == 0 { "throughput" } else { "" }, throughput.human());
         }
@@ -170,15 +173,15 @@ impl Quantiles {
 
 impl Throughput {
     fn human(&self) -> String {
-        let subscriptions = counted(self.subscriptions.into(), "subscription", "subscriptions");
+        let subscriptions = pluralize(self.subscriptions.into(), "subscription", "subscriptions");
         let cpu = self
             .cpu_seconds_per_100_000
             .map_or(String::new(), |cpu| format!(", {cpu:.1} s of CPU per 100,000"));
-        format!("{} deliveries a second to {subscriptions}{cpu}", grouped(self.deliveries_per_second))
+        format!("{} deliveries per second to {subscriptions}{cpu}", grouped(self.deliveries_per_second))
     }
 }
 
-/// A rate to three digits, which is as good as it is known, with commas.
+/// Formats a rate with three significant digits, which is its precision, and with commas.
 pub(super) fn grouped(rate: f64) -> String {
     if rate < 10.0 {
         return format!("{rate:.1}");
@@ -194,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranks_are_of_what_was_taken() {
+    fn quantiles_are_measured_values() {
         let taken = (1..=200).rev().map(Duration::from_millis).collect();
         let Quantiles { count, p50, p99, max } = Quantiles::of(taken);
         assert_eq!((count, p50.as_millis(), p99.as_millis(), max.as_millis()), (200, 100, 198, 200));
@@ -202,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_have_three_digits() {
+    fn rates_have_three_significant_digits() {
         for (rate, shown) in
             [(3.34, "3.3"), (27.4, "27"), (999.6, "1,000"), (27_926.0, "27,900"), (1_234_567.0, "1,230,000")]
         {

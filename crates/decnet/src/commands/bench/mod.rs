@@ -1,9 +1,9 @@
-//! `decnet bench`: what this machine can do, measured with the real bus, worker and queue.
+//! `decnet bench`: measures this machine with the real bus, worker and queue.
 //!
-//! - `plan`: how much of everything, and [`consent`] where it goes to somebody's receiver;
-//! - `rig`: bus, receiver and worker over a temporary directory; `receiver` is the built-in one;
-//! - `driver`: publishes and watches, on a thread of its own; `disk` and [`cpu`] read the machine;
-//! - `figures`: what was seen; `verdict`: what it means, in words.
+//! - `plan`: the amount of each measurement; [`consent`]: the confirmation for an external receiver;
+//! - `rig`: bus, receiver and worker in a temporary directory; `receiver`: the built-in receiver;
+//! - `driver`: the load generator; `disk` and [`cpu`]: measurements of the machine;
+//! - `figures`: the results; `verdict`: their interpretation.
 
 mod consent;
 mod cpu;
@@ -26,25 +26,25 @@ use crate::config::read_duration;
 use crate::context::Context;
 use crate::output;
 
-/// Longest measurement that is asked for by time.
+/// The longest measurement that can be requested.
 const MAX_SECONDS: Duration = Duration::from_secs(600);
-/// Most events of one throughput measurement.
+/// The maximum number of events of a throughput measurement.
 const MAX_EVENTS: u64 = 10_000_000;
 
-/// Measures what this machine can do, with a verdict in words.
+/// Measures disk, throughput, CPU use and latency of this machine.
 ///
-/// That is its disk, deliveries a second, CPU and latency. Bus, worker and queue are the real ones, with what is configured here, over a temporary directory beside the
-/// data directory's files; no subscription and no queue that is in use is touched. The receiver is a built-in one on
-/// loopback, for which alone the guard of addresses is lifted.
+/// Runs the real bus, worker and queue with the configured settings, in a temporary directory inside the data directory.
+/// Existing subscriptions and queues are not touched. The verdict names the bottleneck. The built-in receiver listens on loopback, which the egress guard
+/// allows only for this command.
 ///
-/// With --receiver they go to a receiver of yours, one first to see whether it answers. These are real requests: about a
-/// thousand signed POSTs of 600 bytes, no more at once than is configured, with the topic `bench` in header and body so
-/// that it can tell them apart. You are asked first, unless you say --yes. It stops at the first that fails.
+/// With --receiver the requests go to your receiver, after one request that checks whether it responds. These are real
+/// requests: about a thousand signed POSTs of 600 bytes, no more concurrent ones than configured, with the topic `bench` in
+/// header and body. You are asked for confirmation, unless you pass --yes. The command stops at the first failed request.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   decnet bench                              # about ten seconds
-  decnet --data-dir /srv/decnet bench       # the disk that matters
+  decnet --data-dir /srv/decnet bench       # measure the disk of this directory
   decnet bench --seconds 60s --json
   decnet bench --receiver https://siem.example/hook --secret-file secret.txt --events 200")]
 pub(crate) struct Args {
@@ -53,11 +53,11 @@ pub(crate) struct Args {
     receiver: Option<EndpointUrl>,
     #[command(flatten)]
     secret: SecretArgs,
-    /// Publish this many events for each throughput, however long it takes
+    /// The number of events per throughput measurement, regardless of the time
     #[arg(long, value_name = "N", conflicts_with = "seconds",
           value_parser = clap::value_parser!(u64).range(1..=MAX_EVENTS))]
     events: Option<u64>,
-    /// Measure for about this long in all, such as 30 or 30s [default: 10s]
+    /// The approximate total duration, such as 30 or 30s [default: 10s]
     #[arg(long, value_name = "S", value_parser = seconds)]
     seconds: Option<Duration>,
     /// Send real requests to --receiver without asking
@@ -72,12 +72,12 @@ fn url(text: &str) -> Result<EndpointUrl, String> {
     EndpointUrl::new(text).map_err(|error| error.to_string())
 }
 
-/// A bare number is of seconds.
+/// Parses a duration; a number without a unit is in seconds.
 fn seconds(text: &str) -> Result<Duration, String> {
     let is_bare = text.bytes().all(|byte| byte.is_ascii_digit());
     let seconds = if is_bare { read_duration(&format!("{text}s")) } else { read_duration(text) }?;
     let range = Duration::from_secs(1)..=MAX_SECONDS;
-    if range.contains(&seconds) { Ok(seconds) } else { Err("is from 1s to 10m".into()) }
+    if range.contains(&seconds) { Ok(seconds) } else { Err("must be from 1s to 10m".into()) }
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {

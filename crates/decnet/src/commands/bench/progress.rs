@@ -1,18 +1,18 @@
-//! What is being measured right now; on a terminal's stderr only.
+//! The progress of a run, shown only if stderr is a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A line that says how far a step is.
+/// A line with the progress of the current step.
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
     pub(super) fn new() -> Self {
         let bar = ProgressBar::new_spinner();
-        bar.set_style(ProgressStyle::with_template("{spinner} {msg}").expect("the template is this one"));
+        bar.set_style(ProgressStyle::with_template("{spinner} {msg}").expect("the template is valid"));
         Self(bar)
     }
 
-    /// Shows a step and how far it is.
+    /// Shows a step and its progress.
     pub(super) fn show(&self, step: impl Into<String>) {
         self.0.set_message(step.into());
         self.0.tick();

@@ -1,6 +1,6 @@
-//! The built-in receiver: reads each request whole and answers 204, at the least cost.
+//! The built-in receiver: reads each request and responds with 204, at the least cost.
 //!
-//! It verifies nothing, unlike that of `decnet receive`: it runs on the machine that is measured.
+//! Unlike `decnet receive`, it does not verify signatures, because it runs on the machine that is measured.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
@@ -16,14 +16,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::rig::RECEIVER;
-use crate::commands::background::Background;
+use crate::commands::thread::RuntimeThread;
 
-/// Starts it on a thread of its own, until `stop`; where it listens.
-pub(super) fn start(stop: &CancellationToken) -> anyhow::Result<(SocketAddr, Background<()>)> {
+/// Starts the receiver on a thread of its own until `stop` is cancelled. Returns its address.
+pub(super) fn start(stop: &CancellationToken) -> anyhow::Result<(SocketAddr, RuntimeThread<()>)> {
     let listener = StdListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     listener.set_nonblocking(true)?;
     let (address, stop) = (listener.local_addr()?, stop.clone());
-    let thread = Background::start(RECEIVER, move |ready| async move {
+    let thread = RuntimeThread::start(RECEIVER, move |ready| async move {
         let listener = TcpListener::from_std(listener)?;
         ready.up();
         stop.run_until_cancelled(accept(&listener)).await.unwrap_or(Ok(()))
@@ -39,10 +39,10 @@ async fn accept(listener: &TcpListener) -> anyhow::Result<()> {
 }
 
 async fn serve(stream: TcpStream) {
-    // Without it small replies would wait for the sender's acknowledgement.
+    // Without TCP_NODELAY, small responses would wait for the sender's acknowledgement.
     let prepared = stream.set_nodelay(true);
     let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)).await;
-    // A connection that the worker closes ends with an error, which is of no interest here.
+    // A connection closed by the worker ends with an error, which is expected.
     drop((prepared, served));
 }
 

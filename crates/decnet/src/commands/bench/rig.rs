@@ -1,4 +1,4 @@
-//! Everything that is measured: bus, worker and queue as `decnet serve` runs them, over a temporary directory.
+//! The system under test: bus, worker and queue as in `decnet serve`, in a temporary directory.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -22,24 +22,24 @@ use super::driver::{Driver, KIND, MANY_TOPIC, TOPIC, payload};
 use super::figures::Figures;
 use super::plan::Plan;
 use super::receiver;
-use crate::commands::background::{Background, both};
-use crate::commands::link::SERVE_SOCKET;
+use crate::commands::bus_client::SERVE_SOCKET;
 use crate::commands::serve::start_bus;
 use crate::commands::subscription::test;
+use crate::commands::thread::{RuntimeThread, both};
 use crate::config::{Config, Database};
 use crate::context::Context;
 use crate::receiver::now;
 use crate::worker::Prepared;
 
-/// The threads that are not the worker's, by the names they are given.
-pub(super) const BESIDE_THE_WORKER: [&str; 3] = ["bus", RECEIVER, PUBLISHER];
+/// The names of the threads that do not belong to the worker.
+pub(super) const OTHER_THREADS: [&str; 3] = ["bus", RECEIVER, PUBLISHER];
 pub(super) const RECEIVER: &str = "receiver";
 pub(super) const PUBLISHER: &str = "publisher";
 
-/// Measures all there is to measure. Its files are gone afterwards, however it ends.
+/// Runs all measurements. Removes its files on every return.
 ///
 /// # Errors
-/// A directory that cannot be written to, a receiver that does not take what it is sent, or a signal.
+/// The directory cannot be written, the receiver rejects a request, or a signal arrives.
 pub(super) async fn measure(
     receiver: Option<&EndpointUrl>,
     secret: Option<Secret>,
@@ -52,10 +52,10 @@ pub(super) async fn measure(
     }
     let directory = make_directory(&context.config.data_dir)?;
     let disk = disk::measure(directory.path())
-        .with_context(|| format!("{} cannot be written to", directory.path().display()))?;
+        .with_context(|| format!("cannot write to {}", directory.path().display()))?;
     let config = configuration(&context.config, directory.path());
     let stop = CancellationToken::new();
-    let _stopped_in_any_case = stop.clone().drop_guard();
+    let _stop_on_return = stop.clone().drop_guard();
     let (url, built_in) = match receiver {
         Some(url) => (url.clone(), None),
         None => {
@@ -74,13 +74,13 @@ pub(super) async fn measure(
         Some(receiver) => receiver.join().await,
         None => Ok(()),
     };
-    let beside = both(bus.join().await, received);
-    // Why the worker ended comes first.
-    let (measured, _) = both(measured, beside)?;
+    let others = both(bus.join().await, received);
+    // The worker's error takes precedence.
+    let (measured, _) = both(measured, others)?;
     Ok(Figures::new(&context.config, receiver, disk, measured))
 }
 
-/// Runs the worker on this thread until the driver has all it wants, or a signal comes.
+/// Runs the worker on this thread until the driver has finished or a signal arrives.
 async fn work(
     config: &Config,
     socket: &Path,
@@ -91,17 +91,17 @@ async fn work(
     let prepared = Prepared::open(config, Some(socket), allow, MAX_BUS_CONNECTIONS)?;
     let stop = context.shutdown.child_token();
     let (stats, token) = (prepared.stats(), stop.clone());
-    let driving = Background::start(PUBLISHER, move |ready| {
+    let driving = RuntimeThread::start(PUBLISHER, move |ready| {
         ready.up();
         driver.run(stats, token)
     })?;
     let worked = prepared.run(stop.clone()).await;
     stop.cancel();
     let ((), measured) = both(worked, driving.join().await)?;
-    measured.context("interrupted; nothing is left behind")
+    measured.context("interrupted; all files were removed")
 }
 
-/// One request, before anything else is set up: most mistakes show in it.
+/// Sends one request before anything else is set up, to find configuration mistakes early.
 async fn try_once(url: &EndpointUrl, secret: &Secret, context: &Context) -> anyhow::Result<()> {
     let (at, target) = (now(), Target::new(url, secret)?);
     let event = Event::new(&format!("bench-{}", at.0), TOPIC, KIND, at, &payload(at.0).to_string())?;
@@ -112,25 +112,25 @@ async fn try_once(url: &EndpointUrl, secret: &Secret, context: &Context) -> anyh
     if classify(&attempted.outcome) == Verdict::Delivered {
         return Ok(());
     }
-    let (status, error) = test::told(&attempted);
-    let status = status.map_or(String::new(), |status| format!("answered {status}"));
+    let (status, error) = test::status_and_error(&attempted);
+    let status = status.map_or(String::new(), |status| format!("status {status}"));
     let error = error.unwrap_or_default();
     let separator = if status.is_empty() || error.is_empty() { "" } else { ": " };
-    anyhow::bail!("{url} does not take a request, so nothing more was sent: {status}{separator}{error}")
+    anyhow::bail!("{url} did not accept a test request, so nothing else was sent: {status}{separator}{error}")
 }
 
-/// Beside the data directory's files, so on its disk; where that is not there yet, in the nearest directory above.
+/// Creates the directory inside the data directory, so on its disk, or in the nearest existing parent.
 fn make_directory(data_dir: &Path) -> anyhow::Result<TempDir> {
     let parent = data_dir.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."));
     TempDir::with_prefix_in("decnet-bench-", parent).with_context(|| {
         format!(
-            "{} cannot be written to; name a directory on the disk to measure with --data-dir",
+            "cannot write to {}; name a directory on the disk to measure with --data-dir",
             parent.display()
         )
     })
 }
 
-/// What is configured here, but with nothing of what is in use.
+/// Returns the configuration with the paths replaced by temporary ones.
 fn configuration(config: &Config, directory: &Path) -> Config {
     let mut config = config.clone();
     config.data_dir = directory.to_owned();

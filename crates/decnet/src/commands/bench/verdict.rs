@@ -1,4 +1,4 @@
-//! What the figures mean: the limit that was met, and what could be done about it. Pure.
+//! The interpretation of the results: the bottleneck, and how to remove it. Pure.
 
 use std::time::Duration;
 
@@ -7,65 +7,65 @@ use serde::Serialize;
 use super::disk::Disk;
 use super::figures::{Throughput, grouped};
 
-/// Share of all cores from which on there is hardly any left: those that work for each other also wait for each other.
+/// The share of all cores from which the processor is the bottleneck. Below 1, because threads also wait for each other.
 const BUSY: f64 = 0.75;
-/// Share of one core from which on a thread has hardly any time left.
+/// The share of one core from which a thread is the bottleneck.
 const BUSY_THREAD: f64 = 0.85;
-/// Share of all cores below which something else than the processor is waited for.
+/// The share of all cores below which the processor is not the bottleneck.
 const IDLE: f64 = 0.5;
-/// Share of what the requests in flight allow, from which on they are what holds it up.
+/// The share of the throughput that the concurrency allows from which the receiver is the bottleneck.
 const SATURATED: f64 = 0.7;
 
-/// What nothing more would go through.
+/// The bottleneck of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Limit {
     /// All cores are busy.
     Processor,
-    /// All cores are busy, a good part of them with other programs.
+    /// All cores are busy, many of them with other programs.
     OtherPrograms,
-    /// One thread of the worker is busy, others are not.
+    /// One thread of the worker is busy, the others are not.
     OneCore,
-    /// The receiver answers no faster, with so many requests at once.
+    /// The receiver's latency and the concurrency limit the throughput.
     Receiver,
-    /// The processor is half idle: commits are waited for.
+    /// The processor is mostly idle: the worker waits for commits.
     Disk,
-    /// None by itself.
+    /// Several components together.
     Several,
 }
 
-/// What the verdict is about, beside the throughput.
+/// The conditions of a run.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seen {
+pub(super) struct Conditions {
     pub(super) disk: Disk,
     pub(super) cores: usize,
     pub(super) concurrency: usize,
-    /// How long one attempt took, unhurried.
+    /// The median duration of an attempt at the paced rate.
     pub(super) attempt: Duration,
     pub(super) is_built_in: bool,
 }
 
-impl Seen {
-    /// Deliveries a second that the requests in flight to one subscription allow.
-    fn in_flight_allows(&self) -> f64 {
+impl Conditions {
+    /// Returns the deliveries per second that the concurrency allows for one subscription.
+    fn max_throughput(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a setting, far below 2^53")]
         let concurrency = self.concurrency as f64;
         concurrency / self.attempt.as_secs_f64().max(1e-6)
     }
 }
 
-/// The limit of the throughput that stands first, which is to one subscription.
-pub(super) fn limit(seen: &Seen, throughput: &[Throughput]) -> Limit {
+/// Returns the bottleneck of the first throughput measurement, which is to one subscription.
+pub(super) fn limit(conditions: &Conditions, throughput: &[Throughput]) -> Limit {
     let Some(one) = throughput.first() else { return Limit::Disk };
     #[expect(clippy::cast_precision_loss, reason = "a number of cores")]
-    let cores = seen.cores as f64;
+    let cores = conditions.cores as f64;
     if one.cores_used.is_some_and(|used| used >= BUSY * cores) {
         Limit::Processor
     } else if one.cores_busy.is_some_and(|busy| busy >= BUSY * cores) {
         Limit::OtherPrograms
     } else if one.busiest_thread.is_some_and(|share| share >= BUSY_THREAD) {
         Limit::OneCore
-    } else if one.deliveries_per_second >= SATURATED * seen.in_flight_allows() {
+    } else if one.deliveries_per_second >= SATURATED * conditions.max_throughput() {
         Limit::Receiver
     } else if one.cores_used.is_none_or(|used| used < IDLE * cores) {
         Limit::Disk
@@ -74,81 +74,84 @@ pub(super) fn limit(seen: &Seen, throughput: &[Throughput]) -> Limit {
     }
 }
 
-/// What it comes to, a sentence each.
-pub(super) fn words(seen: &Seen, throughput: &[Throughput], limit: Limit) -> Vec<String> {
-    let mut said = vec![rates(throughput), reason(seen, limit)];
-    if seen.disk.in_memory {
-        said.push(
-            "The data directory is in memory: it would not survive a power cut, and these figures say nothing \
-             about a disk; name a directory on one with --data-dir."
+/// Returns the sentences of the verdict.
+pub(super) fn sentences(conditions: &Conditions, throughput: &[Throughput], limit: Limit) -> Vec<String> {
+    let mut sentences = vec![rates(throughput), reason(conditions, limit)];
+    if conditions.disk.in_memory {
+        sentences.push(
+            "The data directory is in memory: it does not survive a power failure, and these results do not \
+ apply to a disk; name a directory on a disk with --data-dir."
                 .into(),
         );
     }
-    if seen.is_built_in {
-        said.push("Publisher, bus and receiver had their share of this machine; a receiver elsewhere leaves it more.".into());
+    if conditions.is_built_in {
+        sentences.push(
+"Publisher, bus and receiver also used this machine; with a receiver elsewhere more is left for the worker."
+.into(),
+);
     }
-    said
+    sentences
 }
 
 fn rates(throughput: &[Throughput]) -> String {
     let rates = throughput.iter().map(|throughput| match throughput.subscriptions {
-        1 => format!("about {} events a second to one subscription", grouped(throughput.events_per_second)),
-        many => format!("about {} a second to each of {many}", grouped(throughput.events_per_second)),
+        1 => format!("about {} events per second to one subscription", grouped(throughput.events_per_second)),
+        many => format!("about {} per second to each of {many}", grouped(throughput.events_per_second)),
     });
     let text = rates.collect::<Vec<_>>().join(", or ");
     format!("This machine delivers {text}.")
 }
 
-fn reason(seen: &Seen, limit: Limit) -> String {
-    let commit = format!("{:.2} ms", seen.disk.fdatasync.p50.as_secs_f64() * 1e3);
+fn reason(conditions: &Conditions, limit: Limit) -> String {
+    let commit = format!("{:.2} ms", conditions.disk.fdatasync.p50.as_secs_f64() * 1e3);
     match limit {
-        Limit::Processor => format!("The processor is the limit: all {} cores are busy.", seen.cores),
+        Limit::Processor => format!("The processor is the limit: all {} cores are busy.", conditions.cores),
         Limit::OtherPrograms => format!(
-            "Other programs are the limit: all {} cores are busy, a good part of them not with this; measure \
-             again when they rest.",
-            seen.cores
+            "Other programs are the limit: all {} cores are busy, and this program uses only some of them; measure \
+             again when the others are idle.",
+            conditions.cores
         ),
         Limit::OneCore => {
-            "One core is the limit: the worker's busiest thread has no time left; a faster core would \
-                           help, more cores would not."
+            "One core is the limit: the worker's busiest thread uses all of it; a faster core would help, more cores \
+             would not."
                 .into()
         }
         Limit::Receiver => format!(
-            "The receiver is the limit: it takes {:.1} ms for an answer and gets at most {} requests at once; \
-             DECNET_WEBHOOK_CONCURRENCY raises that, if it can stand it.",
-            seen.attempt.as_secs_f64() * 1e3,
-            seen.concurrency
+            "The receiver is the limit: it responds in {:.1} ms and gets at most {} concurrent requests; raise \
+             DECNET_WEBHOOK_CONCURRENCY if it can handle more.",
+            conditions.attempt.as_secs_f64() * 1e3,
+            conditions.concurrency
         ),
         Limit::Several => format!(
-            "No part by itself is the limit: the processor is busy for the most part, and the rest of the time goes in \
-             waiting for the disk, {commit} a commit, and for the receiver."
+            "No single component is the limit: the processor is mostly busy, and the remaining time is spent waiting for \
+             the disk, {commit} per commit, and for the receiver."
         ),
         Limit::Disk => format!(
-            "The disk is the limit: each commit waits for it, {commit} where nothing else does, and neither \
-             processor nor receiver is busy."
+            "The disk is the limit: each commit waits for it, for {commit} without other load, and neither processor nor \
+             receiver is busy."
         ),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::cpu::Spent;
+    use super::super::cpu::CpuTime;
     use super::super::figures::Quantiles;
     use super::*;
 
-    fn seen() -> Seen {
+    fn conditions() -> Conditions {
         let p50 = Duration::from_millis(5);
         let disk = Disk { in_memory: false, fdatasync: Quantiles { p50, ..Quantiles::default() } };
-        Seen { disk, cores: 4, concurrency: 10, attempt: Duration::from_millis(1), is_built_in: true }
+        Conditions { disk, cores: 4, concurrency: 10, attempt: Duration::from_millis(1), is_built_in: true }
     }
 
     fn throughput(per_second: u64, cores: f64, others: f64, busiest: f64) -> Throughput {
-        let spent = Spent { machine: cores + others, all: cores, worker: cores / 2.0, busiest };
-        Throughput::new(1, per_second, Duration::from_secs(1), Some(spent))
+        let cpu = CpuTime { machine: cores + others, process: cores, worker: cores / 2.0, busiest };
+        Throughput::new(1, per_second, Duration::from_secs(1), Some(cpu))
     }
 
     #[test]
-    fn the_limit_is_what_has_nothing_left() {
+    fn limit_is_the_saturated_component() {
         for (per_second, cores, others, busiest, expected) in [
             (5000, 3.9, 0.0, 0.9, Limit::Processor),
             (5000, 2.0, 1.9, 0.9, Limit::OtherPrograms),
@@ -158,17 +161,17 @@ mod tests {
             (2000, 2.5, 0.1, 0.2, Limit::Several),
         ] {
             let throughput = [throughput(per_second, cores, others, busiest)];
-            assert_eq!(limit(&seen(), &throughput), expected);
-            let words = words(&seen(), &throughput, expected).join(" ");
-            assert!(words.contains("the limit") && words.contains("events a second"), "{words}");
+            assert_eq!(limit(&conditions(), &throughput), expected);
+            let text = sentences(&conditions(), &throughput, expected).join(" ");
+            assert!(text.contains("the limit") && text.contains("events per second"), "{text}");
         }
     }
 
     #[test]
-    fn memory_is_never_taken_for_a_disk() {
-        let mut seen = seen();
-        seen.disk.in_memory = true;
-        let words = words(&seen, &[throughput(1, 1.0, 0.0, 0.1)], Limit::Disk).join(" ");
-        assert!(words.contains("is in memory") && words.contains("--data-dir"), "{words}");
+    fn file_system_in_memory_is_reported() {
+        let mut conditions = conditions();
+        conditions.disk.in_memory = true;
+        let text = sentences(&conditions, &[throughput(1, 1.0, 0.0, 0.1)], Limit::Disk).join(" ");
+        assert!(text.contains("is in memory") && text.contains("--data-dir"), "{text}");
     }
 }

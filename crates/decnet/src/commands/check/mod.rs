@@ -1,4 +1,4 @@
-//! `decnet check`: what is in force, and everything that is wrong, at once.
+//! `decnet check`: prints the settings in effect and reports all problems at once.
 
 mod probe;
 mod service;
@@ -13,12 +13,12 @@ use crate::context::Context;
 use crate::failure::{Said, Usage};
 use crate::output::{self, Paint, Table};
 
-/// Prints the settings in force, and tries whether all works.
+/// Prints the settings in effect and checks the environment.
 ///
-/// Every setting with its source; then whether the data directory can be written, the catalog and the queue
-/// can be opened, the bus answers, and which units are installed. Changes nothing. Exit code 2 for a wrong
-/// configuration, 1 where something cannot be used. With `--service` it only asks that service whether it is well, and
-/// the exit code is 1 where it does not run or hangs.
+/// Prints every setting with its source. Then checks whether the data directory can be written, the catalog and the queue
+/// can be opened and the bus answers, and which units are installed. Changes nothing. The exit code is 2 if the
+/// configuration is invalid and 1 if something is unusable. With `--service` only that service is checked, and the
+/// exit code is 1 if it does not run or hangs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -26,7 +26,7 @@ Examples:
   decnet check --service webhook        # for a container's health check
   decnet check --json | jq '.settings[] | select(.source != \"default\")'")]
 pub(crate) struct Args {
-    /// Only ask this service whether it is well
+    /// Check only whether this service responds
     #[arg(long, value_name = "SERVICE")]
     service: Option<Service>,
     /// Print a JSON object
@@ -35,12 +35,12 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Returns whether not only one service is asked.
+    /// Returns whether everything is checked, not only one service.
     pub(crate) fn is_about_everything(&self) -> bool {
         self.service.is_none()
     }
 
-    /// Is the API among what is checked?
+    /// Returns whether the API is checked.
     pub(crate) fn asks_about_the_api(&self) -> bool {
         self.service.is_none_or(|service| service == Service::Api)
     }

@@ -1,4 +1,4 @@
-//! Does what was configured work? Each probe looks and touches nothing.
+//! Checks of the configured files, bus and API. They change nothing.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -10,26 +10,26 @@ use serde_json::{Value, json};
 
 use super::units;
 use crate::commands::api::has_credential;
-use crate::commands::link;
+use crate::commands::bus_client;
 use crate::config::Config;
-use crate::failure::told;
-use crate::output::{Paint, Text, counted};
+use crate::failure::format_error;
+use crate::output::{Paint, Text, pluralize};
 
-/// What a probe found.
+/// The result of a check.
 pub(super) struct Probe {
     what: &'static str,
     pub(super) health: Health,
     pub(super) detail: String,
 }
 
-/// Can it be used?
+/// The health of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Health {
-    /// Yes.
+    /// The component is usable.
     Good,
-    /// Not yet, or not now; nothing is lost by starting.
+    /// The component is not usable yet or not at the moment. Starting the services is safe.
     Waiting,
-    /// No.
+    /// The component is not usable.
     Unusable,
 }
 
@@ -65,7 +65,7 @@ impl Health {
     }
 }
 
-/// Every probe, in the order in which a start would meet them.
+/// Runs every check, in the order in which a start depends on the components.
 pub(super) async fn all(config: &Config) -> Vec<Probe> {
     vec![
         data_dir(&config.data_dir),
@@ -83,17 +83,17 @@ fn data_dir(path: &Path) -> Probe {
     let shown = path.display();
     match path.metadata() {
         Ok(metadata) if !metadata.is_dir() => {
-            Probe::new(what, Health::Unusable, format!("{shown} is no directory"))
+            Probe::new(what, Health::Unusable, format!("{shown} is not a directory"))
         }
         Ok(_) => match writable(path) {
             Ok(()) => Probe::new(what, Health::Good, shown.to_string()),
-            Err(error) => Probe::new(what, Health::Unusable, format!("{shown} cannot be written: {error}")),
+            Err(error) => Probe::new(what, Health::Unusable, format!("cannot write to {shown}: {error}")),
         },
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let above = path.ancestors().skip(1).find(|above| above.exists()).unwrap_or(Path::new("."));
-            match writable(above) {
-                Ok(()) => Probe::new(what, Health::Waiting, format!("{shown} will be made")),
-                Err(error) => Probe::new(what, Health::Unusable, format!("{shown} cannot be made: {error}")),
+            let parent = path.ancestors().skip(1).find(|parent| parent.exists()).unwrap_or(Path::new("."));
+            match writable(parent) {
+                Ok(()) => Probe::new(what, Health::Waiting, format!("{shown} will be created")),
+                Err(error) => Probe::new(what, Health::Unusable, format!("cannot create {shown}: {error}")),
             }
         }
         Err(error) => Probe::new(what, Health::Unusable, format!("{shown}: {error}")),
@@ -104,25 +104,29 @@ fn catalog(config: &Config) -> Probe {
     let what = "catalog";
     let opened = config.database.path().map_err(anyhow::Error::from).and_then(count);
     match opened {
-        Ok(counted) => Probe::new(what, Health::Good, format!("{}: {counted}", config.database)),
+        Ok(count) => Probe::new(what, Health::Good, format!("{}: {count}", config.database)),
         Err(error) if matches!(error.downcast_ref(), Some(catalog::Error::Missing { .. })) => {
-            Probe::new(what, Health::Waiting, format!("{}: will be made", config.database))
+            Probe::new(what, Health::Waiting, format!("{} will be created", config.database))
         }
-        Err(error) => Probe::new(what, Health::Unusable, told(&error)),
+        Err(error) => Probe::new(what, Health::Unusable, format_error(&error)),
     }
 }
 
 fn count(path: &Path) -> anyhow::Result<String> {
     let rows = Catalog::open(path, Create::Never)?.rows()?;
-    let bad: Vec<&str> =
+    let invalid: Vec<&str> =
         rows.iter().filter(|row| row.problem.is_some()).map(|row| row.name.as_str()).collect();
-    let bad = if bad.is_empty() { String::new() } else { format!(", with a bad row: {}", bad.join(", ")) };
-    let warned: Vec<String> = rows.iter().filter_map(warning).collect();
-    let warned = if warned.is_empty() { String::new() } else { format!("; {}", warned.join("; ")) };
-    Ok(counted(rows.len() as u64, "subscription", "subscriptions") + &bad + &warned)
+    let invalid = if invalid.is_empty() {
+        String::new()
+    } else {
+        format!(", with an invalid row: {}", invalid.join(", "))
+    };
+    let warnings: Vec<String> = rows.iter().filter_map(warning).collect();
+    let warnings = if warnings.is_empty() { String::new() } else { format!("; {}", warnings.join("; ")) };
+    Ok(pluralize(rows.len() as u64, "subscription", "subscriptions") + &invalid + &warnings)
 }
 
-/// What is odd about a row that can be used all the same.
+/// Returns the warnings about a usable row.
 fn warning(row: &Row) -> Option<String> {
     let is_usable = row.problem.is_none() && !row.warnings.is_empty();
     is_usable.then(|| format!("{}: {}", row.name, row.warnings.join(", ")))
@@ -138,50 +142,47 @@ fn queue(data_dir: &Path) -> Probe {
         Ok(counts) => {
             let waiting: u64 = counts.iter().map(|counts| counts.pending + counts.retrying).sum();
             let dead: u64 = counts.iter().map(|counts| counts.dead).sum();
-            Probe::new(what, Health::Good, standing(waiting, dead))
+            Probe::new(what, Health::Good, deliveries(waiting, dead))
         }
         Err(queue::Error::NoQueue { .. }) => {
-            Probe::new(what, Health::Waiting, "will be made when the worker starts")
+            Probe::new(what, Health::Waiting, "will be created when the worker starts")
         }
-        Err(error) => Probe::new(what, Health::Unusable, told(&error.into())),
+        Err(error) => Probe::new(what, Health::Unusable, format_error(&error.into())),
     }
 }
 
-fn standing(waiting: u64, dead: u64) -> String {
-    let waiting = counted(waiting, "delivery waits", "deliveries wait");
-    format!("{waiting}, {}", counted(dead, "is dead", "are dead"))
+fn deliveries(waiting: u64, dead: u64) -> String {
+    let waiting = pluralize(waiting, "delivery waits", "deliveries wait");
+    format!("{waiting}, {}", pluralize(dead, "is dead", "are dead"))
 }
 
 async fn bus(config: &Config) -> Probe {
     let what = "bus";
     if !config.bus.enabled {
-        return Probe::new(what, Health::Waiting, "switched off by DECNET_BUS_ENABLED=false");
+        return Probe::new(what, Health::Waiting, "disabled by DECNET_BUS_ENABLED=false");
     }
-    match link::round_trip(config).await {
+    match bus_client::round_trip(config).await {
         Ok(socket) => {
-            let whose = if socket == config.bus.path() { "" } else { ", that of `decnet serve` here" };
-            Probe::new(what, Health::Good, format!("{} answers{whose}", socket.display()))
+            let owner =
+                if socket == config.bus.path() { "" } else { " (of `decnet serve` on this data directory)" };
+            Probe::new(what, Health::Good, format!("{} answers{owner}", socket.display()))
         }
-        Err(error) => Probe::new(what, Health::Waiting, told(&error)),
+        Err(error) => Probe::new(what, Health::Waiting, format_error(&error)),
     }
 }
 
-/// Can anybody use the API? It runs without that too, for its public pages.
+/// Checks whether a credential for the API exists. Without one only its public pages can be used.
 fn api(config: &Config) -> Probe {
     let what = "API";
     if !config.api.enabled {
-        return Probe::new(
-            what,
-            Health::Waiting,
-            "switched off in `decnet serve` by DECNET_API_ENABLED=false",
-        );
+        return Probe::new(what, Health::Waiting, "disabled in `decnet serve` by DECNET_API_ENABLED=false");
     }
     match has_credential(config) {
-        Ok(true) => Probe::new(what, Health::Good, "a token or DECNET_JWT_SECRET is there"),
+        Ok(true) => Probe::new(what, Health::Good, "a token or DECNET_JWT_SECRET exists"),
         Ok(false) => {
-            let advice = "nobody can use it yet: decnet token create --name admin --scope admin";
+            let advice = "no token yet; create one with: decnet token create --name admin --scope admin";
             Probe::new(what, Health::Waiting, advice)
         }
-        Err(error) => Probe::new(what, Health::Unusable, told(&error)),
+        Err(error) => Probe::new(what, Health::Unusable, format_error(&error)),
     }
 }

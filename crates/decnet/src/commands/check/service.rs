@@ -1,4 +1,4 @@
-//! Is one service well? A container's health check asks this, for it has no watchdog of systemd.
+//! The check of one service, for health checks of containers, which have no systemd watchdog.
 
 use std::io;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::probe::{Health, Probe};
-use crate::commands::link;
+use crate::commands::bus_client;
 use crate::config::Config;
-use crate::failure::told;
+use crate::failure::format_error;
 use crate::observe::client;
 
-/// Time between two looks at whether the worker's loop has turned.
-const LOOK: Duration = Duration::from_millis(100);
+/// The interval at which the worker's loop counter is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const REQUEST: &[u8] = b"GET /api/v1/health HTTP/1.1\r\nHost: decnet\r\nConnection: close\r\n\r\n";
 const GOOD: &[u8] = b"HTTP/1.1 200";
 
-/// What may be asked.
+/// The services that can be checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Service {
     Bus,
@@ -30,7 +30,7 @@ pub(super) enum Service {
     Api,
 }
 
-/// Asks it, for at most [`SERVICE_CHECK_TIMEOUT`]; a bus, which has a timeout of its own, for longer.
+/// Checks a service, for at most [`SERVICE_CHECK_TIMEOUT`]. The check of the bus has its own, longer timeout.
 pub(super) async fn probe(service: Service, config: &Config) -> Probe {
     let (what, answered) = match service {
         Service::Bus => ("bus", Ok(bus(config).await)),
@@ -39,40 +39,41 @@ pub(super) async fn probe(service: Service, config: &Config) -> Probe {
     };
     match answered {
         Ok(Ok(detail)) => Probe::new(what, Health::Good, detail),
-        Ok(Err(error)) => Probe::new(what, Health::Unusable, told(&error)),
+        Ok(Err(error)) => Probe::new(what, Health::Unusable, format_error(&error)),
         Err(_) => {
-            let detail = format!("it did not answer within {}", duration::show(SERVICE_CHECK_TIMEOUT));
+            let detail = format!("no answer within {}", duration::show(SERVICE_CHECK_TIMEOUT));
             Probe::new(what, Health::Unusable, detail)
         }
     }
 }
 
 async fn bus(config: &Config) -> anyhow::Result<String> {
-    Ok(format!("{} answers", link::round_trip(config).await?.display()))
+    Ok(format!("{} answers", bus_client::round_trip(config).await?.display()))
 }
 
-/// Its endpoint answers from a thread of its own: that its loop turns is in the answer.
+/// Checks that the worker's loop runs. Its endpoint answers from another thread, so an answer alone does not prove that.
 async fn worker(config: &Config) -> anyhow::Result<String> {
     let before = client::status(&config.data_dir).await?;
     while client::status(&config.data_dir).await?.turns == before.turns {
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
-    Ok(format!("process {} works", before.pid))
+    Ok(format!("process {} is running", before.pid))
 }
 
-/// An address that stands for all is this host, for whoever connects to it.
+/// Checks that the API answers. Connecting to an unspecified address such as 0.0.0.0 reaches this host.
 async fn api(config: &Config) -> anyhow::Result<String> {
     let host = config.api.host.trim_matches(['[', ']']);
     let place = format!("{} port {}", config.api.host, config.api.port);
-    let begin = ask((host, config.api.port)).await.with_context(|| format!("nobody answers at {place}"))?;
-    anyhow::ensure!(begin == *GOOD, "{place} answers `{}`", String::from_utf8_lossy(&begin));
+    let status =
+        request((host, config.api.port)).await.with_context(|| format!("cannot connect to {place}"))?;
+    anyhow::ensure!(status == *GOOD, "{place} answers `{}`", String::from_utf8_lossy(&status));
     Ok(format!("{place} answers"))
 }
 
-async fn ask(address: (&str, u16)) -> io::Result<[u8; GOOD.len()]> {
+async fn request(address: (&str, u16)) -> io::Result<[u8; GOOD.len()]> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(REQUEST).await?;
-    let mut begin = [0; GOOD.len()];
-    stream.read_exact(&mut begin).await?;
-    Ok(begin)
+    let mut status = [0; GOOD.len()];
+    stream.read_exact(&mut status).await?;
+    Ok(status)
 }

@@ -24,28 +24,28 @@ Examples:
   decnet delivery list --reason timeout --since 1d --until 12h
   decnet delivery list --event-id 4f0c2d9e6b1a4c7f8d3e5a2b1c0f9e8d")]
 pub(super) struct Args {
-    /// Only in this state; may be given several times
+    /// Only deliveries in this state; may be given several times
     #[arg(long, value_parser = parser())]
     state: Vec<Standing>,
-    /// Only dead ones, for this reason: timeout, server_error, refused, ...
+    /// Only dead deliveries with this reason: timeout, server_error, refused, ...
     #[arg(long)]
     reason: Option<Reason>,
-    /// Only of this subscription: its name or UUID
+    /// Only deliveries of this subscription: its name or UUID
     #[arg(long, value_name = "NAME")]
     subscription: Option<String>,
-    /// Only of events whose topic matches
+    /// Only events whose topic matches this pattern
     #[arg(long, value_name = "PATTERN", value_parser = |text: &str| Pattern::new(text))]
     topic: Option<Pattern>,
-    /// Only since then: 2h (ago), or 2026-11-23T10:00 (UTC)
+    /// Only events admitted since this time: 2h (ago), or 2026-11-23T10:00 (UTC)
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<UnixMicros>,
-    /// Only before then, written in the same way
+    /// Only events admitted before this time, in the same format
     #[arg(long, value_name = "TIME", value_parser = since)]
     until: Option<UnixMicros>,
-    /// Only of the event with this id
+    /// Only the event with this id
     #[arg(long, value_name = "ID")]
     event_id: Option<String>,
-    /// At most so many
+    /// The maximum number of deliveries
     #[arg(long, value_name = "N", default_value = "50")]
     limit: NonZeroUsize,
     /// Print a JSON list
@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         return output::json(&found.iter().map(|listed| json(listed, &active)).collect::<Vec<_>>());
     }
     if found.is_empty() {
-        output::say(&nothing(args.subscription.as_deref(), &active));
+        output::say(&no_match(args.subscription.as_deref(), &active));
         return Ok(());
     }
     let mut table = Table::new(&["ID", "STATE", "SUBSCRIPTION", "TOPIC", "TRIES", "ADMITTED", "EVENT"]);
@@ -85,16 +85,15 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     table.print(context.paint)
 }
 
-/// Why nothing is listed. A subscription that is gone may still have deliveries, so a name that is unknown is no
-/// error by itself.
-pub(super) fn nothing(subscription: Option<&str>, active: &Active) -> String {
+/// Returns why nothing matches. An unknown subscription is not an error, because deleted ones may still have deliveries.
+pub(super) fn no_match(subscription: Option<&str>, active: &Active) -> String {
     match subscription.filter(|name| !active.knows(name)) {
-        Some(name) => format!("no delivery matches, and no subscription is called `{name}`"),
+        Some(name) => format!("no delivery matches, and there is no subscription `{name}`"),
         None => "no delivery matches".into(),
     }
 }
 
-/// What the arguments describe.
+/// Returns the filter that the arguments describe.
 fn filter(args: &Args, active: &Active) -> Filter {
     Filter {
         subscription: args.subscription.clone(),
@@ -110,7 +109,7 @@ fn filter(args: &Args, active: &Active) -> Filter {
     }
 }
 
-/// Its state, and the reason of a dead or parked one.
+/// Formats the state of a delivery, with the reason if it is dead or parked.
 pub(super) fn state(listed: &Listed, active: &Active) -> String {
     let standing = active.standing(listed).as_str();
     let reason = match listed.state {
@@ -120,7 +119,7 @@ pub(super) fn state(listed: &Listed, active: &Active) -> String {
     reason.map_or_else(|| standing.into(), |reason| format!("{standing} ({reason})"))
 }
 
-/// As JSON, times in ISO 8601.
+/// Formats a delivery as JSON, with times in ISO 8601.
 pub(super) fn json(listed: &Listed, active: &Active) -> Value {
     let (due_at, reason) = match listed.state {
         State::Retrying { due_at } => (Some(due_at.to_iso8601()), active.parked_by(listed)),

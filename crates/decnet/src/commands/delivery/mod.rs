@@ -1,4 +1,4 @@
-//! `decnet delivery`: what is owed, what was paid, and paying again.
+//! `decnet delivery`: the deliveries in the queue, and redelivery.
 
 mod list;
 mod redeliver;
@@ -7,9 +7,9 @@ mod standing;
 
 use crate::context::Context;
 
-/// Lists deliveries, shows their attempts, and sends again.
+/// Lists deliveries, shows their attempts and redelivers events.
 ///
-/// Reads the queue in the data directory, whether a worker runs or not.
+/// Reads the queue in the data directory, whether or not a worker runs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -1,4 +1,4 @@
-//! `decnet delivery redeliver`: new deliveries of old events, behind live traffic and not all at once.
+//! `decnet delivery redeliver`: new deliveries of old events, rate-limited and with less priority than live traffic.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -11,25 +11,24 @@ use decnet_store::queue::{Active, DeliveryId, Filter, Operator, Reader, Redelive
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::list::nothing;
+use super::list::no_match;
 use super::standing::{self, active};
-use crate::commands::link;
+use crate::commands::bus_client;
 use crate::commands::progress::Progress;
 use crate::commands::since::since;
 use crate::context::Context;
 use crate::failure::Said;
 use crate::output;
 
-/// Time between two words to the worker that there is something new.
+/// The interval at which the worker is notified of new deliveries.
 const SIGNAL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Delivers old events again: a new delivery of the same event, with the same webhook-id.
+/// Redelivers old events: makes a new delivery of the same event, with the same webhook-id.
 ///
-/// Names deliveries by id, or chooses among those that are final: dead ones with --dead, delivered ones too
-/// without it. What is not final goes out by itself: it is skipped, and refused where it is named by its id. What was sent
-/// again before is skipped too, for its latest delivery counts: the same command twice sends nothing twice. So is what was for
-/// a subscription that is deleted. Receivers that
-/// were to get an event once may get it again: they can tell by its id.
+/// Deliveries are named by id or selected by filters. Filters select final deliveries: dead and delivered ones, or with --dead
+/// only dead ones. Deliveries that are not final are skipped, and are an error if named by id: they are sent anyway. Deliveries
+/// that were redelivered before are skipped, because their latest delivery counts: the same command run twice sends nothing
+/// twice. Deliveries of deleted subscriptions are skipped too. Receivers may get an event again and can recognise it by its id.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "\
@@ -40,31 +39,31 @@ Examples:
     group = clap::ArgGroup::new("which").required(true).multiple(true)
 )]
 pub(super) struct Args {
-    /// Their ids, as `decnet delivery list` shows them
+    /// The ids of deliveries, as shown by `decnet delivery list`
     #[arg(value_name = "ID", group = "which", conflicts_with_all = ["dead", "reason", "since", "until", "subscription", "topic"])]
     ids: Vec<DeliveryId>,
-    /// Only dead ones
+    /// Only dead deliveries
     #[arg(long, group = "which")]
     dead: bool,
-    /// Only dead ones, for this reason: timeout, server_error, refused, ...
+    /// Only dead deliveries with this reason: timeout, server_error, refused, ...
     #[arg(long, group = "which")]
     reason: Option<Reason>,
-    /// Only since then: 2h (ago), or 2026-11-23T10:00 (UTC)
+    /// Only events admitted since this time: 2h (ago), or 2026-11-23T10:00 (UTC)
     #[arg(long, value_name = "TIME", value_parser = since, group = "which")]
     since: Option<UnixMicros>,
-    /// Only before then, written in the same way
+    /// Only events admitted before this time, in the same format
     #[arg(long, value_name = "TIME", value_parser = since, group = "which")]
     until: Option<UnixMicros>,
-    /// Only of this subscription: its name or UUID
+    /// Only deliveries of this subscription: its name or UUID
     #[arg(long, value_name = "NAME", group = "which")]
     subscription: Option<String>,
-    /// Only of events whose topic matches
+    /// Only events whose topic matches this pattern
     #[arg(long, value_name = "PATTERN", value_parser = |text: &str| Pattern::new(text), group = "which")]
     topic: Option<Pattern>,
-    /// Say how many it would be, and do nothing
+    /// Report the number of new deliveries and make none
     #[arg(long)]
     dry_run: bool,
-    /// At most this many a second
+    /// The maximum number of new deliveries per second
     #[arg(long, value_name = "R", default_value = "1000", value_parser = rate)]
     rate: NonZeroU32,
     /// Print a JSON object
@@ -74,16 +73,16 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let Some(mut chosen) = choose(&args, context).await? else {
-        output::say("interrupted; nothing was sent again");
+        output::say("interrupted; nothing was redelivered");
         return Err(Said.into());
     };
     let made = if args.dry_run { Vec::new() } else { redeliver(&args, &mut chosen, context).await? };
     let written =
-        if args.json { tell_json(&args, &chosen, &made) } else { tell(&args, &chosen, &made, context) };
-    if made.is_empty() { written } else { output::done(&told(&args, chosen.total(), &made), written) }
+        if args.json { print_json(&args, &chosen, &made) } else { print(&args, &chosen, &made, context) };
+    if made.is_empty() { written } else { output::done(&summary(&args, chosen.total(), &made), written) }
 }
 
-fn tell_json(args: &Args, chosen: &Redelivery, made: &[DeliveryId]) -> anyhow::Result<()> {
+fn print_json(args: &Args, chosen: &Redelivery, made: &[DeliveryId]) -> anyhow::Result<()> {
     output::json(&json!({
         "chosen": chosen.total(),
         "redelivered": made.len(),
@@ -94,26 +93,26 @@ fn tell_json(args: &Args, chosen: &Redelivery, made: &[DeliveryId]) -> anyhow::R
     }))
 }
 
-fn tell(args: &Args, chosen: &Redelivery, made: &[DeliveryId], context: &Context) -> anyhow::Result<()> {
+fn print(args: &Args, chosen: &Redelivery, made: &[DeliveryId], context: &Context) -> anyhow::Result<()> {
     let skipped = [
-        (chosen.not_final(), "not final: what is not goes out by itself"),
-        (chosen.superseded(), "sent again before: their latest delivery counts"),
-        (chosen.deleted(), "for subscriptions that are deleted"),
+        (chosen.not_final(), "are not final and will be sent anyway"),
+        (chosen.superseded(), "were redelivered before"),
+        (chosen.deleted(), "belong to deleted subscriptions"),
     ];
     for (count, why) in skipped {
         if count > 0 {
-            let skipped = output::counted(count as u64, "delivery", "deliveries");
-            output::say(&format!("skipped {skipped} that were {why}"));
+            let skipped = output::pluralize(count as u64, "delivery", "deliveries");
+            output::say(&format!("skipped {skipped} that {why}"));
         }
     }
     if chosen.total() == 0 && skipped.iter().all(|(count, _)| *count == 0) {
-        output::say(&nothing(args.subscription.as_deref(), &active(&context.config)));
+        output::say(&no_match(args.subscription.as_deref(), &active(&context.config)));
         return Ok(());
     }
-    output::line(&told(args, chosen.total(), made))
+    output::line(&summary(args, chosen.total(), made))
 }
 
-/// None if a signal ends it. A look at all of the queue takes long; the signal is heard meanwhile.
+/// Chooses the deliveries on a blocking thread, because a scan of the queue can take long. `None` after a signal.
 async fn choose(args: &Args, context: &Context) -> anyhow::Result<Option<Redelivery>> {
     let reader = Reader::open(&context.config.data_dir)?;
     let active = active(&context.config);
@@ -125,18 +124,18 @@ async fn choose(args: &Args, context: &Context) -> anyhow::Result<Option<Redeliv
     Ok(tokio::task::spawn_blocking(choose).await??)
 }
 
-/// How many, and where the new ones are to be found.
-fn told(args: &Args, chosen: usize, made: &[DeliveryId]) -> String {
-    let counted = |count: usize| output::counted(count as u64, "new delivery", "new deliveries");
+/// Returns the number of new deliveries and their ids.
+fn summary(args: &Args, chosen: usize, made: &[DeliveryId]) -> String {
+    let new_deliveries = |count: usize| output::pluralize(count as u64, "new delivery", "new deliveries");
     match made {
-        _ if args.dry_run => format!("{} would be made", counted(chosen)),
-        [] => format!("{} made", counted(0)),
-        [one] => format!("{} made: {one}", counted(1)),
-        [first, .., last] => format!("{} made, {first} to {last}", counted(made.len())),
+        _ if args.dry_run => format!("{} would be made", new_deliveries(chosen)),
+        [] => format!("{} made", new_deliveries(0)),
+        [one] => format!("{} made: {one}", new_deliveries(1)),
+        [first, .., last] => format!("{} made, {first} to {last}", new_deliveries(made.len())),
     }
 }
 
-/// What the arguments describe.
+/// Returns the filter that the arguments describe.
 fn filter(args: &Args, active: &Active) -> Filter {
     Filter {
         subscription: args.subscription.clone(),
@@ -150,10 +149,10 @@ fn filter(args: &Args, active: &Active) -> Filter {
     }
 }
 
-/// Makes them in small steps, and tells the worker now and then; which, however it ends.
+/// Makes the deliveries in small steps and notifies the worker at intervals. Returns their ids.
 ///
 /// # Errors
-/// A step failed, or a signal ended it: that is said, with how many were made by then.
+/// A step failed or a signal interrupted it. The number of deliveries made so far is reported.
 async fn redeliver(
     args: &Args,
     chosen: &mut Redelivery,
@@ -161,9 +160,9 @@ async fn redeliver(
 ) -> anyhow::Result<Vec<DeliveryId>> {
     let progress = Progress::new(Some(chosen.total() as u64), "deliveries");
     let mut made = Vec::with_capacity(chosen.total());
-    let result = go(args.rate, chosen, &mut made, &progress, context).await;
+    let result = run_steps(args.rate, chosen, &mut made, &progress, context).await;
     progress.finish();
-    link::signal_change(&context.config).await;
+    bus_client::signal_change(&context.config).await;
     if chosen.done() < chosen.total() {
         let (made, total) = (made.len(), chosen.total());
         output::say(&format!("interrupted; only {made} of {total} new deliveries were made"));
@@ -172,7 +171,7 @@ async fn redeliver(
     result.map(|()| made)
 }
 
-async fn go(
+async fn run_steps(
     rate: NonZeroU32,
     chosen: &mut Redelivery,
     made: &mut Vec<DeliveryId>,
@@ -180,7 +179,7 @@ async fn go(
     context: &Context,
 ) -> anyhow::Result<()> {
     let mut operator = Operator::open(&context.config.data_dir)?;
-    let (mut due, mut told_at) = (Instant::now(), Instant::now());
+    let (mut due, mut notified_at) = (Instant::now(), Instant::now());
     let mut active = active(&context.config);
     loop {
         tokio::select! {
@@ -192,10 +191,10 @@ async fn go(
         due += step.pause;
         made.extend(step.made);
         progress.set_position(chosen.done() as u64);
-        if told_at.elapsed() >= SIGNAL_INTERVAL {
-            told_at = Instant::now();
-            link::signal_change(&context.config).await;
-            // Subscriptions may be deleted meanwhile.
+        if notified_at.elapsed() >= SIGNAL_INTERVAL {
+            notified_at = Instant::now();
+            bus_client::signal_change(&context.config).await;
+            // Subscriptions may have been deleted meanwhile.
             active = standing::active(&context.config);
         }
     }
@@ -203,5 +202,5 @@ async fn go(
 
 fn rate(text: &str) -> Result<NonZeroU32, String> {
     let rate = text.parse().ok().filter(|rate: &NonZeroU32| rate.get() <= MAX_REDELIVERY_RATE);
-    rate.ok_or_else(|| format!("a number from 1 to {MAX_REDELIVERY_RATE} is expected"))
+    rate.ok_or_else(|| format!("must be a number from 1 to {MAX_REDELIVERY_RATE}"))
 }

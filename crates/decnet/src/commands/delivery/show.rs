@@ -16,14 +16,14 @@ use crate::json_text;
 use crate::output::{self, Paint, Table, Text};
 use crate::receiver::now;
 
-/// Shows one delivery: its event's body, every attempt, and what came back.
+/// Shows one delivery: the event's body, and every attempt with its reply.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   decnet delivery show 1042.0
   decnet delivery show 1042.0 --json | jq .body")]
 pub(super) struct Args {
-    /// Its id, as `decnet delivery list` shows it
+    /// The id of the delivery, as shown by `decnet delivery list`
     id: DeliveryId,
     /// Print a JSON object
     #[arg(long)]
@@ -33,27 +33,30 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let found = Reader::open(&context.config.data_dir)?.get(args.id)?;
     let Some(detail) = found else {
-        anyhow::bail!("there is no delivery {}; it may have been removed by age or size", args.id);
+        anyhow::bail!(
+            "there is no delivery {}; it may have been removed because of its age or the size of the queue",
+            args.id
+        );
     };
     let active = active(&context.config);
     if args.json {
-        return output::json(&whole(&detail, &active));
+        return output::json(&json(&detail, &active));
     }
     output::print(&human(&detail, &active, context.paint))
 }
 
-/// A delivery as `--json` shows it.
+/// A delivery as `--json` prints it.
 #[derive(Serialize)]
-struct Whole {
+struct Json {
     #[serde(flatten)]
     listed: Value,
-    /// As it is sent; null if it was erased.
+    /// The body as it is sent; null if it was erased.
     body: Option<Box<RawValue>>,
     tries: Vec<Value>,
 }
 
-fn whole(detail: &Detail, active: &Active) -> Whole {
-    Whole {
+fn json(detail: &Detail, active: &Active) -> Json {
+    Json {
         listed: list::json(&detail.listed, active),
         body: json_text::compact(&detail.body),
         tries: detail.attempts.iter().map(attempt).collect(),
@@ -108,17 +111,17 @@ fn human(detail: &Detail, active: &Active, paint: Paint) -> Text {
     text
 }
 
-/// When a delivery that waits for a retry is due; a parked one waits for its subscription besides.
+/// Returns the time of the next attempt, unless the delivery is parked and so has none.
 fn next_try(listed: &Listed, active: &Active) -> Option<(&'static str, String)> {
     let State::Retrying { due_at } = listed.state else { return None };
     let is_parked = active.standing(listed) == Standing::Parked;
     (!is_parked).then(|| ("next try", due_at.to_sqlite()))
 }
 
-/// Until when it waits, whenever it is due, since its receiver has asked to be sent nothing.
+/// Returns the time until which the receiver has asked not to be sent requests.
 fn deferred(listed: &Listed, active: &Active) -> Option<(&'static str, String)> {
     let until = active.deferred_until(listed, now())?;
-    Some(("deferred", format!("until {}: the receiver asked for it (Retry-After)", until.to_sqlite())))
+    Some(("deferred", format!("until {}, as requested by the receiver (Retry-After)", until.to_sqlite())))
 }
 
 fn tries(attempts: &[Attempt]) -> Table {
@@ -136,7 +139,7 @@ fn tries(attempts: &[Attempt]) -> Table {
     table
 }
 
-/// Why an attempt did not deliver, and what else there is to say about it.
+/// Returns the reason of a failed attempt and the number of sends within it.
 fn remarks(attempt: &Attempt) -> String {
     let reason = attempt.reason.map(Reason::as_str);
     let failure = [reason, attempt.detail.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(": ");

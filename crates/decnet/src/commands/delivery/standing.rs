@@ -1,5 +1,5 @@
-//! Where a delivery stands, as an operator sees it: one that waits for a subscription which gets nothing is
-//! parked, though the queue does not store that.
+//! The state of a delivery as shown to operators. A delivery that waits for a subscription which is not active is parked,
+//! although the queue does not store that state.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use decnet_core::delivery::Standing;
@@ -7,9 +7,9 @@ use decnet_store::catalog::{Catalog, Create, Error};
 use decnet_store::queue::Active;
 
 use crate::config::Config;
-use crate::failure::told;
+use crate::failure::format_error;
 
-/// Reads the argument of `--state`.
+/// Returns the parser of `--state`.
 pub(super) fn parser() -> impl TypedValueParser<Value = Standing> {
     let values = Standing::ALL.map(|standing| PossibleValue::new(standing.as_str()).help(help(standing)));
     PossibleValuesParser::new(values).try_map(|text| text.parse::<Standing>())
@@ -18,21 +18,24 @@ pub(super) fn parser() -> impl TypedValueParser<Value = Standing> {
 fn help(standing: Standing) -> &'static str {
     match standing {
         Standing::Pending => "Not yet attempted",
-        Standing::Retrying => "Waits for its next attempt",
-        Standing::Parked => "Waits for its subscription to be enabled, or to recover",
-        Standing::Delivered => "A 2xx came back",
-        Standing::Dead => "Given up",
+        Standing::Retrying => "Waiting for the next attempt",
+        Standing::Parked => "Waiting for the subscription to be enabled, resumed or to recover",
+        Standing::Delivered => "Answered with a 2xx status",
+        Standing::Dead => "Not delivered and not retried",
     }
 }
 
-/// Asks the catalog who gets events now. One that cannot be read leaves the queue's own states to be shown.
+/// Reads the active subscriptions from the catalog. If it cannot be read, only the states of the queue are shown.
 pub(super) fn active(config: &Config) -> Active {
     match try_read(config) {
         Ok(active) => active,
-        // Before the first subscription there is nothing to tell.
+        // Without a catalog there are no subscriptions, so nothing is parked.
         Err(error) if matches!(error.downcast_ref(), Some(Error::Missing { .. })) => Active::default(),
         Err(error) => {
-            tracing::warn!("parked deliveries cannot be told from others: {}", told(&error));
+            tracing::warn!(
+                "cannot read the catalog, so parked deliveries are shown as pending or retrying: {}",
+                format_error(&error)
+            );
             Active::default()
         }
     }

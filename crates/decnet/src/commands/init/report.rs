@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::output::{Paint, Text, counted};
+use crate::output::{Paint, Text, pluralize};
 
 /// What became of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,6 @@ impl Outcome {
 pub(super) fn failed(number: usize) -> String {
     format!(
         "{} failed; mend what is said there and run this again: what is done is skipped",
-        counted(number as u64, "step", "steps")
+        pluralize(number as u64, "step", "steps")
     )
 }

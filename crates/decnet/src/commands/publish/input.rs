@@ -1,4 +1,4 @@
-//! Where payloads come from: an argument, a file, or lines that may never end.
+//! The sources of payloads: an argument, a file, or a stream of lines.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read, stdin};
@@ -11,55 +11,55 @@ use tokio::sync::mpsc;
 
 use crate::failure::Usage;
 
-/// Lines handed over at once.
+/// The most lines in a chunk.
 const CHUNK: usize = 256;
-/// A payload is shorter than the body that carries it.
+/// The bytes of a line that are read: one more than the longest body, which is longer than its payload.
 const MAX_LINE_BYTES: u64 = MAX_BODY_BYTES as u64 + 1;
 
-/// A line that is not empty.
+/// A non-empty line.
 #[derive(Debug)]
 pub(super) struct Line {
-    /// Counted from 1.
+    /// The line number, from 1.
     pub(super) number: u64,
-    /// Its text, trimmed, or why it cannot be published.
+    /// The trimmed text, or the reason why it cannot be published.
     pub(super) json: anyhow::Result<String>,
 }
 
-/// What there is to publish.
+/// The payloads to publish.
 pub(super) enum Input {
     /// One payload.
     One(String),
-    /// A payload a line.
+    /// One payload per line.
     Lines(Box<dyn Read + Send>),
 }
 
 impl Input {
-    /// Reads the argument: JSON, `-` or `@file`.
+    /// Opens the source that the argument names: JSON, `-` or `@file`.
     ///
     /// # Errors
-    /// An argument that is no JSON, a file that cannot be read.
+    /// The argument is not valid JSON, or the file cannot be read.
     pub(super) fn open(argument: &str) -> anyhow::Result<Self> {
         if argument == "-" {
             return Ok(Self::Lines(Box::new(stdin())));
         }
         let Some(path) = argument.strip_prefix('@') else { return Ok(Self::argument(argument)?) };
-        File::open(path).and_then(Self::file).with_context(|| format!("{path} cannot be read"))
+        File::open(path).and_then(Self::file).with_context(|| format!("cannot read {path}"))
     }
 
-    /// Looked at before a bus is: what most often goes wrong is the shell, which takes quotes away.
+    /// Checks the payload before connecting to the bus. The most common mistake is quotes removed by the shell.
     fn argument(json: &str) -> Result<Self, Usage> {
         match serde_json::from_str::<serde::de::IgnoredAny>(json) {
             Ok(_) => refuse_replaced(json).map(|()| Self::One(json.to_owned())).map_err(Usage::new),
             Err(_) if json.starts_with(BYTE_ORDER_MARK) => {
-                Err(Usage::new("the payload begins with a byte order mark (U+FEFF); leave that out"))
+                Err(Usage::new("the payload begins with a byte order mark (U+FEFF); remove it"))
             }
             Err(error) => Err(Usage::new(format!(
-                "the payload is not JSON: {error}; quote it for the shell, as in '{{\"ip\":\"192.0.2.1\"}}'"
+                "the payload is not valid JSON: {error}; quote it for the shell, as in '{{\"ip\":\"192.0.2.1\"}}'"
             ))),
         }
     }
 
-    /// A file is one value, if it is a small one and holds just that; otherwise it is lines.
+    /// Reads a file as one value if it contains a single JSON value that fits into a body, and as lines otherwise.
     fn file(mut file: File) -> std::io::Result<Self> {
         let mut beginning = Vec::new();
         (&mut file).take(MAX_LINE_BYTES).read_to_end(&mut beginning)?;
@@ -77,16 +77,16 @@ impl Input {
     }
 }
 
-/// The bytes behind a byte order mark, which JSON may be read without (RFC 8259, section 8.1).
+/// Removes a byte order mark, which a JSON parser may ignore (RFC 8259, section 8.1).
 fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(BYTE_ORDER_MARK.encode_utf8(&mut [0; 4]).as_bytes()).unwrap_or(bytes)
 }
 
-/// Refuses a payload that the bus would replace by `{}`. `null` and `{}` pass: they have nothing to lose.
+/// Rejects a payload that the bus would replace by `{}`. Accepts `null` and `{}`, which lose nothing.
 fn refuse_replaced(json: &str) -> Result<(), String> {
     let json = json.trim();
     let is_kept = is_truthy(json) || json == "null" || json.starts_with('{');
-    // What is not JSON is refused as such, when it is published.
+    // Invalid JSON is rejected later, when it is published.
     if is_kept || serde_json::from_str::<serde::de::IgnoredAny>(json).is_err() {
         return Ok(());
     }
@@ -96,11 +96,11 @@ fn refuse_replaced(json: &str) -> Result<(), String> {
     ))
 }
 
-/// Reads lines into `chunks` until they end or nobody takes them: as many at once as have arrived, so that a slow
-/// stream is passed on line by line. Empty lines, and a byte order mark before the first line, are skipped.
+/// Reads lines into `chunks` until the source ends or the receiver is dropped. A chunk has the lines that have arrived, so a
+/// slow stream is passed on line by line. Skips empty lines and a byte order mark before the first line.
 ///
 /// # Errors
-/// What the operating system says. The lines before it are in `chunks` then.
+/// The source cannot be read. The lines before the error were sent to `chunks`.
 pub(super) fn read_lines(
     source: Box<dyn Read + Send>,
     chunks: &mpsc::Sender<Vec<Line>>,
@@ -119,7 +119,7 @@ pub(super) fn read_lines(
     read.map(drop)
 }
 
-/// Appends the next line, unless it is empty; false at the end.
+/// Appends the next line unless it is empty. Returns false at the end of the source.
 fn next_line(reader: &mut impl BufRead, number: u64, lines: &mut Vec<Line>) -> std::io::Result<bool> {
     let mut line = Vec::new();
     if reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line)? == 0 {
@@ -136,8 +136,11 @@ fn next_line(reader: &mut impl BufRead, number: u64, lines: &mut Vec<Line>) -> s
 }
 
 fn payload(text: &[u8]) -> anyhow::Result<String> {
-    anyhow::ensure!(text.len() <= MAX_BODY_BYTES, "longer than the {MAX_BODY_BYTES} bytes of a bus frame");
-    let json = str::from_utf8(text).context("not UTF-8")?;
+    anyhow::ensure!(
+        text.len() <= MAX_BODY_BYTES,
+        "longer than {MAX_BODY_BYTES} bytes, the limit of a bus frame"
+    );
+    let json = str::from_utf8(text).context("not valid UTF-8")?;
     refuse_replaced(json).map_err(anyhow::Error::msg)?;
     Ok(json.to_owned())
 }
@@ -151,8 +154,8 @@ mod tests {
         read_lines(Box::new(Cursor::new(text.to_vec())), &chunks).unwrap();
         let mut all = Vec::new();
         while let Ok(chunk) = received.try_recv() {
-            let told = |Line { number, json }| (number, json.map_err(|error| error.to_string()));
-            all.extend(chunk.into_iter().map(told));
+            let numbered = |Line { number, json }| (number, json.map_err(|error| error.to_string()));
+            all.extend(chunk.into_iter().map(numbered));
         }
         all
     }
@@ -162,19 +165,19 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_numbered_and_empty_ones_skipped() {
+    fn lines_are_numbered_and_empty_lines_skipped() {
         assert_eq!(lines(b"{}\r\n\n [1] \n3"), [numbered(1, "{}"), numbered(3, "[1]"), numbered(4, "3")]);
     }
 
     #[test]
-    fn an_unusable_line_costs_no_other_line() {
+    fn invalid_line_does_not_affect_other_lines() {
         for bytes in [MAX_BODY_BYTES + 1, MAX_BODY_BYTES + 2, 3 * MAX_BODY_BYTES] {
             let long = vec![b'1'; bytes];
             let read = lines(&[b"{}\n", &long[..], b"\n\xff\n[2]\n"].concat());
             let numbers: Vec<_> = read.iter().map(|(number, json)| (*number, json.is_ok())).collect();
             assert_eq!(numbers, [(1, true), (2, false), (3, false), (4, true)], "{bytes} bytes");
             assert!(read[1].1.as_ref().unwrap_err().contains("1048576 bytes"));
-            assert_eq!(read[2].1.as_ref().unwrap_err(), "not UTF-8");
+            assert_eq!(read[2].1.as_ref().unwrap_err(), "not valid UTF-8");
         }
     }
 
@@ -199,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn payloads_that_the_bus_would_replace_are_refused() {
+    fn payloads_that_the_bus_would_replace_are_rejected() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("payload");
         let from_file = format!("@{}", path.display());
@@ -218,19 +221,19 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_skipped_at_the_beginning_alone() {
+    fn byte_order_mark_is_skipped_only_at_the_beginning() {
         let read = lines("\u{feff}{}\n\u{feff}2\n".as_bytes());
         assert_eq!(read, [numbered(1, "{}"), numbered(2, "\u{feff}2")]);
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "\u{feff}{\n}\n").unwrap();
         let read = Input::open(&format!("@{}", file.path().display())).unwrap();
         assert!(matches!(read, Input::One(json) if json == "{\n}\n"));
-        let Err(refused) = Input::open("\u{feff}{}") else { panic!("an argument is taken as it is") };
+        let Err(refused) = Input::open("\u{feff}{}") else { panic!("the argument was accepted") };
         assert!(refused.to_string().contains("byte order mark"));
     }
 
     #[test]
-    fn a_file_is_one_value_or_lines() {
+    fn file_is_one_value_or_lines() {
         let dir = tempfile::tempdir().unwrap();
         let open = |text: &str| {
             let path = dir.path().join("payload");

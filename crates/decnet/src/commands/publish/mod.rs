@@ -1,4 +1,4 @@
-//! `decnet publish`: events for the bus, one or a stream of them.
+//! `decnet publish`: publishes one event or a stream of events on the bus.
 
 mod input;
 
@@ -12,25 +12,25 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::input::{Input, Line};
-use super::link;
+use super::bus_client;
 use super::progress::Progress;
 use crate::context::Context;
-use crate::failure::{Said, Usage, told};
+use crate::failure::{Said, Usage, format_error};
 use crate::output;
 
-/// Bytes that gather before they are written.
+/// The buffered bytes at which the buffer is written.
 const FLUSH_BYTES: usize = 64 * 1024;
-/// Chunks of payloads that are read ahead.
+/// The chunks of payloads that are read ahead.
 const READ_AHEAD: usize = 8;
-/// Refused lines that are reported one by one; further ones are only counted.
+/// The rejected lines that are reported one by one. Further ones are only counted.
 const MAX_REPORTED_LINES: u64 = 20;
 
 /// Publishes events on the bus.
 ///
-/// The payload is JSON: as an argument, from a file (@FILE: one value, or a value a line), or from stdin (-: a
-/// value a line). Without one it is {}. Reports success once the bus has read everything; otherwise, and when it is
-/// interrupted, the exit code is 1. A line that cannot be published, because it is not JSON, not UTF-8 or too large, is
-/// reported and skipped; the exit code is then 1 as well. A byte order mark before the first line is skipped.
+/// The payload is JSON: an argument, a file (@FILE: one value, or one value per line), or stdin (-: one value per
+/// line). The default is {}. Reports success once the bus has read everything. Otherwise, or if interrupted, the exit
+/// code is 1. A line that is not valid JSON, not UTF-8 or too large is reported and skipped; the exit code is then 1
+/// as well. A byte order mark before the first line is skipped.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -48,34 +48,36 @@ pub(crate) struct Args {
     /// The event's type
     #[arg(long = "type", value_name = "TYPE", default_value = "", hide_default_value = true)]
     kind: String,
-    /// Publish it this many times
+    /// Publish the payload this many times
     #[arg(long, value_name = "N", default_value_t = 1)]
     count: u64,
-    /// Publish at most this many a second
+    /// The maximum number of events per second
     #[arg(long, value_name = "R", value_parser = rate)]
     rate: Option<f64>,
 }
 
-/// A pattern without wildcards names one topic.
+/// Parses a topic: a pattern without wildcards.
 fn topic(text: &str) -> Result<String, String> {
     let pattern = Pattern::new(text).map_err(|error| error.to_string())?;
     if pattern.has_wildcard() {
-        return Err("an event has one topic; `*` and `>` are for patterns".into());
+        return Err("`*` and `>` are only for patterns; give one topic".into());
     }
     Ok(text.to_owned())
 }
 
 fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse::<f64>().ok().filter(|rate| (0.001..=1e9).contains(rate));
-    rate.ok_or_else(|| "a rate is a number of events a second, such as 0.5 or 1000".into())
+    rate.ok_or_else(|| "must be a number of events per second, such as 0.5 or 1000".into())
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let input = Input::open(&args.payload)?;
     if matches!(input, Input::Lines(_)) && args.count != 1 {
-        return Err(Usage::new("--count repeats one payload; it does not go with a stream of them").into());
+        return Err(
+            Usage::new("--count repeats one payload and cannot be used with a stream of lines").into()
+        );
     }
-    let (client, _) = link::connect(&context.config).await?;
+    let (client, _) = bus_client::connect(&context.config).await?;
     let mut publisher = Publisher::new(client, &args);
     let ended = tokio::select! {
         ended = publisher.publish_all(input) => Some(ended),
@@ -89,7 +91,7 @@ struct Publisher<'a> {
     args: &'a Args,
     started: Instant,
     published: u64,
-    /// Lines that could not be published.
+    /// The number of lines that could not be published.
     refused: u64,
     progress: Progress,
 }
@@ -104,7 +106,7 @@ impl<'a> Publisher<'a> {
         match input {
             Input::One(json) => {
                 for _ in 0..self.args.count {
-                    self.publish(&json).await?.context("not published")?;
+                    self.publish(&json).await?.context("the event was not published")?;
                 }
             }
             Input::Lines(source) => self.publish_lines(source).await?,
@@ -112,10 +114,10 @@ impl<'a> Publisher<'a> {
         self.flush().await
     }
 
-    /// Publishes every line that can be. One that cannot be does not stop those behind it.
+    /// Publishes the lines. An invalid line does not stop the lines after it.
     ///
     /// # Errors
-    /// Lines that were refused, once the others are published; a source or a bus that broke, at once.
+    /// Returns an error at the end if lines were rejected, and at once if the source or the bus fails.
     async fn publish_lines(&mut self, source: Box<dyn std::io::Read + Send>) -> anyhow::Result<()> {
         let (chunks, mut received) = mpsc::channel(READ_AHEAD);
         let reading = tokio::task::spawn_blocking(move || input::read_lines(source, &chunks));
@@ -131,8 +133,8 @@ impl<'a> Publisher<'a> {
             }
             self.flush().await?;
         }
-        reading.await.context("the reader of payloads broke")??;
-        let refused = output::counted(self.refused, "line was", "lines were");
+        reading.await.context("the reader of payloads panicked")??;
+        let refused = output::pluralize(self.refused, "line was", "lines were");
         anyhow::ensure!(self.refused == 0, "{refused} not published");
         Ok(())
     }
@@ -140,18 +142,18 @@ impl<'a> Publisher<'a> {
     fn refuse(&mut self, line: u64, error: &anyhow::Error) {
         self.refused += 1;
         if self.refused <= MAX_REPORTED_LINES {
-            output::say(&format!("line {line} is not published: {}", told(error)));
+            output::say(&format!("line {line} was not published: {}", format_error(error)));
         }
     }
 
-    /// Publishes one event, in its turn. The inner error concerns this event alone.
+    /// Publishes one event when it is due. The inner error concerns only this event.
     async fn publish(&mut self, json: &str) -> anyhow::Result<Result<(), ClientError>> {
-        self.wait_for_turn().await?;
+        self.wait_until_due().await?;
         let sender = self.client.sender();
         if let Err(error) = sender.enqueue_json(&self.args.topic, &self.args.kind, json) {
             return Ok(Err(error));
         }
-        // Before it is flushed, which may be interrupted: what is in the buffer is written in any case.
+        // Counted before the flush, which may be interrupted: the buffer is written in any case.
         self.published += 1;
         self.progress.set(self.published);
         if self.client.sender().buffered() >= FLUSH_BYTES {
@@ -160,8 +162,8 @@ impl<'a> Publisher<'a> {
         Ok(Ok(()))
     }
 
-    /// With a rate, event `n` is due `n / rate` seconds after the start; what is due together goes together.
-    async fn wait_for_turn(&mut self) -> anyhow::Result<()> {
+    /// Waits until the next event is due. With a rate, event `n` is due `n / rate` seconds after the start.
+    async fn wait_until_due(&mut self) -> anyhow::Result<()> {
         let Some(rate) = self.args.rate else { return Ok(()) };
         let due = self.started + Duration::from_secs_f64(self.published as f64 / rate);
         if due > Instant::now() {
@@ -171,13 +173,13 @@ impl<'a> Publisher<'a> {
         Ok(())
     }
 
-    /// Writes what has gathered, unless the bus does not read for so long that it counts as dead.
+    /// Writes the buffer. Fails if the bus does not read for [`PUBLISH_CONFIRM_TIMEOUT`].
     async fn flush(&mut self) -> anyhow::Result<()> {
         let flushed = tokio::time::timeout(PUBLISH_CONFIRM_TIMEOUT, self.client.sender().flush()).await;
         Ok(flushed.unwrap_or(Err(ClientError::Unconfirmed(PUBLISH_CONFIRM_TIMEOUT)))?)
     }
 
-    /// Waits until the bus has read everything, and reports what came of it; `ended` is `None` after a signal.
+    /// Waits until the bus has read everything, and reports the result. `ended` is `None` after a signal.
     async fn finish(self, ended: Option<anyhow::Result<()>>) -> anyhow::Result<()> {
         let Self { client, args, published, progress, .. } = self;
         progress.finish();
@@ -185,13 +187,13 @@ impl<'a> Publisher<'a> {
             Some(Err(error)) if is_lost(&error) => (None, Err(error)),
             ended => (ended, client.confirm(PUBLISH_CONFIRM_TIMEOUT).await.map_err(Into::into)),
         };
-        let events = output::counted(published, "event", "events");
+        let events = output::pluralize(published, "event", "events");
         let rest = args.total().and_then(|total| total.checked_sub(published)).filter(|rest| *rest > 0);
         if let Err(error) = confirmed {
             let rest = rest.map_or_else(String::new, |rest| format!("; {rest} more were not sent"));
             let topic = &args.topic;
             anyhow::bail!(
-                "0 of {events} on {topic} confirmed, though the bus may have read some{rest}: {error:#}"
+                "0 of {events} on {topic} confirmed, but the bus may have read some{rest}: {error:#}"
             );
         }
         output::say(&format!("published {events} on {}", args.topic));
@@ -205,14 +207,14 @@ impl<'a> Publisher<'a> {
 }
 
 impl Args {
-    /// How many events there are to publish, where that is known.
+    /// Returns the number of events to publish, if it is known.
     fn total(&self) -> Option<u64> {
         let is_stream = self.payload == "-" || self.payload.starts_with('@');
         (!is_stream).then_some(self.count)
     }
 }
 
-/// Is the connection to the bus of no use any more?
+/// Returns whether the connection to the bus is lost.
 fn is_lost(error: &anyhow::Error) -> bool {
     use ClientError::{Closed, Io, Unconfirmed, Unread};
     matches!(error.downcast_ref(), Some(Closed | Io(_) | Unconfirmed(_) | Unread))

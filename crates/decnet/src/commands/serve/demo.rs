@@ -1,4 +1,4 @@
-//! The demo: a receiver that verifies, a subscription to it, and sample events through the real socket.
+//! The demo: a receiver that verifies signatures, a subscription to it, and sample events through the real socket.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -19,33 +19,33 @@ use tokio_util::sync::CancellationToken;
 
 use super::samples::sample;
 use super::summary::Summary;
-use crate::commands::background::Background;
 use crate::commands::receive::human;
+use crate::commands::thread::RuntimeThread;
 use crate::config::Config;
 use crate::output::{self, Paint};
 use crate::receiver::{Options, Received, Receiver};
 
 const NAME: &str = "demo";
 const PATTERNS: [&str; 4] = ["attacker.>", "decky.>", "credential.>", "canary.>"];
-/// Four events a second: fast enough to see it move, slow enough to read.
-const PACE: Duration = Duration::from_millis(250);
-/// Requests that wait to be printed.
-const WAITING: usize = 256;
-/// What the last deliveries get to arrive once no more events are published.
-const LAST_ARRIVALS: Duration = Duration::from_secs(2);
+/// The interval between two events: short enough for continuous output, long enough to read it.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
+/// The number of requests that may wait to be printed.
+const MAX_UNPRINTED: usize = 256;
+/// How long the receiver stays open for the last deliveries.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
 
-/// A demo whose subscription is made and whose receiver knows its port.
+/// A demo whose subscription exists and whose receiver is bound.
 pub(super) struct Demo {
     listener: std::net::TcpListener,
     secret: Secret,
     socket: PathBuf,
-    /// Sees the worker's first heartbeat, after which no event is missed.
+    /// Waits for the worker's first heartbeat, after which no event is missed.
     watcher: Client,
     paint: Paint,
 }
 
 impl Demo {
-    /// Makes the subscription and listens for the worker to come up. Call it before the worker starts.
+    /// Creates the subscription and subscribes to the worker's heartbeat. Call it before the worker starts.
     pub(super) async fn prepare(config: &Config, socket: &Path, paint: Paint) -> anyhow::Result<Self> {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let secret = Secret::new(generate_secret());
@@ -55,14 +55,14 @@ impl Demo {
         Ok(Self { listener, secret, socket: socket.to_owned(), watcher, paint })
     }
 
-    /// The one address beyond the public ones that the demo's worker may dial.
+    /// Returns the only address that the egress guard allows in addition to the public ones.
     pub(super) fn allowed(&self) -> IpNet {
         IpNet::from(IpAddr::from(Ipv4Addr::LOCALHOST))
     }
 
     /// Publishes and receives on a thread of its own, until `stop`.
-    pub(super) fn start(self, stop: CancellationToken) -> anyhow::Result<Background<Summary>> {
-        Background::start("demo", move |ready| {
+    pub(super) fn start(self, stop: CancellationToken) -> anyhow::Result<RuntimeThread<Summary>> {
+        RuntimeThread::start("demo", move |ready| {
             ready.up();
             self.run(stop)
         })
@@ -72,9 +72,9 @@ impl Demo {
         let Self { listener, secret, socket, watcher, paint } = self;
         let options = Options::new(Some(SigningKey::new(&secret)));
         let receiver = Receiver::from_std(listener, options)?;
-        let (seen, mut requests) = mpsc::channel(WAITING);
+        let (received, mut requests) = mpsc::channel(MAX_UNPRINTED);
         let stop_receiver = CancellationToken::new();
-        let serving = tokio::spawn(receiver.run(seen, stop_receiver.clone()));
+        let serving = tokio::spawn(receiver.run(received, stop_receiver.clone()));
         let publishing = publish(watcher, &socket, &stop);
         let mut summary = Summary::default();
         let printing = async {
@@ -85,8 +85,12 @@ impl Demo {
         };
         let publishing = async {
             let published = publishing.await;
-            tokio::time::sleep(if published.is_ok() { LAST_ARRIVALS.min(PACE) } else { Duration::ZERO })
-                .await;
+            tokio::time::sleep(if published.is_ok() {
+                DRAIN_TIME.min(PUBLISH_INTERVAL)
+            } else {
+                Duration::ZERO
+            })
+            .await;
             stop_receiver.cancel();
             published
         };
@@ -103,7 +107,7 @@ fn show(request: &Received, paint: Paint, summary: &mut Summary) -> anyhow::Resu
     output::print(&human(request, paint, false))
 }
 
-/// Publishes samples until `stop`; how many.
+/// Publishes samples until `stop`. Returns their number.
 async fn publish(mut watcher: Client, socket: &Path, stop: &CancellationToken) -> anyhow::Result<u64> {
     let mut ready = Vec::new();
     tokio::select! {
@@ -111,11 +115,11 @@ async fn publish(mut watcher: Client, socket: &Path, stop: &CancellationToken) -
         () = stop.cancelled() => return Ok(0),
     }
     let mut client = Client::connect(socket, "decnet-demo").await?;
-    let mut pace = pace();
+    let mut ticks = ticks();
     let mut published = 0;
     for n in 0.. {
         tokio::select! {
-            _ = pace.tick() => {}
+            _ = ticks.tick() => {}
             () = stop.cancelled() => break,
         }
         let event = sample(n);
@@ -125,13 +129,13 @@ async fn publish(mut watcher: Client, socket: &Path, stop: &CancellationToken) -
     Ok(published)
 }
 
-fn pace() -> Interval {
-    let mut pace = interval(PACE);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    pace
+fn ticks() -> Interval {
+    let mut ticks = interval(PUBLISH_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
-/// Makes the demo's subscription, or points the one of an earlier demo here.
+/// Creates the demo's subscription, or updates the one of an earlier demo.
 fn subscribe(catalog: &Path, address: &SocketAddr, secret: &Secret) -> anyhow::Result<()> {
     let mut catalog = Catalog::open(catalog, Create::IfMissing)?;
     let url = EndpointUrl::new(&format!("http://{address}/demo"))?;

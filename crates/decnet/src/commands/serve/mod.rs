@@ -1,4 +1,4 @@
-//! `decnet serve`: bus, worker and store in one process, under one data directory.
+//! `decnet serve`: bus, worker and API in one process, with one data directory.
 
 mod demo;
 mod samples;
@@ -17,36 +17,36 @@ use tokio_util::sync::CancellationToken;
 
 use self::demo::Demo;
 use super::api;
-use super::background::{Background, both};
 use super::bus;
-use super::catalog::make_data_dir;
-use super::link::SERVE_SOCKET;
+use super::bus_client::SERVE_SOCKET;
+use super::catalog::create_data_dir;
+use super::thread::{RuntimeThread, both};
 use crate::config::{Api, Config, Database};
 use crate::context::Context;
 use crate::output;
 use crate::trust::Trust;
 use crate::worker::Prepared;
 
-/// Runs all of it in one process: bus, worker and HTTP API.
+/// Runs bus, worker and HTTP API in one process.
 ///
-/// Programs publish to the socket `bus.sock` in the data directory (or DECNET_BUS_SOCKET), as `decnet publish` does;
-/// subscriptions are made with `decnet subscription create`. Ctrl-C or SIGTERM stops cleanly: requests in flight are
-/// finished, and what is not delivered yet goes on with the next start.
+/// Programs publish to the socket `bus.sock` in the data directory (or DECNET_BUS_SOCKET), as `decnet publish` does.
+/// Create subscriptions with `decnet subscription create`. Ctrl-C or SIGTERM stops cleanly: requests in flight are
+/// finished, and undelivered events are delivered after the next start.
 ///
-/// The data directory is made for its owner alone. Where other users publish, put the socket elsewhere:
-/// DECNET_BUS_SOCKET, and DECNET_BUS_GROUP for who may use it.
+/// The data directory is created with mode 0700. If other users publish, set DECNET_BUS_SOCKET to a path elsewhere
+/// and DECNET_BUS_GROUP to the group that may use it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  decnet serve --demo                       # see it work, with sample events and a receiver
+  decnet serve --demo                       # sample events and a receiver
   decnet --data-dir /srv/decnet serve --no-api
   decnet --data-dir /srv/decnet serve       # ready for your publishers and subscriptions")]
 pub(crate) struct Args {
-    /// Add a receiver that verifies signatures, a subscription to it, and sample events; without --data-dir in a
-    /// temporary directory
+    /// Add a receiver that verifies signatures, a subscription to it, and sample events; uses a temporary directory
+    /// unless --data-dir is given
     #[arg(long)]
     pub(crate) demo: bool,
-    /// Serve no HTTP API [else DECNET_API_ENABLED]
+    /// Do not serve the HTTP API, as with DECNET_API_ENABLED=false
     #[arg(long)]
     no_api: bool,
 }
@@ -66,7 +66,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let api = listener
         .map(|listener| api::start(&config, vec![socket.clone()], prepared.nudge(), listener, &shutdown));
     let api = api.transpose()?;
-    say_ready(&config, &socket, address, temporary.is_some())?;
+    print_ready(&config, &socket, address, temporary.is_some())?;
     let running = demo.map(|demo| demo.start(shutdown.clone())).transpose()?;
     let mut service = prepared.service();
     service.pulses.push(bus_pulse);
@@ -74,7 +74,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let worked = prepared.run(shutdown.clone()).await;
     shutdown.cancel();
     stop_bus.cancel();
-    let shown = match running {
+    let demonstrated = match running {
         Some(running) => running.join().await.map(|summary| output::say(&summary.to_string())),
         None => Ok(()),
     };
@@ -82,11 +82,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         Some(api) => api.join().await,
         None => Ok(()),
     };
-    // Why the worker ended comes first.
-    [shown, served, bus.join().await].into_iter().fold(worked, |ended, beside| both(ended, beside).map(drop))
+    // The worker's error takes precedence.
+    [demonstrated, served, bus.join().await]
+        .into_iter()
+        .fold(worked, |ended, beside| both(ended, beside).map(drop))
 }
 
-/// Takes the API's address; the demo, which may run beside anything, goes without the usual port if need be.
+/// Binds the API's address. The demo uses a free port if the configured one is in use.
 fn listen(config: &Config, demo: bool) -> anyhow::Result<TcpListener> {
     let Api { host, port, .. } = &config.api;
     let listener = match api::listen(host, *port) {
@@ -97,32 +99,32 @@ fn listen(config: &Config, demo: bool) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Makes the data directory, for its owner alone; the demo has one of its own unless one was named.
+/// Creates the data directory. The demo uses a temporary one unless one is configured.
 fn prepare_directory(config: &mut Config, demo: bool) -> anyhow::Result<Option<TempDir>> {
     let temporary =
         (demo && config.is_data_dir_default).then(|| TempDir::with_prefix("decnet-demo-")).transpose()?;
     if let Some(directory) = &temporary {
-        let place = directory.path();
-        let checked = Trust::default().check_directory(place);
-        checked.with_context(|| format!("the demo cannot use {}; set TMPDIR", place.display()))?;
-        config.data_dir = place.to_owned();
+        let path = directory.path();
+        let checked = Trust::default().check_directory(path);
+        checked.with_context(|| format!("the demo cannot use {}; set TMPDIR", path.display()))?;
+        config.data_dir = path.to_owned();
     }
     if demo {
-        // The demo never adds a subscription to a catalog that is in use elsewhere.
+        // The demo must not add its subscription to a catalog that others use.
         config.database = Database::Sqlite(config.data_dir.join("decnet.db"));
         config.bus.socket = Some(config.data_dir.join(SERVE_SOCKET));
     }
-    make_data_dir(&config.data_dir)?;
+    create_data_dir(&config.data_dir)?;
     Ok(temporary)
 }
 
-/// Starts the bus on a thread of its own, so that the worker's work never holds it up.
+/// Starts the bus on a thread of its own, so that the worker never delays it.
 pub(super) fn start_bus(
     config: &Config,
     socket: &Path,
     pulse: &Pulse,
     stop: &CancellationToken,
-) -> anyhow::Result<Background<()>> {
+) -> anyhow::Result<RuntimeThread<()>> {
     let options = ServerOptions {
         group: Some(config.bus.group.clone()),
         pulse: pulse.clone(),
@@ -130,7 +132,7 @@ pub(super) fn start_bus(
         ..ServerOptions::new(socket)
     };
     let stop = stop.clone();
-    Background::start("bus", move |ready| async move {
+    RuntimeThread::start("bus", move |ready| async move {
         let server = match Server::bind(options) {
             Ok(server) => server,
             Err(error) => return ready.failed(error.into()),
@@ -140,17 +142,22 @@ pub(super) fn start_bus(
     })
 }
 
-/// Says where everything is, and what to do next.
-fn say_ready(config: &Config, socket: &Path, api: Option<SocketAddr>, temporary: bool) -> anyhow::Result<()> {
+/// Reports the addresses and paths in use, and the next steps.
+fn print_ready(
+    config: &Config,
+    socket: &Path,
+    api: Option<SocketAddr>,
+    temporary: bool,
+) -> anyhow::Result<()> {
     let (data, socket) = (config.data_dir.display(), socket.display());
     let api = api.map_or_else(String::new, |address| format!(", API at http://{address}/docs"));
     output::say(&format!("decnet is up: bus at {socket}, data in {data}{api}"));
     if temporary {
-        output::say("this is a demo: its directory is temporary and goes with it");
+        output::say("this is a demo: its temporary directory is removed at the end");
     } else {
         if Catalog::open(config.database.path()?, Create::Never)?.rows()?.is_empty() {
             output::say(&format!(
-                "no subscriptions yet; make one with: decnet --data-dir {data} subscription create --name siem \
+                "no subscriptions yet; create one with: decnet --data-dir {data} subscription create --name siem \
                  --url https://siem.example/hook --pattern 'attacker.>'"
             ));
         }

@@ -1,20 +1,20 @@
-//! What a honeypot network might say: the sample events that `serve --demo` publishes.
+//! The sample events of `serve --demo`, as a network of honeypots might publish them.
 
 use serde_json::{Value, json};
 
-/// Attackers, from the networks that are reserved for documentation (RFC 5737).
+/// The addresses of attackers, from the networks reserved for documentation (RFC 5737).
 const ATTACKERS: [&str; 4] = ["192.0.2.17", "198.51.100.4", "203.0.113.99", "198.51.100.212"];
 const DECKIES: [&str; 3] = ["decky-web-01", "decky-ssh-02", "decky-smb-03"];
 const USERS: [&str; 4] = ["root", "admin", "oracle", "pi"];
 
-/// One sample: where it is published, as what, and with which payload.
+/// A sample event.
 pub(super) struct Sample {
     pub(super) topic: String,
     pub(super) kind: &'static str,
     pub(super) payload: Value,
 }
 
-/// The `n`th sample of an endless story.
+/// Returns the `n`th sample of an endless sequence.
 pub(super) fn sample(n: usize) -> Sample {
     let attacker = ATTACKERS[n / 7 % ATTACKERS.len()];
     let decky = DECKIES[n / 3 % DECKIES.len()];

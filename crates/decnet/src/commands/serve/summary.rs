@@ -1,14 +1,14 @@
-//! What a demo came to.
+//! The summary of a demo.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::receiver::{Origin, Received};
 
-/// Latencies that are kept for the median; a demo that runs longer forgets its beginning.
-const KEPT: usize = 100_000;
+/// The most latencies that are recorded. Later ones are ignored.
+const MAX_LATENCIES: usize = 100_000;
 
-/// What a demo came to.
+/// The counts and latencies of a demo.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     pub(super) published: u64,
@@ -21,7 +21,7 @@ impl Summary {
     pub(super) fn count(&mut self, request: &Received) {
         self.received += 1;
         self.verified += u64::from(request.origin == Origin::Verified);
-        if let Some(latency) = request.latency().filter(|_| self.latencies.len() < KEPT) {
+        if let Some(latency) = request.latency().filter(|_| self.latencies.len() < MAX_LATENCIES) {
             self.latencies.push(latency);
         }
     }
@@ -54,13 +54,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_demo_has_a_summary_too() {
+    fn empty_demo_has_a_summary() {
         let text = Summary::default().to_string();
         assert!(text.starts_with("0 published, 0 delivered, 0 verified"), "{text}");
     }
 
     #[test]
-    fn the_median_is_in_the_middle() {
+    fn median_and_maximum_are_found() {
         let latencies = [3, 1, 2, 100, 4].map(Duration::from_millis).to_vec();
         let summary = Summary { latencies, ..Summary::default() };
         assert_eq!(summary.latency_at(0.5), Duration::from_millis(3));

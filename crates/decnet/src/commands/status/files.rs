@@ -1,4 +1,4 @@
-//! What the files tell while no worker runs.
+//! The status from catalog and queue, while no worker runs.
 
 use std::collections::HashMap;
 
@@ -10,20 +10,20 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::output::{self, Paint, Table};
 
-/// Subscriptions as the catalog has them, and what the queue holds for each.
+/// The subscriptions of the catalog, and the deliveries of each in the queue.
 pub(super) struct Files {
     rows: Vec<Row>,
-    owed: HashMap<String, Owed>,
+    deliveries: HashMap<String, Deliveries>,
 }
 
 #[derive(Clone, Copy, Default)]
-struct Owed {
+struct Deliveries {
     waiting: u64,
     dead: u64,
 }
 
 impl Files {
-    /// A file that is not there yet holds nothing.
+    /// Reads the files. A missing file counts as empty.
     pub(super) fn read(context: &Context) -> anyhow::Result<Self> {
         let config = &context.config;
         let rows = match Catalog::open(config.database.path()?, Create::Never) {
@@ -31,54 +31,54 @@ impl Files {
             Err(catalog::Error::Missing { .. }) => Vec::new(),
             Err(error) => return Err(error.into()),
         };
-        let owed = match Reader::open(&config.data_dir) {
-            Ok(reader) => owed(&reader)?,
+        let deliveries = match Reader::open(&config.data_dir) {
+            Ok(reader) => deliveries(&reader)?,
             Err(queue::Error::NoQueue { .. }) => HashMap::new(),
             Err(error) => return Err(error.into()),
         };
-        Ok(Self { rows, owed })
+        Ok(Self { rows, deliveries })
     }
 
     pub(super) fn print(&self, paint: Paint) -> anyhow::Result<()> {
         let mut table = Table::new(&["SUBSCRIPTION", "STATE", "WAITING", "DEAD", "LAST ERROR"]);
         for row in &self.rows {
-            let owed = self.owed(row);
+            let deliveries = self.deliveries(row);
             let error = row.last_error.clone().unwrap_or_default();
             table.row([
                 row.name.clone(),
                 state(row).into(),
-                owed.waiting.to_string(),
-                owed.dead.to_string(),
+                deliveries.waiting.to_string(),
+                deliveries.dead.to_string(),
                 error,
             ]);
         }
         if !self.rows.is_empty() {
             table.print(paint)?;
         }
-        output::say("`decnet webhook` or `decnet serve` starts a worker; what waits is delivered then");
+        output::say("start a worker with `decnet webhook` or `decnet serve` to deliver what waits");
         Ok(())
     }
 
     pub(super) fn json(&self) -> Value {
         let row = |row: &Row| {
-            let Owed { waiting, dead } = self.owed(row);
+            let Deliveries { waiting, dead } = self.deliveries(row);
             json!({ "uuid": row.uuid, "name": row.name, "state": state(row), "waiting": waiting, "dead": dead,
                     "last_error": row.last_error })
         };
         json!({ "subscriptions": self.rows.iter().map(row).collect::<Vec<_>>() })
     }
 
-    fn owed(&self, row: &Row) -> Owed {
-        self.owed.get(&row.uuid).copied().unwrap_or_default()
+    fn deliveries(&self, row: &Row) -> Deliveries {
+        self.deliveries.get(&row.uuid).copied().unwrap_or_default()
     }
 }
 
-fn owed(reader: &Reader) -> anyhow::Result<HashMap<String, Owed>> {
-    let owed = |counts: Counts| {
+fn deliveries(reader: &Reader) -> anyhow::Result<HashMap<String, Deliveries>> {
+    let entry = |counts: Counts| {
         let Counts { uuid, pending, retrying, dead, .. } = counts;
-        (uuid.into(), Owed { waiting: pending + retrying, dead })
+        (uuid.into(), Deliveries { waiting: pending + retrying, dead })
     };
-    Ok(reader.counts()?.into_iter().map(owed).collect())
+    Ok(reader.counts()?.into_iter().map(entry).collect())
 }
 
 fn state(row: &Row) -> &'static str {

@@ -1,4 +1,4 @@
-//! `decnet status`: a worker seen from outside.
+//! `decnet status`: the status of a running worker.
 
 mod files;
 mod screen;
@@ -16,13 +16,14 @@ use crate::observe::client::{self, Error};
 use crate::observe::status::Status;
 use crate::output;
 
-/// Time between the two looks that make a rate.
-const GLANCE: Duration = Duration::from_millis(500);
+/// The time between the two samples from which rates are computed.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Shows the worker: its health, its queue, each subscription.
+/// Shows the worker's health, its queue and each subscription.
 ///
-/// Rates are those of the last moment, totals those since the worker's start. While no worker runs it says so, and shows
-/// what the files tell; the exit code is then 1. With --watch it goes on until q: the arrows scroll, s sorts otherwise.
+/// Rates are measured over half a second; totals count from the worker's start. If no worker runs, the status of catalog and
+/// queue is shown and the exit code is 1. With --watch the display is updated until q: the arrows scroll, s changes
+/// the sort order.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -30,13 +31,13 @@ Examples:
   decnet status --watch
   decnet status --json | jq '.worker.subscriptions[] | select(.state != \"open\") | .name'")]
 pub(crate) struct Args {
-    /// Go on showing it: on a terminal as a page that renews itself, else as one table after the other
+    /// Update continuously: on a terminal as a full-screen page, otherwise as one table after the other
     #[arg(long)]
     watch: bool,
-    /// With --watch: time between two looks
+    /// With --watch: the time between two updates
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval)]
     interval: Duration,
-    /// Print a JSON object a look: `worker` is null where none runs, and `files` then says what the files tell
+    /// Print one JSON object per update: `worker` is null if none runs; `files` is then the status of catalog and queue
     #[arg(long)]
     json: bool,
 }
@@ -44,7 +45,7 @@ pub(crate) struct Args {
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = crate::config::read_duration(text)?;
     let bounds = Duration::from_millis(100)..=Duration::from_secs(3600);
-    if bounds.contains(&interval) { Ok(interval) } else { Err("is from 100ms to 1h".into()) }
+    if bounds.contains(&interval) { Ok(interval) } else { Err("must be from 100ms to 1h".into()) }
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
@@ -55,12 +56,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     }
 }
 
-async fn look(context: &Context) -> Result<Status, Error> {
+async fn fetch(context: &Context) -> Result<Status, Error> {
     client::status(&context.config.data_dir).await
 }
 
 async fn print(context: &Context) -> anyhow::Result<()> {
-    let before = match look(context).await {
+    let before = match fetch(context).await {
         Ok(before) => before,
         Err(error @ Error::NoWorker(_)) => {
             files::Files::read(context)?.print(context.paint)?;
@@ -68,13 +69,13 @@ async fn print(context: &Context) -> anyhow::Result<()> {
         }
         Err(error) => return Err(error.into()),
     };
-    tokio::time::sleep(GLANCE).await;
-    let view = View::between(Some(&before), &look(context).await?);
+    tokio::time::sleep(SAMPLE_INTERVAL).await;
+    let view = View::between(Some(&before), &fetch(context).await?);
     output::print(&view.render(context.paint))
 }
 
 async fn print_json(context: &Context) -> anyhow::Result<()> {
-    match look(context).await {
+    match fetch(context).await {
         Ok(status) => output::json(&json!({ "worker": status })),
         Err(error @ Error::NoWorker(_)) => {
             output::json(&json!({ "worker": null, "files": files::Files::read(context)?.json() }))?;

@@ -1,4 +1,4 @@
-//! The page on a terminal: drawn anew with each look and each key.
+//! The full-screen page on a terminal, redrawn after each update and each key.
 
 use std::io;
 use std::sync::mpsc::Receiver;
@@ -16,41 +16,45 @@ use tokio_util::sync::CancellationToken;
 
 use super::view::{self, HEADINGS, Order, View};
 
-/// How long a key is waited for before a new look is looked for.
+/// How long to wait for a key before checking for an update.
 const POLL: Duration = Duration::from_millis(100);
-/// Rows that a page key moves.
+/// The rows that a page key scrolls.
 const PAGE: usize = 10;
 
-/// What a look brought.
-pub(super) enum Seen {
+/// An update of the page.
+pub(super) enum Update {
     View(View),
-    /// No answer; why.
-    Nothing(String),
+    /// The reason why there is no new view.
+    Error(String),
 }
 
-/// What is on the page.
+/// The content of the page.
 #[derive(Default)]
 struct Page {
     view: Option<View>,
-    /// Why the view is an old one.
-    trouble: Option<String>,
+    /// The reason why the view is outdated.
+    error: Option<String>,
     order: Order,
     table: TableState,
-    is_over: bool,
+    is_closed: bool,
 }
 
-/// Draws until a key or `stop` ends it; the terminal is as it was then.
-pub(super) fn run(seen: &Receiver<Seen>, stop: &CancellationToken) -> io::Result<()> {
+/// Shows the page until a key or `stop` closes it, then restores the terminal.
+pub(super) fn run(updates: &Receiver<Update>, stop: &CancellationToken) -> io::Result<()> {
     let mut terminal = ratatui::try_init()?;
-    let result = draw(&mut terminal, seen, stop);
+    let result = draw(&mut terminal, updates, stop);
     ratatui::try_restore()?;
     result
 }
 
-fn draw(terminal: &mut DefaultTerminal, seen: &Receiver<Seen>, stop: &CancellationToken) -> io::Result<()> {
+fn draw(
+    terminal: &mut DefaultTerminal,
+    updates: &Receiver<Update>,
+    stop: &CancellationToken,
+) -> io::Result<()> {
     let mut page = Page::default();
-    while !page.is_over && !stop.is_cancelled() {
-        seen.try_iter().for_each(|seen| page.take(seen));
+    while !page.is_closed && !stop.is_cancelled() {
+        updates.try_iter().for_each(|update| page.update(update));
         terminal.draw(|frame| page.draw(frame))?;
         if event::poll(POLL)?
             && let Event::Key(key) = event::read()?
@@ -63,13 +67,13 @@ fn draw(terminal: &mut DefaultTerminal, seen: &Receiver<Seen>, stop: &Cancellati
 }
 
 impl Page {
-    fn take(&mut self, seen: Seen) {
-        match seen {
-            Seen::View(mut view) => {
+    fn update(&mut self, update: Update) {
+        match update {
+            Update::View(mut view) => {
                 view.sort(self.order);
-                (self.view, self.trouble) = (Some(view), None);
+                (self.view, self.error) = (Some(view), None);
             }
-            Seen::Nothing(trouble) => self.trouble = Some(trouble),
+            Update::Error(error) => self.error = Some(error),
         }
     }
 
@@ -78,9 +82,9 @@ impl Page {
         let at = self.table.selected().unwrap_or(0);
         let to = match key.code {
             KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
-                return self.is_over = true;
+                return self.is_closed = true;
             }
-            KeyCode::Char('q') | KeyCode::Esc => return self.is_over = true,
+            KeyCode::Char('q') | KeyCode::Esc => return self.is_closed = true,
             KeyCode::Char('s') => return self.sort(),
             KeyCode::Down | KeyCode::Char('j') => at + 1,
             KeyCode::Up | KeyCode::Char('k') => at.saturating_sub(1),
@@ -111,22 +115,22 @@ impl Page {
         let help = format!("q quits, arrows scroll, s sorts (by {})", self.order.as_str());
         frame.render_widget(Paragraph::new(help).style(Style::new().add_modifier(Modifier::DIM)), below);
         if let Some(view) = &self.view {
-            let is_old = self.trouble.is_some();
-            frame.render_stateful_widget(table(view, is_old), middle, &mut self.table);
+            let is_outdated = self.error.is_some();
+            frame.render_stateful_widget(table(view, is_outdated), middle, &mut self.table);
         }
     }
 
     fn head(&self) -> Text<'static> {
         let bad = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
         let mut lines: Vec<Line<'static>> = Vec::new();
-        lines.extend(self.trouble.iter().map(|trouble| line(trouble, bad)));
-        if self.trouble.is_some() && self.view.is_some() {
-            lines.push(Line::styled("what is below was seen last", Style::new().add_modifier(Modifier::DIM)));
+        lines.extend(self.error.iter().map(|error| line(error, bad)));
+        if self.error.is_some() && self.view.is_some() {
+            lines.push(Line::styled("last known status:", Style::new().add_modifier(Modifier::DIM)));
         }
         let Some(view) = &self.view else { return lines.into() };
-        let painted = |shown: &view::Line| {
-            let style = if shown.is_bad { bad } else { Style::new().add_modifier(Modifier::BOLD) };
-            line(&shown.text, style)
+        let painted = |health: &view::Line| {
+            let style = if health.is_bad { bad } else { Style::new().add_modifier(Modifier::BOLD) };
+            line(&health.text, style)
         };
         lines.extend(view.health.iter().map(painted));
         lines.extend(view.summary.iter().map(|text| line(text, Style::new())));
@@ -134,13 +138,13 @@ impl Page {
     }
 }
 
-/// A line of what others wrote, escaped.
+/// Returns a line of untrusted text, escaped.
 fn line(text: &str, style: Style) -> Line<'static> {
     Line::styled(escape(text).into_owned(), style)
 }
 
-/// The columns are as wide as they need to be, and the last error has the rest.
-fn table(view: &View, is_old: bool) -> Table<'static> {
+/// Returns the table of subscriptions. Each column has the width of its cells; the last error gets the remaining width.
+fn table(view: &View, is_outdated: bool) -> Table<'static> {
     let cells: Vec<[String; HEADINGS.len()]> =
         view.rows.iter().map(|row| row.cells().map(|cell| escape(&cell).into_owned())).collect();
     let width = |column: usize| {
@@ -153,7 +157,7 @@ fn table(view: &View, is_old: bool) -> Table<'static> {
         column => Constraint::Length(width(column)),
     });
     let style = |row: &view::Row| match row.of.state.as_str() {
-        _ if is_old => Style::new().add_modifier(Modifier::DIM),
+        _ if is_outdated => Style::new().add_modifier(Modifier::DIM),
         "tripped" | "gone" => Style::new().fg(Color::Red),
         "disabled" => Style::new().add_modifier(Modifier::DIM),
         _ => Style::new(),
@@ -180,35 +184,35 @@ mod tests {
         cells.map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>() + "\n").collect()
     }
 
-    fn view(names: &[&str]) -> Seen {
+    fn view(names: &[&str]) -> Update {
         let of = |name: &&str| Subscription {
             name: (*name).into(),
             state: "open".into(),
             ..Subscription::default()
         };
         let subscriptions = names.iter().map(of).collect();
-        Seen::View(View::between(None, &Status { subscriptions, ..Status::default() }))
+        Update::View(View::between(None, &Status { subscriptions, ..Status::default() }))
     }
 
     #[test]
-    fn the_page_shows_every_subscription_and_keeps_the_last_one_when_the_worker_goes() {
+    fn page_keeps_the_last_view_when_the_worker_stops() {
         let mut page = Page::default();
-        page.take(view(&["siem", "chat\x1b[2J"]));
+        page.update(view(&["siem", "chat\x1b[2J"]));
         let shown = text(&mut page);
         assert!(shown.contains("SUBSCRIPTION") && shown.contains("siem"), "{shown}");
-        assert!(!shown.contains('\x1b'), "what others wrote does not rule the terminal");
-        page.take(Seen::Nothing("no worker runs on here".into()));
+        assert!(!shown.contains('\x1b'), "untrusted text must not control the terminal");
+        page.update(Update::Error("no worker runs on here".into()));
         let shown = text(&mut page);
         assert!(shown.contains("no worker runs on here") && shown.contains("siem"), "{shown}");
     }
 
     #[test]
-    fn keys_scroll_within_the_rows_sort_and_quit() {
+    fn keys_scroll_sort_and_quit() {
         let mut page = Page::default();
-        page.take(view(&["a", "b", "c"]));
+        page.update(view(&["a", "b", "c"]));
         let mut press = |code| {
             page.press(KeyEvent::new(code, KeyModifiers::NONE));
-            (page.table.selected(), page.order, page.is_over)
+            (page.table.selected(), page.order, page.is_closed)
         };
         assert_eq!(press(KeyCode::Down).0, Some(1));
         assert_eq!(press(KeyCode::PageDown).0, Some(2));

@@ -1,4 +1,4 @@
-//! A status as it is read: what changed between two of them, in words and columns. Pure.
+//! The text of a status: health, totals, and rates computed from two samples. Pure.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -22,38 +22,38 @@ pub(super) const HEADINGS: [&str; 10] = [
     "LAST ERROR",
 ];
 
-/// What is shown of a worker.
+/// The displayed status of a worker.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct View {
-    /// A line or two about its health.
+    /// The lines about its health.
     pub(super) health: Vec<Line>,
     /// Totals and rates.
     pub(super) summary: Vec<String>,
     pub(super) rows: Vec<Row>,
 }
 
-/// A line, and whether it is bad news.
+/// A line, and whether it reports a problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) text: String,
     pub(super) is_bad: bool,
 }
 
-/// A subscription's row.
+/// The row of a subscription.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Row {
     pub(super) of: Subscription,
-    /// Deliveries and failed attempts a second.
+    /// Deliveries and failed attempts per second, if there is an earlier sample.
     pub(super) rates: Option<(f64, f64)>,
 }
 
-/// How rows are sorted.
+/// The sort order of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Order {
-    /// Those in trouble first, then those with most waiting.
+    /// Subscriptions that are not open first, then those with the most waiting deliveries.
     #[default]
     Trouble,
-    /// The busiest first.
+    /// The highest rate first.
     Rate,
     Name,
 }
@@ -77,9 +77,9 @@ impl Order {
 }
 
 impl View {
-    /// Without an earlier status there are no rates.
+    /// Builds a view from two samples. Without an earlier sample there are no rates.
     pub(super) fn between(before: Option<&Status>, now: &Status) -> Self {
-        // Another process counts from zero.
+        // A restarted worker counts from zero.
         let before =
             before.filter(|before| before.pid == now.pid && before.uptime_seconds < now.uptime_seconds);
         let earlier: HashMap<&str, &Subscription> = before
@@ -121,7 +121,7 @@ impl View {
         }
     }
 
-    /// As text.
+    /// Formats the view as text.
     pub(super) fn render(&self, paint: Paint) -> Text {
         let painted = |line: &Line| if line.is_bad { paint.bad(&line.text) } else { (&line.text).into() };
         let mut text = Text::default();
@@ -140,7 +140,7 @@ impl View {
 }
 
 impl Row {
-    /// As they stand under [`HEADINGS`].
+    /// Returns the cells in the order of [`HEADINGS`].
     pub(super) fn cells(&self) -> [String; HEADINGS.len()] {
         let Subscription { name, state, in_flight, pending, parked, dead, .. } = &self.of;
         let rates = self.rates.map(|(delivered, failed)| (show_rate(delivered), show_rate(failed)));
@@ -164,7 +164,7 @@ impl Row {
     }
 }
 
-/// The state of a subscription whose receiver asks to be sent nothing.
+/// Formats the state of a subscription whose receiver has asked for a delay.
 fn deferred(state: &str, seconds: f64) -> String {
     let left = show_age(seconds.ceil());
     if state == "open" { format!("deferred {left}") } else { format!("{state}, deferred {left}") }
@@ -174,7 +174,7 @@ fn health(now: &Status) -> Vec<Line> {
     let bus = match now.bus {
         Bus::None => "no bus",
         Bus::Connected => "bus connected",
-        Bus::Away => "the bus is away",
+        Bus::Away => "bus DISCONNECTED",
     };
     let Status { version, pid, .. } = now;
     let up = show_age(now.uptime_seconds);
@@ -196,33 +196,33 @@ fn health(now: &Status) -> Vec<Line> {
     lines.extend(now.bus_losses.and_then(losses));
     if now.bad_rows > 0 {
         let text =
-            format!("{} with rows that cannot be used; `decnet subscription list` says why", now.bad_rows);
+            format!("{} invalid subscription rows; `decnet subscription list` shows why", now.bad_rows);
         lines.push(Line { text, is_bad: true });
     }
     if !now.counted {
-        lines.push(Line { text: "what waited before the start is being counted".into(), is_bad: false });
+        lines.push(Line { text: "deliveries from before the start are being counted".into(), is_bad: false });
     }
     lines
 }
 
-/// What to do about a system clock that is not trusted.
+/// Returns a line about a system clock that is not trusted, with the remedy.
 fn clock(ahead_seconds: f64) -> Line {
     let (by, how) =
         (show_age(ahead_seconds.abs().round()), if ahead_seconds > 0.0 { "ahead of" } else { "behind" });
     let text = format!(
-        "the system clock is {by} {how} the expected time: nothing is removed by age until it agrees again; \
+        "the system clock is {by} {how} the expected time: nothing is removed by age until they agree; \
          check the clock, and if it is right, run `decnet clock --confirm`"
     );
     Line { text, is_bad: true }
 }
 
-/// What the bus has lost, if it is worth a line; bad news if the worker itself may have missed something.
+/// Returns a line about events that the bus has dropped, if any. It is a problem if the worker may have missed some.
 fn losses(of: Losses) -> Option<Line> {
     let Losses { dropped_ordinary, dropped_lossless, publisher_pauses } = of;
     let is_bad = dropped_lossless > 0;
     let text = format!(
         "since its start the bus dropped {dropped_lossless} events for workers and {dropped_ordinary} for other readers, \
-         and made publishers wait {publisher_pauses} times"
+         and paused publishers {publisher_pauses} times"
     );
     (is_bad || dropped_ordinary > 0 || publisher_pauses > 0).then_some(Line { text, is_bad })
 }
@@ -271,7 +271,7 @@ fn show_rate(rate: f64) -> String {
     if rate == 0.0 || rate >= 100.0 { format!("{rate:.0}") } else { format!("{rate:.1}") }
 }
 
-/// Returns a rough duration, in the largest unit that fits.
+/// Formats a duration, rounded down to its largest unit.
 pub(in crate::commands) fn show_age(seconds: f64) -> String {
     let duration = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
     match duration.as_secs() {
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_what_changed_between_two_looks_at_the_same_process() {
+    fn rates_are_differences_between_samples_of_one_process() {
         let before = status(100.0, vec![subscription("a", "open", 50, 0)]);
         let now = status(102.0, vec![subscription("a", "open", 70, 0), subscription("b", "open", 9, 0)]);
         let view = View::between(Some(&before), &now);
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_comes_first() {
+    fn subscriptions_in_trouble_come_first() {
         let of = vec![
             subscription("idle", "open", 0, 0),
             subscription("behind", "open", 0, 9),
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_news_is_told_as_such() {
+    fn problems_are_marked() {
         let mut now = status(1.0, Vec::new());
         assert!(View::between(None, &now).health.iter().all(|line| !line.is_bad));
         now.clock_ahead_seconds = Some(-3600.0);
@@ -354,25 +354,25 @@ mod tests {
             View::between(None, &now)
                 .health
                 .iter()
-                .any(|line| line.is_bad && line.text.contains("bus is away"))
+                .any(|line| line.is_bad && line.text.contains("bus DISCONNECTED"))
         );
         now.bus = Bus::Connected;
         now.bus_degraded = Some(Degraded { error: "no lossless queue".into(), seconds: 61.0 });
         let health = View::between(None, &now).health;
         let degraded = health.iter().find(|line| line.text.contains("no lossless queue"));
         assert!(degraded.is_some_and(|line| line.is_bad && line.text.starts_with("bus DEGRADED for 61s")));
-        let mut news_of = |dropped_ordinary, dropped_lossless| {
+        let mut is_problem = |dropped_ordinary, dropped_lossless| {
             let losses = Losses { dropped_ordinary, dropped_lossless, publisher_pauses: 0 };
             now.bus_losses = Some(losses);
             let health = View::between(None, &now).health;
             let line = health.iter().find(|line| line.text.contains("the bus dropped"));
             line.map(|line| line.is_bad)
         };
-        assert_eq!([news_of(0, 0), news_of(7, 0), news_of(0, 7)], [None, Some(false), Some(true)]);
+        assert_eq!([is_problem(0, 0), is_problem(7, 0), is_problem(0, 7)], [None, Some(false), Some(true)]);
     }
 
     #[test]
-    fn sizes_ages_and_rates_are_short() {
+    fn sizes_ages_and_rates_are_rounded() {
         assert_eq!([12, 2048, 10 << 30].map(show_bytes), ["12 B", "2.0 KiB", "10.0 GiB"]);
         assert_eq!([0.25, 61.0, 7_300.0, 200_000.0].map(show_age), ["250ms", "61s", "2h", "2d"]);
         assert_eq!([0.0, 0.5, 1234.4].map(show_rate), ["0", "0.5", "1234"]);

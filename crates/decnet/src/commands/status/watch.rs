@@ -1,4 +1,4 @@
-//! `decnet status --watch`: the same again and again.
+//! `decnet status --watch`: continuous updates of the status.
 
 use std::io::{IsTerminal as _, stdout};
 use std::sync::mpsc;
@@ -6,9 +6,9 @@ use std::sync::mpsc;
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::screen::{self, Seen};
+use super::screen::{self, Update};
 use super::view::View;
-use super::{Args, look};
+use super::{Args, fetch};
 use crate::context::Context;
 use crate::observe::status::Status;
 use crate::output;
@@ -17,7 +17,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     if args.json || !stdout().is_terminal() { lines(args, context).await } else { page(args, context).await }
 }
 
-/// One look after the other on stdout.
+/// Prints one status after the other to stdout.
 async fn lines(args: &Args, context: &Context) -> anyhow::Result<()> {
     let mut ticks = ticks(args);
     let mut before: Option<Status> = None;
@@ -26,7 +26,7 @@ async fn lines(args: &Args, context: &Context) -> anyhow::Result<()> {
             _ = ticks.tick() => {}
             () = context.shutdown.cancelled() => return Ok(()),
         }
-        let now = look(context).await.inspect_err(|error| output::say(&error.to_string())).ok();
+        let now = fetch(context).await.inspect_err(|error| output::say(&error.to_string())).ok();
         if args.json {
             output::json(&json!({ "worker": now }))?;
         } else if let Some(now) = &now {
@@ -38,12 +38,12 @@ async fn lines(args: &Args, context: &Context) -> anyhow::Result<()> {
     }
 }
 
-/// A page on the terminal, drawn by a thread that also reads the keys.
+/// Shows a page on the terminal. A thread of its own draws it and reads the keys.
 async fn page(args: &Args, context: &Context) -> anyhow::Result<()> {
     let (sender, receiver) = mpsc::channel();
     let stop = context.shutdown.child_token();
     let token = stop.clone();
-    let drawn = tokio::task::spawn_blocking(move || {
+    let drawing = tokio::task::spawn_blocking(move || {
         let result = screen::run(&receiver, &token);
         token.cancel();
         result
@@ -55,18 +55,18 @@ async fn page(args: &Args, context: &Context) -> anyhow::Result<()> {
             _ = ticks.tick() => {}
             () = stop.cancelled() => break,
         }
-        let seen = match look(context).await {
+        let update = match fetch(context).await {
             Ok(now) => {
                 let view = View::between(before.as_ref(), &now);
                 before = Some(now);
-                Seen::View(view)
+                Update::View(view)
             }
-            Err(error) => Seen::Nothing(error.to_string()),
+            Err(error) => Update::Error(error.to_string()),
         };
-        // Who draws has ended, and says why below.
-        drop(sender.send(seen));
+        // The receiver is gone if drawing has ended; its result is returned below.
+        drop(sender.send(update));
     }
-    Ok(drawn.await??)
+    Ok(drawing.await??)
 }
 
 fn ticks(args: &Args) -> tokio::time::Interval {

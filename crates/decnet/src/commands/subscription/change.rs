@@ -6,17 +6,17 @@ use decnet_store::catalog::{Patch, Row};
 use super::patterns::PatternArgs;
 use super::settings_args::SettingsArgs;
 use super::url_args::UrlArgs;
-use super::{existing, show, warn};
-use crate::commands::link;
+use super::{open_existing, show, warn};
+use crate::commands::bus_client;
 use crate::commands::secret_args::SecretArgs;
 use crate::context::Context;
 use crate::failure::Usage;
 use crate::output;
 use crate::receiver::now;
 
-/// Changes what is named and leaves the rest as it is.
+/// Changes the given values of a subscription and keeps the others.
 ///
-/// Patterns are replaced as a whole.
+/// Given patterns replace all existing ones.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -32,7 +32,7 @@ Examples:
 pub(super) struct UpdateArgs {
     #[command(flatten)]
     target: Target,
-    /// Another name
+    /// The new name
     #[arg(long = "name", value_name = "NEW_NAME")]
     new_name: Option<String>,
     #[command(flatten)]
@@ -45,7 +45,7 @@ pub(super) struct UpdateArgs {
     settings: SettingsArgs,
 }
 
-/// Removes a subscription. Its waiting deliveries become dead.
+/// Deletes a subscription. Its waiting deliveries become dead.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  decnet subscription delete siem")]
 pub(super) struct DeleteArgs {
@@ -53,10 +53,10 @@ pub(super) struct DeleteArgs {
     target: Target,
 }
 
-/// Enables a subscription, and forgets what tripped it: what is parked goes out.
+/// Enables a subscription and resets its circuit breaker. Parked deliveries are sent.
 ///
-/// At once what was never tried; what waits for a retry when that is due. Where its receiver has asked for time
-/// (Retry-After), that counts no more, and all that waits goes out at once.
+/// Deliveries that were never attempted are sent at once, the others when their retry is due. If the receiver has asked for
+/// a delay with Retry-After, the delay is cancelled and all waiting deliveries are sent at once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  decnet subscription enable siem")]
 pub(super) struct EnableArgs {
@@ -64,7 +64,7 @@ pub(super) struct EnableArgs {
     target: Target,
 }
 
-/// Disables a subscription: no new deliveries, the waiting ones are parked.
+/// Disables a subscription: it gets no new deliveries, and the waiting ones are parked.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  decnet subscription disable siem")]
 pub(super) struct DisableArgs {
@@ -72,10 +72,10 @@ pub(super) struct DisableArgs {
     target: Target,
 }
 
-/// Pauses a subscription: new events wait for it, and nothing is sent until it is resumed.
+/// Pauses a subscription: new events are queued for it, and nothing is sent until it is resumed.
 ///
-/// What waits is parked, so it is kept as long as DECNET_WEBHOOK_RETAIN_PARKED says. A disabled subscription, in
-/// contrast, gets no new deliveries at all.
+/// Waiting deliveries are parked, so they are kept for DECNET_WEBHOOK_RETAIN_PARKED. A disabled subscription, in
+/// contrast, gets no new deliveries.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  decnet subscription pause siem")]
 pub(super) struct PauseArgs {
@@ -83,7 +83,7 @@ pub(super) struct PauseArgs {
     target: Target,
 }
 
-/// Resumes a paused subscription: what waits goes out. One that is tripped or disabled stays so.
+/// Resumes a paused subscription: waiting deliveries are sent. A tripped or disabled subscription stays so.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  decnet subscription resume siem")]
 pub(super) struct ResumeArgs {
@@ -93,7 +93,7 @@ pub(super) struct ResumeArgs {
 
 #[derive(Debug, clap::Args)]
 struct Target {
-    /// Its name or UUID
+    /// The name or UUID of the subscription
     #[arg(value_name = "NAME")]
     name: String,
     /// Print a JSON object
@@ -139,30 +139,30 @@ pub(super) async fn resume(args: ResumeArgs, context: &Context) -> anyhow::Resul
 }
 
 async fn change(target: &Target, patch: &Patch, done: &str, context: &Context) -> anyhow::Result<()> {
-    let mut catalog = existing(context)?;
+    let mut catalog = open_existing(context)?;
     let Row { uuid, name, .. } = catalog.find(&target.name)?;
-    // A name that DECNET gave it may stay.
+    // An unchanged name is accepted, because DECNET may have set one that the rules here forbid.
     if let Some(new) = patch.name.as_ref().filter(|new| **new != name) {
         check_new_name(new).map_err(|error| super::refused(error.into()))?;
     }
     catalog.update(&uuid, patch, now()).map_err(super::refused)?;
     let row = catalog.find(&uuid)?;
-    link::announce_change(&context.config).await;
+    bus_client::announce_change(&context.config).await;
     let what = format!("{done} {} ({})", row.name, row.uuid);
-    output::done(&what, tell(target, &row, done, context))
+    output::done(&what, print(target, &row, done, context))
 }
 
 pub(super) async fn delete(args: DeleteArgs, context: &Context) -> anyhow::Result<()> {
-    let mut catalog = existing(context)?;
+    let mut catalog = open_existing(context)?;
     let row = catalog.find(&args.target.name)?;
     catalog.delete(&row.uuid)?;
-    link::announce_change(&context.config).await;
+    bus_client::announce_change(&context.config).await;
     let what = format!("deleted {} ({})", row.name, row.uuid);
     let written = if args.target.json { output::json(&row) } else { output::line(&what) };
     output::done(&what, written)
 }
 
-fn tell(target: &Target, row: &Row, done: &str, context: &Context) -> anyhow::Result<()> {
+fn print(target: &Target, row: &Row, done: &str, context: &Context) -> anyhow::Result<()> {
     if target.json {
         return output::json(row);
     }

@@ -1,4 +1,4 @@
-//! `decnet subscription create`.
+//! `decnet subscription create`: creates a subscription.
 
 use decnet_core::settings::Settings;
 use decnet_core::subscription::check_new_name;
@@ -8,14 +8,14 @@ use super::patterns::PatternArgs;
 use super::settings_args::SettingsArgs;
 use super::url_args::UrlArgs;
 use super::{secret, warn};
-use crate::commands::catalog::open_or_make;
-use crate::commands::link;
+use crate::commands::bus_client;
+use crate::commands::catalog::open_or_create;
 use crate::commands::secret_args::SecretArgs;
 use crate::context::Context;
 use crate::output::{self, Text};
 use crate::receiver::now;
 
-/// Adds a subscription, and prints the secret that it makes for it, this once.
+/// Creates a subscription and prints its generated secret, which is not shown again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -25,7 +25,7 @@ Examples:
   decnet subscription create --name chat --url-file url.txt --pattern 'a.*' --rate 1/s
   decnet subscription create --name lake --url https://lake.example/ --pattern '>' --batch 100")]
 pub(super) struct Args {
-    /// What to call it; unique
+    /// The unique name of the subscription
     #[arg(long)]
     name: String,
     #[command(flatten)]
@@ -36,7 +36,7 @@ pub(super) struct Args {
     secret: SecretArgs,
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Create it, but deliver nothing to it before it is enabled
+    /// Create the subscription disabled
     #[arg(long)]
     disabled: bool,
     /// Print a JSON object
@@ -48,38 +48,41 @@ pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     check_new_name(&args.name).map_err(|error| super::refused(error.into()))?;
     let patterns = args.patterns.read()?;
     let url = args.url.required()?;
-    let (secret, made) = args.secret.read_or_make()?;
+    let (secret, generated) = args.secret.read_or_generate()?;
     let warnings = warn::of_url(&url, &context.config);
     let settings = args.settings.read()?.apply(&Settings::default());
     let settings = settings.map_err(|error| super::settings_refused(&error))?;
     let new = NewSubscription { name: args.name, url, secret, patterns, enabled: !args.disabled, settings };
     let row = create(&new, context)?;
-    link::announce_change(&context.config).await;
+    bus_client::announce_change(&context.config).await;
     warnings.iter().for_each(|warning| output::say(&format!("decnet: warning: {warning}")));
-    let written =
-        if args.json { json(&row, made.as_deref(), &warnings) } else { human(&row, made.as_deref()) };
+    let written = if args.json {
+        json(&row, generated.as_deref(), &warnings)
+    } else {
+        human(&row, generated.as_deref())
+    };
     let what = format!("created {} ({})", row.name, row.uuid);
-    output::done(&secret::unseen(what, &row, made.is_some()), written)
+    output::done(&secret::unseen(what, &row, generated.is_some()), written)
 }
 
 fn create(new: &NewSubscription, context: &Context) -> anyhow::Result<Row> {
-    let mut catalog = open_or_make(context)?;
+    let mut catalog = open_or_create(context)?;
     let uuid = catalog.create(new, now()).map_err(super::refused)?;
     Ok(catalog.find(&uuid)?)
 }
 
-fn json(row: &Row, made: Option<&str>, warnings: &[String]) -> anyhow::Result<()> {
+fn json(row: &Row, generated: Option<&str>, warnings: &[String]) -> anyhow::Result<()> {
     let mut value = serde_json::to_value(row)?;
-    value["secret"] = made.into();
+    value["secret"] = generated.into();
     if let Some(all) = value["warnings"].as_array_mut() {
         all.extend(warnings.iter().map(|warning| warning.as_str().into()));
     }
     output::json(&value)
 }
 
-fn human(row: &Row, made: Option<&str>) -> anyhow::Result<()> {
+fn human(row: &Row, generated: Option<&str>) -> anyhow::Result<()> {
     let mut text = Text::from(format!("created {} ({})", row.name, row.uuid));
     text.end_line();
-    secret::show(&mut text, made);
+    secret::show(&mut text, generated);
     output::print(&text)
 }

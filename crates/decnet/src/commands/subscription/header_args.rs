@@ -1,4 +1,4 @@
-//! `--header` and `--header-file`: what a subscription's requests carry beside our own headers.
+//! `--header` and `--header-file`: additional headers of a subscription's requests.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -11,23 +11,23 @@ use decnet_core::text::BYTE_ORDER_MARK;
 use crate::failure::Usage;
 use crate::output;
 
-/// Bytes read of a file of headers: all there may be, with colons, spaces and line ends.
+/// The maximum bytes of a file of headers: the limit of the headers, plus colons, spaces and line ends.
 const MAX_FILE_BYTES: u64 = (MAX_CUSTOM_HEADERS_BYTES + 16 * MAX_CUSTOM_HEADERS) as u64;
 
-/// Headers to set and to remove; the others stay as they are.
+/// The headers to set and to remove. Others are kept.
 #[derive(clap::Args)]
-#[command(next_help_heading = "Headers of its own")]
+#[command(next_help_heading = "Custom headers")]
 pub(super) struct HeaderArgs {
-    /// A header of every request; the process list shows it, so prefer --header-file for a secret one
+    /// A header of every request; visible in the process list, so prefer --header-file for secrets
     #[arg(long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
-    /// A file with a header on each line; - for stdin
+    /// A file with one header per line, or - for stdin
     #[arg(long, value_name = "FILE")]
     header_file: Option<PathBuf>,
-    /// Remove this one
+    /// Remove this header
     #[arg(long = "no-header", value_name = "NAME")]
     removed: Vec<String>,
-    /// Remove all of them
+    /// Remove all custom headers
     #[arg(long, conflicts_with_all = ["headers", "header_file", "removed"])]
     no_headers: bool,
 }
@@ -39,17 +39,17 @@ impl std::fmt::Debug for HeaderArgs {
 }
 
 impl HeaderArgs {
-    /// What becomes of the headers. Warns of values that everybody on this host can read.
+    /// Returns the change of the headers. Warns if values were given as arguments, which all users of this host can read.
     ///
     /// # Errors
-    /// A header that is refused, or a file that cannot be read.
+    /// A header is invalid, or the file cannot be read.
     pub(super) fn read(&self) -> anyhow::Result<Change<HeaderChanges>> {
         if self.no_headers {
             return Ok(Change::Reset);
         }
         if !self.headers.is_empty() {
             output::say(
-                "decnet: warning: other users see --header in the process list; use --header-file for a secret",
+                "decnet: warning: other users can read --header in the process list; use --header-file for secrets",
             );
         }
         let file = self.header_file.as_deref().map(read_file).transpose()?.unwrap_or_default();
@@ -73,9 +73,9 @@ fn read_file(path: &Path) -> anyhow::Result<String> {
     } else {
         std::fs::File::open(path).and_then(|file| file.take(bound).read_to_string(&mut text))
     };
-    let read = read.with_context(|| format!("headers could not be read from {}", path.display()))?;
-    anyhow::ensure!(read as u64 <= MAX_FILE_BYTES, "{} holds more than headers may", path.display());
-    anyhow::ensure!(!text.trim().is_empty(), "{} holds no header; write one a line", path.display());
-    // Some editors begin every file with it.
+    let read = read.with_context(|| format!("cannot read headers from {}", path.display()))?;
+    anyhow::ensure!(read as u64 <= MAX_FILE_BYTES, "{} is longer than the headers may be", path.display());
+    anyhow::ensure!(!text.trim().is_empty(), "{} has no header; write one per line", path.display());
+    // Some editors write a byte order mark.
     Ok(text.strip_prefix(BYTE_ORDER_MARK).map(str::to_owned).unwrap_or(text))
 }

@@ -1,16 +1,16 @@
-//! `decnet subscription list`.
+//! `decnet subscription list`: lists the subscriptions.
 
 use decnet_core::subscription::Activity;
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{Error, Row};
 
-use super::existing;
+use super::open_existing;
 use crate::context::Context;
 use crate::output::{self, Table};
 
-/// Lists all subscriptions, those with a bad row too.
+/// Lists all subscriptions, including those with an invalid row.
 ///
-/// Of a URL, scheme, host and port are shown, since the rest may be a secret; --json has it whole.
+/// Only scheme, host and port of a URL are shown, because the rest may be a secret; --json prints it completely.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -30,7 +30,9 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     }
     if rows.is_empty() {
         let catalog = &context.config.database;
-        output::say(&format!("no subscriptions yet in {catalog}; `decnet subscription create` makes one"));
+        output::say(&format!(
+            "no subscriptions yet in {catalog}; create one with `decnet subscription create`"
+        ));
         return Ok(());
     }
     let mut table = Table::new(&["NAME", "UUID", "STATE", "URL", "PATTERNS", "LAST SUCCESS"]);
@@ -45,26 +47,26 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         ]);
     }
     table.print(context.paint)?;
-    rows.iter().for_each(complain);
+    rows.iter().for_each(report);
     Ok(())
 }
 
-/// A catalog that is not there yet has no rows.
+/// Returns the rows; none if there is no catalog yet.
 fn rows(context: &Context) -> anyhow::Result<Vec<Row>> {
-    match existing(context) {
+    match open_existing(context) {
         Ok(catalog) => Ok(catalog.rows()?),
         Err(error) if matches!(error.downcast_ref(), Some(Error::Missing { .. })) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }
 
-fn complain(row: &Row) {
+fn report(row: &Row) {
     let problem = row.problem.iter().map(|what| format!("{}: nothing is delivered: {what}", row.name));
     let warnings = row.warnings.iter().map(|what| format!("{}: {what}", row.name));
     problem.chain(warnings).for_each(|line| output::say(&line));
 }
 
-/// Active, tripped, …: in a few words.
+/// Formats the state of a subscription.
 pub(super) fn state(row: &Row) -> String {
     match (row.activity, row.gone) {
         _ if row.problem.is_some() => "BAD ROW".into(),
@@ -80,7 +82,7 @@ pub(super) fn state(row: &Row) -> String {
     }
 }
 
-/// To the second, UTC.
+/// Formats a time in UTC, to the second.
 pub(super) fn when(at: Option<UnixMicros>) -> String {
     at.map_or_else(|| "-".into(), |at| at.to_sqlite().chars().take(19).collect())
 }

@@ -1,4 +1,4 @@
-//! `decnet subscription`: who is subscribed. Works on the catalog itself; no daemon is needed.
+//! `decnet subscription`: manages the subscriptions in the catalog. Needs no daemon.
 
 mod change;
 mod create;
@@ -17,14 +17,14 @@ use decnet_core::settings::{BatchError, SettingsError};
 use decnet_core::subscription::Problem;
 use decnet_store::catalog::Error;
 
-pub(crate) use crate::commands::catalog::existing;
+pub(crate) use crate::commands::catalog::open_existing;
 use crate::context::Context;
 use crate::failure::Usage;
 
-/// Makes, lists, changes and tries out subscriptions.
+/// Creates, lists, changes and tests subscriptions.
 ///
-/// A subscription is named by its name, its UUID, or the first 8 characters of that. A change applies to every event
-/// that is published after the command has ended.
+/// A subscription is identified by its name, its UUID, or the first 8 characters of the UUID. A change applies to every
+/// event that is published after the command has ended.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -52,7 +52,7 @@ enum Command {
 }
 
 impl Args {
-    /// Returns whether it sends a test event.
+    /// Returns whether the command sends a test event.
     pub(crate) fn is_test(&self) -> bool {
         matches!(self.command, Command::Test(_))
     }
@@ -74,7 +74,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     }
 }
 
-/// A value that breaks a rule of the catalog is wrong usage, as one that breaks a rule of the command line.
+/// Maps a value that the catalog rejects to wrong usage, as for a value that the command line rejects.
 fn refused(error: Error) -> anyhow::Error {
     match error {
         Error::Invalid(Problem::Settings(error)) => settings_refused(&error).into(),
@@ -84,11 +84,11 @@ fn refused(error: Error) -> anyhow::Error {
     }
 }
 
-/// The same of a setting, in the words of the command line.
+/// Maps a rejected setting to wrong usage, with the names of the options.
 fn settings_refused(error: &SettingsError) -> Usage {
     Usage::new(match error {
         SettingsError::Batch(BatchError::Unsized) => {
-            "--linger and --batch-format are for batches: give --batch with the most events of one".to_owned()
+            "--linger and --batch-format need --batch: the maximum number of events of a batch".to_owned()
         }
         other => other.to_string(),
     })

@@ -1,14 +1,14 @@
-//! `--pattern` and `--event`: which topics.
+//! `--pattern` and `--event`: the topics of a subscription.
 
 use decnet_core::subscription::{Problem, requested_patterns};
 use decnet_core::topic::Pattern;
 
 use crate::failure::Usage;
 
-/// Which topics a subscription gets.
+/// The topics of a subscription.
 #[derive(Debug, clap::Args)]
 pub(super) struct PatternArgs {
-    /// A topic pattern: * is one token, > all that follow
+    /// A topic pattern: * matches one token, > all that follow
     #[arg(long = "pattern", value_name = "PATTERN", num_args = 1..)]
     patterns: Vec<String>,
     /// A friendly name: AttackerDetail, DeckyStatus or SystemStatus
@@ -21,16 +21,16 @@ impl PatternArgs {
         self.patterns.is_empty() && self.events.is_empty()
     }
 
-    /// The patterns, friendly names first, each once.
+    /// Returns the patterns without duplicates, those of friendly names first.
     ///
     /// # Errors
-    /// None at all, too many, or one that is wrong.
+    /// There is no pattern, there are too many, or one is invalid.
     pub(super) fn read(&self) -> Result<Vec<Pattern>, Usage> {
         for text in &self.patterns {
             Pattern::new(text).map_err(|error| Usage::new(format!("--pattern `{text}`: {error}")))?;
         }
         requested_patterns(&self.events, &self.patterns).map_err(|problem| match problem {
-            Problem::NoPattern => Usage::new("no usable pattern: give --pattern or --event"),
+            Problem::NoPattern => Usage::new("no valid pattern: give --pattern or --event"),
             other => Usage::new(other.to_string()),
         })
     }

@@ -1,4 +1,4 @@
-//! `decnet subscription rotate-secret`.
+//! `decnet subscription rotate-secret`: replaces the secret of a subscription.
 
 use std::time::Duration;
 
@@ -6,35 +6,35 @@ use decnet_core::duration;
 use decnet_core::limits::DEFAULT_SECRET_OVERLAP;
 use decnet_store::catalog::Row;
 
-use super::{existing, secret};
-use crate::commands::link;
+use super::{open_existing, secret};
+use crate::commands::bus_client;
 use crate::commands::secret_args::SecretArgs;
 use crate::config::read_duration;
 use crate::context::Context;
 use crate::output::{self, Text};
 use crate::receiver::now;
 
-/// Gives a subscription a new secret, and lets the old one sign beside it for a while.
+/// Gives a subscription a new secret. The old one stays valid for a while.
 ///
-/// Until then every request carries both signatures in webhook-signature, so that its receiver may change over when it
-/// likes. X-DECNET-Signature holds one only, that of the new secret. Up to two old secrets sign at a time.
+/// During that time every request has both signatures in webhook-signature, so that the receiver can switch at any time.
+/// X-DECNET-Signature has only the signature of the new secret. At most two old secrets are valid at a time.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   decnet subscription rotate-secret siem
   decnet subscription rotate-secret siem --overlap 7d --secret-file new-secret.txt
-  decnet subscription rotate-secret siem --overlap 0     # the old one is known to others
-  decnet subscription rotate-secret siem --revoke        # the receiver has changed over")]
+  decnet subscription rotate-secret siem --overlap 0     # the old secret has leaked
+  decnet subscription rotate-secret siem --revoke        # the receiver uses the new secret")]
 pub(super) struct Args {
-    /// Its name or UUID
+    /// The name or UUID of the subscription
     #[arg(value_name = "NAME")]
     name: String,
-    /// How long the old secret signs beside the new one, up to 30d; 24h unless given
+    /// How long requests are also signed with the old secret, up to 30d [default: 24h]
     #[arg(long, value_name = "DURATION", value_parser = read_duration)]
     overlap: Option<Duration>,
     #[command(flatten)]
     secret: SecretArgs,
-    /// Keep the secret, and let no older one sign any more
+    /// Keep the current secret and stop signing with older ones
     #[arg(long, conflicts_with_all = ["overlap", "secret", "secret_file"])]
     revoke: bool,
     /// Print a JSON object
@@ -43,48 +43,49 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    let mut catalog = existing(context)?;
+    let mut catalog = open_existing(context)?;
     let uuid = catalog.find(&args.name)?.uuid;
     if args.revoke {
         let revoked = catalog.revoke_old_secrets(&uuid, now())?;
         let row = catalog.find(&uuid)?;
-        link::announce_change(&context.config).await;
-        let told = told_revoked(&row, revoked);
-        let written = if args.json { output::json(&row) } else { output::line(&told) };
-        return output::done(&told, written);
+        bus_client::announce_change(&context.config).await;
+        let what = describe_revoked(&row, revoked);
+        let written = if args.json { output::json(&row) } else { output::line(&what) };
+        return output::done(&what, written);
     }
-    let (secret, made) = args.secret.read_or_make()?;
+    let (secret, generated) = args.secret.read_or_generate()?;
     let overlap = args.overlap.unwrap_or(DEFAULT_SECRET_OVERLAP);
     catalog.rotate_secret(&uuid, &secret, overlap, now()).map_err(super::refused)?;
     let row = catalog.find(&uuid)?;
-    link::announce_change(&context.config).await;
-    let written = if args.json { json(&row, made.as_deref()) } else { human(&row, made.as_deref(), overlap) };
+    bus_client::announce_change(&context.config).await;
+    let shown = generated.as_deref();
+    let written = if args.json { json(&row, shown) } else { human(&row, shown, overlap) };
     let what = format!("{} ({}) has a new secret", row.name, row.uuid);
-    output::done(&secret::unseen(what, &row, made.is_some()), written)
+    output::done(&secret::unseen(what, &row, generated.is_some()), written)
 }
 
-fn json(row: &Row, made: Option<&str>) -> anyhow::Result<()> {
+fn json(row: &Row, generated: Option<&str>) -> anyhow::Result<()> {
     let mut value = serde_json::to_value(row)?;
-    value["secret"] = made.into();
+    value["secret"] = generated.into();
     output::json(&value)
 }
 
-fn human(row: &Row, made: Option<&str>, overlap: Duration) -> anyhow::Result<()> {
+fn human(row: &Row, generated: Option<&str>, overlap: Duration) -> anyhow::Result<()> {
     let old = if overlap.is_zero() {
-        "the old secret signs nothing any more".to_owned()
+        "requests are no longer signed with the old secret".to_owned()
     } else {
-        format!("the old secret signs too for {}", duration::show(overlap))
+        format!("requests are also signed with the old secret for {}", duration::show(overlap))
     };
     let mut text = Text::from(format!("{} has a new secret; {old}", row.name));
     text.end_line();
-    secret::show(&mut text, made);
+    secret::show(&mut text, generated);
     output::print(&text)
 }
 
-fn told_revoked(row: &Row, revoked: usize) -> String {
+fn describe_revoked(row: &Row, revoked: usize) -> String {
     match revoked {
-        0 => format!("no older secret of {} signs; nothing was changed", row.name),
-        1 => format!("the older secret of {} signs nothing any more", row.name),
-        more => format!("{more} older secrets of {} sign nothing any more", row.name),
+        0 => format!("{} has no older secret; nothing was changed", row.name),
+        1 => format!("revoked the older secret of {}", row.name),
+        more => format!("revoked {more} older secrets of {}", row.name),
     }
 }

@@ -1,25 +1,25 @@
-//! Secrets that were made for a subscription, and are shown once.
+//! The output of generated secrets, which are shown once.
 
 use decnet_store::catalog::Row;
 
 use crate::output::Text;
 
-/// Adds the lines that show a secret, if one was made.
-pub(super) fn show(text: &mut Text, made: Option<&str>) {
-    let Some(secret) = made else { return };
+/// Appends the lines that show a secret, if one was generated.
+pub(super) fn show(text: &mut Text, generated: Option<&str>) {
+    let Some(secret) = generated else { return };
     *text += format!("secret: {secret}");
     text.end_line();
-    *text += "It is shown only now; its receiver needs it.";
+    *text += "The secret is not shown again; the receiver needs it.";
     text.end_line();
 }
 
-/// Adds to `what` was done how to come by another secret, if one was made: for the case that nobody has seen it.
-pub(super) fn unseen(what: String, row: &Row, is_made: bool) -> String {
-    if !is_made {
+/// Returns the report for a lost output: `what` was done, and how to replace a generated secret that was not shown.
+pub(super) fn unseen(what: String, row: &Row, is_generated: bool) -> String {
+    if !is_generated {
         return what;
     }
     let uuid = &row.uuid;
     format!(
-        "{what}, whose secret was not shown: make another with `decnet subscription rotate-secret {uuid}`"
+        "{what}, but could not show its secret: create a new one with `decnet subscription rotate-secret {uuid}`"
     )
 }

@@ -1,4 +1,4 @@
-//! What a subscription may ask for beyond its row, as arguments.
+//! The optional settings of a subscription, as arguments.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,66 +14,66 @@ use decnet_core::settings::{
 use super::header_args::HeaderArgs;
 use crate::config::read_duration;
 
-/// Settings to change; the others stay as they are.
+/// The settings to change. Others are kept.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "How it is delivered to")]
+#[command(next_help_heading = "Delivery settings")]
 pub(super) struct SettingsArgs {
-    /// At most so many requests a time, such as 50/s or 1000/h; the rest waits. `none` for as many as it takes
+    /// The maximum rate of requests, such as 50/s or 1000/h; `none` for no limit
     #[arg(long, value_parser = rate)]
     rate: Option<Own<Rate>>,
-    /// One at a time, in order: a failure holds the line until it is delivered or dead
+    /// Deliver one event at a time, in order: a failed delivery blocks the next ones until it is delivered or dead
     #[arg(long, overrides_with = "unordered")]
     ordered: bool,
-    /// Several at once, as they come
+    /// Deliver events concurrently, in any order
     #[arg(long, overrides_with = "ordered")]
     unordered: bool,
-    /// Up to so many events in one request; its body is a JSON array of what each would have had alone
+    /// Send up to this many events in one request; the body is a JSON array of the events' bodies
     #[arg(long, value_name = "EVENTS")]
     batch: Option<usize>,
-    /// How long an event waits for others to be sent with, such as 500ms or 5s; 1s unless given
+    /// How long an event waits for its batch to fill, such as 500ms or 5s [default: 1s]
     #[arg(long, value_name = "DURATION", value_parser = read_duration)]
     linger: Option<Duration>,
-    /// What a batch looks like: `array`, or `cloudevents` for a JSON batch of CloudEvents 1.0
+    /// The format of a batch: `array`, or `cloudevents` for a JSON batch of CloudEvents 1.0
     #[arg(long, value_name = "FORMAT", value_parser = formats())]
     batch_format: Option<BatchFormat>,
-    /// Each event in a request of its own
+    /// Send each event in a request of its own
     #[arg(long, conflicts_with_all = ["batch", "linger", "batch_format"])]
     no_batch: bool,
-    /// When a failed attempt is tried again, such as 1s,2s,4s,30s; `none` for never, `default` for the worker's own
+    /// The delays before retries, such as 1s,2s,4s,30s; `none` for no retries, `default` for the worker's setting
     #[arg(long, value_name = "DELAYS", value_parser = own::<RetrySchedule>)]
     retry_schedule: Option<Own<RetrySchedule>>,
-    /// How long an attempt may take, 100ms to 5m; `default` for the worker's own
+    /// The timeout of an attempt, from 100ms to 5m; `default` for the worker's setting
     #[arg(long, value_name = "DURATION", value_parser = own::<Timeout>)]
     timeout: Option<Own<Timeout>>,
-    /// Most requests in flight, 1 to 256; `default` for the worker's own
+    /// The maximum number of requests in flight, from 1 to 256; `default` for the worker's setting
     #[arg(long, value_name = "REQUESTS", value_parser = concurrency)]
     concurrency: Option<Own<Concurrency>>,
-    /// Send a `traceparent` header (W3C Trace Context) made of event and attempt
+    /// Send a `traceparent` header (W3C Trace Context) derived from event and attempt
     #[arg(long, overrides_with = "no_trace")]
     trace: bool,
-    /// Send none
+    /// Do not send a `traceparent` header
     #[arg(long, overrides_with = "trace")]
     no_trace: bool,
     #[command(flatten)]
     headers: HeaderArgs,
 }
 
-/// With the names as a shell completes them.
+/// Returns a parser whose values a shell can complete.
 fn formats() -> impl TypedValueParser<Value = BatchFormat> {
     let all = [BatchFormat::Array, BatchFormat::CloudEvents].map(BatchFormat::as_str);
     PossibleValuesParser::new(all).try_map(|text| text.parse::<BatchFormat>())
 }
 
-/// A value of its own, or what is for all.
+/// A value of the subscription, or `None` for the default.
 #[derive(Debug, Clone, Copy)]
 struct Own<T>(Option<T>);
 
-/// Reads `default`, or a value.
+/// Parses `default` or a value.
 fn own<T: FromStr>(text: &str) -> Result<Own<T>, T::Err> {
     if text == "default" { Ok(Own(None)) } else { text.parse().map(|value| Own(Some(value))) }
 }
 
-/// `none` is the default here.
+/// Parses a rate. `none` means the default, which is no limit.
 fn rate(text: &str) -> Result<Own<Rate>, ParseRateError> {
     if text == "none" { Ok(Own(None)) } else { own(text) }
 }
@@ -86,10 +86,10 @@ fn concurrency(text: &str) -> Result<Own<Concurrency>, ConcurrencyError> {
 }
 
 impl SettingsArgs {
-    /// What they change.
+    /// Returns the changes that the arguments describe.
     ///
     /// # Errors
-    /// A header that is refused, or a file of them that cannot be read.
+    /// A header is invalid, or the file of headers cannot be read.
     pub(super) fn read(&self) -> anyhow::Result<SettingsPatch> {
         let switch = |on: bool, off: bool| if on || off { Change::To(on) } else { Change::Keep };
         Ok(SettingsPatch {
@@ -122,8 +122,8 @@ fn to<T>(argument: Option<Own<T>>) -> Change<T> {
     argument.map_or(Change::Keep, |Own(value)| Change::to(value))
 }
 
-/// In a word or two, for people.
-pub(super) fn shown(settings: &Settings) -> String {
+/// Summarizes settings on one line.
+pub(super) fn summary(settings: &Settings) -> String {
     let rate = settings.rate.map(|rate| format!("at most {rate}"));
     let ordered = settings.ordered.then(|| "ordered".to_owned());
     let batch = settings.batch.map(|batch| {

@@ -1,24 +1,24 @@
-//! `decnet subscription show`.
+//! `decnet subscription show`: shows one subscription.
 
 use decnet_store::catalog::Row;
 
-use super::existing;
 use super::list::{state, when};
-use super::settings_args::shown;
+use super::open_existing;
+use super::settings_args::summary;
 use crate::context::Context;
 use crate::output::{self, Paint, Text};
 use crate::receiver::now;
 
 /// Shows one subscription, without its secret.
 ///
-/// Of its URL, scheme, host and port are shown, since the rest may be a secret; --json has it whole.
+/// Only scheme, host and port of the URL are shown, because the rest may be a secret; --json prints it completely.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   decnet subscription show siem
   decnet subscription show 3f2b8c1d --json")]
 pub(super) struct Args {
-    /// Its name or UUID
+    /// The name or UUID of the subscription
     name: String,
     /// Print a JSON object
     #[arg(long)]
@@ -26,11 +26,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let row = existing(context)?.find(&args.name)?;
+    let row = open_existing(context)?.find(&args.name)?;
     if args.json { output::json(&row) } else { output::print(&human(&row, context.paint)) }
 }
 
-/// A line a column.
+/// Formats a row with one line per column.
 pub(super) fn human(row: &Row, paint: Paint) -> Text {
     let fields = [
         ("name", row.name.clone()),
@@ -38,7 +38,7 @@ pub(super) fn human(row: &Row, paint: Paint) -> Text {
         ("url", row.shown_url()),
         ("patterns", row.topic_patterns.join(" ")),
         ("state", state(row)),
-        ("settings", shown(&row.settings)),
+        ("settings", summary(&row.settings)),
         ("headers", headers(row)),
         ("old secrets", old_secrets(row)),
         ("deferred", deferred(row)),
@@ -49,30 +49,30 @@ pub(super) fn human(row: &Row, paint: Paint) -> Text {
         ("created", when(row.created_at)),
         ("updated", when(row.updated_at)),
     ];
-    let complaints =
+    let remarks =
         row.problem.iter().map(|what| ("problem", what)).chain(row.warnings.iter().map(|w| ("warning", w)));
-    let complaints = complaints.map(|(name, what)| (name, what.clone()));
+    let remarks = remarks.map(|(name, what)| (name, what.clone()));
     let mut text = Text::default();
-    fields.into_iter().chain(complaints).for_each(|(name, value)| text.field(paint, name, &value));
+    fields.into_iter().chain(remarks).for_each(|(name, value)| text.field(paint, name, &value));
     text
 }
 
-/// Their names; the values may be secrets.
+/// Lists the names of custom headers. Their values may be secrets.
 fn headers(row: &Row) -> String {
     let names: Vec<&str> = row.settings.headers.names().collect();
     if names.is_empty() { "-".into() } else { names.join(", ") }
 }
 
-/// Until when its receiver has asked to be sent nothing.
+/// Formats the time until which the receiver has asked not to be sent requests.
 fn deferred(row: &Row) -> String {
     let until = row.deferred_until.filter(|until| *until > now());
-    let text = |until| format!("until {}: the receiver asked for it (Retry-After)", when(Some(until)));
+    let text = |until| format!("until {}, as requested by the receiver (Retry-After)", when(Some(until)));
     until.map_or_else(|| "-".into(), text)
 }
 
-/// Which still sign beside the newest.
+/// Lists until when older secrets still sign.
 fn old_secrets(row: &Row) -> String {
-    let living = row.old_secrets_until.iter().filter(|until| **until > now());
-    let living: Vec<String> = living.map(|until| format!("signs until {}", when(Some(*until)))).collect();
-    if living.is_empty() { "-".into() } else { living.join(", ") }
+    let valid = row.old_secrets_until.iter().filter(|until| **until > now());
+    let valid: Vec<String> = valid.map(|until| format!("valid until {}", when(Some(*until)))).collect();
+    if valid.is_empty() { "-".into() } else { valid.join(", ") }
 }

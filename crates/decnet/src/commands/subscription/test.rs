@@ -1,4 +1,4 @@
-//! `decnet subscription test`.
+//! `decnet subscription test`: sends one test event.
 
 use anyhow::Context as _;
 use decnet_core::delivery::{Outcome, Reason, Verdict, classify};
@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::task::LocalSet;
 use uuid::Uuid;
 
-use super::existing;
+use super::open_existing;
 use crate::config::Config;
 use crate::context::Context;
 use crate::failure::Said;
@@ -19,19 +19,19 @@ use crate::receiver::now;
 
 const TOPIC: &str = "test.ping";
 const TYPE: &str = "test";
-/// Who asks here, as a receiver is told.
+/// The value of `triggered_by` in the payload.
 const COMMAND: &str = "decnet subscription test";
 
-/// Sends one test event to a subscription, once, and says what came of it.
+/// Sends one test event to a subscription, without retries, and reports the result.
 ///
-/// Topic test.ping, type test. It counts for nothing: neither the queue nor the subscription's health sees it.
+/// The event has topic test.ping and type test. It is not stored in the queue and does not affect the subscription's health.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   decnet subscription test siem
   decnet subscription test siem --json")]
 pub(super) struct Args {
-    /// Its name or UUID
+    /// The name or UUID of the subscription
     name: String,
     /// Print a JSON object
     #[arg(long)]
@@ -41,7 +41,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let attempted = ping(&find(&args.name, context)?, COMMAND, &context.config).await?;
     let delivered = classify(&attempted.outcome) == Verdict::Delivered;
-    let (status, error) = told(&attempted);
+    let (status, error) = status_and_error(&attempted);
     if args.json {
         let millis = attempted.duration.as_secs_f64() * 1e3;
         output::json(
@@ -53,13 +53,13 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     if delivered { Ok(()) } else { Err(Said.into()) }
 }
 
-/// Sends a test event to a subscription, once. The payload has the members that DECNET's has.
+/// Sends a test event to a subscription, without retries. The payload has the same members as DECNET's.
 pub(crate) async fn ping(stored: &Stored, triggered_by: &str, config: &Config) -> anyhow::Result<Attempted> {
     let target = Target::of(stored)?;
     let at = now();
     let payload = json!({"message": "a test of this subscription", "triggered_by": triggered_by}).to_string();
     let event = Event::new(&Uuid::new_v4().to_string(), TOPIC, TYPE, at, &payload)?;
-    // Who gets batches is sent a batch of one.
+    // A subscription with batches gets a batch of one event.
     let unite = |batch: Batch| (batch.format().unite([&event].into_iter()), batch.format().content_type());
     let batch = stored.settings.batch.map(unite);
     let message = match &batch {
@@ -70,17 +70,17 @@ pub(crate) async fn ping(stored: &Stored, triggered_by: &str, config: &Config) -
 }
 
 fn find(name: &str, context: &Context) -> anyhow::Result<Stored> {
-    let mut catalog = existing(context)?;
+    let mut catalog = open_existing(context)?;
     let row = catalog.find(name)?;
     if let Some(problem) = row.problem {
-        anyhow::bail!("nothing can be sent to `{}`: {problem}", row.name);
+        anyhow::bail!("cannot send to `{}`: {problem}", row.name);
     }
     let mut stored = catalog.load()?.subscriptions.into_iter();
     let found = stored.find(|stored| *stored.subscription.uuid == *row.uuid);
-    found.with_context(|| format!("`{}` was deleted meanwhile", row.name))
+    found.with_context(|| format!("`{}` was deleted in the meantime", row.name))
 }
 
-/// One attempt, with what is configured here.
+/// Makes one attempt with the given configuration.
 pub(crate) async fn attempt(
     target: &Target,
     message: impl Into<Message<'_>>,
@@ -92,14 +92,14 @@ pub(crate) async fn attempt(
     Ok(LocalSet::new().run_until(sender.send(target, message, now())).await)
 }
 
-/// The status, and what went wrong if anything did.
-pub(crate) fn told(attempted: &Attempted) -> (Option<u16>, Option<String>) {
+/// Returns the status of the response and the error, if any.
+pub(crate) fn status_and_error(attempted: &Attempted) -> (Option<u16>, Option<String>) {
     let detail = attempted.detail.as_deref().map(str::to_owned);
     match attempted.outcome {
         Outcome::Replied { status, .. } => (Some(status), detail),
         Outcome::Failed(Reason::Forbidden) => {
             let detail = detail.unwrap_or_else(|| Reason::Forbidden.to_string());
-            (None, Some(format!("{detail}. That is the configuration here; the worker's may differ")))
+            (None, Some(format!("{detail} (by the configuration of this command; the worker's may differ)")))
         }
         Outcome::Failed(reason) => (None, Some(detail.unwrap_or_else(|| reason.to_string()))),
         Outcome::LocalFault => (None, Some(detail.unwrap_or_else(|| Reason::Internal.to_string()))),

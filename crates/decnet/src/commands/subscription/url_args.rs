@@ -1,4 +1,4 @@
-//! `--url` and `--url-file`: where a subscription's events go.
+//! `--url` and `--url-file`: the URL of a subscription.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -10,17 +10,17 @@ use decnet_core::text::BYTE_ORDER_MARK;
 
 use crate::failure::Usage;
 
-/// Bytes of a file that should hold a URL: the longest, and a line end.
+/// The maximum bytes of a URL file: the longest URL and a line end.
 const MAX_FILE_BYTES: u64 = MAX_URL_BYTES as u64 + 2;
 
-/// Where a URL comes from.
+/// The source of a URL.
 #[derive(clap::Args)]
 pub(super) struct UrlArgs {
-    /// Where its events go: http or https; the process list shows it, so prefer --url-file for one that is a secret, as those of
-    /// chats are
+    /// The URL of the receiver, http or https; visible in the process list, so prefer --url-file for secret URLs, such as those of
+    /// chat services
     #[arg(long, conflicts_with = "url_file")]
     url: Option<String>,
-    /// A file with that URL on its first line; - for stdin
+    /// A file with the URL on its first line, or - for stdin
     #[arg(long, value_name = "FILE")]
     url_file: Option<PathBuf>,
 }
@@ -32,10 +32,10 @@ impl std::fmt::Debug for UrlArgs {
 }
 
 impl UrlArgs {
-    /// The URL, if one was given.
+    /// Returns the URL, if one was given.
     ///
     /// # Errors
-    /// One that is refused, without the text, which may hold a secret; a file that cannot be read or is empty.
+    /// The URL is invalid, or the file cannot be read or is empty. The error does not contain the URL, which may be a secret.
     pub(super) fn read(&self) -> anyhow::Result<Option<EndpointUrl>> {
         let (text, from) = match (&self.url, &self.url_file) {
             (Some(url), _) => (url.clone(), "--url"),
@@ -49,12 +49,12 @@ impl UrlArgs {
         Ok(Some(url?))
     }
 
-    /// The URL.
+    /// Returns the URL.
     ///
     /// # Errors
-    /// As [`UrlArgs::read`], and none.
+    /// As [`UrlArgs::read`]; also if no URL was given.
     pub(super) fn required(&self) -> anyhow::Result<EndpointUrl> {
-        Ok(self.read()?.ok_or_else(|| Usage::new("give --url or --url-file: where its events go"))?)
+        Ok(self.read()?.ok_or_else(|| Usage::new("no URL of the receiver: give --url or --url-file"))?)
     }
 }
 
@@ -66,10 +66,10 @@ fn read_file(path: &Path) -> anyhow::Result<String> {
     } else {
         std::fs::File::open(path).and_then(|file| file.take(bound).read_to_string(&mut text))
     };
-    read.with_context(|| format!("the URL could not be read from {}", path.display()))?;
+    read.with_context(|| format!("cannot read the URL from {}", path.display()))?;
     let mark = "begins with a byte order mark (U+FEFF); save it without one";
     anyhow::ensure!(!text.starts_with(BYTE_ORDER_MARK), "{} {mark}", path.display());
     let url = text.lines().next().unwrap_or_default().trim();
-    anyhow::ensure!(!url.is_empty(), "{} holds no URL on its first line", path.display());
+    anyhow::ensure!(!url.is_empty(), "{} has no URL on its first line", path.display());
     Ok(url.to_owned())
 }

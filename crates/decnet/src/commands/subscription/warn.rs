@@ -1,4 +1,4 @@
-//! What is allowed and yet deserves a word, in the words of DECNET's API where it has them.
+//! Warnings about accepted values, with the codes of DECNET's API where it has them.
 
 use std::net::IpAddr;
 
@@ -7,24 +7,26 @@ use decnet_dispatch::sender::Guard;
 
 use crate::config::Config;
 
-/// Warnings about a URL, without what it may hold that is secret.
+/// Returns warnings about a URL. They do not contain the URL, which may be a secret.
 pub(super) fn of_url(url: &EndpointUrl, config: &Config) -> Vec<String> {
-    let insecure = (!url.is_https() && !address(url).is_some_and(|address| address.is_loopback())).then(|| {
-        "insecure_url: events go over the network in clear text; use https:// unless that network is yours alone"
-            .to_owned()
-    });
+    let insecure =
+        (!url.is_https() && !address(url).is_some_and(|address| address.is_loopback())).then(|| {
+            "insecure_url: events are sent unencrypted; use https:// unless the network is private".to_owned()
+        });
     insecure.into_iter().chain(forbidden(url, config)).collect()
 }
 
-/// An address that the egress guard would refuse at every attempt. Names are looked up when they are dialled.
+/// Returns a warning if the egress guard blocks the address in the URL. Host names are checked at each attempt.
 fn forbidden(url: &EndpointUrl, config: &Config) -> Option<String> {
     let address = address(url)?;
     let guard = Guard::new(config.egress.allow_private, config.egress.allow.clone());
     let forbidden = guard.check(address).err()?;
-    Some(format!("forbidden_url: nothing will be delivered as the worker is configured here: {forbidden}"))
+    Some(format!(
+        "forbidden_url: nothing will be delivered with the worker's configuration here: {forbidden}"
+    ))
 }
 
-/// The address that the URL itself names. What goes to this host's own crosses no network.
+/// Returns the address in the URL. `localhost` counts as a loopback address.
 fn address(url: &EndpointUrl) -> Option<IpAddr> {
     match url.host() {
         url::Host::Ipv4(address) => Some(IpAddr::V4(address)),

@@ -1,21 +1,21 @@
-//! `decnet token create`.
+//! `decnet token create`: creates a token.
 
 use std::time::Duration;
 
 use decnet_core::access::{ApiToken, Scope, Scopes};
 use decnet_store::catalog::{Error, NewToken, StoredToken};
 
-use crate::commands::catalog::open_or_make;
+use crate::commands::catalog::open_or_create;
 use crate::config::read_duration;
 use crate::context::Context;
 use crate::failure::Usage;
 use crate::output::{self, Text};
 use crate::receiver::now;
 
-/// Longest life that can be asked for; a token without --expires has no end.
-const LONGEST: Duration = Duration::from_secs(3650 * 86_400);
+/// The longest lifetime of a token with --expires.
+const MAX_LIFETIME: Duration = Duration::from_secs(3650 * 86_400);
 
-/// Makes a token, and prints it, this once.
+/// Creates a token and prints it. It is not shown again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -23,13 +23,13 @@ Examples:
   decnet token create --name dashboard --scope read --scope publish
   decnet token create --name ops --scope admin --json | jq -r .token > token")]
 pub(super) struct Args {
-    /// What to call it; unique among those in use
+    /// The name of the token; unique among the active ones
     #[arg(long)]
     name: String,
-    /// What it may do: read, publish or admin; several times for several
+    /// The scope: read, publish or admin; may be given several times
     #[arg(long = "scope", required = true, value_delimiter = ',', value_name = "SCOPE")]
     scopes: Vec<Scope>,
-    /// When it ends by itself: 12h, 90d; without, it does not
+    /// The lifetime, such as 12h or 90d; without it the token does not expire
     #[arg(long, value_name = "DURATION", value_parser = lifetime)]
     expires: Option<Duration>,
     /// Print a JSON object
@@ -40,13 +40,13 @@ pub(super) struct Args {
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let (now, scopes) = (now(), Scopes::new(args.scopes));
     let expires_at = args.expires.map(|lifetime| now.after(lifetime));
-    let mut catalog = open_or_make(context)?;
+    let mut catalog = open_or_create(context)?;
     let token =
         catalog.create_token(&NewToken { name: args.name, scopes, expires_at }, now).map_err(refused)?;
     let stored = catalog.token(token.id())?;
-    let stored = stored.ok_or_else(|| anyhow::anyhow!("somebody else removed the token at once"))?;
+    let stored = stored.ok_or_else(|| anyhow::anyhow!("another process has removed the token"))?;
     let what = format!(
-        "created token {} ({id}), which was not shown: take it back with `decnet token revoke {id}` and create another",
+        "created token {} ({id}), but could not show it: revoke it with `decnet token revoke {id}` and create another",
         stored.name,
         id = stored.id
     );
@@ -63,7 +63,7 @@ fn human(token: &ApiToken, stored: &StoredToken) -> anyhow::Result<()> {
     let created = format!("created {} ({}), scope {}", stored.name, stored.id, stored.scopes);
     let shown = format!("token: {}", token.expose());
     let mut text = Text::default();
-    for line in [&*created, &*shown, "It is shown only now; only a digest of it is kept."] {
+    for line in [&*created, &*shown, "The token is not shown again: only a digest of it is stored."] {
         text += line;
         text.end_line();
     }
@@ -72,8 +72,10 @@ fn human(token: &ApiToken, stored: &StoredToken) -> anyhow::Result<()> {
 
 fn lifetime(text: &str) -> Result<Duration, String> {
     let lifetime = read_duration(text)?;
-    if lifetime.is_zero() || lifetime > LONGEST {
-        return Err("a token lasts up to 3650d; leave --expires out for one without an end".into());
+    if lifetime.is_zero() || lifetime > MAX_LIFETIME {
+        return Err(
+            "must be more than 0s and at most 3650d; omit --expires for a token that does not expire".into(),
+        );
     }
     Ok(lifetime)
 }

@@ -1,15 +1,15 @@
-//! `decnet token list`.
+//! `decnet token list`: lists the tokens.
 
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{Error, StoredToken, TokenState};
 use serde::Serialize;
 
-use crate::commands::catalog::existing;
+use crate::commands::catalog::open_existing;
 use crate::context::Context;
 use crate::output::{self, Table};
 use crate::receiver::now;
 
-/// Lists all tokens, expired and revoked ones too, without their secrets.
+/// Lists all tokens, including expired and revoked ones, without their secrets.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -21,7 +21,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// A token and what it is good for.
+/// A token and its state.
 #[derive(Serialize)]
 struct Listed<'a> {
     #[serde(flatten)]
@@ -36,7 +36,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         return output::json(&listed.collect::<Vec<_>>());
     }
     if tokens.is_empty() {
-        output::say("no tokens yet; `decnet token create` makes one");
+        output::say("no tokens yet; create one with `decnet token create`");
         return Ok(());
     }
     let mut table = Table::new(&["NAME", "ID", "SCOPE", "STATE", "CREATED", "EXPIRES", "LAST USED"]);
@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
             token.name.clone(),
             token.id.clone(),
             token.scopes.to_string(),
-            word(token.state(now)).to_owned(),
+            state(token.state(now)).to_owned(),
             when(token.created_at),
             when(token.expires_at),
             when(token.last_used_at),
@@ -54,16 +54,16 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     table.print(context.paint)
 }
 
-/// A catalog that is not there yet has none.
+/// Returns the tokens; none if there is no catalog yet.
 fn tokens(context: &Context) -> anyhow::Result<Vec<StoredToken>> {
-    match existing(context) {
+    match open_existing(context) {
         Ok(catalog) => Ok(catalog.tokens()?),
         Err(error) if matches!(error.downcast_ref(), Some(Error::Missing { .. })) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }
 
-fn word(state: TokenState) -> &'static str {
+fn state(state: TokenState) -> &'static str {
     match state {
         TokenState::Active => "active",
         TokenState::Expired => "expired",
@@ -71,7 +71,7 @@ fn word(state: TokenState) -> &'static str {
     }
 }
 
-/// To the second, UTC.
+/// Formats a time in UTC, to the second.
 fn when(at: Option<UnixMicros>) -> String {
     at.map_or_else(|| "-".into(), |at| at.to_sqlite().chars().take(19).collect())
 }

@@ -1,4 +1,4 @@
-//! `decnet token`: who may use the HTTP API. Works on the catalog itself; no daemon is needed.
+//! `decnet token`: manages the tokens of the HTTP API in the catalog. Needs no daemon.
 
 mod create;
 mod list;
@@ -6,11 +6,11 @@ mod revoke;
 
 use crate::context::Context;
 
-/// Makes, lists and revokes the tokens of the HTTP API.
+/// Creates, lists and revokes the tokens of the HTTP API.
 ///
-/// A token is sent as `Authorization: Bearer dcn_…`. Its scope says what it may do: `read` sees subscriptions and
-/// deliveries, `publish` hands in events and sees nothing, `admin` may do everything. Only a digest of it is kept, so
-/// it is shown once. What is revoked or has expired stops at once.
+/// A token is sent as `Authorization: Bearer dcn_…`. Its scope limits what it may do: `read` reads subscriptions and
+/// deliveries, `publish` only submits events, `admin` may do everything. Only a digest of the token is stored, so it is
+/// shown once. A revoked or expired token is rejected at once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -1,18 +1,18 @@
-//! `decnet token revoke`.
+//! `decnet token revoke`: revokes a token.
 
-use crate::commands::catalog::existing;
+use crate::commands::catalog::open_existing;
 use crate::context::Context;
 use crate::output;
 use crate::receiver::now;
 
-/// Takes a token back, for good: whoever uses it is refused from now on.
+/// Revokes a token permanently. Requests with it are rejected from now on.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   decnet token revoke ci
   decnet token revoke 5f0c3a91d27be846")]
 pub(super) struct Args {
-    /// Its name or its id
+    /// The name or id of the token
     token: String,
     /// Print a JSON object
     #[arg(long)]
@@ -20,7 +20,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let revoked = existing(context)?.revoke_token(&args.token, now())?;
+    let revoked = open_existing(context)?.revoke_token(&args.token, now())?;
     let what = format!("revoked {} ({})", revoked.name, revoked.id);
     output::done(&what, if args.json { output::json(&revoked) } else { output::line(&what) })
 }

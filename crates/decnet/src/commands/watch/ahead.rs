@@ -1,7 +1,7 @@
-//! Events that were read from the bus and wait to be printed.
+//! The queue between the task that reads the bus and the thread that prints.
 //!
-//! A bus drops what a slow reader leaves unread, and stdout can be slow: a disk, a pager, a terminal. So the bus is read by
-//! one thread and stdout is written by another one, with a queue between them that is bounded in bytes.
+//! A bus drops events for a slow reader, and stdout can be slow: a disk, a pager, a terminal. So the bus is read by one task
+//! and stdout is written by another thread, with a queue between them that is bounded in bytes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -13,44 +13,44 @@ use decnet_core::limits::MAX_WATCH_BYTES;
 use super::line;
 use crate::output;
 
-/// Memory that an event takes beside its body, about.
+/// The approximate memory of an event without topic and body, in bytes.
 const EVENT_OVERHEAD: usize = 128;
-/// Bytes of lines that are written at once, beyond the first line.
+/// The bytes of lines that are written at once. A single line may be longer.
 const WRITE_BYTES: usize = 64 * 1024;
 
-/// The side of the queue that reads the bus. Dropped, it ends the printing once everything is printed.
+/// The sender of the queue. Once it is dropped, the printer ends after the last queued event.
 pub(super) struct ReadAhead {
     events: mpsc::Sender<Received>,
     counts: Arc<Counts>,
 }
 
-/// The side that prints.
+/// The receiver of the queue, which prints the events.
 pub(super) struct Printer {
     events: mpsc::Receiver<Received>,
     counts: Arc<Counts>,
-    most: u64,
+    limit: u64,
 }
 
-/// What both sides count.
+/// The counters that both sides share.
 #[derive(Default)]
 pub(super) struct Counts {
     waiting_bytes: AtomicUsize,
     taken: AtomicU64,
-    /// Events that are printed, or that could not be read and were reported.
+    /// Events that were printed, or reported as invalid.
     done: AtomicU64,
     printed: AtomicU64,
 }
 
-/// A queue whose printer ends after `most` events.
-pub(super) fn queue(most: u64) -> (ReadAhead, Printer, Arc<Counts>) {
+/// Creates a queue whose printer ends after `limit` events.
+pub(super) fn queue(limit: u64) -> (ReadAhead, Printer, Arc<Counts>) {
     let (sender, receiver) = mpsc::channel();
     let counts = Arc::<Counts>::default();
     let ahead = ReadAhead { events: sender, counts: Arc::clone(&counts) };
-    (ahead, Printer { events: receiver, counts: Arc::clone(&counts), most }, counts)
+    (ahead, Printer { events: receiver, counts: Arc::clone(&counts), limit }, counts)
 }
 
 impl ReadAhead {
-    /// Takes an event; false if there is no room for it.
+    /// Queues an event. Returns false if the queue is full.
     pub(super) fn push(&self, event: Received) -> bool {
         let bytes = memory_of(&event);
         if self.counts.waiting_bytes.load(Ordering::Relaxed) + bytes > MAX_WATCH_BYTES {
@@ -58,19 +58,19 @@ impl ReadAhead {
         }
         self.counts.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.counts.taken.fetch_add(1, Ordering::Relaxed);
-        // A printer that has ended has said why, or has printed all that was asked for.
+        // A printer that has ended has reported its error or has reached its limit.
         drop(self.events.send(event));
         true
     }
 }
 
 impl Printer {
-    /// Prints until there is nothing more to come, or as many events as wanted are printed.
+    /// Prints until the sender is dropped or the limit is reached.
     ///
     /// # Errors
-    /// Stdout that takes nothing more.
+    /// Stdout cannot be written.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let mut left = self.most;
+        let mut left = self.limit;
         while left > 0
             && let Ok(first) = self.events.recv()
         {
@@ -80,12 +80,12 @@ impl Printer {
                 match line::append(&event, &mut lines) {
                     Ok(()) => printed += 1,
                     Err(error) => {
-                        output::say(&format!("an event on {} cannot be read: {error}", event.topic));
+                        output::say(&format!("an event on {} is invalid: {error}", event.topic));
                     }
                 }
                 done += 1;
-                let goes_on = printed < left && lines.len() < WRITE_BYTES;
-                next = if goes_on { self.events.try_recv().ok() } else { None };
+                let has_room = printed < left && lines.len() < WRITE_BYTES;
+                next = if has_room { self.events.try_recv().ok() } else { None };
             }
             output::json_lines(&lines)?;
             left -= printed;
@@ -101,7 +101,7 @@ impl Counts {
         self.printed.load(Ordering::Relaxed)
     }
 
-    /// Events that were taken and are not printed.
+    /// Returns the number of events in the queue.
     pub(super) fn waiting(&self) -> u64 {
         self.taken.load(Ordering::Relaxed) - self.done.load(Ordering::Relaxed)
     }
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_queue_is_bounded_in_bytes_and_counts_what_it_takes() {
+    fn queue_is_bounded_in_bytes() {
         let (ahead, printer, counts) = queue(u64::MAX);
         let event = Received { topic: Topic::new("a".into()).unwrap(), body: vec![b'x'; 1 << 20].into() };
         let taken = (0..100).filter(|_| ahead.push(event.clone())).count();

@@ -1,4 +1,4 @@
-//! An event as a line of JSON.
+//! Events as lines of JSON.
 
 use std::io::Write as _;
 
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::json_text;
 
-/// What a line shows of an event, verbatim where it can be.
+/// The members of an event's line. Values are copied verbatim where possible.
 #[derive(Serialize)]
 struct Line<'a> {
     id: Option<&'a RawValue>,
@@ -33,7 +33,7 @@ struct Envelope<'a> {
 /// Appends an event as a line.
 ///
 /// # Errors
-/// A body that is not the envelope of an event.
+/// The body is not an event envelope.
 pub(super) fn append(event: &Received, lines: &mut Vec<u8>) -> anyhow::Result<()> {
     let Envelope { id, r#type, ts, payload } = serde_json::from_slice(&event.body)?;
     let payload = payload.map(Compact::new);
@@ -41,7 +41,7 @@ pub(super) fn append(event: &Received, lines: &mut Vec<u8>) -> anyhow::Result<()
     Ok(lines.write_all(b"\n")?)
 }
 
-/// A payload on one line: as it came, unless it came on several.
+/// A payload on one line: verbatim, unless it contains line breaks.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Compact<'a> {
@@ -64,7 +64,7 @@ impl<'a> Compact<'a> {
 mod tests {
     use super::*;
 
-    fn shown(body: &str) -> String {
+    fn line(body: &str) -> String {
         let mut lines = Vec::new();
         let event =
             Received { topic: decnet_bus::Topic::new("a.b".into()).unwrap(), body: body.to_owned().into() };
@@ -73,15 +73,15 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_one_line_with_the_headers_topic() {
+    fn line_has_no_line_breaks_and_the_topic_of_the_header() {
         assert_eq!(
-            shown(
+            line(
                 "{\"v\":1,\"id\":\"e\",\"topic\":\"spoofed\",\"type\":\"t\",\"ts\":1.50,\"payload\":{\"b\":\n1.0,\"a\":-123456789012345678901234567890}}"
             ),
             "{\"id\":\"e\",\"topic\":\"a.b\",\"type\":\"t\",\"ts\":1.50,\"payload\":{\"b\":1.0,\"a\":-123456789012345678901234567890}}\n"
         );
         assert_eq!(
-            shown("{}"),
+            line("{}"),
             "{\"id\":null,\"topic\":\"a.b\",\"type\":null,\"ts\":null,\"payload\":null}\n"
         );
     }

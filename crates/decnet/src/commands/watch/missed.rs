@@ -1,20 +1,20 @@
-//! Events that were not printed: counted, and reported from time to time.
+//! The count of events that were not printed, and its reports.
 
 use std::time::{Duration, Instant};
 
-use crate::output::{self, counted};
+use crate::output::{self, pluralize};
 
-/// Least time between two reports.
+/// The minimum time between two reports.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Events that this run has missed.
+/// The events that this run has missed.
 #[derive(Debug, Default)]
 pub(super) struct Missed {
-    /// There was no room for them here.
+    /// Events that did not fit into the queue.
     unprinted: u64,
-    /// The bus dropped them on this connection, as a bus of ours reports it.
+    /// Events that the bus reports as dropped on this connection.
     by_bus: u64,
-    /// The same on earlier connections.
+    /// Events that the bus dropped on earlier connections.
     by_bus_before: u64,
     reported: u64,
     reported_at: Option<Instant>,
@@ -25,28 +25,28 @@ impl Missed {
         self.unprinted += events;
     }
 
-    /// Takes over what the bus has dropped on this connection so far.
+    /// Sets the number of events that the bus has dropped on this connection.
     pub(super) fn set_by_bus(&mut self, events: u64) {
         self.by_bus = events;
     }
 
-    /// The connection has ended: the next one begins with 0.
+    /// Records the end of the connection. The bus counts from 0 on the next one.
     pub(super) fn disconnected(&mut self) {
         self.by_bus_before += std::mem::take(&mut self.by_bus);
     }
 
-    /// Reports a change, unless there was a report lately.
+    /// Reports new losses, at most once per [`REPORT_INTERVAL`].
     pub(super) fn report(&mut self, now: Instant) {
         if let Some(text) = self.due(now) {
             output::say(&text);
         }
     }
 
-    /// Reports everything at the end.
+    /// Reports the total at the end.
     pub(super) fn report_all(&self) {
         if self.total() > 0 {
-            let missed = counted(self.total(), "event was", "events were");
-            output::say(&format!("{missed} missed in all"));
+            let missed = pluralize(self.total(), "event was", "events were");
+            output::say(&format!("{missed} missed in total"));
         }
     }
 
@@ -56,8 +56,8 @@ impl Missed {
             return None;
         }
         (self.reported, self.reported_at) = (self.total(), Some(now));
-        let missed = counted(self.total(), "event was", "events were");
-        Some(format!("{missed} missed so far: they come faster than they can be read and printed"))
+        let missed = pluralize(self.total(), "event was", "events were");
+        Some(format!("{missed} missed so far: they arrive faster than they can be printed"))
     }
 
     fn total(&self) -> u64 {
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn losses_of_all_connections_are_added_and_reported_at_intervals() {
+    fn losses_of_all_connections_are_summed_and_reported_at_intervals() {
         let (mut missed, start) = (Missed::default(), Instant::now());
         assert_eq!(missed.due(start), None);
         missed.set_by_bus(3);

@@ -1,4 +1,4 @@
-//! `decnet watch`: the events of the bus, as they come.
+//! `decnet watch`: prints the events of the bus.
 
 mod ahead;
 mod line;
@@ -14,20 +14,20 @@ use tokio::time::timeout;
 
 use self::ahead::ReadAhead;
 use self::missed::Missed;
-use super::link;
+use super::bus_client;
 use crate::context::Context;
-use crate::output::{self, counted};
+use crate::output::{self, pluralize};
 
-/// How long an interrupted run goes on printing what it has read already.
+/// How long an interrupted run continues to print queued events.
 const PRINT_GRACE: Duration = Duration::from_secs(2);
 
 /// Prints the events of the bus as JSON lines, until Ctrl-C.
 ///
-/// Each line is {"id", "topic", "type", "ts", "payload"}. A bus that goes away is waited for; what is
-/// published meanwhile is not seen. Events that come faster than they can be printed wait in memory, up to 64 MiB;
-/// those that are missed after that, here or in the bus, are counted on stderr. DECNET's own bus does not report what
-/// it drops. Interrupted before `--count` events were printed, the exit code is 1. On a terminal, characters that it would
-/// obey or hide are written as \u escapes.
+/// Each line is {"id", "topic", "type", "ts", "payload"}. If the bus stops, the command waits for it; events published
+/// meanwhile are missed. Events that arrive faster than they can be printed wait in memory, up to 64 MiB. Events missed
+/// beyond that, here or in the bus, are counted on stderr. DECNET's own bus does not report the events it drops. If the
+/// command is interrupted before `--count` events were printed, the exit code is 1. On a terminal, control and
+/// invisible characters are written as \u escapes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -35,7 +35,7 @@ Examples:
   decnet watch 'attacker.>' 'decky.*.state'
   decnet watch 'canary.*.triggered' --count 1")]
 pub(crate) struct Args {
-    /// Which topics: * is one token, > all that follow
+    /// Topic patterns: * matches one token, > all that follow
     #[arg(required = true, value_name = "PATTERN", value_parser = |text: &str| Pattern::new(text))]
     patterns: Vec<Pattern>,
     /// Stop after this many events
@@ -44,7 +44,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    let (client, socket) = link::connect(&context.config).await?;
+    let (client, socket) = bus_client::connect(&context.config).await?;
     client.close().await?;
     let mut source = Source::new(socket, "decnet-watch").with_notices();
     source.set_patterns(args.patterns);
@@ -67,17 +67,17 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         missed.add_unprinted(counts.waiting());
     }
     missed.report_all();
-    ended.transpose().context("the printing thread broke")?.transpose()?;
+    ended.transpose().context("the printing thread panicked")?.transpose()?;
     match args.count {
         Some(count) if counts.printed() < count => {
-            let printed = counted(counts.printed(), "event", "events");
+            let printed = pluralize(counts.printed(), "event", "events");
             anyhow::bail!("interrupted after {printed} of {count}")
         }
         _ => Ok(()),
     }
 }
 
-/// The side that reads the bus.
+/// The task that reads the bus.
 struct Reading {
     source: Source,
     ahead: ReadAhead,
@@ -86,25 +86,25 @@ struct Reading {
 }
 
 impl Reading {
-    /// Reads until it is cancelled.
+    /// Reads until the future is dropped.
     async fn run(&mut self) -> Infallible {
         let mut events = Vec::new();
         loop {
             match self.source.next(&mut events).await {
                 Step::Messages => {
-                    let refused =
-                        events.drain(..).map(|event| self.ahead.push(event)).filter(|taken| !taken).count();
-                    self.missed.add_unprinted(refused as u64);
+                    let rejected =
+                        events.drain(..).map(|event| self.ahead.push(event)).filter(|queued| !queued).count();
+                    self.missed.add_unprinted(rejected as u64);
                 }
                 Step::Notice => {}
-                Step::Connected if self.was_connected => output::say("the bus is back"),
+                Step::Connected if self.was_connected => output::say("reconnected to the bus"),
                 Step::Connected => {
                     self.was_connected = true;
                     output::say("watching, Ctrl-C to stop");
                 }
                 Step::Disconnected => {
                     self.missed.disconnected();
-                    output::say("the bus is away; waiting for it");
+                    output::say("disconnected from the bus; reconnecting");
                 }
             }
             if let Some(notice) = self.source.notice() {

@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, watch};
 
 use self::exporter::Exporter;
 use super::worker::Seen;
-use crate::commands::background::Background;
+use crate::commands::thread::RuntimeThread;
 
 /// Where spans are handed in, and the worker's end is told.
 #[derive(Debug)]
@@ -61,9 +61,9 @@ impl Tracer {
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub(crate) fn start(endpoint: Uri, seen: Seen) -> anyhow::Result<(Self, Background<()>)> {
+    pub(crate) fn start(endpoint: Uri, seen: Seen) -> anyhow::Result<(Self, RuntimeThread<()>)> {
         let (tracer, exporter) = Self::new(endpoint, seen);
-        let thread = Background::start("exporter", move |ready| async move {
+        let thread = RuntimeThread::start("exporter", move |ready| async move {
             ready.up();
             exporter.run().await;
             Ok(())

@@ -109,7 +109,7 @@ impl Numbers {
 /// The same with an exporter for it.
 struct Scene {
     tracer: Tracer,
-    thread: Background<()>,
+    thread: RuntimeThread<()>,
     numbers: Numbers,
 }
 

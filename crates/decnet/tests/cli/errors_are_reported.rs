@@ -1,11 +1,11 @@
-//! Exit codes, and what is said with them.
+//! Exit codes and their messages.
 
 use std::process::{Command, Stdio};
 
 use crate::support::{Host, code, stderr, stdout};
 
 #[test]
-fn help_and_version_succeed_and_wrong_usage_is_2() {
+fn help_and_version_succeed_and_wrong_usage_exits_with_2() {
     let host = Host::new();
     for (arguments, expected) in [
         (&["--help"][..], 0),
@@ -31,7 +31,7 @@ fn help_and_version_succeed_and_wrong_usage_is_2() {
 }
 
 #[test]
-fn every_problem_of_the_configuration_is_said_at_once() {
+fn all_configuration_problems_are_reported_at_once() {
     let host = Host::new()
         .with("DECNET_WEBHOOK_TIMEOUT", "soon")
         .with("DECNET_WEBHOOK_CONCURENCY", "3")
@@ -39,9 +39,9 @@ fn every_problem_of_the_configuration_is_said_at_once() {
     for arguments in [&["check"][..], &["webhook"], &["publish", "a.b"]] {
         let output = host.run(arguments);
         assert_eq!(code(&output), 2, "{arguments:?}");
-        let said = stderr(&output);
+        let messages = stderr(&output);
         for part in ["`soon`", "did you mean DECNET_WEBHOOK_CONCURRENCY?", "NATS"] {
-            assert!(said.contains(part), "{arguments:?}: {part}: {said}");
+            assert!(messages.contains(part), "{arguments:?}: {part}: {messages}");
         }
     }
     let output = host.run(&["check", "--json"]);
@@ -51,7 +51,7 @@ fn every_problem_of_the_configuration_is_said_at_once() {
 }
 
 #[test]
-fn check_shows_what_is_in_force_and_where_from() {
+fn check_shows_settings_with_their_sources() {
     let host = Host::new().with("DECNET_DB_PASSWORD", "hunter2").with("DECNET_WEBHOOK_TIMEOUT", "3s");
     host.write(".env.local", "DECNET_BUS_GROUP=staff\n");
     let output = host.run(&["check"]);
@@ -70,7 +70,7 @@ fn check_shows_what_is_in_force_and_where_from() {
 }
 
 #[test]
-fn a_catalog_that_is_none_makes_check_fail() {
+fn check_fails_for_an_invalid_catalog() {
     let host = Host::new();
     let file = host.path().join("notes.txt");
     std::fs::write(&file, "no database at all, but long enough to have a header, had it one".repeat(9))
@@ -82,7 +82,7 @@ fn a_catalog_that_is_none_makes_check_fail() {
 }
 
 #[test]
-fn proxies_are_named_as_ignored_without_their_urls() {
+fn ignored_proxies_are_reported_without_their_urls() {
     let host = Host::new()
         .with("HTTPS_PROXY", "http://user:hunter2@proxy.example:3128")
         .with("http_proxy", "http://proxy.example:3128")
@@ -97,26 +97,29 @@ fn proxies_are_named_as_ignored_without_their_urls() {
     let mut worker = host.start(&["webhook"]);
     let line = worker.wait_for(warning);
     assert!(!line.contains("proxy.example"), "{line}");
-    // What sends nothing says nothing.
+    // Commands that do not send requests do not mention proxies.
     assert_eq!(stderr(&host.run(&["delivery", "list"])).matches("PROXY").count(), 0);
 }
 
 #[test]
-fn a_database_on_a_server_is_refused_where_it_is_needed() {
+fn database_on_a_server_is_rejected() {
     let host =
         Host::new().with("DECNET_DB_URL", "mysql+asyncmy://u:hunter2@db/decnet").with("DECNET_API_PORT", "0");
-    // As any wrong setting: a service manager does not try it again.
+    // The exit code of any invalid setting, after which a service manager does not restart the service.
     for arguments in [&["subscription", "list"][..], &["webhook"], &["api"], &["serve"]] {
         let output = host.run(arguments);
-        let said = stderr(&output);
-        assert_eq!(code(&output), 2, "{arguments:?}: {said}");
-        assert!(said.contains("SQLite only") && !said.contains("hunter2"), "{arguments:?}: {said}");
+        let messages = stderr(&output);
+        assert_eq!(code(&output), 2, "{arguments:?}: {messages}");
+        assert!(
+            messages.contains("SQLite only") && !messages.contains("hunter2"),
+            "{arguments:?}: {messages}"
+        );
     }
     let _bus = host.start_bus();
 }
 
 #[test]
-fn an_agent_refuses_the_masters_commands_and_says_why() {
+fn agent_rejects_commands_of_the_master() {
     let host = Host::new().with("DECNET_MODE", "agent");
     for arguments in [&["webhook"][..], &["serve"], &["subscription", "list"], &["delivery", "list"]] {
         let output = host.run(arguments);
@@ -133,7 +136,7 @@ fn an_agent_refuses_the_masters_commands_and_says_why() {
 }
 
 #[test]
-fn a_mode_from_the_named_file_counts_for_help_too() {
+fn mode_in_the_named_file_applies_to_help() {
     let host = Host::new();
     host.write("a.ini", "[decnet]\nmode = agent\n");
     let help = stdout(&host.run(&["--config", "a.ini", "--help"]));
@@ -141,7 +144,7 @@ fn a_mode_from_the_named_file_counts_for_help_too() {
 }
 
 #[test]
-fn a_reader_who_leaves_is_no_failure() {
+fn closed_stdout_is_not_a_failure() {
     let host = Host::new();
     for arguments in [&["docs", "configuration"][..], &["completions", "bash"], &["--help"], &["check"]] {
         let (reader, writer) = std::io::pipe().unwrap();
@@ -152,16 +155,16 @@ fn a_reader_who_leaves_is_no_failure() {
 }
 
 #[test]
-fn messages_are_json_where_a_collector_reads_them() {
+fn messages_are_json_in_the_json_log_format() {
     let host = Host::new().with("DECNET_LOG_FORMAT", "json");
     host.write(".env", "nonsense\n");
-    let said = stderr(&host.run(&["check"]));
-    let line: serde_json::Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
+    let messages = stderr(&host.run(&["check"]));
+    let line: serde_json::Value = serde_json::from_str(messages.lines().next().unwrap()).unwrap();
     assert!(line["message"].as_str().unwrap().contains(".env:1"), "{line}");
 }
 
 #[test]
-fn what_only_the_api_may_read_does_not_stop_a_publisher() {
+fn unreadable_api_secret_does_not_stop_publish() {
     let host = Host::new().with("DECNET_JWT_SECRET_FILE", "/nowhere/secret");
     let _bus = host.start_bus();
     let published = host.run(&["publish", "a.b"]);
@@ -171,7 +174,7 @@ fn what_only_the_api_may_read_does_not_stop_a_publisher() {
 }
 
 #[test]
-fn names_that_look_like_others_are_refused() {
+fn confusable_names_are_rejected() {
     let host = Host::new();
     let create = |name: &str| {
         host.run(&["subscription", "create", "--name", name, "--url", "https://s.example/", "--pattern", "a"])
@@ -185,12 +188,12 @@ fn names_that_look_like_others_are_refused() {
     }
 }
 
-/// Mounts a file system at `$0` that only this process and its children see, makes it read-only, and goes on.
+/// Mounts a read-only file system at `$0` in a mount namespace of its own, then executes the arguments.
 const MOUNT_READ_ONLY: &str = "mkdir -p \"$0\" && mount -t tmpfs none \"$0\" && cp -r \"$0\".before/. \"$0\" && \
                                mount -o remount,ro \"$0\" && exec \"$@\"";
 
 #[test]
-fn a_read_only_file_system_is_named() {
+fn read_only_file_system_is_reported() {
     let tried = Command::new("unshare").args(["--user", "--map-root-user", "--mount", "true"]).output();
     if !tried.is_ok_and(|tried| tried.status.success()) {
         eprintln!("this user cannot make a mount namespace: not tested with a read-only file system");
@@ -213,7 +216,7 @@ fn a_read_only_file_system_is_named() {
         inside.arg(command.get_program()).args(command.get_args()).current_dir(host.path()).env_clear();
         inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let refused = inside.env("PATH", std::env::var_os("PATH").unwrap_or_default()).output().unwrap();
-        let said = stderr(&refused);
-        assert!(code(&refused) == 1 && said.contains(&expected), "{arguments:?}: {said}");
+        let messages = stderr(&refused);
+        assert!(code(&refused) == 1 && messages.contains(&expected), "{arguments:?}: {messages}");
     }
 }

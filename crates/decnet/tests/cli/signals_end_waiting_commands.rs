@@ -1,14 +1,14 @@
-//! Ctrl-C ends a command that waits: for an answer, or for a file.
+//! Ctrl-C ends a command that waits for an answer or for a file.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
-use crate::deliveries_are_shown_and_sent_again::host;
+use crate::deliveries_are_listed_and_redelivered::host;
 use crate::support::{Host, code, eventually};
 
-/// Runs under a terminal, which is what turns a byte into a signal, up to `question`; there Ctrl-C is pressed. The exit code, and
-/// all that was shown.
+/// Runs a command on a terminal, which turns the byte of Ctrl-C into a signal, and presses Ctrl-C at `question`. Returns the
+/// exit code and the output.
 fn interrupted_at(question: &str, host: &Host, arguments: &str) -> (Option<i32>, String) {
     let command = format!("exec {} {arguments}", env!("CARGO_BIN_EXE_decnet"));
     let mut terminal = Command::new("script");
@@ -29,7 +29,7 @@ fn interrupted_at(question: &str, host: &Host, arguments: &str) -> (Option<i32>,
 }
 
 #[test]
-fn a_purge_that_asks_is_called_off() {
+fn ctrl_c_at_the_question_cancels_a_purge() {
     let host = Host::new();
     assert_eq!(
         code(&host.run(&["init", "--prefix", "image", "--binary", "/usr/bin/decnet", "--no-start"])),
@@ -42,12 +42,12 @@ fn a_purge_that_asks_is_called_off() {
 }
 
 #[test]
-fn a_restore_that_waits_for_its_file_ends_and_leaves_nothing() {
+fn ctrl_c_ends_a_waiting_restore_and_leaves_no_files() {
     let host = host();
     host.json(&["backup", "b.tar", "--json"]);
     let (pipe, new) = (host.path().join("pipe"), host.path().join("new"));
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    // Open for both, so that neither side ever sees the end of it.
+    // Opened for reading and writing, so that neither side sees an end of file.
     let mut writer = OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
     let restore = host.start(&["restore", "pipe", "--data-dir", "new"]);
     writer.write_all(&fs::read(host.path().join("b.tar")).unwrap()[..1024]).unwrap();
@@ -57,9 +57,9 @@ fn a_restore_that_waits_for_its_file_ends_and_leaves_nothing() {
     };
     eventually("it has read some", has_begun);
     restore.signal("INT");
-    let (exit, _, said) = restore.finish();
-    assert_eq!(exit, 1, "{said}");
-    assert!(said.contains("ended before it was complete; nothing was restored"), "{said}");
+    let (exit, _, messages) = restore.finish();
+    assert_eq!(exit, 1, "{messages}");
+    assert!(messages.contains("interrupted; nothing was restored"), "{messages}");
     let left: Vec<_> = fs::read_dir(&new).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["queue.lock"]);
 }

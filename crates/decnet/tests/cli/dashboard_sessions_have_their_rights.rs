@@ -1,4 +1,4 @@
-//! Sessions of DECNET's dashboard, signed with the secret that both sides have, judged by DECNET's own tables.
+//! Sessions of DECNET's dashboard, signed with the shared secret and authorized by DECNET's tables.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -44,14 +44,14 @@ fn status(serving: &Serving, path: &str, token: &str) -> (u16, String) {
 fn serving() -> (Host, Serving) {
     let host = Host::new().with("DECNET_API_PORT", "0").with("DECNET_JWT_SECRET", SECRET);
     let serving = host.serve(&["-vv"]);
-    assert!(!serving.said.contains("/setup"), "a session is a credential: {}", serving.said);
+    assert!(!serving.messages.contains("/setup"), "a session is a credential: {}", serving.messages);
     (host, serving)
 }
 
 const WEBHOOKS: &str = "/api/v1/webhooks";
 
 #[test]
-fn a_session_has_the_rights_of_its_user_in_decnets_tables() {
+fn session_has_the_rights_of_its_user_in_decnet_tables() {
     let (host, serving) = serving();
     let catalog = Connection::open(host.path().join("data/decnet.db")).unwrap();
     let tables = "
@@ -75,16 +75,16 @@ fn a_session_has_the_rights_of_its_user_in_decnets_tables() {
         assert_eq!(status(&serving, WEBHOOKS, &session(&claims(user))), expected, "{user}");
     }
     assert_eq!(status(&serving, "/api/v1/version", &session(&claims("viewer"))).0, 200);
-    let mut boast = claims("viewer");
-    boast["role"] = "admin".into();
-    assert_eq!(status(&serving, WEBHOOKS, &session(&boast)).0, 403);
-    // Logging out there counts here at once.
+    let mut escalated = claims("viewer");
+    escalated["role"] = "admin".into();
+    assert_eq!(status(&serving, WEBHOOKS, &session(&escalated)).0, 403);
+    // A logout in DECNET applies here at once.
     catalog.execute("INSERT INTO revoked_tokens VALUES ('j-admin', 'admin', '', '')", []).unwrap();
     assert_eq!(status(&serving, WEBHOOKS, &session(&claims("admin"))), invalid);
 }
 
 #[test]
-fn without_decnets_tables_only_a_session_that_says_admin_may_do_anything() {
+fn without_decnet_tables_only_admin_sessions_have_rights() {
     let (_host, serving) = serving();
     let with_role = |role: &str| {
         let mut claims = claims("u");
@@ -96,7 +96,7 @@ fn without_decnets_tables_only_a_session_that_says_admin_may_do_anything() {
 }
 
 #[test]
-fn a_forged_or_stale_session_is_refused_and_no_log_shows_one() {
+fn forged_and_stale_sessions_are_rejected_and_not_logged() {
     let (_host, serving) = serving();
     let mut admin = claims("u");
     admin["role"] = "admin".into();
@@ -126,9 +126,9 @@ fn a_forged_or_stale_session_is_refused_and_no_log_shows_one() {
         assert_eq!(status(&serving, WEBHOOKS, token).0, 401, "{token}");
     }
     serving.running.signal("TERM");
-    let (_, _, said) = serving.running.finish();
+    let (_, _, messages) = serving.running.finish();
     for token in forged.iter().chain([&good]) {
-        assert!(token.len() < 100 || !said.contains(&token[token.len() - 60..]), "{said}");
+        assert!(token.len() < 100 || !messages.contains(&token[token.len() - 60..]), "{messages}");
     }
-    assert!(!said.contains(SECRET), "{said}");
+    assert!(!messages.contains(SECRET), "{messages}");
 }

@@ -1,4 +1,4 @@
-//! `decnet bench`: real figures, real requests only where they were allowed, and nothing left behind.
+//! `decnet bench`: plausible results, external requests only with consent, and no files left behind.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use decnet_testkit::{Receiver, Script, reply};
 
 use crate::support::{Host, PATIENCE, code, eventually, stderr, stdout};
 
-/// What is in the host's directory, its data directory included.
+/// Returns the names in the host's directory and its data directory.
 fn entries(host: &Host) -> Vec<String> {
     let names = |path: &Path| {
         let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
@@ -20,7 +20,7 @@ fn loopback() -> Host {
 }
 
 #[test]
-fn the_built_in_receiver_needs_no_permission_and_nothing_is_left() {
+fn built_in_receiver_needs_no_permission_and_leaves_no_files() {
     let host = Host::new();
     let figures = host.json(&["bench", "--events", "300", "--json"]);
     let throughput = figures["throughput"].as_array().unwrap();
@@ -41,13 +41,13 @@ fn the_built_in_receiver_needs_no_permission_and_nothing_is_left() {
 }
 
 #[test]
-fn people_get_a_table_a_verdict_and_no_colours() {
+fn text_output_has_results_and_a_verdict_without_colours() {
     let host = Host::new();
     let output = host.run(&["bench", "--seconds", "1"]);
     let shown = stdout(&output);
     assert_eq!((code(&output), stderr(&output).as_str()), (0, ""));
     for part in
-        ["fdatasync", "from publish to answer", "to 10 subscriptions", "This machine delivers", "the limit"]
+        ["fdatasync", "from publish to response", "to 10 subscriptions", "This machine delivers", "the limit"]
     {
         assert!(shown.contains(part), "{part}: {shown}");
     }
@@ -55,7 +55,7 @@ fn people_get_a_table_a_verdict_and_no_colours() {
 }
 
 #[test]
-fn a_receiver_gets_as_many_requests_as_were_announced_signed_and_marked() {
+fn external_receiver_gets_the_announced_signed_requests() {
     let (host, receiver) = (loopback(), Receiver::start(reply(200)));
     let url = receiver.url("/hook");
     let arguments = ["bench", "--receiver", &url, "--events", "40", "--yes", "--json"];
@@ -73,54 +73,54 @@ fn a_receiver_gets_as_many_requests_as_were_announced_signed_and_marked() {
 }
 
 #[test]
-fn a_receiver_is_sent_nothing_without_consent() {
+fn external_receiver_gets_nothing_without_consent() {
     let (host, receiver) = (loopback(), Receiver::start(reply(200)));
     let output = host.run(&["bench", "--receiver", &receiver.url("/hook")]);
     assert_eq!((code(&output), stdout(&output).as_str()), (2, ""));
     assert!(stderr(&output).contains("--yes"), "{}", stderr(&output));
-    assert_eq!(code(&host.run(&["bench", "--yes"])), 2, "there is nothing to agree to");
+    assert_eq!(code(&host.run(&["bench", "--yes"])), 2, "--yes needs --receiver");
     assert_eq!(code(&host.run(&["bench", "--seconds", "5", "--events", "9"])), 2);
     assert_eq!(receiver.count(), 0);
 }
 
 #[test]
-fn a_forbidden_address_is_refused_as_everywhere() {
+fn forbidden_receiver_address_is_rejected() {
     let (host, receiver) = (Host::new(), Receiver::start(reply(200)));
     let output = host.run(&["bench", "--receiver", &receiver.url("/hook"), "--yes"]);
     assert_eq!((code(&output), stdout(&output).as_str()), (1, ""));
-    let said = stderr(&output);
+    let messages = stderr(&output);
     assert!(
-        said.contains("forbidden address 127.0.0.1") && said.contains("DECNET_WEBHOOK_ALLOW_CIDRS"),
-        "{said}"
+        messages.contains("forbidden address 127.0.0.1") && messages.contains("DECNET_WEBHOOK_ALLOW_CIDRS"),
+        "{messages}"
     );
     assert_eq!(receiver.connections(), 0);
 }
 
 #[test]
-fn a_receiver_that_fails_is_left_alone() {
+fn bench_stops_when_the_receiver_fails() {
     let (host, receiver) = (loopback(), Receiver::start(reply(503)));
     let url = receiver.url("/hook?token=hidden");
     let output = host.run(&["bench", "--receiver", &url, "--yes"]);
     assert_eq!((code(&output), stdout(&output).as_str()), (1, ""));
     assert!(
-        stderr(&output).contains("answered 503") && !stderr(&output).contains("hidden"),
+        stderr(&output).contains("status 503") && !stderr(&output).contains("hidden"),
         "{}",
         stderr(&output)
     );
-    assert_eq!(receiver.count(), 1, "one request shows it");
+    assert_eq!(receiver.count(), 1, "only the first request is sent");
     receiver.set(Script::steps([reply(200).into(), reply(200).into(), reply(500).into()]));
     let output = host.run(&["bench", "--receiver", &url, "--yes"]);
     assert_eq!(code(&output), 1);
-    assert!(stderr(&output).contains("stopped, since the receiver fails"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("stopped because the receiver failed"), "{}", stderr(&output));
     assert!(receiver.count() < 20, "{}", receiver.count());
     assert_eq!(entries(&host), Vec::<String>::new());
 }
 
 #[test]
-fn ctrl_c_ends_it_and_cleans_up() {
+fn ctrl_c_ends_bench_and_removes_its_files() {
     let host = Host::new();
     let mut bench = host.start(&["bench", "--seconds", "10m"]);
-    eventually("its directory is there", || {
+    eventually("the directory exists", || {
         entries(&host).iter().any(|name| name.starts_with("decnet-bench-"))
     });
     assert!(bench.is_running());

@@ -1,4 +1,4 @@
-//! `decnet check --service`, as a container's health check.
+//! `decnet check --service`, the health check of a container.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 
 use crate::support::{Host, Running, code, eventually, stderr, stdout};
 
-fn is_well(host: &Host, service: &str) -> bool {
+fn is_healthy(host: &Host, service: &str) -> bool {
     let checked = host.run(&["check", "--service", service]);
     let shown = stdout(&checked);
     assert_eq!(shown.lines().count(), 1, "{shown}");
@@ -14,24 +14,24 @@ fn is_well(host: &Host, service: &str) -> bool {
     code(&checked) == 0
 }
 
-/// A service that does not run is not well; nor is one whose process stands still.
-fn is_told(host: &Host, service: &str, start: impl FnOnce() -> Running) {
-    assert!(!is_well(host, service), "{service} does not run yet");
+/// Asserts that a service is healthy only while its process runs and is not stopped.
+fn assert_health(host: &Host, service: &str, start: impl FnOnce() -> Running) {
+    assert!(!is_healthy(host, service), "{service} does not run yet");
     let running = start();
-    eventually("it is well", || is_well(host, service));
+    eventually("the service is healthy", || is_healthy(host, service));
     running.signal("STOP");
-    assert!(!is_well(host, service), "{service} hangs");
+    assert!(!is_healthy(host, service), "{service} hangs");
 }
 
 #[test]
-fn a_bus_that_hangs_is_told_from_one_that_lives() {
+fn hanging_bus_is_unhealthy() {
     let host = Host::new();
-    is_told(&host, "bus", || host.start_bus());
+    assert_health(&host, "bus", || host.start_bus());
 }
 
-/// What the kernel takes for it is no sign of life, and neither is its goodbye.
+/// A connection that the kernel accepts proves nothing, and neither does the bus's goodbye.
 #[test]
-fn a_bus_with_no_place_free_is_not_well() {
+fn bus_at_its_connection_limit_is_unhealthy() {
     let host = Host::new();
     let listener = UnixListener::bind(host.socket()).unwrap();
     let refusing = std::thread::spawn(move || {
@@ -47,9 +47,9 @@ fn a_bus_with_no_place_free_is_not_well() {
     assert!(!refusing.is_finished());
 }
 
-/// It answers no greeting, and publishes a heartbeat.
+/// DECNET's bus does not answer the greeting, but publishes a heartbeat.
 #[test]
-fn a_bus_of_decnet_is_well_when_it_beats() {
+fn decnet_bus_with_a_heartbeat_is_healthy() {
     let host = Host::new();
     let listener = UnixListener::bind(host.socket()).unwrap();
     std::thread::spawn(move || {
@@ -57,29 +57,29 @@ fn a_bus_of_decnet_is_well_when_it_beats() {
         connection.write_all(b"EVT system.bus.health\n\0\0\0\x02{}").unwrap();
         std::io::copy(&mut connection, &mut std::io::sink()).unwrap();
     });
-    assert!(is_well(&host, "bus"));
+    assert!(is_healthy(&host, "bus"));
 }
 
 #[test]
-fn a_worker_that_hangs_is_told_from_one_that_lives() {
+fn hanging_worker_is_unhealthy() {
     let host = Host::new().with("DECNET_BUS_ENABLED", "false");
-    is_told(&host, "webhook", || host.start(&["webhook"]));
+    assert_health(&host, "webhook", || host.start(&["webhook"]));
 }
 
 #[test]
-fn an_api_that_hangs_is_told_from_one_that_lives() {
+fn hanging_api_is_unhealthy() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let host = Host::new().with("DECNET_API_PORT", &port);
-    is_told(&host, "api", || host.start(&["api"]));
+    assert_health(&host, "api", || host.start(&["api"]));
 }
 
 #[test]
-fn a_setting_that_only_the_api_reads_makes_no_other_service_unwell() {
+fn invalid_api_setting_does_not_affect_other_services() {
     let host = Host::new().with("DECNET_JWT_SECRET_FILE", "/nowhere/secret").with("DECNET_CORS_ORIGINS", "*");
     let _bus = host.start_bus();
-    assert!(is_well(&host, "bus"));
+    assert!(is_healthy(&host, "bus"));
     let _worker = host.start(&["webhook"]);
-    eventually("the worker is well", || is_well(&host, "webhook"));
+    eventually("the worker is healthy", || is_healthy(&host, "webhook"));
     let api = host.run(&["check", "--service", "api"]);
     assert!(code(&api) == 2 && stderr(&api).contains("DECNET_CORS_ORIGINS"), "{}", stderr(&api));
 }

@@ -1,5 +1,5 @@
-//! The link that the first start prints: for one token, from this host, and never in a log; and no API without a credential
-//! for others.
+//! The setup link of the first start: for one token, only from this host, and never in a log. Without a credential the API
+//! is not reachable from other hosts.
 
 use std::io::Write as _;
 
@@ -13,12 +13,12 @@ fn serve_on_terminal(host: &Host, arguments: &[&str]) -> Serving {
 }
 
 fn link_code(serving: &Serving) -> String {
-    let line = serving.said.lines().find(|line| line.contains("/setup#")).unwrap();
+    let line = serving.messages.lines().find(|line| line.contains("/setup#")).unwrap();
     line.split('#').nth(1).unwrap().trim().to_owned()
 }
 
 #[test]
-fn the_link_makes_one_admin_token_shows_it_until_it_is_used_and_is_then_over() {
+fn setup_link_creates_one_token_until_it_is_used() {
     let host = Host::new().with("DECNET_API_PORT", "0");
     let serving = serve_on_terminal(&host, &["-vv"]);
     let secret = link_code(&serving);
@@ -32,9 +32,9 @@ fn the_link_makes_one_admin_token_shows_it_until_it_is_used_and_is_then_over() {
         policy.contains("frame-ancestors 'none'") && page.header("referrer-policy") == Some("no-referrer")
     );
     assert_eq!(page.header("cache-control"), Some("no-store"));
-    // The policy lets nothing be written into the page: what it loads is its own, and there.
+    // The policy forbids inline scripts and styles, so the page must load its own files.
     for inline in ["<style", "style=", "<script>", " onclick=", " onsubmit=", "http:"] {
-        assert!(!page.body.contains(inline), "{inline} stands in the page: {}", page.body);
+        assert!(!page.body.contains(inline), "the page contains {inline}: {}", page.body);
     }
     for (path, loaded, media_type) in [
         ("/setup.js", "src=\"/setup.js\"", "text/javascript"),
@@ -55,12 +55,12 @@ fn the_link_makes_one_admin_token_shows_it_until_it_is_used_and_is_then_over() {
     let made = post(&["Content-Type: application/json"], &format!("{{\"code\":\"{secret}\"}}"));
     let token = made.json()["token"].as_str().unwrap().to_owned();
     assert_eq!((made.status, made.header("cache-control")), (200, Some("no-store")));
-    // Whoever saw nothing of the answer asks again, by the page or by a program.
+    // A client that did not get the response may ask again, from the page or from a program.
     assert_eq!(post(&[FORM], "code=guess").status, 403);
     let page = post(&[FORM], &format!("code={secret}"));
     assert!(page.status == 200 && page.body.contains(&token), "{page:?}");
     assert_eq!(ask(serving.address, "GET /api/v1/webhooks", Some(&token), "").status, 200);
-    // A person is told in a page, a program in a problem.
+    // A browser gets a page, a program gets problem details.
     let late = post(&[FORM], &format!("code={secret}"));
     assert!(
         late.status == 404 && late.body.contains("<p>") && late.body.contains("decnet token create"),
@@ -70,18 +70,21 @@ fn the_link_makes_one_admin_token_shows_it_until_it_is_used_and_is_then_over() {
     assert_eq!(listed.as_array().unwrap().len(), 1);
     assert_eq!((&listed[0]["name"], &listed[0]["scopes"][0]), (&"setup".into(), &"admin".into()));
     serving.running.signal("TERM");
-    let (exit, _, said) = serving.running.finish();
-    assert_eq!(exit, 0, "{said}");
-    assert!(said.contains("request") && !said.contains(&secret) && !said.contains(&token[21..]), "{said}");
+    let (exit, _, messages) = serving.running.finish();
+    assert_eq!(exit, 0, "{messages}");
+    assert!(
+        messages.contains("request") && !messages.contains(&secret) && !messages.contains(&token[21..]),
+        "{messages}"
+    );
 }
 
 #[test]
-fn a_token_that_nobody_saw_is_shown_again_unless_it_was_taken_back() {
+fn unused_setup_token_is_shown_again_unless_revoked() {
     let host = Host::new().with("DECNET_API_PORT", "0");
     let serving = serve_on_terminal(&host, &[]);
     let body = format!("{{\"code\":\"{}\"}}", link_code(&serving));
     let json = ["Content-Type: application/json"];
-    // Gone as soon as the request is sent: the answer reaches nobody.
+    // The client disconnects after the request, so it does not get the response.
     let head = "POST /setup HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
     let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
     connect(fresh_address(), serving.address).write_all(request.as_bytes()).unwrap();
@@ -95,7 +98,7 @@ fn a_token_that_nobody_saw_is_shown_again_unless_it_was_taken_back() {
 }
 
 #[test]
-fn the_link_is_over_once_there_is_a_token_and_never_printed_where_there_is_one() {
+fn setup_link_expires_once_a_token_exists() {
     let host = Host::new().with("DECNET_API_PORT", "0");
     let serving = serve_on_terminal(&host, &[]);
     let secret = link_code(&serving);
@@ -104,44 +107,44 @@ fn the_link_is_over_once_there_is_a_token_and_never_printed_where_there_is_one()
     assert_eq!(late.status, 404, "{late:?}");
     drop(serving);
     let again = serve_on_terminal(&host, &[]);
-    assert!(!again.said.contains("/setup"), "{}", again.said);
+    assert!(!again.messages.contains("/setup"), "{}", again.messages);
     assert_eq!(ask(again.address, "GET /setup", None, "").status, 404);
 }
 
 #[test]
-fn link_is_printed_to_a_terminal_only() {
+fn setup_link_is_printed_only_to_a_terminal() {
     let host = Host::new().with("DECNET_API_PORT", "0");
     let piped = host.serve(&[]);
-    let hint = "make one with: decnet --data-dir ";
-    assert!(!piped.said.contains("/setup") && piped.said.contains(hint), "{}", piped.said);
+    let hint = "create one with: decnet --data-dir ";
+    assert!(!piped.messages.contains("/setup") && piped.messages.contains(hint), "{}", piped.messages);
     assert_eq!(ask(piped.address, "GET /setup", None, "").status, 404);
     drop(piped);
     let log = host.path().join("log");
     let mut command = host.command(&["serve"]);
     let mut child = command.stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
-    let said = || std::fs::read_to_string(&log).unwrap();
-    eventually("it is up", || said().contains("decnet is up"));
+    let messages = || std::fs::read_to_string(&log).unwrap();
+    eventually("the server is ready", || messages().contains("decnet is up"));
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(!said().contains("/setup") && said().contains(hint), "{}", said());
+    assert!(!messages().contains("/setup") && messages().contains(hint), "{}", messages());
 }
 
 #[test]
-fn without_a_credential_the_api_is_for_this_host_only() {
+fn without_a_credential_the_api_requires_loopback() {
     let host = Host::new();
     let refused = host.run(&["api", "--host", "0.0.0.0", "--port", "0"]);
     assert_eq!(code(&refused), 1);
-    let said = stderr(&refused);
-    assert!(said.contains("no credential yet") && said.contains("decnet token create"), "{said}");
+    let messages = stderr(&refused);
+    assert!(messages.contains("no credential yet") && messages.contains("decnet token create"), "{messages}");
     host.token("admin", "admin", &[]);
     let mut running = host.start(&["-v", "api", "--host", "0.0.0.0", "--port", "0"]);
-    running.wait_for("the API listens");
+    running.wait_for("the API is listening");
     running.signal("TERM");
     assert_eq!(running.finish().0, 0);
 }
 
 #[test]
-fn serve_refuses_to_be_exposed_before_it_starts_anything() {
+fn serve_rejects_exposure_before_it_starts_anything() {
     let host = Host::new().with("DECNET_API_HOST", "0.0.0.0").with("DECNET_API_PORT", "0");
     let refused = host.run(&["serve"]);
     assert!(code(&refused) == 1 && stderr(&refused).contains("no credential yet"), "{}", stderr(&refused));
@@ -149,13 +152,13 @@ fn serve_refuses_to_be_exposed_before_it_starts_anything() {
 }
 
 #[test]
-fn tokens_are_listed_without_their_secret_and_refused_by_name() {
+fn tokens_are_listed_without_secrets_and_have_unique_names() {
     let host = Host::new();
     let token = host.token("ci", "read,publish", &["--expires", "90d"]);
     let listed = host.json(&["token", "list", "--json"]);
     assert!(!listed.to_string().contains(&token[21..]) && listed[0]["scopes"].as_array().unwrap().len() == 2);
     assert!(listed[0]["expires_at"].is_string() && listed[0]["last_used_at"].is_null());
-    for (arguments, exit, told) in [
+    for (arguments, exit, messages) in [
         (&["token", "create", "--name", "ci", "--scope", "read"][..], 1, "already"),
         (&["token", "create", "--name", "a b", "--scope", "read"], 2, "letters"),
         (&["token", "create", "--name", "x", "--scope", "root"], 2, "read, publish or admin"),
@@ -165,15 +168,15 @@ fn tokens_are_listed_without_their_secret_and_refused_by_name() {
     ] {
         let output = host.run(arguments);
         assert_eq!(code(&output), exit, "{arguments:?}: {}", stderr(&output));
-        assert!(stderr(&output).contains(told), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(messages), "{arguments:?}: {}", stderr(&output));
     }
     let agent = Host::new().with("DECNET_MODE", "agent").run(&["token", "list"]);
     assert!(code(&agent) == 2 && stderr(&agent).contains("DECNET_MODE=agent"), "{}", stderr(&agent));
 }
 
-/// Whoever runs it: what root makes is given to the owner of the directory, which such a name does not have.
+/// As root too: files get the owner of the directory, and a relative name has no directory part.
 #[test]
-fn a_catalog_may_be_named_from_the_working_directory() {
+fn catalog_path_may_be_relative() {
     let host = Host::new().with("DECNET_DB_URL", "sqlite:///named.db");
     let made = host.run(&["token", "create", "--name", "first", "--scope", "read"]);
     assert_eq!(code(&made), 0, "{}", stderr(&made));

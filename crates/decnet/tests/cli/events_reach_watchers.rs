@@ -11,7 +11,7 @@ fn lines(stdout: &str) -> Vec<Value> {
 }
 
 #[test]
-fn what_is_published_is_watched() {
+fn published_events_are_watched() {
     let host = Host::new();
     let _bus = host.start_bus();
     let mut watch = host.start(&["watch", "attacker.>", "--count", "3"]);
@@ -37,7 +37,7 @@ fn what_is_published_is_watched() {
     assert_ne!(events[0]["id"], events[1]["id"]);
 }
 
-/// Waits until the watcher's subscription is in force, so that nothing after it is missed.
+/// Waits until the watcher's subscription is active, so that no later event is missed.
 fn settle(host: &Host, watch_out: &mut (impl BufRead + Send)) {
     let mut line = String::new();
     std::thread::scope(|scope| {
@@ -50,7 +50,7 @@ fn settle(host: &Host, watch_out: &mut (impl BufRead + Send)) {
 }
 
 #[test]
-fn a_stream_of_lines_arrives_whole_and_in_order() {
+fn stream_of_lines_arrives_completely_and_in_order() {
     let host = Host::new();
     let _bus = host.start_bus();
     let mut watch = host.start(&["watch", "t.>"]);
@@ -68,7 +68,7 @@ fn a_stream_of_lines_arrives_whole_and_in_order() {
 }
 
 #[test]
-fn a_refused_line_is_named_and_costs_no_other_line() {
+fn rejected_line_is_reported_and_the_others_are_published() {
     let host = Host::new();
     let _bus = host.start_bus();
     let (watch, mut out) = watching(&host, &["watch", "t.>"]);
@@ -76,16 +76,16 @@ fn a_refused_line_is_named_and_costs_no_other_line() {
     let lines = format!("1\n2\nnonsense\n3\n{deep}\n{large}\n4\n");
     let output = host.run_with_input(&["publish", "t.stream", "-"], lines.as_bytes());
     assert_eq!(code(&output), 1);
-    let said = stderr(&output);
+    let messages = stderr(&output);
     for part in [
-        "line 3 is not published: the payload is not JSON",
-        "line 5 is not published: the payload is nested deeper than 253 levels",
-        "line 6 is not published: type and payload have 1048540 bytes",
+        "line 3 was not published: the payload is not JSON",
+        "line 5 was not published: the payload is nested deeper than 253 levels",
+        "line 6 was not published: type and payload have 1048540 bytes",
         "carries at most 1048464",
         "published 4 events",
         "3 lines were not published",
     ] {
-        assert!(said.contains(part), "{part}: {said}");
+        assert!(messages.contains(part), "{part}: {messages}");
     }
     assert_eq!(code(&host.run(&["publish", "t.end"])), 0);
     let numbers: Vec<Value> = payloads_before_the_end(&mut out).collect();
@@ -101,7 +101,7 @@ fn publish(host: &Host, count: usize, bytes: usize) {
     assert_eq!(code(&output), 0, "{}", stderr(&output));
 }
 
-/// A watcher whose subscription is in force, and its stdout.
+/// Starts a watcher and waits until its subscription is active. Returns it and its stdout.
 fn watching(host: &Host, arguments: &[&str]) -> (Running, BufReader<ChildStdout>) {
     let mut watch = host.start(arguments);
     let mut out = BufReader::new(watch.child.stdout.take().unwrap());
@@ -109,46 +109,46 @@ fn watching(host: &Host, arguments: &[&str]) -> (Running, BufReader<ChildStdout>
     (watch, out)
 }
 
-/// The payloads on `t.stream` up to the event on `t.end`.
+/// Returns the payloads on `t.stream` up to the event on `t.end`.
 fn payloads_before_the_end(out: &mut impl BufRead) -> impl Iterator<Item = Value> {
     let events = out.lines().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
     let events = events.take_while(|event| event["topic"] != "t.end");
     events.filter(|event| event["topic"] == "t.stream").map(|mut event| event["payload"].take())
 }
 
-/// Interrupts a watcher; its exit code and what it said at last.
+/// Interrupts a watcher. Returns its exit code and the rest of stderr.
 fn interrupt(mut watch: Running) -> (i32, String) {
     watch.signal("INT");
-    let mut said = String::new();
-    watch.stderr.read_to_string(&mut said).unwrap();
-    (watch.child.wait().unwrap().code().unwrap(), said)
+    let mut messages = String::new();
+    watch.stderr.read_to_string(&mut messages).unwrap();
+    (watch.child.wait().unwrap().code().unwrap(), messages)
 }
 
-/// 20 MiB in 20,000 events, of which the bus keeps 1,024 for a reader and a pipe a few dozen. What the bus had to drop
-/// because this machine was too slow is counted.
+/// 20 MiB in 20,000 events, of which the bus buffers 1,024 per reader and a pipe a few dozen. Events that the bus drops on a
+/// slow machine are counted as missed.
 #[test]
-fn events_wait_in_memory_for_a_slow_stdout() {
+fn watch_buffers_events_for_a_slow_stdout() {
     let host = Host::new();
     let _bus = host.start_bus();
     let (watch, mut out) = watching(&host, &["watch", "t.>"]);
     (0..20).for_each(|_| publish(&host, 1000, 1000));
     assert_eq!(code(&host.run(&["publish", "t.end"])), 0);
     let printed = payloads_before_the_end(&mut out).count();
-    let (exit, said) = interrupt(watch);
-    let missed = said.lines().find(|line| line.ends_with("missed in all"));
+    let (exit, messages) = interrupt(watch);
+    let missed = messages.lines().find(|line| line.ends_with("missed in total"));
     let missed: usize = missed.map_or(0, |line| line.split(' ').next().unwrap().parse().unwrap());
-    assert!(exit == 0 && printed > 10_000 && printed + missed == 20_000, "{exit}, {printed}: {said}");
+    assert!(exit == 0 && printed > 10_000 && printed + missed == 20_000, "{exit}, {printed}: {messages}");
 }
 
-/// 100 MiB, of which 64 wait.
+/// 100 MiB, of which 64 MiB fit into the queue.
 #[test]
-fn what_a_slow_stdout_misses_is_counted() {
+fn events_missed_because_of_a_slow_stdout_are_counted() {
     let host = Host::new();
     let _bus = host.start_bus();
     let (mut watch, mut out) = watching(&host, &["watch", "t.>"]);
     publish(&host, 100, 1_000_000);
     watch.wait_for("missed so far");
-    // What is published while there is no room is missed too.
+    // Events published while the queue is full are missed too.
     let (mut printed, mut ends) = (0, 0);
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| payloads_before_the_end(&mut out).count());
@@ -159,26 +159,26 @@ fn what_a_slow_stdout_misses_is_counted() {
         printed = reader.join().unwrap();
     });
     watch.signal("INT");
-    let said = watch.wait_for("missed in all");
-    let missed: usize = said.split(' ').next().unwrap().parse().unwrap();
+    let messages = watch.wait_for("missed in total");
+    let missed: usize = messages.split(' ').next().unwrap().parse().unwrap();
     assert!(
         printed > 50 && (100 - printed..100 - printed + ends).contains(&missed),
-        "{printed}, {ends}: {said}"
+        "{printed}, {ends}: {messages}"
     );
 }
 
 #[test]
-fn a_count_that_is_not_met_is_a_failure() {
+fn watch_fails_if_interrupted_before_its_count() {
     let host = Host::new();
     let _bus = host.start_bus();
     let (watch, _out) = watching(&host, &["watch", "t.>", "--count", "1000"]);
-    let (exit, said) = interrupt(watch);
+    let (exit, messages) = interrupt(watch);
     assert_eq!(exit, 1);
-    assert!(said.contains("interrupted after ") && said.contains(" of 1000"), "{said}");
+    assert!(messages.contains("interrupted after ") && messages.contains(" of 1000"), "{messages}");
 }
 
 #[test]
-fn the_topic_of_the_bus_itself_is_refused() {
+fn topics_of_the_bus_are_rejected() {
     let host = Host::new();
     let _bus = host.start_bus();
     let output = host.run(&["publish", "system.bus.health", "{}"]);
@@ -187,16 +187,17 @@ fn the_topic_of_the_bus_itself_is_refused() {
 }
 
 #[test]
-fn a_line_that_is_not_utf_8_costs_no_other_line() {
+fn line_that_is_not_utf_8_does_not_affect_others() {
     let host = Host::new();
     let _bus = host.start_bus();
     let (watch, mut out) = watching(&host, &["watch", "t.>"]);
     let output = host.run_with_input(&["publish", "t.stream", "-"], b"\xef\xbb\xbf1\n\n2\n\"\xff\"\n4\n");
-    let said = stderr(&output);
-    assert_eq!(code(&output), 1, "{said}");
+    let messages = stderr(&output);
+    assert_eq!(code(&output), 1, "{messages}");
     assert!(
-        said.contains("published 3 events") && said.contains("line 4 is not published: not UTF-8"),
-        "{said}"
+        messages.contains("published 3 events")
+            && messages.contains("line 4 was not published: not valid UTF-8"),
+        "{messages}"
     );
     assert_eq!(code(&host.run(&["publish", "t.end"])), 0);
     let numbers: Vec<Value> = payloads_before_the_end(&mut out).collect();
@@ -205,7 +206,7 @@ fn a_line_that_is_not_utf_8_costs_no_other_line() {
 }
 
 #[test]
-fn a_rate_is_kept() {
+fn publish_rate_is_kept() {
     let host = Host::new();
     let _bus = host.start_bus();
     let started = std::time::Instant::now();
@@ -215,7 +216,7 @@ fn a_rate_is_kept() {
 }
 
 #[test]
-fn bad_payloads_and_topics_are_refused() {
+fn invalid_payloads_and_topics_are_rejected() {
     let host = Host::new();
     let _bus = host.start_bus();
     for (arguments, expected, part) in [
@@ -235,7 +236,7 @@ fn bad_payloads_and_topics_are_refused() {
 }
 
 #[test]
-fn a_bus_that_is_away_is_said_with_what_to_do() {
+fn missing_bus_is_reported_with_a_remedy() {
     let host = Host::new();
     for arguments in [["publish", "a.b"], ["watch", "a.b"]] {
         let output = host.run(&arguments);
@@ -247,16 +248,16 @@ fn a_bus_that_is_away_is_said_with_what_to_do() {
 }
 
 #[test]
-fn a_watcher_outlives_its_bus() {
+fn watch_reconnects_to_a_restarted_bus() {
     let host = Host::new();
     let bus = host.start_bus();
     let mut watch = host.start(&["watch", "t.>", "--count", "1"]);
     watch.wait_for("watching");
     bus.signal("TERM");
     assert_eq!(bus.finish().0, 0);
-    watch.wait_for("away");
+    watch.wait_for("disconnected");
     let _bus = host.start_bus();
-    watch.wait_for("back");
+    watch.wait_for("reconnected");
     eventually("an event over the new bus", || {
         assert_eq!(code(&host.run(&["publish", "t.again"])), 0);
         !watch.is_running()

@@ -1,4 +1,4 @@
-//! Metrics, status, dashboard and alerts, against a worker that works.
+//! Metrics, status, dashboard and alerts of a running worker.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Host, Running, code, eventually, stderr, stdout};
 
-/// A bus, a worker, a receiver that takes everything and one that refuses everything.
+/// A bus, a worker, a receiver that accepts everything and one that rejects everything.
 struct Scene {
     host: Host,
     worker: Running,
@@ -68,7 +68,7 @@ impl Scene {
     }
 }
 
-/// One request; head and body of the reply.
+/// Sends one request. Returns head and body of the response.
 fn ask(mut stream: impl std::io::Read + std::io::Write, path: &str, accept: &str) -> String {
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n").unwrap();
     let mut text = String::new();
@@ -80,7 +80,7 @@ fn body(reply: &str) -> &str {
     reply.split_once("\r\n\r\n").unwrap().1
 }
 
-/// Names of metrics in a scrape, histograms also by the names of their series.
+/// Returns the names of metrics in a scrape, including the series of histograms.
 fn names(scrape: &str) -> BTreeSet<String> {
     let typed = scrape.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let mut names = BTreeSet::new();
@@ -93,13 +93,13 @@ fn names(scrape: &str) -> BTreeSet<String> {
     names
 }
 
-/// The value of a count in a scrape, or `None` where it has no sample.
+/// Returns the value of a counter in a scrape, or `None` without a sample.
 fn sample(scrape: &str, series: &str) -> Option<u64> {
     let value = body(scrape).lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     value.map(|value| value.trim_end_matches(".0").parse().unwrap())
 }
 
-/// Every word in a text that is a metric's name.
+/// Returns the words in a text that are names of metrics.
 fn mentioned(text: &str) -> BTreeSet<String> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let words = text.split(|c: char| !is_name(c));
@@ -118,13 +118,13 @@ fn promtool(arguments: &[&str], input: &str) -> Option<String> {
     let mut child = spawned.ok()?;
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    let said = stdout(&output) + &stderr(&output);
-    assert!(output.status.success(), "promtool {arguments:?}: {said}");
-    Some(said)
+    let messages = stdout(&output) + &stderr(&output);
+    assert!(output.status.success(), "promtool {arguments:?}: {messages}");
+    Some(messages)
 }
 
 #[test]
-fn a_scrape_is_what_prometheus_expects_and_what_has_happened() {
+fn scrape_is_valid_and_counts_deliveries() {
     let mut scene = Scene::new();
     let plain = scene.scrape("*/*");
     assert!(plain.contains("200 OK") && plain.contains("text/plain; version=0.0.4"), "{plain}");
@@ -148,7 +148,7 @@ fn a_scrape_is_what_prometheus_expects_and_what_has_happened() {
     for text in [&plain, &open] {
         let bounds: Vec<&str> =
             text.split("le=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-        // Microseconds and numbers of rows, as a person writes them.
+        // Bounds must not show floating-point artefacts below a microsecond.
         let is_short = |bound: &&str| {
             let fraction = bound.split_once('.').map_or("", |(_, fraction)| fraction);
             **bound == *"+Inf" || (fraction.len() <= 6 && bound.parse::<f64>().is_ok())
@@ -157,7 +157,7 @@ fn a_scrape_is_what_prometheus_expects_and_what_has_happened() {
         assert!(bounds.contains(&"0.1") && bounds.contains(&"0.00025"), "{bounds:?}");
     }
     match promtool(&["check", "metrics"], body(&plain)) {
-        Some(said) => assert_eq!(said, "", "promtool has something to say"),
+        Some(messages) => assert_eq!(messages, "", "promtool has something to say"),
         None => eprintln!("promtool is not installed: the scrape was not checked with it"),
     }
     assert!(ask(TcpStream::connect(&scene.address).unwrap(), "/status", "*/*").contains("404"));
@@ -167,7 +167,7 @@ fn a_scrape_is_what_prometheus_expects_and_what_has_happened() {
 }
 
 #[test]
-fn the_rules_hold_and_name_only_metrics_that_are_there() {
+fn alert_rules_are_valid_and_use_existing_metrics() {
     let scene = Scene::new();
     let there = names(body(&scene.scrape("*/*")));
     for file in ["packaging/prometheus/decnet-alerts.yml", "packaging/grafana/decnet.json"] {
@@ -177,11 +177,12 @@ fn the_rules_hold_and_name_only_metrics_that_are_there() {
         assert!(missing.is_empty(), "{file} names what no worker says: {missing:?}");
     }
     let page = std::fs::read_to_string(repository().join("docs/observability.md")).unwrap();
-    let told = mentioned(&page);
+    let messages = mentioned(&page);
     let series = |name: &&String| !["_bucket", "_sum", "_count"].iter().any(|suffix| name.ends_with(suffix));
-    let untold: Vec<&String> = there.iter().filter(series).filter(|name| !told.contains(*name)).collect();
-    assert!(untold.is_empty(), "docs/observability.md does not tell of {untold:?}");
-    let gone: Vec<&String> = told.iter().filter(|name| !there.contains(*name)).collect();
+    let undocumented: Vec<&String> =
+        there.iter().filter(series).filter(|name| !messages.contains(*name)).collect();
+    assert!(undocumented.is_empty(), "docs/observability.md does not document {undocumented:?}");
+    let gone: Vec<&String> = messages.iter().filter(|name| !there.contains(*name)).collect();
     assert!(gone.is_empty(), "docs/observability.md tells of what is not there: {gone:?}");
     let checked = promtool(&["check", "rules", "decnet-alerts.yml"], "")
         .and_then(|_| promtool(&["test", "rules", "decnet-alerts-test.yml"], ""));
@@ -191,7 +192,7 @@ fn the_rules_hold_and_name_only_metrics_that_are_there() {
 }
 
 #[test]
-fn the_socket_is_its_owners_and_a_slow_client_holds_up_nobody() {
+fn metrics_socket_is_private_and_serves_beside_slow_clients() {
     let scene = Scene::new();
     let mode = std::fs::metadata(scene.socket()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -209,7 +210,7 @@ fn the_socket_is_its_owners_and_a_slow_client_holds_up_nobody() {
     }
 }
 
-/// Sends one request and closes the sending side; the reply.
+/// Sends one request and closes the sending side. Returns the response.
 fn ask_half_closed(mut stream: TcpStream, request: &str) -> String {
     stream.write_all(request.as_bytes()).unwrap();
     stream.shutdown(std::net::Shutdown::Write).unwrap();
@@ -248,7 +249,7 @@ fn metrics_request_must_name_this_host() {
 }
 
 #[test]
-fn without_a_worker_the_files_tell() {
+fn status_reads_the_files_without_a_worker() {
     let mut scene = Scene::new();
     scene.worker.signal("KILL");
     eventually("it is gone", || !scene.worker.is_running());
@@ -267,12 +268,12 @@ fn without_a_worker_the_files_tell() {
 }
 
 #[test]
-fn a_clock_in_doubt_is_shown_until_it_is_confirmed() {
+fn untrusted_clock_is_shown_until_it_is_confirmed() {
     const DAYS: Duration = Duration::from_secs(40 * 24 * 3600);
     let scene = Scene::new();
     let agrees = scene.host.run(&["clock"]);
     assert_eq!((code(&agrees), stdout(&agrees).contains("agrees")), (0, true), "{}", stdout(&agrees));
-    // As a worker notes it whose clock is ahead: by that one, the system clock is behind.
+    // As recorded by a worker whose clock is ahead, so that the system clock appears to be behind.
     let reading = Clock::default().reading();
     let ahead = Reading { wall: reading.wall.after(DAYS), ..reading };
     Operator::open(&scene.host.path().join("data")).unwrap().confirm_clock(&ahead).unwrap();
@@ -300,7 +301,7 @@ fn a_clock_in_doubt_is_shown_until_it_is_confirmed() {
 }
 
 #[test]
-fn a_receivers_retry_after_is_shown() {
+fn retry_after_of_a_receiver_is_shown() {
     let host = Host::new().with("DECNET_LOG", "info").with("DECNET_WEBHOOK_ALLOW_CIDRS", "127.0.0.0/8");
     let receiver = Receiver::start(reply(429).retry_after("600"));
     let create =
@@ -323,16 +324,16 @@ fn a_receivers_retry_after_is_shown() {
     for delivery in waits().as_array().unwrap() {
         assert!(delivery["deferred_until"].is_string(), "{delivery}");
         let shown = stdout(&host.run(&["delivery", "show", delivery["id"].as_str().unwrap()]));
-        assert!(shown.contains("the receiver asked for it (Retry-After)"), "{shown}");
+        assert!(shown.contains("as requested by the receiver (Retry-After)"), "{shown}");
         let is_tried = delivery["attempts"] == 1;
         assert_eq!(shown.contains("HTTP 429 Too Many Requests; asks to wait 600 s"), is_tried, "{shown}");
     }
     let shown = stdout(&host.run(&["subscription", "show", "siem"]));
-    assert!(shown.contains("the receiver asked for it (Retry-After)"), "{shown}");
+    assert!(shown.contains("as requested by the receiver (Retry-After)"), "{shown}");
 }
 
 #[test]
-fn a_bus_and_a_worker_start_on_a_host_with_nothing_on_it_as_decnets_units_start_them() {
+fn bus_and_worker_start_on_an_empty_host_like_decnet_units() {
     let host = Host::new();
     let socket = host.path().join("other.sock");
     let mut bus = host.start(&["bus", "-s", socket.to_str().unwrap(), "-g", "decnet", "-H", "10"]);
@@ -348,7 +349,7 @@ fn a_bus_and_a_worker_start_on_a_host_with_nothing_on_it_as_decnets_units_start_
 }
 
 #[test]
-fn what_the_bus_drops_for_a_reader_that_does_not_read_is_shown() {
+fn events_dropped_by_the_bus_are_shown() {
     let host = Host::new().with("DECNET_METRICS_LISTEN", "127.0.0.1:0").with("DECNET_LOG", "info");
     let host = host.with("DECNET_WEBHOOK_ALLOW_CIDRS", "127.0.0.0/8");
     let receiver = Receiver::start(reply(200));
@@ -362,7 +363,7 @@ fn what_the_bus_drops_for_a_reader_that_does_not_read_is_shown() {
     let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap();
     let scrape = || ask(TcpStream::connect(address).unwrap(), "/metrics", "*/*");
     let ordinary = "decnet_webhook_bus_events_dropped_total{reader=\"ordinary\"}";
-    eventually("the bus has said that all is well", || sample(&scrape(), ordinary) == Some(0));
+    eventually("the bus has reported its counters", || sample(&scrape(), ordinary) == Some(0));
 
     let mut idle = UnixStream::connect(host.socket()).unwrap();
     idle.write_all(b"SUB n.>\n\0\0\0\0").unwrap();

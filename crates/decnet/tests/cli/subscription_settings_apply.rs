@@ -1,4 +1,4 @@
-//! What a subscription asks for beyond its row, and the life of its secrets, from the command line to the request.
+//! The settings of a subscription and the rotation of its secrets, from the command line to the request.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::{Host, code, stderr, stdout};
 const TOKEN: &str = "Bearer t0ken-of-the-tests";
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A host with a subscription to a receiver, and its secret.
+/// Creates a host with a subscription to a receiver. Returns it and the secret.
 fn subscribed(receiver: &Receiver) -> (Host, String) {
     let host = Host::new().with("DECNET_WEBHOOK_ALLOW_PRIVATE", "true");
     let url = receiver.url("/");
@@ -28,7 +28,7 @@ fn update(host: &Host, change: &[&str]) -> Value {
     host.json(&[&["subscription", "update", "siem", "--json"][..], change].concat())["settings"].clone()
 }
 
-/// What one test event brings.
+/// Sends a test event and returns the request.
 fn test(host: &Host, receiver: &Receiver) -> Request {
     let before = receiver.count();
     assert_eq!(host.json(&["subscription", "test", "siem", "--json"])["delivered"], true);
@@ -43,7 +43,7 @@ fn signs(request: &Request, secret: &str) -> bool {
 }
 
 #[test]
-fn every_setting_is_set_shown_and_taken_back_one_by_one() {
+fn each_setting_is_set_shown_and_reset() {
     let receiver = Receiver::start(reply(200));
     let (host, _) = subscribed(&receiver);
     assert_eq!(update(&host, &["--retry-schedule", "1s, 2s,30s"]), json!({"retry_schedule": "1s,2s,30s"}));
@@ -60,7 +60,7 @@ fn every_setting_is_set_shown_and_taken_back_one_by_one() {
 }
 
 #[test]
-fn a_headers_value_is_sent_and_never_shown() {
+fn header_values_are_sent_and_never_shown() {
     let receiver = Receiver::start(reply(200));
     let (host, _) = subscribed(&receiver);
     let file = host.path().join("headers.txt");
@@ -97,7 +97,7 @@ fn a_headers_value_is_sent_and_never_shown() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_with_a_reason_that_shows_no_secret() {
+fn invalid_settings_are_rejected_without_showing_secrets() {
     let receiver = Receiver::start(reply(200));
     let (host, secret) = subscribed(&receiver);
     for (change, part) in [
@@ -136,7 +136,7 @@ fn what_cannot_be_is_refused_with_a_reason_that_shows_no_secret() {
 }
 
 #[test]
-fn a_rotated_secret_signs_beside_the_new_one_until_it_is_revoked() {
+fn old_secret_signs_until_it_is_revoked() {
     let receiver = Receiver::start(reply(200));
     let (host, first) = subscribed(&receiver);
     let rotated = host.json(&["subscription", "rotate-secret", "siem", "--overlap", "2h", "--json"]);
@@ -153,7 +153,7 @@ fn a_rotated_secret_signs_beside_the_new_one_until_it_is_revoked() {
     assert!([&first, &second, third].iter().all(|secret| signs(&request, secret)));
     let full = host.run(&["subscription", "rotate-secret", "siem"]);
     assert!(code(&full) == 2 && stderr(&full).contains("--revoke"), "{}", stderr(&full));
-    assert!(stdout(&host.run(&["subscription", "show", "siem"])).contains("signs until"));
+    assert!(stdout(&host.run(&["subscription", "show", "siem"])).contains("valid until"));
 
     let revoked = stdout(&host.run(&["subscription", "rotate-secret", "siem", "--revoke"]));
     assert!(revoked.contains("2 older secrets"), "{revoked}");
@@ -162,7 +162,7 @@ fn a_rotated_secret_signs_beside_the_new_one_until_it_is_revoked() {
 }
 
 #[test]
-fn a_pause_is_shown_and_outlives_disable_and_enable() {
+fn pause_is_shown_and_survives_disable_and_enable() {
     let receiver = Receiver::start(reply(200));
     let (host, _) = subscribed(&receiver);
     let state = || stdout(&host.run(&["subscription", "show", "siem"]));

@@ -1,4 +1,4 @@
-//! `decnet delivery` on a queue that a worker left behind.
+//! `decnet delivery` on the queue of a stopped worker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::support::{Host, code, eventually, stderr, stdout};
 
-/// Deliveries that are dead, delivered and pending, of this many events each.
+/// The number of dead, of delivered and of pending deliveries.
 pub(crate) const EACH: usize = 3;
 
 /// A host with a subscription `siem` and deliveries of `a.dead`, `a.delivered` and `a.pending` for it.
@@ -78,7 +78,7 @@ fn ids(host: &Host, rest: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn a_list_is_filtered_and_newest_first() {
+fn list_is_filtered_and_newest_first() {
     let host = host();
     let all = ids(&host, &[]);
     assert_eq!(all.len(), 3 * EACH);
@@ -105,7 +105,7 @@ fn a_list_is_filtered_and_newest_first() {
 }
 
 #[test]
-fn what_waits_for_a_disabled_subscription_is_parked() {
+fn deliveries_of_a_disabled_subscription_are_parked() {
     let host = host();
     assert_eq!(code(&host.run(&["subscription", "disable", "siem"])), 0);
     assert_eq!(ids(&host, &["--state", "parked"]).len(), EACH);
@@ -115,7 +115,7 @@ fn what_waits_for_a_disabled_subscription_is_parked() {
 }
 
 #[test]
-fn what_waits_for_a_paused_subscription_is_parked_until_it_is_resumed() {
+fn deliveries_of_a_paused_subscription_are_parked() {
     let host = host();
     assert_eq!(code(&host.run(&["subscription", "pause", "siem"])), 0);
     let parked = host.json(&["delivery", "list", "--json", "--state", "parked"]);
@@ -129,7 +129,7 @@ fn what_waits_for_a_paused_subscription_is_parked_until_it_is_resumed() {
 }
 
 #[test]
-fn one_is_shown_with_its_attempts() {
+fn delivery_is_shown_with_its_attempts() {
     let host = host();
     let id = &ids(&host, &["--event-id", "a.dead-0"])[0];
     let shown = host.json(&["delivery", "show", id, "--json"]);
@@ -138,7 +138,7 @@ fn one_is_shown_with_its_attempts() {
     assert_eq!((&shown["tries"][0]["status"], &shown["tries"][0]["number"]), (&404.into(), &1.into()));
     let human = stdout(&host.run(&["delivery", "show", id]));
     assert!(human.contains("404") && human.contains("12.0 ms") && human.contains("refused"), "{human}");
-    assert!(!human.contains('\x1b'), "what a receiver answers cannot rewrite a terminal");
+    assert!(!human.contains('\x1b'), "a receiver's reply must not control the terminal");
 }
 
 #[test]
@@ -155,50 +155,50 @@ fn delivered_attempt_shows_its_detail_and_repeats() {
 }
 
 fn redelivered(host: &Host, rest: &[&str]) -> (u64, u64) {
-    let said: Value = host.json(&[&["delivery", "redeliver", "--json"][..], rest].concat());
-    (said["chosen"].as_u64().unwrap(), said["redelivered"].as_u64().unwrap())
+    let result: Value = host.json(&[&["delivery", "redeliver", "--json"][..], rest].concat());
+    (result["chosen"].as_u64().unwrap(), result["redelivered"].as_u64().unwrap())
 }
 
 #[test]
-fn redelivering_makes_new_deliveries_of_the_same_events() {
+fn redelivery_makes_new_deliveries_of_the_same_events() {
     let host = host();
     assert_eq!(redelivered(&host, &["--dead", "--dry-run"]), (3, 0));
     assert_eq!(ids(&host, &[]).len(), 3 * EACH);
     assert_eq!(redelivered(&host, &["--dead", "--subscription", "siem"]), (3, 3));
-    assert_eq!(redelivered(&host, &["--dead", "--subscription", "siem"]), (0, 0), "they were sent again");
+    assert_eq!(redelivered(&host, &["--dead", "--subscription", "siem"]), (0, 0), "they were redelivered");
     let rest = host.json(&["delivery", "redeliver", "--json", "--topic", "a.*", "--since", "1h"]);
     assert_eq!((&rest["redelivered"], &rest["skipped_superseded"]), (&3.into(), &3.into()), "{rest}");
     let first = ids(&host, &["--event-id", "a.delivered-2"]).pop().unwrap();
-    assert_eq!(redelivered(&host, &[&first, "--rate", "1"]), (1, 1), "by its id it is");
+    assert_eq!(redelivered(&host, &[&first, "--rate", "1"]), (1, 1), "naming the id redelivers it");
     assert_eq!(ids(&host, &["--state", "pending"]).len(), EACH + 3 + 3 + 1);
     assert_eq!(ids(&host, &["--event-id", "a.dead-0"]).len(), 2);
-    let told = stderr(&host.run(&["delivery", "redeliver", "--dead"]));
-    assert!(told.contains("skipped 3 deliveries that were sent again before"), "{told}");
+    let messages = stderr(&host.run(&["delivery", "redeliver", "--dead"]));
+    assert!(messages.contains("skipped 3 deliveries that were redelivered before"), "{messages}");
     assert_eq!(code(&host.run(&["delivery", "redeliver", "--dead", "--rate", "0"])), 2);
 }
 
 #[test]
-fn a_redelivery_that_is_interrupted_says_how_far_it_was() {
+fn interrupted_redelivery_reports_its_progress() {
     let host = host();
     let uuid =
         host.json(&[&["subscription", "create", "--name", "other", "--url"][..], &TO_B].concat())["uuid"]
             .clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(die(&host, uuid.as_str().unwrap(), 60));
+    runtime.block_on(add_dead(&host, uuid.as_str().unwrap(), 60));
     let arguments = ["delivery", "redeliver", "--dead", "--topic", "b", "--rate", "1", "--json"];
     let redelivering = host.start(&arguments);
-    eventually("it has begun", || ids(&host, &["--topic", "b", "--limit", "100"]).len() > 60);
+    eventually("the redelivery has started", || ids(&host, &["--topic", "b", "--limit", "100"]).len() > 60);
     redelivering.signal("INT");
     let (code, stdout, stderr) = redelivering.finish();
     assert_eq!((code, &*stdout), (1, ""), "{stderr}");
     assert!(stderr.contains("interrupted; only ") && stderr.contains(" of 60 new"), "{stderr}");
 }
 
-/// Where events of topic `b` go.
+/// The arguments of a subscription to topic `b`.
 const TO_B: [&str; 4] = ["https://b.example/", "--pattern", "b", "--json"];
 
-/// Events of topic `b` that are dead, to the subscription with this UUID.
-async fn die(host: &Host, uuid: &str, count: usize) {
+/// Adds dead deliveries of topic `b` to the subscription with this UUID.
+async fn add_dead(host: &Host, uuid: &str, count: usize) {
     let queue = Queue::open(&host.path().join("data"), Options::default()).unwrap();
     let sub = queue.register(vec![(uuid.into(), "other".into())]).await.unwrap()[0];
     let admission = |n| {
@@ -212,25 +212,28 @@ async fn die(host: &Host, uuid: &str, count: usize) {
 }
 
 #[test]
-fn what_is_not_final_is_refused_by_id_and_skipped_by_a_filter() {
+fn pending_deliveries_are_rejected_by_id_and_skipped_by_filter() {
     let host = host();
     let waiting = ids(&host, &["--state", "pending"]);
     let refused = host.run(&["delivery", "redeliver", &waiting[0]]);
-    let told = stderr(&refused);
+    let messages = stderr(&refused);
     assert!(
-        code(&refused) == 1 && told.contains("not final") && told.contains("goes out by itself"),
-        "{told}"
+        code(&refused) == 1 && messages.contains("not final") && messages.contains("goes out by itself"),
+        "{messages}"
     );
     let dry = host.json(&["delivery", "redeliver", "--since", "1h", "--dry-run", "--json"]);
     let (chosen, skipped) = (dry["chosen"].as_u64().unwrap(), dry["skipped_not_final"].as_u64().unwrap());
     assert_eq!((chosen + skipped, skipped), (3 * EACH as u64, waiting.len() as u64));
     let human = host.run(&["delivery", "redeliver", "--since", "1h"]);
-    let told = stderr(&human);
-    assert!(told.contains(&format!("skipped {skipped} ")) && stdout(&human).contains("made"), "{told}");
+    let messages = stderr(&human);
+    assert!(
+        messages.contains(&format!("skipped {skipped} ")) && stdout(&human).contains("made"),
+        "{messages}"
+    );
 }
 
 #[test]
-fn what_names_nothing_is_refused() {
+fn missing_and_unknown_deliveries_are_rejected() {
     let host = host();
     for arguments in [&["delivery", "redeliver"][..], &["delivery", "redeliver", "1.0", "--dead"]] {
         assert_eq!(code(&host.run(arguments)), 2, "{arguments:?}");
@@ -240,24 +243,24 @@ fn what_names_nothing_is_refused() {
         assert_eq!(code(&unknown), 1, "{}", stderr(&unknown));
     }
     let listed = host.run(&["delivery", "list", "--subscription", "nobody"]);
-    assert!(stderr(&listed).contains("no subscription is called `nobody`"), "{}", stderr(&listed));
+    assert!(stderr(&listed).contains("there is no subscription `nobody`"), "{}", stderr(&listed));
 }
 
 #[test]
-fn without_a_queue_there_is_nothing_to_list() {
+fn list_is_empty_without_a_queue() {
     let host = Host::new();
     assert_eq!(host.json(&["delivery", "list", "--json"]), Value::Array(vec![]));
     assert_eq!(code(&host.run(&["delivery", "redeliver", "--dead"])), 1);
 }
 
 #[test]
-fn nothing_is_sent_again_to_a_deleted_subscription() {
+fn deliveries_of_a_deleted_subscription_are_not_redelivered() {
     let host = host();
     let dead = ids(&host, &["--state", "dead"]);
     assert_eq!(code(&host.run(&["subscription", "delete", "siem"])), 0);
     let refused = host.run(&["delivery", "redeliver", &dead[0]]);
-    let said = stderr(&refused);
-    assert!(code(&refused) == 1 && said.contains("the subscription `siem` of delivery"), "{said}");
+    let messages = stderr(&refused);
+    assert!(code(&refused) == 1 && messages.contains("the subscription `siem` of delivery"), "{messages}");
     let filtered = host.json(&["delivery", "redeliver", "--dead", "--json"]);
     assert_eq!(
         (&filtered["chosen"], &filtered["redelivered"], &filtered["skipped_deleted"]),
@@ -265,12 +268,12 @@ fn nothing_is_sent_again_to_a_deleted_subscription() {
     );
     let human = host.run(&["delivery", "redeliver", "--dead", "--subscription", "siem"]);
     assert_eq!(stdout(&human), "0 new deliveries made\n");
-    assert!(stderr(&human).contains("skipped 3 deliveries that were for subscriptions that are deleted"));
-    assert_eq!(ids(&host, &[]).len(), 3 * EACH, "nothing was made");
+    assert!(stderr(&human).contains("skipped 3 deliveries that belong to deleted subscriptions"));
+    assert_eq!(ids(&host, &[]).len(), 3 * EACH, "no delivery was made");
 }
 
 #[test]
-fn a_uuid_wins_over_a_name_that_looks_like_it() {
+fn uuid_takes_precedence_over_an_equal_name() {
     let host = host();
     let uuid = host.json(&["subscription", "show", "siem", "--json"])["uuid"].as_str().unwrap().to_owned();
     let create = ["subscription", "create", "--name", &uuid, "--url", "https://b.example/", "--pattern", "b"];
@@ -279,6 +282,10 @@ fn a_uuid_wins_over_a_name_that_looks_like_it() {
     assert_eq!(ids(&host, &["--subscription", &uuid]).len(), 3 * EACH);
     assert_eq!(host.json(&["subscription", "delete", &uuid, "--json"])["name"], "siem");
     let erased = host.json(&["erase", "--subscription", &uuid, "--yes", "--json"]);
-    assert_eq!(erased["deliveries"], 3 * EACH, "those of the deleted one, not of the one named so");
+    assert_eq!(
+        erased["deliveries"],
+        3 * EACH,
+        "the deleted subscription's deliveries, not those of the one with that name"
+    );
     assert_eq!(host.json(&["subscription", "show", &uuid, "--json"])["name"], *uuid);
 }

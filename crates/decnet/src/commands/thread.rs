@@ -1,38 +1,38 @@
-//! Something that runs on a thread and a runtime of its own, beside the worker.
+//! Tasks that run beside the worker, each on a thread with a runtime of its own.
 
 use std::sync::mpsc;
 
 use anyhow::Context as _;
 use tokio::sync::oneshot;
 
-/// A thread that was started, and is up.
-pub(crate) struct Background<T> {
+/// A thread that has started and runs a task.
+pub(crate) struct RuntimeThread<T> {
     name: &'static str,
     ended: oneshot::Receiver<anyhow::Result<T>>,
 }
 
-/// Says whether a thread came up.
+/// The sender with which a thread reports whether it has started.
 pub(crate) struct Ready(mpsc::Sender<anyhow::Result<()>>);
 
 impl Ready {
-    /// It did.
+    /// Reports that the thread has started.
     pub(crate) fn up(self) {
-        // Whoever started us waits for this, unless it has failed itself.
+        // The receiver is gone only if the starting thread has failed.
         drop(self.0.send(Ok(())));
     }
 
-    /// It did not; whoever started it reports why.
+    /// Reports that the start failed. The starting thread returns the error.
     pub(crate) fn failed<T: Default>(self, error: anyhow::Error) -> anyhow::Result<T> {
         drop(self.0.send(Err(error)));
         Ok(T::default())
     }
 }
 
-impl<T: Send + 'static> Background<T> {
-    /// Starts a thread and waits until it is up.
+impl<T: Send + 'static> RuntimeThread<T> {
+    /// Starts a thread and waits until it has started.
     ///
     /// # Errors
-    /// No thread, or what it says of its start.
+    /// The thread cannot be created, or it reports that its start failed.
     pub(crate) fn start<F>(
         name: &'static str,
         work: impl FnOnce(Ready) -> F + Send + 'static,
@@ -46,29 +46,29 @@ impl<T: Send + 'static> Background<T> {
         let thread = std::thread::Builder::new().name(name.into());
         thread.spawn(move || {
             let result = runtime.block_on(work(Ready(ready)));
-            // A name that does not resolve, or a receiver that does not answer, must not hold up the end.
+            // A pending name lookup or a receiver that does not answer must not delay the shutdown.
             runtime.shutdown_background();
-            // Nobody may wait for it any more.
+            // `join` may not have been called.
             drop(end.send(result));
         })?;
         up.recv().with_context(|| format!("the {name} did not start"))??;
         Ok(Self { name, ended })
     }
 
-    /// Waits for the end of its work; what that has left on threads for blocking calls is not waited for.
+    /// Waits for the task to end. Does not wait for blocking calls that the task has started.
     ///
     /// # Errors
-    /// What it ended with, or a panic.
+    /// The task returned an error or panicked.
     pub(crate) async fn join(self) -> anyhow::Result<T> {
         let name = self.name;
-        self.ended.await.unwrap_or_else(|_| Err(anyhow::anyhow!("the {name} broke")))
+        self.ended.await.unwrap_or_else(|_| Err(anyhow::anyhow!("the {name} thread panicked")))
     }
 }
 
-/// What two that ran side by side came to. Only one error can be the result: the first; a second one is logged.
+/// Combines the results of two concurrent tasks. If both failed, the first error is returned and the second is logged.
 ///
 /// # Errors
-/// What either ended with.
+/// Either task failed.
 pub(crate) fn both<A, B>(first: anyhow::Result<A>, second: anyhow::Result<B>) -> anyhow::Result<(A, B)> {
     match (first, second) {
         (Ok(first), Ok(second)) => Ok((first, second)),
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_two_errors_one_is_the_result_and_the_other_is_logged() {
+    fn first_of_two_errors_is_returned_and_the_second_is_logged() {
         let log = tempfile::NamedTempFile::new().unwrap();
         let subscriber =
             tracing_subscriber::fmt().with_writer(std::sync::Arc::new(log.reopen().unwrap())).finish();
@@ -102,9 +102,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_waits_for_no_thread_that_is_blocked() {
+    async fn join_does_not_wait_for_blocking_threads() {
         let (release, held) = mpsc::channel::<()>();
-        let background = Background::start("test", |ready| async {
+        let thread = RuntimeThread::start("test", |ready| async {
             ready.up();
             let (began, is_blocked) = oneshot::channel();
             tokio::task::spawn_blocking(move || {
@@ -113,7 +113,7 @@ mod tests {
             });
             Ok(is_blocked.await?)
         });
-        background.unwrap().join().await.unwrap();
+        thread.unwrap().join().await.unwrap();
         drop(release);
     }
 }

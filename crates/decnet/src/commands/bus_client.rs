@@ -1,4 +1,4 @@
-//! The way to the bus for commands that are done soon, and how they announce a change to the worker.
+//! The bus client of short-lived commands, and the announcement of changes to the worker.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -12,33 +12,33 @@ use decnet_store::queue::note_change;
 use crate::config::Config;
 use crate::output;
 
-/// What a command says when it greets; the bus logs it.
+/// The name in a command's greeting, which the bus logs.
 const NAME: &str = "decnet-cli";
-/// Where `decnet serve` has its bus, below the data directory.
+/// The path of the socket of `decnet serve`, relative to the data directory.
 pub(crate) const SERVE_SOCKET: &str = "bus.sock";
 const CHANGED_TYPE: &str = "changed";
 
-/// The sockets to try, in order: the configured one; else that of `decnet serve` on this data directory, where
-/// there is one, and DECNET's own place.
+/// Returns the sockets to try, in order: only the configured one if it is set; otherwise the socket of `decnet serve` in the
+/// data directory, if it exists, then DECNET's default path.
 pub(crate) fn sockets(config: &Config) -> Vec<PathBuf> {
     if let Some(socket) = &config.bus.socket {
         return vec![socket.clone()];
     }
     let serve = config.data_dir.join(SERVE_SOCKET);
-    // One that this user may not look at is tried too: the error then says so.
+    // A socket that this user cannot access is tried too, so that the error names it.
     let serve = Some(serve).filter(|path| !matches!(path.try_exists(), Ok(false)));
     serve.into_iter().chain([config.bus.default_socket.clone()]).collect()
 }
 
-/// The bus is switched off.
+/// The error of a command that needs the bus while it is disabled.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no bus: DECNET_BUS_ENABLED is false")]
+#[error("the bus is disabled: DECNET_BUS_ENABLED is false")]
 pub(crate) struct Disabled;
 
-/// Connects to the first socket that answers.
+/// Connects to the first socket that accepts.
 ///
 /// # Errors
-/// A bus that is switched off, or does not answer; then with a hint to start one.
+/// The bus is disabled, or no socket accepts. The latter error has a hint how to start a bus.
 pub(crate) async fn connect(config: &Config) -> anyhow::Result<(Client, PathBuf)> {
     if !config.bus.enabled {
         return Err(Disabled.into());
@@ -48,7 +48,7 @@ pub(crate) async fn connect(config: &Config) -> anyhow::Result<(Client, PathBuf)
     for socket in sockets {
         match Client::connect(&socket, NAME).await {
             Ok(client) => return Ok((client, socket)),
-            // The first place is the one that was meant: a server that was there has left its socket.
+            // The first socket is the likely one: a server that has ended leaves its socket behind.
             Err(error) => failed = failed.or(Some(error)),
         }
     }
@@ -57,17 +57,17 @@ pub(crate) async fn connect(config: &Config) -> anyhow::Result<(Client, PathBuf)
         return Err(error.into());
     }
     anyhow::bail!(
-        "{error} Start one with `decnet serve` or `decnet bus`, or say where it is: --data-dir as for `decnet \
+        "{error} Start one with `decnet serve` or `decnet bus`, or name its socket: --data-dir as for `decnet \
          serve`, or DECNET_BUS_SOCKET."
     )
 }
 
-/// Connects, and waits for a frame of the bus: the kernel takes connections for a bus that hangs or that has no place
-/// free. A bus of ours answers its greeting at once; any other one shows that it lives with its next heartbeat, which
-/// DECNET's publishes every 10 s.
+/// Connects and waits for a frame from the bus. A connection alone proves nothing, because the kernel accepts it for a bus
+/// that hangs or is at its connection limit. This program's bus answers the greeting at once; any other bus is
+/// proven alive by its next heartbeat, which DECNET's bus publishes every 10 s.
 ///
 /// # Errors
-/// As [`connect`], and a bus that ends the connection or stays silent for [`BUS_CHECK_TIMEOUT`].
+/// As [`connect`]; also if the bus closes the connection or sends nothing for [`BUS_CHECK_TIMEOUT`].
 pub(crate) async fn round_trip(config: &Config) -> anyhow::Result<PathBuf> {
     let (mut client, socket) = connect(config).await?;
     match tokio::time::timeout(BUS_CHECK_TIMEOUT, first_frame(&mut client)).await {
@@ -88,9 +88,9 @@ async fn first_frame(client: &mut Client) -> Result<(), ClientError> {
     client.recv_batch(&mut Vec::new()).await
 }
 
-/// Announces a change of the subscriptions that is committed to the catalog: every event that is published after this
-/// returns is routed by it, over the bus and over HTTP. What goes wrong is reported and fails nothing: the worker looks
-/// by itself within a minute.
+/// Announces a change of the subscriptions that is committed to the catalog. Every event that is published after this
+/// returns, over the bus or over HTTP, is routed by the changed catalog. Failures are only reported, because the worker
+/// polls the catalog every minute.
 pub(crate) async fn announce_change(config: &Config) {
     let data_dir = config.data_dir.clone();
     let noted = tokio::task::spawn_blocking(move || note_change(&data_dir)).await;
@@ -101,15 +101,15 @@ pub(crate) async fn announce_change(config: &Config) {
     };
     if let Some(error) = error {
         output::say(&format!(
-            "decnet: warning: the change could not be noted in the queue, so it may apply to events over HTTP only \
-             after a minute: {error}"
+            "decnet: warning: cannot record the change in the queue, so it may take up to a minute to apply to events \
+             over HTTP: {error}"
         ));
     }
     signal_change(config).await;
 }
 
-/// Signals on the bus that the subscriptions, or the queue, have changed, and waits a moment until the bus has read
-/// that. A bus that is away is no fault; one that does not read is reported.
+/// Signals on the bus that the subscriptions or the queue have changed, and waits for at most [`CHANGE_CONFIRM_TIMEOUT`]
+/// until the bus has read the signal. Does nothing if no bus runs; a bus that does not read is reported.
 pub(crate) async fn signal_change(config: &Config) {
     if !config.bus.enabled {
         return;
@@ -117,14 +117,16 @@ pub(crate) async fn signal_change(config: &Config) {
     for socket in sockets(config) {
         match signal(&socket).await {
             Ok(()) => {
-                return tracing::debug!(socket = %socket.display(), "the bus has read the signal of a change");
+                return tracing::debug!(socket = %socket.display(), "the bus has read the change signal");
             }
-            Err(error) if is_away(&error) => tracing::debug!(%error, "no bus reads the signal of a change"),
+            Err(error) if is_away(&error) => {
+                tracing::debug!(%error, "no bus is running to signal the change to");
+            }
             Err(error) => {
                 let socket = socket.display();
                 return output::say(&format!(
-                    "decnet: warning: the bus at {socket} has not confirmed the change, which may take effect only \
-                     after a minute: {error}"
+                    "decnet: warning: the bus at {socket} did not confirm the change, so it may take up to a minute to \
+                     apply: {error}"
                 ));
             }
         }
@@ -141,7 +143,7 @@ async fn signal(socket: &Path) -> Result<(), ClientError> {
     signalled.unwrap_or(Err(ClientError::Unconfirmed(CHANGE_CONFIRM_TIMEOUT)))
 }
 
-/// Does nobody listen there?
+/// Returns whether no process listens on the socket.
 fn is_away(error: &ClientError) -> bool {
     let ClientError::Connect { source, .. } = error else { return false };
     matches!(source.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused)

@@ -1,5 +1,5 @@
-//! Every operation of the OpenAPI document, asked without a credential, with ones that count for nothing, and with
-//! ones for something else.
+//! Every operation of the OpenAPI document, requested without a credential, with an invalid one, and with one of another
+//! scope.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,15 +9,15 @@ use serde_json::Value;
 use crate::http::{Serving, ask, ask_from, connect, fresh_address};
 use crate::support::{Host, eventually};
 
-/// What answers everybody, and nothing else does.
+/// The public operations. No others may be public.
 const PUBLIC: [(&str, &str); 2] = [("GET", "/api/v1/health"), ("GET", "/api/v1/ready")];
 const SCOPES: [&str; 3] = ["read", "publish", "admin"];
 
-/// An operation of the document.
+/// An operation of the OpenAPI document.
 struct Operation {
     method: String,
     path: String,
-    /// None where it is public.
+    /// The required scope; `None` for a public operation.
     scope: Option<String>,
 }
 
@@ -64,7 +64,7 @@ fn status(serving: &Serving, operation: &Operation, token: Option<&str>) -> u16 
     answer.status
 }
 
-/// Tokens that count for nothing, each for another reason.
+/// Returns tokens that are invalid, each for a different reason.
 fn worthless(host: &Host, good: &str) -> Vec<String> {
     let expired = host.token("expired", "admin", &["--expires", "1ms"]);
     eventually("a token expires", || {
@@ -78,9 +78,9 @@ fn worthless(host: &Host, good: &str) -> Vec<String> {
     vec![
         expired,
         revoked,
-        // The id of one and the secret of another.
+        // The id of one token and the secret of another.
         format!("{}{}", &good[..id], &other[id..]),
-        // An id that nobody has.
+        // An unknown id.
         format!("dcn_0000000000000000{}", &good[id - 1..]),
         format!("{}{}", &good[..secret], if good.ends_with('A') { 'B' } else { 'A' }),
         format!("{good}x"),
@@ -91,7 +91,7 @@ fn worthless(host: &Host, good: &str) -> Vec<String> {
 }
 
 #[test]
-fn no_operation_answers_without_a_credential_that_covers_it() {
+fn every_operation_requires_a_credential_with_its_scope() {
     let host = Host::new().with("DECNET_API_PORT", "0");
     let tokens = SCOPES.map(|scope| host.token(scope, scope, &[]));
     let serving = host.serve(&[]);
@@ -99,7 +99,7 @@ fn no_operation_answers_without_a_credential_that_covers_it() {
     for operation in operations(&serving) {
         let named = (operation.method.as_str(), operation.path.as_str());
         let Some(scope) = &operation.scope else {
-            assert!(PUBLIC.contains(&named), "{named:?} is public, and nobody said so");
+            assert!(PUBLIC.contains(&named), "{named:?} is public, and nobody messages so");
             assert!(!matches!(status(&serving, &operation, None), 401 | 403), "{named:?}");
             continue;
         };
@@ -116,7 +116,7 @@ fn no_operation_answers_without_a_credential_that_covers_it() {
 }
 
 #[test]
-fn what_is_in_no_document_gives_nothing_away() {
+fn undocumented_paths_reveal_nothing() {
     let host = Host::new().with("DECNET_API_PORT", "0");
     let serving = host.serve(&[]);
     for what in ["GET /api", "GET /api/v1", "GET /api/v2/webhooks", "GET /.env", "GET /../etc/passwd"] {
@@ -134,7 +134,7 @@ fn what_is_in_no_document_gives_nothing_away() {
 }
 
 #[test]
-fn wrong_credentials_are_counted_by_address_and_lock_nobody_else_out() {
+fn invalid_credentials_are_limited_per_address() {
     let host = Host::new().with("DECNET_API_PORT", "0");
     let good = host.token("ci", "read", &[]);
     let serving = host.serve(&[]);
@@ -148,26 +148,26 @@ fn wrong_credentials_are_counted_by_address_and_lock_nobody_else_out() {
     assert!(statuses[..30].iter().all(|status| *status == 401) && statuses[30] == 429, "{statuses:?}");
     let wait: u64 = answers[30].header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&wait));
-    // Whoever has a good one, from the same address, or a bad one from elsewhere, notices nothing.
+    // A valid token from the same address and an invalid one from another address are not affected.
     let fine = ask_with(from, &good);
     assert_eq!((fine.status, ask_with(fresh_address(), "guess").status), (200, 401));
     assert!(fine.header("ratelimit").unwrap().contains("r="), "{fine:?}");
 }
 
 #[test]
-fn the_log_names_who_was_refused() {
+fn rejected_requests_are_logged_with_their_token() {
     let host = Host::new().with("DECNET_API_PORT", "0");
     let token = host.token("sender", "publish", &[]);
     let serving = host.serve(&["-vv"]);
     assert_eq!(ask(serving.address, "GET /api/v1/version", Some(&token), "").status, 403);
     serving.running.signal("TERM");
-    let (_, _, said) = serving.running.finish();
-    let line = said.lines().find(|line| line.contains("status=403"));
-    assert!(line.is_some_and(|line| line.contains("by=sender")), "{said}");
+    let (_, _, messages) = serving.running.finish();
+    let line = messages.lines().find(|line| line.contains("status=403"));
+    assert!(line.is_some_and(|line| line.contains("by=sender")), "{messages}");
 }
 
 #[test]
-fn pages_of_the_allow_list_may_read_answers_and_no_others() {
+fn only_allowed_origins_may_read_responses() {
     let host = Host::new().with("DECNET_API_PORT", "0").with("DECNET_CORS_ORIGINS", "https://dash.example");
     let serving = host.serve(&[]);
     let preflight = |origin: &str| {
@@ -189,7 +189,7 @@ fn pages_of_the_allow_list_may_read_answers_and_no_others() {
     let headers = ["Origin: https://dash.example", "Access-Control-Request-Method: GET"];
     let allowed = ask_from(fresh_address(), serving.address, "OPTIONS /api/v1/webhooks", &headers, "");
     assert_eq!((allowed.status, allowed.header("x-content-type-options")), (200, Some("nosniff")));
-    // A refusal can be read too, else the page could not say what is wrong.
+    // Pages may read error responses too, so that they can show the error.
     let refused = ask_from(
         fresh_address(),
         serving.address,

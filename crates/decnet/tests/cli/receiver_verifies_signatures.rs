@@ -1,4 +1,4 @@
-//! `decnet receive` tells a signed request from others.
+//! `decnet receive` distinguishes verified, unsigned and forged requests.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -17,7 +17,7 @@ fn address(receiver: &mut Running) -> String {
     line.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned()
 }
 
-/// POSTs the body with further headers; the status.
+/// POSTs the body with additional headers. Returns the status.
 fn post(address: &str, headers: &[(&str, String)]) -> u16 {
     let mut request = format!("POST /in HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for (name, value) in headers {
@@ -45,7 +45,7 @@ fn signed(secret: &str) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn signed_unsigned_and_forged_are_told_apart() {
+fn signed_unsigned_and_forged_requests_are_distinguished() {
     let host = Host::new();
     std::fs::write(host.path().join("secret"), format!("{SECRET}\n")).unwrap();
     let arguments = ["receive", "--port", "0", "--secret-file", "secret", "--json", "--count", "3"];
@@ -68,7 +68,7 @@ fn signed_unsigned_and_forged_are_told_apart() {
 }
 
 #[test]
-fn half_closed_sender_is_answered() {
+fn half_closed_sender_gets_a_response() {
     let host = Host::new();
     let mut receiver = host.start(&["receive", "--port", "0", "--delay", "200ms", "--count", "2"]);
     let address = address(&mut receiver);
@@ -84,7 +84,7 @@ fn half_closed_sender_is_answered() {
 }
 
 #[test]
-fn it_answers_as_it_is_told_and_late() {
+fn status_and_delay_of_responses_are_set() {
     let host = Host::new();
     let arguments = ["receive", "--port", "0", "--status", "503", "--delay", "300ms", "--count", "1"];
     let mut receiver = host.start(&arguments);
@@ -99,7 +99,7 @@ fn it_answers_as_it_is_told_and_late() {
 }
 
 #[test]
-fn a_signal_ends_it_with_a_summary() {
+fn signal_ends_receive_with_a_summary() {
     let host = Host::new();
     let mut receiver = host.start(&["receive", "--port", "0"]);
     address(&mut receiver);
@@ -110,7 +110,7 @@ fn a_signal_ends_it_with_a_summary() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn second_signal_ends_receive_at_once() {
     let host = Host::new();
     let mut receiver = host.start(&["receive", "--port", "0", "--delay", "60s"]);
     let address = address(&mut receiver);
@@ -118,7 +118,7 @@ fn a_second_signal_ends_it_at_once() {
         let mut stream = TcpStream::connect(address).unwrap();
         let request = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
         stream.write_all(request.as_bytes()).unwrap();
-        // Whether it ends with a reset or an end of file is of no matter.
+        // The connection may end with a reset or an end of file.
         let _ = stream.read(&mut [0]);
     });
     let mut line = String::new();

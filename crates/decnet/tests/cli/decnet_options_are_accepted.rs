@@ -5,9 +5,10 @@ use std::process::Command;
 use crate::http::ask;
 use crate::support::{Host, code, eventually, stderr};
 
-/// The reported number of the process in the background.
-fn process(said: &str) -> String {
-    let after = said.split("in the background as process ").nth(1).unwrap_or_else(|| panic!("{said}"));
+/// Returns the reported id of the background process.
+fn process(messages: &str) -> String {
+    let after =
+        messages.split("in the background as process ").nth(1).unwrap_or_else(|| panic!("{messages}"));
     after.split_whitespace().next().unwrap().to_owned()
 }
 
@@ -17,29 +18,29 @@ fn is_running(process: &str) -> bool {
 
 fn stop(process: &str) {
     assert!(Command::new("kill").arg(process).status().unwrap().success());
-    eventually("it ends", || !is_running(process));
+    eventually("the process ends", || !is_running(process));
 }
 
 #[test]
-fn daemon_goes_into_the_background_once_it_is_up() {
+fn daemon_moves_to_the_background_once_started() {
     let host = Host::new();
     for option in ["-d", "--daemon"] {
-        // Its output is read to its end: nothing of the daemon's may keep that open.
+        // `run` reads the output to its end, so the daemon must not keep it open.
         let started = host.run(&["bus", option]);
         assert_eq!(code(&started), 0, "{}", stderr(&started));
         let bus = process(&stderr(&started));
-        assert!(stderr(&started).contains("nothing more is logged"), "{}", stderr(&started));
+        assert!(stderr(&started).contains("logging stops here"), "{}", stderr(&started));
         assert!(is_running(&bus) && code(&host.run(&["publish", "a.b"])) == 0);
         let session = std::fs::read_to_string(format!("/proc/{bus}/stat")).unwrap();
         let fields: Vec<_> = session.rsplit(')').next().unwrap().split_whitespace().collect();
-        assert_eq!(fields[3], bus, "it has a session of its own");
+        assert_eq!(fields[3], bus, "the daemon has its own session");
         stop(&bus);
-        assert!(!host.socket().exists(), "it ended cleanly");
+        assert!(!host.socket().exists(), "the daemon ended cleanly");
     }
     let worker = host.run(&["webhook", "-d"]);
     assert_eq!(code(&worker), 0, "{}", stderr(&worker));
     let second = host.run(&["webhook", "-d"]);
-    assert_eq!(code(&second), 1, "the queue is taken: {}", stderr(&second));
+    assert_eq!(code(&second), 1, "the queue is in use: {}", stderr(&second));
     assert!(!stderr(&second).contains("in the background"), "{}", stderr(&second));
     stop(&process(&stderr(&worker)));
 }
@@ -55,28 +56,31 @@ fn error_at_start_is_reported_before_a_daemon_detaches() {
 }
 
 #[test]
-fn log_of_a_daemon_goes_on_in_a_file() {
+fn daemon_keeps_logging_to_a_file() {
     let host = Host::new();
     let log = host.path().join("log");
     let status = host.command(&["bus", "-d"]).stderr(std::fs::File::create(&log).unwrap()).status().unwrap();
     assert!(status.success());
-    let said = || std::fs::read_to_string(&log).unwrap();
-    stop(&process(&said()));
-    assert!(!said().contains("nothing more is logged") && said().contains("stop"), "{}", said());
+    let messages = || std::fs::read_to_string(&log).unwrap();
+    stop(&process(&messages()));
+    assert!(!messages().contains("logging stops here") && messages().contains("stop"), "{}", messages());
 }
 
 #[test]
-fn options_of_decnets_api_are_accepted_with_a_note() {
+fn ignored_api_options_are_accepted_and_reported() {
     let host = Host::new();
     let mut api = host.start(&["-v", "api", "--port", "0", "--log-file", "/var/log/x", "--workers", "4"]);
-    let mut said = String::new();
-    api.wait_for_noting("the API listens", &mut said);
-    assert!(said.contains("--log-file has no effect") && said.contains("--workers has no effect"), "{said}");
+    let mut messages = String::new();
+    api.wait_for_noting("the API is listening", &mut messages);
+    assert!(
+        messages.contains("--log-file has no effect") && messages.contains("--workers has no effect"),
+        "{messages}"
+    );
     assert_eq!(code(&host.run(&["api", "-w", "0"])), 2);
 }
 
 #[test]
-fn limit_of_creations_is_lifted_on_demand() {
+fn limit_of_creations_can_be_disabled() {
     for (text, is_limited) in [("true", true), ("1", true), ("false", false)] {
         let host = Host::new().with("DECNET_API_PORT", "0").with("DECNET_LIMITER_ENABLED", text);
         let token = host.token("admin", "admin", &[]);

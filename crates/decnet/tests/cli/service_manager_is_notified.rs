@@ -1,11 +1,11 @@
-//! A daemon tells the service manager when it is ready, that its loops turn, and that it stops.
+//! A daemon notifies the service manager that it is ready, that its loops run, and that it stops.
 
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
 use crate::support::{Host, PATIENCE};
 
-/// Reads messages until one has a line that begins so, and returns that line.
+/// Reads messages until one has a line with this prefix, and returns that line.
 fn hear(manager: &UnixDatagram, begin: &str) -> String {
     let (deadline, mut message, mut heard) = (Instant::now() + PATIENCE, [0; 4096], String::new());
     manager.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
@@ -29,9 +29,9 @@ fn hears_of(arguments: &[&str], status: &str) {
     let mut child = command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "6000000").spawn().unwrap();
     assert_eq!(hear(&manager, "READY="), "READY=1");
     assert_eq!(hear(&manager, "WATCHDOG="), "WATCHDOG=1");
-    let said = hear(&manager, "STATUS=");
-    assert!(said.contains(status), "{said}");
-    // The first report follows from the start alone; later ones only from a loop that has turned since.
+    let messages = hear(&manager, "STATUS=");
+    assert!(messages.contains(status), "{messages}");
+    // The first notification follows from the start; later ones only if the loops have run since.
     assert_eq!(hear(&manager, "WATCHDOG="), "WATCHDOG=1");
     std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
     assert_eq!(hear(&manager, "STOPPING="), "STOPPING=1");
@@ -39,27 +39,27 @@ fn hears_of(arguments: &[&str], status: &str) {
 }
 
 #[test]
-fn of_the_bus() {
+fn service_manager_is_notified_by_the_bus() {
     hears_of(&["bus"], "serving");
 }
 
 #[test]
-fn of_the_api() {
+fn service_manager_is_notified_by_the_api() {
     hears_of(&["api", "--port", "0"], "serving at 127.0.0.1:");
 }
 
 #[test]
-fn of_the_worker_also_while_the_bus_is_away() {
+fn service_manager_is_notified_by_a_worker_without_a_bus() {
     hears_of(&["webhook"], "0 subscriptions; 0 events admitted");
 }
 
 #[test]
-fn of_all_in_one() {
+fn service_manager_is_notified_by_serve() {
     hears_of(&["serve"], "0 subscriptions; 0 events admitted");
 }
 
 #[test]
-fn a_worker_that_saves_its_queue_gets_more_time() {
+fn worker_that_saves_its_queue_extends_its_stop_timeout() {
     let host = Host::new();
     let data = host.path().join("data");
     std::fs::create_dir(&data).unwrap();
@@ -68,7 +68,7 @@ fn a_worker_that_saves_its_queue_gets_more_time() {
     let mut command = host.command(&["webhook"]);
     let child = command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "6000000").spawn().unwrap();
     assert_eq!(hear(&manager, "READY="), "READY=1");
-    // It cannot make its directory again, so it goes on trying.
+    // The daemon cannot recreate its directory, so it keeps retrying.
     std::fs::remove_dir_all(&data).unwrap();
     std::fs::write(&data, "in the way").unwrap();
     assert_eq!(hear(&manager, "STOPPING="), "STOPPING=1");

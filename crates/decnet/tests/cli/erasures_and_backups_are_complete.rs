@@ -1,4 +1,4 @@
-//! `decnet erase`, `explain`, `backup` and `restore` on a queue that a worker left behind.
+//! `decnet erase`, `explain`, `backup` and `restore` on the queue of a stopped worker.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
@@ -7,17 +7,17 @@ use decnet_core::time::UnixMicros;
 use decnet_store::queue::{Admission, Options, Queue, Recipient};
 use serde_json::Value;
 
-use crate::deliveries_are_shown_and_sent_again::{EACH, host};
+use crate::deliveries_are_listed_and_redelivered::{EACH, host};
 use crate::support::{Host, code, eventually, stderr, stdout};
 
 fn steps(host: &Host, rest: &[&str]) -> Vec<(String, Option<bool>)> {
-    let said = host.json(&[&["explain", "siem", "--json"][..], rest].concat());
-    let steps = said["steps"].as_array().unwrap().iter();
+    let result = host.json(&[&["explain", "siem", "--json"][..], rest].concat());
+    let steps = result["steps"].as_array().unwrap().iter();
     steps.map(|step| (step["step"].as_str().unwrap().into(), step["passed"].as_bool())).collect()
 }
 
 #[test]
-fn an_event_is_explained_step_by_step() {
+fn event_is_explained_step_by_step() {
     let host = host();
     let last = |rest: &[&str]| steps(&host, rest).pop().unwrap();
     assert_eq!(last(&["a.delivered-0"]), ("attempts".into(), Some(true)));
@@ -35,7 +35,7 @@ fn an_event_is_explained_step_by_step() {
 }
 
 #[test]
-fn erasing_is_asked_for_counted_and_done() {
+fn erasure_needs_consent_and_reports_amounts() {
     let host = host();
     let data = host.path().join("data/queue.db");
     let holds = |text: &str| {
@@ -51,7 +51,7 @@ fn erasing_is_asked_for_counted_and_done() {
     assert!(holds(r#""payload":{"n":1}"#));
     let one = host.json(&["erase", "--event-id", "a.dead-1", "--yes", "--json"]);
     assert_eq!((&one["bodies"], &one["gone_from_disk"]), (&1.into(), &true.into()));
-    // A subscription that is deleted meanwhile is known by its UUID.
+    // A deleted subscription is identified by its UUID.
     let uuid = host.json(&["subscription", "show", "siem", "--json"])["uuid"].as_str().unwrap().to_owned();
     assert_eq!(code(&host.run(&["subscription", "delete", "siem"])), 0);
     let rest = host.json(&["erase", "--subscription", &uuid, "--yes", "--json"]);
@@ -64,7 +64,7 @@ fn erasing_is_asked_for_counted_and_done() {
 }
 
 #[test]
-fn a_backup_is_for_its_owner_alone_and_comes_back_whole() {
+fn backup_is_private_and_restores_everything() {
     let host = host();
     let made = host.json(&["backup", "b.tar", "--json"]);
     assert_eq!(made["holds"], serde_json::json!(["queue.db", "catalog.db"]));
@@ -88,7 +88,7 @@ fn a_backup_is_for_its_owner_alone_and_comes_back_whole() {
 }
 
 #[test]
-fn what_is_restored_can_be_read_while_another_writes() {
+fn restored_catalog_uses_the_write_ahead_log() {
     let host = host();
     host.json(&["backup", "b.tar", "--json"]);
     host.json(&["restore", "b.tar", "--data-dir", "new", "--json"]);
@@ -102,7 +102,7 @@ fn what_is_restored_can_be_read_while_another_writes() {
 }
 
 #[test]
-fn a_catalog_outside_of_the_data_directory_stays_where_the_queue_is_restored() {
+fn restore_keeps_a_catalog_outside_of_the_data_directory() {
     let host = host();
     host.json(&["backup", "b.tar", "--json"]);
     let decnets = host.path().join("decnets.db");
@@ -116,24 +116,24 @@ fn a_catalog_outside_of_the_data_directory_stays_where_the_queue_is_restored() {
     assert_eq!((names("restored"), names("kept")), (vec!["queue.db"], vec!["catalog.db"]));
     assert_eq!(host.json(&["subscription", "show", "siem", "--json"])["paused"], true);
     assert!(!host.path().join("new/decnet.db").exists());
-    // Where DECNET's is gone too, it comes back.
+    // If the outside catalog is missing too, it is restored.
     std::fs::rename(&decnets, host.path().join("lost.db")).unwrap();
     host.json(&["restore", "b.tar", "--data-dir", "newer", "--json"]);
     assert_eq!(host.json(&["subscription", "show", "siem", "--json"])["paused"], false);
 }
 
 #[test]
-fn an_erasure_that_is_interrupted_says_so() {
+fn interrupted_erasure_reports_its_progress() {
     let host = host();
     let data = host.path().join("data");
     let erase = ["erase", "--event-id", "crowd", "--yes", "--json"];
     crowd(&data);
-    // It waits for this lock, or takes many steps after it.
+    // The erasure waits for this lock, or has many steps left after it.
     let lock = rusqlite::Connection::open(data.join("queue.db")).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut erasing = host.start(&erase);
     let files = format!("/proc/{}/fd", erasing.child.id());
-    eventually("it has opened the queue", || {
+    eventually("the queue is open", || {
         let mut open =
             std::fs::read_dir(&files).unwrap().filter_map(|file| file.unwrap().path().read_link().ok());
         erasing.is_running() && open.any(|file| file.ends_with("queue.db"))
@@ -147,7 +147,7 @@ fn an_erasure_that_is_interrupted_says_so() {
     assert_eq!((&rest["bodies"], &rest["gone_from_disk"]), (&1.into(), &true.into()));
 }
 
-/// An event with so many deliveries that erasing it takes a hundred steps.
+/// Adds an event with so many deliveries that its erasure takes a hundred steps.
 fn crowd(data: &std::path::Path) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
@@ -160,7 +160,7 @@ fn crowd(data: &std::path::Path) {
 }
 
 #[test]
-fn what_is_no_whole_backup_is_refused_and_leaves_nothing() {
+fn invalid_backup_is_rejected_and_leaves_no_files() {
     let host = host();
     host.json(&["backup", "b.tar", "--json"]);
     let whole = std::fs::read(host.path().join("b.tar")).unwrap();
@@ -169,13 +169,14 @@ fn what_is_no_whole_backup_is_refused_and_leaves_nothing() {
     for (what, bytes) in [
         ("cut", &whole[..whole.len() / 2]),
         ("damaged", &damaged),
-        ("text", b"no archive"),
+        ("text", b"not a tar"),
         ("bytes", &[0x1b; 2000]),
     ] {
         std::fs::write(host.path().join("bad.tar"), bytes).unwrap();
         let refused = host.run(&["restore", "bad.tar", "--data-dir", "new"]);
         assert_eq!(code(&refused), 1, "{what}: {}", stderr(&refused));
-        let is_plain = |said: &str| said.chars().all(|c| c == '\n' || !c.is_control()) && said.len() < 400;
+        let is_plain =
+            |messages: &str| messages.chars().all(|c| c == '\n' || !c.is_control()) && messages.len() < 400;
         assert!(is_plain(&stderr(&refused)), "{what}: {:?}", stderr(&refused));
         let left: Vec<_> =
             std::fs::read_dir(host.path().join("new")).unwrap().map(|e| e.unwrap().file_name()).collect();
@@ -185,7 +186,7 @@ fn what_is_no_whole_backup_is_refused_and_leaves_nothing() {
 }
 
 #[test]
-fn standard_streams_are_no_files_of_a_backup() {
+fn backup_and_restore_reject_standard_streams() {
     let host = host();
     for (arguments, part) in [(["backup", "-"], "stdout"), (["restore", "-"], "stdin")] {
         let refused = host.run(&arguments);
@@ -196,15 +197,15 @@ fn standard_streams_are_no_files_of_a_backup() {
 }
 
 #[test]
-fn a_restore_writes_through_no_link() {
+fn restore_does_not_follow_symbolic_links() {
     let host = host();
     host.json(&["backup", "b.tar", "--json"]);
     let (new, other) = (host.path().join("new"), host.path().join("other"));
     std::fs::create_dir(&new).unwrap();
-    std::fs::write(&other, "of somebody else").unwrap();
+    std::fs::write(&other, "another file").unwrap();
     symlink(&other, new.join("queue.lock")).unwrap();
     let refused = host.run(&["restore", "b.tar", "--data-dir", "new"]);
     assert_eq!(code(&refused), 1);
     assert!(stderr(&refused).contains("queue.lock"), "{}", stderr(&refused));
-    assert_eq!(std::fs::read_to_string(&other).unwrap(), "of somebody else");
+    assert_eq!(std::fs::read_to_string(&other).unwrap(), "another file");
 }

@@ -31,7 +31,7 @@ impl Rig {
         let beside = decnet.parent().context("the program is in no directory")?;
         let directory = TempDir::with_prefix_in("cost-", beside)?;
         let mut bus = Process::start(command(decnet, directory.path()).arg("bus").stderr(Stdio::piped()))?;
-        said(&mut bus, "the bus listens")?;
+        said(&mut bus, "the bus is listening")?;
         let mut receive = command(decnet, directory.path());
         receive.args(["receive", "--port", "0"]).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut receiver = Process::start(&mut receive)?;

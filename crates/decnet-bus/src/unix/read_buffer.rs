@@ -1,4 +1,4 @@
-//! Bytes read and not yet understood: small while little comes, large enough for many frames a read.
+//! The buffer of received bytes that are not decoded yet. Its size follows the traffic.
 
 use std::io;
 
@@ -12,7 +12,7 @@ const MIN_READ_BYTES: usize = 4 * 1024;
 #[derive(Debug)]
 pub(super) struct ReadBuffer {
     bytes: BytesMut,
-    /// What the next read asks for; doubles when a read fills it.
+    /// The number of bytes that the next read requests; doubled when a read fills it.
     wanted: usize,
 }
 
@@ -25,24 +25,24 @@ impl ReadBuffer {
         &self.bytes
     }
 
-    /// Bytes that the frame that has begun needs still, as far as can be told.
+    /// Returns how many more bytes the incomplete frame needs, as far as its header tells.
     pub(super) fn missing(&self) -> usize {
         missing(&self.bytes)
     }
 
-    /// Drops the first bytes.
+    /// Discards the first `len` bytes.
     pub(super) fn skip(&mut self, len: usize) {
         bytes::Buf::advance(&mut self.bytes, len);
     }
 
-    /// Takes the first bytes out, without copying them.
+    /// Removes and returns the first `len` bytes without copying them.
     pub(super) fn take(&mut self, len: usize) -> Bytes {
         self.bytes.split_to(len).freeze()
     }
 
-    /// One read; 0 at the end of the stream. Loses nothing when it is cancelled.
+    /// Reads once. Returns the number of bytes, 0 at the end of the stream. Cancel safe.
     pub(super) async fn fill(&mut self, from: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
-        self.make_room();
+        self.reserve();
         let read = from.read_buf(&mut self.bytes).await?;
         if read >= self.wanted {
             self.wanted = (self.wanted * 2).min(MAX_READ_BYTES);
@@ -50,7 +50,7 @@ impl ReadBuffer {
         Ok(read)
     }
 
-    fn make_room(&mut self) {
+    fn reserve(&mut self) {
         let outgrown = self.bytes.is_empty() && self.bytes.capacity() > 2 * MAX_READ_BYTES;
         if outgrown {
             self.bytes = BytesMut::new();

@@ -1,4 +1,4 @@
-//! A connection that heals itself: it comes back, asks again for what was wanted, and says each change once.
+//! A connection that reconnects and resubscribes automatically, and logs each change once.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,35 +16,34 @@ use super::server::is_lossless;
 use crate::notice::Notice;
 use crate::received::Received;
 
-/// First wait before a further try to connect.
+/// The backoff before the first retry.
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
-/// A connection that lived shorter counts as a failed try.
-const PROVEN: Duration = Duration::from_secs(1);
-/// Unsent bytes beyond which a bus that does not read counts as gone.
+/// A connection that ended sooner counts as a failed attempt.
+const MIN_STABLE_AGE: Duration = Duration::from_secs(1);
+/// The number of unsent bytes beyond which a bus that does not read counts as disconnected.
 const MAX_UNSENT_BYTES: usize = 8 * 1024 * 1024;
-/// What a bus gets to take the last frames.
+/// The time that the bus gets to accept the last frames.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
-/// What [`Source::next`] brought about.
+/// The result of [`Source::next`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// The bus is there; every wanted pattern has been asked for, before anything else is sent.
+    /// The connection is up. The subscriptions to all wanted patterns are enqueued before anything else.
     Connected,
-    /// There are new events in the caller's buffer.
+    /// New events are in the caller's buffer.
     Messages,
     /// The bus has sent a [notice](Source::notice).
     Notice,
-    /// The bus is away. The next call starts trying.
+    /// The connection is down. The next call begins to reconnect.
     Disconnected,
 }
 
-/// The events of a set of patterns, for as long as it is asked: the bus may come and go.
+/// A stream of the events that match a set of patterns, over any number of reconnections.
 ///
-/// While the bus is away its events are gone (there are none). While the source is away a bus of ours keeps them
-/// for a [lossless reader](super::server::Lossless), for a while; any other bus, and for any other name, does
-/// not. One task owns the source and calls
-/// [`Self::next`] in a `select!`; publishing and changing patterns only fill a buffer, which `next` writes,
-/// so that a bus that does not read never keeps its events from being drained.
+/// Events that are published while this source is disconnected are lost, unless it is a
+/// [lossless reader](super::server::Lossless) of DECNET Webhook's bus, which retains them for a while. One task owns the
+/// source and calls [`Self::next`] in a `select!`. Publishing and changing patterns only fill a buffer, which `next`
+/// writes while it reads, so that a bus that does not read never keeps its events from being drained.
 #[derive(Debug)]
 pub struct Source {
     path: PathBuf,
@@ -56,7 +55,7 @@ pub struct Source {
     attempt: Option<Attempt>,
 }
 
-/// A connection on its way. Kept over a cancelled [`Source::next`], or a bus would see one come and go at once.
+/// A connection attempt. It survives a cancelled [`Source::next`], so that the bus does not see repeated connects.
 struct Attempt(Pin<Box<dyn Future<Output = Result<Client, Error>> + Send>>);
 
 impl fmt::Debug for Attempt {
@@ -68,11 +67,11 @@ impl fmt::Debug for Attempt {
 #[derive(Debug)]
 enum Link {
     Up { client: Client, since: Instant, backoff: Duration },
-    Away { since: Instant, retry_at: Instant, backoff: Duration, was_said: bool },
+    Away { since: Instant, retry_at: Instant, backoff: Duration, is_logged: bool },
 }
 
 impl Source {
-    /// A source at the socket `path` that greets with `name`. Nothing happens before [`Self::next`].
+    /// Creates a source for the socket `path` that sends `HELLO` with `name`. Connects with the first [`Self::next`].
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, name: &str) -> Self {
         let now = Instant::now();
@@ -82,45 +81,45 @@ impl Source {
             wanted: BTreeSet::new(),
             max_backoff: MAX_BUS_BACKOFF,
             wants_notices: false,
-            link: Link::Away { since: now, retry_at: now, backoff: MIN_BACKOFF, was_said: false },
+            link: Link::Away { since: now, retry_at: now, backoff: MIN_BACKOFF, is_logged: false },
             attempt: None,
         }
     }
 
-    /// Waits at most this long, and at least 100 ms, between two tries.
+    /// Sets the maximum backoff between two attempts, at least 100 ms.
     #[must_use]
     pub fn with_max_backoff(mut self, longest: Duration) -> Self {
         self.max_backoff = longest.max(MIN_BACKOFF);
         self
     }
 
-    /// Asks for [notices](Self::notice) with each greeting.
+    /// Requests [notices](Self::notice) with each `HELLO`.
     #[must_use]
     pub fn with_notices(mut self) -> Self {
         self.wants_notices = true;
         self
     }
 
-    /// Replaces the wanted patterns. The bus is asked for the new ones before the old ones are given up, so
-    /// that an event that both sets match is not missed.
+    /// Replaces the wanted patterns. Subscribes to the new ones before it unsubscribes from the old ones, so that no event
+    /// that both sets match is missed.
     pub fn set_patterns(&mut self, wanted: impl IntoIterator<Item = Pattern>) {
         let wanted: BTreeSet<Pattern> = wanted.into_iter().collect();
         if let Link::Up { client, .. } = &mut self.link {
             let sender = client.sender();
-            ask(sender, wanted.difference(&self.wanted), Sender::enqueue_subscribe);
-            ask(sender, self.wanted.difference(&wanted), Sender::enqueue_unsubscribe);
+            enqueue_all(sender, wanted.difference(&self.wanted), Sender::enqueue_subscribe);
+            enqueue_all(sender, self.wanted.difference(&wanted), Sender::enqueue_unsubscribe);
         }
         self.wanted = wanted;
     }
 
-    /// Is there a connection, as far as is known?
+    /// Returns whether the connection is up, as far as is known.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         matches!(self.link, Link::Up { .. })
     }
 
-    /// The last notice of the bus on this connection. `None` while there is none: the bus is away, or it is DECNET's, which
-    /// sends none, or none was [asked for](Self::with_notices).
+    /// Returns the last notice of the bus on this connection. `None` while disconnected, from DECNET's bus, which sends
+    /// none, and if notices were not [requested](Self::with_notices).
     #[must_use]
     pub fn notice(&self) -> Option<&Notice> {
         match &self.link {
@@ -129,17 +128,16 @@ impl Source {
         }
     }
 
-    /// Greets again with the next call of [`Self::next`], so that a bus that has refused what the name asks for looks again.
+    /// Sends `HELLO` again with the next [`Self::next`], so that the bus decides again about what the name requests.
     pub fn greet_again(&mut self) {
         if let Link::Up { client, .. } = &mut self.link
             && let Err(error) = client.sender().enqueue_greeting_for_notices(&self.name)
         {
-            tracing::debug!(%error, "the bus is not greeted again");
+            tracing::debug!(%error, "cannot repeat the HELLO to the bus");
         }
     }
 
-    /// Publishes an event with the next call of [`Self::next`]; false if the bus is away, and then the event
-    /// is gone.
+    /// Publishes an event with the next [`Self::next`]. Returns false if disconnected; the event is then discarded.
     ///
     /// # Errors
     /// [`Error::Encode`] for a topic or payload that does not fit a frame.
@@ -150,8 +148,8 @@ impl Source {
         }
     }
 
-    /// Waits for the next thing to happen. Appends the events of [`Step::Messages`] to `out`, leaves it alone
-    /// otherwise. Loses nothing when it is cancelled.
+    /// Waits for the next [`Step`]. Appends the events of [`Step::Messages`] to `out`, which is otherwise unchanged. Cancel
+    /// safe.
     pub async fn next(&mut self, out: &mut Vec<Received>) -> Step {
         match &mut self.link {
             Link::Up { client, .. } => {
@@ -159,7 +157,7 @@ impl Source {
                 match exchange(client, out).await {
                     Ok(()) if out.len() > before => Step::Messages,
                     Ok(()) => Step::Notice,
-                    Err(error) => self.lose(&error),
+                    Err(error) => self.disconnect(&error),
                 }
             }
             Link::Away { .. } => {
@@ -169,32 +167,33 @@ impl Source {
         }
     }
 
-    /// Writes what was published last and says goodbye, within a second.
+    /// Flushes and sends `BYE`, within a second.
     ///
-    /// The events that [`Self::next`] has appended are the caller's. Those that it has not are gone, unless
-    /// this is a lossless reader at a bus of ours, which keeps every one of them for the successor.
+    /// Events that [`Self::next`] has not returned are lost, unless this is a lossless reader of DECNET Webhook's bus,
+    /// which keeps them for the successor.
     pub async fn close(self) {
         let Link::Up { client, .. } = self.link else { return };
         let keeps = is_lossless(&self.name);
-        let goodbye = async { if keeps { client.hand_back().await } else { client.close().await } };
-        match tokio::time::timeout(CLOSE_GRACE, goodbye).await {
+        let bye = async { if keeps { client.close_resumable().await } else { client.close().await } };
+        match tokio::time::timeout(CLOSE_GRACE, bye).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "the bus was gone before the goodbye"),
-            Err(_) => tracing::debug!("the bus does not read; closed without a goodbye"),
+            Ok(Err(error)) => tracing::debug!(%error, "the connection to the bus failed before BYE was sent"),
+            Err(_) => tracing::debug!("the bus does not read; closed without BYE"),
         }
     }
 
-    fn lose(&mut self, error: &Error) -> Step {
+    fn disconnect(&mut self, error: &Error) -> Step {
         let Link::Up { since, backoff, .. } = self.link else { return Step::Disconnected };
-        let backoff = if since.elapsed() >= PROVEN { MIN_BACKOFF } else { backoff };
-        tracing::warn!(%error, socket = %self.path.display(), "the bus is away; its events are missed until it is back");
+        let backoff = if since.elapsed() >= MIN_STABLE_AGE { MIN_BACKOFF } else { backoff };
+        tracing::warn!(%error, socket = %self.path.display(), "disconnected from the bus; events are missed until it is reconnected");
         let now = Instant::now();
         let next_backoff = (backoff * 2).min(self.max_backoff);
-        self.link = Link::Away { since: now, retry_at: now + backoff, backoff: next_backoff, was_said: true };
+        self.link =
+            Link::Away { since: now, retry_at: now + backoff, backoff: next_backoff, is_logged: true };
         Step::Disconnected
     }
 
-    /// Tries until it succeeds.
+    /// Retries until it succeeds.
     async fn connect(&mut self) {
         while let Link::Away { since, retry_at, backoff, .. } = self.link {
             tokio::time::sleep_until(retry_at).await;
@@ -211,31 +210,31 @@ impl Source {
             let connected = attempt.0.as_mut().await;
             self.attempt = None;
             match connected {
-                Ok(client) => self.welcome(client, since, backoff),
-                Err(error) => self.put_off(&error),
+                Ok(client) => self.on_connected(client, since, backoff),
+                Err(error) => self.schedule_retry(&error),
             }
         }
     }
 
-    fn welcome(&mut self, mut client: Client, away_since: Instant, backoff: Duration) {
-        ask(client.sender(), self.wanted.iter(), Sender::enqueue_subscribe);
+    fn on_connected(&mut self, mut client: Client, away_since: Instant, backoff: Duration) {
+        enqueue_all(client.sender(), self.wanted.iter(), Sender::enqueue_subscribe);
         let away = away_since.elapsed();
         tracing::info!(socket = %self.path.display(), ?away, patterns = self.wanted.len(), "connected to the bus");
         self.link = Link::Up { client, since: Instant::now(), backoff };
     }
 
-    fn put_off(&mut self, error: &Error) {
+    fn schedule_retry(&mut self, error: &Error) {
         let longest = self.max_backoff;
-        let Link::Away { retry_at, backoff, was_said, .. } = &mut self.link else { return };
-        if !std::mem::replace(was_said, true) {
-            tracing::warn!(%error, "the bus is away; trying on until it is there");
+        let Link::Away { retry_at, backoff, is_logged, .. } = &mut self.link else { return };
+        if !std::mem::replace(is_logged, true) {
+            tracing::warn!(%error, "cannot connect to the bus; retrying until it is reachable");
         }
         *retry_at = Instant::now() + *backoff;
         *backoff = (*backoff * 2).min(longest);
     }
 }
 
-/// Reads, and meanwhile writes what waits to be written.
+/// Reads, and meanwhile writes the buffered frames.
 async fn exchange(client: &mut Client, out: &mut Vec<Received>) -> Result<(), Error> {
     let (sender, receiver) = client.halves();
     if sender.buffered() > MAX_UNSENT_BYTES {
@@ -245,24 +244,24 @@ async fn exchange(client: &mut Client, out: &mut Vec<Received>) -> Result<(), Er
     if sender.buffered() > 0 {
         tokio::select! {
             result = &mut received => return result,
-            // What the bus sent before it went is still there to be read; reading meets the end by itself.
+            // Events that the bus sent before it closed can still be read; the read finds the end of the stream.
             result = sender.flush() => if let Err(error) = result {
-                tracing::debug!(%error, "the bus takes nothing more");
+                tracing::debug!(%error, "cannot write to the bus");
             },
         }
     }
     received.await
 }
 
-/// Asks for or gives up each pattern; a stored pattern always fits a frame.
-fn ask<'a>(
+/// Enqueues a frame for each pattern; a stored pattern always fits a frame.
+fn enqueue_all<'a>(
     sender: &mut Sender,
     patterns: impl Iterator<Item = &'a Pattern>,
     enqueue: impl Fn(&mut Sender, &str) -> Result<(), Error>,
 ) {
     for pattern in patterns {
         if let Err(error) = enqueue(sender, pattern.as_str()) {
-            tracing::error!(%error, %pattern, "a pattern cannot be sent to the bus");
+            tracing::error!(%error, %pattern, "cannot send a pattern to the bus");
         }
     }
 }

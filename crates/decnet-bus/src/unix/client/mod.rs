@@ -1,9 +1,9 @@
-//! One connection to a bus, ours or DECNET's.
+//! One connection to the bus, DECNET Webhook's or DECNET's.
 //!
-//! - [`Sender`]: publishes, many events with one system call, and asks for patterns;
-//! - [`Receiver`]: hands on everything that one read brings;
-//! - [`Client`]: both, until they are split so that one task drains while another publishes. [`Client::confirm`]
-//!   ends a connection once the bus has read everything.
+//! - [`Sender`]: publishes many events with one system call, and subscribes to patterns;
+//! - [`Receiver`]: returns every event that one read brings;
+//! - [`Client`]: both halves. Split it to receive in one task while another publishes. [`Client::confirm`] closes the
+//!   connection once the bus has read everything.
 
 mod receiver;
 mod sender;
@@ -22,55 +22,57 @@ use crate::received::Received;
 pub use self::receiver::Receiver;
 pub use self::sender::Sender;
 
-/// What goes wrong between a client and its bus.
+/// An error of a bus connection.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nobody answers at the socket.
-    #[error("no bus answers at {path}: {source}; is it running, and may this user connect?")]
+    /// The socket does not accept connections.
+    #[error(
+        "cannot connect to the bus at {path}: {source}; check that it is running and that this user may connect"
+    )]
     Connect {
-        /// The socket.
+        /// The path of the socket.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The bus took the connection and ended it at once.
+    /// The bus accepted the connection and closed it at once.
     #[error(
-        "the bus at {0} refuses the connection: it has as many as it takes, in all or of this user; close some, or wait"
+        "the bus at {0} refused the connection: the limit of connections, in all or for this user, is reached; close some, or wait"
     )]
     Refused(PathBuf),
-    /// The bus has said goodbye or closed the connection: connect again.
+    /// The bus ended the connection. Connect again.
     #[error("the bus has closed the connection")]
     Closed,
-    /// The connection broke.
-    #[error("the connection to the bus broke: {0}")]
+    /// The connection failed.
+    #[error("the connection to the bus failed: {0}")]
     Io(#[from] io::Error),
-    /// The bus sent what is no frame: the connection is of no use any more.
-    #[error("the bus sent a bad frame: {0}")]
+    /// The bus sent an invalid frame. The connection is unusable.
+    #[error("the bus sent an invalid frame: {0}")]
     Frame(#[from] FrameError),
-    /// The bus closed the connection while frames of ours were unread: nothing tells which ones it has read.
+    /// The bus closed the connection before it had read every frame. It is unknown which frames it has read.
     #[error(
-        "the bus closed the connection before it had read everything: it was stopped, or has no room for another \
-         connection"
+        "the bus closed the connection before it had read everything: it was stopped, or its limit of connections is \
+         reached"
     )]
     Unread,
-    /// The bus has not read everything in time, and has not closed the connection either.
-    #[error("the bus has not read everything within {}", decnet_core::duration::show(*.0))]
+    /// The bus has neither read everything in time nor closed the connection.
+    #[error("the bus did not read everything within {}", decnet_core::duration::show(*.0))]
     Unconfirmed(Duration),
-    /// The bus takes nothing and much is waiting to be sent.
+    /// The bus does not read, and the send buffer has reached its limit.
     #[error("the bus has stopped reading")]
     Stuck,
-    /// What was to be sent does not fit the protocol; the connection is fine, nothing was sent.
+    /// The value does not fit the protocol. Nothing was sent; the connection is still usable.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// The payload is no JSON that a reader could parse; the connection is fine, nothing was sent.
-    #[error("the payload is {0}")]
+    /// Not every reader could parse the payload. Nothing was sent; the connection is still usable.
+    #[error("invalid payload: {0}")]
     Payload(#[from] JsonError),
-    /// Only the bus itself publishes this topic; the connection is fine, nothing was sent.
-    #[error("the topic {0} is the bus's own: choose another one")]
+    /// Only the bus itself publishes this topic. Nothing was sent; the connection is still usable.
+    #[error("the topic {0} is reserved for the bus: choose another topic")]
     Reserved(Box<str>),
 }
 
-/// A connection that has greeted. Dropped, it simply closes; what was not flushed is gone.
+/// A connection that has sent its `HELLO`. Dropping it closes it; unflushed frames are discarded.
 #[derive(Debug)]
 pub struct Client {
     sender: Sender,
@@ -78,21 +80,21 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects and greets with `name`, which the bus logs.
+    /// Connects and sends `HELLO` with `name`, which the bus logs.
     ///
-    /// [`LOSSLESS_CLIENT_NAME`](crate::LOSSLESS_CLIENT_NAME) asks a bus of ours for a large queue.
+    /// [`LOSSLESS_CLIENT_NAME`](crate::LOSSLESS_CLIENT_NAME) requests a lossless queue from DECNET Webhook's bus.
     ///
     /// # Errors
-    /// [`Error::Connect`] when nobody answers, [`Error::Encode`] for a name that does not fit a header. A bus that refuses the
-    /// connection is [`Error::Refused`] where that is known already, else the connection ends with the first use.
+    /// [`Error::Connect`] if the socket does not accept connections, [`Error::Encode`] for a name that does not fit a header.
+    /// If the bus refuses the connection, [`Error::Refused`] if that is already known; otherwise the first use fails.
     pub async fn connect(path: &Path, name: &str) -> Result<Self, Error> {
         Self::connect_with(path, name, &[]).await
     }
 
-    /// Connects as [`Self::connect`] and asks for [notices](Self::notice). DECNET's bus sends none.
+    /// Connects as [`Self::connect`] does and requests [notices](Self::notice). DECNET's bus sends none.
     ///
     /// # Errors
-    /// As there.
+    /// See [`Self::connect`].
     pub async fn connect_with_notices(path: &Path, name: &str) -> Result<Self, Error> {
         Self::connect_with(path, name, notice::ASK).await
     }
@@ -119,7 +121,7 @@ impl Client {
     /// See [`Sender::publish`].
     ///
     /// # Errors
-    /// As there.
+    /// See [`Sender::publish`].
     pub async fn publish(
         &mut self,
         topic: &str,
@@ -132,7 +134,7 @@ impl Client {
     /// See [`Sender::subscribe`].
     ///
     /// # Errors
-    /// As there.
+    /// See [`Sender::subscribe`].
     pub async fn subscribe(&mut self, pattern: &str) -> Result<(), Error> {
         self.sender.subscribe(pattern).await
     }
@@ -140,7 +142,7 @@ impl Client {
     /// See [`Sender::unsubscribe`].
     ///
     /// # Errors
-    /// As there.
+    /// See [`Sender::unsubscribe`].
     pub async fn unsubscribe(&mut self, pattern: &str) -> Result<(), Error> {
         self.sender.unsubscribe(pattern).await
     }
@@ -148,60 +150,60 @@ impl Client {
     /// See [`Receiver::recv_batch`].
     ///
     /// # Errors
-    /// As there.
+    /// See [`Receiver::recv_batch`].
     pub async fn recv_batch(&mut self, out: &mut Vec<Received>) -> Result<(), Error> {
         self.receiver.recv_batch(out).await
     }
 
-    /// Ends the connection and returns once the bus has read everything that was sent on it. Drops events that
+    /// Closes the connection and returns once the bus has read everything that was sent on it. Discards events that
     /// arrive meanwhile.
     ///
-    /// The protocol has no acknowledgement. But a bus, DECNET's as ours, handles the frames of a connection in order
-    /// and closes it at `BYE`, so that the end of the stream confirms all frames before it. A bus that closes while
-    /// frames are unread resets the connection instead.
+    /// The protocol has no acknowledgement. But both buses process the frames of a connection in order and close it at
+    /// `BYE`, so the end of the stream confirms all frames before it. A bus that closes while frames are unread resets the
+    /// connection instead.
     ///
     /// # Errors
-    /// [`Error::Unread`] or [`Error::Io`] if the bus closed the connection early, [`Error::Unconfirmed`] if it has done
-    /// nothing of this within `patience`. In each case the bus may have read some of the frames, or all.
+    /// [`Error::Unread`] or [`Error::Io`] if the bus closed the connection early, [`Error::Unconfirmed`] if it did
+    /// neither within `patience`. In each case the bus may have read some of the frames, or all.
     pub async fn confirm(self, patience: Duration) -> Result<(), Error> {
         let Self { sender, receiver } = self;
         let confirmed = async {
             sender.close().await?;
-            receiver.until_end().await
+            receiver.drain().await
         };
         tokio::time::timeout(patience, confirmed).await.unwrap_or(Err(Error::Unconfirmed(patience)))
     }
 
-    /// Flushes and says goodbye. [`Self::confirm`] also waits until the bus has read it.
+    /// Flushes and sends `BYE`. [`Self::confirm`] also waits until the bus has read it.
     ///
     /// # Errors
-    /// A connection that broke before everything was written.
+    /// The connection failed before everything was written.
     pub async fn close(self) -> Result<(), Error> {
         self.sender.close().await
     }
 
-    /// Flushes and says goodbye with the number of frames that were handed on, so that a bus of ours keeps
-    /// the others for a successor. DECNET's takes it for any other `BYE`.
+    /// Flushes and sends `BYE` with the number of frames that were returned to the caller, so that DECNET Webhook's bus
+    /// keeps the others for a successor. DECNET's bus treats it as any other `BYE`.
     ///
-    /// Nothing more is read: the bus knows what the socket may hold, not what would be read out of it still.
-    pub(crate) async fn hand_back(self) -> Result<(), Error> {
-        let had = self.receiver.frames().to_string();
-        self.sender.close_with(&had).await
+    /// Reads nothing more: the bus must know what the socket may still hold.
+    pub(crate) async fn close_resumable(self) -> Result<(), Error> {
+        let received = self.receiver.frames().to_string();
+        self.sender.close_with(&received).await
     }
 
-    /// The half that publishes and subscribes, to add many events before one flush.
+    /// Returns the half that publishes and subscribes, to enqueue many events before one flush.
     #[must_use]
     pub fn sender(&mut self) -> &mut Sender {
         &mut self.sender
     }
 
-    /// Two halves for two tasks. The connection closes when both are dropped, or with [`Sender::close`].
+    /// Splits the connection into two halves for two tasks. It closes when both are dropped, or with [`Sender::close`].
     #[must_use]
     pub fn split(self) -> (Sender, Receiver) {
         (self.sender, self.receiver)
     }
 
-    /// Both halves, borrowed for one `select!`.
+    /// Borrows both halves for one `select!`.
     pub(crate) fn halves(&mut self) -> (&mut Sender, &mut Receiver) {
         (&mut self.sender, &mut self.receiver)
     }

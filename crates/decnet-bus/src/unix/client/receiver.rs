@@ -1,4 +1,4 @@
-//! The half of a connection that receives.
+//! The receiving half of a connection.
 
 use std::io::ErrorKind;
 
@@ -11,51 +11,51 @@ use crate::received::{Received, Topic};
 use crate::unix::codec::{FrameError, Layout, Verb, locate};
 use crate::unix::read_buffer::ReadBuffer;
 
-/// Receives events. Drain it at once, always: a bus drops the oldest event of a slow reader.
+/// The receiving half. Drain it continuously: the bus drops the oldest events of a slow reader.
 #[derive(Debug)]
 pub struct Receiver {
     socket: OwnedReadHalf,
     buffer: ReadBuffer,
-    said_bye: bool,
-    /// Events and notices so far.
+    got_bye: bool,
+    /// The number of events and notices received.
     frames: u64,
     notice: Option<Notice>,
-    /// A notice has come that no call has returned for.
-    has_news: bool,
+    /// Whether a notice has arrived for which no call has returned yet.
+    notice_pending: bool,
 }
 
 impl Receiver {
     pub(super) fn new(socket: OwnedReadHalf) -> Self {
         let buffer = ReadBuffer::new();
-        Self { socket, buffer, said_bye: false, frames: 0, notice: None, has_news: false }
+        Self { socket, buffer, got_bye: false, frames: 0, notice: None, notice_pending: false }
     }
 
-    /// Waits for events and appends all that one read brings: at least one, or none where a [notice](Self::notice) came.
-    /// Loses nothing when it is cancelled, and hands on every event before it reports the end of the connection.
+    /// Waits for events and appends all that one read brings: at least one, or none if a [notice](Self::notice) arrived.
+    /// Cancel safe. Returns every event before it reports the end of the connection.
     ///
     /// # Errors
-    /// [`Error::Closed`] at the end, [`Error::Io`] or [`Error::Frame`] when the connection is of no use any
-    /// more; then for every further call too.
+    /// [`Error::Closed`] at the end of the stream, [`Error::Io`] or [`Error::Frame`] if the connection is unusable. Every
+    /// further call then fails too.
     pub async fn recv_batch(&mut self, out: &mut Vec<Received>) -> Result<(), Error> {
         let before = out.len();
         loop {
             let decoded = self.decode_all(out);
-            if out.len() > before || std::mem::take(&mut self.has_news) {
+            if out.len() > before || std::mem::take(&mut self.notice_pending) {
                 return Ok(());
             }
             decoded?;
-            if self.said_bye || self.is_at_end().await? {
+            if self.got_bye || self.is_at_end().await? {
                 return Err(Error::Closed);
             }
         }
     }
 
-    /// Reads and drops everything up to the end of the stream.
+    /// Reads and discards everything up to the end of the stream.
     ///
     /// # Errors
-    /// [`Error::Unread`] if the bus has closed the connection with frames of ours unread (`unix(7)`: `ECONNRESET`),
-    /// [`Error::Io`] for what else the system reports.
-    pub(super) async fn until_end(mut self) -> Result<(), Error> {
+    /// [`Error::Unread`] if the bus closed the connection with frames of this client unread (`unix(7)`: `ECONNRESET`),
+    /// [`Error::Io`] for every other error of the system.
+    pub(super) async fn drain(mut self) -> Result<(), Error> {
         loop {
             match self.buffer.fill(&mut self.socket).await {
                 Ok(0) => return Ok(()),
@@ -66,19 +66,19 @@ impl Receiver {
         }
     }
 
-    /// The last notice that the bus sent; `None` if it has sent none, as DECNET's never does, and ours only to a client
-    /// that [asked for it](super::Client::connect_with_notices).
+    /// Returns the last notice of the bus. `None` if it has sent none: DECNET's bus never sends notices, DECNET Webhook's
+    /// only to a client that [requested them](super::Client::connect_with_notices).
     #[must_use]
     pub fn notice(&self) -> Option<&Notice> {
         self.notice.as_ref()
     }
 
-    /// How many events and notices have come since the connection began.
+    /// Returns the number of events and notices received on this connection.
     pub(super) fn frames(&self) -> u64 {
         self.frames
     }
 
-    /// Reads once. A bus that closes with frames of ours unread resets the connection: an end like any other.
+    /// Reads once. A connection reset counts as the end of the stream: the bus closed with unread frames.
     async fn is_at_end(&mut self) -> Result<bool, Error> {
         match self.buffer.fill(&mut self.socket).await {
             Ok(read) => Ok(read == 0),
@@ -87,9 +87,9 @@ impl Receiver {
         }
     }
 
-    /// Takes all whole frames out of the buffer; a bad one stays, to fail again.
+    /// Decodes all complete frames of the buffer. An invalid frame stays there, so that every further call fails.
     fn decode_all(&mut self, out: &mut Vec<Received>) -> Result<(), FrameError> {
-        while !self.said_bye {
+        while !self.got_bye {
             let Some(layout) = locate(self.buffer.as_slice())? else { break };
             let frame = self.buffer.take(layout.body.end);
             match layout.verb {
@@ -101,8 +101,8 @@ impl Receiver {
                     self.frames += 1;
                     self.take_notice(&frame, &layout);
                 }
-                Verb::Bye => self.said_bye = true,
-                verb => tracing::debug!(verb = verb.as_str(), "a client's frame from the bus is ignored"),
+                Verb::Bye => self.got_bye = true,
+                verb => tracing::debug!(verb = verb.as_str(), "ignored a client's verb that the bus sent"),
             }
         }
         Ok(())
@@ -110,14 +110,14 @@ impl Receiver {
 }
 
 impl Receiver {
-    /// A greeting that is not a notice is one of a bus that we do not know, and is ignored.
+    /// Stores a notice. Ignores the `HELLO` of any other bus.
     fn take_notice(&mut self, frame: &Bytes, Layout { args, body, .. }: &Layout) {
         if frame[args.clone()] != *BUS_NAME.as_bytes() {
             return;
         }
         match serde_json::from_slice(&frame[body.clone()]) {
-            Ok(notice) => (self.notice, self.has_news) = (Some(notice), true),
-            Err(error) => tracing::debug!(%error, "a notice of the bus that cannot be read is ignored"),
+            Ok(notice) => (self.notice, self.notice_pending) = (Some(notice), true),
+            Err(error) => tracing::debug!(%error, "ignored an invalid notice of the bus"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The half of a connection that publishes and asks.
+//! The sending half of a connection.
 
 use std::io::{self, ErrorKind};
 
@@ -11,15 +11,15 @@ use super::Error;
 use crate::notice;
 use crate::unix::codec::{EncodeError, Verb, check_payload, encode, encode_publication};
 
-/// [`Sender::feed`] writes when this much has come together.
+/// The number of buffered bytes from which [`Sender::feed`] flushes.
 const FLUSH_BYTES: usize = 64 * 1024;
 
-/// Publishes and subscribes. Frames gather in a buffer until they are flushed, in order.
+/// The sending half: publishes and subscribes. Frames are buffered until they are flushed, in order.
 #[derive(Debug)]
 pub struct Sender {
     socket: OwnedWriteHalf,
     buffer: Vec<u8>,
-    /// Bytes at the front of the buffer that are written.
+    /// The number of bytes at the front of the buffer that are already written.
     written: usize,
 }
 
@@ -28,11 +28,10 @@ impl Sender {
         Self { socket, buffer: Vec::new(), written: 0 }
     }
 
-    /// Publishes one event and writes it at once. The bus confirms nothing.
+    /// Publishes one event and flushes. The bus does not acknowledge it.
     ///
     /// # Errors
-    /// [`Error::Encode`] for a topic or payload that does not fit a frame, [`Error::Io`] when the connection
-    /// is broken.
+    /// [`Error::Encode`] for a topic or payload that does not fit a frame, [`Error::Io`] if the connection failed.
     pub async fn publish(
         &mut self,
         topic: &str,
@@ -43,10 +42,10 @@ impl Sender {
         self.flush().await
     }
 
-    /// Publishes one event of many: writes only when enough has gathered. Call [`Self::flush`] at the end.
+    /// Publishes one event of many; flushes only when enough bytes are buffered. Call [`Self::flush`] at the end.
     ///
     /// # Errors
-    /// As [`Self::publish`].
+    /// See [`Self::publish`].
     pub async fn feed(
         &mut self,
         topic: &str,
@@ -60,41 +59,41 @@ impl Sender {
     /// Adds an event to the buffer; [`Self::flush`] sends it.
     ///
     /// # Errors
-    /// [`Error::Encode`] or [`Error::Reserved`], and then nothing was added.
+    /// [`Error::Encode`] or [`Error::Reserved`]; nothing is added then.
     pub fn enqueue(
         &mut self,
         topic: &str,
         kind: &str,
         payload: &(impl Serialize + ?Sized),
     ) -> Result<(), Error> {
-        require(topic)?;
+        require_argument(topic)?;
         if topic == BUS_HEALTH_TOPIC {
             return Err(Error::Reserved(topic.into()));
         }
         Ok(encode_publication(&mut self.buffer, topic, kind, payload)?)
     }
 
-    /// Adds an event whose payload is JSON already; it is checked, and sent as it stands.
+    /// Adds an event whose payload is JSON text, which is checked and sent verbatim.
     ///
     /// # Errors
-    /// [`Error::Payload`] for what is no JSON that every reader can parse, else as [`Self::enqueue`].
+    /// [`Error::Payload`] for JSON that not every reader can parse, else see [`Self::enqueue`].
     pub fn enqueue_json(&mut self, topic: &str, kind: &str, payload: &str) -> Result<(), Error> {
         self.enqueue(topic, kind, check_payload(payload)?)
     }
 
-    /// Asks for the events of a pattern, at once.
+    /// Subscribes to a pattern and flushes.
     ///
     /// # Errors
-    /// [`Error::Encode`] for a pattern that does not fit a frame, [`Error::Io`] when the connection is broken.
+    /// [`Error::Encode`] for a pattern that does not fit a frame, [`Error::Io`] if the connection failed.
     pub async fn subscribe(&mut self, pattern: &str) -> Result<(), Error> {
         self.enqueue_subscribe(pattern)?;
         self.flush().await
     }
 
-    /// Asks for them no longer. Events that are on their way still come.
+    /// Unsubscribes from a pattern and flushes. Events in flight still arrive.
     ///
     /// # Errors
-    /// As [`Self::subscribe`].
+    /// See [`Self::subscribe`].
     pub async fn unsubscribe(&mut self, pattern: &str) -> Result<(), Error> {
         self.enqueue_unsubscribe(pattern)?;
         self.flush().await
@@ -103,26 +102,26 @@ impl Sender {
     /// Adds a `SUB` to the buffer; [`Self::flush`] sends it.
     ///
     /// # Errors
-    /// [`Error::Encode`], and then nothing was added.
+    /// [`Error::Encode`]; nothing is added then.
     pub fn enqueue_subscribe(&mut self, pattern: &str) -> Result<(), Error> {
-        require(pattern)?;
+        require_argument(pattern)?;
         self.enqueue_frame(Verb::Sub, pattern)
     }
 
     /// Adds an `UNSUB` to the buffer; [`Self::flush`] sends it.
     ///
     /// # Errors
-    /// [`Error::Encode`], and then nothing was added.
+    /// [`Error::Encode`]; nothing is added then.
     pub fn enqueue_unsubscribe(&mut self, pattern: &str) -> Result<(), Error> {
-        require(pattern)?;
+        require_argument(pattern)?;
         self.enqueue_frame(Verb::Unsub, pattern)
     }
 
-    /// Adds a `HELLO` to the buffer that asks for notices; [`Self::flush`] sends it. A bus of ours looks again at what the
-    /// name asks for.
+    /// Adds a `HELLO` that requests notices to the buffer; [`Self::flush`] sends it. DECNET Webhook's bus then decides again
+    /// about what the name requests.
     ///
     /// # Errors
-    /// [`Error::Encode`], and then nothing was added.
+    /// [`Error::Encode`]; nothing is added then.
     pub fn enqueue_greeting_for_notices(&mut self, name: &str) -> Result<(), Error> {
         self.enqueue_greeting(name, notice::ASK)
     }
@@ -135,16 +134,16 @@ impl Sender {
         Ok(encode(&mut self.buffer, verb, args, &[])?)
     }
 
-    /// Bytes that wait for [`Self::flush`].
+    /// Returns the number of bytes that wait for [`Self::flush`].
     #[must_use]
     pub fn buffered(&self) -> usize {
         self.buffer.len() - self.written
     }
 
-    /// Writes everything that waits. Cancelled, it goes on where it was when it is called again.
+    /// Writes the whole buffer. Cancel safe: the next call continues where this one stopped.
     ///
     /// # Errors
-    /// [`Error::Unread`] when the bus has closed the connection, [`Error::Io`] when it is broken otherwise.
+    /// [`Error::Unread`] if the bus has closed the connection, [`Error::Io`] for other failures.
     pub async fn flush(&mut self) -> Result<(), Error> {
         while self.buffered() > 0 {
             let written = self.socket.write(&self.buffer[self.written..]).await;
@@ -156,18 +155,18 @@ impl Sender {
         Ok(())
     }
 
-    /// Flushes, says goodbye and closes this half.
+    /// Flushes, sends `BYE` and closes this half.
     ///
     /// # Errors
-    /// A connection that broke before everything was written.
+    /// The connection failed before everything was written.
     pub async fn close(self) -> Result<(), Error> {
         self.close_with("").await
     }
 
-    pub(super) async fn close_with(mut self, last_words: &str) -> Result<(), Error> {
-        self.enqueue_frame(Verb::Bye, last_words)?;
+    pub(super) async fn close_with(mut self, args: &str) -> Result<(), Error> {
+        self.enqueue_frame(Verb::Bye, args)?;
         self.flush().await?;
-        // A bus that has read `BYE` may have closed its end by now.
+        // The bus may already have closed its end after reading `BYE`.
         match self.socket.shutdown().await {
             Err(error) if error.kind() != ErrorKind::NotConnected => Err(error.into()),
             _ => Ok(()),
@@ -175,7 +174,7 @@ impl Sender {
     }
 }
 
-/// Tells a connection that the other side has closed from other faults of the system.
+/// Distinguishes a connection that the peer has closed from other errors of the system.
 fn closed_early(error: io::Error) -> Error {
     match error.kind() {
         ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => Error::Unread,
@@ -183,7 +182,7 @@ fn closed_early(error: io::Error) -> Error {
     }
 }
 
-/// A bus closes the connection over a missing argument.
-fn require(args: &str) -> Result<(), Error> {
+/// Rejects an empty argument, for which the bus would close the connection.
+fn require_argument(args: &str) -> Result<(), Error> {
     if args.is_empty() { Err(EncodeError::Args("".into()).into()) } else { Ok(()) }
 }

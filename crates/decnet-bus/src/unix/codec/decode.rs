@@ -1,4 +1,4 @@
-//! From bytes to frames.
+//! Decoding of frames.
 
 use std::ops::Range;
 
@@ -7,54 +7,54 @@ use decnet_core::limits::{MAX_BODY_BYTES, MAX_HEADER_BYTES};
 use super::Verb;
 
 const LENGTH_BYTES: usize = 4;
-/// Most of an unknown verb that an error repeats.
-const SHOWN_BYTES: usize = 32;
+/// The maximum number of bytes of an unknown verb that an error quotes.
+const MAX_QUOTED_BYTES: usize = 32;
 
-/// One frame, borrowed from the buffer it was read into.
+/// One frame, borrowed from the read buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// The header's first word.
     pub verb: Verb,
-    /// The rest of the header, its ends trimmed as Python's `str.strip` does, spaces within kept.
+    /// The rest of the header, trimmed as by Python's `str.strip`; inner spaces are kept.
     pub args: &'a str,
-    /// The body, not looked into.
+    /// The body, not validated.
     pub body: &'a [u8],
 }
 
-/// Why bytes are no frame. Nothing after them can be read: the connection has to be closed.
+/// The reason why bytes are not a valid frame. The stream cannot be resynchronized: close the connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// No newline where one had to be.
-    #[error("a header longer than {MAX_HEADER_BYTES} bytes")]
+    /// There is no newline within the maximum header length.
+    #[error("header longer than {MAX_HEADER_BYTES} bytes")]
     HeaderTooLong,
-    /// Nothing before the newline.
-    #[error("an empty header line")]
+    /// The header line is empty.
+    #[error("empty header line")]
     EmptyHeader,
-    /// Topics and patterns are ASCII.
-    #[error("a header that is not ASCII")]
+    /// The header is not ASCII.
+    #[error("header is not ASCII")]
     NotAscii,
-    /// No word of the protocol; they are upper-case.
-    #[error("the unknown verb {0:?}")]
+    /// The first word is not a verb of the protocol. Verbs are upper-case.
+    #[error("unknown verb {0:?}")]
     UnknownVerb(Box<str>),
-    /// The length before the body says too much.
-    #[error("a body of {0} bytes, more than {MAX_BODY_BYTES}")]
+    /// The length prefix exceeds the maximum.
+    #[error("body of {0} bytes exceeds the maximum of {MAX_BODY_BYTES}")]
     BodyTooLong(usize),
 }
 
-/// Where the parts of a frame are in its buffer, for a reader that keeps the buffer and shares it.
+/// The ranges of a frame's parts within its buffer, for a reader that shares the buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     /// The header's first word.
     pub verb: Verb,
     /// See [`Frame::args`]: ASCII.
     pub args: Range<usize>,
-    /// See [`Frame::body`]; its end is the frame's end.
+    /// See [`Frame::body`]; the frame ends with it.
     pub body: Range<usize>,
 }
 
-/// The first frame of `buffer` and its length in bytes; `None` while it is not all there.
+/// Returns the first frame of `buffer` and its length in bytes; `None` if the frame is incomplete.
 ///
-/// A bad header is an error as soon as its line is there, a bad length as soon as its four bytes are.
+/// A bad header is an error as soon as its line is complete, a bad length as soon as its four bytes are.
 ///
 /// # Errors
 /// See [`FrameError`].
@@ -65,7 +65,7 @@ pub fn decode(buffer: &[u8]) -> Result<Option<(Frame<'_>, usize)>, FrameError> {
     Ok(Some((Frame { verb, args, body: &buffer[body] }, end)))
 }
 
-/// As [`decode`], by places.
+/// Works as [`decode`] but returns ranges.
 ///
 /// # Errors
 /// See [`FrameError`].
@@ -77,8 +77,8 @@ pub fn locate(buffer: &[u8]) -> Result<Option<Layout>, FrameError> {
     Ok((buffer.len() >= body.end).then_some(Layout { verb, args, body }))
 }
 
-/// How many bytes the unfinished frame at the start of `buffer` needs still, as far as can be told: at
-/// least one. For reserving room before the next read.
+/// Returns how many more bytes the incomplete frame at the start of `buffer` needs, as far as its header tells: at
+/// least one. Used to reserve space before the next read.
 #[must_use]
 pub fn missing(buffer: &[u8]) -> usize {
     let Some(newline) = memchr::memchr(b'\n', buffer) else { return 1 };
@@ -87,7 +87,7 @@ pub fn missing(buffer: &[u8]) -> usize {
     (start + LENGTH_BYTES + body_len).saturating_sub(buffer.len()).max(1)
 }
 
-/// Verb, the place of the arguments and the place of the newline.
+/// Returns the verb, the range of the arguments and the index of the newline.
 fn header(buffer: &[u8]) -> Result<Option<(Verb, Range<usize>, usize)>, FrameError> {
     let within = &buffer[..buffer.len().min(MAX_HEADER_BYTES)];
     let Some(newline) = memchr::memchr(b'\n', within) else {
@@ -109,7 +109,7 @@ fn header(buffer: &[u8]) -> Result<Option<(Verb, Range<usize>, usize)>, FrameErr
     Ok(Some((verb, start..end, newline)))
 }
 
-/// The place after the last byte that `is_kept`.
+/// Returns the index after the last byte for which `is_kept` is true.
 fn end_where(line: &[u8], is_kept: impl Fn(u8) -> bool) -> usize {
     line.iter().rposition(|byte| is_kept(*byte)).map_or(0, |last| last + 1)
 }
@@ -120,13 +120,13 @@ fn body_len(rest: &[u8]) -> Result<Option<usize>, FrameError> {
     if length > MAX_BODY_BYTES { Err(FrameError::BodyTooLong(length)) } else { Ok(Some(length)) }
 }
 
-/// ASCII that Python's `str.strip` takes for white space: the file separators too.
+/// Returns whether Python's `str.strip` removes this ASCII byte; the file separators count as white space too.
 pub(super) fn is_python_space(byte: u8) -> bool {
     matches!(byte, b'\t'..=b'\r' | b'\x1c'..=b' ')
 }
 
 fn unknown(word: &[u8]) -> FrameError {
-    FrameError::UnknownVerb(String::from_utf8_lossy(&word[..word.len().min(SHOWN_BYTES)]).into())
+    FrameError::UnknownVerb(String::from_utf8_lossy(&word[..word.len().min(MAX_QUOTED_BYTES)]).into())
 }
 
 #[cfg(test)]
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_frame_is_refused() {
+    fn invalid_frames_are_rejected() {
         let refused = |bytes: &[u8]| decode(bytes).unwrap_err();
         assert_eq!(refused(b"\n"), FrameError::EmptyHeader);
         assert_eq!(refused(b"\r\n"), FrameError::EmptyHeader);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_header_passes_and_one_byte_more_does_not() {
+    fn the_header_limit_is_exact() {
         let frame = |len: usize| [b"SUB ", "a".repeat(len).as_bytes(), b"\n\0\0\0\0"].concat();
         let longest = MAX_HEADER_BYTES - "SUB \n".len();
         assert_eq!(one(&frame(longest)).args.len(), longest);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_is_what_completes_the_frame() {
+    fn missing_bytes_complete_the_frame() {
         assert_eq!(missing(b"PUB a"), 1);
         assert_eq!(missing(b"PUB a\n\0"), 3);
         assert_eq!(missing(b"PUB a\n\0\0\0\x05{"), 4);

@@ -1,4 +1,4 @@
-//! From values to frames, into a buffer that the caller reuses.
+//! Encoding of frames into a buffer that the caller reuses.
 
 use std::io::Write as _;
 
@@ -12,48 +12,48 @@ use super::decode::is_python_space;
 
 const LENGTH_BYTES: usize = 4;
 
-/// What the server says of an event beside its topic.
+/// The fields that the server adds to an event, beside its topic.
 #[derive(Debug, Clone, Copy)]
 pub struct Envelope<'a> {
     /// 32 hexadecimal digits.
     pub id: &'a str,
-    /// Microseconds since the Unix epoch, sent as seconds with a fraction.
+    /// Microseconds since the Unix epoch; sent as decimal seconds.
     pub micros: u64,
-    /// The JSON of the type.
+    /// The type as JSON.
     pub kind: &'a str,
-    /// The JSON of the payload.
+    /// The payload as JSON.
     pub payload: &'a str,
 }
 
-/// Why a frame cannot be written.
+/// The reason why a frame cannot be encoded.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
-    /// A topic or pattern that the other side would read differently or refuse.
-    #[error("a topic or pattern is printable ASCII without a space at its ends, found {0:?}")]
+    /// The peer would reject the topic or pattern, or read it differently.
+    #[error("topic or pattern {0:?} is not printable ASCII without a space at its ends")]
     Args(Box<str>),
-    /// A topic or pattern too long for a header line.
-    #[error("a topic or pattern of {0} bytes does not fit a header of {MAX_HEADER_BYTES}")]
+    /// The topic or pattern is too long for a header line.
+    #[error("topic or pattern of {0} bytes does not fit a header of {MAX_HEADER_BYTES} bytes")]
     HeaderTooLong(usize),
-    /// A body too large for one frame.
-    #[error("a body of {0} bytes; a frame carries at most {MAX_BODY_BYTES}")]
+    /// The body is too large for one frame.
+    #[error("body of {0} bytes exceeds the maximum of {MAX_BODY_BYTES}")]
     BodyTooLong(usize),
-    /// An event whose `EVT` frame would be too large.
+    /// The event's `EVT` frame would be too large.
     #[error("type and payload have {found} bytes as JSON; an event on this topic carries at most {most}")]
     EventTooLong {
-        /// Bytes of type and payload.
+        /// The size of type and payload, in bytes.
         found: usize,
-        /// What the rest of the frame leaves for them.
+        /// The maximum for them, in bytes.
         most: usize,
     },
-    /// A payload that does not serialise.
-    #[error("the payload does not serialise: {0}")]
+    /// The payload cannot be serialized.
+    #[error("cannot serialize the payload: {0}")]
     Payload(#[from] serde_json::Error),
 }
 
-/// Can `args` stand in the header of a `verb` frame and be read back as they are?
+/// Checks that the header of a `verb` frame can carry `args` unchanged.
 ///
 /// # Errors
-/// Line breaks, characters outside ASCII, white space at an end, too long a text.
+/// `args` has a line break, a character outside ASCII or white space at an end, or is too long.
 pub fn check_args(verb: Verb, args: &str) -> Result<(), EncodeError> {
     let ends = [args.bytes().next(), args.bytes().next_back()];
     let has_space_end = ends.into_iter().flatten().any(is_python_space);
@@ -66,7 +66,7 @@ pub fn check_args(verb: Verb, args: &str) -> Result<(), EncodeError> {
     Ok(())
 }
 
-/// Appends one frame to `out`; on an error `out` is as it was.
+/// Appends one frame to `out`. On an error, `out` is unchanged.
 ///
 /// # Errors
 /// See [`EncodeError`].
@@ -78,10 +78,10 @@ pub fn encode(out: &mut Vec<u8>, verb: Verb, args: &str, body: &[u8]) -> Result<
     })
 }
 
-/// Appends the `PUB` of an event, with the two fields that a server reads.
+/// Appends the `PUB` frame of an event, with the two fields that a server reads.
 ///
 /// # Errors
-/// See [`EncodeError`]; `out` is then as it was. An event that the server could not relay is refused here already.
+/// See [`EncodeError`]; `out` is then unchanged. Events that the server could not relay are rejected here.
 pub fn encode_publication(
     out: &mut Vec<u8>,
     topic: &str,
@@ -100,31 +100,31 @@ pub fn encode_publication(
     })
 }
 
-/// Appends the `EVT` of an event, its payload copied verbatim.
+/// Appends the `EVT` frame of an event. The payload is copied verbatim.
 ///
 /// # Errors
-/// See [`EncodeError`]; `out` is then as it was.
+/// See [`EncodeError`]; `out` is then unchanged.
 pub fn encode_event(out: &mut Vec<u8>, topic: &str, envelope: &Envelope<'_>) -> Result<(), EncodeError> {
     check_args(Verb::Evt, topic)?;
     let Envelope { id, micros, kind, payload } = envelope;
     check_event_len(topic, kind.len() + payload.len())?;
     framed(out, Verb::Evt, topic, |out| {
-        write!(out, "{{\"v\":1,\"id\":\"{id}\",\"topic\":").expect("memory takes every write");
+        write!(out, "{{\"v\":1,\"id\":\"{id}\",\"topic\":").expect("writing to a vector does not fail");
         serde_json::to_writer(&mut *out, topic)?;
         let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);
         write!(out, ",\"type\":{kind},\"ts\":{seconds}.{fraction:06},\"payload\":{payload}}}")
-            .expect("memory takes every write");
+            .expect("writing to a vector does not fail");
         Ok(())
     })
 }
 
-/// Refuses an event whose `EVT` body would exceed [`MAX_BODY_BYTES`]. `found` is the length of type and payload, as JSON.
+/// Rejects an event whose `EVT` body would exceed [`MAX_BODY_BYTES`]. `found` is the length of type and payload as JSON.
 fn check_event_len(topic: &str, found: usize) -> Result<(), EncodeError> {
     let most = MAX_BODY_BYTES.saturating_sub(EVENT_ENVELOPE_BYTES + json_len(topic));
     if found > most { Err(EncodeError::EventTooLong { found, most }) } else { Ok(()) }
 }
 
-/// Length of an ASCII text as a JSON string.
+/// Returns the length of an ASCII text as a JSON string.
 fn json_len(text: &str) -> usize {
     let escaped = |byte: u8| match byte {
         b'"' | b'\\' | b'\x08' | b'\t' | b'\n' | b'\x0c' | b'\r' => 2,
@@ -134,7 +134,7 @@ fn json_len(text: &str) -> usize {
     2 + text.bytes().map(escaped).sum::<usize>()
 }
 
-/// Writes header, length and body, the length last, and takes all back when the body fails.
+/// Writes header, length and body. The length is filled in last; if the body fails, `out` is truncated again.
 fn framed(
     out: &mut Vec<u8>,
     verb: Verb,
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writes_decnets_frames() {
+    fn frames_have_decnets_format() {
         let mut out = Vec::new();
         encode(&mut out, Verb::Hello, "me", b"").unwrap();
         encode_publication(&mut out, "a.b", "t", &serde_json::json!({"x": 1})).unwrap();
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_frame_leaves_nothing_behind() {
+    fn a_failed_frame_leaves_the_buffer_unchanged() {
         let mut out = b"before".to_vec();
         let large = "x".repeat(MAX_BODY_BYTES);
         assert!(matches!(
@@ -194,14 +194,14 @@ mod tests {
         assert_eq!(out, b"before");
     }
 
-    /// The largest payload for which `encode` succeeds, of texts with `topic` and `kind`.
+    /// Returns the largest payload size for which `encode` succeeds.
     fn largest(encode: impl Fn(&str) -> Result<(), EncodeError>) -> usize {
         let sizes: Vec<usize> = (MAX_BODY_BYTES - 8192..MAX_BODY_BYTES).collect();
         sizes[sizes.partition_point(|size| encode(&format!("\"{}\"", "x".repeat(size - 2))).is_ok()) - 1]
     }
 
     #[test]
-    fn both_sides_refuse_the_same_events() {
+    fn client_and_server_reject_the_same_events() {
         for (topic, kind) in [("a", ""), ("a.\"\\\u{1}\t.b", "t\n\u{1}\u{e9}"), (&"a".repeat(4000), "k")] {
             let kind_json = serde_json::to_string(kind).unwrap();
             let sent = largest(|payload| {
@@ -232,13 +232,13 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn json_len_is_what_serde_writes(text in "[ -~\\x00-\\x1f\\x7f]{0,40}") {
+        fn json_len_equals_serde_output(text in "[ -~\\x00-\\x1f\\x7f]{0,40}") {
             proptest::prop_assert_eq!(json_len(&text), serde_json::to_string(&text).unwrap().len());
         }
     }
 
     #[test]
-    fn an_event_is_an_envelope() {
+    fn an_event_frame_has_an_envelope() {
         let mut out = Vec::new();
         let envelope = Envelope { id: "ab", micros: 1_500_000, kind: "\"t\"", payload: "{ }" };
         encode_event(&mut out, "a.\"", &envelope).unwrap();

@@ -1,34 +1,34 @@
-//! What DECNET's JSON parser refuses beyond what serde's skipping parser does.
+//! Checks of JSON that serde's skipping parser does not make.
 //!
-//! A payload is relayed as the text it came in, so serde only skips over it, and skipping tells neither a
-//! lone surrogate nor a number beyond `f64` nor deep nesting from the rest. A reader of ours or of DECNET's
-//! would fail on each of them, and DECNET's closes its connection: one bad publisher would silence the others.
+//! A payload is relayed verbatim, so serde only skips over it. Skipping accepts lone surrogates, numbers beyond `f64`
+//! and deep nesting. DECNET's reader fails on each of them and closes its connection, so one bad publisher would
+//! disconnect the others.
 
 use decnet_core::limits::{MAX_JSON_DEPTH, MAX_PAYLOAD_DEPTH};
 use serde_json::value::RawValue;
 
-/// Digits and exponents shorter than this cannot exceed `f64`, whose largest value has 309 digits.
+/// A number without exponent that is shorter than this cannot exceed `f64`, whose largest value has 309 digits.
 const SAFE_NUMBER_BYTES: usize = 300;
 
-/// Why a text is no JSON that everybody can read.
+/// The reason why not every reader of the bus could parse a text as JSON.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
     /// Not JSON.
     #[error("not JSON: {0}")]
     Syntax(#[from] serde_json::Error),
-    /// An escape that is half a character.
-    #[error("a lone surrogate in an escape at byte {0}")]
+    /// An escape encodes half of a surrogate pair.
+    #[error("lone surrogate in an escape at byte {0}")]
     LoneSurrogate(usize),
-    /// A number that no double holds.
-    #[error("a number that is too large at byte {0}")]
+    /// A number exceeds `f64`.
+    #[error("number too large at byte {0}")]
     NumberTooLarge(usize),
-    /// Deeper than a daemon of DECNET relays.
+    /// The nesting is deeper than DECNET's daemon relays.
     #[error("nested deeper than {0} levels")]
     TooDeep(usize),
 }
 
-/// Parses a payload that every reader of the bus can read. It may nest one level less than a body, which is an object
-/// around it.
+/// Parses a payload that every reader of the bus can parse. It may nest one level less than a body, since the body is
+/// an object around it.
 ///
 /// # Errors
 /// See [`JsonError`].
@@ -38,12 +38,12 @@ pub fn check_payload(text: &str) -> Result<&RawValue, JsonError> {
     Ok(payload)
 }
 
-/// Checks a whole body, whose syntax is known to be right.
+/// Checks a whole body that is valid JSON.
 pub(super) fn check_body(json: &[u8]) -> Result<(), JsonError> {
     check_values(json, MAX_JSON_DEPTH)
 }
 
-/// Walks over `json`, whose syntax is known to be right, and checks what a skipping parser does not.
+/// Scans valid JSON for surrogates, numbers and nesting that a skipping parser does not check.
 fn check_values(json: &[u8], most_depth: usize) -> Result<(), JsonError> {
     let (mut at, mut depth) = (0, 0usize);
     while let Some(&byte) = json.get(at) {
@@ -67,7 +67,7 @@ fn check_values(json: &[u8], most_depth: usize) -> Result<(), JsonError> {
     Ok(())
 }
 
-/// The place after the quote that ends the string whose text starts at `at`.
+/// Returns the index after the closing quote of the string whose text starts at `at`.
 fn after_string(json: &[u8], mut at: usize) -> Result<usize, JsonError> {
     while let Some(found) = json.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
         at += found;
@@ -79,7 +79,7 @@ fn after_string(json: &[u8], mut at: usize) -> Result<usize, JsonError> {
     Ok(json.len())
 }
 
-/// The place after the escape at `at`, both halves of a pair.
+/// Returns the index after the escape at `at`, or after both escapes of a surrogate pair.
 fn after_escape(json: &[u8], at: usize) -> Result<usize, JsonError> {
     match unit(json, at) {
         None => Ok(at + 2),
@@ -89,7 +89,7 @@ fn after_escape(json: &[u8], at: usize) -> Result<usize, JsonError> {
     }
 }
 
-/// The UTF-16 unit that `\uXXXX` at `at` stands for.
+/// Returns the UTF-16 code unit of the `\uXXXX` escape at `at`.
 fn unit(json: &[u8], at: usize) -> Option<u16> {
     let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
@@ -107,7 +107,7 @@ fn after_number(json: &[u8], at: usize) -> Result<usize, JsonError> {
     Ok(at + len)
 }
 
-/// The value of a JSON number; infinite when it is too large.
+/// Returns the value of a JSON number; infinite if it is too large.
 pub(super) fn as_f64(number: &[u8]) -> f64 {
     let text = std::str::from_utf8(number).ok();
     text.and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
@@ -169,7 +169,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn never_panics_and_takes_no_more_than_a_full_parse(text in r#"[\[\]{}",:\\ud8dc0-9eE+.\-a ]{0,40}"#) {
+        fn never_accepts_more_than_a_full_parse(text in r#"[\[\]{}",:\\ud8dc0-9eE+.\-a ]{0,40}"#) {
             if check_payload(&text).is_ok() {
                 proptest::prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
             }

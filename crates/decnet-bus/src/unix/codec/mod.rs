@@ -8,9 +8,9 @@
 //! <body>                     a JSON object, or nothing
 //! ```
 //!
-//! - [`decode()`], [`locate`]: the first frame of a buffer, borrowed from it;
-//! - [`encode()`]: a frame into a buffer that is reused;
-//! - [`Publication`]: the body of a `PUB`, validated and yet not copied.
+//! - [`decode()`], [`locate`]: read the first frame of a buffer without copying;
+//! - [`encode()`]: appends a frame to a buffer;
+//! - [`Publication`]: the validated body of a `PUB`, borrowed.
 
 mod decode;
 mod encode;

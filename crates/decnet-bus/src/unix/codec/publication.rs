@@ -1,4 +1,4 @@
-//! The body of a `PUB`: two fields of it count, and they travel on as the text they came in.
+//! The body of a `PUB`. Two of its fields are used; they are relayed verbatim.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,31 +8,31 @@ use serde_json::value::RawValue;
 
 use super::json::{JsonError, as_f64, check_body};
 
-/// What a client publishes: two JSON texts, with DECNET's defaults for what is missing or empty.
+/// The type and payload of a `PUB` as JSON texts, with DECNET's defaults for missing or empty values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Publication<'a> {
-    /// JSON of any kind but null; an object unless the publisher is odd.
+    /// The payload: any JSON but null, usually an object.
     pub payload: &'a str,
-    /// JSON of any kind but null; a string unless the publisher is odd.
+    /// The type: any JSON but null, usually a string.
     pub kind: &'a str,
 }
 
-/// Why the body of a `PUB` closes its connection.
+/// The reason why the body of a `PUB` is invalid. The server closes the connection.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// JSON is UTF-8.
-    #[error("a body that is not UTF-8")]
+    /// The body is not UTF-8.
+    #[error("body is not UTF-8")]
     NotUtf8,
-    /// Not JSON, no object, or JSON that no reader could parse.
-    #[error("a body that is no JSON object: {0}")]
+    /// The body is not a JSON object that every reader can parse.
+    #[error("body is not a valid JSON object: {0}")]
     Json(#[from] JsonError),
 }
 
 impl<'a> Publication<'a> {
-    /// Reads a body; an empty one counts as `{}`. Of a repeated key the last value counts.
+    /// Parses a body. An empty body counts as `{}`. The last value of a repeated key counts.
     ///
     /// # Errors
-    /// What is no JSON object, see [`BodyError`].
+    /// The body is not a JSON object, see [`BodyError`].
     pub fn parse(body: &'a [u8]) -> Result<Self, BodyError> {
         if body.is_empty() {
             return Ok(Self { payload: "{}", kind: "\"\"" });
@@ -48,8 +48,8 @@ impl<'a> Publication<'a> {
     }
 }
 
-/// Returns whether Python's `or` keeps a value, given as JSON without blanks around it. A bus replaces every other value by
-/// the default, as DECNET does: `null`, `false`, `0`, `""`, `[]`.
+/// Returns whether a JSON text without surrounding white space is true in Python. Like DECNET's, the bus replaces every
+/// other value by the default: `null`, `false`, `0`, `""`, `[]`.
 #[must_use]
 pub fn is_truthy(json: &str) -> bool {
     match json.as_bytes() {
@@ -60,14 +60,14 @@ pub fn is_truthy(json: &str) -> bool {
     }
 }
 
-/// The two fields, unparsed. Not derived: serde's derive refuses repeated keys.
+/// The two fields, unparsed. Deserialized by hand, since serde's derive rejects repeated keys.
 #[derive(Default)]
 struct Fields<'a> {
     payload: Option<&'a RawValue>,
     kind: Option<&'a RawValue>,
 }
 
-/// A key, borrowed unless it is written with escapes.
+/// A key, borrowed unless it contains escapes.
 struct Key<'a>(Cow<'a, str>);
 
 struct KeyVisitor;
@@ -147,12 +147,12 @@ mod tests {
     }
 
     #[test]
-    fn of_a_repeated_key_the_last_counts() {
+    fn the_last_value_of_a_repeated_key_counts() {
         assert_eq!(parsed(r#"{"payload":1,"payload":2,"type":"a","type":null}"#), ("2", "\"\""));
     }
 
     #[test]
-    fn what_is_no_object_is_refused() {
+    fn bodies_that_are_not_objects_are_rejected() {
         let bodies: [&[u8]; 11] = [
             b"[]",
             b"\"text\"",

@@ -1,24 +1,24 @@
-//! The words a frame may start with.
+//! The verbs of the protocol.
 
-/// What a frame asks for or brings.
+/// The first word of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
-    /// A client's name, for the server's log.
+    /// The client introduces itself with a name.
     Hello,
-    /// A client wants the events of a pattern.
+    /// The client subscribes to a pattern.
     Sub,
-    /// A client wants them no longer.
+    /// The client unsubscribes from a pattern.
     Unsub,
-    /// A client publishes an event.
+    /// The client publishes an event.
     Pub,
-    /// The server delivers one.
+    /// The server delivers an event.
     Evt,
     /// Either side ends the connection.
     Bye,
 }
 
 impl Verb {
-    /// As it stands in the header, upper-case only.
+    /// Returns the verb as it appears in the header, upper-case.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! New connections, shared among users, and their end.
+//! Acceptance of connections, with a limit per user, and their end.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,14 +12,14 @@ use super::connection;
 use super::hub::Hub;
 use super::peer::{Peer, Users};
 use super::shares::Shares;
-use crate::said::Said;
+use crate::log_throttle::LogThrottle;
 
-/// Pause after a failed accept, which mostly means that file descriptors have run out.
+/// The pause after a failed accept, which usually means that file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// A `BYE`, for a connection that is refused.
+/// A `BYE` frame, for a refused connection.
 const BYE: &[u8] = b"BYE\n\0\0\0\0";
 
-/// Accepts until `shutdown`, then waits for the connections to close.
+/// Accepts connections until `shutdown`, then waits for all of them to close.
 pub(super) async fn serve(
     listener: &UnixListener,
     users: &Users,
@@ -27,19 +27,19 @@ pub(super) async fn serve(
     shutdown: &CancellationToken,
 ) {
     let mut connections = JoinSet::new();
-    let (mut entry, mut failed) = (Entry::new(), Said::default());
+    let (mut admission, mut failures) = (Admission::new(), LogThrottle::default());
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted.and_then(|(stream, _)| with_peer(stream, users)) {
-                Ok((stream, peer)) => if let Some(place) = entry.admit(&stream, peer) {
+                Ok((stream, peer)) => if let Some(permit) = admission.admit(&stream, peer) {
                     let (hub, shutdown) = (Arc::clone(hub), shutdown.clone());
                     connections.spawn(async move {
                         connection::serve(stream, peer, hub, shutdown).await;
-                        drop(place);
+                        drop(permit);
                     });
                 },
                 Err(error) => {
-                    if let Some(times) = failed.again(Instant::now()) {
+                    if let Some(times) = failures.record(Instant::now()) {
                         tracing::error!(%error, times, "the bus cannot accept a connection");
                     }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -57,50 +57,50 @@ fn with_peer(stream: UnixStream, users: &Users) -> std::io::Result<(UnixStream, 
     Ok((stream, users.peer(uid)))
 }
 
-/// Who may have one more connection.
-struct Entry {
+/// The limit of connections, shared among users.
+struct Admission {
     shares: Arc<Mutex<Shares>>,
-    refused: Said,
+    refused: LogThrottle,
 }
 
-/// A connection's place, given back on drop.
-struct Place {
+/// A connection's share of the limit, released on drop.
+struct ConnectionPermit {
     shares: Arc<Mutex<Shares>>,
     peer: Peer,
 }
 
-impl Entry {
+impl Admission {
     fn new() -> Self {
         let shares = Shares::new(MAX_BUS_CONNECTIONS, RESERVED_BUS_CONNECTIONS);
-        Self { shares: Arc::new(shares.into()), refused: Said::default() }
+        Self { shares: Arc::new(shares.into()), refused: LogThrottle::default() }
     }
 
-    /// Gives the connection a place. If its user can have no more, sends it a `BYE` instead, for the caller to close it.
-    fn admit(&mut self, stream: &UnixStream, peer: Peer) -> Option<Place> {
+    /// Admits the connection. If its user has reached the limit, sends `BYE` instead; the caller then closes the connection.
+    fn admit(&mut self, stream: &UnixStream, peer: Peer) -> Option<ConnectionPermit> {
         if lock(&self.shares).take(peer, 1) {
-            return Some(Place { shares: Arc::clone(&self.shares), peer });
+            return Some(ConnectionPermit { shares: Arc::clone(&self.shares), peer });
         }
         if let Err(error) = stream.try_write(BYE) {
-            tracing::debug!(%error, "a refused connection was gone before the goodbye");
+            tracing::debug!(%error, "a refused connection was closed before BYE was sent");
         }
-        if let Some(times) = self.refused.again(Instant::now()) {
+        if let Some(times) = self.refused.record(Instant::now()) {
             tracing::warn!(
                 uid = peer.uid,
                 times,
-                "the bus refused a connection: its user has as many of the {MAX_BUS_CONNECTIONS} as one may have"
+                "the bus refused a connection: its user has reached its share of the {MAX_BUS_CONNECTIONS} connections; close some"
             );
         }
         None
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        lock(&self.shares).give_back(self.peer, 1);
+        lock(&self.shares).release(self.peer, 1);
     }
 }
 
-/// A thread that panicked inside left at worst a wrong count.
+/// Ignores poisoning: a panic while the lock was held leaves at worst a wrong count.
 fn lock(shares: &Mutex<Shares>) -> MutexGuard<'_, Shares> {
     shares.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Frames on their way into one system call, and those that may not have been read yet.
+//! Frames that are written with one system call, and the frames that the client may not have read yet.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -8,18 +8,18 @@ use bytes::{Buf, Bytes};
 use crate::notice::{BUS_NAME, Notice};
 use crate::unix::codec::{Verb, encode};
 
-/// Encoded frames, written in order, none of them copied.
+/// Encoded frames, written in order without copying.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     frames: VecDeque<Bytes>,
-    /// Bytes of the first frame that are written.
+    /// The number of bytes of the first frame that are already written.
     offset: usize,
-    /// Frames wholly written since the connection began.
+    /// The number of frames completely written since the connection began.
     written: u64,
     tail: Tail,
 }
 
-/// The last frames that were wholly written.
+/// The frames that were completely written last.
 #[derive(Debug, Default)]
 struct Tail {
     frames: VecDeque<Bytes>,
@@ -32,23 +32,25 @@ impl Batch {
         self.frames.push_back(frame);
     }
 
-    /// Adds a notice, which is for this reader and none of its successors.
+    /// Adds a notice. Notices are not passed to a successor.
     pub(super) fn push_notice(&mut self, notice: &Notice) {
-        let body = serde_json::to_vec(notice).expect("a notice always serialises");
+        let body = serde_json::to_vec(notice).expect("a notice always serializes");
         let mut frame = Vec::new();
         encode(&mut frame, Verb::Hello, BUS_NAME, &body).expect("a notice is a small frame");
         self.frames.push_back(frame.into());
     }
 
-    /// Holds on to at least this many of the bytes written last: all that the socket may have in it.
-    pub(super) fn hold_written(&mut self, bytes: usize) {
+    /// Keeps at least this many of the bytes written last: all that the socket may still hold.
+    pub(super) fn retain_written(&mut self, bytes: usize) {
         self.tail.wanted_bytes = bytes;
     }
 
-    /// What a reader that has gone has not had: all that was not wholly written, and, where it said how many
-    /// frames it `had`, those that were written beyond them.
-    pub(super) fn into_unread(mut self, had: Option<u64>) -> VecDeque<Bytes> {
-        let unread = had.and_then(|had| self.written.checked_sub(had)).and_then(|n| usize::try_from(n).ok());
+    /// Returns the frames that a disconnected reader has not received: those not completely written and, if it reported
+    /// how many frames it `received`, those written beyond them.
+    pub(super) fn into_unread(mut self, received: Option<u64>) -> VecDeque<Bytes> {
+        let unread = received
+            .and_then(|received| self.written.checked_sub(received))
+            .and_then(|n| usize::try_from(n).ok());
         let start = unread.and_then(|unread| self.tail.frames.len().checked_sub(unread));
         let mut kept = self.tail.frames.split_off(start.unwrap_or(self.tail.frames.len()));
         kept.append(&mut self.frames);
@@ -113,7 +115,7 @@ impl Buf for Batch {
             written -= rest;
             self.finish_first();
         }
-        assert_eq!(written, 0, "no more is written than there was");
+        assert_eq!(written, 0, "cannot advance beyond the end");
     }
 }
 
@@ -140,11 +142,11 @@ mod tests {
         assert!(!batch.has_remaining());
     }
 
-    /// A reader counts them among the frames that it has had.
+    /// A reader counts notices among the frames that it has received.
     #[test]
-    fn notices_are_not_for_a_successor() {
+    fn notices_are_not_passed_to_a_successor() {
         let mut batch = Batch::default();
-        batch.hold_written(1 << 10);
+        batch.retain_written(1 << 10);
         batch.push_notice(&Notice::default());
         batch.push(Bytes::from_static(b"EVT a"));
         batch.push(Bytes::from_static(b"EVT b"));
@@ -155,20 +157,20 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_read_comes_back_whole() {
-        let unread = |held, advanced, had| {
+    fn unread_frames_are_returned_whole() {
+        let unread = |held, advanced, received| {
             let mut batch = batch(&["ab", "cd", "ef", "gh"]);
-            batch.hold_written(held);
+            batch.retain_written(held);
             batch.advance(advanced);
-            let text: Vec<u8> = batch.into_unread(had).into_iter().flatten().collect();
+            let text: Vec<u8> = batch.into_unread(received).into_iter().flatten().collect();
             String::from_utf8(text).unwrap()
         };
         assert_eq!(unread(0, 5, None), "efgh", "a half-written frame was not read");
         assert_eq!(unread(4, 5, None), "efgh");
         assert_eq!(unread(4, 5, Some(2)), "efgh");
         assert_eq!(unread(4, 5, Some(0)), "abcdefgh");
-        assert_eq!(unread(3, 6, Some(1)), "cdefgh", "a frame more rather than less is held");
-        assert_eq!(unread(2, 6, Some(1)), "gh", "too little was held to know");
-        assert_eq!(unread(4, 4, Some(3)), "efgh", "it cannot have had more than was written");
+        assert_eq!(unread(3, 6, Some(1)), "cdefgh", "rounds up to whole frames");
+        assert_eq!(unread(2, 6, Some(1)), "gh", "too little was kept to tell");
+        assert_eq!(unread(4, 4, Some(3)), "efgh", "more received than written is impossible");
     }
 }

@@ -1,18 +1,19 @@
-//! A fresh id for every event, without asking the system each time.
+//! A unique id for every event, without a system call each.
 
 use uuid::Uuid;
 
-/// Hexadecimal digits of an id.
+/// The number of hexadecimal digits of an id.
 pub(super) const ID_BYTES: usize = 32;
 
-/// Odd, so that multiplying by it modulo a power of two repeats nothing; the golden ratio's bits.
+/// An odd factor, so that multiplication modulo a power of two is a bijection; the bits of the golden ratio.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 const LOW_62: u64 = (1 << 62) - 1;
 const VARIANT: u64 = 1 << 63;
 
-/// Ids in the shape of random UUIDs: the first half random for each server, the second a counter, spread.
+/// A generator of ids in the format of random UUIDs. The first half is random for each server, the second is a scrambled
+/// counter.
 ///
-/// Two servers draw the same first half once in 2^60; one server repeats itself after 2^62 events.
+/// Two servers draw the same first half with probability 2^-60; one server repeats itself after 2^62 events.
 #[derive(Debug)]
 pub(super) struct EventIds {
     prefix: u64,
@@ -25,7 +26,7 @@ impl EventIds {
         Self { prefix, counter }
     }
 
-    /// The next id, written into `buffer`.
+    /// Writes the next id into `buffer` and returns it.
     pub(super) fn next<'b>(&mut self, buffer: &'b mut [u8; ID_BYTES]) -> &'b str {
         self.counter = self.counter.wrapping_add(1);
         let low = self.counter.wrapping_mul(SPREAD) & LOW_62 | VARIANT;

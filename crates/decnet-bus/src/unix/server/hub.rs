@@ -1,4 +1,4 @@
-//! Where the connections meet: an event that one publishes goes to all others that asked for it.
+//! The connections' shared state: delivers each published event to all other connections that subscribed to it.
 
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
@@ -10,30 +10,30 @@ use decnet_core::topic::own::{APPLIED_TOPIC, BUS_HEALTH_TOPIC, CHANGED_TOPIC};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::futures::OwnedNotified;
 
+use super::counters::Counters;
 use super::event_id::{EventIds, ID_BYTES};
-use super::freshness::Widened;
 use super::large_frames::LargeFrames;
 use super::lossless::Lossless;
 use super::outbound::Outbound;
 use super::peer::Peer;
 use super::routes::{Routes, Slot};
+use super::session_resume::ReaderSession;
 use super::since_epoch;
-use super::succession::Standing;
-use super::tally::Tally;
 use super::timeouts::FrameTimeouts;
 use super::violation::Violation;
+use super::widening::Widened;
+use crate::log_throttle::LogThrottle;
 use crate::losses::Losses;
 use crate::notice;
-use crate::said::Said;
 use crate::unix::codec::{EncodeError, Envelope, Frame, Publication, Verb, decode, encode_event};
 
-/// All connections of one bus. One lock, taken once for many frames; nobody waits while it is held.
+/// All connections of one bus. One lock is taken once for many frames and never held across a wait.
 #[derive(Debug)]
 pub(super) struct Hub {
     state: Mutex<State>,
     lossless: Lossless,
     timeouts: FrameTimeouts,
-    tally: Arc<Tally>,
+    counters: Arc<Counters>,
     large_frames: LargeFrames,
 }
 
@@ -41,34 +41,34 @@ pub(super) struct Hub {
 pub(super) struct State {
     pub(super) routes: Routes,
     pub(super) lossless: Lossless,
-    pub(super) tally: Arc<Tally>,
+    pub(super) counters: Arc<Counters>,
     pub(super) widened: Widened,
     readers: Vec<Option<Reader>>,
     ids: EventIds,
-    /// Buffers that are reused from event to event.
-    pub(super) found: Vec<Slot>,
+    /// Reused buffers for each event: its recipients and its encoded frame.
+    pub(super) recipients: Vec<Slot>,
     encoded: Vec<u8>,
-    unsendable: Said,
-    /// Events in the bus's own name that a client published.
-    forged: Said,
-    violations: Said,
-    pub(super) evicted: Said,
+    oversized: LogThrottle,
+    /// Events on the bus's own topic that a client published.
+    spoofed: LogThrottle,
+    violations: LogThrottle,
+    pub(super) evicted: LogThrottle,
 }
 
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) peer: Peer,
     pub(super) outbound: Arc<Outbound>,
-    pub(super) standing: Standing,
-    /// Whether its name asks for a lossless queue, granted or not.
+    pub(super) session: ReaderSession,
+    /// Whether its name requests a lossless queue, granted or not.
     pub(super) claims_lossless: bool,
-    /// It has subscribed to something, or was given a lossless reader's standing: too late to inherit.
-    pub(super) has_asked: bool,
-    /// It has patterns of a predecessor and may not have asked for all of its own yet.
+    /// Whether it has subscribed or was made lossless. It can then no longer resume a session.
+    pub(super) has_begun: bool,
+    /// The time at which it resumed a session, until it has confirmed the patterns that it wants.
     pub(super) inherited_at: Option<Instant>,
 }
 
-/// A connection's place in the hub, given up when it is dropped.
+/// A connection's membership of the hub; ends on drop.
 #[derive(Debug)]
 pub(super) struct Member {
     hub: Arc<Hub>,
@@ -77,93 +77,93 @@ pub(super) struct Member {
     outbound: Arc<Outbound>,
 }
 
-/// What a connection's frames may do.
+/// The limits for handling a connection's frames in one turn.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Turn<'a> {
-    /// Most frames to obey, at least one.
-    pub(super) most: usize,
-    /// The first frame has waited for as long as it may.
-    pub(super) insists: bool,
+    /// The maximum number of frames, at least one.
+    pub(super) max_frames: usize,
+    /// Whether the first frame has waited for the maximum time.
+    pub(super) must_not_wait: bool,
     /// The connection's socket.
-    pub(super) line: BorrowedFd<'a>,
+    pub(super) socket: BorrowedFd<'a>,
 }
 
-/// How a connection's frames went.
+/// The result of handling a connection's frames.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    /// Bytes of the frames that were obeyed.
-    pub(super) used: usize,
-    /// How many they were.
+    /// The number of bytes of the handled frames.
+    pub(super) consumed: usize,
+    /// The number of handled frames.
     pub(super) frames: usize,
-    /// The client said that it is going.
+    /// The `BYE`, if the client sent one.
     pub(super) goodbye: Option<Goodbye>,
-    /// The next frame can be obeyed when this resolves.
+    /// Set if the next frame has to wait; resolves when it can be handled.
     pub(super) wait: Option<OwnedNotified>,
 }
 
-/// A `BYE`.
+/// A client's `BYE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Goodbye {
-    /// How many events the client has had on this connection, if it says so.
-    pub(super) had: Option<u64>,
+    /// The number of events and notices that the client has received on this connection, if it reports it.
+    pub(super) received: Option<u64>,
 }
 
 impl Hub {
     pub(super) fn new(lossless: Lossless, timeouts: FrameTimeouts) -> Self {
-        let tally = Arc::<Tally>::default();
-        let state = State::new(lossless, Arc::clone(&tally));
-        Self { state: Mutex::new(state), lossless, timeouts, tally, large_frames: LargeFrames::new() }
+        let counters = Arc::<Counters>::default();
+        let state = State::new(lossless, Arc::clone(&counters));
+        Self { state: Mutex::new(state), lossless, timeouts, counters, large_frames: LargeFrames::new() }
     }
 
     pub(super) fn lossless(&self) -> Lossless {
         self.lossless
     }
 
-    /// What was lost since the bus started.
+    /// Returns the losses since the bus started.
     pub(super) fn losses(&self) -> Losses {
-        self.tally.read()
+        self.counters.read()
     }
 
     pub(super) fn timeouts(&self) -> FrameTimeouts {
         self.timeouts
     }
 
-    /// Waits for room to read a large frame.
+    /// Waits for permission to read a large frame.
     pub(super) async fn large_frame(&self, peer: Peer) -> Option<OwnedSemaphorePermit> {
-        self.large_frames.room(peer).await
+        self.large_frames.acquire(peer).await
     }
 
     pub(super) fn join(self: &Arc<Self>, peer: Peer) -> Member {
-        let outbound = Arc::new(Outbound::new(Arc::clone(&self.tally)));
-        let slot = self.lock().seat(Reader {
+        let outbound = Arc::new(Outbound::new(Arc::clone(&self.counters)));
+        let slot = self.lock().insert(Reader {
             peer,
             outbound: Arc::clone(&outbound),
-            standing: Standing::Ordinary,
+            session: ReaderSession::Ordinary,
             claims_lossless: false,
-            has_asked: false,
+            has_begun: false,
             inherited_at: None,
         });
         Member { hub: Arc::clone(self), slot, peer, outbound }
     }
 
-    /// Publishes an event of the bus itself, which waits for nobody, and is kept for nobody who is away: what it says of
-    /// then is of no use to a successor, and nothing that was lost. `kind` and `payload` are JSON.
+    /// Publishes an event of the bus itself. It waits for no reader and is not kept for disconnected readers: a heartbeat of
+    /// the past is of no use to a successor. `kind` and `payload` are JSON.
     pub(super) fn publish_own(&self, topic: &str, kind: &str, payload: &str) {
         let mut state = self.lock();
-        state.give_up_old_inheritances();
-        if let Some(frame) = state.address(None, topic, &Publication { payload, kind }) {
-            let there = state.addressees().filter(|reader| !reader.standing.is_remembered());
-            there.for_each(|reader| reader.outbound.push_own(frame.clone()));
-            state.relieve();
+        state.expire_inherited_patterns();
+        if let Some(frame) = state.prepare(None, topic, &Publication { payload, kind }) {
+            let connected = state.recipients().filter(|reader| !reader.session.is_detached());
+            connected.for_each(|reader| reader.outbound.push_own(frame.clone()));
+            state.relieve_memory();
         }
     }
 
-    /// Waits until the state can be had, and leaves it as it is.
-    pub(super) fn reach(&self) {
+    /// Waits until the lock can be acquired, as a check of liveness.
+    pub(super) fn await_lock(&self) {
         drop(self.lock());
     }
 
-    /// Every change below leaves the state fit for use, so a panic of another thread changes nothing.
+    /// Ignores poisoning: every change leaves the state consistent.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -182,39 +182,39 @@ impl Member {
         self.peer
     }
 
-    /// Obeys the frames at the start of `bytes`, as many as it is their turn to be.
-    pub(super) fn obey(&self, bytes: &[u8], turn: Turn<'_>) -> Result<Progress, Violation> {
+    /// Handles the frames at the start of `bytes`, within the limits of `turn`.
+    pub(super) fn handle_frames(&self, bytes: &[u8], turn: Turn<'_>) -> Result<Progress, Violation> {
         let mut progress = Progress::default();
         let mut state = self.hub.lock();
-        while progress.frames < turn.most && progress.goodbye.is_none() {
-            let Some((frame, len)) = decode(&bytes[progress.used..])? else { break };
-            let insists = turn.insists && progress.frames == 0;
-            progress.wait = state.obey(self.slot, &frame, &Turn { insists, ..turn })?;
+        while progress.frames < turn.max_frames && progress.goodbye.is_none() {
+            let Some((frame, len)) = decode(&bytes[progress.consumed..])? else { break };
+            let must_not_wait = turn.must_not_wait && progress.frames == 0;
+            progress.wait = state.handle_frame(self.slot, &frame, &Turn { must_not_wait, ..turn })?;
             if progress.wait.is_some() {
                 break;
             }
-            progress.used += len;
+            progress.consumed += len;
             progress.frames += 1;
             let is_bye = frame.verb == Verb::Bye;
-            progress.goodbye = is_bye.then(|| Goodbye { had: frame.args.parse().ok() });
+            progress.goodbye = is_bye.then(|| Goodbye { received: frame.args.parse().ok() });
         }
         Ok(progress)
     }
 
-    /// The client has gone and has not had these frames. A lossless reader is remembered: until the answer
-    /// resolves, or [`Self::forget`].
+    /// Handles the end of the connection; `unread` are the frames that the client has not received. The session of a
+    /// lossless reader is retained: until the returned future resolves, or [`Self::expire`].
     pub(super) fn leave(&self, unread: VecDeque<Bytes>) -> Option<OwnedNotified> {
-        self.hub.lock().remember(self.slot, unread)
+        self.hub.lock().detach(self.slot, unread)
     }
 
-    /// The client has not come back in time.
-    pub(super) fn forget(&self) {
-        self.hub.lock().forget(self.slot);
+    /// Discards the session of a client that did not reconnect in time.
+    pub(super) fn expire(&self) {
+        self.hub.lock().expire(self.slot);
     }
 
-    /// Says why the connection is closed, unless that has been said of others just now.
-    pub(super) fn complain(&self, violation: &Violation) {
-        let times = self.hub.lock().violations.again(Instant::now());
+    /// Logs why the connection is closed, at a limited rate.
+    pub(super) fn log_violation(&self, violation: &Violation) {
+        let times = self.hub.lock().violations.record(Instant::now());
         let (uid, reader) = (self.peer.uid, self.outbound.reader());
         match times {
             Some(times) => {
@@ -237,24 +237,24 @@ impl Drop for Member {
 }
 
 impl State {
-    fn new(lossless: Lossless, tally: Arc<Tally>) -> Self {
+    fn new(lossless: Lossless, counters: Arc<Counters>) -> Self {
         Self {
             routes: Routes::new(),
             lossless,
-            tally,
+            counters,
             widened: Widened::default(),
             readers: Vec::new(),
             ids: EventIds::new(),
-            found: Vec::new(),
+            recipients: Vec::new(),
             encoded: Vec::new(),
-            unsendable: Said::default(),
-            forged: Said::default(),
-            violations: Said::default(),
-            evicted: Said::default(),
+            oversized: LogThrottle::default(),
+            spoofed: LogThrottle::default(),
+            violations: LogThrottle::default(),
+            evicted: LogThrottle::default(),
         }
     }
 
-    fn seat(&mut self, reader: Reader) -> Slot {
+    fn insert(&mut self, reader: Reader) -> Slot {
         let slot = self.readers.iter().position(Option::is_none).unwrap_or(self.readers.len());
         if slot == self.readers.len() {
             self.readers.push(None);
@@ -263,8 +263,8 @@ impl State {
         Slot::try_from(slot).expect("the number of connections is bounded")
     }
 
-    /// Obeys a frame, or says what it has to wait for and changes nothing.
-    fn obey(
+    /// Handles a frame. If it has to wait, changes nothing and returns what to wait for.
+    fn handle_frame(
         &mut self,
         from: Slot,
         frame: &Frame<'_>,
@@ -272,10 +272,10 @@ impl State {
     ) -> Result<Option<OwnedNotified>, Violation> {
         match frame.verb {
             Verb::Hello => {
-                if notice::is_asked(frame.body) {
+                if notice::requests_notices(frame.body) {
                     self.reader_mut(from).outbound.enable_notices();
                 }
-                return Ok(self.greet(from, frame.args, turn));
+                return Ok(self.handle_hello(from, frame.args, turn));
             }
             Verb::Unsub => {
                 self.routes.unsubscribe(from, frame.args);
@@ -286,72 +286,74 @@ impl State {
             Verb::Sub | Verb::Pub if frame.args.is_empty() => return Err(Violation::NoArgument(frame.verb)),
             Verb::Sub => {
                 let reader = self.reader_mut(from);
-                reader.has_asked = true;
+                reader.has_begun = true;
                 let peer = reader.peer;
                 self.routes.subscribe(from, peer, frame.args)?;
                 self.widen_on_subscribe(from, frame.args);
             }
-            // A client that could publish this could invent losses of the bus.
-            Verb::Pub if frame.args == BUS_HEALTH_TOPIC => self.report_forgery(from),
+            // A client that could publish this topic could report losses that did not happen.
+            Verb::Pub if frame.args == BUS_HEALTH_TOPIC => self.log_spoofed(from),
             Verb::Pub => {
                 let event = Publication::parse(frame.body)?;
-                self.has_asked_for_all(from);
-                if frame.args == APPLIED_TOPIC && self.take_report(from, event.payload) {
+                self.drop_unconfirmed_patterns(from);
+                if frame.args == APPLIED_TOPIC && self.handle_report(from, event.payload) {
                     return Ok(None);
                 }
-                return Ok(self.publish(from, frame.args, &event, turn.insists));
+                return Ok(self.publish(from, frame.args, &event, turn.must_not_wait));
             }
         }
         Ok(None)
     }
 
-    /// Hands an event to all that asked for it, unless one of them has to be waited for: then to nobody yet.
+    /// Delivers an event to all recipients. If one of them is full, delivers it to none and returns what to wait for.
     fn publish(
         &mut self,
         from: Slot,
         topic: &str,
         event: &Publication<'_>,
-        insists: bool,
+        must_not_wait: bool,
     ) -> Option<OwnedNotified> {
-        let frame = self.address(Some(from), topic, event)?;
-        let full = || self.addressees().filter(|reader| !matches!(reader.standing, Standing::Ordinary));
-        if !insists
-            && let Some(room) = full().find_map(|reader| reader.outbound.refuses(&frame, Instant::now()))
+        let frame = self.prepare(Some(from), topic, event)?;
+        let lossless =
+            || self.recipients().filter(|reader| !matches!(reader.session, ReaderSession::Ordinary));
+        if !must_not_wait
+            && let Some(room) =
+                lossless().find_map(|reader| reader.outbound.wait_for_room(&frame, Instant::now()))
         {
             return Some(room);
         }
-        self.addressees().for_each(|reader| reader.outbound.push(frame.clone()));
+        self.recipients().for_each(|reader| reader.outbound.push(frame.clone()));
         if topic == CHANGED_TOPIC {
-            self.widen_addressees();
+            self.widen_recipients();
         }
-        self.relieve();
+        self.relieve_memory();
         None
     }
 
-    /// The frame of an event, if anybody asked for it; they are the [`Self::addressees`] then.
-    fn address(&mut self, from: Option<Slot>, topic: &str, event: &Publication<'_>) -> Option<Bytes> {
-        self.routes.route(topic, &mut self.found);
-        self.widened.add_to(&mut self.found);
-        self.found.retain(|slot| Some(*slot) != from);
-        if self.found.is_empty() {
+    /// Finds the recipients of an event and encodes it. Returns `None` if there are none.
+    fn prepare(&mut self, from: Option<Slot>, topic: &str, event: &Publication<'_>) -> Option<Bytes> {
+        self.routes.route(topic, &mut self.recipients);
+        self.widened.add_to(&mut self.recipients);
+        self.recipients.retain(|slot| Some(*slot) != from);
+        if self.recipients.is_empty() {
             return None;
         }
-        self.encode(topic, event).map_err(|error| self.regret(topic, &error)).ok()
+        self.encode(topic, event).map_err(|error| self.log_oversized(topic, &error)).ok()
     }
 
-    fn addressees(&self) -> impl Iterator<Item = &Reader> {
-        self.found.iter().filter_map(|slot| self.readers.get(*slot as usize)?.as_ref())
+    fn recipients(&self) -> impl Iterator<Item = &Reader> {
+        self.recipients.iter().filter_map(|slot| self.readers.get(*slot as usize)?.as_ref())
     }
 
-    pub(super) fn seated(&self) -> impl Iterator<Item = (Slot, &Reader)> {
+    pub(super) fn iter_readers(&self) -> impl Iterator<Item = (Slot, &Reader)> {
         (0..).zip(&self.readers).filter_map(|(slot, reader)| Some((slot, reader.as_ref()?)))
     }
 
     pub(super) fn reader_mut(&mut self, slot: Slot) -> &mut Reader {
-        self.readers[slot as usize].as_mut().expect("a seat is given up only by its own connection")
+        self.readers[slot as usize].as_mut().expect("a slot is released only by its own connection")
     }
 
-    /// A buffer of its own for each frame: a slow reader then holds no more memory than is counted.
+    /// Copies the frame into a buffer of its own, so that a slow reader holds no more memory than is counted.
     fn encode(&mut self, topic: &str, event: &Publication<'_>) -> Result<Bytes, EncodeError> {
         let mut digits = [0; ID_BYTES];
         let envelope = Envelope {
@@ -365,8 +367,8 @@ impl State {
         Ok(Bytes::copy_from_slice(&self.encoded))
     }
 
-    fn report_forgery(&mut self, from: Slot) {
-        if let Some(times) = self.forged.again(Instant::now()) {
+    fn log_spoofed(&mut self, from: Slot) {
+        if let Some(times) = self.spoofed.record(Instant::now()) {
             let Reader { peer, outbound, .. } = self.reader_mut(from);
             let (uid, reader) = (peer.uid, outbound.reader());
             tracing::warn!(
@@ -378,8 +380,8 @@ impl State {
         }
     }
 
-    fn regret(&mut self, topic: &str, error: &EncodeError) {
-        if let Some(times) = self.unsendable.again(Instant::now()) {
+    fn log_oversized(&mut self, topic: &str, error: &EncodeError) {
+        if let Some(times) = self.oversized.record(Instant::now()) {
             tracing::warn!(%error, ?topic, times, "the bus dropped an event that does not fit a frame");
         }
     }
@@ -394,13 +396,13 @@ pub(super) mod tests {
     }
 
     pub(in super::super) fn reader(state: &mut State, peer: Peer) -> Slot {
-        let outbound = Arc::new(Outbound::new(Arc::clone(&state.tally)));
-        state.seat(Reader {
+        let outbound = Arc::new(Outbound::new(Arc::clone(&state.counters)));
+        state.insert(Reader {
             peer,
             outbound,
-            standing: Standing::Ordinary,
+            session: ReaderSession::Ordinary,
             claims_lossless: false,
-            has_asked: false,
+            has_begun: false,
             inherited_at: None,
         })
     }

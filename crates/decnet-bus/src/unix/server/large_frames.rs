@@ -1,4 +1,4 @@
-//! Frames that do not fit the usual read buffer: few are read at a time, so that they cannot fill memory.
+//! The limit of concurrently read large frames, which bounds their memory.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::peer::Peer;
 
-/// Room for frames larger than [`MAX_READ_BYTES`](crate::unix::codec::MAX_READ_BYTES); half of it for trusted users.
+/// Permits for frames larger than [`MAX_READ_BYTES`](crate::unix::codec::MAX_READ_BYTES); half of them for trusted users.
 #[derive(Debug)]
 pub(super) struct LargeFrames {
     trusted: Arc<Semaphore>,
@@ -20,9 +20,10 @@ impl LargeFrames {
         Self { trusted: half(), others: half() }
     }
 
-    /// Waits for room for one frame, first come, first served. `None` only if the semaphore were closed, which it is not.
-    pub(super) async fn room(&self, peer: Peer) -> Option<OwnedSemaphorePermit> {
-        let room = if peer.is_trusted { &self.trusted } else { &self.others };
-        Arc::clone(room).acquire_owned().await.ok()
+    /// Waits for a permit for one frame, in order of arrival. Returns `None` only if the semaphore were closed, which never
+    /// happens.
+    pub(super) async fn acquire(&self, peer: Peer) -> Option<OwnedSemaphorePermit> {
+        let permits = if peer.is_trusted { &self.trusted } else { &self.others };
+        Arc::clone(permits).acquire_owned().await.ok()
     }
 }

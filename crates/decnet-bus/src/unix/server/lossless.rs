@@ -1,39 +1,43 @@
-//! Readers that must not miss anything: who they are, and what the bus does for them.
+//! Lossless readers: their names, and the limits that apply to them.
 
 use std::time::Duration;
 
 use decnet_core::limits::{LOSSLESS_MEMORY_AGE, MAX_LOSSLESS_OUTBOUND_BYTES, MAX_PUBLISHER_PAUSE};
 
-/// A client that greets with this name, or with this name, a space and the name of its instance, is a
-/// lossless reader; see [`Lossless`].
+/// The name of a lossless reader, optionally followed by a space and the name of an instance; see [`Lossless`].
 ///
-/// Whoever greets with the very same text within [`Lossless::remember`] after it has gone is its successor.
+/// A client that sends `HELLO` with exactly the same text within [`Lossless::retention`] after it has disconnected is its
+/// successor.
 pub const LOSSLESS_CLIENT_NAME: &str = "decnet-webhook lossless";
 
-/// What a bus does for its lossless readers; the defaults stand in [`decnet_core::limits`].
+/// The limits of lossless readers; the defaults are in [`decnet_core::limits`].
 ///
-/// - What waits for one is bounded in bytes instead of in frames.
-/// - While there is no room for an event, its publisher is left unread, so that it has to wait. Publishers
-///   whose events are not for that reader notice nothing.
-/// - When that has taken too long the oldest events are dropped, counted and said, until the reader reads.
-/// - When it goes, its patterns stay and what matches them is kept for its successor.
+/// - The queue is bounded in bytes instead of in frames.
+/// - If an event does not fit, the bus stops reading from its publisher. Publishers of events that the reader does not
+///   want are not affected.
+/// - After the maximum pause the oldest events are dropped, counted and logged, until the reader reads again.
+/// - When the reader disconnects, its patterns stay and matching events are kept for its successor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lossless {
-    /// Bytes that wait for one reader, there or away, with 128 for each event.
+    /// The maximum size of one reader's queue in bytes, connected or not; each event adds 128 bytes.
     pub bytes: usize,
-    /// Longest time that a publisher waits for room, and that a reader is waited for.
+    /// The maximum time that a publisher waits for a full queue.
     pub pause: Duration,
-    /// How long a reader that has gone is remembered.
-    pub remember: Duration,
+    /// The time for which the session of a disconnected reader is retained.
+    pub retention: Duration,
 }
 
 impl Default for Lossless {
     fn default() -> Self {
-        Self { bytes: MAX_LOSSLESS_OUTBOUND_BYTES, pause: MAX_PUBLISHER_PAUSE, remember: LOSSLESS_MEMORY_AGE }
+        Self {
+            bytes: MAX_LOSSLESS_OUTBOUND_BYTES,
+            pause: MAX_PUBLISHER_PAUSE,
+            retention: LOSSLESS_MEMORY_AGE,
+        }
     }
 }
 
-/// Is this the name of a lossless reader?
+/// Returns whether this is the name of a lossless reader.
 pub(crate) fn is_lossless(name: &str) -> bool {
     let instance = name.strip_prefix(LOSSLESS_CLIENT_NAME);
     instance.is_some_and(|instance| instance.is_empty() || instance.starts_with(' '))
@@ -44,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_instance_is_parted_by_a_space() {
+    fn an_instance_is_separated_by_a_space() {
         assert!(is_lossless(LOSSLESS_CLIENT_NAME) && is_lossless("decnet-webhook lossless east"));
         assert!(
             !is_lossless("decnet-webhook losslessly") && !is_lossless("decnet-webhook") && !is_lossless("")

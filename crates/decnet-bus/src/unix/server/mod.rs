@@ -1,40 +1,40 @@
-//! The bus daemon: it takes events from every connection and hands each to all others that asked for it.
+//! The bus daemon: relays each event to all other connections that subscribed to it.
 //!
-//! In the order an event meets them:
+//! In the order in which they handle an event:
 //!
-//! - `socket`, `accounts`: the file that clients connect to, and who owns it;
-//! - `accept`, `peer`, `shares`: new connections, whose they are, and how much of the bus one user may take;
-//! - `connection`, `large_frames`: one client, read many frames at a time and written many frames at a time;
-//! - `hub`: the event gets id and time, is encoded once and goes to whom `routes` names;
+//! - `socket`, `accounts`: the socket file and its owner;
+//! - `accept`, `peer`, `shares`: new connections, their users, and each user's share of the bus's resources;
+//! - `connection`, `large_frames`: one client, which reads and writes many frames at a time;
+//! - `hub`: adds id and time to the event, encodes it once and queues it for the recipients that `routes` finds;
 //! - `routes`: the patterns of all connections, compiled;
-//! - `outbound`, `queue`: what waits for one slow reader, bounded; `relief`: what waits for all of them, bounded;
-//! - `timeouts`: how long a client may take over a frame; `violation`: why it is disconnected;
-//! - `pause`: a publisher that waits until a [lossless reader](Lossless) has room;
-//! - `freshness`: lossless readers that get everything until they have applied a change of the subscriptions;
-//! - `succession`: lossless readers that come, go and come back;
-//! - `tally`: what was lost over all that, for the heartbeat.
+//! - `outbound`, `queue`: the bounded queue of one reader; `memory_pressure`: the bound over all queues;
+//! - `timeouts`: time limits for frames; `violation`: reasons for closing a connection;
+//! - `backpressure`: publishers that wait until a [lossless reader](Lossless) has room;
+//! - `widening`: lossless readers that get every event until they have applied a change of the subscriptions;
+//! - `session_resume`: lossless readers that disconnect and reconnect;
+//! - `counters`: losses, for the heartbeat.
 
 mod accept;
 mod accounts;
+mod backpressure;
 mod batch;
 mod connection;
+mod counters;
 mod event_id;
-mod freshness;
 mod hub;
 mod large_frames;
 mod lossless;
+mod memory_pressure;
 mod outbound;
-mod pause;
 mod peer;
 mod queue;
-mod relief;
 mod routes;
+mod session_resume;
 mod shares;
 mod socket;
-mod succession;
-mod tally;
 mod timeouts;
 mod violation;
+mod widening;
 
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::PathBuf;
@@ -55,32 +55,32 @@ pub use self::lossless::{LOSSLESS_CLIENT_NAME, Lossless};
 pub use self::peer::Users;
 pub use self::timeouts::FrameTimeouts;
 
-/// DECNET's interval of `system.bus.health`.
+/// The interval of `system.bus.health`, as DECNET's.
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(10);
 const HEALTH_TYPE: &str = "\"bus.health\"";
 
-/// What a bus is told at its start.
+/// The options of a bus.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The socket. Its directory must exist, belong to root or to this process's user, and be writable by nobody else; only
-    /// one named `.decnet` is created, with mode 0755.
+    /// The path of the socket. Its directory must exist, belong to root or to this process's user, and be writable by its
+    /// owner only. A directory `.decnet` is created with mode 0755.
     pub path: PathBuf,
-    /// The local group (`/etc/group`) that may connect besides the owner, where it exists.
+    /// The local group (`/etc/group`) that may connect besides the owner, if it exists.
     pub group: Option<String>,
-    /// Time between two `system.bus.health` events, at least a millisecond.
+    /// The interval of `system.bus.health` events, at least a millisecond.
     pub heartbeat: Duration,
-    /// What is done for readers that must not miss anything.
+    /// The limits of lossless readers.
     pub lossless: Lossless,
-    /// Who may be such a reader, and who is never short because of other users.
+    /// The users that may have lossless queues, and those that other users cannot starve.
     pub users: Users,
-    /// How long clients may take over a frame.
+    /// The time limits for clients' frames.
     pub timeouts: FrameTimeouts,
-    /// Beats while the bus is able to serve.
+    /// The liveness signal: beats while the bus is able to serve.
     pub pulse: Pulse,
 }
 
 impl Options {
-    /// A bus at `path`, for the group `decnet`, with a heartbeat every 10 s.
+    /// Returns the options of a bus at `path`, for the group `decnet`, with a heartbeat every 10 s.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
@@ -95,70 +95,70 @@ impl Options {
     }
 }
 
-/// Why a bus does not start or does not go on.
+/// The reason why a bus does not start or stops serving.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The directory of the socket is missing.
+    /// The directory of the socket does not exist.
     #[error(
         "the bus socket's directory {0} does not exist: create it, or let systemd do so (RuntimeDirectory=)"
     )]
     NoDirectory(PathBuf),
-    /// Others could replace the socket.
+    /// Group or others could replace the socket.
     #[error(
-        "the bus socket's directory {} is writable by its group or by others (mode {mode:04o}), who could put something \
-         else in the socket's place: choose a directory that only its owner can write to, or make one of your own so \
+        "the bus socket's directory {} is writable by its group or by others (mode {mode:04o}), who could replace the \
+         socket: choose a directory that only its owner can write to, or restrict this one \
          (chmod go-w)", .path.display()
     )]
     OpenDirectory {
-        /// The directory.
+        /// The path of the directory.
         path: PathBuf,
         /// Its mode.
         mode: u32,
     },
     /// Another user could replace the socket.
     #[error(
-        "the bus socket's directory {} belongs to user {owner}, who could put something else in the socket's place: run \
-         the bus as that user, or choose a directory of your own", .path.display()
+        "the bus socket's directory {} belongs to user {owner}, who could replace the socket: run the bus as that user, or \
+         choose a directory of your own", .path.display()
     )]
     ForeignDirectory {
-        /// The directory.
+        /// The path of the directory.
         path: PathBuf,
         /// The uid of its owner.
         owner: u32,
     },
-    /// A user who is to get lossless queues does not exist.
-    #[error("there is no user {0} in /etc/passwd: correct the name, or use the uid")]
+    /// A user that is to get lossless queues does not exist.
+    #[error("user {0} does not exist in /etc/passwd: correct the name, or use the uid")]
     UnknownUser(String),
-    /// The users cannot be looked up.
+    /// The users cannot be read.
     #[error("cannot read /etc/passwd: {0}")]
     Users(std::io::Error),
-    /// Another bus is alive there.
+    /// Another process listens on the socket.
     #[error("another process answers on the bus socket {0}: stop it first, or choose another path")]
     InUse(PathBuf),
-    /// Another bus is starting in the same directory and does not get on.
-    #[error("another bus has been starting beside {0} for a while: try again when it is up or gone")]
+    /// Another bus in the same directory has not finished its start in time.
+    #[error("another bus is starting beside {0} and does not finish: try again once it has started or ended")]
     Starting(PathBuf),
-    /// A file that is no socket stands in the way and is left alone.
-    #[error("{0} exists and is no socket: move it away, or choose another path for the bus")]
+    /// A file at the path is not a socket. It is not removed.
+    #[error("{0} exists and is not a socket: move it away, or choose another path for the bus")]
     NoSocket(PathBuf),
-    /// UNIX socket addresses hold about 107 bytes.
+    /// The path does not fit a UNIX socket address, which holds about 107 bytes.
     #[error(
-        "the bus socket's path {0} is not usable as a socket address (too long, or with a NUL): choose a shorter one"
+        "the bus socket's path {0} is not a valid socket address (too long, or contains NUL): choose a shorter one"
     )]
     BadPath(PathBuf),
-    /// The system refused.
+    /// A system call failed.
     #[error("cannot {what} the bus socket {path}: {source}")]
     Io {
-        /// What was tried.
+        /// The failed operation.
         what: &'static str,
-        /// The socket.
+        /// The path of the socket.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
 }
 
-/// A bus that listens, and whose socket is there to be connected to; [`Server::run`] makes it answer.
+/// A bus whose socket exists and accepts connections; [`Server::run`] serves them.
 #[derive(Debug)]
 pub struct Server {
     listener: StdListener,
@@ -171,13 +171,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Creates the socket: mode 0660, owned by the group where that is possible.
+    /// Creates the socket with mode 0660, owned by the group if possible.
     ///
-    /// A socket file that nobody answers on is replaced. The file is removed again when the server ends or
-    /// is dropped, unless it has become somebody else's meanwhile.
+    /// Replaces a socket file on which no process listens. The file is removed when the server ends or is dropped, unless
+    /// it has been replaced meanwhile.
     ///
     /// # Errors
-    /// See [`Error`]; a bus that is alive at the same path is never disturbed.
+    /// See [`Error`]; a bus that listens at the same path is not disturbed.
     pub fn bind(options: Options) -> Result<Self, Error> {
         let Options { path, group, heartbeat, lossless, users, timeouts, pulse } = options;
         let (listener, file) = socket::bind(&path, group.as_deref())?;
@@ -185,17 +185,17 @@ impl Server {
         Ok(Self { listener, file, heartbeat, lossless, users, timeouts, pulse })
     }
 
-    /// Serves until `shutdown`; then what already waits for readers that do read is written, for a moment,
-    /// and every connection is closed.
+    /// Serves until `shutdown`. Then writes the waiting events to readers that read, for a short time, and closes every
+    /// connection.
     ///
     /// # Errors
-    /// A listening socket that the runtime cannot use.
+    /// The runtime cannot use the listening socket.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
         let Self { listener, file, heartbeat, lossless, users, timeouts, pulse } = self;
         let in_use = |source| Error::Io { what: "serve", path: file.path().to_owned(), source };
         listener.set_nonblocking(true).map_err(in_use)?;
         let listener = tokio::net::UnixListener::from_std(listener).map_err(in_use)?;
-        tracing::info!(socket = %file.path().display(), pid = std::process::id(), "the bus listens");
+        tracing::info!(socket = %file.path().display(), pid = std::process::id(), "the bus is listening");
         let hub = Arc::new(Hub::new(lossless, timeouts));
         tokio::select! {
             () = accept::serve(&listener, &users, &hub, &shutdown) => {}
@@ -209,7 +209,7 @@ impl Server {
     }
 }
 
-/// Publishes the bus's own health, at once and then at every interval.
+/// Publishes the bus's health at once and then at every interval.
 async fn beat(hub: &Hub, interval: Duration) {
     let started = Instant::now();
     let mut ticks = tokio::time::interval(interval);
@@ -220,7 +220,7 @@ async fn beat(hub: &Hub, interval: Duration) {
     }
 }
 
-/// DECNET's three keys as DECNET has them, and ours behind them.
+/// Returns the heartbeat's payload: DECNET's three keys, followed by the loss counters.
 fn health(uptime: Duration, losses: Losses) -> String {
     let Losses { dropped_ordinary, dropped_lossless, publisher_pauses } = losses;
     format!(
@@ -231,18 +231,18 @@ fn health(uptime: Duration, losses: Losses) -> String {
     )
 }
 
-/// Beats as long as this task gets its turn and the hub can be had, which is all that serving a client takes.
+/// Beats as long as this task is scheduled and the hub's lock is available, which is all that serving a client takes.
 async fn live(hub: &Hub, pulse: &Pulse) {
     let mut ticks = tokio::time::interval(PULSE_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        hub.reach();
+        hub.await_lock();
         pulse.beat();
     }
 }
 
-/// The wall clock; a clock before 1970 counts as 1970.
+/// Returns the wall-clock time since the Unix epoch; zero before 1970.
 fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! Between the hub and the writer of one connection. An ordinary reader that does not read loses its oldest
-//! events and nobody waits; a lossless one is waited for, for a while.
+//! The queue between the hub and the writer of one connection. An ordinary reader that is too slow loses its oldest
+//! events; for a lossless one publishers wait first.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,37 +11,37 @@ use tokio::sync::futures::OwnedNotified;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Batch;
+use super::counters::Counters;
 use super::queue::{Bound, Queue};
-use super::tally::Tally;
 
-/// Frames taken for one write: as many slices as one call of tokio's `write_buf` passes on.
+/// The maximum number of frames of one write: the number of slices that tokio's `write_buf` passes on.
 const BATCH_FRAMES: usize = 64;
-/// Bytes taken for one write, beyond its first frame: about what a socket takes at once. What is taken can no longer be
-/// dropped.
+/// The maximum number of bytes of one write beyond its first frame: about what a socket accepts at once. Frames that
+/// were taken can no longer be dropped.
 const BATCH_BYTES: usize = 256 * 1024;
 
-/// What waits for one reader.
+/// The waiting frames of one reader.
 #[derive(Debug)]
 pub(super) struct Outbound {
     queue: Mutex<Queue>,
     ready: Notify,
     /// See [`Self::changed`].
     changed: Arc<Notify>,
-    /// The connection is to be closed.
+    /// Cancelled when the connection is to be closed.
     evicted: CancellationToken,
 }
 
 impl Outbound {
-    pub(super) fn new(tally: Arc<Tally>) -> Self {
+    pub(super) fn new(counters: Arc<Counters>) -> Self {
         Self {
-            queue: Mutex::new(Queue::new(tally)),
+            queue: Mutex::new(Queue::new(counters)),
             ready: Notify::new(),
             changed: Arc::default(),
             evicted: CancellationToken::new(),
         }
     }
 
-    /// Takes the name that a client greets with and what the hub grants it; of a claim that it refuses, why.
+    /// Sets the reader's name and bound, and the reason if its claim to a lossless queue was refused.
     pub(super) fn rename(&self, name: &str, bound: Bound, refused: Option<Box<str>>) {
         self.lock().rename(name, bound, refused);
         self.changed.notify_waiters();
@@ -53,12 +53,12 @@ impl Outbound {
         self.lock().enable_notices();
     }
 
-    /// Why the reader does not get the queue that its name asks for.
+    /// Returns the reason why the reader does not get the queue that its name requests.
     pub(super) fn refused(&self) -> Option<Box<str>> {
         self.lock().refused().map(Into::into)
     }
 
-    /// What the client calls itself.
+    /// Returns the name that the client sent.
     pub(super) fn reader(&self) -> Box<str> {
         self.lock().reader().into()
     }
@@ -67,19 +67,19 @@ impl Outbound {
         self.lock().len()
     }
 
-    /// Memory of what waits and of what is being written.
+    /// Returns the memory of the waiting frames and of those being written, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.lock().memory()
     }
 
-    /// Drops the older half of what waits. Returns how many bytes that freed.
-    pub(super) fn lose_half(&self) -> usize {
-        let freed = self.lock().lose_half();
+    /// Drops the older half of the waiting frames. Returns the number of freed bytes.
+    pub(super) fn drop_older_half(&self) -> usize {
+        let freed = self.lock().drop_older_half();
         self.ready.notify_one();
         freed
     }
 
-    /// Asks for the connection to be closed.
+    /// Requests that the connection is closed.
     pub(super) fn evict(&self) {
         self.evicted.cancel();
     }
@@ -93,70 +93,70 @@ impl Outbound {
         self.evicted.cancelled().await;
     }
 
-    /// Resolves when there is room again, the reader has gone, or all was taken from one that had gone; counts from now on, before it is polled.
+    /// Resolves when there is room again, the reader has disconnected, or a successor has taken its frames. Changes count
+    /// from this call on, before the first poll.
     pub(super) fn changed(&self) -> OwnedNotified {
         Arc::clone(&self.changed).notified_owned()
     }
 
-    /// What to wait for before this frame is pushed; `None` if it may be pushed now.
-    pub(super) fn refuses(&self, frame: &Bytes, now: Instant) -> Option<OwnedNotified> {
+    /// Returns what to wait for before this frame is pushed; `None` if it may be pushed now.
+    pub(super) fn wait_for_room(&self, frame: &Bytes, now: Instant) -> Option<OwnedNotified> {
         let mut queue = self.lock();
-        let has_to_wait = !queue.has_room(frame) && queue.is_waited_for(now);
+        let has_to_wait = !queue.has_room(frame) && queue.should_wait(now);
         has_to_wait.then(|| self.changed())
     }
 
-    /// Appends a frame, in place of the oldest ones if the queue is full. Never waits.
+    /// Appends a frame. If the queue is full, drops the oldest frames. Never waits.
     pub(super) fn push(&self, frame: Bytes) {
         self.add(1, |queue| queue.push(frame));
     }
 
-    /// As [`Self::push`], but a reader that is being waited for loses nothing: for the bus's own few events.
+    /// Works as [`Self::push`], but drops nothing while publishers wait for the reader: for the bus's own few events.
     pub(super) fn push_own(&self, frame: Bytes) {
         self.add(1, |queue| queue.push_own(frame));
     }
 
-    /// Puts frames before all others.
+    /// Inserts frames before all others.
     pub(super) fn prepend(&self, frames: VecDeque<Bytes>) {
         self.add(frames.len(), |queue| queue.prepend(frames));
     }
 
-    /// Puts the frames of a predecessor before all others, as the beginning of the stream.
+    /// Inserts the frames of a predecessor before all others, as the beginning of the stream.
     pub(super) fn inherit(&self, frames: VecDeque<Bytes>) {
         self.add(frames.len(), |queue| queue.inherit(frames));
     }
 
-    /// The place of the newest frame in the stream: how many were added since the connection began.
+    /// Returns the position of the newest frame in the stream: the number of frames added since the connection began.
     pub(super) fn position(&self) -> u64 {
         self.lock().added()
     }
 
-    /// The place in the stream up to which every frame is received or lost, for a reader that has received so many.
-    pub(super) fn passed(&self, received: u64) -> u64 {
-        received.saturating_add(self.lock().lost())
+    /// Returns the position up to which every frame is received or dropped, for a reader that has received `received` frames.
+    pub(super) fn position_after(&self, received: u64) -> u64 {
+        received.saturating_add(self.lock().dropped())
     }
 
-    /// From now on nobody reads: nobody waits for room either.
+    /// Marks the reader as disconnected: publishers no longer wait for it.
     pub(super) fn abandon(&self) {
         self.lock().abandon();
         self.changed.notify_waiters();
     }
 
-    /// Takes everything out, for a successor or because there is none.
+    /// Removes and returns all waiting frames, for a successor or to discard them.
     pub(super) fn clear(&self) -> VecDeque<Bytes> {
         let frames = self.lock().clear();
         self.changed.notify_waiters();
         frames
     }
 
-    /// Waits for frames and moves the first of them to `batch`, of which all is written. Loses nothing when it is
-    /// cancelled.
+    /// Waits for frames and moves the first of them to `batch`, which must be completely written. Cancel safe.
     pub(super) async fn take(&self, batch: &mut Batch) {
         while !self.try_take(batch) {
             self.ready.notified().await;
         }
     }
 
-    /// Moves a notice that is due and the first frames to `batch`, of which all is written; false if there are none.
+    /// Moves a due notice and the first frames to `batch`, which must be completely written. Returns false if there are none.
     pub(super) fn try_take(&self, batch: &mut Batch) -> bool {
         let mut queue = self.lock();
         queue.written();
@@ -169,17 +169,17 @@ impl Outbound {
             (frames, bytes) = (frames + 1, bytes + frame.len());
             batch.push(frame);
         }
-        batch.hold_written(queue.in_socket());
-        if queue.is_relieved() {
+        batch.retain_written(queue.in_socket());
+        if queue.take_relief() {
             self.changed.notify_waiters();
         }
         batch.has_remaining()
     }
 
-    /// Adds frames, and tells the writer if it had taken all there were.
-    fn add(&self, frames: usize, by: impl FnOnce(&mut Queue)) {
+    /// Adds frames, and wakes the writer if the queue was empty.
+    fn add(&self, frames: usize, add: impl FnOnce(&mut Queue)) {
         let mut queue = self.lock();
-        by(&mut queue);
+        add(&mut queue);
         let was_empty = queue.len() <= frames;
         drop(queue);
         if was_empty {
@@ -187,7 +187,7 @@ impl Outbound {
         }
     }
 
-    /// A thread that panicked inside left at worst a wrong count of bytes.
+    /// Ignores poisoning: a panic while the lock was held leaves at worst a wrong count of bytes.
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,5 +1,5 @@
-//! Who is at the other end of a connection, by the credentials that the kernel took when it connected (`SO_PEERCRED`,
-//! unix(7)), and what the bus grants to whom.
+//! The user at the other end of a connection, by the kernel's credentials (`SO_PEERCRED`, unix(7)), and the privileges of
+//! users.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use rustix::process::geteuid;
 
 use super::{Error, accounts};
 
-/// The users to whom a bus grants more than to others, by uid.
+/// The privileged users of a bus, by uid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Users {
-    /// Users who get all that the bus has: lossless queues, and every connection and all memory that is free.
+    /// Users who may have lossless queues and use every free connection and all free memory.
     pub trusted: BTreeSet<u32>,
     /// Further users who may have lossless queues.
     pub lossless: BTreeSet<u32>,
@@ -32,10 +32,10 @@ impl Default for Users {
 }
 
 impl Users {
-    /// Grants lossless queues to further users, each a name in `/etc/passwd` or a uid.
+    /// Adds users who may have lossless queues, each given by a name in `/etc/passwd` or a uid.
     ///
     /// # Errors
-    /// [`Error::UnknownUser`] for a name that is not there, [`Error::Users`] if the file cannot be read.
+    /// [`Error::UnknownUser`] for a name that does not exist, [`Error::Users`] if the file cannot be read.
     pub fn with_lossless(mut self, users: &[String]) -> Result<Self, Error> {
         for user in users {
             let uid = accounts::user(user).map_err(Error::Users)?;
@@ -51,7 +51,7 @@ impl Users {
 }
 
 impl Peer {
-    /// Returns whether this user may take over what was kept for `other`.
+    /// Returns whether this user may resume a session of `other`.
     pub(super) fn may_succeed(self, other: Self) -> bool {
         self.is_trusted || self.uid == other.uid
     }

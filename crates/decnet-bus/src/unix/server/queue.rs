@@ -1,4 +1,4 @@
-//! The frames that wait for one reader, how much that may be, and who waits when it is too much.
+//! The bounded queue of one reader, and the backpressure of a full one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,73 +7,73 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use decnet_core::limits::{MAX_OUTBOUND_BYTES, MAX_OUTBOUND_FRAMES};
 
-use super::tally::Tally;
+use super::counters::Counters;
+use crate::log_throttle::LogThrottle;
 use crate::notice::Notice;
-use crate::said::Said;
 
-/// Memory that a frame costs beside its bytes, so that tiny frames are bounded too.
+/// The memory of a frame beside its bytes, so that tiny frames are bounded too.
 const FRAME_OVERHEAD: usize = 128;
-/// The part of a full queue that is read before its publishers go on, so that they do not wake for each frame.
-const ROOM_PART: usize = 64;
+/// The part (1/n) of a full queue that must be read before publishers resume, so that they do not wake for each frame.
+const RESUME_PART: usize = 64;
 
-/// How much may wait for a reader.
+/// The bound of a reader's queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bound {
-    /// [`MAX_OUTBOUND_FRAMES`] frames, as at DECNET's daemon, in [`MAX_OUTBOUND_BYTES`]; then the oldest are dropped.
+    /// [`MAX_OUTBOUND_FRAMES`] frames, as in DECNET's daemon, in [`MAX_OUTBOUND_BYTES`]; then the oldest are dropped.
     Ordinary,
     /// Publishers wait for room; after `pause` the oldest frames are dropped, at once if it is zero.
     Lossless {
-        /// In bytes.
+        /// The maximum size in bytes.
         most: usize,
         pause: Duration,
-        /// Bytes that the socket may hold: the frames written last are kept for as long as they may be there.
+        /// The bytes that the socket may hold: the frames written last are retained up to this size.
         in_socket: usize,
     },
 }
 
-/// How a lossless queue stands with its publishers.
+/// The backpressure of a lossless queue on its publishers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pressure {
     None,
     /// Publishers wait for room.
-    Waited {
+    Waiting {
         since: Instant,
     },
-    /// The reader has used up its time: nobody waits until there is room.
-    Overdue,
+    /// The maximum pause has passed: publishers do not wait until there is room again.
+    Expired,
 }
 
 #[derive(Debug)]
 pub(super) struct Queue {
     frames: VecDeque<Bytes>,
     bytes: usize,
-    /// Bytes of the frames that are being written.
+    /// The bytes of the frames that are being written.
     taken: usize,
-    /// Frames added since the connection began, those of a predecessor included.
+    /// The number of frames added since the connection began, including those of a predecessor.
     added: u64,
     bound: Bound,
     pressure: Pressure,
-    tally: Arc<Tally>,
-    /// For the log.
+    counters: Arc<Counters>,
+    /// The reader's name, for the log.
     reader: Box<str>,
-    dropped: Said,
-    pauses: Said,
+    dropped: LogThrottle,
+    pauses: LogThrottle,
     notice: Notice,
     notices: Notices,
 }
 
-/// Whether the reader is sent notices.
+/// The state of notices to the reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Notices {
     Off,
-    /// The reader has been sent the present one.
+    /// The current notice has been sent.
     Sent,
-    /// The present one is to be sent.
+    /// The current notice is to be sent.
     Due,
 }
 
 impl Queue {
-    pub(super) fn new(tally: Arc<Tally>) -> Self {
+    pub(super) fn new(counters: Arc<Counters>) -> Self {
         Self {
             frames: VecDeque::new(),
             bytes: 0,
@@ -81,16 +81,16 @@ impl Queue {
             added: 0,
             bound: Bound::Ordinary,
             pressure: Pressure::None,
-            tally,
+            counters,
             reader: "unnamed".into(),
-            dropped: Said::default(),
-            pauses: Said::default(),
+            dropped: LogThrottle::default(),
+            pauses: LogThrottle::default(),
             notice: Notice::default(),
             notices: Notices::Off,
         }
     }
 
-    /// Takes the reader's name and bound, and why it does not get the bound that its name asks for.
+    /// Sets the reader's name and bound, and the reason if it does not get the bound that its name requests.
     pub(super) fn rename(&mut self, name: &str, bound: Bound, refused: Option<Box<str>>) {
         self.reader = name.into();
         self.uncharge(self.bytes + self.taken);
@@ -109,12 +109,12 @@ impl Queue {
         self.frames.len()
     }
 
-    /// Memory of what waits and of what is being written.
+    /// Returns the memory of the waiting frames and of those being written, in bytes.
     pub(super) fn memory(&self) -> usize {
         self.bytes + self.taken
     }
 
-    /// Bytes that the socket may hold, if what is written is to be kept for that.
+    /// Returns how many of the bytes written last are to be retained; 0 for an ordinary queue.
     pub(super) fn in_socket(&self) -> usize {
         if let Bound::Lossless { in_socket, .. } = self.bound { in_socket } else { 0 }
     }
@@ -124,12 +124,12 @@ impl Queue {
         self.notices = Notices::Due;
     }
 
-    /// Why the reader does not get the bound that it asked for.
+    /// Returns the reason why the reader does not get the bound that its name requests.
     pub(super) fn refused(&self) -> Option<&str> {
         self.notice.refused.as_deref()
     }
 
-    /// The notice that is to be sent now, if one is.
+    /// Returns the notice that is due, and marks it as sent.
     pub(super) fn take_notice(&mut self) -> Option<&Notice> {
         if self.notices != Notices::Due {
             return None;
@@ -138,21 +138,21 @@ impl Queue {
         Some(&self.notice)
     }
 
-    /// Appends a frame, in place of the oldest ones if that is too much.
+    /// Appends a frame. If the bound is exceeded, drops the oldest frames.
     pub(super) fn push(&mut self, frame: Bytes) {
         self.append(frame);
         self.trim();
     }
 
-    /// Appends a frame, and drops none while the reader is waited for.
+    /// Appends a frame, and drops none while publishers wait for the reader.
     pub(super) fn push_own(&mut self, frame: Bytes) {
         self.append(frame);
-        if !matches!(self.pressure, Pressure::Waited { .. }) {
+        if !matches!(self.pressure, Pressure::Waiting { .. }) {
             self.trim();
         }
     }
 
-    /// Puts frames before all others, the oldest of which go if that is too much.
+    /// Inserts frames before all others. If the bound is exceeded, drops the oldest frames.
     pub(super) fn prepend(&mut self, frames: VecDeque<Bytes>) {
         let bytes = frames.iter().map(cost).sum::<usize>();
         self.bytes += bytes;
@@ -162,23 +162,23 @@ impl Queue {
         self.trim();
     }
 
-    /// As [`Self::prepend`], but the frames are new to this connection.
+    /// Works as [`Self::prepend`], but the frames count as added to this connection.
     pub(super) fn inherit(&mut self, frames: VecDeque<Bytes>) {
         self.added += u64::try_from(frames.len()).unwrap_or(u64::MAX);
         self.prepend(frames);
     }
 
-    /// Frames added since the connection began, those of a predecessor included.
+    /// Returns the number of frames added since the connection began, including those of a predecessor.
     pub(super) fn added(&self) -> u64 {
         self.added
     }
 
-    /// Frames dropped since the connection began.
-    pub(super) fn lost(&self) -> u64 {
+    /// Returns the number of frames dropped since the connection began.
+    pub(super) fn dropped(&self) -> u64 {
         self.notice.lost
     }
 
-    /// Takes the first frame to be written. Its memory counts until [`Self::written`].
+    /// Takes the first frame to be written. Its memory is counted until [`Self::written`].
     pub(super) fn take(&mut self) -> Option<Bytes> {
         let frame = self.frames.pop_front()?;
         self.bytes -= cost(&frame);
@@ -186,7 +186,7 @@ impl Queue {
         Some(frame)
     }
 
-    /// All frames that were taken are written.
+    /// Records that all taken frames are written.
     pub(super) fn written(&mut self) {
         self.uncharge(self.taken);
         self.taken = 0;
@@ -201,16 +201,16 @@ impl Queue {
         std::mem::take(&mut self.frames)
     }
 
-    /// Drops the older half of what waits. Returns how many bytes that freed.
-    pub(super) fn lose_half(&mut self) -> usize {
+    /// Drops the older half of the waiting frames. Returns the number of freed bytes.
+    pub(super) fn drop_older_half(&mut self) -> usize {
         let before = self.bytes;
         let half = before / 2;
         while self.bytes > half && self.drop_oldest() {}
-        self.report_lost_if_due();
+        self.log_dropped_if_due();
         before - self.bytes
     }
 
-    /// Nobody reads any more, so nobody is to wait for that.
+    /// Marks the reader as disconnected, so that publishers do not wait for it.
     pub(super) fn abandon(&mut self) {
         if let Bound::Lossless { pause, .. } = &mut self.bound {
             *pause = Duration::ZERO;
@@ -218,7 +218,7 @@ impl Queue {
         self.pressure = Pressure::None;
     }
 
-    /// An ordinary queue always makes room; a single frame always has some.
+    /// Returns whether the frame fits. An ordinary queue always makes room; an empty queue takes any frame.
     pub(super) fn has_room(&self, frame: &Bytes) -> bool {
         match self.bound {
             Bound::Ordinary => true,
@@ -226,27 +226,27 @@ impl Queue {
         }
     }
 
-    /// Is the reader of a full queue given more time? The first that asks starts the clock.
-    pub(super) fn is_waited_for(&mut self, now: Instant) -> bool {
+    /// Returns whether publishers should wait for the reader of a full queue. The first call starts the maximum pause.
+    pub(super) fn should_wait(&mut self, now: Instant) -> bool {
         let Bound::Lossless { pause, .. } = self.bound else { return false };
         if self.pressure == Pressure::None && !pause.is_zero() {
-            self.pressure = Pressure::Waited { since: now };
-            self.tally.pauses.add(1);
-            self.say_paused(now);
+            self.pressure = Pressure::Waiting { since: now };
+            self.counters.pauses.add(1);
+            self.log_paused(now);
         }
-        if let Pressure::Waited { since } = self.pressure
+        if let Pressure::Waiting { since } = self.pressure
             && now.saturating_duration_since(since) < pause
         {
             return true;
         }
-        self.pressure = Pressure::Overdue;
+        self.pressure = Pressure::Expired;
         false
     }
 
-    /// Is there room again? True once for each time that there was none.
-    pub(super) fn is_relieved(&mut self) -> bool {
+    /// Returns whether there is room again; true once for each time that there was none.
+    pub(super) fn take_relief(&mut self) -> bool {
         let Bound::Lossless { most, .. } = self.bound else { return false };
-        let has_room = self.frames.is_empty() || self.bytes <= most - most / ROOM_PART;
+        let has_room = self.frames.is_empty() || self.bytes <= most - most / RESUME_PART;
         has_room && std::mem::replace(&mut self.pressure, Pressure::None) != Pressure::None
     }
 
@@ -261,7 +261,7 @@ impl Queue {
         let before = self.frames.len();
         while self.is_over() && self.drop_oldest() {}
         if self.frames.len() < before {
-            self.report_lost_if_due();
+            self.log_dropped_if_due();
         }
     }
 
@@ -272,8 +272,8 @@ impl Queue {
         self.notice.lost += 1;
         self.notices = self.notices.due();
         match self.bound {
-            Bound::Ordinary => self.tally.ordinary.add(1),
-            Bound::Lossless { .. } => self.tally.lossless.add(1),
+            Bound::Ordinary => self.counters.ordinary.add(1),
+            Bound::Lossless { .. } => self.counters.lossless.add(1),
         }
         self.dropped.add(1);
         true
@@ -288,49 +288,45 @@ impl Queue {
 
     fn charge(&self, bytes: usize) {
         if self.bound == Bound::Ordinary {
-            self.tally.add_outbound(bytes);
+            self.counters.add_outbound(bytes);
         }
     }
 
     fn uncharge(&self, bytes: usize) {
         if self.bound == Bound::Ordinary {
-            self.tally.sub_outbound(bytes);
+            self.counters.sub_outbound(bytes);
         }
     }
 
-    fn report_lost_if_due(&mut self) {
+    fn log_dropped_if_due(&mut self) {
         let events = self.dropped.due(Instant::now());
-        self.say_lost(events);
+        self.log_dropped(events);
     }
 
-    fn say_lost(&self, events: Option<u64>) {
+    fn log_dropped(&self, events: Option<u64>) {
         if let Some(events) = events {
             let reader = &self.reader;
             tracing::warn!(
                 ?reader,
                 events,
-                "a bus reader lost its oldest events: it has to read faster, or come back sooner"
+                "dropped the oldest events of a slow bus reader: it has to read faster, or reconnect sooner"
             );
         }
     }
 
-    fn say_paused(&mut self, now: Instant) {
-        if let Some(times) = self.pauses.again(now) {
+    fn log_paused(&mut self, now: Instant) {
+        if let Some(times) = self.pauses.record(now) {
             let reader = &self.reader;
-            tracing::warn!(
-                ?reader,
-                times,
-                "a slow bus reader makes its publishers wait: it has to read faster"
-            );
+            tracing::warn!(?reader, times, "publishers wait for a slow bus reader: it has to read faster");
         }
     }
 }
 
 impl Drop for Queue {
-    /// The count is complete when its reader has gone.
+    /// Logs the rest of the dropped events.
     fn drop(&mut self) {
-        let events = self.dropped.unsaid();
-        self.say_lost(events);
+        let events = self.dropped.take_pending();
+        self.log_dropped(events);
         self.uncharge(self.memory());
     }
 }
@@ -370,62 +366,62 @@ mod tests {
 
     #[test]
     fn a_full_queue_drops_its_oldest() {
-        let (mut queue, surplus) = (Queue::new(Arc::default()), 10);
+        let (mut queue, excess) = (Queue::new(Arc::default()), 10);
         let number = |n: usize| Bytes::from(u32::try_from(n).unwrap().to_be_bytes().to_vec());
-        for n in 0..MAX_OUTBOUND_FRAMES + surplus {
+        for n in 0..MAX_OUTBOUND_FRAMES + excess {
             assert!(queue.has_room(&number(n)));
             queue.push(number(n));
         }
         assert_eq!(queue.len(), MAX_OUTBOUND_FRAMES);
-        assert_eq!(queue.take(), Some(number(surplus)));
-        assert_eq!(queue.clear().back(), Some(&number(MAX_OUTBOUND_FRAMES + surplus - 1)));
+        assert_eq!(queue.take(), Some(number(excess)));
+        assert_eq!(queue.clear().back(), Some(&number(MAX_OUTBOUND_FRAMES + excess - 1)));
     }
 
     #[test]
     fn an_ordinary_queue_is_bounded_in_bytes_too() {
-        let tally = Arc::<Tally>::default();
-        let mut queue = Queue::new(Arc::clone(&tally));
+        let counters = Arc::<Counters>::default();
+        let mut queue = Queue::new(Arc::clone(&counters));
         (0..4).for_each(|n| queue.push(large(n)));
         (0..2).for_each(|_| assert!(queue.take().is_some()));
         (4..30).for_each(|n| queue.push(large(n)));
-        assert!(queue.memory() <= MAX_OUTBOUND_BYTES, "what is being written counts");
-        assert_eq!(tally.outbound_bytes(), queue.memory());
+        assert!(queue.memory() <= MAX_OUTBOUND_BYTES, "frames being written count");
+        assert_eq!(counters.outbound_bytes(), queue.memory());
         assert_eq!(first_bytes(&mut queue), (17..30).collect::<Vec<u8>>());
         queue.written();
-        assert_eq!((queue.memory(), tally.outbound_bytes()), (0, 0));
-        assert_eq!(tally.read().dropped_ordinary, 15);
+        assert_eq!((queue.memory(), counters.outbound_bytes()), (0, 0));
+        assert_eq!(counters.read().dropped_ordinary, 15);
     }
 
     #[test]
-    fn the_memory_of_all_queues_is_what_they_hold() {
-        let tally = Arc::<Tally>::default();
-        let (mut one, mut other) = (Queue::new(Arc::clone(&tally)), Queue::new(Arc::clone(&tally)));
+    fn total_memory_is_the_sum_of_all_queues() {
+        let counters = Arc::<Counters>::default();
+        let (mut one, mut other) = (Queue::new(Arc::clone(&counters)), Queue::new(Arc::clone(&counters)));
         (0..4).for_each(|n| one.push(large(n)));
         (0..3).for_each(|n| other.push(large(n)));
-        assert_eq!(tally.outbound_bytes(), one.memory() + other.memory());
-        assert!(one.lose_half() > 2 << 20);
-        assert_eq!(tally.outbound_bytes(), one.memory() + other.memory());
+        assert_eq!(counters.outbound_bytes(), one.memory() + other.memory());
+        assert!(one.drop_older_half() > 2 << 20);
+        assert_eq!(counters.outbound_bytes(), one.memory() + other.memory());
         other.rename("lossless", Bound::Lossless { most: 9 << 20, pause: SECOND, in_socket: 0 }, None);
-        assert_eq!(tally.outbound_bytes(), one.memory(), "lossless queues have bounds of their own");
+        assert_eq!(counters.outbound_bytes(), one.memory(), "lossless queues have bounds of their own");
         other.rename("ordinary", Bound::Ordinary, None);
         assert_eq!(other.clear().len(), 3);
-        assert_eq!(tally.outbound_bytes(), one.memory());
+        assert_eq!(counters.outbound_bytes(), one.memory());
         drop(one);
-        assert_eq!(tally.outbound_bytes(), 0);
+        assert_eq!(counters.outbound_bytes(), 0);
     }
 
     #[test]
-    fn a_notice_is_due_with_every_change_and_only_if_asked_for() {
+    fn a_requested_notice_is_due_after_every_change() {
         let mut queue = Queue::new(Arc::default());
         queue.push(large(0));
-        queue.lose_half();
+        queue.drop_older_half();
         assert_eq!(queue.take_notice(), None);
         queue.enable_notices();
         assert_eq!(queue.take_notice(), Some(&Notice { refused: None, lost: 1 }));
         assert_eq!(queue.take_notice(), None);
         queue.push(large(0));
         assert_eq!(queue.take_notice(), None);
-        queue.lose_half();
+        queue.drop_older_half();
         queue.rename("worker", Bound::Ordinary, Some("why".into()));
         assert_eq!(queue.take_notice(), Some(&Notice { refused: Some("why".into()), lost: 2 }));
     }
@@ -441,39 +437,39 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_is_waited_for_until_its_time_is_up() {
+    fn publishers_wait_at_most_for_the_maximum_pause() {
         let (mut queue, start) = (lossless(ROOM_FOR_TWO), Instant::now());
         (0..2).for_each(|n| queue.push(large(n)));
-        assert!(!queue.has_room(&large(2)) && !queue.is_relieved());
-        for (seconds, is_waited_for) in [(0, true), (9, true), (10, false), (11, false)] {
-            assert_eq!(queue.is_waited_for(start + seconds * SECOND), is_waited_for, "after {seconds} s");
+        assert!(!queue.has_room(&large(2)) && !queue.take_relief());
+        for (seconds, should_wait) in [(0, true), (9, true), (10, false), (11, false)] {
+            assert_eq!(queue.should_wait(start + seconds * SECOND), should_wait, "after {seconds} s");
         }
         queue.take();
-        assert_eq!((queue.is_relieved(), queue.is_relieved()), (true, false));
-        assert!(queue.is_waited_for(start + 12 * SECOND), "it has read meanwhile");
+        assert_eq!((queue.take_relief(), queue.take_relief()), (true, false));
+        assert!(queue.should_wait(start + 12 * SECOND), "it has read since");
     }
 
     #[test]
-    fn what_is_waited_for_is_not_lost_to_the_bus_itself() {
+    fn own_events_drop_nothing_while_publishers_wait() {
         let mut queue = lossless(ROOM_FOR_TWO);
         (0..2).for_each(|n| queue.push(large(n)));
-        assert!(queue.is_waited_for(Instant::now()));
+        assert!(queue.should_wait(Instant::now()));
         queue.push_own(large(2));
         assert_eq!(first_bytes(&mut queue), [0, 1, 2]);
     }
 
     #[test]
-    fn nobody_waits_for_a_reader_that_has_gone() {
+    fn publishers_do_not_wait_for_a_disconnected_reader() {
         let mut queue = lossless(ROOM_FOR_TWO);
         queue.abandon();
         for n in 1..9 {
-            assert!(!queue.is_waited_for(Instant::now()));
+            assert!(!queue.should_wait(Instant::now()));
             queue.push(large(n));
         }
         queue.prepend([Bytes::from_static(b"\0")].into());
         assert_eq!(first_bytes(&mut queue), [0, 7, 8]);
         (1..3).for_each(|n| queue.push(large(n)));
         queue.prepend([large(0)].into());
-        assert_eq!(first_bytes(&mut queue), [1, 2], "the oldest go first");
+        assert_eq!(first_bytes(&mut queue), [1, 2], "the oldest are dropped first");
     }
 }

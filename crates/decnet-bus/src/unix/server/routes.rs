@@ -1,8 +1,8 @@
-//! Which connections want a topic: every connection's patterns, compiled, with changes worked in when they pay.
+//! Finds the connections whose patterns match a topic. Patterns are compiled when that is cheaper than testing them.
 //!
-//! Compiling costs as much as there are patterns, so a change does not compile at once. A new pattern is
-//! tested by itself for a while; a connection that gave one up has its hits checked against what it still
-//! holds. Both are work per event, and when that work has added up to what compiling costs, it is compiled.
+//! Compiling costs as much as there are patterns, so a change does not compile at once. A new pattern is first tested
+//! for each event; the matches of a connection that unsubscribed are checked against its remaining patterns. Once the
+//! number of tests reaches the cost of compiling, the patterns are compiled.
 
 use std::collections::HashSet;
 
@@ -18,47 +18,48 @@ use super::shares::Shares;
 /// A connection's number, reused after it has closed.
 pub(super) type Slot = u32;
 
-/// Patterns of one connection that do not compile (too long, too many tokens, white space within): each is
-/// tested for every event, and DECNET writes none.
-const MAX_ODD_PATTERNS: usize = 64;
-/// Tests per event that are too few to think about.
+/// The maximum number of patterns of one connection that do not compile (too long, too many tokens, inner white space).
+/// Each is tested for every event; DECNET uses none.
+const MAX_UNCOMPILED_PATTERNS: usize = 64;
+/// The number of tests that never cause compilation.
 const FREE_TESTS: usize = 64;
-/// Memory that a pattern takes beside its text, about, in bytes.
+/// The approximate memory of a pattern beside its text, in bytes.
 const PATTERN_OVERHEAD: usize = 128;
-/// Memory that each token of a pattern takes when it is compiled, about, in bytes.
+/// The approximate memory of each token of a compiled pattern, in bytes.
 const TOKEN_OVERHEAD: usize = 128;
 
-/// A connection asked for more patterns than it, or its user, may hold.
+/// A connection subscribed to more patterns than it, or its user, may have.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooManyPatterns;
 
 #[derive(Debug)]
 pub(super) struct Routes {
     compiled: PatternTrie,
-    /// Not yet compiled; may have been given up since.
+    /// Patterns that are not compiled yet; the connection may have unsubscribed since.
     fresh: Vec<(Pattern, Slot)>,
-    /// Never compiled.
-    odd: Vec<(Box<str>, Slot)>,
+    /// Patterns that cannot be compiled.
+    uncompiled: Vec<(Box<str>, Slot)>,
     holders: Vec<Holder>,
-    /// Tests made since the last compilation.
+    /// The number of tests since the last compilation.
     debt: usize,
     total: usize,
-    /// Memory of all patterns, by user.
+    /// The memory of all patterns, by user.
     memory: Shares,
 }
 
-/// What one connection holds.
+/// The patterns of one connection.
 #[derive(Debug, Default)]
 struct Holder {
     patterns: HashSet<Box<str>>,
-    /// Those of them that a predecessor asked for, and nobody since.
+    /// Those of the patterns that a predecessor subscribed to and this connection has not confirmed.
     inherited: HashSet<Box<str>>,
-    odd: usize,
-    /// Memory of the patterns.
+    /// The number of patterns that cannot be compiled.
+    uncompiled: usize,
+    /// The memory of the patterns in bytes.
     bytes: usize,
-    /// Whose patterns they are; `None` while there is none.
+    /// The user that the memory is charged to; `None` without patterns.
     peer: Option<Peer>,
-    /// It gave up patterns that are still compiled.
+    /// Whether it has unsubscribed from patterns that are still compiled.
     is_stale: bool,
 }
 
@@ -67,7 +68,7 @@ impl Routes {
         Self {
             compiled: PatternTrie::new([]),
             fresh: Vec::new(),
-            odd: Vec::new(),
+            uncompiled: Vec::new(),
             holders: Vec::new(),
             debt: 0,
             total: 0,
@@ -83,7 +84,7 @@ impl Routes {
         }
         let compilable = Pattern::stored(pattern).ok();
         if !self.holder(slot).has_room(compilable.is_none(), pattern) {
-            self.give_up_inherited(slot);
+            self.drop_inherited(slot);
         }
         let has_room = self.holder(slot).has_room(compilable.is_none(), pattern);
         if !has_room || !self.memory.take(peer, memory_of(pattern)) {
@@ -93,8 +94,8 @@ impl Routes {
         match compilable {
             Some(compilable) => self.fresh.push((compilable, slot)),
             None => {
-                holder.odd += 1;
-                self.odd.push((pattern.into(), slot));
+                holder.uncompiled += 1;
+                self.uncompiled.push((pattern.into(), slot));
             }
         }
         holder.patterns.insert(pattern.into());
@@ -115,22 +116,22 @@ impl Routes {
         holder.is_stale = true;
         holder.bytes -= memory_of(pattern);
         if let Some(peer) = holder.peer {
-            self.memory.give_back(peer, memory_of(pattern));
+            self.memory.release(peer, memory_of(pattern));
         }
-        let before = self.odd.len();
-        self.odd.retain(|(odd, owner)| *owner != slot || **odd != *pattern);
-        holder.odd -= before - self.odd.len();
+        let before = self.uncompiled.len();
+        self.uncompiled.retain(|(text, owner)| *owner != slot || **text != *pattern);
+        holder.uncompiled -= before - self.uncompiled.len();
     }
 
-    /// Forgets a connection; its number may be given to another.
+    /// Removes a connection; its slot may be reused.
     pub(super) fn close(&mut self, slot: Slot) {
         let Some(holder) = self.holders.get_mut(slot as usize) else { return };
         self.total -= holder.patterns.len();
         if let Some(peer) = holder.peer {
-            self.memory.give_back(peer, holder.bytes);
+            self.memory.release(peer, holder.bytes);
         }
         *holder = Holder { is_stale: true, ..Holder::default() };
-        self.odd.retain(|(_, owner)| *owner != slot);
+        self.uncompiled.retain(|(_, owner)| *owner != slot);
         self.compile_if_due(self.fresh.len());
     }
 
@@ -142,20 +143,21 @@ impl Routes {
         self.holders.get(slot as usize).is_some_and(|holder| !holder.patterns.is_empty())
     }
 
-    /// Gives all patterns of one connection to another that has none, for it to ask for again or not.
-    pub(super) fn bequeath(&mut self, slot: Slot, heir: Slot, peer: Peer) {
+    /// Moves all patterns of one connection to a successor without patterns, which may confirm them.
+    pub(super) fn transfer(&mut self, slot: Slot, successor: Slot, peer: Peer) {
         let given = std::mem::take(self.holder(slot));
         if let Some(owner) = given.peer {
             self.memory.transfer(owner, peer, given.bytes);
         }
         let inherited = given.patterns.clone();
-        *self.holder(heir) = Holder { inherited, peer: given.peer.map(|_| peer), ..given };
-        self.odd.iter_mut().filter(|(_, owner)| *owner == slot).for_each(|(_, owner)| *owner = heir);
+        *self.holder(successor) = Holder { inherited, peer: given.peer.map(|_| peer), ..given };
+        let moved = self.uncompiled.iter_mut().filter(|(_, owner)| *owner == slot);
+        moved.for_each(|(_, owner)| *owner = successor);
         self.compile();
     }
 
-    /// Gives up what was inherited and not asked for again.
-    pub(super) fn give_up_inherited(&mut self, slot: Slot) {
+    /// Unsubscribes from the inherited patterns that were not confirmed.
+    pub(super) fn drop_inherited(&mut self, slot: Slot) {
         let inherited = std::mem::take(&mut self.holder(slot).inherited);
         inherited.iter().for_each(|pattern| self.unsubscribe(slot, pattern));
     }
@@ -168,13 +170,13 @@ impl Routes {
         &mut self.holders[index]
     }
 
-    /// Replaces `found` by the connections with a pattern that matches `topic`, each once, ascending.
+    /// Replaces `found` by the connections with a pattern that matches `topic`, each once, in ascending order.
     pub(super) fn route(&mut self, topic: &str, found: &mut Vec<Slot>) {
         self.compile_if_due(self.debt);
         self.compiled.route(topic, found);
         let compiled = found.len();
         found.extend(self.fresh.iter().filter(|(p, _)| matches(p.as_str(), topic)).map(|(_, slot)| *slot));
-        found.extend(self.odd.iter().filter(|(p, _)| matches(p, topic)).map(|(_, slot)| *slot));
+        found.extend(self.uncompiled.iter().filter(|(p, _)| matches(p, topic)).map(|(_, slot)| *slot));
         if found.len() > compiled {
             found.sort_unstable();
             found.dedup();
@@ -184,8 +186,8 @@ impl Routes {
         self.debt += tests;
     }
 
-    /// Compiles when `work` has come to what that costs. Changes count too, so that `fresh` stays bounded
-    /// where nobody publishes.
+    /// Compiles when `work` exceeds the cost of compiling. Changes count too, so that `fresh` stays bounded even if nothing
+    /// is published.
     fn compile_if_due(&mut self, work: usize) {
         if work > self.total + FREE_TESTS {
             self.compile();
@@ -205,20 +207,20 @@ impl Routes {
     }
 }
 
-/// Memory that a pattern takes, about, in bytes.
+/// Returns the approximate memory of a pattern in bytes.
 fn memory_of(pattern: &str) -> usize {
     let dots = pattern.bytes().filter(|byte| *byte == b'.').count();
     pattern.len() + PATTERN_OVERHEAD + (dots + 1) * TOKEN_OVERHEAD
 }
 
 impl Holder {
-    fn has_room(&self, is_odd: bool, pattern: &str) -> bool {
+    fn has_room(&self, is_uncompiled: bool, pattern: &str) -> bool {
         self.patterns.len() < MAX_PATTERNS_PER_CONNECTION
-            && !(is_odd && self.odd >= MAX_ODD_PATTERNS)
+            && !(is_uncompiled && self.uncompiled >= MAX_UNCOMPILED_PATTERNS)
             && self.bytes + memory_of(pattern) <= MAX_PATTERN_BYTES_PER_CONNECTION
     }
 
-    /// A hit counts unless it may come from a pattern that was given up and no other one matches.
+    /// Returns whether a match is current. It is stale if only patterns that the connection unsubscribed from match.
     fn still_wants(&self, topic: &str, tests: &mut usize) -> bool {
         if !self.is_stale {
             return true;
@@ -241,8 +243,8 @@ mod tests {
         Subscribe(Slot, String),
         Unsubscribe(Slot, String),
         Close(Slot),
-        Bequeath(Slot, Slot),
-        GiveUp(Slot),
+        Transfer(Slot, Slot),
+        DropInherited(Slot),
         Route(String),
     }
 
@@ -261,17 +263,17 @@ mod tests {
             3 => (0u32..4, text()).prop_map(|(slot, text)| Step::Subscribe(slot, text)),
             2 => (0u32..4, text()).prop_map(|(slot, text)| Step::Unsubscribe(slot, text)),
             1 => (0u32..4).prop_map(Step::Close),
-            1 => (0u32..4, 1u32..4).prop_map(|(slot, by)| Step::Bequeath(slot, (slot + by) % 4)),
-            1 => (0u32..4).prop_map(Step::GiveUp),
+            1 => (0u32..4, 1u32..4).prop_map(|(slot, by)| Step::Transfer(slot, (slot + by) % 4)),
+            1 => (0u32..4).prop_map(Step::DropInherited),
             6 => text().prop_map(Step::Route),
         ]
     }
 
     proptest! {
         #[test]
-        fn routes_as_every_pattern_tested_by_itself(steps in prop::collection::vec(step(), 1..200)) {
+        fn routes_equal_a_test_of_every_pattern(steps in prop::collection::vec(step(), 1..200)) {
             let (mut routes, mut found) = (Routes::new(), Vec::new());
-            // Who holds what, and is it inherited.
+            // The patterns of each connection, and whether they are inherited.
             let mut held: HashMap<(Slot, String), bool> = HashMap::new();
             for step in steps {
                 match step {
@@ -287,16 +289,16 @@ mod tests {
                         routes.close(slot);
                         held.retain(|(owner, _), _| *owner != slot);
                     }
-                    Step::Bequeath(slot, heir) => {
-                        routes.close(heir);
-                        routes.bequeath(slot, heir, peer(heir));
-                        held.retain(|(owner, _), _| *owner != heir);
+                    Step::Transfer(slot, successor) => {
+                        routes.close(successor);
+                        routes.transfer(slot, successor, peer(successor));
+                        held.retain(|(owner, _), _| *owner != successor);
                         let given = held.extract_if(|(owner, _), _| *owner == slot);
-                        let given: Vec<_> = given.map(|((_, text), _)| ((heir, text), true)).collect();
+                        let given: Vec<_> = given.map(|((_, text), _)| ((successor, text), true)).collect();
                         held.extend(given);
                     }
-                    Step::GiveUp(slot) => {
-                        routes.give_up_inherited(slot);
+                    Step::DropInherited(slot) => {
+                        routes.drop_inherited(slot);
                         held.retain(|(owner, _), inherited| *owner != slot || !*inherited);
                     }
                     Step::Route(topic) => {
@@ -318,10 +320,10 @@ mod tests {
     #[test]
     fn patterns_are_bounded_in_number() {
         let (mut routes, one) = (Routes::new(), Peer::TRUSTED);
-        let odd = |n: usize| format!("a b.{n}");
-        (0..MAX_ODD_PATTERNS).for_each(|n| routes.subscribe(0, one, &odd(n)).unwrap());
-        assert_eq!(routes.subscribe(0, one, &odd(0)), Ok(()));
-        assert_eq!(routes.subscribe(0, one, &odd(MAX_ODD_PATTERNS)), Err(TooManyPatterns));
+        let uncompiled = |n: usize| format!("a b.{n}");
+        (0..MAX_UNCOMPILED_PATTERNS).for_each(|n| routes.subscribe(0, one, &uncompiled(n)).unwrap());
+        assert_eq!(routes.subscribe(0, one, &uncompiled(0)), Ok(()));
+        assert_eq!(routes.subscribe(0, one, &uncompiled(MAX_UNCOMPILED_PATTERNS)), Err(TooManyPatterns));
         for n in routes.total..MAX_PATTERNS_PER_CONNECTION {
             routes.subscribe(0, one, &format!("p.{n}")).unwrap();
         }
@@ -329,7 +331,7 @@ mod tests {
         assert_eq!(routes.subscribe(1, one, "one.more"), Ok(()));
     }
 
-    /// Subscribes to patterns that take much memory until one is refused. Returns their memory.
+    /// Subscribes to large patterns until one is rejected. Returns their memory.
     fn fill(routes: &mut Routes, slot: Slot, peer: Peer) -> usize {
         let wide = format!(".{}", vec!["t"; 60].join("."));
         let before = routes.memory.taken();

@@ -1,29 +1,29 @@
-//! Something bounded that users share, such as connections: no user can take all of it from the others.
+//! A bounded resource that users share, such as connections: no user can take all of it from the others.
 
 use std::collections::HashMap;
 
 use super::peer::Peer;
 
-/// How much of a bounded resource is taken, and by whom.
+/// The use of a bounded resource, by user.
 ///
-/// A part is reserved for trusted users, who may take whatever is free. Any other user may have at most as much as is
-/// still free of the rest. So one such user alone gets half of it, a second one half of what the first left, and so on:
-/// there is always some left for the next (dynamic thresholds; Choudhury and Hahne, 1998).
+/// A part is reserved for trusted users, who may take whatever is free. Any other user may have at capacity as much as is
+/// still free of the rest: one such user alone gets half of it, a second one half of the remainder, and so on. So there
+/// is always some left for the next user (dynamic thresholds; Choudhury and Hahne, 1998).
 #[derive(Debug)]
 pub(super) struct Shares {
-    most: usize,
+    capacity: usize,
     reserved: usize,
     taken: usize,
-    /// Of users who are not trusted.
+    /// The use by each user that is not trusted.
     by_user: HashMap<u32, usize>,
 }
 
 impl Shares {
-    pub(super) fn new(most: usize, reserved: usize) -> Self {
-        Self { most, reserved, taken: 0, by_user: HashMap::new() }
+    pub(super) fn new(capacity: usize, reserved: usize) -> Self {
+        Self { capacity, reserved, taken: 0, by_user: HashMap::new() }
     }
 
-    /// Takes some; false if this user can have no more, and then nothing was taken.
+    /// Takes `amount`. Returns false and takes nothing if this user may not have more.
     pub(super) fn take(&mut self, peer: Peer, amount: usize) -> bool {
         let admits = self.admits(peer, amount);
         if admits {
@@ -32,8 +32,8 @@ impl Shares {
         admits
     }
 
-    /// Gives back what was taken.
-    pub(super) fn give_back(&mut self, peer: Peer, amount: usize) {
+    /// Releases `amount`.
+    pub(super) fn release(&mut self, peer: Peer, amount: usize) {
         self.taken -= amount;
         if let Some(has) = self.by_user.get_mut(&peer.uid).filter(|_| !peer.is_trusted) {
             *has -= amount;
@@ -43,9 +43,9 @@ impl Shares {
         }
     }
 
-    /// Makes what one user has taken another's.
+    /// Charges what one user has taken to another user.
     pub(super) fn transfer(&mut self, from: Peer, to: Peer, amount: usize) {
-        self.give_back(from, amount);
+        self.release(from, amount);
         self.charge(to, amount);
     }
 
@@ -56,11 +56,11 @@ impl Shares {
 
     fn admits(&self, peer: Peer, amount: usize) -> bool {
         if peer.is_trusted {
-            return self.taken + amount <= self.most;
+            return self.taken + amount <= self.capacity;
         }
         let has = self.by_user.get(&peer.uid).copied().unwrap_or(0);
         let others: usize = self.by_user.values().sum();
-        let free = (self.most - self.reserved).saturating_sub(others).min(self.most - self.taken);
+        let free = (self.capacity - self.reserved).saturating_sub(others).min(self.capacity - self.taken);
         has + amount <= free
     }
 
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn each_user_gets_half_of_what_is_left() {
+    fn each_user_gets_half_of_the_remainder() {
         let mut shares = Shares::new(1024, 128);
         let taken: Vec<usize> = (1..12).map(|uid| take_all(&mut shares, Peer::other(uid))).collect();
         assert_eq!(taken[..4], [448, 224, 112, 56]);
@@ -90,23 +90,23 @@ mod tests {
     }
 
     #[test]
-    fn trusted_users_get_everything_that_is_free() {
+    fn trusted_users_get_everything_free() {
         let mut shares = Shares::new(100, 10);
         assert_eq!(take_all(&mut shares, Peer::TRUSTED), 100);
         assert_eq!(take_all(&mut shares, Peer::other(1)), 0);
-        shares.give_back(Peer::TRUSTED, 20);
-        assert_eq!(take_all(&mut shares, Peer::other(1)), 10, "of what is free, not of what is reserved");
+        shares.release(Peer::TRUSTED, 20);
+        assert_eq!(take_all(&mut shares, Peer::other(1)), 10, "half of the free part, without the reserve");
     }
 
     #[test]
-    fn what_is_given_back_can_be_taken_again() {
+    fn released_amounts_can_be_taken_again() {
         let mut shares = Shares::new(100, 0);
         let (one, other) = (Peer::other(1), Peer::other(2));
         assert_eq!(take_all(&mut shares, one), 50);
         shares.transfer(one, Peer::TRUSTED, 50);
         assert_eq!(take_all(&mut shares, other), 25);
-        shares.give_back(other, 25);
-        shares.give_back(Peer::TRUSTED, 50);
+        shares.release(other, 25);
+        shares.release(Peer::TRUSTED, 50);
         assert!(shares.by_user.is_empty() && shares.taken == 0);
         assert_eq!(take_all(&mut shares, one), 50);
     }

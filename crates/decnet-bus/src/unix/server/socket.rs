@@ -1,7 +1,7 @@
-//! The socket file: created with the right mode, never taken from a live bus, removed only if it is ours.
+//! The socket file: created with the right mode, never taken from a running bus, removed only by its owner.
 //!
-//! The directory is opened once and checked: whoever else can write to it could put something else in the socket's place.
-//! After `bind`, the socket's path is not resolved again. Mode, group and removal go through descriptors.
+//! The directory is opened once and checked, since another user that can write to it could replace the socket. After
+//! `bind`, the socket's path is not resolved again: mode, group and removal use descriptors.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File};
@@ -23,30 +23,30 @@ use rustix::process::geteuid;
 use super::{Error, accounts};
 
 const SOCKET_MODE: u32 = 0o660;
-/// Write permission of the group and of others.
+/// The write permissions of group and others.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
-/// Connections that the kernel holds until they are accepted.
+/// The number of connections that the kernel queues until they are accepted.
 const BACKLOG: i32 = 1024;
-/// The one directory that is created where it is missing.
+/// The only directory that is created if it is missing.
 const HOME_DIR: &str = ".decnet";
 const HOME_DIR_MODE: u32 = 0o755;
-/// How long another bus may take over its own start before this one gives up.
+/// The number of attempts to lock the directory, which another bus holds while it starts.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
-/// The place of the socket: a directory that only root and this process's user can write to, and a name in it.
+/// The socket's location: a directory that only root and this process's user can write to, and a name in it.
 #[derive(Debug)]
-struct Place {
+struct SocketPath {
     path: PathBuf,
     directory: File,
     name: OsString,
 }
 
-/// Our socket in the file system. Dropped, it is removed if it is still there.
+/// The socket file of this bus. On drop it is removed, unless it has been replaced.
 #[derive(Debug)]
 pub(super) struct SocketFile {
-    place: Place,
-    /// The file itself (`O_PATH`). While this is open, its inode number is not used again.
+    location: SocketPath,
+    /// The file itself (`O_PATH`). While it is open, its inode number is not reused.
     file: OwnedFd,
 }
 
@@ -56,19 +56,19 @@ struct Lock<'a>(&'a File);
 /// Binds and listens at `path`.
 pub(super) fn bind(path: &Path, group: Option<&str>) -> Result<(UnixListener, SocketFile), Error> {
     let address = SocketAddrUnix::new(path).map_err(|_| Error::BadPath(path.to_owned()))?;
-    let place = Place::open(path)?;
-    let lock = place.lock()?;
-    place.clear(&address)?;
+    let location = SocketPath::open(path)?;
+    let lock = location.lock()?;
+    location.remove_stale(&address)?;
     let socket = stream_socket(SocketFlags::CLOEXEC).map_err(failed("create", path))?;
-    // Linux creates the file with the socket's own mode less the umask, so that it is never wider than wanted.
+    // Linux creates the file with the socket's own mode less the umask, so that it is never more permissive than intended.
     fchmod(&socket, Mode::from_raw_mode(SOCKET_MODE)).map_err(failed("restrict", path))?;
     rustix::net::bind(&socket, &address).map_err(failed("bind", path))?;
-    let file = place.open_socket().map_err(failed("find the new", path))?;
-    group.into_iter().for_each(|group| give_to(&file, group));
+    let file = location.open_socket().map_err(failed("open the new", path))?;
+    group.into_iter().for_each(|group| set_group(&file, group));
     set_mode(&file).map_err(failed("chmod", path))?;
     rustix::net::listen(&socket, BACKLOG).map_err(failed("listen on", path))?;
     drop(lock);
-    Ok((socket.into(), SocketFile { place, file }))
+    Ok((socket.into(), SocketFile { location, file }))
 }
 
 fn failed<E: Into<io::Error>>(what: &'static str, path: &Path) -> impl Fn(E) -> Error {
@@ -79,18 +79,18 @@ fn stream_socket(flags: SocketFlags) -> rustix::io::Result<OwnedFd> {
     rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
 }
 
-impl Place {
+impl SocketPath {
     fn open(path: &Path) -> Result<Self, Error> {
         let name = path.file_name().ok_or_else(|| Error::BadPath(path.to_owned()))?.to_owned();
         let parent = parent(path)?;
         let opened = openat(rustix::fs::CWD, parent, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let directory = File::from(opened.map_err(failed("open the directory of", path))?);
         let found = directory.metadata().map_err(failed("inspect the directory of", path))?;
-        judge(parent, found.uid(), found.mode(), geteuid().as_raw())?;
+        check_directory(parent, found.uid(), found.mode(), geteuid().as_raw())?;
         Ok(Self { path: path.to_owned(), directory, name })
     }
 
-    /// Keeps a second bus that starts at this moment from taking our new socket for a stale one.
+    /// Locks the directory, so that a second bus that starts now does not take the new socket for a stale one.
     fn lock(&self) -> Result<Lock<'_>, Error> {
         for _ in 0..LOCK_TRIES {
             match flock(&self.directory, FlockOperation::NonBlockingLockExclusive) {
@@ -102,8 +102,8 @@ impl Place {
         Err(Error::Starting(self.path.clone()))
     }
 
-    /// Removes the socket of an earlier bus, and nothing else.
-    fn clear(&self, address: &SocketAddrUnix) -> Result<(), Error> {
+    /// Removes a stale socket; any other file is an error.
+    fn remove_stale(&self, address: &SocketAddrUnix) -> Result<(), Error> {
         let path = &self.path;
         match statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => return Ok(()),
@@ -111,19 +111,19 @@ impl Place {
             Ok(found) if !is_socket(&found) => return Err(Error::NoSocket(path.clone())),
             Ok(_) => {}
         }
-        if is_answered(address).map_err(failed("try", path))? {
+        if is_answered(address).map_err(failed("connect to", path))? {
             return Err(Error::InUse(path.clone()));
         }
         match unlinkat(&self.directory, &self.name, AtFlags::empty()) {
             Err(error) if error != Errno::NOENT => Err(failed("remove the stale", path)(error)),
             _ => {
-                tracing::info!(socket = %path.display(), "removed a socket that nobody listened on");
+                tracing::info!(socket = %path.display(), "removed a stale socket");
                 Ok(())
             }
         }
     }
 
-    /// Opens the socket that was just bound. Only this process's user and root can have put it there.
+    /// Opens the socket that was just bound. Only this process's user and root can have created it.
     fn open_socket(&self) -> io::Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&self.directory, &self.name, flags, Mode::empty())?;
@@ -139,7 +139,7 @@ impl Drop for Lock<'_> {
     }
 }
 
-/// The directory that the socket goes to; `~/.decnet` is created if it is missing.
+/// Returns the directory of the socket; creates `~/.decnet` if it is missing.
 fn parent(path: &Path) -> Result<&Path, Error> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if parent.is_dir() {
@@ -157,9 +157,9 @@ fn parent(path: &Path) -> Result<&Path, Error> {
     }
 }
 
-/// Refuses a directory in which anybody but root and `own`, this process's user, could replace the socket. The sticky bit
-/// does not change that: it keeps others from removing our socket, not from being there first.
-fn judge(directory: &Path, owner: u32, mode: u32, own: u32) -> Result<(), Error> {
+/// Rejects a directory in which anybody but root and `own`, this process's user, could replace the socket. A sticky bit
+/// does not help: it keeps others from removing the socket, but not from creating it first.
+fn check_directory(directory: &Path, owner: u32, mode: u32, own: u32) -> Result<(), Error> {
     if owner != 0 && owner != own {
         return Err(Error::ForeignDirectory { path: directory.to_owned(), owner });
     }
@@ -173,7 +173,7 @@ fn is_socket(found: &Stat) -> bool {
     FileType::from_raw_mode(found.st_mode) == FileType::Socket
 }
 
-/// Returns whether anybody listens there. A full backlog, or a socket of another type, counts too.
+/// Returns whether a process listens there. A full backlog and a socket of another type count too.
 fn is_answered(address: &SocketAddrUnix) -> Result<bool, Errno> {
     let probe = stream_socket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
     match rustix::net::connect(&probe, address) {
@@ -183,8 +183,8 @@ fn is_answered(address: &SocketAddrUnix) -> Result<bool, Errno> {
     }
 }
 
-/// Sets the mode, which the umask may have narrowed. `fchmod` does not take `O_PATH` descriptors; their name in `/proc`
-/// leads to the file itself and not to what stands in its place now.
+/// Sets the mode, which the umask may have reduced. `fchmod` does not accept `O_PATH` descriptors; their name in `/proc`
+/// refers to the file itself even if its path has been replaced.
 fn set_mode(file: &OwnedFd) -> rustix::io::Result<()> {
     let mode = Mode::from_raw_mode(SOCKET_MODE);
     if Mode::from_raw_mode(fstat(file)?.st_mode) == mode {
@@ -193,28 +193,28 @@ fn set_mode(file: &OwnedFd) -> rustix::io::Result<()> {
     chmod(format!("/proc/self/fd/{}", file.as_raw_fd()), mode)
 }
 
-/// Lets the group connect. Without it the socket still serves its owner, so a failure is only logged.
-fn give_to(file: &OwnedFd, name: &str) {
-    let given = match accounts::group(name) {
+/// Lets the group connect. On failure the socket still serves its owner, so a failure is only logged.
+fn set_group(file: &OwnedFd, name: &str) {
+    let changed = match accounts::group(name) {
         Ok(Some(group)) => chownat(file, "", None, Some(group), AtFlags::EMPTY_PATH).map_err(io::Error::from),
         Ok(None) => {
-            tracing::debug!(group = name, "no such group: the bus socket keeps its own");
+            tracing::debug!(group = name, "the group does not exist: the bus socket keeps its group");
             return;
         }
         Err(error) => Err(error),
     };
-    if let Err(error) = given {
-        tracing::warn!(%error, group = name, "cannot give the bus socket to the group: only its owner can connect");
+    if let Err(error) = changed {
+        tracing::warn!(%error, group = name, "cannot set the group of the bus socket: only its owner can connect");
     }
 }
 
 impl SocketFile {
     pub(super) fn path(&self) -> &Path {
-        &self.place.path
+        &self.location.path
     }
 
-    fn is_there(&self) -> bool {
-        let Place { directory, name, .. } = &self.place;
+    fn is_current(&self) -> bool {
+        let SocketPath { directory, name, .. } = &self.location;
         let found = statat(directory, OsStr::new(name), AtFlags::SYMLINK_NOFOLLOW);
         let ours = fstat(&self.file);
         matches!((found, ours), (Ok(found), Ok(ours)) if (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino))
@@ -223,10 +223,10 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if !self.is_there() {
+        if !self.is_current() {
             return;
         }
-        if let Err(error) = unlinkat(&self.place.directory, &self.place.name, AtFlags::empty()) {
+        if let Err(error) = unlinkat(&self.location.directory, &self.location.name, AtFlags::empty()) {
             tracing::warn!(%error, socket = %self.path().display(), "cannot remove the bus socket");
         }
     }
@@ -240,20 +240,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_directories_of_root_and_of_oneself_are_used() {
-        let judge = |owner, mode| judge(Path::new("d"), owner, mode, 1000);
+    fn directories_of_other_users_are_rejected() {
+        let check = |owner, mode| check_directory(Path::new("d"), owner, mode, 1000);
         for (owner, mode) in [(0, 0o40755), (1000, 0o40700), (1000, 0o42755)] {
-            assert!(judge(owner, mode).is_ok(), "{owner} {mode:o}");
+            assert!(check(owner, mode).is_ok(), "{owner} {mode:o}");
         }
         for mode in [0o40777, 0o41777, 0o40775, 0o40757, 0o40720] {
-            assert!(matches!(judge(0, mode), Err(Error::OpenDirectory { .. })), "{mode:o}");
+            assert!(matches!(check(0, mode), Err(Error::OpenDirectory { .. })), "{mode:o}");
         }
-        assert!(matches!(judge(1001, 0o40700), Err(Error::ForeignDirectory { owner: 1001, .. })));
+        assert!(matches!(check(1001, 0o40700), Err(Error::ForeignDirectory { owner: 1001, .. })));
     }
 
-    /// What another process puts in the socket's place, at whatever moment, is never touched.
+    /// A file that replaces the socket at any moment is never touched.
     #[test]
-    fn mode_and_removal_follow_the_file_and_not_its_name() {
+    fn mode_and_removal_apply_to_the_file_not_its_name() {
         let dir = tempfile::tempdir().unwrap();
         let (path, moved) = (dir.path().join("bus.sock"), dir.path().join("moved.sock"));
         let victim = dir.path().join("victim");

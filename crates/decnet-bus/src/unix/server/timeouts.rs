@@ -1,4 +1,4 @@
-//! How long a client may take over a frame.
+//! Time limits for clients' frames.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use super::violation::Violation;
 use crate::unix::codec::MAX_READ_BYTES;
 use crate::unix::read_buffer::ReadBuffer;
 
-/// How long a bus waits for its clients' frames; the defaults stand in [`decnet_core::limits`].
+/// The time limits for clients' frames; the defaults are in [`decnet_core::limits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameTimeouts {
-    /// For the first frame of a connection.
+    /// The time limit for the first frame of a connection.
     pub first_frame: Duration,
-    /// For a frame that is larger than the usual read buffer, from the time at which there is room for it.
+    /// The time limit for a frame larger than the usual read buffer, from the time at which it gets its permit.
     pub large_frame: Duration,
 }
 
@@ -30,25 +30,25 @@ impl Default for FrameTimeouts {
 
 /// The wait for the next frame of one connection.
 pub(super) enum Wait {
-    /// The first one, whatever its size.
-    First { until: Instant, longest: Duration },
-    /// One that has room among the large frames until it is obeyed.
+    /// The first frame, of any size.
+    First { deadline: Instant, limit: Duration },
+    /// A large frame, which holds its permit deadline it is handled.
     Large {
-        until: Instant,
-        longest: Duration,
-        #[expect(dead_code, reason = "held until it is dropped")]
-        room: Option<OwnedSemaphorePermit>,
+        deadline: Instant,
+        limit: Duration,
+        #[expect(dead_code, reason = "held deadline it is dropped")]
+        permit: Option<OwnedSemaphorePermit>,
     },
-    /// Any other.
+    /// Any other frame.
     Unlimited,
 }
 
 impl Wait {
-    pub(super) fn first(FrameTimeouts { first_frame: longest, .. }: FrameTimeouts) -> Self {
-        Self::First { until: Instant::now() + longest, longest }
+    pub(super) fn first(FrameTimeouts { first_frame: limit, .. }: FrameTimeouts) -> Self {
+        Self::First { deadline: Instant::now() + limit, limit }
     }
 
-    /// Reads once, after there is room for the frame that has begun.
+    /// Reads once. A large frame first waits for its permit.
     pub(super) async fn fill(
         &mut self,
         buffer: &mut ReadBuffer,
@@ -56,15 +56,15 @@ impl Wait {
         member: &Member,
     ) -> Result<usize, End> {
         if buffer.missing() > MAX_READ_BYTES && !matches!(self, Self::Large { .. }) {
-            let room = member.hub().large_frame(member.peer()).await;
-            let longest = member.hub().timeouts().large_frame;
-            *self = Self::Large { until: Instant::now() + longest, longest, room };
+            let permit = member.hub().large_frame(member.peer()).await;
+            let limit = member.hub().timeouts().large_frame;
+            *self = Self::Large { deadline: Instant::now() + limit, limit, permit };
         }
-        let (until, late) = match self {
-            Self::First { until, longest } => (*until, Violation::Silent(*longest)),
-            Self::Large { until, longest, .. } => (*until, Violation::Stalled(*longest)),
+        let (deadline, late) = match self {
+            Self::First { deadline, limit } => (*deadline, Violation::Silent(*limit)),
+            Self::Large { deadline, limit, .. } => (*deadline, Violation::Stalled(*limit)),
             Self::Unlimited => return Ok(buffer.fill(from).await?),
         };
-        Ok(timeout_at(until, buffer.fill(from)).await.map_err(|_| late)??)
+        Ok(timeout_at(deadline, buffer.fill(from)).await.map_err(|_| late)??)
     }
 }

@@ -1,11 +1,11 @@
-//! The ways in which a client can break the protocol.
+//! Violations of the protocol.
 
 use std::time::Duration;
 
 use super::routes::TooManyPatterns;
 use crate::unix::codec::{BodyError, FrameError, Verb};
 
-/// Why the bus closes a connection: its client breaks the protocol.
+/// The violation of the protocol for which the bus closes a connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Violation {
     #[error(transparent)]
@@ -14,15 +14,15 @@ pub(super) enum Violation {
     Body(#[from] BodyError),
     #[error("{} without an argument", .0.as_str())]
     NoArgument(Verb),
-    #[error("EVT comes from the bus only")]
+    #[error("EVT sent by a client")]
     Event,
-    #[error("more patterns than this connection, or this user, may have")]
+    #[error("too many patterns for this connection or this user")]
     TooManyPatterns,
     #[error("no frame within {0:?} of connecting")]
     Silent(Duration),
-    #[error("a large frame that did not arrive within {0:?}")]
+    #[error("large frame not complete within {0:?}")]
     Stalled(Duration),
-    #[error("the stream ends within a frame")]
+    #[error("the stream ended within a frame")]
     Truncated,
 }
 

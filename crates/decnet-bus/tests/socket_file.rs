@@ -1,4 +1,4 @@
-//! The socket file: its mode, what happens to what was there before, and to what comes after.
+//! The socket file: its mode, replacement of a stale file, and removal.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -20,7 +20,7 @@ async fn owner_and_group_may_connect() {
 }
 
 #[tokio::test]
-async fn a_living_bus_is_left_alone() {
+async fn a_running_bus_is_not_replaced() {
     let mut bus = TestBus::start().await;
     assert!(matches!(Server::bind(options(&bus.path)), Err(ServerError::InUse(path)) if path == bus.path));
     let mut peer = bus.peer().await;
@@ -28,7 +28,7 @@ async fn a_living_bus_is_left_alone() {
 }
 
 #[tokio::test]
-async fn somebody_who_listens_without_answering_is_alive_too() {
+async fn a_listener_that_does_not_accept_is_not_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bus.sock");
     let _listener = UnixListener::bind(&path).unwrap();
@@ -49,7 +49,7 @@ async fn a_stale_socket_is_replaced() {
 }
 
 #[test]
-fn a_file_that_is_no_socket_is_not_removed() {
+fn a_file_that_is_not_a_socket_is_not_removed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bus.sock");
     fs::write(&path, "precious").unwrap();
@@ -58,7 +58,7 @@ fn a_file_that_is_no_socket_is_not_removed() {
 }
 
 #[test]
-fn a_symlink_in_the_sockets_place_is_not_followed() {
+fn a_symlink_at_the_path_is_not_followed() {
     let dir = tempfile::tempdir().unwrap();
     let (path, victim) = (dir.path().join("bus.sock"), dir.path().join("victim"));
     fs::write(&victim, "precious").unwrap();
@@ -73,7 +73,7 @@ fn a_symlink_in_the_sockets_place_is_not_followed() {
 }
 
 #[test]
-fn a_directory_that_others_can_write_to_is_refused() {
+fn a_directory_writable_by_others_is_rejected() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bus.sock");
     for mode in [0o777, 0o1777, 0o770, 0o702] {
@@ -81,8 +81,8 @@ fn a_directory_that_others_can_write_to_is_refused() {
         let error = Server::bind(options(&path)).unwrap_err();
         assert!(matches!(error, ServerError::OpenDirectory { .. }), "{mode:o}: {error}");
         let shown = dir.path().display().to_string();
-        let said = error.to_string();
-        assert!(said.contains(&shown) && said.contains("chmod go-w"), "{said}");
+        let text = error.to_string();
+        assert!(text.contains(&shown) && text.contains("chmod go-w"), "{text}");
         assert!(!path.exists());
     }
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -90,26 +90,26 @@ fn a_directory_that_others_can_write_to_is_refused() {
 }
 
 #[test]
-fn only_the_home_directory_of_decnet_is_created() {
+fn only_a_dot_decnet_directory_is_created() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("missing/bus.sock");
     assert!(matches!(Server::bind(options(&missing)), Err(ServerError::NoDirectory(_))));
     let home = dir.path().join(".decnet/bus.sock");
     assert!(Server::bind(options(&home)).is_ok());
     let mode = fs::metadata(home.parent().unwrap()).unwrap().permissions().mode();
-    assert_eq!(mode & 0o022, 0, "it can be used again, whatever the umask");
+    assert_eq!(mode & 0o022, 0, "usable again, whatever the umask");
     let homeless = dir.path().join("missing/.decnet/bus.sock");
     assert!(matches!(Server::bind(options(&homeless)), Err(ServerError::NoDirectory(_))));
 }
 
 #[test]
-fn a_path_that_is_too_long_says_so() {
+fn a_path_that_is_too_long_is_rejected() {
     let path = std::path::PathBuf::from(format!("/tmp/{}", "x".repeat(200)));
     assert!(matches!(Server::bind(options(&path)), Err(ServerError::BadPath(_))));
 }
 
 #[tokio::test]
-async fn at_the_end_only_our_own_socket_is_removed() {
+async fn only_the_own_socket_is_removed_at_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bus.sock");
     for taken_over in [false, true] {
@@ -126,7 +126,7 @@ async fn at_the_end_only_our_own_socket_is_removed() {
 }
 
 #[test]
-fn of_two_that_start_at_once_one_wins() {
+fn one_of_two_concurrent_starts_wins() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bus.sock");
     for _ in 0..50 {

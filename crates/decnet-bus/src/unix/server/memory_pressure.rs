@@ -1,4 +1,4 @@
-//! What happens when the queues of all ordinary readers together hold too much.
+//! The memory bound over the queues of all ordinary readers.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -7,23 +7,25 @@ use decnet_core::limits::MAX_TOTAL_OUTBOUND_BYTES;
 
 use super::hub::State;
 use super::routes::Slot;
-use super::succession::Standing;
+use super::session_resume::ReaderSession;
 
-/// What is freed at once, so that not every event looks for somebody to lose one.
-const RELIEF_BYTES: usize = MAX_TOTAL_OUTBOUND_BYTES / 8;
+/// The number of bytes freed beyond the excess, so that not every event has to free memory.
+const HEADROOM_BYTES: usize = MAX_TOTAL_OUTBOUND_BYTES / 8;
 
 impl State {
-    /// Frees memory if the ordinary readers' queues hold too much: of the user with the most bytes, the reader with the most
-    /// loses the older half of what waits for it. A reader for which nothing waits, but which does not take a frame that is
-    /// half written, is disconnected.
-    pub(super) fn relieve(&mut self) {
-        let Some(excess) = self.tally.outbound_bytes().checked_sub(MAX_TOTAL_OUTBOUND_BYTES) else { return };
-        let mut left = excess + RELIEF_BYTES;
+    /// Frees memory if the queues of ordinary readers together exceed their bound. Drops the older half of the largest queue
+    /// of the user with the most bytes. Disconnects a reader whose queue is empty but which does not accept a half-written
+    /// frame.
+    pub(super) fn relieve_memory(&mut self) {
+        let Some(excess) = self.counters.outbound_bytes().checked_sub(MAX_TOTAL_OUTBOUND_BYTES) else {
+            return;
+        };
+        let mut left = excess + HEADROOM_BYTES;
         while left > 0
-            && let Some(slot) = self.fattest()
+            && let Some(slot) = self.largest_queue()
         {
             let outbound = &self.reader_mut(slot).outbound;
-            let freed = outbound.lose_half();
+            let freed = outbound.drop_older_half();
             if freed > 0 {
                 left = left.saturating_sub(freed);
                 continue;
@@ -31,19 +33,20 @@ impl State {
             left = left.saturating_sub(outbound.bytes());
             outbound.evict();
             let reader = outbound.reader();
-            if let Some(times) = self.evicted.again(Instant::now()) {
+            if let Some(times) = self.evicted.record(Instant::now()) {
                 tracing::warn!(
                     ?reader,
                     times,
-                    "the bus is short of memory and closed a connection that reads nothing"
+                    "the bus exceeded its memory bound and closed a connection that does not read"
                 );
             }
         }
     }
 
-    /// The ordinary reader with the most bytes, of the user with the most.
-    fn fattest(&self) -> Option<Slot> {
-        let ordinary = self.seated().filter(|(_, reader)| matches!(reader.standing, Standing::Ordinary));
+    /// Returns the ordinary reader with the most bytes, of the user with the most bytes.
+    fn largest_queue(&self) -> Option<Slot> {
+        let ordinary =
+            self.iter_readers().filter(|(_, reader)| matches!(reader.session, ReaderSession::Ordinary));
         let held: Vec<_> = ordinary
             .filter(|(_, reader)| !reader.outbound.is_evicted())
             .map(|(slot, reader)| (reader.outbound.bytes(), slot, reader.peer.uid))
@@ -72,44 +75,44 @@ mod tests {
         (0..mebibytes).for_each(|_| outbound.push(frame.clone()));
     }
 
-    /// One user has many readers with little each, the other one has a single one with more.
+    /// One user has many readers with small queues, the other one has a single larger queue.
     #[test]
-    fn the_user_with_the_most_loses() {
+    fn the_user_with_most_memory_loses_events() {
         let mut state = state();
         let many: Vec<Slot> = (0..20).map(|_| reader(&mut state, Peer::other(1))).collect();
         let one = reader(&mut state, Peer::TRUSTED);
         many.iter().for_each(|slot| fill(&mut state, *slot, 7));
         fill(&mut state, one, 8);
-        state.relieve();
+        state.relieve_memory();
         let mut waiting = |slot: &Slot| state.reader_mut(*slot).outbound.len();
         let left: Vec<usize> = many.iter().map(&mut waiting).collect();
         assert_eq!(waiting(&one), 8);
         assert!(left.iter().all(|frames| (1..=7).contains(frames)), "{left:?}");
-        let bytes = state.tally.outbound_bytes();
+        let bytes = state.counters.outbound_bytes();
         assert!(bytes <= MAX_TOTAL_OUTBOUND_BYTES && bytes > MAX_TOTAL_OUTBOUND_BYTES / 2, "{bytes}");
-        let lost = usize::try_from(state.tally.read().dropped_ordinary).unwrap();
+        let lost = usize::try_from(state.counters.read().dropped_ordinary).unwrap();
         assert_eq!(lost + left.iter().sum::<usize>(), 20 * 7);
     }
 
     #[test]
-    fn below_the_bound_nobody_loses() {
+    fn nothing_is_dropped_below_the_bound() {
         let mut state = state();
         let slot = reader(&mut state, Peer::other(1));
         fill(&mut state, slot, 10);
-        state.relieve();
+        state.relieve_memory();
         assert_eq!(state.reader_mut(slot).outbound.len(), 10);
     }
 
-    /// 1 MiB each is with the socket, so that no queue has anything to lose.
+    /// Each has 1 MiB in the socket, so that no queue has anything to drop.
     #[test]
-    fn readers_that_read_nothing_are_disconnected_in_the_end() {
+    fn readers_that_do_not_read_are_disconnected_last() {
         let mut state = state();
         let slots: Vec<Slot> = (0..140).map(|_| reader(&mut state, Peer::other(1))).collect();
         for slot in &slots {
             fill(&mut state, *slot, 1);
             assert!(state.reader_mut(*slot).outbound.try_take(&mut Default::default()));
         }
-        state.relieve();
+        state.relieve_memory();
         let evicted = slots.iter().filter(|slot| state.reader_mut(**slot).outbound.is_evicted()).count();
         assert!((20..60).contains(&evicted), "{evicted}");
     }

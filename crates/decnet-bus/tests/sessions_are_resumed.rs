@@ -1,4 +1,4 @@
-//! A lossless reader that goes away is remembered for a while, and its successor gets what came meanwhile.
+//! The session of a disconnected lossless reader is retained, and its successor gets the events of the meantime.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -27,7 +27,7 @@ async fn greeted(bus: &TestBus, name: &str) -> Client {
 }
 
 #[tokio::test]
-async fn it_gets_what_was_kept_in_order_and_once_before_anything_new() {
+async fn kept_events_arrive_in_order_before_new_ones() {
     let mut bus = TestBus::start().await;
     let mut first = reader(&mut bus, LOSSLESS_CLIENT_NAME, "n.>").await;
     publish(&mut bus, "n.x", 0..100, 10).await;
@@ -40,8 +40,8 @@ async fn it_gets_what_was_kept_in_order_and_once_before_anything_new() {
     second.subscribe("n.*").await.unwrap();
     bus.settle_client(&mut second).await;
     publish(&mut bus, "n.x", 2000..2100, 10).await;
-    let came = numbers(&mut second, 2099).await;
-    assert_eq!(came, (100..2100).collect::<Vec<_>>());
+    let arrived = numbers(&mut second, 2099).await;
+    assert_eq!(arrived, (100..2100).collect::<Vec<_>>());
     let mut third = greeted(&bus, LOSSLESS_CLIENT_NAME).await;
     third.subscribe("n.>").await.unwrap();
     bus.settle_client(&mut third).await;
@@ -54,31 +54,27 @@ async fn it_gets_what_was_kept_in_order_and_once_before_anything_new() {
 }
 
 #[tokio::test]
-async fn nothing_falls_between_its_greeting_and_its_patterns() {
+async fn nothing_is_missed_between_hello_and_subscriptions() {
     let mut bus = TestBus::start().await;
     drop(reader(&mut bus, LOSSLESS_CLIENT_NAME, "n.>").await);
     publish(&mut bus, "n.x", 0..10, 10).await;
-    let mut heir = Peer::connect(&bus.path).await;
-    heir.send("HELLO", LOSSLESS_CLIENT_NAME, b"").await;
-    assert_eq!(heir.event().await.1["payload"]["n"], 0);
+    let mut successor = Peer::connect(&bus.path).await;
+    successor.send("HELLO", LOSSLESS_CLIENT_NAME, b"").await;
+    assert_eq!(successor.event().await.1["payload"]["n"], 0);
     publish(&mut bus, "n.x", 10..20, 10).await;
-    heir.send("SUB", "m", b"").await;
+    successor.send("SUB", "m", b"").await;
     for n in 1..20 {
-        assert_eq!(
-            heir.event().await.1["payload"]["n"],
-            n,
-            "it has not said yet that it wants these no more"
-        );
+        assert_eq!(successor.event().await.1["payload"]["n"], n, "inherited patterns are not dropped yet");
     }
-    // Its first event says that it has asked for everything.
-    bus.settle(&mut heir).await;
+    // Its first event shows that it has subscribed to everything it wants.
+    bus.settle(&mut successor).await;
     publish(&mut bus, "n.x", 20..30, 10).await;
     publish(&mut bus, "m", [30], 10).await;
-    assert_eq!(heir.event().await.1["payload"]["n"], 30);
+    assert_eq!(successor.event().await.1["payload"]["n"], 30);
 }
 
 #[tokio::test]
-async fn what_it_gives_up_or_asks_for_again_is_as_it_says() {
+async fn inherited_patterns_can_be_confirmed_or_dropped() {
     let mut bus = TestBus::start().await;
     let mut first = greeted(&bus, LOSSLESS_CLIENT_NAME).await;
     for pattern in ["a", "b", "c"] {
@@ -86,87 +82,87 @@ async fn what_it_gives_up_or_asks_for_again_is_as_it_says() {
     }
     bus.settle_client(&mut first).await;
     drop(first);
-    let mut heir = Peer::connect(&bus.path).await;
+    let mut successor = Peer::connect(&bus.path).await;
     for (verb, args) in [("HELLO", LOSSLESS_CLIENT_NAME), ("SUB", "b"), ("UNSUB", "a")] {
-        heir.send(verb, args, b"").await;
+        successor.send(verb, args, b"").await;
     }
-    bus.settle(&mut heir).await;
+    bus.settle(&mut successor).await;
     let mut publisher = bus.peer().await;
     for topic in ["a", "c", "b"] {
         publisher.send("PUB", topic, b"").await;
     }
-    heir.expect_only("b").await;
+    successor.expect_only("b").await;
 }
 
 #[tokio::test]
-async fn an_heir_that_never_publishes_keeps_what_it_inherited_for_as_long_as_it_would_be_remembered() {
-    let remember = Duration::from_millis(300);
-    let mut bus = TestBus::start_with(Lossless { remember, ..Lossless::default() }).await;
+async fn unconfirmed_patterns_last_for_the_retention_time() {
+    let retention = Duration::from_millis(300);
+    let mut bus = TestBus::start_with(Lossless { retention, ..Lossless::default() }).await;
     drop(reader(&mut bus, LOSSLESS_CLIENT_NAME, "n.>").await);
-    let mut heir = Peer::connect(&bus.path).await;
-    heir.send("HELLO", LOSSLESS_CLIENT_NAME, b"").await;
-    heir.send("SUB", "m", b"").await;
+    let mut successor = Peer::connect(&bus.path).await;
+    successor.send("HELLO", LOSSLESS_CLIENT_NAME, b"").await;
+    successor.send("SUB", "m", b"").await;
     let mut publisher = Client::connect(&bus.path, "publisher").await.unwrap();
     for n in 0.. {
         feed(&mut publisher, "n.x", [n], 10).await;
         feed(&mut publisher, "m", [n], 10).await;
-        if soon(heir.event()).await.0 == "m" {
+        if soon(successor.event()).await.0 == "m" {
             break;
         }
-        soon(heir.event()).await;
+        soon(successor.event()).await;
     }
 }
 
-/// Waits until the bus says that a reader did not come back.
-async fn forgotten() {
-    while log::with("did not come back").is_empty() {
+/// Waits until the bus logs that a reader did not reconnect.
+async fn expired() {
+    while log::with("did not reconnect").is_empty() {
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
 }
 
 #[tokio::test]
-async fn one_that_stays_away_is_forgotten() {
+async fn a_session_expires() {
     log::listen();
-    let remember = Duration::from_millis(300);
-    let mut bus = TestBus::start_with(Lossless { remember, ..Lossless::default() }).await;
+    let retention = Duration::from_millis(300);
+    let mut bus = TestBus::start_with(Lossless { retention, ..Lossless::default() }).await;
     drop(reader(&mut bus, LOSSLESS_CLIENT_NAME, "n.>").await);
     publish(&mut bus, "n.x", 0..10, 10).await;
-    soon(forgotten()).await;
-    assert_eq!(log::with("did not come back")[0].events, 10, "and what it missed is counted");
-    assert_eq!(bus.losses().await.dropped_lossless, 10, "and told");
+    soon(expired()).await;
+    assert_eq!(log::with("did not reconnect")[0].events, 10, "missed events are counted");
+    assert_eq!(bus.losses().await.dropped_lossless, 10, "and reported");
     let mut late = reader(&mut bus, LOSSLESS_CLIENT_NAME, "n.>").await;
     publish(&mut bus, "n.x", [10], 10).await;
     assert_eq!(numbers(&mut late, 10).await, [10]);
 }
 
-/// The bus's heart beats many times while it is away.
+/// The bus sends many heartbeats while the reader is disconnected.
 #[tokio::test]
-async fn one_that_stays_away_has_not_lost_the_heartbeats_meanwhile() {
+async fn missed_heartbeats_are_not_losses() {
     log::listen();
-    let remember = Duration::from_millis(300);
-    let mut bus = TestBus::start_with(Lossless { remember, ..Lossless::default() }).await;
+    let retention = Duration::from_millis(300);
+    let mut bus = TestBus::start_with(Lossless { retention, ..Lossless::default() }).await;
     drop(reader(&mut bus, LOSSLESS_CLIENT_NAME, "system.bus.health").await);
-    soon(forgotten()).await;
+    soon(expired()).await;
     let lost = bus.losses().await.dropped_lossless;
-    assert!(lost <= 1, "{lost}; one may have been on its way when it went");
+    assert!(lost <= 1, "{lost}; one may have been in flight");
 }
 
 #[tokio::test]
-async fn what_is_kept_is_bounded_and_keeps_nobody_waiting() {
+async fn kept_events_are_bounded_without_backpressure() {
     log::listen();
     let bytes = 64 * 1024;
-    let mut bus = TestBus::start_with(Lossless { bytes, pause: PATIENCE * 2, remember: PATIENCE }).await;
+    let mut bus = TestBus::start_with(Lossless { bytes, pause: PATIENCE * 2, retention: PATIENCE }).await;
     drop(reader(&mut bus, LOSSLESS_CLIENT_NAME, "n.>").await);
     let events = 1000;
     publish(&mut bus, "n.x", 0..events, EVENT_BYTES).await;
     let mut back = greeted(&bus, LOSSLESS_CLIENT_NAME).await;
-    let came = numbers(&mut back, events - 1).await;
-    assert!(came.is_sorted_by(|a, b| a + 1 == *b), "only the oldest are missing");
+    let arrived = numbers(&mut back, events - 1).await;
+    assert!(arrived.is_sorted_by(|a, b| a + 1 == *b), "only the oldest are missing");
     let most = bytes / EVENT_BYTES;
-    assert!(came.len() > most / 2 && came.len() < most, "{} were kept", came.len());
+    assert!(arrived.len() > most / 2 && arrived.len() < most, "{} were kept", arrived.len());
     drop(back);
     bus.stop().await;
-    assert_eq!(log::lost(), events - came.len());
+    assert_eq!(log::lost(), events - arrived.len());
 }
 
 #[tokio::test]
@@ -184,23 +180,23 @@ async fn each_instance_has_its_own_successor() {
 }
 
 #[tokio::test]
-async fn of_two_with_one_name_the_one_away_longer_is_inherited_first() {
+async fn the_oldest_of_two_sessions_is_resumed_first() {
     let mut bus = TestBus::start().await;
     let (first, second) = (reader(&mut bus, EAST, "a").await, reader(&mut bus, EAST, "b").await);
-    let mut heirs = Vec::new();
+    let mut successors = Vec::new();
     for leaving in [second, first] {
         leaving.close().await.unwrap();
     }
     publish(&mut bus, "a", [1], 10).await;
     publish(&mut bus, "b", [2], 10).await;
     for n in [2, 1] {
-        heirs.push(greeted(&bus, EAST).await);
-        assert_eq!(numbers(heirs.last_mut().unwrap(), n).await, [n]);
+        successors.push(greeted(&bus, EAST).await);
+        assert_eq!(numbers(successors.last_mut().unwrap(), n).await, [n]);
     }
 }
 
 #[tokio::test]
-async fn one_that_is_away_gives_its_place_to_one_that_is_there() {
+async fn a_new_reader_replaces_a_detached_session() {
     let mut bus = TestBus::start().await;
     let name = |n: usize| format!("{LOSSLESS_CLIENT_NAME} {n}");
     for n in 0..MAX_LOSSLESS_CONNECTIONS {
@@ -216,7 +212,7 @@ async fn one_that_is_away_gives_its_place_to_one_that_is_there() {
 }
 
 #[tokio::test]
-async fn who_asked_before_it_greeted_inherits_nothing() {
+async fn a_client_that_subscribed_before_hello_inherits_nothing() {
     let mut bus = TestBus::start().await;
     drop(reader(&mut bus, LOSSLESS_CLIENT_NAME, "n").await);
     publish(&mut bus, "n", [0], 10).await;
@@ -229,7 +225,7 @@ async fn who_asked_before_it_greeted_inherits_nothing() {
 }
 
 #[tokio::test]
-async fn other_names_are_not_remembered() {
+async fn sessions_of_other_names_are_not_retained() {
     let mut bus = TestBus::start().await;
     for name in ["decnet-webhook", "decnet-webhook losslessly", ""] {
         drop(reader(&mut bus, name, "n").await);
@@ -241,40 +237,40 @@ async fn other_names_are_not_remembered() {
 }
 
 #[tokio::test]
-async fn after_a_plain_goodbye_what_the_socket_holds_can_be_read_and_the_rest_is_kept() {
+async fn a_plain_bye_keeps_what_the_socket_does_not_hold() {
     let mut bus = TestBus::start().await;
     let client = reader(&mut bus, LOSSLESS_CLIENT_NAME, "n").await;
     publish(&mut bus, "n", 0..2000, EVENT_BYTES).await;
     let (sender, mut receiver) = client.split();
     sender.close().await.unwrap();
-    let mut came = numbers_to_the_end(&mut receiver).await;
-    assert!(came.len() < 2000, "so much does not fit a socket");
-    came.extend(numbers(&mut greeted(&bus, LOSSLESS_CLIENT_NAME).await, 1999).await);
-    assert_eq!(came, all(2000));
+    let mut arrived = numbers_to_the_end(&mut receiver).await;
+    assert!(arrived.len() < 2000, "a socket does not hold that many");
+    arrived.extend(numbers(&mut greeted(&bus, LOSSLESS_CLIENT_NAME).await, 1999).await);
+    assert_eq!(arrived, all(2000));
 }
 
 #[tokio::test]
-async fn a_source_that_is_closed_leaves_unread_what_its_successor_then_gets() {
+async fn a_successor_gets_what_a_closed_source_did_not_read() {
     let mut bus = TestBus::start().await;
     let mut source = source(&bus.path);
     assert_eq!(soon(source.next(&mut Vec::new())).await, Step::Connected);
-    hear_itself(&mut source, &bus.path).await;
+    settle(&mut source, &bus.path).await;
     let mut received = Vec::new();
-    let mut came = Vec::new();
+    let mut arrived = Vec::new();
     for round in 0..5 {
         publish(&mut bus, "system.n", round * 1000..(round + 1) * 1000, EVENT_BYTES).await;
         while received.is_empty() {
             soon(source.next(&mut received)).await;
         }
-        came.extend(received.drain(..).map(|event| number(&event)));
+        arrived.extend(received.drain(..).map(|event| number(&event)));
         soon(source.close()).await;
         source = self::source(&bus.path);
     }
-    while came.last() != Some(&4999) {
+    while arrived.last() != Some(&4999) {
         soon(source.next(&mut received)).await;
-        came.extend(received.drain(..).map(|event| number(&event)));
+        arrived.extend(received.drain(..).map(|event| number(&event)));
     }
-    assert_eq!((came.len(), gaps(&came)), (5000, vec![]));
+    assert_eq!((arrived.len(), gaps(&arrived)), (5000, vec![]));
 }
 
 fn source(path: &Path) -> Source {
@@ -283,7 +279,7 @@ fn source(path: &Path) -> Source {
     source
 }
 
-/// A bus and a publisher that publishes numbers without a pause, each on a thread of its own.
+/// A bus and a continuous publisher of numbers, each on a thread of its own.
 struct Stream {
     path: PathBuf,
     enough: Arc<AtomicBool>,
@@ -299,19 +295,19 @@ fn on_thread<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) 
 }
 
 impl Stream {
-    /// A reader has subscribed before the first number.
+    /// Starts both; a reader has subscribed before the first number.
     async fn start(wanted: &mut Source, path: PathBuf, dir: tempfile::TempDir) -> Self {
         let stop_bus = CancellationToken::new();
         let (options, stop) = (options(&path), stop_bus.clone());
         let bus = on_thread(async move { Server::bind(options).unwrap().run(stop).await.unwrap() });
         assert_eq!(soon(wanted.next(&mut Vec::new())).await, Step::Connected);
-        hear_itself(wanted, &path).await;
+        settle(wanted, &path).await;
         let enough = Arc::new(AtomicBool::new(false));
         let publisher = on_thread(count_up(path.clone(), Arc::clone(&enough)));
         Self { path, enough, publisher, stop_bus, bus, _dir: dir }
     }
 
-    /// Stops publishing; how many numbers there were.
+    /// Stops publishing. Returns the number of events.
     fn end(&self) {
         self.enough.store(true, Ordering::Relaxed);
     }
@@ -324,8 +320,8 @@ impl Stream {
     }
 }
 
-/// Returns when the bus has obeyed what the source asked for.
-async fn hear_itself(source: &mut Source, path: &Path) {
+/// Returns once the bus has handled every frame of the source.
+async fn settle(source: &mut Source, path: &Path) {
     let mut ear = Client::connect(path, "ear").await.unwrap();
     ear.subscribe("barrier").await.unwrap();
     let (mut heard, mut unheard) = (Vec::new(), Vec::new());
@@ -339,7 +335,7 @@ async fn hear_itself(source: &mut Source, path: &Path) {
     }
 }
 
-/// Publishes until it is enough, and then a last number, on a topic of its own.
+/// Publishes until `enough` is set, and then a last number on a topic of its own.
 async fn count_up(path: PathBuf, enough: Arc<AtomicBool>) -> usize {
     let mut publisher = Client::connect(&path, "publisher").await.unwrap();
     let mut n = 0;
@@ -352,19 +348,19 @@ async fn count_up(path: PathBuf, enough: Arc<AtomicBool>) -> usize {
     n + 1
 }
 
-/// Restarts the reader again and again while numbers are published; all that came, and how many there were.
+/// Restarts the reader repeatedly while numbers are published. Returns the received numbers and the published count.
 async fn restarted(clean: bool) -> (Vec<usize>, usize) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bus.sock");
     let mut source = source(&path);
     let stream = Stream::start(&mut source, path, dir).await;
-    let (mut came, mut received, mut restarts) = (Vec::new(), Vec::new(), 0);
+    let (mut arrived, mut received, mut restarts) = (Vec::new(), Vec::new(), 0);
     loop {
         let step = soon(source.next(&mut received)).await;
         assert_ne!(step, Step::Disconnected);
         let is_last = received.last().is_some_and(|event| event.topic == "n.last");
         let is_time = received.len() > 100 || restarts % 2 == 1;
-        came.extend(received.drain(..).map(|event| number(&event)));
+        arrived.extend(received.drain(..).map(|event| number(&event)));
         if is_last {
             break;
         }
@@ -380,20 +376,20 @@ async fn restarted(clean: bool) -> (Vec<usize>, usize) {
             stream.end();
         }
     }
-    (came, stream.finish())
+    (arrived, stream.finish())
 }
 
 #[tokio::test]
-async fn restarts_with_a_goodbye_miss_nothing() {
-    let (came, published) = restarted(true).await;
-    assert_eq!((came.len(), gaps(&came)), (published, vec![]));
+async fn restarts_with_bye_miss_nothing() {
+    let (arrived, published) = restarted(true).await;
+    assert_eq!((arrived.len(), gaps(&arrived)), (published, vec![]));
 }
 
 #[tokio::test]
 async fn a_kill_loses_at_most_what_the_socket_held() {
-    let (came, published) = restarted(false).await;
-    let gaps = gaps(&came);
-    assert_eq!(came.len() + gaps.iter().map(ExactSizeIterator::len).sum::<usize>(), published);
+    let (arrived, published) = restarted(false).await;
+    let gaps = gaps(&arrived);
+    assert_eq!(arrived.len() + gaps.iter().map(ExactSizeIterator::len).sum::<usize>(), published);
     assert!(gaps.len() <= 40, "one range for each time: {gaps:?}");
     let most = 3 * LOSSLESS_SOCKET_BYTES / 300;
     assert!(gaps.iter().all(|gap| gap.len() <= most), "at most {most} each: {gaps:?}");

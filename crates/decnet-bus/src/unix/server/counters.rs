@@ -1,4 +1,4 @@
-//! What of the bus's service fell short, for the heartbeat, and how much waits for its readers.
+//! Counters of losses for the heartbeat, and of the memory of the readers' queues.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -6,21 +6,21 @@ use decnet_core::measure::Counter;
 
 use crate::losses::Losses;
 
-/// Shared by the hub and all queues.
+/// The counters shared by the hub and all queues.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    /// Events that ordinary readers lost.
+pub(super) struct Counters {
+    /// Events dropped for ordinary readers.
     pub(super) ordinary: Counter,
-    /// Events that lossless readers lost.
+    /// Events dropped for lossless readers.
     pub(super) lossless: Counter,
-    /// Times that publishers began to wait.
+    /// The number of times that publishers began to wait.
     pub(super) pauses: Counter,
-    /// Memory of all frames that wait for ordinary readers or are being written to them. A frame that waits for several
-    /// readers counts for each.
+    /// The memory of all frames that wait for ordinary readers or are being written to them. A frame for several readers
+    /// counts for each.
     outbound_bytes: AtomicUsize,
 }
 
-impl Tally {
+impl Counters {
     pub(super) fn read(&self) -> Losses {
         Losses {
             dropped_ordinary: self.ordinary.get(),

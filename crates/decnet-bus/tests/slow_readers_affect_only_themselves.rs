@@ -1,4 +1,4 @@
-//! A reader that does not read loses its oldest events; publishers and other readers notice nothing.
+//! A reader that does not read loses its oldest events; publishers and other readers are not affected.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -10,7 +10,7 @@ use decnet_bus::{LOSSLESS_CLIENT_NAME, Losses};
 const QUEUE: usize = 1024;
 
 #[tokio::test]
-async fn the_newest_events_survive_and_a_reader_that_reads_gets_all() {
+async fn a_slow_reader_keeps_only_the_newest_events() {
     let events = 5 * QUEUE;
     let mut bus = TestBus::start().await;
     let mut idle = reader(&mut bus, "idle", "n.>").await;
@@ -21,13 +21,13 @@ async fn the_newest_events_survive_and_a_reader_that_reads_gets_all() {
     let survived = numbers(&mut idle, events - 1).await;
     assert!(survived.is_sorted() && survived.len() < events, "{} survived", survived.len());
     assert!(survived.ends_with(&all(events)[events - QUEUE..]), "{} survived", survived.len());
-    let told = bus.losses().await;
+    let losses = bus.losses().await;
     let dropped = u64::try_from(events - survived.len()).unwrap();
-    assert_eq!(told, Losses { dropped_ordinary: dropped, dropped_lossless: 0, publisher_pauses: 0 });
+    assert_eq!(losses, Losses { dropped_ordinary: dropped, dropped_lossless: 0, publisher_pauses: 0 });
 }
 
 #[tokio::test]
-async fn a_lossless_reader_loses_nothing_while_it_does_not_read() {
+async fn a_slow_lossless_reader_loses_nothing() {
     let events = 100_000;
     let mut bus = TestBus::start().await;
     let mut idle = reader(&mut bus, LOSSLESS_CLIENT_NAME, "n.>").await;
@@ -36,7 +36,7 @@ async fn a_lossless_reader_loses_nothing_while_it_does_not_read() {
 }
 
 #[tokio::test]
-async fn only_so_many_readers_are_lossless() {
+async fn the_number_of_lossless_readers_is_bounded() {
     let events = 3 * QUEUE;
     let mut bus = TestBus::start().await;
     let mut readers = Vec::new();
@@ -52,7 +52,7 @@ async fn only_so_many_readers_are_lossless() {
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_away_with_a_full_queue_is_forgotten() {
+async fn the_full_queue_of_a_disconnected_reader_is_dropped() {
     let mut bus = TestBus::start().await;
     let idle = reader(&mut bus, "idle", "n.>").await;
     publish(&mut bus, "n.x", 0..3 * QUEUE, 1000).await;

@@ -1,4 +1,4 @@
-//! A source comes back when the bus does, asks again for what was wanted, and changes its mind without a gap.
+//! A source reconnects after the bus restarts, resubscribes, and changes its patterns without a gap.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -28,7 +28,7 @@ async fn messages(source: &mut Source) -> Vec<Received> {
     out
 }
 
-/// Publishes through the source itself, so that the bus has obeyed whatever it was asked before.
+/// Publishes through the source itself, so that the bus has handled every earlier frame.
 async fn settle(bus: &mut TestBus, source: &mut Source) {
     let barrier = bus.next_barrier();
     assert!(source.publish(&barrier, "", &json!({})).unwrap());
@@ -40,13 +40,13 @@ async fn settle(bus: &mut TestBus, source: &mut Source) {
 }
 
 #[tokio::test]
-async fn it_waits_for_the_bus_and_comes_back_after_a_restart() {
+async fn a_source_waits_for_the_bus_and_reconnects() {
     let dir = tempfile::tempdir().unwrap();
     let mut early = source(&dir.path().join("bus.sock"), &["a.>"]);
     let mut nothing = Vec::new();
     let never = tokio::time::timeout(Duration::from_millis(300), early.next(&mut nothing)).await;
     assert!(never.is_err() && !early.is_connected());
-    assert!(!early.publish("a", "", &json!({})).unwrap(), "there is no bus to publish to");
+    assert!(!early.publish("a", "", &json!({})).unwrap(), "the bus is not running");
 
     let mut bus = TestBus::start().await;
     let mut source = source(&bus.path, &["a.>"]);
@@ -62,7 +62,7 @@ async fn it_waits_for_the_bus_and_comes_back_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_change_of_patterns_misses_nothing_that_both_sets_want() {
+async fn a_change_of_patterns_leaves_no_gap() {
     let mut bus = TestBus::start().await;
     let sets = [patterns(&["a.*"]), patterns(&["a.>", "c"]), patterns(&[">"]), patterns(&["a.b"])];
     let mut source = source(&bus.path, &["a.*"]);
@@ -92,7 +92,7 @@ async fn a_change_of_patterns_misses_nothing_that_both_sets_want() {
 }
 
 #[tokio::test]
-async fn what_it_says_on_the_wire_is_decnets_protocol() {
+async fn a_source_uses_decnets_protocol() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bus.sock");
     let listener = UnixListener::bind(&path).unwrap();
@@ -121,7 +121,7 @@ async fn what_it_says_on_the_wire_is_decnets_protocol() {
 }
 
 #[tokio::test]
-async fn a_bus_that_closes_at_once_is_not_hammered() {
+async fn a_bus_that_closes_at_once_gets_few_connections() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bus.sock");
     let listener = UnixListener::bind(&path).unwrap();
@@ -140,7 +140,7 @@ async fn a_bus_that_closes_at_once_is_not_hammered() {
 }
 
 #[tokio::test]
-async fn however_often_it_is_cancelled_it_connects_once() {
+async fn cancellation_does_not_repeat_the_connect() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bus.sock");
     let listener = UnixListener::bind(&path).unwrap();
@@ -166,7 +166,7 @@ async fn however_often_it_is_cancelled_it_connects_once() {
 }
 
 #[tokio::test]
-async fn a_bad_frame_from_the_bus_is_an_error_after_the_good_ones() {
+async fn a_bad_frame_is_an_error_after_the_good_ones() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bus.sock");
     let listener = UnixListener::bind(&path).unwrap();
@@ -183,7 +183,7 @@ async fn a_bad_frame_from_the_bus_is_an_error_after_the_good_ones() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_is_refused_and_nothing_is_sent() {
+async fn invalid_frames_are_rejected_before_sending() {
     let bus = TestBus::start().await;
     let mut client = Client::connect(&bus.path, "test").await.unwrap();
     let sender = client.sender();

@@ -1,4 +1,4 @@
-//! Heartbeat, and what clients see when the bus stops.
+//! The heartbeat, and the end of connections when the bus stops.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -29,7 +29,7 @@ async fn health_is_published_at_every_interval() {
 }
 
 #[tokio::test]
-async fn a_stop_ends_every_client_at_once() {
+async fn a_stop_disconnects_every_client_at_once() {
     let mut bus = TestBus::start().await;
     let mut peer = Peer::subscribed(&mut bus, &[">"]).await;
     let mut client = Client::connect(&bus.path, "idle").await.unwrap();
@@ -42,7 +42,7 @@ async fn a_stop_ends_every_client_at_once() {
 }
 
 #[tokio::test]
-async fn what_waits_for_a_reader_is_written_before_the_end() {
+async fn waiting_events_are_written_before_the_stop() {
     let mut bus = TestBus::start().await;
     let mut reader = Peer::subscribed(&mut bus, &["n"]).await;
     let mut publisher = bus.peer().await;

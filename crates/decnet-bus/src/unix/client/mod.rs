@@ -65,7 +65,7 @@ pub enum Error {
     #[error(transparent)]
     Encode(#[from] EncodeError),
     /// Not every reader could parse the payload. Nothing was sent; the connection is still usable.
-    #[error("invalid payload: {0}")]
+    #[error("the payload is {0}")]
     Payload(#[from] JsonError),
     /// Only the bus itself publishes this topic. Nothing was sent; the connection is still usable.
     #[error("the topic {0} is reserved for the bus: choose another topic")]

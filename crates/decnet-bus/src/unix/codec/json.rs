@@ -17,10 +17,10 @@ pub enum JsonError {
     #[error("not JSON: {0}")]
     Syntax(#[from] serde_json::Error),
     /// An escape encodes half of a surrogate pair.
-    #[error("lone surrogate in an escape at byte {0}")]
+    #[error("not portable JSON: lone surrogate in an escape at byte {0}")]
     LoneSurrogate(usize),
     /// A number exceeds `f64`.
-    #[error("number too large at byte {0}")]
+    #[error("not portable JSON: number too large at byte {0}")]
     NumberTooLarge(usize),
     /// The nesting is deeper than DECNET's daemon relays.
     #[error("nested deeper than {0} levels")]

@@ -21,10 +21,10 @@ pub struct Publication<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// The body is not UTF-8.
-    #[error("body is not UTF-8")]
+    #[error("the body is not UTF-8")]
     NotUtf8,
     /// The body is not a JSON object that every reader can parse.
-    #[error("body is not a valid JSON object: {0}")]
+    #[error("the body is not a JSON object: {0}")]
     Json(#[from] JsonError),
 }
 

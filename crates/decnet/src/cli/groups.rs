@@ -10,7 +10,7 @@ pub(super) const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["serve", "bus", "webhook", "api"]),
     ("Subscribe, publish, receive", &["subscription", "publish", "receive", "watch"]),
     ("See what became of it", &["status", "delivery", "explain"]),
-    ("Look after it", &["check", "token", "backup", "restore", "erase"]),
+    ("Look after it", &["check", "token", "clock", "backup", "restore", "erase"]),
     ("Set up", &["init", "bench", "completions", "help"]),
 ];
 /// What clap adds by itself, and only once it has parsed.

@@ -1,7 +1,6 @@
 //! Metrics in the OTLP format: the same families as for Prometheus, cumulative since the worker's start.
 
 use decnet_core::time::UnixMicros;
-use decnet_dispatch::clock;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -28,7 +27,7 @@ struct Period {
 
 /// Returns the request that exports the current values of all metrics.
 pub(super) fn read(view: &WorkerView) -> ExportMetricsServiceRequest {
-    let period = Period { start: view.started_at, now: clock::now() };
+    let period = Period { start: view.started_at, now: view.clock.wall().max(view.started_at) };
     let families = metrics::families(view);
     // A metric without points is not valid.
     let families = families.iter().filter(|family| !family.samples.is_empty());

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use decnet_bus::unix::codec::{Verb, decode, encode};
+use decnet_bus::protocol::{Verb, decode, encode};
 use decnet_core::event::Event;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::{Pattern, PatternTrie};

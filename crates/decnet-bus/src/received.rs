@@ -12,7 +12,7 @@ pub struct Topic(Bytes);
 /// An event whose body has not been parsed.
 ///
 /// Topic and body keep the whole read buffer alive (at most
-/// [`MAX_READ_BYTES`](crate::unix::codec::MAX_READ_BYTES), or one large frame): parse soon, or copy.
+/// [`MAX_READ_BYTES`](crate::protocol::MAX_READ_BYTES), or one large frame): parse soon, or copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
     /// The topic in the frame's header, never that in the body.

@@ -1,9 +1,7 @@
 //! Properties of the codec: decoding inverts encoding for every split of the stream, and never panics.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use decnet_bus::unix::codec::{
-    Envelope, Publication, Verb, decode, encode, encode_event, encode_publication,
-};
+use decnet_bus::protocol::{Envelope, Publication, Verb, decode, encode, encode_event, encode_publication};
 use proptest::prelude::*;
 
 type Owned = (Verb, String, Vec<u8>);

@@ -6,7 +6,7 @@ use std::io::IoSlice;
 use bytes::{Buf, Bytes};
 
 use crate::notice::{BUS_NAME, Notice};
-use crate::unix::codec::{Verb, encode};
+use crate::protocol::{Verb, encode};
 
 /// Encoded frames, written in order without copying.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ use std::io;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use super::codec::{MAX_READ_BYTES, missing};
+use crate::protocol::{MAX_READ_BYTES, missing};
 
 const MIN_READ_BYTES: usize = 4 * 1024;
 

@@ -9,7 +9,7 @@ use tokio::net::unix::OwnedWriteHalf;
 
 use super::Error;
 use crate::notice;
-use crate::unix::codec::{EncodeError, Verb, check_payload, encode, encode_publication};
+use crate::protocol::{EncodeError, Verb, check_payload, encode, encode_publication};
 
 /// The number of buffered bytes from which [`Sender::feed`] flushes.
 const FLUSH_BYTES: usize = 64 * 1024;

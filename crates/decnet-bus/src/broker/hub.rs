@@ -25,7 +25,7 @@ use super::widening::Widened;
 use crate::log_throttle::LogThrottle;
 use crate::losses::Losses;
 use crate::notice;
-use crate::unix::codec::{EncodeError, Envelope, Frame, Publication, Verb, decode, encode_event};
+use crate::protocol::{EncodeError, Envelope, Frame, Publication, Verb, decode, encode_event};
 
 /// All connections of one bus. One lock is taken once for many frames and never held across a wait.
 #[derive(Debug)]

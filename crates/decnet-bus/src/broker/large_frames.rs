@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::peer::Peer;
 
-/// Permits for frames larger than [`MAX_READ_BYTES`](crate::unix::codec::MAX_READ_BYTES); half of them for trusted users.
+/// Permits for frames larger than [`MAX_READ_BYTES`](crate::protocol::MAX_READ_BYTES); half of them for trusted users.
 #[derive(Debug)]
 pub(super) struct LargeFrames {
     trusted: Arc<Semaphore>,

@@ -15,8 +15,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::net::UnixStream;
 
-use super::codec::{EncodeError, FrameError, JsonError};
 use crate::notice::{self, Notice};
+use crate::protocol::{EncodeError, FrameError, JsonError};
 use crate::received::Received;
 
 pub use self::receiver::Receiver;

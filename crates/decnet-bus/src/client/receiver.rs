@@ -7,9 +7,9 @@ use tokio::net::unix::OwnedReadHalf;
 
 use super::Error;
 use crate::notice::{BUS_NAME, Notice};
+use crate::protocol::{FrameError, Layout, Verb, locate};
+use crate::read_buffer::ReadBuffer;
 use crate::received::{Received, Topic};
-use crate::unix::codec::{FrameError, Layout, Verb, locate};
-use crate::unix::read_buffer::ReadBuffer;
 
 /// The receiving half. Drain it continuously: the bus drops the oldest events of a slow reader.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::routes::TooManyPatterns;
-use crate::unix::codec::{BodyError, FrameError, Verb};
+use crate::protocol::{BodyError, FrameError, Verb};
 
 /// The violation of the protocol for which the bus closes a connection.
 #[derive(Debug, thiserror::Error)]

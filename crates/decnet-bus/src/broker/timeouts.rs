@@ -10,8 +10,8 @@ use tokio::time::{Instant, timeout_at};
 use super::connection::End;
 use super::hub::Member;
 use super::violation::Violation;
-use crate::unix::codec::MAX_READ_BYTES;
-use crate::unix::read_buffer::ReadBuffer;
+use crate::protocol::MAX_READ_BYTES;
+use crate::read_buffer::ReadBuffer;
 
 /// The time limits for clients' frames; the defaults are in [`decnet_core::limits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

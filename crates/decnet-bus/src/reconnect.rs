@@ -11,8 +11,8 @@ use decnet_core::topic::Pattern;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::client::{Client, Error, Sender};
-use super::server::is_lossless;
+use crate::broker::is_lossless;
+use crate::client::{Client, Error, Sender};
 use crate::notice::Notice;
 use crate::received::Received;
 
@@ -41,7 +41,7 @@ pub enum Step {
 /// A stream of the events that match a set of patterns, over any number of reconnections.
 ///
 /// Events that are published while this source is disconnected are lost, unless it is a
-/// [lossless reader](super::server::Lossless) of DECNET Webhook's bus, which retains them for a while. One task owns the
+/// [lossless reader](crate::broker::Lossless) of DECNET Webhook's bus, which retains them for a while. One task owns the
 /// source and calls [`Self::next`] in a `select!`. Publishing and changing patterns only fill a buffer, which `next`
 /// writes while it reads, so that a bus that does not read never keeps its events from being drained.
 #[derive(Debug)]

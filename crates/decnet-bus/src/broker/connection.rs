@@ -18,7 +18,7 @@ use super::outbound::Outbound;
 use super::peer::Peer;
 use super::timeouts::Wait;
 use super::violation::Violation;
-use crate::unix::read_buffer::ReadBuffer;
+use crate::read_buffer::ReadBuffer;
 
 /// The number of frames handled before other connections get a turn. Far fewer than a reader's queue holds, so that one
 /// busy publisher does not fill the queue of a reader that keeps up.

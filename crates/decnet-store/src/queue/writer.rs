@@ -77,8 +77,9 @@ impl Writer {
         self.end(closing);
     }
 
-    /// Notices, within [`QUEUE_FILES_CHECK_INTERVAL`] while commands come, that a file of the queue was removed, replaced or
-    /// moved. The owner of the queue is notified and closes it; until then it is written to as before, and the end saves it.
+    /// Notifies the owner of the queue if a file of it was removed, replaced or moved. While commands arrive, the files are checked
+    /// every [`QUEUE_FILES_CHECK_INTERVAL`](decnet_core::limits::QUEUE_FILES_CHECK_INTERVAL). The queue is written to as before until
+    /// the owner closes it, which saves it.
     fn check_files(&mut self) {
         if *self.displaced.borrow() {
             return;

@@ -1,16 +1,15 @@
-//! Pure steps of an event's way, repeated, for `cargo xtask cost`, which counts their instructions:
-//! `instructions STEP TIMES`.
+//! Runs pure steps of event handling repeatedly: `instructions STEP TIMES`. `cargo xtask cost` counts their instructions.
 
 use std::hint::black_box;
 
-use decnet_bus::unix::codec::{Verb, decode, encode};
+use decnet_bus::protocol::{Verb, decode, encode};
 use decnet_core::event::Event;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::{Pattern, PatternTrie};
 
-/// Patterns of the trie; a fifth of them have a wildcard.
+/// The number of patterns in the trie; a fifth of them have a wildcard.
 const PATTERNS: u32 = 10_000;
-/// An event as the bus sends it, 600 bytes in all.
+/// The fields of an event as the bus sends it; with the padding it has 600 bytes.
 const FIELDS: &str = r#""id":"396e686d7a284eaa55d2a5d1fc3c9c2e","topic":"attacker.observed","ts":1776988800.25,"type":"observed","v":1"#;
 const PAD_BYTES: usize = 440;
 

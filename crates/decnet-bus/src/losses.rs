@@ -1,15 +1,15 @@
-//! What a bus of ours tells of its losses in its heartbeat.
+//! The loss counters in the heartbeat of DECNET Webhook's bus.
 
 use serde::{Deserialize, Serialize};
 
-/// What a bus has lost since it started. It says so in the payload of its heartbeat, beside DECNET's own keys.
+/// The numbers of lost events since the bus started. The heartbeat's payload has them beside DECNET's own keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Losses {
-    /// Events that ordinary readers did not get, for they read too slowly.
+    /// Events dropped for ordinary readers, which read too slowly.
     pub dropped_ordinary: u64,
-    /// Events that [lossless readers](crate::Lossless) did not get: too slow for too long, or away for too long.
+    /// Events dropped for [lossless readers](crate::Lossless) that were too slow or disconnected for too long.
     pub dropped_lossless: u64,
-    /// How often publishers had to begin to wait for a lossless reader.
+    /// The number of times that publishers began to wait for a lossless reader.
     pub publisher_pauses: u64,
 }
 
@@ -26,10 +26,10 @@ struct Payload {
 }
 
 impl Losses {
-    /// Reads the envelope of a heartbeat; `None` from a bus that does not tell, as DECNET's.
+    /// Reads the envelope of a heartbeat. Returns `None` if it has no loss counters, as that of DECNET's daemon.
     ///
     /// # Errors
-    /// What is no heartbeat, or tells of its losses otherwise than in whole numbers.
+    /// The envelope is not a heartbeat, or a counter is not a whole number.
     pub fn of_heartbeat(envelope: &[u8]) -> Result<Option<Self>, serde_json::Error> {
         let Heartbeat { payload } = serde_json::from_slice(envelope)?;
         let Payload { dropped_ordinary, dropped_lossless, publisher_pauses } = payload;
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heartbeat_tells_all_of_it_or_nothing() {
+    fn a_heartbeat_has_all_counters_or_none() {
         let all =
             r#"{"pid":1,"dropped_ordinary":1,"dropped_lossless":18446744073709551615,"publisher_pauses":3}"#;
         let losses = Losses { dropped_ordinary: 1, dropped_lossless: u64::MAX, publisher_pauses: 3 };
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_count_is_refused() {
+    fn invalid_counters_are_rejected() {
         for count in ["-1", "1.5", "\"1\"", "18446744073709551616", "1e3", "[]", "true", "NaN"] {
             let payload =
                 format!(r#"{{"dropped_ordinary":{count},"dropped_lossless":0,"publisher_pauses":0}}"#);

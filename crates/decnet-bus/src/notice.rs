@@ -1,23 +1,23 @@
-//! What a bus of ours tells one connection about itself.
+//! Reports of DECNET Webhook's bus to one connection.
 //!
-//! DECNET's protocol has no such frame. A client asks for notices in the body of its `HELLO`, which DECNET's daemon does
-//! not read; a bus of ours then sends `HELLO decnet-bus` frames. A client that has received one therefore knows that the
-//! bus is ours, and that events on [`BUS_HEALTH_TOPIC`](decnet_core::topic::own::BUS_HEALTH_TOPIC) are its own.
+//! DECNET's protocol has no such frame. A client requests notices in the body of its `HELLO`, which DECNET's daemon does
+//! not read. DECNET Webhook's bus then sends `HELLO decnet-bus` frames. A client that has received one therefore knows which
+//! bus it is connected to, and that only the bus publishes [`BUS_HEALTH_TOPIC`](decnet_core::topic::own::BUS_HEALTH_TOPIC).
 
 use serde::{Deserialize, Serialize};
 
-/// The name with which a bus of ours greets.
+/// The name in the bus's own `HELLO`.
 pub(crate) const BUS_NAME: &str = "decnet-bus";
-/// The body of a `HELLO` that asks for notices.
+/// The body of a `HELLO` that requests notices.
 pub(crate) const ASK: &[u8] = br#"{"notices":true}"#;
 
-/// What a bus of ours tells one connection about itself: first as the answer to its `HELLO`, then with every change.
+/// A report of the bus to one connection: sent in reply to its `HELLO`, and after every change.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Notice {
-    /// Why the connection does not get the lossless queue that its name asks for.
+    /// The reason why the connection does not get the lossless queue that its name requests.
     #[serde(default)]
     pub refused: Option<Box<str>>,
-    /// Events for this connection that the bus has dropped.
+    /// The number of events for this connection that the bus has dropped.
     #[serde(default)]
     pub lost: u64,
 }
@@ -28,8 +28,8 @@ struct Greeting {
     notices: bool,
 }
 
-/// Returns whether the body of a `HELLO` asks for notices. A body that is anything else does not.
-pub(crate) fn is_asked(body: &[u8]) -> bool {
+/// Returns whether the body of a `HELLO` requests notices. An empty or invalid body does not.
+pub(crate) fn requests_notices(body: &[u8]) -> bool {
     !body.is_empty() && serde_json::from_slice::<Greeting>(body).is_ok_and(|greeting| greeting.notices)
 }
 
@@ -38,10 +38,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_client_that_asks_gets_notices() {
-        assert!(is_asked(ASK));
+    fn only_an_explicit_request_enables_notices() {
+        assert!(requests_notices(ASK));
         for body in [&b""[..], b"{}", b"{\"notices\":false}", b"{\"notices\":1}", b"[not,", b"\xff"] {
-            assert!(!is_asked(body), "{}", String::from_utf8_lossy(body));
+            assert!(!requests_notices(body), "{}", String::from_utf8_lossy(body));
         }
     }
 

@@ -1,14 +1,14 @@
-//! Where the bus's socket is when nobody says.
+//! The default path of the bus's socket.
 
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-/// Provided by systemd, with the right group; probed, never created.
+/// Created by systemd with the right group; never created here.
 const RUNTIME_DIR: &str = "/run/decnet";
 const SOCKET_NAME: &str = "bus.sock";
 
-/// `/run/decnet/bus.sock` where `/run/decnet` is a directory that this process may write to, else
+/// Returns `/run/decnet/bus.sock` if `/run/decnet` is a directory that this process may write to, else
 /// `.decnet/bus.sock` below `home`.
 #[must_use]
 pub fn default_socket_path(home: &Path) -> PathBuf {
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prefers_the_runtime_directory_where_it_is_one() {
+    fn the_runtime_directory_is_preferred_if_it_exists() {
         let dir = tempfile::tempdir().unwrap();
         let (run, home) = (dir.path().join("run"), Path::new("/home/joe"));
         assert_eq!(socket_path(&run, home), Path::new("/home/joe/.decnet/bus.sock"));

@@ -5,30 +5,30 @@ use std::ops::Deref;
 
 use bytes::Bytes;
 
-/// A topic that shares the buffer it was read into.
+/// A topic that shares the buffer from which it was read.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Topic(Bytes);
 
-/// An event, before anybody has looked into its body.
+/// An event whose body has not been parsed.
 ///
-/// Topic and body keep the whole buffer alive that they were read with (at most
-/// [`MAX_READ_BYTES`](crate::unix::codec::MAX_READ_BYTES), or one large frame): parse soon, or copy.
+/// Topic and body keep the whole read buffer alive (at most
+/// [`MAX_READ_BYTES`](crate::protocol::MAX_READ_BYTES), or one large frame): parse soon, or copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
-    /// From the frame's header, never from the body.
+    /// The topic in the frame's header, never that in the body.
     pub topic: Topic,
-    /// The envelope, in DECNET's words `{v,id,topic,type,ts,payload}`: JSON as it came, not yet validated.
+    /// The envelope `{v,id,topic,type,ts,payload}`: JSON as received, not validated.
     pub body: Bytes,
 }
 
 impl Topic {
-    /// Takes ASCII; anything else is `None`.
+    /// Creates a topic. Returns `None` if the text is not ASCII.
     #[must_use]
     pub fn new(text: Bytes) -> Option<Self> {
         text.is_ascii().then_some(Self(text))
     }
 
-    /// The topic's text.
+    /// Returns the topic's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("the constructor takes ASCII only")

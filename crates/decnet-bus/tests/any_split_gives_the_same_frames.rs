@@ -1,9 +1,7 @@
-//! The codec's laws: what is encoded is decoded, however the stream is cut, and nothing makes it panic.
+//! Properties of the codec: decoding inverts encoding for every split of the stream, and never panics.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use decnet_bus::unix::codec::{
-    Envelope, Publication, Verb, decode, encode, encode_event, encode_publication,
-};
+use decnet_bus::protocol::{Envelope, Publication, Verb, decode, encode, encode_event, encode_publication};
 use proptest::prelude::*;
 
 type Owned = (Verb, String, Vec<u8>);
@@ -25,7 +23,7 @@ fn encoded(frames: &[Owned]) -> Vec<u8> {
     stream
 }
 
-/// Decodes as a reader does: whatever is there after each read.
+/// Decodes as a reader does, with the bytes available after each read.
 fn decoded(stream: &[u8], cuts: &[usize]) -> Vec<Owned> {
     let (mut out, mut buffer, mut rest, mut cuts) = (Vec::new(), Vec::new(), stream, cuts.iter().cycle());
     while !rest.is_empty() {
@@ -43,7 +41,7 @@ fn decoded(stream: &[u8], cuts: &[usize]) -> Vec<Owned> {
 
 proptest! {
     #[test]
-    fn every_split_of_the_stream_gives_what_was_encoded(
+    fn every_split_decodes_to_the_same_frames(
         frames in frames(), cuts in prop::collection::vec(1usize..300, 1..10),
     ) {
         let stream = encoded(&frames);
@@ -70,7 +68,7 @@ proptest! {
     }
 
     #[test]
-    fn a_publication_comes_through_as_it_is(kind in ".{1,10}", text in ".*", number: i64) {
+    fn a_publication_is_relayed_verbatim(kind in ".{1,10}", text in ".*", number: i64) {
         let payload = serde_json::json!({"text": text, "list": [number, null]});
         let mut out = Vec::new();
         encode_publication(&mut out, "a.b", &kind, &payload).unwrap();

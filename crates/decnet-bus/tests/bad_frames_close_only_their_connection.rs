@@ -1,4 +1,4 @@
-//! Whoever breaks the protocol is cut off; the others feel nothing.
+//! A client that violates the protocol is disconnected; other clients are not affected.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -45,7 +45,7 @@ async fn each_bad_frame_closes_its_own_connection() {
     for (what, bytes) in bad_streams() {
         let mut bad = bus.peer().await;
         let before = frame("PUB", "good.before", b"");
-        // The bus may close while this is still being written.
+        // The bus may close the connection during the write.
         let _ = tokio::io::AsyncWriteExt::write_all(bad.0.get_mut(), &[before, bytes].concat()).await;
         assert_eq!(bad.recv().await, None, "{what} is answered by a close");
         reader.expect_only("good.before").await;
@@ -55,7 +55,7 @@ async fn each_bad_frame_closes_its_own_connection() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_stream_within_a_frame_is_nobodys_trouble() {
+async fn a_truncated_frame_does_not_affect_others() {
     let mut bus = TestBus::start().await;
     let mut reader = Peer::subscribed(&mut bus, &["good"]).await;
     for cut in [&b"PU"[..], b"PUB good\n", b"PUB good\n\0\0\0\x02{"] {
@@ -67,7 +67,7 @@ async fn the_end_of_the_stream_within_a_frame_is_nobodys_trouble() {
 }
 
 #[tokio::test]
-async fn what_is_only_untidy_is_tolerated() {
+async fn harmless_deviations_are_tolerated() {
     let mut bus = TestBus::start().await;
     let mut reader = bus.peer().await;
     reader
@@ -79,7 +79,7 @@ async fn what_is_only_untidy_is_tolerated() {
     reader.expect_only("x.y").await;
 }
 
-/// The loss counters of a heartbeat are believed, so nobody but the bus publishes one.
+/// Clients trust the loss counters of a heartbeat, so only the bus may publish one.
 #[tokio::test]
 async fn clients_cannot_publish_the_heartbeat_of_the_bus() {
     let mut bus = TestBus::start_as(|options| options.heartbeat = Duration::from_secs(3600)).await;

@@ -1,4 +1,4 @@
-//! From the signal of a change on, a lossless reader gets every event until it reports that it has applied the change.
+//! After a change signal, a lossless reader gets every event until it reports that it has applied the change.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -8,14 +8,14 @@ use decnet_bus::{LOSSLESS_CLIENT_NAME, Users};
 use decnet_core::topic::own::{APPLIED_TOPIC, CHANGED_TOPIC};
 use serde_json::json;
 
-/// A reader that counts what it receives.
+/// A reader that counts the events it receives.
 struct Reader {
     peer: Peer,
     received: u64,
 }
 
 impl Reader {
-    /// A worker of ours, whose subscriptions ask for `a.*`. Nothing that was published before is waited for.
+    /// Connects a worker with subscriptions to `a.*`. Earlier events have been delivered before.
     async fn worker(bus: &mut TestBus) -> Self {
         Self::greet(bus, LOSSLESS_CLIENT_NAME, &["a.*", CHANGED_TOPIC, APPLIED_TOPIC]).await
     }
@@ -30,7 +30,7 @@ impl Reader {
         Self { peer, received: 0 }
     }
 
-    /// A worker that has reported, so that it gets only what its patterns match.
+    /// Connects a worker that has reported, so that it gets only what its patterns match.
     async fn narrow(bus: &mut TestBus) -> Self {
         let mut worker = Self::worker(bus).await;
         publish(bus, &["a.first"]).await;
@@ -41,7 +41,7 @@ impl Reader {
         worker
     }
 
-    /// The topics of the events up to `last`, but for the bus's heartbeats and what the test itself waits for.
+    /// Returns the topics of the events up to `last`, without heartbeats and the test's own barriers.
     async fn until(&mut self, last: &str) -> Vec<String> {
         let mut topics = Vec::new();
         while topics.last().is_none_or(|topic| topic != last) {
@@ -81,7 +81,7 @@ async fn a_signal_widens_until_the_change_is_reported() {
 }
 
 #[tokio::test]
-async fn a_reader_that_has_just_subscribed_is_wide() {
+async fn a_new_reader_is_widened() {
     let mut bus = TestBus::start().await;
     let mut worker = Reader::worker(&mut bus).await;
     publish(&mut bus, &["z.1"]).await;
@@ -89,7 +89,7 @@ async fn a_reader_that_has_just_subscribed_is_wide() {
 }
 
 #[tokio::test]
-async fn a_report_does_not_count_for_a_signal_that_is_unread() {
+async fn a_report_does_not_cover_an_unread_signal() {
     let mut bus = TestBus::start().await;
     let mut worker = Reader::narrow(&mut bus).await;
     publish(&mut bus, &[CHANGED_TOPIC]).await;
@@ -105,50 +105,50 @@ async fn a_report_does_not_count_for_a_signal_that_is_unread() {
 }
 
 #[tokio::test]
-async fn a_reader_that_is_away_is_widened_too() {
+async fn a_disconnected_reader_is_widened_too() {
     let mut bus = TestBus::start().await;
     drop(Reader::narrow(&mut bus).await);
     publish(&mut bus, &["z.0", CHANGED_TOPIC, "z.1"]).await;
-    let mut heir = Reader::worker(&mut bus).await;
+    let mut successor = Reader::worker(&mut bus).await;
     publish(&mut bus, &["z.2"]).await;
-    assert_eq!(heir.until("z.2").await, [CHANGED_TOPIC, "z.1", "z.2"]);
-    heir.report(&mut bus, heir.received).await;
+    assert_eq!(successor.until("z.2").await, [CHANGED_TOPIC, "z.1", "z.2"]);
+    successor.report(&mut bus, successor.received).await;
     publish(&mut bus, &["z.3", "a.3"]).await;
-    assert_eq!(heir.until("a.3").await, ["a.3"]);
+    assert_eq!(successor.until("a.3").await, ["a.3"]);
 }
 
 #[tokio::test]
-async fn an_heir_stays_wide_until_it_has_read_the_last_signal() {
+async fn a_successor_stays_wide_until_it_reads_the_signal() {
     let mut bus = TestBus::start().await;
     drop(Reader::narrow(&mut bus).await);
     publish(&mut bus, &[CHANGED_TOPIC, "z.1", CHANGED_TOPIC, "z.2"]).await;
-    let mut heir = Reader::worker(&mut bus).await;
-    heir.until(CHANGED_TOPIC).await;
-    heir.report(&mut bus, heir.received).await;
+    let mut successor = Reader::worker(&mut bus).await;
+    successor.until(CHANGED_TOPIC).await;
+    successor.report(&mut bus, successor.received).await;
     publish(&mut bus, &["z.3"]).await;
-    assert_eq!(heir.until("z.3").await, ["z.1", CHANGED_TOPIC, "z.2", "z.3"]);
-    heir.report(&mut bus, heir.received).await;
+    assert_eq!(successor.until("z.3").await, ["z.1", CHANGED_TOPIC, "z.2", "z.3"]);
+    successor.report(&mut bus, successor.received).await;
     publish(&mut bus, &["z.4", "a.4"]).await;
-    assert_eq!(heir.until("a.4").await, ["a.4"]);
+    assert_eq!(successor.until("a.4").await, ["a.4"]);
 }
 
 #[tokio::test]
-async fn an_unread_signal_of_a_dead_reader_leaves_its_heir_wide() {
+async fn a_lost_signal_leaves_the_successor_wide() {
     let mut bus = TestBus::start().await;
     let worker = Reader::narrow(&mut bus).await;
-    // Written to its socket, and lost with it.
+    // Written to its socket and lost with it.
     publish(&mut bus, &[CHANGED_TOPIC]).await;
     drop(worker);
     publish(&mut bus, &["z.1"]).await;
-    let mut heir = Reader::worker(&mut bus).await;
-    assert_eq!(heir.until("z.1").await.last().unwrap(), "z.1");
-    heir.report(&mut bus, heir.received).await;
+    let mut successor = Reader::worker(&mut bus).await;
+    assert_eq!(successor.until("z.1").await.last().unwrap(), "z.1");
+    successor.report(&mut bus, successor.received).await;
     publish(&mut bus, &["z.2", "a.2"]).await;
-    assert_eq!(heir.until("a.2").await, ["a.2"]);
+    assert_eq!(successor.until("a.2").await, ["a.2"]);
 }
 
 #[tokio::test]
-async fn an_heir_that_does_not_report_gets_what_it_asks_for() {
+async fn a_successor_without_reports_is_not_widened() {
     let mut bus = TestBus::start().await;
     drop(Reader::narrow(&mut bus).await);
     publish(&mut bus, &[CHANGED_TOPIC, "z.1"]).await;
@@ -170,9 +170,9 @@ async fn only_lossless_readers_that_report_are_widened() {
     }
 }
 
-/// It gets an ordinary queue, which is no reason to miss what a change asks for.
+/// A worker with an ordinary queue must not miss events after a change either.
 #[tokio::test]
-async fn a_worker_that_is_refused_a_lossless_queue_is_widened_too() {
+async fn a_worker_with_an_ordinary_queue_is_widened_too() {
     let nobody = Users { trusted: Default::default(), lossless: Default::default() };
     let mut bus = TestBus::start_as(|options| options.users = nobody).await;
     let mut worker = Reader::narrow(&mut bus).await;
@@ -184,7 +184,7 @@ async fn a_worker_that_is_refused_a_lossless_queue_is_widened_too() {
 }
 
 #[tokio::test]
-async fn a_reader_that_gives_up_reporting_is_narrow() {
+async fn unsubscribing_from_reports_ends_the_widening() {
     let mut bus = TestBus::start().await;
     let mut worker = Reader::narrow(&mut bus).await;
     publish(&mut bus, &[CHANGED_TOPIC]).await;
@@ -195,7 +195,7 @@ async fn a_reader_that_gives_up_reporting_is_narrow() {
 }
 
 #[tokio::test]
-async fn a_report_of_a_worker_is_passed_on_to_nobody() {
+async fn a_report_of_a_worker_is_not_relayed() {
     let mut bus = TestBus::start().await;
     let mut watcher = Reader::greet(&mut bus, "watcher", &["system.webhook.>", "a.*"]).await;
     let mut worker = Reader::worker(&mut bus).await;

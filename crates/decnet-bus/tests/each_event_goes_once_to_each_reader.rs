@@ -1,4 +1,4 @@
-//! Who gets an event, how often, and what it looks like then.
+//! Recipients of an event, the number of copies and the contents of the envelope.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -10,7 +10,7 @@ use decnet_bus::Client;
 use serde_json::json;
 
 #[tokio::test]
-async fn an_event_is_stamped_and_the_rest_is_as_published() {
+async fn an_event_gets_id_and_time_and_is_else_unchanged() {
     let mut bus = TestBus::start().await;
     let mut reader = Peer::subscribed(&mut bus, &["decky.>"]).await;
     let mut publisher = bus.peer().await;
@@ -32,7 +32,7 @@ async fn an_event_is_stamped_and_the_rest_is_as_published() {
 }
 
 #[tokio::test]
-async fn nobody_hears_itself_and_overlapping_patterns_count_once() {
+async fn no_echo_and_no_copy_per_overlapping_pattern() {
     let mut bus = TestBus::start().await;
     let mut one = Peer::subscribed(&mut bus, &["a.>", "a.*", "a.b", "*.b", "a.b"]).await;
     let mut other = Peer::subscribed(&mut bus, &["a.>", "x y.z"]).await;
@@ -45,7 +45,7 @@ async fn nobody_hears_itself_and_overlapping_patterns_count_once() {
 }
 
 #[tokio::test]
-async fn every_event_has_an_id_of_its_own() {
+async fn every_event_has_a_unique_id() {
     let mut bus = TestBus::start().await;
     let mut reader = Peer::subscribed(&mut bus, &["n"]).await;
     let mut publisher = bus.peer().await;
@@ -57,7 +57,7 @@ async fn every_event_has_an_id_of_its_own() {
 }
 
 #[tokio::test]
-async fn odd_payloads_and_topics_are_relayed_as_they_are() {
+async fn unusual_payloads_and_topics_are_relayed_verbatim() {
     let mut bus = TestBus::start().await;
     let mut reader = Peer::subscribed(&mut bus, &["a.>", "a.*.>", "odd token.*"]).await;
     let mut publisher = bus.peer().await;
@@ -76,7 +76,7 @@ async fn odd_payloads_and_topics_are_relayed_as_they_are() {
 }
 
 #[tokio::test]
-async fn an_event_that_does_not_fit_is_dropped_and_its_publisher_stays() {
+async fn an_oversized_event_keeps_its_publisher_connected() {
     let mut bus = TestBus::start().await;
     let mut reader = Peer::subscribed(&mut bus, &["a.>"]).await;
     let mut publisher = bus.peer().await;
@@ -90,7 +90,7 @@ async fn an_event_that_does_not_fit_is_dropped_and_its_publisher_stays() {
 }
 
 #[tokio::test]
-async fn unsubscribing_ends_it_and_other_patterns_go_on() {
+async fn unsubscribing_leaves_other_patterns() {
     let mut bus = TestBus::start().await;
     let mut reader = Peer::subscribed(&mut bus, &["a.*", "a.b"]).await;
     let mut publisher = bus.peer().await;
@@ -107,7 +107,7 @@ async fn unsubscribing_ends_it_and_other_patterns_go_on() {
 }
 
 #[tokio::test]
-async fn our_client_and_a_foreign_one_understand_each_other() {
+async fn our_client_and_a_foreign_one_interoperate() {
     let mut bus = TestBus::start().await;
     let mut ours = Client::connect(&bus.path, "test").await.unwrap();
     ours.subscribe("to.us").await.unwrap();

@@ -1,4 +1,4 @@
-//! What the client takes for an event the bus relays; what would not fit is refused before it is sent.
+//! The bus relays every event that the client accepts; the client rejects events that would not fit.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -8,7 +8,7 @@ use common::{TestBus, soon};
 use decnet_bus::{Client, ClientError, LOSSLESS_CLIENT_NAME, Received};
 use decnet_core::limits::{MAX_BODY_BYTES, MAX_PAYLOAD_DEPTH};
 
-/// Publishes each payload and then `end`. Returns which of them the client took, all of which arrived.
+/// Publishes each payload and then `end`. Returns which payloads the client accepted; all of those arrived.
 async fn relayed(bus: &mut TestBus, topic: &str, kind: &str, payloads: &[String]) -> Vec<bool> {
     let mut watcher = reader(bus, LOSSLESS_CLIENT_NAME, ">").await;
     let mut publisher = Client::connect(&bus.path, "publisher").await.unwrap();
@@ -65,7 +65,7 @@ async fn a_refusal_names_the_limit() {
 }
 
 #[tokio::test]
-async fn the_bus_own_topic_is_refused() {
+async fn the_topic_of_the_bus_is_rejected() {
     let bus = TestBus::start().await;
     let mut client = Client::connect(&bus.path, "publisher").await.unwrap();
     let refused = client.publish("system.bus.health", "", &()).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! A lossless reader that does not read is waited for, by those who publish to it and by nobody else, for a while.
+//! Publishers wait, for a limited time, for a full lossless reader of their events; other publishers do not.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -11,8 +11,8 @@ use common::{PATIENCE, TestBus, soon};
 use decnet_bus::{Client, LOSSLESS_CLIENT_NAME, Lossless};
 use tokio::task::JoinHandle;
 
-/// Small enough that what a publisher feeds below fits neither queue nor sockets.
-const SMALL: Lossless = Lossless { bytes: 256 * 1024, pause: PATIENCE, remember: PATIENCE };
+/// Small enough that the events of a test fit neither queue nor sockets.
+const SMALL: Lossless = Lossless { bytes: 256 * 1024, pause: PATIENCE, retention: PATIENCE };
 const EVENTS: usize = 5000;
 const EVENT_BYTES: usize = 1000;
 
@@ -26,7 +26,7 @@ fn feeding(bus: &TestBus, topic: &'static str) -> JoinHandle<Client> {
 }
 
 #[tokio::test]
-async fn only_who_feeds_it_waits_and_nothing_is_lost_when_it_reads_in_time() {
+async fn only_its_publishers_wait_and_nothing_is_lost() {
     let mut bus = TestBus::start_with(SMALL).await;
     let mut full = reader(&mut bus, LOSSLESS_CLIENT_NAME, "n.>").await;
     let mut beside = reader(&mut bus, "beside", "n.>").await;
@@ -40,14 +40,14 @@ async fn only_who_feeds_it_waits_and_nothing_is_lost_when_it_reads_in_time() {
         assert_eq!(numbers(&mut elsewhere, last).await.len(), 100);
         assert_eq!(numbers(&mut other, last).await.len(), 100);
     }
-    assert!(!publisher.is_finished(), "it feeds a reader that is full");
+    assert!(!publisher.is_finished(), "its reader is full");
     assert_eq!(numbers(&mut full, EVENTS - 1).await, all(EVENTS));
-    assert_eq!(soon(beside).await.unwrap(), all(EVENTS), "who reads the same gets the same");
+    assert_eq!(soon(beside).await.unwrap(), all(EVENTS), "other readers get the same events");
     soon(publisher).await.unwrap();
 }
 
 #[tokio::test]
-async fn several_publishers_wait_together_and_all_get_on() {
+async fn several_publishers_wait_and_all_resume() {
     let mut bus = TestBus::start_with(SMALL).await;
     let mut full = reader(&mut bus, LOSSLESS_CLIENT_NAME, "*").await;
     let publishers = ["a", "b", "c"].map(|topic| feeding(&bus, topic));
@@ -67,28 +67,28 @@ async fn several_publishers_wait_together_and_all_get_on() {
 }
 
 #[tokio::test]
-async fn when_its_time_is_up_it_loses_its_oldest_and_each_is_counted() {
+async fn after_the_pause_the_oldest_are_dropped_and_counted() {
     log::listen();
     let pause = Duration::from_millis(300);
     let mut bus = TestBus::start_with(Lossless { pause, ..SMALL }).await;
     let mut full = reader(&mut bus, LOSSLESS_CLIENT_NAME, "n.>").await;
     let started = Instant::now();
     publish(&mut bus, "n.x", 0..EVENTS, EVENT_BYTES).await;
-    assert!(started.elapsed() >= pause, "it was waited for");
-    assert!(!log::with("makes its publishers wait").is_empty());
-    let came = numbers(&mut full, EVENTS - 1).await;
-    let lost: Vec<usize> = gaps(&came).into_iter().map(|gap| gap.len()).collect();
+    assert!(started.elapsed() >= pause, "publishers waited");
+    assert!(!log::with("publishers wait for a slow bus reader").is_empty());
+    let arrived = numbers(&mut full, EVENTS - 1).await;
+    let lost: Vec<usize> = gaps(&arrived).into_iter().map(|gap| gap.len()).collect();
     assert_eq!(lost.len(), 1, "one range is missing: {lost:?}");
-    let told = bus.losses().await;
-    assert_eq!((told.dropped_ordinary, told.dropped_lossless), (0, lost[0] as u64));
-    assert!(told.publisher_pauses >= 1);
+    let losses = bus.losses().await;
+    assert_eq!((losses.dropped_ordinary, losses.dropped_lossless), (0, lost[0] as u64));
+    assert!(losses.publisher_pauses >= 1);
     drop(full);
     bus.stop().await;
     assert_eq!(lost, [log::lost()]);
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_while_it_is_waited_for_lets_its_publishers_go_on() {
+async fn a_reader_that_disconnects_releases_its_publishers() {
     let mut bus = TestBus::start_with(SMALL).await;
     let full = reader(&mut bus, LOSSLESS_CLIENT_NAME, "n.>").await;
     let publisher = feeding(&bus, "n.x");
@@ -99,7 +99,7 @@ async fn a_reader_that_goes_while_it_is_waited_for_lets_its_publishers_go_on() {
 }
 
 #[tokio::test]
-async fn a_publisher_that_has_left_is_still_heard() {
+async fn events_of_a_disconnected_publisher_arrive() {
     let mut bus = TestBus::start_with(SMALL).await;
     let mut full = reader(&mut bus, LOSSLESS_CLIENT_NAME, "n.>").await;
     let events = 600;

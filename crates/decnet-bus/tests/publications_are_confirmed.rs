@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{UnixListener, UnixStream};
 
-/// A client of a bus that the test plays, and the bus's end of the connection.
+/// Connects a client to the test, which plays the bus. Returns both ends of the connection.
 async fn connected() -> (Client, UnixStream) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bus.sock");
@@ -28,7 +28,7 @@ async fn publish(client: &mut Client, events: usize) {
 }
 
 #[tokio::test]
-async fn what_follows_a_confirmation_follows_on_the_bus() {
+async fn events_after_a_confirmation_follow_on_the_bus() {
     let mut bus = TestBus::start().await;
     let mut reader = Client::connect(&bus.path, "reader").await.unwrap();
     for topic in ["n", "after"] {
@@ -50,7 +50,7 @@ async fn what_follows_a_confirmation_follows_on_the_bus() {
 }
 
 #[tokio::test]
-async fn a_bus_that_closes_early_has_not_confirmed() {
+async fn an_early_close_does_not_confirm() {
     let (mut client, mut bus) = connected().await;
     publish(&mut client, 3).await;
     bus.read_exact(&mut [0; 100]).await.unwrap();
@@ -60,7 +60,7 @@ async fn a_bus_that_closes_early_has_not_confirmed() {
 }
 
 #[tokio::test]
-async fn a_bus_that_is_full_has_not_confirmed() {
+async fn a_full_bus_does_not_confirm() {
     let (client, bus) = connected().await;
     drop(bus);
     let confirmed = soon(client.confirm(PATIENCE)).await;
@@ -68,7 +68,7 @@ async fn a_bus_that_is_full_has_not_confirmed() {
 }
 
 #[tokio::test]
-async fn a_bus_that_does_not_read_has_not_confirmed() {
+async fn a_bus_that_does_not_read_does_not_confirm() {
     let (mut client, _bus) = connected().await;
     publish(&mut client, 1).await;
     let patience = Duration::from_millis(50);
@@ -80,7 +80,7 @@ async fn a_bus_that_does_not_read_has_not_confirmed() {
 }
 
 #[tokio::test]
-async fn events_that_arrive_meanwhile_do_not_delay_a_confirmation() {
+async fn arriving_events_do_not_delay_a_confirmation() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bus.sock");
     let server = Server::bind(options(&path)).unwrap();

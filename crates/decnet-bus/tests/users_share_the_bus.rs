@@ -1,6 +1,6 @@
-//! No user takes the bus from the others, and silent connections take it from nobody.
+//! No user and no silent connection can take the bus's resources from the others.
 //!
-//! The tests run as one user, so the bus is told whom it trusts: nobody, where the tests play another user.
+//! All tests run as one user, so the options say whom the bus trusts: nobody, where a test plays another user.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -27,12 +27,12 @@ fn trust_for_lossless(options: &mut ServerOptions) {
     options.users = Users { trusted: BTreeSet::new(), lossless: [geteuid().as_raw()].into() };
 }
 
-/// The first notice of a connection that greets with `name`.
+/// Connects with notices as `name`. Returns the connection and its first notice.
 async fn answer(bus: &TestBus, name: &str) -> (Client, Notice) {
     let mut client = Client::connect_with_notices(&bus.path, name).await.unwrap();
     let mut received = Vec::new();
     soon(client.recv_batch(&mut received)).await.unwrap();
-    let notice = client.notice().expect("a bus of ours answers").clone();
+    let notice = client.notice().expect("the bus sends a notice").clone();
     (client, notice)
 }
 
@@ -41,14 +41,14 @@ async fn one_user_gets_half_of_the_connections() {
     let bus = TestBus::start_as(trust_nobody).await;
     let share = (MAX_BUS_CONNECTIONS - RESERVED_BUS_CONNECTIONS) / 2;
     let mut peers = Vec::new();
-    // One is the witness of the tests.
+    // One is the test's own.
     for _ in 1..share {
         let mut peer = bus.peer().await;
         peer.send("HELLO", "idle", b"").await;
         peers.push(peer);
     }
     let mut refused = bus.peer().await;
-    assert_eq!(refused.recv().await, Some(("BYE".to_owned(), Vec::new())), "said at once");
+    assert_eq!(refused.recv().await, Some(("BYE".to_owned(), Vec::new())), "sent at once");
     assert_eq!(refused.recv().await, None);
     drop(peers.pop());
     // The bus sees the end of that connection when it sees it.
@@ -62,7 +62,7 @@ async fn one_user_gets_half_of_the_connections() {
 }
 
 #[tokio::test]
-async fn a_connection_that_never_spoke_is_closed() {
+async fn a_silent_connection_is_closed() {
     let first_frame = Duration::from_millis(300);
     let mut bus = TestBus::start_as(|options| {
         options.timeouts = FrameTimeouts { first_frame, ..FrameTimeouts::default() };
@@ -77,7 +77,7 @@ async fn a_connection_that_never_spoke_is_closed() {
 }
 
 #[tokio::test]
-async fn a_large_frame_that_stalls_is_given_up() {
+async fn a_stalled_large_frame_closes_the_connection() {
     let large_frame = Duration::from_millis(300);
     let mut bus = TestBus::start_as(|options| {
         options.timeouts = FrameTimeouts { large_frame, ..FrameTimeouts::default() };
@@ -97,7 +97,7 @@ async fn a_large_frame_that_stalls_is_given_up() {
 }
 
 #[tokio::test]
-async fn more_large_frames_than_are_read_at_once_all_arrive() {
+async fn more_large_frames_than_permits_all_arrive() {
     let events = 100;
     let mut bus = TestBus::start().await;
     let mut watcher = reader(&mut bus, LOSSLESS_CLIENT_NAME, "n.>").await;
@@ -113,21 +113,21 @@ async fn more_large_frames_than_are_read_at_once_all_arrive() {
             })
         })
         .collect();
-    let mut came = Vec::new();
-    while came.len() < events {
+    let mut arrived = Vec::new();
+    while arrived.len() < events {
         let mut received = Vec::new();
         soon(watcher.recv_batch(&mut received)).await.unwrap();
-        came.extend(received.iter().map(common::numbered::number));
+        arrived.extend(received.iter().map(common::numbered::number));
     }
-    came.sort_unstable();
-    assert_eq!(came, common::numbered::all(events));
+    arrived.sort_unstable();
+    assert_eq!(arrived, common::numbered::all(events));
     for publisher in publishers {
         soon(publisher).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn what_waits_for_a_reader_is_bounded_in_bytes() {
+async fn waiting_events_are_bounded_in_bytes() {
     let events = 3 * MAX_OUTBOUND_BYTES / MIB;
     let mut bus = TestBus::start().await;
     let mut idle = reader(&mut bus, "idle", "n.>").await;
@@ -140,7 +140,7 @@ async fn what_waits_for_a_reader_is_bounded_in_bytes() {
 }
 
 #[tokio::test]
-async fn a_reader_that_asks_is_told_what_it_lost() {
+async fn notices_report_lost_events() {
     let events = 5000;
     let mut bus = TestBus::start().await;
     let (mut idle, notice) = answer(&bus, "idle").await;
@@ -155,7 +155,7 @@ async fn a_reader_that_asks_is_told_what_it_lost() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_ask_gets_no_notices() {
+async fn notices_are_sent_only_on_request() {
     let mut bus = TestBus::start().await;
     for name in ["decnet-watch", LOSSLESS_CLIENT_NAME] {
         let mut peer = bus.peer().await;
@@ -168,13 +168,13 @@ async fn a_client_that_does_not_ask_gets_no_notices() {
 }
 
 #[tokio::test]
-async fn other_users_get_no_lossless_queue_and_inherit_nothing() {
+async fn other_users_get_no_lossless_queue_or_session() {
     let mut bus = TestBus::start_as(trust_nobody).await;
     let mut claims = Vec::new();
     for name in [LOSSLESS_CLIENT_NAME, "decnet-webhook lossless east"] {
         let (client, notice) = answer(&bus, name).await;
         let uid = geteuid().as_raw().to_string();
-        let refused = notice.refused.expect("it is refused");
+        let refused = notice.refused.expect("the queue is refused");
         assert!(refused.contains(&uid) && refused.contains("may not"), "{refused}");
         claims.push(client);
     }
@@ -189,7 +189,7 @@ async fn other_users_get_no_lossless_queue_and_inherit_nothing() {
 }
 
 #[tokio::test]
-async fn users_that_are_named_leave_lossless_queues_to_the_trusted() {
+async fn named_users_leave_a_reserve_to_trusted_ones() {
     let mut bus = TestBus::start_as(trust_for_lossless).await;
     let mut granted = Vec::new();
     for _ in RESERVED_LOSSLESS_CONNECTIONS..MAX_LOSSLESS_CONNECTIONS {
@@ -199,7 +199,7 @@ async fn users_that_are_named_leave_lossless_queues_to_the_trusted() {
     }
     let (mut refused, notice) = answer(&bus, LOSSLESS_CLIENT_NAME).await;
     assert!(notice.refused.is_some_and(|why| why.contains("taken")));
-    // It is granted when a place is free and it greets again.
+    // It is granted once a queue is free and HELLO is repeated.
     drop(granted);
     let mut received = Vec::new();
     loop {
@@ -214,12 +214,12 @@ async fn users_that_are_named_leave_lossless_queues_to_the_trusted() {
     bus.settle_client(&mut refused).await;
     drop(refused);
     publish(&mut bus, "n.x", 0..10, 10).await;
-    let mut heir = Client::connect(&bus.path, LOSSLESS_CLIENT_NAME).await.unwrap();
-    assert_eq!(numbers(&mut heir, 9).await.len(), 10, "a user inherits from itself");
+    let mut successor = Client::connect(&bus.path, LOSSLESS_CLIENT_NAME).await.unwrap();
+    assert_eq!(numbers(&mut successor, 9).await.len(), 10, "a user resumes its own session");
 }
 
 #[tokio::test]
-async fn a_full_bus_closes_the_connection_before_it_answers() {
+async fn a_full_bus_closes_the_connection_at_once() {
     let bus = TestBus::start_as(trust_nobody).await;
     let mut peers = Vec::new();
     loop {

@@ -1,17 +1,17 @@
-//! What every command is given.
+//! The context of every command.
 
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::output::Paint;
 
-/// What every command is given.
+/// The context of every command.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
-    /// Checked.
+    /// The validated configuration.
     pub(crate) config: Config,
     /// Cancelled by the first SIGINT or SIGTERM.
     pub(crate) shutdown: CancellationToken,
-    /// Colours for stdout, if they are wanted there.
+    /// The colours for stdout.
     pub(crate) paint: Paint,
 }

@@ -1,4 +1,4 @@
-//! What the process was started with, taken over once.
+//! The inputs of the process: environment and working directory, read once.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -7,17 +7,17 @@ use std::path::PathBuf;
 use crate::config::{Inputs, service_units};
 use crate::trust::Trust;
 
-/// The environment and the working directory; `ini` is what the arguments name.
+/// Returns the inputs; `ini` is the configuration file from the arguments.
 pub(crate) fn inputs(ini: Option<PathBuf>) -> Inputs {
     let environment = std::env::vars_os().filter_map(utf8).collect::<BTreeMap<_, _>>();
     let working_dir = std::env::current_dir().unwrap_or_default();
-    // Whom systemd starts has the unit's environment already.
+    // A process started by systemd already has the unit's environment.
     let units = if environment.contains_key("INVOCATION_ID") { Vec::new() } else { service_units() };
     let trust = Trust::of_this_process();
     Inputs { environment, units, ini, working_dir, trust, ..Inputs::default() }
 }
 
-/// A value that is no UTF-8 is shown with its bad bytes replaced: it then fails as what it is meant to be.
+/// Replaces invalid UTF-8 in a value, whose validation then fails with a message. Skips an invalid name.
 fn utf8((name, value): (OsString, OsString)) -> Option<(String, String)> {
     Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
 }

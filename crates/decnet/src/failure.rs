@@ -1,4 +1,4 @@
-//! How a run that failed ends: what is said, and the exit code.
+//! The end of a failed run: its message and its exit code.
 
 use std::process::ExitCode;
 
@@ -6,47 +6,47 @@ use decnet_store::queue;
 
 use crate::output::{self, StdoutClosed};
 
-/// The command line, the configuration or the data directory is wrong: a restart does not help.
+/// The exit code for an invalid command line, configuration or data directory: a restart does not help.
 const USAGE: u8 = 2;
 
-/// Wrong usage or configuration, one problem a line.
+/// Invalid usage or configuration, one problem per line.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub(crate) struct Usage(pub(crate) Vec<String>);
 
 impl Usage {
-    /// One problem.
+    /// Creates an error with one problem.
     pub(crate) fn new(problem: impl Into<String>) -> Self {
         Self(vec![problem.into()])
     }
 }
 
-/// clap has something to say: help, a version, or what is wrong with the arguments.
+/// A result of clap: help, a version, or invalid arguments.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub(crate) struct Clap(#[from] pub(crate) clap::Error);
 
-/// A second signal came before the first was honoured.
+/// A second signal arrived before the first was handled.
 #[derive(Debug, thiserror::Error)]
 #[error("stopped at once by a second signal")]
 pub(crate) struct Interrupted {
-    /// 128 and the signal's number.
+    /// 128 plus the signal's number.
     pub(crate) exit_code: u8,
 }
 
-/// All has been said already; only the exit code is left.
+/// A failure that has already been reported; only the exit code is left.
 #[derive(Debug, thiserror::Error)]
 #[error("failed")]
 pub(crate) struct Said;
 
-/// The process that did the work has ended and has reported the reason.
+/// The failure of a child process that has reported the reason itself.
 #[derive(Debug, thiserror::Error)]
 #[error("ended with code {code}")]
 pub(crate) struct Exited {
     pub(crate) code: u8,
 }
 
-/// Says what went wrong, unless it was said before or nobody reads, and picks the exit code.
+/// Reports an error, unless it was already reported or stdout is closed, and returns the exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<StdoutClosed>() {
         return ExitCode::SUCCESS;
@@ -72,13 +72,13 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if needs_operator(error) { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
 }
 
-/// Returns whether the queue's files wait for a decision of the operator.
+/// Returns whether the queue's files need a decision of the operator.
 fn needs_operator(error: &anyhow::Error) -> bool {
     let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<queue::Error>());
     causes.any(queue::Error::needs_operator)
 }
 
-/// An error and its causes in one line, without those that the line says already.
+/// Formats an error and its causes in one line, without causes that the line already contains.
 pub(crate) fn format_error(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -91,7 +91,7 @@ pub(crate) fn format_error(error: &anyhow::Error) -> String {
     line
 }
 
-/// Help goes to stdout with 0, errors to stderr with 2; a reader who has left is no failure.
+/// Prints help to stdout (exit code 0) or errors to stderr (2). A closed stdout is not a failure.
 fn clap(error: &clap::Error) -> ExitCode {
     let exit_code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
     if error.use_stderr() && output::say_escaped(&error.to_string()) {
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_that_was_said_is_not_repeated() {
+    fn a_cause_already_in_the_line_is_not_repeated() {
         let cause = anyhow::anyhow!("permission denied");
         assert_eq!(
             format_error(&cause.context("cannot open a.db: permission denied; run as root"))

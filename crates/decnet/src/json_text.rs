@@ -1,23 +1,23 @@
-//! JSON text laid out anew without being read: numbers, texts and the order of keys stay as they were written.
+//! Reformatting of JSON text without parsing its values: numbers, strings and the order of keys stay unchanged.
 
 use serde_json::value::RawValue;
 
-/// Blanks per level of an indented text.
+/// The number of spaces per level of indented text.
 const INDENT: usize = 2;
 
-/// Returns JSON on one line, without blanks between its tokens; `None` for bytes that are not JSON.
+/// Returns JSON on one line, without white space between tokens; `None` if the bytes are not JSON.
 pub(crate) fn compact(json: &[u8]) -> Option<Box<RawValue>> {
     let raw: &RawValue = serde_json::from_slice(json).ok()?;
     RawValue::from_string(lay_out(raw.get(), false)).ok()
 }
 
-/// Returns JSON with every field and element on a line of its own; `None` for bytes that are not JSON.
+/// Returns JSON with every field and element on its own line; `None` if the bytes are not JSON.
 pub(crate) fn indented(json: &[u8]) -> Option<String> {
     let raw: &RawValue = serde_json::from_slice(json).ok()?;
     Some(lay_out(raw.get(), true))
 }
 
-/// `json` is valid.
+/// Reformats valid JSON.
 fn lay_out(json: &str, indented: bool) -> String {
     let mut out = String::with_capacity(json.len());
     let (mut depth, mut is_open) = (0, false);
@@ -30,7 +30,7 @@ fn lay_out(json: &str, indented: bool) -> String {
         }
         let closes = matches!(first, '}' | ']');
         depth -= usize::from(closes);
-        // An empty list or object stays on its line.
+        // An empty list or object stays on one line.
         if indented && is_open != closes {
             break_line(&mut out, depth);
         }
@@ -46,7 +46,7 @@ fn lay_out(json: &str, indented: bool) -> String {
     out
 }
 
-/// A string is one token, every other character is one by itself.
+/// Returns the length of the next token: a whole string, or one other character.
 fn token_len(text: &str, first: char) -> usize {
     if first != '"' {
         return first.len_utf8();

@@ -1,4 +1,4 @@
-//! Messages, to stderr: coloured for a terminal, plain for a file, JSON for a collector.
+//! Logging to stderr: coloured for a terminal, plain for a file, JSON for a log collector.
 
 use std::io::{self, IsTerminal as _, Write, stderr};
 
@@ -12,23 +12,23 @@ use tracing_subscriber::fmt::time::FormatTime;
 use crate::config::{Log, LogFormat};
 use crate::failure::Usage;
 
-/// What a command logs unless it is told otherwise.
+/// The default log level of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verbosity {
-    /// It runs for long and nobody sits before it.
+    /// A daemon without a user at the terminal: `info`.
     Daemon,
-    /// Its output is its answer.
+    /// A command whose output is its result: `warn`.
     Command,
 }
 
-/// Starts logging; `verbose` counts `-v`.
+/// Starts logging; `verbose` is the number of `-v` flags.
 ///
 /// # Errors
-/// A filter that cannot be read.
+/// The filter is invalid.
 pub(crate) fn start(log: &Log, verbosity: Verbosity, verbose: u8, color: bool) -> Result<(), Usage> {
     let filter = filter(log, verbosity, verbose);
     let filter = EnvFilter::builder().parse(&filter).map_err(|error| {
-        Usage::new(format!("DECNET_LOG is a level such as debug, not `{filter}`: {error}"))
+        Usage::new(format!("invalid DECNET_LOG `{filter}`: {error}; use a level such as debug"))
     })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(color);
     let builder = builder.fmt_fields(Escaped::default());
@@ -41,7 +41,7 @@ pub(crate) fn start(log: &Log, verbosity: Verbosity, verbose: u8, color: bool) -
         LogFormat::Human if is_terminal => builder.event_format(short()).try_init(),
         LogFormat::Human => builder.with_target(false).try_init(),
     };
-    started.map_err(|error| Usage::new(format!("logging could not be started: {error}")))
+    started.map_err(|error| Usage::new(format!("cannot start logging: {error}")))
 }
 
 fn filter(log: &Log, verbosity: Verbosity, verbose: u8) -> String {
@@ -61,8 +61,8 @@ fn short() -> Format<tracing_subscriber::fmt::format::Full, TimeOfDay> {
     tracing_subscriber::fmt::format().with_target(false).with_timer(TimeOfDay)
 }
 
-/// Writes message and fields of an event on one line, with hidden characters escaped. No call site has to think of what somebody
-/// else wrote into a name or an error.
+/// Writes message and fields of an event on one line, with hidden characters escaped, so that no call site has to escape
+/// names or errors from elsewhere.
 #[derive(Default)]
 struct Escaped(DefaultFields);
 
@@ -74,7 +74,7 @@ impl<'writer> FormatFields<'writer> for Escaped {
     }
 }
 
-/// Standard error where it is a terminal and the messages are JSON: each comes in one piece.
+/// Standard error on a terminal with JSON messages: each message is written in one call.
 struct JsonTerminal;
 
 impl Write for JsonTerminal {
@@ -88,7 +88,7 @@ impl Write for JsonTerminal {
     }
 }
 
-/// `14:25:00.424`, UTC: a terminal knows the day.
+/// The time of day in UTC, as `14:25:00.424`; a terminal does not need the date.
 struct TimeOfDay;
 
 impl FormatTime for TimeOfDay {

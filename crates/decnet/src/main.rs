@@ -1,8 +1,8 @@
 //! `decnet`: a durable webhook dispatcher for an event bus.
 //!
-//! The only place that reads arguments, environment, files and signals. In the order of a run: [`cli`] parses,
-//! [`config`] is read and checked as a whole, [`logging`] starts, one of [`commands`] runs until it is done or
-//! a signal ([`signals`]) ends it. stdout is data, stderr is everything else ([`output`]).
+//! The only crate that reads arguments, environment, settings files and signals. A run parses the arguments ([`cli`]), reads and
+//! validates the configuration ([`config`]), starts [`logging`], and runs one of the [`commands`] until it is done or a
+//! signal ([`signals`]) stops it. stdout is data, stderr is everything else ([`output`]).
 
 mod cli;
 mod commands;
@@ -26,8 +26,8 @@ mod worker;
 
 use std::process::ExitCode;
 
-/// Allocations cross threads here, from the one that reads to the one that commits: what the C library is slow at.
-/// SQLite's go the same way. Without huge pages: with them a few threads that allocate little take 2 MiB each.
+/// The allocator. Event buffers are allocated by the reading thread and freed by the committing one, which is slow in the C
+/// library. SQLite uses it too. Huge pages are off: with them a few threads that allocate little take 2 MiB each.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,7 +1,7 @@
-//! What commands write. stdout is data: text for people, JSON for programs. stderr is everything else.
+//! The output of commands. stdout is data: text for people, JSON for programs. stderr is everything else.
 //!
-//! Text passes through [`Text`], which escapes it, and JSON is escaped where it goes to a terminal: no call site has to think of
-//! what somebody else wrote into a name, a payload or a reply.
+//! Text is escaped by [`Text`], and JSON is escaped when it goes to a terminal, so that no call site has to escape names,
+//! payloads or replies from elsewhere.
 
 mod table;
 mod text;
@@ -14,15 +14,15 @@ use serde::Serialize;
 pub(crate) use self::table::Table;
 pub(crate) use self::text::{Color, Paint, Text};
 
-/// Whoever read our output has left, as `head` does: no failure, but no reason to go on.
+/// The reader of stdout has closed it, as `head` does: not a failure, but a reason to stop.
 #[derive(Debug, thiserror::Error)]
 #[error("stdout is closed")]
 pub(crate) struct StdoutClosed;
 
-/// Writes bytes to stdout as they are, and flushes: only for what is ours to the last byte, or not for people.
+/// Writes bytes to stdout unchanged, and flushes: only for trusted bytes, or for output that is not for people.
 ///
 /// # Errors
-/// [`StdoutClosed`], or what the operating system says.
+/// [`StdoutClosed`], or the error of the operating system.
 pub(crate) fn raw(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
@@ -34,7 +34,7 @@ pub(crate) fn raw(bytes: &[u8]) -> anyhow::Result<()> {
 /// Writes text to stdout.
 ///
 /// # Errors
-/// As [`raw`].
+/// See [`raw`].
 pub(crate) fn print(text: &Text) -> anyhow::Result<()> {
     raw(text.as_str().as_bytes())
 }
@@ -42,7 +42,7 @@ pub(crate) fn print(text: &Text) -> anyhow::Result<()> {
 /// Writes a line to stdout.
 ///
 /// # Errors
-/// As [`raw`].
+/// See [`raw`].
 pub(crate) fn line(line: &str) -> anyhow::Result<()> {
     let mut text = Text::from(line);
     text.end_line();
@@ -52,15 +52,15 @@ pub(crate) fn line(line: &str) -> anyhow::Result<()> {
 /// Writes a value to stdout as one line of JSON.
 ///
 /// # Errors
-/// As [`raw`].
+/// See [`raw`].
 pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     json_lines((serde_json::to_string(value)? + "\n").as_bytes())
 }
 
-/// Writes lines of JSON to stdout: as they are, but for a terminal with hidden characters escaped.
+/// Writes lines of JSON to stdout, unchanged; on a terminal with hidden characters escaped.
 ///
 /// # Errors
-/// As [`raw`].
+/// See [`raw`].
 pub(crate) fn json_lines(lines: &[u8]) -> anyhow::Result<()> {
     if !stdout().is_terminal() {
         return raw(lines);
@@ -68,16 +68,16 @@ pub(crate) fn json_lines(lines: &[u8]) -> anyhow::Result<()> {
     raw(escape_json(&String::from_utf8_lossy(lines)).as_bytes())
 }
 
-/// Names what a command has done in the error of the output that should have shown it, so that nobody has to guess. A closed
-/// stdout is an error here, unlike elsewhere.
+/// Adds what a command has done to the error of the output that should have shown it. A closed stdout is an error here,
+/// unlike elsewhere.
 ///
 /// # Errors
-/// `written` is one.
+/// `written` is an error.
 pub(crate) fn done(what: &str, written: anyhow::Result<()>) -> anyhow::Result<()> {
     written.map_err(|error| anyhow::anyhow!("{what}; this could not be written to stdout: {error}"))
 }
 
-/// Writes a line to stderr. If even that is closed there is nobody left to tell.
+/// Writes a line to stderr. Errors are ignored, since there is no further place to report them.
 pub(crate) fn say(line: &str) {
     drop(writeln!(stderr().lock(), "{}", escape(line)));
 }
@@ -85,13 +85,13 @@ pub(crate) fn say(line: &str) {
 /// Writes a question to stderr, without an end of line.
 ///
 /// # Errors
-/// What the operating system says.
+/// The error of the operating system.
 pub(crate) fn prompt(question: &str) -> std::io::Result<()> {
     stderr().lock().write_all(escape(question).as_bytes())
 }
 
-/// Writes lines to stderr with their hidden characters escaped, if they have any. Returns whether it did. For clap, which
-/// prints in colours and repeats arguments as they are.
+/// Writes lines to stderr with hidden characters escaped, if they have any. Returns whether it did. For clap, which prints
+/// colours and repeats arguments unchanged.
 pub(crate) fn say_escaped(lines: &str) -> bool {
     let is_safe = |c: char| c == '\n' || !is_hidden(c);
     let is_unsafe = !lines.chars().all(is_safe);
@@ -101,7 +101,7 @@ pub(crate) fn say_escaped(lines: &str) -> bool {
     is_unsafe
 }
 
-/// A number and what it counts: `1 delivery`, `2 deliveries`.
+/// Formats a number and its noun: `1 delivery`, `2 deliveries`.
 pub(crate) fn pluralize(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_is_not_many() {
+    fn singular_and_plural_are_distinguished() {
         let deliveries = |number| pluralize(number, "delivery", "deliveries");
         assert_eq!([0, 1, 2].map(deliveries), ["0 deliveries", "1 delivery", "2 deliveries"]);
     }

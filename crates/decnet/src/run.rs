@@ -1,4 +1,4 @@
-//! A run, from arguments to result.
+//! A run of the program, from arguments to result.
 
 use std::ffi::OsString;
 
@@ -13,10 +13,10 @@ use crate::failure::Usage;
 use crate::signals::Signals;
 use crate::{commands, edge, logging, output};
 
-/// Parses, configures, and runs what was asked for.
+/// Parses the arguments, reads the configuration, and runs the command.
 ///
 /// # Errors
-/// Whatever ends the run; `failure::report` knows what to say about it.
+/// The error that ended the run; `failure::report` prints it.
 pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
     let mut inputs = edge::inputs(cli::config_argument(arguments));
     let is_agent = config::find(&inputs).config.is_agent();
@@ -51,7 +51,7 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
     if let Some(closed) = found.config.closed_data_dir().filter(|_| cli.command.looks_into_data()) {
         let (closed, taken) = (closed.display(), found.config.data_dir.display());
         output::say(&format!(
-            "decnet: {closed} is closed to this user, so this is about {taken}; with sudo it is about the services'"
+            "decnet: this user may not access {closed}, so {taken} is used; run with sudo to use the services' directory"
         ));
     }
     let context = Context {
@@ -59,21 +59,21 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
         shutdown: CancellationToken::new(),
         paint: cli.global.color.for_stdout(no_color),
     };
-    attend(cli.command, found, &context)
+    run_until_signal(cli.command, found, &context)
 }
 
-/// Runs a command on a runtime, under the eye of the signals.
-fn attend(command: Command, found: Found, context: &Context) -> anyhow::Result<()> {
+/// Runs a command on a runtime, with signal handling.
+fn run_until_signal(command: Command, found: Found, context: &Context) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("the async runtime could not be started")?;
+    let runtime = runtime.context("cannot start the async runtime")?;
     let result = runtime.block_on(async {
-        let signals = Signals::listen().context("signals could not be taken over")?;
+        let signals = Signals::listen().context("cannot install the signal handlers")?;
         tokio::select! {
             result = dispatch(command, found, context) => result,
             second = signals.second(context.shutdown.clone()) => Err(second.into()),
         }
     });
-    // A thread that still waits for stdin must not hold up the exit.
+    // A thread that still waits for stdin must not delay the exit.
     runtime.shutdown_background();
     result
 }

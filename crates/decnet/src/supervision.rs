@@ -1,8 +1,7 @@
-//! What a daemon tells the service manager that started it (`sd_notify(3)`): that it is ready, that its loops still
-//! turn, what it is doing, and that it stops. Without a manager (`NOTIFY_SOCKET` is not set) nothing happens.
+//! Notifications of a daemon to its service manager (`sd_notify(3)`): ready, watchdog, status and stopping. Without a
+//! manager (`NOTIFY_SOCKET` is not set) nothing is sent.
 //!
-//! The units take messages from the main process alone (`NotifyAccess=main`), so nothing that a daemon might start can
-//! speak in its name.
+//! The units accept messages from the main process only (`NotifyAccess=main`), so no child process can send them.
 
 use std::time::Duration;
 
@@ -14,55 +13,55 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// How often a start is looked at until the daemon is ready.
+/// The interval of checks whether the daemon is ready.
 const READY_CHECK: Duration = Duration::from_millis(20);
 
-/// A daemon, as the service manager sees it.
+/// The observable state of a daemon.
 pub(crate) struct Service {
-    /// The loops that must turn; the daemon is ready when each has begun.
+    /// The loops that must be alive; the daemon is ready once each has begun.
     pub(crate) pulses: Vec<Pulse>,
-    /// What it is doing, in a line.
+    /// Returns the status in one line.
     pub(crate) status: Box<dyn Fn() -> String + Send + Sync>,
 }
 
-/// Reports for as long as it is held.
-#[must_use = "the service manager hears of the daemon only while this is held"]
+/// Sends notifications until it is dropped.
+#[must_use = "notifications are sent only while this is held"]
 pub(crate) struct Reporting(Option<JoinHandle<()>>);
 
 impl Drop for Reporting {
     fn drop(&mut self) {
         if let Some(task) = &self.0 {
             task.abort();
-            // Said here, because a daemon with nothing to finish is gone before the task has its turn.
-            Manager::default().tell(&[NotifyState::Stopping]);
+            // Sent here, because a daemon with nothing to finish exits before the task runs again.
+            Manager::default().notify(&[NotifyState::Stopping]);
         }
     }
 }
 
 impl Service {
-    /// Reports from a task of this runtime, which must be the one whose thread does the work: a thread that hangs
-    /// says nothing.
+    /// Sends notifications from a task of this runtime. Its thread must be the one that does the work, so that a thread that
+    /// hangs sends nothing.
     pub(crate) fn report(self, shutdown: CancellationToken) -> Reporting {
         self.report_saving(shutdown, watch::channel(false).1)
     }
 
-    /// Reports in the same way. While `is_saving` is true after the end began, the manager is asked for more time.
+    /// Works as [`Self::report`]. While `is_saving` is true during the shutdown, it requests more time from the manager.
     pub(crate) fn report_saving(
         self,
         shutdown: CancellationToken,
         is_saving: watch::Receiver<bool>,
     ) -> Reporting {
         let is_managed = std::env::var_os("NOTIFY_SOCKET").is_some();
-        Reporting(is_managed.then(|| tokio::spawn(self.attend(shutdown, is_saving))))
+        Reporting(is_managed.then(|| tokio::spawn(self.run(shutdown, is_saving))))
     }
 
-    async fn attend(self, shutdown: CancellationToken, is_saving: watch::Receiver<bool>) {
+    async fn run(self, shutdown: CancellationToken, is_saving: watch::Receiver<bool>) {
         let mut manager = Manager::default();
         tokio::select! {
-            () = self.ready() => manager.tell(&[NotifyState::Ready]),
+            () = self.ready() => manager.notify(&[NotifyState::Ready]),
             () = shutdown.cancelled() => {}
         }
-        let mut seen = Vec::new();
+        let mut previous = Vec::new();
         let mut ticks = interval(interval_of(sd_notify::watchdog_enabled()));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -71,21 +70,22 @@ impl Service {
                 () = shutdown.cancelled() => break,
             }
             let now = self.beats();
-            if has_advanced(&seen, &now) {
-                manager.tell(&[NotifyState::Watchdog, NotifyState::Status(&(self.status)())]);
+            if has_advanced(&previous, &now) {
+                manager.notify(&[NotifyState::Watchdog, NotifyState::Status(&(self.status)())]);
             } else {
                 tracing::error!(
-                    "a loop of this daemon does not turn; the service manager is not told that it lives"
+                    "a loop of this daemon is stuck; no watchdog notification is sent to the service manager"
                 );
             }
-            seen = now;
+            previous = now;
         }
-        manager.tell(&[NotifyState::Stopping, NotifyState::Status("stopping: finishing what is in flight")]);
-        // The stop has a bound of its own; until then this thread's turn is the sign of life.
+        manager
+            .notify(&[NotifyState::Stopping, NotifyState::Status("stopping: finishing requests in flight")]);
+        // The shutdown has its own time limit; until then this thread's progress is the sign of life.
         loop {
-            manager.tell(&[NotifyState::Watchdog]);
+            manager.notify(&[NotifyState::Watchdog]);
             if *is_saving.borrow() {
-                manager.tell(&[extension(), NotifyState::Status("stopping: saving the queue")]);
+                manager.notify(&[extension(), NotifyState::Status("stopping: saving the queue")]);
             }
             ticks.tick().await;
         }
@@ -102,37 +102,37 @@ impl Service {
     }
 }
 
-/// More time for the end (`EXTEND_TIMEOUT_USEC`).
+/// Returns the request for more time to stop (`EXTEND_TIMEOUT_USEC`).
 fn extension() -> NotifyState<'static> {
     NotifyState::ExtendTimeoutUsec(u32::try_from(RESCUE_EXTENSION.as_micros()).unwrap_or(u32::MAX))
 }
 
-/// A third of what the manager allows, so that one late report does no harm, and at least as often as the status is
-/// told; but never so often that a loop that lives has not beaten in between.
+/// Returns the notification interval: a third of the watchdog timeout, so that one late notification is harmless, at most
+/// the status interval, and long enough for a live loop to beat in between.
 fn interval_of(watchdog: Option<Duration>) -> Duration {
     watchdog.map_or(STATUS_INTERVAL, |allowed| (allowed / 3).clamp(2 * PULSE_INTERVAL, STATUS_INTERVAL))
 }
 
-/// Has every loop turned since?
-fn has_advanced(seen: &[u64], now: &[u64]) -> bool {
-    seen.iter().zip(now).all(|(seen, now)| seen < now)
+/// Returns whether every loop has beaten since.
+fn has_advanced(previous: &[u64], now: &[u64]) -> bool {
+    previous.iter().zip(now).all(|(previous, now)| previous < now)
 }
 
-/// The way to the manager; that it cannot be reached is said once.
+/// The connection to the manager. A failure is logged once.
 #[derive(Default)]
 struct Manager {
     has_failed: bool,
 }
 
 impl Manager {
-    fn tell(&mut self, states: &[NotifyState<'_>]) {
-        let told = sd_notify::notify(states);
-        if let Err(error) = &told
+    fn notify(&mut self, states: &[NotifyState<'_>]) {
+        let sent = sd_notify::notify(states);
+        if let Err(error) = &sent
             && !self.has_failed
         {
-            tracing::warn!(%error, "the service manager cannot be told that the daemon is well");
+            tracing::warn!(%error, "cannot notify the service manager");
         }
-        self.has_failed = told.is_err();
+        self.has_failed = sent.is_err();
     }
 }
 
@@ -141,13 +141,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_loop_that_hangs_is_enough_to_be_silent() {
+    fn one_stuck_loop_stops_notifications() {
         assert!(has_advanced(&[1, 5], &[2, 6]) && has_advanced(&[], &[]));
         assert!(!has_advanced(&[1, 5], &[2, 5]));
     }
 
     #[test]
-    fn reports_come_well_within_what_the_manager_allows() {
+    fn the_interval_is_well_within_the_watchdog_timeout() {
         let of = |secs| interval_of(Some(Duration::from_secs(secs)));
         assert_eq!([of(6), of(15), of(60)].map(|every| every.as_secs()), [2, 5, 10]);
         assert_eq!(interval_of(None), STATUS_INTERVAL);

@@ -1,23 +1,23 @@
-//! The services' units on this host: where they are, and how they are read.
+//! The services' systemd units on this host: their directories and their values.
 
 use std::path::{Path, PathBuf};
 
-/// Where an administrator's units are, and what `systemctl edit` puts beside any.
+/// The directory of the administrator's units and drop-ins.
 pub(crate) const ADMINISTRATORS: &str = "/etc/systemd/system";
-/// Where packages put theirs; those of the administrator win over them.
+/// The directories of packages' units; the administrator's units override them.
 pub(crate) const PACKAGES: [&str; 2] = ["/usr/lib/systemd/system", "/lib/systemd/system"];
 
-/// Every place of units, the strongest first.
+/// Returns every directory of units, highest priority first.
 pub(crate) fn places() -> Vec<PathBuf> {
     std::iter::once(ADMINISTRATORS).chain(PACKAGES).map(PathBuf::from).collect()
 }
 
-/// The file of a unit that counts.
+/// Returns the file of a unit with the highest priority.
 pub(crate) fn find(places: &[PathBuf], name: &str) -> Option<PathBuf> {
     places.iter().map(|place| place.join(name)).find(|unit| unit.is_file())
 }
 
-/// The values of a key in a unit, in its order, each with its line from 1.
+/// Returns the values of a key in a unit in order, each with its line number from 1.
 pub(crate) fn values<'a>(unit: &'a str, key: &str) -> impl DoubleEndedIterator<Item = (usize, &'a str)> {
     let lines: Vec<_> = unit.lines().enumerate().collect();
     lines.into_iter().filter_map(move |(line, text)| {
@@ -26,12 +26,12 @@ pub(crate) fn values<'a>(unit: &'a str, key: &str) -> impl DoubleEndedIterator<I
     })
 }
 
-/// The last value of a key, which is the one that counts; none where it is empty.
+/// Returns the last value of a key, which is the effective one; `None` if it is empty.
 pub(crate) fn value<'a>(unit: &'a str, key: &str) -> Option<&'a str> {
     values(unit, key).next_back().map(|(_, value)| value).filter(|value| !value.is_empty())
 }
 
-/// A path without the `-` that makes it optional.
+/// Returns a path without the `-` prefix that makes it optional.
 pub(crate) fn path(value: &str) -> &Path {
     Path::new(value.trim_start_matches('-').trim_start())
 }
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn an_administrators_unit_wins_over_a_packages() {
+    fn the_administrators_unit_overrides_the_packages() {
         let dir = tempfile::tempdir().unwrap();
         let places = ["etc", "lib"].map(|name| dir.path().join(name));
         assert_eq!(find(&places, "a.service"), None);

@@ -31,7 +31,7 @@ impl Rig {
         let beside = decnet.parent().context("the path of decnet has no parent directory")?;
         let directory = TempDir::with_prefix_in("cost-", beside)?;
         let mut bus = Process::start(command(decnet, directory.path()).arg("bus").stderr(Stdio::piped()))?;
-        wait_for_line(&mut bus, "the bus listens")?;
+        wait_for_line(&mut bus, "the bus is listening")?;
         let mut receive = command(decnet, directory.path());
         receive.args(["receive", "--port", "0"]).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut receiver = Process::start(&mut receive)?;

@@ -1,4 +1,4 @@
-//! What the bus says on this thread, for tests that have to know it.
+//! Captures the log of the current thread.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -18,7 +18,7 @@ pub(crate) struct Line {
     pub(crate) events: u64,
 }
 
-/// From now on it is noted down.
+/// Begins to capture.
 pub(crate) fn listen() {
     static LISTENING: Once = Once::new();
     LISTENING.call_once(|| tracing::subscriber::set_global_default(Listener).unwrap());
@@ -28,13 +28,13 @@ pub(crate) fn with(part: &str) -> Vec<Line> {
     LINES.with_borrow(|lines| lines.iter().filter(|line| line.message.contains(part)).cloned().collect())
 }
 
-/// How many events were said to be lost.
+/// Returns the number of events that were logged as dropped.
 pub(crate) fn lost() -> usize {
-    let lines = with("lost its oldest events");
+    let lines = with("dropped the oldest events");
     usize::try_from(lines.iter().map(|line| line.events).sum::<u64>()).unwrap()
 }
 
-/// One for all threads, as what is enabled is remembered for all threads; a test has a thread of its own.
+/// One subscriber for all threads, since tracing caches for all threads what is enabled. Each test has its own thread.
 struct Listener;
 
 impl Subscriber for Listener {

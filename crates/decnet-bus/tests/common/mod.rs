@@ -1,4 +1,4 @@
-//! A real bus on a socket of its own, and a peer that speaks the wire format by itself.
+//! A real bus on a temporary socket, and a peer with its own implementation of the wire format.
 #![expect(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod log;
@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Far longer than anything takes, even on a machine that is busy with other things.
+/// Far longer than any step takes, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
@@ -74,7 +74,7 @@ impl TestBus {
         Peer::connect(&self.path).await
     }
 
-    /// Returns when the bus has obeyed everything that `peer` has sent.
+    /// Returns once the bus has handled everything that `peer` has sent.
     pub(crate) async fn settle(&mut self, peer: &mut Peer) {
         let topic = self.next_barrier();
         peer.send("PUB", &topic, b"").await;
@@ -87,7 +87,7 @@ impl TestBus {
         self.witnessed(&topic).await;
     }
 
-    /// What the bus says in its next heartbeat.
+    /// Returns the loss counters of the next heartbeat.
     pub(crate) async fn losses(&self) -> Losses {
         let mut reader = self.peer().await;
         reader.send("SUB", "system.bus.health", b"").await;
@@ -106,7 +106,7 @@ impl TestBus {
     }
 }
 
-/// A peer that sees the barriers. The bus's own heartbeat tells that it has been subscribed.
+/// Connects a peer that receives the barriers. A heartbeat shows that its subscription is in force.
 async fn witness(path: &Path) -> Peer {
     let mut witness = Peer::connect(path).await;
     witness.send("SUB", "barrier.*", b"").await;
@@ -116,7 +116,7 @@ async fn witness(path: &Path) -> Peer {
     witness
 }
 
-/// The wire format as DECNET's documents have it, apart from our codec.
+/// The wire format as DECNET documents it, independent of this crate's codec.
 pub(crate) struct Peer(pub(crate) BufReader<UnixStream>);
 
 impl Peer {
@@ -141,7 +141,7 @@ impl Peer {
         self.raw(&frame(verb, args, body)).await;
     }
 
-    /// The next frame's header and body; `None` when the other side has closed.
+    /// Receives the next frame's header and body; `None` once the other side has closed.
     pub(crate) async fn recv(&mut self) -> Option<(String, Vec<u8>)> {
         soon(self.try_recv()).await.ok()
     }
@@ -159,14 +159,14 @@ impl Peer {
         Ok((String::from_utf8(header).unwrap(), body))
     }
 
-    /// The next event's topic and envelope.
+    /// Receives the next event's topic and envelope.
     pub(crate) async fn event(&mut self) -> (String, Value) {
         let (header, body) = self.recv().await.expect("an event");
         let topic = header.strip_prefix("EVT ").expect("an event").to_owned();
         (topic, serde_json::from_slice(&body).unwrap())
     }
 
-    /// Nothing is there but what was sent last: `topic`, published by somebody else.
+    /// Asserts that nothing arrives before an event on `topic`, which another client published.
     pub(crate) async fn expect_only(&mut self, topic: &str) {
         assert_eq!(self.event().await.0, topic);
     }

@@ -1,11 +1,11 @@
-//! Numbered events, to see what is missing, doubled or out of order.
+//! Numbered events, to detect missing, repeated and reordered ones.
 
 use decnet_bus::{Client, ClientError, Received};
 use serde_json::json;
 
 use super::{TestBus, payload, soon};
 
-/// Publishes `numbers` on `topic`, each in about `bytes` bytes; returns when the bus has taken them all.
+/// Publishes `numbers` on `topic`, each in about `bytes` bytes. Returns once the bus has read them all.
 pub(crate) async fn publish(
     bus: &mut TestBus,
     topic: &str,
@@ -30,7 +30,7 @@ pub(crate) async fn feed(
     publisher.sender().flush().await.unwrap();
 }
 
-/// A reader that has subscribed.
+/// Connects a reader that has subscribed.
 pub(crate) async fn reader(bus: &mut TestBus, name: &str, pattern: &str) -> Client {
     let mut client = Client::connect(&bus.path, name).await.unwrap();
     client.subscribe(pattern).await.unwrap();
@@ -38,7 +38,7 @@ pub(crate) async fn reader(bus: &mut TestBus, name: &str, pattern: &str) -> Clie
     client
 }
 
-/// Reads until the number `last` has come.
+/// Reads until the number `last` arrives.
 pub(crate) async fn numbers(client: &mut Client, last: usize) -> Vec<usize> {
     let mut numbers = Vec::new();
     while numbers.last() != Some(&last) {
@@ -69,12 +69,12 @@ pub(crate) fn all(to: usize) -> Vec<usize> {
     (0..to).collect()
 }
 
-/// The numbers below the last one that did not come, as ranges; none came twice or out of order.
+/// Returns the missing numbers below the last one, as ranges. Asserts that none arrived twice or out of order.
 pub(crate) fn gaps(numbers: &[usize]) -> Vec<std::ops::Range<usize>> {
     let mut next = 0;
     let mut gaps = Vec::new();
     for n in numbers {
-        assert!(*n >= next, "{n} came again, or late");
+        assert!(*n >= next, "{n} arrived twice or late");
         if *n > next {
             gaps.push(next..*n);
         }

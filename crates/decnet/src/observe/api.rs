@@ -1,4 +1,4 @@
-//! The API's page of metrics: its own, and those that the worker gives on its socket.
+//! The API's metrics page: its own metrics, and those that the worker provides on its socket.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use super::client;
 use super::families::{Family, Kind, Unit, durations, gauge, number};
 use super::text::{self, Format};
 
-/// How OpenMetrics ends; of two documents in one, only the last does.
+/// The end of an OpenMetrics document. Only the last of two joined documents keeps it.
 const END: &str = "# EOF\n";
 
-/// Asks the worker of a data directory.
+/// The metrics page, with the metrics of the worker of a data directory.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
     data_dir: PathBuf,
@@ -33,8 +33,15 @@ impl Metrics for Page {
             let worker = match client::get(&data_dir, "/metrics", format.content_type()).await {
                 Ok(text) => String::from_utf8_lossy(&text).into_owned(),
                 Err(error) => {
-                    tracing::debug!(%error, "no metrics of the worker");
-                    text::write(vec![gauge("decnet_webhook_up", "Whether the worker answers", 0)], format)
+                    tracing::debug!(%error, "cannot read the worker's metrics");
+                    text::write(
+                        vec![gauge(
+                            "decnet_webhook_up",
+                            "Whether the worker answers: 1; the API reports 0 if it does not",
+                            0,
+                        )],
+                        format,
+                    )
                 }
             };
             let worker = worker.strip_suffix(END).unwrap_or(&worker);
@@ -47,7 +54,7 @@ impl Metrics for Page {
 fn families(requests: &Requests) -> Vec<Family> {
     let family = Family::new(
         "decnet_api_requests",
-        "Requests by the class of their status",
+        "Requests by class of the response status",
         Unit::None,
         Kind::Counter,
     );
@@ -56,8 +63,12 @@ fn families(requests: &Requests) -> Vec<Family> {
         .fold(family, |family, (class, count)| family.with(&[("class", class)], number(count)));
     vec![
         by_class,
-        gauge("decnet_api_requests_in_flight", "Requests under way", requests.in_flight.get()),
-        durations("decnet_api_request_duration", "Of a request until its reply begins", requests.time.read()),
+        gauge("decnet_api_requests_in_flight", "Requests in progress", requests.in_flight.get()),
+        durations(
+            "decnet_api_request_duration",
+            "Time from a request until its response begins",
+            requests.time.read(),
+        ),
     ]
 }
 
@@ -66,7 +77,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn without_a_worker_the_page_says_so_and_is_one_document() {
+    async fn without_a_worker_the_page_is_one_document() {
         let page = Page::new("/nowhere".into());
         let accept = "application/openmetrics-text".to_owned();
         let (content_type, text) = page.page(Arc::default(), accept).await;

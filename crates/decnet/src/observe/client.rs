@@ -1,4 +1,4 @@
-//! Who asks a worker on its socket.
+//! A client of the worker's socket.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -15,39 +15,39 @@ use tokio::net::UnixStream;
 use super::endpoint::socket_path;
 use super::status::Status;
 
-/// Why a worker did not answer.
+/// An error of a request to a worker.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// Nobody listens.
+    /// No process listens on the socket.
     #[error("no worker runs on {}", .0.display())]
     NoWorker(PathBuf),
-    /// Its socket cannot be used.
-    #[error("the worker's socket {} cannot be used: {error}", .path.display())]
+    /// The connection to the socket failed.
+    #[error("cannot connect to the worker's socket {}: {error}", .path.display())]
     Socket { path: PathBuf, error: std::io::Error },
-    /// It did not keep to HTTP.
-    #[error("the worker broke off: {0}")]
+    /// The HTTP exchange failed.
+    #[error("the connection to the worker failed: {0}")]
     Http(#[from] hyper::Error),
-    /// It is of another version, or too talkative.
-    #[error("the worker's answer cannot be used: {0}")]
+    /// The response is invalid, too large, or from an incompatible version.
+    #[error("the worker's response is invalid: {0}")]
     Answer(Box<dyn std::error::Error + Send + Sync>),
-    /// It hangs.
+    /// The worker did not answer in time.
     #[error("the worker did not answer within {}", decnet_core::duration::show(ENDPOINT_TIMEOUT))]
     Late,
 }
 
-/// The status of the worker of a data directory.
+/// Returns the status of the worker of a data directory.
 ///
 /// # Errors
-/// There is none, or it does not answer as it should.
+/// No worker runs, or its response is invalid.
 pub(crate) async fn status(data_dir: &Path) -> Result<Status, Error> {
     let body = get(data_dir, "/status", "application/json").await?;
     serde_json::from_slice(&body).map_err(|error| Error::Answer(error.into()))
 }
 
-/// What its endpoint says at `path`.
+/// Requests `path` from the worker's endpoint.
 ///
 /// # Errors
-/// As [`status`].
+/// See [`status`].
 pub(crate) async fn get(data_dir: &Path, path: &str, accept: &str) -> Result<Bytes, Error> {
     let socket = socket_path(data_dir);
     tokio::time::timeout(ENDPOINT_TIMEOUT, exchange(data_dir, &socket, path, accept))
@@ -73,7 +73,7 @@ async fn exchange(data_dir: &Path, socket: &Path, path: &str, accept: &str) -> R
             Limited::new(reply.into_body(), MAX_ENDPOINT_BYTES).collect().await.map_err(Error::Answer)?;
         Ok(body.to_bytes())
     };
-    // The connection's end is seen by whoever waits for the answer.
+    // The end of the connection is reported to the task that waits for the response.
     let driven = async {
         drop(connection.await);
         std::future::pending::<()>().await;

@@ -1,6 +1,7 @@
-//! Who answers: HTTP/1.1 on the socket `worker.sock` in the data directory, and by choice on a TCP address.
+//! The endpoint for status and metrics: HTTP/1.1 on the socket `worker.sock` in the data directory, and optionally on a TCP
+//! address.
 //!
-//! It runs on a thread of its own and reads shared counters only: whoever asks, and however slowly, no delivery waits.
+//! It runs on a thread of its own and reads only shared counters, so clients do not delay deliveries, however slow they are.
 
 use std::convert::Infallible;
 use std::fs;
@@ -32,55 +33,55 @@ use tokio_util::sync::CancellationToken;
 use super::hosts::{Hosts, Refused};
 use super::status::Status;
 use super::text::{self, Format};
-use super::worker::Seen;
+use super::worker::WorkerView;
 use super::{metrics, status};
 use crate::commands::thread::RuntimeThread;
 
 /// The socket's name in the data directory.
 const SOCKET: &str = "worker.sock";
-/// Pause after a failed accept, which mostly means that file descriptors have run out.
+/// The pause after a failed accept, which usually means that file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Connections that wait to be accepted.
+/// The number of connections that the kernel queues until they are accepted.
 const BACKLOG: i32 = 64;
 
-/// What the endpoint listens on.
+/// The endpoint's listeners.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     unix: Option<Socket>,
     tcp: Option<std::net::TcpListener>,
-    /// The names that requests to the TCP address may carry.
+    /// The accepted `Host` names of requests to the TCP address.
     hosts: Hosts,
 }
 
-/// The endpoint's socket; its file goes with it.
+/// The endpoint's socket. Its file is removed on drop.
 #[derive(Debug)]
 struct Socket {
     listener: StdUnixListener,
     path: PathBuf,
-    /// Of the file: a successor may have made another by the time we go.
+    /// The inode of the file, to recognize a file that a successor has created in its place.
     inode: u64,
 }
 
-/// What a listener answers.
+/// The resources that a listener serves.
 #[derive(Debug)]
 enum Access {
-    /// Whoever may read the worker's files: everything.
+    /// Everything, for clients that may access the worker's files.
     Owner,
-    /// Whoever reaches the address under one of these names: numbers, and the names of subscriptions.
+    /// Only metrics (numbers and names of subscriptions), for requests with one of these host names.
     Metrics(Hosts),
 }
 
-/// Where the worker of a data directory answers.
+/// Returns the path of the socket of a data directory's worker.
 pub(crate) fn socket_path(data_dir: &Path) -> PathBuf {
     data_dir.join(SOCKET)
 }
 
 impl Endpoint {
-    /// Takes socket and address; requests to the address may carry `names`. The caller owns the queue in `data_dir`, so a socket
-    /// that is there is nobody's.
+    /// Binds the socket and the TCP address; requests to the address may have `names` as their host. The caller owns the queue
+    /// in `data_dir`, so an existing socket is stale.
     ///
     /// # Errors
-    /// The address cannot be listened on. Without the socket the worker works as well, so that is only said.
+    /// The address cannot be bound. A failure to bind the socket is only logged, since the worker does not need it.
     pub(crate) fn bind(
         data_dir: &Path,
         listen: Option<SocketAddr>,
@@ -88,12 +89,11 @@ impl Endpoint {
     ) -> anyhow::Result<Self> {
         let path = socket_path(data_dir);
         let unix = Socket::bind(path.clone()).inspect_err(|error| {
-            tracing::warn!(%error, socket = %path.display(), "no status and metrics there; the worker works without");
+            tracing::warn!(%error, socket = %path.display(), "cannot serve status and metrics on the socket; the worker runs without them");
         });
         let tcp = listen.map(|address| {
-            std::net::TcpListener::bind(address).with_context(|| {
-                format!("DECNET_METRICS_LISTEN={address}: the address cannot be listened on")
-            })
+            std::net::TcpListener::bind(address)
+                .with_context(|| format!("cannot listen on DECNET_METRICS_LISTEN={address}"))
         });
         let tcp = tcp.transpose()?;
         if let Some(address) = tcp.as_ref().and_then(|listener| listener.local_addr().ok()) {
@@ -102,31 +102,31 @@ impl Endpoint {
         Ok(Self { unix: unix.ok(), tcp, hosts: Hosts::new(names) })
     }
 
-    /// One that has this listener alone.
+    /// Returns an endpoint with this listener only.
     #[cfg(test)]
     pub(crate) fn on(listener: std::net::TcpListener) -> Self {
         Self { unix: None, tcp: Some(listener), hosts: Hosts::default() }
     }
 
-    /// Answers on a thread of its own until `stop`.
+    /// Serves on a thread of its own until `stop`.
     ///
     /// # Errors
-    /// There is no thread to be had.
-    pub(crate) fn start(self, seen: Seen, stop: CancellationToken) -> anyhow::Result<RuntimeThread<()>> {
+    /// The thread cannot be started.
+    pub(crate) fn start(self, view: WorkerView, stop: CancellationToken) -> anyhow::Result<RuntimeThread<()>> {
         RuntimeThread::start("endpoint", move |ready| async move {
             ready.up();
-            self.run(Arc::new(seen), &stop).await;
+            self.run(Arc::new(view), &stop).await;
             Ok(())
         })
     }
 
-    async fn run(self, seen: Arc<Seen>, stop: &CancellationToken) {
+    async fn run(self, view: Arc<WorkerView>, stop: &CancellationToken) {
         let Self { unix, tcp, hosts } = self;
         let on_socket = async {
             let Some(socket) = &unix else { return Ok(()) };
             let listener = UnixListener::from_std(socket.listener.try_clone()?)?;
             let accept = async || listener.accept().await.map(|(stream, _)| stream);
-            listen(accept, &seen, Arc::new(Access::Owner), stop).await;
+            listen(accept, &view, Arc::new(Access::Owner), stop).await;
             Ok(())
         };
         let on_address = async {
@@ -134,23 +134,23 @@ impl Endpoint {
             listener.set_nonblocking(true)?;
             let listener = TcpListener::from_std(listener)?;
             let accept = async || listener.accept().await.map(|(stream, _)| stream);
-            listen(accept, &seen, Arc::new(Access::Metrics(hosts)), stop).await;
+            listen(accept, &view, Arc::new(Access::Metrics(hosts)), stop).await;
             Ok(())
         };
-        tokio::join!(or_say("the worker's socket", on_socket), or_say("the address for metrics", on_address));
+        tokio::join!(or_log("the worker's socket", on_socket), or_log("the address for metrics", on_address));
     }
 }
 
-/// Says at once why nobody is answered: the worker works without.
-async fn or_say(place: &str, listening: impl Future<Output = io::Result<()>>) {
+/// Logs why a listener cannot serve; the worker runs without it.
+async fn or_log(listener: &str, listening: impl Future<Output = io::Result<()>>) {
     if let Err(error) = listening.await {
-        tracing::error!(%error, "no status and metrics at {place}; the worker works without");
+        tracing::error!(%error, "cannot serve status and metrics on {listener}; the worker runs without them");
     }
 }
 
 impl Socket {
-    /// Linux creates the file with the socket's own mode, so that it is never open to others and its name is not resolved
-    /// again, whatever another user puts in its place.
+    /// Binds the socket. Linux creates the file with the socket's own mode, so it is never accessible to others, and its
+    /// name is not resolved again even if another user replaces it.
     fn bind(path: PathBuf) -> io::Result<Self> {
         let address = SocketAddrUnix::new(&path)?;
         match fs::remove_file(&path) {
@@ -171,15 +171,15 @@ impl Drop for Socket {
     fn drop(&mut self) {
         let is_ours = fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode);
         if is_ours && let Err(error) = fs::remove_file(&self.path) {
-            tracing::debug!(%error, "the worker's socket was gone already");
+            tracing::debug!(%error, "cannot remove the worker's socket");
         }
     }
 }
 
-/// Accepts connections, so many at once, and serves each for its time.
+/// Accepts a bounded number of connections and serves each for a bounded time.
 async fn listen<S>(
     accept: impl AsyncFn() -> io::Result<S>,
-    seen: &Arc<Seen>,
+    view: &Arc<WorkerView>,
     access: Arc<Access>,
     stop: &CancellationToken,
 ) where
@@ -189,7 +189,7 @@ async fn listen<S>(
     loop {
         tokio::select! {
             accepted = accept(), if connections.len() < MAX_ENDPOINT_CONNECTIONS => match accepted {
-                Ok(stream) => drop(connections.spawn(serve(stream, Arc::clone(seen), Arc::clone(&access)))),
+                Ok(stream) => drop(connections.spawn(serve(stream, Arc::clone(view), Arc::clone(&access)))),
                 Err(error) => {
                     tracing::debug!(%error, "the endpoint cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -201,20 +201,20 @@ async fn listen<S>(
     }
 }
 
-/// One request, within [`ENDPOINT_TIMEOUT`].
-async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, seen: Arc<Seen>, access: Arc<Access>) {
-    let service = service_fn(async |request| Ok::<_, Infallible>(answer(&request, &seen, &access)));
-    // A client may close its side after its request and still wants the answer (RFC 9112, section 9.6).
+/// Serves one request, within [`ENDPOINT_TIMEOUT`].
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, view: Arc<WorkerView>, access: Arc<Access>) {
+    let service = service_fn(async |request| Ok::<_, Infallible>(answer(&request, &view, &access)));
+    // A client may close its side after the request and still expects the response (RFC 9112, section 9.6).
     let mut http = http1::Builder::new();
     let connection = http.keep_alive(false).half_close(true).serve_connection(TokioIo::new(stream), service);
     match tokio::time::timeout(ENDPOINT_TIMEOUT, connection).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a connection to the endpoint broke"),
+        Ok(Err(error)) => tracing::debug!(%error, "a connection to the endpoint failed"),
         Err(_) => tracing::debug!("a connection to the endpoint was too slow"),
     }
 }
 
-fn answer(request: &Request<Incoming>, seen: &Seen, access: &Access) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, view: &WorkerView, access: &Access) -> Response<Full<Bytes>> {
     if let Access::Metrics(hosts) = access
         && let Err(refused) = hosts.check(request)
     {
@@ -223,28 +223,26 @@ fn answer(request: &Request<Incoming>, seen: &Seen, access: &Access) -> Response
     let path = request.uri().path();
     let is_known = path == "/metrics" || (path == "/status" && matches!(access, Access::Owner));
     if !is_known {
-        return reply(StatusCode::NOT_FOUND, "text/plain", "there is /metrics here\n");
+        return reply(StatusCode::NOT_FOUND, "text/plain", "not found; the metrics are at /metrics\n");
     }
     if request.method() != Method::GET {
         return reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "GET only\n");
     }
     if path == "/status" {
-        let body = serde_json::to_string(&Status::of(seen)).unwrap_or_default();
+        let body = serde_json::to_string(&Status::of(view)).unwrap_or_default();
         return reply(StatusCode::OK, status::CONTENT_TYPE, body);
     }
     let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let format = Format::accepted(accept);
-    reply(StatusCode::OK, format.content_type(), text::write(metrics::families(seen), format))
+    reply(StatusCode::OK, format.content_type(), text::write(metrics::families(view), format))
 }
 
-/// RFC 9112, section 3.2, and RFC 9110, section 15.5.20.
+/// Returns the response to a request with a wrong host (RFC 9112, section 3.2; RFC 9110, section 15.5.20).
 fn misdirected(refused: &Refused) -> Response<Full<Bytes>> {
     match refused {
         Refused::Malformed => reply(StatusCode::BAD_REQUEST, "text/plain", "send one Host header\n"),
         Refused::Foreign(host) => {
-            let what = format!(
-                "`{host}` is not known as a name of this host; DECNET_METRICS_HOSTS takes such names\n"
-            );
+            let what = format!("`{host}` is not a known name of this host; add it to DECNET_METRICS_HOSTS\n");
             reply(StatusCode::MISDIRECTED_REQUEST, "text/plain", what)
         }
     }

@@ -1,13 +1,13 @@
-//! Metrics as values: what Prometheus, OTLP and the documentation are made of.
+//! Metrics as values, the common source of Prometheus, OTLP and the documentation.
 
 use std::time::Duration;
 
 use decnet_core::measure::Distribution;
 
-/// What a number counts, written behind a metric's name.
+/// The unit of a metric, appended to its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
-    /// Things; written nowhere.
+    /// A dimensionless number, without a suffix.
     None,
     Seconds,
     Bytes,
@@ -16,25 +16,25 @@ pub(crate) enum Unit {
 /// The value of a sample.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
-    /// Only ever grows.
+    /// A monotonic counter.
     Counter(f64),
     Gauge(f64),
     Histogram {
         distribution: Distribution,
-        /// How many of the distribution's units make one of the family's. A divisor, not a factor: 100,000 µs are 0.1 s, and
-        /// multiplied by 1e-6 they are 0.09999999999999999 s.
+        /// The number of the distribution's units in one unit of the family. A divisor instead of a factor for precision:
+        /// 100,000 µs / 1e6 is 0.1 s, while 100,000 µs × 1e-6 is 0.09999999999999999 s.
         per_unit: f64,
     },
 }
 
-/// One value, and which of its family it is.
+/// One value and its labels.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sample {
     pub(crate) labels: Vec<(&'static str, String)>,
     pub(crate) value: Value,
 }
 
-/// A metric: its name without unit and `_total`, what it says, and its samples, which are all of one kind.
+/// A metric: its name without unit and `_total`, its description, and its samples, which are all of one kind.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Family {
     pub(crate) name: &'static str,
@@ -53,12 +53,12 @@ pub(crate) enum Kind {
 }
 
 impl Family {
-    /// One without samples.
+    /// Creates a family without samples.
     pub(crate) fn new(name: &'static str, help: &'static str, unit: Unit, kind: Kind) -> Self {
         Self { name, help, unit, kind, samples: Vec::new() }
     }
 
-    /// With one more sample.
+    /// Adds a sample.
     pub(crate) fn with(mut self, labels: &[(&'static str, &str)], value: f64) -> Self {
         let labels = labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         let value = match self.kind {
@@ -70,22 +70,22 @@ impl Family {
     }
 }
 
-/// A number that only ever grows.
+/// Returns a counter without labels.
 pub(crate) fn counter(name: &'static str, help: &'static str, value: u64) -> Family {
     Family::new(name, help, Unit::None, Kind::Counter).with(&[], number(value))
 }
 
-/// A number of things.
+/// Returns a dimensionless gauge without labels.
 pub(crate) fn gauge(name: &'static str, help: &'static str, value: u64) -> Family {
     Family::new(name, help, Unit::None, Kind::Gauge).with(&[], number(value))
 }
 
-/// A number of bytes.
+/// Returns a gauge in bytes without labels.
 pub(crate) fn bytes(name: &'static str, help: &'static str, value: u64) -> Family {
     Family::new(name, help, Unit::Bytes, Kind::Gauge).with(&[], number(value))
 }
 
-/// Durations, counted in microseconds.
+/// Returns a histogram in seconds of a distribution in microseconds.
 pub(crate) fn durations(name: &'static str, help: &'static str, distribution: Distribution) -> Family {
     let mut family = Family::new(name, help, Unit::Seconds, Kind::Histogram);
     let value = Value::Histogram { distribution, per_unit: 1e6 };
@@ -93,7 +93,7 @@ pub(crate) fn durations(name: &'static str, help: &'static str, distribution: Di
     family
 }
 
-/// Numbers of things.
+/// Returns a dimensionless histogram.
 pub(crate) fn sizes(name: &'static str, help: &'static str, distribution: Distribution) -> Family {
     let mut family = Family::new(name, help, Unit::None, Kind::Histogram);
     family
@@ -102,13 +102,13 @@ pub(crate) fn sizes(name: &'static str, help: &'static str, distribution: Distri
     family
 }
 
-/// As metrics carry numbers; exact up to nine quadrillions.
-#[expect(clippy::cast_precision_loss, reason = "a count that large does not come about")]
+/// Converts a count to a metric value; exact up to 9 × 10^15.
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
 pub(crate) fn number(value: u64) -> f64 {
     value as f64
 }
 
-/// Seconds with a fraction.
+/// Returns fractional seconds.
 pub(crate) fn seconds(duration: Duration) -> f64 {
     duration.as_secs_f64()
 }

@@ -1,7 +1,7 @@
-//! The names that a request to the TCP address may carry in its `Host` header.
+//! The accepted `Host` names of requests to the TCP address.
 //!
-//! A web page can have its own name lead to this address (DNS rebinding) and then read what it finds here. A request that names
-//! another host than this one is therefore refused. Addresses are accepted, since the name of a page is never one.
+//! A web page can make its own name resolve to this address (DNS rebinding) and then read the responses. A request with
+//! a host name other than this host's is therefore rejected. IP addresses are accepted, since a page's name is never one.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -13,17 +13,17 @@ use hyper::{Request, Version};
 #[derive(Debug, Default)]
 pub(super) struct Hosts(Vec<String>);
 
-/// Why a request is refused.
+/// The reason why a request is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// The request names no host, or several, or something that is not a host.
+    /// The request has no host, several hosts, or an invalid one.
     Malformed,
-    /// The request names this host, which is not one of ours.
+    /// The request names this foreign host.
     Foreign(String),
 }
 
 impl Hosts {
-    /// `localhost`, what this host calls itself, and names that an operator has configured.
+    /// Accepts `localhost`, the host's own name, and the configured names.
     pub(super) fn new(configured: &[String]) -> Self {
         let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let names = configured.iter().cloned().chain(["localhost".to_owned(), own]);
@@ -33,7 +33,7 @@ impl Hosts {
     /// Checks whether a request is meant for this host.
     ///
     /// # Errors
-    /// It is not, or does not say so as RFC 9112, section 3.2, asks.
+    /// It is not, or its host is not given as RFC 9112, section 3.2, requires.
     pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), Refused> {
         let Some(authority) = authority(request)? else { return Ok(()) };
         let host = authority.host();
@@ -43,7 +43,8 @@ impl Hosts {
     }
 }
 
-/// The host of the request's target, else that of its header (RFC 9112, section 3.2.2). Only HTTP/1.0 may go without.
+/// Returns the host of the request's target, else that of its header (RFC 9112, section 3.2.2). Only HTTP/1.0 requests may
+/// omit it.
 fn authority<B>(request: &Request<B>) -> Result<Option<Authority>, Refused> {
     let mut headers = request.headers().get_all(HOST).iter();
     let header = match (headers.next(), headers.next()) {
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_names_one_host() {
+    fn a_request_has_exactly_one_host() {
         let here = "127.0.0.1";
         assert_eq!(check("/metrics", Version::HTTP_10, &[]), Ok(()));
         assert_eq!(check("/metrics", Version::HTTP_11, &[]), Err(Refused::Malformed));

@@ -1,4 +1,4 @@
-//! The table of metrics: every one there is, with what it says.
+//! The table of all metrics.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,83 +10,83 @@ use decnet_dispatch::{Figures, Standing, Stats};
 use decnet_store::queue;
 
 use super::families::{Family, Kind, Unit, bytes, counter, durations, gauge, number, seconds, sizes};
-use super::otlp::LeftOut;
+use super::otlp::DroppedSpans;
 use super::process;
-use super::worker::Seen;
+use super::worker::WorkerView;
 
-/// The label of all subscriptions that have no series of their own.
+/// The label value for all subscriptions without series of their own.
 const OTHERS: &str = "(others)";
 /// The label that names a subscription.
 const SUBSCRIPTION: &str = "subscription";
 
-/// Everything that a worker counts, now.
-pub(super) fn families(seen: &Seen) -> Vec<Family> {
-    let mut families = worker(seen);
-    families.extend(bus(seen));
-    families.extend(events(&seen.stats));
-    families.extend(attempts(&seen.stats));
-    families.extend(clock(&seen.clock));
-    families.extend(subscriptions(&seen.stats, &seen.clock));
-    families.extend(queue_families(seen, &seen.queue));
-    families.push(spans(&seen.left_out));
-    families.extend(process::disk(&seen.data_dir));
+/// Returns the current values of all metrics of a worker.
+pub(super) fn families(view: &WorkerView) -> Vec<Family> {
+    let mut families = worker(view);
+    families.extend(bus(view));
+    families.extend(events(&view.stats));
+    families.extend(attempts(&view.stats));
+    families.extend(clock(&view.clock));
+    families.extend(subscriptions(&view.stats, &view.clock));
+    families.extend(queue_families(view, &view.queue));
+    families.push(spans(&view.dropped_spans));
+    families.extend(process::disk(&view.data_dir));
     families.extend(process::families());
     families
 }
 
-fn worker(seen: &Seen) -> Vec<Family> {
-    let stats = &seen.stats;
+fn worker(view: &WorkerView) -> Vec<Family> {
+    let stats = &view.stats;
     let build =
-        Family::new("decnet_webhook_build_info", "The version that runs; always 1", Unit::None, Kind::Gauge);
+        Family::new("decnet_webhook_build_info", "The running version; always 1", Unit::None, Kind::Gauge);
     vec![
-        gauge("decnet_webhook_up", "Whether the worker answers: 1, and 0 where the API says so for it", 1),
+        gauge("decnet_webhook_up", "Whether the worker answers: 1; the API reports 0 if it does not", 1),
         build.with(&[("version", env!("CARGO_PKG_VERSION"))], 1.0),
-        counter("decnet_webhook_reloads", "Readings of the subscriptions", stats.reloads.get()),
+        counter("decnet_webhook_reloads", "Reloads of the subscriptions", stats.reloads.get()),
         counter(
             "decnet_webhook_reload_failures",
-            "Readings of the subscriptions that failed; those known before stay in force",
+            "Reloads of the subscriptions that failed; the previous subscriptions stay in force",
             stats.reload_failures.get(),
         ),
         durations(
             "decnet_webhook_reload_duration",
-            "From the begin of a reading of the subscriptions until it is in force",
+            "Duration of a reload, until the new subscriptions are in force",
             stats.reload_time.read(),
         ),
-        gauge("decnet_webhook_bad_rows", "Subscriptions whose rows cannot be used", stats.bad_rows.get()),
+        gauge("decnet_webhook_bad_rows", "Subscriptions with an invalid row", stats.bad_rows.get()),
         counter(
             "decnet_webhook_trips",
-            "Subscriptions paused for their receivers' failures",
+            "Subscriptions tripped because their receivers failed",
             stats.trips.get(),
         ),
         counter(
             "decnet_webhook_recoveries",
-            "Paused subscriptions whose receivers came back",
+            "Tripped subscriptions whose receivers recovered",
             stats.recoveries.get(),
         ),
         counter(
             "decnet_webhook_own_events",
-            "Events that the worker made about its own work",
+            "Events that the worker published about its own work",
             stats.own_events.get(),
         ),
         counter(
             "decnet_webhook_own_events_left_out",
-            "Such events that were not made since there were too many",
+            "Events about the worker's own work suppressed by the rate limit",
             stats.own_events_left_out.get(),
         ),
     ]
 }
 
-/// What the bus has lost is counted by the bus; of one that does not say there are no samples.
-fn bus(seen: &Seen) -> Vec<Family> {
-    let stats = &seen.stats;
+/// Returns the metrics of the bus connection. The bus counts losses itself; without its report there are no samples.
+fn bus(view: &WorkerView) -> Vec<Family> {
+    let stats = &view.stats;
     let counted = |name, help| Family::new(name, help, Unit::None, Kind::Counter);
     let dropped = counted(
         "decnet_webhook_bus_events_dropped",
-        "Events that the bus dropped since it started, for a reader was too slow or away for too long",
+        "Events that the bus has dropped since its start because a reader was too slow, or disconnected for too long",
     );
     let pauses = counted(
         "decnet_webhook_bus_publisher_pauses",
-        "How often since the bus started publishers had to wait for a lossless reader, as the worker is one",
+        "Times that publishers had to wait for a lossless reader, such as the worker, since the start of the bus",
     );
     let (dropped, pauses) = match stats.bus_losses() {
         None => (dropped, pauses),
@@ -98,8 +98,16 @@ fn bus(seen: &Seen) -> Vec<Family> {
         ),
     };
     vec![
-        gauge("decnet_webhook_bus_enabled", "Whether there is to be a bus", seen.has_bus.into()),
-        gauge("decnet_webhook_bus_connected", "Whether the bus is there", stats.is_bus_connected().into()),
+        gauge(
+            "decnet_webhook_bus_enabled",
+            "Whether the worker is configured to use a bus",
+            view.has_bus.into(),
+        ),
+        gauge(
+            "decnet_webhook_bus_connected",
+            "Whether the worker is connected to the bus",
+            stats.is_bus_connected().into(),
+        ),
         gauge(
             "decnet_webhook_bus_degraded",
             "Whether the bus refuses the worker a lossless queue, so that events can be lost",
@@ -115,38 +123,34 @@ fn events(stats: &Stats) -> Vec<Family> {
     vec![
         counter(
             "decnet_webhook_events_received",
-            "Events read from the bus, and taken from what was submitted",
+            "Events read from the bus, and submitted events read from the queue",
             stats.received.get(),
         ),
         counter("decnet_webhook_events_admitted", "Events committed to the queue", stats.admitted.get()),
         counter(
             "decnet_webhook_events_duplicate",
-            "Events left out, for their ids had been admitted",
+            "Events skipped because their ids had been admitted before",
             stats.duplicates.get(),
         ),
-        counter(
-            "decnet_webhook_events_unrouted",
-            "Events that no subscription asks for",
-            stats.unrouted.get(),
-        ),
+        counter("decnet_webhook_events_unrouted", "Events that match no subscription", stats.unrouted.get()),
         counter(
             "decnet_webhook_events_malformed",
-            "Messages on the bus that are no events",
+            "Messages on the bus that are not valid events",
             stats.malformed.get(),
         ),
         counter(
             "decnet_webhook_deliveries_delivered",
-            "Deliveries that a receiver took",
+            "Deliveries that a receiver accepted",
             stats.delivered.get(),
         ),
         counter(
             "decnet_webhook_deliveries_retried",
-            "Attempts after which a delivery waits for another",
+            "Failed attempts after which the delivery is retried",
             stats.retried.get(),
         ),
         counter(
             "decnet_webhook_deliveries_dead",
-            "Deliveries given up, the expired ones among them",
+            "Deliveries that became dead, including expired ones",
             stats.dead.get(),
         ),
         counter(
@@ -161,7 +165,7 @@ fn events(stats: &Stats) -> Vec<Family> {
         ),
         durations(
             "decnet_webhook_delivery_latency",
-            "From an event to the 2xx for it, retries and waiting included",
+            "Time from an event to its 2xx, including retries and waiting",
             stats.delivery_time.read(),
         ),
     ]
@@ -171,7 +175,7 @@ fn attempts(stats: &Stats) -> Vec<Family> {
     let outcomes =
         Reason::ALL.into_iter().filter(|reason| !matches!(reason, Reason::Expired | Reason::Deleted));
     let attempts =
-        Family::new("decnet_webhook_attempts", "Attempts by what they came to", Unit::None, Kind::Counter);
+        Family::new("decnet_webhook_attempts", "Delivery attempts by outcome", Unit::None, Kind::Counter);
     let attempts = attempts.with(&[("outcome", "delivered")], number(stats.attempts(None).get()));
     let with = |family: Family, reason: Reason| {
         family.with(&[("outcome", reason.as_str())], number(stats.attempts(Some(reason)).get()))
@@ -180,7 +184,7 @@ fn attempts(stats: &Stats) -> Vec<Family> {
         outcomes.fold(attempts, with),
         counter(
             "decnet_webhook_egress_refusals",
-            "Attempts that the guard refused, for they led to a forbidden address",
+            "Attempts that the egress guard refused because of a forbidden address",
             stats.attempts(Some(Reason::Forbidden)).get(),
         ),
         counter(
@@ -190,13 +194,13 @@ fn attempts(stats: &Stats) -> Vec<Family> {
         ),
         durations(
             "decnet_webhook_attempt_duration",
-            "Of an attempt, whatever it came to",
+            "Duration of an attempt, with any outcome",
             stats.attempt_time.read(),
         ),
     ]
 }
 
-/// A subscription's series, named so that no two have the same labels.
+/// A subscription's series, with a unique name.
 struct Named {
     name: String,
     figures: Arc<Figures>,
@@ -218,21 +222,18 @@ fn subscriptions(stats: &Stats, clock: &Clock) -> Vec<Family> {
         each(
             counted(
                 "decnet_webhook_subscription_delivered",
-                "Deliveries that the subscription's receiver took",
+                "Deliveries that the subscription's receiver accepted",
             ),
             &|figures| figures.delivered.get(),
         ),
         each(
-            counted(
-                "decnet_webhook_subscription_failed_attempts",
-                "The subscription's attempts that did not deliver",
-            ),
+            counted("decnet_webhook_subscription_failed_attempts", "Failed attempts of the subscription"),
             &|figures| figures.failed_attempts.get(),
         ),
         each(
             counted(
                 "decnet_webhook_subscription_dead",
-                "The subscription's deliveries given up by this worker",
+                "Deliveries of the subscription that became dead since the start of the worker",
             ),
             &|figures| figures.died.get(),
         ),
@@ -241,15 +242,16 @@ fn subscriptions(stats: &Stats, clock: &Clock) -> Vec<Family> {
             &|figures| figures.in_flight.get(),
         ),
         deliveries(&rows, stats.censuses.get() > 0),
-        standings(&rows),
+        states(&rows),
         oldest(&rows, clock.now()),
         deferred(&rows, clock.uptime()),
     ]
 }
 
-/// Before the first census what earlier workers left is not known, and half the truth would be none.
+/// Returns the numbers of undelivered deliveries. There are none before the first census, since deliveries of earlier
+/// workers are not counted yet.
 fn deliveries(rows: &[(&str, &Figures)], is_counted: bool) -> Family {
-    let help = "Deliveries of the subscription that are not delivered: pending, parked while it is paused, or dead and kept";
+    let help = "Undelivered deliveries of the subscription: pending, parked while it is paused or tripped, or dead and kept";
     let mut family = Family::new("decnet_webhook_deliveries", help, Unit::None, Kind::Gauge);
     for (name, figures) in rows.iter().filter(|_| is_counted) {
         for (state, value) in
@@ -261,9 +263,8 @@ fn deliveries(rows: &[(&str, &Figures)], is_counted: bool) -> Family {
     family
 }
 
-fn standings(rows: &[(&str, &Figures)]) -> Family {
-    let help =
-        "How many subscriptions of this name are in this state: 1 or 0, and more only of the others together";
+fn states(rows: &[(&str, &Figures)]) -> Family {
+    let help = "Number of subscriptions of this name in this state: 1 or 0; can be greater for (others)";
     let mut family = Family::new("decnet_webhook_subscription_state", help, Unit::None, Kind::Gauge);
     for (name, figures) in rows {
         for standing in Standing::ALL {
@@ -275,8 +276,7 @@ fn standings(rows: &[(&str, &Figures)]) -> Family {
 }
 
 fn oldest(rows: &[(&str, &Figures)], now: UnixMicros) -> Family {
-    let help = "How long the subscription's oldest delivery has waited, also one read back from the queue and in flight; \
-                0 if none waits";
+    let help = "Age of the subscription's oldest pending delivery, including one that was read from the queue and is in flight; 0 if there is none";
     let mut family = Family::new("decnet_webhook_oldest_pending", help, Unit::Seconds, Kind::Gauge);
     for (name, figures) in rows.iter().filter(|(name, _)| *name != OTHERS) {
         family = family.with(&[(SUBSCRIPTION, name)], age(figures.oldest_at.get(), now).map_or(0.0, seconds));
@@ -295,7 +295,7 @@ fn deferred(rows: &[(&str, &Figures)], now: BootMicros) -> Family {
     family
 }
 
-/// Whether the system clock is trusted.
+/// Returns the metrics of the trust in the system clock.
 fn clock(clock: &Clock) -> Vec<Family> {
     let difference = Family::new(
         "decnet_webhook_clock_difference",
@@ -319,7 +319,7 @@ pub(super) fn seconds_of(micros: i64) -> f64 {
     micros as f64 / 1e6
 }
 
-/// How long ago that was, in microseconds since 1970; 0 is never.
+/// Returns the time since `at` (microseconds since 1970); `None` for 0, which means never.
 pub(super) fn age(at: u64, now: UnixMicros) -> Option<std::time::Duration> {
     (at > 0).then(|| now.since(UnixMicros(i64::try_from(at).unwrap_or(i64::MAX))))
 }
@@ -329,7 +329,7 @@ fn named(stats: &Stats) -> Vec<Named> {
     let name = |figures: Arc<Figures>| {
         let about = figures.about();
         let mut name = about.name.to_string();
-        // Names are unique in the catalog, but not while two are exchanged.
+        // Names are unique in the catalog, but two subscriptions may be exchanging theirs.
         if !taken.insert(name.clone()) {
             name = format!("{name} ({})", about.uuid);
         }
@@ -338,60 +338,60 @@ fn named(stats: &Stats) -> Vec<Named> {
     stats.shown.each().into_iter().map(name).collect()
 }
 
-fn spans(left_out: &LeftOut) -> Family {
-    let help = "Spans that the trace collector did not get: there was no room for more to wait, or it did not take them";
+fn spans(dropped_spans: &DroppedSpans) -> Family {
+    let help = "Spans that the trace collector did not receive: the buffer was full, or the collector did not accept them";
     Family::new("decnet_webhook_spans_left_out", help, Unit::None, Kind::Counter)
-        .with(&[("reason", "no_room")], number(left_out.no_room.get()))
-        .with(&[("reason", "not_taken")], number(left_out.not_taken.get()))
+        .with(&[("reason", "no_room")], number(dropped_spans.buffer_full.get()))
+        .with(&[("reason", "not_taken")], number(dropped_spans.not_accepted.get()))
 }
 
-fn queue_families(seen: &Seen, queue: &queue::Stats) -> Vec<Family> {
+fn queue_families(view: &WorkerView, queue: &queue::Stats) -> Vec<Family> {
     vec![
         gauge(
             "decnet_webhook_queue_degraded",
-            "Whether the queue cannot be written, so that everything waits",
-            seen.degraded().is_some().into(),
+            "Whether the queue cannot be written, so that all deliveries wait",
+            view.degraded().is_some().into(),
         ),
         durations(
             "decnet_webhook_queue_commit_duration",
-            "Of a commit with all that is written in it",
+            "Duration of a commit, including its statements",
             queue.commit_time.read(),
         ),
         durations(
             "decnet_webhook_queue_sync_duration",
-            "Of a commit's end alone: the log is written and the disk waited for",
+            "Duration of the end of a commit: writing the log and waiting for the disk",
             queue.sync_time.read(),
         ),
         sizes(
             "decnet_webhook_queue_commit_rows",
-            "About how many rows a commit writes",
+            "Approximate number of rows that a commit writes",
             queue.commit_rows.read(),
         ),
         counter(
             "decnet_webhook_queue_commit_failures",
-            "Commits that the disk refused, or a lock; each is tried again",
+            "Commits that failed because of the disk or a lock; each is retried",
             queue.commit_failures.get(),
         ),
-        bytes("decnet_webhook_queue_log", "The write-ahead log", queue.log_bytes.get()),
+        bytes("decnet_webhook_queue_log", "Size of the queue's write-ahead log", queue.log_bytes.get()),
         gauge(
             "decnet_webhook_queue_log_held",
-            "Whether a process that reads the queue keeps its write-ahead log from beginning anew",
+            "Whether a process that reads the queue prevents its write-ahead log from restarting",
             queue.log_held.get(),
         ),
         bytes(
             "decnet_webhook_queue_used",
-            "Of the queue's file, what is in use; seen once a minute",
+            "Bytes in use in the queue's file; updated once a minute",
             queue.used_bytes.get(),
         ),
         bytes(
             "decnet_webhook_queue_limit",
-            "The size above which the oldest final deliveries go",
-            seen.max_bytes,
+            "Size above which the oldest final deliveries are removed",
+            view.max_bytes,
         ),
         bytes(
             "decnet_webhook_queue_file",
-            "The queue's file",
-            process::file_bytes(&seen.data_dir.join("queue.db")),
+            "Size of the queue's file",
+            process::file_bytes(&view.data_dir.join("queue.db")),
         ),
     ]
 }

@@ -1,10 +1,11 @@
-//! Seeing the worker run: what it counts, as metrics and as a status, offered on a socket of its own.
+//! Observability of the worker: metrics, status and traces, served on a socket of its own.
 //!
-//! - [`worker`](mod@worker): what there is to see of a worker;
-//! - `families`, `metrics`, `process`: its metrics as values, all in one table;
-//! - `text`: the same as Prometheus and OpenMetrics write them;
-//! - [`status`]: what `decnet status` shows, as JSON;
-//! - [`endpoint`]: who answers, on a thread of its own; `hosts`: the names it answers to; [`client`]: who asks; [`api`]: the page of the API;
+//! - [`worker`](mod@worker): the observable state of a worker;
+//! - `families`, `metrics`, `process`: the metrics as values, in one table;
+//! - `text`: the metrics in the formats of Prometheus and OpenMetrics;
+//! - [`status`]: the data of `decnet status`, as JSON;
+//! - [`endpoint`]: the server, on a thread of its own; `hosts`: its accepted host names; [`client`]: its client;
+//!   [`api`]: the API's metrics page;
 //! - [`otlp`]: traces and metrics to a collector.
 
 pub(crate) mod api;

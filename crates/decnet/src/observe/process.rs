@@ -1,62 +1,64 @@
-//! The process itself and its disk, as the kernel sees them.
+//! Metrics of the process and its disk, read from the kernel.
 
 use std::fs;
 use std::path::Path;
 
 use super::families::{Family, Kind, Unit, bytes, gauge, number};
 
-/// The process's own metrics, under the names that Prometheus's libraries give them.
+/// Returns the process metrics, under the names that Prometheus's client libraries use.
 pub(super) fn families() -> Vec<Family> {
     let mut families = Vec::new();
     if let Some(stat) = Stat::read() {
-        let cpu = Family::new(
-            "process_cpu",
-            "CPU time spent, in user and system mode",
-            Unit::Seconds,
-            Kind::Counter,
-        );
+        let cpu =
+            Family::new("process_cpu", "CPU time in user and system mode", Unit::Seconds, Kind::Counter);
         let start = Family::new(
             "process_start_time",
-            "When the process started, since 1970",
+            "Start time of the process, in seconds since 1970",
             Unit::Seconds,
             Kind::Gauge,
         );
         families.extend([
             cpu.with(&[], stat.cpu_seconds),
             start.with(&[], stat.started_at),
-            bytes("process_resident_memory", "Memory in use", stat.resident_bytes),
-            bytes("process_virtual_memory", "Memory reserved", stat.virtual_bytes),
+            bytes("process_resident_memory", "Resident memory", stat.resident_bytes),
+            bytes("process_virtual_memory", "Virtual memory", stat.virtual_bytes),
         ]);
     }
     if let Ok(open) = fs::read_dir("/proc/self/fd") {
-        families.push(gauge("process_open_fds", "Open files and sockets", open.count() as u64));
+        families.push(gauge("process_open_fds", "Open file descriptors", open.count() as u64));
     }
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    families.extend(limit.map(|limit| gauge("process_max_fds", "Files and sockets that may be open", limit)));
+    families.extend(
+        limit.map(|limit| gauge("process_max_fds", "Maximum number of open file descriptors", limit)),
+    );
     families
 }
 
-/// The file system that the data directory is on.
+/// Returns the metrics of the data directory's file system.
 pub(super) fn disk(dir: &Path) -> Vec<Family> {
     let Some((size, free)) = disk_bytes(dir) else { return Vec::new() };
     vec![
-        bytes("decnet_webhook_disk_size", "The file system that the queue is on", size),
-        bytes("decnet_webhook_disk_free", "What is free of it to the worker", free),
+        bytes("decnet_webhook_disk_size", "Size of the file system that holds the queue", size),
+        bytes(
+            "decnet_webhook_disk_free",
+            "Free space on the file system that holds the queue, available to the worker",
+            free,
+        ),
     ]
 }
 
-/// Size and what is free, in bytes.
+/// Returns the size of a file system and its free space, in bytes.
 pub(super) fn disk_bytes(dir: &Path) -> Option<(u64, u64)> {
     let found = rustix::fs::statvfs(dir).ok()?;
     Some((found.f_blocks.saturating_mul(found.f_frsize), found.f_bavail.saturating_mul(found.f_frsize)))
 }
 
-/// 0 where it cannot be said.
+/// Returns the size of a file in bytes; 0 if it cannot be read.
 pub(super) fn file_bytes(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |found| found.len())
 }
 
-/// What `/proc/self/stat` says; see proc_pid_stat(5).
+/// The used fields of `/proc/self/stat`; see proc_pid_stat(5).
 struct Stat {
     cpu_seconds: f64,
     started_at: f64,
@@ -67,7 +69,7 @@ struct Stat {
 impl Stat {
     fn read() -> Option<Self> {
         let text = fs::read_to_string("/proc/self/stat").ok()?;
-        // The name, in parentheses, may hold anything; what follows are fields 3 and further.
+        // The process name, in parentheses, may contain anything; fields 3 and later follow it.
         let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
         let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
         let ticks = number(rustix::param::clock_ticks_per_second());
@@ -80,7 +82,7 @@ impl Stat {
     }
 }
 
-/// When the machine started, in seconds since 1970.
+/// Returns the boot time of the machine, in seconds since 1970.
 fn boot_time() -> Option<f64> {
     let text = fs::read_to_string("/proc/stat").ok()?;
     text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()

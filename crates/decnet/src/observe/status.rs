@@ -1,4 +1,4 @@
-//! What `decnet status` shows, as JSON: the same numbers as the metrics, put together for people.
+//! The data of `decnet status` as JSON: the same numbers as the metrics, arranged for people.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::metrics::{age, seconds_of as seconds};
 use super::process;
-use super::worker::Seen;
+use super::worker::WorkerView;
 
 pub(super) const CONTENT_TYPE: &str = "application/json";
 
@@ -19,54 +19,54 @@ pub(crate) struct Status {
     /// The program's version.
     pub(crate) version: String,
     pub(crate) pid: u32,
-    /// Seconds since 1970.
+    /// The time of the status, in seconds since 1970.
     pub(crate) at: f64,
     pub(crate) uptime_seconds: f64,
-    /// How often its loop has turned: at least once a second, while it works.
+    /// The number of turns of the worker's loop: at least one per second while it is alive.
     pub(crate) turns: u64,
-    /// Why the queue cannot be written, if it cannot.
+    /// The reason why the queue cannot be written, if it cannot.
     pub(crate) degraded: Option<Degraded>,
-    /// How far the system clock is ahead of the expected time, negative if it is behind, where it is not trusted.
+    /// The seconds by which the untrusted system clock is ahead of the expected time, negative if behind; `None` if trusted.
     #[serde(default)]
     pub(crate) clock_ahead_seconds: Option<f64>,
     pub(crate) bus: Bus,
-    /// Why the bus gives the worker an ordinary queue and not a lossless one, if it does.
+    /// The reason why the bus gives the worker an ordinary queue instead of a lossless one, if it does.
     pub(crate) bus_degraded: Option<Degraded>,
-    /// What the bus has lost since it started, if it says so.
+    /// The losses of the bus since its start, if it reports them.
     pub(crate) bus_losses: Option<Losses>,
     pub(crate) queue: Queue,
     pub(crate) totals: Totals,
-    /// Has what earlier workers left been counted yet?
+    /// Whether the deliveries of earlier workers are counted yet.
     pub(crate) counted: bool,
-    /// Each subscription with figures of its own.
+    /// The subscriptions with metrics of their own.
     pub(crate) subscriptions: Vec<Subscription>,
-    /// All others together, if there are any.
+    /// The sum over all other subscriptions, if there are any.
     pub(crate) others: Option<Subscription>,
-    /// How many those are.
+    /// The number of other subscriptions.
     pub(crate) others_count: u64,
-    /// Rows that cannot be used.
+    /// The number of invalid rows.
     pub(crate) bad_rows: u64,
 }
 
-/// Why something does not work as it should, and for how long.
+/// The reason and the duration of a degraded state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Degraded {
     pub(crate) error: String,
     pub(crate) seconds: f64,
 }
 
-/// The bus.
+/// The state of the bus connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Bus {
-    /// There is to be none.
+    /// No bus is configured.
     #[default]
     None,
     Connected,
     Away,
 }
 
-/// The queue and its disk, in bytes.
+/// The sizes of the queue and its disk in bytes, and its commits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Queue {
     pub(crate) file_bytes: u64,
@@ -74,11 +74,11 @@ pub(crate) struct Queue {
     pub(crate) limit_bytes: u64,
     pub(crate) disk_free_bytes: u64,
     pub(crate) commits: u64,
-    /// Of all commits together.
+    /// The duration of all commits together, in microseconds.
     pub(crate) commit_micros: u64,
 }
 
-/// Since the worker's start, but for what is in flight and in memory.
+/// Totals since the worker's start; `in_flight` and `held` are current values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Totals {
     pub(crate) received: u64,
@@ -96,7 +96,7 @@ pub(crate) struct Totals {
     pub(crate) held: u64,
 }
 
-/// One subscription, or several together.
+/// One subscription, or the sum over several.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Subscription {
     pub(crate) uuid: String,
@@ -110,15 +110,15 @@ pub(crate) struct Subscription {
     pub(crate) pending: u64,
     pub(crate) parked: u64,
     pub(crate) dead: u64,
-    /// How long the oldest has waited, also one read back from the queue and in flight.
+    /// The age of the oldest pending delivery, including one that was read from the queue and is in flight.
     pub(crate) oldest_seconds: Option<f64>,
     pub(crate) last_error: Option<LastError>,
-    /// For how long its receiver has asked to be sent nothing from now on, if it has.
+    /// The remaining seconds for which the receiver asked for no requests (`Retry-After`), if it did.
     #[serde(default)]
     pub(crate) deferred_seconds: Option<f64>,
 }
 
-/// What went wrong last.
+/// The last error of a subscription.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LastError {
     pub(crate) error: String,
@@ -126,33 +126,33 @@ pub(crate) struct LastError {
 }
 
 impl Status {
-    /// As it is now.
-    pub(super) fn of(seen: &Seen) -> Self {
-        let (stats, clock) = (&seen.stats, &seen.clock);
+    /// Reads the current status.
+    pub(super) fn of(view: &WorkerView) -> Self {
+        let (stats, clock) = (&view.stats, &view.clock);
         let degraded = |(error, time): (String, Duration)| Degraded { error, seconds: time.as_secs_f64() };
         let others = stats.shown.others();
         let others_count = Standing::ALL.into_iter().map(|standing| others.standing(standing)).sum();
         let subscriptions: Vec<Subscription> =
-            stats.shown.each().iter().map(|figures| Subscription::of(figures, seen)).collect();
+            stats.shown.each().iter().map(|figures| Subscription::of(figures, view)).collect();
         Self {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
             at: clock.wall().as_seconds_f64(),
-            uptime_seconds: clock.uptime().since(seen.started).as_secs_f64(),
+            uptime_seconds: clock.uptime().since(view.started).as_secs_f64(),
             turns: stats.pulse.beats(),
-            degraded: seen.degraded().map(degraded),
+            degraded: view.degraded().map(degraded),
             bus_degraded: stats.bus_refusal().map(|(why, since)| degraded((why.into(), since.elapsed()))),
             clock_ahead_seconds: clock.doubt().map(seconds),
-            bus: match (seen.has_bus, stats.is_bus_connected()) {
+            bus: match (view.has_bus, stats.is_bus_connected()) {
                 (false, _) => Bus::None,
                 (true, true) => Bus::Connected,
                 (true, false) => Bus::Away,
             },
             bus_losses: stats.bus_losses(),
-            queue: Queue::of(seen),
-            totals: Totals::of(seen, &subscriptions, others),
+            queue: Queue::of(view),
+            totals: Totals::of(view, &subscriptions, others),
             counted: stats.censuses.get() > 0,
-            others: (others_count > 0).then(|| Subscription::of(others, seen)),
+            others: (others_count > 0).then(|| Subscription::of(others, view)),
             others_count,
             subscriptions,
             bad_rows: stats.bad_rows.get(),
@@ -161,13 +161,13 @@ impl Status {
 }
 
 impl Queue {
-    fn of(seen: &Seen) -> Self {
-        let commits = seen.queue.commit_time.read();
+    fn of(view: &WorkerView) -> Self {
+        let commits = view.queue.commit_time.read();
         Self {
-            file_bytes: process::file_bytes(&seen.data_dir.join("queue.db")),
-            log_bytes: seen.queue.log_bytes.get(),
-            limit_bytes: seen.max_bytes,
-            disk_free_bytes: process::disk_bytes(&seen.data_dir).map_or(0, |(_, free)| free),
+            file_bytes: process::file_bytes(&view.data_dir.join("queue.db")),
+            log_bytes: view.queue.log_bytes.get(),
+            limit_bytes: view.max_bytes,
+            disk_free_bytes: process::disk_bytes(&view.data_dir).map_or(0, |(_, free)| free),
             commits: commits.total(),
             commit_micros: commits.sum,
         }
@@ -175,8 +175,8 @@ impl Queue {
 }
 
 impl Totals {
-    fn of(seen: &Seen, subscriptions: &[Subscription], others: &Figures) -> Self {
-        let stats = &seen.stats;
+    fn of(view: &WorkerView, subscriptions: &[Subscription], others: &Figures) -> Self {
+        let stats = &view.stats;
         let failed = Reason::ALL.into_iter().map(|reason| stats.attempts(Some(reason)).get()).sum();
         let in_flight = subscriptions.iter().map(|subscription| subscription.in_flight).sum::<u64>();
         Self {
@@ -198,8 +198,8 @@ impl Totals {
 }
 
 impl Subscription {
-    fn of(figures: &Figures, seen: &Seen) -> Self {
-        let (about, clock) = (figures.about(), &seen.clock);
+    fn of(figures: &Figures, view: &WorkerView) -> Self {
+        let (about, clock) = (figures.about(), &view.clock);
         let state = Standing::ALL.into_iter().find(|standing| figures.standing(*standing) > 0);
         Self {
             uuid: about.uuid.into(),

@@ -1,4 +1,4 @@
-//! Metrics as text, as OpenMetrics and as Prometheus's older format write them.
+//! Metrics as text, in the OpenMetrics format and in Prometheus's older format.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -10,17 +10,17 @@ use prometheus_client::registry::{self, Registry};
 
 use super::families::{Family, Kind, Sample, Unit, Value, number};
 
-/// How metrics are written.
+/// The text format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// OpenMetrics 1.0.
     OpenMetrics,
-    /// Prometheus 0.0.4: what whoever asks for nothing gets.
+    /// Prometheus 0.0.4, the default.
     Prometheus,
 }
 
 impl Format {
-    /// What an `Accept` header asks for.
+    /// Returns the format that an `Accept` header requests.
     pub(crate) fn accepted(accept: &str) -> Self {
         if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Prometheus }
     }
@@ -33,7 +33,7 @@ impl Format {
     }
 }
 
-/// The whole document.
+/// Writes the whole document.
 pub(crate) fn write(families: Vec<Family>, format: Format) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Once(Mutex::new(families))));
@@ -42,11 +42,11 @@ pub(crate) fn write(families: Vec<Family>, format: Format) -> String {
         Format::OpenMetrics => text::encode(&mut text, &registry),
         Format::Prometheus => prometheus_text::encode(&mut text, &registry),
     }
-    .expect("a String takes all text");
+    .expect("writing to a string does not fail");
     text
 }
 
-/// Families that are written once.
+/// A collector of families that are written once.
 #[derive(Debug)]
 struct Once(Mutex<Vec<Family>>);
 
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_older_format_goes_to_whoever_does_not_ask_for_the_newer() {
+    fn the_older_format_is_the_default() {
         assert_eq!(Format::accepted(""), Format::Prometheus);
         assert_eq!(
             Format::accepted("application/openmetrics-text;version=1.0.0,*/*;q=0.1"),

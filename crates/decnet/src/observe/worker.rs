@@ -1,4 +1,4 @@
-//! What there is to see of a worker.
+//! The observable state of a worker.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,29 +10,29 @@ use decnet_dispatch::clock::Clock;
 use decnet_store::queue::{self, Health, Queue};
 use tokio::sync::watch;
 
-use super::otlp::LeftOut;
+use super::otlp::DroppedSpans;
 use crate::config::Config;
 
-/// What there is to see of a worker: shared counters, and where its files are. Reading it asks nothing of the worker.
+/// The observable state of a worker: shared counters and paths of its files. Reading it does not involve the worker.
 #[derive(Debug, Clone)]
-pub(crate) struct Seen {
+pub(crate) struct WorkerView {
     pub(super) stats: Arc<Stats>,
     pub(super) queue: Arc<queue::Stats>,
     pub(super) health: watch::Receiver<Health>,
     pub(super) data_dir: PathBuf,
-    /// The queue's size above which retention removes.
+    /// The size of the queue in bytes above which retention removes rows.
     pub(super) max_bytes: u64,
-    /// Is there to be a bus?
+    /// Whether a bus is configured.
     pub(super) has_bus: bool,
     pub(super) clock: Clock,
-    /// When it started, by the wall clock and by the boot clock.
+    /// The start time, by the wall clock and by the boot clock.
     pub(super) started_at: UnixMicros,
     pub(super) started: BootMicros,
-    pub(super) left_out: Arc<LeftOut>,
+    pub(super) dropped_spans: Arc<DroppedSpans>,
 }
 
-impl Seen {
-    /// A worker that has just been made of these.
+impl WorkerView {
+    /// Creates the view of a new worker.
     pub(crate) fn new(stats: Arc<Stats>, queue: &Queue, config: &Config, has_bus: bool) -> Self {
         let clock = queue.clock().clone();
         Self {
@@ -45,11 +45,11 @@ impl Seen {
             started_at: clock.wall(),
             started: clock.uptime(),
             clock,
-            left_out: Arc::default(),
+            dropped_spans: Arc::default(),
         }
     }
 
-    /// Why the queue cannot be written, and for how long it could not, if it cannot.
+    /// Returns why the queue cannot be written and for how long; `None` if it can.
     pub(super) fn degraded(&self) -> Option<(String, Duration)> {
         match &*self.health.borrow() {
             Health::Ok => None,

@@ -4,7 +4,7 @@ use decnet_core::text::escape;
 
 use super::text::{Paint, Text};
 
-/// Columns as wide as their widest cell; the last one is left ragged.
+/// A table whose columns are as wide as their widest cell; the last one is not padded.
 #[derive(Debug)]
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
@@ -16,11 +16,11 @@ impl Table {
     }
 
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        // Escaped here already, since that decides how wide a cell is.
+        // Escaped here, since escaping changes the width of a cell.
         self.rows.push(cells.map(|cell| escape(&cell).into_owned()).into());
     }
 
-    /// The table as text, its headings painted.
+    /// Renders the table, with highlighted headings.
     pub(crate) fn render(&self, paint: Paint) -> Text {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let widest =

@@ -1,12 +1,12 @@
-//! Text for people: whatever is put into it is escaped, so that nothing but our own colours and line ends rules a terminal.
+//! Text for people. Everything is escaped, so that only the program's own colours and line ends control a terminal.
 
 use std::io::{IsTerminal as _, stderr, stdout};
 use std::ops::AddAssign;
 
 use decnet_core::text::escape;
 
-/// Lines for people. A string becomes part of the current line, with its hidden characters and line ends escaped; colours come
-/// from [`Paint`] and line ends from [`Text::end_line`] alone.
+/// Lines for people. A string is appended to the current line with hidden characters and line ends escaped; colours come
+/// only from [`Paint`], line ends only from [`Text::end_line`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Text(String);
 
@@ -16,7 +16,7 @@ impl Text {
         self.0.push('\n');
     }
 
-    /// Adds a line with the name of a field and its value.
+    /// Adds a line with a field's name and value.
     pub(crate) fn field(&mut self, paint: Paint, name: &str, value: &str) {
         *self += paint.faint(&format!("{name:<13}"));
         *self += " ";
@@ -24,7 +24,7 @@ impl Text {
         self.end_line();
     }
 
-    /// What is written, colours included.
+    /// Returns the text with colours.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -54,19 +54,19 @@ impl<T: Into<Self>> AddAssign<T> for Text {
     }
 }
 
-/// When to use colours.
+/// The use of colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Color {
-    /// On a terminal, unless `NO_COLOR` is set.
+    /// Colours on a terminal, unless `NO_COLOR` is set.
     Auto,
-    /// Even into a pipe.
+    /// Colours everywhere, even into a pipe.
     Always,
-    /// Not even on a terminal.
+    /// No colours, not even on a terminal.
     Never,
 }
 
 impl Color {
-    /// Decides for a stream.
+    /// Returns whether a stream gets colours.
     pub(crate) fn decide(self, no_color: bool, is_terminal: bool) -> bool {
         match self {
             Self::Auto => is_terminal && !no_color,
@@ -84,12 +84,12 @@ impl Color {
     }
 }
 
-/// Colours, or none.
+/// A switch for colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Paint(bool);
 
 impl Paint {
-    /// No colours.
+    /// Returns a paint without colours.
     #[cfg(test)]
     pub(crate) fn none() -> Self {
         Self(false)
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_our_colours_and_line_ends_are_left() {
+    fn only_own_colours_and_line_ends_are_left() {
         let mut text = Text::from("\x1b[2J\u{202e}a\nb ");
         text += Paint(true).bad("\x1b[0mc\n");
         text.end_line();
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_only_where_they_are_wanted() {
+    fn colours_follow_option_and_terminal() {
         assert!(Color::Auto.decide(false, true));
         assert!(!Color::Auto.decide(true, true) && !Color::Auto.decide(false, false));
         assert!(Color::Always.decide(true, false) && !Color::Never.decide(false, true));

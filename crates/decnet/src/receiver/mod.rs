@@ -1,6 +1,6 @@
-//! A receiver of webhooks on this machine: `decnet receive`, and the other end of `decnet serve --demo`.
+//! A local receiver of webhooks, for `decnet receive` and `decnet serve --demo`.
 //!
-//! [`Receiver`] answers HTTP/1 and passes on each request as a [`Received`], once its origin was checked
+//! [`Receiver`] answers HTTP/1.1 and passes on each request as a [`Received`] after its signature has been checked
 //! ([`verify`]).
 
 mod verify;
@@ -28,60 +28,60 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::verify::Origin;
 
-/// Connections served at once; further ones wait to be accepted.
+/// The maximum number of concurrent connections; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 1024;
-/// Longest body that is read: an event's body is its bus frame's, in another order, and a little more.
+/// The maximum size of a request body. A delivery's body is about as large as the event's bus frame.
 const MAX_REQUEST_BYTES: usize = 2 * MAX_BODY_BYTES;
-/// Pause after a failed accept, which mostly means that file descriptors have run out.
+/// The pause after a failed accept, which usually means that file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// What an answer gets beyond its delay when the receiver stops.
+/// The time for pending responses, beyond their delay, when the receiver stops.
 const ANSWER_GRACE: Duration = Duration::from_secs(1);
 
-/// How the receiver answers, and what it checks with.
+/// The options of a receiver.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
-    /// What the sender signs with; without it nothing is checked.
+    /// The sender's signing key; without it signatures are not checked.
     pub(crate) key: Option<SigningKey>,
-    /// The status of every answer.
+    /// The status of every response.
     pub(crate) status: StatusCode,
-    /// How long each answer is held back.
+    /// The delay of each response.
     pub(crate) delay: Duration,
 }
 
 impl Options {
-    /// Answers 204 at once.
+    /// Returns options that answer 204 at once.
     pub(crate) fn new(key: Option<SigningKey>) -> Self {
         Self { key, status: StatusCode::NO_CONTENT, delay: Duration::ZERO }
     }
 }
 
-/// One request, read to its end.
+/// One complete request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Received {
-    /// When its last byte was there.
+    /// The time at which the last byte arrived.
     pub(crate) at: UnixMicros,
-    /// Does its signature prove where it comes from?
+    /// The result of the signature check.
     pub(crate) origin: Origin,
     /// `X-DECNET-Event-Topic`.
     pub(crate) topic: String,
     /// `webhook-id`, else `X-DECNET-Event-Id`.
     pub(crate) id: String,
-    /// When the event happened, as its body says.
+    /// The time of the event, according to the body.
     pub(crate) happened_at: Option<UnixMicros>,
     /// Method and path.
     pub(crate) target: String,
-    /// As it came.
+    /// The body, unchanged.
     pub(crate) body: Bytes,
 }
 
 impl Received {
-    /// From the event to the receipt of its last byte.
+    /// Returns the time from the event to the arrival of the last byte.
     pub(crate) fn latency(&self) -> Option<Duration> {
         self.happened_at.map(|happened_at| self.at.since(happened_at))
     }
 }
 
-/// A receiver that listens; [`Receiver::run`] makes it answer.
+/// A receiver whose socket is bound; [`Receiver::run`] serves it.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     listener: TcpListener,
@@ -89,41 +89,41 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// Takes the address; port 0 is any that is free.
+    /// Binds an address; port 0 means any free port.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The error of the operating system.
     pub(crate) async fn bind(address: SocketAddr, options: Options) -> std::io::Result<Self> {
         Ok(Self { listener: TcpListener::bind(address).await?, options: Arc::new(options) })
     }
 
-    /// Takes a socket that listens already.
+    /// Uses a listening socket.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The error of the operating system.
     pub(crate) fn from_std(listener: std::net::TcpListener, options: Options) -> std::io::Result<Self> {
         listener.set_nonblocking(true)?;
         Ok(Self { listener: TcpListener::from_std(listener)?, options: Arc::new(options) })
     }
 
-    /// Where it listens.
+    /// Returns the bound address.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The error of the operating system.
     pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Serves until `shutdown`; requests that are there by then are answered, for a moment. A full `seen` slows
-    /// the answers down.
-    pub(crate) async fn run(self, seen: mpsc::Sender<Received>, shutdown: CancellationToken) {
+    /// Serves until `shutdown`, then answers pending requests for a short time. If the channel `received` is full, responses
+    /// wait for it.
+    pub(crate) async fn run(self, received: mpsc::Sender<Received>, shutdown: CancellationToken) {
         let Self { listener, options } = self;
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(serve(stream, options.clone(), seen.clone(), shutdown.clone()));
+                        connections.spawn(serve(stream, options.clone(), received.clone(), shutdown.clone()));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "the receiver cannot accept a connection");
@@ -137,7 +137,7 @@ impl Receiver {
         let answered = async { while connections.join_next().await.is_some() {} };
         let grace = (options.delay + ANSWER_GRACE).min(SHUTDOWN_GRACE);
         if tokio::time::timeout(grace, answered).await.is_err() {
-            tracing::debug!("connections were dropped before they were answered");
+            tracing::debug!("dropped connections with unanswered requests");
         }
     }
 }
@@ -145,12 +145,12 @@ impl Receiver {
 async fn serve(
     stream: TcpStream,
     options: Arc<Options>,
-    seen: mpsc::Sender<Received>,
+    received: mpsc::Sender<Received>,
     shutdown: CancellationToken,
 ) {
-    let answer = |request| answer(request, &options, &seen);
+    let answer = |request| answer(request, &options, &received);
     let mut http = http1::Builder::new();
-    // A sender may close its side after its request and still wants the answer (RFC 9112, section 9.6).
+    // A sender may close its side after the request and still expects the response (RFC 9112, section 9.6).
     http.half_close(true);
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service_fn(answer)));
     let served = tokio::select! {
@@ -161,22 +161,22 @@ async fn serve(
         }
     };
     if let Err(error) = served {
-        tracing::debug!(%error, "a sender's connection broke");
+        tracing::debug!(%error, "a sender's connection failed");
     }
 }
 
 async fn answer(
     request: Request<Incoming>,
     options: &Options,
-    seen: &mpsc::Sender<Received>,
+    received: &mpsc::Sender<Received>,
 ) -> Result<Response<Empty<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_REQUEST_BYTES).collect().await else {
         return Ok(reply(StatusCode::PAYLOAD_TOO_LARGE));
     };
-    let received = read(&head, body.to_bytes(), options.key.as_ref(), now());
-    // Whoever asked for the requests may have heard enough; the sender is answered all the same.
-    drop(seen.send(received).await);
+    let request = read(&head, body.to_bytes(), options.key.as_ref(), now());
+    // The consumer may have stopped; the sender is answered nevertheless.
+    drop(received.send(request).await);
     tokio::time::sleep(options.delay).await;
     Ok(reply(options.status))
 }
@@ -203,7 +203,7 @@ fn read(
     }
 }
 
-/// When the event happened, if the body is one of ours; of a batch its first, of a CloudEvent its `time`.
+/// Returns the time of the event; of a batch that of its first event, of a CloudEvent its `time`.
 fn happened_at(body: &[u8]) -> Option<UnixMicros> {
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
     let event = body.get(0).unwrap_or(&body);

@@ -1,29 +1,29 @@
-//! Does a request come from whom it says, and now?
+//! Verification of the signatures and the timestamp of a request.
 
 use std::time::Duration;
 
 use decnet_core::signature::SigningKey;
 use decnet_core::time::UnixMicros;
 
-/// How far a timestamp may be from our clock before a request counts as replayed; what the Standard Webhooks
-/// libraries allow.
+/// The maximum difference between a timestamp and the clock before a request counts as replayed, as in the Standard
+/// Webhooks libraries.
 const TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
-/// What the signatures of a request say about its origin.
+/// The result of the signature check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// Every signature that it carries fits, and it is fresh.
+    /// Every signature of the request is valid, and the timestamp is recent.
     Verified,
-    /// It carries none.
+    /// The request has no signature.
     Unsigned,
-    /// It carries one that does not hold, and why.
+    /// A signature or the timestamp is invalid, with the reason.
     Forged(&'static str),
-    /// We have no secret to check with.
+    /// There is no secret to check with.
     Unchecked,
 }
 
 impl Origin {
-    /// As it is shown.
+    /// Returns the text for the output.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Verified => "verified",
@@ -33,7 +33,7 @@ impl Origin {
         }
     }
 
-    /// Why it is not verified, where there is more to say.
+    /// Returns the reason why the request is not verified, if the text does not say it.
     pub(crate) fn reason(self) -> Option<&'static str> {
         match self {
             Self::Forged(why) => Some(why),
@@ -43,7 +43,7 @@ impl Origin {
     }
 }
 
-/// Checks DECNET's signature and that of Standard Webhooks; each that is there must hold.
+/// Checks DECNET's signature and that of Standard Webhooks; each one that is present must be valid.
 pub(crate) fn origin<'h>(
     header: impl Fn(&'static str) -> &'h str,
     body: &[u8],
@@ -56,7 +56,7 @@ pub(crate) fn origin<'h>(
         return Origin::Unsigned;
     }
     if !decnet.is_empty() && !key.verify_decnet(body, decnet) {
-        return Origin::Forged("X-DECNET-Signature does not fit the body and the secret");
+        return Origin::Forged("X-DECNET-Signature does not match the body and the secret");
     }
     if !standard.is_empty() {
         return standard_origin(header, standard, body, key, now);
@@ -72,15 +72,13 @@ fn standard_origin<'h>(
     now: UnixMicros,
 ) -> Origin {
     let Ok(timestamp) = header("webhook-timestamp").parse::<i64>() else {
-        return Origin::Forged("webhook-timestamp is missing or no number");
+        return Origin::Forged("webhook-timestamp is missing or not a number");
     };
     if !key.verify_standard(header("webhook-id"), timestamp, body, signatures) {
-        return Origin::Forged("webhook-signature does not fit id, timestamp, body and secret");
+        return Origin::Forged("webhook-signature does not match id, timestamp, body and secret");
     }
     if timestamp.abs_diff(now.as_seconds()) > TOLERANCE.as_secs() {
-        return Origin::Forged(
-            "webhook-timestamp is more than 5 minutes off: a replay, or a clock that is wrong",
-        );
+        return Origin::Forged("webhook-timestamp is more than 5 minutes off: a replay, or a wrong clock");
     }
     Origin::Verified
 }
@@ -98,7 +96,7 @@ mod tests {
         SigningKey::new(&Secret::new("sixteen characters"))
     }
 
-    fn judged(headers: &[(&'static str, String)]) -> Origin {
+    fn verified(headers: &[(&'static str, String)]) -> Origin {
         let header = |name: &'static str| {
             headers.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value.as_str())
         };
@@ -114,21 +112,21 @@ mod tests {
     }
 
     #[test]
-    fn either_signature_proves_the_origin() {
-        assert_eq!(judged(&[("x-decnet-signature", key().decnet(BODY))]), Origin::Verified);
-        assert_eq!(judged(&standard(NOW.as_seconds() + 299)), Origin::Verified);
+    fn either_signature_is_sufficient() {
+        assert_eq!(verified(&[("x-decnet-signature", key().decnet(BODY))]), Origin::Verified);
+        assert_eq!(verified(&standard(NOW.as_seconds() + 299)), Origin::Verified);
     }
 
     #[test]
-    fn no_signature_a_wrong_one_and_an_old_one_are_told_apart() {
-        assert_eq!(judged(&[]), Origin::Unsigned);
+    fn missing_wrong_and_old_signatures_are_distinguished() {
+        assert_eq!(verified(&[]), Origin::Unsigned);
         assert_eq!(origin(|_| "", BODY, None, NOW), Origin::Unchecked);
-        let wrong = judged(&[("x-decnet-signature", key().decnet(b"else"))]);
-        let old = judged(&standard(NOW.as_seconds() - 301));
-        let unstamped = judged(&[("webhook-signature", "v1,AAAA".into())]);
+        let wrong = verified(&[("x-decnet-signature", key().decnet(b"else"))]);
+        let old = verified(&standard(NOW.as_seconds() - 301));
+        let unstamped = verified(&[("webhook-signature", "v1,AAAA".into())]);
         let mut one_of_two_wrong = standard(NOW.as_seconds()).to_vec();
         one_of_two_wrong.push(("x-decnet-signature", "sha256=00".into()));
-        for origin in [wrong, old, unstamped, judged(&one_of_two_wrong)] {
+        for origin in [wrong, old, unstamped, verified(&one_of_two_wrong)] {
             assert!(matches!(origin, Origin::Forged(_)), "{origin:?}");
         }
         assert!(old.reason().unwrap().contains("replay"));

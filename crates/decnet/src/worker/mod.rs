@@ -1,4 +1,4 @@
-//! The worker, made of what was configured.
+//! Construction of the worker from the configuration.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,68 +20,68 @@ use crate::config::Config;
 use crate::descriptors;
 use crate::observe::endpoint::Endpoint;
 use crate::observe::otlp::Tracer;
-use crate::observe::worker::Seen;
+use crate::observe::worker::WorkerView;
 use crate::supervision::Service;
 
-/// A worker whose files are open.
+/// A worker with its files open.
 pub(crate) struct Prepared {
     worker: Worker,
-    seen: Seen,
+    view: WorkerView,
     endpoint: Endpoint,
     exporter: Option<RuntimeThread<()>>,
 }
 
 impl Prepared {
-    /// Opens the catalog and the queue, and takes the queue over from an earlier worker.
+    /// Opens the catalog and the queue.
     ///
-    /// `allow` lifts the egress guard for networks beyond the configured ones; `beside` is how many connections others in
-    /// this process may take.
+    /// `allow` exempts networks from the egress guard in addition to the configured ones; `other_connections` is the number of
+    /// connections that other parts of this process may open.
     ///
     /// # Errors
-    /// A file that cannot be used, a queue that another worker has, an address for metrics that is taken.
+    /// A file cannot be used, another worker has the queue, or the metrics address is in use.
     pub(crate) fn open(
         config: &Config,
         socket: Option<&Path>,
         allow: &[IpNet],
-        beside: usize,
+        other_connections: usize,
     ) -> anyhow::Result<Self> {
-        let sockets = descriptors::sockets_for(config.delivery.total_concurrency, beside);
+        let sockets = descriptors::sockets_for(config.delivery.total_concurrency, other_connections);
         let catalog = open_catalog(config)?;
         let queue = Queue::open(&config.data_dir, queue::Options::default())
-            .with_context(|| format!("the queue in {} cannot be used", config.data_dir.display()))?;
+            .with_context(|| format!("cannot open the queue in {}", config.data_dir.display()))?;
         let source = socket.map(|socket| {
             Source::new(socket, LOSSLESS_CLIENT_NAME)
                 .with_notices()
                 .with_max_backoff(config.bus.reconnect.min(MAX_BUS_BACKOFF))
         });
         let stats = Arc::default();
-        let seen = Seen::new(Arc::clone(&stats), &queue, config, source.is_some());
+        let view = WorkerView::new(Arc::clone(&stats), &queue, config, source.is_some());
         let endpoint = Endpoint::bind(&config.data_dir, config.metrics_listen, &config.metrics_hosts)?;
         let (tracer, exporter) =
-            config.tracing.clone().map(|endpoint| Tracer::start(endpoint, seen.clone())).transpose()?.unzip();
+            config.tracing.clone().map(|endpoint| Tracer::start(endpoint, view.clone())).transpose()?.unzip();
         let spans = tracer.map(|tracer| Arc::new(tracer) as Arc<dyn Spans>);
         let options = Options { spans, ..options(config, allow, sockets) };
         let worker = Worker { options, queue, catalog, source, stats, nudge: Arc::default() };
-        Ok(Self { worker, seen, endpoint, exporter })
+        Ok(Self { worker, view, endpoint, exporter })
     }
 
-    /// Where it counts what it does.
+    /// Returns the worker's counters.
     pub(crate) fn stats(&self) -> Arc<Stats> {
         Arc::clone(&self.worker.stats)
     }
 
-    /// What the service manager sees of it.
+    /// Returns the observable state for the service manager.
     pub(crate) fn service(&self) -> Service {
         let stats = self.stats();
-        Service { pulses: vec![stats.pulse.clone()], status: Box::new(move || standing(&stats)) }
+        Service { pulses: vec![stats.pulse.clone()], status: Box::new(move || status_line(&stats)) }
     }
 
-    /// Whether its queue is lost where it was, and saved elsewhere.
+    /// Returns a watch that is true while the queue's files are gone and the queue is being saved elsewhere.
     pub(crate) fn is_saving(&self) -> watch::Receiver<bool> {
         self.worker.queue.displacement()
     }
 
-    /// To be rung (`notify_one`) by whoever in this process has submitted events.
+    /// Returns the handle that other parts of this process notify (`notify_one`) after they have submitted events.
     pub(crate) fn nudge(&self) -> Arc<Notify> {
         Arc::clone(&self.worker.nudge)
     }
@@ -89,16 +89,16 @@ impl Prepared {
     /// Runs until `shutdown`, on this thread.
     ///
     /// # Errors
-    /// The subscriptions cannot be read, or the queue becomes unusable.
+    /// The subscriptions cannot be read, or the queue fails.
     pub(crate) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let Self { worker, seen, endpoint, exporter } = self;
+        let Self { worker, view, endpoint, exporter } = self;
         let stop = CancellationToken::new();
-        let endpoint = endpoint.start(seen, stop.clone())?;
+        let endpoint = endpoint.start(view, stop.clone())?;
         let worked = LocalSet::new().run_until(worker.run(shutdown)).await;
         stop.cancel();
-        for beside in [Some(endpoint), exporter].into_iter().flatten() {
-            // What is reported is why the worker ended.
-            if let Err(error) = beside.join().await {
+        for thread in [Some(endpoint), exporter].into_iter().flatten() {
+            // Only logged: the returned error is the reason why the worker ended.
+            if let Err(error) = thread.join().await {
                 tracing::error!("{error:#}");
             }
         }
@@ -106,8 +106,8 @@ impl Prepared {
     }
 }
 
-/// What the worker is doing, in a line.
-fn standing(stats: &Stats) -> String {
+/// Returns the worker's status in one line.
+fn status_line(stats: &Stats) -> String {
     format!(
         "{} subscriptions; {} events admitted, {} delivered, {} dead; {} in memory, {} in flight",
         stats.subscriptions.get(),
@@ -119,15 +119,15 @@ fn standing(stats: &Stats) -> String {
     )
 }
 
-/// Opens the catalog, or makes it. One that was named is expected to be there: a slip in its name must not look
-/// like an installation without subscriptions.
+/// Opens the catalog, or creates it. A catalog at a configured path is expected to exist, so creating it is logged: a typo
+/// in the path must not look like an installation without subscriptions.
 pub(crate) fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
     let path = config.database.path()?;
-    let was_there = path.exists();
+    let existed = path.exists();
     let catalog = Catalog::open(path, Create::IfMissing)?;
-    if !was_there && path != config.data_dir.join("decnet.db") {
+    if !existed && path != config.data_dir.join("decnet.db") {
         let path = path.display();
-        tracing::warn!(%path, "DECNET_DB_URL names a file that did not exist; made an empty catalog there");
+        tracing::warn!(%path, "DECNET_DB_URL names a file that did not exist; created an empty catalog there");
     }
     Ok(catalog)
 }
@@ -166,14 +166,14 @@ mod tests {
     use super::*;
     use crate::config::{self, Inputs};
 
-    /// A file is no socket that could be waited for, so the endpoint fails at its start.
+    /// A file instead of a socket makes the endpoint fail at its start.
     #[tokio::test]
-    async fn why_the_worker_ended_is_said_whatever_became_of_its_endpoint() {
+    async fn the_workers_error_wins_over_the_endpoints() {
         let dir = tempfile::tempdir().unwrap();
         let inputs = Inputs { data_dir: Some(dir.path().into()), ..Inputs::default() };
         let mut prepared = Prepared::open(&config::find(&inputs).config, None, &[], 0).unwrap();
-        let no_socket = OwnedFd::from(File::create(dir.path().join("file")).unwrap());
-        prepared.endpoint = Endpoint::on(no_socket.into());
+        let not_a_socket = OwnedFd::from(File::create(dir.path().join("file")).unwrap());
+        prepared.endpoint = Endpoint::on(not_a_socket.into());
         let catalog = rusqlite::Connection::open(dir.path().join("decnet.db")).unwrap();
         catalog
             .execute_batch("DROP TABLE webhook_subscriptions; CREATE TABLE webhook_subscriptions (a)")

@@ -44,7 +44,7 @@ fn publish_fails_at_the_connection_limit_of_the_bus() {
     assert_eq!(code(&output), 1, "{messages}");
     // The error depends on when the publisher notices.
     let is_named =
-        ["refuses the connection", "closed the connection"].iter().any(|text| messages.contains(text));
+        ["refused the connection", "closed the connection"].iter().any(|text| messages.contains(text));
     assert!(is_named && !messages.contains("published"), "{messages}");
     full.join().unwrap();
 }

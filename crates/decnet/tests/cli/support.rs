@@ -129,7 +129,7 @@ impl Host {
     /// Starts `decnet bus` and waits until it listens.
     pub(crate) fn start_bus(&self) -> Running {
         let mut bus = self.start(&["bus", "--heartbeat", "1h"]);
-        bus.wait_for("the bus listens");
+        bus.wait_for("the bus is listening");
         bus
     }
 }

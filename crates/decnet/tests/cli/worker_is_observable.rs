@@ -337,7 +337,7 @@ fn bus_and_worker_start_on_an_empty_host_like_decnet_units() {
     let host = Host::new();
     let socket = host.path().join("other.sock");
     let mut bus = host.start(&["bus", "-s", socket.to_str().unwrap(), "-g", "decnet", "-H", "10"]);
-    bus.wait_for("the bus listens");
+    bus.wait_for("the bus is listening");
     let host = host.with("DECNET_BUS_SOCKET", socket.to_str().unwrap()).with("DECNET_LOG", "info");
     let mut worker = host.start(&["webhook"]);
     worker.wait_for("connected to the bus");
@@ -357,7 +357,7 @@ fn events_dropped_by_the_bus_are_shown() {
     let made = host.run(&["subscription", "create", "--name", "siem", "--url", &url, "--pattern", "a.>"]);
     assert_eq!(code(&made), 0, "{}", stderr(&made));
     let mut bus = host.start(&["bus", "--heartbeat", "100ms"]);
-    bus.wait_for("the bus listens");
+    bus.wait_for("the bus is listening");
     let mut worker = host.start(&["webhook"]);
     let line = worker.wait_for("metrics are at");
     let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap();

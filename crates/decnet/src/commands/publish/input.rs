@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read, stdin};
 
 use anyhow::Context as _;
-use decnet_bus::unix::codec::is_truthy;
+use decnet_bus::protocol::is_truthy;
 use decnet_core::limits::MAX_BODY_BYTES;
 use decnet_core::text::BYTE_ORDER_MARK;
 use tokio::sync::mpsc;

@@ -1,4 +1,4 @@
-//! What spans and metrics have in common.
+//! Parts that spans and metrics have in common.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
-/// Who exports. The process is part of it: the counters of two workers, or of one before and after a restart, are
-/// not each other's.
+/// Returns the exporting resource. It includes the process id, since the counters of two workers, or of one before and
+/// after a restart, are separate.
 pub(super) fn resource() -> Resource {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let attributes = vec![

@@ -1,4 +1,4 @@
-//! What is exported when: spans as they come, many together, and metrics from time to time.
+//! The schedule of exports: spans in batches as they arrive, and metrics at an interval.
 
 use std::time::Duration;
 
@@ -18,26 +18,26 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use super::grpc::{Client, Error};
 use super::{metrics, spans};
 use crate::config::without_secrets;
-use crate::observe::worker::Seen;
+use crate::observe::worker::WorkerView;
 
 pub(super) const EXPORT_SPANS: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 pub(super) const EXPORT_METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
-/// After so long without a span too many, the next one is said again.
-const QUIET: Duration = Duration::from_secs(60);
+/// The time without overflow after which a further overflow is logged again.
+const OVERFLOW_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The thread's own.
+/// The state of the exporter's thread.
 pub(super) struct Exporter {
     client: Client,
     spans: mpsc::Receiver<Span>,
-    /// The worker's last numbers, once it has ended.
+    /// The worker's final metrics, once it has ended.
     last: watch::Receiver<Option<ExportMetricsServiceRequest>>,
-    seen: Seen,
-    /// How long spans wait for others.
+    view: WorkerView,
+    /// The time for which spans wait to be batched.
     pub(super) interval: Duration,
-    /// What the collector gets for one export.
+    /// The timeout of one export.
     pub(super) timeout: Duration,
-    spans_go: Said,
-    metrics_go: Said,
+    span_state: ExportState,
+    metric_state: ExportState,
     overflow: Overflow,
 }
 
@@ -46,35 +46,35 @@ impl Exporter {
         endpoint: Uri,
         spans: mpsc::Receiver<Span>,
         last: watch::Receiver<Option<ExportMetricsServiceRequest>>,
-        seen: Seen,
+        view: WorkerView,
     ) -> Self {
         Self {
             client: Client::new(endpoint),
             spans,
             last,
-            seen,
+            view,
             interval: EXPORT_INTERVAL,
             timeout: EXPORT_TIMEOUT,
-            spans_go: Said::default(),
-            metrics_go: Said::default(),
+            span_state: ExportState::default(),
+            metric_state: ExportState::default(),
             overflow: Overflow::default(),
         }
     }
 
-    /// Exports until the worker has ended and all has gone. A collector that does not answer must not hold up the end,
-    /// so an export under way then is cut off as well.
+    /// Exports until the worker has ended and everything is exported. A collector that does not answer must not delay the
+    /// end, so an export in progress is then cancelled after [`LAST_EXPORT_TIMEOUT`].
     pub(super) async fn run(mut self) {
         let mut last = self.last.clone();
         let too_late = async {
-            // Gone without last numbers, the worker has ended too.
+            // A closed channel means that the worker has ended without final metrics.
             drop(last.changed().await);
             sleep(LAST_EXPORT_TIMEOUT).await;
         };
         tokio::select! {
             () = self.export() => {}
             () = too_late => {
-                if !self.spans_go.is_away && !self.metrics_go.is_away {
-                    tracing::warn!("the collector did not take the last spans and metrics in time");
+                if !self.span_state.is_failing && !self.metric_state.is_failing {
+                    tracing::warn!("the collector did not accept the last spans and metrics in time");
                 }
             }
         }
@@ -92,7 +92,7 @@ impl Exporter {
                     }
                     self.export_spans(&mut batch).await;
                 }
-                _ = ticks.tick() => self.export_metrics(metrics::read(&self.seen)).await,
+                _ = ticks.tick() => self.export_metrics(metrics::read(&self.view)).await,
             }
         }
         let last = self.last.borrow().clone();
@@ -103,7 +103,7 @@ impl Exporter {
 
     async fn export_spans(&mut self, batch: &mut Vec<Span>) {
         if batch.len() < MAX_EXPORT_SPANS && !self.spans.is_closed() {
-            // Others come meanwhile, and go together.
+            // Collects further spans for the batch.
             sleep(self.interval).await;
         }
         while batch.len() < MAX_EXPORT_SPANS
@@ -113,16 +113,16 @@ impl Exporter {
         }
         let count = batch.len() as u64;
         let exported = self.call(EXPORT_SPANS, &spans::request(batch.drain(..))).await;
-        let left_out = &self.seen.left_out;
-        left_out.not_taken.add(exported.as_ref().map_or(count, rejected));
-        let sum = left_out.no_room.get() + left_out.not_taken.get();
-        self.overflow.say(left_out.no_room.get(), Instant::now());
-        self.spans_go.say("spans", exported.err(), self.client.endpoint(), Some(sum));
+        let dropped_spans = &self.view.dropped_spans;
+        dropped_spans.not_accepted.add(exported.as_ref().map_or(count, rejected));
+        let sum = dropped_spans.buffer_full.get() + dropped_spans.not_accepted.get();
+        self.overflow.record(dropped_spans.buffer_full.get(), Instant::now());
+        self.span_state.record("spans", exported.err(), self.client.endpoint(), Some(sum));
     }
 
     async fn export_metrics(&mut self, numbers: ExportMetricsServiceRequest) {
         let exported: Result<ExportMetricsServiceResponse, _> = self.call(EXPORT_METRICS, &numbers).await;
-        self.metrics_go.say("metrics", exported.err(), self.client.endpoint(), None);
+        self.metric_state.record("metrics", exported.err(), self.client.endpoint(), None);
     }
 
     async fn call<R: Message + Default>(&mut self, path: &str, request: &impl Message) -> Result<R, Error> {
@@ -130,50 +130,53 @@ impl Exporter {
     }
 }
 
-/// How many spans of an export the collector says it has not taken.
+/// Returns the number of spans that the collector rejected.
 fn rejected(reply: &ExportTraceServiceResponse) -> u64 {
     reply.partial_success.as_ref().map_or(0, |partial| partial.rejected_spans.max(0).unsigned_abs())
 }
 
-/// What was said last of a kind of export: a collector may take traces and no metrics.
+/// The logged state of one kind of export: a collector may accept traces but not metrics.
 #[derive(Debug, Default)]
-struct Said {
-    is_away: bool,
+struct ExportState {
+    is_failing: bool,
 }
 
-impl Said {
-    /// Says how an export went, if the last one went otherwise.
-    fn say(&mut self, what: &str, error: Option<Error>, endpoint: &Uri, left_out: Option<u64>) {
-        let was_away = std::mem::replace(&mut self.is_away, error.is_some());
+impl ExportState {
+    /// Logs the result of an export if it differs from the previous one.
+    fn record(&mut self, what: &str, error: Option<Error>, endpoint: &Uri, dropped_spans: Option<u64>) {
+        let was_failing = std::mem::replace(&mut self.is_failing, error.is_some());
         match error {
-            None if was_away => tracing::info!(left_out, "the collector takes {what} again"),
-            Some(error) if !was_away => {
+            None if was_failing => tracing::info!(dropped_spans, "the collector accepts {what} again"),
+            Some(error) if !was_failing => {
                 let endpoint = without_secrets(&endpoint.to_string());
-                tracing::warn!(%error, endpoint, "the collector takes no {what}; they are left out until it does");
+                tracing::warn!(%error, endpoint, "the collector does not accept {what}; they are dropped until it does");
             }
             _ => {}
         }
     }
 }
 
-/// What was said of spans that found no room.
+/// The logged state of spans that did not fit the buffer.
 #[derive(Debug, Default)]
 struct Overflow {
-    /// Of how many we know.
+    /// The last known count.
     known: u64,
-    /// When there were more than before.
+    /// The time at which the count last grew.
     grew_at: Option<Instant>,
 }
 
 impl Overflow {
-    /// Says that spans are left out, once for as long as it goes on; was it said?
-    fn say(&mut self, no_room: u64, now: Instant) -> bool {
-        if std::mem::replace(&mut self.known, no_room) == no_room {
+    /// Logs dropped spans once per continuous overflow. Returns whether it logged.
+    fn record(&mut self, buffer_full: u64, now: Instant) -> bool {
+        if std::mem::replace(&mut self.known, buffer_full) == buffer_full {
             return false;
         }
-        let is_new = self.grew_at.replace(now).is_none_or(|at| now - at >= QUIET);
+        let is_new = self.grew_at.replace(now).is_none_or(|at| now - at >= OVERFLOW_LOG_INTERVAL);
         if is_new {
-            tracing::warn!(left_out = no_room, "spans come faster than they are exported; some are left out");
+            tracing::warn!(
+                dropped_spans = buffer_full,
+                "spans arrive faster than they are exported; some are dropped"
+            );
         }
         is_new
     }
@@ -184,11 +187,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_without_room_are_said_once_for_as_long_as_it_goes_on() {
+    fn a_continuous_overflow_is_logged_once() {
         let (mut overflow, start) = (Overflow::default(), Instant::now());
-        let mut at = |seconds, no_room| overflow.say(no_room, start + Duration::from_secs(seconds));
+        let mut at =
+            |seconds, buffer_full| overflow.record(buffer_full, start + Duration::from_secs(seconds));
         assert!(!at(0, 0) && at(10, 5));
-        assert!((1..100).all(|n| !at(10 + 10 * n, 5 + n)), "it goes on");
+        assert!((1..100).all(|n| !at(10 + 10 * n, 5 + n)), "the overflow continues");
         assert!(!at(1059, 104) && at(1060, 105));
     }
 }

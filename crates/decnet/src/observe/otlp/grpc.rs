@@ -1,7 +1,7 @@
-//! One unary gRPC call after another, on a connection that is made anew when it broke.
+//! Unary gRPC calls, one at a time, on a connection that is reopened after a failure.
 //!
-//! gRPC is one POST over HTTP/2 with a length before the message
-//! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>), which needs no library beside hyper.
+//! A gRPC call is one POST over HTTP/2 with a length-prefixed message
+//! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>), so hyper is sufficient.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use decnet_core::limits::MAX_EXPORT_REPLY_BYTES;
@@ -13,10 +13,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
 use tokio::net::TcpStream;
 
-/// Bytes before a message: whether it is compressed, and its length.
+/// The size of a message's prefix: a compression flag and the length.
 const PREFIX_BYTES: usize = 5;
 
-/// What went wrong with an export.
+/// The reason why an export failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error("the endpoint has no host")]
@@ -27,21 +27,21 @@ pub(super) enum Error {
     Http(#[from] hyper::Error),
     #[error("{0}")]
     Request(#[from] hyper::http::Error),
-    #[error("its answer: {0}")]
+    #[error("cannot read the response: {0}")]
     Body(Box<dyn std::error::Error + Send + Sync>),
-    #[error("it answered HTTP {0}")]
+    #[error("response with HTTP status {0}")]
     Status(StatusCode),
-    #[error("it answered gRPC status {0}")]
+    #[error("response with gRPC status {0}")]
     Grpc(String),
-    #[error("it answered without a gRPC status; is it a collector that takes OTLP over gRPC?")]
+    #[error("response without a gRPC status; check that the endpoint accepts OTLP over gRPC")]
     NoStatus,
-    #[error("it answered with something else than the call's reply: {0}")]
+    #[error("invalid response message: {0}")]
     Reply(#[from] prost::DecodeError),
-    #[error("it did not answer in time")]
+    #[error("no response in time")]
     Late,
 }
 
-/// Where calls go.
+/// A client of one endpoint.
 pub(super) struct Client {
     endpoint: Uri,
     connection: Option<http2::SendRequest<Full<Bytes>>>,
@@ -56,11 +56,11 @@ impl Client {
         &self.endpoint
     }
 
-    /// Calls `path`; the answer's message. What ends otherwise than well takes the connection with it, dropped in the
-    /// middle as well.
+    /// Calls `path` and returns the response's message. The connection is kept only after a successful call; it is dropped
+    /// after a failed or cancelled one.
     ///
     /// # Errors
-    /// The call did not come to the status OK, which is 0: one that is missing is none.
+    /// The call did not return status 0 (OK). A missing status is an error.
     pub(super) async fn call<R: Message + Default>(
         &mut self,
         path: &str,
@@ -78,7 +78,7 @@ impl Client {
         }
         let (head, body) = reply.into_parts();
         let body = Limited::new(body, MAX_EXPORT_REPLY_BYTES).collect().await.map_err(Error::Body)?;
-        // A reply without a message has its trailers in its head.
+        // A response without a message has its trailers in its head.
         let trailers = body.trailers().unwrap_or(&head.headers);
         match trailers.get("grpc-status").and_then(|status| status.to_str().ok()) {
             Some("0") => {}
@@ -97,13 +97,13 @@ async fn connect(endpoint: &Uri) -> Result<http2::SendRequest<Full<Bytes>>, Erro
     let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
-            tracing::debug!(%error, "the connection to the collector broke");
+            tracing::debug!(%error, "the connection to the collector failed");
         }
     });
     Ok(sender)
 }
 
-/// One uncompressed message (gRPC over HTTP/2: Length-Prefixed-Message).
+/// Encodes one uncompressed message (gRPC over HTTP/2: Length-Prefixed-Message).
 fn frame(message: &impl Message) -> Bytes {
     let length = message.encoded_len();
     let mut frame = BytesMut::with_capacity(PREFIX_BYTES + length);

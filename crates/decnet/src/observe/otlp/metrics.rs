@@ -1,4 +1,4 @@
-//! Metrics as OTLP writes them: the families that Prometheus reads, cumulative since the worker's start.
+//! Metrics in the OTLP format: the same families as for Prometheus, cumulative since the worker's start.
 
 use decnet_core::time::UnixMicros;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -13,22 +13,22 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use super::common::{nanos, resource, scope, text};
 use crate::observe::families::{Family, Kind, Sample, Unit, Value, number};
 use crate::observe::metrics;
-use crate::observe::worker::Seen;
+use crate::observe::worker::WorkerView;
 
 const CUMULATIVE: i32 = AggregationTemporality::Cumulative as i32;
 
-/// The time that numbers are about.
+/// The period that the values cover.
 #[derive(Debug, Clone, Copy)]
 struct Period {
-    /// When the counters were zero.
+    /// The time at which the counters were zero.
     start: UnixMicros,
     now: UnixMicros,
 }
 
-/// The request that exports all of them as they are now.
-pub(super) fn read(seen: &Seen) -> ExportMetricsServiceRequest {
-    let period = Period { start: seen.started_at, now: seen.clock.wall().max(seen.started_at) };
-    let families = metrics::families(seen);
+/// Returns the request that exports the current values of all metrics.
+pub(super) fn read(view: &WorkerView) -> ExportMetricsServiceRequest {
+    let period = Period { start: view.started_at, now: view.clock.wall().max(view.started_at) };
+    let families = metrics::families(view);
     // A metric without points is not valid.
     let families = families.iter().filter(|family| !family.samples.is_empty());
     let metrics = families.map(|family| metric(family, period)).collect();
@@ -41,7 +41,7 @@ pub(super) fn read(seen: &Seen) -> ExportMetricsServiceRequest {
     ExportMetricsServiceRequest { resource_metrics: vec![metrics] }
 }
 
-/// Its name has neither unit nor `_total`: a collector that offers it to Prometheus adds both.
+/// Converts a family. The name has neither unit nor `_total`: a collector that exports to Prometheus adds both.
 fn metric(family: &Family, period: Period) -> Metric {
     let unit = match family.unit {
         Unit::None => "",
@@ -89,7 +89,7 @@ fn number_point(sample: &Sample, period: Period) -> Option<NumberDataPoint> {
     })
 }
 
-/// OTLP's buckets are ours: each with its upper bound, which it includes, and one behind the last.
+/// Converts a histogram. OTLP's buckets have the same layout: inclusive upper bounds, and one bucket above the last.
 fn histogram(sample: &Sample, period: Period) -> Option<HistogramDataPoint> {
     let Value::Histogram { distribution, per_unit } = &sample.value else { return None };
     Some(HistogramDataPoint {

@@ -1,12 +1,12 @@
 //! Traces and metrics to an OpenTelemetry collector: OTLP over gRPC, on a thread of its own.
 //!
-//! - `exporter`: what goes when;
-//! - `spans`, `metrics`: how OTLP writes them; `common`: what both have;
-//! - `grpc`: how they get there.
+//! - `exporter`: the schedule of exports;
+//! - `spans`, `metrics`: the OTLP formats; `common`: their common parts;
+//! - `grpc`: the transport.
 //!
-//! Spans wait in a bounded queue; what finds no room, and what the collector does not take, is counted and left out.
-//! Metrics are read when they are exported, and cumulative, so that one that is not taken takes nothing with it. A
-//! collector that does not take the one or the other is said once for each.
+//! Spans wait in a bounded queue. Spans that do not fit, and spans that the collector does not accept, are counted and
+//! dropped. Metrics are read at each export and cumulative, so a failed export loses nothing. The failure of either kind
+//! of export is logged once.
 
 mod common;
 mod exporter;
@@ -22,47 +22,47 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use tokio::sync::{mpsc, watch};
 
 use self::exporter::Exporter;
-use super::worker::Seen;
+use super::worker::WorkerView;
 use crate::commands::thread::RuntimeThread;
 
-/// Where spans are handed in, and the worker's end is told.
+/// The input of the exporter: receives spans and the worker's end.
 #[derive(Debug)]
 pub(crate) struct Tracer {
     queue: mpsc::Sender<Span>,
-    seen: Seen,
+    view: WorkerView,
     last: watch::Sender<Option<ExportMetricsServiceRequest>>,
 }
 
-/// Spans that the collector did not get.
+/// The numbers of spans that were not exported.
 #[derive(Debug, Default)]
-pub(crate) struct LeftOut {
-    /// Too many waited.
-    pub(super) no_room: Counter,
-    /// It did not take them, or was away.
-    pub(super) not_taken: Counter,
+pub(crate) struct DroppedSpans {
+    /// Spans that did not fit the buffer.
+    pub(super) buffer_full: Counter,
+    /// Spans that the collector rejected or could not receive.
+    pub(super) not_accepted: Counter,
 }
 
 impl Spans for Tracer {
     fn take(&self, span: Span) {
         if self.queue.try_send(span).is_err() {
-            self.seen.left_out.no_room.add(1);
+            self.view.dropped_spans.buffer_full.add(1);
         }
     }
 
-    /// The last numbers are read here: the exporter would read them while they go.
+    /// Reads the final metrics here, since the exporter would read them while subscriptions are being dropped.
     fn end(&self) {
-        self.last.send_replace(Some(metrics::read(&self.seen)));
+        self.last.send_replace(Some(metrics::read(&self.view)));
     }
 }
 
 impl Tracer {
-    /// Starts the exporter. It ends when the tracer is gone, with a last export of both, and within
+    /// Starts the exporter. It ends when the tracer is dropped, after a final export of spans and metrics, and at most
     /// `LAST_EXPORT_TIMEOUT` after the worker's end.
     ///
     /// # Errors
-    /// There is no thread to be had.
-    pub(crate) fn start(endpoint: Uri, seen: Seen) -> anyhow::Result<(Self, RuntimeThread<()>)> {
-        let (tracer, exporter) = Self::new(endpoint, seen);
+    /// The thread cannot be started.
+    pub(crate) fn start(endpoint: Uri, view: WorkerView) -> anyhow::Result<(Self, RuntimeThread<()>)> {
+        let (tracer, exporter) = Self::new(endpoint, view);
         let thread = RuntimeThread::start("exporter", move |ready| async move {
             ready.up();
             exporter.run().await;
@@ -71,11 +71,11 @@ impl Tracer {
         Ok((tracer, thread))
     }
 
-    fn new(endpoint: Uri, seen: Seen) -> (Self, Exporter) {
+    fn new(endpoint: Uri, view: WorkerView) -> (Self, Exporter) {
         let (queue, spans) = mpsc::channel(MAX_UNEXPORTED_SPANS);
         let (last, numbers) = watch::channel(None);
-        let exporter = Exporter::new(endpoint, spans, numbers, seen.clone());
-        (Self { queue, seen, last }, exporter)
+        let exporter = Exporter::new(endpoint, spans, numbers, view.clone());
+        (Self { queue, view, last }, exporter)
     }
 }
 

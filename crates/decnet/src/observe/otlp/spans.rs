@@ -1,4 +1,4 @@
-//! Spans as OTLP writes them.
+//! Spans in the OTLP format.
 
 use decnet_dispatch::{Span, SpanKind};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -8,10 +8,10 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span as M
 
 use super::common::{nanos, number_of, resource, scope, text};
 
-/// Spans are sampled: whoever traces, traces all.
+/// The sampled flag: all spans are exported.
 const SAMPLED: u32 = 1;
 
-/// The request that exports them.
+/// Returns the request that exports the spans.
 pub(super) fn request(spans: impl Iterator<Item = Span>) -> ExportTraceServiceRequest {
     let scope_spans =
         ScopeSpans { scope: Some(scope()), spans: spans.map(message).collect(), ..ScopeSpans::default() };

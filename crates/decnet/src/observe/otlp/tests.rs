@@ -1,4 +1,4 @@
-//! Against a collector that speaks HTTP/2.
+//! Tests against a collector that speaks HTTP/2.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -43,21 +43,21 @@ use crate::worker::Prepared;
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 
-/// A request as a collector gets it: its path, and its message.
+/// A request as received by a collector: its path and its message.
 type Export = (String, Bytes);
 
-/// What a collector answers.
+/// The response of a collector.
 type Answer = fn() -> Response<Full<Bytes>>;
 
 fn taken() -> Response<Full<Bytes>> {
     Response::builder().header("grpc-status", "0").body(Full::default()).unwrap()
 }
 
-/// A collector for one connection: the requests that it got.
-async fn collect(listener: TcpListener, seen: mpsc::Sender<Export>, answer: Answer) {
+/// Serves one connection as a collector, and passes its requests on.
+async fn collect(listener: TcpListener, requests: mpsc::Sender<Export>, answer: Answer) {
     let (stream, _) = listener.accept().await.unwrap();
     let take = |request: Request<Incoming>| {
-        let seen = seen.clone();
+        let requests = requests.clone();
         async move {
             assert_eq!(request.headers()[CONTENT_TYPE], "application/grpc");
             let path = request.uri().path().to_owned();
@@ -65,19 +65,19 @@ async fn collect(listener: TcpListener, seen: mpsc::Sender<Export>, answer: Answ
             let message = body.split_off(5);
             let length = u32::from_be_bytes(body[1..].try_into().unwrap());
             assert_eq!((body[0], usize::try_from(length).unwrap()), (0, message.len()));
-            seen.send((path, message)).await.unwrap();
+            requests.send((path, message)).await.unwrap();
             Ok::<_, Infallible>(answer())
         }
     };
     let serving =
         server::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service_fn(take));
-    // It ends with its client.
+    // The task ends with its client.
     drop(serving.await);
 }
 
-/// A worker that has delivered seven times, and its queue.
+/// The state of a worker that has made seven deliveries, and its queue.
 struct Numbers {
-    seen: Seen,
+    view: WorkerView,
     stats: Arc<Stats>,
     queue: Queue,
     dir: TempDir,
@@ -90,7 +90,7 @@ impl Numbers {
         let stats = Arc::<Stats>::default();
         stats.delivered.add(7);
         stats.attempt_time.observe_time(Duration::from_millis(3));
-        let seen = Seen {
+        let view = WorkerView {
             stats: Arc::clone(&stats),
             queue: queue.stats(),
             health: queue.health(),
@@ -100,13 +100,13 @@ impl Numbers {
             started_at: UnixMicros(1_000_000),
             started: queue.clock().uptime(),
             clock: queue.clock().clone(),
-            left_out: Arc::default(),
+            dropped_spans: Arc::default(),
         };
-        Self { seen, stats, queue, dir }
+        Self { view, stats, queue, dir }
     }
 }
 
-/// The same with an exporter for it.
+/// The same with an exporter.
 struct Scene {
     tracer: Tracer,
     thread: RuntimeThread<()>,
@@ -116,7 +116,7 @@ struct Scene {
 impl Scene {
     fn new(endpoint: &str) -> Self {
         let numbers = Numbers::new();
-        let (tracer, thread) = Tracer::start(endpoint.parse().unwrap(), numbers.seen.clone()).unwrap();
+        let (tracer, thread) = Tracer::start(endpoint.parse().unwrap(), numbers.view.clone()).unwrap();
         Self { tracer, thread, numbers }
     }
 
@@ -134,12 +134,12 @@ impl Scene {
     }
 }
 
-/// The address of a collector, and what it gets.
+/// Starts a collector. Returns its address and the received requests.
 async fn collector(answer: Answer) -> (String, mpsc::Receiver<Export>, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let (seen, requests) = mpsc::channel(64);
-    (endpoint, requests, tokio::spawn(collect(listener, seen, answer)))
+    let (sender, requests) = mpsc::channel(64);
+    (endpoint, requests, tokio::spawn(collect(listener, sender, answer)))
 }
 
 async fn next(requests: &mut mpsc::Receiver<Export>, path: &str) -> Bytes {
@@ -185,7 +185,7 @@ fn attempt() -> Span {
 }
 
 #[tokio::test]
-async fn a_collector_gets_each_attempt_in_its_events_trace() {
+async fn each_attempt_is_a_span_of_its_events_trace() {
     let (scene, mut requests, collecting) = Scene::collected(taken).await;
     scene.tracer.take(attempt());
     let message = next(&mut requests, EXPORT_SPANS).await;
@@ -200,7 +200,7 @@ async fn a_collector_gets_each_attempt_in_its_events_trace() {
 }
 
 #[tokio::test]
-async fn a_collector_gets_the_numbers_that_prometheus_reads() {
+async fn otlp_and_prometheus_get_the_same_numbers() {
     let (scene, mut requests, collecting) = Scene::collected(taken).await;
     let request = next(&mut requests, EXPORT_METRICS).await;
     let request = ExportMetricsServiceRequest::decode(request).unwrap();
@@ -222,7 +222,7 @@ async fn a_collector_gets_the_numbers_that_prometheus_reads() {
 }
 
 #[tokio::test]
-async fn the_last_numbers_of_a_worker_are_exported_at_its_end() {
+async fn final_metrics_of_a_worker_are_exported() {
     let (scene, mut requests, collecting) = Scene::collected(taken).await;
     next(&mut requests, EXPORT_METRICS).await;
     scene.numbers.stats.delivered.add(1);
@@ -233,9 +233,9 @@ async fn the_last_numbers_of_a_worker_are_exported_at_its_end() {
     collecting.abort();
 }
 
-/// What each subscription has come to by the last export, which is read before its figures go with it.
+/// The final metrics are read before the subscriptions' counters are dropped.
 #[tokio::test]
-async fn the_last_numbers_of_each_subscription_are_exported_too() {
+async fn final_metrics_of_each_subscription_are_exported() {
     let (endpoint, mut requests, collecting) = collector(taken).await;
     let (dir, receiver) = (TempDir::new().unwrap(), Receiver::counting());
     subscribe(&dir, &receiver.url("/"));
@@ -293,23 +293,23 @@ fn submit(dir: &TempDir) {
 }
 
 #[tokio::test]
-async fn without_a_collector_nothing_waits() {
+async fn spans_do_not_wait_for_a_missing_collector() {
     let numbers = Numbers::new();
-    let (tracer, exporter) = Tracer::new("http://127.0.0.1:1".parse().unwrap(), numbers.seen.clone());
+    let (tracer, exporter) = Tracer::new("http://127.0.0.1:1".parse().unwrap(), numbers.view.clone());
     (0..MAX_UNEXPORTED_SPANS + 7).for_each(|_| tracer.take(attempt()));
-    assert_eq!(numbers.seen.left_out.no_room.get(), 7);
+    assert_eq!(numbers.view.dropped_spans.buffer_full.get(), 7);
     tracer.end();
     drop(tracer);
     exporter.run().await;
-    assert!(numbers.seen.left_out.not_taken.get() >= MAX_EXPORT_SPANS as u64);
+    assert!(numbers.view.dropped_spans.not_accepted.get() >= MAX_EXPORT_SPANS as u64);
 }
 
 #[tokio::test]
-async fn a_collector_that_does_not_answer_does_not_hold_up_the_end() {
+async fn an_unresponsive_collector_does_not_delay_the_end() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     let numbers = Numbers::new();
-    let (tracer, mut exporter) = Tracer::new(endpoint, numbers.seen.clone());
+    let (tracer, mut exporter) = Tracer::new(endpoint, numbers.view.clone());
     exporter.timeout = LAST_EXPORT_TIMEOUT * 3600;
     let exporting = tokio::spawn(exporter.run());
     let silent = listener.accept().await.unwrap();
@@ -320,10 +320,10 @@ async fn a_collector_that_does_not_answer_does_not_hold_up_the_end() {
 }
 
 #[tokio::test]
-async fn an_export_that_is_full_waits_for_no_more_spans() {
+async fn a_full_export_is_sent_at_once() {
     let (endpoint, mut requests, collecting) = collector(taken).await;
     let numbers = Numbers::new();
-    let (tracer, mut exporter) = Tracer::new(endpoint.parse().unwrap(), numbers.seen.clone());
+    let (tracer, mut exporter) = Tracer::new(endpoint.parse().unwrap(), numbers.view.clone());
     exporter.interval = Duration::from_secs(3600);
     (0..2 * MAX_EXPORT_SPANS).for_each(|_| tracer.take(attempt()));
     let exporting = tokio::spawn(exporter.run());
@@ -335,35 +335,39 @@ async fn an_export_that_is_full_waits_for_no_more_spans() {
     collecting.abort();
 }
 
-/// How many of three spans count as not taken where the collector answers like this.
-async fn not_taken(answer: Answer) -> u64 {
+/// Returns how many of three spans count as not exported with this response.
+async fn not_accepted(answer: Answer) -> u64 {
     let (endpoint, _requests, collecting) = collector(answer).await;
     let numbers = Numbers::new();
-    let (tracer, exporter) = Tracer::new(endpoint.parse().unwrap(), numbers.seen.clone());
+    let (tracer, exporter) = Tracer::new(endpoint.parse().unwrap(), numbers.view.clone());
     (0..3).for_each(|_| tracer.take(attempt()));
     tracer.end();
     drop(tracer);
     exporter.run().await;
     collecting.abort();
-    numbers.seen.left_out.not_taken.get()
+    numbers.view.dropped_spans.not_accepted.get()
 }
 
 #[tokio::test]
-async fn what_a_collector_does_not_say_that_it_took_is_left_out() {
-    assert_eq!(not_taken(taken).await, 0);
-    assert_eq!(not_taken(|| Response::new(Full::default())).await, 3, "no gRPC status is none");
+async fn spans_not_accepted_are_counted_as_dropped() {
+    assert_eq!(not_accepted(taken).await, 0);
+    assert_eq!(
+        not_accepted(|| Response::new(Full::default())).await,
+        3,
+        "a missing gRPC status is a failure"
+    );
     let exhausted = || Response::builder().header("grpc-status", "8").body(Full::default()).unwrap();
-    assert_eq!(not_taken(exhausted).await, 3);
+    assert_eq!(not_accepted(exhausted).await, 3);
     let endless = || {
         let mut reply = taken();
         *reply.body_mut() = Full::new(vec![0; MAX_EXPORT_REPLY_BYTES + 1].into());
         reply
     };
-    assert_eq!(not_taken(endless).await, 3);
-    assert_eq!(not_taken(partly).await, 2);
+    assert_eq!(not_accepted(endless).await, 3);
+    assert_eq!(not_accepted(partly).await, 2);
 }
 
-/// It did not want two of them.
+/// A response that rejects two spans.
 fn partly() -> Response<Full<Bytes>> {
     let partial = ExportTracePartialSuccess { rejected_spans: 2, error_message: "no".into() };
     let message = ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec();

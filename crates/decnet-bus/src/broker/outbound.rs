@@ -1,0 +1,194 @@
+//! The queue between the hub and the writer of one connection. An ordinary reader that is too slow loses its oldest
+//! events; for a lossless one publishers wait first.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bytes::{Buf as _, Bytes};
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
+use tokio_util::sync::CancellationToken;
+
+use super::batch::Batch;
+use super::counters::Counters;
+use super::queue::{Bound, Queue};
+
+/// The maximum number of frames of one write: the number of slices that tokio's `write_buf` passes on.
+const BATCH_FRAMES: usize = 64;
+/// The maximum number of bytes of one write beyond its first frame: about what a socket accepts at once. Frames that
+/// were taken can no longer be dropped.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// The waiting frames of one reader.
+#[derive(Debug)]
+pub(super) struct Outbound {
+    queue: Mutex<Queue>,
+    ready: Notify,
+    /// See [`Self::changed`].
+    changed: Arc<Notify>,
+    /// Cancelled when the connection is to be closed.
+    evicted: CancellationToken,
+}
+
+impl Outbound {
+    pub(super) fn new(counters: Arc<Counters>) -> Self {
+        Self {
+            queue: Mutex::new(Queue::new(counters)),
+            ready: Notify::new(),
+            changed: Arc::default(),
+            evicted: CancellationToken::new(),
+        }
+    }
+
+    /// Sets the reader's name and bound, and the reason if its claim to a lossless queue was refused.
+    pub(super) fn rename(&self, name: &str, bound: Bound, refused: Option<Box<str>>) {
+        self.lock().rename(name, bound, refused);
+        self.changed.notify_waiters();
+        self.ready.notify_one();
+    }
+
+    /// Sends the reader notices from now on.
+    pub(super) fn enable_notices(&self) {
+        self.lock().enable_notices();
+    }
+
+    /// Returns the reason why the reader does not get the queue that its name requests.
+    pub(super) fn refused(&self) -> Option<Box<str>> {
+        self.lock().refused().map(Into::into)
+    }
+
+    /// Returns the name that the client sent.
+    pub(super) fn reader(&self) -> Box<str> {
+        self.lock().reader().into()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Returns the memory of the waiting frames and of those being written, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().memory()
+    }
+
+    /// Drops the older half of the waiting frames. Returns the number of freed bytes.
+    pub(super) fn drop_older_half(&self) -> usize {
+        let freed = self.lock().drop_older_half();
+        self.ready.notify_one();
+        freed
+    }
+
+    /// Requests that the connection is closed.
+    pub(super) fn evict(&self) {
+        self.evicted.cancel();
+    }
+
+    pub(super) fn is_evicted(&self) -> bool {
+        self.evicted.is_cancelled()
+    }
+
+    /// Resolves when the connection is to be closed.
+    pub(super) async fn evicted(&self) {
+        self.evicted.cancelled().await;
+    }
+
+    /// Resolves when there is room again, the reader has disconnected, or a successor has taken its frames. Changes count
+    /// from this call on, before the first poll.
+    pub(super) fn changed(&self) -> OwnedNotified {
+        Arc::clone(&self.changed).notified_owned()
+    }
+
+    /// Returns what to wait for before this frame is pushed; `None` if it may be pushed now.
+    pub(super) fn wait_for_room(&self, frame: &Bytes, now: Instant) -> Option<OwnedNotified> {
+        let mut queue = self.lock();
+        let has_to_wait = !queue.has_room(frame) && queue.should_wait(now);
+        has_to_wait.then(|| self.changed())
+    }
+
+    /// Appends a frame. If the queue is full, drops the oldest frames. Never waits.
+    pub(super) fn push(&self, frame: Bytes) {
+        self.add(1, |queue| queue.push(frame));
+    }
+
+    /// Works as [`Self::push`], but drops nothing while publishers wait for the reader: for the bus's own few events.
+    pub(super) fn push_own(&self, frame: Bytes) {
+        self.add(1, |queue| queue.push_own(frame));
+    }
+
+    /// Inserts frames before all others.
+    pub(super) fn prepend(&self, frames: VecDeque<Bytes>) {
+        self.add(frames.len(), |queue| queue.prepend(frames));
+    }
+
+    /// Inserts the frames of a predecessor before all others, as the beginning of the stream.
+    pub(super) fn inherit(&self, frames: VecDeque<Bytes>) {
+        self.add(frames.len(), |queue| queue.inherit(frames));
+    }
+
+    /// Returns the position of the newest frame in the stream: the number of frames added since the connection began.
+    pub(super) fn position(&self) -> u64 {
+        self.lock().added()
+    }
+
+    /// Returns the position up to which every frame is received or dropped, for a reader that has received `received` frames.
+    pub(super) fn position_after(&self, received: u64) -> u64 {
+        received.saturating_add(self.lock().dropped())
+    }
+
+    /// Marks the reader as disconnected: publishers no longer wait for it.
+    pub(super) fn abandon(&self) {
+        self.lock().abandon();
+        self.changed.notify_waiters();
+    }
+
+    /// Removes and returns all waiting frames, for a successor or to discard them.
+    pub(super) fn clear(&self) -> VecDeque<Bytes> {
+        let frames = self.lock().clear();
+        self.changed.notify_waiters();
+        frames
+    }
+
+    /// Waits for frames and moves the first of them to `batch`, which must be completely written. Cancel safe.
+    pub(super) async fn take(&self, batch: &mut Batch) {
+        while !self.try_take(batch) {
+            self.ready.notified().await;
+        }
+    }
+
+    /// Moves a due notice and the first frames to `batch`, which must be completely written. Returns false if there are none.
+    pub(super) fn try_take(&self, batch: &mut Batch) -> bool {
+        let mut queue = self.lock();
+        queue.written();
+        queue.take_notice().into_iter().for_each(|notice| batch.push_notice(notice));
+        let (mut frames, mut bytes) = (0, 0);
+        while frames < BATCH_FRAMES
+            && bytes < BATCH_BYTES
+            && let Some(frame) = queue.take()
+        {
+            (frames, bytes) = (frames + 1, bytes + frame.len());
+            batch.push(frame);
+        }
+        batch.retain_written(queue.in_socket());
+        if queue.take_relief() {
+            self.changed.notify_waiters();
+        }
+        batch.has_remaining()
+    }
+
+    /// Adds frames, and wakes the writer if the queue was empty.
+    fn add(&self, frames: usize, add: impl FnOnce(&mut Queue)) {
+        let mut queue = self.lock();
+        add(&mut queue);
+        let was_empty = queue.len() <= frames;
+        drop(queue);
+        if was_empty {
+            self.ready.notify_one();
+        }
+    }
+
+    /// Ignores poisoning: a panic while the lock was held leaves at worst a wrong count of bytes.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,4 +1,4 @@
-//! The fields of a body, read as DECNET reads them.
+//! The fields of a body, parsed as DECNET parses them.
 
 use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, Request};
@@ -31,12 +31,12 @@ impl FromRequest<Shared> for Fields {
 }
 
 impl Fields {
-    /// A field that must be there.
+    /// Returns a field that is required.
     pub(super) fn required<T>(field: &str, found: Option<T>) -> Result<T, Problem> {
         found.ok_or_else(|| Problem::malformed(format!("{field}: field required")))
     }
 
-    /// Refuses `null` where a field may be left out but not emptied.
+    /// Rejects `null` for fields that may be absent but not null.
     pub(super) fn without_null(&self, fields: &[&str]) -> Result<(), Problem> {
         match fields.iter().find(|field| self.0.get(**field) == Some(&Value::Null)) {
             None => Ok(()),
@@ -44,7 +44,7 @@ impl Fields {
         }
     }
 
-    /// A text.
+    /// Returns a string.
     pub(super) fn text(&self, field: &str) -> Result<Option<&str>, Problem> {
         match self.get(field) {
             None => Ok(None),
@@ -53,7 +53,7 @@ impl Fields {
         }
     }
 
-    /// A text of at least and at most so many characters.
+    /// Returns a string of `least` to `most` characters.
     pub(super) fn text_within(
         &self,
         field: &str,
@@ -73,7 +73,7 @@ impl Fields {
         }
     }
 
-    /// A list of texts.
+    /// Returns a list of strings.
     pub(super) fn texts(&self, field: &str) -> Result<Option<Vec<String>>, Problem> {
         let Some(value) = self.get(field) else { return Ok(None) };
         let items = value.as_array().ok_or_else(|| wrong(field, "a list"))?;
@@ -81,7 +81,7 @@ impl Fields {
         texts.collect::<Option<_>>().map(Some).ok_or_else(|| wrong(field, "a list of texts"))
     }
 
-    /// A flag, in each of the spellings that DECNET takes.
+    /// Returns a flag, in any of the spellings that DECNET accepts.
     pub(super) fn flag(&self, field: &str) -> Result<Option<bool>, Problem> {
         let flag = match self.get(field) {
             None => return Ok(None),
@@ -102,10 +102,10 @@ impl Fields {
     }
 }
 
-/// Of all that is wrong with a body DECNET says the malformed first, whichever field that is; a 400 goes before a 422.
+/// Rejects a body with the error that DECNET would report: a malformed field (400) before any other error (422).
 ///
 /// # Errors
-/// The first that is malformed, else the first.
+/// The first malformed field, else the first error.
 pub(super) fn refuse<const N: usize>(wrong: [Option<&Problem>; N]) -> Result<(), Problem> {
     let mut all = wrong.into_iter().flatten();
     let malformed = all.clone().find(|problem| problem.kind() == Kind::Malformed);

@@ -16,7 +16,7 @@ use decnet_core::limits::{CORS_MAX_AGE, MAX_API_HEAD_BYTES};
 use hyper::body::Body as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::auth::{Asker, Gate};
+use crate::auth::{Gate, Requester};
 use crate::codings;
 use crate::problem::{Kind, Problem};
 use crate::routes::HEALTH;
@@ -57,10 +57,10 @@ pub(crate) async fn count(State(gate): State<Arc<Gate>>, request: Request, next:
             Err(problem) => refused(problem),
         };
     }
-    let asker = request.extensions().get::<Asker>().cloned().unwrap_or_default();
+    let requester = request.extensions().get::<Requester>().cloned().unwrap_or_default();
     // Whether the credential is valid is only known afterwards.
     let response = next.run(request).await;
-    if asker.principal().is_some() {
+    if requester.principal().is_some() {
         return response;
     }
     gate.count_address(peer).map_or_else(refused, |()| response)
@@ -131,13 +131,13 @@ pub(crate) async fn log(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("(no route)", MatchedPath::as_str).to_owned();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
-    let asker = request.extensions().get::<Asker>().cloned().unwrap_or_default();
+    let requester = request.extensions().get::<Requester>().cloned().unwrap_or_default();
     let response = next.run(request).await;
     tracing::debug!(
         %method,
         route,
         peer = peer.map(tracing::field::display),
-        by = asker.principal().map(|principal| tracing::field::display(&principal.name)),
+        by = requester.principal().map(|principal| tracing::field::display(&principal.name)),
         status = response.status().as_u16(),
         millis = started.elapsed().as_secs_f64() * 1e3,
         "request"
@@ -171,9 +171,9 @@ mod tests {
     use crate::auth::{Access, Principal, PrincipalId};
 
     /// Authenticates the requester and answers with an error that no route returns.
-    async fn overdue(Extension(asker): Extension<Asker>) -> Problem {
+    async fn overdue(Extension(requester): Extension<Requester>) -> Problem {
         let id = PrincipalId::Token("a".into());
-        asker.note(Principal { id, name: "ci".into(), scopes: None });
+        requester.set(Principal { id, name: "ci".into(), scopes: None });
         Problem::new(Kind::Overdue, "no answer in time")
     }
 
@@ -188,7 +188,7 @@ mod tests {
             let shown = authorization.map(|value| (AUTHORIZATION, HeaderValue::from_static(value)));
             request.headers_mut().extend(shown);
             request.extensions_mut().insert(Peer((Ipv4Addr::LOCALHOST, 1).into()));
-            request.extensions_mut().insert(Asker::default());
+            request.extensions_mut().insert(Requester::default());
             let Ok(response) = router.call(request).await;
             response.status()
         };

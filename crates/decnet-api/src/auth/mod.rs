@@ -27,7 +27,7 @@ pub(crate) use decnet_core::access::Scope;
 
 pub use self::exposure::{Exposed, check_exposure};
 pub(crate) use self::gate::Gate;
-pub(crate) use self::principal::{Asker, Principal, PrincipalId};
+pub(crate) use self::principal::{Principal, PrincipalId, Requester};
 pub(crate) use self::rate_limit::{Network, RateLimiter};
 pub use self::setup::SetupCode;
 pub(crate) use self::setup::routes as setup_routes;
@@ -49,9 +49,11 @@ pub struct Access {
 pub(crate) async fn require(scope: Scope, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let found = &parts.extensions;
-    let (Some(state), Some(peer), Some(asker)) = (found.get::<Shared>(), found.get(), found.get::<Asker>())
+    let (Some(state), Some(peer), Some(requester)) =
+        (found.get::<Shared>(), found.get(), found.get::<Requester>())
     else {
-        let missing = std::io::Error::other("an extension of the request is missing: state, peer or asker");
+        let missing =
+            std::io::Error::other("an extension of the request is missing: state, peer or requester");
         return Problem::internal("this request could not be authenticated", &missing).into_response();
     };
     let principal = match gate::identify(state, &parts, *peer).await {
@@ -59,7 +61,7 @@ pub(crate) async fn require(scope: Scope, request: Request, next: Next) -> Respo
         Err(problem) => return problem.into_response(),
     };
     // The requester is recorded even if the request is rejected below.
-    asker.note(principal.clone());
+    requester.set(principal.clone());
     match state.gate.admit(&principal, scope) {
         Ok(rate) => {
             let mut request = Request::from_parts(parts, body);

@@ -38,11 +38,11 @@ impl fmt::Display for PrincipalId {
 /// The requester, for the middleware around a route; an extension of every request. Empty until a valid credential was found;
 /// then set even if the request is rejected or times out.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Asker(Arc<OnceLock<Principal>>);
+pub(crate) struct Requester(Arc<OnceLock<Principal>>);
 
-impl Asker {
+impl Requester {
     /// Records the owner of the credential. Only the first call has an effect.
-    pub(crate) fn note(&self, principal: Principal) {
+    pub(crate) fn set(&self, principal: Principal) {
         drop(self.0.set(principal));
     }
 

@@ -27,11 +27,11 @@ pub(super) struct TestResult {
 /// Sends one test event, unless the row is invalid.
 pub(super) async fn test(
     state: &Shared,
-    asking: &Principal,
+    requester: &Principal,
     (row, stored): (Row, Option<Stored>),
 ) -> Json<TestResult> {
     let Tested { delivered, status_code, error } = match stored {
-        Some(stored) => state.outbound.test(Box::new(stored), Arc::clone(&asking.name)).await,
+        Some(stored) => state.outbound.test(Box::new(stored), Arc::clone(&requester.name)).await,
         None => Tested { delivered: false, status_code: None, error: row.problem },
     };
     Json(TestResult { delivered, status_code, error })

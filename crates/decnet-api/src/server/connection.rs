@@ -18,7 +18,7 @@ use tower::Service as _;
 
 use super::Peer;
 use super::connection_limit::{BodyWait, ConnectionPermit};
-use crate::auth::Asker;
+use crate::auth::Requester;
 
 pub(super) async fn serve(
     stream: TcpStream,
@@ -33,11 +33,11 @@ pub(super) async fn serve(
         return;
     }
     let answer = service_fn(|request| {
-        let asker = Asker::default();
-        let guard = permit.begin_request(asker.clone());
-        let body_wait = permit.body_wait(asker.clone());
+        let requester = Requester::default();
+        let guard = permit.begin_request(requester.clone());
+        let body_wait = permit.body_wait(requester.clone());
         let request = Request::map(request, |body| EvictableBody { body, body_wait });
-        let answer = answer(router.clone(), peer, asker, request);
+        let answer = answer(router.clone(), peer, requester, request);
         async move {
             // An evicted connection begins no request; its client sees the connection close without an answer.
             let _guard = guard.ok_or(Evicted)?;
@@ -105,13 +105,13 @@ impl hyper::body::Body for EvictableBody {
 async fn answer(
     mut router: Router,
     peer: Peer,
-    asker: Asker,
+    requester: Requester,
     request: Request<EvictableBody>,
 ) -> Response<Body> {
     let mut request = request.map(Body::new);
     trim(request.uri_mut());
     request.extensions_mut().insert(peer);
-    request.extensions_mut().insert(asker);
+    request.extensions_mut().insert(requester);
     let Ok(response) = router.call(request).await;
     response
 }

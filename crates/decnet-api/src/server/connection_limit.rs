@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{Asker, Network, PrincipalId};
+use crate::auth::{Network, PrincipalId, Requester};
 
 /// The limit on open connections, shared by clones.
 #[derive(Clone, Default)]
@@ -92,9 +92,9 @@ impl ConnectionLimit {
         self.connections().by_id.get_mut(&id).map(|connection| connection.waiting_since = None).is_some()
     }
 
-    /// Marks a connection as waiting for its client. `asker` sent its current or last request.
-    fn mark_waiting(&self, id: u64, since: Instant, asker: &Asker) {
-        self.connections().wait(id, since, asker);
+    /// Marks a connection as waiting for its client. `requester` sent its current or last request.
+    fn mark_waiting(&self, id: u64, since: Instant, requester: &Requester) {
+        self.connections().wait(id, since, requester);
         self.0.freed.notify_one();
     }
 }
@@ -115,10 +115,10 @@ impl Connections {
         Some(connection)
     }
 
-    fn wait(&mut self, id: u64, since: Instant, asker: &Asker) {
+    fn wait(&mut self, id: u64, since: Instant, requester: &Requester) {
         let Some(connection) = self.by_id.get_mut(&id) else { return };
         connection.waiting_since = Some(since);
-        let principal = asker.principal().map(|principal| &principal.id);
+        let principal = requester.principal().map(|principal| &principal.id);
         if connection.holder.is(principal) {
             return;
         }
@@ -176,17 +176,17 @@ impl Holder {
 }
 
 impl ConnectionPermit {
-    /// Marks a request of `asker` as begun. The connection is not evicted until the guard is dropped. Returns `None` if it was
+    /// Marks a request of `requester` as begun. The connection is not evicted until the guard is dropped. Returns `None` if it was
     /// evicted before; the request must then not be processed. One lock decides between the two.
-    pub(super) fn begin_request(&self, asker: Asker) -> Option<RequestGuard> {
+    pub(super) fn begin_request(&self, requester: Requester) -> Option<RequestGuard> {
         let is_open = self.limit.mark_busy(self.id);
-        is_open.then(|| RequestGuard { limit: self.limit.clone(), id: self.id, asker })
+        is_open.then(|| RequestGuard { limit: self.limit.clone(), id: self.id, requester })
     }
 
-    /// Starts the wait for the body of a request of `asker` whose head has arrived.
-    pub(super) fn body_wait(&self, asker: Asker) -> BodyWait {
+    /// Starts the wait for the body of a request of `requester` whose head has arrived.
+    pub(super) fn body_wait(&self, requester: Requester) -> BodyWait {
         let since = Instant::now();
-        BodyWait { limit: self.limit.clone(), id: self.id, since, is_waiting: false, asker }
+        BodyWait { limit: self.limit.clone(), id: self.id, since, is_waiting: false, requester }
     }
 
     /// Waits until this connection is evicted.
@@ -203,14 +203,14 @@ pub(super) struct BodyWait {
     since: Instant,
     is_waiting: bool,
     /// The requester. Known here, because a body is read only after authentication.
-    asker: Asker,
+    requester: Requester,
 }
 
 impl BodyWait {
     /// Marks the connection as waiting for more of the body.
     pub(super) fn wait(&mut self) {
         if !std::mem::replace(&mut self.is_waiting, true) {
-            self.limit.mark_waiting(self.id, self.since, &self.asker);
+            self.limit.mark_waiting(self.id, self.since, &self.requester);
         }
     }
 
@@ -224,12 +224,12 @@ impl BodyWait {
 pub(super) struct RequestGuard {
     limit: ConnectionLimit,
     id: u64,
-    asker: Asker,
+    requester: Requester,
 }
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
-        self.limit.mark_waiting(self.id, Instant::now(), &self.asker);
+        self.limit.mark_waiting(self.id, Instant::now(), &self.requester);
     }
 }
 
@@ -251,26 +251,26 @@ mod tests {
         Network::of(std::net::Ipv4Addr::new(192, 0, 2, last).into())
     }
 
-    fn asker(token: Option<&str>) -> Asker {
-        let asker = Asker::default();
+    fn requester(token: Option<&str>) -> Requester {
+        let requester = Requester::default();
         if let Some(token) = token {
             let id = PrincipalId::Token(token.into());
-            asker.note(Principal { id, name: token.into(), scopes: None });
+            requester.set(Principal { id, name: token.into(), scopes: None });
         }
-        asker
+        requester
     }
 
     fn begin(permit: &ConnectionPermit) -> Option<RequestGuard> {
-        permit.begin_request(asker(None))
+        permit.begin_request(requester(None))
     }
 
     fn body_wait(permit: &ConnectionPermit) -> BodyWait {
-        permit.body_wait(asker(None))
+        permit.body_wait(requester(None))
     }
 
     /// Answers a request with this token, or without one.
     fn answer(permit: &ConnectionPermit, token: Option<&str>) {
-        drop(permit.begin_request(asker(token)).unwrap());
+        drop(permit.begin_request(requester(token)).unwrap());
     }
 
     /// Opens connections from network 1, each of which authenticates with this token.
@@ -304,8 +304,8 @@ mod tests {
     async fn slow_body_of_an_authenticated_client_is_evicted_last() {
         let limit = ConnectionLimit::default();
         let good = limit.acquire(network(1)).await;
-        let busy = good.begin_request(asker(Some("a")));
-        let mut slow = good.body_wait(asker(Some("a")));
+        let busy = good.begin_request(requester(Some("a")));
+        let mut slow = good.body_wait(requester(Some("a")));
         slow.wait();
         let mut others = Vec::new();
         for _ in 0..MAX_API_CONNECTIONS {

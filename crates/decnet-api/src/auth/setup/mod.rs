@@ -66,23 +66,24 @@ impl fmt::Debug for SetupCode {
 /// An open setup link, until it expires.
 pub(crate) struct Setup {
     until: Instant,
-    kept: Mutex<Option<Kept>>,
+    open_link: Mutex<Option<OpenLink>>,
     /// Limits the bodies that are read at the same time.
     reading: Semaphore,
 }
 
 /// The secrets of an open link.
-struct Kept {
+struct OpenLink {
     code: TokenDigest,
     /// The token that it created, not yet used.
-    made: Option<ApiToken>,
+    created: Option<ApiToken>,
 }
 
 impl Setup {
     pub(super) fn new(code: &SetupCode) -> Self {
         let code = TokenDigest::of(code.0.expose().as_bytes());
-        let (until, kept) = (Instant::now() + SETUP_LINK_AGE, Mutex::new(Some(Kept { code, made: None })));
-        Self { until, kept, reading: Semaphore::new(MAX_SETUP_BODIES) }
+        let (until, open_link) =
+            (Instant::now() + SETUP_LINK_AGE, Mutex::new(Some(OpenLink { code, created: None })));
+        Self { until, open_link, reading: Semaphore::new(MAX_SETUP_BODIES) }
     }
 
     /// Reads a body that may contain a code. The sender is not authenticated, so few are read at a time, and not for long.
@@ -99,21 +100,21 @@ impl Setup {
     /// Closes the link because a token was used.
     pub(super) fn close(&self) {
         // During a redemption the link stays open; the next use of a token closes it.
-        if let Ok(mut kept) = self.kept.try_lock() {
-            *kept = None;
+        if let Ok(mut open_link) = self.open_link.try_lock() {
+            *open_link = None;
         }
     }
 
     /// Checks a code. Returns the token that it created before, if any.
-    fn check(&self, kept: &mut Option<Kept>, code: &str) -> Result<Option<ApiToken>, Refused> {
+    fn check(&self, open_link: &mut Option<OpenLink>, code: &str) -> Result<Option<ApiToken>, Refused> {
         if Instant::now() >= self.until {
-            *kept = None;
+            *open_link = None;
         }
-        let kept = kept.as_ref().ok_or(Refused::Closed)?;
-        if !kept.code.matches(&TokenDigest::of(code.as_bytes())) {
+        let open_link = open_link.as_ref().ok_or(Refused::Closed)?;
+        if !open_link.code.matches(&TokenDigest::of(code.as_bytes())) {
             return Err(Refused::Wrong);
         }
-        Ok(kept.made.clone())
+        Ok(open_link.created.clone())
     }
 }
 
@@ -164,7 +165,7 @@ async fn exchange(
     let setup = state.gate.setup.as_ref().ok_or_else(closed)?;
     let body = setup.read(body).await?;
     let code = page::code(&body, is_form).ok_or_else(no_code)?;
-    // Runs in its own task: a created token is kept even if the client disconnects.
+    // Runs in its own task: a created token is open_link even if the client disconnects.
     let redeemed = tokio::spawn(redeem(Arc::clone(&state), code)).await;
     match redeemed.map_err(|error| Problem::internal("the setup request was aborted", &error))? {
         Ok(token) => Ok(token),
@@ -180,23 +181,23 @@ async fn exchange(
 /// Returns the token of the link. Creates it on the first call.
 async fn redeem(state: Shared, code: String) -> Result<ApiToken, Refused> {
     let setup = state.gate.setup.as_ref().ok_or(Refused::Closed)?;
-    let mut kept = setup.kept.lock().await;
-    let made = setup.check(&mut kept, &code)?;
-    let token = state.catalog.run(move |catalog| first_token(catalog, made)).await?;
-    let (Some(token), Some(keeping)) = (token, &mut *kept) else {
-        *kept = None;
+    let mut open_link = setup.open_link.lock().await;
+    let created = setup.check(&mut open_link, &code)?;
+    let token = state.catalog.run(move |catalog| first_token(catalog, created)).await?;
+    let (Some(token), Some(link)) = (token, &mut *open_link) else {
+        *open_link = None;
         return Err(Refused::Closed);
     };
     tracing::info!(id = token.id(), "the setup link created an admin token");
-    keeping.made = Some(token.clone());
+    link.created = Some(token.clone());
     Ok(token)
 }
 
 /// Creates a token unless a usable one exists, which makes the link obsolete. A token that the link itself created is returned
 /// again while it is unused.
-fn first_token(catalog: &mut Catalog, made: Option<ApiToken>) -> Result<Option<ApiToken>, Error> {
+fn first_token(catalog: &mut Catalog, created: Option<ApiToken>) -> Result<Option<ApiToken>, Error> {
     let now = now();
-    if let Some(token) = made {
+    if let Some(token) = created {
         let stored = catalog.token(token.id())?;
         let is_unused =
             |stored: StoredToken| stored.last_used_at.is_none() && stored.state(now) == TokenState::Active;
@@ -209,7 +210,7 @@ fn first_token(catalog: &mut Catalog, made: Option<ApiToken>) -> Result<Option<A
         let new = NewToken { name: name.into(), scopes: Scopes::new([Scope::Admin]), expires_at: None };
         match catalog.create_token(&new, now) {
             Err(Error::TokenNameTaken(_)) => {}
-            made => return made.map(Some),
+            created => return created.map(Some),
         }
     }
     Ok(None)
@@ -253,22 +254,28 @@ mod tests {
     async fn code_works_until_a_token_is_used() {
         let code = SetupCode::generate();
         let setup = Setup::new(&code);
-        let mut kept = setup.kept.lock().await;
-        assert!(matches!(setup.check(&mut kept, "guess"), Err(Refused::Wrong)));
+        let mut open_link = setup.open_link.lock().await;
+        assert!(matches!(setup.check(&mut open_link, "guess"), Err(Refused::Wrong)));
         for _ in 0..2 {
-            assert!(matches!(setup.check(&mut kept, code.0.expose()), Ok(None)));
+            assert!(matches!(setup.check(&mut open_link, code.0.expose()), Ok(None)));
         }
-        drop(kept);
+        drop(open_link);
         setup.close();
-        assert!(matches!(setup.check(&mut *setup.kept.lock().await, code.0.expose()), Err(Refused::Closed)));
+        assert!(matches!(
+            setup.check(&mut *setup.open_link.lock().await, code.0.expose()),
+            Err(Refused::Closed)
+        ));
     }
 
     #[tokio::test]
     async fn expired_code_is_rejected() {
         let code = SetupCode::generate();
         let setup = Setup { until: Instant::now(), ..Setup::new(&code) };
-        let mut kept = setup.kept.lock().await;
-        assert!(matches!(setup.check(&mut kept, code.0.expose()), Err(Refused::Closed)) && kept.is_none());
+        let mut open_link = setup.open_link.lock().await;
+        assert!(
+            matches!(setup.check(&mut open_link, code.0.expose()), Err(Refused::Closed))
+                && open_link.is_none()
+        );
     }
 
     #[test]

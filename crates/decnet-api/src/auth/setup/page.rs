@@ -39,7 +39,7 @@ const STYLE: &str = "body { max-width: 42rem; margin: 3rem auto; padding: 0 1rem
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Given {
+struct SetupRequest {
     code: String,
 }
 
@@ -66,7 +66,7 @@ pub(super) fn refused(problem: &Problem) -> Response {
 /// Returns the code in a body. A form needs no decoding: codes contain no characters that a form encodes.
 pub(super) fn code(body: &[u8], is_form: bool) -> Option<String> {
     if !is_form {
-        return serde_json::from_slice::<Given>(body).ok().map(|given| given.code);
+        return serde_json::from_slice::<SetupRequest>(body).ok().map(|request| request.code);
     }
     str::from_utf8(body).ok()?.strip_prefix("code=").map(|code| code.trim_end().to_owned())
 }

@@ -73,8 +73,8 @@ async fn redeliver(
     let redelivered = state
         .operators
         .change(move |operator| operator.redeliver(&[id], &active), move || notifier.queue_changed());
-    let made = redelivered.await?;
-    let id = made.first().map(ToString::to_string).unwrap_or_default();
+    let created = redelivered.await?;
+    let id = created.first().map(ToString::to_string).unwrap_or_default();
     Ok((StatusCode::ACCEPTED, Json(Redelivered { id })))
 }
 

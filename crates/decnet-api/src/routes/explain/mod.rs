@@ -64,7 +64,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
     ))]
 async fn answer(
     State(state): State<Shared>,
-    Extension(asking): Extension<Principal>,
+    Extension(requester): Extension<Principal>,
     Params(question): Params<Question>,
 ) -> Result<Json<Explanation>, Problem> {
     let Question { subscription, event_id, topic } = question;
@@ -76,7 +76,7 @@ async fn answer(
             let search = move |reader: &Reader, go_on: &dyn Fn() -> bool| {
                 explain(Some(reader), &row, Asked::Event(&id), go_on)
             };
-            state.searches.run(asking.id, search).await?
+            state.searches.run(requester.id, search).await?
         }
         (None, Some(topic)) => of_topic(&row, &topic)?,
         _ => return Err(Problem::invalid("give either `event_id` or `topic`")),

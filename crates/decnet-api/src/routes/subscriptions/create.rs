@@ -48,13 +48,13 @@ impl NewSubscription {
         check_new_name(&self.name)?;
         let url = EndpointUrl::new(&self.url).map_err(|error| Problem::invalid(format!("url: {error}")))?;
         let patterns = requested_patterns(&[], &self.topic_patterns)?;
-        let made = self.secret.is_none().then(generate_secret);
-        let secret = self.secret.or_else(|| made.clone()).unwrap_or_default();
+        let generated = self.secret.is_none().then(generate_secret);
+        let secret = self.secret.or_else(|| generated.clone()).unwrap_or_default();
         check_secret(&secret)?;
         check_secret_form(&secret)?;
         let settings = self.settings.unwrap_or_default().apply(&Settings::default());
         let settings = settings.map_err(|error| Problem::invalid(format!("settings: {error}")))?;
         let (name, enabled, secret) = (self.name, self.enabled, Secret::new(secret));
-        Ok((catalog::NewSubscription { name, url, secret, patterns, enabled, settings }, made))
+        Ok((catalog::NewSubscription { name, url, secret, patterns, enabled, settings }, generated))
     }
 }

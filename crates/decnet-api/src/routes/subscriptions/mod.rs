@@ -70,10 +70,10 @@ async fn create(
     State(state): State<Shared>,
     Body(new): Body<NewSubscription>,
 ) -> Result<(StatusCode, Json<Created>), Problem> {
-    let (new, made) = new.read()?;
+    let (new, generated) = new.read()?;
     receiver::check_url(&state, &new.url).await?;
     let row = change(&state, move |catalog| catalog.create(&new, now()).map_err(Into::into)).await?;
-    Ok((StatusCode::CREATED, Json(Created { subscription: row.into(), secret: made })))
+    Ok((StatusCode::CREATED, Json(Created { subscription: row.into(), secret: generated })))
 }
 
 /// Returns a subscription.
@@ -189,14 +189,14 @@ async fn rotate_secret(
             .ok_or_else(|| Problem::invalid("overlap: must be a duration like 30m, 2h or 1d"))?,
     };
     rotation.secret.as_deref().map_or(Ok(()), check_secret_form)?;
-    let made = rotation.secret.is_none().then(generate_secret);
-    let secret = Secret::new(rotation.secret.or_else(|| made.clone()).unwrap_or_default());
+    let generated = rotation.secret.is_none().then(generate_secret);
+    let secret = Secret::new(rotation.secret.or_else(|| generated.clone()).unwrap_or_default());
     let row = change(&state, move |catalog| {
         catalog.rotate_secret(&uuid, &secret, overlap, now())?;
         Ok(uuid)
     })
     .await?;
-    Ok(Json(Rotated { subscription: row.into(), secret: made }))
+    Ok(Json(Rotated { subscription: row.into(), secret: generated }))
 }
 
 /// Ends the overlap of replaced secrets: only the newest secret signs from now on. Without an overlap, nothing changes.
@@ -220,11 +220,11 @@ async fn revoke_old_secrets(
     responses((status = 200, body = TestResult), (status = 404, body = Details, content_type = "application/problem+json")))]
 async fn test(
     State(state): State<Shared>,
-    Extension(asking): Extension<Principal>,
+    Extension(requester): Extension<Principal>,
     Path(uuid): Path<String>,
 ) -> Result<Json<TestResult>, Problem> {
     let found = state.catalog.run(move |catalog| found(catalog, &uuid)).await?;
-    Ok(receiver::test(&state, &asking, found).await)
+    Ok(receiver::test(&state, &requester, found).await)
 }
 
 async fn apply(state: &Shared, uuid: String, patch: Patch) -> Result<Json<Subscription>, Problem> {

@@ -51,17 +51,17 @@ fn settings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Change<Setting
 
 impl SubscriptionPatch {
     pub(super) fn read(self) -> Result<Patch, Problem> {
-        let url = given("url", self.url)?.map(|url| EndpointUrl::new(&url)).transpose();
-        let patterns = given("topic_patterns", self.topic_patterns)?;
-        let secret = given("secret", self.secret)?;
+        let url = not_null("url", self.url)?.map(|url| EndpointUrl::new(&url)).transpose();
+        let patterns = not_null("topic_patterns", self.topic_patterns)?;
+        let secret = not_null("secret", self.secret)?;
         secret.as_deref().map_or(Ok(()), check_secret_form)?;
         Ok(Patch {
-            name: given("name", self.name)?,
+            name: not_null("name", self.name)?,
             url: url.map_err(|error| Problem::invalid(format!("url: {error}")))?,
             secret: secret.map(Secret::new),
             patterns: patterns.map(|patterns| requested_patterns(&[], &patterns)).transpose()?,
-            enabled: given("enabled", self.enabled)?,
-            paused: given("paused", self.paused)?,
+            enabled: not_null("enabled", self.enabled)?,
+            paused: not_null("paused", self.paused)?,
             settings: match self.settings {
                 Change::Keep => SettingsPatch::default(),
                 Change::Reset => defaults(),

@@ -25,7 +25,7 @@ impl FromRequest<Shared> for Fields {
         let RawBody(bytes) = RawBody::from_request(request, state).await.map_err(unreadable)?;
         match body::read(&bytes).map_err(unreadable)? {
             Value::Object(fields) => Ok(Self(fields)),
-            _ => Err(Problem::malformed("the body is a JSON object")),
+            _ => Err(Problem::malformed("the body must be a JSON object")),
         }
     }
 }
@@ -40,7 +40,7 @@ impl Fields {
     pub(super) fn without_null(&self, fields: &[&str]) -> Result<(), Problem> {
         match fields.iter().find(|field| self.0.get(**field) == Some(&Value::Null)) {
             None => Ok(()),
-            Some(field) => Err(Problem::malformed(format!("{field}: null is no value for it"))),
+            Some(field) => Err(Problem::malformed(format!("{field}: must not be null"))),
         }
     }
 
@@ -49,7 +49,7 @@ impl Fields {
         match self.get(field) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(wrong(field, "a text")),
+            Some(_) => Err(wrong(field, "a string")),
         }
     }
 
@@ -62,12 +62,12 @@ impl Fields {
     ) -> Result<Option<&str>, Problem> {
         let Some(text) = self.text(field)? else { return Ok(None) };
         match text.chars().count() {
-            0 if least > 0 => Err(Problem::malformed(format!("{field}: is empty"))),
+            0 if least > 0 => Err(Problem::malformed(format!("{field}: must not be empty"))),
             length if length < least => {
-                Err(Problem::malformed(format!("{field}: has at least {}", characters(least))))
+                Err(Problem::malformed(format!("{field}: must have at least {}", characters(least))))
             }
             length if length > most => {
-                Err(Problem::invalid(format!("{field}: has at most {}", characters(most))))
+                Err(Problem::invalid(format!("{field}: must have at most {}", characters(most))))
             }
             _ => Ok(Some(text)),
         }
@@ -78,7 +78,7 @@ impl Fields {
         let Some(value) = self.get(field) else { return Ok(None) };
         let items = value.as_array().ok_or_else(|| wrong(field, "a list"))?;
         let texts = items.iter().map(|item| item.as_str().map(str::to_owned));
-        texts.collect::<Option<_>>().map(Some).ok_or_else(|| wrong(field, "a list of texts"))
+        texts.collect::<Option<_>>().map(Some).ok_or_else(|| wrong(field, "a list of strings"))
     }
 
     /// Returns a flag, in any of the spellings that DECNET accepts.
@@ -125,5 +125,5 @@ fn characters(count: usize) -> String {
 }
 
 fn wrong(field: &str, what: &str) -> Problem {
-    Problem::malformed(format!("{field}: is {what}"))
+    Problem::malformed(format!("{field}: must be {what}"))
 }

@@ -57,17 +57,17 @@ async fn create(
 ) -> Result<(StatusCode, Json<CreatedWebhook>), Problem> {
     let new = request::create(&fields)?;
     if let Some(creations) = &state.creations {
-        let made = creations.count(Network::of(peer.0.ip()), Instant::now());
-        made.check("webhooks created from one address")?;
+        let rate = creations.count(Network::of(peer.0.ip()), Instant::now());
+        rate.check("webhooks created from one address")?;
     }
     check_name(&state, &new.name, None).await?;
     receiver::check_url(&state, &new.url).await?;
     let secret = new.secret.expose().to_owned();
-    let made = state.change_catalog(move |catalog| {
+    let created = state.change_catalog(move |catalog| {
         let uuid = catalog.create(&new, now())?;
         Ok::<_, Problem>(existing(catalog, &uuid))
     });
-    let row = made.await.flatten().map_err(as_webhook)?;
+    let row = created.await.flatten().map_err(as_webhook)?;
     Ok((StatusCode::CREATED, Json(CreatedWebhook { webhook: row.into(), secret })))
 }
 
@@ -131,11 +131,11 @@ async fn delete(State(state): State<Shared>, Path(uuid): Path<String>) -> Result
     responses((status = 200, body = TestResult), (status = 404, body = DecnetDetail)))]
 async fn test(
     State(state): State<Shared>,
-    Extension(asking): Extension<Principal>,
+    Extension(requester): Extension<Principal>,
     Path(uuid): Path<String>,
 ) -> Result<Json<TestResult>, Problem> {
     let found = state.catalog.run(move |catalog| found(catalog, &uuid)).await?;
-    Ok(receiver::test(&state, &asking, found).await)
+    Ok(receiver::test(&state, &requester, found).await)
 }
 
 fn found(catalog: &Catalog, uuid: &str) -> Result<(Row, Option<Stored>), Problem> {

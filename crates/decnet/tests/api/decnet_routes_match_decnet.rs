@@ -111,7 +111,7 @@ fn errors_have_decnets_statuses() {
 }
 
 #[test]
-fn forbidden_addresses_are_rejected_and_plain_http_is_warned_about() {
+fn forbidden_addresses_are_rejected_and_http_is_warned_about() {
     let server = Server::start();
     let to = |url: &str| json!({"name": url, "url": url, "topic_patterns": ["a"]});
     for url in ["http://127.0.0.2/", "http://169.254.169.254/", "http://[::1]/", "https://10.0.0.1/"] {

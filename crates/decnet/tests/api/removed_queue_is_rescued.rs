@@ -44,7 +44,7 @@ fn events_of_a_removed_queue_are_delivered_after_its_rescue() {
 }
 
 #[test]
-fn a_restore_under_a_running_worker_is_refused() {
+fn restore_under_a_running_worker_is_rejected() {
     let server = Server::start();
     server.host.json(&["backup", "b.tar", "--json"]);
     let refused = server.host.run(&["restore", "b.tar"]);

@@ -76,7 +76,7 @@ fn pages_show_every_subscription_once() {
 }
 
 #[test]
-fn both_secrets_sign_after_a_rotation_and_a_test_reports_its_result() {
+fn both_secrets_sign_after_a_rotation() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
     let uuid = server.subscribe("a", &receiver.url("/"), "a.>");
     let rotated =

@@ -1,4 +1,4 @@
-//! The API as a part of a process: `run` until told to stop.
+//! The entry point of the API.
 
 use std::io;
 use std::net::TcpListener;
@@ -11,24 +11,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::options::Options;
 use crate::state::{Shared, State};
-use crate::{armour, auth, deadline, metrics, openapi, page, problem, routes, server};
+use crate::{auth, metrics, middleware, openapi, page, problem, routes, server, timeout};
 
-/// The HTTP API, ready to be run.
+/// The HTTP API, ready to run.
 pub struct Api {
     router: Router,
     state: Shared,
 }
 
-/// Why the API cannot serve.
+/// The reason why the API cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The socket cannot be listened on.
+    /// The listener cannot be used.
     #[error("the API cannot listen: {0}")]
     Listen(#[from] io::Error),
 }
 
 impl Api {
-    /// Makes it; nothing is opened before it is needed.
+    /// Creates the API. Files and connections are opened when first needed.
     #[must_use]
     pub fn new(options: Options) -> Self {
         let origins = options.access.cors_origins.clone();
@@ -36,11 +36,11 @@ impl Api {
         Self { router: router(Arc::clone(&state), &origins), state }
     }
 
-    /// Serves until `shutdown`; requests under way are then finished, within
-    /// [`API_SHUTDOWN_GRACE`](decnet_core::limits::API_SHUTDOWN_GRACE), and jobs end after their step.
+    /// Serves until `shutdown`. Then requests in progress have
+    /// [`API_SHUTDOWN_GRACE`](decnet_core::limits::API_SHUTDOWN_GRACE) to finish, and jobs end after their current step.
     ///
     /// # Errors
-    /// A listener that cannot be used.
+    /// The listener cannot be used.
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> Result<(), Error> {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -51,27 +51,28 @@ impl Api {
     }
 }
 
-/// Outermost first: what every answer carries, the words of every problem, the bounds, then who asks, route by route.
+/// Returns the router with its layers. The last one added is outermost: metrics, log, headers, the rendering of problems, CORS,
+/// rate limits, request checks, the time limit; authentication is per route.
 fn router(state: Shared, origins: &[String]) -> Router {
     let (router, document) = routes::all().split();
     let router = page::serve(openapi::serve(router, &document));
     let router = if state.gate.setup.is_some() { auth::setup_routes(router) } else { router };
     let router = router
-        .layer(from_fn(deadline::keep))
+        .layer(from_fn(timeout::enforce))
         .layer(Extension(Arc::clone(&state)))
-        .layer(from_fn(armour::check_form))
-        .layer(from_fn_with_state(Arc::clone(&state.gate), armour::count));
+        .layer(from_fn(middleware::check_form))
+        .layer(from_fn_with_state(Arc::clone(&state.gate), middleware::count));
     let router = if origins.is_empty() { router } else { cross_origin(router, &state, origins) };
     router
         .layer(from_fn(problem::render))
-        .layer(from_fn(armour::headers))
-        .layer(from_fn(armour::log))
+        .layer(from_fn(middleware::headers))
+        .layer(from_fn(middleware::log))
         .layer(from_fn_with_state(Arc::clone(&state.requests), metrics::count))
         .with_state(state)
 }
 
-/// Around the count, so that pages can read its refusals too. Preflights go no further, and are counted before.
+/// Adds CORS around the rate limit, so that scripts can read its rejections too. Preflights end here, so they are limited before.
 fn cross_origin(router: Router<Shared>, state: &Shared, origins: &[String]) -> Router<Shared> {
-    let count = from_fn_with_state(Arc::clone(&state.gate), armour::count_preflights);
-    router.layer(armour::cors(origins)).layer(count)
+    let count = from_fn_with_state(Arc::clone(&state.gate), middleware::count_preflights);
+    router.layer(middleware::cors(origins)).layer(count)
 }

@@ -1,4 +1,4 @@
-//! A JSON body within its bounds.
+//! JSON request bodies with size limits.
 
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
@@ -14,10 +14,10 @@ use serde_json::value::RawValue;
 use crate::problem::{Kind, Problem};
 use crate::state::Shared;
 
-/// A JSON body. Fields that it does not know are refused by name where the type says so.
+/// A JSON body. Unknown fields are rejected by name if `T` denies them.
 pub(crate) struct Body<T>(pub(crate) T);
 
-/// The bytes of a JSON body, not yet read.
+/// The bytes of a JSON body, not yet parsed.
 pub(crate) struct RawBody(pub(crate) Bytes);
 
 impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
@@ -39,11 +39,11 @@ impl FromRequest<Shared> for RawBody {
 }
 
 impl RawBody {
-    /// Reads a body of at most so many bytes. One that says that it is larger is not waited for, and before a piece of it is
-    /// kept `take` is asked for its size.
+    /// Reads a body of at most `most` bytes. A larger `Content-Length` is rejected at once. `take` is called with the size of
+    /// each piece before the piece is kept.
     ///
     /// # Errors
-    /// No JSON by its header, too large, broken off, or what `take` refuses.
+    /// The content type is not JSON, the body is too large or ends early, or `take` fails.
     pub(crate) async fn within(
         most: usize,
         request: Request,
@@ -58,7 +58,7 @@ impl RawBody {
         }
         let (mut body, mut bytes) = (request.into_body(), BytesMut::new());
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| Problem::malformed("the body broke off"))?;
+            let frame = frame.map_err(|_| Problem::malformed("the request body ended early"))?;
             let Ok(data) = frame.into_data() else { continue };
             if bytes.len() + data.len() > most {
                 return Err(too_large(most));
@@ -70,23 +70,23 @@ impl RawBody {
     }
 }
 
-/// How large a body says that it is.
+/// Returns the declared length of a body.
 fn length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn too_large(most: usize) -> Problem {
-    Problem::new(Kind::TooLarge, format!("a body has at most {most} bytes here"))
+    Problem::new(Kind::TooLarge, format!("the request body exceeds {most} bytes"))
 }
 
-/// Reads a value: 400 for what is not JSON, 422 for JSON that is something else.
+/// Parses a value: 400 if it is not JSON, 422 if it is JSON of another shape.
 pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     serde_json::from_slice(bytes).map_err(|error| {
         if error.is_data() { Problem::invalid(error.to_string()) } else { malformed(bytes, &error) }
     })
 }
 
-/// RFC 8259, section 8.1: JSON is UTF-8, and begins with no byte order mark.
+/// Names a byte order mark, which JSON must not begin with (RFC 8259, section 8.1).
 fn malformed(bytes: &[u8], error: &serde_json::Error) -> Problem {
     Problem::malformed(byte_order_mark(bytes).map_or_else(
         || format!("the body is not valid JSON: {error}"),
@@ -94,17 +94,17 @@ fn malformed(bytes: &[u8], error: &serde_json::Error) -> Problem {
     ))
 }
 
-/// Reads an object that is part of a body: a list in its place is refused.
+/// Parses an object that is part of a body, and rejects a list in its place.
 ///
 /// # Errors
-/// Something else, or an object that is refused.
+/// A value that is not an object, or an object that does not parse.
 pub(crate) fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<T, D::Error> {
     let raw = Box::<RawValue>::deserialize(deserializer)?;
     check_object(raw.get().as_bytes()).map_err(D::Error::custom)?;
     serde_json::from_str(raw.get()).map_err(D::Error::custom)
 }
 
-/// The same where `null` stands for nothing.
+/// Parses an object or `null`.
 ///
 /// # Errors
 /// As [`object`].
@@ -115,16 +115,16 @@ pub(crate) fn nullable_object<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     if raw.get() == "null" { Ok(None) } else { object(&*raw).map(Some).map_err(D::Error::custom) }
 }
 
-/// serde would take the fields of an object from a list as well.
+/// Rejects JSON that is not an object: serde would read the fields of a struct from a list as well.
 fn check_object(json: &[u8]) -> Result<(), &'static str> {
     let first = json.iter().find(|byte| !byte.is_ascii_whitespace());
-    // What is no JSON at all is said to be that.
-    let is_another =
+    // The parser reports input that is not JSON.
+    let is_other_json =
         first.is_some_and(|byte| matches!(byte, b'[' | b'"' | b'0'..=b'9' | b'-' | b't' | b'f' | b'n'));
-    if is_another { Err("a JSON object is expected") } else { Ok(()) }
+    if is_other_json { Err("expected a JSON object") } else { Ok(()) }
 }
 
-/// `application/json` and whatever is built on it (RFC 6839), as `application/merge-patch+json` is.
+/// Returns whether the content type is `application/json` or based on it (RFC 6839), such as `application/merge-patch+json`.
 fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_byte_order_mark_is_named() {
+    fn byte_order_mark_is_named() {
         let refused = |bytes: &[u8]| read::<serde_json::Value>(bytes).unwrap_err();
         for (bytes, named) in [
             ("\u{feff}{}".as_bytes(), "byte order mark (U+FEFF)"),

@@ -8,23 +8,23 @@ use crate::problem::{Kind, Problem};
 const IDENTITY: &str = "identity";
 const CHUNKED: &str = "chunked";
 
-/// Refuses a body in a coding that is not decoded here.
+/// Rejects a body whose coding is not supported.
 ///
 /// # Errors
 /// 501 for another transfer coding than `chunked` (RFC 9112, section 6.1), 400 for `chunked` twice (section 7), 415 for another
-/// content coding than `identity`, with `Accept-Encoding` (RFC 9110, section 15.5.16). hyper has refused a transfer coding that
-/// does not end with `chunked` before this: the end of such a body cannot be found.
+/// content coding than `identity`, with `Accept-Encoding` (RFC 9110, section 15.5.16). hyper has already rejected a transfer
+/// coding that does not end with `chunked`, since the end of such a body cannot be determined.
 pub(crate) fn check(headers: &HeaderMap) -> Result<(), Problem> {
     let transfer = values(headers, &TRANSFER_ENCODING);
     if transfer.iter().any(|coding| coding != CHUNKED) {
         let what = format!(
-            "the transfer coding `{}` is not supported; send the body as it is, or `chunked`",
+            "the transfer coding `{}` is not supported; send the body unencoded or `chunked`",
             transfer.join(", ")
         );
         return Err(Problem::new(Kind::NotImplemented, what));
     }
     if transfer.len() > 1 {
-        return Err(Problem::malformed("the transfer coding `chunked` is applied once only"));
+        return Err(Problem::malformed("the transfer coding `chunked` may be applied only once"));
     }
     let content = values(headers, &CONTENT_ENCODING);
     if content.iter().all(|coding| coding == IDENTITY) {
@@ -36,7 +36,7 @@ pub(crate) fn check(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(Kind::UnsupportedMediaType, what).with(ACCEPT_ENCODING, accepted))
 }
 
-/// The members of a list in a header, in lower case (RFC 9110, section 5.6.1).
+/// Returns the members of a list header in lower case (RFC 9110, section 5.6.1).
 fn values(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
     let values = headers
         .get_all(name)

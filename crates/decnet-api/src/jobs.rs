@@ -1,4 +1,4 @@
-//! Work that goes on after its request was answered: bounded in number, watched, and ended.
+//! Background jobs: work that continues after its request was answered.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,29 +17,29 @@ use utoipa::ToSchema;
 use crate::problem::Problem;
 use crate::state::now;
 
-/// How far a job is: what is told of each, and what its kind adds.
+/// A job and its progress.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Job<P> {
-    /// What it is called in paths.
+    /// Id of the job in paths.
     id: String,
     status: Status,
-    /// Does it only count?
+    /// Whether it only counts.
     dry_run: bool,
     #[serde(flatten)]
     progress: P,
-    /// Why it failed; while it runs, what it waits for to pass.
+    /// Reason why it failed; while it runs, the temporary failure that it waits for to end.
     error: Option<String>,
     started_at: String,
     ended_at: Option<String>,
 }
 
-/// The jobs of one kind that are remembered, oldest first.
+/// The running and the last ended jobs of one kind, oldest first.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct JobList<P> {
     jobs: Vec<Job<P>>,
 }
 
-/// Where a job is in its life.
+/// State of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = JobStatus)]
@@ -50,28 +50,29 @@ enum Status {
     Failed,
 }
 
-/// How work ended that did not fail.
+/// The way in which work ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     Done,
     Cancelled,
 }
 
-/// The jobs of one kind, oldest first. Those that ended make room for new ones.
+/// The jobs of one kind. Ended jobs are dropped for new ones.
 pub(crate) struct Jobs<P> {
-    /// What one is called, and many.
-    called: (&'static str, &'static str),
-    /// How many run at once.
-    most: usize,
-    known: Mutex<Known<P>>,
+    /// The name of one job, and its plural.
+    names: (&'static str, &'static str),
+    /// The maximum number of running jobs.
+    max_running: usize,
+    registry: Mutex<Registry<P>>,
 }
 
-struct Known<P> {
+struct Registry<P> {
     started: u64,
+    /// Oldest first.
     jobs: VecDeque<Handle<P>>,
 }
 
-/// A job in the hands of its work, and of whoever watches it.
+/// A handle to a job, for its work and for its observers.
 #[derive(Clone)]
 pub(crate) struct Handle<P> {
     job: watch::Sender<Job<P>>,
@@ -82,16 +83,16 @@ impl<P> Jobs<P>
 where
     P: Clone + Default + Serialize + Send + Sync + 'static,
 {
-    pub(crate) fn new(called: (&'static str, &'static str), most: usize) -> Self {
-        let known = Mutex::new(Known { started: 0, jobs: VecDeque::new() });
-        Self { called, most, known }
+    pub(crate) fn new(names: (&'static str, &'static str), max_running: usize) -> Self {
+        let registry = Mutex::new(Registry { started: 0, jobs: VecDeque::new() });
+        Self { names, max_running, registry }
     }
 
-    /// Starts a job, and waits for its end so long; then it goes on by itself, also where nobody waits any more. How far
-    /// it is by then, and why it failed if it did.
+    /// Starts a job and waits up to `patience` for its end; then it continues in the background, also if the caller is gone.
+    /// Returns the job as it is then, and its error if it failed.
     ///
     /// # Errors
-    /// Too many run already.
+    /// Too many jobs are running.
     pub(crate) async fn start<W>(
         &self,
         dry_run: bool,
@@ -102,69 +103,73 @@ where
         W: Future<Output = Result<End, Problem>> + Send + 'static,
     {
         let handle = self.enter(dry_run)?;
-        let carried = tokio::spawn(handle.clone().carry(work(handle.clone())));
-        let failure = tokio::time::timeout(patience, carried).await;
+        let supervised = tokio::spawn(handle.clone().supervise(work(handle.clone())));
+        let failure = tokio::time::timeout(patience, supervised).await;
         Ok((handle.job(), failure.ok().and_then(Result::ok).flatten()))
     }
 
+    /// Returns a job.
+    ///
     /// # Errors
-    /// There is none of this id, or not any more.
+    /// No job has this id, or it was dropped.
     pub(crate) fn get(&self, id: &str) -> Result<Job<P>, Problem> {
         self.find(id).map(|handle| handle.job())
     }
 
-    /// Ends one, unless it has ended.
+    /// Cancels a job, unless it has ended.
     ///
     /// # Errors
-    /// There is none of this id, or not any more.
+    /// No job has this id, or it was dropped.
     pub(crate) fn cancel(&self, id: &str) -> Result<Job<P>, Problem> {
         let handle = self.find(id)?;
         handle.cancel.cancel();
         Ok(handle.job())
     }
 
-    /// Ends all of them: the server stops.
+    /// Cancels all jobs when the server stops.
     pub(crate) fn stop(&self) {
-        self.known().jobs.iter().for_each(|handle| handle.cancel.cancel());
+        self.registry().jobs.iter().for_each(|handle| handle.cancel.cancel());
     }
 
     pub(crate) fn list(&self) -> JobList<P> {
-        JobList { jobs: self.known().jobs.iter().map(Handle::job).collect() }
+        JobList { jobs: self.registry().jobs.iter().map(Handle::job).collect() }
     }
 
     fn find(&self, id: &str) -> Result<Handle<P>, Problem> {
-        let found = self.known().jobs.iter().find(|handle| handle.job.borrow().id == id).cloned();
+        let found = self.registry().jobs.iter().find(|handle| handle.job.borrow().id == id).cloned();
         found.ok_or_else(|| {
-            let told = "the last ones are remembered until the server stops";
-            Problem::not_found(format!("there is no such {}; {told}", self.called.0))
+            let name = self.names.0;
+            Problem::not_found(format!(
+                "{name} not found; only the last ones are kept, until the server stops"
+            ))
         })
     }
 
     fn enter(&self, dry_run: bool) -> Result<Handle<P>, Problem> {
-        let mut known = self.known();
-        let running = known.jobs.iter().filter(|handle| handle.is_running()).count();
-        if running >= self.most {
-            let what = format!("{running} {} run already; wait for one, or end it", self.called.1);
+        let mut registry = self.registry();
+        let running = registry.jobs.iter().filter(|handle| handle.is_running()).count();
+        if running >= self.max_running {
+            let what = format!("{running} {} are already running; wait for one or cancel it", self.names.1);
             return Err(Problem::unavailable(what));
         }
-        if known.jobs.len() >= MAX_API_JOBS
-            && let Some(ended) = known.jobs.iter().position(|handle| !handle.is_running())
+        if registry.jobs.len() >= MAX_API_JOBS
+            && let Some(ended) = registry.jobs.iter().position(|handle| !handle.is_running())
         {
-            known.jobs.remove(ended);
+            registry.jobs.remove(ended);
         }
-        known.started += 1;
-        let handle = Handle::new(known.started, dry_run);
-        known.jobs.push_back(handle.clone());
+        registry.started += 1;
+        let handle = Handle::new(registry.started, dry_run);
+        registry.jobs.push_back(handle.clone());
         Ok(handle)
     }
 
-    fn known(&self) -> MutexGuard<'_, Known<P>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn registry(&self) -> MutexGuard<'_, Registry<P>> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<P: Clone + Default + Send + Sync + 'static> Handle<P> {
-    /// Its id holds the time, so that one of an earlier server is not taken for it.
+    /// The id contains the time, so that ids of an earlier server are not reused.
     fn new(number: u64, dry_run: bool) -> Self {
         let at = now();
         let job = Job {
@@ -179,20 +184,20 @@ impl<P: Clone + Default + Send + Sync + 'static> Handle<P> {
         Self { job: watch::Sender::new(job), cancel: CancellationToken::new() }
     }
 
-    /// Tells how far it is: it goes on.
-    pub(crate) fn tell(&self, change: impl FnOnce(&mut P)) {
+    /// Updates the progress and clears the error.
+    pub(crate) fn report(&self, change: impl FnOnce(&mut P)) {
         self.job.send_modify(|job| {
             job.error = None;
             change(&mut job.progress);
         });
     }
 
-    /// Tells what stands in its way for now.
-    pub(crate) fn waits_for(&self, problem: &Problem) {
+    /// Records a temporary failure that the job waits for to end.
+    pub(crate) fn report_wait(&self, problem: &Problem) {
         self.job.send_modify(|job| job.error = Some(problem.detail().to_owned()));
     }
 
-    /// Somebody has ended it.
+    /// Resolves when the job was cancelled.
     pub(crate) fn cancelled(&self) -> WaitForCancellationFuture<'_> {
         self.cancel.cancelled()
     }
@@ -209,13 +214,13 @@ impl<P: Clone + Default + Send + Sync + 'static> Handle<P> {
         self.job.borrow().clone()
     }
 
-    /// Sees the work to its end, however it ends; why it failed, if it did.
-    async fn carry(
+    /// Runs the work to its end and records the result. Returns the error, if it failed.
+    async fn supervise(
         self,
         work: impl Future<Output = Result<End, Problem>> + Send + 'static,
     ) -> Option<Problem> {
         let result = tokio::spawn(work).await;
-        let result = result.unwrap_or_else(|error| Err(Problem::internal("a job broke off", &error)));
+        let result = result.unwrap_or_else(|error| Err(Problem::internal("the job was aborted", &error)));
         self.job.send_modify(|job| {
             job.ended_at = Some(now().to_iso8601());
             (job.status, job.error) = match &result {
@@ -233,7 +238,7 @@ impl<P: Serialize> Job<P> {
         self.status == Status::Done
     }
 
-    /// An answer that says where it can be watched: below the path that it was started at.
+    /// Returns a 202 whose `Location` is the job's path, below `path`.
     pub(crate) fn accepted(self, path: &str) -> Response {
         let location = HeaderValue::try_from(format!("{path}/{}", self.id)).expect("hexadecimal digits");
         (StatusCode::ACCEPTED, [(LOCATION, location)], Json(self)).into_response()
@@ -259,7 +264,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_run_at_once_no_more_are_taken_and_few_are_remembered() {
+    async fn running_and_kept_jobs_are_bounded() {
         let jobs = jobs();
         for _ in 0..10 * MAX_API_JOBS {
             assert!(jobs.start(false, PATIENCE, async |_| Ok(End::Done)).await.unwrap().0.is_done());
@@ -279,12 +284,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_fails_or_breaks_off_says_so() {
+    async fn failed_and_aborted_jobs_report_it() {
         let jobs = jobs();
         let fails = jobs.start(true, PATIENCE, async |_| Err(Problem::invalid("no"))).await.unwrap();
         assert_eq!(fails.1.map(|problem| problem.kind()), Some(Kind::Invalid));
-        let told: Value = serde_json::to_value(jobs.get(&fails.0.id).unwrap()).unwrap();
-        assert_eq!((&told["status"], &told["error"]), (&"failed".into(), &"no".into()));
+        let job: Value = serde_json::to_value(jobs.get(&fails.0.id).unwrap()).unwrap();
+        assert_eq!((&job["status"], &job["error"]), (&"failed".into(), &"no".into()));
         let breaks = jobs.start(false, PATIENCE, async |_| panic!("a test's own")).await.unwrap();
         assert_eq!(breaks.1.map(|problem| problem.kind()), Some(Kind::Internal));
         assert!(jobs.list().jobs.iter().all(|job| job.ended_at.is_some()));
@@ -292,20 +297,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_job_waits_for_is_told_until_it_goes_on() {
+    async fn wait_is_reported_until_the_job_continues() {
         let jobs = jobs();
         let (job, _) = jobs.start(false, Duration::ZERO, until_cancelled).await.unwrap();
         let handle = jobs.find(&job.id).unwrap();
-        handle.waits_for(&Problem::unavailable("the disk is full"));
-        let told = handle.job();
-        assert_eq!((told.status, told.error.as_deref()), (Status::Running, Some("the disk is full")));
-        handle.tell(|()| {});
+        handle.report_wait(&Problem::unavailable("the disk is full"));
+        let waiting = handle.job();
+        assert_eq!((waiting.status, waiting.error.as_deref()), (Status::Running, Some("the disk is full")));
+        handle.report(|()| {});
         assert_eq!(handle.job().error, None);
         jobs.stop();
     }
 
     #[tokio::test]
-    async fn an_answer_says_where_its_job_is() {
+    async fn accepted_answer_has_the_path_of_its_job() {
         let (job, _) = jobs().start(false, PATIENCE, async |_| Ok(End::Done)).await.unwrap();
         let (expected, answer) = (format!("/tests/{}", job.id), job.accepted("/tests"));
         assert_eq!(answer.status(), StatusCode::ACCEPTED);

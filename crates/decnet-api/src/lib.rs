@@ -1,31 +1,32 @@
 //! The HTTP API: DECNET's routes for subscriptions, our own for everything else.
 //!
-//! It never sees the dispatcher: they meet in the store and on the bus. What only the dispatcher can do, checking
-//! where a URL leads and sending a test, is asked of the binary through [`Outbound`].
+//! The API does not call the dispatcher: they communicate through the store and the bus. The binary provides what only the
+//! dispatcher can do, checking a URL and sending a test event, as an [`Outbound`].
 //!
 //! In the order of a request:
 //!
-//! - [`Api`]: what is listened on; `server`: connections, their bounds and their end;
-//! - `armour`, `deadline`: what surrounds every answer: counts, headers, a line in the log, the time that it may take;
-//! - `auth`: who asks, and what they may do;
-//! - `routes`: one file a resource, each route registered with the scope that it asks for;
-//! - `body`: a JSON body within its bounds; `codings`: those that are refused;
-//! - `room`, `submitter`: events, bounded until they are on the disk;
-//! - `pool`, `signal`: the catalog and the queue off the async thread, and the word to the worker;
-//! - `remembered`: what many ask for alike;
-//! - `jobs`: what goes on after its request was answered;
-//! - `problem`: what went wrong, as RFC 9457 says it, or as DECNET does;
-//! - `metrics`: what is counted of the requests, and the page of all metrics;
-//! - `openapi`: the document, made of the same registrations; `page`: how people read it.
+//! - [`Api`]: the entry point; `server`: connections, their limit and shutdown;
+//! - `middleware`, `timeout`: the layers around every route: rate limits, headers, the request log, the time limit;
+//! - `auth`: authentication and authorization;
+//! - `routes`: one file per resource; each route is registered with the scope that it requires;
+//! - `query`: query parameters; `body`: JSON bodies with size limits; `codings`: content and transfer codings;
+//! - `body_budget`, `group_commit`: submitted events, bounded in memory until they are durable;
+//! - `pool`, `worker_notify`: access to catalog and queue off the async threads, and notifications to the worker;
+//! - `single_flight`: results that concurrent requests share;
+//! - `jobs`: work that continues after its request was answered;
+//! - `problem`: errors, in the format of RFC 9457 or of DECNET;
+//! - `metrics`: request metrics, and the page of all metrics;
+//! - `openapi`: the OpenAPI document, generated from the registered routes; `page`: its documentation page.
 
 mod api;
-mod armour;
 mod auth;
 mod body;
+mod body_budget;
 mod codings;
-mod deadline;
+mod group_commit;
 mod jobs;
 mod metrics;
+mod middleware;
 mod openapi;
 mod options;
 mod outbound;
@@ -33,13 +34,12 @@ mod page;
 mod pool;
 mod problem;
 mod query;
-mod remembered;
-mod room;
 mod routes;
 mod server;
-mod signal;
+mod single_flight;
 mod state;
-mod submitter;
+mod timeout;
+mod worker_notify;
 
 pub use api::{Api, Error};
 pub use auth::{Access, Exposed, SetupCode, check_exposure};

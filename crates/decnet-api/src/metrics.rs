@@ -1,4 +1,4 @@
-//! What the API counts of its requests, and the page that shows it beside the worker's metrics.
+//! Request metrics of the API, and the page that shows them with the worker's metrics.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,25 +16,25 @@ use crate::auth::Scope;
 use crate::routes::Routes;
 use crate::state::Shared;
 
-/// Durations of a request, in microseconds.
+/// Histogram bounds of request durations, in microseconds.
 const REQUEST_BOUNDS: &[u64] = &[
     1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000, 30_000_000,
 ];
 
-/// What the API has been asked for since it started.
+/// Request metrics since the start of the API.
 #[derive(Debug)]
 pub struct Requests {
-    /// By the first digit of their status, from 1 to 5.
+    /// Responses by the first digit of their status, from 1 to 5.
     by_class: [Counter; 5],
-    /// Under way.
+    /// Requests in progress.
     pub in_flight: Gauge,
-    /// Of a request until its reply's head, in microseconds.
+    /// Time from a request to the head of its response, in microseconds.
     pub time: Histogram,
 }
 
-/// Who writes the page of metrics: the binary, which can ask the worker for its own.
+/// The writer of the metrics page: the binary, which can query the worker for its metrics.
 pub trait Metrics: Send + Sync + 'static {
-    /// Content type and text, in the form that an `Accept` header asks for.
+    /// Returns content type and text, in the format that the `Accept` header requests.
     fn page(&self, requests: Arc<Requests>, accept: String) -> BoxFuture<'static, (&'static str, String)>;
 }
 
@@ -49,7 +49,7 @@ impl Default for Requests {
 }
 
 impl Requests {
-    /// `2xx` and how many there were, for each class.
+    /// Returns each status class, such as `2xx`, with its number of responses.
     pub fn by_class(&self) -> impl Iterator<Item = (&'static str, u64)> {
         ["1xx", "2xx", "3xx", "4xx", "5xx"]
             .into_iter()
@@ -65,10 +65,10 @@ impl Requests {
     }
 }
 
-/// Under way until it is dropped, also where a client goes before the reply.
-struct UnderWay<'a>(&'a Requests);
+/// Counts a request as in flight until dropped, also if the client disconnects before the response.
+struct InFlight<'a>(&'a Requests);
 
-impl Drop for UnderWay<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.in_flight.add(-1);
     }
@@ -82,7 +82,7 @@ pub(crate) async fn count(
 ) -> Response {
     let begun = Instant::now();
     requests.in_flight.add(1);
-    let _under_way = UnderWay(&requests);
+    let _in_flight = InFlight(&requests);
     let reply = next.run(request).await;
     requests.count(reply.status().as_u16(), begun);
     reply
@@ -92,10 +92,9 @@ pub(crate) fn routes(routes: Routes) -> Routes {
     routes.guarded(Scope::Read, routes!(page))
 }
 
-/// Metrics for Prometheus: the API's own, and the worker's.
+/// Returns the metrics of the API and of the worker for Prometheus.
 ///
-/// OpenMetrics where `Accept` asks for it, else Prometheus's text format. Where no worker answers, `decnet_webhook_up`
-/// is 0.
+/// The format is OpenMetrics if `Accept` requests it, else Prometheus text. `decnet_webhook_up` is 0 if no worker answers.
 #[utoipa::path(get, path = "/metrics", tag = "system", responses((status = 200, body = String, content_type = "text/plain")))]
 async fn page(Extracted(state): Extracted<Shared>, headers: HeaderMap) -> Response {
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! The OpenAPI document, made of the routes as they are registered.
+//! The OpenAPI document, generated from the registered routes.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -12,30 +12,30 @@ use crate::problem::{DecnetDetail, Details};
 use crate::routes;
 use crate::state::Shared;
 
-/// What the document calls the scheme of a token in a header.
+/// The name of the bearer token scheme in the document.
 pub(crate) const BEARER: &str = "token";
 
 const DESCRIPTION: &str = "Subscriptions, events and deliveries of a durable webhook dispatcher.\n\n\
-    Every request but those for health and documentation carries a token: `Authorization: Bearer …`. A token has \
-    scopes: `read` looks, `publish` hands events in, `admin` may do everything.\n\n\
-    Times are ISO 8601 in UTC. Errors are problem details (RFC 9457), and `{\"detail\": …}` below `/api/v1/webhooks`, \
-    which are DECNET's own routes. Fields that are not known are refused by name, there ignored.";
+    All requests except those for health and documentation need a token: `Authorization: Bearer …`. A token has scopes: \
+    `read` reads, `publish` submits events, `admin` allows everything.\n\n\
+    Times are ISO 8601 in UTC. Errors are problem details (RFC 9457), except below `/api/v1/webhooks`, DECNET's own \
+    routes, where they are `{\"detail\": …}`. Unknown fields are rejected by name; DECNET's routes ignore them.";
 
 const TAGS: [(&str, &str); 6] = [
-    ("events", "Handing events in, and why one did or did not go to a subscription."),
-    ("subscriptions", "Who gets which events, and how."),
-    ("deliveries", "What is owed, what was tried, and sending it again."),
-    ("erasures", "Removing what events held."),
-    ("webhooks", "DECNET's own routes, as its pages and scripts know them."),
-    ("system", "Health, readiness, version."),
+    ("events", "Submit events, and explain why an event did or did not reach a subscription."),
+    ("subscriptions", "Manage subscriptions and their settings."),
+    ("deliveries", "List deliveries and their attempts, and redeliver events."),
+    ("erasures", "Erase the contents of events."),
+    ("webhooks", "DECNET's own routes, for its pages and scripts."),
+    ("system", "Health, readiness, version and metrics."),
 ];
 
-/// The whole document.
+/// Returns the OpenAPI document.
 fn document() -> OpenApi {
     routes::all().split().1
 }
 
-/// The whole document, as it is served and kept in docs/openapi.json.
+/// Returns the OpenAPI document as JSON, as it is served and kept in docs/openapi.json.
 #[must_use]
 pub fn document_json() -> String {
     json(&document())
@@ -45,7 +45,7 @@ fn json(document: &OpenApi) -> String {
     document.to_pretty_json().expect("a document of plain values") + "\n"
 }
 
-/// The document without its routes.
+/// Returns the document without its routes.
 pub(crate) fn frame() -> OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
     let components = ComponentsBuilder::new()
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_snapshot_is_current() {
+    fn snapshot_is_current() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
         let kept = std::fs::read_to_string(path).unwrap_or_default();
         let regenerate = "run `cargo run -- docs openapi > docs/openapi.json`";
@@ -81,17 +81,17 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_has_a_name_of_its_own_a_summary_and_a_group() {
+    fn every_operation_has_a_unique_name_a_summary_and_a_tag() {
         let document = document();
         let mut names = std::collections::BTreeSet::new();
         for (path, item) in &document.paths.paths {
             let operations = [&item.get, &item.post, &item.put, &item.patch, &item.delete];
             for operation in operations.into_iter().flatten() {
                 let name = operation.operation_id.as_deref().unwrap_or_default();
-                assert!(names.insert(name), "{path}: {name} is there twice");
-                assert!(operation.summary.is_some(), "{path}: {name} does not say what it does");
+                assert!(names.insert(name), "{path}: {name} occurs twice");
+                assert!(operation.summary.is_some(), "{path}: {name} has no summary");
                 let tag = operation.tags.iter().flatten().next().map(String::as_str);
-                assert!(TAGS.iter().any(|(known, _)| Some(*known) == tag), "{path}: {name} is in no group");
+                assert!(TAGS.iter().any(|(known, _)| Some(*known) == tag), "{path}: {name} has no known tag");
             }
         }
         assert!(names.len() > 20);

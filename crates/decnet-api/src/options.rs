@@ -1,4 +1,4 @@
-//! What the API is told by the binary.
+//! The options of the API.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,30 +8,30 @@ use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use tokio::sync::Notify;
 
-/// What the API is told by the binary.
+/// The options of the API.
 pub struct Options {
-    /// The catalog's file, which is there.
+    /// The catalog's file, which must exist.
     pub catalog: PathBuf,
-    /// Where the queue is, or will be once the worker has run.
+    /// The directory of the queue, which the worker creates when it first runs.
     pub data_dir: PathBuf,
-    /// The bus's sockets to try, in order; none where there is no bus.
+    /// The bus sockets to try in order; empty without a bus.
     pub sockets: Vec<PathBuf>,
-    /// Rouses a worker in this process, where there is one, when events were submitted.
+    /// Notifies the worker in this process, if there is one, of submitted events.
     pub nudge: Option<Arc<Notify>>,
-    /// Who may use it, beside the tokens in the catalog.
+    /// The access configuration, besides the tokens in the catalog.
     pub access: Access,
-    /// Whether DECNET's route to create subscriptions is limited by address and minute, as DECNET's own is.
+    /// Whether DECNET's route to create subscriptions is limited per address and minute, as in DECNET.
     pub limits_creations: bool,
-    /// What only the dispatcher can do.
+    /// Operations that only the dispatcher can perform.
     pub outbound: Arc<dyn Outbound>,
-    /// Who writes the page of metrics.
+    /// The writer of the metrics page.
     pub metrics: Arc<dyn Metrics>,
 }
 
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut shown = f.debug_struct("Options");
-        shown.field("catalog", &self.catalog).field("data_dir", &self.data_dir);
-        shown.field("sockets", &self.sockets).finish_non_exhaustive()
+        let mut fields = f.debug_struct("Options");
+        fields.field("catalog", &self.catalog).field("data_dir", &self.data_dir);
+        fields.field("sockets", &self.sockets).finish_non_exhaustive()
     }
 }

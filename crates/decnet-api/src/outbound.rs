@@ -1,4 +1,4 @@
-//! What only the dispatcher can do; the binary lends it.
+//! Operations that only the dispatcher can perform; the binary provides them.
 
 use std::sync::Arc;
 
@@ -6,27 +6,27 @@ use decnet_core::redact::EndpointUrl;
 use decnet_store::catalog::Stored;
 use futures_util::future::BoxFuture;
 
-/// What only the dispatcher can do: it alone knows which addresses may be dialled, and dials them.
+/// Operations that only the dispatcher can perform: it has the egress guard and the HTTP client.
 pub trait Outbound: Send + Sync + 'static {
-    /// Does the egress guard let requests to this URL through, as far as its host resolves now?
+    /// Checks whether the egress guard allows requests to this URL, by what its host resolves to now.
     fn check(&self, url: EndpointUrl) -> BoxFuture<'static, Result<(), Refused>>;
 
-    /// Sends one test event to a subscription, once, and tells the receiver who asked for it. It counts for nothing.
+    /// Sends one test event to a subscription once, with the requester's name in it. The result does not affect its health.
     fn test(&self, subscription: Box<Stored>, triggered_by: Arc<str>) -> BoxFuture<'static, Tested>;
 }
 
-/// Why requests to a URL would not be sent. Names the forbidden address, never the URL.
+/// The reason why the egress guard rejects a URL. Contains the forbidden address, never the URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Refused(pub String);
 
-/// What came of a test.
+/// The result of a test event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tested {
-    /// Did a 2xx come back?
+    /// Whether the reply was a 2xx.
     pub delivered: bool,
-    /// The reply's status, if there was one.
+    /// The status of the reply, if one arrived.
     pub status_code: Option<u16>,
-    /// What went wrong, if anything did.
+    /// The error, if the test failed.
     pub error: Option<String>,
 }

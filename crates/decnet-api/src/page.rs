@@ -1,4 +1,4 @@
-//! The page that shows the document to people: embedded, without anything from elsewhere.
+//! The documentation page of the API, embedded and without external resources.
 
 use std::fmt::Write as _;
 
@@ -11,14 +11,14 @@ use axum::routing::{MethodRouter, get};
 use crate::problem::Kind;
 use crate::state::Shared;
 
-/// Only what this server itself serves, and no markup but the page's own.
+/// Allows only resources of this server, and neither inline scripts nor inline styles.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Adds the page to the router, and the way to it from `/`.
+/// Adds the page to the router, and a redirect to it from `/`.
 pub(crate) fn serve(router: Router<Shared>) -> Router<Shared> {
     router
-        // There is no page for people yet but this one.
+        // The documentation is the only page for now, so the redirect is temporary.
         .route("/", get(async || Redirect::temporary("/docs")))
         .route("/docs", file("text/html; charset=utf-8", html()))
         .route("/docs/page.js", file("text/javascript; charset=utf-8", include_str!("page/page.js")))
@@ -38,7 +38,7 @@ fn headers(media_type: &'static str) -> [(HeaderName, HeaderValue); 3] {
     ]
 }
 
-/// The page, with what only the program knows.
+/// Returns the page with the table of problem kinds.
 fn html() -> String {
     let mut rows = String::new();
     for kind in Kind::ALL {

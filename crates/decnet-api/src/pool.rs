@@ -1,4 +1,4 @@
-//! Files that block, kept off the async thread: a few connections, each used by one request at a time.
+//! Connection pools for blocking files: work runs on blocking threads, one request per connection at a time.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,18 +8,18 @@ use crate::problem::{Kind, Problem};
 
 type Open<T> = dyn Fn() -> Result<T, Problem> + Send + Sync;
 
-/// A bounded number of connections to one file, shared by clones, opened when they are first needed. Requests beyond them wait their
-/// turn; how many there can be is bounded by the connections that the server takes.
+/// A bounded pool of connections to one file, opened on first use and shared by clones. Requests beyond the bound wait; their
+/// number is bounded by the connections that the server accepts.
 pub(crate) struct Pool<T> {
     inner: Arc<Inner<T>>,
 }
 
 struct Inner<T> {
     open: Box<Open<T>>,
-    /// Is its file still the one that others use?
+    /// Returns whether the connection's file is still the one at its path.
     is_current: fn(&T) -> bool,
     idle: Mutex<Vec<T>>,
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl<T> Clone for Pool<T> {
@@ -34,15 +34,15 @@ impl<T: Send + 'static> Pool<T> {
         open: impl Fn() -> Result<T, Problem> + Send + Sync + 'static,
         is_current: fn(&T) -> bool,
     ) -> Self {
-        let (open, idle, turns) = (Box::new(open), Mutex::default(), Arc::new(Semaphore::new(size)));
-        Self { inner: Arc::new(Inner { open, is_current, idle, turns }) }
+        let (open, idle, permits) = (Box::new(open), Mutex::default(), Arc::new(Semaphore::new(size)));
+        Self { inner: Arc::new(Inner { open, is_current, idle, permits }) }
     }
 
-    /// Runs `work` with a connection, on a thread that may block. A connection to a file that was replaced meanwhile, as by
-    /// a restore, is not used again, nor one whose work met a fault.
+    /// Runs `work` with a connection on a blocking thread. A connection is dropped if its file was replaced, such as by a
+    /// restore, or if `work` failed with an internal or temporary error.
     ///
     /// # Errors
-    /// What opening the file, or `work`, refuses.
+    /// Errors of opening the file and of `work`.
     pub(crate) async fn run<R, E>(
         &self,
         work: impl FnOnce(&mut T) -> Result<R, E> + Send + 'static,
@@ -52,19 +52,18 @@ impl<T: Send + 'static> Pool<T> {
         E: Into<Problem>,
     {
         let inner = Arc::clone(&self.inner);
-        let turn = Arc::clone(&inner.turns).acquire_owned().await.map_err(|_| Problem::stopping())?;
-        // The turn is over with the work, though nobody may wait for it any more.
+        let permit = Arc::clone(&inner.permits).acquire_owned().await.map_err(|_| Problem::stopping())?;
+        // The permit is released when the work ends, even if the caller is gone.
         let done = tokio::task::spawn_blocking(move || {
             let result = inner.work(work);
-            drop(turn);
+            drop(permit);
             result
         })
         .await;
-        done.unwrap_or_else(|error| Err(Problem::internal("a look into a file broke off", &error)))
+        done.unwrap_or_else(|error| Err(Problem::internal("a file operation was aborted", &error)))
     }
 
-    /// Runs `work`, which changes something, and `then` once it has: also where nobody waits any more, for the work goes on
-    /// when whoever asked has gone.
+    /// Runs `work`, which changes the file, then `then` if it succeeded. Both also run if the caller is gone.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -97,7 +96,7 @@ impl<T> Inner<T> {
     }
 }
 
-/// Did the file fail? What is refused for what it holds says nothing against the connection.
+/// Returns whether the error casts doubt on the connection. An error caused by the request or the data does not.
 fn is_fault(problem: &Problem) -> bool {
     matches!(problem.kind(), Kind::Internal | Kind::Unavailable)
 }
@@ -114,33 +113,33 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_that_nobody_waits_for_keeps_its_turn_until_it_is_done() {
+    async fn work_without_a_caller_keeps_its_permit_until_done() {
         let pool = Pool::new(1, || Ok(()), |()| true);
         let (release, held) = mpsc::channel::<()>();
         let first = pool.run(move |()| Ok::<_, Problem>(held.recv().is_ok()));
-        assert!(tokio::time::timeout(Duration::from_millis(20), first).await.is_err(), "it was given up");
+        assert!(tokio::time::timeout(Duration::from_millis(20), first).await.is_err(), "the caller gave up");
         let second = tokio::spawn(async move { pool.run(|()| Ok::<_, Problem>(())).await.is_ok() });
         tokio::task::yield_now().await;
-        assert!(!second.is_finished(), "the turn is still taken");
+        assert!(!second.is_finished(), "the permit is still held");
         release.send(()).unwrap();
         assert!(second.await.unwrap());
     }
 
     #[tokio::test]
-    async fn what_follows_a_change_happens_though_nobody_waits_for_it() {
+    async fn follow_up_of_a_change_runs_without_a_caller() {
         let pool = Pool::new(1, || Ok(()), |()| true);
         let (release, held) = mpsc::channel::<()>();
-        let (tell, told) = tokio::sync::oneshot::channel();
-        let changed = move || tell.send(()).unwrap();
+        let (notify, notified) = tokio::sync::oneshot::channel();
+        let changed = move || notify.send(()).unwrap();
         let mut change =
             Box::pin(pool.change(move |()| held.recv().map_err(|_| Problem::stopping()), changed));
-        assert!(futures_util::poll!(&mut change).is_pending(), "it is begun");
+        assert!(futures_util::poll!(&mut change).is_pending(), "the change has begun");
         drop(change);
         release.send(()).unwrap();
-        told.await.unwrap();
+        notified.await.unwrap();
     }
 
-    /// A pool of one catalog, and how often it was opened.
+    /// Returns a pool of one catalog and the number of times it was opened.
     fn catalogs(path: &Path) -> (Pool<Catalog>, Arc<AtomicUsize>) {
         let (path, opened) = (path.to_owned(), Arc::new(AtomicUsize::new(0)));
         let counted = Arc::clone(&opened);
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_is_kept_unless_its_file_fails() {
+    async fn connection_is_kept_unless_its_file_fails() {
         let dir = tempfile::tempdir().unwrap();
         let (pool, opened) = catalogs(&dir.path().join("decnet.db"));
         for refusal in [None, Some(Problem::not_found("none")), Some(Problem::invalid("no"))] {
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_was_moved_away_is_left_alone() {
+    async fn moved_file_is_not_used_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("decnet.db");
         let (pool, opened) = catalogs(&path);

@@ -1,12 +1,12 @@
-//! What went wrong: RFC 9457 problem details on our routes, `{"detail": …}` on DECNET's.
+//! Errors: problem details (RFC 9457) on our routes, `{"detail": …}` on DECNET's.
 //!
-//! Handlers and layers answer with a [`Problem`] and need not know on which route they are: it travels in the
-//! response's extensions, and [`render`], around the whole router, writes the body. What axum and its layers refuse
-//! by themselves (404, 405, 408, 413, …) gets its body there too.
+//! Handlers and middleware return a [`Problem`] without knowing their route. It travels in the response's extensions, and
+//! [`render`], around the whole router, writes the body. Errors of axum and its layers (404, 405, 408, 413, …) get their
+//! body there too.
 
+mod from_store;
 mod kind;
-mod of_errors;
-mod said;
+mod log_throttle;
 
 use axum::Json;
 use axum::extract::Request;
@@ -21,7 +21,7 @@ pub(crate) use self::kind::Kind;
 
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
-/// Why a request came to nothing. Shows no secret.
+/// The reason why a request failed. Contains no secret.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
     kind: Kind,
@@ -29,26 +29,26 @@ pub(crate) struct Problem {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// Problem details (RFC 9457): what went wrong.
+/// Problem details (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(crate) struct Details {
-    /// What kind of problem it is; stable.
+    /// Kind of the problem; stable.
     #[schema(example = "/docs#problem-not-found")]
     r#type: String,
-    /// The same for people.
+    /// Short text of the kind.
     title: &'static str,
-    /// The reply's status.
+    /// Status of the response.
     status: u16,
-    /// What went wrong this time, and what to do about it.
+    /// Cause of the problem, and what to do about it.
     detail: String,
 }
 
-/// An error as DECNET says it.
+/// An error in DECNET's format.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Detail)]
 pub(crate) struct DecnetDetail {
-    /// What went wrong.
+    /// Cause of the error.
     detail: String,
 }
 
@@ -57,49 +57,49 @@ impl Problem {
         Self { kind, detail: detail.into(), headers: Vec::new() }
     }
 
-    /// There is no such thing.
+    /// Returns a problem for something that does not exist (404).
     pub(crate) fn not_found(what: impl Into<String>) -> Self {
         Self::new(Kind::NotFound, what)
     }
 
-    /// A value that is understood and refused.
+    /// Returns a problem for a value that is not allowed (422).
     pub(crate) fn invalid(what: impl Into<String>) -> Self {
         Self::new(Kind::Invalid, what)
     }
 
-    /// Nothing that can be read.
+    /// Returns a problem for a request that cannot be parsed (400).
     pub(crate) fn malformed(what: impl Into<String>) -> Self {
         Self::new(Kind::Malformed, what)
     }
 
-    /// Not now.
+    /// Returns a problem for a temporary failure (503), with `Retry-After`.
     pub(crate) fn unavailable(what: impl Into<String>) -> Self {
         Self::new(Kind::Unavailable, what)
             .with(axum::http::header::RETRY_AFTER, HeaderValue::from_static("5"))
     }
 
-    /// The server stops.
+    /// Returns a problem for a request during shutdown (503).
     pub(crate) fn stopping() -> Self {
         Self::unavailable("this server is stopping")
     }
 
-    /// Something that must be waited for, or mended by an operator. It is logged; the reply says where to look.
-    pub(crate) fn in_the_way(what: &'static str, error: &dyn std::error::Error) -> Self {
-        if let Some(unsaid) = said::again(what) {
-            tracing::warn!(error = %chain(error), unsaid, "{what}");
+    /// Returns a problem for a failure that passes or that an operator can fix (503). Logs the error; the reply refers to the log.
+    pub(crate) fn unavailable_because(what: &'static str, error: &dyn std::error::Error) -> Self {
+        if let Some(suppressed) = log_throttle::admit(what) {
+            tracing::warn!(error = %chain(error), suppressed, "{what}");
         }
-        Self::unavailable(format!("{what}; the log of decnet says why"))
+        Self::unavailable(format!("{what}; see the log of decnet for the reason"))
     }
 
-    /// Nothing that whoever asked could mend. It is logged; the reply says as much as they need to ask about it.
+    /// Returns a problem for a failure that the client cannot fix (500). Logs the error; the reply refers to the log.
     pub(crate) fn internal(what: &'static str, error: &dyn std::error::Error) -> Self {
-        if let Some(unsaid) = said::again(what) {
-            tracing::error!(error = %chain(error), unsaid, "{what}");
+        if let Some(suppressed) = log_throttle::admit(what) {
+            tracing::error!(error = %chain(error), suppressed, "{what}");
         }
-        Self::new(Kind::Internal, format!("{what}; the log of decnet says more"))
+        Self::new(Kind::Internal, format!("{what}; see the log of decnet for the reason"))
     }
 
-    /// With a header in the reply.
+    /// Adds a header to the reply.
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
@@ -113,7 +113,7 @@ impl Problem {
         &self.headers
     }
 
-    /// What went wrong this time.
+    /// Returns the cause of the problem.
     pub(crate) fn detail(&self) -> &str {
         &self.detail
     }
@@ -129,7 +129,7 @@ impl Problem {
     }
 }
 
-/// An error and its causes in one line, without those that the line says already.
+/// Returns an error and its causes in one line, without causes that the line already contains.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let (mut line, mut next) = (error.to_string(), error.source());
     while let Some(cause) = next {
@@ -151,7 +151,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Writes the body of every problem in the manner of its route.
+/// Writes the body of every problem in the format of its route.
 pub(crate) async fn render(request: Request, next: Next) -> Response {
     let is_decnets = is_decnets(request.uri().path());
     let response = next.run(request).await;
@@ -172,28 +172,29 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
     rendered
 }
 
-/// Is this a route of DECNET's?
+/// Returns whether the path belongs to DECNET's routes.
 pub(crate) fn is_decnets(path: &str) -> bool {
     let rest = path.strip_prefix("/api/v1/webhooks");
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// A failure that no handler of ours has put into words.
+/// Returns whether a response is an error without a body of ours.
 fn is_bare_refusal(response: &Response) -> bool {
-    let is_said = |value: &HeaderValue| {
+    let has_body = |value: &HeaderValue| {
         value.as_bytes().ends_with(b"json") || value.as_bytes().starts_with(b"text/html")
     };
     let is_failure = response.status().is_client_error() || response.status().is_server_error();
-    is_failure && !response.headers().get(CONTENT_TYPE).is_some_and(is_said)
+    is_failure && !response.headers().get(CONTENT_TYPE).is_some_and(has_body)
 }
 
 fn of_status(status: StatusCode) -> Problem {
     match status {
-        StatusCode::NOT_FOUND => Problem::not_found("there is no such path; /docs shows which there are"),
-        StatusCode::METHOD_NOT_ALLOWED => {
-            Problem::new(Kind::MethodNotAllowed, "the header Allow names the methods that this path takes")
-        }
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Kind::TooLarge, "the body is too large"),
-        other => Problem::new(Kind::of_status(other), other.canonical_reason().unwrap_or("refused")),
+        StatusCode::NOT_FOUND => Problem::not_found("no such path; see /docs for the available ones"),
+        StatusCode::METHOD_NOT_ALLOWED => Problem::new(
+            Kind::MethodNotAllowed,
+            "this path does not support the method; see the header Allow",
+        ),
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Kind::TooLarge, "the request body is too large"),
+        other => Problem::new(Kind::of_status(other), other.canonical_reason().unwrap_or("request failed")),
     }
 }

@@ -1,4 +1,4 @@
-//! The query of a request.
+//! Query parameters.
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::problem::Problem;
 use crate::state::Shared;
 
-/// The parameters of a query; those that are not known are refused by name where the type says so.
+/// The parameters of a query. Unknown ones are rejected by name if `T` denies them.
 pub(crate) struct Params<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequestParts<Shared> for Params<T> {
@@ -16,7 +16,7 @@ impl<T: DeserializeOwned> FromRequestParts<Shared> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Problem> {
         let Query(params) = Query::from_request_parts(parts, state)
             .await
-            .map_err(|refused| Problem::invalid(refused.body_text()))?;
+            .map_err(|rejection| Problem::invalid(rejection.body_text()))?;
         Ok(Self(params))
     }
 }

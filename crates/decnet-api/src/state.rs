@@ -1,4 +1,4 @@
-//! What every request shares.
+//! The state that all requests share.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,57 +12,57 @@ use decnet_store::catalog::{Catalog, Create};
 pub(crate) use decnet_store::clock::now;
 use decnet_store::queue::{Active, Operator, Reader, note_change};
 
-use crate::auth::{Counts, Gate, Network};
+use crate::auth::{Gate, Network, RateLimiter};
+use crate::group_commit::GroupCommit;
 use crate::jobs::Jobs;
 use crate::metrics::{Metrics, Requests};
 use crate::options::Options;
 use crate::outbound::Outbound;
 use crate::pool::Pool;
 use crate::problem::Problem;
-use crate::remembered::Remembered;
 use crate::routes::{Readiness, Searches, erasures, redeliveries};
-use crate::signal::Signal;
-use crate::submitter::Submitter;
+use crate::single_flight::SingleFlight;
+use crate::worker_notify::WorkerNotifier;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What every request shares.
+/// The state that all requests share.
 pub(crate) struct State {
-    /// Who may ask for what.
+    /// Authentication, authorization and rate limits.
     pub(crate) gate: Arc<Gate>,
-    /// Who is subscribed.
+    /// The subscriptions and tokens.
     pub(crate) catalog: Pool<Catalog>,
-    /// Where the queue is.
+    /// The directory of the queue.
     pub(crate) data_dir: PathBuf,
-    /// What is owed.
+    /// Readers of the queue.
     pub(crate) queue: Pool<Reader>,
-    /// The same, for looking for events.
+    /// Searches for events in the queue.
     pub(crate) searches: Searches,
-    /// The word to the worker that something has changed.
-    pub(crate) signal: Signal,
-    /// Old events are sent again through these, and payloads erased.
+    /// Notifications to the worker.
+    pub(crate) notifier: WorkerNotifier,
+    /// Writers of the queue.
     pub(crate) operators: Pool<Operator>,
-    /// The way of new events into the queue.
-    pub(crate) submitter: Submitter,
-    /// What only the dispatcher can do.
+    /// Submission of events to the queue.
+    pub(crate) group_commit: GroupCommit,
+    /// Operations that only the dispatcher can perform.
     pub(crate) outbound: Arc<dyn Outbound>,
-    /// Who writes the page of metrics.
+    /// The writer of the metrics page.
     pub(crate) metrics: Arc<dyn Metrics>,
-    /// What is counted of all requests.
+    /// Request metrics.
     pub(crate) requests: Arc<Requests>,
-    /// Erasures.
+    /// Erasure jobs.
     pub(crate) erasures: Jobs<erasures::Progress>,
-    /// Redeliveries of many.
+    /// Redelivery jobs.
     pub(crate) redeliveries: Jobs<redeliveries::Progress>,
-    /// Who has made how many subscriptions through DECNET's routes; none where that is not limited.
-    pub(crate) creations: Option<Counts<Network>>,
-    /// Can all of this do its work?
-    pub(crate) readiness: Remembered<Readiness>,
-    /// Which subscriptions get events now.
-    pub(crate) active: Remembered<Active>,
+    /// The rate limit of creations through DECNET's route, if any.
+    pub(crate) creations: Option<RateLimiter<Network>>,
+    /// The last readiness check.
+    pub(crate) readiness: SingleFlight<Readiness>,
+    /// The active subscriptions.
+    pub(crate) active: SingleFlight<Active>,
 }
 
-/// The state as handlers take it.
+/// The state as handlers receive it.
 pub(crate) type Shared = Arc<State>;
 
 impl State {
@@ -76,35 +76,35 @@ impl State {
         let operator_dir = data_dir.clone();
         let open_operator = move || Ok(Operator::open(&operator_dir)?);
         let operators = Pool::new(MAX_API_QUEUE_WRITERS, open_operator, Operator::is_current);
-        let signal = Signal::new(sockets, nudge);
+        let notifier = WorkerNotifier::new(sockets, nudge);
         Self {
-            submitter: Submitter::new(operators.clone(), signal.clone()),
+            group_commit: GroupCommit::new(operators.clone(), notifier.clone()),
             operators,
             gate: Arc::new(Gate::new(access, open_catalog.clone())),
             catalog: Pool::new(MAX_API_CATALOG_READERS, open_catalog, Catalog::is_current),
             data_dir,
             queue: Pool::new(MAX_API_QUEUE_READERS, open_reader, Reader::is_current),
             searches: Searches::new(API_EXPLAIN_TIMEOUT, open_searcher),
-            signal,
+            notifier,
             outbound,
             metrics,
             requests: Arc::default(),
             erasures: Jobs::new(("erasure", "erasures"), MAX_API_ERASURES),
             redeliveries: Jobs::new(("redelivery", "redeliveries"), MAX_API_REDELIVERIES),
-            creations: limits_creations.then(|| Counts::new(MAX_API_CREATIONS_PER_MINUTE, MINUTE)),
-            readiness: Remembered::default(),
-            active: Remembered::default(),
+            creations: limits_creations.then(|| RateLimiter::new(MAX_API_CREATIONS_PER_MINUTE, MINUTE)),
+            readiness: SingleFlight::default(),
+            active: SingleFlight::default(),
         }
     }
 }
 
 impl State {
-    /// Changes the catalog, and returns once the worker routes every later event by it: the change is counted in the
-    /// queue, for events over HTTP, and the bus has read the signal. Where either fails or takes too long the change
-    /// stands. Goes on when whoever asked has gone.
+    /// Changes the catalog. Returns once the worker routes every later event by the change: it is recorded in the queue, for
+    /// events over HTTP, and the bus has read the signal. If either fails or takes too long, the change stands. Runs to its
+    /// end even if the caller is gone.
     ///
     /// # Errors
-    /// What `work` refuses, or a catalog that cannot be used.
+    /// Errors of `work`, or a catalog that cannot be used.
     pub(crate) async fn change_catalog<R, E>(
         self: &Arc<Self>,
         work: impl FnOnce(&mut Catalog) -> Result<R, E> + Send + 'static,
@@ -116,12 +116,14 @@ impl State {
         let state = Arc::clone(self);
         let change = tokio::spawn(async move {
             let changed = state.catalog.run(work).await?;
-            state.active.forget();
+            state.active.invalidate();
             state.note_change().await;
-            state.signal.subscriptions_changed().await;
+            state.notifier.subscriptions_changed().await;
             Ok(changed)
         });
-        change.await.unwrap_or_else(|error| Err(Problem::internal("a change broke off", &error)))
+        change
+            .await
+            .unwrap_or_else(|error| Err(Problem::internal("a change of the catalog was aborted", &error)))
     }
 
     async fn note_change(&self) {
@@ -131,12 +133,12 @@ impl State {
             Ok(Err(error)) => {
                 tracing::warn!(
                     %error,
-                    "a change of the subscriptions cannot be counted in the queue; events over HTTP may be routed \
-                     without it for up to a minute"
+                    "cannot record a subscription change in the queue; events over HTTP may be routed without it for \
+                     up to a minute"
                 );
             }
             Err(error) => {
-                tracing::error!(%error, "a change of the subscriptions was not counted in the queue");
+                tracing::error!(%error, "recording a subscription change in the queue was aborted");
             }
         }
     }

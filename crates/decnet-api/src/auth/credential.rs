@@ -1,22 +1,22 @@
-//! What the `Authorization` header holds (RFC 6750 section 2.1).
+//! The credential in the `Authorization` header (RFC 6750 section 2.1).
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use decnet_core::access::ApiToken;
 
-/// What somebody shows.
+/// The credential of a request.
 pub(super) enum Credential<'a> {
-    /// Nothing.
+    /// No `Authorization` header.
     None,
-    /// A token of ours, whole; whether it counts for anything is in the catalog.
+    /// A well-formed token of ours; the catalog decides whether it is valid.
     Token(ApiToken),
-    /// What may be a session of DECNET's dashboard.
+    /// Possibly a session of DECNET's dashboard.
     Session(&'a str),
-    /// Something that is neither.
+    /// A header that contains neither.
     Unreadable,
 }
 
-/// Reads the header. Two of them are none: which one counts would be a guess.
+/// Reads the header. Two headers are unreadable, since either could be meant.
 pub(super) fn read(headers: &HeaderMap) -> Credential<'_> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
@@ -31,7 +31,7 @@ pub(super) fn read(headers: &HeaderMap) -> Credential<'_> {
     Credential::Session(text)
 }
 
-/// The scheme, whose case is of no matter (RFC 9110 section 11.1), and what follows it.
+/// Splits a value into its scheme, which is case-insensitive (RFC 9110 section 11.1), and the rest.
 fn split(value: &str) -> Option<(&'static str, &str)> {
     let (scheme, rest) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| ("bearer", rest.trim_matches(' ')))
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn one_bearer_is_read_and_nothing_else() {
+    fn only_one_bearer_credential_is_read() {
         let token = ApiToken::from_random([1; 40]).expose();
         assert_eq!(kind(&[]), "none");
         assert_eq!(kind(&[&format!("Bearer {token}")]), "token");

@@ -1,24 +1,24 @@
-//! On which addresses an API without a credential may listen.
+//! The addresses on which an API without a credential may listen.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// An API that nobody could use yet, offered to the network.
+/// An API without a credential would be reachable from other hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the API would listen on {0}, which others can reach, and there is no credential yet; make a token first \
-     (`decnet token create --name admin --scope admin`), or listen on 127.0.0.1 (DECNET_API_HOST)"
+    "the API would listen on {0}, which other hosts can reach, but has no credential yet; create a token first \
+ (`decnet token create --name admin --scope admin`) or listen on 127.0.0.1 (DECNET_API_HOST)"
 )]
 pub struct Exposed(SocketAddr);
 
-/// Without a credential the API listens on loopback addresses only: the first one is made there.
+/// Checks that an API without a credential listens only on a loopback address, where the first one is created.
 ///
 /// # Errors
-/// Another address, and no credential.
+/// There is no credential and `address` is not a loopback address.
 pub fn check_exposure(address: SocketAddr, has_credential: bool) -> Result<(), Exposed> {
     if has_credential || is_loopback(address.ip()) { Ok(()) } else { Err(Exposed(address)) }
 }
 
-/// An address of this host that no other host can reach.
+/// Returns whether only this host can reach the address.
 pub(super) fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_loopback_goes_without_a_credential() {
+    fn only_loopback_needs_no_credential() {
         for (address, is_fine) in [
             ("127.0.0.1:8000", true),
             ("127.9.9.9:1", true),

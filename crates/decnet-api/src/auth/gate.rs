@@ -1,4 +1,4 @@
-//! Whose a credential is, and whether it covers what a route asks for.
+//! Authentication and authorization of requests.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,131 +12,131 @@ use decnet_core::limits::{
 };
 use decnet_store::catalog::{Catalog, DecnetUser, Session, TokenState};
 
-use super::counts::{Counts, Network, Standing};
 use super::credential::{self, Credential};
+use super::last_used::{self, LastUsed};
+use super::rate_limit::{Network, RateLimit, RateLimiter};
 use super::setup::Setup;
-use super::uses::{self, Uses};
 use super::{Access, Principal, PrincipalId};
 use crate::pool::Pool;
 use crate::problem::{Kind, Problem, is_decnets};
 use crate::server::Peer;
 use crate::state::{Shared, now};
 
-/// DECNET's words for a credential that counts for nothing; whatever the reason, so that nobody learns it.
+/// DECNET's text for an invalid credential. It does not depend on the reason, so that clients cannot learn it.
 const NOT_VALID: &str = "Could not validate credentials";
-/// DECNET's words for a good credential without the right.
+/// DECNET's text for a valid credential without the required scope.
 const NOT_ALLOWED: &str = "Insufficient permissions";
-/// DECNET's words for a user who must choose a password first.
+/// DECNET's text for a user who must change the password first.
 const MUST_CHANGE: &str = "Password change required before accessing this resource";
 /// DECNET's roles.
 const ADMIN: &str = "admin";
 const VIEWER: &str = "viewer";
 
-/// What the judgement of every request shares.
+/// The state that authentication and authorization of all requests share.
 pub(crate) struct Gate {
     jwt: Option<JwtKey>,
-    addresses: Counts<Network>,
-    failures: Counts<Network>,
-    principals: Counts<PrincipalId>,
-    /// The catalog, for looking credentials up: whoever waits for a long list holds nobody else up.
+    addresses: RateLimiter<Network>,
+    failures: RateLimiter<Network>,
+    principals: RateLimiter<PrincipalId>,
+    /// Connections for looking up credentials, so that slow requests do not delay authentication.
     catalog: Pool<Catalog>,
-    /// The same for addresses that have shown too many wrong ones: they wait for each other and for nobody else.
-    of_suspects: Pool<Catalog>,
-    pub(super) uses: Uses,
+    /// Connections for addresses with too many invalid credentials, which only delay each other.
+    suspect_catalog: Pool<Catalog>,
+    pub(super) last_used: LastUsed,
     pub(crate) setup: Option<Setup>,
 }
 
-/// Why a request goes no further.
+/// The reason why authentication failed.
 enum Denied {
-    /// It shows nothing.
+    /// There is no credential.
     Missing,
-    /// What it shows counts for nothing.
+    /// The credential is invalid.
     Invalid,
-    /// It could not be judged.
-    Unjudged(Problem),
+    /// The credential could not be checked.
+    Failed(Problem),
 }
 
 impl From<Problem> for Denied {
     fn from(problem: Problem) -> Self {
-        Self::Unjudged(problem)
+        Self::Failed(problem)
     }
 }
 
 impl Gate {
-    /// `open` opens the catalog.
+    /// Creates a gate; `open` opens the catalog.
     pub(crate) fn new(
         access: Access,
         open: impl Fn() -> Result<Catalog, Problem> + Clone + Send + Sync + 'static,
     ) -> Self {
         Self {
             jwt: access.jwt,
-            addresses: Counts::new(MAX_ADDRESS_REQUESTS, API_RATE_WINDOW),
-            failures: Counts::new(MAX_FAILED_ACCESS, FAILED_ACCESS_WINDOW),
-            principals: Counts::new(MAX_TOKEN_REQUESTS, API_RATE_WINDOW),
+            addresses: RateLimiter::new(MAX_ADDRESS_REQUESTS, API_RATE_WINDOW),
+            failures: RateLimiter::new(MAX_FAILED_ACCESS, FAILED_ACCESS_WINDOW),
+            principals: RateLimiter::new(MAX_TOKEN_REQUESTS, API_RATE_WINDOW),
             catalog: Pool::new(MAX_API_CREDENTIAL_READERS, open.clone(), Catalog::is_current),
-            of_suspects: Pool::new(MAX_API_SUSPECT_READERS, open, Catalog::is_current),
-            uses: Uses::default(),
+            suspect_catalog: Pool::new(MAX_API_SUSPECT_READERS, open, Catalog::is_current),
+            last_used: LastUsed::default(),
             setup: access.setup.as_ref().map(Setup::new),
         }
     }
 
-    /// Counts a request without a good credential.
+    /// Counts a request without a valid credential.
     ///
     /// # Errors
-    /// Too many from this address.
+    /// Too many such requests from this address.
     pub(crate) fn count_address(&self, peer: Peer) -> Result<(), Problem> {
-        let standing = self.addresses.count(Network::of(peer.0.ip()), Instant::now());
-        standing.check("requests from one address without a good credential").map(drop)
+        let rate = self.addresses.count(Network::of(peer.0.ip()), Instant::now());
+        rate.check("requests without a valid credential from one address").map(drop)
     }
 
-    /// Counts a wrong credential. They are far too long to be guessed; what is bounded is the noise.
+    /// Counts an invalid credential. Credentials are too long to be guessed; the limit bounds the load.
     ///
     /// # Errors
-    /// Too many from this address.
+    /// Too many invalid credentials from this address.
     pub(super) fn count_failure(&self, peer: Peer) -> Result<(), Problem> {
-        let standing = self.failures.count(Network::of(peer.0.ip()), Instant::now());
-        standing.check("wrong credentials from one address").map(drop)
+        let rate = self.failures.count(Network::of(peer.0.ip()), Instant::now());
+        rate.check("invalid credentials from one address").map(drop)
     }
 
-    /// Where credentials from this address are looked up.
+    /// Returns the pool for looking up credentials from this address.
     fn catalog(&self, peer: Peer) -> &Pool<Catalog> {
-        let is_suspect = self.failures.is_used_up(&Network::of(peer.0.ip()), Instant::now());
-        if is_suspect { &self.of_suspects } else { &self.catalog }
+        let is_suspect = self.failures.is_exhausted(&Network::of(peer.0.ip()), Instant::now());
+        if is_suspect { &self.suspect_catalog } else { &self.catalog }
     }
 
-    /// Judges a request of theirs to a route that asks for `scope`.
+    /// Checks a request of `principal` to a route that requires `scope`.
     ///
     /// # Errors
-    /// 429 when it is too much, 403 without the scope.
-    pub(super) fn admit(&self, principal: &Principal, scope: Scope) -> Result<Standing, Problem> {
-        let standing = self.principals.count(principal.id.clone(), Instant::now());
-        let standing = standing.check("requests with one credential")?;
+    /// 429 beyond the rate limit, 403 without the scope.
+    pub(super) fn admit(&self, principal: &Principal, scope: Scope) -> Result<RateLimit, Problem> {
+        let rate = self.principals.count(principal.id.clone(), Instant::now());
+        let rate = rate.check("requests with one credential")?;
         match principal.scopes {
-            Some(scopes) if scopes.cover(scope) => Ok(standing),
+            Some(scopes) if scopes.cover(scope) => Ok(rate),
             Some(_) => Err(forbidden(scope)),
             None => Err(Problem::new(Kind::Forbidden, MUST_CHANGE)),
         }
     }
 }
 
-/// Whose request it is.
+/// Returns the principal of a request.
 ///
 /// # Errors
-/// 401 without a credential that counts, 429 for too many wrong ones.
+/// 401 without a valid credential, 429 after too many invalid ones.
 pub(super) async fn identify(state: &Shared, request: &Parts, peer: Peer) -> Result<Principal, Problem> {
     let catalog = state.gate.catalog(peer);
-    match judge(state, catalog, credential::read(&request.headers)).await {
+    match authenticate(state, catalog, credential::read(&request.headers)).await {
         Ok(principal) => Ok(principal),
         Err(Denied::Missing) => Err(missing(is_decnets(request.uri.path()))),
         Err(Denied::Invalid) => {
             state.gate.count_failure(peer)?;
             Err(invalid())
         }
-        Err(Denied::Unjudged(problem)) => Err(problem),
+        Err(Denied::Failed(problem)) => Err(problem),
     }
 }
 
-async fn judge(
+async fn authenticate(
     state: &Shared,
     catalog: &Pool<Catalog>,
     credential: Credential<'_>,
@@ -144,37 +144,41 @@ async fn judge(
     match credential {
         Credential::None => Err(Denied::Missing),
         Credential::Unreadable => Err(Denied::Invalid),
-        Credential::Token(token) => of_token(state, catalog, &token).await,
+        Credential::Token(token) => token_principal(state, catalog, &token).await,
         Credential::Session(text) => {
             let key = state.gate.jwt.as_ref().ok_or(Denied::Invalid)?;
             let claims = key.verify(text, now()).map_err(|why| {
-                tracing::debug!(%why, "a session was refused");
+                tracing::debug!(%why, "rejected a session token");
                 Denied::Invalid
             })?;
-            of_session(catalog, claims).await
+            session_principal(catalog, claims).await
         }
     }
 }
 
-/// The look-up is by the id, which is public; the secret is compared in constant time, and compared where there is
-/// no such token too.
-async fn of_token(state: &Shared, catalog: &Pool<Catalog>, token: &ApiToken) -> Result<Principal, Denied> {
+/// Looks up a token by its public id. The secret is compared in constant time, also if the id is unknown.
+async fn token_principal(
+    state: &Shared,
+    catalog: &Pool<Catalog>,
+    token: &ApiToken,
+) -> Result<Principal, Denied> {
     let (id, now) = (token.id().to_owned(), now());
     let stored = catalog.run(move |catalog| catalog.token(&id)).await?;
-    let kept = stored.as_ref().and_then(|stored| stored.digest);
-    let is_it = kept.unwrap_or(TokenDigest::of(b"")).matches(&token.digest());
-    let stored = stored.filter(|stored| is_it && kept.is_some() && stored.state(now) == TokenState::Active);
+    let digest = stored.as_ref().and_then(|stored| stored.digest);
+    let is_match = digest.unwrap_or(TokenDigest::of(b"")).matches(&token.digest());
+    let stored =
+        stored.filter(|stored| is_match && digest.is_some() && stored.state(now) == TokenState::Active);
     let stored = stored.ok_or(Denied::Invalid)?;
     if let Some(setup) = &state.gate.setup {
         setup.close();
     }
     let id = Arc::from(stored.id);
-    uses::note(state, &id, stored.last_used_at, now);
+    last_used::record(state, &id, stored.last_used_at, now);
     let (id, name) = (PrincipalId::Token(id), stored.name.into());
     Ok(Principal { id, name, scopes: Some(stored.scopes) })
 }
 
-async fn of_session(catalog: &Pool<Catalog>, claims: Claims) -> Result<Principal, Denied> {
+async fn session_principal(catalog: &Pool<Catalog>, claims: Claims) -> Result<Principal, Denied> {
     let (user, id) = (claims.user.clone(), claims.id.clone());
     let session = catalog.run(move |catalog| catalog.session(&user, &id)).await?;
     let scopes = scopes_of(&session, &claims)?;
@@ -186,10 +190,11 @@ async fn of_session(catalog: &Pool<Catalog>, claims: Claims) -> Result<Principal
     Ok(Principal { id: PrincipalId::Session(id), name, scopes })
 }
 
-/// What a session whose signature is good may do, by DECNET's rules; none where its user must choose a password first.
+/// Returns the scopes of a session with a valid signature, by DECNET's rules, or `None` if its user must change the password
+/// first.
 ///
-/// A catalog without users is not DECNET's: there is no role to look up, and only a session that itself says `admin`,
-/// as DECNET's own do not, may do anything.
+/// A catalog without users is not DECNET's. It has no role to look up, so only a session whose token contains the role
+/// `admin`, which DECNET's own do not, has a scope.
 fn scopes_of(session: &Session, claims: &Claims) -> Result<Option<Scopes>, Denied> {
     let scopes = match session {
         Session::UnknownUser | Session::Revoked => return Err(Denied::Invalid),
@@ -211,9 +216,9 @@ fn scopes_of(session: &Session, claims: &Claims) -> Result<Option<Scopes>, Denie
 }
 
 fn missing(on_decnets: bool) -> Problem {
-    let ours = "send a token: `Authorization: Bearer dcn_…`; `decnet token create` makes one";
-    let told = if on_decnets { NOT_VALID } else { ours };
-    Problem::new(Kind::Unauthenticated, told).with(WWW_AUTHENTICATE, challenge(""))
+    let ours = "send a token: `Authorization: Bearer dcn_…`; `decnet token create` creates one";
+    let detail = if on_decnets { NOT_VALID } else { ours };
+    Problem::new(Kind::Unauthenticated, detail).with(WWW_AUTHENTICATE, challenge(""))
 }
 
 fn invalid() -> Problem {
@@ -226,7 +231,7 @@ fn forbidden(scope: Scope) -> Problem {
     Problem::new(Kind::Forbidden, NOT_ALLOWED).with(WWW_AUTHENTICATE, challenge(&what))
 }
 
-/// RFC 6750 section 3. Nothing is said of an error where nothing was shown.
+/// Returns a challenge (RFC 6750 section 3). It has no error code if no credential was sent.
 fn challenge(what: &str) -> HeaderValue {
     HeaderValue::try_from(format!("Bearer realm=\"decnet\"{what}")).expect("plain ASCII")
 }
@@ -245,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_guesses_waits_with_those_of_their_address_alone() {
+    async fn suspect_address_delays_only_itself() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("decnet.db");
         let gate = Gate::new(Access::default(), move || Ok(Catalog::open(&path, Create::IfMissing)?));
@@ -257,12 +262,12 @@ mod tests {
             let (release, held) = mpsc::channel::<()>();
             let guess = move |_: &mut Catalog| Ok::<_, Problem>(held.recv().is_err());
             let mut guess = Box::pin(gate.catalog(peer(1)).run(guess));
-            assert!(futures_util::poll!(&mut guess).is_pending(), "it has its turn, or waits for it");
+            assert!(futures_util::poll!(&mut guess).is_pending(), "it runs or waits");
             guesses.push(guess);
             releases.push(release);
         }
         let look = async |last| gate.catalog(peer(last)).run(|catalog| catalog.token("a")).await.is_ok();
-        assert!(look(2).await, "of another address");
+        assert!(look(2).await, "another address is not delayed");
         drop(releases);
         for guess in guesses {
             assert!(guess.await.unwrap());
@@ -287,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sessions_rights_are_those_of_decnets_user() {
+    fn session_scopes_are_those_of_decnets_user() {
         for (session, role, expected) in [
             (user("admin", None, false), None, "admin"),
             (user("admin", Some(100), false), None, "admin"),
@@ -295,7 +300,7 @@ mod tests {
             (user("admin", None, true), None, "must change"),
             (user("admin", Some(101), true), None, "invalid"),
             (user("viewer", None, false), None, "read"),
-            // What the token says of itself counts for nothing where DECNET has users.
+            // The role in the token is ignored if DECNET has users.
             (user("viewer", None, false), Some("admin"), "read"),
             (user("root", None, false), Some("admin"), ""),
             (Session::UnknownUser, Some("admin"), "invalid"),

@@ -1,23 +1,23 @@
-//! Who asks, and what they may do.
+//! Authentication and authorization.
 //!
-//! There is no ambient authority: no cookie, no address that is trusted. Every guarded route wants a credential in
-//! the `Authorization` header, so a page in somebody's browser has nothing to borrow. In the order of a request:
+//! There is no ambient authority, such as a cookie or a trusted address. Every guarded route requires a credential in the
+//! `Authorization` header, so a page in a browser cannot use one of its visitor's. In the order of a request:
 //!
-//! - [`counts`]: how often an address or a token may ask, in bounded memory;
-//! - [`credential`]: what the header holds: a token of ours, or a session of DECNET's dashboard;
-//! - [`gate`]: whose it is, and whether it covers what the route asks for;
-//! - [`principal`]: who asks, once that is known;
-//! - [`uses`]: when a token was used last, noted off the request's path;
-//! - [`setup`]: the link that makes the first token;
-//! - [`exposure`]: on which addresses an API without a credential may listen.
+//! - [`rate_limit`]: rate limits per address and per principal, in bounded memory;
+//! - [`credential`]: parsing of the header: a token of ours, or a session of DECNET's dashboard;
+//! - [`gate`]: validation of the credential, and of its scopes;
+//! - [`principal`]: the authenticated requester;
+//! - [`last_used`]: the time of a token's last use, recorded off the request path;
+//! - [`setup`]: the link that creates the first token;
+//! - [`exposure`]: the addresses on which an API without a credential may listen.
 
-mod counts;
 mod credential;
 mod exposure;
 mod gate;
+mod last_used;
 mod principal;
+mod rate_limit;
 mod setup;
-mod uses;
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -25,47 +25,49 @@ use axum::response::{IntoResponse as _, Response};
 use decnet_core::access::JwtKey;
 pub(crate) use decnet_core::access::Scope;
 
-pub(crate) use self::counts::{Counts, Network};
 pub use self::exposure::{Exposed, check_exposure};
 pub(crate) use self::gate::Gate;
-pub(crate) use self::principal::{Asker, Principal, PrincipalId};
+pub(crate) use self::principal::{Principal, PrincipalId, Requester};
+pub(crate) use self::rate_limit::{Network, RateLimiter};
 pub use self::setup::SetupCode;
 pub(crate) use self::setup::routes as setup_routes;
 use crate::problem::Problem;
 use crate::state::Shared;
 
-/// Who may use the API, beside the tokens in the catalog.
+/// The access configuration of the API, besides the tokens in the catalog.
 #[derive(Debug, Default)]
 pub struct Access {
-    /// What DECNET's sessions are signed with, where they are taken.
+    /// The key of DECNET's sessions, if they are accepted.
     pub jwt: Option<JwtKey>,
-    /// What the link that makes the first token carries, where there is one.
+    /// The code of the link that creates the first token, if there is one.
     pub setup: Option<SetupCode>,
-    /// The web pages whose scripts may read answers: origins as browsers send them.
+    /// The origins whose scripts may read answers, as browsers send them.
     pub cors_origins: Vec<String>,
 }
 
-/// Lets a request through to a route that asks for `scope`, if it carries a credential that covers it.
+/// Passes a request to its route if it has a credential that covers `scope`.
 pub(crate) async fn require(scope: Scope, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let found = &parts.extensions;
-    let (Some(state), Some(peer), Some(asker)) = (found.get::<Shared>(), found.get(), found.get::<Asker>())
+    let (Some(state), Some(peer), Some(requester)) =
+        (found.get::<Shared>(), found.get(), found.get::<Requester>())
     else {
-        let missing = std::io::Error::other("a request has no state, no peer or no asker");
-        return Problem::internal("this request could not be judged", &missing).into_response();
+        let missing =
+            std::io::Error::other("an extension of the request is missing: state, peer or requester");
+        return Problem::internal("this request could not be authenticated", &missing).into_response();
     };
     let principal = match gate::identify(state, &parts, *peer).await {
         Ok(principal) => principal,
         Err(problem) => return problem.into_response(),
     };
-    // Whatever the answer is, it is theirs.
-    asker.note(principal.clone());
+    // The requester is recorded even if the request is rejected below.
+    requester.set(principal.clone());
     match state.gate.admit(&principal, scope) {
-        Ok(standing) => {
+        Ok(rate) => {
             let mut request = Request::from_parts(parts, body);
             request.extensions_mut().insert(principal);
             let mut response = next.run(request).await;
-            standing.describe(response.headers_mut());
+            rate.write_headers(response.headers_mut());
             response
         }
         Err(problem) => problem.into_response(),

@@ -1,31 +1,31 @@
-//! Who asks, once that is known.
+//! The authenticated requester.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use decnet_core::access::Scopes;
 
-/// Who asks; an extension of each request to a guarded route.
+/// The authenticated requester; an extension of each request to a guarded route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Principal {
-    /// What they are known by.
+    /// The identity for rate limits and idempotency keys.
     pub(crate) id: PrincipalId,
-    /// What to call them in a log.
+    /// The name in logs.
     pub(crate) name: Arc<str>,
-    /// What they may do; none where DECNET's user must choose a password before anything else.
+    /// The scopes; `None` if DECNET's user must change the password first.
     pub(crate) scopes: Option<Scopes>,
 }
 
-/// What tells one who asks from all others. Not secret.
+/// The identity of a principal. Not secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum PrincipalId {
-    /// By the id of a token of ours.
+    /// The id of a token of ours.
     Token(Arc<str>),
-    /// By the id of DECNET's user, in a session of its dashboard.
+    /// The id of DECNET's user, in a session of its dashboard.
     Session(Arc<str>),
 }
 
-/// Idempotency keys are kept under this: it stays as it is.
+/// Writes the scope under which idempotency keys are stored: the format must not change.
 impl fmt::Display for PrincipalId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -35,18 +35,18 @@ impl fmt::Display for PrincipalId {
     }
 }
 
-/// Who asks, for the layers around a route; an extension of every request. It is empty until a good credential was seen,
-/// and says who it was whatever the answer is then, also where that was given up.
+/// The requester, for the middleware around a route; an extension of every request. Empty until a valid credential was found;
+/// then set even if the request is rejected or times out.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Asker(Arc<OnceLock<Principal>>);
+pub(crate) struct Requester(Arc<OnceLock<Principal>>);
 
-impl Asker {
-    /// Notes whose the credential is. A request has one.
-    pub(crate) fn note(&self, principal: Principal) {
+impl Requester {
+    /// Records the owner of the credential. Only the first call has an effect.
+    pub(crate) fn set(&self, principal: Principal) {
         drop(self.0.set(principal));
     }
 
-    /// Who it is, if that is known.
+    /// Returns the requester, if authenticated.
     pub(crate) fn principal(&self) -> Option<&Principal> {
         self.0.get()
     }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_of_an_id_stays_as_it_is() {
+    fn text_of_an_id_is_stable() {
         assert_eq!(PrincipalId::Token("a".into()).to_string(), "Token:a");
         assert_eq!(PrincipalId::Session("a".into()).to_string(), "Session:a");
     }

@@ -10,7 +10,7 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-// Paragraphs, with `code` between backticks.
+// Returns paragraphs, with `code` between backticks.
 function prose(text = "") {
   return text.trim().split(/\n\s*\n/).filter(Boolean).map((paragraph) => make("p", {}, ...inline(paragraph)));
 }
@@ -24,7 +24,7 @@ function resolve(schema) {
   return doc.components.schemas[schema.$ref.split("/").pop()] || {};
 }
 
-// A schema without its null: [schema, may be null].
+// Returns a schema without its null, and whether it is nullable.
 function nonNull(schema) {
   const options = schema.oneOf || schema.anyOf;
   if (options && options.some((option) => option.type === "null")) {
@@ -147,7 +147,7 @@ function responses(operation) {
   });
   const bad = entries.filter(([status]) => status >= 400).map(([status, response]) =>
     make("tr", {}, make("td", {}, make("code", {}, status)), make("td", {}, ...inline(response.description))));
-  return [make("h4", {}, "Answers"), ...good, bad.length ? make("table", {}, make("tbody", {}, ...bad)) : null];
+  return [make("h4", {}, "Responses"), ...good, bad.length ? make("table", {}, make("tbody", {}, ...bad)) : null];
 }
 
 function operation(path, method, given) {
@@ -157,7 +157,7 @@ function operation(path, method, given) {
     make("summary", {}, make("span", { class: `method ${method}` }, method), make("span", { class: "path" }, path),
       make("span", { class: "short" }, title.split(/[.:?;](?:\s|$)/)[0].replaceAll("`", ""))),
     make("div", { class: "body" }, ...prose([given.summary, given.description].filter(Boolean).join("\n\n")),
-      make("span", { class: "scope" }, scopes.length ? `scope ${scopes.join(", ")}` : "open to everybody"),
+      make("span", { class: "scope" }, scopes.length ? `scope ${scopes.join(", ")}` : "no token needed"),
       make("h4", {}, "Try it"), make("pre", {}, curl(method, path, given)),
       ...parameters(given), ...requestBody(given), ...responses(given)));
   const link = make("a", { href: `#${given.operationId}` }, make("span", { class: `method ${method}` }, method), path.replace("/api/v1", "").replaceAll("/", "\u200b/"));
@@ -181,7 +181,7 @@ function show() {
   open();
 }
 
-// Opens what the address names.
+// Opens and scrolls to the element that the address names.
 function open() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (target && target.tagName === "DETAILS") target.open = true;
@@ -190,4 +190,4 @@ function open() {
 
 addEventListener("hashchange", open);
 fetch("/openapi.json").then((response) => response.json()).then((json) => { doc = json; show(); })
-  .catch((error) => { document.getElementById("groups").textContent = `The document cannot be shown: ${error}`; });
+  .catch((error) => { document.getElementById("groups").textContent = `Cannot show the document: ${error}`; });

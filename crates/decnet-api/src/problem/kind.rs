@@ -1,46 +1,46 @@
-//! The kinds of problems: their stable names, titles and statuses.
+//! The kinds of problems, with their stable names, titles and statuses.
 
 use axum::http::StatusCode;
 
-/// What kind of problem it is.
+/// The kind of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The request, or its body, cannot be read.
+    /// The request or its body cannot be parsed.
     Malformed,
-    /// No credentials, or ones that count for nothing.
+    /// The credential is missing or invalid.
     Unauthenticated,
-    /// Good credentials, for something else.
+    /// The credential is valid but lacks the permission.
     Forbidden,
-    /// There is no such thing.
+    /// The resource does not exist.
     NotFound,
-    /// The path is there, and takes other methods.
+    /// The path exists but does not support the method.
     MethodNotAllowed,
-    /// It took too long to come.
+    /// The request did not arrive in time.
     Timeout,
-    /// It does not go with what is there.
+    /// The request conflicts with existing data.
     Conflict,
-    /// The body is larger than is read.
+    /// The body exceeds its limit.
     TooLarge,
-    /// By its headers the body is not JSON, or is compressed.
+    /// The body is not JSON by its headers, or is compressed.
     UnsupportedMediaType,
-    /// It can be read and makes no sense.
+    /// A value is well-formed but not allowed.
     Invalid,
-    /// More requests than are allowed.
+    /// A rate limit is exceeded.
     TooMany,
-    /// Request line and headers are larger than is read.
+    /// The request line and headers exceed their limit.
     HeadTooLarge,
-    /// A fault of ours.
+    /// The server failed.
     Internal,
-    /// A transfer coding that is not decoded here.
+    /// The transfer coding is not supported.
     NotImplemented,
-    /// Not now.
+    /// The failure is temporary.
     Unavailable,
-    /// No answer in time: it may have been done.
+    /// There was no response in time; the operation may still complete.
     Overdue,
 }
 
 impl Kind {
-    /// All of them, for the page that explains them.
+    /// All kinds, for the documentation page.
     pub(crate) const ALL: [Self; 16] = [
         Self::Malformed,
         Self::Unauthenticated,
@@ -62,38 +62,34 @@ impl Kind {
 
     fn row(self) -> (StatusCode, &'static str, &'static str) {
         match self {
-            Self::Malformed => (StatusCode::BAD_REQUEST, "malformed", "The request cannot be read"),
+            Self::Malformed => (StatusCode::BAD_REQUEST, "malformed", "Malformed request"),
             Self::Unauthenticated => {
-                (StatusCode::UNAUTHORIZED, "unauthenticated", "Credentials are missing or count for nothing")
+                (StatusCode::UNAUTHORIZED, "unauthenticated", "Missing or invalid credentials")
             }
-            Self::Forbidden => {
-                (StatusCode::FORBIDDEN, "forbidden", "These credentials are for something else")
-            }
-            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such thing"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Permission denied"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "Not found"),
             Self::MethodNotAllowed => {
-                (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This path takes other methods")
+                (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed")
             }
-            Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout", "The request took too long to come"),
-            Self::Conflict => (StatusCode::CONFLICT, "conflict", "It does not go with what is there"),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large"),
-            Self::UnsupportedMediaType => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported-media-type",
-                "The body is not sent as plain JSON",
-            ),
-            Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "A value is refused"),
+            Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout", "Request timeout"),
+            Self::Conflict => (StatusCode::CONFLICT, "conflict", "Conflict with existing data"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Request body too large"),
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type")
+            }
+            Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Invalid value"),
             Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too-many", "Too many requests"),
             Self::HeadTooLarge => (
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "head-too-large",
-                "Request line and headers are too large",
+                "Request line or headers too large",
             ),
-            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "A fault of the server"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal server error"),
             Self::NotImplemented => {
-                (StatusCode::NOT_IMPLEMENTED, "not-implemented", "The transfer coding is not supported")
+                (StatusCode::NOT_IMPLEMENTED, "not-implemented", "Transfer coding not supported")
             }
-            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not now"),
-            Self::Overdue => (StatusCode::GATEWAY_TIMEOUT, "overdue", "No answer in time"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Service unavailable"),
+            Self::Overdue => (StatusCode::GATEWAY_TIMEOUT, "overdue", "No response in time"),
         }
     }
 
@@ -105,12 +101,12 @@ impl Kind {
         self.row().2
     }
 
-    /// Its `type`: a reference to the place that explains it, relative to the server.
+    /// Returns the `type`: a reference to the documentation page, relative to the server.
     pub(crate) fn uri(self) -> String {
         format!("/docs#problem-{}", self.row().1)
     }
 
-    /// The kind that has this status; what has none of its own is malformed, or a fault of ours.
+    /// Returns the kind with this status. Other statuses are malformed requests or internal errors.
     pub(crate) fn of_status(status: StatusCode) -> Self {
         let named = Self::ALL.into_iter().find(|kind| kind.status() == status);
         named.unwrap_or(if status.is_server_error() { Self::Internal } else { Self::Malformed })

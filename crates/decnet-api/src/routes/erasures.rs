@@ -1,4 +1,4 @@
-//! Erasing what events held: a job that goes on by itself where it takes long.
+//! Erasure of event contents: a job that continues in the background if it takes long.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,39 +19,39 @@ use crate::jobs::{End, Handle, Job, JobList};
 use crate::problem::{Details, Problem};
 use crate::state::{Shared, State, now};
 
-/// How long the answer waits for the end.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the answer waits for the job to end.
+const WAIT: Duration = Duration::from_secs(20);
 const PATH: &str = "/api/v1/erasures";
 
-/// What to erase: either all of a subscription, or an event.
+/// What to erase: either `subscription` or `event_id`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Erasure {
-    /// All that was, and is still to be, sent to the subscription with this UUID, which may be deleted already.
+    /// UUID of a subscription, which may be deleted already. Everything sent or still to be sent to it is erased.
     subscription: Option<String>,
-    /// The event with this id, to whomever it goes.
+    /// Id of an event. It is erased for all subscriptions.
     event_id: Option<String>,
-    /// Only count.
+    /// Whether to count only.
     #[serde(default)]
     dry_run: bool,
 }
 
-/// What was erased so far, or would be.
+/// What was erased so far, or counted by a dry run.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
 #[schema(as = ErasureProgress)]
 pub(crate) struct Progress {
-    /// Deliveries whose replies went.
+    /// Deliveries whose replies were erased.
     deliveries: u64,
-    /// Of those, how many were still to be sent, and are given up.
+    /// Number of those that were not yet final and are abandoned.
     given_up: u64,
-    /// Events whose bodies went.
+    /// Events whose bodies were erased.
     events: u64,
-    /// Events that stay, because others still get them.
+    /// Events that stay because other subscriptions still receive them.
     shared: u64,
-    /// Submitted events that no worker had taken yet.
+    /// Submitted events that no worker had admitted yet.
     submitted: u64,
-    /// Is all of it done, and nothing of it left in the queue's files? Where somebody reads the queue meanwhile, its log may
-    /// hold it for longer: where this is false at the end, erase again.
+    /// Whether everything was erased and nothing of it is left in the queue's files. A concurrent reader can keep data in the
+    /// write-ahead log for longer: if this is false at the end, erase again.
     gone_from_disk: bool,
 }
 
@@ -63,15 +63,15 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .guarded(Scope::Admin, routes!(cancel))
 }
 
-/// Erases the bodies of events, and what receivers answered, of a subscription or of one event. What is still to be sent is
-/// given up. That deliveries were made stays known. The answer is a job; one that is not done within 20 s goes on by itself.
+/// Erases event bodies and receivers' replies of a subscription or an event. Deliveries that are not yet final are abandoned;
+/// the records of all deliveries stay. The answer is a job. If it takes more than 20 s, it continues in the background.
 #[utoipa::path(post, path = "/api/v1/erasures", tag = "erasures", operation_id = "erase",
     request_body = Erasure,
     responses(
         (status = 200, body = Job<Progress>, description = "Done"),
-        (status = 202, body = Job<Progress>, description = "It takes longer, and goes on",
-            headers(("location" = String, description = "Where to ask how far it is"))),
-        (status = 404, body = Details, content_type = "application/problem+json", description = "The queue knows no such subscription"),
+        (status = 202, body = Job<Progress>, description = "Accepted; the job continues in the background",
+            headers(("location" = String, description = "Path of the job"))),
+        (status = 404, body = Details, content_type = "application/problem+json", description = "The queue has no such subscription"),
     ))]
 async fn erase(FromState(state): FromState<Shared>, Body(asked): Body<Erasure>) -> Result<Response, Problem> {
     let what = match (asked.subscription, asked.event_id) {
@@ -81,7 +81,7 @@ async fn erase(FromState(state): FromState<Shared>, Body(asked): Body<Erasure>) 
     };
     let dry_run = asked.dry_run;
     let run = |handle| in_background(Arc::clone(&state), what, dry_run, handle);
-    let (job, failure) = state.erasures.start(dry_run, PATIENCE, run).await?;
+    let (job, failure) = state.erasures.start(dry_run, WAIT, run).await?;
     match failure {
         Some(problem) => Err(problem),
         None if job.is_done() => Ok((StatusCode::OK, Json(job)).into_response()),
@@ -89,14 +89,14 @@ async fn erase(FromState(state): FromState<Shared>, Body(asked): Body<Erasure>) 
     }
 }
 
-/// Lists erasures, oldest first: those that run, and the last ones that ended.
+/// Lists erasures, oldest first: the running ones and the last ones that ended.
 #[utoipa::path(get, path = "/api/v1/erasures", tag = "erasures", operation_id = "list_erasures",
     responses((status = 200, body = JobList<Progress>)))]
 async fn list(FromState(state): FromState<Shared>) -> Json<JobList<Progress>> {
     Json(state.erasures.list())
 }
 
-/// How far is an erasure? The last ones that ended are remembered too, until the server stops.
+/// Returns an erasure and its progress. The last ones that ended are kept until the server stops.
 #[utoipa::path(get, path = "/api/v1/erasures/{id}", tag = "erasures", operation_id = "get_erasure",
     params(("id" = String, Path)),
     responses((status = 200, body = Job<Progress>), (status = 404, body = Details, content_type = "application/problem+json")))]
@@ -107,7 +107,7 @@ async fn get(
     state.erasures.get(&id).map(Json)
 }
 
-/// Ends an erasure. What it has erased stays erased; start it again to erase the rest.
+/// Cancels an erasure. What it has erased stays erased; start it again to erase the rest.
 #[utoipa::path(delete, path = "/api/v1/erasures/{id}", tag = "erasures", operation_id = "cancel_erasure",
     params(("id" = String, Path)),
     responses((status = 200, body = Job<Progress>), (status = 404, body = Details, content_type = "application/problem+json")))]
@@ -118,7 +118,7 @@ async fn cancel(
     state.erasures.cancel(&id).map(Json)
 }
 
-/// On a thread and with a connection of its own: what it overwrites, it overwrites there.
+/// Runs an erasure on a blocking thread of its own.
 async fn in_background(
     state: Shared,
     what: Erase,
@@ -126,18 +126,18 @@ async fn in_background(
     handle: Handle<Progress>,
 ) -> Result<End, Problem> {
     let erased = tokio::task::spawn_blocking(move || run(&state, what, dry_run, &handle));
-    erased.await.unwrap_or_else(|error| Err(Problem::internal("an erasure broke off", &error)))
+    erased.await.unwrap_or_else(|error| Err(Problem::internal("the erasure was aborted", &error)))
 }
 
-/// All of it, in short transactions, telling how far it is.
+/// Erases everything in short transactions, and reports the progress.
 fn run(state: &State, what: Erase, dry_run: bool, handle: &Handle<Progress>) -> Result<End, Problem> {
     let mut operator = Operator::open(&state.data_dir)?;
     let erasure = Steps::begin(&operator, what, dry_run)?;
-    let mut erasure = erasure.ok_or_else(|| Problem::not_found("the queue knows no such subscription"))?;
-    let go_on = |done: &Erased, trouble: Option<&Error>| {
-        handle.tell(|told| *told = (*done).into());
-        if let Some(error) = trouble {
-            handle.waits_for(&error.clone().into());
+    let mut erasure = erasure.ok_or_else(|| Problem::not_found("the queue has no such subscription"))?;
+    let go_on = |done: &Erased, failure: Option<&Error>| {
+        handle.report(|progress| *progress = (*done).into());
+        if let Some(error) = failure {
+            handle.report_wait(&error.clone().into());
         }
         !handle.is_cancelled()
     };
@@ -145,11 +145,11 @@ fn run(state: &State, what: Erase, dry_run: bool, handle: &Handle<Progress>) -> 
     if dry_run {
         return Ok(if is_complete? { End::Done } else { End::Cancelled });
     }
-    // Of what was erased before it failed, too, the worker must know.
-    state.signal.queue_changed();
+    // After a failure, too, the worker must learn what was erased.
+    state.notifier.queue_changed();
     let is_complete = is_complete?;
     let is_gone = operator.clean_up(|| !handle.is_cancelled())?;
-    handle.tell(|told| told.gone_from_disk = is_complete && is_gone);
+    handle.report(|progress| progress.gone_from_disk = is_complete && is_gone);
     Ok(if is_complete { End::Done } else { End::Cancelled })
 }
 

@@ -1,18 +1,18 @@
-//! What every route may answer besides its own: written into the document in one place.
+//! The errors that every route may return, added to the OpenAPI document in one place.
 
 use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use crate::problem::{Kind, MEDIA_TYPE};
 
-/// What a route that asks for credentials may answer.
+/// The errors of a route that requires a credential.
 const GUARDED: [Kind; 6] =
     [Kind::Unauthenticated, Kind::Forbidden, Kind::TooMany, Kind::Timeout, Kind::Unavailable, Kind::Overdue];
-/// What one with a body may answer.
+/// The errors of a route with a body.
 const WITH_BODY: [Kind; 5] =
     [Kind::Malformed, Kind::TooLarge, Kind::UnsupportedMediaType, Kind::Invalid, Kind::NotImplemented];
 
-/// Adds them to an operation, in the manner of its path.
+/// Adds the errors to an operation, in the format of its path.
 pub(super) fn describe(path: &str, operation: &mut Operation, is_guarded: bool) {
     let is_decnets = crate::problem::is_decnets(path);
     let parameters = operation.parameters.iter().flatten();

@@ -1,5 +1,5 @@
-//! The routes, one file a resource. Each is registered with the scope that it asks for, in one step: there is no
-//! other way in, and the same step writes it into the OpenAPI document.
+//! The routes, one file per resource. Each is registered together with its required scope, in one step that also writes it
+//! into the OpenAPI document. There is no other way to register one.
 
 mod deliveries;
 pub(crate) mod erasures;
@@ -26,7 +26,7 @@ use crate::auth::{self, Scope};
 use crate::openapi::{self, BEARER};
 use crate::state::Shared;
 
-/// Routes, and the document that describes them.
+/// Routes and the OpenAPI document that describes them.
 pub(crate) struct Routes(OpenApiRouter<Shared>);
 
 impl Routes {
@@ -34,16 +34,16 @@ impl Routes {
         Self(OpenApiRouter::with_openapi(openapi::frame()))
     }
 
-    /// Adds routes that ask for a scope.
+    /// Adds routes that require a scope.
     pub(crate) fn guarded(self, scope: Scope, mut routes: UtoipaMethodRouter<Shared>) -> Self {
-        demand(&mut routes, Some(scope));
+        document_scope(&mut routes, Some(scope));
         let guard = from_fn(move |request: Request, next: Next| auth::require(scope, request, next));
         Self(self.0.routes(routes.layer(guard)))
     }
 
-    /// Adds routes that answer everybody: they must show nothing that is not public.
+    /// Adds routes without authentication. They must reveal nothing that is not public.
     pub(crate) fn public(self, mut routes: UtoipaMethodRouter<Shared>) -> Self {
-        demand(&mut routes, None);
+        document_scope(&mut routes, None);
         Self(self.0.routes(routes))
     }
 
@@ -52,8 +52,8 @@ impl Routes {
     }
 }
 
-/// Writes into the document what a route asks for.
-fn demand(routes: &mut UtoipaMethodRouter<Shared>, scope: Option<Scope>) {
+/// Writes the required scope of routes into the document.
+fn document_scope(routes: &mut UtoipaMethodRouter<Shared>, scope: Option<Scope>) {
     let requirement = scope.map(|scope| SecurityRequirement::new(BEARER, [scope.as_str()]));
     for (path, item) in &mut routes.1.paths {
         let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
@@ -64,7 +64,7 @@ fn demand(routes: &mut UtoipaMethodRouter<Shared>, scope: Option<Scope>) {
     }
 }
 
-/// All of them.
+/// Returns all routes.
 pub(crate) fn all() -> Routes {
     let parts = [
         events::routes,

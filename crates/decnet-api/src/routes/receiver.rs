@@ -1,4 +1,4 @@
-//! What only the dispatcher can say of a receiver: whether it may be sent to, and what it answers.
+//! Operations on receivers that only the dispatcher can perform: checking a URL and sending a test event.
 
 use std::sync::Arc;
 
@@ -13,32 +13,34 @@ use crate::outbound::Tested;
 use crate::problem::Problem;
 use crate::state::Shared;
 
-/// What came of a test.
+/// The result of a test event.
 #[derive(Serialize, ToSchema)]
 pub(super) struct TestResult {
-    /// Did a 2xx come back?
+    /// Whether the reply was a 2xx.
     delivered: bool,
-    /// The reply's status, if there was one.
+    /// Status of the reply, if one arrived.
     status_code: Option<u16>,
-    /// What went wrong, if anything did.
+    /// The error, if the test failed.
     error: Option<String>,
 }
 
-/// Sends one test event, unless the row is broken.
+/// Sends one test event, unless the row is invalid.
 pub(super) async fn test(
     state: &Shared,
-    asking: &Principal,
+    requester: &Principal,
     (row, stored): (Row, Option<Stored>),
 ) -> Json<TestResult> {
     let Tested { delivered, status_code, error } = match stored {
-        Some(stored) => state.outbound.test(Box::new(stored), Arc::clone(&asking.name)).await,
+        Some(stored) => state.outbound.test(Box::new(stored), Arc::clone(&requester.name)).await,
         None => Tested { delivered: false, status_code: None, error: row.problem },
     };
     Json(TestResult { delivered, status_code, error })
 }
 
+/// Checks a URL with the egress guard.
+///
 /// # Errors
-/// A URL that leads to a forbidden address.
+/// The URL leads to a forbidden address.
 pub(super) async fn check_url(state: &Shared, url: &EndpointUrl) -> Result<(), Problem> {
     let checked = state.outbound.check(url.clone()).await;
     checked.map_err(|refused| Problem::invalid(format!("url: {refused}")))

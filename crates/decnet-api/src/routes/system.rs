@@ -1,4 +1,4 @@
-//! Is it alive, is it ready, which version is it?
+//! Health, readiness and version.
 
 use std::convert::Infallible;
 
@@ -14,10 +14,10 @@ use super::Routes;
 use crate::auth::Scope;
 use crate::state::Shared;
 
-/// Where whoever watches the process asks.
+/// The path of health checks.
 pub(crate) const HEALTH: &str = "/api/v1/health";
 
-/// The process answers.
+/// The answer of a running process.
 #[derive(Debug, Serialize, ToSchema)]
 struct Alive {
     /// Always `ok`.
@@ -25,31 +25,31 @@ struct Alive {
     status: &'static str,
 }
 
-/// What runs here.
+/// The running program.
 #[derive(Debug, Serialize, ToSchema)]
 struct Version {
-    /// The program.
+    /// Name of the program.
     #[schema(example = "decnet")]
     name: &'static str,
-    /// Its version.
+    /// Version of the program.
     #[schema(example = "0.1.0")]
     version: &'static str,
 }
 
-/// Can it do its work?
+/// Whether the API is ready, by part.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Readiness {
-    /// Is everything below in order, the bus aside?
+    /// Whether every part below except the bus works.
     ready: bool,
-    /// The subscriptions can be read.
+    /// Whether the subscriptions can be read.
     catalog: bool,
-    /// The deliveries can be read, and the last events that came could be written.
+    /// Whether the deliveries can be read and the last submitted events could be written.
     queue: bool,
-    /// A worker owns the queue, and delivers.
+    /// Whether a worker owns the queue.
     worker: bool,
-    /// The bus answers. Without it events come in by HTTP only, and the worker learns of changes within a minute.
+    /// Whether the bus answers. Without it events arrive over HTTP only, and the worker notices changes within a minute.
     bus: bool,
-    /// What is not in order.
+    /// What does not work.
     reasons: Vec<String>,
 }
 
@@ -57,45 +57,45 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes.public(routes!(health)).public(routes!(ready)).guarded(Scope::Read, routes!(version))
 }
 
-/// Is the process alive?
+/// Returns `ok` while the process is alive.
 #[utoipa::path(get, path = "/api/v1/health", tag = "system", responses((status = 200, body = Alive)))]
 async fn health() -> Json<Alive> {
     Json(Alive { status: "ok" })
 }
 
-/// Can it do its work? 503 with the reasons if not. Looked at once a second at most.
+/// Returns whether the API is ready; 503 with the reasons if not. It is checked at most once a second.
 #[utoipa::path(get, path = "/api/v1/ready", tag = "system",
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
 async fn ready(State(state): State<Shared>) -> (StatusCode, Json<Readiness>) {
-    // Everybody may ask: one look is for all who do.
-    let Ok(readiness) = state.readiness.get(async || Ok::<_, Infallible>(look(&state).await)).await;
+    // Everyone may ask, so concurrent requests share one check.
+    let Ok(readiness) = state.readiness.get(async || Ok::<_, Infallible>(check(&state).await)).await;
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(readiness))
 }
 
-async fn look(state: &Shared) -> Readiness {
+async fn check(state: &Shared) -> Readiness {
     let catalog = state.catalog.run(|catalog| catalog.page(0, 1)).await.map(drop);
     let queue = state.queue.run(|queue| queue.newest()).await.map(drop);
-    let queue = queue.and_then(|()| state.submitter.trouble().map_or(Ok(()), Err));
+    let queue = queue.and_then(|()| state.group_commit.last_error().map_or(Ok(()), Err));
     let data_dir = state.data_dir.clone();
     let owned = tokio::task::spawn_blocking(move || is_owned(&data_dir)).await;
     let worker = matches!(owned, Ok(Ok(true)));
-    let bus = state.signal.has_bus() && state.signal.is_bus_reachable().await;
+    let bus = state.notifier.has_bus() && state.notifier.is_bus_reachable().await;
     let mut reasons: Vec<String> = Vec::new();
     reasons.extend(
-        [&catalog, &queue].into_iter().filter_map(|looked| Some(looked.as_ref().err()?.detail().into())),
+        [&catalog, &queue].into_iter().filter_map(|checked| Some(checked.as_ref().err()?.detail().into())),
     );
     if !worker {
         reasons.push("no worker runs on this data directory".into());
     }
-    if state.signal.has_bus() && !bus {
+    if state.notifier.has_bus() && !bus {
         reasons.push("the bus does not answer".into());
     }
     let (catalog, queue) = (catalog.is_ok(), queue.is_ok());
     Readiness { ready: catalog && queue && worker, catalog, queue, worker, bus, reasons }
 }
 
-/// Which version runs here?
+/// Returns the name and version of the program.
 #[utoipa::path(get, path = "/api/v1/version", tag = "system", responses((status = 200, body = Version)))]
 async fn version() -> Json<Version> {
     Json(Version { name: "decnet", version: env!("CARGO_PKG_VERSION") })
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn health_is_where_it_is_said_to_be() {
+    fn health_path_is_registered() {
         let (_, document) = routes(Routes::new()).split();
         assert!(document.paths.paths.contains_key(HEALTH));
     }

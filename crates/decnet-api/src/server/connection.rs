@@ -1,4 +1,4 @@
-//! One connection: HTTP/1.1, request after request.
+//! One HTTP/1.1 connection.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -17,65 +17,65 @@ use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
 use super::Peer;
-use super::places::{Patience, Place};
-use crate::auth::Asker;
+use super::connection_limit::{BodyWait, ConnectionPermit};
+use crate::auth::Requester;
 
 pub(super) async fn serve(
     stream: TcpStream,
     peer: Peer,
     router: Router,
-    place: Place,
+    permit: ConnectionPermit,
     shutdown: CancellationToken,
 ) {
-    // Replies are whole when they are written; nothing is gained by waiting for more.
+    // Replies are written whole; delaying them gains nothing.
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "an API connection was gone at once");
+        tracing::debug!(%error, "an API connection closed before its first request");
         return;
     }
     let answer = service_fn(|request| {
-        let asker = Asker::default();
-        let busy = place.busy(asker.clone());
-        let patience = place.patience(asker.clone());
-        let request = Request::map(request, |body| Awaited { body, patience });
-        let answer = answer(router.clone(), peer, asker, request);
+        let requester = Requester::default();
+        let guard = permit.begin_request(requester.clone());
+        let body_wait = permit.body_wait(requester.clone());
+        let request = Request::map(request, |body| EvictableBody { body, body_wait });
+        let answer = answer(router.clone(), peer, requester, request);
         async move {
-            // Whoever makes room begins nothing: its client sees the connection end without an answer.
-            let _busy = busy.ok_or(Evicted)?;
+            // An evicted connection begins no request; its client sees the connection close without an answer.
+            let _guard = guard.ok_or(Evicted)?;
             Ok::<_, Evicted>(answer.await)
         }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(API_HEAD_TIMEOUT);
     http.max_headers(MAX_API_HEADERS).max_buf_size(MAX_API_HEAD_BYTES);
-    // A client may close its side after its request and still wants the answer (RFC 9112, section 9.6). One that closed
-    // both sides looks the same, so its request goes on to its end, within `API_REQUEST_TIMEOUT`.
+    // A client may half-close after its request and still expects the answer (RFC 9112, section 9.6). A full close looks
+    // the same, so its request also runs to its end, within `API_REQUEST_TIMEOUT`.
     http.half_close(true);
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), answer));
     let served = tokio::select! {
         served = &mut connection => served,
-        () = place.evicted() => return,
+        () = permit.evicted() => return,
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
     };
     if let Err(error) = served {
-        tracing::debug!(%error, "an API connection broke");
+        tracing::debug!(%error, "an API connection failed");
     }
 }
 
-/// A request came when its connection was to make room for another.
+/// A request arrived on a connection that was already evicted.
 #[derive(Debug, thiserror::Error)]
-#[error("it made room for another connection")]
+#[error("the connection was evicted in favour of another")]
 struct Evicted;
 
-/// The body of a request, and how long it has been waited for.
-struct Awaited {
+/// The body of a request. While it is waited for, the connection can be evicted.
+struct EvictableBody {
     body: Incoming,
-    patience: Patience,
+    body_wait: BodyWait,
 }
 
-impl hyper::body::Body for Awaited {
+impl hyper::body::Body for EvictableBody {
     type Data = Bytes;
     type Error = axum::BoxError;
 
@@ -84,10 +84,10 @@ impl hyper::body::Body for Awaited {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
-            self.patience.wait();
+            self.body_wait.wait();
             return Poll::Pending;
         };
-        if !self.patience.go_on() {
+        if !self.body_wait.resume() {
             return Poll::Ready(Some(Err(Evicted.into())));
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
@@ -102,16 +102,21 @@ impl hyper::body::Body for Awaited {
     }
 }
 
-async fn answer(mut router: Router, peer: Peer, asker: Asker, request: Request<Awaited>) -> Response<Body> {
+async fn answer(
+    mut router: Router,
+    peer: Peer,
+    requester: Requester,
+    request: Request<EvictableBody>,
+) -> Response<Body> {
     let mut request = request.map(Body::new);
     trim(request.uri_mut());
     request.extensions_mut().insert(peer);
-    request.extensions_mut().insert(asker);
+    request.extensions_mut().insert(requester);
     let Ok(response) = router.call(request).await;
     response
 }
 
-/// A path with and without a slash at its end is the same.
+/// Removes trailing slashes from a path: both forms name the same resource.
 fn trim(uri: &mut Uri) {
     let path = uri.path().trim_end_matches('/');
     if path.len() == uri.path().len() || path.is_empty() {
@@ -130,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slash_at_the_end_makes_no_difference() {
+    fn trailing_slash_makes_no_difference() {
         for (given, meant) in [
             ("/api/v1/webhooks/", "/api/v1/webhooks"),
             ("/a//?b=/", "/a?b=/"),

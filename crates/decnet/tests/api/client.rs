@@ -1,4 +1,4 @@
-//! A server, a token for everything, and requests of JSON.
+//! A server with an admin token, and JSON requests to it.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::http::{Answer, Serving, answer, ask};
 use crate::support::{Host, PATIENCE, eventually};
 
-/// A server that may send to this host, and its admin.
+/// A server that may send to this host, and its admin token.
 pub(crate) struct Server {
     pub(crate) host: Host,
     pub(crate) serving: Serving,
@@ -25,7 +25,7 @@ impl Server {
         Self { host, serving, token }
     }
 
-    /// The same API as a process of its own, without a worker.
+    /// Restarts the API as a process of its own, without a worker.
     pub(crate) fn into_api_alone(self) -> Self {
         let Self { host, serving, token } = self;
         serving.running.signal("TERM");
@@ -40,38 +40,38 @@ impl Server {
         self.serving.address
     }
 
-    /// `what` is a method and a path below `/api/v1`.
+    /// Sends a request. `what` is a method and a path below `/api/v1`.
     pub(crate) fn ask(&self, what: &str, body: &str) -> Answer {
         let (method, path) = what.split_once(' ').unwrap();
         ask(self.address(), &format!("{method} /api/v1{path}"), Some(&self.token), body)
     }
 
-    /// The JSON of an answer that has this status.
+    /// Sends a request whose answer must have this status, and returns its JSON.
     pub(crate) fn json(&self, status: u16, what: &str, body: &str) -> Value {
         let answer = self.ask(what, body);
         assert_eq!(answer.status, status, "{what} {body}: {answer:?}");
         answer.json()
     }
 
-    /// Makes a subscription to `url`; its UUID.
+    /// Creates a subscription to `url` and returns its UUID.
     pub(crate) fn subscribe(&self, name: &str, url: &str, pattern: &str) -> String {
         let body = serde_json::json!({"name": name, "url": url, "topic_patterns": [pattern]}).to_string();
         self.json(201, "POST /subscriptions", &body)["uuid"].as_str().unwrap().to_owned()
     }
 
-    /// The same to a receiver of ours, once the worker knows it: events of the topic `warm.up` have reached it then.
-    pub(crate) fn subscribe_known(&self, name: &str, receiver: &Receiver, pattern: &str) -> String {
+    /// Creates a subscription to a test receiver and waits until events of the topic `warm.up` have reached it.
+    pub(crate) fn subscribe_and_wait(&self, name: &str, receiver: &Receiver, pattern: &str) -> String {
         let patterns = [pattern, "warm.up"];
         let body = serde_json::json!({"name": name, "url": receiver.url("/"), "topic_patterns": patterns});
         let made = self.json(201, "POST /subscriptions", &body.to_string());
-        eventually("the worker knows the subscription", || {
+        eventually("the worker uses the subscription", || {
             self.json(202, "POST /events", r#"{"topic":"warm.up"}"#);
             receiver.count() > 0
         });
         made["uuid"].as_str().unwrap().to_owned()
     }
 
-    /// The status of the answer to a request that says it has a body of `length` bytes, and sends none of it.
+    /// Sends a request that announces a body of `length` bytes but sends none of it.
     pub(crate) fn announce(&self, what: &str, length: usize) -> Answer {
         let (method, path) = what.split_once(' ').unwrap();
         let (to, token) = (self.address(), &self.token);
@@ -86,7 +86,7 @@ impl Server {
         answer(stream)
     }
 
-    /// Waits until a list holds so many deliveries; the list.
+    /// Waits until a list contains `count` deliveries, and returns it.
     pub(crate) fn deliveries(&self, query: &str, count: usize) -> Vec<Value> {
         let mut found = Vec::new();
         eventually(&format!("{count} deliveries with {query}"), || {

@@ -1,4 +1,4 @@
-//! Errors on our routes are problem details (RFC 9457), whoever refuses.
+//! Errors on our routes are problem details (RFC 9457), whichever layer rejects the request.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -45,7 +45,7 @@ fn each_failure_has_its_kind() {
 }
 
 #[test]
-fn a_body_in_another_coding_is_refused_by_name() {
+fn unsupported_coding_is_rejected_by_name() {
     let server = Server::start();
     let token = server.host.token("a", "admin", &[]);
     let authorization = format!("Authorization: Bearer {token}");
@@ -62,7 +62,7 @@ fn a_body_in_another_coding_is_refused_by_name() {
     assert!(on_decnets.json()["detail"].as_str().unwrap().contains("`br`"));
     let plain = ask("POST /api/v1/events", "Content-Encoding: identity", r#"{"topic":"a"}"#);
     assert_eq!(plain.status, 202, "{plain:?}");
-    assert_eq!(ask("GET /api/v1/version", "Content-Encoding: gzip", "").status, 200, "no body is in it");
+    assert_eq!(ask("GET /api/v1/version", "Content-Encoding: gzip", "").status, 200, "there is no body");
     for (codings, status) in
         [("chunked", 202), ("gzip, chunked", 501), ("chunked, chunked", 400), ("gzip", 400)]
     {
@@ -80,7 +80,7 @@ fn a_body_in_another_coding_is_refused_by_name() {
 }
 
 #[test]
-fn a_byte_order_mark_is_named() {
+fn byte_order_mark_is_named() {
     let server = Server::start();
     for (what, body, status) in [
         ("POST /events", "\u{feff}{\"topic\":\"a\"}", 400),
@@ -100,20 +100,20 @@ fn a_byte_order_mark_is_named() {
 }
 
 #[test]
-fn the_root_leads_to_the_documentation() {
+fn root_redirects_to_the_documentation() {
     let server = Server::start();
     for what in ["GET /", "HEAD /", "GET /?from=bookmark", "GET"] {
         let what = if what == "GET" { format!("GET http://{}", server.address()) } else { what.to_owned() };
         let answer = ask(server.address(), &what, None, "");
         assert_eq!((answer.status, answer.header("location")), (307, Some("/docs")), "{what}: {answer:?}");
-        assert_eq!(answer.header("cache-control"), Some("no-store"), "another page may be there one day");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "the redirect may change");
     }
     problem(&ask(server.address(), "POST /", None, "{}"), 405, "method-not-allowed");
     problem(&ask(server.address(), "GET /index.html", None, ""), 404, "not-found");
 }
 
 #[test]
-fn a_slip_of_the_finger_is_refused_by_name() {
+fn misspelled_field_is_rejected_by_name() {
     let server = Server::start();
     for (what, body, slip) in [
         (
@@ -131,7 +131,7 @@ fn a_slip_of_the_finger_is_refused_by_name() {
 }
 
 #[test]
-fn the_document_and_its_page_are_open_and_need_nothing_from_elsewhere() {
+fn documentation_is_public_and_has_no_external_resources() {
     let server = Server::start();
     let document = ask(server.address(), "GET /openapi.json", None, "").json();
     assert_eq!(document["openapi"], "3.1.0");
@@ -156,7 +156,7 @@ fn send(server: &Server, request: &[u8]) -> Answer {
 }
 
 #[test]
-fn a_request_without_one_good_host_is_malformed() {
+fn request_without_one_valid_host_is_malformed() {
     let server = Server::start();
     for (hosts, status) in [
         ("HTTP/1.1\r\nHost: a\r\n", 200),
@@ -177,7 +177,7 @@ fn a_request_without_one_good_host_is_malformed() {
 }
 
 #[test]
-fn a_head_that_is_too_large_is_refused_however_it_comes() {
+fn head_that_is_too_large_is_rejected() {
     let server = Server::start();
     let head = |bytes: usize| {
         let start = "GET /api/v1/health HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Long: ";

@@ -1,4 +1,4 @@
-//! A client that closes its side after its request is answered (RFC 9112, section 9.6).
+//! A client that half-closes its connection after its request is answered (RFC 9112, section 9.6).
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -9,7 +9,7 @@ use decnet_testkit::{Receiver, reply};
 use crate::client::Server;
 use crate::support::{PATIENCE, eventually};
 
-/// Sends requests and closes the sending side; all that comes back.
+/// Sends requests, closes the sending side, and returns everything that comes back.
 fn answers(server: &Server, requests: &str) -> String {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -51,11 +51,11 @@ fn quick_and_slow_routes_answer_a_half_closed_client() {
         let answer = answers(&server, &request(what, &token, body));
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{what}: {answer}");
     }
-    assert_eq!(receiver.count(), 1, "the answer of the test was waited for");
+    assert_eq!(receiver.count(), 1, "the test event was sent");
 }
 
 #[test]
-fn each_of_several_pipelined_requests_is_answered() {
+fn pipelined_requests_are_answered_in_order() {
     let server = Server::start();
     let token = server.host.token("t", "admin", &[]);
     let ids = ["a", "b", "c", "d", "e"];
@@ -66,22 +66,25 @@ fn each_of_several_pipelined_requests_is_answered() {
     let answer = answers(&server, &events.concat());
     assert_eq!(answer.matches("HTTP/1.1 202 ").count(), ids.len(), "{answer}");
     let found: Vec<_> = ids.iter().filter_map(|id| answer.find(&format!(r#"{{"id":"{id}""#))).collect();
-    assert!(found.len() == ids.len() && found.is_sorted(), "in their order: {answer}");
+    assert!(found.len() == ids.len() && found.is_sorted(), "in order: {answer}");
 }
 
 #[test]
-fn a_body_that_ends_too_early_begins_nothing() {
+fn incomplete_body_has_no_effect() {
     let server = Server::start();
     let token = server.host.token("t", "admin", &[]);
     let whole = request("POST /api/v1/events", &token, r#"{"id":"cut","topic":"a"}"#);
     let answer = answers(&server, &whole[..whole.len() - 1]);
-    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("the body broke off"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 400 ") && answer.contains("the request body ended early"),
+        "{answer}"
+    );
     let events = server.json(202, "POST /events", r#"{"id":"cut","topic":"a"}"#);
     assert_eq!(events["events"][0]["duplicate"], false);
 }
 
 #[test]
-fn a_client_that_has_gone_gives_its_connection_up() {
+fn connection_of_a_disconnected_client_is_released() {
     let server = Server::start();
     let token = server.host.token("t", "admin", &[]);
     let receiver = Receiver::start(reply(204).delay(Duration::from_millis(300)));

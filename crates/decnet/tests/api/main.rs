@@ -1,20 +1,20 @@
-//! The HTTP API of the real binary, as a program or a person uses it. One file a property.
+//! The HTTP API of the real binary, as programs and people use it. One file per property.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails that test")]
 
-mod a_full_disk_loses_nothing;
-mod a_queue_that_vanishes_is_saved;
-mod a_restored_queue_is_the_one_that_is_used;
 mod client;
-mod decnets_routes_are_decnets;
-mod deliveries_tell_what_happened;
+mod decnet_routes_match_decnet;
+mod deliveries_are_shown_in_full;
 mod errors_are_problem_details;
-mod events_are_taken_once;
+mod events_are_accepted_once;
+mod full_disk_loses_no_event;
 mod half_closed_clients_are_answered;
 #[path = "../cli/http.rs"]
 mod http;
-mod slow_clients_hold_nothing;
-mod subscriptions_change_as_asked;
+mod removed_queue_is_rescued;
+mod restored_files_are_used;
+mod slow_clients_do_not_block_others;
+mod subscriptions_change_as_requested;
 #[path = "../cli/support.rs"]
 #[expect(dead_code, reason = "shared with the tests of the command line")]
 mod support;

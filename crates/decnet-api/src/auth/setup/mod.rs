@@ -1,9 +1,9 @@
-//! The link that makes the first token, printed by the first start of `decnet serve`.
+//! The link that creates the first token, printed by the first start of `decnet serve`.
 //!
-//! The code is in the link's fragment, which a browser sends to nobody: it is in no request line, no log and no
-//! `Referer`. The page's script takes it out of the address at once and into the form. It works from this host
-//! alone, for [`SETUP_LINK_AGE`], and makes one token, where there is none. Whoever asked may have gone before the answer
-//! came: until a token is used, the code shows the one that it made again.
+//! The code is in the link's fragment, which browsers do not send: it appears in no request line, log or `Referer`. The page's
+//! script moves it from the address into the form at once. The code works only from this host, for [`SETUP_LINK_AGE`], and
+//! creates one token if there is none. A client may disconnect before the answer: until a token is used, the code returns the
+//! same token again.
 
 mod page;
 
@@ -29,23 +29,23 @@ use crate::problem::{Kind, Problem};
 use crate::server::Peer;
 use crate::state::{Shared, now};
 
-/// Bytes of a body that holds a code; more cannot be one.
+/// The maximum size of a body with a code, in bytes.
 const MAX_CODE_BODY_BYTES: usize = 256;
-/// Names that are tried for the token: the first that is free is taken.
+/// The candidate names of the token; the first free one is used.
 const NAMES: [&str; 4] = ["setup", "setup-2", "setup-3", "setup-4"];
 
-/// What the link carries: 256 random bits.
+/// The code of the setup link: 256 random bits.
 #[derive(Clone)]
 pub struct SetupCode(Secret);
 
 impl SetupCode {
-    /// A new one.
+    /// Generates a code.
     #[must_use]
     pub fn generate() -> Self {
         Self(Secret::new(generate_secret()))
     }
 
-    /// The link, to be shown to the operator and to nobody else.
+    /// Returns the link, which only the operator may see.
     #[must_use]
     pub fn link(&self, address: std::net::SocketAddr) -> String {
         let host = match address.ip() {
@@ -63,63 +63,65 @@ impl fmt::Debug for SetupCode {
     }
 }
 
-/// A code in force, until it is over.
+/// An open setup link, until it expires.
 pub(crate) struct Setup {
     until: Instant,
-    kept: Mutex<Option<Kept>>,
-    /// Bodies that are waited for.
+    open_link: Mutex<Option<OpenLink>>,
+    /// Limits the bodies that are read at the same time.
     reading: Semaphore,
 }
 
-/// What is kept of it.
-struct Kept {
+/// The secrets of an open link.
+struct OpenLink {
     code: TokenDigest,
-    /// The token that it made, which nobody has used yet.
-    made: Option<ApiToken>,
+    /// The token that it created, not yet used.
+    created: Option<ApiToken>,
 }
 
 impl Setup {
     pub(super) fn new(code: &SetupCode) -> Self {
         let code = TokenDigest::of(code.0.expose().as_bytes());
-        let (until, kept) = (Instant::now() + SETUP_LINK_AGE, Mutex::new(Some(Kept { code, made: None })));
-        Self { until, kept, reading: Semaphore::new(MAX_SETUP_BODIES) }
+        let (until, open_link) =
+            (Instant::now() + SETUP_LINK_AGE, Mutex::new(Some(OpenLink { code, created: None })));
+        Self { until, open_link, reading: Semaphore::new(MAX_SETUP_BODIES) }
     }
 
-    /// A body that may hold a code. Whoever sends it has not shown yet who they are: they take few places, and not for long.
+    /// Reads a body that may contain a code. The sender is not authenticated, so few are read at a time, and not for long.
     async fn read(&self, body: Body) -> Result<Bytes, Problem> {
-        let turn = self.reading.try_acquire();
-        let _turn = turn.map_err(|_| Problem::unavailable("others are at the setup link just now"))?;
+        let permit = self.reading.try_acquire();
+        let _permit =
+            permit.map_err(|_| Problem::unavailable("too many requests to the setup link at once"))?;
         match tokio::time::timeout(SETUP_BODY_TIMEOUT, to_bytes(body, MAX_CODE_BODY_BYTES)).await {
             Ok(bytes) => bytes.map_err(|_| no_code()),
-            Err(_) => Err(Problem::new(Kind::Timeout, "the code took too long to come")),
+            Err(_) => Err(Problem::new(Kind::Timeout, "the code did not arrive in time")),
         }
     }
 
-    /// A token was used: there is somebody who has one.
+    /// Closes the link because a token was used.
     pub(super) fn close(&self) {
-        // Where a redemption is under way, the next use closes it.
-        if let Ok(mut kept) = self.kept.try_lock() {
-            *kept = None;
+        // During a redemption the link stays open; the next use of a token closes it.
+        if let Ok(mut open_link) = self.open_link.try_lock() {
+            *open_link = None;
         }
     }
 
-    /// The token that this code made before, if it did.
-    fn check(&self, kept: &mut Option<Kept>, code: &str) -> Result<Option<ApiToken>, Refused> {
+    /// Checks a code. Returns the token that it created before, if any.
+    fn check(&self, open_link: &mut Option<OpenLink>, code: &str) -> Result<Option<ApiToken>, Refused> {
         if Instant::now() >= self.until {
-            *kept = None;
+            *open_link = None;
         }
-        let kept = kept.as_ref().ok_or(Refused::Over)?;
-        if !kept.code.matches(&TokenDigest::of(code.as_bytes())) {
+        let open_link = open_link.as_ref().ok_or(Refused::Closed)?;
+        if !open_link.code.matches(&TokenDigest::of(code.as_bytes())) {
             return Err(Refused::Wrong);
         }
-        Ok(kept.made.clone())
+        Ok(open_link.created.clone())
     }
 }
 
-/// Why a code gets nothing.
+/// The reason why a code is rejected.
 enum Refused {
     Wrong,
-    Over,
+    Closed,
     Problem(Problem),
 }
 
@@ -129,7 +131,7 @@ impl From<Problem> for Refused {
     }
 }
 
-/// The page and what it sends; only where there is a link at all.
+/// Adds the setup page and its endpoints. Used only if there is a link.
 pub(crate) fn routes(router: Router<Shared>) -> Router<Shared> {
     router
         .route("/setup", get(page::form).post(make))
@@ -137,7 +139,7 @@ pub(crate) fn routes(router: Router<Shared>) -> Router<Shared> {
         .route("/setup.css", get(page::style))
 }
 
-/// Exchanges the code for an admin token: a form for a page, also where nothing comes of it, and JSON for JSON.
+/// Exchanges the code for an admin token. A form gets a page, also on failure; JSON gets JSON.
 async fn make(
     State(state): State<Shared>,
     Extension(peer): Extension<Peer>,
@@ -159,43 +161,43 @@ async fn exchange(
     body: Body,
     is_form: bool,
 ) -> Result<ApiToken, Problem> {
-    check_from_here(peer, headers)?;
-    let setup = state.gate.setup.as_ref().ok_or_else(over)?;
+    check_local(peer, headers)?;
+    let setup = state.gate.setup.as_ref().ok_or_else(closed)?;
     let body = setup.read(body).await?;
     let code = page::code(&body, is_form).ok_or_else(no_code)?;
-    // On a task of its own: whoever asked may go, and what was made is remembered all the same.
+    // Runs in its own task: a created token is open_link even if the client disconnects.
     let redeemed = tokio::spawn(redeem(Arc::clone(&state), code)).await;
-    match redeemed.map_err(|error| Problem::internal("the setup link broke off", &error))? {
+    match redeemed.map_err(|error| Problem::internal("the setup request was aborted", &error))? {
         Ok(token) => Ok(token),
-        Err(Refused::Over) => Err(over()),
+        Err(Refused::Closed) => Err(closed()),
         Err(Refused::Wrong) => {
             state.gate.count_failure(peer)?;
-            Err(Problem::new(Kind::Forbidden, "this is not the code of the link"))
+            Err(Problem::new(Kind::Forbidden, "the code is wrong; use the link as it was printed"))
         }
         Err(Refused::Problem(problem)) => Err(problem),
     }
 }
 
-/// The token of the link: made now, or before and used by nobody yet.
+/// Returns the token of the link. Creates it on the first call.
 async fn redeem(state: Shared, code: String) -> Result<ApiToken, Refused> {
-    let setup = state.gate.setup.as_ref().ok_or(Refused::Over)?;
-    let mut kept = setup.kept.lock().await;
-    let made = setup.check(&mut kept, &code)?;
-    let token = state.catalog.run(move |catalog| first_token(catalog, made)).await?;
-    let (Some(token), Some(keeping)) = (token, &mut *kept) else {
-        *kept = None;
-        return Err(Refused::Over);
+    let setup = state.gate.setup.as_ref().ok_or(Refused::Closed)?;
+    let mut open_link = setup.open_link.lock().await;
+    let created = setup.check(&mut open_link, &code)?;
+    let token = state.catalog.run(move |catalog| first_token(catalog, created)).await?;
+    let (Some(token), Some(link)) = (token, &mut *open_link) else {
+        *open_link = None;
+        return Err(Refused::Closed);
     };
-    tracing::info!(id = token.id(), "the setup link made an admin token");
-    keeping.made = Some(token.clone());
+    tracing::info!(id = token.id(), "the setup link created an admin token");
+    link.created = Some(token.clone());
     Ok(token)
 }
 
-/// Makes a token, unless there is one that can be used: then the link has had its day. The one that it made itself can be
-/// shown again as long as nobody has used it.
-fn first_token(catalog: &mut Catalog, made: Option<ApiToken>) -> Result<Option<ApiToken>, Error> {
+/// Creates a token unless a usable one exists, which makes the link obsolete. A token that the link itself created is returned
+/// again while it is unused.
+fn first_token(catalog: &mut Catalog, created: Option<ApiToken>) -> Result<Option<ApiToken>, Error> {
     let now = now();
-    if let Some(token) = made {
+    if let Some(token) = created {
         let stored = catalog.token(token.id())?;
         let is_unused =
             |stored: StoredToken| stored.last_used_at.is_none() && stored.state(now) == TokenState::Active;
@@ -208,23 +210,23 @@ fn first_token(catalog: &mut Catalog, made: Option<ApiToken>) -> Result<Option<A
         let new = NewToken { name: name.into(), scopes: Scopes::new([Scope::Admin]), expires_at: None };
         match catalog.create_token(&new, now) {
             Err(Error::TokenNameTaken(_)) => {}
-            made => return made.map(Some),
+            created => return created.map(Some),
         }
     }
     Ok(None)
 }
 
-/// From this host, and by a name of this host: a page of another name that resolves to here (DNS rebinding) is not.
-fn check_from_here(peer: Peer, headers: &HeaderMap) -> Result<(), Problem> {
+/// Checks that a request came from this host and to a name of it. Rejects DNS rebinding, where another name resolves here.
+fn check_local(peer: Peer, headers: &HeaderMap) -> Result<(), Problem> {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if is_loopback(peer.0.ip()) && names_here(host) {
+    if is_loopback(peer.0.ip()) && is_local_host(host) {
         return Ok(());
     }
-    let told = "the setup link works on its own host only; elsewhere use `decnet token create`";
-    Err(Problem::new(Kind::Forbidden, told))
+    let detail = "the setup link works only on the host of the API; elsewhere use `decnet token create`";
+    Err(Problem::new(Kind::Forbidden, detail))
 }
 
-fn names_here(host: &str) -> bool {
+fn is_local_host(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if !name.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
@@ -234,13 +236,13 @@ fn names_here(host: &str) -> bool {
 }
 
 fn no_code() -> Problem {
-    Problem::malformed("there is no code in this")
+    Problem::malformed("the request contains no setup code")
 }
 
-fn over() -> Problem {
+fn closed() -> Problem {
     Problem::not_found(
-        "the setup link was used, has expired or is no longer needed; make a token with `decnet token create`, and \
-         take back one that nobody has seen with `decnet token revoke setup`",
+        "the setup link was used, has expired or is no longer needed; create a token with `decnet token create`, and \
+     revoke one that was never seen with `decnet token revoke setup`",
     )
 }
 
@@ -249,29 +251,35 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_code_works_until_a_token_is_used_and_a_wrong_one_uses_nothing_up() {
+    async fn code_works_until_a_token_is_used() {
         let code = SetupCode::generate();
         let setup = Setup::new(&code);
-        let mut kept = setup.kept.lock().await;
-        assert!(matches!(setup.check(&mut kept, "guess"), Err(Refused::Wrong)));
+        let mut open_link = setup.open_link.lock().await;
+        assert!(matches!(setup.check(&mut open_link, "guess"), Err(Refused::Wrong)));
         for _ in 0..2 {
-            assert!(matches!(setup.check(&mut kept, code.0.expose()), Ok(None)));
+            assert!(matches!(setup.check(&mut open_link, code.0.expose()), Ok(None)));
         }
-        drop(kept);
+        drop(open_link);
         setup.close();
-        assert!(matches!(setup.check(&mut *setup.kept.lock().await, code.0.expose()), Err(Refused::Over)));
+        assert!(matches!(
+            setup.check(&mut *setup.open_link.lock().await, code.0.expose()),
+            Err(Refused::Closed)
+        ));
     }
 
     #[tokio::test]
-    async fn a_code_that_is_too_old_is_over() {
+    async fn expired_code_is_rejected() {
         let code = SetupCode::generate();
         let setup = Setup { until: Instant::now(), ..Setup::new(&code) };
-        let mut kept = setup.kept.lock().await;
-        assert!(matches!(setup.check(&mut kept, code.0.expose()), Err(Refused::Over)) && kept.is_none());
+        let mut open_link = setup.open_link.lock().await;
+        assert!(
+            matches!(setup.check(&mut open_link, code.0.expose()), Err(Refused::Closed))
+                && open_link.is_none()
+        );
     }
 
     #[test]
-    fn the_link_names_this_host_and_debug_hides_the_code() {
+    fn link_names_this_host_and_debug_hides_the_code() {
         let code = SetupCode::generate();
         let link = code.link("0.0.0.0:8000".parse().unwrap());
         assert!(link.starts_with("http://127.0.0.1:8000/setup#") && link.ends_with(code.0.expose()));
@@ -280,8 +288,8 @@ mod tests {
     }
 
     #[test]
-    fn only_names_of_this_host_are_taken() {
-        for (host, is_here) in [
+    fn only_names_of_this_host_are_accepted() {
+        for (host, is_local) in [
             ("127.0.0.1:8000", true),
             ("localhost", true),
             ("LOCALHOST:1", true),
@@ -293,7 +301,7 @@ mod tests {
             ("192.0.2.1", false),
             ("", false),
         ] {
-            assert_eq!(names_here(host), is_here, "{host}");
+            assert_eq!(is_local_host(host), is_local, "{host}");
         }
     }
 }

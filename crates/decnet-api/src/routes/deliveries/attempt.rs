@@ -1,4 +1,4 @@
-//! An attempt as it is shown.
+//! Attempts as JSON.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,49 +10,49 @@ use decnet_store::queue::{self, Detail};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What stands for a value that is a secret, or made with one.
+/// Replaces a value that is secret or derived from a secret.
 const REDACTED: &str = "[secret]";
 
-/// One POST, and what came of it.
+/// One POST and its outcome.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Attempt {
-    /// From 1.
+    /// Number of the attempt, from 1.
     number: u32,
     started_at: String,
-    /// From resolving the host to the end of the reply, in milliseconds.
+    /// Time from resolving the host to the end of the reply, in milliseconds.
     duration_ms: f64,
-    /// The reply's status, if there was one.
+    /// Status of the reply, if one arrived.
     status: Option<u16>,
-    /// Why it did not deliver.
+    /// Reason why it did not deliver.
     reason: Option<&'static str>,
-    /// What went wrong, for people. An attempt that delivered has one if the reply's body did not end as it should.
+    /// Description of the failure. A successful attempt has one if the reply's body did not end properly.
     detail: Option<Box<str>>,
-    /// How often the request was sent again within this attempt: a connection that was kept open ended before a reply, or
-    /// the receiver refused the request without processing it. Usually 0.
+    /// How often the request was repeated within this attempt, because a kept-alive connection ended before a reply or the
+    /// receiver refused the request without processing it. Usually 0.
     repeats: u32,
-    /// The beginning of the reply's body, up to 4 KiB; what is no UTF-8 is replaced.
+    /// Beginning of the reply's body, up to 4 KiB; invalid UTF-8 is replaced.
     reply: String,
     timings: Timings,
     request: Request,
 }
 
-/// Where the time went, in milliseconds; null for a step that was not needed, not finished or not kept.
+/// Duration of each step in milliseconds; null for a step that was not needed, not finished or not recorded.
 #[derive(Serialize, ToSchema)]
 struct Timings {
     resolve_ms: Option<f64>,
     connect_ms: Option<f64>,
     tls_ms: Option<f64>,
-    /// From handing the request to a connection to the reply's headers.
+    /// Time from passing the request to a connection until the reply's headers.
     first_byte_ms: Option<f64>,
 }
 
-/// What was sent, told from the event, the attempt's time, and the subscription as it is now: after a change of its URL,
-/// headers or batches, as it would have been sent with these.
+/// The request, reconstructed from the event, the attempt's time and the subscription as it is now. After a change of its URL,
+/// headers or batches, the request is shown with the new ones.
 #[derive(Serialize, ToSchema)]
 struct Request {
     #[schema(example = "POST")]
     method: &'static str,
-    /// Scheme, host and port, since the rest may be a secret; null once the subscription is deleted.
+    /// Scheme, host and port, since the rest may be secret; null once the subscription is deleted.
     #[schema(example = "https://siem.example/…")]
     url: Option<String>,
     /// Signatures and the values of the subscription's own headers are replaced by `[secret]`.
@@ -115,7 +115,7 @@ fn headers(attempt: &queue::Attempt, detail: &Detail, row: Option<&Row>) -> BTre
     headers
 }
 
-/// Made of what the attempt is known by, so that it can be told at any time.
+/// Derives the `traceparent` from the attempt's identity, so that it is the same at any time.
 fn traceparent(attempt: &queue::Attempt, detail: &Detail, row: &Row) -> String {
     let (event_id, delivery) = (&detail.listed.event_id, detail.listed.id.number());
     let span = trace::attempt_span(event_id, &row.uuid, delivery, attempt.number);
@@ -123,6 +123,6 @@ fn traceparent(attempt: &queue::Attempt, detail: &Detail, row: &Row) -> String {
 }
 
 fn millis(duration: Duration) -> f64 {
-    // Microseconds are what is kept; more digits would be noise.
+    // Durations are stored in microseconds; further digits would be noise.
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -1,4 +1,4 @@
-//! Where a page goes on: a text of no meaning to whoever gets it.
+//! Opaque page cursors of delivery lists.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,7 +14,7 @@ pub(super) fn read(cursor: &str) -> Result<DeliveryId, Problem> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
     let id = text.as_deref().and_then(|text| text.strip_prefix('d')?.parse().ok());
-    id.ok_or_else(|| Problem::invalid("cursor: take it from `next` of the page before"))
+    id.ok_or_else(|| Problem::invalid("cursor: must be the `next` of a previous page"))
 }
 
 #[cfg(test)]
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_is_read_and_nothing_else() {
+    fn only_written_cursors_are_read() {
         let id: DeliveryId = "1042.7".parse().unwrap();
         assert_eq!(read(&write(id)).unwrap(), id);
         for bad in ["", "x", "MTA0Mi43", "1042.7", "ZA", "äöü"] {

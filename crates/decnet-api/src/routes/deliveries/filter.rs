@@ -1,4 +1,4 @@
-//! Which deliveries are meant.
+//! Filters of deliveries.
 
 use decnet_core::delivery::{Reason, Standing};
 use decnet_core::limits::MAX_API_PAGE;
@@ -11,61 +11,61 @@ use utoipa::{IntoParams, ToSchema};
 use super::cursor;
 use crate::problem::Problem;
 
-/// Rows of a page where nobody says.
+/// The default page size.
 const PAGE: usize = 100;
 
-/// Which deliveries to list.
+/// The filter and the page of a delivery list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParams {
-    /// Of this subscription: its UUID, else its name.
+    /// Deliveries to this subscription: its UUID, else its name.
     subscription: Option<String>,
-    /// Of events whose topic matches this pattern.
+    /// Deliveries of events whose topic matches this pattern.
     #[param(example = "attacker.>")]
     topic: Option<String>,
-    /// In these states, separated by commas: `pending`, `retrying`, `parked` (waits for a subscription that gets nothing
-    /// now), `delivered`, `dead`.
+    /// Deliveries in these states, separated by commas: `pending`, `retrying`, `parked` (waits while its subscription is not
+    /// active), `delivered`, `dead`.
     #[param(example = "retrying,dead")]
     state: Option<String>,
-    /// Dead for this reason, such as `timeout` or `refused`.
+    /// Dead deliveries with this reason, such as `timeout` or `refused`.
     reason: Option<String>,
-    /// Of events admitted then or later.
+    /// Deliveries of events admitted at or after this time.
     #[param(format = "date-time")]
     since: Option<String>,
-    /// Of events admitted before then.
+    /// Deliveries of events admitted before this time.
     #[param(format = "date-time")]
     until: Option<String>,
-    /// Of the event with this id.
+    /// Deliveries of the event with this id.
     event_id: Option<String>,
-    /// At most so many.
+    /// Maximum number of deliveries.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<usize>,
-    /// `next` of the page before.
+    /// The `next` of the previous page.
     cursor: Option<String>,
 }
 
-/// Which deliveries are chosen; all of them where nothing is said.
+/// A filter of deliveries; an empty one selects all.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(in crate::routes) struct Chosen {
-    /// Of this subscription: its UUID, else its name.
+pub(in crate::routes) struct DeliveryFilter {
+    /// Deliveries to this subscription: its UUID, else its name.
     subscription: Option<String>,
-    /// Of events whose topic matches this pattern.
+    /// Deliveries of events whose topic matches this pattern.
     #[schema(example = "attacker.>")]
     topic: Option<String>,
-    /// In one of these states. Only what is final is sent again: `delivered` or `dead`.
+    /// Deliveries in one of these states. Only final ones are redelivered: `delivered` or `dead`.
     #[schema(example = json!(["dead"]))]
     states: Vec<String>,
-    /// Dead for this reason.
+    /// Dead deliveries with this reason.
     reason: Option<String>,
-    /// Of events admitted then or later.
+    /// Deliveries of events admitted at or after this time.
     #[schema(format = "date-time")]
     since: Option<String>,
-    /// Of events admitted before then.
+    /// Deliveries of events admitted before this time.
     #[schema(format = "date-time")]
     until: Option<String>,
-    /// Of the event with this id.
+    /// Deliveries of the event with this id.
     event_id: Option<String>,
 }
 
@@ -73,17 +73,17 @@ impl ListParams {
     pub(super) fn filter(self, active: Active) -> Result<Filter, Problem> {
         let limit = self.limit.unwrap_or(PAGE);
         if !(1..=MAX_API_PAGE).contains(&limit) {
-            return Err(Problem::invalid(format!("limit: is from 1 to {MAX_API_PAGE}")));
+            return Err(Problem::invalid(format!("limit: must be from 1 to {MAX_API_PAGE}")));
         }
         let before = self.cursor.as_deref().map(cursor::read).transpose()?;
         let states = self.state.iter().flat_map(|states| states.split(',')).map(str::to_owned).collect();
         let Self { subscription, topic, reason, since, until, event_id, .. } = self;
-        let chosen = Chosen { subscription, topic, states, reason, since, until, event_id };
-        Ok(Filter { limit: Some(limit), before, ..chosen.filter(active)? })
+        let filter = DeliveryFilter { subscription, topic, states, reason, since, until, event_id };
+        Ok(Filter { limit: Some(limit), before, ..filter.filter(active)? })
     }
 }
 
-impl Chosen {
+impl DeliveryFilter {
     pub(in crate::routes) fn filter(self, active: Active) -> Result<Filter, Problem> {
         let at = |field, text: Option<&str>| text.map(|text| time(field, text)).transpose();
         let (since, until) = (at("since", self.since.as_deref())?, at("until", self.until.as_deref())?);
@@ -102,10 +102,10 @@ impl Chosen {
 }
 
 fn time(field: &str, text: &str) -> Result<UnixMicros, Problem> {
-    // In a query, a plus that nobody encoded is a space.
+    // In a query, an unencoded plus is a space.
     let text = text.replace(' ', "+");
     let read = UnixMicros::from_sqlite(&text).or_else(|| UnixMicros::from_sqlite(&text.replace('+', " ")));
-    read.ok_or_else(|| Problem::invalid(format!("{field}: write a time like 2026-04-24T00:00:00Z")))
+    read.ok_or_else(|| Problem::invalid(format!("{field}: must be a time like 2026-04-24T00:00:00Z")))
 }
 
 fn standing(text: &str) -> Result<Standing, Problem> {
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_with_or_without_zone_and_with_a_plus_that_became_a_space() {
+    fn times_are_read_with_and_without_a_zone() {
         for text in [
             "2026-04-24T00:00:00Z",
             "2026-04-24 00:00:00",
@@ -138,10 +138,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
-        let refused = |chosen: Chosen| chosen.filter(Active::default()).unwrap_err().detail().to_owned();
-        assert!(refused(Chosen { states: vec!["lost".into()], ..Chosen::default() }).contains("`lost`"));
-        assert!(refused(Chosen { reason: Some("none".into()), ..Chosen::default() }).contains("timeout"));
-        assert!(refused(Chosen { topic: Some("a..b".into()), ..Chosen::default() }).starts_with("topic"));
+    fn invalid_fields_are_named() {
+        let refused =
+            |filter: DeliveryFilter| filter.filter(Active::default()).unwrap_err().detail().to_owned();
+        assert!(
+            refused(DeliveryFilter { states: vec!["lost".into()], ..DeliveryFilter::default() })
+                .contains("`lost`")
+        );
+        assert!(
+            refused(DeliveryFilter { reason: Some("none".into()), ..DeliveryFilter::default() })
+                .contains("timeout")
+        );
+        assert!(
+            refused(DeliveryFilter { topic: Some("a..b".into()), ..DeliveryFilter::default() })
+                .starts_with("topic")
+        );
     }
 }

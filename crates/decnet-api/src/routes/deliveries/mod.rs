@@ -1,4 +1,4 @@
-//! What is owed, what was tried, and sending one again.
+//! Deliveries: lists, details, and redelivery of a single one.
 
 mod attempt;
 mod cursor;
@@ -12,7 +12,7 @@ use decnet_store::catalog::Row;
 use decnet_store::queue::{Active, DeliveryId, Detail};
 use utoipa_axum::routes;
 
-pub(super) use self::filter::Chosen;
+pub(super) use self::filter::DeliveryFilter;
 use self::filter::ListParams;
 use self::reply::{Deliveries, Delivery, DeliveryDetail, Redelivered};
 use super::Routes;
@@ -28,7 +28,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .guarded(Scope::Admin, routes!(redeliver))
 }
 
-/// Lists deliveries, newest first, in pages. A page of something rare may be short, or empty, and yet name a `next`.
+/// Lists deliveries, newest first, in pages. If few deliveries match, a page may be short or empty and still have a `next`.
 #[utoipa::path(get, path = "/api/v1/deliveries", tag = "deliveries", operation_id = "list_deliveries",
     params(ListParams), responses((status = 200, body = Deliveries)))]
 async fn list(
@@ -44,7 +44,7 @@ async fn list(
     }))
 }
 
-/// Shows a delivery: its event's body, every attempt, and what came back.
+/// Returns a delivery with its event's body and all attempts.
 #[utoipa::path(get, path = "/api/v1/deliveries/{id}", tag = "deliveries", operation_id = "get_delivery",
     params(("id" = String, Path, example = "1042.0")),
     responses((status = 200, body = DeliveryDetail), (status = 404, body = Details, content_type = "application/problem+json")))]
@@ -56,33 +56,33 @@ async fn get(State(state): State<Shared>, Path(id): Path<String>) -> Result<Json
     Ok(Json(DeliveryDetail::new(&detail, row.as_ref(), &active)))
 }
 
-/// Sends the event of a delivery that is final again: a new delivery of it, behind live traffic.
+/// Redelivers the event of a final delivery as a new delivery, with lower priority than live traffic.
 #[utoipa::path(post, path = "/api/v1/deliveries/{id}/redeliver", tag = "deliveries", operation_id = "redeliver",
     params(("id" = String, Path, example = "1042.0")),
     responses(
         (status = 202, body = Redelivered),
         (status = 404, body = Details, content_type = "application/problem+json"),
-        (status = 409, body = Details, content_type = "application/problem+json", description = "It is not final and goes out by itself, its subscription is deleted, its event was erased, or can have no more deliveries"),
+        (status = 409, body = Details, content_type = "application/problem+json", description = "It is not final and is still being sent, its subscription is deleted, its event was erased, or its event has the maximum number of deliveries"),
     ))]
 async fn redeliver(
     State(state): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<Redelivered>), Problem> {
     let id = parse(&id)?;
-    let (active, signal) = (active(&state).await?, state.signal.clone());
+    let (active, notifier) = (active(&state).await?, state.notifier.clone());
     let redelivered = state
         .operators
-        .change(move |operator| operator.redeliver(&[id], &active), move || signal.queue_changed());
-    let made = redelivered.await?;
-    let id = made.first().map(ToString::to_string).unwrap_or_default();
+        .change(move |operator| operator.redeliver(&[id], &active), move || notifier.queue_changed());
+    let created = redelivered.await?;
+    let id = created.first().map(ToString::to_string).unwrap_or_default();
     Ok((StatusCode::ACCEPTED, Json(Redelivered { id })))
 }
 
-/// Which subscriptions get events now: what waits for the others is parked. To tell it every row is judged, which is done for
-/// all who ask at the same time, and again at once after a change that was made here.
+/// Returns which subscriptions are active; deliveries to the others are parked. This validates every row, so concurrent requests
+/// share the result. A change through this API invalidates it.
 pub(super) async fn active(state: &Shared) -> Result<Active, Problem> {
-    let look = async || Ok(Active::of(state.catalog.run(|catalog| catalog.rows()).await?));
-    state.active.get(look).await
+    let rows = async || Ok(Active::of(state.catalog.run(|catalog| catalog.rows()).await?));
+    state.active.get(rows).await
 }
 
 async fn subscription(state: &Shared, detail: &Detail) -> Result<Option<Row>, Problem> {
@@ -91,9 +91,9 @@ async fn subscription(state: &Shared, detail: &Detail) -> Result<Option<Row>, Pr
     Ok(found.map(|(row, _)| row))
 }
 
-/// An id that is none is one that is not there.
+/// Parses an id. A malformed id is reported as not found.
 pub(super) fn parse(id: &str) -> Result<DeliveryId, Problem> {
-    id.parse().map_err(|_| Problem::not_found("there is no such delivery; they are named like 1042.0"))
+    id.parse().map_err(|_| Problem::not_found("delivery not found; an id looks like 1042.0"))
 }
 
 fn unknown(id: DeliveryId) -> Problem {

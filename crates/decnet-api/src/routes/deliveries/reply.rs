@@ -1,4 +1,4 @@
-//! Deliveries as they are shown.
+//! Deliveries as JSON.
 
 use decnet_core::delivery::{Reason, State};
 use decnet_core::time::UnixMicros;
@@ -15,11 +15,11 @@ use crate::state::now;
 #[derive(Serialize, ToSchema)]
 pub(super) struct Deliveries {
     pub(super) deliveries: Vec<Delivery>,
-    /// What the next page takes as `cursor`; null where there is none.
+    /// The `cursor` of the next page; null on the last page.
     pub(super) next: Option<String>,
 }
 
-/// A debt: one event owed to one subscription.
+/// One event for one subscription.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Delivery {
     #[schema(example = "1042.0")]
@@ -27,46 +27,46 @@ pub(super) struct Delivery {
     /// `pending`, `retrying`, `parked`, `delivered` or `dead`.
     #[schema(example = "delivered")]
     state: &'static str,
-    /// Why it is dead.
+    /// Reason why it is dead.
     reason: Option<&'static str>,
-    /// When a retry is due.
+    /// Time at which a retry is due.
     due_at: Option<String>,
-    /// Before then its receiver has asked to be sent nothing (`Retry-After`), so that it waits whenever it is due.
+    /// Time before which the receiver asked to be sent nothing (`Retry-After`). The delivery waits until then even if it is due.
     deferred_until: Option<String>,
-    /// Attempts so far.
+    /// Number of attempts so far.
     attempt_count: u32,
     event_id: Box<str>,
     topic: Box<str>,
     subscription: SubscriptionName,
-    /// When its event became durable.
+    /// Time at which its event became durable.
     admitted_at: String,
-    /// When it became final.
+    /// Time at which it became final.
     settled_at: Option<String>,
 }
 
-/// Whose delivery it is.
+/// The subscription of a delivery.
 #[derive(Serialize, ToSchema)]
 struct SubscriptionName {
     uuid: Box<str>,
     name: Box<str>,
 }
 
-/// A delivery with everything that is known of it.
+/// A delivery with its event's body and its attempts.
 #[derive(Serialize, ToSchema)]
 pub(super) struct DeliveryDetail {
     #[serde(flatten)]
     delivery: Delivery,
-    /// What is sent, byte for byte, unless it goes in a batch; null once it was erased.
+    /// Body of the event, as it is sent outside batches, byte for byte; null once it was erased.
     #[schema(value_type = Option<Object>)]
     body: Option<Box<RawValue>>,
-    /// In their order.
+    /// Attempts in order.
     attempts: Vec<Attempt>,
 }
 
 /// A new delivery of an old event.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Redelivered {
-    /// The new delivery's id.
+    /// Id of the new delivery.
     #[schema(example = "1042.1")]
     pub(super) id: String,
 }

@@ -1,4 +1,4 @@
-//! Handing events in over HTTP.
+//! Submission of events over HTTP.
 
 mod request;
 
@@ -21,19 +21,19 @@ use crate::state::Shared;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// Events that were taken.
+/// Accepted events.
 #[derive(Debug, Serialize, ToSchema)]
 struct Accepted {
-    /// In the order in which they came.
+    /// Accepted events, in the order of the request.
     events: Vec<AcceptedEvent>,
 }
 
-/// An event that was taken.
+/// An accepted event.
 #[derive(Debug, Serialize, ToSchema)]
 struct AcceptedEvent {
-    /// Its id: the one that it came with, else a fresh one. Receivers find it under `id` and `webhook-id`.
+    /// Id of the event: the given one, else a new one. Receivers find it as `id` and `webhook-id`.
     id: Box<str>,
-    /// It was taken before, within 24 hours; this time nothing was done.
+    /// Whether the event was already accepted within the last 24 hours; then nothing was done.
     duplicate: bool,
 }
 
@@ -41,20 +41,20 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes.guarded(Scope::Publish, routes!(publish))
 }
 
-/// Hands events in: one, or up to 1,000 in an array or under `events`. All are taken, or none. When the answer comes they
-/// are on the disk, and will be sent to every subscription whose patterns match.
+/// Submits events: one, or up to 1,000 in an array or under `events`. All of them are accepted, or none. They are durable when the
+/// answer arrives, and are sent to every subscription with a matching pattern.
 ///
-/// An event with an `id` is taken once in 24 hours, whoever sends it; the same `id` with another topic, type or payload is
-/// refused. With the header `Idempotency-Key` the whole request is taken once: it can be repeated until an answer comes.
-/// Ids and keys are forgotten sooner where very many come; the documentation says how many.
+/// An event with an `id` is accepted once in 24 hours, whoever sends it; the same `id` with another topic, type or payload is
+/// rejected. With the header `Idempotency-Key` the whole request is accepted once: it can be repeated until an answer arrives.
+/// With very many events, ids and keys are forgotten sooner; the documentation gives the numbers.
 ///
-/// Topics below `system.webhook.` and `system.bus.` are those of the worker and of the bus, and are refused.
+/// Topics below `system.webhook.` and `system.bus.` are reserved for the worker and the bus, and are rejected.
 #[utoipa::path(post, path = "/api/v1/events", tag = "events",
-    params(("Idempotency-Key" = Option<String>, Header, description = "What makes this request known when it is repeated; 1 to 255 printable ASCII characters", min_length = 1, max_length = 255)),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Key that identifies repetitions of this request; 1 to 255 printable ASCII characters", min_length = 1, max_length = 255)),
     request_body = Events,
     responses(
-        (status = 202, body = Accepted, description = "Taken, and on the disk"),
-        (status = 403, body = Details, content_type = "application/problem+json", description = "The token may not publish, or a topic below `system.webhook.` or `system.bus.`, on which only the worker and the bus publish"),
+        (status = 202, body = Accepted, description = "Accepted and durable"),
+        (status = 403, body = Details, content_type = "application/problem+json", description = "The token lacks the scope `publish`, or a topic is below `system.webhook.` or `system.bus.`, on which only the worker and the bus publish"),
         (status = 409, body = Details, content_type = "application/problem+json", description = "The idempotency key was used with another request, or the id of an event with another event"),
     ))]
 async fn publish(
@@ -63,12 +63,12 @@ async fn publish(
     request: Request,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let key = key(request.headers())?.map(|key| (sender.to_string(), key));
-    let mut room = state.submitter.room(sender);
-    let take = |bytes| Ok(room.take(bytes)?);
+    let mut reservation = state.group_commit.reserve(sender);
+    let take = |bytes| Ok(reservation.grow(bytes)?);
     let RawBody(bytes) = RawBody::within(MAX_API_EVENTS_BYTES, request, take).await?;
     let events = request::read(&bytes)?;
     drop(bytes);
-    let submitted = state.submitter.submit(events, key, room).await?;
+    let submitted = state.group_commit.submit(events, key, reservation).await?;
     Ok((StatusCode::ACCEPTED, Json(submitted.into())))
 }
 
@@ -76,11 +76,12 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(Problem::invalid("send one Idempotency-Key: which of two counts would be a guess"));
+        return Err(Problem::invalid("send only one Idempotency-Key header"));
     }
     let key = value.to_str().ok().filter(|key| !key.is_empty());
-    let key =
-        key.ok_or_else(|| Problem::invalid("an Idempotency-Key has 1 to 255 printable ASCII characters"))?;
+    let key = key.ok_or_else(|| {
+        Problem::invalid("an Idempotency-Key must have 1 to 255 printable ASCII characters")
+    })?;
     Ok(Some(key.to_owned()))
 }
 

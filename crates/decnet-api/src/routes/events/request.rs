@@ -1,4 +1,4 @@
-//! Events as they are handed in.
+//! Parsing of submitted events.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use crate::body;
 use crate::problem::{Kind, Problem};
 
-/// Longest type of an event, in bytes.
+/// The maximum length of an event's type, in bytes.
 const MAX_TYPE_BYTES: usize = 1024;
 
 /// One event, or several.
@@ -23,13 +23,13 @@ const MAX_TYPE_BYTES: usize = 1024;
 #[serde(untagged)]
 #[expect(dead_code, reason = "described here, read by `read`")]
 pub(super) enum Events {
-    /// One.
+    /// One event.
     #[schema(title = "One event")]
     One(Event),
-    /// Several.
+    /// Several events.
     #[schema(title = "Several events")]
     Several(Vec<Event>),
-    /// Several.
+    /// Several events under `events`.
     #[schema(title = "Several events, named")]
     Named(Named),
 }
@@ -38,7 +38,7 @@ pub(super) enum Events {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Named {
-    /// 1 to 1,000 of them.
+    /// 1 to 1,000 events.
     #[schema(min_items = 1, max_items = 1000)]
     #[expect(dead_code, reason = "described here, read by `read`")]
     events: Vec<Event>,
@@ -49,25 +49,25 @@ pub(super) struct Named {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"topic": "attacker.observed", "type": "observed", "payload": {"ip": "203.0.113.7"}}))]
 pub(super) struct Event {
-    /// The sender's own id, by which a repetition is recognised; a fresh one where none is given. No blanks and no dots:
-    /// Standard Webhooks signs `id.timestamp.body`.
+    /// The sender's id of the event, by which repetitions are detected; generated if absent. No spaces or dots, since Standard
+    /// Webhooks signs `id.timestamp.body`.
     #[schema(min_length = 1, max_length = 128, pattern = "^[!-\\-/-~]+$")]
     id: Option<Box<str>>,
-    /// What happened: tokens between dots.
+    /// Topic of the event: tokens separated by dots.
     #[schema(min_length = 1, max_length = 1024, example = "attacker.observed")]
     topic: Box<str>,
-    /// What receivers find under `type`.
+    /// The `type` that receivers get.
     #[schema(max_length = 1024, example = "observed")]
     r#type: Option<Box<str>>,
-    /// When it happened, in ISO 8601; now, where that is not given.
+    /// Time of the event in ISO 8601; the current time if absent.
     #[schema(format = "date-time")]
     ts: Option<Box<str>>,
-    /// What receivers find under `payload`; `{}` where nothing is given.
+    /// The `payload` that receivers get; `{}` if absent.
     #[schema(value_type = Option<serde_json::Value>, example = json!({"ip": "203.0.113.7"}))]
     payload: Option<Box<RawValue>>,
 }
 
-/// Both forms of an object at once: which it is shows when it is read.
+/// Both forms of an object; its fields decide between them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Either<'a> {
@@ -80,7 +80,7 @@ struct Either<'a> {
     payload: Option<Box<RawValue>>,
 }
 
-/// Events of a list, not yet read. There are no more than may be: of a longer list the rest is not looked at.
+/// The unparsed events of a list. Reading stops beyond `MAX_SUBMISSION_EVENTS`.
 struct Several<'a>(Vec<&'a RawValue>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Several<'a> {
@@ -110,7 +110,7 @@ impl<'de> Visitor<'de> for SeveralVisitor {
     }
 }
 
-/// Reads the body of a request.
+/// Parses the body of a request.
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<Submission>, Problem> {
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     match first {
@@ -122,7 +122,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Submission>, Problem> {
 impl Several<'_> {
     fn submissions(self) -> Result<Vec<Submission>, Problem> {
         if self.0.is_empty() {
-            return Err(Problem::invalid("there is no event in it"));
+            return Err(Problem::invalid("the request contains no event"));
         }
         let numbered = self.0.into_iter().enumerate();
         numbered.map(|(index, raw)| Event::read(raw, index)?.submission(index)).collect()
@@ -136,9 +136,9 @@ impl Either<'_> {
             (Some(events), None) if id.is_none() && r#type.is_none() && ts.is_none() && payload.is_none() => {
                 events.submissions()
             }
-            (Some(_), _) => Err(Problem::invalid("`events` stands alone: the fields of an event go into it")),
+            (Some(_), _) => Err(Problem::invalid("`events` cannot be combined with the fields of an event")),
             (None, Some(topic)) => Ok(vec![Event { id, topic, r#type, ts, payload }.submission(0)?]),
-            (None, None) => Err(Problem::invalid("missing field `topic`, or `events`")),
+            (None, None) => Err(Problem::invalid("missing field: `topic` or `events`")),
         }
     }
 }
@@ -154,7 +154,7 @@ impl Event {
         let refuse = |what: String| Problem::invalid(format!("event {index}: {what}"));
         let pattern = Pattern::new(&topic).map_err(|error| refuse(format!("topic: {error}")))?;
         if pattern.has_wildcard() {
-            return Err(refuse("topic: an event has one topic; `*` and `>` are for patterns".into()));
+            return Err(refuse("topic: must not contain the wildcards `*` and `>`".into()));
         }
         if is_reserved(&topic) {
             let detail = format!("event {index}: topic: only the worker and the bus publish on {topic}");
@@ -165,7 +165,7 @@ impl Event {
             return Err(refuse(format!("type: at most {MAX_TYPE_BYTES} bytes")));
         }
         let read_at =
-            |ts: &str| UnixMicros::from_sqlite(ts).ok_or_else(|| refuse("ts: is no time in ISO 8601".into()));
+            |ts: &str| UnixMicros::from_sqlite(ts).ok_or_else(|| refuse("ts: not a time in ISO 8601".into()));
         let at = ts.as_deref().map(read_at).transpose()?;
         let payload = payload.map_or_else(|| "{}".into(), Box::<str>::from);
         Ok(Submission { id, topic, kind, at, payload })
@@ -185,14 +185,14 @@ mod tests {
     }
 
     #[test]
-    fn one_event_a_list_and_a_named_list_are_the_same_to_us() {
+    fn all_forms_of_a_body_are_read_alike() {
         assert_eq!(topics(r#"{"topic":"a.b"}"#), ["a.b"]);
         assert_eq!(topics(r#" [{"topic":"a.b"},{"topic":"c"}]"#), ["a.b", "c"]);
         assert_eq!(topics(r#"{"events":[{"topic":"a.b"},{"topic":"c"}]}"#), ["a.b", "c"]);
     }
 
     #[test]
-    fn payloads_are_taken_as_they_are_written() {
+    fn payloads_are_kept_as_written() {
         let body =
             r#"{"topic":"a","payload":{"b": [1.50, "\u00e9"]},"type":"t","ts":"2026-04-24T00:00:00Z"}"#;
         let [event] = &read(body.as_bytes()).unwrap()[..] else { panic!("one event") };
@@ -203,18 +203,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn invalid_fields_are_named() {
         assert!(refusal(r#"{"topic":"a","payloud":1}"#).contains("`payloud`"));
         assert!(refusal(r#"{"topic":"a.*"}"#).starts_with("event 0: topic"));
         assert!(refusal(r#"[{"topic":"a"},{"topic":""}]"#).starts_with("event 1: topic"));
-        assert!(refusal(r#"[{"topic":"a"},["x","b"]]"#).starts_with("event 1: a JSON object"));
+        assert!(refusal(r#"[{"topic":"a"},["x","b"]]"#).starts_with("event 1: expected a JSON object"));
         assert!(refusal(r#"{"topic":"a","ts":"soon"}"#).contains("ts"));
-        assert!(refusal(r#"{"events":[{"topic":"a"}],"topic":"b"}"#).contains("stands alone"));
+        assert!(refusal(r#"{"events":[{"topic":"a"}],"topic":"b"}"#).contains("cannot be combined"));
         assert!(refusal("{}").contains("topic") && refusal("[]").contains("no event"));
     }
 
     #[test]
-    fn topics_of_the_worker_and_the_bus_are_forbidden() {
+    fn reserved_topics_are_forbidden() {
         let kind = |topic: &str| {
             read(format!(r#"[{{"topic":"{topic}"}}]"#).as_bytes()).map_err(|problem| problem.kind())
         };
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_too_long_is_read_no_further() {
+    fn reading_stops_at_the_maximum_number_of_events() {
         let many = vec![r#"{"topic":"a"}"#; MAX_SUBMISSION_EVENTS + 1].join(",");
         for body in [format!("[{many}, and no JSON"), format!(r#"{{"events":[{many}, and no JSON"#)] {
             assert!(refusal(&body).starts_with("at most 1000 events"), "{}", refusal(&body));

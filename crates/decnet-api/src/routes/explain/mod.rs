@@ -1,4 +1,4 @@
-//! Why an event did, or did not, go to a subscription.
+//! Explanations why an event did or did not reach a subscription.
 
 mod question;
 mod searches;
@@ -21,33 +21,33 @@ use crate::problem::{Details, Problem};
 use crate::query::Params;
 use crate::state::Shared;
 
-/// The way of an event to a subscription, step by step.
+/// The path of an event to a subscription, step by step.
 #[derive(Serialize, ToSchema)]
 struct Explanation {
     subscription: ExplainedSubscription,
     event_id: Option<String>,
-    /// The event's topic, if it is known.
+    /// Topic of the event, if known.
     topic: Option<Box<str>>,
     /// The newest delivery of the event to the subscription.
     delivery_id: Option<String>,
     steps: Vec<ExplainedStep>,
 }
 
-/// Which subscription was meant.
+/// The subscription in question.
 #[derive(Serialize, ToSchema)]
 struct ExplainedSubscription {
     uuid: String,
     name: String,
 }
 
-/// One question on the way, and its answer.
+/// One condition on the path, and whether the event met it.
 #[derive(Serialize, ToSchema)]
 struct ExplainedStep {
-    /// Which one; stable.
+    /// Name of the step; stable.
     step: &'static str,
-    /// Does the event get past it? Null where that cannot be told any more.
+    /// Whether the event passed the step; null if this can no longer be determined.
     passed: Option<bool>,
-    /// Why, and what to do.
+    /// The reason, and what to do.
     detail: String,
 }
 
@@ -55,28 +55,28 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes.guarded(Scope::Read, routes!(answer))
 }
 
-/// Tells why an event did, or did not, go to a subscription, step by step. Give either `event_id` or `topic`. An event is
-/// looked for among the newest first, for some seconds; one token or user looks for one at a time.
+/// Explains step by step why an event did or did not reach a subscription. Give either `event_id` or `topic`. An event is searched
+/// for from the newest back, for some seconds; each token or user has one search at a time.
 #[utoipa::path(get, path = "/api/v1/explain", tag = "events", operation_id = "explain", params(Question),
     responses(
         (status = 200, body = Explanation),
-        (status = 404, body = Details, content_type = "application/problem+json", description = "There is no such subscription"),
+        (status = 404, body = Details, content_type = "application/problem+json", description = "The subscription was not found"),
     ))]
 async fn answer(
     State(state): State<Shared>,
-    Extension(asking): Extension<Principal>,
+    Extension(requester): Extension<Principal>,
     Params(question): Params<Question>,
 ) -> Result<Json<Explanation>, Problem> {
     let Question { subscription, event_id, topic } = question;
     let row = state.catalog.run(move |catalog| catalog.called(&subscription)).await?;
-    let row = row.ok_or_else(|| Problem::not_found("there is no such subscription"))?;
+    let row = row.ok_or_else(|| Problem::not_found("subscription not found"))?;
     let name = ExplainedSubscription { uuid: row.uuid.clone(), name: row.name.clone() };
     let explained = match (event_id.clone(), topic) {
         (Some(id), None) => {
             let search = move |reader: &Reader, go_on: &dyn Fn() -> bool| {
                 explain(Some(reader), &row, Asked::Event(&id), go_on)
             };
-            state.searches.run(asking.id, search).await?
+            state.searches.run(requester.id, search).await?
         }
         (None, Some(topic)) => of_topic(&row, &topic)?,
         _ => return Err(Problem::invalid("give either `event_id` or `topic`")),
@@ -97,7 +97,7 @@ async fn answer(
 fn of_topic(row: &Row, topic: &str) -> Result<Explained, Problem> {
     let pattern = Pattern::new(topic).map_err(|error| Problem::invalid(format!("topic: {error}")))?;
     if pattern.has_wildcard() {
-        return Err(Problem::invalid("topic: an event has one topic; `*` and `>` are for patterns"));
+        return Err(Problem::invalid("topic: must not contain the wildcards `*` and `>`"));
     }
     Ok(explain(None, row, Asked::Topic(topic), || true)?)
 }

@@ -1,4 +1,4 @@
-//! Looking for events by their ids, which have no index: one search at a time, and few that wait.
+//! Searches for events by id, which has no index: one at a time, and few that wait.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,70 +12,70 @@ use crate::auth::PrincipalId;
 use crate::pool::Pool;
 use crate::problem::Problem;
 
-/// What is looked with, and who looks or waits for it.
+/// The reader for searches, and the principals that search or wait.
 pub(crate) struct Searches {
     reader: Pool<Reader>,
-    asking: Asking,
+    active: ActiveSearches,
     limit: Duration,
 }
 
 #[derive(Clone, Default)]
-struct Asking(Arc<Mutex<HashSet<PrincipalId>>>);
+struct ActiveSearches(Arc<Mutex<HashSet<PrincipalId>>>);
 
-/// One search, over once this is dropped.
+/// One search, which counts until dropped.
 struct Search {
-    asking: Asking,
-    who: PrincipalId,
+    active: ActiveSearches,
+    principal: PrincipalId,
 }
 
 impl Searches {
-    /// One search takes at most `limit`, from its turn on.
+    /// Creates searches that take at most `limit` each, from the start of their turn.
     pub(crate) fn new(
         limit: Duration,
         open: impl Fn() -> Result<Reader, Problem> + Send + Sync + 'static,
     ) -> Self {
-        Self { reader: Pool::new(1, open, Reader::is_current), asking: Asking::default(), limit }
+        Self { reader: Pool::new(1, open, Reader::is_current), active: ActiveSearches::default(), limit }
     }
 
-    /// Runs `search` when it is its turn, and tells it whether to go on: within the limit, and while somebody waits for the
-    /// answer.
+    /// Runs `search` when its turn comes. The callback returns whether to continue: within the limit, and while the caller waits
+    /// for the answer.
     ///
     /// # Errors
-    /// They have one under way already, or [`MAX_API_EXPLANATIONS`] are; else what opening the queue, or `search`, refuses.
+    /// The principal has a search already, or [`MAX_API_EXPLANATIONS`] are waiting; else errors of opening the queue and of `search`.
     pub(crate) async fn run<R, E>(
         &self,
-        who: PrincipalId,
+        principal: PrincipalId,
         search: impl FnOnce(&Reader, &dyn Fn() -> bool) -> Result<R, E> + Send + 'static,
     ) -> Result<R, Problem>
     where
         R: Send + 'static,
         E: Into<Problem>,
     {
-        let begun = self.asking.begin(who)?;
-        let given_up = CancellationToken::new();
-        let _gives_up = given_up.clone().drop_guard();
+        let search_guard = self.active.begin(principal)?;
+        let cancelled = CancellationToken::new();
+        let _cancel_guard = cancelled.clone().drop_guard();
         let limit = self.limit;
         let work = move |reader: &mut Reader| {
-            // Also where nobody waits any more, it counts until it is over.
-            let _begun = begun;
+            // The search counts until it ends, even if the caller is gone.
+            let _search_guard = search_guard;
             let until = Instant::now() + limit;
-            search(reader, &|| !given_up.is_cancelled() && Instant::now() < until)
+            search(reader, &|| !cancelled.is_cancelled() && Instant::now() < until)
         };
         self.reader.run(work).await
     }
 }
 
-impl Asking {
-    fn begin(&self, who: PrincipalId) -> Result<Search, Problem> {
-        let mut asking = self.all();
-        if asking.contains(&who) {
-            return Err(Problem::unavailable("another event is being looked for with the same credential"));
+impl ActiveSearches {
+    fn begin(&self, principal: PrincipalId) -> Result<Search, Problem> {
+        let mut active = self.all();
+        if active.contains(&principal) {
+            return Err(Problem::unavailable("another event search with the same credential is in progress"));
         }
-        if asking.len() >= MAX_API_EXPLANATIONS {
-            return Err(Problem::unavailable("others have events looked for just now"));
+        if active.len() >= MAX_API_EXPLANATIONS {
+            return Err(Problem::unavailable("too many event searches are in progress"));
         }
-        asking.insert(who.clone());
-        Ok(Search { asking: self.clone(), who })
+        active.insert(principal.clone());
+        Ok(Search { active: self.clone(), principal })
     }
 
     fn all(&self) -> MutexGuard<'_, HashSet<PrincipalId>> {
@@ -85,7 +85,7 @@ impl Asking {
 
 impl Drop for Search {
     fn drop(&mut self) {
-        self.asking.all().remove(&self.who);
+        self.active.all().remove(&self.principal);
     }
 }
 
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
     use crate::problem::Kind;
 
-    fn who(number: usize) -> PrincipalId {
+    fn principal(number: usize) -> PrincipalId {
         PrincipalId::Token(number.to_string().into())
     }
 
@@ -104,7 +104,7 @@ mod tests {
         Ok(())
     }
 
-    fn until_told(_: &Reader, go_on: &dyn Fn() -> bool) -> Result<(), Error> {
+    fn until_stopped(_: &Reader, go_on: &dyn Fn() -> bool) -> Result<(), Error> {
         while go_on() {
             std::thread::yield_now();
         }
@@ -112,29 +112,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_takes_the_searches_of_all_others() {
+    async fn one_principal_cannot_take_all_searches() {
         let dir = tempfile::tempdir().unwrap();
         let queue = Queue::open(dir.path(), Options::default()).unwrap();
         let path = dir.path().to_owned();
-        // No search of this test ends because its time is over.
+        // No search of this test reaches the time limit.
         let searches = Searches::new(Duration::from_secs(3600), move || Ok(Reader::open(&path)?));
-        let mut first = Box::pin(searches.run(who(0), until_told));
+        let mut first = Box::pin(searches.run(principal(0), until_stopped));
         assert!(futures_util::poll!(&mut first).is_pending());
-        let again = searches.run(who(0), at_once).await.unwrap_err();
-        assert_eq!(again.kind(), Kind::Unavailable, "one has one");
+        let again = searches.run(principal(0), at_once).await.unwrap_err();
+        assert_eq!(again.kind(), Kind::Unavailable, "one search per principal");
         let mut others: Vec<_> =
-            (1..MAX_API_EXPLANATIONS).map(|n| Box::pin(searches.run(who(n), at_once))).collect();
+            (1..MAX_API_EXPLANATIONS).map(|n| Box::pin(searches.run(principal(n), at_once))).collect();
         for other in &mut others {
             assert!(futures_util::poll!(other).is_pending(), "it waits for its turn");
         }
-        let more = searches.run(who(MAX_API_EXPLANATIONS), at_once).await.unwrap_err();
-        assert_eq!(more.kind(), Kind::Unavailable, "who would wait for too long is told so");
-        // Nobody waits for the first any more, so it ends.
+        let more = searches.run(principal(MAX_API_EXPLANATIONS), at_once).await.unwrap_err();
+        assert_eq!(more.kind(), Kind::Unavailable, "the number of waiting searches is bounded");
+        // The first search ends because its caller is gone.
         drop(first);
         for other in others {
             assert!(other.await.is_ok());
         }
-        assert!(searches.run(who(0), at_once).await.is_ok());
+        assert!(searches.run(principal(0), at_once).await.is_ok());
         drop(queue);
     }
 }

@@ -1,4 +1,4 @@
-//! What a redelivery does, step by step.
+//! The steps of a redelivery.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,44 +15,44 @@ use crate::problem::{Kind, Problem};
 use crate::routes::deliveries;
 use crate::state::Shared;
 
-/// How often the worker is told of new deliveries, at most.
+/// The minimum interval between signals to the worker about new deliveries.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What to send again.
+/// The deliveries to redeliver.
 pub(super) enum What {
-    /// These, to subscriptions that exist.
+    /// Deliveries by id, to subscriptions that exist.
     Ids(Vec<DeliveryId>, Active),
     Filter(Box<Filter>),
 }
 
-/// A redelivery to be started.
+/// The parameters of a redelivery.
 pub(super) struct Plan {
     pub(super) what: What,
     pub(super) rate: NonZeroU32,
     pub(super) dry_run: bool,
 }
 
-/// How far a redelivery is.
+/// Progress of a redelivery.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
 #[schema(as = RedeliveryProgress)]
 pub(crate) struct Progress {
-    /// How many deliveries were chosen; null until that is known.
+    /// Number of selected deliveries; null until known.
     total: Option<usize>,
-    /// How many match the filter and are skipped: they are not final, and go out by themselves. Null until it is known.
+    /// Number of matching deliveries skipped because they are not final and are still being sent. Null until known.
     skipped_not_final: Option<usize>,
-    /// How many match the filter and are skipped: they were sent again since, and a later delivery of the same event to the
-    /// same subscription counts in their place. Null until it is known.
+    /// Number of matching deliveries skipped because a later delivery of the same event to the same subscription supersedes
+    /// them. Null until known.
     skipped_superseded: Option<usize>,
-    /// How many match the filter and are skipped: their subscription is deleted. Null until it is known.
+    /// Number of matching deliveries skipped because their subscription is deleted. Null until known.
     skipped_deleted: Option<usize>,
-    /// How many of those chosen were seen to.
+    /// Number of selected deliveries that were processed.
     done: usize,
-    /// How many new deliveries were made: fewer than `done` where some were removed, erased or sent again meanwhile, or
-    /// their subscription was deleted.
+    /// Number of new deliveries: fewer than `done` if some were removed, erased or redelivered meanwhile, or if their subscription
+    /// was deleted.
     redelivered: usize,
 }
 
-/// A redelivery under way.
+/// A redelivery in progress.
 pub(super) struct Run {
     pub(super) state: Shared,
     pub(super) handle: Handle<Progress>,
@@ -61,25 +61,25 @@ pub(super) struct Run {
 impl Run {
     pub(super) async fn run(self, plan: Plan) -> Result<End, Problem> {
         let result = self.redeliver(plan).await;
-        self.state.signal.queue_changed();
+        self.state.notifier.queue_changed();
         result
     }
 
     async fn redeliver(&self, Plan { what, rate, dry_run }: Plan) -> Result<End, Problem> {
         let Some(redelivery) = self.choose(what).await? else { return Ok(End::Cancelled) };
-        self.handle.tell(|told| {
-            told.total = Some(redelivery.total());
-            told.skipped_not_final = Some(redelivery.not_final());
-            told.skipped_superseded = Some(redelivery.superseded());
-            told.skipped_deleted = Some(redelivery.deleted());
+        self.handle.report(|progress| {
+            progress.total = Some(redelivery.total());
+            progress.skipped_not_final = Some(redelivery.not_final());
+            progress.skipped_superseded = Some(redelivery.superseded());
+            progress.skipped_deleted = Some(redelivery.deleted());
         });
         if dry_run { Ok(End::Done) } else { self.go(redelivery, rate).await }
     }
 
-    /// Step after step. What passes does not end it: it could not be gone on with.
+    /// Runs all steps. A temporary failure is retried, since a failed job could not be resumed.
     async fn go(&self, redelivery: Redelivery, rate: NonZeroU32) -> Result<End, Problem> {
         let redelivery = Arc::new(Mutex::new(redelivery));
-        let (mut due, mut told) = (Instant::now(), Instant::now());
+        let (mut due, mut signalled_at) = (Instant::now(), Instant::now());
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(due) => {}
@@ -90,19 +90,19 @@ impl Run {
                 Ok(Some(pause)) => due += pause,
                 Ok(None) => return Ok(End::Done),
                 Err(problem) if problem.kind() == Kind::Unavailable => {
-                    self.handle.waits_for(&problem);
+                    self.handle.report_wait(&problem);
                     due = Instant::now() + API_JOB_RETRY_INTERVAL;
                 }
                 Err(problem) => return Err(problem),
             }
-            if told.elapsed() >= SIGNAL_INTERVAL {
-                told = Instant::now();
-                self.state.signal.queue_changed();
+            if signalled_at.elapsed() >= SIGNAL_INTERVAL {
+                signalled_at = Instant::now();
+                self.state.notifier.queue_changed();
             }
         }
     }
 
-    /// On a thread and with a connection of its own: a look at all of the queue takes long, and holds no other request up.
+    /// Selects the deliveries on a blocking thread of its own: a scan of the whole queue takes long and must not delay other requests.
     async fn choose(&self, what: What) -> Result<Option<Redelivery>, Problem> {
         let (state, handle) = (Arc::clone(&self.state), self.handle.clone());
         let choose = move || -> Result<_, Problem> {
@@ -113,10 +113,10 @@ impl Run {
             })
         };
         let chosen = tokio::task::spawn_blocking(choose).await;
-        chosen.unwrap_or_else(|error| Err(Problem::internal("a redelivery broke off", &error)))
+        chosen.unwrap_or_else(|error| Err(Problem::internal("the redelivery was aborted", &error)))
     }
 
-    /// How long to wait for the next one, from the beginning of this one; none where all is done.
+    /// Runs one step. Returns the pause from its beginning to the next step, or `None` at the end.
     async fn step(
         &self,
         redelivery: &Arc<Mutex<Redelivery>>,
@@ -129,9 +129,9 @@ impl Run {
             Ok::<_, decnet_store::queue::Error>(step.map(|step| (step, redelivery.done())))
         });
         let Some((Step { made, pause }, done)) = step.await? else { return Ok(None) };
-        self.handle.tell(|told| {
-            told.done = done;
-            told.redelivered += made.len();
+        self.handle.report(|progress| {
+            progress.done = done;
+            progress.redelivered += made.len();
         });
         Ok(Some(pause))
     }

@@ -1,4 +1,4 @@
-//! Many deliveries again: a job that goes on by itself, and can be watched and ended.
+//! Redelivery of many deliveries, as a background job.
 
 mod job;
 
@@ -17,35 +17,34 @@ use utoipa_axum::routes;
 pub(crate) use self::job::Progress;
 use self::job::{Plan, Run, What};
 use super::Routes;
-use super::deliveries::{self, Chosen};
+use super::deliveries::{self, DeliveryFilter};
 use crate::auth::Scope;
 use crate::body::{self, Body};
 use crate::jobs::{Job, JobList};
 use crate::problem::{Details, Problem};
 use crate::state::Shared;
 
-/// Deliveries a second where nobody says.
+/// The default rate, in deliveries per second.
 const RATE: u32 = 1000;
-/// How long the answer to a new one waits for it: a small one is over by then, or one that is refused.
+/// How long the answer waits for the job: a small or a rejected one ends within it.
 const HEAD_START: Duration = Duration::from_millis(500);
 const PATH: &str = "/api/v1/redeliveries";
 
-/// What to send again: either `ids` or `filter`.
+/// The deliveries to redeliver: either `ids` or `filter`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Redelivery {
-    /// These deliveries, all of which must be final and to subscriptions that exist.
+    /// Ids of final deliveries to existing subscriptions.
     #[schema(max_items = 10000, example = json!(["1042.0"]))]
     ids: Option<Vec<String>>,
-    /// All that match and are final, each event once to a subscription. What is not final goes out by itself, and of what
-    /// was sent again only the latest delivery counts: the others are skipped, and counted, as are those to deleted
-    /// subscriptions.
+    /// Filter of final deliveries. Each event is sent once to a subscription: deliveries that are not final, that a later
+    /// delivery supersedes, or whose subscription is deleted are skipped and counted.
     #[serde(default, deserialize_with = "body::nullable_object")]
-    filter: Option<Chosen>,
-    /// Only count them.
+    filter: Option<DeliveryFilter>,
+    /// Whether to count only.
     #[serde(default)]
     dry_run: bool,
-    /// At most so many a second, from the first on.
+    /// Maximum number of deliveries per second.
     #[schema(minimum = 1, maximum = 100000, default = 1000)]
     rate: Option<u32>,
 }
@@ -58,28 +57,28 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .guarded(Scope::Admin, routes!(cancel))
 }
 
-/// Sends many deliveries again, given by their ids or by a filter. The answer is a job, which goes on by itself, unless it fails
-/// at once; with `dry_run` it counts what it would send, and does nothing.
+/// Redelivers many deliveries, selected by ids or by a filter. The answer is a job that continues in the background, unless it
+/// fails at once. With `dry_run` it only counts.
 #[utoipa::path(post, path = "/api/v1/redeliveries", tag = "deliveries", operation_id = "start_redelivery",
     request_body = Redelivery,
     responses(
-        (status = 202, body = Job<Progress>, headers(("location" = String, description = "Where to ask how far it is"))),
-        (status = 404, body = Details, content_type = "application/problem+json", description = "One of `ids` is no delivery"),
-        (status = 409, body = Details, content_type = "application/problem+json", description = "One of `ids` is not final and goes out by itself, its subscription is deleted, its event was erased, an event can have no more deliveries, or too many match"),
+        (status = 202, body = Job<Progress>, headers(("location" = String, description = "Path of the job"))),
+        (status = 404, body = Details, content_type = "application/problem+json", description = "One of `ids` was not found"),
+        (status = 409, body = Details, content_type = "application/problem+json", description = "A delivery in `ids` is not final and is still being sent, its subscription is deleted, its event was erased, or its event has the maximum number of deliveries; or too many deliveries match"),
     ))]
-async fn start(State(state): State<Shared>, Body(asked): Body<Redelivery>) -> Result<Response, Problem> {
-    let rate = rate(asked.rate.unwrap_or(RATE))?;
-    let what = match (asked.ids, asked.filter) {
+async fn start(State(state): State<Shared>, Body(request): Body<Redelivery>) -> Result<Response, Problem> {
+    let rate = rate(request.rate.unwrap_or(RATE))?;
+    let what = match (request.ids, request.filter) {
         (Some(ids), None) => What::Ids(ids_of(&ids)?, deliveries::active(&state).await?),
         (None, Some(filter)) => What::Filter(Box::new(filter.filter(deliveries::active(&state).await?)?)),
         _ => {
             return Err(Problem::invalid(
-                "give either `ids` or `filter`; an empty filter means everything final",
+                "give either `ids` or `filter`; an empty filter selects everything final",
             ));
         }
     };
-    let plan = Plan { what, rate, dry_run: asked.dry_run };
-    let dry_run = asked.dry_run;
+    let plan = Plan { what, rate, dry_run: request.dry_run };
+    let dry_run = request.dry_run;
     let run = |handle| Run { state: Arc::clone(&state), handle }.run(plan);
     match state.redeliveries.start(dry_run, HEAD_START, run).await? {
         (_, Some(problem)) => Err(problem),
@@ -87,14 +86,14 @@ async fn start(State(state): State<Shared>, Body(asked): Body<Redelivery>) -> Re
     }
 }
 
-/// Lists redeliveries, oldest first: those that run, and the last ones that ended.
+/// Lists redeliveries, oldest first: the running ones and the last ones that ended.
 #[utoipa::path(get, path = "/api/v1/redeliveries", tag = "deliveries", operation_id = "list_redeliveries",
     responses((status = 200, body = JobList<Progress>)))]
 async fn list(State(state): State<Shared>) -> Json<JobList<Progress>> {
     Json(state.redeliveries.list())
 }
 
-/// How far is a redelivery? The last ones that ended are remembered too, until the server stops.
+/// Returns a redelivery and its progress. The last ones that ended are kept until the server stops.
 #[utoipa::path(get, path = "/api/v1/redeliveries/{id}", tag = "deliveries", operation_id = "get_redelivery",
     params(("id" = String, Path)),
     responses((status = 200, body = Job<Progress>), (status = 404, body = Details, content_type = "application/problem+json")))]
@@ -102,7 +101,7 @@ async fn get(State(state): State<Shared>, Path(id): Path<String>) -> Result<Json
     state.redeliveries.get(&id).map(Json)
 }
 
-/// Ends a redelivery. What it has made stays.
+/// Cancels a redelivery. The deliveries that it created stay.
 #[utoipa::path(delete, path = "/api/v1/redeliveries/{id}", tag = "deliveries", operation_id = "cancel_redelivery",
     params(("id" = String, Path)),
     responses((status = 200, body = Job<Progress>), (status = 404, body = Details, content_type = "application/problem+json")))]
@@ -110,9 +109,9 @@ async fn cancel(State(state): State<Shared>, Path(id): Path<String>) -> Result<J
     state.redeliveries.cancel(&id).map(Json)
 }
 
-fn rate(asked: u32) -> Result<NonZeroU32, Problem> {
-    let rate = NonZeroU32::new(asked).filter(|rate| rate.get() <= MAX_REDELIVERY_RATE);
-    rate.ok_or_else(|| Problem::invalid(format!("rate: is from 1 to {MAX_REDELIVERY_RATE} a second")))
+fn rate(request: u32) -> Result<NonZeroU32, Problem> {
+    let rate = NonZeroU32::new(request).filter(|rate| rate.get() <= MAX_REDELIVERY_RATE);
+    rate.ok_or_else(|| Problem::invalid(format!("rate: must be from 1 to {MAX_REDELIVERY_RATE} per second")))
 }
 
 fn ids_of(ids: &[String]) -> Result<Vec<decnet_store::queue::DeliveryId>, Problem> {

@@ -1,4 +1,4 @@
-//! Who gets which events, and how: subscriptions with all of their settings.
+//! Subscriptions with all of their settings.
 
 mod create;
 mod list;
@@ -45,7 +45,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .guarded(Scope::Admin, routes!(test))
 }
 
-/// Lists subscriptions in pages, in the order of their making.
+/// Lists subscriptions in pages, in the order of creation.
 #[utoipa::path(get, path = "/api/v1/subscriptions", tag = "subscriptions", operation_id = "list_subscriptions",
     params(ListParams), responses((status = 200, body = Subscriptions)))]
 async fn list(
@@ -55,11 +55,11 @@ async fn list(
     let (after, limit) = params.read()?;
     let page = state.catalog.run(move |catalog| catalog.page(after, limit)).await?;
     let is_full = page.len() == limit as usize;
-    let next = page.last().filter(|_| is_full).map(|(place, _)| format!("s{place}"));
+    let next = page.last().filter(|_| is_full).map(|(row_id, _)| format!("s{row_id}"));
     Ok(Json(Subscriptions { subscriptions: page.into_iter().map(|(_, row)| row.into()).collect(), next }))
 }
 
-/// Makes a subscription. Its secret, if one is made for it, is shown in this reply only.
+/// Creates a subscription. A generated secret is shown in this reply only.
 #[utoipa::path(post, path = "/api/v1/subscriptions", tag = "subscriptions", operation_id = "create_subscription",
     request_body = NewSubscription,
     responses(
@@ -70,13 +70,13 @@ async fn create(
     State(state): State<Shared>,
     Body(new): Body<NewSubscription>,
 ) -> Result<(StatusCode, Json<Created>), Problem> {
-    let (new, made) = new.read()?;
+    let (new, generated) = new.read()?;
     receiver::check_url(&state, &new.url).await?;
     let row = change(&state, move |catalog| catalog.create(&new, now()).map_err(Into::into)).await?;
-    Ok((StatusCode::CREATED, Json(Created { subscription: row.into(), secret: made })))
+    Ok((StatusCode::CREATED, Json(Created { subscription: row.into(), secret: generated })))
 }
 
-/// Shows a subscription.
+/// Returns a subscription.
 #[utoipa::path(get, path = "/api/v1/subscriptions/{uuid}", tag = "subscriptions", operation_id = "get_subscription",
     params(("uuid" = String, Path)),
     responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
@@ -85,8 +85,7 @@ async fn get(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<Js
     Ok(Json(row.into()))
 }
 
-/// Changes a subscription by a JSON merge patch (RFC 7396): what is left out stays, and a setting that is null is as it is
-/// for all again.
+/// Changes a subscription by a JSON merge patch (RFC 7396). Absent fields stay; a setting that is null is reset to its default.
 #[utoipa::path(patch, path = "/api/v1/subscriptions/{uuid}", tag = "subscriptions", operation_id = "update_subscription",
     params(("uuid" = String, Path)),
     request_body(content((SubscriptionPatch = "application/json"), (SubscriptionPatch = "application/merge-patch+json"))),
@@ -107,7 +106,7 @@ async fn update(
     apply(&state, uuid, patch).await
 }
 
-/// Removes a subscription. What still waits for it becomes dead.
+/// Deletes a subscription. Deliveries that wait for it become dead.
 #[utoipa::path(delete, path = "/api/v1/subscriptions/{uuid}", tag = "subscriptions", operation_id = "delete_subscription",
     params(("uuid" = String, Path)),
     responses((status = 204), (status = 404, body = Details, content_type = "application/problem+json")))]
@@ -116,7 +115,7 @@ async fn delete(State(state): State<Shared>, Path(uuid): Path<String>) -> Result
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Enables a subscription, and forgets what tripped it: what is parked goes out.
+/// Enables a subscription and resets its circuit breaker. Parked deliveries are sent.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/enable", tag = "subscriptions", operation_id = "enable_subscription",
     params(("uuid" = String, Path)),
     responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
@@ -127,7 +126,7 @@ async fn enable(
     apply(&state, uuid, Patch { enabled: Some(true), ..Patch::default() }).await
 }
 
-/// Disables a subscription: new events pass it by, what waits is parked.
+/// Disables a subscription: new events skip it, and waiting deliveries are parked.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/disable", tag = "subscriptions", operation_id = "disable_subscription",
     params(("uuid" = String, Path)),
     responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
@@ -138,7 +137,7 @@ async fn disable(
     apply(&state, uuid, Patch { enabled: Some(false), ..Patch::default() }).await
 }
 
-/// Pauses a subscription: new events are taken for it, and wait with what waits already.
+/// Pauses a subscription: new events are accepted for it and wait with its other deliveries.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/pause", tag = "subscriptions", operation_id = "pause_subscription",
     params(("uuid" = String, Path)),
     responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
@@ -146,7 +145,7 @@ async fn pause(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<
     apply(&state, uuid, Patch { paused: Some(true), ..Patch::default() }).await
 }
 
-/// Resumes a paused subscription: what waits goes out.
+/// Resumes a paused subscription. Waiting deliveries are sent.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/resume", tag = "subscriptions", operation_id = "resume_subscription",
     params(("uuid" = String, Path)),
     responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
@@ -157,27 +156,27 @@ async fn resume(
     apply(&state, uuid, Patch { paused: Some(false), ..Patch::default() }).await
 }
 
-/// How to replace a secret.
+/// The replacement of a secret.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 #[derive(Default)]
 struct Rotation {
-    /// The new secret; made where none is given.
+    /// New secret; generated if absent.
     #[schema(min_length = 16, max_length = 256)]
     secret: Option<String>,
-    /// How long the old one signs beside the new one, up to 30 days; `0s` ends it at once.
+    /// How long the old secret also signs, up to 30 days; `0s` ends it at once.
     #[schema(default = "1d", example = "2h")]
     overlap: Option<String>,
 }
 
-/// Replaces a subscription's secret. Until the overlap is over every request carries both signatures, so that the receiver
-/// can change over when it likes.
+/// Replaces a subscription's secret. During the overlap every request carries both signatures, so that the receiver can switch at
+/// any time.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/rotate-secret", tag = "subscriptions", operation_id = "rotate_secret",
     params(("uuid" = String, Path)), request_body = Rotation,
     responses(
         (status = 200, body = Rotated),
         (status = 404, body = Details, content_type = "application/problem+json"),
-        (status = 409, body = Details, content_type = "application/problem+json", description = "It is the secret already, or too many old ones still sign"),
+        (status = 409, body = Details, content_type = "application/problem+json", description = "The secret is the current one, or too many old secrets still sign"),
     ))]
 async fn rotate_secret(
     State(state): State<Shared>,
@@ -187,21 +186,20 @@ async fn rotate_secret(
     let overlap = match rotation.overlap.as_deref() {
         None => DEFAULT_SECRET_OVERLAP,
         Some(text) => duration::parse(text)
-            .ok_or_else(|| Problem::invalid("overlap: write a duration like 30m, 2h or 1d"))?,
+            .ok_or_else(|| Problem::invalid("overlap: must be a duration like 30m, 2h or 1d"))?,
     };
     rotation.secret.as_deref().map_or(Ok(()), check_secret_form)?;
-    let made = rotation.secret.is_none().then(generate_secret);
-    let secret = Secret::new(rotation.secret.or_else(|| made.clone()).unwrap_or_default());
+    let generated = rotation.secret.is_none().then(generate_secret);
+    let secret = Secret::new(rotation.secret.or_else(|| generated.clone()).unwrap_or_default());
     let row = change(&state, move |catalog| {
         catalog.rotate_secret(&uuid, &secret, overlap, now())?;
         Ok(uuid)
     })
     .await?;
-    Ok(Json(Rotated { subscription: row.into(), secret: made }))
+    Ok(Json(Rotated { subscription: row.into(), secret: generated }))
 }
 
-/// Ends the overlap of replaced secrets at once: only the newest one signs from now on. Where none signs beside it, nothing
-/// changes.
+/// Ends the overlap of replaced secrets: only the newest secret signs from now on. Without an overlap, nothing changes.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/revoke-old-secrets", tag = "subscriptions", operation_id = "revoke_old_secrets",
     params(("uuid" = String, Path)),
     responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
@@ -216,17 +214,17 @@ async fn revoke_old_secrets(
     Ok(Json(row.await?.into()))
 }
 
-/// Sends one test event, topic `test.ping`, and says what came of it within 25 s. It counts for nothing.
+/// Sends one test event with the topic `test.ping`, and returns the result within 25 s. It does not affect the subscription's health.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/test", tag = "subscriptions", operation_id = "test_subscription",
     params(("uuid" = String, Path)),
     responses((status = 200, body = TestResult), (status = 404, body = Details, content_type = "application/problem+json")))]
 async fn test(
     State(state): State<Shared>,
-    Extension(asking): Extension<Principal>,
+    Extension(requester): Extension<Principal>,
     Path(uuid): Path<String>,
 ) -> Result<Json<TestResult>, Problem> {
     let found = state.catalog.run(move |catalog| found(catalog, &uuid)).await?;
-    Ok(receiver::test(&state, &asking, found).await)
+    Ok(receiver::test(&state, &requester, found).await)
 }
 
 async fn apply(state: &Shared, uuid: String, patch: Patch) -> Result<Json<Subscription>, Problem> {
@@ -240,25 +238,25 @@ async fn apply(state: &Shared, uuid: String, patch: Patch) -> Result<Json<Subscr
     Ok(Json(row.await?.into()))
 }
 
-/// Checks a name, unless it is the one that the subscription has: DECNET may have given it one that we would refuse.
+/// Checks a new name. The current one is not checked: DECNET's route may have accepted a name that this one rejects.
 fn check_other_name(catalog: &Catalog, uuid: &str, name: &str) -> Result<(), Problem> {
     let (row, _) = found(catalog, uuid)?;
     if row.name == name { Ok(()) } else { Ok(check_new_name(name)?) }
 }
 
-/// Changes something, tells the worker, and shows the row whose UUID `work` returns.
+/// Changes the catalog, notifies the worker, and returns the row whose UUID `work` returns.
 async fn change(
     state: &Shared,
     work: impl FnOnce(&mut Catalog) -> Result<String, Problem> + Send + 'static,
 ) -> Result<Row, Problem> {
     let changed = state.change_catalog(move |catalog| {
         let uuid = work(catalog)?;
-        // It is changed, also where it cannot be shown.
+        // The change stands even if the row cannot be read.
         Ok::<_, Problem>(found(catalog, &uuid))
     });
     changed.await.flatten().map(|(row, _)| row)
 }
 
 fn found(catalog: &Catalog, uuid: &str) -> Result<(Row, Option<Stored>), Problem> {
-    catalog.get(uuid)?.ok_or_else(|| Problem::not_found("there is no such subscription"))
+    catalog.get(uuid)?.ok_or_else(|| Problem::not_found("subscription not found"))
 }

@@ -1,4 +1,4 @@
-//! A change of a subscription, as a JSON merge patch.
+//! Changes of a subscription, as a JSON merge patch.
 
 use decnet_core::redact::{EndpointUrl, Secret};
 use decnet_core::settings::{Change, SettingsPatch};
@@ -11,35 +11,35 @@ use super::settings::SettingsChange;
 use crate::body;
 use crate::problem::Problem;
 
-/// What to change: what is left out stays.
+/// The fields to change; absent fields stay.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SubscriptionPatch {
-    /// Another name, unique; see `name` of a new subscription.
+    /// New name, unique; see `name` of a new subscription.
     #[serde(default)]
     #[schema(value_type = Option<String>, nullable = false, min_length = 1, max_length = 64)]
     name: Change<String>,
-    /// Another receiver.
+    /// New receiver.
     #[serde(default)]
     #[schema(value_type = Option<String>, nullable = false, format = "uri", min_length = 1, max_length = 2083)]
     url: Change<String>,
-    /// Another secret, at once: the one before signs no more. `rotate-secret` lets both sign for a while.
+    /// New secret, effective at once: the old one no longer signs. `rotate-secret` lets both sign for a while.
     #[serde(default)]
     #[schema(value_type = Option<String>, nullable = false, min_length = 16, max_length = 256)]
     secret: Change<String>,
-    /// Other topics, all of them.
+    /// New topics; they replace the whole list.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>, nullable = false, min_items = 1, max_items = 1024)]
     topic_patterns: Change<Vec<String>>,
-    /// `true` also forgets what tripped it.
+    /// Whether it receives events; `true` also resets its circuit breaker.
     #[serde(default)]
     #[schema(value_type = Option<bool>, nullable = false)]
     enabled: Change<bool>,
-    /// `true` holds back what is routed to it.
+    /// Whether its deliveries are held back.
     #[serde(default)]
     #[schema(value_type = Option<bool>, nullable = false)]
     paused: Change<bool>,
-    /// What to change of its settings; null for the defaults of all of them.
+    /// Settings to change; null resets all of them to their defaults.
     #[serde(default, deserialize_with = "settings")]
     #[schema(value_type = Option<SettingsChange>)]
     settings: Change<SettingsPatch>,
@@ -51,17 +51,17 @@ fn settings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Change<Setting
 
 impl SubscriptionPatch {
     pub(super) fn read(self) -> Result<Patch, Problem> {
-        let url = given("url", self.url)?.map(|url| EndpointUrl::new(&url)).transpose();
-        let patterns = given("topic_patterns", self.topic_patterns)?;
-        let secret = given("secret", self.secret)?;
+        let url = not_null("url", self.url)?.map(|url| EndpointUrl::new(&url)).transpose();
+        let patterns = not_null("topic_patterns", self.topic_patterns)?;
+        let secret = not_null("secret", self.secret)?;
         secret.as_deref().map_or(Ok(()), check_secret_form)?;
         Ok(Patch {
-            name: given("name", self.name)?,
+            name: not_null("name", self.name)?,
             url: url.map_err(|error| Problem::invalid(format!("url: {error}")))?,
             secret: secret.map(Secret::new),
             patterns: patterns.map(|patterns| requested_patterns(&[], &patterns)).transpose()?,
-            enabled: given("enabled", self.enabled)?,
-            paused: given("paused", self.paused)?,
+            enabled: not_null("enabled", self.enabled)?,
+            paused: not_null("paused", self.paused)?,
             settings: match self.settings {
                 Change::Keep => SettingsPatch::default(),
                 Change::Reset => defaults(),
@@ -71,18 +71,18 @@ impl SubscriptionPatch {
     }
 }
 
-/// A field that cannot be removed.
+/// Returns the change of a field that cannot be removed.
 fn given<T>(field: &str, change: Change<T>) -> Result<Option<T>, Problem> {
     match change {
         Change::Keep => Ok(None),
         Change::To(value) => Ok(Some(value)),
-        Change::Reset => {
-            Err(Problem::invalid(format!("{field}: a subscription has one; null cannot remove it")))
-        }
+        Change::Reset => Err(Problem::invalid(format!(
+            "{field}: null cannot remove it, since a subscription must have one"
+        ))),
     }
 }
 
-/// Every setting as it is for all again.
+/// Returns a patch that resets every setting to its default.
 fn defaults() -> SettingsPatch {
     SettingsPatch {
         rate: Change::Reset,
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_stays_and_null_removes_only_what_can_be_missing() {
+    fn absent_fields_stay_and_null_resets_only_settings() {
         assert_eq!(read("{}").unwrap(), Patch::default());
         let patch = read(r#"{"settings":{"rate":null,"timeout":"5s"}}"#).unwrap();
         assert_eq!(patch.settings.rate, Change::Reset);

@@ -1,4 +1,4 @@
-//! Subscriptions as they are shown.
+//! Subscriptions as JSON.
 
 use decnet_core::settings::{Settings, Shown};
 use decnet_core::subscription::Activity;
@@ -14,46 +14,46 @@ use crate::state::now;
 #[derive(Serialize, ToSchema)]
 pub(super) struct Subscriptions {
     pub(super) subscriptions: Vec<Subscription>,
-    /// What the next page takes as `cursor`; null where there is none.
+    /// The `cursor` of the next page; null on the last page.
     pub(super) next: Option<String>,
 }
 
-/// A subscription, without any secret.
+/// A subscription, without its secrets.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Subscription {
     uuid: String,
     name: String,
-    /// Its scheme, host and port. The rest may be a secret; DECNET's routes show it to an `admin`.
+    /// Scheme, host and port of the receiver. The rest may be secret; DECNET's routes show it to an `admin`.
     #[schema(example = "https://siem.example/…")]
     url: String,
     topic_patterns: Vec<String>,
-    /// `active`; `paused`: an operator holds everything back; `tripped`: after failures, it is probed and comes back by
-    /// itself; `gone`: its receiver answered 410, and it stays until it is enabled; `disabled`: an operator's wish;
-    /// `broken`: see `problem`.
+    /// `active`; `paused`: an operator holds back its deliveries; `tripped`: disabled after failures, probed and re-enabled
+    /// automatically; `gone`: its receiver answered 410, and it stays disabled until an operator enables it; `disabled`: by an
+    /// operator; `broken`: see `problem`.
     #[schema(example = "active")]
     state: &'static str,
     enabled: bool,
     paused: bool,
-    /// Deliveries failed in a row.
+    /// Number of deliveries that failed in a row.
     consecutive_failures: u32,
     last_success_at: Option<String>,
     last_failure_at: Option<String>,
     last_error: Option<String>,
-    /// When failures disabled it, if they did.
+    /// Time at which failures disabled it, if they did.
     auto_disabled_at: Option<String>,
     /// Before then its receiver has asked to be sent nothing (`Retry-After`); `enable` lifts that.
     deferred_until: Option<String>,
     created_at: Option<String>,
     updated_at: Option<String>,
-    /// What it asks for beyond that; the values of headers are `[secret]`.
+    /// Settings that differ from the defaults; the values of headers are `[secret]`.
     #[serde(serialize_with = "shown")]
     #[schema(value_type = SettingsChange)]
     settings: Settings,
-    /// Until when each secret signs that was replaced, newest first.
+    /// For each replaced secret, the time until which it signs, newest first.
     old_secrets_until: Vec<String>,
-    /// Why nothing can be delivered to it, if so.
+    /// Reason why nothing can be delivered to it, if any.
     problem: Option<String>,
-    /// What else is wrong with it.
+    /// Other problems of the subscription.
     warnings: Vec<String>,
 }
 
@@ -62,16 +62,16 @@ pub(super) struct Subscription {
 pub(super) struct Created {
     #[serde(flatten)]
     pub(super) subscription: Subscription,
-    /// The secret that was made for it, this once; null where one was given.
+    /// Generated secret, shown only in this reply; null if one was given.
     pub(super) secret: Option<String>,
 }
 
-/// A subscription with another secret.
+/// A subscription with a new secret.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Rotated {
     #[serde(flatten)]
     pub(super) subscription: Subscription,
-    /// The secret that was made for it, this once; null where one was given.
+    /// Generated secret, shown only in this reply; null if one was given.
     pub(super) secret: Option<String>,
 }
 

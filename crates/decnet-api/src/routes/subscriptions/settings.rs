@@ -1,44 +1,44 @@
-//! Settings, described for the document; reading and showing them is the core's.
+//! Settings as described in the OpenAPI document; the core parses and shows them.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What a subscription can ask for. What is not set is as it is for all; null resets it.
+/// Settings of a subscription. An absent one has its default; null resets it.
 #[derive(Serialize, ToSchema)]
 pub(super) struct SettingsChange {
-    /// At most so many attempts a time.
+    /// Maximum rate of attempts.
     #[schema(example = "50/s")]
     rate: Option<String>,
-    /// One at a time, in the order of admission.
+    /// Whether deliveries are sent one at a time, in the order of admission.
     ordered: Option<bool>,
     /// Several events in one request.
     batch: Option<BatchChange>,
-    /// When failed attempts are tried again, or `none`.
+    /// Delays of the retries, or `none`.
     #[schema(example = "1s,30s,10m")]
     retry_schedule: Option<String>,
-    /// How long an attempt may take, 100ms to 5m.
+    /// Time limit of an attempt, 100ms to 5m.
     #[schema(example = "5s")]
     timeout: Option<String>,
-    /// Most requests in flight.
+    /// Maximum number of requests in flight.
     #[schema(minimum = 1, maximum = 256)]
     concurrency: Option<u16>,
-    /// Each request carries a `traceparent` (W3C Trace Context).
+    /// Whether each request carries a `traceparent` (W3C Trace Context).
     trace: Option<bool>,
-    /// Headers of its own, by name; a null removes one. Their values are never shown again.
+    /// Additional headers, by name; null removes one. Their values are never shown again.
     #[schema(value_type = Option<std::collections::BTreeMap<String, Option<String>>>, example = json!({"x-tenant": "blue"}))]
     headers: Option<()>,
 }
 
-/// How events come together.
+/// Batching of events.
 #[derive(Serialize, ToSchema)]
 struct BatchChange {
-    /// Most events of one request.
+    /// Maximum number of events in one request.
     #[schema(minimum = 1, maximum = 256)]
     max_events: Option<u32>,
     /// How long the first event waits for others, up to 1m.
     #[schema(example = "1s")]
     linger: Option<String>,
-    /// `array` or `cloudevents`.
+    /// Format of the body: `array` or `cloudevents`.
     #[schema(example = "array")]
     format: Option<String>,
 }

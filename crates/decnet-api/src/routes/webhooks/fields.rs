@@ -1,4 +1,4 @@
-//! The fields of a body, read as DECNET reads them.
+//! The fields of a body, parsed as DECNET parses them.
 
 use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, Request};
@@ -25,35 +25,35 @@ impl FromRequest<Shared> for Fields {
         let RawBody(bytes) = RawBody::from_request(request, state).await.map_err(unreadable)?;
         match body::read(&bytes).map_err(unreadable)? {
             Value::Object(fields) => Ok(Self(fields)),
-            _ => Err(Problem::malformed("the body is a JSON object")),
+            _ => Err(Problem::malformed("the body must be a JSON object")),
         }
     }
 }
 
 impl Fields {
-    /// A field that must be there.
+    /// Returns a field that is required.
     pub(super) fn required<T>(field: &str, found: Option<T>) -> Result<T, Problem> {
         found.ok_or_else(|| Problem::malformed(format!("{field}: field required")))
     }
 
-    /// Refuses `null` where a field may be left out but not emptied.
+    /// Rejects `null` for fields that may be absent but not null.
     pub(super) fn without_null(&self, fields: &[&str]) -> Result<(), Problem> {
         match fields.iter().find(|field| self.0.get(**field) == Some(&Value::Null)) {
             None => Ok(()),
-            Some(field) => Err(Problem::malformed(format!("{field}: null is no value for it"))),
+            Some(field) => Err(Problem::malformed(format!("{field}: must not be null"))),
         }
     }
 
-    /// A text.
+    /// Returns a string.
     pub(super) fn text(&self, field: &str) -> Result<Option<&str>, Problem> {
         match self.get(field) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(wrong(field, "a text")),
+            Some(_) => Err(wrong(field, "a string")),
         }
     }
 
-    /// A text of at least and at most so many characters.
+    /// Returns a string of `least` to `most` characters.
     pub(super) fn text_within(
         &self,
         field: &str,
@@ -62,26 +62,26 @@ impl Fields {
     ) -> Result<Option<&str>, Problem> {
         let Some(text) = self.text(field)? else { return Ok(None) };
         match text.chars().count() {
-            0 if least > 0 => Err(Problem::malformed(format!("{field}: is empty"))),
+            0 if least > 0 => Err(Problem::malformed(format!("{field}: must not be empty"))),
             length if length < least => {
-                Err(Problem::malformed(format!("{field}: has at least {}", characters(least))))
+                Err(Problem::malformed(format!("{field}: must have at least {}", characters(least))))
             }
             length if length > most => {
-                Err(Problem::invalid(format!("{field}: has at most {}", characters(most))))
+                Err(Problem::invalid(format!("{field}: must have at most {}", characters(most))))
             }
             _ => Ok(Some(text)),
         }
     }
 
-    /// A list of texts.
+    /// Returns a list of strings.
     pub(super) fn texts(&self, field: &str) -> Result<Option<Vec<String>>, Problem> {
         let Some(value) = self.get(field) else { return Ok(None) };
         let items = value.as_array().ok_or_else(|| wrong(field, "a list"))?;
         let texts = items.iter().map(|item| item.as_str().map(str::to_owned));
-        texts.collect::<Option<_>>().map(Some).ok_or_else(|| wrong(field, "a list of texts"))
+        texts.collect::<Option<_>>().map(Some).ok_or_else(|| wrong(field, "a list of strings"))
     }
 
-    /// A flag, in each of the spellings that DECNET takes.
+    /// Returns a flag, in any of the spellings that DECNET accepts.
     pub(super) fn flag(&self, field: &str) -> Result<Option<bool>, Problem> {
         let flag = match self.get(field) {
             None => return Ok(None),
@@ -102,10 +102,10 @@ impl Fields {
     }
 }
 
-/// Of all that is wrong with a body DECNET says the malformed first, whichever field that is; a 400 goes before a 422.
+/// Rejects a body with the error that DECNET would report: a malformed field (400) before any other error (422).
 ///
 /// # Errors
-/// The first that is malformed, else the first.
+/// The first malformed field, else the first error.
 pub(super) fn refuse<const N: usize>(wrong: [Option<&Problem>; N]) -> Result<(), Problem> {
     let mut all = wrong.into_iter().flatten();
     let malformed = all.clone().find(|problem| problem.kind() == Kind::Malformed);
@@ -125,5 +125,5 @@ fn characters(count: usize) -> String {
 }
 
 fn wrong(field: &str, what: &str) -> Problem {
-    Problem::malformed(format!("{field}: is {what}"))
+    Problem::malformed(format!("{field}: must be {what}"))
 }

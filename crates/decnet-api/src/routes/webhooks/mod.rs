@@ -1,7 +1,7 @@
-//! DECNET's routes, as its page and scripts know them: shapes, statuses and messages are theirs.
+//! DECNET's routes, for its pages and scripts: formats, statuses and messages are DECNET's.
 //!
-//! A field that is missing, of the wrong type or too short is a 400; whatever else is wrong with one a 422. Fields that
-//! are not known are ignored. What is looked at when is DECNET's too: the body, the row, the name, the URL, the patterns.
+//! A field that is missing, of the wrong type or too short is a 400; any other error in a field is a 422. Unknown fields are
+//! ignored. The order of the checks is DECNET's too: the body, the row, the name, the URL, the patterns.
 
 mod fields;
 mod reply;
@@ -32,7 +32,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .guarded(Scope::Admin, routes!(test))
 }
 
-/// Lists all subscriptions, the oldest first.
+/// Lists all subscriptions, oldest first.
 #[utoipa::path(get, path = "/api/v1/webhooks", tag = "webhooks", operation_id = "list_webhooks",
     responses((status = 200, body = Vec<Webhook>)))]
 async fn list(State(state): State<Shared>) -> Result<Json<Vec<Webhook>>, Problem> {
@@ -41,7 +41,7 @@ async fn list(State(state): State<Shared>) -> Result<Json<Vec<Webhook>>, Problem
     Ok(Json(rows.into_iter().map(Webhook::from).collect()))
 }
 
-/// Makes a subscription; the only reply that holds its secret.
+/// Creates a subscription. Only this reply contains its secret.
 #[utoipa::path(post, path = "/api/v1/webhooks", tag = "webhooks", operation_id = "create_webhook",
     request_body = CreateWebhook,
     responses(
@@ -57,21 +57,21 @@ async fn create(
 ) -> Result<(StatusCode, Json<CreatedWebhook>), Problem> {
     let new = request::create(&fields)?;
     if let Some(creations) = &state.creations {
-        let made = creations.count(Network::of(peer.0.ip()), Instant::now());
-        made.check("webhooks made from one address")?;
+        let rate = creations.count(Network::of(peer.0.ip()), Instant::now());
+        rate.check("webhooks created from one address")?;
     }
     check_name(&state, &new.name, None).await?;
     receiver::check_url(&state, &new.url).await?;
     let secret = new.secret.expose().to_owned();
-    let made = state.change_catalog(move |catalog| {
+    let created = state.change_catalog(move |catalog| {
         let uuid = catalog.create(&new, now())?;
         Ok::<_, Problem>(existing(catalog, &uuid))
     });
-    let row = made.await.flatten().map_err(as_webhook)?;
+    let row = created.await.flatten().map_err(as_webhook)?;
     Ok((StatusCode::CREATED, Json(CreatedWebhook { webhook: row.into(), secret })))
 }
 
-/// Shows a subscription.
+/// Returns a subscription.
 #[utoipa::path(get, path = "/api/v1/webhooks/{uuid}", tag = "webhooks", operation_id = "get_webhook",
     params(("uuid" = String, Path)),
     responses((status = 200, body = Webhook), (status = 404, body = DecnetDetail)))]
@@ -80,7 +80,7 @@ async fn get(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<Js
     Ok(Json(row.into()))
 }
 
-/// Changes what is given; an empty change returns the row as it is.
+/// Changes the given fields; an empty change returns the row unchanged.
 #[utoipa::path(patch, path = "/api/v1/webhooks/{uuid}", tag = "webhooks", operation_id = "update_webhook",
     params(("uuid" = String, Path)), request_body = UpdateWebhook,
     responses(
@@ -116,7 +116,7 @@ async fn update(
     Ok(Json(row.into()))
 }
 
-/// Removes a subscription.
+/// Deletes a subscription.
 #[utoipa::path(delete, path = "/api/v1/webhooks/{uuid}", tag = "webhooks", operation_id = "delete_webhook",
     params(("uuid" = String, Path)),
     responses((status = 200, body = Message), (status = 404, body = DecnetDetail)))]
@@ -125,17 +125,17 @@ async fn delete(State(state): State<Shared>, Path(uuid): Path<String>) -> Result
     Ok(Json(Message { message: "Webhook deleted" }))
 }
 
-/// Sends one test event, topic `test.ping`, and says what came of it.
+/// Sends one test event with the topic `test.ping`, and returns the result.
 #[utoipa::path(post, path = "/api/v1/webhooks/{uuid}/test", tag = "webhooks", operation_id = "test_webhook",
     params(("uuid" = String, Path)),
     responses((status = 200, body = TestResult), (status = 404, body = DecnetDetail)))]
 async fn test(
     State(state): State<Shared>,
-    Extension(asking): Extension<Principal>,
+    Extension(requester): Extension<Principal>,
     Path(uuid): Path<String>,
 ) -> Result<Json<TestResult>, Problem> {
     let found = state.catalog.run(move |catalog| found(catalog, &uuid)).await?;
-    Ok(receiver::test(&state, &asking, found).await)
+    Ok(receiver::test(&state, &requester, found).await)
 }
 
 fn found(catalog: &Catalog, uuid: &str) -> Result<(Row, Option<Stored>), Problem> {
@@ -146,7 +146,7 @@ fn existing(catalog: &Catalog, uuid: &str) -> Result<Row, Problem> {
     found(catalog, uuid).map(|(row, _)| row)
 }
 
-/// In DECNET's words.
+/// Converts a problem to DECNET's texts.
 fn as_webhook(problem: Problem) -> Problem {
     match problem.kind() {
         Kind::NotFound => Problem::not_found("Webhook not found"),
@@ -159,7 +159,7 @@ fn name_taken() -> Problem {
     Problem::new(Kind::Conflict, "Webhook name already exists")
 }
 
-/// Is the name free, or that of this subscription? Asked before the URL is looked up; the write asks again.
+/// Checks that a name is free or the subscription's own, before the URL is resolved. The write checks it again.
 async fn check_name(state: &Shared, name: &str, own: Option<&str>) -> Result<(), Problem> {
     let name = name.to_owned();
     let owner = state.catalog.run(move |catalog| catalog.owner(&name)).await?;

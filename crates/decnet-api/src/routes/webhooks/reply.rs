@@ -1,11 +1,11 @@
-//! What is answered.
+//! The answers of DECNET's routes.
 
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::Row;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A subscription, without its secret. Times are UTC, written without a zone as DECNET's tables hold them.
+/// A subscription, without its secret. Times are UTC without a zone, as in DECNET's tables.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Webhook {
     uuid: String,
@@ -13,30 +13,30 @@ pub(super) struct Webhook {
     url: String,
     topic_patterns: Vec<String>,
     enabled: bool,
-    /// Deliveries failed in a row.
+    /// Number of deliveries that failed in a row.
     consecutive_failures: u32,
     #[schema(example = "2026-11-23T14:25:00.424839")]
     last_success_at: Option<String>,
     last_failure_at: Option<String>,
     last_error: Option<String>,
-    /// When failures disabled it, if they did.
+    /// Time at which failures disabled it, if they did.
     auto_disabled_at: Option<String>,
     created_at: Option<String>,
     updated_at: Option<String>,
-    /// What deserves a word, such as `insecure_url: …`.
+    /// Warnings, such as `insecure_url: …`.
     warnings: Vec<String>,
 }
 
-/// A new subscription, with its secret: no other reply holds it.
+/// A new subscription with its secret, which no other reply contains.
 #[derive(Serialize, ToSchema)]
 pub(super) struct CreatedWebhook {
     #[serde(flatten)]
     pub(super) webhook: Webhook,
-    /// What its events are signed with.
+    /// Signing secret of its events.
     pub(super) secret: String,
 }
 
-/// That it was done.
+/// A confirmation.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Message {
     #[schema(example = "Webhook deleted")]
@@ -70,7 +70,7 @@ fn insecure(url: &str) -> Option<String> {
     is_plain.then(|| what.to_owned())
 }
 
-/// As Python's `isoformat` writes what those columns hold: a time without a zone.
+/// Formats a time as Python's `isoformat` formats DECNET's columns, without a zone.
 fn naive(at: Option<UnixMicros>) -> Option<String> {
     at.map(|at| at.to_iso8601().trim_end_matches("+00:00").to_owned())
 }
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_no_zone_and_a_fraction_only_where_there_is_one() {
+    fn times_have_no_zone_and_a_fraction_only_if_needed() {
         let text = |micros| naive(Some(UnixMicros(micros)));
         assert_eq!(text(1_776_988_800_000_000).as_deref(), Some("2026-04-24T00:00:00"));
         assert_eq!(text(1_776_988_800_424_839).as_deref(), Some("2026-04-24T00:00:00.424839"));
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn only_clear_text_is_warned_of() {
+    fn only_unencrypted_urls_are_warned_about() {
         assert!(insecure("HTTP://a.example/").is_some_and(|warning| warning.starts_with("insecure_url")));
         assert_eq!(insecure("https://a.example/"), None);
         assert_eq!(insecure("ä"), None);

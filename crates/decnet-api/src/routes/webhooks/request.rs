@@ -1,9 +1,9 @@
-//! What is asked for: a new subscription, or a change of one.
+//! The requests to create or change a subscription.
 
 use decnet_core::limits::{MAX_NAME_CHARS, MAX_SECRET_CHARS, MIN_SECRET_CHARS};
 use decnet_core::redact::{EndpointUrl, Secret};
 use decnet_core::settings::Settings;
-use decnet_core::subscription::{Problem as Broken, check_name, requested_patterns};
+use decnet_core::subscription::{Problem as InvalidSubscription, check_name, requested_patterns};
 use decnet_core::topic::Pattern;
 use decnet_store::catalog::{NewSubscription, Patch, generate_secret};
 use serde::Serialize;
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::fields::{Fields, refuse};
 use crate::problem::Problem;
 
-/// One of DECNET's friendly names for patterns.
+/// DECNET's names for groups of patterns.
 #[derive(Debug, Serialize, ToSchema)]
 #[expect(dead_code, reason = "described here, read field by field")]
 enum SimpleEvent {
@@ -24,47 +24,47 @@ enum SimpleEvent {
 /// A new subscription. At least one event or pattern is needed.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CreateWebhook {
-    /// Unique.
+    /// Unique name.
     #[schema(min_length = 1, max_length = 64, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$", example = "siem")]
     name: String,
-    /// Where events go: http or https, to a public address.
+    /// Receiver of the events: http or https, at a public address.
     #[schema(format = "uri", min_length = 1, max_length = 2083, example = "https://siem.example/hook")]
     url: String,
-    /// What they are signed with; made where none is given.
+    /// Signing secret; generated if absent.
     #[schema(min_length = 16, max_length = 256)]
     secret: Option<String>,
-    /// Names that stand for patterns.
+    /// Names of groups of patterns.
     #[schema(required = false)]
     simple_events: Vec<SimpleEvent>,
-    /// `*` is one token of a topic, `>` the rest of it.
+    /// Topics of the events: `*` matches one token, `>` the rest.
     #[schema(required = false, example = json!(["attacker.>"]))]
     topic_patterns: Vec<String>,
-    /// Does it get events from now on?
+    /// Whether it receives events.
     #[schema(required = false, default = true)]
     enabled: bool,
 }
 
-/// What to change; what is left out, or null, stays.
+/// The fields to change; absent and null fields stay.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct UpdateWebhook {
-    /// Another name, unique.
+    /// New name, unique.
     #[schema(min_length = 1, max_length = 64, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     name: Option<String>,
-    /// Another receiver.
+    /// New receiver.
     #[schema(format = "uri", min_length = 1, max_length = 2083)]
     url: Option<String>,
-    /// Another secret.
+    /// New secret.
     #[schema(min_length = 16, max_length = 256)]
     secret: Option<String>,
-    /// Together with `topic_patterns` this replaces the whole list.
+    /// Together with `topic_patterns`, replaces the whole list.
     simple_events: Option<Vec<SimpleEvent>>,
-    /// Replaces the whole list.
+    /// Together with `simple_events`, replaces the whole list.
     topic_patterns: Option<Vec<String>>,
-    /// `true` also forgets what tripped it.
+    /// Whether it receives events; `true` also resets its circuit breaker.
     enabled: Option<bool>,
 }
 
-/// Reads a new subscription.
+/// Parses a new subscription.
 pub(super) fn create(fields: &Fields) -> Result<NewSubscription, Problem> {
     let nulls = fields.without_null(&["simple_events", "topic_patterns", "enabled"]);
     let name = name(fields).and_then(|name| Fields::required("name", name));
@@ -89,13 +89,13 @@ pub(super) fn create(fields: &Fields) -> Result<NewSubscription, Problem> {
     })
 }
 
-/// A change, of which only the patterns are still to be read: whether there is a row to change is looked up before.
+/// A change whose patterns are not yet parsed: whether the row exists is checked first.
 pub(super) struct Update {
     patch: Patch,
     wanted: Wanted,
 }
 
-/// Reads a change.
+/// Parses a change.
 pub(super) fn update(fields: &Fields) -> Result<Update, Problem> {
     let (name, url, secret) = (name(fields), url(fields), secret(fields));
     let (wanted, enabled) = (Wanted::read(fields), fields.flag("enabled"));
@@ -111,22 +111,21 @@ pub(super) fn update(fields: &Fields) -> Result<Update, Problem> {
 }
 
 impl Update {
-    /// The name that it asks for, if another.
+    /// Returns the new name, if any.
     pub(super) fn name(&self) -> Option<&str> {
         self.patch.name.as_deref()
     }
 
-    /// The receiver that it asks for, if another.
+    /// Returns the new receiver, if any.
     pub(super) fn url(&self) -> Option<&EndpointUrl> {
         self.patch.url.as_ref()
     }
 
-    /// The change to a row with these patterns. Who sends back what the row has already, as a form does, changes
-    /// nothing by it: rows may hold patterns that nobody may write any more.
-    pub(super) fn patch(self, standing: &[String]) -> Result<Patch, Problem> {
+    /// Returns the change to a row whose patterns are `current`. Sending these back, as a form does, changes nothing: a row may
+    /// hold patterns that would now be rejected.
+    pub(super) fn patch(self, current: &[String]) -> Result<Patch, Problem> {
         let Self { patch, wanted } = self;
-        if !wanted.given || (wanted.events.is_empty() && wanted.patterns == standing && !standing.is_empty())
-        {
+        if !wanted.given || (wanted.events.is_empty() && wanted.patterns == current && !current.is_empty()) {
             return Ok(patch);
         }
         let patterns = wanted.patterns("at least one pattern must be left; disable the webhook instead")?;
@@ -134,7 +133,7 @@ impl Update {
     }
 }
 
-/// Which events are wanted.
+/// The requested patterns.
 struct Wanted {
     events: Vec<String>,
     patterns: Vec<String>,
@@ -151,10 +150,10 @@ impl Wanted {
     }
 
     fn patterns(&self, none: &str) -> Result<Vec<Pattern>, Problem> {
-        requested_patterns(&self.events, &self.patterns).map_err(|broken| match broken {
-            Broken::NoPattern => Problem::malformed(none),
-            Broken::UnknownEvent(_) => Problem::invalid(format!("simple_events: {broken}")),
-            _ => Problem::invalid(format!("topic_patterns: {broken}")),
+        requested_patterns(&self.events, &self.patterns).map_err(|invalid| match invalid {
+            InvalidSubscription::NoPattern => Problem::malformed(none),
+            InvalidSubscription::UnknownEvent(_) => Problem::invalid(format!("simple_events: {invalid}")),
+            _ => Problem::invalid(format!("topic_patterns: {invalid}")),
         })
     }
 }

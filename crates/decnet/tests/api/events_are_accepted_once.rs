@@ -1,4 +1,4 @@
-//! Events that are handed in are on the disk when the answer comes, go out once, and are known when they come again.
+//! Submitted events are durable when the answer arrives, are delivered once, and are recognized when they are repeated.
 
 use decnet_testkit::{Receiver, Request, reply};
 use serde_json::json;
@@ -8,9 +8,9 @@ use crate::http::{ask_from, fresh_address};
 use crate::support::{PATIENCE, code, eventually};
 
 #[test]
-fn what_is_handed_in_is_delivered_once_however_often_it_comes() {
+fn event_with_an_id_is_delivered_once_however_often_it_is_sent() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
-    server.subscribe_known("a", &receiver, "a.>");
+    server.subscribe_and_wait("a", &receiver, "a.>");
     let event =
         r#"{"id":"e1","topic":"a.b","type":"t","ts":"2026-04-24T00:00:00Z","payload":{"b":1,"a":[1.50]}}"#;
     let first = server.json(202, "POST /events", event);
@@ -27,12 +27,12 @@ fn what_is_handed_in_is_delivered_once_however_often_it_comes() {
     let bodies: Vec<_> =
         seen.iter().map(|request| String::from_utf8_lossy(&request.body).into_owned()).collect();
     assert!(bodies.contains(&body.to_owned()), "{bodies:?}");
-    let is_of_ours = |request: &&Request| request.header("x-decnet-event-topic").starts_with("a.");
-    assert_eq!(seen.iter().filter(is_of_ours).count(), 2);
+    let is_expected = |request: &&Request| request.header("x-decnet-event-topic").starts_with("a.");
+    assert_eq!(seen.iter().filter(is_expected).count(), 2);
 }
 
 #[test]
-fn a_request_with_an_idempotency_key_is_answered_as_it_was_the_first_time() {
+fn request_with_an_idempotency_key_gets_its_first_answer() {
     let server = Server::start();
     let token = server.host.token("sender", "publish", &[]);
     let authorization = format!("Authorization: Bearer {token}");
@@ -50,18 +50,14 @@ fn a_request_with_an_idempotency_key_is_answered_as_it_was_the_first_time() {
     assert_ne!(ids(&first.json()), ids(&publish("k2", body).json()));
     assert_eq!(publish("k1", r#"{"topic":"other"}"#).status, 409);
     assert_eq!(publish(&"k".repeat(300), body).status, 422);
-    assert_eq!(
-        publish("k3\r\nIdempotency-Key: k4", body).status,
-        422,
-        "which of two counts would be a guess"
-    );
+    assert_eq!(publish("k3\r\nIdempotency-Key: k4", body).status, 422, "only one key is allowed");
 }
 
-/// Events of the worker about its deliveries could be made up otherwise.
+/// Otherwise clients could forge the worker's events about its deliveries.
 #[test]
-fn topics_of_the_worker_and_the_bus_are_forbidden() {
+fn reserved_topics_are_forbidden() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
-    server.subscribe_known("a", &receiver, ">");
+    server.subscribe_and_wait("a", &receiver, ">");
     for topic in ["system.webhook.dead", "system.webhook.control", "system.bus.health"] {
         let events = format!(r#"[{{"topic":"a.b"}},{{"topic":"{topic}"}}]"#);
         let refused = server.json(403, "POST /events", &events);
@@ -74,9 +70,9 @@ fn topics_of_the_worker_and_the_bus_are_forbidden() {
 }
 
 #[test]
-fn of_a_batch_with_one_bad_event_nothing_is_taken() {
+fn batch_with_one_invalid_event_is_rejected_as_a_whole() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
-    server.subscribe_known("a", &receiver, "z.>");
+    server.subscribe_and_wait("a", &receiver, "z.>");
     let refused =
         server.json(422, "POST /events", r#"[{"id":"x1","topic":"z.a"},{"id":"x2","topic":"z.*"}]"#);
     assert!(refused["detail"].as_str().unwrap().starts_with("event 1: topic"), "{refused}");
@@ -91,9 +87,9 @@ fn of_a_batch_with_one_bad_event_nothing_is_taken() {
     server.json(422, "POST /events", &many(1001));
 }
 
-/// Ids from the bus are not those that were submitted, so this one is new, and what is answered as new is delivered.
+/// Ids of bus events and of submitted events are separate: an event that is answered as new is delivered.
 #[test]
-fn an_event_with_the_id_of_one_from_the_bus_is_new() {
+fn event_with_the_id_of_a_bus_event_is_new() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(200)));
     server.subscribe("siem", &receiver.url("/"), "a.>");
     eventually("the worker listens to the bus", || {
@@ -113,7 +109,7 @@ fn an_event_with_the_id_of_one_from_the_bus_is_new() {
 }
 
 #[test]
-fn an_id_with_a_dot_is_refused() {
+fn id_with_a_dot_is_rejected() {
     let server = Server::start();
     let refused = server.json(422, "POST /events", r#"[{"topic":"a"},{"id":"a.b","topic":"a"}]"#);
     assert_eq!(
@@ -125,7 +121,7 @@ fn an_id_with_a_dot_is_refused() {
 #[test]
 fn numbers_arrive_the_same_over_bus_and_http() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
-    server.subscribe_known("a", &receiver, "n.>");
+    server.subscribe_and_wait("a", &receiver, "n.>");
     for (given, sent) in [
         ("18446744073709551616", "18446744073709551616"),
         ("-9223372036854775809", "-9223372036854775809"),

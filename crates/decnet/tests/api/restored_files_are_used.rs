@@ -1,4 +1,4 @@
-//! An API that goes on while its files are moved away and others are put there works on those, and trusts no token of before.
+//! An API whose files are replaced by a restore uses the restored ones, and rejects tokens created after the backup.
 
 use decnet_store::queue::Reader;
 
@@ -8,7 +8,7 @@ use crate::support::Host;
 const EVENTS: &str = "POST /api/v1/events";
 
 #[test]
-fn events_go_into_the_files_that_were_restored() {
+fn events_go_into_the_restored_files() {
     let host = Host::new().with("DECNET_API_PORT", "0");
     let worker = host.serve(&[]);
     let token = host.token("kept", "admin", &[]);
@@ -29,7 +29,7 @@ fn events_go_into_the_files_that_were_restored() {
     let data = host.path().join("data");
     std::fs::create_dir(host.path().join("old")).unwrap();
     for file in ["queue.db", "queue.db-wal", "queue.db-shm", "decnet.db", "decnet.db-wal", "decnet.db-shm"] {
-        // Which of the side files there are is SQLite's matter.
+        // SQLite decides which of the side files exist.
         let _ = std::fs::rename(data.join(file), host.path().join("old").join(file));
     }
     host.json(&["restore", "b.tar", "--json"]);

@@ -1,4 +1,4 @@
-//! How long a request may take, and what is said of it when that is over.
+//! The time limit of a request, and its errors.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,35 +15,35 @@ use hyper::body::{Frame, SizeHint};
 
 use crate::problem::{Kind, Problem};
 
-/// Answers within [`API_REQUEST_TIMEOUT`]. A request that did not come whole by then was not begun and can be sent again
-/// (RFC 9110, section 15.5.9). Of another one nobody can say that: what works in files goes on to its end.
-pub(crate) async fn keep(request: Request, next: Next) -> Response {
+/// Limits a request to [`API_REQUEST_TIMEOUT`]. A request whose body did not arrive in time was not processed and can be
+/// repeated (408; RFC 9110, section 15.5.9). Otherwise the answer is 504, since work in files continues to its end.
+pub(crate) async fn enforce(request: Request, next: Next) -> Response {
     within(API_REQUEST_TIMEOUT, request, next).await
 }
 
 async fn within(limit: Duration, request: Request, next: Next) -> Response {
     let awaited = Arc::new(AtomicBool::new(false));
-    let request = request.map(|body| Body::new(Awaited { body, awaited: Arc::clone(&awaited) }));
+    let request = request.map(|body| Body::new(TrackedBody { body, awaited: Arc::clone(&awaited) }));
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) if awaited.load(Ordering::Relaxed) => {
-            Problem::new(Kind::Timeout, "the body of the request did not come in time").into_response()
+            Problem::new(Kind::Timeout, "the request body did not arrive in time").into_response()
         }
         Err(_) => {
-            let what = "there was no answer in time; what was asked for may have been done, or may be yet: look before \
-                        you ask again";
+            let what = "no response in time; the operation may still complete, so check its result before you \
+            repeat it";
             Problem::new(Kind::Overdue, what).into_response()
         }
     }
 }
 
-/// A body that notes whether somebody waits for it.
-struct Awaited {
+/// A body that records whether it is being waited for.
+struct TrackedBody {
     body: Body,
     awaited: Arc<AtomicBool>,
 }
 
-impl hyper::body::Body for Awaited {
+impl hyper::body::Body for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -77,14 +77,14 @@ mod tests {
 
     use super::*;
 
-    /// Reads the body, and then works for ever.
+    /// Reads the body, then never returns.
     async fn work(body: Bytes) {
         std::future::pending::<()>().await;
         drop(body);
     }
 
     async fn status(body: Body) -> u16 {
-        // What is there at once comes in time.
+        // A body that is available at once still arrives in time.
         let at_once = from_fn(|request, next| within(Duration::ZERO, request, next));
         let mut router = Router::new().route("/", post(work)).layer(at_once);
         let Ok(response) = router.call(Request::post("/").body(body).unwrap()).await;
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_a_request_that_did_not_come_whole_is_said_to_be_late() {
+    async fn only_an_incomplete_request_is_a_408() {
         let piece = || stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"{"))]);
         assert_eq!(status(Body::from_stream(piece().chain(stream::pending()))).await, 408);
         assert_eq!(status(Body::from_stream(piece())).await, 504);

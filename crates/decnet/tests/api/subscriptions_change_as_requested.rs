@@ -1,4 +1,4 @@
-//! Subscriptions over HTTP: what is asked is done, nothing else, and no secret is shown twice.
+//! Subscriptions over HTTP: each request changes what it names and nothing else, and no secret is shown twice.
 
 use decnet_testkit::{Receiver, reply};
 use serde_json::{Value, json};
@@ -7,12 +7,12 @@ use crate::client::Server;
 use crate::support::eventually;
 
 #[test]
-fn a_merge_patch_changes_what_it_names() {
+fn merge_patch_changes_what_it_names() {
     let server = Server::start();
     let body = json!({"name": "a", "url": "https://user:hunter2@198.41.0.4/in/hunter2?token=hunter2", "topic_patterns": ["a.>"],
         "secret": "hunter2hunter2hunter2", "settings": {"rate": "5/s", "headers": {"x-key": "hunter2"}}});
     let made = server.json(201, "POST /subscriptions", &body.to_string());
-    assert_eq!(made["secret"], Value::Null, "whoever gave it has it");
+    assert_eq!(made["secret"], Value::Null, "a given secret is not returned");
     assert!(!made.to_string().contains("hunter2"), "{made}");
     assert_eq!(made["url"], "https://198.41.0.4/…");
     let path = format!("/subscriptions/{}", made["uuid"].as_str().unwrap());
@@ -32,7 +32,7 @@ fn a_merge_patch_changes_what_it_names() {
 }
 
 #[test]
-fn odd_secrets_are_refused_with_the_reason() {
+fn odd_secrets_are_rejected_with_the_reason() {
     let server = Server::start();
     let uuid = server.subscribe("a", "https://198.41.0.4/", "a");
     for (secret, reason) in [
@@ -76,7 +76,7 @@ fn pages_show_every_subscription_once() {
 }
 
 #[test]
-fn after_a_rotation_both_secrets_sign_and_a_test_says_what_came_of_it() {
+fn both_secrets_sign_after_a_rotation() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
     let uuid = server.subscribe("a", &receiver.url("/"), "a.>");
     let rotated =
@@ -102,7 +102,7 @@ fn after_a_rotation_both_secrets_sign_and_a_test_says_what_came_of_it() {
 }
 
 #[test]
-fn the_overlap_of_replaced_secrets_ends_when_asked() {
+fn overlap_of_replaced_secrets_can_be_ended() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
     let uuid = server.subscribe("a", &receiver.url("/"), "a.>");
     server.json(422, &format!("POST /subscriptions/{uuid}/rotate-secret"), r#"{"overlap":"31d"}"#);
@@ -122,7 +122,7 @@ fn the_overlap_of_replaced_secrets_ends_when_asked() {
 }
 
 #[test]
-fn the_worker_hears_of_a_change_at_once() {
+fn worker_applies_a_change_at_once() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
     let uuid = server.subscribe("a", &receiver.url("/"), "a.>");
     server.json(200, &format!("PATCH /webhooks/{uuid}"), r#"{"topic_patterns":["b.>"]}"#);
@@ -133,7 +133,7 @@ fn the_worker_hears_of_a_change_at_once() {
 }
 
 #[test]
-fn a_chosen_name_looks_like_no_other() {
+fn new_name_cannot_look_like_another() {
     let server = Server::start();
     let create = |name: &str| {
         let body = json!({"name": name, "url": "https://198.41.0.4/", "topic_patterns": ["a.>"]}).to_string();
@@ -141,14 +141,14 @@ fn a_chosen_name_looks_like_no_other() {
     };
     let made = create("gr\u{f6}n");
     assert_eq!(made.status, 201, "{made:?}");
-    assert_eq!(create("gro\u{308}n").status, 409, "the same letters, composed otherwise");
+    assert_eq!(create("gro\u{308}n").status, 409, "the same letters in another composition");
     for (name, part) in [(" siem", "blanks"), ("si\u{200b}em", "U+200B"), ("si\u{202e}em", "U+202E")] {
         let refused = create(name);
         assert!(refused.status == 422 && refused.body.contains(part), "{name:?}: {refused:?}");
         let path = format!("PATCH /subscriptions/{}", made.json()["uuid"].as_str().unwrap());
         assert_eq!(server.ask(&path, &json!({ "name": name }).to_string()).status, 422, "{name:?}");
     }
-    // DECNET's route takes what DECNET takes, and such a row can be changed at ours.
+    // DECNET's route accepts what DECNET accepts, and our route can change such a row.
     let odd = json!({"name": " siem", "url": "https://198.41.0.4/", "topic_patterns": ["a.>"]}).to_string();
     let odd = server.json(201, "POST /webhooks", &odd);
     let path = format!("PATCH /subscriptions/{}", odd["uuid"].as_str().unwrap());

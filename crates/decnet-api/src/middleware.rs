@@ -1,4 +1,4 @@
-//! What surrounds every answer: counts by address, headers that keep browsers out of trouble, and a line in the log.
+//! Middleware around every route: rate limits per address, security headers, request checks, and the request log.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,7 +16,7 @@ use decnet_core::limits::{CORS_MAX_AGE, MAX_API_HEAD_BYTES};
 use hyper::body::Body as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::auth::{Asker, Gate};
+use crate::auth::{Gate, Requester};
 use crate::codings;
 use crate::problem::{Kind, Problem};
 use crate::routes::HEALTH;
@@ -25,8 +25,8 @@ use crate::server::Peer;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// What every answer carries, unless its route says otherwise: it is kept nowhere, is what it says it is, loads
-/// nothing, is framed by nobody, and tells nobody where the reader came from. HSTS is for whoever serves TLS.
+/// Default headers of every answer: it is not cached, sniffed or framed, loads nothing, and sends no referrer. A route may
+/// override them. HSTS is left to the TLS proxy.
 const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -35,7 +35,7 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
-/// Answers, with the headers that every answer carries.
+/// Adds the default headers to an answer.
 pub(crate) async fn headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -45,8 +45,8 @@ pub(crate) async fn headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// Answers, unless too much is asked from one address by those who show no good credential. A good one is counted by itself,
-/// whatever it is answered, so nobody is refused for what a neighbour asks; nor is whoever only asks if the process lives.
+/// Rate-limits requests without a valid credential per address. A request with one counts against its principal only,
+/// whatever its answer, so that clients behind one address do not affect each other. Health checks are not limited.
 pub(crate) async fn count(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().copied();
     let Some(peer) = peer.filter(|_| request.uri().path() != HEALTH) else { return next.run(request).await };
@@ -57,16 +57,16 @@ pub(crate) async fn count(State(gate): State<Arc<Gate>>, request: Request, next:
             Err(problem) => refused(problem),
         };
     }
-    let asker = request.extensions().get::<Asker>().cloned().unwrap_or_default();
-    // Whether a credential is good shows when it is judged.
+    let requester = request.extensions().get::<Requester>().cloned().unwrap_or_default();
+    // Whether the credential is valid is only known afterwards.
     let response = next.run(request).await;
-    if asker.principal().is_some() {
+    if requester.principal().is_some() {
         return response;
     }
     gate.count_address(peer).map_or_else(refused, |()| response)
 }
 
-/// The same for what is answered without coming so far.
+/// Rate-limits CORS preflights, which do not reach [`count`].
 pub(crate) async fn count_preflights(gate: State<Arc<Gate>>, request: Request, next: Next) -> Response {
     if request.method() == Method::OPTIONS {
         count(gate, request, next).await
@@ -75,15 +75,14 @@ pub(crate) async fn count_preflights(gate: State<Arc<Gate>>, request: Request, n
     }
 }
 
-/// Answers, unless the request has not the form that HTTP/1.1 demands, its head is too large, or its body is in a coding that is
-/// not decoded here.
+/// Rejects a request whose `Host` is invalid, whose head is too large, or whose body has an unsupported coding.
 pub(crate) async fn check_form(request: Request, next: Next) -> Response {
     if head_bytes(&request) > MAX_API_HEAD_BYTES {
-        let what = format!("request line and headers have at most {MAX_API_HEAD_BYTES} bytes");
+        let what = format!("request line and headers exceed {MAX_API_HEAD_BYTES} bytes");
         return Problem::new(Kind::HeadTooLarge, what).into_response();
     }
     if !has_host(request.version(), request.headers()) {
-        let what = "send one Host header with the name of this server, and its port if it has one";
+        let what = "send exactly one Host header with the name of this server and, if needed, its port";
         return Problem::malformed(what).into_response();
     }
     let has_body = !request.body().is_end_stream();
@@ -93,8 +92,8 @@ pub(crate) async fn check_form(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// The size of a request's head, but for blanks that mean nothing. hyper bounds what it buffers while a head is not whole,
-/// and takes one that becomes whole with the last piece it reads: up to twice as much.
+/// Returns the size of a request's head without insignificant blanks. hyper bounds only what it buffers of an incomplete
+/// head, so a complete one may be up to twice as large.
 fn head_bytes(request: &Request) -> usize {
     let line = request.method().as_str().len() + request.uri().path().len();
     let query = request.uri().query().map_or(0, |query| 1 + query.len());
@@ -103,7 +102,7 @@ fn head_bytes(request: &Request) -> usize {
     line + query + "  HTTP/1.1\r\n\r\n".len() + fields.sum::<usize>()
 }
 
-/// RFC 9112, section 3.2: from HTTP/1.1 on there is one `Host`; before it may be missing. An empty one is one.
+/// Returns whether `Host` is valid: HTTP/1.1 requires exactly one, which may be empty (RFC 9112, section 3.2).
 fn has_host(version: Version, headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -113,7 +112,7 @@ fn has_host(version: Version, headers: &HeaderMap) -> bool {
     }
 }
 
-/// `uri-host [ ":" port ]` (RFC 9110, section 7.2).
+/// Returns whether the text is `uri-host [ ":" port ]` (RFC 9110, section 7.2).
 fn is_host(text: &str) -> bool {
     let Ok(authority) = text.parse::<Authority>() else { return false };
     let port = text.strip_prefix(authority.host());
@@ -123,7 +122,7 @@ fn is_host(text: &str) -> bool {
     port.is_some_and(|rest| rest.is_empty() || is_port(rest))
 }
 
-/// Answers, and says so in the log. The route is named, not the path or the query: they may hold what is not for logs.
+/// Logs a request at debug level. Logs the route, not the path or the query, which may contain secrets.
 pub(crate) async fn log(request: Request, next: Next) -> Response {
     if !tracing::enabled!(tracing::Level::DEBUG) {
         return next.run(request).await;
@@ -132,13 +131,13 @@ pub(crate) async fn log(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("(no route)", MatchedPath::as_str).to_owned();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
-    let asker = request.extensions().get::<Asker>().cloned().unwrap_or_default();
+    let requester = request.extensions().get::<Requester>().cloned().unwrap_or_default();
     let response = next.run(request).await;
     tracing::debug!(
         %method,
         route,
         peer = peer.map(tracing::field::display),
-        by = asker.principal().map(|principal| tracing::field::display(&principal.name)),
+        by = requester.principal().map(|principal| tracing::field::display(&principal.name)),
         status = response.status().as_u16(),
         millis = started.elapsed().as_secs_f64() * 1e3,
         "request"
@@ -146,7 +145,7 @@ pub(crate) async fn log(request: Request, next: Next) -> Response {
     response
 }
 
-/// Lets the scripts of these pages, and of no others, read answers. Never with cookies: there are none.
+/// Allows scripts of these origins to read answers. Credentials are not allowed: there are no cookies.
 pub(crate) fn cors(origins: &[String]) -> CorsLayer {
     let origins: Vec<_> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
     CorsLayer::new()
@@ -171,10 +170,10 @@ mod tests {
     use super::*;
     use crate::auth::{Access, Principal, PrincipalId};
 
-    /// A good credential, and an answer that is none of a route's.
-    async fn overdue(Extension(asker): Extension<Asker>) -> Problem {
+    /// Authenticates the requester and answers with an error that no route returns.
+    async fn overdue(Extension(requester): Extension<Requester>) -> Problem {
         let id = PrincipalId::Token("a".into());
-        asker.note(Principal { id, name: "ci".into(), scopes: None });
+        requester.set(Principal { id, name: "ci".into(), scopes: None });
         Problem::new(Kind::Overdue, "no answer in time")
     }
 
@@ -192,7 +191,7 @@ mod tests {
         let shown = authorization.map(|value| (AUTHORIZATION, HeaderValue::from_static(value)));
         request.headers_mut().extend(shown);
         request.extensions_mut().insert(PEER);
-        request.extensions_mut().insert(Asker::default());
+        request.extensions_mut().insert(Requester::default());
         request
     }
 
@@ -202,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn requests_with_a_credential_use_up_nothing_of_the_address() {
+    async fn valid_credentials_do_not_count_against_their_address() {
         let routes = Router::new().route("/overdue", get(overdue)).route("/ready", get(|| async {}));
         let mut router = routes.layer(from_fn_with_state(gate(), count));
         let mut status = async |path: &'static str, authorization: Option<&'static str>| {
@@ -261,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_a_name_or_an_address_with_or_without_a_port() {
+    fn host_is_a_name_or_address_with_optional_port() {
         for (text, is) in [
             ("decnet.example", true),
             ("decnet.example:8000", true),
@@ -284,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn from_http_1_1_on_there_is_one_host() {
+    fn http_1_1_requires_one_host() {
         let headers = |hosts: &[&'static str]| -> HeaderMap {
             hosts.iter().map(|host| (HOST, HeaderValue::from_static(host))).collect()
         };
@@ -296,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn every_header_is_named_once() {
+    fn each_default_header_is_named_once() {
         let headers = HeaderMap::from_iter(HEADERS);
         assert_eq!(headers.len(), HEADERS.len());
     }

@@ -1,4 +1,4 @@
-//! `/api/v1/webhooks` as DECNET's page and scripts know it.
+//! `/api/v1/webhooks` behaves as DECNET's pages and scripts expect.
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ fn refused(server: &Server, fields: &Value) -> (u16, String) {
 }
 
 #[test]
-fn a_webhook_is_made_shown_changed_and_deleted() {
+fn webhook_is_created_shown_changed_and_deleted() {
     let server = Server::start();
     let events = ["DeckyStatus", "AttackerDetail"];
     let (status, made) =
@@ -35,7 +35,7 @@ fn a_webhook_is_made_shown_changed_and_deleted() {
 
     let path = format!("/webhooks/{}", made["uuid"].as_str().unwrap());
     let shown = server.json(200, &format!("GET {path}"), "");
-    assert_eq!(shown["secret"], Value::Null, "no other reply holds it");
+    assert_eq!(shown["secret"], Value::Null, "only the first reply contains it");
     assert_eq!(server.json(200, "GET /webhooks", ""), json!([shown]));
     assert_eq!(server.json(200, "GET /webhooks/", ""), json!([shown]));
     assert_eq!(server.json(200, &format!("PATCH {path}"), "{}"), shown, "an empty patch changes nothing");
@@ -50,9 +50,9 @@ fn a_webhook_is_made_shown_changed_and_deleted() {
     assert_eq!(server.json(404, &format!("POST {path}/test"), ""), json!({"detail": "Webhook not found"}));
 }
 
-/// DECNET takes any secret, and so its routes do here; the reply says what is odd about one.
+/// DECNET accepts any secret, so its routes do here too; the reply warns about an unusual one.
 #[test]
-fn odd_secrets_are_taken_with_a_warning() {
+fn odd_secrets_are_accepted_with_a_warning() {
     let server = Server::start();
     for (index, (secret, warning)) in [
         ("whsec_not*base64*at*all*xx", "does not go on in base64"),
@@ -75,7 +75,7 @@ fn odd_secrets_are_taken_with_a_warning() {
 }
 
 #[test]
-fn what_is_wrong_has_decnets_statuses() {
+fn errors_have_decnets_statuses() {
     let server = Server::start();
     let good = json!({"name": "a", "url": PUBLIC, "topic_patterns": ["a.>"], "secret": "0123456789abcdef"});
     let with = |field: &str, value: Value| {
@@ -111,7 +111,7 @@ fn what_is_wrong_has_decnets_statuses() {
 }
 
 #[test]
-fn forbidden_addresses_are_refused_and_clear_text_is_warned_of() {
+fn forbidden_addresses_are_rejected_and_http_is_warned_about() {
     let server = Server::start();
     let to = |url: &str| json!({"name": url, "url": url, "topic_patterns": ["a"]});
     for url in ["http://127.0.0.2/", "http://169.254.169.254/", "http://[::1]/", "https://10.0.0.1/"] {
@@ -126,7 +126,7 @@ fn forbidden_addresses_are_refused_and_clear_text_is_warned_of() {
 }
 
 #[test]
-fn one_address_makes_twenty_a_minute() {
+fn one_address_may_create_twenty_per_minute() {
     let server = Server::start();
     let token = server.host.token("maker", "admin", &[]);
     let (from, authorization) = (fresh_address(), format!("Authorization: Bearer {token}"));
@@ -160,7 +160,7 @@ fn change_table(server: &Server, sql: &str) {
 }
 
 #[test]
-fn enabling_what_tripped_forgets_it_and_saving_what_is_enabled_does_not() {
+fn only_enabling_resets_a_tripped_webhook() {
     let server = Server::start();
     let uuid = server.subscribe("t", PUBLIC, "a.>");
     let path = format!("/webhooks/{uuid}");
@@ -187,7 +187,7 @@ fn enabling_what_tripped_forgets_it_and_saving_what_is_enabled_does_not() {
 }
 
 #[test]
-fn the_list_begins_with_the_oldest_and_shows_rows_as_decnet_wrote_them() {
+fn list_is_oldest_first_and_shows_rows_as_decnet_wrote_them() {
     let server = Server::start();
     let uuids = ["a", "b", "c"].map(|name| server.subscribe(name, PUBLIC, "a.>"));
     let longest = format!("https://198.41.0.4/{}", "x".repeat(2064));
@@ -207,18 +207,18 @@ fn the_list_begins_with_the_oldest_and_shows_rows_as_decnet_wrote_them() {
 }
 
 #[test]
-fn a_form_may_send_back_patterns_that_nobody_may_write_any_more() {
+fn form_may_send_back_patterns_that_are_no_longer_valid() {
     let server = Server::start();
     let uuid = server.subscribe("f", PUBLIC, "a.>");
     change_table(&server, r#"UPDATE webhook_subscriptions SET topic_patterns = '["a..b", "a.>.b"]'"#);
     let patch = |fields: Value| server.ask(&format!("PATCH /webhooks/{uuid}"), &fields.to_string());
     let saved = patch(json!({"name": "g", "simple_events": [], "topic_patterns": ["a..b", "a.>.b"]})).json();
     assert_eq!((&saved["name"], &saved["topic_patterns"]), (&json!("g"), &json!(["a..b", "a.>.b"])));
-    assert_eq!(patch(json!({"topic_patterns": ["a..b", "c"]})).status, 422, "another list is a new one");
+    assert_eq!(patch(json!({"topic_patterns": ["a..b", "c"]})).status, 422, "a changed list is validated");
 }
 
 #[test]
-fn of_several_faults_decnets_answer_is_given() {
+fn several_errors_are_reported_in_decnets_order() {
     let server = Server::start();
     for name in ["taken", "mine"] {
         server.subscribe(name, PUBLIC, "a.>");
@@ -250,7 +250,7 @@ fn of_several_faults_decnets_answer_is_given() {
 }
 
 #[test]
-fn a_body_is_there_and_is_json() {
+fn body_must_exist_and_be_json() {
     let server = Server::start();
     let token = server.host.token("maker", "admin", &[]);
     let authorization = format!("Authorization: Bearer {token}");

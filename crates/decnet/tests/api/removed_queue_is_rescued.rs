@@ -1,4 +1,4 @@
-//! A queue whose file is removed under a running worker is saved, and its events go out after the operator has put it back.
+//! A queue whose file is removed under a running worker is rescued. Its events are delivered once the operator restores it.
 
 use decnet_testkit::{Receiver, reply};
 
@@ -10,9 +10,9 @@ const EVENTS: [&str; 3] =
     [r#"{"topic":"a.b","id":"e1"}"#, r#"{"topic":"a.b","id":"e2"}"#, r#"{"topic":"a.b","id":"e3"}"#];
 
 #[test]
-fn events_of_a_removed_queue_are_delivered_after_it_was_put_back() {
+fn events_of_a_removed_queue_are_delivered_after_its_rescue() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
-    server.subscribe_known("a", &receiver, "a.>");
+    server.subscribe_and_wait("a", &receiver, "a.>");
     receiver.set(reply(503));
     EVENTS.iter().for_each(|event| drop(server.json(202, "POST /events", event)));
     server.deliveries("topic=a.b", 3);
@@ -21,7 +21,7 @@ fn events_of_a_removed_queue_are_delivered_after_it_was_put_back() {
 
     let Server { host, serving: Serving { running, .. }, .. } = server;
     let (exit, _, said) = running.finish();
-    assert_eq!(exit, 2, "a service manager does not start it again: {said}");
+    assert_eq!(exit, 2, "a service manager does not restart it: {said}");
     let rescued = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path());
     let rescued = rescued.max_by_key(|path| path.to_string_lossy().contains(".rescued-")).unwrap();
     let last = said.lines().last().unwrap();
@@ -44,7 +44,7 @@ fn events_of_a_removed_queue_are_delivered_after_it_was_put_back() {
 }
 
 #[test]
-fn a_restore_under_a_running_worker_is_refused() {
+fn restore_under_a_running_worker_is_rejected() {
     let server = Server::start();
     server.host.json(&["backup", "b.tar", "--json"]);
     let refused = server.host.run(&["restore", "b.tar"]);

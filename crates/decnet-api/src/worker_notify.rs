@@ -1,4 +1,4 @@
-//! Signals to the worker: subscriptions, or the queue, have changed.
+//! Notifications to the worker that subscriptions or the queue have changed.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,58 +10,60 @@ use decnet_core::topic::own::{CHANGED_TOPIC, SUBMITTED_TOPIC};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
 
-/// The name with which the API greets; the bus logs it.
+/// The client name sent to the bus, which logs it.
 const NAME: &str = "decnet-api";
-/// How long a bus that does not read is left alone.
+/// How long to leave a bus alone that did not read a signal.
 const QUIET_AFTER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Publishes signals to the worker. A bus that is away or does not read fails nothing, and delays nothing for long: the
-/// worker looks by itself within a minute.
+/// Publishes signals to the worker. An absent or stuck bus fails no request and delays none for long: the worker polls once
+/// a minute.
 #[derive(Clone)]
-pub(crate) struct Signal {
+pub(crate) struct WorkerNotifier {
     sockets: Arc<[PathBuf]>,
     nudge: Option<Arc<Notify>>,
-    changed: Arc<Mutex<UnderWay>>,
-    submitted: Arc<Mutex<UnderWay>>,
+    changed: Arc<Mutex<SignalState>>,
+    submitted: Arc<Mutex<SignalState>>,
 }
 
-/// What is published: a topic, and a type.
+/// The topic and type of a signal.
 type Message = (&'static str, &'static str);
 const CHANGED: Message = (CHANGED_TOPIC, "changed");
 const SUBMITTED: Message = (SUBMITTED_TOPIC, "submitted");
 
-/// A signal on its way. Whoever asks for it while it is published gets the next one.
+/// The state of one kind of signal. A caller that asks during a publication waits for the next one.
 #[derive(Default)]
-struct UnderWay {
-    /// A task publishes it.
+struct SignalState {
+    /// Whether a task is publishing.
     busy: bool,
-    /// Who waits for the signal that is published next; dropped when it was.
+    /// The callers that wait for the next publication; dropped when it ends.
     waiting: Vec<oneshot::Sender<()>>,
-    /// The bus did not read the last one: it is not tried again before then.
+    /// The earliest time of the next attempt, if the bus did not read the last signal.
     quiet_until: Option<Instant>,
-    /// The last one was not read by a bus, and that was logged.
+    /// Whether the last publication failed, which was logged.
     is_failing: bool,
 }
 
-impl Signal {
+impl WorkerNotifier {
     pub(crate) fn new(sockets: Vec<PathBuf>, nudge: Option<Arc<Notify>>) -> Self {
         Self { sockets: sockets.into(), nudge, changed: Arc::default(), submitted: Arc::default() }
     }
 
-    /// Signals that subscriptions have changed. Returns once the bus has read a signal that began after this call, or no
-    /// bus has within [`CHANGE_CONFIRM_TIMEOUT`]. Changes that come together share a signal.
+    /// Signals that subscriptions have changed. Returns once the bus has read a signal that began after this call, or after
+    /// [`CHANGE_CONFIRM_TIMEOUT`]. Concurrent changes share a signal.
     pub(crate) async fn subscriptions_changed(&self) {
         if timeout(CHANGE_CONFIRM_TIMEOUT, self.publish_soon(CHANGED, &self.changed)).await.is_err() {
-            tracing::debug!("a change of the subscriptions is answered before the bus has read its signal");
+            tracing::debug!(
+                "the bus did not confirm a subscription change in time; answering without confirmation"
+            );
         }
     }
 
-    /// Signals that deliveries were made or erased, and does not wait for the bus.
+    /// Signals that deliveries were created or erased, without waiting for the bus.
     pub(crate) fn queue_changed(&self) {
         drop(self.publish_soon(CHANGED, &self.changed));
     }
 
-    /// Signals that events were submitted. A worker in this process needs no bus for that.
+    /// Signals that events were submitted. A worker in this process is notified directly.
     pub(crate) fn submitted(&self) {
         match &self.nudge {
             Some(nudge) => nudge.notify_one(),
@@ -69,37 +71,37 @@ impl Signal {
         }
     }
 
-    /// Resolves when the signal was published, or that failed.
-    fn publish_soon(&self, message: Message, under_way: &Arc<Mutex<UnderWay>>) -> oneshot::Receiver<()> {
+    /// Requests a publication. The receiver resolves when it has succeeded or failed.
+    fn publish_soon(&self, message: Message, state: &Arc<Mutex<SignalState>>) -> oneshot::Receiver<()> {
         let (done, published) = oneshot::channel();
-        // Without a bus `done` is dropped here, which resolves it too.
+        // Without a bus `done` is dropped here, which resolves the receiver.
         if !self.sockets.is_empty() {
             let is_first = {
-                let mut under_way = locked(under_way);
-                under_way.waiting.push(done);
-                !std::mem::replace(&mut under_way.busy, true)
+                let mut state = locked(state);
+                state.waiting.push(done);
+                !std::mem::replace(&mut state.busy, true)
             };
             if is_first {
-                tokio::spawn(self.clone().keep_publishing(message, Arc::clone(under_way)));
+                tokio::spawn(self.clone().keep_publishing(message, Arc::clone(state)));
             }
         }
         published
     }
 
-    async fn keep_publishing(self, message: Message, under_way: Arc<Mutex<UnderWay>>) {
+    async fn keep_publishing(self, message: Message, state: Arc<Mutex<SignalState>>) {
         loop {
-            let next = locked(&under_way).next();
+            let next = locked(&state).next();
             let Some(not_before) = next else { return };
             tokio::time::sleep_until(not_before).await;
-            let waiting = std::mem::take(&mut locked(&under_way).waiting);
+            let waiting = std::mem::take(&mut locked(&state).waiting);
             let published = self.publish(message).await;
-            locked(&under_way).note(published);
-            // This is what they wait for.
+            locked(&state).note(published);
+            // Dropping the senders notifies the callers.
             drop(waiting);
         }
     }
 
-    /// Publishes on the first bus that takes it.
+    /// Publishes on the first bus that accepts the signal.
     async fn publish(&self, message: Message) -> Result<(), ClientError> {
         let mut failed = ClientError::Closed;
         for socket in self.sockets.iter() {
@@ -111,7 +113,7 @@ impl Signal {
         Err(failed)
     }
 
-    /// Does a bus answer?
+    /// Returns whether a bus answers.
     pub(crate) async fn is_bus_reachable(&self) -> bool {
         let reach = async {
             for socket in self.sockets.iter() {
@@ -124,14 +126,14 @@ impl Signal {
         timeout(CHANGE_CONFIRM_TIMEOUT, reach).await.unwrap_or(false)
     }
 
-    /// Is there meant to be a bus at all?
+    /// Returns whether a bus is configured.
     pub(crate) fn has_bus(&self) -> bool {
         !self.sockets.is_empty()
     }
 }
 
-impl UnderWay {
-    /// When to publish it next; `None` if nobody waits for it.
+impl SignalState {
+    /// Returns when to publish next, or `None` if no caller waits.
     fn next(&mut self) -> Option<Instant> {
         self.busy = !self.waiting.is_empty();
         self.busy.then(|| self.quiet_until.unwrap_or_else(Instant::now))
@@ -143,17 +145,17 @@ impl UnderWay {
         let was_failing = std::mem::replace(&mut self.is_failing, published.is_err());
         match published {
             Err(error) if !was_failing => {
-                tracing::warn!(%error, "no bus reads the signals to the worker; changes may take effect a minute later");
+                tracing::warn!(%error, "cannot signal the worker over the bus; changes may take up to a minute to apply");
             }
-            Err(error) => tracing::debug!(%error, "still no bus reads the signals to the worker"),
-            Ok(()) if was_failing => tracing::info!("the bus reads the signals to the worker again"),
+            Err(error) => tracing::debug!(%error, "still cannot signal the worker over the bus"),
+            Ok(()) if was_failing => tracing::info!("signals reach the worker over the bus again"),
             Ok(()) => {}
         }
     }
 }
 
-fn locked(under_way: &Mutex<UnderWay>) -> std::sync::MutexGuard<'_, UnderWay> {
-    under_way.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked(state: &Mutex<SignalState>) -> std::sync::MutexGuard<'_, SignalState> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn publish(socket: &Path, (topic, kind): Message) -> Result<(), ClientError> {
@@ -175,7 +177,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn changes_that_come_together_share_a_signal() {
+    async fn concurrent_changes_share_a_signal() {
         const CHANGES: usize = 50;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("bus.sock");
@@ -184,9 +186,9 @@ mod tests {
         let serving = tokio::spawn(server.run(stop.clone()));
         let mut watcher = Client::connect(&path, "watcher").await.unwrap();
         watcher.subscribe(">").await.unwrap();
-        let signal = Signal::new(vec![path.clone()], None);
-        join_all((0..CHANGES).map(|_| signal.subscriptions_changed())).await;
-        assert!(!locked(&signal.changed).is_failing);
+        let notifier = WorkerNotifier::new(vec![path.clone()], None);
+        join_all((0..CHANGES).map(|_| notifier.subscriptions_changed())).await;
+        assert!(!locked(&notifier.changed).is_failing);
         let mut end = Client::connect(&path, "end").await.unwrap();
         end.publish("end", "", &()).await.unwrap();
         let mut received = Vec::new();
@@ -200,20 +202,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_bus_that_does_not_read_ends_no_change() {
+    async fn stuck_bus_does_not_block_a_change() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("bus.sock");
         let _bus = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        let signal = Signal::new(vec![path], None);
-        signal.subscriptions_changed().await;
-        signal.subscriptions_changed().await;
-        assert!(!signal.is_bus_reachable().await);
+        let notifier = WorkerNotifier::new(vec![path], None);
+        notifier.subscriptions_changed().await;
+        notifier.subscriptions_changed().await;
+        assert!(!notifier.is_bus_reachable().await);
     }
 
     #[tokio::test]
-    async fn without_a_bus_nothing_is_waited_for() {
-        Signal::new(Vec::new(), None).subscriptions_changed().await;
-        let away = Signal::new(vec!["/nowhere/bus.sock".into()], None);
+    async fn without_a_bus_nothing_waits() {
+        WorkerNotifier::new(Vec::new(), None).subscriptions_changed().await;
+        let away = WorkerNotifier::new(vec!["/nowhere/bus.sock".into()], None);
         away.subscriptions_changed().await;
         assert!(locked(&away.changed).is_failing);
     }

@@ -1,4 +1,4 @@
-//! Clients that are slow, or say nothing at all, keep nobody else from being answered.
+//! Slow and silent clients do not delay others.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ use crate::client::Server;
 use crate::http::{Serving, answer, ask};
 use crate::support::{Host, PATIENCE, eventually};
 
-/// More than the API takes at once.
+/// More connections than the API accepts at once.
 const CLIENTS: usize = 600;
 
 #[test]
@@ -19,7 +19,7 @@ fn hundreds_of_unfinished_requests_delay_no_other() {
     let mut slow = Vec::new();
     for _ in 0..CLIENTS {
         let mut stream = TcpStream::connect(server.address()).unwrap();
-        // One that made room already refuses this.
+        // An evicted connection rejects the write.
         drop(stream.write_all(b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\nX-Slow: "));
         slow.push(stream);
     }
@@ -29,7 +29,7 @@ fn hundreds_of_unfinished_requests_delay_no_other() {
     drop(slow);
 }
 
-/// A request on a connection that stays open; the status of the answer.
+/// Sends a request on a connection that stays open, and returns the status of the answer.
 fn ask_on(stream: &mut TcpStream, request: &str) -> String {
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
@@ -43,7 +43,7 @@ fn ask_on(stream: &mut TcpStream, request: &str) -> String {
 }
 
 #[test]
-fn a_good_credential_keeps_its_connection_in_a_flood() {
+fn valid_credential_keeps_its_connection_in_a_flood() {
     let server = Server::start();
     let token = server.host.token("reader", "read", &[]);
     let version = "GET /api/v1/version HTTP/1.1\r\nHost: x\r\n";
@@ -55,15 +55,15 @@ fn a_good_credential_keeps_its_connection_in_a_flood() {
     wrong.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(ask_on(&mut wrong, &good.replace("dcn_", "dcx_")), "401");
     let flood: Vec<_> = (0..CLIENTS).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
-    // All of them were accepted before this one, which the oldest made room for.
+    // All of them were accepted before this connection, for which the oldest was evicted.
     assert_eq!(ask(server.address(), "GET /api/v1/health", None, "").status, 200);
-    assert_eq!(wrong.read(&mut [0]).unwrap(), 0, "what was shown on it proved nothing");
-    assert_eq!(ask_on(&mut idle, &good), "200", "evicted last, though it has waited longest");
+    assert_eq!(wrong.read(&mut [0]).unwrap(), 0, "an invalid credential does not protect its connection");
+    assert_eq!(ask_on(&mut idle, &good), "200", "evicted last, although it has waited longest");
     drop(flood);
 }
 
 #[test]
-fn hundreds_of_bodies_that_never_come_delay_no_other() {
+fn hundreds_of_missing_bodies_delay_no_other() {
     let server = Server::start();
     let token = server.host.token("publisher", "publish", &[]);
     let unfinished = format!(
@@ -73,7 +73,7 @@ fn hundreds_of_bodies_that_never_come_delay_no_other() {
     let mut slow = Vec::new();
     for _ in 0..CLIENTS {
         let mut stream = TcpStream::connect(server.address()).unwrap();
-        // One that made room already refuses this.
+        // An evicted connection rejects the write.
         drop(stream.write_all(unfinished.as_bytes()));
         slow.push(stream);
     }
@@ -84,14 +84,14 @@ fn hundreds_of_bodies_that_never_come_delay_no_other() {
 }
 
 #[test]
-fn a_body_takes_no_memory_before_it_comes() {
+fn announced_body_takes_no_memory() {
     let server = Server::start();
     let token = server.host.token("sender", "admin", &[]);
     let head = format!(
         "POST /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
          Content-Type: application/json\r\n"
     );
-    // Twice as many as there would be memory for, if all of it came.
+    // Twice the number that fits into memory.
     let announced = 2 * MAX_API_SUBMITTING_BYTES / MAX_API_EVENTS_BYTES;
     let slow: Vec<_> = (0..announced)
         .map(|n| {
@@ -114,9 +114,9 @@ fn a_body_takes_no_memory_before_it_comes() {
 }
 
 #[test]
-fn a_setup_code_that_never_comes_holds_no_place() {
+fn missing_setup_codes_do_not_block_the_setup_link() {
     let host = Host::new().with("DECNET_API_PORT", "0");
-    // The link is made where it can be shown.
+    // The link is created only if it can be shown on a terminal.
     let serving = Serving::of(host.start_on_terminal(&["serve"]));
     let head = "POST /setup HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
     let send = |rest: &str| {
@@ -128,14 +128,14 @@ fn a_setup_code_that_never_comes_holds_no_place() {
         stream
     };
     let slow: Vec<_> = (0..MAX_SETUP_BODIES).map(|_| send("{")).collect();
-    assert_eq!(answer(send("{")).status, 503, "few are waited for");
+    assert_eq!(answer(send("{")).status, 503, "few bodies are read at the same time");
     assert!(slow.into_iter().all(|stream| answer(stream).status == 408), "and not for long");
     let guess = format!("{:50}", r#"{"code":"guess"}"#);
     assert_eq!(answer(send(&guess)).status, 403);
 }
 
 #[test]
-fn a_body_that_never_comes_is_refused_before_it_is_waited_for() {
+fn unauthorized_request_is_rejected_before_its_body() {
     let server = Server::start();
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -147,7 +147,7 @@ fn a_body_that_never_comes_is_refused_before_it_is_waited_for() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_said_with_what_to_do() {
+fn port_in_use_is_reported_with_what_to_do() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let host = Host::new().with("DECNET_API_PORT", &port);

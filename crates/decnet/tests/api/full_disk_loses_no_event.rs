@@ -1,4 +1,4 @@
-//! A disk that is full refuses events with a problem, loses none that was taken, and is forgotten once there is room.
+//! A full disk: events are rejected with a problem, accepted ones are not lost, and the API recovers once there is space.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use crate::http::{Answer, Serving, ask, ask_from, fresh_address};
 use crate::support::{Host, Running, eventually};
 
-/// Mounts a small file system of its own at `$0`, which only this process and its children see, and goes on.
+/// Mounts a small file system at `$0`, visible only to this process and its children, and runs the rest.
 const MOUNT: &str = "mkdir -p \"$0\" && mount -t tmpfs -o size=128m none \"$0\" && exec \"$@\"";
 
-/// May this user make a mount namespace? Where not, there is no small disk to be had.
+/// Returns whether this user may create a mount namespace, which a small disk needs.
 fn can_mount() -> bool {
     let tried = Command::new("unshare").args(["--user", "--map-root-user", "--mount", "true"]).output();
     tried.is_ok_and(|tried| tried.status.success())
@@ -54,7 +54,7 @@ impl Client {
         ask(self.to, what, Some(&self.token), &body.to_string())
     }
 
-    /// Hands a few events in, and remembers those that were taken.
+    /// Submits a few events, and records those that were accepted.
     fn publish(&mut self) -> Answer {
         let event = |n: usize| json!({"id": format!("e{n}"), "topic": "a.b", "payload": "x".repeat(20_000)});
         let events: Vec<_> = (self.next..self.next + 20).map(event).collect();
@@ -68,9 +68,9 @@ impl Client {
 }
 
 #[test]
-fn what_a_full_disk_refuses_is_said_and_what_was_taken_is_delivered() {
+fn full_disk_rejects_events_and_delivers_accepted_ones() {
     if !can_mount() {
-        eprintln!("no mount namespaces here: there is no small disk to fill");
+        eprintln!("skipped: mount namespaces are not available here");
         return;
     }
     let host = Host::new().with("DECNET_API_PORT", "0").with("DECNET_WEBHOOK_ALLOW_CIDRS", "127.0.0.1/32");
@@ -78,11 +78,11 @@ fn what_a_full_disk_refuses_is_said_and_what_was_taken_is_delivered() {
     let mut client = Client { to: serving.address, token: admin(&serving), next: 0, taken: BTreeSet::new() };
     let subscription = json!({"name": "a", "url": receiver.url("/"), "topic_patterns": ["a.>"]});
     assert_eq!(client.ask("POST /api/v1/subscriptions", &subscription).status, 201);
-    eventually("the worker knows the subscription", || {
+    eventually("the worker uses the subscription", || {
         assert_eq!(client.ask("POST /api/v1/events", &json!({"topic": "a.warm"})).status, 202);
         receiver.count() > 0
     });
-    // What this test writes there, it writes through the process's own view.
+    // The disk is visible only through the process's own root.
     let disk = format!("/proc/{}/root{}", serving.running.child.id(), host.path().join("data").display());
     let filler = PathBuf::from(disk).join("filler");
     let mut file = File::create(&filler).unwrap();
@@ -104,8 +104,8 @@ fn what_a_full_disk_refuses_is_said_and_what_was_taken_is_delivered() {
     assert!(ready.status == 503 && ready.body.contains("is full"), "{ready:?}");
     std::fs::remove_file(&filler).unwrap();
     drop(file);
-    eventually("events are taken again", || client.publish().status == 202);
-    eventually("all that was taken is delivered", || {
+    eventually("events are accepted again", || client.publish().status == 202);
+    eventually("all accepted events are delivered", || {
         let requests = receiver.requests();
         let delivered: BTreeSet<_> = requests.iter().map(|request| request.header("webhook-id")).collect();
         client.taken.iter().all(|id| delivered.contains(id.as_str()))

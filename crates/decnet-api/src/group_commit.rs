@@ -1,4 +1,4 @@
-//! Events on their way into the queue: what waits while one commit runs goes into the next, together.
+//! Group commit of submitted events: requests that arrive during one commit share the next.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,82 +11,83 @@ use decnet_store::queue::{Error, IdempotencyKey, Operator, Submission, Submitted
 use tokio::sync::oneshot;
 
 use crate::auth::PrincipalId;
+use crate::body_budget::{BodyBudget, BodyReservation, BudgetExceeded};
 use crate::pool::Pool;
 use crate::problem::{Kind, Problem};
-use crate::room::{Full, Room, Rooms};
-use crate::signal::Signal;
 use crate::state::now;
+use crate::worker_notify::WorkerNotifier;
 
-/// Hands events in; clones share one queue of them.
+/// Submits events; clones share one queue.
 #[derive(Clone)]
-pub(crate) struct Submitter {
+pub(crate) struct GroupCommit {
     operators: Pool<Operator>,
-    signal: Signal,
+    notifier: WorkerNotifier,
     waiting: Arc<Mutex<Waiting>>,
-    rooms: Rooms,
+    budget: BodyBudget,
 }
 
 #[derive(Default)]
 struct Waiting {
     calls: VecDeque<Call>,
-    /// Somebody commits now, and comes back for what waits.
+    /// Whether a task is committing; it continues until nothing waits.
     busy: bool,
-    /// What stood in the way of the last commit, and since when.
-    trouble: Option<(Instant, Problem)>,
+    /// The error of the last commit, and its time.
+    last_error: Option<(Instant, Problem)>,
 }
 
-/// One request.
+/// One request: its events and its caller.
 struct Call {
     batch: Batch,
     caller: Caller,
 }
 
-/// Its events.
+/// The events of one request.
 struct Batch {
     events: Vec<Submission>,
-    /// Who says the idempotency key, and the key.
+    /// The scope of the idempotency key, and the key.
     key: Option<(String, String)>,
 }
 
-/// Who waits for the commit.
+/// The caller that waits for the commit.
 struct Caller {
     answer: oneshot::Sender<Result<Vec<Submitted>, Problem>>,
-    /// The bytes count until they are committed.
-    _room: Room,
+    /// Counts the bytes until they are committed.
+    _reservation: BodyReservation,
 }
 
-impl From<Full> for Problem {
-    fn from(_: Full) -> Self {
-        busy("too many events are on their way at once")
+impl From<BudgetExceeded> for Problem {
+    fn from(_: BudgetExceeded) -> Self {
+        busy("too many submitted bytes wait to be committed; try again later")
     }
 }
 
-impl Submitter {
-    pub(crate) fn new(operators: Pool<Operator>, signal: Signal) -> Self {
-        Self { operators, signal, waiting: Arc::default(), rooms: Rooms::default() }
+impl GroupCommit {
+    pub(crate) fn new(operators: Pool<Operator>, notifier: WorkerNotifier) -> Self {
+        Self { operators, notifier, waiting: Arc::default(), budget: BodyBudget::default() }
     }
 
-    /// Room for the body of a request of `sender`'s, to be taken as it comes and held until its events are on the disk.
-    pub(crate) fn room(&self, sender: PrincipalId) -> Room {
-        self.rooms.enter(sender)
+    /// Starts a reservation for the body of a request of `sender`, held until its events are committed.
+    pub(crate) fn reserve(&self, sender: PrincipalId) -> BodyReservation {
+        self.budget.reserve(sender)
     }
 
-    /// Hands events in; they are on the disk when this answers.
+    /// Submits events. They are durable when this returns.
     ///
     /// # Errors
-    /// What is wrong with them, or in the way.
+    /// Invalid events, or a queue that cannot be written.
     pub(crate) async fn submit(
         &self,
         events: Vec<Submission>,
         key: Option<(String, String)>,
-        room: Room,
+        reservation: BodyReservation,
     ) -> Result<Vec<Submitted>, Problem> {
         let (answer, answered) = oneshot::channel();
         let is_first = {
             let mut waiting = self.waiting();
-            waiting
-                .calls
-                .push_back(Call { batch: Batch { events, key }, caller: Caller { answer, _room: room } });
+            waiting.calls.push_back(Call {
+                batch: Batch { events, key },
+                caller: Caller { answer, _reservation: reservation },
+            });
             !std::mem::replace(&mut waiting.busy, true)
         };
         if is_first {
@@ -104,31 +105,31 @@ impl Submitter {
         }
     }
 
-    /// Each hears what became of its own, and all of them what stood in the way of the whole.
+    /// Sends each caller its result. An error of the whole commit goes to all callers.
     fn answer(&self, callers: Vec<Caller>, committed: Result<Vec<Result<Vec<Submitted>, Error>>, Problem>) {
-        self.waiting().trouble = committed.as_ref().err().map(|problem| (Instant::now(), problem.clone()));
+        self.waiting().last_error = committed.as_ref().err().map(|problem| (Instant::now(), problem.clone()));
         let results = match committed {
             Ok(results) => results.into_iter().map(|result| result.map_err(refused)).collect(),
             Err(problem) => vec![Err(problem); callers.len()],
         };
         if results.iter().flatten().flatten().any(|submitted| !submitted.duplicate) {
-            self.signal.submitted();
+            self.notifier.submitted();
         }
         for (caller, result) in callers.into_iter().zip(results) {
-            // Who has gone meanwhile may ask again with the same key, or the same ids.
+            // A caller that is gone may repeat its request with the same key or ids.
             drop(caller.answer.send(result));
         }
     }
 
-    /// What lately stood in the way of all events. It is forgotten after a while: whoever waits for us to be ready again
-    /// sends none that could show it.
-    pub(crate) fn trouble(&self) -> Option<Problem> {
+    /// Returns the error of the last commit, for a while. It expires because clients that wait for readiness send no events that
+    /// could clear it.
+    pub(crate) fn last_error(&self) -> Option<Problem> {
         let waiting = self.waiting();
-        let (at, problem) = waiting.trouble.as_ref()?;
+        let (at, problem) = waiting.last_error.as_ref()?;
         (at.elapsed() < API_TROUBLE_MEMORY).then(|| problem.clone())
     }
 
-    /// What is committed next, in order and together; nothing if nothing waits.
+    /// Takes the next calls to commit together, in order. Returns `None` if nothing waits.
     fn next(&self) -> Option<Vec<Call>> {
         let mut waiting = self.waiting();
         let (mut calls, mut events) = (Vec::new(), 0);
@@ -178,23 +179,23 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_stands_in_the_way_of_all_events_is_remembered_until_one_is_written() {
+    async fn error_is_kept_until_a_commit_succeeds() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().to_owned();
         let operators = Pool::new(1, move || Ok(Operator::open(&path)?), Operator::is_current);
-        let submitter = Submitter::new(operators, Signal::new(Vec::new(), None));
-        let room = || submitter.room(PrincipalId::Token("a".into()));
-        let submit = async || submitter.submit(Vec::new(), None, room()).await;
-        assert!(submitter.trouble().is_none());
+        let commits = GroupCommit::new(operators, WorkerNotifier::new(Vec::new(), None));
+        let reserve = || commits.reserve(PrincipalId::Token("a".into()));
+        let submit = async || commits.submit(Vec::new(), None, reserve()).await;
+        assert!(commits.last_error().is_none());
         let refused = submit().await.unwrap_err();
         assert_eq!(refused.kind(), Kind::Unavailable, "there is no queue");
         assert_eq!(
-            submitter.trouble().map(|problem| problem.detail().to_owned()).as_deref(),
+            commits.last_error().map(|problem| problem.detail().to_owned()).as_deref(),
             Some(refused.detail())
         );
         let queue =
             decnet_store::queue::Queue::open(dir.path(), decnet_store::queue::Options::default()).unwrap();
-        assert!(submit().await.is_ok() && submitter.trouble().is_none());
+        assert!(submit().await.is_ok() && commits.last_error().is_none());
         drop(queue);
     }
 }

@@ -1,4 +1,4 @@
-//! Deliveries are listed in pages, told in full, and sent again.
+//! Deliveries are listed in pages, shown in full, and redelivered.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +11,7 @@ use crate::support::eventually;
 #[test]
 fn pages_show_every_delivery_once_newest_first() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
-    server.subscribe_known("a", &receiver, "a.>");
+    server.subscribe_and_wait("a", &receiver, "a.>");
     let events: Vec<Value> = (0..25).map(|n| json!({"id": format!("e{n}"), "topic": "a.b"})).collect();
     server.json(202, "POST /events", &json!(events).to_string());
     server.deliveries("topic=a.*&limit=1000&state=delivered", 25);
@@ -30,11 +30,11 @@ fn pages_show_every_delivery_once_newest_first() {
 }
 
 #[test]
-fn a_filter_chooses_by_subscription_topic_state_time_and_reason() {
+fn filter_selects_by_subscription_topic_state_time_and_reason() {
     let (server, good) = (Server::start(), Receiver::start(reply(204)));
     let bad = Receiver::start(reply(403));
-    let right = server.subscribe_known("right", &good, "a.>");
-    let wrong = server.subscribe_known("wrong", &bad, "a.b");
+    let right = server.subscribe_and_wait("right", &good, "a.>");
+    let wrong = server.subscribe_and_wait("wrong", &bad, "a.b");
     server.json(202, "POST /events", r#"[{"topic":"a.b"},{"topic":"a.c"}]"#);
     server.deliveries("topic=a.*&state=delivered", 2);
     let dead = server.deliveries(&format!("topic=a.*&subscription={wrong}&state=dead"), 1);
@@ -77,7 +77,7 @@ fn a_receivers_retry_after_is_shown_and_lifted_by_enabling() {
 }
 
 #[test]
-fn an_attempt_shows_the_request_as_it_was_sent_but_for_its_secrets() {
+fn attempt_shows_the_request_without_its_secrets() {
     let server = Server::start();
     let receiver = Receiver::start(reply(200).body("thank you"));
     let uuid = server.subscribe("a", &receiver.url("/in/hunter2?token=hunter2"), "a.>");
@@ -86,7 +86,7 @@ fn an_attempt_shows_the_request_as_it_was_sent_but_for_its_secrets() {
         &format!("PATCH /subscriptions/{uuid}"),
         r#"{"settings":{"headers":{"X-Key":"hunter2"},"trace":true}}"#,
     );
-    eventually("the worker has taken the header over", || {
+    eventually("the worker uses the header", || {
         server.json(202, "POST /events", r#"{"topic":"a.b"}"#);
         receiver.requests().iter().any(|request| request.header("x-key") == "hunter2")
     });
@@ -119,11 +119,11 @@ fn an_attempt_shows_the_request_as_it_was_sent_but_for_its_secrets() {
     assert!(!detail.to_string().contains("hunter2"), "{detail}");
 }
 
-/// The receiver closes a connection that it has kept when the next request comes.
+/// The receiver closes a kept-alive connection when the next request arrives.
 #[test]
 fn attempt_shows_how_often_its_request_was_repeated() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
-    server.subscribe_known("a", &receiver, "a.>");
+    server.subscribe_and_wait("a", &receiver, "a.>");
     let is_closed = AtomicBool::new(false);
     receiver.set(Script::by(move |request| match request.header("webhook-id") {
         "e2" if !is_closed.swap(true, Ordering::SeqCst) => Step::Garbage("".into()),
@@ -141,9 +141,9 @@ fn attempt_shows_how_often_its_request_was_repeated() {
 }
 
 #[test]
-fn one_and_many_are_sent_again() {
+fn one_and_many_deliveries_are_redelivered() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
-    server.subscribe_known("a", &receiver, "a.>");
+    server.subscribe_and_wait("a", &receiver, "a.>");
     server.json(202, "POST /events", r#"[{"id":"e1","topic":"a.b"},{"id":"e2","topic":"a.c"}]"#);
     let id = server.deliveries("event_id=e1&state=delivered", 1)[0]["id"].as_str().unwrap().to_owned();
     server.deliveries("topic=a.*&state=delivered", 2);
@@ -165,13 +165,13 @@ fn one_and_many_are_sent_again() {
 }
 
 #[test]
-fn what_is_not_final_is_sent_no_second_time() {
+fn delivery_that_is_not_final_is_not_redelivered() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
-    let uuid = server.subscribe_known("a", &receiver, "a.>");
+    let uuid = server.subscribe_and_wait("a", &receiver, "a.>");
     server.json(202, "POST /events", r#"{"id":"e1","topic":"a.b"}"#);
     server.deliveries("event_id=e1&state=delivered", 1);
     server.json(200, &format!("POST /subscriptions/{uuid}/pause"), "");
-    eventually("the worker has heard of the pause", || {
+    eventually("the worker has applied the pause", || {
         server.json(202, "POST /events", r#"{"topic":"a.c"}"#);
         let parked = server.json(200, "GET /deliveries?topic=a.c&state=parked", "");
         !parked["deliveries"].as_array().unwrap().is_empty()
@@ -192,22 +192,22 @@ fn what_is_not_final_is_sent_no_second_time() {
     server.deliveries("event_id=e2", 1);
 }
 
-/// Delivers 150 events of `a.b`.
+/// Delivers 150 events with the topic `a.b`.
 fn deliver_many(server: &Server, receiver: &Receiver) {
-    server.subscribe_known("a", receiver, "a.>");
+    server.subscribe_and_wait("a", receiver, "a.>");
     let events: Vec<Value> = (0..150).map(|_| json!({"topic": "a.b"})).collect();
     server.json(202, "POST /events", &json!(events).to_string());
     server.deliveries("topic=a.b&state=delivered&limit=1000", 150);
 }
 
-/// Begins to send them again, one a second; returns the job's path.
+/// Starts to redeliver them, one per second, and returns the job's path.
 fn begin_slow_redelivery(server: &Server) -> String {
     let job = server.json(202, "POST /redeliveries", r#"{"filter":{"topic":"a.b"},"rate":1}"#);
     format!("/redeliveries/{}", job["id"].as_str().unwrap())
 }
 
 #[test]
-fn a_slow_redelivery_can_be_ended_before_much_is_sent() {
+fn slow_redelivery_can_be_cancelled() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
     deliver_many(&server, &receiver);
     let path = begin_slow_redelivery(&server);
@@ -222,10 +222,10 @@ fn a_slow_redelivery_can_be_ended_before_much_is_sent() {
 }
 
 #[test]
-fn a_redelivery_waits_for_a_queue_that_is_away_and_goes_on() {
+fn redelivery_waits_for_a_missing_queue_and_continues() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
     deliver_many(&server, &receiver);
-    // A worker would notice that its queue is gone, and stop.
+    // A worker would notice the missing queue and stop.
     let server = server.into_api_alone();
     let path = begin_slow_redelivery(&server);
     let now = || server.json(200, &format!("GET {path}"), "");
@@ -238,20 +238,20 @@ fn a_redelivery_waits_for_a_queue_that_is_away_and_goes_on() {
     let waiting = now();
     assert_eq!(waiting["status"], "running", "{waiting}");
     std::fs::rename(file.with_extension("away"), &file).unwrap();
-    eventually("it goes on", || now()["redelivered"].as_u64() > waiting["redelivered"].as_u64());
+    eventually("it continues", || now()["redelivered"].as_u64() > waiting["redelivered"].as_u64());
     let ended = server.json(200, &format!("DELETE {path}"), "");
     assert_eq!((&ended["total"], &ended["error"]), (&json!(150), &Value::Null), "{ended}");
 }
 
 #[test]
-fn what_is_erased_is_gone_and_why_is_explained() {
+fn erased_event_is_gone_and_explained() {
     let server = Server::start();
     let receiver = Receiver::start(Script::always(reply(204)));
-    let uuid = server.subscribe_known("a", &receiver, "a.>");
+    let uuid = server.subscribe_and_wait("a", &receiver, "a.>");
     server.json(202, "POST /events", r#"{"id":"e1","topic":"a.b","payload":{"who":"hunter2"}}"#);
     let id = server.deliveries("topic=a.*&state=delivered", 1)[0]["id"].as_str().unwrap().to_owned();
-    let told = server.json(200, "GET /explain?subscription=a&event_id=e1", "");
-    assert_eq!((&told["delivery_id"], &told["subscription"]["uuid"]), (&json!(id), &json!(uuid)));
+    let explained = server.json(200, "GET /explain?subscription=a&event_id=e1", "");
+    assert_eq!((&explained["delivery_id"], &explained["subscription"]["uuid"]), (&json!(id), &json!(uuid)));
     let unknown = server.json(200, &format!("GET /explain?subscription={uuid}&event_id=nothing"), "");
     assert_eq!((&unknown["steps"][0]["passed"], &unknown["delivery_id"]), (&json!(false), &Value::Null));
     server.json(404, &format!("GET /explain?subscription={}&topic=a.b", &uuid[..8]), "");
@@ -276,9 +276,9 @@ fn what_is_erased_is_gone_and_why_is_explained() {
 }
 
 #[test]
-fn nothing_is_sent_again_to_a_deleted_subscription() {
+fn deleted_subscription_gets_no_redelivery() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
-    let uuid = server.subscribe_known("a", &receiver, "a.>");
+    let uuid = server.subscribe_and_wait("a", &receiver, "a.>");
     server.json(202, "POST /events", r#"[{"topic":"a.b"},{"topic":"a.b"}]"#);
     let id = server.deliveries("topic=a.b&state=delivered", 2)[0]["id"].as_str().unwrap().to_owned();
     assert_eq!(server.ask(&format!("DELETE /subscriptions/{uuid}"), "").status, 204);

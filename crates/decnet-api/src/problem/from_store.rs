@@ -1,6 +1,6 @@
-//! What the store refuses, as a problem.
+//! Conversion of store errors into problems.
 
-use decnet_core::subscription::Problem as Broken;
+use decnet_core::subscription::Problem as InvalidSubscription;
 use decnet_store::{catalog, queue};
 
 use super::{Kind, Problem};
@@ -12,12 +12,12 @@ impl From<catalog::Error> for Problem {
             catalog::Error::Rotation(catalog::RotationError::Overlap) => Self::invalid(error.to_string()),
             catalog::Error::Rotation(_) => Self::new(Kind::Conflict, error.to_string()),
             catalog::Error::Ambiguous { .. } => {
-                Self::new(Kind::Conflict, "more than one subscription is called so; use its UUID")
+                Self::new(Kind::Conflict, "more than one subscription has this name; use its UUID")
             }
             catalog::Error::Invalid(_) => Self::invalid(error.to_string()),
-            catalog::Error::NotFound { .. } => Self::not_found("there is no such subscription"),
+            catalog::Error::NotFound { .. } => Self::not_found("subscription not found"),
             catalog::Error::Busy { .. } | catalog::Error::Full { .. } | catalog::Error::ReadOnly { .. } => {
-                Self::in_the_way("the catalog cannot be written now", &error)
+                Self::unavailable_because("the catalog cannot be written now", &error)
             }
             _ => Self::internal("the catalog cannot be used", &error),
         }
@@ -28,7 +28,7 @@ impl From<queue::Error> for Problem {
     fn from(error: queue::Error) -> Self {
         match error {
             queue::Error::NoQueue { .. } => {
-                Self::unavailable("there is no queue yet; it is made when the worker first runs")
+                Self::unavailable("there is no queue yet; the worker creates it when it first runs")
             }
             queue::Error::UnknownDelivery(id) => Self::not_found(format!("there is no delivery {id}")),
             queue::Error::TooManyRecipients
@@ -38,15 +38,17 @@ impl From<queue::Error> for Problem {
             | queue::Error::Replaced { .. }
             | queue::Error::TooManyChosen => Self::new(Kind::Conflict, error.to_string()),
             queue::Error::Backlogged => Self::unavailable(error.to_string()),
-            error if error.is_full() => Self::in_the_way("the disk that holds the queue is full", &error),
-            error if error.will_pass() => Self::in_the_way("the queue cannot be used now", &error),
+            error if error.is_full() => {
+                Self::unavailable_because("the disk that holds the queue is full", &error)
+            }
+            error if error.will_pass() => Self::unavailable_because("the queue cannot be used now", &error),
             _ => Self::internal("the queue cannot be used", &error),
         }
     }
 }
 
-impl From<Broken> for Problem {
-    fn from(broken: Broken) -> Self {
-        Self::invalid(broken.to_string())
+impl From<InvalidSubscription> for Problem {
+    fn from(invalid: InvalidSubscription) -> Self {
+        Self::invalid(invalid.to_string())
     }
 }

@@ -99,7 +99,7 @@ fn init_continues_without_a_reader() {
     let init = ["init", "--binary", "/usr/bin/decnet", "--no-start", "--prefix"];
     for (prefix, is_full) in [("full", true), ("closed", false)] {
         let said = lost(&host, &[&init[..], &[prefix]].concat(), is_full);
-        assert!(said.contains("every step was carried out"), "{said}");
+        assert!(said.contains("every step was completed"), "{said}");
         assert_eq!(code(&host.run(&[&init[..], &["whole"]].concat())), 0);
         let files = |prefix: &str| {
             let units = host.path().join(prefix).join("etc/systemd/system");

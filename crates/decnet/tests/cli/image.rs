@@ -1,14 +1,14 @@
-//! `decnet init` for the image of another system, and what is in that.
+//! Helpers for tests of `decnet init` in an image.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::{Host, code, stderr, stdout};
 
-/// The units of the image.
+/// The directory of units in the image.
 pub(crate) const UNITS: &str = "root/etc/systemd/system";
 
-/// Its exit code, and all that it said.
+/// Runs `decnet init` and returns its exit code and output.
 pub(crate) fn init(host: &Host, arguments: &[&str]) -> (i32, String) {
     let root = host.path().join("root");
     let common = ["init", "--prefix", root.to_str().unwrap()];
@@ -18,7 +18,7 @@ pub(crate) fn init(host: &Host, arguments: &[&str]) -> (i32, String) {
     (code(&output), stdout(&output) + &stderr(&output))
 }
 
-/// Every file below, with its text.
+/// Returns every file below a directory, with its text.
 pub(crate) fn files(directory: &Path) -> Vec<(PathBuf, String)> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let mut found = Vec::new();
@@ -33,7 +33,7 @@ pub(crate) fn files(directory: &Path) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// Puts a unit of another DECNET there, and gives its text.
+/// Adds a unit of another DECNET installation and returns its text.
 pub(crate) fn foreign(host: &Host, name: &str, user: &str) -> String {
     let text = format!(
         "[Service]\nUser={user}\nGroup=netops\nWorkingDirectory=/srv/decnet\nExecStart=/srv/decnet/.venv/bin/decnet x\n"

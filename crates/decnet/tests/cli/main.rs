@@ -1,4 +1,4 @@
-//! The real binary, as a person or a unit file runs it. One file a property.
+//! Tests of the real binary, run as an operator or a unit would. One file per property.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails that test")]
 
@@ -13,7 +13,7 @@ mod failed_output_is_reported;
 mod few_descriptors_are_shared;
 mod http;
 mod image;
-mod init_installs_and_takes_back;
+mod init_installs_and_removes;
 mod init_opens_the_catalog_to_the_services;
 mod no_route_answers_without_its_scope;
 mod only_trusted_files_are_used;

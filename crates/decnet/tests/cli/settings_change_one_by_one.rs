@@ -1,4 +1,4 @@
-//! `decnet subscription create` and `update`: what is not named stays as it is, what cannot be is refused.
+//! Tests that `decnet subscription create` and `update` change only the named settings and reject invalid ones.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ fn update(host: &Host, change: &[&str]) -> Value {
 }
 
 #[test]
-fn a_batch_is_changed_bit_by_bit_and_taken_back() {
+fn batch_settings_change_one_by_one() {
     let host = Host::new();
     let batch = |events: u32, linger: &str, format: &str| json!({"max_events": events, "linger": linger, "format": format});
     let created = settings(&host, &[&CREATE[..], &["--batch", "100"]].concat());
@@ -34,7 +34,7 @@ fn a_batch_is_changed_bit_by_bit_and_taken_back() {
 }
 
 #[test]
-fn what_cannot_be_a_batch_is_refused_with_a_reason() {
+fn invalid_batch_settings_are_refused() {
     let host = Host::new();
     host.json(&[&CREATE[..], &["--json"]].concat());
     for (change, part) in [

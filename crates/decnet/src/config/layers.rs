@@ -27,7 +27,7 @@ const PROXIES: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
 /// The process's environment and arguments. Configuration reads nothing else of the process's state.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Inputs {
-    /// The environment variables that are valid UTF-8.
+    /// The environment variables whose names are UTF-8, with invalid bytes of values replaced.
     pub(crate) environment: BTreeMap<String, String>,
     /// `--config`.
     pub(crate) ini: Option<PathBuf>,

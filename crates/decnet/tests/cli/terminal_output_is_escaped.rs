@@ -91,7 +91,7 @@ fn messages_are_escaped_for_people_and_on_terminals() {
     let host = Host::new();
     // The later line is warned of by the name that both have.
     std::fs::write(host.path().join(".env"), format!("{name}=1\n{name}=2\n")).unwrap();
-    let warning = "is set again in line 2";
+    let warning = "is set again on line 2";
     let file = stderr(&host.run(&["check"]));
     assert!(file.contains(warning) && !has_hidden(&file), "{file:?}");
     let terminal = shown(&host, "check");

@@ -33,7 +33,7 @@ pub(crate) struct Info {
     pub(crate) form: &'static str,
     /// What the setting controls.
     pub(crate) meaning: &'static str,
-    /// When and why to change it.
+    /// Advice on when to set it, and remarks.
     pub(crate) reason: &'static str,
     /// A section and key of the INI file outside `[decnet]`, if the setting has one.
     pub(crate) ini: Option<(&'static str, &'static str)>,
@@ -310,7 +310,8 @@ keys! {
     ALLOW_PRIVATE: bool, types::only_true => Info {
         group: EGRESS, name: "DECNET_WEBHOOK_ALLOW_PRIVATE", default: "false", form: ONLY_TRUE,
         meaning: "Whether private, loopback and other internal addresses may be receivers. Link-local addresses \
-                 (`169.254.0.0/16`, `fe80::/10`) and cloud metadata addresses stay forbidden.",
+                 (`169.254.0.0/16`, `fe80::/10`) and cloud metadata addresses stay forbidden unless \
+                 `DECNET_WEBHOOK_ALLOW_CIDRS` names them.",
         reason: "Set `true` if receivers are on the internal network and everyone who may create subscriptions is \
                  trusted with all of it. `DECNET_WEBHOOK_ALLOW_CIDRS` is narrower.",
         ..PLAIN

@@ -73,5 +73,5 @@ fn entry(page: &mut String, info: &Info) -> std::fmt::Result {
     if info.disclosure == Disclosure::Never {
         writeln!(page, "- A secret: never shown")?;
     }
-    writeln!(page, "- When to change it: {}", info.reason)
+    writeln!(page, "- Notes: {}", info.reason)
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Runs the receivers of docs/receivers.md, as they stand there, against the real binary: with the published
-libraries, before, during and after a rotation of the secret. Takes the path of the binary."""
+"""Runs the receivers of docs/receivers.md unchanged, with the published libraries, against the real binary: before,
+during and after a rotation of the secret. Takes the path of the binary."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import time
 import venv
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PATIENCE = 60
+TIMEOUT = 60
 
 
 def main():
@@ -27,7 +27,7 @@ def main():
             receivers.append(go(work))
         host = Host(work, binary)
         try:
-            passed = sum(host.try_out(name, command) for name, command in receivers)
+            passed = sum(host.check(name, command) for name, command in receivers)
         finally:
             host.stop()
         print(f"{passed} passed, {len(receivers) - passed} failed")
@@ -35,7 +35,7 @@ def main():
 
 
 def block(language):
-    """The first code block of a language in the guide."""
+    """Returns the first code block of a language in the guide."""
     text = (ROOT / "docs/receivers.md").read_text()
     return re.search(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE).group(1)
 
@@ -65,11 +65,11 @@ def run(*command, **options):
 
 
 def until(what, condition):
-    """Waits for a condition; what it came to."""
-    deadline = time.monotonic() + PATIENCE
+    """Waits for a condition and returns its result."""
+    deadline = time.monotonic() + TIMEOUT
     while not (result := condition()):
         if time.monotonic() > deadline:
-            raise SystemExit(f"not within {PATIENCE} s: {what}")
+            raise SystemExit(f"timeout after {TIMEOUT} s: {what}")
         time.sleep(0.05)
     return result
 
@@ -80,7 +80,7 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def answers(port):
+def accepts_connections(port):
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
         return True
@@ -89,7 +89,7 @@ def answers(port):
 
 
 class Receiver:
-    """One of the guide's programs, with a secret of its own."""
+    """A program of the guide, with a secret of its own."""
 
     def __init__(self, command, work, secret):
         self.port, self.output = free_port(), tempfile.TemporaryFile("w+", dir=work)
@@ -97,7 +97,7 @@ class Receiver:
         file.write_text(secret + "\n")
         words = [*map(str, command), str(self.port), str(file)]
         self.process = subprocess.Popen(words, stdout=self.output, cwd=work)
-        until(f"{words[-3]} listens", lambda: answers(self.port))
+        until(f"{words[-3]} accepts connections", lambda: accepts_connections(self.port))
 
     def lines(self):
         self.output.seek(0)
@@ -109,7 +109,7 @@ class Receiver:
 
 
 class Host:
-    """`decnet serve` in a directory of its own."""
+    """`decnet serve` in a temporary directory."""
 
     def __init__(self, work, binary):
         self.work, self.binary, self.count = work, binary, 0
@@ -132,8 +132,8 @@ class Host:
             raise SystemExit(f"{' '.join(map(str, arguments))}: {done.stderr}")
         return done.stdout
 
-    def try_out(self, name, command):
-        """The old secret and the new one hold while they overlap; then only the new one does."""
+    def check(self, name, command):
+        """Checks that both secrets are valid while they overlap, and afterwards only the new one."""
         receiver = None
         try:
             created = self.create(name)
@@ -174,15 +174,15 @@ class Host:
         return json.loads(self.decnet("subscription", "rotate-secret", subscription["uuid"], *arguments, "--json"))
 
     def expect(self, receiver, what):
-        """Publishes until an event is verified, or refused: the worker takes a moment to learn of a change."""
+        """Publishes until an event is verified or refused: the worker needs a moment to apply a change."""
         before, topic = len(receiver.lines()), self.topic(receiver)
 
-        def came():
+        def matching_lines():
             self.decnet("publish", topic, json.dumps({"n": self.count, "text": "é \u2603"}))
             self.count += 1
             return [line for line in receiver.lines()[before:] if line.startswith(what)]
 
-        until(f"an event is {what}", came)
+        until(f"an event is {what}", matching_lines)
         refused = [line for line in receiver.lines() if line.startswith("refused")]
         if what == "verified" and refused:
             raise SystemExit(f"refused: {refused}")

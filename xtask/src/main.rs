@@ -15,7 +15,7 @@ Examples:
   cargo xtask cost            count allocations, system calls and instructions, against ceilings
   cargo xtask bench --quick   measure, against a bare HTTP sender, in two minutes";
 
-/// Checks and benchmarks of this repository.
+/// Checks and benchmarks of this repository
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", after_help = EXAMPLES)]
 struct Cli {

@@ -159,10 +159,10 @@ pub(crate) fn cors(origins: &[String]) -> CorsLayer {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
     use axum::http::StatusCode;
-    use axum::middleware::from_fn_with_state;
+    use axum::middleware::{from_fn, from_fn_with_state};
     use axum::routing::get;
     use axum::{Extension, Router};
     use decnet_core::limits::MAX_ADDRESS_REQUESTS;
@@ -178,25 +178,86 @@ mod tests {
         Problem::new(Kind::Overdue, "no answer in time")
     }
 
+    const PEER: Peer = Peer(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1)));
+
+    fn gate() -> Arc<Gate> {
+        Arc::new(Gate::new(Access::default(), || Err(Problem::stopping())))
+    }
+
+    /// A request of [`PEER`]; the route `/overdue` takes any credential for a good one.
+    fn request(method: Method, path: &'static str, authorization: Option<&'static str>) -> Request {
+        let mut request = Request::new(axum::body::Body::empty());
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse().unwrap();
+        let shown = authorization.map(|value| (AUTHORIZATION, HeaderValue::from_static(value)));
+        request.headers_mut().extend(shown);
+        request.extensions_mut().insert(PEER);
+        request.extensions_mut().insert(Asker::default());
+        request
+    }
+
+    /// Uses up what an address may ask in the present window.
+    fn use_up(gate: &Gate) {
+        while gate.count_address(PEER).is_ok() {}
+    }
+
     #[tokio::test]
-    async fn what_a_good_credential_is_answered_counts_against_no_neighbour() {
-        let gate = Arc::new(Gate::new(Access::default(), || Err(Problem::stopping())));
+    async fn requests_with_a_credential_use_up_nothing_of_the_address() {
         let routes = Router::new().route("/overdue", get(overdue)).route("/ready", get(|| async {}));
-        let mut router = routes.layer(from_fn_with_state(gate, count));
+        let mut router = routes.layer(from_fn_with_state(gate(), count));
         let mut status = async |path: &'static str, authorization: Option<&'static str>| {
-            let mut request = Request::new(axum::body::Body::empty());
-            *request.uri_mut() = path.parse().unwrap();
-            let shown = authorization.map(|value| (AUTHORIZATION, HeaderValue::from_static(value)));
-            request.headers_mut().extend(shown);
-            request.extensions_mut().insert(Peer((Ipv4Addr::LOCALHOST, 1).into()));
-            request.extensions_mut().insert(Asker::default());
-            let Ok(response) = router.call(request).await;
+            let Ok(response) = router.call(request(Method::GET, path, authorization)).await;
             response.status()
         };
         for _ in 0..=MAX_ADDRESS_REQUESTS {
             assert_eq!(status("/overdue", Some("x")).await, StatusCode::GATEWAY_TIMEOUT);
         }
         assert_eq!(status("/ready", None).await, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn a_used_up_address_refuses_neither_credentials_nor_health() {
+        let gate = gate();
+        let routes = Router::new().route("/overdue", get(overdue)).route("/ready", get(|| async {}));
+        let mut router =
+            routes.route(HEALTH, get(|| async {})).layer(from_fn_with_state(gate.clone(), count));
+        let mut status = async |path: &'static str, authorization: Option<&'static str>| {
+            let Ok(response) = router.call(request(Method::GET, path, authorization)).await;
+            response.status()
+        };
+        // A window may end in between; then all of it is done again.
+        loop {
+            use_up(&gate);
+            let statuses = [
+                status("/ready", None).await,
+                status("/overdue", Some("x")).await,
+                status(HEALTH, None).await,
+                status("/ready", None).await,
+            ];
+            assert_eq!(statuses[1..3], [StatusCode::GATEWAY_TIMEOUT, StatusCode::OK]);
+            if statuses[0] == StatusCode::TOO_MANY_REQUESTS && statuses[3] == StatusCode::TOO_MANY_REQUESTS {
+                break;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_preflight_says_when_to_retry() {
+        let gate = gate();
+        let routes = Router::new().route("/ready", get(|| async {}));
+        let counted = routes.layer(from_fn_with_state(gate.clone(), count_preflights));
+        let mut router = counted.layer(from_fn(headers));
+        let refused = loop {
+            use_up(&gate);
+            let Ok(response) = router.call(request(Method::OPTIONS, "/ready", None)).await;
+            if response.status() == StatusCode::TOO_MANY_REQUESTS {
+                break response;
+            }
+        };
+        assert_eq!(refused.headers()[RETRY_AFTER], "1");
+        assert_eq!(refused.headers()[X_CONTENT_TYPE_OPTIONS], "nosniff");
+        let Ok(response) = router.call(request(Method::GET, "/ready", None)).await;
+        assert_eq!(response.status(), StatusCode::OK, "other methods are counted elsewhere");
     }
 
     #[test]

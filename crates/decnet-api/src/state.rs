@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use decnet_core::limits::{
     API_EXPLAIN_TIMEOUT, MAX_API_CATALOG_READERS, MAX_API_CREATIONS_PER_MINUTE, MAX_API_ERASURES,
     MAX_API_QUEUE_READERS, MAX_API_QUEUE_WRITERS, MAX_API_REDELIVERIES,
 };
-use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{Catalog, Create};
+pub(crate) use decnet_store::clock::now;
 use decnet_store::queue::{Active, Operator, Reader, note_change};
 
 use crate::auth::{Counts, Gate, Network};
@@ -140,10 +140,4 @@ impl State {
             }
         }
     }
-}
-
-/// The time.
-pub(crate) fn now() -> UnixMicros {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    UnixMicros(0).after(since_epoch.unwrap_or_default())
 }

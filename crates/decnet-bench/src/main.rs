@@ -1,12 +1,12 @@
-//! Measures the dispatcher beside its references, on the same machine, in the same run.
+//! Benchmark of the dispatcher. It measures decnet and its references on the same machine in the same run.
 //!
-//! - `options`, `plan`: what is asked for, and how much of everything that is;
-//! - `roles`: what runs in a process of its own, so that its CPU and memory can be told apart: the receiver, the bare
-//!   sender, the router;
-//! - `rig`: starts, feeds, watches and kills those processes and the real `decnet bus` and `decnet webhook`;
-//! - `cases`: what is measured, a file for each row of the table or family of rows;
-//! - `targets`: what each row ought to come to;
-//! - `report`: the figures, as a table, as JSON, as `docs/benchmarks.md` with its plot.
+//! - `options`, `plan`: the command line, and the amount of work for each size of run;
+//! - `roles`: the parts that run in processes of their own, so that their CPU and memory are measured
+//!   separately: the receiver, the bare sender and the router;
+//! - `rig`: starts, feeds, observes and kills these processes and the real `decnet bus` and `decnet webhook`;
+//! - `cases`: the measurements, one file for each row of the table or group of rows;
+//! - `targets`: the target of each row;
+//! - `report`: the results as a table, as JSON, and as `docs/benchmarks.md` with its charts.
 
 mod cases;
 mod clock;
@@ -34,17 +34,17 @@ struct Cli {
     role: Option<Role>,
 }
 
-/// How the benchmark starts itself in other processes.
+/// Roles in which the benchmark starts itself as another process.
 #[derive(Subcommand)]
 #[command(hide = true)]
 enum Role {
-    /// Answers, or misbehaves, and counts.
+    /// Receives requests, optionally misbehaves, and counts them.
     #[command(hide = true)]
     Receiver(roles::receiver::Options),
-    /// Sends as fast as it can.
+    /// Sends requests as fast as possible.
     #[command(hide = true)]
     BareSender(roles::bare_sender::Options),
-    /// Routes topics, and scans for them.
+    /// Measures routing and a linear scan.
     #[command(hide = true)]
     Router(roles::router::Options),
 }
@@ -64,7 +64,8 @@ fn main() -> Result<ExitCode> {
     LocalSet::new().block_on(&runtime, work)
 }
 
-/// Dropped in the middle, the work kills its processes; ended by a signal, it would leave them behind.
+/// Runs `work` until it ends or a signal arrives. On a signal it drops `work`, which kills the child
+/// processes; the default action of the signal would leave them running.
 async fn interruptible(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

@@ -1,4 +1,4 @@
-//! What is asked for on the command line.
+//! Command-line options.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::cases::{ROWS, Row};
 use crate::plan::Size;
 
-/// The settings of a run.
+/// Options of a run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Rows:
@@ -22,31 +22,32 @@ Examples:
   cargo xtask bench --json > figures.json
   cargo xtask bench --write-docs --only 1    # the other rows keep their figures")]
 pub(crate) struct Options {
-    /// Small sizes: all rows in less than two minutes
+    /// Use small sizes: all rows in less than two minutes
     #[arg(long, conflicts_with = "full")]
     quick: bool,
-    /// The sizes of the targets: a million events, ten million settled deliveries
+    /// Use the sizes that the targets name: a million events, ten million settled deliveries
     #[arg(long)]
     full: bool,
-    /// Only this row, by its number or name; may be repeated
+    /// Measure only this row, by number or name; may be repeated
     #[arg(long, value_name = "ROW", value_delimiter = ',')]
     only: Vec<String>,
-    /// Events, or deliveries that are pending or settled, in the rows that count them
+    /// Number of events, or of pending or settled deliveries, in the rows that count them
     #[arg(long, value_name = "N")]
     pub(crate) events: Option<u64>,
-    /// Rounds of reference and subject, of which the medians are shown
+    /// Rounds of reference and subject; the report shows medians
     #[arg(long, value_name = "N")]
     pub(crate) rounds: Option<usize>,
-    /// Events that the publisher may be ahead of the receiver; a few hundred keep all of them in memory
+    /// Number of events that the publisher may be ahead of the receiver; with a few hundred, all of them stay
+    /// in memory
     #[arg(long, value_name = "N")]
     pub(crate) ahead: Option<u64>,
-    /// Where the queues are made; must be on a disk [default: a directory beside the program]
+    /// Directory for the queues; must be on a disk [default: a directory beside the program]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Print the figures as JSON
+    /// Print the results as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Write docs/benchmarks.md, with its plot; rows that are not measured now keep their figures
+    /// Write docs/benchmarks.md with its charts; rows that are not measured now keep their results
     #[arg(long)]
     pub(crate) write_docs: bool,
 }
@@ -60,11 +61,13 @@ impl Options {
         }
     }
 
-    /// The rows asked for, in their order.
+    /// Returns the selected rows in table order.
     pub(crate) fn rows(&self) -> Result<Vec<&'static Row>> {
         for name in &self.only {
             let is_known = ROWS.iter().any(|row| row.is_called(name));
-            is_known.then_some(()).with_context(|| format!("no row is called {name}; see --help"))?;
+            is_known
+                .then_some(())
+                .with_context(|| format!("no row has the name or number {name}; --help lists the rows"))?;
         }
         let is_wanted = |row: &&Row| self.only.is_empty() || self.only.iter().any(|name| row.is_called(name));
         Ok(ROWS.iter().filter(is_wanted).collect())
@@ -89,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_chosen_by_number_or_name_in_their_order() {
+    fn rows_are_selected_by_number_or_name_in_table_order() {
         assert_eq!(rows(&[]).unwrap(), (1..=14).collect::<Vec<_>>());
         assert_eq!(rows(&["--only", "routing", "--only", "6", "--only", "isolation"]).unwrap(), [6, 9]);
         assert_eq!(rows(&["--only", "1,2"]).unwrap(), [1, 2]);

@@ -1,62 +1,63 @@
-//! How much of everything is measured, by the size of the run.
+//! The amount of work in each size of run.
 
 use serde::{Deserialize, Serialize};
 
 use crate::options::Options;
 
-/// How long a run takes, and so how rough its figures are.
+/// The size of a run. A larger size takes longer and gives more exact results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Size {
     /// All rows in less than two minutes.
     Quick,
-    /// A minute or two for each row.
+    /// One or two minutes for each row.
     Default,
-    /// The sizes that the targets speak of.
+    /// The sizes that the targets name.
     Full,
 }
 
-/// How much.
+/// The amount of work in a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) size: Size,
-    /// Of reference and subject, by turns.
+    /// Rounds, each with the reference and then the subject.
     pub(crate) rounds: usize,
-    /// Of one round, whatever the fan-out.
+    /// Deliveries of one round, whatever the fan-out.
     pub(crate) deliveries: u64,
-    /// Of the bare sender in one round.
+    /// Requests of the bare sender in one round.
     pub(crate) requests: u64,
-    /// Events that the publisher may be ahead of the receiver.
+    /// Number of events that the publisher may be ahead of the receiver.
     pub(crate) ahead: u64,
     pub(crate) fdatasyncs: u32,
-    /// At each rate.
+    /// Seconds at each rate.
     pub(crate) latency_seconds: u64,
-    /// Events of the burst.
+    /// Events in the burst.
     pub(crate) burst: u64,
-    /// Each with and without the bad receivers.
+    /// Seconds without the bad receivers, and again with them.
     pub(crate) isolation_seconds: u64,
     pub(crate) neighbour_seconds: u64,
-    /// Deliveries to many receivers, at each number in flight.
+    /// Deliveries to many receivers, for each number of requests in flight.
     pub(crate) spread: u64,
     pub(crate) routing_seconds: u64,
-    /// Subscriptions in the table.
+    /// Number of subscriptions.
     pub(crate) subscriptions: u32,
-    /// Changes of one of them.
+    /// Number of changes to one subscription.
     pub(crate) reloads: u32,
     /// Deliveries pending to a dead receiver.
     pub(crate) pending: u64,
     /// Deliveries pending at the restart.
     pub(crate) backlog: u64,
-    /// Deliveries measured before and after many are settled.
+    /// Deliveries measured before and after many others are settled.
     pub(crate) segment: u64,
-    /// How many are settled in between.
+    /// Deliveries settled in between.
     pub(crate) settled: u64,
-    /// Seconds of latency beside retention; none leave it out, since retention begins once a minute.
+    /// Seconds of the latency measurement during retention. Zero skips it, because retention starts only once
+    /// a minute.
     pub(crate) retention_seconds: u64,
 }
 
-/// Events that the publisher may be ahead of the receiver: far more than any lane holds in memory, and less than
-/// the bus may hold for its readers.
+/// Number of events that the publisher may be ahead of the receiver: far more than a lane holds in memory,
+/// and fewer than the bus may hold for its readers.
 const AHEAD: u64 = 100_000;
 
 impl Plan {
@@ -70,7 +71,7 @@ impl Plan {
         plan
     }
 
-    /// So many events wherever events are counted.
+    /// Sets every number of events to `events`.
     fn scale(&mut self, events: u64) {
         let counted = [
             &mut self.deliveries,
@@ -167,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_larger_size_measures_no_less() {
+    fn larger_size_measures_at_least_as_much() {
         let [quick, normal, full] = [Size::Quick, Size::Default, Size::Full].map(Plan::sized);
         for (less, more) in [(&quick, &normal), (&normal, &full)] {
             assert!(less.rounds <= more.rounds && less.deliveries <= more.deliveries);
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn one_number_scales_whatever_counts_events() {
+    fn events_option_sets_every_event_count() {
         let mut plan = Plan::sized(Size::Full);
         plan.scale(5_000);
         assert_eq!((plan.deliveries, plan.burst, plan.backlog, plan.segment), (5_000, 5_000, 5_000, 5_000));

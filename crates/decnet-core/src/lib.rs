@@ -14,6 +14,7 @@
 //! - [`access`]: who may do what at the HTTP API;
 //! - [`trace`]: where an attempt stands in a trace;
 //! - [`duration`], [`time`]: how long and when, and the texts of both;
+//! - [`clock`]: whether the system's clock shows the time that can be expected of it;
 //! - [`measure`]: what is counted while it happens;
 //! - [`pulse`]: a sign of life that a loop gives;
 //! - [`redact`]: values that cannot print their secrets;
@@ -21,6 +22,7 @@
 //! - [`limits`]: every bound, in one place.
 
 pub mod access;
+pub mod clock;
 pub mod concurrency;
 pub mod delivery;
 pub mod duration;

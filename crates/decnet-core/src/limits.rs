@@ -2,6 +2,7 @@
 
 mod api;
 mod bus;
+mod clock;
 mod otlp;
 mod queue_files;
 mod replies;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 pub use self::api::*;
 pub use self::bus::*;
+pub use self::clock::*;
 pub use self::otlp::*;
 pub use self::queue_files::*;
 pub use self::replies::*;
@@ -204,7 +206,7 @@ pub const MAX_IDLE_PER_RECEIVER: usize = 256;
 pub const IDLE_CONNECTION_AGE: Duration = Duration::from_secs(50);
 /// Retries a schedule may hold.
 pub const MAX_RETRIES: usize = 64;
-/// Longest delay in a schedule, and the most that a `Retry-After` can ask for.
+/// Longest delay in a schedule.
 pub const MAX_RETRY_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Retries after which a delivery counts as failed in its subscription's health, though it goes on.
 pub const QUICK_RETRIES: u32 = 3;

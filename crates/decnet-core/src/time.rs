@@ -1,4 +1,5 @@
-//! Times as microseconds since the Unix epoch, and the texts in which they travel and rest.
+//! Times as microseconds since the Unix epoch, with the texts in which they travel and rest, and as microseconds since the
+//! machine started.
 
 use std::time::Duration;
 
@@ -9,6 +10,31 @@ use jiff::tz::Offset;
 /// Microseconds since 1970-01-01 00:00 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct UnixMicros(pub i64);
+
+/// Microseconds since the machine started, suspend included (`CLOCK_BOOTTIME`). Whatever waits in memory waits until such a
+/// time, since nobody can set this clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct BootMicros(pub i64);
+
+impl BootMicros {
+    /// Returns this time plus a duration, at most the end of time.
+    #[must_use]
+    pub fn after(self, delay: Duration) -> Self {
+        Self(self.0.saturating_add(micros(delay)))
+    }
+
+    /// Returns this time minus a duration, at least the beginning of time.
+    #[must_use]
+    pub fn before(self, delay: Duration) -> Self {
+        Self(self.0.saturating_sub(micros(delay)))
+    }
+
+    /// Returns how long after `earlier` this is; zero if it is not.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
 
 impl UnixMicros {
     /// From seconds with a fraction, rounded half to even as Python's `datetime.fromtimestamp` does.
@@ -41,13 +67,13 @@ impl UnixMicros {
     /// This time and a duration, at most the end of time.
     #[must_use]
     pub fn after(self, delay: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)))
+        Self(self.0.saturating_add(micros(delay)))
     }
 
     /// This time less a duration, at least the beginning of time.
     #[must_use]
     pub fn before(self, delay: Duration) -> Self {
-        Self(self.0.saturating_sub(i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)))
+        Self(self.0.saturating_sub(micros(delay)))
     }
 
     /// How long after `earlier` this is; nothing if it is not.
@@ -99,6 +125,10 @@ impl UnixMicros {
         text.push_str(zone);
         text
     }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// The last `width` decimal digits.

@@ -1,6 +1,6 @@
 //! What of a lane waits in the queue, as far as memory knows.
 
-use decnet_core::time::UnixMicros;
+use decnet_core::time::BootMicros;
 use decnet_store::queue::{Claimed, Delivery, DeliveryId};
 
 use crate::memory::Share;
@@ -23,7 +23,7 @@ pub(crate) struct Backlog {
     /// Waits for room in memory.
     pub(crate) hungry: bool,
     /// The earliest retry that waits.
-    pub(crate) next_due: Option<UnixMicros>,
+    pub(crate) next_due: Option<BootMicros>,
     /// Attempts that will be repeated, and of which that is not committed yet.
     pub(crate) failing: usize,
 }
@@ -117,6 +117,8 @@ impl Queued {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use decnet_core::time::UnixMicros;
 
     use super::*;
     use decnet_core::event::Event;

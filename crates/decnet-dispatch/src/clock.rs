@@ -1,15 +1,6 @@
-//! The one place where this crate reads the clock and draws chance.
+//! The time, and randomness. All of this crate takes them from here.
 
-use std::time::SystemTime;
-
-use decnet_core::time::UnixMicros;
-
-/// The time now.
-#[must_use]
-pub fn now() -> UnixMicros {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    UnixMicros(0).after(since_epoch)
-}
+pub use decnet_store::clock::{Clock, now};
 
 /// A number from -1 to 1, for spreading load; not for secrets.
 pub(crate) fn jitter() -> f64 {

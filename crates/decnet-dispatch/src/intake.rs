@@ -23,7 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock;
+use crate::clock::Clock;
 use crate::stats::Stats;
 
 const HEALTH_TYPE: &str = "health";
@@ -102,6 +102,7 @@ pub(crate) struct Intake {
     pub(crate) reading: Reading,
     pub(crate) heartbeat: Duration,
     pub(crate) health: watch::Receiver<Health>,
+    pub(crate) clock: Clock,
     pub(crate) stats: Arc<Stats>,
     pub(crate) publications: mpsc::Receiver<Publication>,
     /// May a subscription want the bus's heartbeats?
@@ -195,7 +196,7 @@ impl Intake {
     /// Everything behind the first change in one read waits for a reload that begins after all of the read; so the
     /// changes in one read cost one reload.
     async fn hand_over(&mut self, received: &mut Vec<Received>, room: &Arc<Semaphore>) {
-        let now = clock::now();
+        let now = self.clock.wall();
         let mut events = Vec::with_capacity(received.len());
         let mut bytes = 0;
         let mut before_change = self.reading.take(received.len()).then(|| (Vec::new(), 0));
@@ -310,9 +311,10 @@ impl Intake {
         };
         let payload = json!({
             "worker": WORKER,
-            "ts": clock::now().as_seconds_f64(),
+            "ts": self.clock.wall().as_seconds_f64(),
             "state": if degraded.is_some() { "degraded" } else { "ok" },
             "error": degraded,
+            "clock_in_doubt": self.clock.doubt().is_some(),
             "subscriptions": self.stats.subscriptions.get(),
             "admitted": self.stats.admitted.get(),
             "delivered": self.stats.delivered.get(),

@@ -11,12 +11,13 @@ use decnet_core::limits::{
     LANE_BYTES, LANE_CAPACITY, LANE_FLIGHT, LANE_FLIGHT_BYTES, UNANSWERED_CONCURRENCY,
 };
 use decnet_core::settings::{Batch, Concurrency, Pace};
-use decnet_core::time::UnixMicros;
+use decnet_core::time::{BootMicros, UnixMicros};
 use decnet_store::catalog::{RowVersion, Stored};
 use decnet_store::queue::{Claim, DeliveryId, SubscriptionKey};
 
 use crate::backlog::{Backlog, Queued};
-use crate::clock;
+use crate::clock::Clock;
+use crate::hold::Hold;
 use crate::in_hand::InHand;
 use crate::members::{Held, Members, Origin};
 use crate::memory::Share;
@@ -58,13 +59,13 @@ pub(crate) struct Lane {
     pub(crate) reserved: usize,
     pub(crate) backlog: Backlog,
     pace: Pace,
-    /// Until when nothing is sent, since this host could not send.
-    paused_until: Option<UnixMicros>,
-    /// When its rate, its batch or its pause lets it go on, if that is waited for.
-    pub(crate) wake_at: Option<UnixMicros>,
+    pub(crate) hold: Hold,
+    /// When its hold, its rate or its batch lets it go on, if that is waited for.
+    pub(crate) wake_at: Option<BootMicros>,
     pub(crate) record: PendingRecord,
     pub(crate) trouble: Trouble,
     pub(crate) tally: Tally,
+    pub(crate) clock: Clock,
     pub(crate) told: Told,
     ready: VecDeque<Held>,
     in_hand: InHand,
@@ -78,6 +79,7 @@ impl Lane {
         health: Health,
         status: Status,
         tally: Tally,
+        clock: Clock,
     ) -> Self {
         Self {
             key,
@@ -97,11 +99,12 @@ impl Lane {
             reserved: 0,
             backlog: Backlog::default(),
             pace: Pace::default(),
-            paused_until: None,
+            hold: Hold::default(),
             wake_at: None,
             record: PendingRecord::default(),
             trouble: Trouble::default(),
             tally,
+            clock,
             told: Told::default(),
             ready: VecDeque::new(),
             in_hand: InHand::default(),
@@ -149,7 +152,7 @@ impl Lane {
 
     /// Does the row say nothing new?
     pub(crate) fn is_as(&self, stored: &Stored) -> bool {
-        self.stored == *stored && self.status.is_like(Status::of(stored, UnixMicros(0)))
+        self.stored == *stored && self.status.is_like(Status::of(stored, BootMicros(0)))
     }
 
     /// May it send, for all that receiver and operator say?
@@ -201,21 +204,16 @@ impl Lane {
         self.carried.bytes -= bytes;
     }
 
-    /// Returns until when a pause, its rate or its batch holds it back. Reads the clock only where it has one of them.
-    pub(crate) fn held_back_until(&self) -> Option<UnixMicros> {
+    /// Returns until when a hold, its rate or its batch keeps it from sending. Reads the clock only where it has one of them.
+    pub(crate) fn held_back_until(&self) -> Option<BootMicros> {
         let settings = &self.stored.settings;
         let paced = settings.rate.map(|rate| self.pace.earliest(rate));
         let gathered = settings.batch.and_then(|batch| self.gathers_until(batch));
-        self.paused_until.max(paced).max(gathered).filter(|until| *until > clock::now())
-    }
-
-    /// Sends nothing before `until`.
-    pub(crate) fn pause_until(&mut self, until: UnixMicros) {
-        self.paused_until = Some(until);
+        self.hold.until().max(paced).max(gathered).filter(|until| *until > self.clock.uptime())
     }
 
     /// Until when what is in memory waits for more to be sent with.
-    fn gathers_until(&self, batch: Batch) -> Option<UnixMicros> {
+    fn gathers_until(&self, batch: Batch) -> Option<BootMicros> {
         let first = self.ready.front()?;
         let is_due = batch.is_due(first.attempts, self.ready.len(), self.bytes, Duration::ZERO);
         (!is_due).then(|| first.since.after(batch.linger()))
@@ -230,6 +228,11 @@ impl Lane {
     /// It may send again: asks the queue for all that was parked, whenever it would have been due.
     pub(crate) fn reopen(&mut self) {
         self.stand(Status::Open);
+        self.hurry();
+    }
+
+    /// Sends what waits for a retry now, for as long as the receiver answers well.
+    pub(crate) fn hurry(&mut self) {
         self.backlog.look_everywhere();
         self.backlog.impatient = true;
     }
@@ -322,7 +325,7 @@ impl Lane {
 
     fn note(&mut self, held: &mut Held) {
         if self.stored.settings.batch.is_some() {
-            held.since = clock::now();
+            held.since = self.clock.uptime();
         }
         self.bytes += held.bytes();
         self.mark_claimed(held);
@@ -333,7 +336,7 @@ impl Lane {
         let first = self.pop_one()?;
         let settings = &self.stored.settings;
         if let Some(rate) = settings.rate {
-            self.pace.count(rate, clock::now());
+            self.pace.count(rate, self.clock.uptime());
         }
         let rest = settings.batch.map_or_else(Vec::new, |batch| self.gather(batch, &first));
         Some(Members { first, rest })

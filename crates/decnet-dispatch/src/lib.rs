@@ -17,6 +17,7 @@
 mod backlog;
 pub mod clock;
 mod dispatcher;
+mod hold;
 mod in_hand;
 mod inbox;
 mod intake;

@@ -4,7 +4,7 @@ use std::iter::once;
 use std::sync::Arc;
 
 use decnet_core::event::Event;
-use decnet_core::time::UnixMicros;
+use decnet_core::time::BootMicros;
 use decnet_store::queue::DeliveryId;
 
 /// A delivery in memory, waiting for its slot or in flight.
@@ -16,7 +16,7 @@ pub(crate) struct Held {
     pub(crate) event: Arc<Event>,
     pub(crate) origin: Origin,
     /// Since when it waits for others to be sent with; kept only where there are batches.
-    pub(crate) since: UnixMicros,
+    pub(crate) since: BootMicros,
 }
 
 /// How a delivery came into memory. One that was claimed is not claimed again until it is settled.
@@ -42,7 +42,7 @@ pub(crate) struct Members {
 impl Held {
     /// One that waits for nobody.
     pub(crate) fn new(id: DeliveryId, attempts: u32, event: Arc<Event>, origin: Origin) -> Self {
-        Self { id, attempts, event, origin, since: UnixMicros(0) }
+        Self { id, attempts, event, origin, since: BootMicros(0) }
     }
 
     pub(crate) fn bytes(&self) -> usize {

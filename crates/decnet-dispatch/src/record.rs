@@ -1,6 +1,7 @@
 //! What a lane has learnt of its subscription and not yet written to its row.
 
 use decnet_core::time::UnixMicros;
+use decnet_store::catalog::Deferral;
 
 /// A change of the circuit that the row must show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,7 @@ pub(crate) struct Learnt {
     pub(crate) failed_at: Option<UnixMicros>,
     pub(crate) error: Option<Box<str>>,
     pub(crate) circuit: Option<Circuit>,
+    pub(crate) deferral: Deferral,
 }
 
 /// Gathers what was learnt, and remembers that a change of the circuit is being written.
@@ -44,8 +46,13 @@ impl PendingRecord {
     }
 
     pub(crate) fn failed(&mut self, at: UnixMicros, error: &str) {
-        self.dirty = true;
         self.learnt.failures = self.learnt.failures.saturating_add(1);
+        self.refused(at, error);
+    }
+
+    /// Notes a failure that does not count towards the circuit threshold.
+    pub(crate) fn refused(&mut self, at: UnixMicros, error: &str) {
+        self.dirty = true;
         self.learnt.failed_at = Some(at);
         self.learnt.error = Some(error.into());
     }
@@ -53,6 +60,12 @@ impl PendingRecord {
     pub(crate) fn circuit(&mut self, circuit: Circuit) {
         self.dirty = true;
         self.learnt.circuit = Some(circuit);
+    }
+
+    /// Notes what the receiver asks for.
+    pub(crate) fn deferral(&mut self, deferral: Deferral) {
+        self.dirty = true;
+        self.learnt.deferral = deferral;
     }
 
     /// Is a change of the circuit waiting to be written, or being written?
@@ -100,6 +113,9 @@ impl PendingRecord {
         self.learnt.failed_at = since.failed_at.or(self.learnt.failed_at);
         self.learnt.error = since.error.or(self.learnt.error.take());
         self.learnt.circuit = since.circuit.or(self.learnt.circuit);
+        if since.deferral != Deferral::Keep {
+            self.learnt.deferral = since.deferral;
+        }
     }
 }
 
@@ -118,6 +134,15 @@ mod tests {
         assert_eq!((learnt.failures, learnt.error.as_deref()), (1, Some("b")));
         assert_eq!(learnt.succeeded_at, Some(UnixMicros(2)));
         assert!(record.take().is_none());
+    }
+
+    #[test]
+    fn a_refusal_is_recorded_but_not_counted() {
+        let mut record = PendingRecord::default();
+        record.refused(UnixMicros(1), "a");
+        let learnt = record.take().unwrap();
+        assert_eq!((learnt.failures, learnt.failed_at), (0, Some(UnixMicros(1))));
+        assert_eq!(learnt.error.as_deref(), Some("a"));
     }
 
     #[test]
@@ -151,12 +176,14 @@ mod tests {
         let mut record = PendingRecord::default();
         record.failed(UnixMicros(1), "a");
         record.circuit(Circuit::Tripped);
+        record.deferral(Deferral::Until(UnixMicros(7)));
         let learnt = record.take().unwrap();
         assert!(record.has_circuit());
         record.failed(UnixMicros(2), "b");
         record.put_back(learnt);
         let learnt = record.take().unwrap();
         assert_eq!((learnt.failures, learnt.failed_at), (2, Some(UnixMicros(2))));
+        assert_eq!(learnt.deferral, Deferral::Until(UnixMicros(7)));
         assert_eq!(learnt.circuit, Some(Circuit::Tripped));
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use decnet_core::delivery::State;
 use decnet_core::limits::MAX_SHOWN_SUBSCRIPTIONS;
 use decnet_core::measure::{Counter, Gauge};
-use decnet_core::time::UnixMicros;
+use decnet_core::time::BootMicros;
 
 use crate::members::Origin;
 
@@ -58,7 +58,9 @@ pub struct About {
     /// The subscription's name now.
     pub name: Box<str>,
     /// What went wrong last, and when.
-    pub last_error: Option<(UnixMicros, Box<str>)>,
+    pub last_error: Option<(BootMicros, Box<str>)>,
+    /// Until when its receiver has asked to be sent nothing, if it has; it may have passed.
+    pub deferred_until: Option<BootMicros>,
 }
 
 /// The figures of all subscriptions.
@@ -273,9 +275,15 @@ impl Tally {
         self.figures.failed_attempts.add(u64::from(failed));
     }
 
-    pub(crate) fn failed(&self, at: UnixMicros, error: &str) {
+    pub(crate) fn failed(&self, at: BootMicros, error: &str) {
         if self.is_own {
             self.figures.tell(|about| about.last_error = Some((at, error.into())));
+        }
+    }
+
+    pub(crate) fn deferred(&self, until: Option<BootMicros>) {
+        if self.is_own {
+            self.figures.tell(|about| about.deferred_until = until);
         }
     }
 

@@ -2,15 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use decnet_bus::Losses;
 use decnet_core::delivery::{Reason, State};
 pub use decnet_core::measure::Counter;
 use decnet_core::measure::{Gauge, Histogram};
 use decnet_core::pulse::Pulse;
-use decnet_core::time::UnixMicros;
 
-use crate::clock;
 use crate::shown::Shown;
 
 /// Durations of an attempt, in microseconds.
@@ -97,7 +96,7 @@ pub struct Stats {
     /// What the bus said last that it has lost since it started.
     bus_losses: Mutex<Option<Losses>>,
     /// Why the bus refuses the worker a lossless queue, and since when.
-    bus_refusal: Mutex<Option<(Box<str>, UnixMicros)>>,
+    bus_refusal: Mutex<Option<(Box<str>, Instant)>>,
     /// Events about its own work that the worker made.
     pub own_events: Counter,
     /// Such events that were not made since there were too many.
@@ -175,7 +174,7 @@ impl Stats {
     /// Why the bus gives the worker an ordinary queue although it asks for a lossless one, and since when. `None` while it
     /// has a lossless queue, while the bus is away, and at DECNET's bus, which has ordinary queues only.
     #[must_use]
-    pub fn bus_refusal(&self) -> Option<(Box<str>, UnixMicros)> {
+    pub fn bus_refusal(&self) -> Option<(Box<str>, Instant)> {
         self.bus_refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -185,7 +184,7 @@ impl Stats {
         let before = refusal.as_ref().map(|(why, _)| why);
         let is_other = before != why.as_ref();
         if is_other {
-            *refusal = why.map(|why| (why, clock::now()));
+            *refusal = why.map(|why| (why, Instant::now()));
         }
         is_other
     }

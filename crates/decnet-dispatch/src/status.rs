@@ -1,7 +1,7 @@
 //! May a lane send, and how that is shown.
 
 use decnet_core::subscription::Activity;
-use decnet_core::time::UnixMicros;
+use decnet_core::time::BootMicros;
 use decnet_store::catalog::Stored;
 
 use crate::shown::Standing;
@@ -16,7 +16,7 @@ pub(crate) enum Status {
         /// Probes that failed.
         probes: u32,
         /// When the next one may go.
-        next_at: UnixMicros,
+        next_at: BootMicros,
         /// One is under way.
         probing: bool,
     },
@@ -30,7 +30,7 @@ pub(crate) enum Status {
 
 impl Status {
     /// What a row says; a tripped one may be probed from `probe_at`.
-    pub(crate) fn of(stored: &Stored, probe_at: UnixMicros) -> Self {
+    pub(crate) fn of(stored: &Stored, probe_at: BootMicros) -> Self {
         match stored.subscription.activity {
             Activity::Active => Self::Open,
             Activity::Disabled => Self::Disabled,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use decnet_core::time::UnixMicros;
+use decnet_core::time::BootMicros;
 use decnet_store::queue::SubscriptionKey;
 
 /// What for.
@@ -16,16 +16,16 @@ pub(crate) enum Kind {
 
 /// In the order of their time.
 #[derive(Debug, Default)]
-pub(crate) struct Timers(BTreeSet<(UnixMicros, SubscriptionKey, Kind)>);
+pub(crate) struct Timers(BTreeSet<(BootMicros, SubscriptionKey, Kind)>);
 
 impl Timers {
     /// Sets a lane's timer to `at`, in place of the one in `slot`, unless that is earlier anyway.
     pub(crate) fn set(
         &mut self,
-        slot: &mut Option<UnixMicros>,
+        slot: &mut Option<BootMicros>,
         lane: SubscriptionKey,
         kind: Kind,
-        at: UnixMicros,
+        at: BootMicros,
     ) {
         if slot.is_some_and(|set| set <= at) {
             return;
@@ -37,12 +37,12 @@ impl Timers {
     }
 
     /// The earliest.
-    pub(crate) fn next(&self) -> Option<UnixMicros> {
+    pub(crate) fn next(&self) -> Option<BootMicros> {
         self.0.first().map(|(at, ..)| *at)
     }
 
     /// Takes the earliest of those that are due at `now`.
-    pub(crate) fn pop(&mut self, now: UnixMicros) -> Option<(UnixMicros, SubscriptionKey, Kind)> {
+    pub(crate) fn pop(&mut self, now: BootMicros) -> Option<(BootMicros, SubscriptionKey, Kind)> {
         self.next().filter(|at| *at <= now).and_then(|_| self.0.pop_first())
     }
 }
@@ -53,8 +53,8 @@ mod tests {
 
     #[test]
     fn replaced_timers_do_not_pile_up() {
-        let (mut timers, lane, far) = (Timers::default(), SubscriptionKey(1), UnixMicros(1_000_000));
-        for now in (0..1000).map(UnixMicros) {
+        let (mut timers, lane, far) = (Timers::default(), SubscriptionKey(1), BootMicros(1_000_000));
+        for now in (0..1000).map(BootMicros) {
             // A retry that is far off is known, then a near one comes and fires.
             let mut slot = None;
             timers.set(&mut slot, lane, Kind::Due, far);
@@ -67,10 +67,10 @@ mod tests {
 
     #[test]
     fn kinds_do_not_touch_each_other() {
-        let (mut timers, lane, at) = (Timers::default(), SubscriptionKey(1), UnixMicros(5));
+        let (mut timers, lane, at) = (Timers::default(), SubscriptionKey(1), BootMicros(5));
         timers.set(&mut None, lane, Kind::Due, at);
         timers.set(&mut None, lane, Kind::Wake, at);
-        assert_eq!(timers.pop(UnixMicros(4)), None);
+        assert_eq!(timers.pop(BootMicros(4)), None);
         assert_eq!(
             [timers.pop(at), timers.pop(at)],
             [Some((at, lane, Kind::Due)), Some((at, lane, Kind::Wake))]

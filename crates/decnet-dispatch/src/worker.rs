@@ -45,7 +45,7 @@ impl Worker {
         let (publication_sender, publications) = mpsc::channel(MAX_UNPUBLISHED);
         let catalog = Arc::new(Mutex::new(self.catalog));
         let heartbeat = self.options.heartbeat_interval;
-        let health = self.queue.health();
+        let (health, clock) = (self.queue.health(), self.queue.clock().clone());
         let spans = self.options.spans.clone();
         let mut dispatcher =
             Dispatcher::start(self.options, self.queue, catalog, Arc::clone(&self.stats), publication_sender)
@@ -59,6 +59,7 @@ impl Worker {
             reading: Reading::default(),
             heartbeat,
             health,
+            clock,
             stats,
             publications,
             wants_bus_health: false,

@@ -111,6 +111,14 @@ pub fn verify_queue(copy: &Path) -> Result<(), queue::Error> {
     queue::verify(copy)
 }
 
+/// Makes a copy of a queue ready to be used: its clock is not compared with the time of the backup.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn prepare_queue(copy: &Path) -> Result<(), queue::Error> {
+    queue::forget_time(copy)
+}
+
 /// Keeps workers away from a data directory while something is put there.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
-//! HTTP/2 frames by hand (RFC 9113 section 6): a server that must misbehave cannot be built on a library that does not
-//! let it.
+//! HTTP/2 frame by frame (RFC 9113 section 6). Libraries do not allow a server to misbehave, so this module
+//! writes the frames itself.
 //!
-//! [`Peer`] is the behaviour of such a server, the functions of this module make the frames that it sends.
+//! [`Peer`] is the behaviour of a server; the functions of this module build the frames that it sends.
 
 use std::fmt;
 use std::io;
@@ -31,33 +31,34 @@ const END_HEADERS: u8 = 4;
 pub const NO_ERROR: u32 = 0;
 /// Error code: the stream was not processed.
 pub const REFUSED_STREAM: u32 = 7;
-/// Error code: the server wants HTTP/1.1.
+/// Error code: the server requires HTTP/1.1.
 pub const HTTP_1_1_REQUIRED: u32 = 13;
 
-/// Something that a client sent.
+/// A client's request, or its head.
 #[derive(Debug, Clone, Copy)]
 pub struct Event {
-    /// The stream.
+    /// Stream identifier.
     pub stream: u32,
-    /// The connection, numbered from 1.
+    /// Number of the connection, from 1.
     pub connection: u64,
-    /// Whether the request is complete. Otherwise this is its head.
+    /// Whether the request is complete. Otherwise only its head has arrived.
     pub is_complete: bool,
 }
 
-/// What a server does about an event.
+/// A server's reaction to an event.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// It sends these bytes.
+    /// Sends these bytes.
     Send(Vec<u8>),
-    /// It sends these bytes and closes the connection.
+    /// Sends these bytes and closes the connection.
     Close(Vec<u8>),
-    /// It sends the first bytes, and then the others over and over until the client closes the connection. The latter
-    /// are counted like those of a huge body.
+    /// Sends the first bytes, then repeats the second ones until the client closes the connection. The second
+    /// ones are counted like those of a huge body.
     Flood(Vec<u8>, Vec<u8>),
 }
 
-/// How a server behaves, frame by frame. The connection's window stays open by itself, those of the streams do not.
+/// The behaviour of a server, frame by frame. The connection's flow-control window is replenished
+/// automatically, those of the streams are not.
 #[derive(Clone)]
 pub struct Peer {
     first: Vec<u8>,
@@ -65,13 +66,14 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// A server that sends `first` when a client connects, and then what `choice` says about each event.
+    /// Creates a server that sends `first` when a client connects, and then the answer of `choice` to each
+    /// event.
     #[must_use]
     pub fn new(first: Vec<u8>, choice: impl Fn(Event) -> Answer + Send + Sync + 'static) -> Self {
         Self { first, choice: Arc::new(choice) }
     }
 
-    /// A server that answers `answer` to each complete request.
+    /// Creates a server that sends the answer of `answer` to each complete request.
     #[must_use]
     pub fn answering(answer: impl Fn(Event) -> Answer + Send + Sync + 'static) -> Self {
         let nothing = |_| Answer::Send(Vec::new());
@@ -85,7 +87,7 @@ impl fmt::Debug for Peer {
     }
 }
 
-/// A frame.
+/// Builds a frame.
 #[must_use]
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("a frame's payload is short");
@@ -96,7 +98,7 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// `SETTINGS` with these parameters.
+/// Builds a `SETTINGS` frame with these parameters.
 #[must_use]
 pub fn settings(parameters: &[(u16, u32)]) -> Vec<u8> {
     let pairs =
@@ -104,44 +106,44 @@ pub fn settings(parameters: &[(u16, u32)]) -> Vec<u8> {
     frame(SETTINGS, 0, 0, &pairs.collect::<Vec<_>>())
 }
 
-/// `SETTINGS_MAX_CONCURRENT_STREAMS`.
+/// Builds a `SETTINGS` frame with `SETTINGS_MAX_CONCURRENT_STREAMS`.
 #[must_use]
 pub fn max_streams(count: u32) -> Vec<u8> {
     settings(&[(3, count)])
 }
 
-/// The head of a reply with a status (RFC 7541: a literal without indexing of `:status`).
+/// Builds the head of a reply with a status (RFC 7541: literal header field without indexing, `:status`).
 #[must_use]
 pub fn head(stream: u32, status: u16, ends: bool) -> Vec<u8> {
     let block = [&[0x08, 3], status.to_string().as_bytes()].concat();
     frame(HEADERS, END_HEADERS | if ends { END_STREAM } else { 0 }, stream, &block)
 }
 
-/// A part of a reply's body.
+/// Builds a `DATA` frame with a part of a reply's body.
 #[must_use]
 pub fn data(stream: u32, bytes: &[u8], ends: bool) -> Vec<u8> {
     frame(DATA, if ends { END_STREAM } else { 0 }, stream, bytes)
 }
 
-/// `RST_STREAM`.
+/// Builds a `RST_STREAM` frame.
 #[must_use]
 pub fn reset(stream: u32, code: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream, &code.to_be_bytes())
 }
 
-/// `GOAWAY`: streams after `last` were not processed.
+/// Builds a `GOAWAY` frame: streams after `last` were not processed.
 #[must_use]
 pub fn go_away(last: u32, code: u32) -> Vec<u8> {
     frame(GOAWAY, 0, 0, &[last.to_be_bytes(), code.to_be_bytes()].concat())
 }
 
-/// `PING`.
+/// Builds a `PING` frame.
 #[must_use]
 pub fn ping() -> Vec<u8> {
     frame(PING, 0, 0, &[0; 8])
 }
 
-/// `WINDOW_UPDATE` of a stream, or of the connection (0).
+/// Builds a `WINDOW_UPDATE` frame for a stream, or for the connection (0).
 #[must_use]
 pub fn window_update(stream: u32, bytes: u32) -> Vec<u8> {
     frame(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes())
@@ -186,7 +188,7 @@ where
     }
 }
 
-/// Reads meanwhile, so that the client's answers do not fill the way back.
+/// Sends `bytes` repeatedly. Reads meanwhile, so that the client's own frames do not block the connection.
 async fn flood<S>(stream: S, bytes: &[u8], record: &Record) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -213,7 +215,8 @@ struct Head {
 }
 
 impl Head {
-    /// Whether something of a request has come, and whether that ends it.
+    /// Returns an item for the head and one for the end of a request; the value is whether the request is
+    /// complete.
     fn events(&self) -> impl Iterator<Item = bool> {
         let begins = self.kind == HEADERS;
         let ends = (begins || self.kind == DATA) && self.flags & END_STREAM != 0;

@@ -1,4 +1,4 @@
-//! HTTP/1.1 by hand: a server that must misbehave cannot be built on a library that does not let it.
+//! HTTP/1.1 without a library, because libraries do not allow a server to misbehave.
 
 use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 const CHUNK: [u8; 16 * 1024] = [b'x'; 16 * 1024];
 
-/// A stream that can be closed with a reset instead of a farewell.
+/// A stream that can be closed with a TCP reset.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {
     fn reset_on_close(&self) -> io::Result<()>;
 }
@@ -34,7 +34,7 @@ impl Stream for TlsStream<TcpStream> {
     }
 }
 
-/// Does the connection live on after a step?
+/// What happens to the connection after a step.
 enum Next {
     Request,
     Close,
@@ -61,7 +61,7 @@ struct Connection<'a, S> {
 }
 
 impl<S: Stream> Connection<'_, S> {
-    /// The next request, or nothing when the client is done.
+    /// Reads the next request. Returns `None` when the client has closed the connection.
     async fn read(&mut self) -> io::Result<Option<Request>> {
         let Some(head_bytes) = self.read_head().await? else { return Ok(None) };
         let length = content_length(&self.input[..head_bytes])?;
@@ -86,7 +86,7 @@ impl<S: Stream> Connection<'_, S> {
         Ok(Some(request))
     }
 
-    /// Reads until a whole head is there: its length with the empty line.
+    /// Reads until a complete head has arrived. Returns its length with the empty line.
     async fn read_head(&mut self) -> io::Result<Option<usize>> {
         loop {
             if let Some(at) = memmem::find(&self.input, b"\r\n\r\n") {
@@ -107,7 +107,7 @@ impl<S: Stream> Connection<'_, S> {
     async fn follow(&mut self, step: Step) -> io::Result<Next> {
         match step {
             Step::Reply(reply) => return self.reply(&reply).await,
-            Step::Hang => self.wait_for_the_end().await?,
+            Step::Hang => self.wait_for_close().await?,
             Step::Reset => {
                 self.stream.reset_on_close()?;
                 return Err(io::ErrorKind::ConnectionReset.into());
@@ -166,7 +166,7 @@ impl<S: Stream> Connection<'_, S> {
         Ok(if reply.close { Next::Close } else { Next::Request })
     }
 
-    async fn wait_for_the_end(&mut self) -> io::Result<()> {
+    async fn wait_for_close(&mut self) -> io::Result<()> {
         let mut rest = [0; 1024];
         while self.stream.read(&mut rest).await? > 0 {}
         Ok(())
@@ -205,7 +205,7 @@ fn write_reply(output: &mut Vec<u8>, reply: &Reply) -> io::Result<()> {
     Ok(())
 }
 
-/// A request of which nothing is known.
+/// Returns a request without any content.
 pub(crate) fn blank_request(connection: u64, http2: bool) -> Request {
     let (method, path) = (String::new(), String::new());
     let (headers, body) = (HeaderMap::new(), Bytes::new());
@@ -213,7 +213,7 @@ pub(crate) fn blank_request(connection: u64, http2: bool) -> Request {
 }
 
 fn parse_head(head: &[u8], request: &mut Request) -> io::Result<()> {
-    let text = std::str::from_utf8(head).map_err(|_| malformed("head is no UTF-8"))?;
+    let text = std::str::from_utf8(head).map_err(|_| malformed("head is not UTF-8"))?;
     let mut lines = text.split("\r\n");
     let mut words = lines.next().unwrap_or("").splitn(3, ' ');
     request.method = words.next().unwrap_or("").into();
@@ -227,7 +227,7 @@ fn parse_head(head: &[u8], request: &mut Request) -> io::Result<()> {
     Ok(())
 }
 
-/// Bodies have a length; chunked ones are refused.
+/// Returns the length of the body. Chunked bodies are rejected.
 fn content_length(head: &[u8]) -> io::Result<usize> {
     if find_header(head, b"transfer-encoding").is_some() {
         return Err(malformed("a body without content-length"));

@@ -1,4 +1,5 @@
-//! HTTP/2, as far as a script can have its way there: what breaks a connection resets the stream instead.
+//! HTTP/2 by script, as far as the library allows it: a step that breaks the connection over HTTP/1.1 resets
+//! the stream here.
 
 use std::convert::Infallible;
 use std::io;
@@ -31,17 +32,17 @@ pub(crate) async fn serve(
     max_streams: u32,
     record: Arc<Record>,
 ) -> io::Result<()> {
-    let service = service_fn(move |request| answer(request, number, Arc::clone(&record)));
+    let service = service_fn(move |request| handle(request, number, Arc::clone(&record)));
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder.max_concurrent_streams(max_streams);
     builder.serve_connection(TokioIo::new(stream), service).await.map_err(io::Error::other)
 }
 
-async fn answer(
+async fn handle(
     request: hyper::Request<Incoming>,
     number: u64,
     record: Arc<Record>,
-) -> io::Result<Response<Replying>> {
+) -> io::Result<Response<ReplyBody>> {
     let request = read(request, number).await?;
     match record.add(request) {
         Step::Reply(reply) => {
@@ -85,16 +86,16 @@ async fn read(request: hyper::Request<Incoming>, connection: u64) -> io::Result<
     })
 }
 
-fn respond(reply: &Reply, kind: Kind) -> io::Result<Response<Replying>> {
+fn respond(reply: &Reply, kind: Kind) -> io::Result<Response<ReplyBody>> {
     let mut builder = Response::builder().status(reply.status);
     for (name, value) in &reply.headers {
         builder = builder.header(name, value);
     }
-    builder.body(Replying(kind)).map_err(io::Error::other)
+    builder.body(ReplyBody(kind)).map_err(io::Error::other)
 }
 
-/// A reply's body on its way.
-struct Replying(Kind);
+/// The body of a reply that is being sent.
+struct ReplyBody(Kind);
 
 enum Kind {
     Whole(Bytes),
@@ -102,7 +103,7 @@ enum Kind {
     Huge { left: u64, record: Arc<Record> },
 }
 
-impl Body for Replying {
+impl Body for ReplyBody {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -1,11 +1,11 @@
-//! Test servers: real ones, on loopback, that misbehave by script.
+//! Test servers on loopback that misbehave by script.
 //!
-//! - [`script`]: what a receiver does with each request;
-//! - [`record`]: what it has seen;
-//! - [`receiver`]: the server, on a thread of its own so that it works beside any runtime, or none;
+//! - [`script`]: the steps of a receiver;
+//! - [`record`]: the requests that it received;
+//! - [`receiver`]: the server, on a thread of its own so that it works with any runtime, or without one;
 //! - [`frames`]: HTTP/2 frame by frame.
 //!
-//! A test verifies what it reads here with the product's own code; nothing is verified here.
+//! This crate does not verify what it receives; tests verify it with the product's own code.
 
 pub mod frames;
 mod http1;

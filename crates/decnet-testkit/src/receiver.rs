@@ -17,7 +17,7 @@ use crate::script::{Script, reply};
 use crate::tls::{Settings, Tls, Validity};
 use crate::{http1, http2};
 
-/// A server on loopback; dropping it stops it and closes its connections.
+/// A server on loopback. Dropping it stops the server and closes its connections.
 #[derive(Debug)]
 pub struct Receiver {
     address: SocketAddr,
@@ -28,7 +28,7 @@ pub struct Receiver {
     thread: Option<JoinHandle<()>>,
 }
 
-/// A receiver to be; made by [`Receiver::builder`].
+/// Configuration of a receiver, created by [`Receiver::builder`].
 #[derive(Debug)]
 pub struct Builder {
     address: SocketAddr,
@@ -41,19 +41,19 @@ pub struct Builder {
 }
 
 impl Receiver {
-    /// Plain HTTP/1.1 on 127.0.0.1, following a script.
+    /// Starts a receiver of plain HTTP/1.1 on 127.0.0.1 that follows a script.
     #[must_use]
     pub fn start(script: impl Into<Script>) -> Self {
         Self::builder().script(script).start()
     }
 
-    /// Answers 200 as fast as it can and only counts.
+    /// Starts a receiver that replies 200 as fast as it can and only counts requests.
     #[must_use]
     pub fn counting() -> Self {
         Self::builder().counting().start()
     }
 
-    /// Anything else.
+    /// Creates a builder for any other receiver.
     #[must_use]
     pub fn builder() -> Builder {
         Builder {
@@ -67,25 +67,25 @@ impl Receiver {
         }
     }
 
-    /// Where it listens.
+    /// Returns the address on which it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its port.
+    /// Returns the port on which it listens.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// A URL by address; `path` begins with a slash.
+    /// Returns a URL with the address; `path` begins with a slash.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("{}://{}{path}", self.scheme(), self.address)
     }
 
-    /// A URL by a name that the client must resolve to [`address`](Self::address).
+    /// Returns a URL with a host name that the client must resolve to [`address`](Self::address).
     #[must_use]
     pub fn url_for(&self, host: &str, path: &str) -> String {
         format!("{}://{host}:{}{path}", self.scheme(), self.port())
@@ -95,7 +95,7 @@ impl Receiver {
         if self.root.is_some() { "https" } else { "http" }
     }
 
-    /// The certificate (DER) that a client must trust, if it speaks TLS.
+    /// Returns the certificate (DER) that a client must trust, or `None` without TLS.
     #[must_use]
     pub fn root_certificate(&self) -> Option<&[u8]> {
         self.root.as_deref()
@@ -106,59 +106,61 @@ impl Receiver {
         self.record.set_script(script.into());
     }
 
-    /// Requests seen, also those no longer recorded.
+    /// Returns the number of requests received, including those that are no longer recorded.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.record.count()
     }
 
-    /// Requests recorded, in the order in which they were read.
+    /// Returns the recorded requests in the order in which they were read.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         self.record.requests()
     }
 
-    /// Forgets the recorded requests; the count goes on.
+    /// Deletes the recorded requests. The count is not reset.
     pub fn clear(&self) {
         self.record.clear();
     }
 
-    /// Connections accepted so far.
+    /// Returns the number of connections accepted so far.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.record.accepted.load(Ordering::SeqCst)
     }
 
-    /// Connections that are open now.
+    /// Returns the number of connections that are open now.
     #[must_use]
     pub fn open_connections(&self) -> usize {
         self.record.open.load(Ordering::SeqCst)
     }
 
-    /// Bytes of huge bodies that the clients, or the buffers on the way to them, have taken.
+    /// Returns the bytes of huge bodies that were written to clients, including those still in socket
+    /// buffers.
     #[must_use]
     pub fn body_bytes_sent(&self) -> u64 {
         self.record.body_bytes_sent()
     }
 
-    /// Blocks until `n` requests have been seen, and returns those recorded.
+    /// Blocks until `n` requests have been received, and returns the recorded ones.
     ///
     /// # Panics
-    /// They did not come in time.
+    /// Panics if they do not arrive in time.
     #[must_use]
     #[track_caller]
     pub fn wait_for(&self, n: u64, timeout: Duration) -> Vec<Request> {
-        let came = self.record.block_until(timeout, || self.count() >= n);
-        assert!(came, "{} of {n} requests within {timeout:?}", self.count());
+        let arrived = self.record.block_until(timeout, || self.count() >= n);
+        assert!(arrived, "{} of {n} requests within {timeout:?}", self.count());
         self.requests()
     }
 
-    /// Waits until `n` requests have been seen; false if they did not come in time. Needs tokio's time.
+    /// Waits until `n` requests have been received. Returns whether they arrived in time. Needs a tokio
+    /// runtime with time.
     pub async fn reached(&self, n: u64, timeout: Duration) -> bool {
         self.record.until(timeout, || self.count() >= n).await
     }
 
-    /// Waits until exactly `n` connections are open; false if that did not happen in time.
+    /// Waits until exactly `n` connections are open. Returns whether that happened in time.
     pub async fn has_open(&self, n: usize, timeout: Duration) -> bool {
         self.record.until(timeout, || self.open_connections() == n).await
     }
@@ -166,7 +168,7 @@ impl Receiver {
     /// Closes every connection, and blocks until that is done.
     ///
     /// # Panics
-    /// It is not done within a minute.
+    /// Panics if it takes more than a minute.
     pub fn hang_up(&self) {
         self.hang_up.send_replace(());
         let closed = self.record.block_until(Duration::from_secs(60), || self.open_connections() == 0);
@@ -187,7 +189,7 @@ impl Drop for Receiver {
 }
 
 impl Builder {
-    /// Follows this script instead of answering 200.
+    /// Sets the script, instead of always replying 200.
     #[must_use]
     pub fn script(mut self, script: impl Into<Script>) -> Self {
         self.script = script.into();
@@ -201,87 +203,87 @@ impl Builder {
         self
     }
 
-    /// Listens on this address instead of 127.0.0.1.
+    /// Sets the address, instead of 127.0.0.1.
     #[must_use]
     pub fn address(mut self, address: impl Into<IpAddr>) -> Self {
         self.address.set_ip(address.into());
         self
     }
 
-    /// Listens on this port instead of a free one.
+    /// Sets the port, instead of a free one.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.address.set_port(port);
         self
     }
 
-    /// Speaks TLS, with a certificate for these names or addresses, and HTTP/2 to those who want it.
+    /// Uses TLS with a certificate for these names or addresses, and offers HTTP/2.
     #[must_use]
     pub fn tls(mut self, names: &[&str]) -> Self {
         self.tls.names = names.iter().map(ToString::to_string).collect();
         self
     }
 
-    /// With a certificate that expired at the end of the year 2000.
+    /// Uses a certificate that expired at the end of the year 2000.
     #[must_use]
     pub fn expired(mut self) -> Self {
         self.tls.validity = Validity::Past;
         self
     }
 
-    /// With a certificate that is valid from the year 2999 on.
+    /// Uses a certificate that is valid from the year 2999 on.
     #[must_use]
     pub fn not_yet_valid(mut self) -> Self {
         self.tls.validity = Validity::Future;
         self
     }
 
-    /// With a certificate that calls itself a CA's (CA:TRUE), as `openssl req -x509` makes it.
+    /// Uses a certificate that is marked as a CA certificate (CA:TRUE), as `openssl req -x509` creates it.
     #[must_use]
     pub fn with_ca_certificate(mut self) -> Self {
         self.tls.is_ca = true;
         self
     }
 
-    /// Refuses clients that present no certificate.
+    /// Rejects clients that do not present a certificate.
     #[must_use]
     pub fn asks_for_client_certificate(mut self) -> Self {
-        self.tls.asks_client = true;
+        self.tls.requires_client_certificate = true;
         self
     }
 
-    /// Speaks TLS 1.2 and nothing newer.
+    /// Uses TLS 1.2 only.
     #[must_use]
     pub fn tls12_only(mut self) -> Self {
         self.tls.only_tls12 = true;
         self
     }
 
-    /// Speaks HTTP/1.1 over TLS, never HTTP/2.
+    /// Uses HTTP/1.1 over TLS, never HTTP/2.
     #[must_use]
     pub fn http1_only(mut self) -> Self {
         self.protocols = vec!["http/1.1"];
         self
     }
 
-    /// Takes so many requests at once on an HTTP/2 connection, and refuses further ones.
+    /// Sets the maximum number of concurrent streams of an HTTP/2 connection; further ones are refused.
     #[must_use]
     pub fn max_streams(mut self, count: u32) -> Self {
         self.max_streams = count;
         self
     }
 
-    /// Speaks HTTP/2 frame by frame, to those who want it; the script counts over HTTP/1.1 only.
+    /// Serves HTTP/2 clients frame by frame with `peer`; the script then applies to HTTP/1.1 only.
     #[must_use]
     pub fn frames(mut self, peer: Peer) -> Self {
         self.peer = Some(peer);
         self
     }
 
-    /// Starts it.
+    /// Starts the receiver.
     ///
     /// # Panics
-    /// The address cannot be listened on, or the system has no thread left.
+    /// Panics if the address cannot be bound, or the system cannot start a thread.
     #[must_use]
     pub fn start(self) -> Receiver {
         let tls = (!self.tls.names.is_empty()).then(|| Tls::new(&self.tls, &self.protocols));
@@ -331,12 +333,12 @@ impl Server {
             };
             let number = self.record.accepted.fetch_add(1, Ordering::SeqCst) + 1;
             self.record.open.fetch_add(1, Ordering::SeqCst);
-            self.record.tell();
+            self.record.notify();
             let (server, mut hang_up) = (self.clone(), self.hang_up.subscribe());
             tokio::spawn(async move {
                 let _open = Open(Arc::clone(&server.record));
                 tokio::select! {
-                    _client_went = server.serve(stream, number) => {}
+                    _closed = server.serve(stream, number) => {}
                     _ = hang_up.changed() => {}
                 }
             });
@@ -355,12 +357,13 @@ impl Server {
     }
 }
 
-/// Counts a connection until its socket is closed: declared before the socket, so dropped after it.
+/// Counts a connection until its socket is closed. It is declared before the socket, so it is dropped after
+/// it.
 struct Open(Arc<Record>);
 
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Ordering::SeqCst);
-        self.0.tell();
+        self.0.notify();
     }
 }

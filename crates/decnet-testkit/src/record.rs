@@ -1,4 +1,4 @@
-//! What a receiver has seen.
+//! The requests that a receiver has received.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,37 +10,37 @@ use tokio::sync::Notify;
 
 use crate::script::{Script, Step};
 
-/// Requests kept; those beyond are counted only.
+/// Maximum number of recorded requests; further ones are only counted.
 const MAX_RECORDED: usize = 200_000;
 
-/// A request as it came in.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// `POST`.
+    /// The method, for example `POST`.
     pub method: String,
     /// Path and query.
     pub path: String,
-    /// All headers, names in lower case. For HTTP/2, `:authority` stands under `host`.
+    /// All headers, with names in lower case. For HTTP/2, `:authority` is stored as `host`.
     pub headers: HeaderMap,
     /// The body, byte for byte.
     pub body: Bytes,
-    /// When it had been read.
+    /// The time at which it was completely read.
     pub at: Instant,
-    /// The connection it came on, numbered from 1 in the order of their acceptance.
+    /// Number of its connection, from 1 in the order of acceptance.
     pub connection: u64,
-    /// Did it come over HTTP/2?
+    /// Whether it was received over HTTP/2.
     pub http2: bool,
 }
 
 impl Request {
-    /// A header's value; empty if it is not there or no text.
+    /// Returns a header's value, or an empty text if it is missing or not text.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
     }
 }
 
-/// The memory that a receiver's connections and its owner share.
+/// State that a receiver shares with its connections.
 #[derive(Debug)]
 pub(crate) struct Record {
     script: Mutex<(Script, usize)>,
@@ -75,17 +75,17 @@ impl Record {
         *lock(&self.script) = (script, 0);
     }
 
-    /// Must a request's head be parsed?
+    /// Returns whether the heads of requests must be parsed.
     pub(crate) fn reads_heads(&self) -> bool {
         self.keeps_requests || lock(&self.script).0.reads_requests()
     }
 
-    /// Must a request's body be kept?
+    /// Returns whether the bodies of requests must be kept.
     pub(crate) fn keeps_bodies(&self) -> bool {
         self.keeps_requests
     }
 
-    /// Takes a request in, and says what to do with it.
+    /// Records a request and returns the step for it.
     pub(crate) fn add(&self, request: Request) -> Step {
         let step = {
             let mut script = lock(&self.script);
@@ -99,12 +99,13 @@ impl Record {
             }
         }
         self.count.fetch_add(1, Ordering::SeqCst);
-        self.tell();
+        self.notify();
         step
     }
 
-    /// Wakes those who wait for a change. Whoever waits on the condition holds the lock while it looks.
-    pub(crate) fn tell(&self) {
+    /// Wakes the tasks and threads that wait for a change. The lock is taken first, because a waiting thread
+    /// checks its condition under it.
+    pub(crate) fn notify(&self) {
         drop(lock(&self.changing));
         self.changed.notify_all();
         self.changed_async.notify_waiters();
@@ -130,7 +131,7 @@ impl Record {
         self.body_bytes_sent.load(Ordering::Relaxed)
     }
 
-    /// Blocks until a condition holds.
+    /// Blocks until a condition holds. Returns whether it held in time.
     pub(crate) fn block_until(&self, timeout: Duration, holds: impl Fn() -> bool) -> bool {
         let changing = lock(&self.changing);
         let waited = self.changed.wait_timeout_while(changing, timeout, |()| !holds());
@@ -138,7 +139,7 @@ impl Record {
         !ended.timed_out() || holds()
     }
 
-    /// Waits until a condition holds.
+    /// Waits until a condition holds. Returns whether it held in time.
     pub(crate) async fn until(&self, timeout: Duration, holds: impl Fn() -> bool) -> bool {
         let wait = async {
             loop {
@@ -155,7 +156,8 @@ impl Record {
     }
 }
 
-/// A test that panicked while it held a lock has its own message; ours would only hide it.
+/// Locks a mutex, ignoring poison: a test that panicked with the lock has its own message, which another
+/// panic would hide.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! What a receiver does with each request.
+//! The steps of a receiver.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,45 +8,45 @@ use bytes::Bytes;
 
 use crate::record::Request;
 
-/// What to do with one request, once it has been read and recorded.
+/// A receiver's reaction to one request, after it was read and recorded.
 #[derive(Debug, Clone)]
 pub enum Step {
-    /// Answer properly.
+    /// Sends a proper reply.
     Reply(Reply),
-    /// Say nothing until the client goes.
+    /// Sends nothing until the client closes the connection.
     Hang,
-    /// Reset the connection (TCP RST).
+    /// Resets the connection (TCP RST).
     Reset,
-    /// Close within the reply's headers.
+    /// Closes the connection within the reply's headers.
     CloseMidHeaders,
-    /// Send a 200, promise 100 bytes, send half of them and close.
+    /// Sends a 200 with a content length of 100, then half of the body, and closes the connection.
     CloseMidBody,
-    /// Send these bytes instead of a reply, and close.
+    /// Sends these bytes instead of a reply, and closes the connection.
     Garbage(Bytes),
-    /// Send these bytes instead of a reply, and go on.
+    /// Sends these bytes instead of a reply, and keeps the connection open.
     Raw(Bytes),
-    /// Send `reply`, after a while also `rest`, and go on. `rest` is counted like a huge body.
+    /// Sends `reply`, later also `rest`, and keeps the connection open. `rest` is counted like a huge body.
     Late {
         /// A reply, byte for byte.
         reply: Bytes,
-        /// How long the rest is held back.
+        /// Time between the reply and the rest.
         after: Duration,
-        /// What comes then.
+        /// Bytes sent after that time.
         rest: Bytes,
     },
-    /// Send the first bytes, and then the others over and over; these are counted like a huge body.
+    /// Sends the first bytes, then repeats the second ones; these are counted like a huge body.
     Endless(Bytes, Bytes),
-    /// Send a 200 a byte at a time, one per interval.
+    /// Sends a 200 byte by byte, one per interval.
     DripHead(Duration),
-    /// Send a 200 and its headers at once, and its 1,000 bytes one per interval.
+    /// Sends the head of a 200 at once, and its body of 1,000 bytes byte by byte, one per interval.
     DripBody(Duration),
-    /// Send a 200 with a body of so many bytes.
+    /// Sends a 200 with a body of this many bytes.
     Huge(u64),
-    /// Send a 200 with a header of so many bytes.
+    /// Sends a 200 with a header of this many bytes.
     HugeHeader(usize),
 }
 
-/// A proper reply; made by [`reply`].
+/// A proper reply, created by [`reply`].
 #[derive(Debug, Clone)]
 pub struct Reply {
     pub(crate) status: u16,
@@ -57,55 +57,55 @@ pub struct Reply {
     pub(crate) close: bool,
 }
 
-/// A reply with this status, no body and no header beyond the necessary.
+/// Creates a reply with this status, without a body and without optional headers.
 #[must_use]
 pub fn reply(status: u16) -> Reply {
     let (headers, body, delay) = (Vec::new(), Bytes::new(), Duration::ZERO);
     Reply { status, headers, body, delay, interim: false, close: false }
 }
 
-/// A redirect (302) to a URL.
+/// Creates a redirect (302) to a URL.
 #[must_use]
 pub fn redirect(to: &str) -> Reply {
     reply(302).header("location", to)
 }
 
 impl Reply {
-    /// With a header, added to those that are there.
+    /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// With a body.
+    /// Sets the body.
     #[must_use]
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// With `Retry-After`: seconds or a date.
+    /// Adds `Retry-After`: seconds or a date.
     #[must_use]
     pub fn retry_after(self, value: &str) -> Self {
         self.header("retry-after", value)
     }
 
-    /// Only after a while.
+    /// Delays the reply.
     #[must_use]
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// With a `100 Continue` before it (HTTP/1.1).
+    /// Sends `100 Continue` before the reply (HTTP/1.1).
     #[must_use]
     pub fn interim(mut self) -> Self {
         self.interim = true;
         self
     }
 
-    /// And then close the connection without having announced it (HTTP/1.1).
+    /// Closes the connection after the reply without announcing it (HTTP/1.1).
     #[must_use]
     pub fn then_close(mut self) -> Self {
         self.close = true;
@@ -121,7 +121,7 @@ impl From<Reply> for Step {
 
 type Choice = Arc<dyn Fn(&Request) -> Step + Send + Sync>;
 
-/// What a receiver does with request after request.
+/// The sequence of steps of a receiver.
 #[derive(Clone)]
 pub struct Script(Kind);
 
@@ -132,16 +132,17 @@ enum Kind {
 }
 
 impl Script {
-    /// The same with every request.
+    /// Creates a script with the same step for every request.
     #[must_use]
     pub fn always(step: impl Into<Step>) -> Self {
         Self(Kind::Steps(Arc::new([step.into()])))
     }
 
-    /// One step per request, in the order of arrival over all connections; the last one from then on.
+    /// Creates a script with one step per request, in the order of arrival over all connections. The last
+    /// step repeats.
     ///
     /// # Panics
-    /// No step at all.
+    /// Panics if there are no steps.
     #[must_use]
     pub fn steps(steps: impl IntoIterator<Item = Step>) -> Self {
         let steps: Arc<[Step]> = steps.into_iter().collect();
@@ -149,18 +150,19 @@ impl Script {
         Self(Kind::Steps(steps))
     }
 
-    /// Whatever a function says; in a receiver that only counts, it sees requests without bodies.
+    /// Creates a script in which a function chooses the step. In a receiver that only counts, the function
+    /// sees requests without bodies.
     #[must_use]
     pub fn by(choice: impl Fn(&Request) -> Step + Send + Sync + 'static) -> Self {
         Self(Kind::By(Arc::new(choice)))
     }
 
-    /// Must the request be parsed to know?
+    /// Returns whether the script needs parsed requests.
     pub(crate) fn reads_requests(&self) -> bool {
         matches!(self.0, Kind::By(_))
     }
 
-    /// The step for a request, the `number`th since the script was set, from 0.
+    /// Returns the step for request `number`, counted from 0 since the script was set.
     pub(crate) fn step(&self, number: usize, request: &Request) -> Step {
         match &self.0 {
             Kind::Steps(steps) => steps[number.min(steps.len() - 1)].clone(),

@@ -1,4 +1,4 @@
-//! A receiver's certificate, made on the spot.
+//! A receiver's self-signed certificate.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,21 +13,21 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig, version};
 
 static SERIAL: AtomicU64 = AtomicU64::new(0);
 
-/// What a receiver's TLS is like.
+/// TLS settings of a receiver.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
     /// Host names or addresses in the certificate.
     pub(crate) names: Vec<String>,
     pub(crate) validity: Validity,
-    /// The certificate says that it is a CA's (CA:TRUE).
+    /// Whether the certificate is marked as a CA certificate (CA:TRUE).
     pub(crate) is_ca: bool,
-    /// Clients must present a certificate.
-    pub(crate) asks_client: bool,
-    /// TLS 1.2 alone, else 1.3 too.
+    /// Whether clients must present a certificate.
+    pub(crate) requires_client_certificate: bool,
+    /// Whether to use TLS 1.2 only, instead of 1.2 and 1.3.
     pub(crate) only_tls12: bool,
 }
 
-/// When a certificate counts.
+/// The period in which a certificate is valid.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Validity {
     #[default]
@@ -36,16 +36,16 @@ pub(crate) enum Validity {
     Future,
 }
 
-/// A self-signed certificate in use.
+/// A certificate and its acceptor.
 #[derive(Clone)]
 pub(crate) struct Tls {
     pub(crate) acceptor: TlsAcceptor,
-    /// What a client must trust.
+    /// The certificate that a client must trust.
     pub(crate) root: CertificateDer<'static>,
 }
 
 impl Tls {
-    /// Speaks these protocols (ALPN).
+    /// Creates a certificate and an acceptor that offers these protocols (ALPN).
     pub(crate) fn new(settings: &Settings, protocols: &[&str]) -> Self {
         let key = KeyPair::generate().expect("the system has randomness");
         let root = params(settings).self_signed(&key).expect("a fresh key signs").der().clone();
@@ -54,8 +54,11 @@ impl Tls {
         let versions =
             if settings.only_tls12 { &[&version::TLS12][..] } else { &[&version::TLS13, &version::TLS12] };
         let builder = builder.with_protocol_versions(versions).expect("ring has these versions");
-        let clients =
-            if settings.asks_client { asking(&root) } else { WebPkiClientVerifier::no_client_auth() };
+        let clients = if settings.requires_client_certificate {
+            require_certificate(&root)
+        } else {
+            WebPkiClientVerifier::no_client_auth()
+        };
         let mut config = builder
             .with_client_cert_verifier(clients)
             .with_single_cert(vec![root.clone()], private)
@@ -68,7 +71,7 @@ impl Tls {
 fn params(settings: &Settings) -> CertificateParams {
     let names = settings.names.clone();
     let mut params = CertificateParams::new(names).expect("host names that can stand in a certificate");
-    // Two roots of one name would be taken for each other.
+    // Clients could confuse two roots with the same name.
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
     params
         .distinguished_name
@@ -84,8 +87,8 @@ fn params(settings: &Settings) -> CertificateParams {
     params
 }
 
-/// Trusts clients of one root, so none.
-fn asking(root: &CertificateDer<'static>) -> Arc<dyn ClientCertVerifier> {
+/// Creates a verifier that requires a client certificate signed by `root`; no client has one.
+fn require_certificate(root: &CertificateDer<'static>) -> Arc<dyn ClientCertVerifier> {
     let mut roots = RootCertStore::empty();
     roots.add(root.clone()).expect("a certificate of ours can be a root");
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider()));

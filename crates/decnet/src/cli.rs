@@ -10,15 +10,15 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    api, backup, bench, bus, check, completions, delivery, docs, erase, explain, init, publish, receive,
-    restore, serve, status, subscription, token, watch, webhook,
+    api, backup, bench, bus, check, clock, completions, delivery, docs, erase, explain, init, publish,
+    receive, restore, serve, status, subscription, token, watch, webhook,
 };
 use crate::failure::{Clap, Usage};
 use crate::logging::Verbosity;
 use crate::output::Color;
 
 /// Commands that need the catalog, which an agent does not have.
-const MASTER_ONLY: [&str; 12] = [
+const MASTER_ONLY: [&str; 13] = [
     "serve",
     "api",
     "webhook",
@@ -26,6 +26,7 @@ const MASTER_ONLY: [&str; 12] = [
     "delivery",
     "status",
     "explain",
+    "clock",
     "erase",
     "backup",
     "restore",
@@ -95,6 +96,7 @@ pub(crate) enum Command {
     Explain(explain::Args),
     Check(check::Args),
     Token(token::Args),
+    Clock(clock::Args),
     Backup(backup::Args),
     Restore(restore::Args),
     Erase(erase::Args),
@@ -207,6 +209,7 @@ impl Command {
                 | Self::Explain(_)
                 | Self::Check(_)
                 | Self::Token(_)
+                | Self::Clock(_)
                 | Self::Backup(_)
                 | Self::Restore(_)
                 | Self::Erase(_)

@@ -97,6 +97,7 @@ async fn dispatch(command: Command, found: Found, context: &Context) -> anyhow::
         Command::Status(args) => commands::status::run(args, context).await,
         Command::Token(args) => commands::token::run(args, context),
         Command::Explain(args) => commands::explain::run(&args, context),
+        Command::Clock(args) => commands::clock::run(&args, context),
         Command::Erase(args) => commands::erase::run(args, context).await,
         Command::Backup(args) => commands::backup::run(args, context).await,
         Command::Restore(args) => commands::restore::run(args, context).await,

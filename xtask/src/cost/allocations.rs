@@ -1,4 +1,4 @@
-//! Allocations of a delivery: the worker in a process of its own, with an allocator that counts.
+//! Allocations per delivery: the worker runs in its own process with a counting allocator.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{ChildStdin, ChildStdout, Stdio};
@@ -10,18 +10,18 @@ use super::process::{Process, eventually};
 use super::rig::Rig;
 use super::{Counted, Figure};
 
-/// Deliveries that make connections and fill every buffer, before those that count.
+/// Deliveries that open connections and fill all buffers before counting starts.
 const WARM_UP: u64 = 1000;
 const DELIVERIES: u64 = 10_000;
 
-/// What the worker says: deliveries, allocations and bytes so far.
+/// Counters that the worker reports: deliveries, allocations and bytes so far.
 #[derive(Debug, Clone, Copy)]
-struct Seen([f64; 3]);
+struct WorkerCounters([f64; 3]);
 
 struct Worker {
     _process: Process,
-    ask: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    requests: ChildStdin,
+    replies: BufReader<ChildStdout>,
 }
 
 pub(super) fn count() -> Result<Counted> {
@@ -30,15 +30,15 @@ pub(super) fn count() -> Result<Counted> {
     let mut command = rig.command(&programs.counted_worker);
     command.arg(rig.directory()).arg(rig.socket()).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut process = Process::start(&mut command)?;
-    let (ask, answers) = (process.stdin.take(), process.stdout.take());
-    let (ask, answers) = (ask.context("no stdin")?, BufReader::new(answers.context("no stdout")?));
-    let mut worker = Worker { _process: process, ask, answers };
+    let (requests, replies) = (process.stdin.take(), process.stdout.take());
+    let (requests, replies) = (requests.context("no stdin")?, BufReader::new(replies.context("no stdout")?));
+    let mut worker = Worker { _process: process, requests, replies };
     rig.wait_for_worker()?;
-    let first = worker.seen()?.0[0];
+    let first = worker.counters()?.0[0];
     rig.deliver(WARM_UP)?;
-    let Seen(before) = worker.after(first + WARM_UP as f64)?;
+    let WorkerCounters(before) = worker.counters_after(first + WARM_UP as f64)?;
     rig.deliver(DELIVERIES)?;
-    let Seen(after) = worker.after(before[0] + DELIVERIES as f64)?;
+    let WorkerCounters(after) = worker.counters_after(before[0] + DELIVERIES as f64)?;
     let each = |at: usize| (after[at] - before[at]) / (after[0] - before[0]);
     Ok(Counted::Figures(vec![
         Figure::new("delivery.allocations", each(1)),
@@ -47,21 +47,23 @@ pub(super) fn count() -> Result<Counted> {
 }
 
 impl Worker {
-    /// What it says once it has made so many deliveries.
-    fn after(&mut self, delivered: f64) -> Result<Seen> {
-        let mut seen = self.seen()?;
-        eventually("the worker has noted all answers", || {
-            seen = self.seen()?;
-            Ok(seen.0[0] >= delivered)
+    /// Returns the counters once the worker has made `delivered` deliveries.
+    fn counters_after(&mut self, delivered: f64) -> Result<WorkerCounters> {
+        let mut counters = self.counters()?;
+        eventually("the worker has recorded all replies", || {
+            counters = self.counters()?;
+            Ok(counters.0[0] >= delivered)
         })?;
-        Ok(seen)
+        Ok(counters)
     }
 
-    fn seen(&mut self) -> Result<Seen> {
+    fn counters(&mut self) -> Result<WorkerCounters> {
         let mut line = String::new();
-        writeln!(self.ask)?;
-        self.answers.read_line(&mut line)?;
+        writeln!(self.requests)?;
+        self.replies.read_line(&mut line)?;
         let figures: Vec<f64> = line.split_ascii_whitespace().flat_map(str::parse).collect();
-        Ok(Seen(figures.try_into().ok().with_context(|| format!("the worker said {line:?}"))?))
+        Ok(WorkerCounters(
+            figures.try_into().ok().with_context(|| format!("unexpected line from the worker: {line:?}"))?,
+        ))
     }
 }

@@ -1,4 +1,4 @@
-//! The programs that are looked at.
+//! The programs that are measured.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-/// `decnet` and the counting worker, built as the workspace's tests are: after those there is nothing to build.
+/// `decnet` and the counting worker, built like the workspace's tests, so that nothing is left to build after
+/// those.
 pub(super) struct Programs {
     pub(super) decnet: PathBuf,
     pub(super) counted_worker: PathBuf,
@@ -22,7 +23,7 @@ impl Programs {
     }
 }
 
-/// The steps whose instructions are counted, optimised.
+/// Builds the program that runs the pure steps, optimised.
 pub(super) fn instructions() -> Result<PathBuf> {
     let what = ["build", "--profile", "cost", "--package", "decnet-bus", "--example", "instructions"];
     executable(&cargo(&what)?, "example", "instructions")
@@ -31,12 +32,13 @@ pub(super) fn instructions() -> Result<PathBuf> {
 fn cargo(arguments: &[&str]) -> Result<String> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(arguments).args(["--locked", "--quiet", "--message-format=json-render-diagnostics"]);
-    let built = cargo.stderr(Stdio::inherit()).output().context("cargo cannot be started")?;
+    let built = cargo.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
     ensure!(built.status.success(), "the build failed");
     Ok(String::from_utf8_lossy(&built.stdout).into_owned())
 }
 
-/// The path of a program, in the one of cargo's messages that says it. A program's tests are one too, of its name.
+/// Returns a program's path from cargo's messages. The test binary of a program has the same name and is
+/// skipped.
 fn executable(messages: &str, kind: &str, name: &str) -> Result<PathBuf> {
     let path = messages.lines().find_map(|message| {
         let message: Value = serde_json::from_str(message).ok()?;
@@ -45,7 +47,7 @@ fn executable(messages: &str, kind: &str, name: &str) -> Result<PathBuf> {
             && message["profile"]["test"] == false;
         is_it.then(|| message["executable"].as_str().map(PathBuf::from))?
     });
-    path.with_context(|| format!("cargo did not say where it put {name}"))
+    path.with_context(|| format!("cargo did not report the path of {name}"))
 }
 
 #[cfg(test)]
@@ -53,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_is_told_from_its_tests() {
+    fn program_is_distinguished_from_its_test_binary() {
         let message = |test: bool, path: &str| {
             format!(
                 r#"{{"target":{{"name":"a","kind":["bin"]}},"profile":{{"test":{test}}},"executable":"{path}"}}"#

@@ -1,4 +1,4 @@
-//! What is allowed: `xtask/cost.toml`.
+//! The ceilings in `xtask/cost.toml`.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -10,11 +10,11 @@ use super::Figure;
 
 const TABLE: &str = "ceilings";
 const ADVICE: &str = "\
-A ceiling was passed. Something now does more for each delivery than before: find what (the message of the commit that set
-the ceiling, `strace -f`, `perf`, `cargo xtask cost --only ...` on the commit before), and do without it. If it is worth
-its price, raise the ceiling in xtask/cost.toml by hand and say why in the commit.";
+A ceiling was exceeded: each delivery now does more than before. Find the cause (the message of the commit that set the
+ceiling, `strace -f`, `perf`, `cargo xtask cost --only ...` on the commit before), and remove it. If the change is worth its
+cost, raise the ceiling in xtask/cost.toml by hand and give the reason in the commit.";
 
-/// The ceilings by name, in the file's order.
+/// The ceilings by name, in the order of the file.
 pub(super) struct Ceilings {
     path: PathBuf,
     document: DocumentMut,
@@ -24,7 +24,7 @@ impl Ceilings {
     pub(super) fn load() -> Result<Self> {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("cost.toml");
         let text =
-            std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         Ok(Self { path, document: text.parse()? })
     }
 
@@ -33,13 +33,13 @@ impl Ceilings {
         item.as_float().or_else(|| item.as_integer().map(|whole| whole as f64))
     }
 
-    /// Says each figure beside its ceiling; false if one is above it.
+    /// Writes each figure with its ceiling and returns whether all are within their ceilings.
     pub(super) fn compare(&self, figures: &[Figure], out: &mut impl Write) -> Result<bool> {
         let mut is_good = true;
         for Figure { name, value } in figures {
             let ceiling =
                 self.of(name).with_context(|| format!("xtask/cost.toml has no ceiling for {name}"))?;
-            let verdict = if *value > ceiling { "  TOO MUCH" } else { "" };
+            let verdict = if *value > ceiling { "  ABOVE CEILING" } else { "" };
             is_good &= *value <= ceiling;
             writeln!(out, "{name:<32} {value:>12.3}  of {ceiling}{verdict}")?;
         }
@@ -49,7 +49,7 @@ impl Ceilings {
         Ok(is_good)
     }
 
-    /// Lowers each ceiling to a little above its figure, and writes the file.
+    /// Lowers each ceiling to slightly above its figure, and writes the file.
     pub(super) fn lower(&mut self, figures: &[Figure]) -> Result<()> {
         for Figure { name, value } in figures {
             let lowered = rounded(value * margin(name));
@@ -67,8 +67,8 @@ fn set(table: &mut Table, name: &str, ceiling: f64) {
     table[name] = toml_edit::value(ceiling);
 }
 
-/// How far above the worst of today's figures a ceiling stands. Instructions and allocations hardly vary; how much goes
-/// into one commit, one wake-up or one wait depends on timing, and still a doubling is noticed.
+/// Returns the ratio of a ceiling to the largest counted value. Instructions and allocations hardly vary. The
+/// size of a commit, a wake-up or a wait depends on timing; a doubling is still detected.
 fn margin(name: &str) -> f64 {
     match name {
         name if name.ends_with("instructions") || name.contains("allocat") => 1.1,
@@ -77,7 +77,7 @@ fn margin(name: &str) -> f64 {
     }
 }
 
-/// To three digits.
+/// Rounds up to three significant digits.
 fn rounded(value: f64) -> f64 {
     if value <= 0.0 {
         return 0.0;
@@ -98,13 +98,13 @@ mod tests {
     }
 
     #[test]
-    fn more_than_the_ceiling_is_said_with_what_to_do() {
+    fn figure_above_its_ceiling_is_reported_with_advice() {
         let (_dir, ceilings) = ceilings("[ceilings]\n\"a.b\" = 2.5\nc = 3\n");
-        let mut said = Vec::new();
-        assert!(ceilings.compare(&[Figure::new("a.b", 2.5), Figure::new("c", 1.0)], &mut said).unwrap());
-        assert!(!ceilings.compare(&[Figure::new("a.b", 2.6)], &mut said).unwrap());
-        let said = String::from_utf8(said).unwrap();
-        assert!(said.contains("TOO MUCH") && said.contains("xtask/cost.toml"), "{said}");
+        let mut output = Vec::new();
+        assert!(ceilings.compare(&[Figure::new("a.b", 2.5), Figure::new("c", 1.0)], &mut output).unwrap());
+        assert!(!ceilings.compare(&[Figure::new("a.b", 2.6)], &mut output).unwrap());
+        let output = String::from_utf8(output).unwrap();
+        assert!(output.contains("ABOVE CEILING") && output.contains("xtask/cost.toml"), "{output}");
         assert!(ceilings.compare(&[Figure::new("unknown", 1.0)], &mut Vec::new()).is_err());
     }
 

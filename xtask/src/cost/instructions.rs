@@ -1,5 +1,5 @@
-//! Instructions of a pure step under callgrind: two runs that differ only in how often it is done, so that what
-//! comes before and after cancels out.
+//! Instructions of a pure step under callgrind. Two runs differ only in the number of steps, so that start-up
+//! and shutdown cancel out.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::{Counted, Figure, build};
 
-/// The steps of `instructions`, and what a figure of each is called.
+/// Steps of the `instructions` program, and the names of their figures.
 const STEPS: [(&str, &str); 3] =
     [("route", "topic.instructions"), ("decode", "frame.instructions"), ("event", "event.instructions")];
 const FEW: u32 = 1000;
@@ -33,9 +33,9 @@ fn collected(program: &Path, step: &str, times: u32) -> Result<f64> {
         .arg(program)
         .args([step, &times.to_string()]);
     let output = valgrind.output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "callgrind failed: {said}");
-    let line = said.lines().find_map(|line| line.split_once("Collected : "));
-    let (_, count) = line.with_context(|| format!("callgrind said no number: {said}"))?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "callgrind failed: {stderr}");
+    let line = stderr.lines().find_map(|line| line.split_once("Collected : "));
+    let (_, count) = line.with_context(|| format!("callgrind did not report a count: {stderr}"))?;
     Ok(count.trim().parse()?)
 }

@@ -1,8 +1,8 @@
-//! `cargo xtask cost`: what a delivery costs, counted rather than timed, against ceilings that stand in one file.
+//! `cargo xtask cost`: the cost of a delivery, counted rather than timed, compared with ceilings in one file.
 //!
-//! - [`build`]: the programs, as the tests have them; [`rig`]: bus, receiver and publisher around a worker;
-//! - `allocations`, `syscalls`, `instructions`: what is counted, and how;
-//! - [`ceilings`]: what is allowed, and what to do about more.
+//! - [`build`]: the programs, built like the tests; [`rig`]: bus, receiver and publisher around a worker;
+//! - `allocations`, `syscalls`, `instructions`: the counts;
+//! - [`ceilings`]: the ceilings, and the advice if one is exceeded.
 
 mod allocations;
 mod build;
@@ -20,48 +20,48 @@ use anyhow::Result;
 use ceilings::Ceilings;
 
 const EXAMPLES: &str = "\
-Each figure is one line: what, how much, and the ceiling; the exit code is 1 if one is above it. What needs strace or
-valgrind is left out, with a word, where they are missing or not permitted.
+Each line shows a figure, its value and its ceiling; the exit code is 1 if one is above its ceiling.
+Counts that need strace or valgrind are skipped, with a message, if these are missing or not permitted.
 
 Examples:
   cargo xtask cost
   cargo xtask cost --only instructions
-  cargo xtask cost --tighten      after something has become cheaper: lower the ceilings to a little above today";
-/// Times that everything is counted before ceilings are lowered: the worst of them is what stays allowed.
+  cargo xtask cost --tighten      after something has become cheaper: lower the ceilings";
+/// Number of counts before ceilings are lowered; the largest value decides.
 const ROUNDS_TO_TIGHTEN: usize = 5;
 
-/// Count allocations and system calls of a delivery, and instructions of a topic and a frame.
+/// Count allocations and system calls of a delivery, and instructions of a topic, a frame and an event
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// Lower the ceilings in xtask/cost.toml to a little above what is counted now; never raises one
+    /// Lower the ceilings in xtask/cost.toml to slightly above the counted values; never raise one
     #[arg(long)]
     tighten: bool,
-    /// Only these: allocations, syscalls or instructions
-    #[arg(long, value_name = "WHAT")]
-    only: Option<What>,
-    /// How often to count; the largest figure is shown [default: 1, or 5 with --tighten]
+    /// Count only this kind
+    #[arg(long, value_name = "KIND")]
+    only: Option<Kind>,
+    /// Number of counts; the largest value is shown [default: 1, or 5 with --tighten]
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
 }
 
-/// What is counted.
+/// The kinds of counts.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum What {
+enum Kind {
     Allocations,
     Syscalls,
     Instructions,
 }
 
-/// One figure.
+/// A counted value.
 #[derive(Debug, Clone, PartialEq)]
 struct Figure {
-    /// As it is called in the file of ceilings.
+    /// Name of its ceiling in the file.
     name: String,
     value: f64,
 }
 
-/// What was counted, or why it could not be.
+/// Result of a count, or the reason why it was skipped.
 enum Counted {
     Figures(Vec<Figure>),
     Skipped(String),
@@ -73,16 +73,16 @@ impl Figure {
     }
 }
 
-/// Counts, compares, and lowers ceilings if that was asked for.
+/// Counts, compares with the ceilings, and lowers them if requested.
 pub(crate) fn run(options: &Options, out: &mut impl Write) -> Result<ExitCode> {
     let mut ceilings = Ceilings::load()?;
     let mut figures = Vec::new();
     for round in 0..options.rounds.unwrap_or(if options.tighten { ROUNDS_TO_TIGHTEN } else { 1 }) {
-        for what in [What::Allocations, What::Syscalls, What::Instructions] {
-            if options.only.is_some_and(|only| only != what) {
+        for kind in [Kind::Allocations, Kind::Syscalls, Kind::Instructions] {
+            if options.only.is_some_and(|only| only != kind) {
                 continue;
             }
-            match count(what)? {
+            match count(kind)? {
                 Counted::Figures(counted) => keep_largest(&mut figures, counted),
                 Counted::Skipped(why) if round == 0 => writeln!(out, "skipped: {why}")?,
                 Counted::Skipped(_) => {}
@@ -95,18 +95,18 @@ pub(crate) fn run(options: &Options, out: &mut impl Write) -> Result<ExitCode> {
     Ok(if ceilings.compare(&figures, out)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn count(what: What) -> Result<Counted> {
-    match what {
-        What::Allocations => allocations::count(),
-        What::Syscalls => syscalls::count(),
-        What::Instructions => instructions::count(),
+fn count(kind: Kind) -> Result<Counted> {
+    match kind {
+        Kind::Allocations => allocations::count(),
+        Kind::Syscalls => syscalls::count(),
+        Kind::Instructions => instructions::count(),
     }
 }
 
 fn keep_largest(figures: &mut Vec<Figure>, counted: Vec<Figure>) {
     for figure in counted {
-        match figures.iter_mut().find(|known| known.name == figure.name) {
-            Some(known) => known.value = known.value.max(figure.value),
+        match figures.iter_mut().find(|existing| existing.name == figure.name) {
+            Some(existing) => existing.value = existing.value.max(figure.value),
             None => figures.push(figure),
         }
     }

@@ -1,4 +1,4 @@
-//! Processes that do not outlive the counting, and waiting for what they do.
+//! Child processes that end with the count, and waiting for conditions.
 
 use std::ops::{Deref, DerefMut};
 use std::process::{Child, Command};
@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-/// What anything may take on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Maximum wait for anything on a slow machine.
+const TIMEOUT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(5);
 
 /// A process that is killed when it is dropped.
@@ -16,14 +16,14 @@ pub(super) struct Process(Child);
 impl Process {
     pub(super) fn start(command: &mut Command) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
-        Ok(Self(command.spawn().with_context(|| format!("{name} cannot be started"))?))
+        Ok(Self(command.spawn().with_context(|| format!("cannot start {name}"))?))
     }
 
-    /// Waits for it to end well.
+    /// Waits until the process exits with success.
     pub(super) fn finish(mut self) -> Result<()> {
         eventually("a process ends", || Ok(self.try_wait()?.is_some()))?;
         let status = self.wait()?;
-        ensure!(status.success(), "a process ended with {status}");
+        ensure!(status.success(), "a process exited with {status}");
         Ok(())
     }
 }
@@ -44,16 +44,16 @@ impl DerefMut for Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Either may fail only because it has ended already.
+        // Each call fails only if the process has already ended.
         drop((self.0.kill(), self.0.wait()));
     }
 }
 
-/// Repeats a step until it is true.
+/// Repeats a step until it returns true.
 pub(super) fn eventually(what: &str, mut step: impl FnMut() -> Result<bool>) -> Result<()> {
     let begun = Instant::now();
     while !step()? {
-        ensure!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        ensure!(begun.elapsed() < TIMEOUT, "timeout after {TIMEOUT:?}: {what}");
         std::thread::sleep(POLL);
     }
     Ok(())

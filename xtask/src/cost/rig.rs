@@ -1,4 +1,4 @@
-//! Bus, receiver and publisher, each a process, around a worker that is looked at.
+//! Bus, receiver and publisher, each a process, around the measured worker.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use super::process::{Process, eventually};
 /// Bytes of padding that make a delivered body about 600 bytes long.
 const PAD_BYTES: usize = 440;
 const TOPIC: &str = "cost.event";
-/// Requests in flight to the one subscription.
+/// Requests in flight to the subscription.
 const CONCURRENCY: &str = "64";
 
-/// A running bus and receiver, and one subscription from the one to the other.
+/// A running bus and receiver, and a subscription that connects them.
 pub(super) struct Rig {
     decnet: PathBuf,
     received: Arc<AtomicU64>,
@@ -28,16 +28,16 @@ pub(super) struct Rig {
 
 impl Rig {
     pub(super) fn start(decnet: &Path) -> Result<Self> {
-        let beside = decnet.parent().context("the program is in no directory")?;
+        let beside = decnet.parent().context("the path of decnet has no parent directory")?;
         let directory = TempDir::with_prefix_in("cost-", beside)?;
         let mut bus = Process::start(command(decnet, directory.path()).arg("bus").stderr(Stdio::piped()))?;
-        said(&mut bus, "the bus listens")?;
+        wait_for_line(&mut bus, "the bus listens")?;
         let mut receive = command(decnet, directory.path());
         receive.args(["receive", "--port", "0"]).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut receiver = Process::start(&mut receive)?;
-        let line = said(&mut receiver, "receiving on")?;
+        let line = wait_for_line(&mut receiver, "receiving on")?;
         let url = line.split_ascii_whitespace().find(|word| word.starts_with("http://"));
-        let url = url.map(|url| url.trim_end_matches(',')).context("the receiver names no URL")?;
+        let url = url.map(|url| url.trim_end_matches(',')).context("the receiver did not print a URL")?;
         let received = count_lines(&mut receiver)?;
         let mut rig = Self { decnet: decnet.to_owned(), received, _bus: bus, _receiver: receiver, directory };
         rig.run(&["subscription", "create", "--name", "cost", "--url", url, "--pattern", TOPIC])?;
@@ -52,12 +52,12 @@ impl Rig {
         self.directory().join("bus.sock")
     }
 
-    /// `decnet` or what stands before it, in this rig's environment.
+    /// Returns a command for `decnet`, or a program that runs it, in this rig's environment.
     pub(super) fn command(&self, program: impl AsRef<Path>) -> Command {
         command(program.as_ref(), self.directory())
     }
 
-    /// Publishes events and waits until they have all arrived.
+    /// Publishes events and waits until all have arrived.
     pub(super) fn deliver(&mut self, events: u64) -> Result<()> {
         let owed = self.received.load(Ordering::Relaxed) + events;
         let path = self.directory().join("events.jsonl");
@@ -67,18 +67,19 @@ impl Rig {
         }
         file.into_inner()?;
         self.run(&["publish", TOPIC, &format!("@{}", path.display())])?;
-        eventually("everything has arrived", || Ok(self.received.load(Ordering::Relaxed) >= owed))
+        eventually("all events have arrived", || Ok(self.received.load(Ordering::Relaxed) >= owed))
     }
 
-    /// Waits until the worker listens to the bus: what is published now and then arrives.
+    /// Publishes events until the worker receives one, then waits until no more arrive.
     pub(super) fn wait_for_worker(&mut self) -> Result<()> {
-        eventually("the worker listens", || {
+        eventually("the worker subscribes to the bus", || {
             self.run(&["publish", TOPIC, "{}"])?;
             std::thread::sleep(std::time::Duration::from_millis(50));
             Ok(self.received.load(Ordering::Relaxed) > 0)
         })?;
         let published = || self.received.load(Ordering::Relaxed);
-        // Those published before it listened were never sent; the others are all there once nothing more comes.
+        // Events from before the subscription were never sent; the others have arrived once nothing more
+        // comes.
         let mut before = 0;
         eventually("the first events have arrived", || {
             std::thread::sleep(std::time::Duration::from_millis(100));
@@ -86,7 +87,7 @@ impl Rig {
         })
     }
 
-    /// Runs `decnet` to its end.
+    /// Runs `decnet` and waits for its success.
     pub(super) fn run(&mut self, arguments: &[&str]) -> Result<()> {
         let output = self.command(&self.decnet).args(arguments).stdout(Stdio::null()).output()?;
         ensure!(
@@ -99,7 +100,7 @@ impl Rig {
     }
 }
 
-/// An environment of its own, so that nothing configured on this machine plays a part.
+/// Returns a command with a new environment, so that the configuration of this machine has no effect.
 fn command(program: &Path, directory: &Path) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -111,21 +112,22 @@ fn command(program: &Path, directory: &Path) -> Command {
     command
 }
 
-/// The line of its stderr that holds `text`; the rest is read away, so that it is never held up.
-fn said(process: &mut Process, text: &str) -> Result<String> {
-    let mut stderr = BufReader::new(process.stderr.take().context("its stderr is no pipe")?);
+/// Returns the line of stderr that contains `text`. A thread reads the rest, so that the process never blocks
+/// on it.
+fn wait_for_line(process: &mut Process, text: &str) -> Result<String> {
+    let mut stderr = BufReader::new(process.stderr.take().context("stderr is not a pipe")?);
     let mut line = String::new();
     while !line.contains(text) {
         line.clear();
-        ensure!(stderr.read_line(&mut line)? > 0, "a process ended before it said {text:?}");
+        ensure!(stderr.read_line(&mut line)? > 0, "a process exited before it printed {text:?}");
     }
     std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
     Ok(line)
 }
 
-/// Counts the lines of its stdout, which are requests.
+/// Counts the lines of stdout, one for each request.
 fn count_lines(process: &mut Process) -> Result<Arc<AtomicU64>> {
-    let stdout = BufReader::new(process.stdout.take().context("its stdout is no pipe")?);
+    let stdout = BufReader::new(process.stdout.take().context("stdout is not a pipe")?);
     let count = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&count);
     std::thread::spawn(move || {

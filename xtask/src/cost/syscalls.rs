@@ -1,4 +1,4 @@
-//! System calls of a delivery: `decnet webhook` under `strace -f -c`, over its whole life.
+//! System calls per delivery: `decnet webhook` under `strace -f -c`, over its whole lifetime.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,9 +10,10 @@ use super::process::Process;
 use super::rig::Rig;
 use super::{Counted, Figure};
 
-/// So many that the worker's start and end hardly count.
+/// Number of deliveries, large enough that the worker's start and end hardly count.
 const DELIVERIES: u64 = 10_000;
-/// Kinds with a ceiling of their own, and the calls of each: a kernel or a library may turn to a sibling.
+/// Kinds with a ceiling of their own, and the calls of each. Kernels and libraries may use any call of a
+/// kind.
 const KINDS: [(&str, &[&str]); 6] = [
     ("fdatasync", &["fdatasync", "fsync", "sync_file_range"]),
     ("file_write", &["pwrite64", "pwritev", "pwritev2", "ftruncate", "fallocate"]),
@@ -23,7 +24,7 @@ const KINDS: [(&str, &[&str]); 6] = [
 ];
 
 pub(super) fn count() -> Result<Counted> {
-    if let Some(why) = impossible() {
+    if let Some(why) = unavailable_reason() {
         return Ok(Counted::Skipped(format!("system calls: {why}")));
     }
     let programs = Programs::build()?;
@@ -39,8 +40,8 @@ pub(super) fn count() -> Result<Counted> {
     Ok(Counted::Figures(figures(&std::fs::read_to_string(summary)?)))
 }
 
-/// Why it cannot be done here, if it cannot.
-fn impossible() -> Option<&'static str> {
+/// Returns the reason why strace cannot be used here, if any.
+fn unavailable_reason() -> Option<&'static str> {
     let traced = Command::new("strace").args(["-f", "-c", "-o", "/dev/null", "true"]).output();
     match traced {
         Err(_) => Some("strace is not installed"),
@@ -63,7 +64,7 @@ fn figures(summary: &str) -> Vec<Figure> {
     std::iter::once(Figure::new("delivery.syscalls", sum(&|_| true))).chain(kinds).collect()
 }
 
-/// A line of the summary: share, seconds, microseconds a call, calls, errors (if there are any), name.
+/// Parses a line of the summary: share, seconds, microseconds per call, calls, errors (optional), name.
 fn call(line: &str) -> Option<(&str, f64)> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     Some((fields.last()?, fields.get(3)?.parse().ok()?))

@@ -1,5 +1,5 @@
-//! Checks the rules of the repository that neither rustc nor clippy checks: loads the tree once, runs each rule,
-//! and prints one line per violation.
+//! Checks the rules of the repository that neither rustc nor clippy checks. Loads the tree once, runs each
+//! rule, and prints one line per violation.
 
 mod packages;
 mod rules;
@@ -33,7 +33,7 @@ pub(crate) struct Options {
     root: Option<PathBuf>,
 }
 
-/// Checks every rule and prints the violations to `out`; failure if there is one.
+/// Checks every rule and prints the violations to `out`. Returns failure if there is one.
 pub(crate) fn run(options: &Options, out: &mut impl Write) -> Result<ExitCode> {
     let root = options.root.clone().map_or_else(workspace_root, Ok)?;
     let tree = Tree::load(&root)?;
@@ -53,12 +53,13 @@ fn report(mut violations: Vec<Violation>, out: &mut impl Write) -> Result<ExitCo
     Ok(if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The nearest folder, upwards from the current one, whose Cargo.toml has a `[workspace]`.
+/// Returns the nearest folder, upwards from the current one, whose Cargo.toml has a `[workspace]`.
 fn workspace_root() -> Result<PathBuf> {
     let here = std::env::current_dir()?;
     let holds_workspace = |dir: &&Path| {
         std::fs::read_to_string(dir.join("Cargo.toml")).is_ok_and(|text| text.contains("[workspace]"))
     };
     let root = here.ancestors().find(holds_workspace);
-    root.map(Path::to_path_buf).context("no workspace around the current directory: give one with --root DIR")
+    root.map(Path::to_path_buf)
+        .context("the current directory is not in a workspace: set one with --root DIR")
 }

@@ -1,4 +1,4 @@
-//! The crates of the workspace and what they depend on, as cargo sees them.
+//! The crates of the workspace and their dependencies, as reported by cargo.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,9 +10,9 @@ use serde::Deserialize;
 #[derive(Debug, Default)]
 pub(crate) struct Package {
     pub(crate) name: String,
-    /// Its folder, relative to the root.
+    /// The crate's folder, relative to the root.
     pub(crate) dir: String,
-    /// Its targets' root files (`src/lib.rs`, `tests/*.rs`, …), relative to the root.
+    /// Root files of the targets (`src/lib.rs`, `tests/*.rs`, …), relative to the root.
     pub(crate) roots: Vec<String>,
     pub(crate) dependencies: Vec<Dependency>,
 }
@@ -23,7 +23,7 @@ pub(crate) struct Dependency {
     pub(crate) name: String,
     #[serde(default)]
     pub(crate) features: Vec<String>,
-    /// `None` in production code, else `dev` or `build`.
+    /// `None` in production code, otherwise `dev` or `build`.
     kind: Option<String>,
 }
 
@@ -41,12 +41,12 @@ impl Dependency {
 
 #[derive(Deserialize)]
 struct Metadata {
-    packages: Vec<Listed>,
+    packages: Vec<PackageMetadata>,
     workspace_root: String,
 }
 
 #[derive(Deserialize)]
-struct Listed {
+struct PackageMetadata {
     name: String,
     manifest_path: String,
     targets: Vec<Target>,
@@ -58,26 +58,26 @@ struct Target {
     src_path: String,
 }
 
-/// Asks cargo, without the network and without resolving versions.
+/// Loads the packages from cargo, without network access and without resolving versions.
 pub(crate) fn load(root: &Path) -> Result<Vec<Package>> {
-    let answer = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
         .current_dir(root)
         .output()
         .context("cannot run cargo")?;
-    ensure!(answer.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&answer.stderr).trim());
-    let metadata: Metadata = serde_json::from_slice(&answer.stdout).context("cargo metadata")?;
+    ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim());
+    let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
     let Metadata { packages, workspace_root } = metadata;
-    Ok(packages.into_iter().map(|listed| package(listed, &workspace_root)).collect())
+    Ok(packages.into_iter().map(|metadata| package(metadata, &workspace_root)).collect())
 }
 
-fn package(listed: Listed, root: &str) -> Package {
+fn package(metadata: PackageMetadata, root: &str) -> Package {
     let relative = |path: &str| path.strip_prefix(root).unwrap_or(path).trim_start_matches('/').to_owned();
-    let manifest = relative(&listed.manifest_path);
+    let manifest = relative(&metadata.manifest_path);
     Package {
-        name: listed.name,
+        name: metadata.name,
         dir: manifest.trim_end_matches("Cargo.toml").trim_end_matches('/').to_owned(),
-        roots: listed.targets.iter().map(|target| relative(&target.src_path)).collect(),
-        dependencies: listed.dependencies,
+        roots: metadata.targets.iter().map(|target| relative(&target.src_path)).collect(),
+        dependencies: metadata.dependencies,
     }
 }

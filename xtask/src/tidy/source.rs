@@ -10,7 +10,7 @@ use super::violation::Violation;
 /// A Rust file.
 pub(crate) struct Source {
     pub(crate) syntax: syn::File,
-    /// How many lines it has, without the test modules at its end.
+    /// Number of lines, without the test modules at the end.
     pub(crate) production_lines: usize,
 }
 
@@ -19,7 +19,7 @@ pub(crate) struct Source {
 pub(crate) struct Sources(pub(crate) BTreeMap<String, Source>);
 
 impl Sources {
-    /// Parses the files; one that cannot be parsed is a violation, and no rule sees it.
+    /// Parses the files. One that cannot be parsed is a violation and is not seen by the rules.
     pub(crate) fn parse(tree: &Tree) -> (Self, Vec<Violation>) {
         let (mut sources, mut unparsable) = (BTreeMap::new(), Vec::new());
         for file in tree.with_extension(".rs") {
@@ -41,7 +41,7 @@ impl Sources {
         self.0.iter().map(|(path, source)| (path.as_str(), source))
     }
 
-    /// Sources of a tree that is known to parse.
+    /// Returns the sources of a tree that parses.
     #[cfg(test)]
     pub(crate) fn of(files: &[(&str, &str)]) -> Self {
         let (sources, unparsable) = Self::parse(&Tree::of(files));
@@ -55,7 +55,7 @@ fn production_lines(syntax: &syn::File, all: usize) -> usize {
     first_trailing_test.map_or(all, |line| line.saturating_sub(1))
 }
 
-/// The line on which an inline `#[cfg(test)] mod` starts, if `item` is one.
+/// Returns the line of an inline `#[cfg(test)] mod`, if `item` is one.
 fn test_module_line(item: &Item) -> Option<usize> {
     match item {
         Item::Mod(module) if module.content.is_some() && module.attrs.iter().any(is_cfg_test) => {
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_does_not_parse_is_named_with_its_line() {
+    fn unparsable_file_is_reported_with_its_line() {
         let (_, unparsable) = Sources::parse(&Tree::of(&[("a.rs", "fn a() {}\nfn {}\n")]));
         assert!(unparsable[0].to_string().starts_with("a.rs:2: syntax: "), "{unparsable:?}");
     }

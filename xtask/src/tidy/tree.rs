@@ -1,4 +1,4 @@
-//! The files of the repository: what git tracks or would, read once.
+//! The files of the repository, read once: those that git tracks, and new ones that are not ignored.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -10,9 +10,9 @@ use anyhow::{Context, Result, ensure};
 /// A file of the repository.
 #[derive(Debug)]
 pub(crate) struct File {
-    /// Relative to the root, with `/`.
+    /// Path relative to the root, with `/`.
     pub(crate) path: String,
-    /// Empty if the file is not UTF-8: no rule is about such files.
+    /// Empty if the file is not UTF-8, because no rule applies to such files.
     pub(crate) text: String,
     pub(crate) executable: bool,
 }
@@ -21,21 +21,22 @@ pub(crate) struct File {
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
     files: Vec<File>,
-    /// Files and the folders that hold them.
+    /// Paths of the files and of the folders that contain them.
     paths: BTreeSet<String>,
 }
 
 impl Tree {
-    /// Reads the files that git tracks or that are new and not ignored, so that a file is judged before its
-    /// commit. Without git (an unpacked archive) it is every file outside `target` and hidden folders.
+    /// Reads the files that git tracks and those that are new and not ignored, so that a file is checked
+    /// before its commit. Without git (an unpacked archive), it reads every file outside `target` and hidden
+    /// folders.
     pub(crate) fn load(root: &Path) -> Result<Self> {
         let listed = if root.join(".git").exists() { listed_by_git(root)? } else { walked(root)? };
         let mut files = Vec::new();
         for path in listed {
-            let place = root.join(&path);
+            let full_path = root.join(&path);
             // A deleted file stays listed until the deletion is staged.
-            if place.is_file() {
-                files.push(read(path, &place)?);
+            if full_path.is_file() {
+                files.push(read(path, &full_path)?);
             }
         }
         Ok(Self::new(files))
@@ -58,23 +59,23 @@ impl Tree {
         self.files.iter().find(|file| file.path == path)
     }
 
-    /// The files whose name ends in `extension`, given with its dot.
+    /// Returns the files whose name ends in `extension`, given with its dot.
     pub(crate) fn with_extension(&self, extension: &str) -> impl Iterator<Item = &File> {
         self.files.iter().filter(move |file| file.path.ends_with(extension))
     }
 
-    /// Whether `path` is a file or a folder; the empty path is the root.
+    /// Returns whether `path` is a file or a folder. The empty path is the root.
     pub(crate) fn has(&self, path: &str) -> bool {
         path.is_empty() || self.paths.contains(path)
     }
 
-    /// The folders directly inside `folder`, by name.
+    /// Returns the names of the folders directly inside `folder`.
     pub(crate) fn folders_in(&self, folder: &str) -> BTreeSet<&str> {
         let inside = self.files.iter().filter_map(|file| file.path.strip_prefix(folder)?.strip_prefix('/'));
         inside.filter_map(|path| Some(path.split_once('/')?.0)).collect()
     }
 
-    /// A tree of plain files for tests; one named `*+x` is executable.
+    /// Returns a tree of plain files; one whose name ends in `+x` is executable.
     #[cfg(test)]
     pub(crate) fn of(files: &[(&str, &str)]) -> Self {
         let file = |(name, text): &(&str, &str)| File {
@@ -86,15 +87,15 @@ impl Tree {
     }
 }
 
-fn read(path: String, place: &Path) -> Result<File> {
-    let bytes = std::fs::read(place).with_context(|| format!("cannot read {}", place.display()))?;
-    let executable = std::fs::metadata(place)?.permissions().mode() & 0o111 != 0;
+fn read(path: String, full_path: &Path) -> Result<File> {
+    let bytes = std::fs::read(full_path).with_context(|| format!("cannot read {}", full_path.display()))?;
+    let executable = std::fs::metadata(full_path)?.permissions().mode() & 0o111 != 0;
     Ok(File { path, text: String::from_utf8(bytes).unwrap_or_default(), executable })
 }
 
 fn listed_by_git(root: &Path) -> Result<Vec<String>> {
     let listing = Command::new("git")
-        // A container often runs as another user than the one who cloned; to list files is harmless.
+        // A container often runs as another user than the owner of the clone. Listing files is harmless.
         .args(["-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .current_dir(root)
         .output()
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_are_part_of_the_tree_and_neighbours_with_the_same_start_are_not() {
+    fn folder_with_a_common_name_prefix_is_not_in_the_tree() {
         let tree = Tree::of(&[("src/bus/mod.rs", ""), ("src/business.rs", ""), ("README.md", "")]);
         assert!(tree.has("src/bus") && tree.has("src") && tree.has(""));
         assert!(!tree.has("bus"));
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_without_git_is_read_too() {
+    fn archive_without_git_is_read() {
         let root = tempfile::tempdir().unwrap();
         for folder in ["src", "target/debug", ".hidden"] {
             std::fs::create_dir_all(root.path().join(folder)).unwrap();

@@ -1,12 +1,12 @@
-//! What a rule finds wrong, and where.
+//! A violation of a rule, and its place.
 
 use std::fmt;
 
-/// One line of the report; the order is by place, so that an editor can walk it.
+/// One line of the report. The order is by place, so that editors can step through it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Violation {
     path: String,
-    /// Counts from 1.
+    /// Line number, from 1.
     line: usize,
     rule: &'static str,
     message: String,

@@ -15,7 +15,8 @@ pub(super) struct Uses(Mutex<HashMap<Arc<str>, UnixMicros>>);
 impl Uses {
     /// Is it time for a note? If so, whoever asks writes it.
     fn is_due(&self, id: &Arc<str>, noted_at: Option<UnixMicros>, now: UnixMicros) -> bool {
-        let is_recent = |at: &UnixMicros| now.since(*at) < TOKEN_USE_INTERVAL;
+        // A use that was noted in the future was noted by a wrong clock.
+        let is_recent = |at: &UnixMicros| *at <= now && now.since(*at) < TOKEN_USE_INTERVAL;
         if noted_at.as_ref().is_some_and(is_recent) {
             return false;
         }
@@ -60,5 +61,7 @@ mod tests {
         // Somebody else noted it.
         assert!(!uses.is_due(&id, Some(at(2 * interval)), at(2 * interval + 1)));
         assert!(uses.is_due(&id, Some(at(0)), at(3 * interval)));
+        // The clock was ahead, and is right again.
+        assert!(uses.is_due(&id, Some(at(1000 * interval)), at(2 * interval)));
     }
 }

@@ -1,4 +1,5 @@
-//! Row 4: from the moment an event was due to its receipt, at fixed rates that wait for nothing.
+//! Row 4: the time from the moment at which an event is due to its receipt, at fixed rates that do not wait
+//! for deliveries.
 
 use anyhow::Result;
 
@@ -7,9 +8,9 @@ use crate::report::{Curve, Figure, Measured, Unit, thousands};
 use crate::rig::{Load, Pipeline, concurrency, drive};
 use crate::targets;
 
-/// Events a second.
+/// Events per second.
 const RATES: [u32; 2] = [100, 1000];
-/// Seconds of the warm-up at the same rate.
+/// Seconds of warm-up at the same rate.
 const WARM_UP_SECONDS: u64 = 1;
 
 pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
@@ -23,27 +24,27 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
 
 async fn at(bench: &mut Bench, rate: u32, measured: &mut Measured) -> Result<()> {
     let disk = bench.fdatasync()?;
-    let subscriptions = bench.to_everything(1, "/timed");
+    let subscriptions = bench.subscriptions_to_all_events(1, "/timed");
     let setup = bench.setup(subscriptions, concurrency(IN_FLIGHT, TOTAL_IN_FLIGHT));
     let mut pipeline = Pipeline::start(setup).await?;
     let load = |seconds| Load::per_second(TOPIC, rate, seconds, 1);
     drive(&mut pipeline, &mut bench.receiver, load(WARM_UP_SECONDS)).await?;
-    let arrived = drive(&mut pipeline, &mut bench.receiver, load(bench.plan.latency_seconds)).await?;
-    let seen = bench.receiver.latencies().await?;
+    let result = drive(&mut pipeline, &mut bench.receiver, load(bench.plan.latency_seconds)).await?;
+    let latencies = bench.receiver.latencies().await?;
     let label = format!("{}/s", thousands(rate.into()));
     let figures = [
-        ("p50", seen.p50_us, disk.p50_us, targets::LATENCY_P50),
-        ("p99", seen.p99_us, disk.p99_us, targets::LATENCY_P99),
+        ("p50", latencies.p50_us, disk.p50_us, targets::LATENCY_P50),
+        ("p99", latencies.p99_us, disk.p99_us, targets::LATENCY_P99),
     ];
     measured.figures.extend(figures.map(|(what, micros, disk, target)| {
         let figure = Figure::whole(format!("{what} at {label}"), micros, Unit::Micros);
-        figure.beside(format!("fdatasync {what} {:.2} ms", disk as f64 / 1e3)).target(target)
+        figure.detail(format!("fdatasync {what} {:.2} ms", disk as f64 / 1e3)).target(target)
     }));
     measured.notes.push(format!(
-        "at {label} the longest took {}, and the publisher itself was up to {} late (p99)",
-        Unit::Micros.show(seen.max_us as f64),
-        Unit::Micros.show(arrived.published.late_p99_us as f64)
+        "at {label} the longest latency was {}, and the publisher's own delay {} (p99)",
+        Unit::Micros.format(latencies.max_us as f64),
+        Unit::Micros.format(result.published.late_p99_us as f64)
     ));
-    measured.curves.push(Curve { label, points: seen.curve });
+    measured.curves.push(Curve { label, points: latencies.curve });
     Ok(())
 }

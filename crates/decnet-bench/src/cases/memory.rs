@@ -1,40 +1,41 @@
-//! Row 11: memory of an idle worker, and memory and disk with many deliveries pending to a receiver that is not there.
+//! Row 11: memory of an idle worker, and memory and disk with many deliveries pending to a dead receiver.
 
 use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Bench, EVERYTHING, TOPIC};
+use super::{ALL_EVENTS, Bench, TOPIC};
 use crate::report::{Figure, Measured, Unit, thousands};
 use crate::rig::drive::admit;
-use crate::rig::{Load, Pipeline, Wanted, memory};
+use crate::rig::{Load, Pipeline, SubscriptionSpec, memory};
 use crate::targets;
 
-/// A port that nobody listens on: it is privileged, and its service (RFC 863) is gone from the world.
-const DEAD: &str = "http://127.0.0.1:9/";
-/// After which a worker counts as idle, or at rest again.
-const REST: Duration = Duration::from_secs(2);
+/// URL with a port on which nothing listens: it is privileged, and its service (discard, RFC 863) is no
+/// longer in use.
+const DEAD_URL: &str = "http://127.0.0.1:9/";
+/// Time after which the worker counts as idle.
+const IDLE_AFTER: Duration = Duration::from_secs(2);
 
 pub(super) async fn measure(bench: &Bench) -> Result<Measured> {
-    let setup = bench.setup(vec![Wanted::new(DEAD, EVERYTHING)], Vec::new());
+    let setup = bench.setup(vec![SubscriptionSpec::new(DEAD_URL, ALL_EVENTS)], Vec::new());
     let mut pipeline = Pipeline::start(setup).await?;
-    tokio::time::sleep(REST).await;
+    tokio::time::sleep(IDLE_AFTER).await;
     let idle = memory::of(pipeline.worker.id())?;
     let empty = pipeline.queue_bytes()?.0;
     let pending = bench.plan.pending;
     admit(&mut pipeline, Load::flat_out(TOPIC, pending, 1, u64::MAX)).await?;
-    tokio::time::sleep(REST).await;
+    tokio::time::sleep(IDLE_AFTER).await;
     let full = memory::of(pipeline.worker.id())?;
     let (file, log) = pipeline.queue_bytes()?;
-    let waiting = pipeline.standing()?.waiting;
-    let peak = |resident: memory::Resident| format!("peak {}", Unit::Bytes.show(resident.peak as f64));
+    let waiting = pipeline.queue_counts()?.waiting;
+    let peak = |resident: memory::Resident| format!("peak {}", Unit::Bytes.format(resident.peak as f64));
     let figures = vec![
-        Figure::whole("idle", idle.now, Unit::Bytes).beside(peak(idle)).target(targets::IDLE_MEMORY),
-        Figure::whole("with many pending", full.now, Unit::Bytes)
-            .beside(peak(full))
+        Figure::whole("memory, idle", idle.now, Unit::Bytes).detail(peak(idle)).target(targets::IDLE_MEMORY),
+        Figure::whole("memory, many deliveries pending", full.now, Unit::Bytes)
+            .detail(peak(full))
             .target(targets::PENDING_MEMORY),
-        Figure::new("disk for each pending one", (file - empty) as f64 / pending as f64, Unit::Bytes)
-            .beside(format!("{}; its log, bounded, {}", show(file), show(log)))
+        Figure::new("disk per pending delivery", (file - empty) as f64 / pending as f64, Unit::Bytes)
+            .detail(format!("{}; write-ahead log, bounded, {}", show(file), show(log)))
             .target(targets::PENDING_DISK),
         Figure::whole("deliveries lost", pending.abs_diff(waiting), Unit::Count).target(targets::NONE),
     ];
@@ -44,5 +45,5 @@ pub(super) async fn measure(bench: &Bench) -> Result<Measured> {
 
 #[expect(clippy::cast_precision_loss, reason = "bytes of a run are far below 2^53")]
 fn show(bytes: u64) -> String {
-    Unit::Bytes.show(bytes as f64)
+    Unit::Bytes.format(bytes as f64)
 }

@@ -1,4 +1,5 @@
-//! What is measured: [`ROWS`], one after the other, reference and subject by turns, so that both meet the same machine.
+//! The measurements. [`ROWS`] lists them; reference and subject alternate, so that both see the machine in
+//! the same state.
 
 mod bench;
 mod burst;
@@ -31,16 +32,15 @@ pub(crate) const BODY_BYTES: usize = 600;
 const IN_FLIGHT: usize = 64;
 /// Requests in flight over all subscriptions.
 const TOTAL_IN_FLIGHT: usize = 256;
-/// What every event's topic begins with, and what asks for all of them.
+/// Prefix of every event's topic, and the pattern that matches all of them.
 const TOPIC: &str = "bench.event";
-const EVERYTHING: &str = "bench.>";
-/// Events that make all connections before a measurement begins.
+const ALL_EVENTS: &str = "bench.>";
+/// Events of the warm-up, which opens all connections.
 const WARM_UP: u64 = 2_000;
-/// How long a row may take; then something hangs.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// Maximum time of a row; a row that takes longer is stuck.
+const TIMEOUT: Duration = Duration::from_secs(900);
 
-/// Measures the rows that were asked for, and shows what was seen. A row that fails does not keep the others from
-/// being measured.
+/// Measures the selected rows and prints the report. A failed row does not stop the others.
 pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     let rows = options.rows()?;
     files::raise_limit()?;
@@ -57,13 +57,13 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
 }
 
 async fn record(bench: &mut Bench, row: &Row) -> Record {
-    say(&format!("{} {}", row.number, row.name));
+    progress(&format!("{} {}", row.number, row.name));
     let (at, load) = (jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(), machine::load());
-    let measured = tokio::time::timeout(PATIENCE, measure(bench, row.number)).await;
-    let measured = measured.context("nothing came of it for too long").flatten();
+    let measured = tokio::time::timeout(TIMEOUT, measure(bench, row.number)).await;
+    let measured = measured.context("the row did not finish in time").flatten();
     let error = measured.as_ref().err().map(|error| format!("{error:#}"));
     if let Some(error) = &error {
-        say(&format!("{} {} failed: {error}", row.number, row.name));
+        progress(&format!("{} {} failed: {error}", row.number, row.name));
     }
     Record {
         number: row.number,
@@ -94,16 +94,16 @@ async fn measure(bench: &mut Bench, row: u8) -> Result<Measured> {
         12 => restart::measure(bench).await,
         13 => linear::measure(bench).await,
         14 => tls::measure(bench).await,
-        _ => anyhow::bail!("there is no such row"),
+        _ => anyhow::bail!("no row has the number {row}"),
     }
 }
 
-#[expect(clippy::print_stderr, reason = "a long run says how far it is")]
-fn say(step: &str) {
+#[expect(clippy::print_stderr, reason = "a long run reports its progress")]
+fn progress(step: &str) {
     eprintln!("{step}");
 }
 
-/// `1 round`, `2 rounds`.
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+/// Formats a count with its noun: `1 round`, `2 rounds`.
+fn pluralize(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

@@ -1,17 +1,17 @@
-//! Row 8: a thousand receivers, each on a port of its own, each event to one of them by turns.
+//! Row 8: a thousand receivers, each on its own port; each event goes to one of them in turn.
 
 use anyhow::Result;
 
 use super::throughput::{ratio, run};
-use super::{BODY_BYTES, Bench, TOPIC, counted};
+use super::{BODY_BYTES, Bench, TOPIC, pluralize};
 use crate::report::{Measured, thousands};
-use crate::rig::bare_sender::Order;
+use crate::rig::bare_sender::Job;
 use crate::rig::drive::Speed;
-use crate::rig::{Load, Pipeline, Receiver, Wanted, concurrency};
+use crate::rig::{Load, Pipeline, Receiver, SubscriptionSpec, concurrency};
 use crate::targets;
 
 const RECEIVERS: usize = 1000;
-/// Requests in flight over all of them.
+/// Requests in flight over all receivers.
 const IN_FLIGHT: [usize; 2] = [64, 256];
 
 pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
@@ -27,9 +27,9 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
         measured.figures.extend(figures);
         measured.bars.extend(bars);
     }
-    let (rounds, events) = (counted(bench.plan.rounds, "round"), thousands(bench.plan.spread as f64));
+    let (rounds, events) = (pluralize(bench.plan.rounds, "round"), thousands(bench.plan.spread as f64));
     measured.notes.push(format!(
-        "{rounds} of {events} events of {BODY_BYTES} bytes, each to one of the receivers by turns; the bare sender \
+        "{rounds} of {events} events of {BODY_BYTES} bytes, each to one of the receivers in turn; the bare sender \
          keeps a connection to each"
     ));
     Ok(measured)
@@ -37,9 +37,10 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
 
 async fn round(bench: &Bench, receiver: &mut Receiver, in_flight: usize) -> Result<super::throughput::Round> {
     let (receivers, requests) = (&receiver.addresses, bench.plan.spread);
-    let reference = bench.bare_sender(&Order { receivers, requests, in_flight, certificate: None }).await?;
+    let reference = bench.bare_sender(&Job { receivers, requests, in_flight, certificate: None }).await?;
     let topic = |port: usize| format!("{TOPIC}.{port}");
-    let subscriptions = (0..RECEIVERS).map(|port| Wanted::new(receiver.url(port, "/to"), topic(port)));
+    let subscriptions =
+        (0..RECEIVERS).map(|port| SubscriptionSpec::new(receiver.url(port, "/to"), topic(port)));
     let setup = bench.setup(subscriptions.collect(), concurrency(in_flight, in_flight));
     let mut pipeline = Pipeline::start(setup).await?;
     let load = Load {

@@ -1,24 +1,24 @@
-//! Row 12: a worker is killed with a backlog; how soon its successor delivers, and how fast.
+//! Row 12: the worker is killed with a backlog; how soon and how fast its successor delivers.
 
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{Bench, EVERYTHING, IN_FLIGHT, TOPIC, TOTAL_IN_FLIGHT};
+use super::{ALL_EVENTS, Bench, IN_FLIGHT, TOPIC, TOTAL_IN_FLIGHT};
 use crate::clock::now_us;
 use crate::report::{Bar, Figure, Measured, Unit, thousands};
 use crate::rig::drive::{admit, drain};
-use crate::rig::{Load, Pipeline, Receiver, Wanted, concurrency};
+use crate::rig::{Load, Pipeline, Receiver, SubscriptionSpec, concurrency};
 use crate::targets;
 
 pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
     let backlog = bench.plan.backlog;
     let reference = bench.reference().await?;
     let mut environment = concurrency(IN_FLIGHT, TOTAL_IN_FLIGHT);
-    // Nothing is answered, and nothing fails, until the gate is opened.
+    // Until the gate opens, no request is answered and none fails.
     environment.push(("DECNET_WEBHOOK_TIMEOUT", "5m".into()));
     let mut receiver = Receiver::start(bench.path(), 1, None).await?;
-    let gate = vec![Wanted::new(receiver.url(0, "/gate"), EVERYTHING)];
+    let gate = vec![SubscriptionSpec::new(receiver.url(0, "/gate"), ALL_EVENTS)];
     let mut pipeline = Pipeline::start(bench.setup(gate, environment.clone())).await?;
     admit(&mut pipeline, Load::flat_out(TOPIC, backlog, 1, u64::MAX)).await?;
     pipeline.kill_worker();
@@ -26,25 +26,25 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
     receiver.reset().await?;
     let exec_us = now_us();
     pipeline.start_worker(&environment).await?;
-    let seen = drain(&mut pipeline, &mut receiver, backlog).await?;
+    let receipts = drain(&mut pipeline, &mut receiver, backlog).await?;
     pipeline.settled(backlog).await?;
-    ensure!(seen.requests == backlog, "{} requests arrived for {backlog} deliveries", seen.requests);
-    let first = seen.first_us.saturating_sub(exec_us);
-    let seconds = Duration::from_micros(seen.last_us - seen.first_us).as_secs_f64();
+    ensure!(receipts.requests == backlog, "{} requests arrived for {backlog} deliveries", receipts.requests);
+    let first = receipts.first_us.saturating_sub(exec_us);
+    let seconds = Duration::from_micros(receipts.last_us - receipts.first_us).as_secs_f64();
     let (per_second, reference_per_second) = (backlog as f64 / seconds, reference.per_second());
-    let shown = [per_second, reference_per_second].map(|rate| Unit::PerSecond.show(rate));
+    let formatted = [per_second, reference_per_second].map(|rate| Unit::PerSecond.format(rate));
     let figures = vec![
-        Figure::whole("from exec to the first delivery", first, Unit::Micros)
-            .beside(format!(
+        Figure::whole("time from exec to the first delivery", first, Unit::Micros)
+            .detail(format!(
                 "first heartbeat after {}",
-                Unit::Micros.show(pipeline.ready_after.as_micros() as f64)
+                Unit::Micros.format(pipeline.ready_after.as_micros() as f64)
             ))
             .target(targets::RESTART),
-        Figure::new("deliveries of the bare sender's", per_second / reference_per_second, Unit::Ratio)
-            .beside(format!("{}; bare {}", shown[0], shown[1]))
+        Figure::new("throughput ratio to bare sender", per_second / reference_per_second, Unit::Ratio)
+            .detail(format!("{}; bare sender {}", formatted[0], formatted[1]))
             .target(targets::FAN_OUT_1),
     ];
-    let notes = vec![format!("{} pending when the worker was killed", thousands(backlog as f64))];
-    let bars = vec![Bar { label: "backlog after a restart".into(), per_second, reference_per_second }];
+    let notes = vec![format!("{} deliveries pending when the worker was killed", thousands(backlog as f64))];
+    let bars = vec![Bar { label: "backlog after restart".into(), per_second, reference_per_second }];
     Ok(Measured { figures, notes, bars, ..Measured::default() })
 }

@@ -1,4 +1,5 @@
-//! Row 10: a large table of subscriptions: the start with it, a change of one of them while events flow, memory.
+//! Row 10: many subscriptions: start-up time, the time until a change takes effect while events flow, and
+//! memory.
 
 use std::time::Duration;
 
@@ -7,19 +8,20 @@ use anyhow::{Context as _, Result, ensure};
 use super::{Bench, TOPIC};
 use crate::clock::now_us;
 use crate::report::{Figure, Measured, Unit, median, thousands};
-use crate::rig::{Load, Pipeline, Wanted, drive, memory, signal};
-use crate::roles::receiver::{Latencies, Seen};
+use crate::rig::{Load, Pipeline, SubscriptionSpec, drive, memory, signal};
+use crate::roles::receiver::{Latencies, Receipts};
 use crate::roles::router::pattern;
 use crate::targets;
 
-/// Events a second to the subscription that is changed, so that a change is seen to the millisecond.
+/// Events per second to the changed subscription: one each millisecond, so that the change is timed to the
+/// millisecond.
 const RATE: u32 = 1000;
-/// Before the first change, between two, and after the last one.
+/// Time before the first change, between changes, and after the last one.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The flow through the changes.
+/// Results of the flow of events during the changes.
 struct Changed {
-    /// From each signal to the first delivery by the changed row, in microseconds.
+    /// Time from each signal to the first delivery by the changed row, in microseconds.
     effective_us: Vec<f64>,
     latencies: Latencies,
 }
@@ -27,8 +29,8 @@ struct Changed {
 pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
     let count = bench.plan.subscriptions;
     let url = bench.receiver.url(0, "/to");
-    let others = (1..count).map(|n| Wanted::new(format!("{url}/{n}"), pattern(n)));
-    let watched = Wanted::new(bench.receiver.url(0, "/timed"), TOPIC);
+    let others = (1..count).map(|n| SubscriptionSpec::new(format!("{url}/{n}"), pattern(n)));
+    let watched = SubscriptionSpec::new(bench.receiver.url(0, "/timed"), TOPIC);
     let subscriptions = std::iter::once(watched).chain(others).collect();
     let mut pipeline = Pipeline::start(bench.setup(subscriptions, Vec::new())).await?;
     let first = pipeline.ready_after;
@@ -38,60 +40,62 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
     let quiet = flow(bench, &mut pipeline, 0).await?;
     let changed = flow(bench, &mut pipeline, bench.plan.reloads).await?;
     let resident = memory::of(pipeline.worker.id())?;
-    let ready = Figure::new("start until ready", first.max(again).as_micros() as f64, Unit::Micros);
+    let ready = Figure::new("start-up time", first.max(again).as_micros() as f64, Unit::Micros);
     let longest = changed.effective_us.iter().copied().fold(0.0, f64::max);
-    let shown = [longest, quiet.latencies.max_us as f64].map(|micros| Unit::Micros.show(micros));
+    let formatted = [longest, quiet.latencies.max_us as f64].map(|micros| Unit::Micros.format(micros));
     let figures = vec![
         ready
-            .beside(format!("with a new queue {}; after a kill {}", show(first), show(again)))
+            .detail(format!("with a new queue {}; after a kill {}", show(first), show(again)))
             .target(targets::READY),
-        Figure::new("a change takes effect after", median(changed.effective_us), Unit::Micros)
-            .beside(format!("longest of {}: {}", bench.plan.reloads, shown[0]))
+        Figure::new("time until a change takes effect", median(changed.effective_us), Unit::Micros)
+            .detail(format!("longest of {}: {}", bench.plan.reloads, formatted[0]))
             .target(targets::RELOAD),
-        Figure::whole("longest delay of an event meanwhile", changed.latencies.max_us, Unit::Micros)
-            .beside(format!("without a change {}", shown[1]))
+        Figure::whole("longest latency during changes", changed.latencies.max_us, Unit::Micros)
+            .detail(format!("without changes {}", formatted[1]))
             .target(targets::RELOAD),
         Figure::whole("memory", resident.now, Unit::Bytes)
-            .beside(format!("peak {}", Unit::Bytes.show(resident.peak as f64)))
+            .detail(format!("peak {}", Unit::Bytes.format(resident.peak as f64)))
             .target(targets::SUBSCRIPTIONS_MEMORY),
     ];
     let notes = vec![
-        format!("{} subscriptions with a pattern each", thousands(count.into())),
-        format!("{RATE} events a second to the one that is changed, none lost, none twice"),
+        format!("{} subscriptions with one pattern each", thousands(count.into())),
+        format!("{RATE} events per second to the changed subscription; none lost, none delivered twice"),
     ];
     Ok(Measured { figures, notes, ..Measured::default() })
 }
 
-/// Events at a fixed rate, and so many changes of the URL that they go to.
+/// Publishes events at a fixed rate and meanwhile changes the subscription's URL `changes` times.
 async fn flow(bench: &mut Bench, pipeline: &mut Pipeline, changes: u32) -> Result<Changed> {
     let seconds = PAUSE.as_secs() * u64::from(changes + 2);
     let mut client = pipeline.client().await?;
     let urls: Vec<String> = (1..=changes).map(|n| bench.receiver.url(0, &format!("/mark/{n}"))).collect();
-    let (mut changer, uuid) = (pipeline.changer()?, pipeline.uuids[0].clone());
+    let (mut editor, uuid) = (pipeline.catalog_editor()?, pipeline.uuids[0].clone());
     let change = async {
-        let mut told_us = Vec::new();
+        let mut signalled_us = Vec::new();
         for url in &urls {
             tokio::time::sleep(PAUSE).await;
-            changer.redirect(&uuid, url)?;
-            told_us.push(now_us());
+            editor.set_url(&uuid, url)?;
+            signalled_us.push(now_us());
             signal(&mut client).await?;
         }
-        anyhow::Ok(told_us)
+        anyhow::Ok(signalled_us)
     };
     let load = Load::per_second(TOPIC, RATE, seconds, 1);
-    let (told_us, arrived) = tokio::try_join!(change, drive(pipeline, &mut bench.receiver, load))?;
-    ensure!(arrived.seen.requests == arrived.deliveries, "events were lost or came twice");
-    let effective_us = told_us.iter().zip(1..).map(|(told, n)| effective(&arrived.seen, *told, n));
+    let (signalled_us, result) = tokio::try_join!(change, drive(pipeline, &mut bench.receiver, load))?;
+    ensure!(result.receipts.requests == result.deliveries, "events were lost or delivered twice");
+    let effective_us =
+        signalled_us.iter().zip(1..).map(|(signalled, n)| effective(&result.receipts, *signalled, n));
     let effective_us = effective_us.collect::<Result<_>>()?;
     Ok(Changed { effective_us, latencies: bench.receiver.latencies().await? })
 }
 
 fn show(time: Duration) -> String {
-    Unit::Micros.show(time.as_micros() as f64)
+    Unit::Micros.format(time.as_micros() as f64)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "microseconds of a run are far below 2^53")]
-fn effective(seen: &Seen, told_us: u64, change: u32) -> Result<f64> {
-    let first = seen.marks.get(&change).with_context(|| format!("change {change} never took effect"))?;
-    Ok(first.saturating_sub(told_us) as f64)
+fn effective(receipts: &Receipts, signalled_us: u64, change: u32) -> Result<f64> {
+    let first =
+        receipts.marks.get(&change).with_context(|| format!("change {change} did not take effect"))?;
+    Ok(first.saturating_sub(signalled_us) as f64)
 }

@@ -1,11 +1,11 @@
-//! How many deliveries a second, and for how much CPU: the bare sender, then the pipeline, round by round.
+//! Deliveries per second and their CPU time: in each round the bare sender, then the pipeline.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use anyhow::Result;
 
-use super::{Bench, IN_FLIGHT, TOPIC, TOTAL_IN_FLIGHT, WARM_UP, counted, say};
+use super::{Bench, IN_FLIGHT, TOPIC, TOTAL_IN_FLIGHT, WARM_UP, pluralize, progress};
 use crate::report::{Bar, Figure, Measured, Rate, Target, Unit, median};
 use crate::rig::{Load, Pipeline, Receiver, concurrency, cpu, drive};
 use crate::targets;
@@ -16,80 +16,83 @@ pub(super) struct Throughput {
     rounds: Vec<Round>,
 }
 
-/// Reference and subject, one after the other.
+/// Results of one round.
 pub(super) struct Round {
     pub(super) reference: Rate,
     pub(super) subject: Rate,
-    /// CPU seconds by name of thread.
+    /// CPU seconds by thread name.
     threads: BTreeMap<String, f64>,
     bus_cpu: f64,
     receiver_cpu: f64,
-    /// Connections that the worker made while it was measured; a few, unless it wastes them.
+    /// Connections that the worker opened during the measurement. A large number means that it does not reuse
+    /// them.
     connections: u64,
 }
 
-/// Rows 1 and 2.
+/// Measures rows 1 and 2.
 pub(super) async fn deliveries(bench: &mut Bench, fan_out: u32) -> Result<Measured> {
-    let seen = rounds(bench, fan_out).await?;
+    let throughput = rounds(bench, fan_out).await?;
     let target = if fan_out == 1 { targets::FAN_OUT_1 } else { targets::FAN_OUT_10 };
-    let (figures, bars) = ratio(&seen.rounds, &format!("fan-out {fan_out}"), target);
-    let notes = vec![seen.size(), seen.cpu_by_thread()];
+    let (figures, bars) = ratio(&throughput.rounds, &format!("fan-out {fan_out}"), target);
+    let notes = vec![throughput.size(), throughput.cpu_by_thread()];
     Ok(Measured { figures, notes, bars, ..Measured::default() })
 }
 
-/// Row 3: what rows 1 and 2 cost.
+/// Measures row 3: the CPU time of rows 1 and 2.
 pub(super) async fn cpu(bench: &mut Bench) -> Result<Measured> {
     let mut measured = Measured::default();
     for fan_out in [1, 10] {
-        let seen = rounds(bench, fan_out).await?;
-        let over = |figure: fn(&Round) -> f64| median(seen.rounds.iter().map(figure));
+        let throughput = rounds(bench, fan_out).await?;
+        let over = |figure: fn(&Round) -> f64| median(throughput.rounds.iter().map(figure));
         let ratio = over(|round| round.subject.cpu_per_100k() / round.reference.cpu_per_100k());
         let (worker, bare) = (over(|r| r.subject.cpu_per_100k()), over(|r| r.reference.cpu_per_100k()));
         let bus = over(|round| round.subject.per_100k(round.bus_cpu));
-        let what = format!("worker's of the bare sender's, fan-out {fan_out}");
-        let beside = format!("{worker:.2} s per 100,000; bare {bare:.2} s; bus, apart, {bus:.2} s");
-        measured.figures.push(Figure::new(what, ratio, Unit::Ratio).beside(beside).target(targets::CPU));
+        let what = format!("CPU ratio to bare sender, fan-out {fan_out}");
+        let beside =
+            format!("{worker:.2} s per 100,000; bare sender {bare:.2} s; bus, not included, {bus:.2} s");
+        measured.figures.push(Figure::new(what, ratio, Unit::Ratio).detail(beside).target(targets::CPU));
     }
-    measured.notes.push("of the same runs as rows 1 and 2".into());
+    measured.notes.push("from the runs of rows 1 and 2".into());
     Ok(measured)
 }
 
-/// The ratio of each round, its median, and the plot's bars.
+/// Returns the median ratio of the rounds as a figure, and the bar of the chart.
 pub(super) fn ratio(rounds: &[Round], label: &str, target: Target) -> (Vec<Figure>, Vec<Bar>) {
     let of = |round: &Round| round.subject.per_second() / round.reference.per_second();
     let per_second = median(rounds.iter().map(|round| round.subject.per_second()));
     let reference_per_second = median(rounds.iter().map(|round| round.reference.per_second()));
     let lowest = rounds.iter().map(of).fold(f64::INFINITY, f64::min);
     let highest = rounds.iter().map(of).fold(0.0, f64::max);
-    let shown = [per_second, reference_per_second].map(|rate| Unit::PerSecond.show(rate));
-    let beside = format!("{}; bare {}; ratios {lowest:.2} to {highest:.2}", shown[0], shown[1]);
+    let formatted = [per_second, reference_per_second].map(|rate| Unit::PerSecond.format(rate));
+    let beside =
+        format!("{}; bare sender {}; ratios {lowest:.2} to {highest:.2}", formatted[0], formatted[1]);
     let ratio = Figure::new(
-        format!("deliveries of the bare sender's, {label}"),
+        format!("throughput ratio to bare sender, {label}"),
         median(rounds.iter().map(of)),
         Unit::Ratio,
     );
     let bar = Bar { label: label.into(), per_second, reference_per_second };
-    (vec![ratio.beside(beside).target(target)], vec![bar])
+    (vec![ratio.detail(beside).target(target)], vec![bar])
 }
 
-/// Measured once, and kept for the row that comes to it next.
+/// Returns the rounds of a fan-out. They are measured once and kept for the other rows that need them.
 async fn rounds(bench: &mut Bench, fan_out: u32) -> Result<Rc<Throughput>> {
-    if let Some(seen) = bench.throughput.get(&fan_out) {
-        return Ok(Rc::clone(seen));
+    if let Some(throughput) = bench.throughput.get(&fan_out) {
+        return Ok(Rc::clone(throughput));
     }
     let mut rounds = Vec::new();
     for number in 1..=bench.plan.rounds {
-        say(&format!("  fan-out {fan_out}, round {number} of {}", bench.plan.rounds));
+        progress(&format!("  fan-out {fan_out}, round {number} of {}", bench.plan.rounds));
         let reference = bench.reference().await?;
         rounds.push(subject(bench, fan_out, reference).await?);
     }
-    let seen = Rc::new(Throughput { fan_out, rounds });
-    bench.throughput.insert(fan_out, Rc::clone(&seen));
-    Ok(seen)
+    let throughput = Rc::new(Throughput { fan_out, rounds });
+    bench.throughput.insert(fan_out, Rc::clone(&throughput));
+    Ok(throughput)
 }
 
 async fn subject(bench: &mut Bench, fan_out: u32, reference: Rate) -> Result<Round> {
-    let subscriptions = bench.to_everything(fan_out, "/to");
+    let subscriptions = bench.subscriptions_to_all_events(fan_out, "/to");
     let setup = bench.setup(subscriptions, concurrency(IN_FLIGHT, TOTAL_IN_FLIGHT));
     let mut pipeline = Pipeline::start(setup).await?;
     let events = (bench.plan.deliveries / u64::from(fan_out)).max(1);
@@ -97,7 +100,7 @@ async fn subject(bench: &mut Bench, fan_out: u32, reference: Rate) -> Result<Rou
     run(&mut pipeline, &mut bench.receiver, load, reference).await
 }
 
-/// A warm pipeline under a load, until the last delivery is settled.
+/// Warms the pipeline up, then measures a load until its last delivery is settled.
 pub(super) async fn run(
     pipeline: &mut Pipeline,
     receiver: &mut Receiver,
@@ -110,40 +113,41 @@ pub(super) async fn run(
     let worker = cpu::of(pipeline.worker.id())?;
     let (bus, receivers) = (cpu::of(pipeline.bus.id())?, cpu::of(receiver.id())?);
     let mut threads = cpu::of_threads(pipeline.worker.id())?;
-    let arrived = drive(pipeline, receiver, load).await?;
-    pipeline.settled(warm + arrived.deliveries).await?;
+    let result = drive(pipeline, receiver, load).await?;
+    pipeline.settled(warm + result.deliveries).await?;
     let cpu_seconds = cpu::of(pipeline.worker.id())? - worker;
     for (name, used) in cpu::of_threads(pipeline.worker.id())? {
         let before = threads.entry(name).or_default();
         *before = used - *before;
     }
-    let (deliveries, seconds) = (arrived.deliveries, arrived.seconds);
+    let (deliveries, seconds) = (result.deliveries, result.seconds);
     Ok(Round {
         reference,
         subject: Rate { deliveries, seconds, cpu_seconds },
         threads,
         bus_cpu: cpu::of(pipeline.bus.id())? - bus,
         receiver_cpu: cpu::of(receiver.id())? - receivers,
-        connections: arrived.seen.connections,
+        connections: result.receipts.connections,
     })
 }
 
 impl Throughput {
     fn size(&self) -> String {
         let deliveries = self.rounds.first().map_or(0, |round| round.subject.deliveries);
-        let events = Unit::Count.show((deliveries / u64::from(self.fan_out)) as f64);
+        let events = Unit::Count.format((deliveries / u64::from(self.fan_out)) as f64);
         let (rounds, to) = (self.rounds.len(), usize::try_from(self.fan_out).unwrap_or(0));
-        format!("{} of {events} events to {}", counted(rounds, "round"), counted(to, "subscription"))
+        format!("{} of {events} events to {}", pluralize(rounds, "round"), pluralize(to, "subscription"))
     }
 
-    /// Where the worker's CPU goes, in the last round.
+    /// Returns a note with the worker's CPU time by thread in the last round.
     fn cpu_by_thread(&self) -> String {
         let Some(round) = self.rounds.last() else { return String::new() };
         let used = round.threads.iter().filter(|(_, seconds)| **seconds > 0.0);
-        let shown = used.map(|(name, seconds)| format!("`{name}` {:.2}", round.subject.per_100k(*seconds)));
+        let formatted =
+            used.map(|(name, seconds)| format!("`{name}` {:.2}", round.subject.per_100k(*seconds)));
         format!(
-            "CPU seconds per 100,000 in the last round: {}; beside them the receiver {:.2}; {} new connections",
-            shown.collect::<Vec<_>>().join(", "),
+            "worker CPU seconds per 100,000 deliveries in the last round: {}; receiver {:.2}; {} new connections",
+            formatted.collect::<Vec<_>>().join(", "),
             round.subject.per_100k(round.receiver_cpu),
             round.connections
         )

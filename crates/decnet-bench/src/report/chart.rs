@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::figure::Unit;
 use super::record::{Bar, Curve, Report};
 
-/// Renders throughput and latency as Markdown; what was not measured is left out.
+/// Renders throughput and latency as Markdown, without rows that were not measured.
 pub(super) fn render(report: &Report) -> String {
     let bars: Vec<_> = report.rows.iter().flat_map(|row| &row.measured.bars).collect();
     let curves: Vec<_> = report.rows.iter().flat_map(|row| &row.measured.curves).collect();
@@ -19,7 +19,8 @@ pub(super) fn render(report: &Report) -> String {
     text
 }
 
-/// Draws the reference first: the two bars of a label lie in one place, and the reference is usually the longer one.
+/// Renders the throughput chart. The reference is drawn first: bars with the same label overlap, and the
+/// reference is usually the longer one.
 fn throughput(bars: &[&Bar]) -> String {
     let join = |texts: Vec<String>| texts.join(", ");
     let labels = join(bars.iter().map(|bar| format!("\"{}\"", quoted(&bar.label))).collect());
@@ -31,22 +32,23 @@ fn throughput(bars: &[&Bar]) -> String {
     )
 }
 
-/// The percentiles of the first curve are the columns: every curve has the same.
+/// Renders the latency table. All curves have the same percentiles, so those of the first one are the
+/// columns.
 fn latency(curves: &[&Curve]) -> String {
     let percentiles = curves.iter().take(1).flat_map(|curve| &curve.points);
     let heading: String = percentiles.clone().map(|(percentile, _)| format!(" p{percentile} |")).collect();
     let rule: String = percentiles.map(|_| "---:|").collect();
-    let mut text = format!("| latency, from due to received |{heading}\n|---|{rule}\n");
+    let mut text = format!("| latency from due time to receipt |{heading}\n|---|{rule}\n");
     for curve in curves {
         #[expect(clippy::cast_precision_loss, reason = "latencies are far below 2^53 microseconds")]
         let cells: String =
-            curve.points.iter().map(|(_, us)| format!(" {} |", Unit::Micros.show(*us as f64))).collect();
+            curve.points.iter().map(|(_, us)| format!(" {} |", Unit::Micros.format(*us as f64))).collect();
         writeln!(text, "| {} |{cells}", curve.label).expect("writing to a string cannot fail");
     }
     text + "\n"
 }
 
-/// Mermaid ends a quoted label at the next quotation mark and knows no escape for it.
+/// Replaces quotation marks. Mermaid ends a quoted label at the next one and has no escape for it.
 fn quoted(label: &str) -> String {
     label.replace('"', "'")
 }
@@ -69,7 +71,7 @@ xychart-beta horizontal
     bar [50, 50]
 ```
 
-| latency, from due to received | p50 | p99.9 |
+| latency from due time to receipt | p50 | p99.9 |
 |---|---:|---:|
 | 100/s | 0.40 ms | 5.00 ms |
 | 100/s | 0.40 ms | 5.00 ms |
@@ -79,14 +81,14 @@ xychart-beta horizontal
     }
 
     #[test]
-    fn a_label_cannot_end_its_quotation() {
+    fn label_cannot_end_its_quotation() {
         let mut row = record(1, 0.5);
         row.measured.bars[0].label = "a \"b\"".into();
         assert!(render(&Report { rows: vec![row] }).contains("x-axis [\"a 'b'\"]"));
     }
 
     #[test]
-    fn a_report_without_measurements_has_no_chart() {
+    fn report_without_measurements_has_no_chart() {
         assert_eq!(render(&Report::default()), "");
     }
 }

@@ -1,4 +1,4 @@
-//! `docs/benchmarks.md`, and the file of figures that it is made from.
+//! `docs/benchmarks.md` and the JSON file from which it is rendered.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -12,39 +12,41 @@ use super::{chart, table};
 const INTRODUCTION: &str = include_str!("introduction.md");
 const PAGE: &str = "benchmarks.md";
 const FIGURES: &str = "benchmarks.json";
-/// Written by hand: why rows miss their target, and what was tried.
+/// Hand-written remarks: why rows miss their target, and what was tried.
 const NOTES: &str = "benchmarks-notes.md";
 
-/// Writes the page anew, in the repository that the program is started in; rows that `report` does not have, or
-/// failed to measure, keep their figures.
+/// Writes the page and the JSON file in the repository of the current directory. Rows that `report` does not
+/// contain or failed to measure keep their results.
 pub(crate) fn write(report: &Report) -> Result<()> {
     write_in(Path::new("docs"), report)
 }
 
 fn write_in(docs: &Path, report: &Report) -> Result<()> {
-    let report = earlier(&docs.join(FIGURES))?.updated(report);
+    let report = load_previous(&docs.join(FIGURES))?.updated(report);
     let json = serde_json::to_string_pretty(&report)? + "\n";
-    let notes = optional(&docs.join(NOTES))?;
-    put(&docs.join(FIGURES), &json)?;
-    put(&docs.join(PAGE), &page(&report, notes.as_deref()))
+    let notes = read_if_exists(&docs.join(NOTES))?;
+    write_file(&docs.join(FIGURES), &json)?;
+    write_file(&docs.join(PAGE), &page(&report, notes.as_deref()))
 }
 
-fn earlier(path: &Path) -> Result<Report> {
-    let Some(text) = optional(path)? else { return Ok(Report::default()) };
-    serde_json::from_str(&text).with_context(|| format!("{} holds no figures; delete it", path.display()))
+fn load_previous(path: &Path) -> Result<Report> {
+    let Some(text) = read_if_exists(path)? else { return Ok(Report::default()) };
+    serde_json::from_str(&text)
+        .with_context(|| format!("{} is not a valid report; delete it", path.display()))
 }
 
-fn optional(path: &Path) -> Result<Option<String>> {
+fn read_if_exists(path: &Path) -> Result<Option<String>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
 }
 
-fn put(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text)
-        .with_context(|| format!("{} cannot be written; is this the repository?", path.display()))
+fn write_file(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| {
+        format!("cannot write {}; run the benchmark in the root of the repository", path.display())
+    })
 }
 
 fn page(report: &Report, notes: Option<&str>) -> String {
@@ -52,15 +54,15 @@ fn page(report: &Report, notes: Option<&str>) -> String {
     machines.dedup();
     let (machines, table, rows) = (machines.join("; "), table::targets(report), table::notes(report));
     let charts = chart::render(report);
-    let notes = notes.map(|notes| format!("\n## What stands in the way\n\n{}\n", notes.trim()));
+    let notes = notes.map(|notes| format!("\n## Remarks\n\n{}\n", notes.trim()));
     format!(
         "{INTRODUCTION}
-## What was seen
+## Results
 
-{machines}. A target is missed by so much of itself.
+{machines}. A missed target shows the distance as a percentage of the target.
 
 {table}
-{charts}Each row as it was measured, with the load average just before (anything else that ran took its share):
+{charts}How each row was measured, with the load average just before (other programs that ran lower the result):
 
 {rows}{}",
         notes.unwrap_or_default()
@@ -77,18 +79,17 @@ mod tests {
         let docs = tempfile::tempdir().unwrap();
         let (page, notes) = (docs.path().join(PAGE), docs.path().join(NOTES));
         write_in(docs.path(), &Report { rows: vec![record(2, 0.2)] }).unwrap();
-        assert!(!fs::read_to_string(&page).unwrap().contains("What stands in the way"));
+        assert!(!fs::read_to_string(&page).unwrap().contains("Remarks"));
         fs::write(notes, "The disk.\n").unwrap();
         write_in(docs.path(), &Report { rows: vec![record(1, 0.1)] }).unwrap();
         let page = fs::read_to_string(page).unwrap();
-        let places =
-            ["| 1 title 1", "| 2 title 2", "xychart-beta", "## What stands in the way\n\nThe disk.\n"]
-                .map(|part| page.find(part).unwrap_or_else(|| panic!("{part} in {page}")));
+        let places = ["| 1 title 1", "| 2 title 2", "xychart-beta", "## Remarks\n\nThe disk.\n"]
+            .map(|part| page.find(part).unwrap_or_else(|| panic!("{part} in {page}")));
         assert!(places.is_sorted());
     }
 
     #[test]
-    fn figures_that_cannot_be_read_are_not_overwritten() {
+    fn unreadable_results_are_not_overwritten() {
         let docs = tempfile::tempdir().unwrap();
         fs::write(docs.path().join(FIGURES), "nonsense").unwrap();
         assert!(write_in(docs.path(), &Report::default()).is_err());

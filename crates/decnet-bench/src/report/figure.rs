@@ -1,24 +1,26 @@
-//! One figure: what was seen, what was wanted, and how far apart they are.
+//! A measured figure and its target.
 
 use serde::{Deserialize, Serialize};
 
-/// A figure that was seen.
+/// A measured figure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Figure {
-    pub(crate) what: String,
-    pub(crate) seen: f64,
+    #[serde(rename = "what")]
+    pub(crate) name: String,
+    #[serde(rename = "seen")]
+    pub(crate) value: f64,
     pub(crate) unit: Unit,
-    /// What it was seen beside, in words: the reference's own figure, the disk's.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(crate) beside: String,
+    /// Context in words, for example the reference's own rate or the speed of the disk.
+    #[serde(rename = "beside", default, skip_serializing_if = "String::is_empty")]
+    pub(crate) detail: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<Target>,
-    /// Of a figure with a target.
+    /// Whether the target is met; `None` without a target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) met: Option<bool>,
 }
 
-/// What a figure is to be.
+/// The target of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Target {
@@ -26,7 +28,7 @@ pub(crate) enum Target {
     AtMost(f64),
 }
 
-/// What a figure counts.
+/// The unit of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Unit {
@@ -38,62 +40,62 @@ pub(crate) enum Unit {
 }
 
 impl Figure {
-    pub(crate) fn new(what: impl Into<String>, seen: f64, unit: Unit) -> Self {
-        Self { what: what.into(), seen, unit, beside: String::new(), target: None, met: None }
+    pub(crate) fn new(name: impl Into<String>, value: f64, unit: Unit) -> Self {
+        Self { name: name.into(), value, unit, detail: String::new(), target: None, met: None }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "bytes and microseconds of a run are far below 2^53")]
-    pub(crate) fn whole(what: impl Into<String>, seen: u64, unit: Unit) -> Self {
-        Self::new(what, seen as f64, unit)
+    pub(crate) fn whole(name: impl Into<String>, value: u64, unit: Unit) -> Self {
+        Self::new(name, value as f64, unit)
     }
 
     #[must_use]
-    pub(crate) fn beside(self, beside: impl Into<String>) -> Self {
-        Self { beside: beside.into(), ..self }
+    pub(crate) fn detail(self, detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), ..self }
     }
 
     #[must_use]
     pub(crate) fn target(self, target: Target) -> Self {
-        Self { met: Some(target.is_met_by(self.seen)), target: Some(target), ..self }
+        Self { met: Some(target.is_met_by(self.value)), target: Some(target), ..self }
     }
 
-    pub(super) fn shown(&self) -> String {
-        self.unit.show(self.seen)
+    pub(super) fn formatted_value(&self) -> String {
+        self.unit.format(self.value)
     }
 
-    pub(super) fn wanted(&self) -> String {
+    pub(super) fn formatted_target(&self) -> String {
         match self.target {
             None => String::new(),
-            Some(Target::AtMost(0.0)) => self.unit.show(0.0),
-            Some(Target::AtMost(most)) => format!("≤ {}", self.unit.show(most)),
-            Some(Target::AtLeast(least)) => format!("≥ {}", self.unit.show(least)),
+            Some(Target::AtMost(0.0)) => self.unit.format(0.0),
+            Some(Target::AtMost(most)) => format!("≤ {}", self.unit.format(most)),
+            Some(Target::AtLeast(least)) => format!("≥ {}", self.unit.format(least)),
         }
     }
 
-    /// Met, or missed by how much of the target.
+    /// Returns "met", or by how much of the target it was missed.
     pub(super) fn verdict(&self) -> String {
         match self.target {
             None => String::new(),
-            Some(target) if target.is_met_by(self.seen) => "met".into(),
-            Some(Target::AtMost(0.0)) => format!("missed by {}", self.shown()),
+            Some(target) if target.is_met_by(self.value) => "met".into(),
+            Some(Target::AtMost(0.0)) => format!("missed by {}", self.formatted_value()),
             Some(Target::AtMost(wanted) | Target::AtLeast(wanted)) => {
-                format!("missed by {:.0} %", ((self.seen - wanted) / wanted * 100.0).abs().max(1.0))
+                format!("missed by {:.0} %", ((self.value - wanted) / wanted * 100.0).abs().max(1.0))
             }
         }
     }
 }
 
 impl Target {
-    fn is_met_by(self, seen: f64) -> bool {
+    fn is_met_by(self, value: f64) -> bool {
         match self {
-            Self::AtLeast(least) => seen >= least,
-            Self::AtMost(most) => seen <= most,
+            Self::AtLeast(least) => value >= least,
+            Self::AtMost(most) => value <= most,
         }
     }
 }
 
 impl Unit {
-    pub(crate) fn show(self, figure: f64) -> String {
+    pub(crate) fn format(self, figure: f64) -> String {
         match self {
             Self::Ratio => format!("{figure:.2}"),
             Self::PerSecond => format!("{}/s", thousands(figure)),
@@ -106,7 +108,7 @@ impl Unit {
     }
 }
 
-/// A figure without its fraction, with commas.
+/// Formats a number without its fraction, with commas.
 pub(crate) fn thousands(figure: f64) -> String {
     let digits = format!("{:.0}", figure.abs());
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -123,12 +125,12 @@ pub(crate) fn thousands(figure: f64) -> String {
 mod tests {
     use super::*;
 
-    fn verdict(seen: f64, target: Target) -> String {
-        Figure::new("x", seen, Unit::Ratio).target(target).verdict()
+    fn verdict(value: f64, target: Target) -> String {
+        Figure::new("x", value, Unit::Ratio).target(target).verdict()
     }
 
     #[test]
-    fn a_figure_says_how_far_it_is_from_its_target() {
+    fn verdict_gives_the_distance_from_the_target() {
         assert_eq!(verdict(0.6, Target::AtLeast(0.6)), "met");
         assert_eq!(verdict(0.3, Target::AtLeast(0.6)), "missed by 50 %");
         assert_eq!(verdict(2.0, Target::AtMost(1.6)), "missed by 25 %");
@@ -142,19 +144,19 @@ mod tests {
     }
 
     #[test]
-    fn figures_have_their_unit() {
-        assert_eq!(Unit::PerSecond.show(1_234_567.4), "1,234,567/s");
-        assert_eq!(Unit::Micros.show(1509.0), "1.51 ms");
-        assert_eq!(Unit::Micros.show(2_500_000.0), "2.50 s");
-        assert_eq!(Unit::Bytes.show(31_457_280.0), "30.0 MiB");
-        assert_eq!(Unit::Bytes.show(1024.0), "1.00 KiB");
-        assert_eq!(Unit::Ratio.show(0.333), "0.33");
+    fn figures_are_formatted_with_their_unit() {
+        assert_eq!(Unit::PerSecond.format(1_234_567.4), "1,234,567/s");
+        assert_eq!(Unit::Micros.format(1509.0), "1.51 ms");
+        assert_eq!(Unit::Micros.format(2_500_000.0), "2.50 s");
+        assert_eq!(Unit::Bytes.format(31_457_280.0), "30.0 MiB");
+        assert_eq!(Unit::Bytes.format(1024.0), "1.00 KiB");
+        assert_eq!(Unit::Ratio.format(0.333), "0.33");
         assert_eq!(thousands(123.0), "123");
     }
 
     #[test]
-    fn a_figure_reads_back_as_it_was_written() {
-        let figure = Figure::new("x", 0.5, Unit::Ratio).beside("y").target(Target::AtLeast(0.6));
+    fn figure_round_trips_through_json() {
+        let figure = Figure::new("x", 0.5, Unit::Ratio).detail("y").target(Target::AtLeast(0.6));
         let json = serde_json::to_string(&figure).unwrap();
         assert!(json.contains(r#""met":false"#), "{json}");
         assert_eq!(serde_json::from_str::<Figure>(&json).unwrap(), figure);

@@ -1,9 +1,10 @@
-//! The figures: what was measured, whether it is what was wanted, and how it is shown.
+//! The results: figures with their targets, and their output.
 //!
 //! - [`figure`]: one figure and its target;
-//! - [`record`]: a row with its figures, when and where they were seen;
-//! - [`table`]: for people; JSON for machines is the records as they are;
-//! - [`docs`], [`chart`]: `docs/benchmarks.md`, with the figures of earlier runs that `docs/benchmarks.json` keeps.
+//! - [`record`]: a row with its figures, and the time and machine of the measurement;
+//! - [`table`]: the output for terminals; the JSON output is the records themselves;
+//! - [`docs`], [`chart`]: `docs/benchmarks.md`, including results of earlier runs from
+//!   `docs/benchmarks.json`.
 
 mod chart;
 mod docs;
@@ -21,7 +22,7 @@ pub(crate) use figure::{Figure, Target, Unit, thousands};
 pub(crate) use rate::{Quantiles, Rate, median};
 pub(crate) use record::{Bar, Curve, Measured, Record, Report};
 
-/// The table for people, or JSON for machines.
+/// Prints the report as a table or as JSON.
 pub(crate) fn print(report: &Report, json: bool) -> Result<()> {
     let text = if json { serde_json::to_string_pretty(report)? } else { table::plain(report) };
     writeln!(std::io::stdout().lock(), "{}", text.trim_end())?;

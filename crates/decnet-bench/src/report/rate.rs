@@ -1,8 +1,8 @@
-//! Plain numbers.
+//! Rates, quantiles and medians.
 
 use serde::{Deserialize, Serialize};
 
-/// So many deliveries in such a time, and the CPU of the process that sent them.
+/// Deliveries in a period, and the CPU time of the sending process.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Rate {
     pub(crate) deliveries: u64,
@@ -10,7 +10,7 @@ pub(crate) struct Rate {
     pub(crate) cpu_seconds: f64,
 }
 
-/// Microseconds.
+/// Quantiles, in microseconds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quantiles {
     pub(crate) p50_us: u64,
@@ -23,18 +23,18 @@ impl Rate {
         self.deliveries as f64 / self.seconds
     }
 
-    /// CPU seconds for 100,000 deliveries.
+    /// Returns the CPU seconds per 100,000 deliveries.
     pub(crate) fn cpu_per_100k(&self) -> f64 {
         self.per_100k(self.cpu_seconds)
     }
 
-    /// Seconds of anything, for 100,000 deliveries.
+    /// Scales `seconds` to 100,000 deliveries.
     pub(crate) fn per_100k(&self, seconds: f64) -> f64 {
         seconds * 1e5 / self.deliveries as f64
     }
 }
 
-/// The figure in the middle; of an even number the mean of the middle two.
+/// Returns the median; for an even number of figures the mean of the middle two, for none 0.
 pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     let mut sorted: Vec<f64> = figures.into_iter().collect();
     sorted.sort_by(f64::total_cmp);
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_in_the_middle() {
+    fn median_is_the_middle_figure() {
         assert!((median([9.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
         assert!((median([9.0, 2.0, 1.0, 4.0]) - 3.0).abs() < f64::EPSILON);
         assert!(median([]).abs() < f64::EPSILON);

@@ -1,4 +1,4 @@
-//! Rows with their figures, and the figures of earlier runs that a new one leaves alone.
+//! Rows with their figures, and merging with the results of earlier runs.
 
 use std::collections::BTreeMap;
 
@@ -7,22 +7,22 @@ use serde::{Deserialize, Serialize};
 use super::figure::Figure;
 use crate::plan::Size;
 
-/// What measuring a row came to.
+/// Result of a row.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Measured {
     pub(crate) figures: Vec<Figure>,
-    /// How large it was, and whatever else helps to judge the figures.
+    /// The amount of work, and other context of the figures.
     pub(crate) notes: Vec<String>,
-    /// For the plot of throughput.
+    /// Bars of the throughput chart.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) bars: Vec<Bar>,
-    /// For the plot of latency.
+    /// Curves of the latency table.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) curves: Vec<Curve>,
 }
 
-/// Deliveries a second, beside the reference's.
+/// Deliveries per second, with the rate of the reference.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Bar {
     pub(crate) label: String,
@@ -37,7 +37,7 @@ pub(crate) struct Curve {
     pub(crate) points: Vec<(f64, u64)>,
 }
 
-/// A row, when and where it was measured.
+/// A row with the time and machine of its measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) number: u8,
@@ -46,11 +46,11 @@ pub(crate) struct Record {
     pub(crate) at: String,
     pub(crate) size: Size,
     pub(crate) machine: String,
-    /// Load average just before: who else was using the machine.
+    /// Load average just before the measurement, which shows whether other processes used the machine.
     pub(crate) load: String,
     #[serde(flatten)]
     pub(crate) measured: Measured,
-    /// Why there are no figures.
+    /// The error if the measurement failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
 }
@@ -66,7 +66,7 @@ impl Report {
         self.rows.iter().any(|row| row.error.is_some())
     }
 
-    /// These rows, with what `newer` has measured in their place. A row that failed there keeps its figures.
+    /// Returns these rows, replaced by the rows of `newer`. A row that failed in `newer` keeps its results.
     pub(super) fn updated(self, newer: &Self) -> Self {
         let newer = newer.rows.iter().filter(|row| row.error.is_none()).cloned();
         let rows: BTreeMap<u8, Record> =
@@ -80,9 +80,9 @@ pub(super) mod tests {
     use super::super::figure::{Target, Unit};
     use super::*;
 
-    /// A row with one figure.
-    pub(in crate::report) fn record(number: u8, seen: f64) -> Record {
-        let figure = Figure::new("ratio", seen, Unit::Ratio).beside("100/s").target(Target::AtLeast(0.6));
+    /// Returns a row with one figure.
+    pub(in crate::report) fn record(number: u8, value: f64) -> Record {
+        let figure = Figure::new("ratio", value, Unit::Ratio).detail("100/s").target(Target::AtLeast(0.6));
         let bar = Bar { label: format!("row {number}"), per_second: 50.0, reference_per_second: 100.0 };
         Record {
             number,
@@ -102,29 +102,29 @@ pub(super) mod tests {
         }
     }
 
-    fn seen(report: &Report) -> Vec<(u8, f64)> {
-        report.rows.iter().map(|row| (row.number, row.measured.figures[0].seen)).collect()
+    fn values(report: &Report) -> Vec<(u8, f64)> {
+        report.rows.iter().map(|row| (row.number, row.measured.figures[0].value)).collect()
     }
 
     #[test]
-    fn new_figures_replace_those_of_their_row_only() {
+    fn new_results_replace_only_their_own_row() {
         let old = Report { rows: vec![record(1, 0.1), record(3, 0.3)] };
         let new = Report { rows: vec![record(2, 0.2), record(3, 0.4)] };
-        assert_eq!(seen(&old.updated(&new)), [(1, 0.1), (2, 0.2), (3, 0.4)]);
+        assert_eq!(values(&old.updated(&new)), [(1, 0.1), (2, 0.2), (3, 0.4)]);
     }
 
     #[test]
-    fn a_row_that_failed_keeps_its_earlier_figures() {
+    fn failed_row_keeps_its_earlier_results() {
         let failed = Record { error: Some("stuck".into()), measured: Measured::default(), ..record(1, 0.0) };
         let new = Report { rows: vec![failed] };
         assert!(new.has_failed());
         let both = Report { rows: vec![record(1, 0.5)] }.updated(&new);
-        assert_eq!((seen(&both), both.has_failed()), (vec![(1, 0.5)], false));
+        assert_eq!((values(&both), both.has_failed()), (vec![(1, 0.5)], false));
         assert!(Report::default().updated(&new).rows.is_empty());
     }
 
     #[test]
-    fn a_report_reads_back_as_it_was_written() {
+    fn report_round_trips_through_json() {
         let report = Report { rows: vec![record(1, 0.5)] };
         let json = serde_json::to_string_pretty(&report).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);

@@ -1,34 +1,35 @@
-//! Tables, as Markdown that also reads well in a terminal.
+//! Tables in Markdown that are also readable in a terminal.
 
 use super::record::{Record, Report};
 
-/// Rows of texts, the first one the heading.
+/// Rows of cells; the first row is the heading.
 struct Table(Vec<Vec<String>>);
 
-/// For a terminal: the table, then what there is to say of each row.
+/// Renders the report for a terminal: the table, then the notes of each row.
 pub(super) fn plain(report: &Report) -> String {
     let machine = report.rows.first().map_or("", |row| &row.machine);
     format!("{machine}\n\n{}\n{}", targets(report), notes(report))
 }
 
-/// Every figure that has a target, or has none for want of one.
+/// Renders all figures, and the errors of failed rows.
 pub(super) fn targets(report: &Report) -> String {
-    let mut table = Table::new(&["row", "figure", "seen", "beside", "target", ""]);
+    let mut table = Table::new(&["row", "figure", "measured", "details", "target", ""]);
     for row in &report.rows {
         let mut title = format!("{} {}", row.number, row.title);
         if let Some(error) = &row.error {
             table.add(&[&title, &one_line(error), "", "", "", "failed"]);
         }
         for figure in &row.measured.figures {
-            let (shown, wanted, verdict) = (figure.shown(), figure.wanted(), figure.verdict());
-            table.add(&[&title, &figure.what, &shown, &figure.beside, &wanted, &verdict]);
+            let (value, target, verdict) =
+                (figure.formatted_value(), figure.formatted_target(), figure.verdict());
+            table.add(&[&title, &figure.name, &value, &figure.detail, &target, &verdict]);
             title.clear();
         }
     }
     table.render()
 }
 
-/// What there is to say of each row.
+/// Renders the notes of each row.
 pub(super) fn notes(report: &Report) -> String {
     report.rows.iter().filter(|row| !row.measured.notes.is_empty()).map(note).collect()
 }
@@ -40,7 +41,7 @@ fn note(row: &Record) -> String {
     format!("- **{number} {name}** ({at}, {size} size, load {load}): {notes}.\n")
 }
 
-/// What would break a table.
+/// Replaces what would break a table: line breaks and vertical bars.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "/")
 }
@@ -68,7 +69,7 @@ impl Table {
     }
 }
 
-/// Is it a column of figures? They stand at the right.
+/// Returns whether a column contains numbers, which are aligned to the right.
 fn is_figure(column: usize) -> bool {
     matches!(column, 2 | 4)
 }
@@ -91,19 +92,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_shows_its_figures_beside_their_targets() {
+    fn row_shows_its_figures_and_targets() {
         let table = targets(&Report { rows: vec![record(1, 0.5), record(2, 0.7)] });
         let expected = "\
-| row       | figure | seen | beside | target |                |
-|-----------|--------|-----:|--------|-------:|----------------|
-| 1 title 1 | ratio  | 0.50 | 100/s  | ≥ 0.60 | missed by 17 % |
-| 2 title 2 | ratio  | 0.70 | 100/s  | ≥ 0.60 | met            |
+| row       | figure | measured | details | target |                |
+|-----------|--------|---------:|---------|-------:|----------------|
+| 1 title 1 | ratio  |     0.50 | 100/s   | ≥ 0.60 | missed by 17 % |
+| 2 title 2 | ratio  |     0.70 | 100/s   | ≥ 0.60 | met            |
 ";
         assert_eq!(table, expected);
     }
 
     #[test]
-    fn a_row_that_failed_says_why_on_one_line() {
+    fn failed_row_shows_its_error_on_one_line() {
         let failed = Record { error: Some("stuck:\n a|b".into()), ..record(4, 0.5) };
         let table = targets(&Report { rows: vec![Record { measured: Default::default(), ..failed }] });
         assert!(table.contains("| 4 title 4 | stuck: a/b |") && table.contains("| failed |"), "{table}");

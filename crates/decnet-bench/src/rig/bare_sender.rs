@@ -1,4 +1,4 @@
-//! The reference's process.
+//! The process of the bare sender, which is the reference.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,28 +11,28 @@ use super::process::Process;
 use crate::cases::BODY_BYTES;
 use crate::report::Rate;
 
-/// How long a run may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Maximum time of a run.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What the bare sender is to do.
-pub(crate) struct Order<'a> {
+/// Work of the bare sender.
+pub(crate) struct Job<'a> {
     pub(crate) receivers: &'a [SocketAddr],
     pub(crate) requests: u64,
     pub(crate) in_flight: usize,
-    /// With TLS, trusting this certificate.
+    /// The certificate to trust; if present, the bare sender uses TLS.
     pub(crate) certificate: Option<&'a Path>,
 }
 
-/// Sends, in a process of its own.
-pub(crate) async fn send(order: &Order<'_>, directory: &Path) -> Result<Rate> {
+/// Runs the bare sender in its own process and returns its rate.
+pub(crate) async fn send(job: &Job<'_>, directory: &Path) -> Result<Rate> {
     let mut command = Command::new(std::env::current_exe()?);
-    let receivers: Vec<String> = order.receivers.iter().map(ToString::to_string).collect();
+    let receivers: Vec<String> = job.receivers.iter().map(ToString::to_string).collect();
     command.args(["bare-sender", "--receivers", &receivers.join(",")]);
-    command.args(["--requests", &order.requests.to_string(), "--in-flight", &order.in_flight.to_string()]);
+    command.args(["--requests", &job.requests.to_string(), "--in-flight", &job.in_flight.to_string()]);
     command.args(["--body-bytes", &BODY_BYTES.to_string()]);
-    if let Some(certificate) = order.certificate {
+    if let Some(certificate) = job.certificate {
         command.arg("--certificate").arg(certificate);
     }
-    let said = Process::start("bare-sender", &mut command, directory)?.finish(PATIENCE).await?;
-    serde_json::from_str(&said).context("the bare sender said what cannot be read")
+    let output = Process::start("bare-sender", &mut command, directory)?.finish(TIMEOUT).await?;
+    serde_json::from_str(&output).context("the output of the bare sender is not valid JSON")
 }

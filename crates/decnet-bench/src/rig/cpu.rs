@@ -1,4 +1,4 @@
-//! CPU time of processes and their threads, from `/proc` (proc(5): utime and stime, fields 14 and 15).
+//! CPU time of processes and threads, from `/proc` (proc(5): utime and stime, fields 14 and 15).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,20 +6,20 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-/// Field 14, counted from the state, which is field 3 and the first after the name.
+/// Index of field 14, counted from the state (field 3), which is the first field after the name.
 const UTIME: usize = 11;
 
-/// Seconds of CPU, user and system, that a process has used with all its threads.
+/// Returns the CPU seconds, user and system, that a process has used in all its threads.
 pub(crate) fn of(process: u32) -> Result<f64> {
     seconds(Path::new(&format!("/proc/{process}/stat")))
 }
 
-/// The same, of this process.
+/// Returns the CPU seconds of this process.
 pub(crate) fn of_this_process() -> Result<f64> {
     of(std::process::id())
 }
 
-/// The same by name of thread.
+/// Returns the CPU seconds of a process by thread name.
 pub(crate) fn of_threads(process: u32) -> Result<BTreeMap<String, f64>> {
     let mut threads = BTreeMap::new();
     for task in fs::read_dir(format!("/proc/{process}/task"))? {
@@ -33,14 +33,15 @@ pub(crate) fn of_threads(process: u32) -> Result<BTreeMap<String, f64>> {
 }
 
 fn seconds(stat: &Path) -> Result<f64> {
-    let text = fs::read_to_string(stat).with_context(|| format!("{} cannot be read", stat.display()))?;
-    let ticks = ticks(&text).with_context(|| format!("{} is not as expected", stat.display()))?;
+    let text = fs::read_to_string(stat).with_context(|| format!("cannot read {}", stat.display()))?;
+    let ticks = ticks(&text).with_context(|| format!("unexpected format of {}", stat.display()))?;
     #[expect(clippy::cast_precision_loss, reason = "ticks of a run are far below 2^53")]
     let seconds = ticks as f64 / rustix::param::clock_ticks_per_second() as f64;
     Ok(seconds)
 }
 
-/// The name, in parentheses, may hold anything: what counts comes after its end.
+/// Parses the CPU ticks. The name is in parentheses and may contain any characters, so parsing starts after
+/// the last one.
 fn ticks(stat: &str) -> Option<u64> {
     let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace().skip(UTIME);
     Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn user_and_system_time_are_added_whatever_the_name() {
+    fn user_and_system_time_are_added_for_any_name() {
         assert_eq!(ticks("7 (a) b (c)) S 1 7 7 0 -1 4194304 105 0 0 0 12 30 0 0 20 0 1 0 5"), Some(42));
         assert_eq!(ticks("7 (a"), None);
     }

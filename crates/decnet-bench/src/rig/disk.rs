@@ -1,4 +1,4 @@
-//! What the disk itself takes to make bytes durable.
+//! The time that the disk needs to make bytes durable.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -10,31 +10,31 @@ use anyhow::{Result, bail};
 use crate::clock::{histogram, micros};
 use crate::report::Quantiles;
 
-/// Two pages of the queue: about what a small commit writes.
+/// Two pages of the queue: about the size of a small commit.
 const BLOCK: usize = 32 * 1024;
-/// `TMPFS_MAGIC` (statfs(2)): memory, which no sync makes any more durable.
+/// `TMPFS_MAGIC` (statfs(2)): a file system in memory, where a sync does not make anything durable.
 const TMPFS: i64 = 0x0102_1994;
 
-/// Refuses a directory in memory: its figures would say nothing about durable deliveries.
-pub(crate) fn must_be_a_disk(directory: &Path) -> Result<()> {
+/// Fails if the directory is in memory, where a benchmark of durable deliveries has no meaning.
+pub(crate) fn ensure_on_disk(directory: &Path) -> Result<()> {
     if rustix::fs::statfs(directory)?.f_type == TMPFS {
-        bail!("{} is in memory (tmpfs); name a directory on a disk with --data-dir", directory.display());
+        bail!("{} is in memory (tmpfs); choose a directory on a disk with --data-dir", directory.display());
     }
     Ok(())
 }
 
-/// Appends and syncs so often, one after the other.
-pub(crate) fn fdatasync(directory: &Path, times: u32) -> Result<Quantiles> {
+/// Appends a block and syncs it, `count` times, and returns the quantiles of the sync times.
+pub(crate) fn fdatasync(directory: &Path, count: u32) -> Result<Quantiles> {
     let path = directory.join("fdatasync");
     let (mut file, block) = (File::create(&path)?, vec![b'x'; BLOCK]);
-    let mut taken = histogram();
-    for _ in 0..times {
+    let mut durations = histogram();
+    for _ in 0..count {
         file.write_all(&block)?;
         let begun = Instant::now();
         file.sync_data()?;
-        taken.saturating_record(micros(begun.elapsed()));
+        durations.saturating_record(micros(begun.elapsed()));
     }
     std::fs::remove_file(path)?;
-    let at = |quantile| taken.value_at_quantile(quantile);
+    let at = |quantile| durations.value_at_quantile(quantile);
     Ok(Quantiles { p50_us: at(0.5), p99_us: at(0.99) })
 }

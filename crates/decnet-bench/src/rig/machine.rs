@@ -1,8 +1,8 @@
-//! What the figures were measured on.
+//! Description of the machine.
 
 use std::fs;
 
-/// The machine, as the kernel describes it.
+/// Returns the processor, the number of cores and the kernel version.
 pub(crate) fn describe() -> String {
     let cpuinfo = read("/proc/cpuinfo");
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
@@ -11,12 +11,12 @@ pub(crate) fn describe() -> String {
     format!("{cpu}, {cores} cores, Linux {}", read("/proc/sys/kernel/osrelease").trim_end())
 }
 
-/// Load average over one minute: who else is using the machine.
+/// Returns the load average over one minute, which shows whether other processes use the machine.
 pub(crate) fn load() -> String {
     read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned()
 }
 
-/// What the kernel does not say stays empty: it is for people to read.
+/// Reads a file; an unreadable one gives an empty text, because the description is informative only.
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }

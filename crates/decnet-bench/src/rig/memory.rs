@@ -8,13 +8,13 @@ use anyhow::{Context as _, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Resident {
     pub(crate) now: u64,
-    /// The most that it ever was.
+    /// The highest value so far.
     pub(crate) peak: u64,
 }
 
 pub(crate) fn of(process: u32) -> Result<Resident> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    resident(&status).context("/proc says nothing of the process's memory")
+    resident(&status).context("VmRSS or VmHWM is missing in /proc/<pid>/status")
 }
 
 fn resident(status: &str) -> Option<Resident> {
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn now_and_peak_are_told_apart() {
+    fn current_and_peak_memory_are_parsed() {
         let status = "Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n";
         assert_eq!(resident(status), Some(Resident { now: 1 << 20, peak: 2 << 20 }));
         assert_eq!(resident("Name:\tx\n"), None);

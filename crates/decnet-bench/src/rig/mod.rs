@@ -1,4 +1,4 @@
-//! The processes of a measurement, what they are fed, and what is read off them.
+//! The processes of a measurement, the load on them, and the values read from them.
 
 pub(crate) mod bare_sender;
 pub(crate) mod cpu;
@@ -13,8 +13,8 @@ pub(crate) mod publisher;
 mod receiver;
 mod subscriptions;
 
-pub(crate) use drive::{Arrived, Load, drive};
+pub(crate) use drive::{Load, LoadResult, drive};
 pub(crate) use pipeline::{Environment, Pipeline, Setup, concurrency, signal};
 pub(crate) use process::Process;
 pub(crate) use receiver::Receiver;
-pub(crate) use subscriptions::Wanted;
+pub(crate) use subscriptions::SubscriptionSpec;

@@ -1,4 +1,4 @@
-//! A process that does not outlive the benchmark.
+//! Child processes that end with the benchmark.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-/// Processes so far: each has a log of its own.
+/// Number of processes started so far, which gives each log a unique name.
 static STARTED: AtomicU64 = AtomicU64::new(0);
-/// How often a process is asked whether it has ended.
+/// Interval at which a process is polled for its exit.
 const POLL: Duration = Duration::from_millis(5);
-/// Bytes of its log that are shown when it fails.
-const SHOWN: usize = 2000;
+/// Bytes of the log that an error message contains.
+const LOG_TAIL_BYTES: usize = 2000;
 
-/// A running process, killed when it is dropped. Its stderr goes to a file.
+/// A running process that is killed when it is dropped. Its stderr goes to a file.
 pub(crate) struct Process {
     name: &'static str,
     child: Child,
@@ -29,7 +29,7 @@ impl Process {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let log = directory.join(format!("{name}-{number}.log"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
-        let child = command.spawn().with_context(|| format!("{name} cannot be started"))?;
+        let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
         Ok(Self { name, child, log })
     }
 
@@ -37,56 +37,56 @@ impl Process {
         self.child.id()
     }
 
-    /// Ends it at once, whatever it does.
+    /// Kills the process and waits for its end.
     pub(crate) fn kill(&mut self) {
-        // Either may fail only because it has ended already.
+        // Each call fails only if the process has already ended.
         drop((self.child.kill(), self.child.wait()));
     }
 
-    /// The first line it prints; waits for it.
+    /// Waits for the first line on stdout and returns it.
     pub(crate) fn first_line(&mut self) -> Result<String> {
-        let stdout = self.child.stdout.take().context("its output was read before")?;
+        let stdout = self.child.stdout.take().context("stdout was already read")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         if line.is_empty() {
-            bail!("{} said nothing: {}", self.name, self.last_words())
+            bail!("{} printed nothing: {}", self.name, self.log_tail())
         }
         Ok(line.trim_end().to_owned())
     }
 
-    /// Fails if it has ended.
-    pub(crate) fn must_live(&mut self) -> Result<()> {
+    /// Fails if the process has ended.
+    pub(crate) fn ensure_running(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
-            Some(status) => bail!("{} ended ({status}): {}", self.name, self.last_words()),
+            Some(status) => bail!("{} exited ({status}): {}", self.name, self.log_tail()),
         }
     }
 
-    /// Waits for its end and the first line it printed.
+    /// Waits until the process exits and returns the first line of its output.
     pub(crate) async fn finish(mut self, within: Duration) -> Result<String> {
-        let status = self.ended(within).await?;
+        let status = self.wait_for_exit(within).await?;
         if !status.success() {
-            bail!("{} failed ({status}): {}", self.name, self.last_words())
+            bail!("{} failed ({status}): {}", self.name, self.log_tail())
         }
         self.first_line()
     }
 
-    async fn ended(&mut self, within: Duration) -> Result<ExitStatus> {
+    async fn wait_for_exit(&mut self, within: Duration) -> Result<ExitStatus> {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(status);
             }
             if begun.elapsed() > within {
-                bail!("{} did not end within {within:?}", self.name)
+                bail!("{} did not exit within {within:?}", self.name)
             }
             tokio::time::sleep(POLL).await;
         }
     }
 
-    fn last_words(&self) -> String {
+    fn log_tail(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
-        String::from_utf8_lossy(&log[log.len().saturating_sub(SHOWN)..]).into_owned()
+        String::from_utf8_lossy(&log[log.len().saturating_sub(LOG_TAIL_BYTES)..]).into_owned()
     }
 }
 

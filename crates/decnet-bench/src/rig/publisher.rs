@@ -1,4 +1,4 @@
-//! The publisher: a thread of its own with a connection to the bus, flat out or by the clock.
+//! The publisher: a thread with its own connection to the bus, which publishes flat out or at a fixed rate.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use serde::Serialize;
 
 use crate::clock::{histogram, micros, now_us};
 
-const KIND: &str = "bench";
-/// Bytes of a delivered body beside the padding and the topic: id, time, type and the numbers.
+const EVENT_TYPE: &str = "bench";
+/// Bytes of a delivered body apart from the padding and the topic: id, time, type and numbers.
 const FRAME_BYTES: usize = 160;
-/// How long the publisher sleeps when it is too far ahead.
+/// Time for which the publisher sleeps when it is too far ahead.
 const PAUSE: Duration = Duration::from_millis(1);
 
 #[derive(Serialize)]
@@ -25,47 +25,47 @@ struct Payload<'a> {
     pad: &'a str,
 }
 
-/// What to publish.
+/// The events to publish.
 #[derive(Debug, Clone)]
-pub(crate) struct Plan {
+pub(crate) struct PublishPlan {
     pub(crate) socket: PathBuf,
-    /// Of the events, by turns.
+    /// Topics of the events, used in turn.
     pub(crate) topics: Vec<String>,
     pub(crate) events: u64,
-    /// Bytes of the delivered body, to a few.
+    /// Approximate bytes of the delivered body.
     pub(crate) body_bytes: usize,
     pub(crate) pace: Pace,
 }
 
-/// When to publish.
+/// The times at which events are published.
 #[derive(Debug, Clone)]
 pub(crate) enum Pace {
-    /// At once, but never more than `ahead` events before what `progress` says.
+    /// At once, at most `ahead` events before the value of `progress`.
     FlatOut { progress: Arc<AtomicU64>, ahead: u64 },
-    /// Each event at its own time, however late the one before it was; that time travels in the payload.
+    /// Each event at its own time, even if the previous one was late. The payload contains that time.
     PerSecond(u32),
 }
 
-/// What a publisher has done.
+/// Result of a publisher.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Published {
-    /// When the first event was due, in microseconds since 1970.
+    /// The time at which the first event was due, in microseconds since 1970.
     pub(crate) begun_us: u64,
-    /// How late the publisher itself was, at the 99th percentile: what of the latencies is its own.
+    /// 99th percentile of the publisher's own delay, in microseconds; it is part of the measured latencies.
     pub(crate) late_p99_us: u64,
 }
 
-/// A publisher at work.
+/// A running publisher.
 pub(crate) struct Publisher(JoinHandle<Result<Published>>);
 
-/// Renders one event after the other.
+/// Renders the events one after the other.
 struct Events<'a> {
-    plan: &'a Plan,
+    plan: &'a PublishPlan,
     pad: String,
 }
 
 impl Publisher {
-    pub(crate) fn start(plan: Plan) -> Result<Self> {
+    pub(crate) fn start(plan: PublishPlan) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new().name("publisher".into());
         Ok(Self(thread.spawn(move || runtime.block_on(publish(&plan)))?))
@@ -89,13 +89,13 @@ impl Events<'_> {
     }
 }
 
-async fn publish(plan: &Plan) -> Result<Published> {
+async fn publish(plan: &PublishPlan) -> Result<Published> {
     let mut client = Client::connect(&plan.socket, "bench publisher").await?;
     let events = Events { plan, pad: "x".repeat(plan.body_bytes) };
     let (begun_us, mut late) = (now_us(), histogram());
     match &plan.pace {
         Pace::FlatOut { progress, ahead } => flat_out(&mut client, &events, progress, *ahead).await?,
-        Pace::PerSecond(rate) => by_the_clock(&mut client, &events, *rate, &mut late).await?,
+        Pace::PerSecond(rate) => at_fixed_rate(&mut client, &events, *rate, &mut late).await?,
     }
     client.close().await?;
     Ok(Published { begun_us, late_p99_us: late.value_at_quantile(0.99) })
@@ -108,13 +108,14 @@ async fn flat_out(client: &mut Client, events: &Events<'_>, progress: &AtomicU64
             thread::sleep(PAUSE);
         }
         let (topic, payload) = events.get(number, now_us());
-        client.sender().feed(topic, KIND, &payload).await?;
+        client.sender().feed(topic, EVENT_TYPE, &payload).await?;
     }
     Ok(client.sender().flush().await?)
 }
 
-/// The thread itself sleeps: the runtime's timers are only good to a millisecond.
-async fn by_the_clock(
+/// Publishes each event at its own time. It sleeps on the thread, because the runtime's timers have a
+/// resolution of one millisecond.
+async fn at_fixed_rate(
     client: &mut Client,
     events: &Events<'_>,
     rate: u32,
@@ -128,7 +129,7 @@ async fn by_the_clock(
         }
         let due_us = micros(due.duration_since(SystemTime::UNIX_EPOCH)?);
         let (topic, payload) = events.get(number.into(), due_us);
-        client.publish(topic, KIND, &payload).await?;
+        client.publish(topic, EVENT_TYPE, &payload).await?;
         late.saturating_record(now_us().saturating_sub(due_us));
     }
     Ok(())

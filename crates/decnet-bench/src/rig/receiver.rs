@@ -1,4 +1,4 @@
-//! The receiver's process, and asking it what it has seen.
+//! The process of the receiver, and the client of its control port.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,18 +15,18 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
 use super::process::Process;
-use crate::roles::receiver::{Addresses, LATENCY, Latencies, OPEN, RESET, SEEN, Seen};
+use crate::roles::receiver::{Addresses, LATENCY, Latencies, OPEN, RECEIPTS, RESET, Receipts};
 
-/// A receiver that listens on one port or more.
+/// A receiver that listens on one or more ports.
 pub(crate) struct Receiver {
     process: Process,
-    /// Where it listens.
+    /// Addresses on which it listens.
     pub(crate) addresses: Vec<SocketAddr>,
     control: SendRequest<Empty<Bytes>>,
 }
 
 impl Receiver {
-    /// On so many ports; with TLS if there is a place to write its certificate to.
+    /// Starts a receiver on `ports` ports. If there is a path for its certificate, it uses TLS.
     pub(crate) async fn start(directory: &Path, ports: usize, certificate: Option<&Path>) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["receiver", "--ports", &ports.to_string()]);
@@ -34,43 +34,43 @@ impl Receiver {
             command.arg("--certificate").arg(certificate);
         }
         let mut process = Process::start("receiver", &mut command, directory)?;
-        let said: Addresses =
-            serde_json::from_str(&process.first_line()?).context("the receiver named no address")?;
-        let (control, driver) = handshake(TokioIo::new(TcpStream::connect(said.control).await?)).await?;
+        let addresses: Addresses = serde_json::from_str(&process.first_line()?)
+            .context("the first line of the receiver is not valid JSON")?;
+        let (control, driver) = handshake(TokioIo::new(TcpStream::connect(addresses.control).await?)).await?;
         tokio::task::spawn_local(driver);
-        Ok(Self { process, addresses: said.receivers, control })
+        Ok(Self { process, addresses: addresses.receivers, control })
     }
 
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// A URL below its `port`th address.
+    /// Returns a URL with the address number `port`.
     pub(crate) fn url(&self, port: usize, path: &str) -> String {
         format!("http://{}{path}", self.addresses[port])
     }
 
-    /// What came since the last reset.
-    pub(crate) async fn seen(&mut self) -> Result<Seen> {
-        self.ask(SEEN).await
+    /// Returns the requests received since the last reset.
+    pub(crate) async fn receipts(&mut self) -> Result<Receipts> {
+        self.ask(RECEIPTS).await
     }
 
-    /// How late what came was, of the requests that say when they were due.
+    /// Returns the latencies of the requests whose body contains the time at which they were due.
     pub(crate) async fn latencies(&mut self) -> Result<Latencies> {
         self.ask(LATENCY).await
     }
 
     pub(crate) async fn reset(&mut self) -> Result<()> {
-        self.ask::<Seen>(RESET).await.map(drop)
+        self.ask::<Receipts>(RESET).await.map(drop)
     }
 
-    /// Lets through what has been, and will be, held at the gate.
+    /// Releases the requests that wait at the gate, now and later.
     pub(crate) async fn open_gate(&mut self) -> Result<()> {
-        self.ask::<Seen>(OPEN).await.map(drop)
+        self.ask::<Receipts>(OPEN).await.map(drop)
     }
 
     async fn ask<T: DeserializeOwned>(&mut self, path: &str) -> Result<T> {
-        self.process.must_live()?;
+        self.process.ensure_running()?;
         self.control.ready().await?;
         let request = Request::get(path).header(HOST, "receiver").header(header::CONTENT_LENGTH, 0);
         let reply = self.control.send_request(request.body(Empty::new())?).await?;

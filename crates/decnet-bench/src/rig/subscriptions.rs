@@ -1,4 +1,4 @@
-//! Subscriptions, written into a catalog before the worker starts: one transaction, however many they are.
+//! Subscriptions, written to the catalog in one transaction before the worker starts.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -10,45 +10,45 @@ use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
 use decnet_store::catalog::{Catalog, Create, NewSubscription, Patch, generate_secret};
 
-/// The catalog's file in a data directory.
+/// Name of the catalog's file in a data directory.
 const FILE: &str = "decnet.db";
 
 /// A subscription that a measurement needs.
 #[derive(Debug, Clone)]
-pub(crate) struct Wanted {
+pub(crate) struct SubscriptionSpec {
     pub(crate) url: String,
     pub(crate) pattern: String,
 }
 
-impl Wanted {
+impl SubscriptionSpec {
     pub(crate) fn new(url: impl Into<String>, pattern: impl Into<String>) -> Self {
         Self { url: url.into(), pattern: pattern.into() }
     }
 }
 
-/// Writes them; their UUIDs, in their order.
-pub(super) fn create(directory: &Path, wanted: &[Wanted]) -> Result<Vec<String>> {
+/// Creates the subscriptions and returns their UUIDs in the same order.
+pub(super) fn create(directory: &Path, wanted: &[SubscriptionSpec]) -> Result<Vec<String>> {
     let mut catalog = Catalog::open(&directory.join(FILE), Create::IfMissing)?;
     let new: Vec<NewSubscription> = wanted.iter().enumerate().map(subscription).collect::<Result<_>>()?;
     Ok(catalog.create_all(&new, now())?)
 }
 
-/// Who changes them while the worker runs, as an operator would.
-pub(crate) struct Changer(Catalog);
+/// Changes subscriptions while the worker runs, as an operator does.
+pub(crate) struct CatalogEditor(Catalog);
 
-impl Changer {
+impl CatalogEditor {
     pub(super) fn open(directory: &Path) -> Result<Self> {
         Ok(Self(Catalog::open(&directory.join(FILE), Create::Never)?))
     }
 
-    /// Another URL for one of them; the worker is not told.
-    pub(crate) fn redirect(&mut self, uuid: &str, url: &str) -> Result<()> {
+    /// Sets the URL of a subscription. Does not notify the worker.
+    pub(crate) fn set_url(&mut self, uuid: &str, url: &str) -> Result<()> {
         let patch = Patch { url: Some(EndpointUrl::new(url)?), ..Patch::default() };
         Ok(self.0.update(uuid, &patch, now())?)
     }
 }
 
-fn subscription((number, wanted): (usize, &Wanted)) -> Result<NewSubscription> {
+fn subscription((number, wanted): (usize, &SubscriptionSpec)) -> Result<NewSubscription> {
     Ok(NewSubscription {
         name: format!("bench-{number}"),
         url: EndpointUrl::new(&wanted.url)?,

@@ -1,4 +1,4 @@
-//! The reference: hyper connections of its own, one request in flight on each, nothing durable, nothing routed.
+//! The reference: plain hyper connections with one request in flight on each; it stores and routes nothing.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -25,50 +25,50 @@ use super::tls;
 use crate::report::Rate;
 use crate::rig::{cpu, files};
 
-/// Share of the requests that is sent before the measurement.
+/// Divisor of the number of requests that gives the number of warm-up requests.
 const WARM_UP: u64 = 20;
 
-/// What to send, where.
+/// The requests to send, and the receivers.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Where the receivers listen; each gets a connection at least.
+    /// Addresses of the receivers; each gets at least one connection
     #[arg(long, value_delimiter = ',', required = true)]
     receivers: Vec<SocketAddr>,
-    /// Requests to send.
+    /// Number of requests to send
     #[arg(long)]
     requests: u64,
-    /// Requests in flight.
+    /// Number of requests in flight
     #[arg(long)]
     in_flight: usize,
-    /// Bytes of each body.
+    /// Bytes of each body
     #[arg(long)]
     body_bytes: usize,
-    /// Sends with TLS, trusting this certificate.
+    /// Use TLS and trust this certificate
     #[arg(long)]
     certificate: Option<PathBuf>,
 }
 
-/// A connection that nothing is in flight on.
+/// An idle connection.
 struct Connection {
     sender: SendRequest<Full<Bytes>>,
     host: HeaderValue,
 }
 
-/// What all tasks share.
-struct Plan {
-    left: Cell<u64>,
-    /// The next one is the one that was idle for longest: each receiver has its turn.
+/// State that all tasks share.
+struct Shared {
+    remaining: Cell<u64>,
+    /// Idle connections; the one that was idle for longest comes first, so each receiver gets its turn.
     idle: RefCell<VecDeque<Connection>>,
     body: Bytes,
     key: SigningKey,
 }
 
-/// Sends, and says on stdout what it came to.
+/// Sends the requests and prints the rate to stdout as JSON.
 pub(crate) async fn run(options: &Options) -> Result<()> {
     files::raise_limit()?;
     let tls = options.certificate.as_deref().map(tls::connector).transpose()?;
-    let plan = Rc::new(Plan {
-        left: Cell::new(0),
+    let shared = Rc::new(Shared {
+        remaining: Cell::new(0),
         idle: RefCell::default(),
         body: vec![b'x'; options.body_bytes].into(),
         key: SigningKey::new(&Secret::new("a secret of thirty-two characters")),
@@ -76,11 +76,11 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     for number in 0..options.receivers.len().max(options.in_flight) {
         let receiver = options.receivers[number % options.receivers.len()];
         let connection = connect(receiver, tls.as_ref()).await?;
-        plan.idle.borrow_mut().push_back(connection);
+        shared.idle.borrow_mut().push_back(connection);
     }
-    round(&plan, options.requests / WARM_UP, options.in_flight).await?;
+    round(&shared, options.requests / WARM_UP, options.in_flight).await?;
     let (begun, cpu_before) = (Instant::now(), cpu::of_this_process()?);
-    round(&plan, options.requests, options.in_flight).await?;
+    round(&shared, options.requests, options.in_flight).await?;
     let (seconds, cpu_seconds) = (begun.elapsed().as_secs_f64(), cpu::of_this_process()? - cpu_before);
     let rate = Rate { deliveries: options.requests, seconds, cpu_seconds };
     writeln!(std::io::stdout(), "{}", serde_json::to_string(&rate)?)?;
@@ -88,49 +88,51 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
 }
 
 async fn connect(receiver: SocketAddr, tls: Option<&TlsConnector>) -> Result<Connection> {
-    let stream = TcpStream::connect(receiver).await.context("the receiver does not answer")?;
+    let stream = TcpStream::connect(receiver).await.context("cannot connect to the receiver")?;
     stream.set_nodelay(true)?;
     let sender = match tls {
-        None => greet(stream).await?,
-        Some(tls) => greet(tls.connect(receiver.ip().into(), stream).await?).await?,
+        None => start_http(stream).await?,
+        Some(tls) => start_http(tls.connect(receiver.ip().into(), stream).await?).await?,
     };
     Ok(Connection { sender, host: HeaderValue::from_str(&receiver.to_string())? })
 }
 
-async fn greet(stream: impl AsyncRead + AsyncWrite + Unpin + 'static) -> Result<SendRequest<Full<Bytes>>> {
+async fn start_http(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+) -> Result<SendRequest<Full<Bytes>>> {
     let (sender, driver) = handshake(TokioIo::new(stream)).await?;
     tokio::task::spawn_local(driver);
     Ok(sender)
 }
 
-async fn round(plan: &Rc<Plan>, requests: u64, in_flight: usize) -> Result<()> {
-    plan.left.set(requests);
+async fn round(shared: &Rc<Shared>, requests: u64, in_flight: usize) -> Result<()> {
+    shared.remaining.set(requests);
     let tasks: Vec<_> =
-        (0..in_flight).map(|_| tokio::task::spawn_local(send_many(Rc::clone(plan)))).collect();
+        (0..in_flight).map(|_| tokio::task::spawn_local(send_many(Rc::clone(shared)))).collect();
     for task in tasks {
         task.await??;
     }
     Ok(())
 }
 
-async fn send_many(plan: Rc<Plan>) -> Result<()> {
-    while let Some(left) = plan.left.get().checked_sub(1) {
-        plan.left.set(left);
-        let idle = plan.idle.borrow_mut().pop_front();
+async fn send_many(shared: Rc<Shared>) -> Result<()> {
+    while let Some(remaining) = shared.remaining.get().checked_sub(1) {
+        shared.remaining.set(remaining);
+        let idle = shared.idle.borrow_mut().pop_front();
         let mut connection = idle.context("there are as many connections as tasks")?;
         connection.sender.ready().await?;
-        let mut reply = connection.sender.send_request(plan.request(&connection.host)?).await?;
-        ensure!(reply.status().is_success(), "the receiver answered {}", reply.status());
+        let mut reply = connection.sender.send_request(shared.request(&connection.host)?).await?;
+        ensure!(reply.status().is_success(), "the receiver replied with {}", reply.status());
         while let Some(frame) = reply.body_mut().frame().await {
             frame?;
         }
-        plan.idle.borrow_mut().push_back(connection);
+        shared.idle.borrow_mut().push_back(connection);
     }
     Ok(())
 }
 
-impl Plan {
-    /// Signed anew each time, as an event's request is.
+impl Shared {
+    /// Builds a request. Each one is signed, as an event's request is.
     fn request(&self, host: &HeaderValue) -> Result<Request<Full<Bytes>>> {
         let request = Request::builder().method(Method::POST).uri("/bare").header(HOST, host);
         let request = request.header(CONTENT_TYPE, "application/json");

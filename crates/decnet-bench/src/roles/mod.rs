@@ -1,4 +1,4 @@
-//! What runs in a process of its own.
+//! The parts that run in processes of their own.
 
 pub(crate) mod bare_sender;
 pub(crate) mod receiver;

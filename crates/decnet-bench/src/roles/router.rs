@@ -1,4 +1,4 @@
-//! Routing alone, on one core: the product's table of patterns, and a scan over all of them beside it.
+//! Routing alone on one core: the trie of patterns, and a linear scan for comparison.
 
 use std::hint::black_box;
 use std::io::Write as _;
@@ -10,35 +10,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::rig::memory;
 
-/// Topics between two looks at the clock.
+/// Topics between two readings of the clock.
 const ROUND: usize = 10_000;
-/// Topics that the scan is asked for between two looks: it is that much slower.
+/// Topics between two readings of the clock in the scan, which is much slower.
 const SCAN_ROUND: usize = 10;
 
-/// What to route, for how long.
+/// The number of patterns and the duration.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Patterns, one for each subscription.
+    /// Number of patterns, one for each subscription
     #[arg(long)]
     patterns: u32,
-    /// For how long to route, and to scan.
+    /// Seconds of routing, and again of scanning
     #[arg(long)]
     seconds: u64,
 }
 
-/// What it came to.
+/// Results of the router.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Routed {
     pub(crate) topics_per_second: f64,
     pub(crate) scanned_per_second: f64,
     pub(crate) build_ms: f64,
-    /// Resident memory that the table took.
+    /// Resident memory of the trie, in bytes.
     pub(crate) bytes: u64,
-    /// Subscriptions found for a topic, on average.
+    /// Average number of subscriptions found per topic.
     pub(crate) found_per_topic: f64,
 }
 
-/// Routes, and says on stdout what it came to.
+/// Measures routing and scanning, and prints the result to stdout as JSON.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let (patterns, topics) = (patterns(options.patterns)?, topics(options.patterns));
     let before = memory::of(std::process::id())?.now;
@@ -62,7 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// How many topics a second, and how many in all.
+/// Returns the topics per second and the total number of topics.
 fn rate(topics: &[String], round: usize, time: Duration, mut each: impl FnMut(&str)) -> (f64, usize) {
     let (begun, mut done) = (Instant::now(), 0);
     let mut next = topics.iter().cycle();
@@ -75,9 +75,10 @@ fn rate(topics: &[String], round: usize, time: Duration, mut each: impl FnMut(&s
     (rate, done)
 }
 
-/// Patterns of hosts in a thousand organisations; every tenth ends in `>`, every tenth has a `*` in it.
+/// Returns the pattern of a number: hosts in a thousand organisations. One in ten ends in `>`, one in ten
+/// contains `*`.
 pub(crate) fn pattern(number: u32) -> String {
-    let (organisation, host, kind) = place(number);
+    let (organisation, host, kind) = parts(number);
     match number % 10 {
         0 => format!("org{organisation}.host{host}.>"),
         5 => format!("org{organisation}.*.kind{kind}.state{number}"),
@@ -85,7 +86,7 @@ pub(crate) fn pattern(number: u32) -> String {
     }
 }
 
-fn place(number: u32) -> (u32, u32, u32) {
+fn parts(number: u32) -> (u32, u32, u32) {
     (number % 1000, number / 1000 % 1000, number % 7)
 }
 
@@ -93,7 +94,8 @@ fn patterns(count: u32) -> Result<Vec<Pattern>> {
     (0..count).map(|number| Ok(Pattern::new(&pattern(number))?)).collect()
 }
 
-/// A topic for each pattern, in an order that no cache foresees; every eighth matches none.
+/// Returns a topic for each pattern in a shuffled order, so that caches do not help; one in eight matches no
+/// pattern.
 fn topics(count: u32) -> Vec<String> {
     let mut numbers: Vec<u32> = (0..count).collect();
     shuffle(&mut numbers);
@@ -101,12 +103,12 @@ fn topics(count: u32) -> Vec<String> {
 }
 
 fn topic(number: u32) -> String {
-    let (organisation, host, kind) = place(number);
+    let (organisation, host, kind) = parts(number);
     let state = if number % 8 == 7 { "nobody" } else { "state" };
     format!("org{organisation}.host{host}.kind{kind}.{state}{number}")
 }
 
-/// Fisher and Yates, with the same numbers in every run (Knuth's MMIX generator).
+/// Fisher-Yates shuffle with the same pseudo-random numbers in every run (Knuth's MMIX generator).
 fn shuffle(numbers: &mut [u32]) {
     let mut state: u64 = 1;
     for last in (1..numbers.len()).rev() {
@@ -130,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn most_topics_have_a_subscriber_and_the_table_finds_whom_a_scan_finds() {
+    fn trie_and_scan_find_the_same_subscriptions() {
         let patterns = patterns(2_000).unwrap();
         let (trie, mut found, mut routed) = (PatternTrie::new(patterns.iter().zip(0..)), Vec::new(), 0);
         for topic in topics(2_000) {

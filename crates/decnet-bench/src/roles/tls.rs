@@ -1,4 +1,4 @@
-//! TLS of the benchmark's own processes: a certificate made on the spot, and who trusts it.
+//! TLS of the benchmark's processes: a new self-signed certificate and a client that trusts it.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 const HTTP1: &[u8] = b"http/1.1";
 
-/// For a receiver on loopback; its certificate is written to `certificate`.
+/// Creates the acceptor of a receiver on loopback and writes its certificate to `certificate`.
 pub(super) fn acceptor(certificate: &Path) -> Result<TlsAcceptor> {
     let key = KeyPair::generate()?;
     let made = CertificateParams::new(["127.0.0.1".to_owned()])?.self_signed(&key)?;
@@ -26,7 +26,7 @@ pub(super) fn acceptor(certificate: &Path) -> Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// For a sender that trusts that one certificate.
+/// Creates a connector that trusts only this certificate.
 pub(super) fn connector(certificate: &Path) -> Result<TlsConnector> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(certificate)?)?;

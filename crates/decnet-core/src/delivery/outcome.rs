@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::limits::MAX_RETRY_AFTER;
 use crate::time::UnixMicros;
 
 /// What an attempt came to.
@@ -11,7 +12,7 @@ pub enum Outcome {
     Replied {
         /// HTTP status code.
         status: u16,
-        /// What its `Retry-After` asked for, already parsed.
+        /// What its `Retry-After` asked for, see [`retry_after`].
         retry_after: Option<Duration>,
     },
     /// No answer that could be read.
@@ -225,15 +226,30 @@ pub fn classify(outcome: &Outcome) -> Verdict {
     }
 }
 
-/// Reads a `Retry-After`: whole seconds or an HTTP date (RFC 9110 section 10.2.3). A date that has passed
-/// asks for nothing; what cannot be read is ignored.
+/// Reads a `Retry-After`: whole seconds or an HTTP date (RFC 9110 section 10.2.3), at most [`MAX_RETRY_AFTER`].
+///
+/// Seconds with a fraction, which the RFC does not allow but many servers send, are rounded up. A date that has passed asks
+/// for nothing; what cannot be read is ignored.
 #[must_use]
 pub fn retry_after(value: &str, now: UnixMicros) -> Option<Duration> {
     let value = value.trim();
-    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(value.parse().map_or(Duration::MAX, Duration::from_secs));
+    seconds(value).or_else(|| time_until(value, now)).map(|asked| asked.min(MAX_RETRY_AFTER))
+}
+
+/// Reads `30` or `30.5`, rounded up to whole seconds.
+fn seconds(text: &str) -> Option<Duration> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    if !is_number(whole) || !is_number(fraction) {
+        return None;
     }
-    let date = httpdate::parse_http_date(value).ok()?;
+    let rounded_up = u64::from(fraction.bytes().any(|digit| digit != b'0'));
+    Some(Duration::from_secs(whole.parse().unwrap_or(u64::MAX).saturating_add(rounded_up)))
+}
+
+/// Reads an HTTP date as the time until then.
+fn time_until(text: &str, now: UnixMicros) -> Option<Duration> {
+    let date = httpdate::parse_http_date(text).ok()?;
     let since_epoch = date.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     Some(UnixMicros(0).after(since_epoch).since(now))
 }
@@ -282,14 +298,20 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_in_seconds_and_as_date() {
+    fn retry_after_is_read_in_seconds_and_as_date() {
         let now = UnixMicros(1_445_412_470_000_000);
         assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
         assert_eq!(retry_after(" 0 ", now), Some(Duration::ZERO));
-        assert_eq!(retry_after("99999999999999999999999", now), Some(Duration::MAX));
+        for (decimal, whole) in [("1.5", 2), ("0.001", 1), ("30.0", 30), ("30.000001", 31)] {
+            assert_eq!(retry_after(decimal, now), Some(Duration::from_secs(whole)), "{decimal}");
+        }
+        for much in ["3601", "30000", "1445412480", "99999999999999999999999", "99999999999999999999999.5"] {
+            assert_eq!(retry_after(much, now), Some(MAX_RETRY_AFTER), "{much}");
+        }
+        assert_eq!(retry_after("Wed, 21 Oct 2065 07:28:00 GMT", now), Some(MAX_RETRY_AFTER));
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT", now), Some(Duration::from_secs(10)));
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:27:00 GMT", now), Some(Duration::ZERO));
-        for ignored in ["", "-1", "soon", "1.5"] {
+        for ignored in ["", "-1", "soon", ".5", "1.", "1.5s", "1e3", "30, 60", "1.2.3"] {
             assert_eq!(retry_after(ignored, now), None, "{ignored}");
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::duration;
-use crate::limits::{MAX_RETRIES, MAX_RETRY_DELAY};
+use crate::limits::{MAX_RETRIES, MAX_RETRY_DELAY, MAX_RETRY_WAIT};
 
 /// Share of a delay by which jitter moves it, either way.
 const JITTER: f64 = 0.2;
@@ -55,13 +55,12 @@ impl RetrySchedule {
 
     /// The delay before the next attempt after `attempts` of them (at least 1), or `None` when all are used.
     ///
-    /// `jitter` from -1 to 1 moves it by up to 20 %. What the receiver asked for is a lower bound, up to
-    /// [`MAX_RETRY_DELAY`].
+    /// `jitter` from -1 to 1 moves it by up to 20 %. What the receiver asked for is a lower bound.
     #[must_use]
     pub fn next_delay(&self, attempts: u32, asked: Option<Duration>, jitter: f64) -> Option<Duration> {
         let delay = self.0.get(usize::try_from(attempts).ok()?.checked_sub(1)?)?;
         let moved = delay.mul_f64(1.0 + JITTER * jitter.clamp(-1.0, 1.0));
-        Some(moved.max(asked.unwrap_or_default()).min(MAX_RETRY_DELAY.mul_f64(1.0 + JITTER)))
+        Some(moved.max(asked.unwrap_or_default()).min(MAX_RETRY_WAIT))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::MAX_RETRY_DELAY;
+
 /// Bytes of a reply's body kept with the attempt.
 pub const KEPT_REPLY_BYTES: usize = 4 * 1024;
 /// Bytes of a reply's body read before the connection is closed rather than reused.
@@ -29,9 +31,13 @@ pub const MAX_SENDS_PER_ATTEMPT: u8 = 16;
 /// Longest time by which a connection is closed before its receiver's `Keep-Alive: timeout=` ends; it is a quarter of
 /// that timeout otherwise.
 pub const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
+/// Longest time for which a `Retry-After` is observed. What asks for more is more often a mistake (milliseconds, a point in
+/// time) than a wish, and holds back everything that is owed to its receiver.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 const _: () = assert!(KEPT_REPLY_BYTES <= MAX_REPLY_BYTES);
 const _: () = assert!(MAX_REPLY_HEADER_BYTES <= MAX_REPLY_BYTES && MAX_REPLY_BYTES >= 8192);
 // A reply at both bounds fits, with room for what is around it.
 const _: () = assert!(MAX_REPLY_HEADER_BYTES + MAX_REPLY_BYTES + 16 * 1024 <= MAX_REPLY_WIRE_BYTES);
 const _: () = assert!(MAX_REPLY_BYTES <= HTTP2_CONNECTION_WINDOW as usize);
+const _: () = assert!(MAX_RETRY_AFTER.as_secs() <= MAX_RETRY_DELAY.as_secs());

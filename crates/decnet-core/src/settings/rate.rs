@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::time::UnixMicros;
+use crate::time::BootMicros;
 
 /// A number of attempts in a second, minute or hour, evenly spaced, with a tenth of a second's worth at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct ParseRateError(Box<str>);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pace {
     /// When the next attempt would start if all had been evenly spaced.
-    next_at: UnixMicros,
+    next_at: BootMicros,
 }
 
 impl Rate {
@@ -51,12 +51,12 @@ impl Rate {
 impl Pace {
     /// The earliest time at which an attempt may start; it may now if that has passed.
     #[must_use]
-    pub fn earliest(&self, rate: Rate) -> UnixMicros {
+    pub fn earliest(&self, rate: Rate) -> BootMicros {
         self.next_at.before(rate.tolerance())
     }
 
     /// Counts an attempt that starts now.
-    pub fn count(&mut self, rate: Rate, now: UnixMicros) {
+    pub fn count(&mut self, rate: Rate, now: BootMicros) {
         self.next_at = self.next_at.max(now).after(rate.interval());
     }
 }
@@ -136,7 +136,7 @@ mod tests {
             count in 1u32..2000, gaps in prop::collection::vec(0i64..50_000, 1..300),
         ) {
             let rate = Rate { count, per: Per::Second };
-            let (mut pace, mut now, mut started) = (Pace::default(), UnixMicros(1_000_000_000), Vec::new());
+            let (mut pace, mut now, mut started) = (Pace::default(), BootMicros(1_000_000_000), Vec::new());
             for gap in gaps {
                 now.0 += gap;
                 while pace.earliest(rate) <= now {

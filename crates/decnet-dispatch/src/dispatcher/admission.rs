@@ -9,7 +9,6 @@ use decnet_core::topic::own::SIGNAL_TOPICS;
 use decnet_store::queue::{Admission, Admitted, DeliveryId, Recipient, SubmissionId, SubscriptionKey};
 
 use super::{Dispatcher, Done};
-use crate::clock;
 use crate::intake::Batch;
 use crate::members::{Held, Origin};
 use crate::spans::Span;
@@ -136,7 +135,7 @@ impl Dispatcher {
     fn count(&self, admitted: &Admitted, event: &Event) {
         if !admitted.duplicate {
             if let Some(spans) = &self.options.spans {
-                spans.take(Span::admission(event, clock::now()));
+                spans.take(Span::admission(event, self.clock.wall()));
             }
             return self.stats.admitted.add(1);
         }

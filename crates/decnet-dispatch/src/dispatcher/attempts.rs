@@ -85,9 +85,9 @@ impl Dispatcher {
         lane.begin(&members);
         let (version, target) = (lane.version, lane.target());
         let format = lane.stored.settings.batch.map(Batch::format);
-        let (sender, inbox) = (self.sender.clone(), self.inbox.clone());
+        let (sender, inbox, clock) = (self.sender.clone(), self.inbox.clone(), self.clock.clone());
         tokio::task::spawn_local(async move {
-            let started_at = clock::now();
+            let started_at = clock.wall();
             let attempted = send(&sender, &target, &members, format, started_at).await;
             inbox.put(Done::Finished(Finished { key, version, members, slot, probe, started_at, attempted }));
         });
@@ -140,9 +140,10 @@ impl Dispatcher {
         let Some(lane) = self.lanes.get_mut(&key) else { return self.memory.give(count, bytes) };
         lane.window.finished(&attempted.outcome, Duration::ZERO, lane.in_flight);
         lane.end(count, bytes, false);
-        lane.tally.failed(clock::now(), detail);
+        let now = self.clock.uptime();
+        lane.tally.failed(now, detail);
         lane.put_back(members);
-        lane.pause_until(clock::now().after(LOCAL_FAULT_PAUSE.mul_f64(1.0 + 0.5 * clock::jitter())));
+        lane.hold.by_host(now.after(LOCAL_FAULT_PAUSE.mul_f64(1.0 + 0.5 * clock::jitter())));
         let goes_on = lane.is_open();
         if let Some(place) = lane.waiting.take() {
             self.slots.leave(place);
@@ -192,6 +193,10 @@ impl Dispatcher {
         lane.answers = matches!(verdict, Verdict::Delivered | Verdict::Reject(Reason::BodyRefused));
         lane.proven = lane.answers && attempted.duration < QUICK;
         lane.backlog.impatient &= lane.answers;
+        if let Verdict::Retry { after: Some(wait), .. } = verdict {
+            self.defer(key, *wait);
+        }
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
         let is_stuck = was_fast && !lane.is_fast() && lane.ready_len() > LANE_CAPACITY;
         if is_stuck {
             // What waits for it takes the room of those that could use it.
@@ -200,12 +205,12 @@ impl Dispatcher {
         match verdict {
             Verdict::Delivered => self.succeeded(key),
             Verdict::Park(reason) => self.failed(key, attempted, Some(*reason)),
-            Verdict::Reject(reason) if !reason.blames_receiver() => self.answered(key),
+            Verdict::Reject(reason) if !reason.blames_receiver() => self.refused(key, attempted),
             _ if failed => self.failed(key, attempted, None),
             _ => {}
         }
         if probe {
-            self.probed(key, attempted);
+            self.probed(key);
         }
     }
 }
@@ -218,6 +223,7 @@ async fn send(
     format: Option<BatchFormat>,
     started_at: UnixMicros,
 ) -> Attempted {
+    let begun = Instant::now();
     let attempt = async {
         match format {
             None => {
@@ -234,7 +240,7 @@ async fn send(
         outcome: Outcome::Failed(Reason::Internal),
         detail: Some("internal: the attempt panicked; see the log".into()),
         reply: Bytes::new(),
-        duration: clock::now().since(started_at),
+        duration: begun.elapsed(),
         timings: Timings::default(),
         repeats: 0,
     })

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use decnet_core::delivery::{Outcome, Reason, Verdict, classify};
+use decnet_core::delivery::{Outcome, Reason};
 use decnet_core::health::{Health, probe_delay};
 use decnet_core::limits::{MAX_BATCH_EVENTS, MAX_BODY_BYTES, MAX_ERROR_CHARS};
-use decnet_core::time::UnixMicros;
+use decnet_core::time::{BootMicros, UnixMicros};
+use decnet_store::catalog::Deferral;
 use decnet_store::queue::{Delivery, SubscriptionKey};
 
 use super::{Dispatcher, Done, claims};
@@ -22,12 +23,26 @@ impl Dispatcher {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let failures = lane.health.consecutive_failures();
         lane.health.succeeded();
-        lane.record.succeeded(clock::now());
+        lane.record.succeeded(self.clock.wall());
         if lane.record.enlist() {
             self.learnt.push(key);
         }
         if failures > 0 && lane.status == Status::Open {
             lane.trouble.over(lane.name(), failures);
+        }
+        self.answered(key);
+    }
+
+    /// Records that the receiver refused a body (400, 413, 415, 422). This does not count towards the circuit threshold, and
+    /// shows that a tripped receiver is back.
+    pub(super) fn refused(&mut self, key: SubscriptionKey, attempted: &Attempted) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let (error, now) = (error_text(attempted), self.clock.wall());
+        lane.trouble.refused(lane.name(), &lane.stored.subscription.url, &error, Instant::now());
+        lane.record.refused(now, &error);
+        lane.tally.failed(self.clock.uptime(), &error);
+        if lane.record.enlist() {
+            self.learnt.push(key);
         }
         self.answered(key);
     }
@@ -59,22 +74,57 @@ impl Dispatcher {
         self.record();
     }
 
+    /// Sends nothing to a lane's receiver for as long as it asks for: neither first attempts nor retries nor probes. Requests in
+    /// flight go on.
+    pub(super) fn defer(&mut self, key: SubscriptionKey, wait: Duration) {
+        let Some(lane) = self.lanes.get_mut(&key).filter(|_| !wait.is_zero()) else { return };
+        let until = self.clock.uptime().after(wait);
+        if !lane.hold.by_receiver(until) {
+            return;
+        }
+        lane.trouble.deferred(lane.name(), wait, Instant::now());
+        lane.tally.deferred(Some(until));
+        lane.record.deferral(Deferral::Until(self.clock.time_at(until)));
+        if lane.record.enlist() {
+            self.learnt.push(key);
+        }
+        // At once, so that it outlives a worker that is killed.
+        self.record();
+    }
+
+    /// Forgets what a lane's receiver has asked for, and what is to be tried again goes now: an operator wishes it, or the
+    /// receiver is another one now.
+    pub(super) fn lift_deferral(&mut self, key: SubscriptionKey) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        if !lane.hold.lift(self.clock.uptime()) {
+            return;
+        }
+        lane.hurry();
+        lane.tally.deferred(None);
+        lane.record.deferral(Deferral::None);
+        if lane.record.enlist() {
+            self.learnt.push(key);
+        }
+        self.look_again(key, BootMicros(0));
+    }
+
     /// A delivery failed, in the sense of the subscription's health; 410 ends it at once.
     pub(super) fn failed(&mut self, key: SubscriptionKey, attempted: &Attempted, gone: Option<Reason>) {
         let threshold = self.options.circuit_threshold;
-        let delay = self.until_probe(0, asked_for(attempted));
+        let delay = self.until_probe(0);
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let error = error_text(attempted);
         let trips = lane.health.failed();
         if lane.health.consecutive_failures() == 1 {
             lane.trouble.begins(lane.name(), &lane.stored.subscription.url, &error, Instant::now());
         }
-        lane.record.failed(clock::now(), &error);
-        lane.tally.failed(clock::now(), &error);
+        let now = self.clock.wall();
+        lane.record.failed(now, &error);
+        lane.tally.failed(self.clock.uptime(), &error);
         if lane.record.enlist() {
             self.learnt.push(key);
         }
-        let next_at = clock::now().after(delay);
+        let next_at = lane.hold.not_before(self.clock.uptime().after(delay));
         if gone.is_some() && matches!(lane.status, Status::Open | Status::Tripped { .. }) {
             tracing::warn!(
                 subscription = lane.name(),
@@ -133,11 +183,12 @@ impl Dispatcher {
         if lane.is_paused() {
             return;
         }
-        if clock::now() < next_at {
+        let next_at = lane.hold.not_before(next_at);
+        if self.clock.uptime() < next_at {
             return self.look_again(key, next_at);
         }
         if lane.backlog.claiming || self.stopping {
-            return self.look_again(key, clock::now().after(self.options.probe_delay.0));
+            return self.look_again(key, self.clock.uptime().after(self.options.probe_delay.0));
         }
         lane.status = Status::Tripped { probes, next_at, probing: true };
         let deliveries = if lane.stored.settings.ordered { MAX_BATCH_EVENTS } else { 1 };
@@ -163,42 +214,31 @@ impl Dispatcher {
     }
 
     /// A probe is over; if the lane is still tripped, it failed.
-    pub(super) fn probed(&mut self, key: SubscriptionKey, attempted: &Attempted) {
+    pub(super) fn probed(&mut self, key: SubscriptionKey) {
         if let Some(Status::Tripped { probes, .. }) = self.lanes.get(&key).map(|lane| lane.status) {
             let probes = probes.saturating_add(1);
-            self.probe_after(key, probes, self.until_probe(probes, asked_for(attempted)));
+            self.probe_after(key, probes, self.until_probe(probes));
         }
     }
 
     /// There was nothing to probe with, or no slot: the same wait again, without counting it as failed.
     pub(super) fn probe_later(&mut self, key: SubscriptionKey) {
         if let Some(Status::Tripped { probes, .. }) = self.lanes.get(&key).map(|lane| lane.status) {
-            self.probe_after(key, probes, self.until_probe(0, None));
+            self.probe_after(key, probes, self.until_probe(0));
         }
     }
 
-    /// How long to wait before the next probe, after `step` failed ones: no shorter than the receiver asked for, but
-    /// never longer than the longest wait, whatever it asks for.
-    fn until_probe(&self, step: u32, asked: Option<Duration>) -> Duration {
-        let longest = self.options.probe_delay.1;
-        let delay = probe_delay(self.options.probe_delay, step, clock::jitter());
-        asked.map_or(delay, |asked| delay.max(asked.min(longest)))
+    /// How long to wait before the next probe, after `step` failed ones.
+    fn until_probe(&self, step: u32) -> Duration {
+        probe_delay(self.options.probe_delay, step, clock::jitter())
     }
 
     /// Puts the next probe off; `probes` have failed so far.
     fn probe_after(&mut self, key: SubscriptionKey, probes: u32, delay: Duration) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
-        let next_at = clock::now().after(delay);
+        let next_at = lane.hold.not_before(self.clock.uptime().after(delay));
         lane.status = Status::Tripped { probes, next_at, probing: false };
         self.look_again(key, next_at);
-    }
-}
-
-/// The receiver's own wish.
-fn asked_for(attempted: &Attempted) -> Option<Duration> {
-    match classify(&attempted.outcome) {
-        Verdict::Retry { after, .. } => after,
-        _ => None,
     }
 }
 

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use decnet_core::limits::MAX_BODY_BYTES;
-use decnet_core::time::UnixMicros;
+use decnet_core::time::{BootMicros, UnixMicros};
 use decnet_store::queue::{Claimed, Delivery, SubscriptionKey, Waiting};
 
 use super::{Dispatcher, Done, Error};
 use crate::backlog::Queued;
-use crate::clock;
 use crate::lane::Lane;
 use crate::members::{Held, Origin};
 use crate::memory::Share;
@@ -38,19 +37,19 @@ impl Dispatcher {
         let capacity = self.memory.lane_capacity(lane.is_fast());
         if lane.ready_len() <= lane.low_water(capacity) {
             let room = lane.room(capacity);
-            self.claim_if_room(key, room, clock::now());
+            self.claim_if_room(key, room);
         }
     }
 
     /// Claims up to `deliveries` if memory has room for some; a lane with nothing in it waits for room. False if
     /// it is full.
-    fn claim_if_room(&mut self, key: SubscriptionKey, deliveries: usize, now: UnixMicros) -> bool {
+    fn claim_if_room(&mut self, key: SubscriptionKey, deliveries: usize) -> bool {
         let Some(lane) = self.lanes.get_mut(&key).filter(|lane| !lane.backlog.claiming) else { return true };
         let wanted = Share { deliveries, bytes: lane.room_bytes().max(MAX_BODY_BYTES) };
         let is_empty = lane.ready_len() == 0;
         let least = lane.burst(lane.window.allowed(lane.concurrency(self.options.concurrency)));
         if let Some(share) = self.memory.share(wanted, is_empty, least) {
-            self.claim(key, share, now);
+            self.claim(key, share, self.clock.now());
             return true;
         }
         lane.backlog.look_everywhere();
@@ -90,8 +89,8 @@ impl Dispatcher {
         lane.backlog.end_claim(&claimed);
         let was_cut = claimed.more && claimed.deliveries.last().is_some_and(|delivery| delivery.was_retry);
         // Where order counts, the line is held until all that is due is here.
-        let now = (was_cut && lane.stored.settings.ordered).then(clock::now);
-        if let Some(due) = now.or(claimed.next_due) {
+        let now = (was_cut && lane.stored.settings.ordered).then(|| self.clock.uptime());
+        if let Some(due) = now.or_else(|| claimed.next_due.map(|due| self.clock.uptime_at(due))) {
             self.look_again(key, due);
         }
         if self.lanes.get(&key).is_some_and(Lane::is_paused) {
@@ -125,14 +124,14 @@ impl Dispatcher {
     }
 
     /// Looks at the lane again at `at`, unless it does so earlier anyway.
-    pub(super) fn look_again(&mut self, key: SubscriptionKey, at: UnixMicros) {
+    pub(super) fn look_again(&mut self, key: SubscriptionKey, at: BootMicros) {
         if let Some(lane) = self.lanes.get_mut(&key) {
             self.timers.set(&mut lane.backlog.next_due, key, Kind::Due, at);
         }
     }
 
     /// Lets the lane go on at `at`, when its rate or its batch allows it.
-    pub(super) fn wake(&mut self, key: SubscriptionKey, at: UnixMicros) {
+    pub(super) fn wake(&mut self, key: SubscriptionKey, at: BootMicros) {
         if let Some(lane) = self.lanes.get_mut(&key) {
             self.timers.set(&mut lane.wake_at, key, Kind::Wake, at);
         }
@@ -140,7 +139,7 @@ impl Dispatcher {
 
     /// Claims what has become due. A timer of a lane that is gone, or came back since, counts for nothing.
     pub(super) fn fire_timers(&mut self) {
-        let now = clock::now();
+        let now = self.clock.uptime();
         while let Some((at, key, kind)) = self.timers.pop(now) {
             let Some(lane) = self.lanes.get_mut(&key) else { continue };
             let slot = match kind {
@@ -157,7 +156,7 @@ impl Dispatcher {
 
     /// A retry is due. It goes in even where the lane is full: retries decide over a receiver's health, and
     /// there are seldom more of them than what was in flight at once.
-    fn due(&mut self, key: SubscriptionKey, now: UnixMicros) {
+    fn due(&mut self, key: SubscriptionKey, now: BootMicros) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         match lane.status {
             // Everything is looked at when it is resumed.
@@ -167,7 +166,7 @@ impl Dispatcher {
             Status::Open => {
                 let room = lane.room(self.memory.lane_capacity(lane.is_fast()));
                 let limit = room.max(lane.burst(lane.concurrency(self.options.concurrency)));
-                if !self.claim_if_room(key, limit, now) {
+                if !self.claim_if_room(key, limit) {
                     self.look_again(key, now.after(MEMORY_FULL));
                 }
             }
@@ -215,7 +214,7 @@ impl Dispatcher {
                 self.refill(entry.sub);
             }
             if let Some(due) = entry.next_due {
-                self.look_again(entry.sub, due);
+                self.look_again(entry.sub, self.clock.uptime_at(due));
             }
         }
     }

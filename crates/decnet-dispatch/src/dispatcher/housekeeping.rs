@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use decnet_store::queue::{Retained, Retention, SubscriptionKey};
+use decnet_core::clock::Reading;
+use decnet_store::queue::{Error, Queue, Retained, Retention, SubscriptionKey};
 use rustc_hash::FxHashSet;
 use tokio::time::Instant;
 
 use super::{Dispatcher, Done};
-use crate::clock;
 use crate::lane::Lane;
 use crate::status::Status;
 
@@ -45,6 +45,8 @@ pub(super) struct Elsewhere {
     erasures: i64,
     /// How often the subscriptions were changed, ever.
     changes: i64,
+    /// The last reading of the clocks that was trusted: an operator may have confirmed another one.
+    trusted: Option<Reading>,
 }
 
 /// What was said of the queue's size; said again only after it was fine in between.
@@ -72,9 +74,10 @@ impl Dispatcher {
         let parked = Arc::clone(&self.retention.parked);
         let (queue, policy) = (self.queue.clone(), Retention { parked, ..self.options.retention.clone() });
         self.retention.asked_at = Some(Instant::now() + pause);
+        let clock = self.clock.clone();
         let work = async move {
             tokio::time::sleep(pause).await;
-            queue.retain(policy, clock::now()).await
+            queue.retain(policy, clock.trusted_now()).await
         };
         self.write(work, Done::Retained);
     }
@@ -95,8 +98,8 @@ impl Dispatcher {
 
     /// Ends what waits for a deleted subscription, step by step.
     pub(super) fn forget(&mut self, key: SubscriptionKey) {
-        let queue = self.queue.clone();
-        let work = async move { queue.forget(key, clock::now()).await };
+        let (queue, now) = (self.queue.clone(), self.clock.admission());
+        let work = async move { queue.forget(key, now).await };
         self.write(work, move |more| Done::Forgotten { key, more });
     }
 
@@ -120,15 +123,7 @@ impl Dispatcher {
             return;
         }
         let queue = self.queue.clone();
-        let look = async move {
-            let changed = queue.changed_elsewhere().await?;
-            if !changed {
-                return Ok(None);
-            }
-            let (erasures, changes) = (queue.erasures().await?, queue.catalog_changes().await?);
-            Ok(Some(Elsewhere { erasures, changes }))
-        };
-        self.write(look, Done::ChangedElsewhere);
+        self.write(async move { Elsewhere::look(&queue).await }, Done::ChangedElsewhere);
     }
 
     /// Takes up what other processes did; `None` if nobody else has written since the last look.
@@ -139,7 +134,8 @@ impl Dispatcher {
         if self.stopping {
             return;
         }
-        if let Some(Elsewhere { erasures, changes }) = elsewhere {
+        if let Some(Elsewhere { erasures, changes, trusted }) = elsewhere {
+            self.clock_confirmed(trusted);
             if self.freshness.lacks(changes) {
                 self.reload_unless_running();
             }
@@ -163,6 +159,16 @@ impl Dispatcher {
             self.give_up(key);
             self.refill(key);
         }
+    }
+}
+
+impl Elsewhere {
+    async fn look(queue: &Queue) -> Result<Option<Self>, Error> {
+        if !queue.changed_elsewhere().await? {
+            return Ok(None);
+        }
+        let (erasures, changes) = (queue.erasures().await?, queue.catalog_changes().await?);
+        Ok(Some(Self { erasures, changes, trusted: queue.known_times().await?.trusted }))
     }
 }
 

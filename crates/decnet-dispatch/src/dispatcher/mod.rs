@@ -2,7 +2,8 @@
 //! thread; what they come back with is a [`Done`] in the inbox.
 //!
 //! In the order of a delivery's way: [`submissions`], [`admission`], [`claims`], [`attempts`], [`settlements`],
-//! [`circuit`]; beside it [`reload`] and [`freshness`], [`recording`], [`housekeeping`], [`watching`] and [`telling`].
+//! [`circuit`]; beside it [`reload`] and [`freshness`], [`recording`], [`housekeeping`], [`timekeeping`], [`watching`]
+//! and [`telling`].
 
 mod admission;
 mod attempts;
@@ -16,6 +17,7 @@ mod settlements;
 mod shutdown;
 mod submissions;
 mod telling;
+mod timekeeping;
 mod watching;
 
 use std::sync::Arc;
@@ -35,14 +37,14 @@ use self::freshness::Freshness;
 use self::housekeeping::Elsewhere;
 use self::reload::{Reloaded, SharedCatalog};
 use self::settlements::{Settled, Settling};
-use crate::clock;
+use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::intake::{Batch, Publication, Signal, Wanted};
 use crate::lane::Lane;
 use crate::local_faults::LocalFaults;
 use crate::memory::Memory;
 use crate::options::Options;
-use crate::sender::Sender;
+use crate::sender::{self, Sender};
 use crate::slots::Slots;
 use crate::stats::Stats;
 use crate::timers::Timers;
@@ -64,7 +66,7 @@ pub enum Error {
     Deaf,
     /// No requests can be made.
     #[error("the sender: {0}")]
-    Sender(#[from] crate::sender::Error),
+    Sender(#[from] sender::Error),
 }
 
 /// What a task of the dispatcher came back with.
@@ -89,6 +91,8 @@ enum Done {
     },
     Counted(watching::Counted),
     Oldest(watching::Oldest),
+    Corrected(queue::Corrected),
+    TimeNoted,
     Broken(queue::Error),
 }
 
@@ -110,6 +114,9 @@ pub(crate) struct Inputs {
 pub(crate) struct Dispatcher {
     options: Options,
     queue: Queue,
+    /// The queue's.
+    clock: Clock,
+    time: timekeeping::Timekeeping,
     catalog: SharedCatalog,
     sender: Sender,
     stats: Arc<Stats>,
@@ -159,11 +166,16 @@ impl Dispatcher {
         stats: Arc<Stats>,
         publications: mpsc::Sender<Publication>,
     ) -> Result<Self, Error> {
-        let sender = Sender::new(options.sender.clone())?;
+        let clock = queue.clock().clone();
+        let sender = sender::Options { clock: clock.clone(), ..options.sender.clone() };
+        let sender = Sender::new(sender)?;
+        let time = timekeeping::Timekeeping::start(&clock, queue.known_times().await?);
         let mut dispatcher = Self {
             slots: Slots::new(options.total_concurrency),
             options,
             queue,
+            clock,
+            time,
             catalog,
             sender,
             stats,
@@ -206,6 +218,8 @@ impl Dispatcher {
         let (mut done, has_intake) = (Vec::new(), inputs.has_intake);
         self.publish_cover(&inputs);
         self.stats.pulse.beat();
+        self.check_clock();
+        self.check_stored_times();
         self.take_submitted();
         let nudges = tokio::task::spawn_local(pass_on(Arc::clone(&inputs.nudge), self.inbox.clone()));
         let watchdog = tokio::task::spawn_local(stop_if_displaced(self.queue.clone(), shutdown.clone()));
@@ -264,6 +278,8 @@ impl Dispatcher {
             Done::Forgotten { key, more } => self.forgotten(key, more),
             Done::Counted(counted) => self.counted(counted),
             Done::Oldest(oldest) => self.oldest(oldest),
+            Done::Corrected(corrected) => self.corrected(corrected),
+            Done::TimeNoted => self.time_noted(),
             Done::Broken(error) => return Err(error.into()),
         }
         Ok(())
@@ -300,7 +316,7 @@ impl Dispatcher {
     /// When the next settlement, retry or probe is due, at most a minute from now.
     fn next_timer(&self) -> Instant {
         let longest = Duration::from_secs(60);
-        let wait = self.timers.next().map_or(longest, |at| at.since(clock::now()));
+        let wait = self.timers.next().map_or(longest, |at| at.since(self.clock.uptime()));
         let timer = Instant::now() + wait.min(longest);
         self.settle_by.map_or(timer, |settle_by| settle_by.min(timer))
     }
@@ -337,6 +353,7 @@ mod tests {
     use decnet_store::catalog::{Catalog, Create, NewSubscription};
 
     use super::*;
+    use crate::clock;
 
     /// A dispatcher with one subscription, over files in `dir`.
     pub(super) async fn started(dir: &Path) -> Dispatcher {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use decnet_core::subscription::Activity;
+use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{self, Change, HealthUpdate, LastFailure};
 use decnet_store::queue::SubscriptionKey;
 use tokio::time::{Instant, timeout_at};
 
 use super::reload::{SharedCatalog, blocking, lock};
 use super::{Dispatcher, Done};
-use crate::clock;
 use crate::lane::Lane;
 use crate::record::{Circuit, Learnt};
 
@@ -25,6 +25,7 @@ pub(super) struct Recorded {
 impl Dispatcher {
     pub(super) fn on_record_tick(&mut self) {
         self.stats.pulse.beat();
+        self.check_clock();
         self.stats.held.set(self.memory.held() as u64);
         self.stats.in_flight.set(self.slots.taken() as u64);
         self.end_overdue_hold();
@@ -44,9 +45,9 @@ impl Dispatcher {
             return;
         }
         self.recording = true;
-        let (catalog, inbox) = (Arc::clone(&self.catalog), self.inbox.clone());
+        let (catalog, inbox, now) = (Arc::clone(&self.catalog), self.inbox.clone(), self.clock.wall());
         tokio::task::spawn_local(async move {
-            let result = blocking(move || record(&catalog, &updates)).await;
+            let result = blocking(move || record(&catalog, &updates, now)).await;
             inbox.put(Done::Recorded(Recorded { batch, result }));
         });
     }
@@ -115,8 +116,8 @@ impl Dispatcher {
     /// another program holds is not waited for beyond the deadline.
     pub(super) async fn flush_records(&mut self, deadline: Instant) {
         let (_, updates) = self.take_records();
-        let catalog = Arc::clone(&self.catalog);
-        let recording = blocking(move || record(&catalog, &updates).map(drop));
+        let (catalog, now) = (Arc::clone(&self.catalog), self.clock.wall());
+        let recording = blocking(move || record(&catalog, &updates, now).map(drop));
         let why = match timeout_at(deadline, recording).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
@@ -130,10 +131,11 @@ impl Dispatcher {
 fn record(
     catalog: &SharedCatalog,
     updates: &[HealthUpdate],
+    now: UnixMicros,
 ) -> Result<Vec<catalog::Recorded>, catalog::Error> {
     let mut catalog = lock(catalog);
     catalog.follow()?;
-    catalog.record(updates, clock::now())
+    catalog.record(updates, now)
 }
 
 /// The write that a lane's row needs.
@@ -144,6 +146,7 @@ fn update(lane: &Lane, learnt: &Learnt) -> HealthUpdate {
         last_success_at: learnt.succeeded_at,
         failures: learnt.failures,
         last_failure: learnt.failed_at.map(failure),
+        deferral: learnt.deferral,
         change: learnt.circuit.map_or(Change::None, Circuit::change),
     }
 }

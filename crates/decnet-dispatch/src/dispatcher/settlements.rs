@@ -3,7 +3,7 @@
 use decnet_core::delivery::{Outcome, State, Verdict, advance};
 use decnet_core::event::Event;
 use decnet_core::limits::{MAX_UNSETTLED, SETTLE_DELAY};
-use decnet_core::time::UnixMicros;
+use decnet_core::time::{BootMicros, UnixMicros};
 use decnet_store::queue::{Attempt, DeliveryId, Settlement, SubscriptionKey};
 use tokio::time::Instant;
 
@@ -31,7 +31,7 @@ pub(super) struct Settled {
 
 impl Dispatcher {
     /// Names the next state of each delivery that went with an attempt. Those that fail alike are due at the same
-    /// time, so that one claim brings them all.
+    /// time, so that one claim brings them all. The attempt has ended by the wall clock, the next one is due by the worker's own.
     pub(super) fn settle(
         &mut self,
         key: SubscriptionKey,
@@ -43,14 +43,15 @@ impl Dispatcher {
     ) {
         let fate = verdict.of_member(members.len());
         let fate = if probe { fate.of_probe() } else { fate };
-        let (now, jitter) = (started_at.after(attempted.duration), clock::jitter());
+        let (ended_at, now) = (started_at.after(attempted.duration), self.clock.now());
+        let jitter = clock::jitter();
         let attempt = attempt(started_at, verdict, attempted);
         let Members { first, rest } = members;
         // Of one that goes alone, nothing is copied.
         for held in rest {
-            self.settle_one(key, &held, attempt.clone(), &fate, now, jitter);
+            self.settle_one(key, &held, attempt.clone(), &fate, (ended_at, now), jitter);
         }
-        self.settle_one(key, &first, attempt, &fate, now, jitter);
+        self.settle_one(key, &first, attempt, &fate, (ended_at, now), jitter);
         if self.settlements.len() >= MAX_UNSETTLED {
             self.submit_settlements();
         }
@@ -62,13 +63,13 @@ impl Dispatcher {
         held: &Held,
         attempt: Attempt,
         fate: &Verdict,
-        now: UnixMicros,
+        (ended_at, now): (UnixMicros, UnixMicros),
         jitter: f64,
     ) {
         let number = held.attempts_with_this();
         let state = advance(number, fate, self.schedule(key), now, jitter);
         if state == State::Delivered {
-            self.stats.delivery_time.observe_time(now.since(held.event.at));
+            self.stats.delivery_time.observe_time(ended_at.since(held.event.at));
         }
         self.settle_later(key, held, Attempt { number, ..attempt }, state);
     }
@@ -130,7 +131,8 @@ impl Dispatcher {
             }
             if let Some(due) = due_at {
                 // What came too late has no retry of its own, but whatever waits behind it must go on.
-                self.look_again(entry.key, if applied { due } else { clock::now() });
+                let due = if applied { self.clock.uptime_at(due) } else { BootMicros(0) };
+                self.look_again(entry.key, due);
             }
         }
     }

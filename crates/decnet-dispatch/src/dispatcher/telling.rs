@@ -10,7 +10,7 @@ use std::time::Instant;
 use decnet_core::delivery::{Reason, Verdict, classify};
 use decnet_core::event::Event;
 use decnet_core::limits::MAX_OWN_EVENTS_PER_MINUTE;
-use decnet_core::time::UnixMicros;
+use decnet_core::time::BootMicros;
 use decnet_core::topic::own::{BACKLOG_TOPIC, DEAD_TOPIC, RECOVERED_TOPIC, TRIPPED_TOPIC};
 use decnet_store::queue::SubscriptionKey;
 use rustc_hash::FxHashSet;
@@ -19,7 +19,6 @@ use tokio::sync::mpsc;
 
 use super::Dispatcher;
 use super::admission::Provenance;
-use crate::clock;
 use crate::intake::Publication;
 use crate::lane::Lane;
 use crate::sender::Attempted;
@@ -51,8 +50,8 @@ impl Telling {
     }
 
     /// May one more be told in this minute?
-    fn admits(&mut self, now: UnixMicros) -> bool {
-        let minute = now.as_seconds() / 60;
+    fn admits(&mut self, now: BootMicros) -> bool {
+        let minute = now.0 / 60_000_000;
         if self.minute.0 != minute {
             self.minute = (minute, 0);
         }
@@ -65,14 +64,13 @@ impl Dispatcher {
     /// Admits and publishes what there is to tell.
     pub(super) fn tell(&mut self) {
         for (about, topic, payload) in std::mem::take(&mut self.telling.unsent) {
-            let now = clock::now();
-            if !self.telling.admits(now) {
+            if !self.telling.admits(self.clock.uptime()) {
                 self.stats.own_events_left_out.add(1);
                 continue;
             }
             let kind = topic.rsplit('.').next().unwrap_or_default();
             let id = uuid::Uuid::new_v4().simple().to_string();
-            match Event::new(&id, topic, kind, now, &payload.to_string()) {
+            match Event::new(&id, topic, kind, self.clock.wall(), &payload.to_string()) {
                 Ok(event) => {
                     self.stats.own_events.add(1);
                     let event = Event { operational: true, ..event };
@@ -88,7 +86,7 @@ impl Dispatcher {
     pub(super) fn tell_tripped(&mut self, key: SubscriptionKey, attempted: &Attempted, error: &str) {
         let Some(lane) = self.lanes.get(&key).filter(|lane| !lane.told.keeps_trip) else { return };
         let next_probe_at = match lane.status {
-            Status::Tripped { next_at, .. } => Some(next_at.to_iso8601()),
+            Status::Tripped { next_at, .. } => Some(self.clock.wall_at(next_at).to_iso8601()),
             _ => None,
         };
         let verdict = classify(&attempted.outcome);
@@ -99,7 +97,7 @@ impl Dispatcher {
             "gone": matches!(verdict, Verdict::Park(_)),
             "failures": lane.health.consecutive_failures(),
             "waiting": lane.tally.waiting(),
-            "tripped_at": clock::now().to_iso8601(),
+            "tripped_at": self.clock.wall().to_iso8601(),
             "next_probe_at": next_probe_at,
         });
         self.telling.unsent.push((key, TRIPPED_TOPIC, payload));
@@ -113,7 +111,7 @@ impl Dispatcher {
         let payload = json!({
             "subscription": subscription(lane),
             "waiting": lane.tally.waiting(),
-            "recovered_at": clock::now().to_iso8601(),
+            "recovered_at": self.clock.wall().to_iso8601(),
         });
         self.telling.unsent.push((key, RECOVERED_TOPIC, payload));
     }
@@ -157,7 +155,7 @@ impl Dispatcher {
             "count": deaths.count,
             "reason": deaths.reason.as_str(),
             "event": { "id": deaths.event_id, "topic": deaths.topic },
-            "dead_at": clock::now().to_iso8601(),
+            "dead_at": self.clock.wall().to_iso8601(),
         });
         self.telling.unsent.push((key, DEAD_TOPIC, payload));
     }
@@ -170,7 +168,7 @@ fn backlog(lane: &Lane, level: Level, waiting: u64, threshold: u64) -> Value {
         "waiting": waiting,
         "threshold": threshold,
         "state": lane.status.standing(lane.stored.paused).as_str(),
-        "at": clock::now().to_iso8601(),
+        "at": lane.clock.wall().to_iso8601(),
     })
 }
 

@@ -9,6 +9,7 @@ use decnet_core::limits::{
     DEFAULT_DEADLINE, IDLE_CONNECTION_AGE, MAX_CONNECTION_AGE, MAX_IDLE_PER_RECEIVER, ROOTS_INTERVAL,
 };
 use decnet_core::time::UnixMicros;
+use decnet_store::clock::Clock;
 use http::header::{HeaderValue, InvalidHeaderValue};
 use rustls::pki_types::CertificateDer;
 
@@ -17,7 +18,7 @@ use super::egress::Guard;
 use super::fault::Fault;
 use super::pool::{Connection, Lease, Pool, Slot};
 use super::repeat::{Budget, Kind, Refusal};
-use super::request::{Message, Target};
+use super::request::{Message, Target, Times};
 use super::resolve::Resolver;
 use super::response::{self, End, Kept, Reply, status_text};
 use super::sockets::Sockets;
@@ -48,6 +49,8 @@ pub struct Options {
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// Shortest time between two readings of the trusted roots; an unknown issuer causes one.
     pub roots_interval: Duration,
+    /// Decides until when replaced secrets sign.
+    pub clock: Clock,
 }
 
 /// Why there can be no sender.
@@ -67,6 +70,7 @@ struct Shared {
     agent: HeaderValue,
     connector: Connector,
     pool: Rc<Pool>,
+    clock: Clock,
 }
 
 /// What an attempt came to.
@@ -101,6 +105,7 @@ impl Default for Options {
             roots: Roots::System,
             extra_roots: Vec::new(),
             roots_interval: ROOTS_INTERVAL,
+            clock: Clock::default(),
         }
     }
 }
@@ -120,6 +125,7 @@ impl Sender {
             agent: HeaderValue::from_str(&options.user_agent)?,
             connector: Connector::new(options.guard, options.resolver, tls, sockets),
             pool: Pool::new(max_idle_per_receiver, idle_age, max_connection_age),
+            clock: options.clock,
         })))
     }
 
@@ -228,7 +234,8 @@ impl<'a> Attempt<'a> {
     }
 
     async fn exchange(&self, message: &Message<'_>, lease: &mut Lease) -> Result<Reply, Refusal> {
-        let (target, at, agent) = (self.target, self.started_at, &self.shared.agent);
+        let (target, agent) = (self.target, &self.shared.agent);
+        let at = Times { signed: self.started_at, clock: &self.shared.clock };
         match &mut lease.connection {
             Connection::Http1(connection) => {
                 if lease.rested && connection.is_stale() {

@@ -14,6 +14,7 @@ use decnet_core::signature::SigningKey;
 use decnet_core::time::UnixMicros;
 use decnet_core::trace;
 use decnet_store::catalog::{OldSecret, Stored};
+use decnet_store::clock::Clock;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use http::uri::InvalidUri;
 use http::{Method, Request, Uri, Version};
@@ -55,6 +56,15 @@ struct Http2 {
     uri: Uri,
     /// Those that are the same in every request.
     headers: HeaderMap,
+}
+
+/// The times that a request depends on.
+#[derive(Clone, Copy)]
+pub(super) struct Times<'a> {
+    /// When the attempt began by the wall clock: what is signed, since the receiver compares it with its own clock.
+    pub(super) signed: UnixMicros,
+    /// Decides whether a replaced secret still signs, so that a step of the wall clock does not end its time early.
+    pub(super) clock: &'a Clock,
 }
 
 /// What is sent: one event, or several as one.
@@ -149,7 +159,7 @@ impl Target {
     pub(super) fn write_head(
         &self,
         message: &Message<'_>,
-        at: UnixMicros,
+        at: Times<'_>,
         agent: &HeaderValue,
         out: &mut Vec<u8>,
     ) {
@@ -167,7 +177,7 @@ impl Target {
     pub(super) fn http2_request(
         &self,
         message: &Message<'_>,
-        at: UnixMicros,
+        at: Times<'_>,
         agent: &HeaderValue,
     ) -> Request<()> {
         let mut request = Request::new(());
@@ -189,11 +199,11 @@ impl Target {
     fn headers(
         &self,
         message: &Message<'_>,
-        at: UnixMicros,
+        at: Times<'_>,
         agent: &HeaderValue,
         mut put: impl FnMut(&'static str, &[u8]),
     ) {
-        let (id, body, seconds) = (printable(message.id), message.body, at.as_seconds());
+        let (id, body, seconds) = (printable(message.id), message.body, at.signed.as_seconds());
         let timestamp = seconds.to_string();
         put("content-type", message.content_type.as_bytes());
         put("user-agent", agent.as_bytes());
@@ -213,10 +223,10 @@ impl Target {
 
     /// That of the secret, then those of the secrets that it has lately replaced (Standard Webhooks 1.0, "Signature
     /// scheme": a list separated by spaces, of which one must fit).
-    fn signatures(&self, message: &Message<'_>, at: UnixMicros) -> String {
-        let (id, body, seconds) = (message.id, message.body, at.as_seconds());
+    fn signatures(&self, message: &Message<'_>, at: Times<'_>) -> String {
+        let (id, body, seconds) = (message.id, message.body, at.signed.as_seconds());
         let mut list = self.key.standard(id, seconds, body);
-        for (old, _) in self.old_keys.iter().filter(|(_, until)| *until > at) {
+        for (old, _) in self.old_keys.iter().filter(|(_, until)| *until > at.clock.now()) {
             list.push(' ');
             list.push_str(&old.standard(id, seconds, body));
         }
@@ -328,13 +338,15 @@ mod tests {
         let event = Event::new("e", "a.b", "t", UnixMicros(0), "{}").unwrap();
         let (message, agent) = (Message::from(&event), HeaderValue::from_static("agent"));
         let mut head = Vec::new();
-        target.write_head(&message, UnixMicros(0), &agent, &mut head);
+        let clock = Clock::default();
+        let at = Times { signed: UnixMicros(0), clock: &clock };
+        target.write_head(&message, at, &agent, &mut head);
         let head = String::from_utf8(head).unwrap();
         let mut lines: Vec<&str> = head.strip_suffix("\r\n\r\n").unwrap().split("\r\n").collect();
         assert_eq!(lines[..2], ["POST /in?x=1 HTTP/1.1", "host: example.org:8080"]);
         assert_eq!(lines[2], "authorization: Basic dXNlcjpwQHNz");
 
-        let request = target.http2_request(&message, UnixMicros(0), &agent);
+        let request = target.http2_request(&message, at, &agent);
         assert_eq!(request.uri(), "https://example.org:8080/in?x=1");
         let mut said: Vec<String> = request
             .headers()

@@ -86,7 +86,7 @@ impl Kept {
 
 /// Describes a reply that did not deliver, or that ended badly; `redirect` is where it leads.
 pub(super) fn detail(outcome: &Outcome, end: End, redirect: Option<&str>) -> Option<Box<str>> {
-    let Outcome::Replied { status, .. } = *outcome else { return None };
+    let Outcome::Replied { status, retry_after } = *outcome else { return None };
     let note = match (status, end, redirect) {
         (300..=303 | 305..=399, _, Some(target)) => &*format!("; redirects are not followed ({target})"),
         (300..=303 | 305..=399, _, None) => "; redirects are not followed",
@@ -96,7 +96,9 @@ pub(super) fn detail(outcome: &Outcome, end: End, redirect: Option<&str>) -> Opt
         (200..=299, End::Whole | End::TooLong, _) => return None,
         (_, End::Whole | End::TooLong, _) => "",
     };
-    Some(format!("HTTP {}{note}", status_text(status)).into())
+    let wait = retry_after.filter(|wait| matches!(status, 429 | 503) && !wait.is_zero());
+    let wait = wait.map_or_else(String::new, |wait| format!("; asks to wait {} s", wait.as_secs()));
+    Some(format!("HTTP {}{wait}{note}", status_text(status)).into())
 }
 
 /// A status with its reason phrase, if it is a common one.

@@ -146,10 +146,14 @@ fn clear_text_to_a_tls_port_says_which_scheme_to_use() {
 }
 
 #[test]
-fn the_receivers_wish_is_heard() {
+fn retry_after_is_read_and_shown() {
     let replied =
         |status, seconds| Outcome::Replied { status, retry_after: Some(Duration::from_secs(seconds)) };
-    assert_eq!(attempt(reply(429).retry_after("120")).outcome, replied(429, 120));
+    let asked = attempt(reply(429).retry_after("120"));
+    assert_eq!(asked.outcome, replied(429, 120));
+    assert_eq!(asked.detail.as_deref(), Some("HTTP 429 Too Many Requests; asks to wait 120 s"));
+    assert_eq!(attempt(reply(503).retry_after("0.5")).outcome, replied(503, 1));
+    assert_eq!(attempt(reply(429).retry_after("86400")).outcome, replied(429, 3600));
     let date = reply(503).retry_after("Wed, 21 Oct 2015 07:28:00 GMT");
     assert_eq!(attempt(date).outcome, replied(503, 0));
     let nonsense = attempt(reply(503).retry_after("soon"));

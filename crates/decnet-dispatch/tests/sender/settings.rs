@@ -9,6 +9,7 @@ use decnet_core::signature::SigningKey;
 use decnet_core::trace;
 use decnet_dispatch::sender::{Message, Options, Sender, Target};
 use decnet_store::catalog::OldSecret;
+use decnet_store::clock::Clock;
 use decnet_testkit::{Receiver, Request, Step, reply};
 
 use crate::support::*;
@@ -17,10 +18,15 @@ const HEADERS: &str = r#"{"headers": {"X-Tenant": "a b", "Authorization": "Beare
 
 /// One that speaks HTTP/1.1, and one that speaks HTTP/2; each with a sender that trusts it.
 fn both() -> [(Receiver, Sender); 2] {
+    both_by(&Clock::default())
+}
+
+fn both_by(clock: &Clock) -> [(Receiver, Sender); 2] {
     [Receiver::start(reply(200)), Receiver::builder().script(reply(200)).tls(&["127.0.0.1"]).start()].map(
         |receiver| {
             let extra_roots = receiver.root_certificate().map_or_else(Vec::new, |_| roots(&[&receiver]));
-            let sender = Sender::new(Options { extra_roots, ..options() }).unwrap();
+            let sender = Options { extra_roots, clock: clock.clone(), ..options() };
+            let sender = Sender::new(sender).unwrap();
             (receiver, sender)
         },
     )
@@ -70,7 +76,8 @@ fn who_sends_is_said_once_and_the_url_says_it() {
 fn replaced_secrets_sign_until_their_time_is_over() {
     let (begun, old) = (now(), ["the older secret of it", "the oldest secret of it"]);
     let until = [60, 30].map(|seconds| begun.after(Duration::from_secs(seconds)));
-    for (receiver, sender) in both() {
+    let clock = Clock::default();
+    for (receiver, sender) in both_by(&clock) {
         let mut stored = stored(&receiver.url("/"), "{}");
         stored.old_secrets = old
             .iter()
@@ -81,6 +88,7 @@ fn replaced_secrets_sign_until_their_time_is_over() {
         let times = [begun, until[1], until[0]];
         run(async {
             for at in times {
+                clock.set(at);
                 assert_status(&sender.send(&target, &event("e1"), at).await, 200);
             }
         });

@@ -8,7 +8,7 @@ use decnet_store::catalog::Patch;
 use decnet_testkit::{Receiver, Script, Step, reply};
 use serde_json::json;
 
-use crate::rig::{PATIENCE, Rig, arrive, eventually};
+use crate::rig::{PATIENCE, Rig, arrive, eventually, is_recent};
 
 #[test]
 fn trips_after_five_failed_deliveries_and_heals_by_itself() {
@@ -49,13 +49,37 @@ fn an_operators_enable_serves_at_once() {
 }
 
 #[test]
-fn refused_bodies_do_not_trip() {
-    let receiver = Receiver::start(reply(422));
-    let mut rig = Rig::running(&[("siem", &receiver.url("/"), "a.>")]);
-    rig.publish_numbered("a.b", 20);
-    eventually("all are refused", || rig.counts("siem").dead == 20);
-    assert!(rig.row("siem").enabled);
-    assert_eq!(rig.row("siem").consecutive_failures, 0);
+fn refused_bodies_are_recorded_and_do_not_trip() {
+    for (status, text) in [
+        (400, "HTTP 400 Bad Request"),
+        (413, "HTTP 413 Payload Too Large"),
+        (415, "HTTP 415 Unsupported Media Type"),
+        (422, "HTTP 422 Unprocessable Entity"),
+    ] {
+        let receiver = Receiver::start(reply(status));
+        let mut rig = Rig::running(&[("siem", &receiver.url("/"), "a.>")]);
+        rig.publish_numbered("a.b", 20);
+        eventually("all are refused", || rig.counts("siem").dead == 20);
+        eventually("the refusal is in the row", || rig.row("siem").last_error.as_deref() == Some(text));
+        let row = rig.row("siem");
+        assert!(row.enabled && is_recent(row.last_failure_at) && row.last_success_at.is_none());
+        assert_eq!(row.consecutive_failures, 0);
+        rig.stop_worker();
+    }
+}
+
+#[test]
+fn a_refused_body_leaves_the_count_of_failures() {
+    let receiver = Receiver::start(Script::steps([404, 404, 422].map(|status| reply(status).into())));
+    let mut rig = Rig::new();
+    rig.options.concurrency = 1;
+    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
+    rig.start_bus();
+    rig.start_worker();
+    rig.publish_numbered("a.b", 3);
+    let refused = "HTTP 422 Unprocessable Entity";
+    eventually("the refusal is in the row", || rig.row("siem").last_error.as_deref() == Some(refused));
+    assert_eq!(rig.row("siem").consecutive_failures, 2);
     rig.stop_worker();
 }
 
@@ -187,7 +211,7 @@ fn no_probe_comes_before_the_time_that_the_receiver_asked_for() {
     let mut rig = Rig::new();
     rig.options.circuit_threshold = 1;
     rig.options.schedule = "".parse().unwrap();
-    rig.options.probe_delay = (Duration::from_millis(1), PATIENCE);
+    rig.options.probe_delay = (Duration::from_millis(1), Duration::from_millis(10));
     rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
     rig.start_bus();
     rig.start_worker();

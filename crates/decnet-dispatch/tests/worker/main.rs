@@ -4,6 +4,7 @@
 
 mod batches;
 mod circuit;
+mod clock;
 mod concurrency;
 mod delivery;
 mod erasure;
@@ -16,6 +17,7 @@ mod memory;
 mod own_events;
 mod pacing;
 mod reload;
+mod retry_after;
 mod rig;
 mod settings;
 mod submissions;

@@ -12,8 +12,9 @@ use decnet_core::redact::{EndpointUrl, Secret};
 use decnet_core::settings::Settings;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
+use decnet_dispatch::clock::{self, Clock};
 use decnet_dispatch::sender::{self, Guard};
-use decnet_dispatch::{Options, Stats, Worker, clock};
+use decnet_dispatch::{Options, Stats, Worker};
 use decnet_store::catalog::{Catalog, Create, NewSubscription, Patch, Row};
 use decnet_store::queue::{self, Counts, Queue, Reader};
 use decnet_testkit::Receiver;
@@ -57,6 +58,8 @@ pub(crate) struct Rig {
     pub(crate) catalog: Catalog,
     pub(crate) stats: Arc<Stats>,
     pub(crate) options: Options,
+    /// The clock of the next worker that is started; while it runs, it can be stepped.
+    pub(crate) clock: Clock,
     pub(crate) nudge: Arc<Notify>,
     /// Whom the bus trusts.
     pub(crate) users: Users,
@@ -77,6 +80,7 @@ impl Rig {
             catalog,
             stats: Arc::default(),
             options: quick_options(),
+            clock: Clock::default(),
             nudge: Arc::default(),
             users: Users::default(),
             bus: None,
@@ -146,11 +150,12 @@ impl Rig {
         let (dir, socket, options) = (self.dir.path().to_owned(), self.socket(), self.options.clone());
         self.stats = Arc::default();
         let (stats, nudge) = (Arc::clone(&self.stats), Arc::clone(&self.nudge));
+        let files = queue::Options { clock: self.clock.clone(), ..queue::Options::default() };
         self.worker = Some(Running::start(move |stop| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let worker = Worker {
                 options,
-                queue: Queue::open(&dir, queue::Options::default()).unwrap(),
+                queue: Queue::open(&dir, files).unwrap(),
                 catalog: Catalog::open(&dir.join("decnet.db"), Create::Never).unwrap(),
                 source: Some(
                     Source::new(socket, LOSSLESS_CLIENT_NAME)

@@ -15,6 +15,7 @@ use super::error::Error;
 use super::judge::{RowProblem, Stored, judge};
 use super::load::{REPEATED, RawRow, TOO_MANY};
 use super::open::Catalog;
+use super::schema::COLUMNS;
 
 /// The rows that were read before.
 #[derive(Debug, Default)]
@@ -175,11 +176,14 @@ fn take(
 /// Columns in which the results of deliveries are written down: what stands there changes no delivery, so nobody
 /// has to read the row again for it.
 pub(super) const RECORDS: [usize; 5] = [7, 8, 9, 11, 12];
+/// The same of our columns, which follow DECNET's and the flag `enabled IS 1`.
+const DEFERRED_UNTIL: usize = COLUMNS.len() + 1 + 5;
 
 /// Rows with the same digest are the same, but for one in 2^64 that is not.
 fn digest(row: &rusqlite::Row<'_>) -> rusqlite::Result<u64> {
     let mut hasher = FxHasher::default();
-    for index in (0..row.as_ref().column_count()).filter(|index| !RECORDS.contains(index)) {
+    let is_record = |index: &usize| RECORDS.contains(index) || *index == DEFERRED_UNTIL;
+    for index in (0..row.as_ref().column_count()).filter(|index| !is_record(index)) {
         add(row.get_ref(index)?, &mut hasher);
     }
     Ok(hasher.finish())
@@ -210,13 +214,14 @@ fn add(value: ValueRef<'_>, hasher: &mut FxHasher) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::schema::COLUMNS;
+    use super::super::side;
     use super::*;
 
     #[test]
     fn records_are_what_a_delivery_writes() {
-        let named = RECORDS.map(|index| COLUMNS[index]);
+        let all: Vec<&str> = COLUMNS.into_iter().chain(["enabled IS 1"]).chain(side::COLUMNS).collect();
+        let named = RECORDS.map(|index| all[index]);
         let records = ["last_success_at", "last_failure_at", "last_error", "created_at", "updated_at"];
-        assert_eq!(named, records);
+        assert_eq!((named, all[DEFERRED_UNTIL]), (records, "deferred_until"));
     }
 }

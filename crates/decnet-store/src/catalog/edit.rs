@@ -44,7 +44,8 @@ pub struct Patch {
     pub secret: Option<Secret>,
     /// Other patterns, at least one.
     pub patterns: Option<Vec<Pattern>>,
-    /// `true`, where it was disabled, also forgets what tripped it; `false` is an operator's wish, never probed.
+    /// `true` also forgets what tripped it, where it was disabled, and that its receiver has asked to be sent nothing; `false`
+    /// is an operator's wish, never probed.
     pub enabled: Option<bool>,
     /// What it asks for beyond its row.
     pub settings: SettingsPatch,
@@ -113,6 +114,10 @@ impl Catalog {
             }
             if patch.enabled == Some(true) && side == Side::Present {
                 side::clear_gone(transaction, uuid)?;
+            }
+            // Another receiver has asked for nothing, and an operator's word counts more than the receiver's.
+            if (patch.enabled == Some(true) || patch.url.is_some()) && side == Side::Present {
+                side::lift_deferral(transaction, uuid)?;
             }
             if let Some(paused) = patch.paused {
                 make_side(transaction, &mut side)?;

@@ -9,6 +9,7 @@ use decnet_core::settings::{Headers, Settings};
 use decnet_core::subscription::{
     Activity, Problem, Subscription, check_secret, check_secret_form, stored_patterns,
 };
+use decnet_core::time::UnixMicros;
 
 use super::cell::Cell;
 use super::load::RawRow;
@@ -28,6 +29,10 @@ pub struct Stored {
     pub settings: Settings,
     /// Nothing is sent until an operator resumes it; what is routed to it waits.
     pub paused: bool,
+    /// Before then its receiver has asked to be sent nothing (`Retry-After`), as a worker last noted it.
+    pub deferred_until: Option<UnixMicros>,
+    /// How often an operator has lifted that.
+    pub deferrals_lifted: i64,
     /// What signs beside its secret, newest first, perhaps for no longer: see [`OldSecret::until`].
     pub old_secrets: Box<[OldSecret]>,
     /// What is wrong with the row and was mended or left out: it works all the same.
@@ -147,7 +152,17 @@ pub(super) fn judge(row: &RawRow) -> Result<Stored, Problem> {
         Vec::new()
     });
     let old_secrets = old_secrets.into_iter().filter(|old| old.secret != subscription.secret).collect();
-    Ok(Stored { subscription, gone, settings, paused, old_secrets, warnings, version: Arc::new(version) })
+    Ok(Stored {
+        subscription,
+        gone,
+        settings,
+        paused,
+        deferred_until: row.deferred_until(),
+        deferrals_lifted: if let Cell::Integer(lifted) = row.deferrals_lifted { lifted } else { 0 },
+        old_secrets,
+        warnings,
+        version: Arc::new(version),
+    })
 }
 
 /// The settings of a row, headers and all.

@@ -2,6 +2,7 @@
 
 use decnet_core::limits::MAX_SUBSCRIPTIONS;
 use decnet_core::subscription::{Activity, Problem};
+use decnet_core::time::UnixMicros;
 use rustc_hash::FxHashSet;
 
 use super::cell::{Cell, bounded};
@@ -47,6 +48,9 @@ pub(super) struct RawRow {
     pub(super) paused: Cell,
     /// JSON of the secrets that were replaced and still sign.
     pub(super) old_secrets: Cell,
+    /// See [`super::side`].
+    deferred_until: Cell,
+    pub(super) deferrals_lifted: Cell,
 }
 
 /// A row and what it is good for.
@@ -70,6 +74,12 @@ impl RawRow {
         let Cell::Integer(gone_at) = self.gone_at else { return false };
         let tripped_at = self.auto_disabled_at.time().0;
         self.activity() == Activity::Tripped && tripped_at.is_some_and(|at| at.0 == gone_at)
+    }
+
+    /// Until when its receiver has asked to be sent nothing, as it was last noted.
+    pub(super) fn deferred_until(&self) -> Option<UnixMicros> {
+        let Cell::Integer(until) = self.deferred_until else { return None };
+        Some(UnixMicros(until))
     }
 
     pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
@@ -100,6 +110,8 @@ impl RawRow {
             headers: next()?,
             paused: next()?,
             old_secrets: next()?,
+            deferred_until: next()?,
+            deferrals_lifted: next()?,
         })
     }
 }
@@ -204,7 +216,7 @@ fn select(side: Side, trips: Trips, records: Records, condition: &str) -> String
     let ours = side::columns(side).join(", ");
     let join = match side {
         Side::Absent => "",
-        Side::Older | Side::Present => "LEFT JOIN decnet_webhook_settings AS g ON g.uuid = s.uuid",
+        Side::Older(_) | Side::Present => "LEFT JOIN decnet_webhook_settings AS g ON g.uuid = s.uuid",
     };
     let limit = MAX_SUBSCRIPTIONS + 1;
     format!(

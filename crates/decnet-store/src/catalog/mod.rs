@@ -36,7 +36,7 @@ pub use judge::{RowProblem, RowVersion, Stored};
 pub use load::Snapshot;
 pub use open::{Catalog, Create};
 pub use overlap::{OldSecret, RotationError};
-pub use record::{Change, HealthUpdate, LastFailure, Recorded};
+pub use record::{Change, Deferral, HealthUpdate, LastFailure, Recorded};
 pub use row::Row;
 pub use secret::generate_secret;
 pub use url::{CatalogUrl, CatalogUrlError};

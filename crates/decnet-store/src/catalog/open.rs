@@ -121,7 +121,7 @@ impl Catalog {
     ) -> Result<T, Error> {
         let path = self.path().to_owned();
         self.transact(|transaction| match side::look(transaction)? {
-            Ok(Side::Older) => {
+            Ok(Side::Older(_)) => {
                 side::make(transaction)?;
                 work(transaction, Side::Present)
             }

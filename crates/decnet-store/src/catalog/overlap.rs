@@ -145,13 +145,13 @@ impl Catalog {
         }
         self.write(|transaction, side| match side {
             Side::Present => forget_expired(transaction, now).map(Ok),
-            Side::Absent | Side::Older => Ok(Ok(0)),
+            Side::Absent | Side::Older(_) => Ok(Ok(0)),
         })
     }
 }
 
 /// See [`Catalog::forget_expired_secrets`]; our tables are there.
-pub(super) fn forget_expired(transaction: &Transaction<'_>, now: UnixMicros) -> rusqlite::Result<usize> {
+fn forget_expired(transaction: &Transaction<'_>, now: UnixMicros) -> rusqlite::Result<usize> {
     let expired = side::expired(transaction, now)?;
     for uuid in &expired {
         let living = living(transaction, uuid, now)?;

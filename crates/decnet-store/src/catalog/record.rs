@@ -11,7 +11,6 @@ use rusqlite::{Transaction, params_from_iter};
 use super::error::Error;
 use super::judge::RowVersion;
 use super::open::Catalog;
-use super::overlap;
 use super::side::{self, Side};
 use super::trips::Trips;
 
@@ -29,8 +28,22 @@ pub struct HealthUpdate {
     pub failures: u32,
     /// The latest failure, if there was one, whether it counts or not.
     pub last_failure: Option<LastFailure>,
+    /// What its receiver asks for.
+    pub deferral: Deferral,
     /// What becomes of the subscription itself.
     pub change: Change,
+}
+
+/// Whether a receiver has asked to be sent nothing for a while (`Retry-After`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Deferral {
+    /// What is noted stays.
+    #[default]
+    Keep,
+    /// It has, until then.
+    Until(UnixMicros),
+    /// It has not: what is noted was another receiver's wish.
+    None,
 }
 
 /// A failure as the row shows it.
@@ -68,7 +81,19 @@ impl HealthUpdate {
     /// An update with nothing in it yet.
     #[must_use]
     pub fn new(version: Arc<RowVersion>) -> Self {
-        Self { version, last_success_at: None, failures: 0, last_failure: None, change: Change::None }
+        Self {
+            version,
+            last_success_at: None,
+            failures: 0,
+            last_failure: None,
+            deferral: Deferral::Keep,
+            change: Change::None,
+        }
+    }
+
+    /// Returns whether something in it has no place in DECNET's columns.
+    fn needs_our_table(&self) -> bool {
+        self.change == Change::Gone || matches!(self.deferral, Deferral::Until(_))
     }
 
     /// Did the latest event fail? Of two at the same moment a failure that counts came after.
@@ -93,12 +118,9 @@ impl Catalog {
             return Ok(Vec::new());
         }
         self.write(|transaction, mut side| {
-            if side == Side::Absent && updates.iter().any(|update| update.change == Change::Gone) {
+            if side == Side::Absent && updates.iter().any(HealthUpdate::needs_our_table) {
                 side::make(transaction)?;
                 side = Side::Present;
-            }
-            if side == Side::Present {
-                overlap::forget_expired(transaction, now)?;
             }
             let trips = Trips::detect(transaction)?;
             updates
@@ -138,6 +160,11 @@ fn apply(
                 side::clear_gone(transaction, uuid)?;
             }
         }
+    }
+    match update.deferral {
+        Deferral::Until(until) => side::set_deferred_until(transaction, uuid, Some(until))?,
+        Deferral::None if side == Side::Present => side::set_deferred_until(transaction, uuid, None)?,
+        Deferral::None | Deferral::Keep => {}
     }
     Ok(Recorded::Applied)
 }

@@ -52,6 +52,9 @@ pub struct Row {
     pub settings: Settings,
     /// An operator has paused it: what is routed to it waits.
     pub paused: bool,
+    /// Before then its receiver has asked to be sent nothing (`Retry-After`), as it was last noted; it may have passed.
+    #[serde(serialize_with = "iso8601")]
+    pub deferred_until: Option<UnixMicros>,
     /// Until when each of the secrets signs that were replaced, newest first.
     #[serde(serialize_with = "all_iso8601")]
     pub old_secrets_until: Vec<UnixMicros>,
@@ -105,6 +108,7 @@ impl Row {
                 ..settings(&raw.settings).unwrap_or_default()
             },
             paused: paused(&raw.paused).0,
+            deferred_until: raw.deferred_until(),
             old_secrets_until: judged
                 .iter()
                 .flat_map(|stored| &stored.old_secrets)

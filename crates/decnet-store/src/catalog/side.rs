@@ -6,6 +6,9 @@
 //!
 //! `paused`, `settings`, `headers` and `old_secrets` are what an operator asks for. The latter two are secrets.
 //!
+//! `deferred_until` is written by the worker: the time before which the receiver has asked to be sent nothing. An operator
+//! who enables the subscription clears it and counts in `deferrals_lifted`, so that a worker that runs notices.
+//!
 //! The file is DECNET's, so `PRAGMA user_version` is not ours to set: the version has a table of its own.
 
 use std::path::Path;
@@ -19,7 +22,7 @@ use super::error::Error;
 use super::overlap::{self, OldSecret};
 
 /// What brings our tables from each version to the next; idempotent, since somebody may drop one of them.
-const MIGRATIONS: [Migration; 2] = [first, second];
+const MIGRATIONS: [Migration; 3] = [first, second, third];
 
 type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
@@ -44,18 +47,31 @@ fn first(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     )
 }
 
+/// What [`third`] adds.
+const THIRD_COLUMNS: [(&str, &str); 2] =
+    [("deferred_until", "INTEGER"), ("deferrals_lifted", "INTEGER NOT NULL DEFAULT 0")];
+
 /// Headers stand apart from the settings, so that what is shown of those cannot contain them.
 fn second(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    for (column, kind) in SECOND_COLUMNS {
+    add_columns(transaction, &SECOND_COLUMNS)?;
+    transaction.execute_batch(
+        "CREATE INDEX IF NOT EXISTS decnet_webhook_old_secrets
+         ON decnet_webhook_settings (old_secrets_until) WHERE old_secrets_until IS NOT NULL",
+    )
+}
+
+fn third(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    add_columns(transaction, &THIRD_COLUMNS)
+}
+
+fn add_columns(transaction: &Transaction<'_>, columns: &[(&str, &str)]) -> rusqlite::Result<()> {
+    for (column, kind) in columns {
         if !has_column(transaction, column)? {
             transaction
                 .execute_batch(&format!("ALTER TABLE decnet_webhook_settings ADD COLUMN {column} {kind}"))?;
         }
     }
-    transaction.execute_batch(
-        "CREATE INDEX IF NOT EXISTS decnet_webhook_old_secrets
-         ON decnet_webhook_settings (old_secrets_until) WHERE old_secrets_until IS NOT NULL",
-    )
+    Ok(())
 }
 
 fn has_column(transaction: &Transaction<'_>, column: &str) -> rusqlite::Result<bool> {
@@ -68,10 +84,10 @@ fn has_column(transaction: &Transaction<'_>, column: &str) -> rusqlite::Result<b
 pub(super) enum Side {
     /// Not there yet.
     Absent,
-    /// There, as an older program has made them. Nobody who writes meets them so: see [`Catalog::write`].
+    /// There, in an older version. Nobody who writes meets them so: see [`Catalog::write`].
     ///
     /// [`Catalog::write`]: super::Catalog::write
-    Older,
+    Older(i64),
     /// There, in the version that we know.
     Present,
 }
@@ -96,20 +112,24 @@ pub(super) fn look(connection: &Connection) -> rusqlite::Result<Result<Side, New
         newer if newer > KNOWN_VERSION => Err(Newer(newer)),
         _ if !exists(connection, "decnet_webhook_settings")? => Ok(Side::Absent),
         KNOWN_VERSION => Ok(Side::Present),
-        _ => Ok(Side::Older),
+        older => Ok(Side::Older(older)),
     })
 }
 
-/// The columns of ours that are read, aliased `g`, of tables that are as they were found.
-pub(super) fn columns(side: Side) -> [String; 5] {
-    let names = ["gone_at", "settings", "headers", "paused", "old_secrets"];
+/// The columns of ours that are read, in the order in which they were added.
+pub(super) const COLUMNS: [&str; 7] =
+    ["gone_at", "settings", "headers", "paused", "old_secrets", "deferred_until", "deferrals_lifted"];
+
+/// The columns of ours that are read, aliased `g`, of tables that are as they were found; NULL for those that are not there.
+pub(super) fn columns(side: Side) -> [String; COLUMNS.len()] {
     let read = match side {
         Side::Absent => 0,
-        Side::Older => 2,
-        Side::Present => names.len(),
+        Side::Older(..=1) => 2,
+        Side::Older(_) => 5,
+        Side::Present => COLUMNS.len(),
     };
     let mut index = 0;
-    names.map(|name| {
+    COLUMNS.map(|name| {
         index += 1;
         if index <= read { bounded("g", name) } else { "NULL".to_owned() }
     })
@@ -158,6 +178,23 @@ pub(super) fn set_headers(
 /// Notes that a subscription is paused, or not any more.
 pub(super) fn set_paused(transaction: &Transaction<'_>, uuid: &str, paused: bool) -> rusqlite::Result<()> {
     set(transaction, uuid, "paused", paused)
+}
+
+/// Notes until when a receiver has asked to be sent nothing.
+pub(super) fn set_deferred_until(
+    transaction: &Transaction<'_>,
+    uuid: &str,
+    until: Option<UnixMicros>,
+) -> rusqlite::Result<()> {
+    set(transaction, uuid, "deferred_until", until.map(|until| until.0))
+}
+
+/// Forgets that a receiver has asked to be sent nothing, and counts that, at an operator's wish.
+pub(super) fn lift_deferral(transaction: &Transaction<'_>, uuid: &str) -> rusqlite::Result<()> {
+    let lift = "UPDATE decnet_webhook_settings
+                SET deferred_until = NULL, deferrals_lifted = deferrals_lifted + 1 WHERE uuid = ?1";
+    transaction.prepare_cached(lift)?.execute([uuid])?;
+    Ok(())
 }
 
 /// Keeps the secrets that still sign beside the row's own, and when the first of them stops to.

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::error::Error;
 use super::rescue::refuse_remains;
 use super::schema;
+use crate::clock::Clock;
 
 const FILE: &str = "queue.db";
 /// What follows the name of a database in the name of its write-ahead log.
@@ -24,7 +25,7 @@ const CACHE_KIB: i64 = 32 * 1024;
 const CACHED_STATEMENTS: usize = 64;
 
 /// How to open a queue.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// How long a transaction waits for another process's lock before the queue counts as degraded.
     pub busy_timeout: Duration,
@@ -32,11 +33,18 @@ pub struct Options {
     pub max_pages: Option<u32>,
     /// How long the write-ahead log may stay at its bound before a reader is blamed for it.
     pub log_patience: Duration,
+    /// The clock that its worker goes by.
+    pub clock: Clock,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { busy_timeout: Duration::from_secs(5), max_pages: None, log_patience: LOG_HELD_PATIENCE }
+        Self {
+            busy_timeout: Duration::from_secs(5),
+            max_pages: None,
+            log_patience: LOG_HELD_PATIENCE,
+            clock: Clock::default(),
+        }
     }
 }
 
@@ -74,6 +82,11 @@ pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection, 
 pub(crate) fn verify(path: &Path) -> Result<(), Error> {
     let conn = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, Options::default().busy_timeout)?;
     schema::check(&conn, path).map(drop)
+}
+
+/// A connection that writes to a copy that nobody else uses.
+pub(super) fn open_copy(path: &Path) -> Result<Connection, Error> {
+    open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, Options::default().busy_timeout)
 }
 
 /// A second connection that writes, to a queue that exists.

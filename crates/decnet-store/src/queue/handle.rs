@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use decnet_core::clock::Reading;
 use decnet_core::limits::MAX_QUEUE_COMMANDS;
 use decnet_core::time::UnixMicros;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -27,8 +28,10 @@ use super::retain::{Retained, Retention, retain};
 use super::settle::{Settlement, settle};
 use super::stats::Stats;
 use super::submitted::{Taken, catalog_changes, submitted};
+use super::times::{Corrected, Correction, KnownTimes, correct, known_times, note_time};
 use super::waiting::{Waiting, waiting};
 use super::writer::{Command, Stop, Writer};
+use crate::clock::Clock;
 use crate::origin::Origin;
 
 /// What a step that goes on in the background counts for: it makes no commit a busy one, for which others wait.
@@ -50,6 +53,7 @@ struct Shared {
     health: watch::Receiver<Health>,
     displaced: watch::Receiver<bool>,
     stats: Arc<Stats>,
+    clock: Clock,
     dir: PathBuf,
     thread: Thread,
 }
@@ -78,11 +82,12 @@ impl Queue {
         let stats = Arc::new(Stats::default());
         connection::make(&path)?;
         let database = Origin::of(&path);
-        let ledger =
-            Ledger::open(connection::open_writer(&path, &options)?).map_err(|error| error.at(&path))?;
+        let conn = connection::open_writer(&path, &options)?;
+        let Options { busy_timeout, log_patience, clock, .. } = options;
+        let ledger = Ledger::open(conn, clock.clone()).map_err(|error| error.at(&path))?;
         let io = |error| Error::io(&path, error);
-        let second = connection::open_second(&path, options.busy_timeout)?;
-        let checkpoints = Checkpoints::start(second, options.log_patience).map_err(io)?;
+        let second = connection::open_second(&path, busy_timeout)?;
+        let checkpoints = Checkpoints::start(second, log_patience).map_err(io)?;
         let (commands, receiver) = mpsc::channel(MAX_QUEUE_COMMANDS);
         let (health_sender, health) = watch::channel(Health::Ok);
         let (displaced_sender, displaced) = watch::channel(false);
@@ -108,6 +113,7 @@ impl Queue {
             health,
             displaced,
             stats,
+            clock,
             dir: dir.into(),
             thread: Thread { stop, abandon, handle },
         })))
@@ -187,12 +193,41 @@ impl Queue {
         self.ask(BACKGROUND_ROWS, move |ledger| forget(ledger, sub, now)).await
     }
 
-    /// One small step of retention; see [`Retention`].
+    /// One small step of retention; see [`Retention`]. Without a time, nothing is removed by age.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn retain(&self, policy: Retention, now: UnixMicros) -> Result<Retained, Error> {
+    pub async fn retain(
+        &self,
+        policy: Retention,
+        now: impl Into<Option<UnixMicros>>,
+    ) -> Result<Retained, Error> {
+        let now = now.into();
         self.ask(BACKGROUND_ROWS, move |ledger| retain(ledger, &policy, now)).await
+    }
+
+    /// Returns what the queue tells about the time: what its clock is compared with at the start.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn known_times(&self) -> Result<KnownTimes, Error> {
+        self.ask(0, |ledger| known_times(&ledger.conn)).await
+    }
+
+    /// Notes a reading of the clocks at which the wall clock was trusted.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn note_time(&self, trusted: Reading) -> Result<(), Error> {
+        self.ask(BACKGROUND_ROWS, move |ledger| note_time(&ledger.conn, &trusted)).await
+    }
+
+    /// One bounded step of putting stored times right; see [`Correction`].
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn correct_times(&self, what: Correction) -> Result<Corrected, Error> {
+        self.ask(BACKGROUND_ROWS, move |ledger| correct(ledger, what)).await
     }
 
     /// Has another process written to the queue since this was last asked? Cheap.
@@ -246,6 +281,12 @@ impl Queue {
     #[must_use]
     pub fn stats(&self) -> Arc<Stats> {
         Arc::clone(&self.0.stats)
+    }
+
+    /// Returns the clock that its worker goes by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
     }
 
     /// A view of the queue that does not ask the writer. Blocks for a moment.

@@ -1,6 +1,6 @@
 //! What the writer says about itself.
 
-use decnet_core::time::UnixMicros;
+use std::time::Instant;
 
 /// Can the queue be written?
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub enum Health {
     Degraded {
         /// What is in the way, for the operator.
         error: String,
-        /// Since when.
-        since: UnixMicros,
+        /// When the first commit failed.
+        since: Instant,
     },
 }

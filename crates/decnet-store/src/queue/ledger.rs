@@ -1,6 +1,6 @@
 //! What the writer knows: its connection, and what it keeps in memory beside it.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use decnet_core::event::fit_id;
 use decnet_core::limits::DEDUP_WINDOW_EVENTS;
@@ -11,6 +11,7 @@ use super::error::Error;
 use super::recent::Recent;
 use super::retain::Sweep;
 use super::trail::Trail;
+use crate::clock::Clock;
 
 /// Changed only inside [`Ledger::transaction`], and rolled back with it: what is tried again begins from the same.
 #[derive(Debug)]
@@ -25,8 +26,9 @@ pub(super) struct Ledger {
     pub(super) last_sync: Duration,
     /// Of the file, as retention saw it last.
     pub(super) used_bytes: u64,
-    /// Of the last admission: times of admission never run backwards, as ids do not.
-    newest: UnixMicros,
+    /// Of the last admission: times of admission never run backwards, as ids do not, but when the clock is corrected.
+    pub(super) newest: UnixMicros,
+    clock: Clock,
     /// Ours; a later owner has a higher one.
     generation: i64,
     /// When another connection's commits were last asked after.
@@ -35,7 +37,7 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// Takes the queue over from whoever had it before.
-    pub(super) fn open(mut conn: Connection) -> Result<Self, Error> {
+    pub(super) fn open(mut conn: Connection, clock: Clock) -> Result<Self, Error> {
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let generation = tx.query_row(
             "UPDATE meta SET value = value + 1 WHERE key = 'generation' RETURNING value",
@@ -61,6 +63,7 @@ impl Ledger {
             last_sync,
             used_bytes,
             newest,
+            clock,
             generation,
             data_version,
         })
@@ -111,8 +114,7 @@ impl Ledger {
 
     /// The time of an admission.
     pub(super) fn now(&mut self) -> UnixMicros {
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        self.newest = self.newest.max(UnixMicros(0).after(since_epoch));
+        self.newest = self.newest.max(self.clock.admission());
         self.newest
     }
 

@@ -1,7 +1,7 @@
 //! What was submitted is remembered for a while, so that a repetition is known.
 
 use decnet_core::limits::{
-    REMEMBERED_FRACTION, REMEMBERED_ID_BYTES, REMEMBERED_KEY_BYTES, RETENTION_STEP_ROWS,
+    CLOCK_TOLERANCE, REMEMBERED_FRACTION, REMEMBERED_ID_BYTES, REMEMBERED_KEY_BYTES, RETENTION_STEP_ROWS,
     SUBMISSION_MEMORY_AGE,
 };
 use decnet_core::time::UnixMicros;
@@ -76,14 +76,11 @@ impl FromSql for Seed {
     }
 }
 
-/// What was noted before then is forgotten.
-pub(super) fn expired_before(now: UnixMicros) -> i64 {
-    now.0.saturating_sub(i64::try_from(SUBMISSION_MEMORY_AGE.as_micros()).unwrap_or(i64::MAX))
-}
-
-/// Forgets some of what is too old, or too much for a file of `max_bytes`; true if there may be more.
-pub(super) fn forget_some(conn: &Connection, max_bytes: u64, now: UnixMicros) -> Result<bool, Error> {
+/// Forgets some of what is too old, or too much for a file of `max_bytes`; true if there may be more. Without a time, nothing
+/// is too old.
+pub(super) fn forget_some(conn: &Connection, max_bytes: u64, now: Option<UnixMicros>) -> Result<bool, Error> {
     let mut more = false;
+    let expired = now.map_or(i64::MIN, |now| now.before(SUBMISSION_MEMORY_AGE).0);
     for (table, row_bytes) in
         [("submitted_ids", REMEMBERED_ID_BYTES), ("submitted_keys", REMEMBERED_KEY_BYTES)]
     {
@@ -92,8 +89,22 @@ pub(super) fn forget_some(conn: &Connection, max_bytes: u64, now: UnixMicros) ->
             "DELETE FROM {table} WHERE seq IN (SELECT seq FROM {table} ORDER BY seq LIMIT ?3)
                  AND (at < ?1 OR seq <= (SELECT max(seq) FROM {table}) - ?2)"
         );
-        let bounds = (expired_before(now), most, RETENTION_STEP_ROWS as i64);
+        if let Some(now) = now {
+            date_anew(conn, table, now)?;
+        }
+        let bounds = (expired, most, RETENTION_STEP_ROWS as i64);
         more |= conn.prepare_cached(&sql)?.execute(bounds)? == RETENTION_STEP_ROWS;
     }
     Ok(more)
+}
+
+/// Dates the oldest entries anew whose time lies in the future: they were noted while the clock was wrong, and would stay, and
+/// keep those behind them, until that time has come.
+fn date_anew(conn: &Connection, table: &str, now: UnixMicros) -> Result<(), Error> {
+    let sql = format!(
+        "UPDATE {table} SET at = ?1 WHERE at > ?2 AND seq IN (SELECT seq FROM {table} ORDER BY seq LIMIT ?3)"
+    );
+    let bounds = (now.0, now.after(CLOCK_TOLERANCE).0, RETENTION_STEP_ROWS as i64);
+    conn.prepare_cached(&sql)?.execute(bounds)?;
+    Ok(())
 }

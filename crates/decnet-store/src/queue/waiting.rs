@@ -57,6 +57,11 @@ fn next(conn: &Connection, sql: &str, sub: i64) -> Result<Option<First>, Error> 
     Ok(find.query_row([sub], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
 }
 
+/// Returns the next subscription after `sub` with something that waits for a retry.
+pub(super) fn next_retrying(conn: &Connection, sub: i64) -> Result<Option<i64>, Error> {
+    Ok(next(conn, NEXT_RETRYING, sub)?.map(|(sub, _)| sub))
+}
+
 /// None where nobody knows the subscription: then nobody can be told of it either.
 fn named(
     conn: &Connection,

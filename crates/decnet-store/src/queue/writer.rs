@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use decnet_core::limits::{
     BUSY_COMMIT_INTERVAL, BUSY_COMMIT_ROWS, MAX_COMMIT_BACKOFF, MAX_COMMIT_ROWS, MIN_COMMIT_BACKOFF,
 };
-use decnet_core::time::UnixMicros;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::checkpoint::Checkpoints;
@@ -19,6 +18,7 @@ use super::lease::Lease;
 use super::ledger::Ledger;
 use super::rescue::rescue;
 use super::stats::Stats;
+use crate::clock::now;
 use crate::ownership::directory_of;
 
 /// Answered when the writer has ended; with an error if the queue's files were not in their place.
@@ -77,8 +77,9 @@ impl Writer {
         self.end(closing);
     }
 
-    /// Notices, within [`QUEUE_FILES_CHECK_INTERVAL`] while commands come, that a file of the queue was removed, replaced or
-    /// moved. The owner of the queue is notified and closes it; until then it is written to as before, and the end saves it.
+    /// Notifies the owner of the queue if a file of it was removed, replaced or moved. While commands arrive, the files are checked
+    /// every [`QUEUE_FILES_CHECK_INTERVAL`](decnet_core::limits::QUEUE_FILES_CHECK_INTERVAL). The queue is written to as before until
+    /// the owner closes it, which saves it.
     fn check_files(&mut self) {
         if *self.displaced.borrow() {
             return;
@@ -86,7 +87,7 @@ impl Writer {
         let Some(displacement) = self.files.check_if_due() else { return };
         let error = format!("{displacement} while the worker runs");
         tracing::error!("{error}; it stops, and saves everything that it holds");
-        self.health.send_replace(Health::Degraded { error, since: now() });
+        self.health.send_replace(Health::Degraded { error, since: Instant::now() });
         self.displaced.send_replace(true);
     }
 
@@ -184,7 +185,7 @@ impl Writer {
         if self.failures == 1 {
             let error = with_causes(&error.at(self.files.path()));
             tracing::error!(error, "the queue cannot be written; everything waits until it can");
-            self.health.send_replace(Health::Degraded { error, since: now() });
+            self.health.send_replace(Health::Degraded { error, since: Instant::now() });
         }
     }
 
@@ -255,14 +256,9 @@ impl Writer {
             "{displacement}, and what the queue holds cannot be saved yet; this process keeps it until it can: make room, or copy it \
              from /proc/{pid}/fd, before you end the process"
         );
-        self.health.send_replace(Health::Degraded { error, since: now() });
+        self.health.send_replace(Health::Degraded { error, since: Instant::now() });
     }
 }
-
-fn now() -> UnixMicros {
-    UnixMicros(0).after(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
-}
-
 fn commit(ledger: &mut Ledger, jobs: &mut Jobs, writes: bool) -> Result<(), Error> {
     ledger.transaction(writes, |ledger| jobs.iter_mut().try_for_each(|job| job.apply(ledger)))
 }

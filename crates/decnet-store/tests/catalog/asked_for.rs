@@ -5,7 +5,9 @@ use std::time::Duration;
 use decnet_core::redact::{EndpointUrl, Secret};
 use decnet_core::settings::{Settings, SettingsPatch};
 use decnet_core::time::UnixMicros;
-use decnet_store::catalog::{Catalog, Error, NewSubscription, Patch, RotationError, Seen};
+use decnet_store::catalog::{
+    Catalog, Deferral, Error, HealthUpdate, NewSubscription, Patch, Recorded, RotationError, Seen,
+};
 use rusqlite::types::Value;
 
 use crate::support::*;
@@ -282,6 +284,70 @@ fn settings_of_an_older_program_are_read_at_once_and_grow_with_the_first_write()
     assert!(stored.settings.ordered && stored.settings.rate.is_some() && stored.paused);
     catalog.rotate_secret("u-1", &Secret::new(OTHER), HOUR, LATER).unwrap();
     assert_eq!(secrets(&mut catalog, "u-1"), [OTHER, SECRET]);
+}
+
+/// As the second version made it.
+const SECOND: &str = r#"
+    CREATE TABLE decnet_webhook_settings (uuid TEXT NOT NULL PRIMARY KEY, gone_at INTEGER, settings TEXT NOT NULL DEFAULT '{}',
+        headers TEXT, paused INTEGER NOT NULL DEFAULT 0, old_secrets TEXT, old_secrets_until INTEGER);
+    CREATE TABLE decnet_webhook_schema (version INTEGER NOT NULL);
+    INSERT INTO decnet_webhook_schema VALUES (2);
+    INSERT INTO decnet_webhook_settings VALUES ('u-1', NULL, '{"ordered":true}', '{"x-a":"b"}', 1, NULL, NULL)"#;
+
+#[test]
+fn all_of_the_second_version_is_read_before_the_first_write() {
+    let database = Database::decnets();
+    database.add("u-1", "siem");
+    database.other.execute_batch(SECOND).unwrap();
+    let mut catalog = database.open();
+    let before = stored(&mut catalog, "u-1");
+    assert!(before.settings.ordered && before.paused && before.settings.headers.names().eq(["x-a"]));
+    catalog.update("u-1", &pauses(false), LATER).unwrap();
+    let after = stored(&mut catalog, "u-1");
+    assert!(after.settings.ordered && !after.paused && after.settings.headers.names().eq(["x-a"]));
+    assert_eq!((after.deferred_until, after.deferrals_lifted), (None, 0));
+}
+
+fn deferred(catalog: &mut Catalog, uuid: &str, deferral: Deferral) -> Option<UnixMicros> {
+    let update = HealthUpdate { deferral, ..HealthUpdate::new(stored(catalog, uuid).version) };
+    assert_eq!(catalog.record(&[update], NOW).unwrap(), [Recorded::Applied]);
+    catalog.find(uuid).unwrap().deferred_until
+}
+
+#[test]
+fn a_receivers_wish_to_wait_is_kept_until_another_or_none() {
+    let (database, mut catalog, uuid) = with("{}");
+    let (first, second) = (NOW.after(HOUR), NOW.after(2 * HOUR));
+    assert_eq!(deferred(&mut catalog, &uuid, Deferral::None), None);
+    assert_eq!(deferred(&mut catalog, &uuid, Deferral::Until(first)), Some(first));
+    assert_eq!(deferred(&mut catalog, &uuid, Deferral::Keep), Some(first));
+    assert_eq!(deferred(&mut catalog, &uuid, Deferral::Until(second)), Some(second));
+    assert_eq!(stored(&mut catalog, &uuid).deferred_until, Some(second));
+    assert_eq!(deferred(&mut catalog, &uuid, Deferral::None), None);
+    assert_eq!(side(&database, "deferred_until"), Value::Null);
+}
+
+#[test]
+fn a_wish_to_wait_is_no_change_of_the_row_but_its_lifting_is() {
+    let (_database, mut catalog, uuid) = with(r#"{"trace": true}"#);
+    let mut seen = Seen::default();
+    catalog.changes(&mut seen).unwrap();
+    deferred(&mut catalog, &uuid, Deferral::Until(NOW.after(HOUR)));
+    assert!(catalog.changes(&mut seen).unwrap().changed.is_empty());
+    catalog.update(&uuid, &Patch { enabled: Some(true), ..Patch::default() }, LATER).unwrap();
+    let changed = catalog.changes(&mut seen).unwrap().changed;
+    assert_eq!((changed[0].deferred_until, changed[0].deferrals_lifted), (None, 1));
+}
+
+#[test]
+fn another_url_has_asked_for_nothing() {
+    let (_database, mut catalog, uuid) = with("{}");
+    deferred(&mut catalog, &uuid, Deferral::Until(NOW.after(HOUR)));
+    catalog.update(&uuid, &pauses(true), LATER).unwrap();
+    assert!(catalog.find(&uuid).unwrap().deferred_until.is_some(), "a pause leaves it");
+    let url = EndpointUrl::new("http://elsewhere.example/").ok();
+    catalog.update(&uuid, &Patch { url, ..Patch::default() }, LATER).unwrap();
+    assert_eq!(catalog.find(&uuid).unwrap().deferred_until, None);
 }
 
 #[test]

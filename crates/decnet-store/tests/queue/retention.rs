@@ -245,3 +245,48 @@ fn body_bytes(dir: &Path) -> i64 {
     let conn = rusqlite::Connection::open(file(dir)).unwrap();
     conn.query_row("SELECT coalesce(sum(length(body)), 0) FROM events", [], |row| row.get(0)).unwrap()
 }
+
+#[tokio::test]
+async fn without_a_trusted_time_only_size_removes() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let subs = subscriptions(&queue, 2).await;
+    let all = admit_large(&queue, 0..40, |n| subs[n % 2]).await;
+    settle_all(&queue, &all[..20], now(), State::Delivered).await;
+    let parked = Arc::new([subs[1]].into_iter().collect());
+    let none = Retention {
+        delivered_age: Duration::ZERO,
+        dead_age: Duration::ZERO,
+        parked_age: Duration::ZERO,
+        parked,
+        ..policy()
+    };
+    let step = queue.retain(none.clone(), None).await.unwrap();
+    assert_eq!((step.delivered, step.expired, step.parked), (0, 0, 0));
+    assert_eq!(list(dir.path()).len(), 40);
+    let small = Retention { max_bytes: step.bytes / 2, ..none };
+    let mut delivered = 0;
+    loop {
+        let step = queue.retain(small.clone(), None).await.unwrap();
+        delivered += step.delivered;
+        if !step.more {
+            break;
+        }
+    }
+    assert_eq!(delivered, 20, "what was delivered goes first");
+}
+
+#[tokio::test]
+async fn a_wrong_time_of_settlement_does_not_decide_over_age() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path());
+    let sub = subscriptions(&queue, 1).await[0];
+    let all = admit(&queue, 0..3, sub, false).await;
+    settle_all(&queue, &all[..1], UnixMicros(0), State::Delivered).await;
+    settle_all(&queue, &all[1..2], now().after(400 * DAY), State::Delivered).await;
+    settle_all(&queue, &all[2..], now().after(400 * DAY), DEAD).await;
+    assert_eq!(pass(&queue, &policy(), now()).await.delivered, 0, "none is older than its admission");
+    let after = pass(&queue, &policy(), now().after(2 * DAY)).await;
+    assert_eq!((after.delivered, after.dead), (2, 0), "the admission decides where the settlement cannot");
+    assert_eq!(pass(&queue, &policy(), now().after(31 * DAY)).await.dead, 1);
+}

@@ -1,23 +1,19 @@
 //! What is submitted is on the disk, is known when it comes again, and goes its way once.
 
-use std::time::Duration;
-
 use decnet_core::event::Event;
 use decnet_core::limits::{
-    MAX_SUBMISSION_EVENTS, MAX_SUBMITTED_BYTES, MAX_SUBMITTED_EVENTS, REMEMBERED_FRACTION,
-    REMEMBERED_KEY_BYTES, SUBMISSION_MEMORY_AGE, SUBMITTED_STEP_EVENTS,
+    MAX_SUBMISSION_EVENTS, MAX_SUBMITTED_BYTES, MAX_SUBMITTED_EVENTS, SUBMITTED_STEP_EVENTS,
 };
 use decnet_core::time::UnixMicros;
 use decnet_store::queue::{
-    Admission, Error, IdempotencyKey, Operator, Queue, Reader, Recipient, Retention, Submission, Submitted,
+    Admission, Error, IdempotencyKey, Operator, Queue, Reader, Recipient, Submission, Submitted,
     SubscriptionKey, Taken, Unfit, note_change,
 };
 
-use rustc_hash::FxHashSet;
-
+use super::remembered::a_day_after;
 use super::support::*;
 
-fn submission(id: &str) -> Submission {
+pub(super) fn submission(id: &str) -> Submission {
     Submission {
         id: (!id.is_empty()).then(|| id.into()),
         topic: "a.b".into(),
@@ -27,16 +23,16 @@ fn submission(id: &str) -> Submission {
     }
 }
 
-fn key(key: &str) -> IdempotencyKey<'_> {
+pub(super) fn key(key: &str) -> IdempotencyKey<'_> {
     IdempotencyKey { scope: "token-1", key }
 }
 
-fn known(submitted: &[Submitted]) -> Vec<bool> {
+pub(super) fn known(submitted: &[Submitted]) -> Vec<bool> {
     submitted.iter().map(|event| event.duplicate).collect()
 }
 
 /// One call by itself.
-fn submit(
+pub(super) fn submit(
     operator: &mut Operator,
     events: &[Submission],
     key: Option<IdempotencyKey<'_>>,
@@ -101,12 +97,13 @@ async fn a_submitted_event_is_admitted_whoever_had_its_id() {
     let mut operator = Operator::open(dir.path()).unwrap();
     let from_bus = |id: &str| admission(Event { id: id.into(), ..event(0) }, &[sub], false);
     queue.admit([from_bus("e1")].into()).await.unwrap();
+    let mut at = now();
     for expected in [2, 3] {
-        let at = now().after(SUBMISSION_MEMORY_AGE * 2 * (expected - 2));
         assert_eq!(known(&submit(&mut operator, &[submission("e1")], None, at).unwrap()), [false]);
         let taken = queue.submitted().await.unwrap();
         assert_eq!(admit_all(&queue, &taken, &[sub]).await, 1);
-        assert_eq!(list(dir.path()).len(), expected as usize);
+        assert_eq!(list(dir.path()).len(), expected);
+        at = a_day_after(&queue, at).await;
     }
     assert!(
         queue.admit([from_bus("e1")].into()).await.unwrap()[0].duplicate,
@@ -120,8 +117,10 @@ async fn an_id_that_was_forgotten_can_be_twice_in_one_piece() {
     let queue = open(dir.path());
     let sub = subscriptions(&queue, 1).await[0];
     let mut operator = Operator::open(dir.path()).unwrap();
-    for at in [now(), now().after(SUBMISSION_MEMORY_AGE * 2)] {
+    let mut at = now();
+    for _ in 0..2 {
         assert_eq!(known(&submit(&mut operator, &[submission("e1")], None, at).unwrap()), [false]);
+        at = a_day_after(&queue, at).await;
     }
     let taken = queue.submitted().await.unwrap();
     assert_eq!(admit_all(&queue, &taken, &[sub]).await, 2);
@@ -162,45 +161,6 @@ async fn what_was_read_and_not_admitted_is_there_after_a_restart() {
     let before = queue.submitted().await.unwrap();
     drop(queue);
     assert_eq!(open(dir.path()).submitted().await.unwrap(), before);
-}
-
-#[tokio::test]
-async fn an_id_is_taken_once_within_a_day() {
-    let dir = tempfile::tempdir().unwrap();
-    let queue = open(dir.path());
-    let mut operator = Operator::open(dir.path()).unwrap();
-    let at = now();
-    let twice = [submission("e1"), submission("e1"), submission(""), submission("")];
-    assert_eq!(known(&submit(&mut operator, &twice, None, at).unwrap()), [false, true, false, false]);
-    drop(operator);
-    let mut operator = Operator::open(dir.path()).unwrap();
-    let later = at.after(SUBMISSION_MEMORY_AGE);
-    assert_eq!(known(&submit(&mut operator, &[submission("e1")], None, later).unwrap()), [true]);
-    let day_after = later.after(Duration::from_micros(1));
-    assert_eq!(known(&submit(&mut operator, &[submission("e1")], None, day_after).unwrap()), [false]);
-    assert_eq!(queue.submitted().await.unwrap().events.len(), 4);
-}
-
-#[tokio::test]
-async fn a_repeated_request_is_answered_as_it_was_and_another_with_its_key_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let queue = open(dir.path());
-    let mut operator = Operator::open(dir.path()).unwrap();
-    let (at, request) = (now(), [submission(""), submission("e1")]);
-    let first = submit(&mut operator, &request, Some(key("k")), at).unwrap();
-    let again = submit(&mut operator, &request, Some(key("k")), at).unwrap();
-    assert_eq!(known(&again), [true, true]);
-    assert!(first.iter().map(|event| &event.id).eq(again.iter().map(|event| &event.id)));
-    let other = submit(&mut operator, &[submission("e2")], Some(key("k")), at);
-    assert!(matches!(other, Err(Error::IdempotencyConflict)));
-    let elsewhere = IdempotencyKey { scope: "token-2", key: "k" };
-    assert_eq!(known(&submit(&mut operator, &[submission("e2")], Some(elsewhere), at).unwrap()), [false]);
-    let day_after = at.after(SUBMISSION_MEMORY_AGE + Duration::from_micros(1));
-    assert_eq!(
-        known(&submit(&mut operator, &[submission("e3")], Some(key("k")), day_after).unwrap()),
-        [false]
-    );
-    assert_eq!(queue.submitted().await.unwrap().events.len(), 4);
 }
 
 #[tokio::test]
@@ -245,34 +205,6 @@ async fn an_id_that_comes_with_another_event_is_refused_and_swallows_nothing() {
         [true],
         "of before, only the id is known"
     );
-}
-
-#[tokio::test]
-async fn a_remembered_key_is_small_however_many_events_it_was_used_for() {
-    let dir = tempfile::tempdir().unwrap();
-    let queue = open(dir.path());
-    let mut operator = Operator::open(dir.path()).unwrap();
-    let (at, events) = (now(), vec![submission(""); MAX_SUBMISSION_EVENTS]);
-    let first = submit(&mut operator, &events, Some(key("k")), at).unwrap();
-    let ids: FxHashSet<&str> = first.iter().map(|event| &*event.id).collect();
-    assert_eq!(ids.len(), MAX_SUBMISSION_EVENTS, "each has its own");
-    let taken = queue.submitted().await.unwrap();
-    assert!(taken.events.iter().map(|(_, event)| &event.id).eq(first.iter().map(|event| &event.id)));
-    let file = rusqlite::Connection::open(file(dir.path())).unwrap();
-    let sizes =
-        "SELECT length(hash) + 8 + length(fingerprint) + length(seed) + length(ids) FROM submitted_keys";
-    let bytes: u32 = file.query_row(sizes, [], |row| row.get(0)).unwrap();
-    assert!(u64::from(bytes) < REMEMBERED_KEY_BYTES, "{bytes} bytes");
-    drop(operator);
-    let mut operator = Operator::open(dir.path()).unwrap();
-    let again = submit(&mut operator, &events, Some(key("k")), at).unwrap();
-    assert!(again.iter().map(|event| &event.id).eq(first.iter().map(|event| &event.id)));
-    let day_after = at.after(SUBMISSION_MEMORY_AGE + Duration::from_micros(1));
-    let anew = submit(&mut operator, &events, Some(key("k")), day_after).unwrap();
-    assert!(anew.iter().all(|event| !event.duplicate && !ids.contains(&*event.id)));
-    file.execute("UPDATE submitted_keys SET seed = NULL, ids = 'x' || char(10) || 'y'", []).unwrap();
-    let noted = submit(&mut operator, &events, Some(key("k")), day_after).unwrap();
-    assert_eq!(noted.iter().map(|event| &*event.id).collect::<Vec<_>>(), ["x", "y"], "as was written before");
 }
 
 #[tokio::test]
@@ -333,45 +265,6 @@ async fn the_worker_takes_a_bounded_piece() {
     submit(&mut Operator::open(dir.path()).unwrap(), &vec![large; 6], None, now()).unwrap();
     let taken = queue.submitted().await.unwrap();
     assert!(taken.more && taken.events.len() == 5, "{}", taken.events.len());
-}
-
-#[tokio::test]
-async fn retention_forgets_what_was_submitted_long_ago() {
-    let dir = tempfile::tempdir().unwrap();
-    let queue = open(dir.path());
-    let mut operator = Operator::open(dir.path()).unwrap();
-    let at = now();
-    for n in 0..250 {
-        let (id, request) = (format!("e{n}"), format!("k{n}"));
-        submit(&mut operator, &[submission(&id)], Some(key(&request)), at).unwrap();
-    }
-    let age = Duration::from_secs(1);
-    let policy = Retention {
-        delivered_age: age,
-        dead_age: age,
-        parked_age: age,
-        max_bytes: u64::MAX,
-        parked: Default::default(),
-    };
-    let file = rusqlite::Connection::open(file(dir.path())).unwrap();
-    let count = || -> [i64; 2] {
-        ["submitted_ids", "submitted_keys"].map(|table| {
-            file.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
-        })
-    };
-    while queue.retain(policy.clone(), at).await.unwrap().more {}
-    assert_eq!(count(), [250, 250]);
-    let small = Retention { max_bytes: REMEMBERED_FRACTION * REMEMBERED_KEY_BYTES * 150, ..policy.clone() };
-    while queue.retain(small.clone(), at).await.unwrap().more {}
-    assert_eq!(count(), [200, 150], "they take a part of the size, not all of it");
-    assert_eq!(
-        known(&submit(&mut operator, &[submission("e249")], None, at).unwrap()),
-        [true],
-        "the newest stay"
-    );
-    let day_after = at.after(SUBMISSION_MEMORY_AGE + Duration::from_micros(1));
-    while queue.retain(policy.clone(), day_after).await.unwrap().more {}
-    assert_eq!(count(), [0, 0]);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ pub(crate) mod bench;
 pub(crate) mod bus;
 pub(crate) mod catalog;
 pub(crate) mod check;
+pub(crate) mod clock;
 pub(crate) mod completions;
 mod confirm;
 pub(crate) mod delivery;

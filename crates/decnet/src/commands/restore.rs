@@ -194,10 +194,12 @@ fn unreadable(error: io::Error) -> anyhow::Error {
     }
 }
 
+/// Checks a copy, and makes it ready to be used.
 fn verify(copy: &Copy) -> anyhow::Result<()> {
     backup::verify(&copy.path).with_context(|| format!("{} in the backup", copy.name))?;
     if copy.name == QUEUE {
         backup::verify_queue(&copy.path)?;
+        backup::prepare_queue(&copy.path)?;
     }
     Ok(())
 }

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use decnet_core::delivery::Reason;
-use decnet_core::time::UnixMicros;
-use decnet_dispatch::{Figures, Standing, Stats, clock};
+use decnet_core::time::{BootMicros, UnixMicros};
+use decnet_dispatch::clock::Clock;
+use decnet_dispatch::{Figures, Standing, Stats};
 use decnet_store::queue;
 
 use super::families::{Family, Kind, Unit, bytes, counter, durations, gauge, number, seconds, sizes};
@@ -24,7 +25,8 @@ pub(super) fn families(seen: &Seen) -> Vec<Family> {
     families.extend(bus(seen));
     families.extend(events(&seen.stats));
     families.extend(attempts(&seen.stats));
-    families.extend(subscriptions(&seen.stats));
+    families.extend(clock(&seen.clock));
+    families.extend(subscriptions(&seen.stats, &seen.clock));
     families.extend(queue_families(seen, &seen.queue));
     families.push(spans(&seen.left_out));
     families.extend(process::disk(&seen.data_dir));
@@ -200,7 +202,7 @@ struct Named {
     figures: Arc<Figures>,
 }
 
-fn subscriptions(stats: &Stats) -> Vec<Family> {
+fn subscriptions(stats: &Stats, clock: &Clock) -> Vec<Family> {
     let (named, others) = (named(stats), stats.shown.others());
     let rows: Vec<(&str, &Figures)> =
         named.iter().map(|named| (&*named.name, &*named.figures)).chain([(OTHERS, others)]).collect();
@@ -240,7 +242,8 @@ fn subscriptions(stats: &Stats) -> Vec<Family> {
         ),
         deliveries(&rows, stats.censuses.get() > 0),
         standings(&rows),
-        oldest(&rows),
+        oldest(&rows, clock.now()),
+        deferred(&rows, clock.uptime()),
     ]
 }
 
@@ -271,15 +274,49 @@ fn standings(rows: &[(&str, &Figures)]) -> Family {
     family
 }
 
-fn oldest(rows: &[(&str, &Figures)]) -> Family {
+fn oldest(rows: &[(&str, &Figures)], now: UnixMicros) -> Family {
     let help = "How long the subscription's oldest delivery has waited, also one read back from the queue and in flight; \
                 0 if none waits";
     let mut family = Family::new("decnet_webhook_oldest_pending", help, Unit::Seconds, Kind::Gauge);
-    let now = clock::now();
     for (name, figures) in rows.iter().filter(|(name, _)| *name != OTHERS) {
         family = family.with(&[(SUBSCRIPTION, name)], age(figures.oldest_at.get(), now).map_or(0.0, seconds));
     }
     family
+}
+
+fn deferred(rows: &[(&str, &Figures)], now: BootMicros) -> Family {
+    let help =
+        "Time for which the subscription's receiver asked for no requests (Retry-After); 0 if it did not";
+    let mut family = Family::new("decnet_webhook_subscription_deferred", help, Unit::Seconds, Kind::Gauge);
+    for (name, figures) in rows.iter().filter(|(name, _)| *name != OTHERS) {
+        let until = figures.about().deferred_until;
+        family = family.with(&[(SUBSCRIPTION, name)], until.map_or(0.0, |until| seconds(until.since(now))));
+    }
+    family
+}
+
+/// Whether the system clock is trusted.
+fn clock(clock: &Clock) -> Vec<Family> {
+    let difference = Family::new(
+        "decnet_webhook_clock_difference",
+        "How far the system clock is ahead of the expected time while it is not trusted, negative if it is behind; else 0",
+        Unit::Seconds,
+        Kind::Gauge,
+    );
+    vec![
+        gauge(
+            "decnet_webhook_retention_paused",
+            "Whether removal by age is paused because the system clock is not trusted",
+            clock.doubt().is_some().into(),
+        ),
+        difference.with(&[], clock.doubt().map_or(0.0, seconds_of)),
+    ]
+}
+
+/// Converts microseconds to seconds.
+#[expect(clippy::cast_precision_loss, reason = "a difference of clocks need not be exact")]
+pub(super) fn seconds_of(micros: i64) -> f64 {
+    micros as f64 / 1e6
 }
 
 /// How long ago that was, in microseconds since 1970; 0 is never.

@@ -1,12 +1,13 @@
 //! What `decnet status` shows, as JSON: the same numbers as the metrics, put together for people.
 
+use std::time::Duration;
+
 use decnet_bus::Losses;
 use decnet_core::delivery::Reason;
-use decnet_core::time::UnixMicros;
-use decnet_dispatch::{Figures, Standing, clock};
+use decnet_dispatch::{Figures, Standing};
 use serde::{Deserialize, Serialize};
 
-use super::metrics::age;
+use super::metrics::{age, seconds_of as seconds};
 use super::process;
 use super::worker::Seen;
 
@@ -25,6 +26,9 @@ pub(crate) struct Status {
     pub(crate) turns: u64,
     /// Why the queue cannot be written, if it cannot.
     pub(crate) degraded: Option<Degraded>,
+    /// How far the system clock is ahead of the expected time, negative if it is behind, where it is not trusted.
+    #[serde(default)]
+    pub(crate) clock_ahead_seconds: Option<f64>,
     pub(crate) bus: Bus,
     /// Why the bus gives the worker an ordinary queue and not a lossless one, if it does.
     pub(crate) bus_degraded: Option<Degraded>,
@@ -109,6 +113,9 @@ pub(crate) struct Subscription {
     /// How long the oldest has waited, also one read back from the queue and in flight.
     pub(crate) oldest_seconds: Option<f64>,
     pub(crate) last_error: Option<LastError>,
+    /// For how long its receiver has asked to be sent nothing from now on, if it has.
+    #[serde(default)]
+    pub(crate) deferred_seconds: Option<f64>,
 }
 
 /// What went wrong last.
@@ -121,23 +128,21 @@ pub(crate) struct LastError {
 impl Status {
     /// As it is now.
     pub(super) fn of(seen: &Seen) -> Self {
-        let (stats, now) = (&seen.stats, clock::now());
-        let degraded = |(error, since): (String, UnixMicros)| Degraded {
-            error,
-            seconds: now.since(since).as_secs_f64(),
-        };
+        let (stats, clock) = (&seen.stats, &seen.clock);
+        let degraded = |(error, time): (String, Duration)| Degraded { error, seconds: time.as_secs_f64() };
         let others = stats.shown.others();
         let others_count = Standing::ALL.into_iter().map(|standing| others.standing(standing)).sum();
         let subscriptions: Vec<Subscription> =
-            stats.shown.each().iter().map(|figures| Subscription::of(figures)).collect();
+            stats.shown.each().iter().map(|figures| Subscription::of(figures, seen)).collect();
         Self {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
-            at: now.as_seconds_f64(),
-            uptime_seconds: now.since(seen.started_at).as_secs_f64(),
+            at: clock.wall().as_seconds_f64(),
+            uptime_seconds: clock.uptime().since(seen.started).as_secs_f64(),
             turns: stats.pulse.beats(),
             degraded: seen.degraded().map(degraded),
-            bus_degraded: stats.bus_refusal().map(|(why, since)| degraded((why.into(), since))),
+            bus_degraded: stats.bus_refusal().map(|(why, since)| degraded((why.into(), since.elapsed()))),
+            clock_ahead_seconds: clock.doubt().map(seconds),
             bus: match (seen.has_bus, stats.is_bus_connected()) {
                 (false, _) => Bus::None,
                 (true, true) => Bus::Connected,
@@ -147,7 +152,7 @@ impl Status {
             queue: Queue::of(seen),
             totals: Totals::of(seen, &subscriptions, others),
             counted: stats.censuses.get() > 0,
-            others: (others_count > 0).then(|| Subscription::of(others)),
+            others: (others_count > 0).then(|| Subscription::of(others, seen)),
             others_count,
             subscriptions,
             bad_rows: stats.bad_rows.get(),
@@ -193,8 +198,8 @@ impl Totals {
 }
 
 impl Subscription {
-    fn of(figures: &Figures) -> Self {
-        let (about, now) = (figures.about(), clock::now());
+    fn of(figures: &Figures, seen: &Seen) -> Self {
+        let (about, clock) = (figures.about(), &seen.clock);
         let state = Standing::ALL.into_iter().find(|standing| figures.standing(*standing) > 0);
         Self {
             uuid: about.uuid.into(),
@@ -206,11 +211,15 @@ impl Subscription {
             pending: figures.pending.get(),
             parked: figures.parked.get(),
             dead: figures.dead.get(),
-            oldest_seconds: age(figures.oldest_at.get(), now).map(|age| age.as_secs_f64()),
+            oldest_seconds: age(figures.oldest_at.get(), clock.now()).map(|age| age.as_secs_f64()),
             last_error: about.last_error.map(|(at, error)| LastError {
                 error: error.into(),
-                seconds_ago: now.since(at).as_secs_f64(),
+                seconds_ago: clock.uptime().since(at).as_secs_f64(),
             }),
+            deferred_seconds: about
+                .deferred_until
+                .map(|until| until.since(clock.uptime()).as_secs_f64())
+                .filter(|seconds| *seconds > 0.0),
         }
     }
 }

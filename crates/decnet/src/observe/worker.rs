@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use decnet_core::time::UnixMicros;
-use decnet_dispatch::{Stats, clock};
+use decnet_core::time::{BootMicros, UnixMicros};
+use decnet_dispatch::Stats;
+use decnet_dispatch::clock::Clock;
 use decnet_store::queue::{self, Health, Queue};
 use tokio::sync::watch;
 
@@ -22,13 +24,17 @@ pub(crate) struct Seen {
     pub(super) max_bytes: u64,
     /// Is there to be a bus?
     pub(super) has_bus: bool,
+    pub(super) clock: Clock,
+    /// When it started, by the wall clock and by the boot clock.
     pub(super) started_at: UnixMicros,
+    pub(super) started: BootMicros,
     pub(super) left_out: Arc<LeftOut>,
 }
 
 impl Seen {
     /// A worker that has just been made of these.
     pub(crate) fn new(stats: Arc<Stats>, queue: &Queue, config: &Config, has_bus: bool) -> Self {
+        let clock = queue.clock().clone();
         Self {
             stats,
             queue: queue.stats(),
@@ -36,16 +42,18 @@ impl Seen {
             data_dir: config.data_dir.clone(),
             max_bytes: config.retention.bytes,
             has_bus,
-            started_at: clock::now(),
+            started_at: clock.wall(),
+            started: clock.uptime(),
+            clock,
             left_out: Arc::default(),
         }
     }
 
-    /// Why the queue cannot be written, and since when, if it cannot.
-    pub(super) fn degraded(&self) -> Option<(String, UnixMicros)> {
+    /// Why the queue cannot be written, and for how long it could not, if it cannot.
+    pub(super) fn degraded(&self) -> Option<(String, Duration)> {
         match &*self.health.borrow() {
             Health::Ok => None,
-            Health::Degraded { error, since } => Some((error.clone(), *since)),
+            Health::Degraded { error, since } => Some((error.clone(), since.elapsed())),
         }
     }
 }

@@ -8,12 +8,13 @@ mod verify;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use decnet_core::limits::{MAX_BODY_BYTES, SHUTDOWN_GRACE};
 use decnet_core::signature::SigningKey;
 use decnet_core::time::UnixMicros;
+pub(crate) use decnet_store::clock::now;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -213,9 +214,4 @@ fn reply(status: StatusCode) -> Response<Empty<Bytes>> {
     let mut reply = Response::new(Empty::new());
     *reply.status_mut() = status;
     reply
-}
-
-/// The wall clock; a clock before 1970 counts as 1970.
-pub(crate) fn now() -> UnixMicros {
-    UnixMicros(0).after(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }

@@ -58,6 +58,25 @@ fn a_filter_chooses_by_subscription_topic_state_time_and_reason() {
 }
 
 #[test]
+fn a_receivers_retry_after_is_shown_and_lifted_by_enabling() {
+    let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
+    let uuid = server.subscribe_known("a", &receiver, "a.>");
+    receiver.set(reply(429).retry_after("600"));
+    server.json(202, "POST /events", r#"[{"topic":"a.b"},{"topic":"a.b"},{"topic":"a.b"}]"#);
+    let until = || server.json(200, &format!("GET /subscriptions/{uuid}"), "")["deferred_until"].clone();
+    eventually("the wait is shown", || until().is_string());
+    eventually("every delivery that waits shows it", || {
+        let waiting = server.deliveries("topic=a.b&state=pending,retrying", 3);
+        waiting.iter().all(|one| one["deferred_until"] == until())
+    });
+    receiver.set(reply(204));
+    server.json(200, &format!("PATCH /subscriptions/{uuid}"), r#"{"enabled":true}"#);
+    let delivered = server.deliveries("topic=a.b&state=delivered", 3);
+    assert!(delivered.iter().all(|one| one["deferred_until"].is_null()));
+    assert!(until().is_null());
+}
+
+#[test]
 fn an_attempt_shows_the_request_as_it_was_sent_but_for_its_secrets() {
     let server = Server::start();
     let receiver = Receiver::start(reply(200).body("thank you"));

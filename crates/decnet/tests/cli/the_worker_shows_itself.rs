@@ -7,9 +7,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use decnet_core::clock::Reading;
+use decnet_store::clock::Clock;
+use decnet_store::queue::Operator;
 use decnet_testkit::{Receiver, reply};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Host, Running, code, eventually, stderr, stdout};
 
@@ -260,6 +264,71 @@ fn without_a_worker_the_files_tell() {
     let mut again = scene.host.start(&["webhook"]);
     again.wait_for("connected to the bus");
     assert_eq!(scene.status()["worker"]["subscriptions"][0]["state"], "open");
+}
+
+#[test]
+fn a_clock_in_doubt_is_shown_until_it_is_confirmed() {
+    const DAYS: Duration = Duration::from_secs(40 * 24 * 3600);
+    let scene = Scene::new();
+    let agrees = scene.host.run(&["clock"]);
+    assert_eq!((code(&agrees), stdout(&agrees).contains("agrees")), (0, true), "{}", stdout(&agrees));
+    // As a worker notes it whose clock is ahead: by that one, the system clock is behind.
+    let reading = Clock::default().reading();
+    let ahead = Reading { wall: reading.wall.after(DAYS), ..reading };
+    Operator::open(&scene.host.path().join("data")).unwrap().confirm_clock(&ahead).unwrap();
+    let behind = || scene.status()["worker"]["clock_ahead_seconds"].as_f64();
+    eventually("the worker doubts the clock", || behind().is_some());
+    let first = behind();
+    assert!(first.unwrap() < -39.0 * 24.0 * 3600.0);
+    eventually("the worker has looked at the clock again", || behind() != first);
+    let status = stdout(&scene.host.run(&["status"]));
+    assert!(status.contains("the system clock is 40d behind the expected time"), "{status}");
+    assert!(scene.scrape("*/*").contains("decnet_webhook_retention_paused 1"));
+    let shown = scene.host.run(&["clock"]);
+    assert_eq!((code(&shown), stdout(&shown).contains("add --confirm")), (1, true), "{}", stdout(&shown));
+
+    let confirmed = scene.host.json(&["clock", "--confirm", "--json"]);
+    assert_eq!((&confirmed["agrees"], &confirmed["confirmed"]), (&json!(false), &json!(true)));
+    eventually("the worker trusts the clock", || behind().is_none());
+    assert!(scene.scrape("*/*").contains("decnet_webhook_retention_paused 0"));
+    assert_eq!(code(&scene.host.run(&["clock"])), 0);
+    scene.worker.signal("TERM");
+    let log = scene.worker.finish().2;
+    let once = |text| assert_eq!(log.matches(text).count(), 1, "{log}");
+    once("the system clock is behind the time expected");
+    once("the system clock is trusted again");
+}
+
+#[test]
+fn a_receivers_retry_after_is_shown() {
+    let host = Host::new().with("DECNET_LOG", "info").with("DECNET_WEBHOOK_ALLOW_CIDRS", "127.0.0.0/8");
+    let receiver = Receiver::start(reply(429).retry_after("600"));
+    let create =
+        ["subscription", "create", "--name", "siem", "--url", &receiver.url("/"), "--pattern", "a.>"];
+    assert_eq!(code(&host.run(&create)), 0);
+    let _bus = host.start_bus();
+    let mut worker = host.start(&["webhook"]);
+    worker.wait_for("connected to the bus");
+    let published = host.run_with_input(&["publish", "a.b", "-"], b"{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n");
+    assert_eq!(code(&published), 0);
+    let siem = || host.json(&["status", "--json"])["worker"]["subscriptions"][0].clone();
+    eventually("the status shows the wait", || siem()["deferred_seconds"].as_f64().is_some());
+    let status = stdout(&host.run(&["status"]));
+    assert!(status.contains("deferred 10m") || status.contains("deferred 9m"), "{status}");
+    let waits = || host.json(&["delivery", "list", "--state", "pending", "--state", "retrying", "--json"]);
+    eventually("all three wait", || {
+        let (listed, siem) = (waits(), siem());
+        listed.as_array().unwrap().len() == 3 && siem["in_flight"] == 0
+    });
+    for delivery in waits().as_array().unwrap() {
+        assert!(delivery["deferred_until"].is_string(), "{delivery}");
+        let shown = stdout(&host.run(&["delivery", "show", delivery["id"].as_str().unwrap()]));
+        assert!(shown.contains("the receiver asked for it (Retry-After)"), "{shown}");
+        let is_tried = delivery["attempts"] == 1;
+        assert_eq!(shown.contains("HTTP 429 Too Many Requests; asks to wait 600 s"), is_tried, "{shown}");
+    }
+    let shown = stdout(&host.run(&["subscription", "show", "siem"]));
+    assert!(shown.contains("the receiver asked for it (Retry-After)"), "{shown}");
 }
 
 #[test]

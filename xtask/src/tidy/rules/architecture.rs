@@ -1,5 +1,5 @@
-//! ARCHITECTURE.md names every crate and every folder at the top of a crate's sources, so that nobody meets
-//! one there that the map does not show.
+//! ARCHITECTURE.md names every crate and every top-level folder of a crate's sources, so that readers find
+//! each one in the overview.
 
 use crate::tidy::packages::Package;
 use crate::tidy::tree::{File, Tree};
@@ -15,16 +15,16 @@ pub(super) fn check(tree: &Tree, packages: &[Package]) -> Vec<Violation> {
 fn unmapped(tree: &Tree, map: &File, package: &Package) -> Vec<Violation> {
     let mut missing = Vec::new();
     if !mentions(&map.text, &package.name) {
-        missing.push(format!("says nothing of the crate {}", package.name));
+        missing.push(format!("does not mention the crate {}", package.name));
     }
     let sources = format!("{}/src", package.dir);
     let folders = tree.folders_in(&sources).into_iter().filter(|folder| !mentions(&map.text, folder));
-    missing.extend(folders.map(|folder| format!("says nothing of the folder {sources}/{folder}/")));
+    missing.extend(folders.map(|folder| format!("does not mention the folder {sources}/{folder}/")));
     missing.into_iter().map(|message| Violation::new(PATH, 1, "architecture", message)).collect()
 }
 
-/// Whether `name` stands in `text` as a name of its own, in code or as part of a path: the word "sender" is no
-/// mention of `sender/`, nor `decnet-core` one of `decnet`.
+/// Returns whether `text` contains `name` as a name, in code or as part of a path. The word "sender" does not
+/// mention `sender/`, nor does `decnet-core` mention `decnet`.
 fn mentions(text: &str, name: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
     text.match_indices(name)
@@ -43,14 +43,14 @@ mod tests {
     }
 
     #[test]
-    fn crates_and_folders_are_on_the_map() {
+    fn every_crate_and_folder_must_be_mentioned() {
         assert_eq!(found("`decnet` is the binary; `cli/` its commands"), Vec::<String>::new());
         assert_eq!(found("`decnet-core`, `client/`, decnet and its cli").len(), 2);
         assert!(found("crates/decnet/")[0].contains("folder crates/decnet/src/cli/"));
     }
 
     #[test]
-    fn without_a_map_nothing_is_asked() {
+    fn without_architecture_page_nothing_is_checked() {
         assert!(check(&Tree::default(), &[Package { name: "a".into(), ..Package::default() }]).is_empty());
     }
 }

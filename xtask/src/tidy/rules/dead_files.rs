@@ -1,4 +1,4 @@
-//! Every Rust file is compiled: it is the root of a target, or a `mod` leads to it.
+//! Every Rust file is compiled: it is the root of a target, or a `mod` declares it.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::tidy::packages::Package;
 use crate::tidy::source::Sources;
 use crate::tidy::violation::Violation;
 
-/// The folders of a package in which cargo looks for code.
+/// Folders of a package in which cargo looks for code.
 const CODE: [&str; 4] = ["src", "tests", "benches", "examples"];
 
 pub(super) fn check(packages: &[Package], sources: &Sources) -> Vec<Violation> {
@@ -22,7 +22,7 @@ pub(super) fn check(packages: &[Package], sources: &Sources) -> Vec<Violation> {
             .any(|package| CODE.iter().any(|code| path.starts_with(&join(&join(&package.dir, code), ""))))
     };
     let dead = sources.iter().filter(|(path, _)| is_code(path) && !alive.contains(*path));
-    let message = "no `mod` leads to this file: declare it or delete it";
+    let message = "no `mod` declares this file: declare it or delete it";
     dead.map(|(path, _)| Violation::new(path, 1, "dead-file", message)).collect()
 }
 
@@ -33,7 +33,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Visits `path`, whose child modules lie in `children`.
+    /// Visits `path`, whose child modules are in the folder `children`.
     fn file(&mut self, path: &str, children: &str) {
         let Some(source) = self.sources.0.get(path) else { return };
         if self.alive.insert(path.to_owned()) {
@@ -49,7 +49,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A `#[path]` counts from `attribute_base`, all else from `children`
+    /// Visits a module. A `#[path]` is relative to `attribute_base`, everything else to `children`
     /// (<https://doc.rust-lang.org/reference/items/modules.html#the-path-attribute>).
     fn module(&mut self, module: &ItemMod, attribute_base: &str, children: &str) {
         let name = module.ident.to_string();
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn modules_are_followed_through_files_folders_inline_modules_and_paths() {
+    fn modules_are_followed_in_every_form() {
         let files = [
             (
                 "a/src/lib.rs",
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_no_module_names_is_dead_and_so_is_what_only_it_names() {
+    fn undeclared_file_and_its_children_are_dead() {
         let files = [
             ("a/src/lib.rs", "// mod left;"),
             ("a/src/left.rs", "mod over;"),

@@ -1,4 +1,4 @@
-//! A heavy dependency has one home, and the core has none: this is why the crates are parted as they are.
+//! A heavy dependency has one home, and the core has none. This is why the crates are divided as they are.
 
 use crate::tidy::packages::{Dependency, Package};
 use crate::tidy::tree::Tree;
@@ -6,7 +6,7 @@ use crate::tidy::violation::Violation;
 
 const RULE: &str = "dependencies";
 
-/// Dependencies that only some crates may use in production code; their tests are free.
+/// Dependencies that only some crates may use in production code. Tests may use them anywhere.
 struct Home {
     dependencies: &'static [&'static str],
     crates: &'static [&'static str],
@@ -37,37 +37,41 @@ const HOMES: &[Home] = &[
     Home {
         dependencies: &["utoipa", "utoipa-axum"],
         crates: &["decnet-api"],
-        why: "the API's document is made in decnet-api",
+        why: "the OpenAPI document is generated in decnet-api",
     },
     Home {
         dependencies: &["ratatui", "crossterm"],
         crates: &["decnet"],
-        why: "only the binary draws on a terminal",
+        why: "only the binary draws in a terminal",
     },
     Home {
         dependencies: &["prometheus-client", "opentelemetry-proto", "prost"],
         crates: &["decnet"],
-        why: "the other crates count and hand in spans; the binary writes them for others",
+        why: "only the binary exports metrics and traces",
     },
     Home {
         dependencies: &["tar", "minijinja"],
         crates: &["decnet"],
-        why: "only the binary packs backups and writes units",
+        why: "only the binary writes backups and unit files",
     },
-    Home { dependencies: &["async-nats", "nats"], crates: &["decnet-bus"], why: "buses are in decnet-bus" },
+    Home {
+        dependencies: &["async-nats", "nats"],
+        crates: &["decnet-bus"],
+        why: "bus clients are in decnet-bus",
+    },
     Home {
         dependencies: &["clap", "anyhow"],
         crates: &["decnet", "decnet-bench", "xtask"],
-        why: "only binaries read arguments and throw errors away",
+        why: "only binaries parse arguments and use untyped errors",
     },
     Home {
         dependencies: &["decnet-testkit"],
         crates: &["decnet-bench"],
-        why: "the test kit is for tests and benchmarks",
+        why: "the test kit is for tests and benchmarks only",
     },
 ];
 
-/// What the pure core may not use, not even in its tests.
+/// Dependencies that the pure core may not use, not even in its tests.
 const IMPURE: &[&str] = &[
     "async-nats",
     "async-std",
@@ -90,27 +94,27 @@ const IMPURE: &[&str] = &[
     "tracing",
 ];
 
-/// Crates that must not see each other in either direction: they meet in the store and on the bus.
-const STRANGERS: [&str; 2] = ["decnet-api", "decnet-dispatch"];
+/// Crates that must not depend on each other; they communicate through the store and the bus.
+const INDEPENDENT: [&str; 2] = ["decnet-api", "decnet-dispatch"];
 
 pub(super) fn check(packages: &[Package], tree: &Tree) -> Vec<Violation> {
     let mut violations = Vec::new();
     for package in packages {
         for dependency in &package.dependencies {
-            let complaint = complaint(&package.name, dependency);
-            violations.extend(complaint.map(|why| violation(package, dependency, tree, &why)));
+            let violation_reason = violation_reason(&package.name, dependency);
+            violations.extend(violation_reason.map(|why| violation(package, dependency, tree, &why)));
         }
     }
     violations
 }
 
-fn complaint(package: &str, dependency: &Dependency) -> Option<String> {
+fn violation_reason(package: &str, dependency: &Dependency) -> Option<String> {
     let name = dependency.name.as_str();
     if package == "decnet-core" && (IMPURE.contains(&name) || name.starts_with("decnet-")) {
-        return Some("the core is pure and depends on no other crate of ours".to_owned());
+        return Some("the core is pure and does not depend on other crates of the workspace".to_owned());
     }
-    if STRANGERS.contains(&package) && STRANGERS.contains(&name) {
-        return Some("decnet-api and decnet-dispatch meet in the store and on the bus".to_owned());
+    if INDEPENDENT.contains(&package) && INDEPENDENT.contains(&name) {
+        return Some("decnet-api and decnet-dispatch communicate through the store and the bus".to_owned());
     }
     if dependency.is_for_tests() {
         return None;
@@ -139,11 +143,11 @@ mod tests {
     use super::*;
 
     fn is_allowed(package: &str, dependency: &str, kind: Option<&str>, features: &[&str]) -> bool {
-        complaint(package, &Dependency::of(dependency, kind, features)).is_none()
+        violation_reason(package, &Dependency::of(dependency, kind, features)).is_none()
     }
 
     #[test]
-    fn a_heavy_dependency_stays_in_its_home() {
+    fn heavy_dependency_stays_in_its_home() {
         assert!(is_allowed("decnet-store", "rusqlite", None, &[]));
         assert!(!is_allowed("decnet-dispatch", "rusqlite", None, &[]));
         assert!(!is_allowed("decnet", "sqlx", Some("build"), &[]));
@@ -181,13 +185,13 @@ mod tests {
     }
 
     #[test]
-    fn api_and_dispatch_are_strangers_even_in_tests() {
+    fn api_and_dispatch_are_independent_even_in_tests() {
         assert!(!is_allowed("decnet-api", "decnet-dispatch", Some("dev"), &[]));
         assert!(!is_allowed("decnet-dispatch", "decnet-api", None, &[]));
     }
 
     #[test]
-    fn the_line_of_the_manifest_is_named() {
+    fn violation_names_the_line_of_the_manifest() {
         let tree = Tree::of(&[(
             "crates/a/Cargo.toml",
             "[dependencies]\nrusqlite-x = 1\nrusqlite.workspace = true\n",

@@ -1,9 +1,10 @@
-//! A Rust file stays short enough to be read in one sitting. Clippy checks the length of functions (`clippy.toml`).
+//! Rust files stay short enough to be read in one sitting. Clippy checks the length of functions
+//! (`clippy.toml`).
 
 use crate::tidy::source::Sources;
 use crate::tidy::violation::Violation;
 
-/// The most lines of a file, without the test modules at its end.
+/// Maximum lines of a file, without the test modules at its end.
 const MAX_FILE_LINES: usize = 400;
 
 pub(super) fn check(sources: &Sources) -> Vec<Violation> {

@@ -1,4 +1,4 @@
-//! Every relative link in the documentation leads to a file or folder that exists, and to a heading of it.
+//! Every relative link in the documentation leads to an existing file or folder, and to an existing heading.
 
 use crate::tidy::tree::Tree;
 use crate::tidy::violation::Violation;
@@ -9,14 +9,14 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     let mut violations = Vec::new();
     for file in tree.with_extension(".md") {
         for (line, text) in prose(&file.text) {
-            let broken = targets(text).filter_map(|target| complaint(tree, &file.path, target));
+            let broken = targets(text).filter_map(|target| violation_reason(tree, &file.path, target));
             violations.extend(broken.map(|why| Violation::new(&file.path, line, RULE, why)));
         }
     }
     violations
 }
 
-/// The lines outside fenced code, with their numbers.
+/// Returns the lines outside fenced code, with their numbers.
 fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut is_code = false;
     text.lines().enumerate().filter_map(move |(index, line)| {
@@ -26,7 +26,8 @@ fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// What the links of a line point to: `[text](target "title")`, `![text](target)` and `[name]: target`.
+/// Returns the targets of the links in a line: `[text](target "title")`, `![text](target)` and `[name]:
+/// target`.
 fn targets(line: &str) -> impl Iterator<Item = &str> {
     let inline = line.split("](").skip(1).filter_map(|rest| rest.split([')', ' ']).next());
     let reference = line.strip_prefix('[').and_then(|rest| rest.split_once("]: "));
@@ -34,20 +35,21 @@ fn targets(line: &str) -> impl Iterator<Item = &str> {
     inline.chain(reference).map(|target| target.trim_start_matches('<').trim_end_matches('>'))
 }
 
-fn complaint(tree: &Tree, from: &str, target: &str) -> Option<String> {
+fn violation_reason(tree: &Tree, from: &str, target: &str) -> Option<String> {
     if target.contains("://") || target.starts_with("mailto:") {
         return None;
     }
     let (path, heading) = target.split_once('#').unwrap_or((target, ""));
-    let Some(place) = resolve(from, path).filter(|place| tree.has(place)) else {
+    let Some(resolved) = resolve(from, path).filter(|resolved| tree.has(resolved)) else {
         return Some(format!("`{target}` does not exist"));
     };
-    let page = tree.file(&place).filter(|file| !heading.is_empty() && file.path.ends_with(".md"))?;
+    let page = tree.file(&resolved).filter(|file| !heading.is_empty() && file.path.ends_with(".md"))?;
     let has_heading = prose(&page.text).filter_map(|(_, line)| slug(line)).any(|slug| slug == heading);
-    (!has_heading).then(|| format!("`{target}`: {place} has no heading `{heading}`"))
+    (!has_heading).then(|| format!("`{target}`: {resolved} has no heading `{heading}`"))
 }
 
-/// The path of `target`, relative to the root, seen from the file `from`; `None` outside the repository.
+/// Returns the path of `target` relative to the root, seen from the file `from`; `None` if it is outside the
+/// repository.
 fn resolve(from: &str, target: &str) -> Option<String> {
     if target.is_empty() {
         return Some(from.to_owned());
@@ -64,7 +66,7 @@ fn resolve(from: &str, target: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
-/// The anchor that forges give to a heading: lower case, punctuation dropped, spaces to hyphens.
+/// Returns the anchor of a heading: lower case, punctuation removed, spaces replaced by hyphens.
 fn slug(line: &str) -> Option<String> {
     let heading = line.strip_prefix('#')?.trim_start_matches('#').strip_prefix(' ')?.trim();
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
@@ -81,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_exists_may_be_linked_to() {
+    fn existing_targets_are_accepted() {
         let good = "[b](b.md) [src](../src/) ![i](../src/lib.rs \"title\") [w](https://x.example/y.md)\n\
                     [root](..) [self](#here) [one](b.md#one-two) [s](<b.md#serve-it>)\n[ref]: ./b.md\n# Here\n\
                     ```\n[code](no.md)\n```\n";
@@ -89,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_exist_is_named_with_its_line() {
+    fn missing_target_is_reported_with_its_line() {
         assert_eq!(broken("\n[x](no.md)"), ["docs/a.md:2: link: `no.md` does not exist"]);
         assert_eq!(broken("[x]: ../../out.md").len(), 1);
         assert_eq!(broken("[x](b.md#three) and [y](b.md#four)").len(), 2);

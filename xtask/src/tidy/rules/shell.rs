@@ -1,4 +1,4 @@
-//! A shell script can be run as it stands: it is executable and says which shell it is for.
+//! Shell scripts are executable and have a shebang.
 
 use crate::tidy::tree::{File, Tree};
 use crate::tidy::violation::Violation;

@@ -1,16 +1,16 @@
-//! Words that mark unfinished, disabled or machine-specific text. Clippy finds the macros for it.
+//! Words that mark unfinished, disabled or machine-specific text. Clippy finds the corresponding macros.
 
 use crate::tidy::tree::Tree;
 use crate::tidy::violation::Violation;
 
 struct Word {
     text: &'static str,
-    /// Whether it must stand alone: nothing that continues a word before or after it.
+    /// Whether the word must not be part of a longer word.
     is_whole: bool,
     advice: &'static str,
 }
 
-/// Each is written in two halves, so that this file does not forbid itself.
+/// The forbidden words. Each is written in two halves, so that this file does not violate the rule.
 const WORDS: &[Word] = &[
     Word { text: concat!("TO", "DO"), is_whole: true, advice: "do it, or describe what is missing" },
     Word { text: concat!("FIX", "ME"), is_whole: true, advice: "fix it, or describe what is wrong" },
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_is_found_with_its_line() {
+    fn every_word_is_reported_with_its_line() {
         for word in WORDS {
             let found = check(&Tree::of(&[("a.rs", &format!("x\n{} y\n", word.text))]));
             assert_eq!(found.len(), 1, "{}", word.text);
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn longer_words_and_relative_paths_are_free() {
+    fn longer_words_and_relative_paths_are_allowed() {
         for text in
             [concat!("MASTO", "DON"), concat!("src/wo", "rk/a"), concat!("https://x/wo", "rker"), "#[expect("]
         {

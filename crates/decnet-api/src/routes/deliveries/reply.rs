@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::attempt::Attempt;
+use crate::state::now;
 
 /// A page of deliveries, newest first.
 #[derive(Serialize, ToSchema)]
@@ -30,6 +31,8 @@ pub(super) struct Delivery {
     reason: Option<&'static str>,
     /// When a retry is due.
     due_at: Option<String>,
+    /// Before then its receiver has asked to be sent nothing (`Retry-After`), so that it waits whenever it is due.
+    deferred_until: Option<String>,
     /// Attempts so far.
     attempt_count: u32,
     event_id: Box<str>,
@@ -80,6 +83,7 @@ impl Delivery {
             state: active.standing(listed).as_str(),
             reason: reason.map(Reason::as_str),
             due_at: due_at.map(UnixMicros::to_iso8601),
+            deferred_until: active.deferred_until(listed, now()).map(UnixMicros::to_iso8601),
             attempt_count: listed.attempts,
             event_id: listed.event_id.clone(),
             topic: listed.topic.clone(),

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::settings::SettingsChange;
+use crate::state::now;
 
 /// A page of subscriptions.
 #[derive(Serialize, ToSchema)]
@@ -40,6 +41,8 @@ pub(super) struct Subscription {
     last_error: Option<String>,
     /// When failures disabled it, if they did.
     auto_disabled_at: Option<String>,
+    /// Before then its receiver has asked to be sent nothing (`Retry-After`); `enable` lifts that.
+    deferred_until: Option<String>,
     created_at: Option<String>,
     updated_at: Option<String>,
     /// What it asks for beyond that; the values of headers are `[secret]`.
@@ -88,6 +91,7 @@ impl From<Row> for Subscription {
             last_failure_at: at(row.last_failure_at),
             last_error: row.last_error,
             auto_disabled_at: at(row.auto_disabled_at),
+            deferred_until: at(row.deferred_until.filter(|until| *until > now())),
             created_at: at(row.created_at),
             updated_at: at(row.updated_at),
             settings: row.settings,

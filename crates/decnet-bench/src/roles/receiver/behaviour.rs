@@ -1,21 +1,21 @@
-//! What the first part of a path asks for.
+//! The behaviour that the first segment of a path selects.
 
-/// What to do with a request.
+/// The reaction to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Behaviour {
-    /// Count it, answer 200.
+    /// Counts the request and replies with 200.
     Count,
-    /// The same, and note how late it is.
+    /// Counts the request, records its latency and replies with 200.
     Time,
-    /// The same, and note when the first one with this number came.
+    /// Like [`Self::Time`], and records the time of the first request with this number.
     Mark(u32),
-    /// Never answer.
+    /// Never replies.
     Hang,
-    /// Answer 200 with a body of a byte a second, without end.
+    /// Replies with 200 and an endless body of one byte per second.
     Drip,
-    /// Answer 503.
+    /// Replies with 503.
     Busy,
-    /// Answer when the gate is open.
+    /// Replies when the gate is open.
     Gate,
 }
 
@@ -33,7 +33,7 @@ impl Behaviour {
         }
     }
 
-    /// Is the time in the body of interest?
+    /// Returns whether the body contains a time from which the latency is computed.
     pub(super) fn is_timed(self) -> bool {
         matches!(self, Self::Time | Self::Mark(_))
     }
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_says_what_it_wants() {
+    fn path_selects_the_behaviour() {
         for (path, expected) in [
             ("/to/3", Behaviour::Count),
             ("/", Behaviour::Count),

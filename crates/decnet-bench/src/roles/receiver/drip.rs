@@ -1,4 +1,4 @@
-//! A body of one byte a second, without end.
+//! An endless body of one byte per second.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 const EVERY: Duration = Duration::from_secs(1);
 
-/// What a receiver sends that is too slow to be of use and too fast to be idle.
+/// A body that is too slow to be useful and too fast for an idle timeout.
 pub(super) struct Drip(Pin<Box<Sleep>>);
 
 impl Drip {

@@ -1,4 +1,4 @@
-//! Sockets of loopback.
+//! Sockets on loopback.
 
 use anyhow::Result;
 use socket2::{Domain, Socket, Type};

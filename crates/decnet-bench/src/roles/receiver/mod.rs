@@ -1,14 +1,14 @@
-//! The benchmark's receiver: reads each request whole, answers as its path says, counts.
+//! The benchmark's receiver: reads each request completely, reacts as its path demands, and counts it.
 //!
-//! - [`listen`]: its ports, with TLS or without, and one more for the benchmark itself;
-//! - [`behaviour`]: what a path asks for: an answer, a time, trouble;
-//! - [`drip`]: a reply that never ends;
-//! - [`seen`]: what came.
+//! - [`listen`]: its ports, with or without TLS, and the control port of the benchmark;
+//! - [`behaviour`]: the reactions that a path can select;
+//! - [`drip`]: an endless reply;
+//! - [`receipts`]: the requests received.
 
 mod behaviour;
 mod drip;
 mod listen;
-mod seen;
+mod receipts;
 
 use std::convert::Infallible;
 use std::io::Write as _;
@@ -30,31 +30,31 @@ use tokio_rustls::TlsAcceptor;
 
 use self::behaviour::Behaviour;
 use self::drip::Drip;
-pub(crate) use self::seen::{Latencies, Seen};
-use self::seen::{State, due_us};
+pub(crate) use self::receipts::{Latencies, Receipts};
+use self::receipts::{State, due_us};
 use super::tls;
 
-/// Says what was [`Seen`].
-pub(crate) const SEEN: &str = "/-/seen";
-/// Says how late it was: [`Latencies`].
+/// Control path that returns [`Receipts`].
+pub(crate) const RECEIPTS: &str = "/-/receipts";
+/// Control path that returns [`Latencies`].
 pub(crate) const LATENCY: &str = "/-/latency";
-/// Forgets what was seen.
+/// Control path that resets the receipts.
 pub(crate) const RESET: &str = "/-/reset";
-/// Lets through what is held at the gate.
+/// Control path that opens the gate.
 pub(crate) const OPEN: &str = "/-/open";
 
-/// Where to listen.
+/// The ports and the certificate.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// How many ports.
+    /// Number of ports
     #[arg(long, default_value_t = 1)]
     ports: usize,
-    /// With TLS: writes its certificate there.
+    /// Use TLS and write the certificate to this file
     #[arg(long)]
     certificate: Option<PathBuf>,
 }
 
-/// Where it listens, as it says on stdout.
+/// The addresses on which the receiver listens, printed to stdout as JSON.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Addresses {
     pub(crate) control: std::net::SocketAddr,
@@ -64,15 +64,15 @@ pub(crate) struct Addresses {
 type Shared = Rc<State>;
 type Reply = Response<Either<Full<Bytes>, Drip>>;
 
-/// Listens on free ports of loopback, says which on stdout, and serves until it is killed.
+/// Listens on free ports of loopback, prints them to stdout, and serves until it is killed.
 pub(crate) async fn run(options: Options) -> Result<()> {
     crate::rig::files::raise_limit()?;
     let tls = options.certificate.as_deref().map(tls::acceptor).transpose()?;
     let listeners = (0..options.ports).map(|_| listen::loopback()).collect::<Result<Vec<_>>>()?;
     let control = listen::loopback()?;
     let receivers = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
-    let said = serde_json::to_string(&Addresses { control: control.local_addr()?, receivers })?;
-    writeln!(std::io::stdout(), "{said}")?;
+    let line = serde_json::to_string(&Addresses { control: control.local_addr()?, receivers })?;
+    writeln!(std::io::stdout(), "{line}")?;
     let shared = Rc::new(State::default());
     for listener in listeners {
         tokio::task::spawn_local(accept(listener, tls.clone(), Rc::clone(&shared)));
@@ -88,28 +88,28 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Shared)
     }
 }
 
-/// A connection that its client closes ends with an error, which is of no interest here.
+/// Serves a connection. Errors are ignored: a connection that the client closes ends with one.
 async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Shared) {
-    // Without it small replies would wait for the sender's acknowledgement.
+    // Without this, small replies would wait for the sender's acknowledgement.
     drop(stream.set_nodelay(true));
     match tls {
-        None => speak(stream, shared).await,
+        None => serve_http(stream, shared).await,
         Some(tls) => {
             if let Ok(stream) = tls.accept(stream).await {
-                speak(stream, shared).await;
+                serve_http(stream, shared).await;
             }
         }
     }
 }
 
-async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, shared: Shared) {
-    let service = service_fn(|request| answer(request, Rc::clone(&shared)));
+async fn serve_http(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, shared: Shared) {
+    let service = service_fn(|request| respond(request, Rc::clone(&shared)));
     drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
 }
 
-async fn answer(request: Request<Incoming>, shared: Shared) -> Result<Reply, Infallible> {
+async fn respond(request: Request<Incoming>, shared: Shared) -> Result<Reply, Infallible> {
     if request.uri().path().starts_with("/-/") {
-        return Ok(control(request.uri().path(), &shared));
+        return Ok(handle_control(request.uri().path(), &shared));
     }
     let behaviour = Behaviour::of(request.uri().path());
     let read = read(request.into_body(), behaviour.is_timed()).await;
@@ -118,7 +118,7 @@ async fn answer(request: Request<Incoming>, shared: Shared) -> Result<Reply, Inf
         Behaviour::Hang => std::future::pending().await,
         Behaviour::Drip => return Ok(Response::new(Either::Right(Drip::new()))),
         Behaviour::Busy => return Ok(empty(StatusCode::SERVICE_UNAVAILABLE)),
-        Behaviour::Gate => shared.gate_is_open().await,
+        Behaviour::Gate => shared.wait_for_gate().await,
         Behaviour::Count | Behaviour::Time | Behaviour::Mark(_) => {}
     }
     shared.count(behaviour, &body);
@@ -131,7 +131,7 @@ fn empty(status: StatusCode) -> Reply {
     reply
 }
 
-/// A request's body: its length, and what it says about its time.
+/// A request's body: its length, and the time at which its event was due.
 struct Body {
     bytes: u64,
     due_us: Option<u64>,
@@ -149,16 +149,16 @@ async fn read(mut body: Incoming, timed: bool) -> Option<Body> {
     Some(read)
 }
 
-fn control(path: &str, shared: &State) -> Reply {
+fn handle_control(path: &str, shared: &State) -> Reply {
     match path {
         RESET => shared.reset(),
         OPEN => shared.open_gate(),
         _ => {}
     }
-    let said = if path == LATENCY {
+    let line = if path == LATENCY {
         serde_json::to_vec(&shared.latencies())
     } else {
-        serde_json::to_vec(&shared.seen())
+        serde_json::to_vec(&shared.receipts())
     };
-    Response::new(Either::Left(Full::from(said.expect("plain numbers serialise"))))
+    Response::new(Either::Left(Full::from(line.expect("plain numbers serialise"))))
 }

@@ -4,8 +4,9 @@
 use std::vec;
 
 use decnet_core::health::Health;
+use decnet_core::limits::MAX_RETRY_AFTER;
 use decnet_core::subscription::{Activity, Subscription};
-use decnet_core::time::UnixMicros;
+use decnet_core::time::{BootMicros, UnixMicros};
 use decnet_core::topic::Pattern;
 use decnet_store::catalog::Stored;
 use decnet_store::queue::SubscriptionKey;
@@ -118,12 +119,24 @@ impl Dispatcher {
         if tally.is_own() {
             self.watch.own.push(key);
         }
-        self.lanes.insert(key, Lane::new(key, stored, health, status, tally));
+        let deferred_until = stored.deferred_until;
+        self.lanes.insert(key, Lane::new(key, stored, health, status, tally, self.clock.clone()));
+        self.go_on_deferring(key, deferred_until);
         match status {
             Status::Tripped { next_at, .. } => self.look_again(key, next_at),
             // At the start the queue is asked once for all lanes; a row that was bad until now may have a backlog.
-            Status::Open if self.reload.is_started => self.look_again(key, UnixMicros(0)),
+            Status::Open if self.reload.is_started => self.look_again(key, BootMicros(0)),
             _ => {}
+        }
+    }
+
+    /// An earlier worker has noted that the receiver is to be sent nothing before then.
+    fn go_on_deferring(&mut self, key: SubscriptionKey, until: Option<UnixMicros>) {
+        let now = self.clock.uptime();
+        let until = until.map(|until| self.clock.uptime_at(until).min(now.after(MAX_RETRY_AFTER)));
+        if let (Some(until), Some(lane)) = (until.filter(|until| *until > now), self.lanes.get_mut(&key)) {
+            lane.hold.by_receiver(until);
+            lane.tally.deferred(Some(until));
         }
     }
 
@@ -167,11 +180,15 @@ impl Dispatcher {
         let (old, new) = (&lane.stored.subscription, &stored.subscription);
         let sends_elsewhere = old.url != new.url || old.secret != new.secret;
         let renewed = sends_elsewhere || !lane.status.is_like(status);
+        let is_lifted = lane.stored.deferrals_lifted != stored.deferrals_lifted;
         if renewed {
             lane.renew(self.versions, Health::new(new.consecutive_failures, self.options.circuit_threshold));
         }
         let toggled = lane.is_paused() != stored.paused;
         lane.adopt(stored);
+        if renewed || is_lifted {
+            self.lift_deferral(key);
+        }
         match (renewed, toggled) {
             (true, _) => self.set_status(key, status),
             (false, true) => self.pause_or_resume(key),
@@ -189,9 +206,9 @@ impl Dispatcher {
     }
 
     /// Tripped rows found at a start are probed soon, but not all at once.
-    fn first_probe(&self) -> UnixMicros {
+    fn first_probe(&self) -> BootMicros {
         let spread = clock::jitter().abs();
-        clock::now().after(self.options.probe_delay.0.mul_f64(spread))
+        self.clock.uptime().after(self.options.probe_delay.0.mul_f64(spread))
     }
 
     /// Sets a lane's status, and does what follows from it.
@@ -215,7 +232,7 @@ impl Dispatcher {
         if lane.is_open() {
             self.retention.unpark(key);
             self.pump(key);
-            self.look_again(key, UnixMicros(0));
+            self.look_again(key, BootMicros(0));
         } else {
             self.give_up(key);
         }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use decnet_core::time::UnixMicros;
 use decnet_store::catalog::{Changes, RowProblem, Seen, Stored};
 use decnet_store::queue::{Queue, SubscriptionKey};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::super::Error;
 use super::{Reloaded, SharedCatalog, blocking, lock};
-use crate::clock;
 use crate::sender::Target;
 
 /// What earlier reloads have read.
@@ -46,7 +46,8 @@ pub(super) async fn load(
         Ok(changes) => changes,
         Err(error) => return Reloaded { known: Known::default(), changes: 0, loaded: Err(error.into()) },
     };
-    let loaded = match blocking(move || read(&catalog, known, &unsettled)).await {
+    let now = queue.clock().trusted_now();
+    let loaded = match blocking(move || read(&catalog, known, &unsettled, now)).await {
         Ok(read) => name(read, &queue).await,
         Err(error) => Err(error),
     };
@@ -64,13 +65,19 @@ struct Read {
     new: Vec<(Box<str>, Box<str>)>,
 }
 
-fn read(catalog: &SharedCatalog, mut known: Known, unsettled: &[Box<str>]) -> Result<Read, Error> {
+/// Secrets are forgotten for good, so none is while the clock is in doubt and there is no `now`.
+fn read(
+    catalog: &SharedCatalog,
+    mut known: Known,
+    unsettled: &[Box<str>],
+    now: Option<UnixMicros>,
+) -> Result<Read, Error> {
     unsettled.iter().for_each(|uuid| known.seen.forget(uuid));
     let mut catalog = lock(catalog);
     if catalog.follow()? {
         tracing::info!(path = %catalog.path().display(), "the catalog's file was replaced; reading the new one");
     }
-    let forgotten = catalog.forget_expired_secrets(clock::now());
+    let forgotten = now.map_or(Ok(0), |now| catalog.forget_expired_secrets(now));
     known.complain_once(forgotten.err().as_ref());
     let changes = catalog.changes(&mut known.seen)?;
     drop(catalog);

@@ -156,7 +156,8 @@ impl Catalog {
         Ok(StoredToken { revoked_at: Some(now), ..token })
     }
 
-    /// Notes that a token was used, unless that was noted within [`TOKEN_USE_INTERVAL`].
+    /// Notes that a token was used, unless that was noted within [`TOKEN_USE_INTERVAL`]. A note from the future, by a clock that
+    /// was wrong, gives way.
     ///
     /// # Errors
     /// A file that cannot be written.
@@ -164,7 +165,7 @@ impl Catalog {
         let before = now.before(TOKEN_USE_INTERVAL);
         self.write_tokens(|transaction| {
             let note = "UPDATE decnet_api_tokens SET last_used_at = ?2
-                        WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at <= ?3)";
+                        WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at <= ?3 OR last_used_at > ?2)";
             transaction.prepare_cached(note)?.execute(params![id, now.0, before.0])?;
             Ok(Ok(()))
         })

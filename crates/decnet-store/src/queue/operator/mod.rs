@@ -3,7 +3,8 @@
 //! - [`note_change`]: the subscriptions have changed;
 //! - [`Operator::submit_all`]: events of programs without a bus;
 //! - [`Operator::redeliver`], and [`Redelivery`] for many: old events again;
-//! - [`Erasure`]: payloads are gone, of one subscription or one event, and [`Operator::clean_up`] after it.
+//! - [`Erasure`]: payloads are gone, of one subscription or one event, and [`Operator::clean_up`] after it;
+//! - [`Operator::confirm_clock`]: the system's clock is right after all.
 
 mod changes;
 mod erase;
@@ -13,10 +14,12 @@ mod submit;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::Connection;
+use decnet_core::clock::Reading;
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::connection::{open_second, path};
 use super::error::Error;
+use super::times::note_time;
 use crate::origin::Origin;
 
 pub use self::changes::note_change;
@@ -42,6 +45,17 @@ impl Operator {
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let origin = Origin::of(&path(dir));
         Ok(Self { conn: open_second(origin.path(), BUSY_TIMEOUT)?, origin })
+    }
+
+    /// Notes that the wall clock is right at this reading, whatever was expected of it. A worker that runs sees it within a
+    /// second.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn confirm_clock(&mut self, reading: &Reading) -> Result<(), Error> {
+        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        note_time(&tx, reading)?;
+        Ok(tx.commit()?)
     }
 
     /// Returns whether the file is still the one in its directory. A queue that was restored is another file: what is written

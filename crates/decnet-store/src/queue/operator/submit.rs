@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use sha2::{Digest, Sha256};
 
 use super::super::error::{Error, Unfit};
-use super::super::memory::{Hash, Seed, expired_before};
+use super::super::memory::{Hash, Seed};
 use super::Operator;
 
 /// An event to be handed in.
@@ -55,10 +55,11 @@ pub struct Submitted {
 
 impl Operator {
     /// Hands in the events of several calls in one transaction, each call all or nothing by itself: they are on the disk when
-    /// this returns. An id that was submitted within `SUBMISSION_MEMORY_AGE` is not taken again; nor is anything with an
-    /// idempotency key that was used, which is answered as it was then. Of more than `MAX_REMEMBERED_IDS` or
-    /// `MAX_REMEMBERED_KEYS`, or than the queue's size leaves room for, the oldest are forgotten sooner. What is wrong with one
-    /// call costs the others nothing.
+    /// this returns. An id that was submitted is not taken again as long as it is remembered; nor is anything with an
+    /// idempotency key that was used, which is answered as it was then. Both are remembered for `SUBMISSION_MEMORY_AGE`, and
+    /// then until the worker's retention forgets them, which it does within a minute unless the clock is in doubt. Of more
+    /// than `MAX_REMEMBERED_IDS` or `MAX_REMEMBERED_KEYS`, or than the queue's size leaves room for, the oldest are forgotten
+    /// sooner. What is wrong with one call costs the others nothing.
     ///
     /// The worker looks once a second; publish [`SUBMITTED_TOPIC`](decnet_core::topic::own::SUBMITTED_TOPIC) on the bus,
     /// or nudge it, and it looks at once.
@@ -135,7 +136,7 @@ impl Made {
         now: UnixMicros,
     ) -> Result<Vec<Submitted>, Error> {
         if let Some(request) = &self.request
-            && let Some(answer) = request.find(conn, now)?
+            && let Some(answer) = request.find(conn)?
         {
             return Ok(answer.again(events));
         }
@@ -249,9 +250,6 @@ impl OwnId {
     /// Notes it, if it is new.
     fn note(&self, conn: &Connection, now: UnixMicros) -> Result<Known, Error> {
         let Self { id, content } = self;
-        // One that was forgotten a moment too late makes place.
-        let mut forget = conn.prepare_cached("DELETE FROM submitted_ids WHERE hash = ?1 AND at < ?2")?;
-        forget.execute((id, expired_before(now)))?;
         let mut note = conn
             .prepare_cached("INSERT OR IGNORE INTO submitted_ids (hash, at, content) VALUES (?1, ?2, ?3)")?;
         if note.execute((id, now.0, content))? > 0 {
@@ -291,11 +289,10 @@ impl Request {
     }
 
     /// What was answered when the key was used.
-    fn find(&self, conn: &Connection, now: UnixMicros) -> Result<Option<Answer>, Error> {
-        let mut find = conn.prepare_cached(
-            "SELECT fingerprint, seed, ids FROM submitted_keys WHERE hash = ?1 AND at >= ?2",
-        )?;
-        let found = find.query_row((self.hash, expired_before(now)), |row| {
+    fn find(&self, conn: &Connection) -> Result<Option<Answer>, Error> {
+        let mut find =
+            conn.prepare_cached("SELECT fingerprint, seed, ids FROM submitted_keys WHERE hash = ?1")?;
+        let found = find.query_row([self.hash], |row| {
             let answer = match row.get(1)? {
                 Some(seed) => Answer::Seed(seed),
                 None => Answer::Ids(row.get(2)?),
@@ -309,8 +306,6 @@ impl Request {
     }
 
     fn remember(&self, conn: &Connection, seed: Seed, now: UnixMicros) -> Result<(), Error> {
-        let mut forget = conn.prepare_cached("DELETE FROM submitted_keys WHERE hash = ?1")?;
-        forget.execute([self.hash])?;
         let mut note = conn.prepare_cached(
             "INSERT INTO submitted_keys (hash, at, fingerprint, seed, ids) VALUES (?1, ?2, ?3, ?4, '')",
         )?;

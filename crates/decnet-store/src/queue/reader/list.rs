@@ -137,7 +137,7 @@ fn json_list(keys: &[u32]) -> String {
 }
 
 /// The lowest id that an event admitted at `since` or later can have: times ascend with sequence numbers.
-pub(super) fn first_since(conn: &Connection, since: UnixMicros) -> Result<i64, Error> {
+pub(in super::super) fn first_since(conn: &Connection, since: UnixMicros) -> Result<i64, Error> {
     let mut admitted_at =
         conn.prepare_cached("SELECT admitted_at FROM events WHERE seq >= ?1 ORDER BY seq LIMIT 1")?;
     let (mut low, mut high) = (0, DeliveryId::MAX_SEQ);

@@ -17,11 +17,13 @@ pub use self::census::{Census, Found};
 pub use self::counts::Counts;
 pub use self::detail::Detail;
 pub use self::event::{EventDetail, Search};
+pub(super) use self::list::first_since;
 pub use self::list::{Filter, Listed, Page};
 
 use super::connection::{open_reader, path};
 use super::error::Error;
 use super::id::{DeliveryId, SubscriptionKey};
+use super::times::{KnownTimes, known_times};
 use crate::origin::Origin;
 use decnet_core::time::UnixMicros;
 
@@ -101,6 +103,14 @@ impl Reader {
     /// See [`Error`].
     pub fn get(&self, id: DeliveryId) -> Result<Option<Detail>, Error> {
         detail::get(&self.conn, id)
+    }
+
+    /// Returns what the queue tells about the time.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn known_times(&self) -> Result<KnownTimes, Error> {
+        known_times(&self.conn)
     }
 
     /// The delivery that was admitted last; none if there is none. One look into the index, however many there are.

@@ -84,8 +84,12 @@ enum Pressure {
     Parked,
 }
 
-/// One small step: looks at `RETENTION_STEP_ROWS` deliveries at most, or gives a few pages back.
-pub(super) fn retain(ledger: &mut Ledger, policy: &Retention, now: UnixMicros) -> Result<Retained, Error> {
+/// One small step; without a time, age removes nothing. Looks at `RETENTION_STEP_ROWS` deliveries at most, or gives a few pages back.
+pub(super) fn retain(
+    ledger: &mut Ledger,
+    policy: &Retention,
+    now: Option<UnixMicros>,
+) -> Result<Retained, Error> {
     let conn = &ledger.conn;
     let more_to_forget = forget_some(conn, policy.max_bytes, now)?;
     let sweep = &mut ledger.sweep;

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use decnet_core::delivery::Reason;
-use decnet_core::limits::RETENTION_STEP_ROWS;
+use decnet_core::limits::{CLOCK_TOLERANCE, RETENTION_STEP_ROWS};
 use decnet_core::time::UnixMicros;
 use rusqlite::{Connection, OptionalExtension};
 
@@ -46,6 +46,8 @@ const EMPTY_NEWEST: &str = "UPDATE events SET body = x'' WHERE seq = (SELECT max
 pub(super) struct Bounds<'p> {
     policy: &'p Retention,
     now: UnixMicros,
+    /// Whatever seems to have been settled after that was settled while the clock was wrong.
+    future: i64,
     delivered_before: i64,
     dead_before: i64,
     parked_before: i64,
@@ -112,12 +114,20 @@ pub(super) fn take(
 }
 
 impl<'p> Bounds<'p> {
-    pub(super) fn new(policy: &'p Retention, pressure: Pressure, excess: u64, now: UnixMicros) -> Self {
+    /// Without a time, nothing is too old.
+    pub(super) fn new(
+        policy: &'p Retention,
+        pressure: Pressure,
+        excess: u64,
+        now: Option<UnixMicros>,
+    ) -> Self {
+        let now = now.unwrap_or(UnixMicros(i64::MIN));
         let before = |age: Duration| now.0.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
         let by = |level, age| if pressure >= level { i64::MAX } else { before(age) };
         Self {
             policy,
             now,
+            future: now.after(CLOCK_TOLERANCE).0,
             delivered_before: by(Pressure::Delivered, policy.delivered_age),
             dead_before: by(Pressure::Dead, policy.dead_age),
             parked_before: by(Pressure::Parked, policy.parked_age),
@@ -142,8 +152,8 @@ impl<'p> Bounds<'p> {
     ) -> Result<Verdict, Error> {
         let remove_if = |goes| if goes { Verdict::Remove } else { Verdict::Keep };
         Ok(match row.state {
-            DELIVERED => remove_if(row.settled_at < self.delivered_before),
-            DEAD => remove_if(row.settled_at < self.dead_before),
+            DELIVERED => remove_if(self.is_old(row, self.delivered_before, admitted_at)?),
+            DEAD => remove_if(self.is_old(row, self.dead_before, admitted_at)?),
             QUEUED | RETRYING if !self.policy.parked.contains(&row.sub) => Verdict::Keep,
             QUEUED | RETRYING if self.squeeze => Verdict::Remove,
             QUEUED | RETRYING if oldest >= self.parked_before => Verdict::Keep,
@@ -151,6 +161,18 @@ impl<'p> Bounds<'p> {
             QUEUED | RETRYING => Verdict::Expire,
             _ => Verdict::Keep,
         })
+    }
+
+    /// Returns whether a final delivery was settled before then. One cannot have been settled before its event was admitted,
+    /// nor in the future: the admission decides where the clock was wrong at the settlement.
+    fn is_old(
+        &self,
+        row: &Row,
+        before: i64,
+        admitted_at: impl Fn() -> Result<i64, Error>,
+    ) -> Result<bool, Error> {
+        let may_be_old = row.settled_at < before || row.settled_at > self.future;
+        Ok(before == i64::MAX || (may_be_old && admitted_at()? < before))
     }
 }
 

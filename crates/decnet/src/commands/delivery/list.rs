@@ -12,6 +12,7 @@ use super::standing::{active, parser};
 use crate::commands::since::since;
 use crate::context::Context;
 use crate::output::{self, Table};
+use crate::receiver::now;
 
 /// Lists the newest deliveries.
 #[derive(Debug, clap::Args)]
@@ -131,6 +132,7 @@ pub(super) fn json(listed: &Listed, active: &Active) -> Value {
         "state": active.standing(listed).as_str(),
         "reason": reason,
         "due_at": due_at,
+        "deferred_until": active.deferred_until(listed, now()).map(UnixMicros::to_iso8601),
         "subscription": {"uuid": listed.subscription_uuid, "name": listed.subscription_name},
         "topic": listed.topic,
         "event_id": listed.event_id,

@@ -14,6 +14,7 @@ use super::standing::active;
 use crate::context::Context;
 use crate::json_text;
 use crate::output::{self, Paint, Table, Text};
+use crate::receiver::now;
 
 /// Shows one delivery: its event's body, every attempt, and what came back.
 #[derive(Debug, clap::Args)]
@@ -93,7 +94,8 @@ fn human(detail: &Detail, active: &Active, paint: Paint) -> Text {
         ("admitted", listed.admitted_at.to_sqlite()),
     ];
     let mut text = Text::default();
-    for (name, value) in fields.into_iter().chain(next_try(listed, active)) {
+    let waits = next_try(listed, active).into_iter().chain(deferred(listed, active));
+    for (name, value) in fields.into_iter().chain(waits) {
         text.field(paint, name, &value);
     }
     text.end_line();
@@ -111,6 +113,12 @@ fn next_try(listed: &Listed, active: &Active) -> Option<(&'static str, String)> 
     let State::Retrying { due_at } = listed.state else { return None };
     let is_parked = active.standing(listed) == Standing::Parked;
     (!is_parked).then(|| ("next try", due_at.to_sqlite()))
+}
+
+/// Until when it waits, whenever it is due, since its receiver has asked to be sent nothing.
+fn deferred(listed: &Listed, active: &Active) -> Option<(&'static str, String)> {
+    let until = active.deferred_until(listed, now())?;
+    Some(("deferred", format!("until {}: the receiver asked for it (Retry-After)", until.to_sqlite())))
 }
 
 fn tries(attempts: &[Attempt]) -> Table {

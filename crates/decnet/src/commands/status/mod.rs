@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use self::view::View;
+pub(super) use self::view::show_age;
 use crate::context::Context;
 use crate::observe::client::{self, Error};
 use crate::observe::status::Status;

@@ -80,13 +80,14 @@ impl View {
     /// Without an earlier status there are no rates.
     pub(super) fn between(before: Option<&Status>, now: &Status) -> Self {
         // Another process counts from zero.
-        let before = before.filter(|before| before.pid == now.pid && before.at < now.at);
+        let before =
+            before.filter(|before| before.pid == now.pid && before.uptime_seconds < now.uptime_seconds);
         let earlier: HashMap<&str, &Subscription> = before
             .into_iter()
             .flat_map(|before| before.subscriptions.iter().chain(&before.others))
             .map(|subscription| (subscription.uuid.as_str(), subscription))
             .collect();
-        let seconds = before.map_or(0.0, |before| now.at - before.at);
+        let seconds = before.map_or(0.0, |before| now.uptime_seconds - before.uptime_seconds);
         let row = |of: &Subscription| {
             let rates = earlier.get(of.uuid.as_str()).map(|earlier| {
                 let delivered = rate(earlier.delivered, of.delivered, seconds);
@@ -150,7 +151,7 @@ impl Row {
         let count = ToString::to_string;
         [
             name.clone(),
-            state.clone(),
+            self.of.deferred_seconds.map_or_else(|| state.clone(), |left| deferred(state, left)),
             delivered,
             failed,
             count(in_flight),
@@ -161,6 +162,12 @@ impl Row {
             error.unwrap_or_default(),
         ]
     }
+}
+
+/// The state of a subscription whose receiver asks to be sent nothing.
+fn deferred(state: &str, seconds: f64) -> String {
+    let left = show_age(seconds.ceil());
+    if state == "open" { format!("deferred {left}") } else { format!("{state}, deferred {left}") }
 }
 
 fn health(now: &Status) -> Vec<Line> {
@@ -185,6 +192,7 @@ fn health(now: &Status) -> Vec<Line> {
         let text = format!("bus DEGRADED for {since}: {}; events can be lost", degraded.error);
         lines.push(Line { text, is_bad: true });
     }
+    lines.extend(now.clock_ahead_seconds.map(clock));
     lines.extend(now.bus_losses.and_then(losses));
     if now.bad_rows > 0 {
         let text =
@@ -195,6 +203,17 @@ fn health(now: &Status) -> Vec<Line> {
         lines.push(Line { text: "what waited before the start is being counted".into(), is_bad: false });
     }
     lines
+}
+
+/// What to do about a system clock that is not trusted.
+fn clock(ahead_seconds: f64) -> Line {
+    let (by, how) =
+        (show_age(ahead_seconds.abs().round()), if ahead_seconds > 0.0 { "ahead of" } else { "behind" });
+    let text = format!(
+        "the system clock is {by} {how} the expected time: nothing is removed by age until it agrees again; \
+         check the clock, and if it is right, run `decnet clock --confirm`"
+    );
+    Line { text, is_bad: true }
 }
 
 /// What the bus has lost, if it is worth a line; bad news if the worker itself may have missed something.
@@ -252,7 +271,8 @@ fn show_rate(rate: f64) -> String {
     if rate == 0.0 || rate >= 100.0 { format!("{rate:.0}") } else { format!("{rate:.1}") }
 }
 
-fn show_age(seconds: f64) -> String {
+/// Returns a rough duration, in the largest unit that fits.
+pub(in crate::commands) fn show_age(seconds: f64) -> String {
     let duration = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
     match duration.as_secs() {
         0 => format!("{}ms", duration.as_millis()),
@@ -290,7 +310,7 @@ mod tests {
     }
 
     fn status(at: f64, subscriptions: Vec<Subscription>) -> Status {
-        Status { at, pid: 7, counted: true, subscriptions, ..Status::default() }
+        Status { uptime_seconds: at, pid: 7, counted: true, subscriptions, ..Status::default() }
     }
 
     fn names(view: &View) -> Vec<&str> {
@@ -324,6 +344,11 @@ mod tests {
     fn bad_news_is_told_as_such() {
         let mut now = status(1.0, Vec::new());
         assert!(View::between(None, &now).health.iter().all(|line| !line.is_bad));
+        now.clock_ahead_seconds = Some(-3600.0);
+        let health = View::between(None, &now).health;
+        let behind = health.iter().find(|line| line.text.contains("60m behind"));
+        assert!(behind.is_some_and(|line| line.is_bad && line.text.contains("decnet clock --confirm")));
+        now.clock_ahead_seconds = None;
         now.bus = Bus::Away;
         assert!(
             View::between(None, &now)

@@ -55,7 +55,8 @@ pub(super) struct DeleteArgs {
 
 /// Enables a subscription, and forgets what tripped it: what is parked goes out.
 ///
-/// At once what was never tried; what waits for a retry when that is due.
+/// At once what was never tried; what waits for a retry when that is due. Where its receiver has asked for time
+/// (Retry-After), that counts no more, and all that waits goes out at once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  decnet subscription enable siem")]
 pub(super) struct EnableArgs {

@@ -41,6 +41,7 @@ pub(super) fn human(row: &Row, paint: Paint) -> Text {
         ("settings", shown(&row.settings)),
         ("headers", headers(row)),
         ("old secrets", old_secrets(row)),
+        ("deferred", deferred(row)),
         ("last success", when(row.last_success_at)),
         ("last failure", when(row.last_failure_at)),
         ("last error", row.last_error.clone().unwrap_or_else(|| "-".into())),
@@ -60,6 +61,13 @@ pub(super) fn human(row: &Row, paint: Paint) -> Text {
 fn headers(row: &Row) -> String {
     let names: Vec<&str> = row.settings.headers.names().collect();
     if names.is_empty() { "-".into() } else { names.join(", ") }
+}
+
+/// Until when its receiver has asked to be sent nothing.
+fn deferred(row: &Row) -> String {
+    let until = row.deferred_until.filter(|until| *until > now());
+    let text = |until| format!("until {}: the receiver asked for it (Retry-After)", when(Some(until)));
+    until.map_or_else(|| "-".into(), text)
 }
 
 /// Which still sign beside the newest.

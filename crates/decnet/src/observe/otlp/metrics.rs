@@ -1,7 +1,6 @@
 //! Metrics as OTLP writes them: the families that Prometheus reads, cumulative since the worker's start.
 
 use decnet_core::time::UnixMicros;
-use decnet_dispatch::clock;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -28,7 +27,7 @@ struct Period {
 
 /// The request that exports all of them as they are now.
 pub(super) fn read(seen: &Seen) -> ExportMetricsServiceRequest {
-    let period = Period { start: seen.started_at, now: clock::now() };
+    let period = Period { start: seen.started_at, now: seen.clock.wall().max(seen.started_at) };
     let families = metrics::families(seen);
     // A metric without points is not valid.
     let families = families.iter().filter(|family| !family.samples.is_empty());

@@ -98,6 +98,8 @@ impl Numbers {
             max_bytes: 1 << 30,
             has_bus: false,
             started_at: UnixMicros(1_000_000),
+            started: queue.clock().uptime(),
+            clock: queue.clock().clone(),
             left_out: Arc::default(),
         };
         Self { seen, stats, queue, dir }

@@ -1,5 +1,5 @@
-//! The command as a whole, on small repositories of real files: a clean one passes, and each rule speaks up
-//! on the one that breaks it.
+//! The whole command on small repositories of real files: a clean one passes, and each rule reports the one
+//! that breaks it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
@@ -20,7 +20,7 @@ url = \"2\"
 struct Repository(tempfile::TempDir);
 
 impl Repository {
-    /// A repository that breaks no rule.
+    /// Creates a repository that violates no rule.
     fn clean() -> Self {
         let repository = Self(tempfile::tempdir().unwrap());
         repository.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"crates/*\"]\n");
@@ -42,7 +42,7 @@ impl Repository {
         tidy_in(self.0.path(), arguments)
     }
 
-    /// The lines that tidy prints, with the exit code they must come with.
+    /// Returns the lines that tidy prints, and checks that the exit code matches them.
     fn violations(&self) -> Vec<String> {
         let output = self.tidy(&[]);
         let printed = String::from_utf8(output.stdout).unwrap();
@@ -58,7 +58,7 @@ fn tidy_in(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn a_clean_repository_passes_from_any_folder_in_it() {
+fn clean_repository_passes_from_any_of_its_folders() {
     let repository = Repository::clean();
     assert_eq!(repository.violations(), Vec::<String>::new());
     let inner = tidy_in(&repository.0.path().join("crates/decnet-core/src"), &[]);
@@ -66,7 +66,7 @@ fn a_clean_repository_passes_from_any_folder_in_it() {
 }
 
 #[test]
-fn every_rule_speaks_up_at_its_place() {
+fn every_rule_reports_its_violation() {
     let broken: [(&str, String, &str); 8] = [
         (
             "crates/decnet-core/Cargo.toml",
@@ -115,7 +115,7 @@ fn git_decides_what_belongs_to_the_repository() {
 }
 
 #[test]
-fn outside_a_workspace_the_error_says_what_to_give() {
+fn outside_a_workspace_the_error_names_the_option() {
     let nowhere = tempfile::tempdir().unwrap();
     let output = tidy_in(nowhere.path(), &[]);
     assert!(!output.status.success());

@@ -1,4 +1,4 @@
-//! What came, since it was last forgotten.
+//! The requests received since the last reset.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -13,40 +13,40 @@ use crate::clock::{histogram, now_us};
 
 /// The payload's field with the time at which an event was due, in microseconds since 1970.
 const DUE: &[u8] = b"\"due_us\":";
-/// The percentiles that are plotted.
+/// Percentiles in the table of latencies.
 const PERCENTILES: [f64; 9] = [1.0, 10.0, 25.0, 50.0, 75.0, 90.0, 99.0, 99.9, 99.99];
 
-/// What came. Times are microseconds since 1970.
+/// The requests received. Times are microseconds since 1970.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Seen {
-    /// Requests that were answered with 200.
+pub(crate) struct Receipts {
+    /// Requests answered with 200.
     pub(crate) requests: u64,
     /// Bytes of their bodies.
     pub(crate) body_bytes: u64,
     /// Connections accepted.
     pub(crate) connections: u64,
-    /// When the first request had been read.
+    /// The time at which the first request was read.
     pub(crate) first_us: u64,
-    /// When the last one had been.
+    /// The time at which the last request was read.
     pub(crate) last_us: u64,
-    /// When the first one with each mark had been.
+    /// The time at which the first request with each mark was read.
     pub(crate) marks: BTreeMap<u32, u64>,
 }
 
-/// How late the timed ones were, in microseconds after they were due.
+/// Latencies of the timed requests, in microseconds after their events were due.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Latencies {
     pub(crate) count: u64,
     pub(crate) p50_us: u64,
     pub(crate) p99_us: u64,
     pub(crate) max_us: u64,
-    /// Pairs of percentile and time.
+    /// Pairs of percentile and latency.
     pub(crate) curve: Vec<(f64, u64)>,
 }
 
-/// What all connections share.
+/// State that all connections share.
 pub(super) struct State {
-    seen: RefCell<Seen>,
+    receipts: RefCell<Receipts>,
     latency: RefCell<Histogram<u64>>,
     is_open: Cell<bool>,
     opened: Notify,
@@ -55,33 +55,33 @@ pub(super) struct State {
 impl Default for State {
     fn default() -> Self {
         let latency = RefCell::new(histogram());
-        Self { seen: RefCell::default(), latency, is_open: Cell::new(false), opened: Notify::new() }
+        Self { receipts: RefCell::default(), latency, is_open: Cell::new(false), opened: Notify::new() }
     }
 }
 
 impl State {
     pub(super) fn connected(&self) {
-        self.seen.borrow_mut().connections += 1;
+        self.receipts.borrow_mut().connections += 1;
     }
 
     pub(super) fn count(&self, behaviour: Behaviour, body: &Body) {
-        let (now, mut seen) = (now_us(), self.seen.borrow_mut());
-        if seen.requests == 0 {
-            seen.first_us = now;
+        let (now, mut receipts) = (now_us(), self.receipts.borrow_mut());
+        if receipts.requests == 0 {
+            receipts.first_us = now;
         }
-        seen.requests += 1;
-        seen.body_bytes += body.bytes;
-        seen.last_us = now;
+        receipts.requests += 1;
+        receipts.body_bytes += body.bytes;
+        receipts.last_us = now;
         if let Behaviour::Mark(number) = behaviour {
-            seen.marks.entry(number).or_insert(now);
+            receipts.marks.entry(number).or_insert(now);
         }
         if let Some(due) = body.due_us {
             self.latency.borrow_mut().saturating_record(now.saturating_sub(due));
         }
     }
 
-    pub(super) fn seen(&self) -> Seen {
-        self.seen.borrow().clone()
+    pub(super) fn receipts(&self) -> Receipts {
+        self.receipts.borrow().clone()
     }
 
     pub(super) fn latencies(&self) -> Latencies {
@@ -93,7 +93,7 @@ impl State {
     }
 
     pub(super) fn reset(&self) {
-        self.seen.take();
+        self.receipts.take();
         self.latency.borrow_mut().reset();
     }
 
@@ -102,15 +102,15 @@ impl State {
         self.opened.notify_waiters();
     }
 
-    pub(super) async fn gate_is_open(&self) {
-        // One thread: nothing opens it between the question and the wait.
+    pub(super) async fn wait_for_gate(&self) {
+        // There is only one thread, so the gate cannot open between the check and the wait.
         if !self.is_open.get() {
             self.opened.notified().await;
         }
     }
 }
 
-/// The time at which an event was due, as its payload says.
+/// Returns the time at which an event was due, from its payload.
 pub(super) fn due_us(body: &[u8]) -> Option<u64> {
     let rest = &body[memchr::memmem::find(body, DUE)? + DUE.len()..];
     let digits = rest.iter().position(|byte| !byte.is_ascii_digit())?;
@@ -122,23 +122,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_due_time_is_found_in_a_body() {
+    fn due_time_is_found_in_a_body() {
         assert_eq!(due_us(br#"{"payload":{"due_us":123456,"pad":"x"}}"#), Some(123_456));
         assert_eq!(due_us(br#"{"payload":{"due_us":"x"}}"#), None);
         assert_eq!(due_us(b"{}"), None);
     }
 
     #[test]
-    fn what_came_is_counted_until_it_is_forgotten() {
+    fn requests_are_counted_until_the_reset() {
         let state = State::default();
         let body = |due_us| Body { bytes: 600, due_us };
         state.count(Behaviour::Count, &body(None));
         state.count(Behaviour::Mark(3), &body(Some(now_us() - 5_000)));
-        let (seen, latencies) = (state.seen(), state.latencies());
-        assert_eq!((seen.requests, seen.body_bytes, latencies.count), (2, 1200, 1));
-        assert_eq!(seen.marks.keys().collect::<Vec<_>>(), [&3]);
-        assert!(seen.first_us <= seen.marks[&3] && latencies.p50_us >= 5_000);
+        let (receipts, latencies) = (state.receipts(), state.latencies());
+        assert_eq!((receipts.requests, receipts.body_bytes, latencies.count), (2, 1200, 1));
+        assert_eq!(receipts.marks.keys().collect::<Vec<_>>(), [&3]);
+        assert!(receipts.first_us <= receipts.marks[&3] && latencies.p50_us >= 5_000);
         state.reset();
-        assert_eq!((state.seen().requests, state.latencies().count), (0, 0));
+        assert_eq!((state.receipts().requests, state.latencies().count), (0, 0));
     }
 }

@@ -1,4 +1,4 @@
-//! The file system that a file is on.
+//! Detection of read-only file systems.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -7,9 +7,10 @@ use rustix::fs::{StatVfsMountFlags, statvfs};
 
 use crate::ownership::directory_of;
 
-/// Returns where the file system of `path` is mounted, if it is read-only: SQLite does not tell that from missing permissions.
+/// Returns the mount point of the file system of `path` if it is read-only. SQLite does not distinguish that from missing
+/// permissions.
 ///
-/// A path that does not exist counts as on the file system of its directory.
+/// For a path that does not exist, the file system of its directory is used.
 pub(crate) fn read_only_mount(path: &Path) -> Option<PathBuf> {
     let exists = path.try_exists().unwrap_or(false);
     let mut mount = if exists { path } else { directory_of(path) }.canonicalize().ok()?;

@@ -1,4 +1,4 @@
-//! The command line: the tree of commands, and the flags that all of them take.
+//! The command line: the tree of commands and the global flags.
 
 #[cfg(test)]
 mod documented;
@@ -34,18 +34,18 @@ const MASTER_ONLY: [&str; 13] = [
     "token",
 ];
 
-/// Delivers every event of a bus, durably and signed, to every webhook that subscribed to it.
+/// Delivers every event of a bus, durably and signed, to every webhook that is subscribed to it.
 #[derive(Debug, Parser)]
 #[command(
     name = "decnet",
     version,
     after_help = "\
 Examples:
-  decnet serve --demo                  # see it all at work
+  decnet serve --demo                  # a demonstration of everything
   decnet subscription create --name siem --url https://siem.example/hook --pattern 'attacker.>'
   decnet publish attacker.observed '{\"ip\":\"203.0.113.7\"}'
-  decnet status --watch                # how it fares
-  decnet check                         # what is in force, and what is wrong
+  decnet status --watch                # the progress of deliveries
+  decnet check                         # effective settings and problems
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Times are UTC."
 )]
@@ -56,10 +56,10 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// The flags that every command takes.
+/// The flags that every command accepts.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Where the catalog and the queue live [else DECNET_DATA_DIR, /var/lib/decnet or ~/.decnet]
+    /// The directory of the catalog and the queue [else DECNET_DATA_DIR, /var/lib/decnet or ~/.decnet]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     pub(crate) data_dir: Option<PathBuf>,
     /// The INI file [else DECNET_CONFIG or /etc/decnet/decnet.ini]
@@ -80,7 +80,7 @@ pub(crate) struct Global {
     pub(crate) color: Color,
 }
 
-/// What to do, in the order of the [groups].
+/// The commands, in the order of the [groups].
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Serve(serve::Args),
@@ -108,10 +108,10 @@ pub(crate) enum Command {
 }
 
 impl Cli {
-    /// Parses; on an agent the master's commands are neither offered nor run.
+    /// Parses the arguments. On an agent the master's commands are neither listed nor accepted.
     ///
     /// # Errors
-    /// Wrong arguments, and also help and version, which clap counts as errors; a command of the master on an agent.
+    /// Invalid arguments; `--help` and `--version`, which clap treats as errors; a command of the master on an agent.
     pub(crate) fn parse_as(arguments: &[OsString], is_agent: bool) -> anyhow::Result<Self> {
         let mut command = Self::command();
         if is_agent {
@@ -135,8 +135,8 @@ fn hide(command: clap::Command) -> clap::Command {
     command.hide(true)
 }
 
-/// What `--config` names. It is needed before the arguments are parsed: the mode, which the file may set,
-/// decides what help shows.
+/// Returns the file that `--config` names. It is needed before the arguments are parsed: the file may set the mode, which
+/// determines the help text.
 pub(crate) fn config_argument(arguments: &[OsString]) -> Option<PathBuf> {
     let mut arguments = arguments.iter().take_while(|argument| *argument != "--");
     while let Some(argument) = arguments.next() {
@@ -151,17 +151,17 @@ pub(crate) fn config_argument(arguments: &[OsString]) -> Option<PathBuf> {
 }
 
 impl Command {
-    /// How much it logs by default.
+    /// Returns the default log level of the command.
     pub(crate) fn verbosity(&self) -> Verbosity {
         if self.is_daemon() { Verbosity::Daemon } else { Verbosity::Command }
     }
 
-    /// Returns whether it runs until it is stopped.
+    /// Returns whether the command runs until it is stopped.
     pub(crate) fn is_daemon(&self) -> bool {
         matches!(self, Self::Serve(_) | Self::Api(_) | Self::Webhook(_) | Self::Bus(_))
     }
 
-    /// Returns whether it must start a second process that continues in the background.
+    /// Returns whether the command must start a second process that continues in the background.
     pub(crate) fn is_to_detach(&self) -> bool {
         match self {
             Self::Api(args) => args.detach.is_wanted(),
@@ -171,7 +171,7 @@ impl Command {
         }
     }
 
-    /// Returns whether it opens the configured catalog; the demo has one of its own.
+    /// Returns whether the command opens the configured catalog; the demo has one of its own.
     pub(crate) fn opens_catalog(&self) -> bool {
         match self {
             Self::Serve(args) => !args.demo,
@@ -180,7 +180,7 @@ impl Command {
         }
     }
 
-    /// Does it serve or check the API, so that the API's own settings are its own?
+    /// Returns whether the command serves or checks the API, and therefore reads the API's settings.
     pub(crate) fn serves_api(&self) -> bool {
         match self {
             Self::Serve(_) | Self::Api(_) => true,
@@ -189,7 +189,7 @@ impl Command {
         }
     }
 
-    /// Returns whether it sends requests to receivers, or checks what does.
+    /// Returns whether the command sends requests to receivers, or checks the configuration of commands that do.
     pub(crate) fn sends(&self) -> bool {
         match self {
             Self::Serve(_) | Self::Api(_) | Self::Webhook(_) => true,
@@ -199,7 +199,7 @@ impl Command {
         }
     }
 
-    /// Is it about data that may be the services'?
+    /// Returns whether the command uses data that may belong to the services.
     pub(crate) fn looks_into_data(&self) -> bool {
         matches!(
             self,
@@ -230,19 +230,19 @@ mod tests {
     }
 
     #[test]
-    fn the_tree_is_consistent() {
+    fn command_tree_is_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn every_command_says_what_it_is_for_and_shows_examples() {
+    fn every_command_has_a_description_and_examples() {
         walk(&Cli::command(), "decnet", &mut |path, command| {
-            assert!(command.get_about().is_some(), "{path} does not say what it is for");
+            assert!(command.get_about().is_some(), "{path} has no description");
             let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(after.starts_with("Examples:\n"), "{path} shows no examples");
-            assert!(after.contains(path), "{path} shows examples of something else");
+            assert!(after.starts_with("Examples:\n"), "{path} has no examples");
+            assert!(after.contains(path), "{path} has examples of another command");
             for argument in command.get_arguments() {
-                assert!(argument.get_help().is_some(), "{path} does not explain {}", argument.get_id());
+                assert!(argument.get_help().is_some(), "{path} does not describe {}", argument.get_id());
             }
         });
     }
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_is_not_offered_the_masters_commands() {
+    fn agent_help_omits_the_masters_commands() {
         let offered = |help: &str, name: &str| {
             help.lines().any(|line| line.trim_start().starts_with(&format!("{name} ")))
         };
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_refuses_what_it_is_not_offered() {
+    fn agent_rejects_the_masters_commands() {
         let parsed = |name: &str, is_agent| Cli::parse_as(&["decnet".into(), name.into()], is_agent);
         let refused = parsed("webhook", true).unwrap_err();
         assert!(
@@ -291,14 +291,14 @@ mod tests {
     }
 
     #[test]
-    fn every_command_is_offered_once_below_a_heading_on_a_line_of_its_own() {
+    fn every_command_is_listed_once_on_its_own_line() {
         let help = help(false);
         let tree = Cli::command();
         let offered =
             tree.get_subcommands().filter(|child| !child.is_hide_set()).map(clap::Command::get_name);
         let offered: Vec<_> = offered.chain(["help"]).collect();
         let grouped: Vec<_> = groups::GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
-        assert_eq!(grouped, offered, "the groups have other commands than the tree, or in another order");
+        assert_eq!(grouped, offered, "the groups and the tree differ in commands or order");
         for name in offered {
             let lines = help.lines().filter(|line| line.starts_with(&format!("  {name} ")));
             assert_eq!(lines.map(str::len).filter(|length| *length <= 80).count(), 1, "{name}:\n{help}");

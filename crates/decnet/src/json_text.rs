@@ -2,23 +2,23 @@
 
 use serde_json::value::RawValue;
 
-/// The number of spaces per level of indented text.
+/// The number of spaces per level of indentation.
 const INDENT: usize = 2;
 
-/// Returns JSON on one line, without white space between tokens; `None` if the bytes are not JSON.
+/// Returns JSON on one line, without whitespace between tokens; `None` for invalid JSON.
 pub(crate) fn compact(json: &[u8]) -> Option<Box<RawValue>> {
     let raw: &RawValue = serde_json::from_slice(json).ok()?;
-    RawValue::from_string(lay_out(raw.get(), false)).ok()
+    RawValue::from_string(format_json(raw.get(), false)).ok()
 }
 
-/// Returns JSON with every field and element on its own line; `None` if the bytes are not JSON.
+/// Returns JSON with every field and element on its own line; `None` for invalid JSON.
 pub(crate) fn indented(json: &[u8]) -> Option<String> {
     let raw: &RawValue = serde_json::from_slice(json).ok()?;
-    Some(lay_out(raw.get(), true))
+    Some(format_json(raw.get(), true))
 }
 
-/// Reformats valid JSON.
-fn lay_out(json: &str, indented: bool) -> String {
+/// Formats `json`, which must be valid.
+fn format_json(json: &str, indented: bool) -> String {
     let mut out = String::with_capacity(json.len());
     let (mut depth, mut is_open) = (0, false);
     let mut rest = json;
@@ -30,7 +30,7 @@ fn lay_out(json: &str, indented: bool) -> String {
         }
         let closes = matches!(first, '}' | ']');
         depth -= usize::from(closes);
-        // An empty list or object stays on one line.
+        // An empty list or object stays on its line.
         if indented && is_open != closes {
             break_line(&mut out, depth);
         }
@@ -46,7 +46,7 @@ fn lay_out(json: &str, indented: bool) -> String {
     out
 }
 
-/// Returns the length of the next token: a whole string, or one other character.
+/// Returns the length in bytes of the first token: a whole string, or any other single character.
 fn token_len(text: &str, first: char) -> usize {
     if first != '"' {
         return first.len_utf8();
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_layout_changes_and_nothing_else() {
+    fn only_whitespace_changes() {
         let json = "{ \"b\" :[1.50, 123456789012345678901234567890,-0],\n\"a\\\"}\": {\"é , :\":[ ] , \"o\":{}}, \"\\\\\": null}";
         let compacted = compact(json.as_bytes()).unwrap();
         assert_eq!(
@@ -86,7 +86,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn what_is_laid_out_is_the_same_value(text in ".*", number: f64, list: Vec<u8>) {
+        fn formatted_json_is_the_same_value(text in ".*", number: f64, list: Vec<u8>) {
             let value = serde_json::json!({"z": {&text: [number, {}]}, "a": list, "t": text});
             let pretty = serde_json::to_string_pretty(&value).unwrap();
             let compacted = compact(pretty.as_bytes()).unwrap();

@@ -1,24 +1,24 @@
-//! The accounts of a system, as `passwd(5)` and `group(5)` list them.
+//! A parser of the system's account files, `passwd(5)` and `group(5)`.
 
-/// The file of users.
+/// The path of the user database.
 const USERS: &str = "/etc/passwd";
 
-/// Returns the text of this host's file of users; empty where it cannot be read.
+/// Returns the content of this host's `/etc/passwd`; empty if it cannot be read.
 pub(crate) fn users() -> String {
     String::from_utf8_lossy(&std::fs::read(USERS).unwrap_or_default()).into_owned()
 }
 
-/// Returns the fields of a name's line.
+/// Returns the fields of the entry with this name.
 pub(crate) fn entry(file: &str, name: &str) -> Option<Vec<String>> {
     lines(file).find(|fields| fields[0] == name)
 }
 
-/// Returns the number of an entry: both files have the name first and the number third.
+/// Returns the uid or gid of an entry, which is the third field in both files.
 pub(crate) fn number(fields: &[String]) -> Option<u32> {
     fields.get(2)?.parse().ok()
 }
 
-/// Returns the home directory of a user, by number, from the text of `passwd(5)`.
+/// Returns the absolute home directory of a user, by uid, from the content of `passwd(5)`.
 pub(crate) fn home(users: &str, uid: u32) -> Option<String> {
     let fields = lines(users).find(|fields| number(fields) == Some(uid))?;
     fields.get(5).filter(|home| home.starts_with('/')).cloned()

@@ -1,4 +1,4 @@
-//! Are the commands of the documentation commands of this program?
+//! Tests that the documentation's commands and settings exist in this program.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,8 @@ use clap::error::ErrorKind;
 
 use super::Cli;
 
-/// A command of a shell, up to where it stops being ours: a redirection, a comment, what it is piped into. Of another
-/// command's output within it a letter stands for the whole.
+/// Splits a shell command into words, up to a redirection, a comment or a pipe. The letter `x` replaces each command
+/// substitution.
 pub(super) fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
     let mut rest = line.trim_start().chars();
@@ -39,8 +39,8 @@ fn pages() -> Vec<(PathBuf, String)> {
     pages.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
 }
 
-/// What a page gives to copy, and with `false` the code in its sentences, which may leave things out. Of a terminal it is
-/// what is typed.
+/// Returns the commands in the code blocks of a page with `true`, and code within sentences, which may be abridged, with
+/// `false`. Of a `console` block only the input is returned.
 fn commands(page: &str) -> Vec<(String, bool)> {
     let (mut commands, mut fence, mut open) = (Vec::new(), None::<&str>, String::new());
     for line in page.lines() {
@@ -70,7 +70,7 @@ fn commands(page: &str) -> Vec<(String, bool)> {
     commands
 }
 
-/// Our own part of a line: behind `sudo` and its user, an environment, a container's `exec` or an assignment.
+/// Returns the `decnet` command within a line, without a preceding `sudo`, environment, container `exec` or assignment.
 fn ours(command: &str) -> Option<&str> {
     let is_start = |before: &str, after: &str| {
         let leads = before.trim_end().rsplit(' ').next().unwrap_or_default();
@@ -84,7 +84,7 @@ fn ours(command: &str) -> Option<&str> {
 }
 
 #[test]
-fn a_line_of_a_shell_is_taken_apart() {
+fn shell_lines_are_split_into_words() {
     assert_eq!(words("decnet publish a '{\"n\": 1}' | tail"), ["decnet", "publish", "a", "{\"n\": 1}"]);
     assert_eq!(words("decnet backup \"a-$(date +%F).tar\" && ls"), ["decnet", "backup", "a-x.tar"]);
     for (line, found) in [
@@ -100,7 +100,7 @@ fn a_line_of_a_shell_is_taken_apart() {
 }
 
 #[test]
-fn every_command_of_the_documentation_is_one_of_this_program() {
+fn every_documented_command_parses() {
     let (mut tried, mut wrong) = (0, Vec::new());
     for (path, page) in pages() {
         for (command, is_whole) in commands(&page) {
@@ -109,8 +109,9 @@ fn every_command_of_the_documentation_is_one_of_this_program() {
             };
             tried += 1;
             let Err(error) = Cli::command().try_get_matches_from(words(command)) else { continue };
-            let is_slip = matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);
-            if is_slip || is_whole && error.exit_code() != 0 {
+            let is_unknown =
+                matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);
+            if is_unknown || is_whole && error.exit_code() != 0 {
                 wrong.push(format!("{}: {command}: {error}", path.display()));
             }
         }
@@ -120,12 +121,12 @@ fn every_command_of_the_documentation_is_one_of_this_program() {
 }
 
 #[test]
-fn every_setting_of_the_documentation_is_one_of_this_program() {
+fn every_documented_setting_exists() {
     let known = crate::config::page();
     for (path, page) in pages() {
         let names = page.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
         for name in names.filter(|name| name.starts_with("DECNET_") && !name.ends_with('_')) {
-            assert!(known.contains(name), "{}: {name} is no setting", path.display());
+            assert!(known.contains(name), "{}: {name} is not a setting", path.display());
         }
     }
 }

@@ -1,22 +1,22 @@
-//! What `decnet --help` says: the commands by what a reader wants to do, not one long list.
+//! The help text of `decnet --help`, with the commands grouped by task.
 //!
-//! clap has no headings for commands, so the list is written here, from the tree as it is, into the template of its help.
-//! Its styles are kept where help goes to a terminal and taken out elsewhere, as clap does with its own.
+//! clap does not support headings for commands, so this module generates the list from the tree and puts it into clap's help
+//! template. clap removes the styles if the output is not a terminal.
 
 use std::fmt::Write as _;
 
-/// The headings in the order of a reader's questions, and what stands below each. Every command stands in one.
+/// The headings and their commands. Every command is in exactly one group.
 pub(super) const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["serve", "bus", "webhook", "api"]),
     ("Subscribe, publish, receive", &["subscription", "publish", "receive", "watch"]),
-    ("See what became of it", &["status", "delivery", "explain"]),
-    ("Look after it", &["check", "token", "clock", "backup", "restore", "erase"]),
+    ("Monitor", &["status", "delivery", "explain"]),
+    ("Maintain", &["check", "token", "clock", "backup", "restore", "erase"]),
     ("Set up", &["init", "bench", "completions", "help"]),
 ];
-/// What clap adds by itself, and only once it has parsed.
+/// The command that clap adds only when it parses.
 const HELP: (&str, &str) = ("help", "Shows the help of a command: decnet help delivery list");
 
-/// The tree with its commands in groups.
+/// Returns the tree with a help template that lists the commands in groups.
 pub(super) fn grouped(command: clap::Command) -> clap::Command {
     let template = format!(
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}{header}Options:{header:#}\n{{options}}{{after-help}}",
@@ -26,7 +26,7 @@ pub(super) fn grouped(command: clap::Command) -> clap::Command {
     command.help_template(template)
 }
 
-/// Every command that is offered, with what it is for.
+/// Returns the visible commands with their descriptions, in groups.
 fn list(command: &clap::Command) -> String {
     let (header, literal) = (command.get_styles().get_header(), command.get_styles().get_literal());
     let width = GROUPS.iter().flat_map(|(_, names)| *names).map(|name| name.len()).max().unwrap_or_default();
@@ -45,7 +45,7 @@ fn list(command: &clap::Command) -> String {
     text
 }
 
-/// What a command is for, where it is offered.
+/// Returns the description of a command, or `None` if the command is hidden.
 fn about(command: &clap::Command, name: &str) -> Option<String> {
     match command.find_subcommand(name) {
         Some(child) if child.is_hide_set() => None,

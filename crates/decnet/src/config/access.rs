@@ -1,4 +1,4 @@
-//! What the HTTP API needs to know of who may use it.
+//! Access to the HTTP API: DECNET's session secret and the CORS origins.
 
 use std::path::{Path, PathBuf};
 
@@ -11,17 +11,17 @@ use super::keys;
 use super::layers::Layers;
 use crate::trust::Given;
 
-/// What systemd calls the secret in `$CREDENTIALS_DIRECTORY` (systemd.exec(5), `LoadCredential=`).
+/// The name of the secret in `$CREDENTIALS_DIRECTORY` (systemd.exec(5), `LoadCredential=`).
 const CREDENTIAL: &str = "decnet-jwt-secret";
-/// Bytes of a file with a secret: a larger one is a slip of the path.
+/// The largest accepted secret file, in bytes. A larger file indicates a wrong path.
 const MAX_SECRET_FILE_BYTES: u64 = 4096;
 
-/// Who may use the HTTP API, beside the tokens in the catalog.
+/// Access to the HTTP API, besides the tokens in the catalog.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Access {
-    /// What DECNET's sessions are signed with, where we take them.
+    /// The key that signs DECNET's sessions, if they are accepted.
     pub(crate) jwt_secret: Option<Secret>,
-    /// The web pages whose scripts may read answers.
+    /// The origins of web pages whose scripts may read responses.
     pub(crate) cors_origins: Vec<String>,
 }
 
@@ -42,21 +42,21 @@ impl Access {
         let secret = secret.or_else(|| file.and_then(|path| from_file(layers, &path)));
         if let Some(weakness) = secret.as_ref().and_then(JwtKey::weakness) {
             layers.warning(format!(
-                "{place}: the secret {weakness}, and whoever guesses it is an admin; make one with `openssl rand -hex 32`, \
-                 and give DECNET the same"
+                "{place}: the secret {weakness}, and anyone who guesses it is an admin; generate one with `openssl rand -hex 32` \
+                 and set it in DECNET too"
             ));
         }
         Self { jwt_secret: secret, cors_origins }
     }
 }
 
-/// The secret as systemd hands it over, if it does.
+/// Returns the path of the secret that systemd passes to the service, if it exists.
 fn credential(inputs: &Inputs) -> Option<PathBuf> {
     let directory = inputs.environment.get("CREDENTIALS_DIRECTORY").filter(|path| !path.is_empty())?;
     Some(Path::new(directory).join(CREDENTIAL)).filter(|path| path.exists())
 }
 
-/// What is on the first line of a file. What is wrong is told without it.
+/// Reads the secret on the first line of a file. Problems are reported without its value.
 fn from_file(layers: &mut Layers, path: &Path) -> Option<Secret> {
     let (name, shown) = (keys::JWT_SECRET_FILE.info.name, path.display());
     let read = match layers.trust.read(path, Given::Named, MAX_SECRET_FILE_BYTES) {
@@ -73,11 +73,13 @@ fn from_file(layers: &mut Layers, path: &Path) -> Option<Secret> {
     }
     let secret = Secret::new(read.text.lines().next().unwrap_or_default().trim());
     if let Err(weak) = JwtKey::new(&secret) {
-        layers.problem(format!("{name}: the secret in {shown} {weak}; write a longer one, as DECNET has it"));
+        layers.problem(format!("{name}: the secret in {shown} {weak}; use a longer one here and in DECNET"));
         return None;
     }
     if read.mode & 0o004 != 0 {
-        layers.warning(format!("{shown} holds a secret and every user may read it; chmod 0600 it"));
+        layers.warning(format!(
+            "{shown} contains a secret and is readable by every user; run chmod 0600 on it"
+        ));
     }
     Some(secret)
 }

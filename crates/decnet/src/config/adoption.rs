@@ -1,7 +1,7 @@
-//! Which file is the catalog, where no setting names it.
+//! Selection of the catalog file if no setting names it.
 //!
-//! DECNET's file is always `decnet.db` in its installation directory, where it is started. A command that is started there uses that
-//! file unless the data directory has a catalog. Creating a second, empty catalog would silently drop every subscription.
+//! DECNET's file is always `decnet.db` in its installation directory, where it is started. A command that is started there uses
+//! that file unless the data directory has a catalog. Creating a second, empty catalog would silently ignore all subscriptions.
 
 use std::fs::Metadata;
 use std::io::{self, ErrorKind};
@@ -17,10 +17,10 @@ use super::{Found, Inputs, keys};
 use crate::trust::{Given, Refused};
 
 impl Found {
-    /// Decides which file is the catalog, for a command that opens it.
+    /// Selects the catalog file, for a command that opens it.
     ///
-    /// A file in the working directory that another user could have put there is a problem of the configuration. Ignoring it
-    /// would create an empty catalog beside the one that may be meant.
+    /// A file in the working directory that another user could have put there is a configuration problem. Ignoring it could
+    /// create an empty catalog beside the intended one.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -55,12 +55,12 @@ impl Found {
         }
     }
 
-    /// Uses the catalog of the working directory, if it is one.
+    /// Uses a file in the working directory as the catalog, if it is one.
     fn adopt(&mut self, path: PathBuf) -> anyhow::Result<()> {
         let shown = path.display();
         if let Err(refused) = self.trust.open(&path, Given::Found) {
             self.problems.push(format!(
-                "{shown} may be the catalog of a DECNET, and cannot be used: {refused}; set DECNET_DB_URL to \
+                "{shown} may be DECNET's catalog but cannot be used: {refused}; set DECNET_DB_URL to \
                  choose a catalog"
             ));
             return Ok(());
@@ -68,7 +68,7 @@ impl Found {
         match Catalog::open(&path, Create::Never) {
             Ok(_) => {
                 tracing::info!(
-                    "the catalog is {shown}: the data directory has none, and the working directory has DECNET's; set \
+                    "using {shown} in the working directory as the catalog, since the data directory has none; set \
                      DECNET_DB_URL to use another"
                 );
                 self.show_catalog(&path);
@@ -76,7 +76,7 @@ impl Found {
             }
             Err(Error::NoTable { .. } | Error::NotADatabase { .. }) => self.warnings.push(format!(
                 "{shown} in the working directory is not used: it has no table webhook_subscriptions; if it is DECNET's, \
-                 start DECNET once so that it makes its tables"
+                 start DECNET once so that it creates its tables"
             )),
             Err(error) => return Err(error.into()),
         }
@@ -97,14 +97,14 @@ impl Found {
         if let Some(Refused::Untrusted(why)) = refused {
             let name = keys::DB_URL.info.name;
             self.problems.push(format!(
-                "{name} names {} in the working directory, which cannot be used: {why}; write the absolute path if it is \
-                 meant",
+                "{name} names {} in the working directory, which cannot be used: {why}; write an absolute path if this file is \
+                 intended",
                 path.display()
             ));
         }
     }
 
-    /// Shows the file among the settings as what is in force.
+    /// Updates the listed settings to show the selected file.
     fn show_catalog(&mut self, path: &Path) {
         if let Some(setting) = self.settings.iter_mut().find(|setting| setting.name == keys::DB_URL.info.name)
         {
@@ -114,9 +114,9 @@ impl Found {
     }
 }
 
-/// Returns the metadata of a path, if anything is there.
+/// Returns the metadata of a path, or `None` if it does not exist.
 fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
-    // A dangling link counts as something.
+    // A dangling link exists, too.
     match path.metadata().or_else(|_| path.symlink_metadata()) {
         Ok(metadata) => Ok(Some(metadata)),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),

@@ -1,4 +1,4 @@
-//! The default data directory, and who else can read a data directory.
+//! The default data directory, and the check that other users cannot read a data directory.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ const SYSTEM_DIR: &str = "/var/lib/decnet";
 /// Permission bits of group and others.
 const OTHERS: u32 = 0o077;
 
-/// `/var/lib/decnet` where it can be written, else `~/.decnet`.
+/// Returns `/var/lib/decnet` if it is writable, else `~/.decnet`.
 pub(crate) fn fallback(home: &Path) -> PathBuf {
     if is_writable_dir(Path::new(SYSTEM_DIR)) { SYSTEM_DIR.into() } else { home.join(OURS) }
 }
 
-/// Where this host's services keep theirs.
+/// Returns the data directory of this host's services.
 pub(crate) fn of_services() -> &'static Path {
     Path::new(SYSTEM_DIR)
 }
@@ -30,7 +30,7 @@ pub(super) fn exposure(path: &Path, trust: &Trust) -> Option<String> {
     }
     let mode = metadata.mode() & 0o7777;
     (mode & OTHERS != 0).then(|| {
-        format!("the data directory {shown} is accessible to other users (mode {mode:04o}) and holds every secret; chmod 0700 it")
+        format!("the data directory {shown} is accessible to other users (mode {mode:04o}) and contains all secrets; run chmod 0700 on it")
     })
 }
 

@@ -1,4 +1,4 @@
-//! Which database holds the catalog.
+//! The database that contains the catalog.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,15 +8,15 @@ use decnet_store::catalog::{CatalogUrl, CatalogUrlError};
 use super::types::Read;
 use crate::failure::Usage;
 
-/// The file of the catalog, in its directory.
+/// The name of the catalog file.
 pub(super) const CATALOG: &str = "decnet.db";
 
 /// `DECNET_DB_TYPE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DatabaseKind {
-    /// A file.
+    /// A file opened with SQLite.
     Sqlite,
-    /// A server.
+    /// A MySQL server.
     Mysql,
 }
 
@@ -25,17 +25,17 @@ impl DatabaseKind {
         match text.to_ascii_lowercase().as_str() {
             "sqlite" => Ok(Self::Sqlite),
             "mysql" => Ok(Self::Mysql),
-            _ => Err(format!("is sqlite or mysql, not `{text}`")),
+            _ => Err(format!("must be sqlite or mysql, not `{text}`")),
         }
     }
 }
 
-/// Where `webhook_subscriptions` is.
+/// The database that contains `webhook_subscriptions`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Database {
-    /// In this file.
+    /// An SQLite file.
     Sqlite(PathBuf),
-    /// On a server that this version cannot talk to: its address, without a password.
+    /// The URL, without its password, of a server that this version does not support.
     Server(String),
 }
 
@@ -43,7 +43,7 @@ impl Database {
     /// Reads a database URL, see [`CatalogUrl`].
     ///
     /// # Errors
-    /// What is no such URL; the text never repeats it, for it may hold a password.
+    /// The text is not a database URL. The message does not repeat it because it may contain a password.
     pub(crate) fn from_url(text: &str) -> Read<Self> {
         match text.parse::<CatalogUrl>() {
             Ok(url) => Ok(Self::Sqlite(url.path().to_owned())),
@@ -52,15 +52,15 @@ impl Database {
         }
     }
 
-    /// The file to open.
+    /// Returns the file to open.
     ///
     /// # Errors
-    /// A catalog on a server: wrong only for what opens it, so it is no problem of the configuration as a whole.
+    /// The catalog is on a server. Only commands that open the catalog fail; the configuration as a whole is valid.
     pub(crate) fn path(&self) -> Result<&Path, Usage> {
         match self {
             Self::Sqlite(path) => Ok(path),
             Self::Server(url) => Err(Usage::new(format!(
-                "the catalog at {url} cannot be opened: this version opens SQLite only; set \
+                "the catalog at {url} cannot be opened: this version supports SQLite only; set \
                  DECNET_DB_URL=sqlite:////path/to/decnet.db"
             ))),
         }
@@ -76,7 +76,7 @@ impl fmt::Display for Database {
     }
 }
 
-/// A database URL without its password and query.
+/// Returns a database URL without its password and query.
 pub(crate) fn redact_url(text: &str) -> String {
     let text = text.split('?').next().unwrap_or_default();
     let Some((scheme, rest)) = text.split_once("://") else { return "[secret]".into() };
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_as_sqlalchemy_spells_them() {
+    fn sqlalchemy_urls_are_accepted() {
         let path = |text| Database::from_url(text).map(|found| found.path().unwrap().to_owned());
         assert_eq!(path("sqlite:////var/lib/decnet.db"), Ok("/var/lib/decnet.db".into()));
         assert_eq!(path("sqlite+aiosqlite:///decnet.db?timeout=3"), Ok("decnet.db".into()));

@@ -1,12 +1,12 @@
-//! `.env.local` and `.env`: `NAME=value` lines as the shell and python-dotenv write them, and as systemd reads them.
+//! A parser of `.env.local` and `.env` (`NAME=value` lines), by the rules of python-dotenv or of systemd.
 
-/// Whose rules a file is read by.
+/// The rules by which a file is parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
-    /// python-dotenv's: `export` may stand before a name, and ` #` begins a comment.
+    /// python-dotenv: `export` may precede a name, and ` #` begins a comment.
     Python,
-    /// Those of `EnvironmentFile=` (systemd.exec(5), as src/basic/env-file.c carries them out): it does neither, a line may
-    /// begin with `;` to be a comment, and what stands behind a quoted part belongs to the value.
+    /// `EnvironmentFile=` (systemd.exec(5), as implemented in systemd's src/basic/env-file.c): `export` and comments after a
+    /// value are not supported, a line that begins with `;` is a comment, and text after a quoted part belongs to the value.
     Systemd,
 }
 
@@ -16,14 +16,14 @@ pub(crate) struct Entry {
     pub(crate) name: String,
     pub(crate) value: String,
     pub(crate) line: usize,
-    /// Something behind the value looks like a comment, and is part of it.
+    /// Whether the value contains text that looks like a trailing comment.
     pub(crate) takes_comment: bool,
 }
 
-/// Splits a file into its entries, and the lines that are none.
+/// Parses a file into its entries and the numbers of invalid lines, from 1.
 ///
-/// Single quotes (as it stands), double quotes (with `\"` and `\\`; `\n` is a new line for python-dotenv alone) and lines that
-/// are a comment are understood. A value stays on its line, and `${NAME}` stands for itself.
+/// Supports comment lines, single quotes (verbatim) and double quotes (with `\"` and `\\`; `\n` is a newline only for
+/// python-dotenv). Values do not span lines, and `${NAME}` is not expanded.
 pub(crate) fn parse(text: &str, dialect: Dialect) -> (Vec<Entry>, Vec<usize>) {
     let (mut entries, mut bad) = (Vec::new(), Vec::new());
     let is_comment =
@@ -40,7 +40,7 @@ pub(crate) fn parse(text: &str, dialect: Dialect) -> (Vec<Entry>, Vec<usize>) {
     (entries, bad)
 }
 
-/// `None` for what is no assignment, or has a quote that does not end.
+/// Parses a line; `None` if it is not an assignment or has an unterminated quote.
 fn entry(content: &str, line: usize, dialect: Dialect) -> Option<Entry> {
     let exported = content.strip_prefix("export ").filter(|_| dialect == Dialect::Python);
     let (name, text) = exported.unwrap_or(content).split_once('=')?;
@@ -55,7 +55,7 @@ fn entry(content: &str, line: usize, dialect: Dialect) -> Option<Entry> {
     Some(Entry { name: name.to_owned(), value, line, takes_comment })
 }
 
-/// What is quoted, or all up to a comment.
+/// Returns the quoted part, or the text before a comment.
 fn python(text: &str) -> Option<String> {
     let mut value = String::new();
     match quote(text) {
@@ -64,7 +64,8 @@ fn python(text: &str) -> Option<String> {
     }
 }
 
-/// Quoted parts and what follows them, without the blanks between; and whether that takes in what looks like a comment.
+/// Returns quoted parts and the text after them, without the blanks between, and whether the value contains text that looks
+/// like a comment.
 fn systemd(text: &str) -> Option<(String, bool)> {
     let (mut value, mut rest) = (String::new(), text);
     while let Some(quote) = quote(rest) {
@@ -79,12 +80,12 @@ fn systemd(text: &str) -> Option<(String, bool)> {
     Some((value, takes_comment))
 }
 
-/// The quote that a text begins with, if it begins with one.
+/// Returns the quote that the text begins with, if any.
 fn quote(text: &str) -> Option<char> {
     text.chars().next().filter(|first| matches!(first, '\'' | '"'))
 }
 
-/// Adds a quoted part to a value; what stands behind the quote that ends it.
+/// Appends a quoted part to `value` and returns the text after the closing quote.
 fn unquote<'a>(text: &'a str, quote: char, dialect: Dialect, value: &mut String) -> Option<&'a str> {
     let mut rest = text.chars();
     loop {
@@ -96,7 +97,7 @@ fn unquote<'a>(text: &'a str, quote: char, dialect: Dialect, value: &mut String)
     }
 }
 
-/// Adds what a `\` and a character stand for within double quotes.
+/// Appends the meaning of `\` followed by `escaped` within double quotes.
 fn unescape(escaped: char, dialect: Dialect, value: &mut String) {
     match (dialect, escaped) {
         (Dialect::Python, 'n') => value.push('\n'),
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn systemd_knows_neither_export_nor_a_comment_behind_a_value() {
+    fn systemd_supports_neither_export_nor_trailing_comments() {
         let text = "; all\nexport A=1\nB=true # why\nC='it # stands' # x\nD='it # stands'\nE=#1\n";
         let (entries, bad) = parse(text, Dialect::Systemd);
         let shown: Vec<_> = entries.iter().map(|e| (e.value.as_str(), e.takes_comment)).collect();
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn systemd_joins_quoted_parts_and_keeps_a_backslash_before_what_needs_none() {
+    fn systemd_joins_quoted_parts_and_keeps_needless_backslashes() {
         let value =
             |text: &str| parse(&format!("A={text}"), Dialect::Systemd).0.pop().map(|entry| entry.value);
         for (text, expected) in
@@ -144,6 +145,6 @@ mod tests {
         {
             assert_eq!(value(text).as_deref(), Some(expected), "{text}");
         }
-        assert_eq!((value("'a' \"b"), value("a\\")), (None, None), "they go on in the next line");
+        assert_eq!((value("'a' \"b"), value("a\\")), (None, None), "continued on the next line");
     }
 }

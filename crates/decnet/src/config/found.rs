@@ -1,55 +1,55 @@
-//! The configuration as it was found, with everything that is wrong with it.
+//! The configuration together with all problems and warnings found in it.
 
 use super::layers::Layers;
 use super::{Config, Inputs, Setting, data_dir, show};
 use crate::trust::Trust;
 
-/// The configuration as found, right or wrong: where a value is wrong its default stands in.
+/// The configuration, valid or not. Invalid values are replaced by their defaults.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) config: Config,
-    /// What is in force, in the order of the table.
+    /// The effective settings, in the order of the table.
     pub(crate) settings: Vec<Setting>,
-    /// What must be mended before anything starts.
+    /// Errors that prevent every command from starting.
     pub(crate) problems: Vec<String>,
-    /// What deserves a word.
+    /// Messages that do not prevent a start.
     pub(crate) warnings: Vec<String>,
-    /// Files that the services get settings from and that are not used here, and why.
+    /// Warnings about the services' settings files that this command cannot use.
     closed: Vec<String>,
-    /// Variables that name a proxy, with where each is set.
+    /// Variables that name a proxy, with their sources.
     proxies: Vec<String>,
-    /// Secrets in the INI file that other users can read.
+    /// Warnings about secrets in the INI file that other users can read.
     exposed: Vec<String>,
-    /// Whose files are trusted.
+    /// The users whose files are trusted.
     pub(super) trust: Trust,
 }
 
 impl Found {
-    /// Warns of settings that are in force for the services alone: a command would work on other files than they do.
+    /// Warns about settings that only the services use: this command may work on other files than the services.
     pub(crate) fn warn_of_closed_files(&mut self) {
         self.warnings.append(&mut self.closed);
     }
 
-    /// Warns of what other users can read: secrets in the INI file, and the data directory.
+    /// Warns about secrets in the INI file and data directories that other users can read.
     pub(crate) fn warn_of_exposure(&mut self) {
         self.warnings.append(&mut self.exposed);
         self.warnings.extend(data_dir::exposure(&self.config.data_dir, &self.trust));
     }
 
-    /// Warns of proxies that the environment names and requests do not use. Without their URLs, which may hold passwords.
+    /// Warns about proxy variables, which requests ignore. Omits the URLs, which may contain passwords.
     pub(crate) fn warn_of_proxies(&mut self) {
         if self.proxies.is_empty() {
             return;
         }
         let (names, verb) = (self.proxies.join(", "), if self.proxies.len() == 1 { "is" } else { "are" });
         self.warnings.push(format!(
-            "{names} {verb} set and ignored: requests go to their receivers directly, which a firewall may not allow"
+            "{names} {verb} set and ignored: requests go directly to their receivers, which a firewall may block"
         ));
         self.proxies.clear();
     }
 }
 
-/// Reads the whole configuration, to the end, whatever is wrong with it.
+/// Reads the whole configuration and collects all problems.
 pub(crate) fn find(inputs: &Inputs) -> Found {
     let mut layers = Layers::gather(inputs);
     let config = Config::read(&mut layers, inputs);

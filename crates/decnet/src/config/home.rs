@@ -1,6 +1,6 @@
 //! The home directory, which contains `~/.decnet`.
 //!
-//! Whoever can write it chooses the catalog and the bus socket. Under `sudo`, `HOME` may be that of the calling user.
+//! Anyone who can write to it controls the catalog and the bus socket. Under `sudo`, `HOME` may be that of the calling user.
 
 use std::path::{Path, PathBuf};
 
@@ -9,20 +9,20 @@ use super::layers::Layers;
 use crate::passwd;
 use crate::trust::Trust;
 
-/// Our directory in a home directory.
+/// The name of our directory in a home directory.
 pub(super) const OURS: &str = ".decnet";
 
 /// A home directory that no other user can write.
 pub(super) struct Home {
     path: PathBuf,
-    /// Why it is not `HOME`.
+    /// A warning if `HOME` was not used.
     warning: Option<String>,
-    /// Why there is none.
+    /// A problem if there is no usable home.
     problem: Option<String>,
 }
 
 impl Home {
-    /// Returns `HOME`, else the home in `/etc/passwd`, else none.
+    /// Finds the home: `HOME`, else the entry in `/etc/passwd`. If neither can be trusted, the result contains a problem.
     pub(super) fn find(inputs: &Inputs) -> Self {
         let named = inputs.environment.get("HOME").filter(|home| home.starts_with('/')).map(PathBuf::from);
         let listed = || passwd::home(&passwd::users(), inputs.trust.user()).map(PathBuf::from);
@@ -49,7 +49,7 @@ impl Home {
         &self.path
     }
 
-    /// Reports what is wrong, if one of these paths depends on it.
+    /// Reports the warning or problem if one of these paths is in the home.
     pub(super) fn report<'a>(self, paths: impl IntoIterator<Item = Option<&'a Path>>, layers: &mut Layers) {
         if paths.into_iter().flatten().any(|path| path.starts_with(self.path.join(OURS))) {
             self.warning.into_iter().for_each(|warning| layers.warning(warning));
@@ -58,7 +58,7 @@ impl Home {
     }
 }
 
-/// Returns why our directory in a home must not be used.
+/// Returns the reason why our directory in this home must not be used, if any.
 fn distrust(home: &Path, trust: &Trust) -> Option<String> {
     trust.check_directory(&home.join(OURS)).err().map(|refused| refused.to_string())
 }

@@ -1,13 +1,13 @@
-//! The INI file, in the dialect of Python's `configparser` that DECNET's files are written in: `=` or `:`
-//! after a key, `#` and `;` comments on their own line or after a space, keys in any case.
+//! A parser of the INI file in the dialect of Python's `configparser`, as DECNET's files are written: `=` or `:`
+//! after a key, `#` and `;` comments on their own line or after a space, case-insensitive keys.
 
 use super::layers::{Layers, Source};
 use super::{Mode, keys};
 
-/// What stands before the name of a key in the environment.
+/// The prefix of environment variables.
 const PREFIX: &str = "DECNET_";
 
-/// Sections whose keys are ours to judge; others belong to other programs.
+/// Sections in which unknown keys are reported. Other sections belong to other programs.
 const SHARED_SECTIONS: [&str; 4] = ["api", "database", "bus", "tracing"];
 /// The section of DECNET's web page.
 const WEB: &str = "web";
@@ -16,25 +16,25 @@ const WEB: &str = "web";
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Entry<'a> {
     pub(crate) section: &'a str,
-    /// In lower case.
+    /// The key, in lower case.
     pub(crate) key: String,
     pub(crate) value: &'a str,
-    /// From 1.
+    /// The line number, from 1.
     pub(crate) line: usize,
 }
 
 impl Entry<'_> {
-    /// The value; `%%` is how the dialect writes `%`.
+    /// Returns the value with `%%` replaced by `%`, as the dialect requires.
     fn unescaped(&self) -> String {
         self.value.replace("%%", "%")
     }
 }
 
-/// A line that is none of a comment, a section or a setting.
+/// The number, from 1, of a line that is not a comment, a section or a setting.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadLine(pub(crate) usize);
 
-/// Splits a file into its entries, and the lines that are none.
+/// Parses a file into its entries and its invalid lines.
 pub(crate) fn parse(text: &str) -> (Vec<Entry<'_>>, Vec<BadLine>) {
     let (mut entries, mut bad, mut section) = (Vec::new(), Vec::new(), "");
     for (line, content) in (1..).zip(text.lines().map(without_comment)) {
@@ -59,12 +59,12 @@ fn without_comment(line: &str) -> &str {
     line[..end.unwrap_or(line.len())].trim()
 }
 
-/// Offers the file's settings to the layers: `[decnet]` first, for it may name the mode, then the section of
-/// that mode, then those of one domain.
+/// Offers the file's settings to the layers: first `[decnet]`, which may set the mode, then the section of that mode, then
+/// the shared sections.
 pub(crate) fn offer(layers: &mut Layers, path: &str, text: &str) {
     let (entries, bad) = parse(text);
     for BadLine(line) in bad {
-        layers.problem(format!("{path}:{line}: neither a [section], a `key = value` nor a comment"));
+        layers.problem(format!("{path}:{line}: not a [section], a `key = value` or a comment"));
     }
     offer_section(layers, path, &entries, "decnet");
     let mode = match layers.text(keys::MODE.info.name).map(Mode::read) {
@@ -81,7 +81,7 @@ pub(crate) fn offer(layers: &mut Layers, path: &str, text: &str) {
     warn_of_webhook(layers, path, &entries);
 }
 
-/// DECNET's web page has a section of its own, of which one key concerns us.
+/// Offers the one key that we use of the section of DECNET's web page.
 fn offer_web(layers: &mut Layers, path: &str, entry: &Entry<'_>) {
     let info = &keys::CORS_ORIGINS.info;
     if info.ini == Some((WEB, entry.key.as_str())) {
@@ -89,7 +89,7 @@ fn offer_web(layers: &mut Layers, path: &str, entry: &Entry<'_>) {
     }
 }
 
-/// A section that suggests itself but that nobody reads: what stands there would be ignored in silence.
+/// Warns about a section that is a likely mistake: nothing reads it, so its settings would be silently ignored.
 fn warn_of_webhook(layers: &mut Layers, path: &str, entries: &[Entry<'_>]) {
     for Entry { key, line, .. } in entries.iter().filter(|entry| entry.section == "webhook") {
         layers.warning(format!(
@@ -98,7 +98,7 @@ fn warn_of_webhook(layers: &mut Layers, path: &str, entries: &[Entry<'_>]) {
     }
 }
 
-/// Here a key names its setting: `foo-bar` is `DECNET_FOO_BAR`.
+/// Offers the settings of a section whose keys name them: `foo-bar` is `DECNET_FOO_BAR`.
 fn offer_section(layers: &mut Layers, path: &str, entries: &[Entry<'_>], section: &str) {
     for entry in entries.iter().filter(|entry| entry.section == section) {
         let name = format!("{PREFIX}{}", entry.key.replace('-', "_").to_ascii_uppercase());

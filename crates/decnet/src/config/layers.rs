@@ -1,4 +1,4 @@
-//! Where settings come from, strongest first: arguments, environment, the services' units, INI file, `.env.local`,
+//! The sources of settings, in descending precedence: arguments, environment, the services' units, INI file, `.env.local`,
 //! `.env`.
 
 use std::collections::BTreeMap;
@@ -10,51 +10,51 @@ use decnet_core::limits::MAX_SETTINGS_FILE_BYTES;
 use decnet_core::text::BYTE_ORDER_MARK;
 
 use super::dotenv::{self, Dialect, Entry};
-use super::keys::{self, Info, Key, Shown};
+use super::keys::{self, Disclosure, Info, Key};
 use super::{ini, services};
 use crate::trust::{Given, Refused, Text, Trust, Untrusted};
 
-/// The names that nobody but us uses: an unknown one is a slip.
+/// The prefix of names that only this program uses: an unknown one is an error.
 const OWN_PREFIX: &str = "DECNET_WEBHOOK_";
-/// Where the INI file is, unless something names another.
+/// The INI file that is read if no other is named.
 const DEFAULT_INI: &str = "/etc/decnet/decnet.ini";
-/// In the working directory, stronger first.
+/// Files in the working directory, in descending precedence.
 const DOTENV_FILES: [&str; 2] = [".env.local", ".env"];
 
-/// What other programs take a proxy from, in either case; requests of ours go to their receivers directly.
+/// Variables, in upper or lower case, that set a proxy for other programs. This program ignores them.
 const PROXIES: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
 
-/// What the edge of the process hands in: nothing else is read from the outside.
+/// The process's environment and arguments. Configuration reads nothing else of the process's state.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Inputs {
-    /// The environment, as far as it is UTF-8.
+    /// The environment variables whose names are UTF-8, with invalid bytes of values replaced.
     pub(crate) environment: BTreeMap<String, String>,
     /// `--config`.
     pub(crate) ini: Option<PathBuf>,
     /// `--data-dir`.
     pub(crate) data_dir: Option<PathBuf>,
-    /// The units of the services, strongest first; none for a service, whose environment they are already.
+    /// The services' units, in descending precedence. Empty for a service: its environment contains their settings.
     pub(crate) units: Vec<PathBuf>,
-    /// Where `.env.local` is looked for.
+    /// The directory of `.env.local` and `.env`.
     pub(crate) working_dir: PathBuf,
-    /// Does the command serve or check the API? Nothing else reads its secret and its origins.
+    /// Whether the command serves or checks the API. Other commands do not read its secret and its origins.
     pub(crate) serves_api: bool,
-    /// Whose files are trusted.
+    /// The users whose files are trusted.
     pub(crate) trust: Trust,
 }
 
-/// Where a value was found.
+/// The source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// On the command line.
+    /// The command line.
     Argument,
-    /// In the process's environment.
+    /// The process's environment.
     Environment,
-    /// In a file: its path and line.
+    /// A path and line of the INI file.
     Ini(String),
-    /// In a file: its path and line.
+    /// A path and line of a `.env` file or a unit.
     DotEnv(String),
-    /// Nowhere.
+    /// No source: the default applies.
     Default,
 }
 
@@ -75,17 +75,17 @@ impl fmt::Display for Source {
     }
 }
 
-/// The strongest value of every name, and what was wrong on the way.
+/// The value of every name from the source with the highest precedence, and the problems found.
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
     values: BTreeMap<String, (String, Source)>,
     pub(crate) problems: Vec<String>,
     pub(crate) warnings: Vec<String>,
-    /// Files that the services get settings from and that are not used here, and why.
+    /// Warnings about the services' settings files that this command cannot use.
     pub(crate) closed: Vec<String>,
-    /// Variables that name a proxy, and where each is set. Their values may hold passwords.
+    /// Variables that name a proxy, with their sources. Their values may contain passwords.
     pub(crate) proxies: BTreeMap<String, Source>,
-    /// Secrets in the INI file that other users can read.
+    /// Warnings about secrets in the INI file that other users can read.
     pub(crate) exposed: Vec<String>,
     /// The other users who can read the INI file.
     ini_readers: Option<&'static str>,
@@ -93,7 +93,7 @@ pub(crate) struct Layers {
 }
 
 impl Layers {
-    /// Reads every layer, in order.
+    /// Reads all layers, in order.
     pub(crate) fn gather(inputs: &Inputs) -> Self {
         let mut layers = Self { trust: inputs.trust.clone(), ..Self::default() };
         if let Some(data_dir) = &inputs.data_dir {
@@ -114,8 +114,8 @@ impl Layers {
         layers
     }
 
-    /// Takes a value unless a stronger layer has one. An empty value counts as none: that is how compose
-    /// files and units pass on what is not set.
+    /// Adds a value unless a layer of higher precedence has one. An empty value counts as unset: compose files and units
+    /// pass unset variables that way.
     pub(crate) fn offer(&mut self, name: &str, value: &str, source: Source) {
         if value.is_empty() {
             return;
@@ -126,7 +126,8 @@ impl Layers {
         if !name.starts_with("DECNET_") {
             return;
         }
-        let is_secret = keys::ALL.iter().any(|info| info.name == name && info.shown == Shown::Never);
+        let is_secret =
+            keys::ALL.iter().any(|info| info.name == name && info.disclosure == Disclosure::Never);
         if let (true, Source::Ini(place), Some(readers)) = (is_secret, &source, self.ini_readers) {
             self.exposed.push(format!(
                 "{name} ({place}) is a secret, and {readers} can read that file; restrict its mode, or move the secret \
@@ -136,23 +137,25 @@ impl Layers {
         self.values.entry(name.to_owned()).or_insert_with(|| (value.to_owned(), source));
     }
 
-    /// The text of a name, if any layer has it.
+    /// Returns the text of a setting, if any layer has it.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(|(text, _)| text.as_str())
     }
 
-    /// Where a name's value was found.
+    /// Returns the source of a setting's value.
     pub(crate) fn source(&self, name: &str) -> Source {
         self.values.get(name).map_or(Source::Default, |(_, source)| source.clone())
     }
 
-    /// Reads a setting; where it is wrong, says so and goes on with the default.
+    /// Parses a setting. An invalid value is recorded as a problem and replaced by the default.
     pub(crate) fn read<T>(&mut self, key: &Key<T>) -> T {
         let info = &key.info;
         if let Some((text, source)) = self.values.get(info.name) {
             match (key.read)(text.trim()) {
                 Ok(value) => return value,
-                Err(why) => self.problems.push(format!("{} ({source}) {}", info.name, told(info, why))),
+                Err(why) => {
+                    self.problems.push(format!("{} ({source}) {}", info.name, redacted_reason(info, why)))
+                }
             }
         }
         (key.read)(info.default).expect("a test reads every default")
@@ -181,17 +184,17 @@ impl Layers {
         }
     }
 
-    /// What the units give: as in systemd their files win over what they set themselves.
+    /// Offers the settings of the units. As in systemd, `EnvironmentFile=` has precedence over `Environment=`.
     fn offer_units(&mut self, units: &[PathBuf]) {
         let read = |path: &PathBuf| Some((path.clone(), std::fs::read_to_string(path).ok()?));
         let units: Vec<_> = units.iter().filter_map(read).collect();
         for path in services::files(&units) {
-            let (shown, unused) = (path.display(), "what it sets for the services is not in force here");
+            let (shown, unused) = (path.display(), "its settings for the services are not used here");
             match self.trust.read(path, Given::Named, MAX_SETTINGS_FILE_BYTES) {
                 Ok(Text { text, .. }) => self.offer_lines(path, &text, Dialect::Systemd),
                 Err(Refused::Io(error)) if error.kind() == ErrorKind::NotFound => {}
                 Err(Refused::Io(error)) => {
-                    self.closed.push(format!("{shown} cannot be read: {error}; {unused}: use sudo"));
+                    self.closed.push(format!("{shown} cannot be read: {error}; {unused}; use sudo"));
                 }
                 Err(Refused::Untrusted(why)) => {
                     self.closed.push(format!("ignoring {shown}: {why}; {unused}"));
@@ -203,7 +206,7 @@ impl Layers {
         }
     }
 
-    /// A service need not be able to read what systemd has read for it.
+    /// Offers the settings of a `.env` file. A service need not be able to read it: systemd has done so.
     fn offer_dotenv(&mut self, path: &Path, is_service: bool) {
         match self.trust.read(path, Given::Found, MAX_SETTINGS_FILE_BYTES) {
             Ok(Text { text, .. }) => self.offer_lines(path, &text, Dialect::Python),
@@ -214,7 +217,7 @@ impl Layers {
         }
     }
 
-    /// Of a name that is there twice the last one counts, for systemd as for python-dotenv.
+    /// Offers the settings of a file's lines. Of a repeated name the last one counts, as in systemd and python-dotenv.
     pub(super) fn offer_lines(&mut self, path: &Path, text: &str, dialect: Dialect) {
         let (entries, bad) = dotenv::parse(self.without_mark(path, text, dialect), dialect);
         for (at, entry) in entries.iter().enumerate() {
@@ -235,19 +238,19 @@ impl Layers {
             return;
         }
         if let Some(Entry { name, line, .. }) = later {
-            self.warning(format!("{place}: {name} is set again in line {line}, which counts"));
+            self.warning(format!("{place}: {name} is set again on line {line}, which takes precedence"));
         }
         if entry.takes_comment {
             self.warning(format!(
-                "{place}: for systemd ` #` begins no comment, and is part of the value; put it on a line of its own"
+                "{place}: systemd reads ` #` as part of the value; put the comment on its own line"
             ));
         }
         if entry.value.contains("${") {
-            self.warning(format!("{place}: `${{…}}` is taken as it stands; write the value itself"));
+            self.warning(format!("{place}: `${{…}}` is not expanded; write the value itself"));
         }
     }
 
-    /// Skips a byte order mark, which would be taken for part of the first line. systemd skips none.
+    /// Skips a byte order mark, which would be part of the first line. systemd does not skip it.
     fn without_mark<'a>(&mut self, path: &Path, text: &'a str, dialect: Dialect) -> &'a str {
         let Some(rest) = text.strip_prefix(BYTE_ORDER_MARK) else { return text };
         let (text, consequence) = match dialect {
@@ -261,15 +264,15 @@ impl Layers {
         text
     }
 
-    /// Warns of a file that somebody else could have put there.
+    /// Warns about a file that another user could have put there.
     fn ignored(&mut self, path: &Path, why: &Untrusted) {
         self.warning(format!("ignoring {}: {why}", path.display()));
     }
 
-    /// A file that nobody named may be missing; one that is there and cannot be read is worth a word.
+    /// Warns about an unreadable file that no setting names. A missing one is not reported.
     fn unread(&mut self, path: &Path, error: &std::io::Error) {
         if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) {
-            self.warning(format!("cannot read {}: {error}; its settings are not in force", path.display()));
+            self.warning(format!("cannot read {}: {error}; its settings are not used", path.display()));
         }
     }
 
@@ -279,12 +282,12 @@ impl Layers {
         for name in self.values.keys().filter(unknown).cloned().collect::<Vec<_>>() {
             let hint = nearest(&name).map_or(String::new(), |nearest| format!("; did you mean {nearest}?"));
             let source = self.source(&name);
-            self.problem(format!("{name} ({source}) is no setting of decnet{hint}"));
+            self.problem(format!("{name} ({source}) is not a setting of decnet{hint}"));
         }
     }
 }
 
-/// The other users who can read a file with these permission bits.
+/// Returns which other users can read a file with these permission bits.
 fn other_readers(mode: u32) -> Option<&'static str> {
     match mode {
         mode if mode & 0o004 != 0 => Some("every user of this host"),
@@ -293,29 +296,29 @@ fn other_readers(mode: u32) -> Option<&'static str> {
     }
 }
 
-/// Did systemd start us? Then it has set this (systemd.exec(5)).
+/// Returns whether systemd started this process, which sets `INVOCATION_ID` (systemd.exec(5)).
 fn is_service(inputs: &Inputs) -> bool {
     inputs.environment.contains_key("INVOCATION_ID")
 }
 
-/// Is the directory closed, so that nobody can tell whether the file is there?
+/// Returns whether the directory is not searchable, so that the file's existence is unknown.
 fn is_hidden(path: &Path) -> bool {
     path.symlink_metadata().is_err()
 }
 
-/// What is wrong with a value, without the value where it may not be shown.
-fn told(info: &Info, why: String) -> String {
-    if info.shown == Shown::Never { format!("is {}", info.form) } else { why }
+/// Returns the reason why a value is invalid, without the value if it is a secret.
+fn redacted_reason(info: &Info, why: String) -> String {
+    if info.disclosure == Disclosure::Never { format!("must be {}", info.form) } else { why }
 }
 
-/// The known name that a slip most resembles, if any does.
+/// Returns the known name that is most similar to a misspelt one, if any is close enough.
 fn nearest(name: &str) -> Option<&'static str> {
     let distance = |info: &&&Info| edits(name, info.name);
     let candidates = keys::ALL.iter().filter(|info| info.name.starts_with(OWN_PREFIX));
     candidates.min_by_key(distance).map(|info| info.name).filter(|best| edits(name, best) <= name.len() / 3)
 }
 
-/// Letters to add, drop or change to make one text the other (Levenshtein).
+/// Returns the Levenshtein distance, in bytes, between two texts.
 fn edits(left: &str, right: &str) -> usize {
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (i, a) in left.bytes().enumerate() {
@@ -334,7 +337,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_finds_its_neighbour() {
+    fn misspelt_name_is_matched_to_the_nearest_setting() {
         assert_eq!(edits("kitten", "sitting"), 3);
         assert_eq!(nearest("DECNET_WEBHOOK_TIMOUT"), Some("DECNET_WEBHOOK_TIMEOUT"));
         assert_eq!(nearest("DECNET_WEBHOOK_SOMETHING_ELSE_ALTOGETHER_AND_LONG"), None);

@@ -1,8 +1,8 @@
-//! The configuration: environment over INI over `.env.local` over defaults, read once and checked as a whole.
+//! The configuration, read once from all layers and validated as a whole.
 //!
-//! [`keys`] is the table that all else follows from. [`layers`] finds each value: [`ini`] and [`dotenv`] read the files,
-//! [`services`] the units. [`types`] turns texts into values, [`found`] is the result, [`adoption`] decides which file is the
-//! catalog, [`show`] and [`mod@page`] print what is in force and what may be set.
+//! [`keys`] is the table of settings. [`layers`] finds each value in the environment and files, which [`ini`], [`dotenv`] and
+//! [`services`] parse. [`types`] parses values. [`found`] holds the result. [`adoption`] selects the catalog file. [`show`]
+//! lists the effective settings, and [`mod@page`] generates docs/configuration.md.
 
 mod access;
 mod adoption;
@@ -43,20 +43,20 @@ pub(crate) use self::show::Setting;
 use self::types::Read;
 pub(crate) use self::types::{duration as read_duration, show_duration, without_secrets};
 
-/// Everything that was configured, checked.
+/// The validated configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     /// The role of this host.
     pub(crate) mode: Mode,
-    /// Does an agent refuse the master's commands?
+    /// Whether an agent refuses the master's commands.
     pub(crate) disallow_master: bool,
-    /// Where the catalog and the queue live, unless the database is elsewhere. Not yet created.
+    /// The directory of the queue and, unless [`Config::database`] is elsewhere, of the catalog. It may not exist yet.
     pub(crate) data_dir: PathBuf,
-    /// Nobody named the data directory.
+    /// Whether no setting names the data directory.
     pub(crate) is_data_dir_default: bool,
-    /// Where `webhook_subscriptions` is.
+    /// The database that contains `webhook_subscriptions`.
     pub(crate) database: Database,
-    /// No setting names the database.
+    /// Whether no setting names the database.
     pub(crate) is_database_default: bool,
     /// The event bus.
     pub(crate) bus: Bus,
@@ -64,19 +64,19 @@ pub(crate) struct Config {
     pub(crate) api: Api,
     /// How deliveries are attempted.
     pub(crate) delivery: Delivery,
-    /// Which addresses may be dialled.
+    /// The addresses to which requests may be sent.
     pub(crate) egress: Egress,
-    /// How long the queue keeps what.
+    /// How long and how much the queue keeps.
     pub(crate) retention: Retention,
-    /// Who may use the HTTP API, beside the tokens in the catalog; nobody, in a command that does not serve it.
+    /// Access to the HTTP API besides the tokens in the catalog. Empty in commands that neither serve nor check the API.
     pub(crate) access: Access,
-    /// What is logged, and how.
+    /// The logging configuration.
     pub(crate) log: Log,
-    /// The collector that gets traces, if there is one.
+    /// The collector's OTLP endpoint, if tracing is enabled.
     pub(crate) tracing: Option<Uri>,
-    /// Where the worker offers its metrics on TCP, if it does.
+    /// The TCP address on which the worker serves its metrics, if any.
     pub(crate) metrics_listen: Option<SocketAddr>,
-    /// Names that requests there may carry, beside those of this host.
+    /// Host names accepted there besides those of this host.
     pub(crate) metrics_hosts: Vec<String>,
 }
 
@@ -92,105 +92,105 @@ pub(crate) enum Mode {
 /// The event bus.
 #[derive(Debug, Clone)]
 pub(crate) struct Bus {
-    /// Is there one at all?
+    /// Whether a bus is used at all.
     pub(crate) enabled: bool,
-    /// Its socket, where one is configured; see [`Bus::path`].
+    /// The configured socket, if any; see [`Bus::path`].
     pub(crate) socket: Option<PathBuf>,
-    /// Its socket, where none is configured.
+    /// The socket that is used if none is configured.
     pub(crate) default_socket: PathBuf,
-    /// The group that may use the socket, where it exists.
+    /// The group that may use the socket, if that group exists.
     pub(crate) group: String,
-    /// Users, by name or uid, who may have lossless queues beside root and the user of the bus.
+    /// Users, by name or uid, who may have lossless queues besides root and the user of the bus.
     pub(crate) lossless_users: Vec<String>,
-    /// The longest wait between two tries to reach a bus that is away.
+    /// The longest wait between two attempts to connect to an unavailable bus.
     pub(crate) reconnect: Duration,
 }
 
 /// `DECNET_BUS_TYPE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BusKind {
-    /// A UNIX socket with DECNET's protocol.
+    /// DECNET's protocol over a UNIX socket.
     Unix,
 }
 
 /// The HTTP API.
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
-    /// Does `decnet serve` serve it?
+    /// Whether `decnet serve` serves the API.
     pub(crate) enabled: bool,
     /// An address, or a name of this host.
     pub(crate) host: String,
-    /// 0 for a free one.
+    /// The TCP port; 0 selects a free one.
     pub(crate) port: u16,
-    /// Are creations over DECNET's routes limited by address?
+    /// Whether creations over DECNET's routes are rate-limited per address.
     pub(crate) limits_creations: bool,
 }
 
 /// How deliveries are attempted.
 #[derive(Debug, Clone)]
 pub(crate) struct Delivery {
-    /// Failed deliveries in a row that trip a subscription, at least 1.
+    /// The number of consecutive failed deliveries that trips a subscription, at least 1.
     pub(crate) circuit_threshold: u32,
-    /// Deliveries waiting for one subscription that are worth a warning; 0 for none.
+    /// The backlog of one subscription, in deliveries, at which an event is published; 0 for never.
     pub(crate) backlog_threshold: u64,
     /// The delays between attempts.
     pub(crate) schedule: RetrySchedule,
-    /// Requests in flight to one subscription.
+    /// The maximum number of requests in flight to one subscription.
     pub(crate) concurrency: usize,
-    /// Requests in flight over all subscriptions; at least as many.
+    /// The maximum number of requests in flight over all subscriptions.
     pub(crate) total_concurrency: usize,
-    /// One deadline over an attempt.
+    /// The deadline of one attempt.
     pub(crate) timeout: Duration,
 }
 
-/// Which addresses may be dialled.
+/// The addresses to which requests may be sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Egress {
-    /// All addresses except link-local and metadata ones.
+    /// Whether all addresses except link-local and metadata ones are allowed.
     pub(crate) allow_private: bool,
-    /// These networks, whatever else is forbidden.
+    /// Networks that are allowed although they are internal.
     pub(crate) allow: Vec<IpNet>,
 }
 
-/// How long the queue keeps what.
+/// How long and how much the queue keeps.
 #[derive(Debug, Clone)]
 pub(crate) struct Retention {
-    /// What was delivered.
+    /// The retention of delivered deliveries.
     pub(crate) delivered: Duration,
-    /// What was given up.
+    /// The retention of dead deliveries.
     pub(crate) dead: Duration,
-    /// What waits for a subscription that is tripped or disabled.
+    /// The retention of deliveries that wait for a tripped or disabled subscription.
     pub(crate) parked: Duration,
-    /// The queue's size in bytes above which the oldest final deliveries go.
+    /// The queue's size in bytes above which the oldest final deliveries are deleted.
     pub(crate) bytes: u64,
 }
 
-/// What is logged, and how.
+/// The logging configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Log {
-    /// A filter in the syntax of `tracing_subscriber::EnvFilter`; none for the command's own default.
+    /// A filter in the syntax of `tracing_subscriber::EnvFilter`; `None` for the command's default.
     pub(crate) filter: Option<String>,
-    /// For people or for programs.
+    /// The format of messages.
     pub(crate) format: LogFormat,
 }
 
 /// `DECNET_LOG_FORMAT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
-    /// A line to be read.
+    /// Readable lines.
     Human,
-    /// A JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
 impl Config {
-    /// Is this a host on which the master's commands refuse to run?
+    /// Returns whether the master's commands refuse to run on this host.
     #[must_use]
     pub(crate) fn is_agent(&self) -> bool {
         self.mode == Mode::Agent && self.disallow_master
     }
 
-    /// The services' data directory, where this user has another one only because that is closed.
+    /// Returns the services' data directory if this user falls back to another one because that is not writable.
     pub(crate) fn closed_data_dir(&self) -> Option<&'static Path> {
         let services = data_dir::of_services();
         (self.is_data_dir_default && self.data_dir != services && services.is_dir()).then_some(services)
@@ -242,30 +242,33 @@ impl Config {
             if !matches!(text.to_ascii_lowercase().as_str(), "" | "true" | "false") {
                 let source = layers.source(name);
                 layers.warning(format!(
-                    "{name} ({source}) is `{text}`, which counts as {value}, as it does for DECNET; write true or false"
+                    "{name} ({source}) is `{text}`, which is read as {value}, as in DECNET; write true or false"
                 ));
             }
         }
     }
 
-    /// What no setting can say for itself.
+    /// Validates combinations of settings.
     fn check(&self, layers: &mut Layers) {
         self.warn_of_odd_flags(layers);
         let Delivery { concurrency, total_concurrency, .. } = self.delivery;
         let (one, all) = (keys::CONCURRENCY.info.name, keys::TOTAL_CONCURRENCY.info.name);
-        // The default is only a bound, which a smaller total goes before.
+        // The default yields to a smaller total.
         if concurrency > total_concurrency && layers.source(one) != Source::Default {
-            layers.problem(format!("{one} ({concurrency}) is more than {all} ({total_concurrency}) allows"));
+            layers.problem(format!(
+                "{one} ({concurrency}) must not be greater than {all} ({total_concurrency})"
+            ));
         }
     }
 }
 
-/// The endpoint, where traces are wanted; else it may be one that only DECNET can use.
+/// Returns the collector's endpoint if tracing is enabled. Otherwise the endpoint is not read: it may be one that only DECNET
+/// supports.
 fn read_tracing(layers: &mut Layers) -> Option<Uri> {
     layers.read(&keys::TRACING_ENABLED).then(|| layers.read(&keys::OTEL_ENDPOINT))
 }
 
-/// The URL, or DECNET's single settings, or a file in the data directory.
+/// Returns the database from its URL, else from DECNET's separate settings, else the file in the data directory.
 fn read_database(layers: &mut Layers, data_dir: &Path) -> Database {
     let url = layers.read(&keys::DB_URL);
     let kind = layers.read(&keys::DB_TYPE);
@@ -279,13 +282,13 @@ fn read_database(layers: &mut Layers, data_dir: &Path) -> Database {
 }
 
 impl Bus {
-    /// Where the bus is, or is to be: as configured, else by DECNET's rule.
+    /// Returns the socket's path: the configured one, else the default by DECNET's rule.
     pub(crate) fn path(&self) -> &Path {
         self.socket.as_deref().unwrap_or(&self.default_socket)
     }
 
     fn read(layers: &mut Layers, home: &Path) -> Self {
-        // With a second kind this no longer compiles: what is below is the UNIX socket's.
+        // Irrefutable on purpose: a second kind of bus must not compile here, since all settings below are for UNIX sockets.
         let BusKind::Unix = layers.read(&keys::BUS_TYPE);
         Self {
             default_socket: decnet_bus::default_socket_path(home),
@@ -338,7 +341,7 @@ impl Mode {
         match text.to_ascii_lowercase().as_str() {
             "master" => Ok(Self::Master),
             "agent" => Ok(Self::Agent),
-            _ => Err(format!("is master or agent, not `{text}`")),
+            _ => Err(format!("must be master or agent, not `{text}`")),
         }
     }
 }
@@ -347,9 +350,9 @@ impl BusKind {
     fn read(text: &str) -> Read<Self> {
         match text.to_ascii_lowercase().as_str() {
             "unix" => Ok(Self::Unix),
-            "nats" => Err("is unix: this version has no NATS source yet".into()),
-            "fake" => Err("is unix: `fake` lives within one Python process and cannot be joined".into()),
-            _ => Err(format!("is unix, not `{text}`")),
+            "nats" => Err("must be unix: this version does not support NATS".into()),
+            "fake" => Err("must be unix: `fake` exists only within one Python process".into()),
+            _ => Err(format!("must be unix, not `{text}`")),
         }
     }
 }
@@ -359,7 +362,7 @@ impl LogFormat {
         match text.to_ascii_lowercase().as_str() {
             "human" => Ok(Self::Human),
             "json" => Ok(Self::Json),
-            _ => Err(format!("is human or json, not `{text}`")),
+            _ => Err(format!("must be human or json, not `{text}`")),
         }
     }
 }

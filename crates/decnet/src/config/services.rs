@@ -1,7 +1,7 @@
-//! What the units of this host's services give them, so that a command in an operator's hand sees what they see.
+//! The settings in the units of this host's services, so that an operator's command uses the same ones.
 //!
-//! systemd reads a unit's `EnvironmentFile=` before it drops root, so a service gets all of it as its environment. A command
-//! reads the same files, as far as it may.
+//! systemd reads a unit's `EnvironmentFile=` before it drops root privileges, so a service gets all of it as its environment.
+//! A command reads the same files as far as permissions allow.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ use super::layers::Layers;
 use super::{ini, keys, read_database};
 use crate::units;
 
-/// The worker's: it has every setting.
+/// The worker's unit, which has all settings.
 const UNIT: &str = "decnet-webhook.service";
 
-/// The worker's unit and what `systemctl edit` has put beside it, strongest first.
+/// Returns the worker's unit and the drop-ins of `systemctl edit`, in descending precedence.
 pub(crate) fn units() -> Vec<PathBuf> {
     let Some(unit) = units::find(&units::places(), UNIT) else { return Vec::new() };
     let beside = std::fs::read_dir(Path::new(units::ADMINISTRATORS).join(format!("{UNIT}.d")));
@@ -25,17 +25,17 @@ pub(crate) fn units() -> Vec<PathBuf> {
     edits
 }
 
-/// The texts of files from which a service gets its settings; empty where there is none.
+/// The contents of the files from which a service gets its settings; empty if a file does not exist.
 pub(crate) struct ServiceFiles {
     /// The INI file.
     pub(crate) ini: String,
-    /// `.env.local` of its directory, which systemd makes the service's environment.
+    /// `.env.local` of the service's directory, which systemd loads into its environment.
     pub(crate) env_local: String,
-    /// `.env` of its directory.
+    /// `.env` of the service's directory.
     pub(crate) env: String,
 }
 
-/// The catalog that a service is given by its files, where they name one.
+/// Returns the catalog that a service's files name, if they do.
 pub(crate) fn services_database(files: &ServiceFiles) -> Option<Database> {
     let mut layers = Layers::default();
     layers.offer_lines(Path::new(".env.local"), &files.env_local, Dialect::Systemd);
@@ -46,12 +46,13 @@ pub(crate) fn services_database(files: &ServiceFiles) -> Option<Database> {
     is_named.then_some(database)
 }
 
-/// The files that units name, strongest first: of two that have a name, systemd takes the one that it reads later.
+/// Returns the files that units name, in descending precedence: of two values, systemd uses the one that it reads later.
 pub(super) fn files(units: &[(PathBuf, String)]) -> impl Iterator<Item = &Path> {
     values(units, "EnvironmentFile").map(|(_, _, value)| units::path(value))
 }
 
-/// The variables that units set themselves, one a line as ours do, strongest first, each with its unit and its line from 1.
+/// Returns the variables that units set directly, in descending precedence, each with its unit and its line from 1. Only one
+/// variable per line is supported, as our units are written.
 pub(super) fn variables(units: &[(PathBuf, String)]) -> impl Iterator<Item = (&Path, usize, &str, &str)> {
     values(units, "Environment").filter_map(|(unit, line, value)| {
         let (name, value) = value.trim_matches('"').split_once('=')?;
@@ -59,7 +60,7 @@ pub(super) fn variables(units: &[(PathBuf, String)]) -> impl Iterator<Item = (&P
     })
 }
 
-/// The values of a key, strongest first. An empty one takes back all that come before it.
+/// Returns the values of a key, in descending precedence. An empty value cancels all earlier ones.
 fn values<'a>(
     units: &'a [(PathBuf, String)],
     key: &'static str,
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_later_file_and_the_later_variable_are_the_stronger() {
+    fn later_file_and_later_variable_take_precedence() {
         let unit = "[Service]\nEnvironmentFile=-/a\nEnvironment=A=1\nEnvironment=\"A=2 3\"\n# Environment=B=4\nEnvironmentFile=/b\n";
         let edit = "EnvironmentFile=/c\n";
         let units = [(PathBuf::from("edit"), edit.to_owned()), (PathBuf::from("unit"), unit.to_owned())];
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_line_takes_back_what_was_named_before() {
+    fn empty_value_cancels_earlier_ones() {
         let edit = (PathBuf::from("edit"), "EnvironmentFile=\nEnvironmentFile=/c\n".to_owned());
         let units = [edit, (PathBuf::from("unit"), "EnvironmentFile=/a\n".to_owned())];
         assert_eq!(files(&units).collect::<Vec<_>>(), [Path::new("/c")]);

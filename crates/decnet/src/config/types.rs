@@ -1,4 +1,4 @@
-//! How the text of a setting becomes a value: each function says what to write instead of what it refuses.
+//! Parsers of settings' values. Each error states the accepted syntax.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -10,76 +10,76 @@ use decnet_core::delivery::RetrySchedule;
 pub(crate) use decnet_core::duration::show as show_duration;
 use ipnet::IpNet;
 
-/// What reading a text comes to; the error completes the sentence "`NAME` …".
+/// The result of parsing a value. The error completes the sentence "`NAME` …".
 pub(crate) type Read<T> = Result<T, String>;
 
-/// `true` or `false` in any case; nothing else.
+/// Parses `true` or `false`, case-insensitively.
 pub(crate) fn boolean(text: &str) -> Read<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
-        _ => Err(format!("is true or false, not `{text}`")),
+        _ => Err(format!("must be true or false, not `{text}`")),
     }
 }
 
-/// Anything but `false` is true, as for DECNET.
-#[expect(clippy::unnecessary_wraps, reason = "every reader of a setting has one shape")]
+/// Returns true for anything but `false`, as DECNET does.
+#[expect(clippy::unnecessary_wraps, reason = "all parsers have the same signature")]
 pub(crate) fn unless_false(text: &str) -> Read<bool> {
     Ok(!text.eq_ignore_ascii_case("false"))
 }
 
-/// Anything but `true` is false, as for DECNET, so that a slip never opens what should be closed.
-#[expect(clippy::unnecessary_wraps, reason = "every reader of a setting has one shape")]
+/// Returns false for anything but `true`, as DECNET does, so that a typing error never disables a protection.
+#[expect(clippy::unnecessary_wraps, reason = "all parsers have the same signature")]
 pub(crate) fn only_true(text: &str) -> Read<bool> {
     Ok(text.eq_ignore_ascii_case("true"))
 }
 
-/// A whole number within bounds.
+/// Parses a whole number within bounds.
 pub(crate) fn integer<T: FromStr + PartialOrd + Display + Copy>(text: &str, least: T, most: T) -> Read<T> {
     match text.parse::<T>() {
         Ok(number) if number >= least && number <= most => Ok(number),
-        _ => Err(format!("is a whole number from {least} to {most}, not `{text}`")),
+        _ => Err(format!("must be a whole number from {least} to {most}, not `{text}`")),
     }
 }
 
-/// `500ms`, `10s`, `2m`, `1h` or `7d`; a bare number is seconds.
+/// Parses `500ms`, `10s`, `2m`, `1h` or `7d`; a bare number is seconds.
 pub(crate) fn duration(text: &str) -> Read<Duration> {
     decnet_core::duration::parse(text)
-        .ok_or_else(|| format!("is a duration such as 500ms, 10s, 2m, 1h or 7d, not `{text}`"))
+        .ok_or_else(|| format!("must be a duration such as 500ms, 10s, 2m, 1h or 7d, not `{text}`"))
 }
 
-/// A duration within bounds.
+/// Parses a duration within bounds.
 pub(crate) fn duration_within(text: &str, least: Duration, most: Duration) -> Read<Duration> {
     let duration = duration(text)?;
     if (least..=most).contains(&duration) {
         return Ok(duration);
     }
-    Err(format!("is from {} to {}, not `{text}`", show_duration(least), show_duration(most)))
+    Err(format!("must be from {} to {}, not `{text}`", show_duration(least), show_duration(most)))
 }
 
-/// A duration, or seconds as Python's `float` reads them, such as `1e2` or `inf`. What is out of bounds counts as the
-/// bound, as a short one does for DECNET.
+/// Parses a duration, or seconds in the syntax of Python's `float`, such as `1e2` or `inf`. Values are clamped to the
+/// bounds, as DECNET does with short ones.
 pub(crate) fn seconds_clamped(text: &str, least: Duration, most: Duration) -> Read<Duration> {
     if let Some(duration) = decnet_core::duration::parse(text) {
         return Ok(duration.clamp(least, most));
     }
     let seconds: f64 = text.parse().map_err(|_| {
-        format!("is a number of seconds such as 60 or 1e2, or a duration such as 2m, not `{text}`")
+        format!("must be a number of seconds such as 60 or 1e2, or a duration such as 2m, not `{text}`")
     })?;
     // Python's `max(5.0, nan)` is 5.0.
     let seconds = if seconds.is_nan() { 0.0 } else { seconds };
     Ok(Duration::from_secs_f64(seconds.clamp(least.as_secs_f64(), most.as_secs_f64())))
 }
 
-/// Failures in a row; none or less counts as one, as it does for DECNET.
+/// Parses a number of consecutive failures. Values below 1 count as 1, as in DECNET.
 pub(crate) fn threshold(text: &str) -> Read<u32> {
     let number = integer(text, i64::MIN, u32::MAX.into())?;
     Ok(u32::try_from(number).unwrap_or(1).max(1))
 }
 
-/// `10GiB`, `500MB` or a bare number of bytes.
+/// Parses `10GiB`, `500MB` or a bare number of bytes.
 pub(crate) fn bytes(text: &str) -> Read<u64> {
-    let wrong = || format!("is a size such as 10GiB, 500MB or 1048576, not `{text}`");
+    let wrong = || format!("must be a size such as 10GiB, 500MB or 1048576, not `{text}`");
     let (number, unit) = split_unit(text).ok_or_else(wrong)?;
     let factor = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 1.0,
@@ -101,19 +101,19 @@ pub(crate) fn bytes(text: &str) -> Read<u64> {
     Ok(bytes as u64)
 }
 
-/// Networks or single addresses, separated by commas.
+/// Parses networks or single addresses, separated by commas.
 pub(crate) fn networks(text: &str) -> Read<Vec<IpNet>> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(network).collect()
 }
 
-/// Names, separated by commas.
+/// Parses names separated by commas.
 pub(crate) fn names(text: &str) -> Read<Vec<String>> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     Ok(names.map(str::to_owned).collect())
 }
 
-/// Origins as browsers send them: scheme, host and, where it is not the scheme's own, port. No wildcard: it would let
-/// every page of the web read the answers.
+/// Parses origins separated by commas and returns them as browsers send them: scheme, host and any non-default port. A
+/// wildcard is rejected: it would let every web page read the responses.
 pub(crate) fn origins(text: &str) -> Read<Vec<String>> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(origin).collect()
 }
@@ -126,13 +126,13 @@ fn origin(text: &str) -> Read<String> {
             Ok(origin)
         }
         _ => Err(format!(
-            "is a list of origins such as https://dashboard.example:8443; `{}` is none",
+            "must be a list of origins such as https://dashboard.example:8443; `{}` is not an origin",
             without_secrets(text)
         )),
     }
 }
 
-/// A URL as it may be shown: scheme, host and port. What follows may be a secret, and so may what is before the host.
+/// Returns a URL reduced to scheme, host and port: the login, path and query may be secrets.
 pub(crate) fn without_secrets(text: &str) -> String {
     match url::Url::parse(text) {
         Ok(url) if url.has_host() => {
@@ -144,7 +144,7 @@ pub(crate) fn without_secrets(text: &str) -> String {
     }
 }
 
-/// Names of hosts, separated by commas.
+/// Parses host names separated by commas.
 pub(crate) fn host_names(text: &str) -> Read<Vec<String>> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(host_name).collect()
 }
@@ -154,42 +154,44 @@ fn host_name(text: &str) -> Read<String> {
     if text.chars().all(is_of_a_name) {
         return Ok(text.to_ascii_lowercase());
     }
-    Err(format!("is a list of host names without ports such as metrics.example; `{text}` is not one"))
+    Err(format!(
+        "must be a list of host names without ports such as metrics.example; `{text}` is not a host name"
+    ))
 }
 
 fn network(text: &str) -> Read<IpNet> {
     let address = || text.parse::<std::net::IpAddr>().map(IpNet::from);
-    text.parse::<IpNet>()
-        .or_else(|_| address())
-        .map_err(|_| format!("is a list of networks such as 10.1.0.0/16,fd00::/8; `{text}` is none"))
+    text.parse::<IpNet>().or_else(|_| address()).map_err(|_| {
+        format!("must be a list of networks such as 10.1.0.0/16,fd00::/8; `{text}` is not a network")
+    })
 }
 
-/// Delays separated by commas; `none` for no retries at all.
+/// Parses delays separated by commas, or `none` for no retries.
 pub(crate) fn schedule(text: &str) -> Read<RetrySchedule> {
     let text = if text.eq_ignore_ascii_case("none") { "" } else { text };
-    text.parse().map_err(|error| format!("is a retry schedule such as 1s,30s,10m: {error}"))
+    text.parse().map_err(|error| format!("must be a retry schedule such as 1s,30s,10m: {error}"))
 }
 
-/// A path, or nothing.
-#[expect(clippy::unnecessary_wraps, reason = "every reader of a setting has one shape")]
+/// Returns a path, or `None` for an empty text.
+#[expect(clippy::unnecessary_wraps, reason = "all parsers have the same signature")]
 pub(crate) fn optional_path(text: &str) -> Read<Option<PathBuf>> {
     Ok((!text.is_empty()).then(|| text.into()))
 }
 
-/// Any text, or nothing.
-#[expect(clippy::unnecessary_wraps, reason = "every reader of a setting has one shape")]
+/// Returns any text, or `None` for an empty one.
+#[expect(clippy::unnecessary_wraps, reason = "all parsers have the same signature")]
 pub(crate) fn optional_text(text: &str) -> Read<Option<String>> {
     Ok((!text.is_empty()).then(|| text.into()))
 }
 
-/// An IP address with a port, or nothing.
+/// Parses an IP address with a port; `None` for an empty text.
 pub(crate) fn optional_address(text: &str) -> Read<Option<SocketAddr>> {
-    let wrong = || format!("is an address and a port such as 127.0.0.1:9464, not `{text}`");
+    let wrong = || format!("must be an address and a port such as 127.0.0.1:9464, not `{text}`");
     if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| wrong()) }
 }
 
-/// Any text.
-#[expect(clippy::unnecessary_wraps, reason = "every reader of a setting has one shape")]
+/// Returns any text unchanged.
+#[expect(clippy::unnecessary_wraps, reason = "all parsers have the same signature")]
 pub(crate) fn text(text: &str) -> Read<String> {
     Ok(text.into())
 }
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_are_read_as_python_reads_them() {
+    fn seconds_follow_pythons_float_syntax() {
         let read = |text| seconds_clamped(text, Duration::from_secs(5), Duration::from_secs(3600));
         for (text, seconds) in [
             ("60", 60.0),
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_show_neither_users_nor_paths() {
+    fn urls_are_shown_without_login_and_path() {
         for (text, shown) in [
             ("http://u:hunter2@collector:4317/hunter2?k=hunter2", "http://collector:4317"),
             ("https://u:hunter2@dash.example/", "https://dash.example"),
@@ -246,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes() {
+    fn sizes_are_parsed() {
         assert_eq!(bytes("10GiB"), Ok(10 * 1024 * 1024 * 1024));
         assert_eq!(bytes("1 kb"), Ok(1000));
         assert_eq!(bytes("7"), Ok(7));
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_are_as_a_browser_sends_them() {
+    fn origins_are_normalized_like_browsers_do() {
         let read = origins("https://Dash.example:443/, http://10.0.0.1:8080");
         assert_eq!(read, Ok(vec!["https://dash.example".into(), "http://10.0.0.1:8080".into()]));
         for bad in ["*", "dash.example", "https://a/b", "https://a/?b", "https://u@a/", "file:///a", "null"] {
@@ -271,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_booleans() {
+    fn lists_and_booleans_are_parsed() {
         assert_eq!(networks("10.1.0.0/16, ::1").map(|list| list.len()), Ok(2));
         assert_eq!(networks(""), Ok(vec![]));
         assert!(networks("10.1.0.0/16,here").unwrap_err().contains("`here`"));

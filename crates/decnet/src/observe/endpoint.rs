@@ -112,7 +112,11 @@ impl Endpoint {
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub(crate) fn start(self, view: WorkerView, stop: CancellationToken) -> anyhow::Result<RuntimeThread<()>> {
+    pub(crate) fn start(
+        self,
+        view: WorkerView,
+        stop: CancellationToken,
+    ) -> anyhow::Result<RuntimeThread<()>> {
         RuntimeThread::start("endpoint", move |ready| async move {
             ready.up();
             self.run(Arc::new(view), &stop).await;

@@ -1,14 +1,14 @@
-//! Decides whether a file or a directory is trusted: whoever can write a file of settings, or replace it, decides where secrets
-//! go and who is an admin.
+//! The check whether a file or a directory is trusted. Anyone who can write or replace a settings file controls where secrets
+//! are sent and who is an admin.
 //!
-//! A file is trusted if it is a regular file, belongs to root or to the user of this process, and cannot be written by group
-//! or others; if the same holds for its directory; and if nobody else can put another directory in the place of one above.
-//! A directory above with the sticky bit (`/tmp`) is fine if what lies in it on the way belongs to a trusted user, since only
-//! its owner can rename that. The directory of the file itself must not be sticky: links to files of others can be made there.
+//! A trusted file is a regular file that belongs to root or to the user of this process and is not writable by group or
+//! others. The same must hold for its directory, and no other user may be able to replace a directory above. A directory above
+//! may have the sticky bit (`/tmp`) if the next component belongs to a trusted user, since only its owner can rename it. The
+//! directory of the file itself must not be sticky: other users can create links to files there.
 //!
-//! Root trusts the user of the services too, below the services' directories: they work on those files together.
+//! Root also trusts the user of the services below the services' directories, because both write files there.
 //!
-//! [`walk`](mod@walk) opens a path one component at a time and checks what it has opened, so that nothing can be exchanged
+//! [`walk`](mod@walk) opens a path one component at a time and checks the opened descriptor, so that nothing can be replaced
 //! between the check and the use.
 
 mod services;
@@ -22,11 +22,11 @@ use std::path::{Path, PathBuf};
 use self::services::Services;
 use self::walk::{Goal, Reached, walk};
 
-/// Root's number.
+/// The uid of root.
 const ROOT: u32 = 0;
-/// Permission bits by which group or others may write.
+/// The write permission bits of group and others.
 const WRITABLE: u32 = 0o022;
-/// In a directory with this bit only the owner of something can rename or remove it.
+/// The sticky bit: only the owner of a directory's entry can rename or remove it.
 const STICKY: u32 = 0o1000;
 
 /// The users whose files are trusted.
@@ -34,39 +34,39 @@ const STICKY: u32 = 0o1000;
 pub(crate) struct Trust {
     /// The user of this process.
     user: u32,
-    /// Trusted below their directories; none unless the user is root.
+    /// The services, trusted below their directories; empty unless the user is root.
     services: Services,
 }
 
-/// How a path has become known.
+/// The origin of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Given {
-    /// It was searched for in a place where any user may have put it. A symbolic link is not followed.
+    /// A default location, where any user may have put a file. A symbolic link is not followed.
     Found,
-    /// The command line, the environment or a trusted file names it. Links are followed if they are trusted themselves, and
-    /// what lies on a file system that is mounted read-only needs no tight mode: containers mount settings and secrets so.
+    /// The command line, the environment or a trusted file. Symbolic links are followed if they are trusted themselves. The mode
+    /// of files on read-only file systems is not checked: containers mount settings and secrets that way.
     Named,
 }
 
-/// A file that was read.
+/// The content of a trusted file.
 pub(crate) struct Text {
     pub(crate) text: String,
-    /// Its permission bits.
+    /// The permission bits.
     pub(crate) mode: u32,
 }
 
-/// Why a path is not used.
+/// The reason why a path is not used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refused {
-    /// Another user could have put it there.
+    /// Another user could have put the file there.
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
-    /// It cannot be opened or read.
+    /// The file cannot be opened or read.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// Why another user could have put a path there.
+/// The component of a path that another user controls, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} {why}", place.display())]
 pub(crate) struct Untrusted {
@@ -74,16 +74,16 @@ pub(crate) struct Untrusted {
     why: Why,
 }
 
-/// What is wrong with a component of a path.
+/// The reason why a component of a path is not trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Why {
-    /// It belongs to another user.
+    /// Another user, with this uid, owns the component.
     Owner(u32),
-    /// Group or others may write it; its permission bits.
+    /// Group or others can write the component, which has these permission bits.
     Writable(u32),
-    /// It is a symbolic link that was not asked for.
+    /// The component is a symbolic link in a default location.
     Link,
-    /// It is something else than a file, or than a directory.
+    /// The component is not of the expected type.
     Kind(&'static str),
 }
 
@@ -91,49 +91,49 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Owner(uid) => {
-                write!(f, "belongs to another user (uid {uid}); chown it, or run as that user")
+                write!(f, "belongs to another user (uid {uid}); change its owner, or run as that user")
             }
             Self::Writable(mode) => {
-                // A directory that is open to everybody must stay so.
+                // Such a directory (`/tmp`) must stay writable.
                 let advice = if mode & STICKY == 0 {
-                    "chmod go-w it"
+                    "run chmod go-w on it"
                 } else {
-                    "the sticky bit does not suffice; use a directory that others cannot write"
+                    "the sticky bit is not sufficient; use a directory that others cannot write to"
                 };
                 write!(f, "can be written by others (mode {:04o}); {advice}", mode & 0o7777)
             }
-            Self::Link => f.write_str("is a symbolic link; put the file itself there"),
+            Self::Link => f.write_str("is a symbolic link; replace it with the file itself"),
             Self::Kind(expected) => write!(f, "is not a {expected}"),
         }
     }
 }
 
 impl Default for Trust {
-    /// The user of this process alone.
+    /// Trusts only the user of this process.
     fn default() -> Self {
         Self { user: rustix::process::geteuid().as_raw(), services: Services::default() }
     }
 }
 
 impl Trust {
-    /// The user of this process and, for root, the services that are installed on this host.
+    /// Trusts the user of this process and, if it is root, the services that are installed on this host.
     pub(crate) fn of_this_process() -> Self {
         let alone = Self::default();
         let services = if alone.is_root() { Services::of_this_host() } else { Services::default() };
         Self { services, ..alone }
     }
 
-    /// Root, and one user of services below one directory.
+    /// Also trusts a user of services below a directory.
     pub(crate) fn with_service(self, user: u32, directory: &Path) -> Self {
         Self { services: self.services.and(user, directory), ..self }
     }
 
-    /// The same without any user of services.
+    /// Removes the trust in users of services.
     pub(crate) fn without_services(self) -> Self {
         Self { services: Services::default(), ..self }
     }
 
-    /// The user of this process.
+    /// Returns the uid of this process.
     pub(crate) fn user(&self) -> u32 {
         self.user
     }
@@ -142,7 +142,7 @@ impl Trust {
         self.user == ROOT
     }
 
-    /// Opens a trusted file. A path without a file is [`Refused::Io`], wherever it leads.
+    /// Opens a trusted file. A missing file is always [`Refused::Io`], even if its directories are not trusted.
     ///
     /// # Errors
     /// See [`Refused`].
@@ -168,8 +168,8 @@ impl Trust {
         Ok(Text { text, mode })
     }
 
-    /// Checks a directory, which others must not be able to write or to put another in the place of. What does not exist is
-    /// fine if nobody else could make it.
+    /// Checks that no other user can write to a directory or replace it. A missing directory passes if no other user could
+    /// create it.
     ///
     /// # Errors
     /// See [`Refused`].
@@ -177,10 +177,10 @@ impl Trust {
         walk(self, path, Given::Named, Goal::Directory).map(drop)
     }
 
-    /// Checks the owner of something at this place, whose links are resolved.
+    /// Checks the owner of the file at `place`, a path without symbolic links.
     ///
     /// # Errors
-    /// It belongs to another user.
+    /// The file belongs to another user.
     pub(crate) fn owner(&self, uid: u32, place: &Path) -> Result<(), Untrusted> {
         if uid == ROOT || uid == self.user || self.services.own(uid, place) {
             return Ok(());

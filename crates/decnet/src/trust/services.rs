@@ -1,15 +1,15 @@
-//! The users that the services of this host run as, and the directories that are theirs.
+//! The users of this host's services, and the directories of those services.
 
 use std::path::{Path, PathBuf};
 
 use crate::{passwd, units};
 
-/// The services whose units name the users.
+/// The units that name the users.
 const UNITS: [&str; 3] = ["decnet-webhook.service", "decnet-api.service", "decnet-bus.service"];
-/// Where every installation keeps settings, data and sockets.
+/// The directories of settings, data and sockets in every installation.
 const DIRECTORIES: [&str; 3] = ["/etc/decnet", "/var/lib/decnet", "/run/decnet"];
 
-/// Users of services, and their directories with links resolved.
+/// The users of services, and their directories without symbolic links.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Services {
     users: Vec<u32>,
@@ -17,7 +17,7 @@ pub(super) struct Services {
 }
 
 impl Services {
-    /// Reads the installed units. A user that is not in `/etc/passwd` is left out.
+    /// Reads the installed units. A user that is not in `/etc/passwd` is ignored.
     pub(super) fn of_this_host() -> Self {
         Self::of(&units::places(), &passwd::users())
     }
@@ -35,19 +35,19 @@ impl Services {
         if !services.users.is_empty() {
             services.directories.extend(DIRECTORIES.map(|directory| resolved(Path::new(directory))));
         }
-        // Below the root directory is everything.
+        // Everything is below the root directory.
         services.directories.retain(|directory| directory.parent().is_some());
         services
     }
 
-    /// The same with one more user and directory.
+    /// Adds a user and a directory.
     pub(super) fn and(mut self, user: u32, directory: &Path) -> Self {
         self.users.push(user);
         self.directories.push(resolved(directory));
         self
     }
 
-    /// Returns whether a service may own something at this place.
+    /// Returns whether `uid` is a service's user and `place` is below a service's directory.
     pub(super) fn own(&self, uid: u32, place: &Path) -> bool {
         self.users.contains(&uid) && self.directories.iter().any(|directory| place.starts_with(directory))
     }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn services_own_what_is_below_their_directories() {
+    fn services_own_everything_below_their_directories() {
         let dir = tempfile::tempdir().unwrap();
         let users = "root:x:0:0::/root:/bin/sh\nhoneypot:x:998:998::/:/bin/sh\n";
         let places = [dir.path().to_owned()];
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn root_directory_is_nobodys() {
+    fn root_directory_is_never_a_services() {
         let dir = tempfile::tempdir().unwrap();
         let unit = "User=honeypot\nWorkingDirectory=/\n";
         std::fs::write(dir.path().join("decnet-bus.service"), unit).unwrap();

@@ -1,5 +1,5 @@
-//! Files that another user could have put there. Run as root, files are given to another user; run as anybody else, the
-//! trust is that of another user.
+//! Tests with files that another user could have put there. As root, the tests change the owner of files; as another user,
+//! they evaluate the trust of a different uid.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 
-/// Not the number of anybody.
+/// A uid that no user has.
 const ANOTHER: u32 = 54_321;
 
 /// A directory of the user who runs the test, and that user's trust.
@@ -41,7 +41,7 @@ impl Place {
         path
     }
 
-    /// Makes something belong to somebody whom the trust that is returned does not know.
+    /// Returns a trust that does not cover the owner of `path`, changing the owner if run as root.
     fn of_another(&self, path: &Path) -> Trust {
         if self.trust.is_root() {
             chown(path, Some(ANOTHER), None).unwrap();
@@ -94,19 +94,19 @@ fn file_that_others_may_write_is_refused() {
 }
 
 #[test]
-fn directory_that_others_may_write_is_refused_sticky_or_not() {
+fn directory_that_others_may_write_is_refused() {
     for mode in [0o777, 0o775, 0o1777] {
         let place = Place::new();
         place.directory("d", mode);
         let why = found(&place.trust, &place.file("d/a", 0o600)).unwrap_err();
-        let advice = if mode == 0o1777 { "the sticky bit does not suffice" } else { "chmod go-w it" };
-        let says = format!("/d can be written by others (mode {mode:04o}); {advice}");
-        assert!(why.contains(&says), "{why}");
+        let advice = if mode == 0o1777 { "the sticky bit is not sufficient" } else { "run chmod go-w on it" };
+        let expected = format!("/d can be written by others (mode {mode:04o}); {advice}");
+        assert!(why.contains(&expected), "{why}");
     }
 }
 
 #[test]
-fn sticky_directory_further_up_is_fine_and_a_plain_one_is_not() {
+fn directory_above_may_be_writable_only_if_sticky() {
     for (mode, is_trusted) in [(0o1777, true), (0o777, false)] {
         let place = Place::new();
         place.directory("d", mode);
@@ -116,7 +116,7 @@ fn sticky_directory_further_up_is_fine_and_a_plain_one_is_not() {
 }
 
 #[test]
-fn directory_of_another_user_is_refused_wherever_it_is() {
+fn directory_of_another_user_is_refused_at_any_level() {
     let place = Place::new();
     let above = place.directory("d", 0o755);
     place.directory("d/e", 0o755);
@@ -127,7 +127,7 @@ fn directory_of_another_user_is_refused_wherever_it_is() {
 }
 
 #[test]
-fn link_is_not_followed_where_it_was_only_found() {
+fn link_in_a_default_location_is_not_followed() {
     let place = Place::new();
     place.file("a", 0o644);
     symlink("a", place.path("link")).unwrap();
@@ -137,7 +137,7 @@ fn link_is_not_followed_where_it_was_only_found() {
 }
 
 #[test]
-fn what_a_named_link_leads_to_is_checked_all_the_way() {
+fn every_component_of_a_links_target_is_checked() {
     let place = Place::new();
     place.directory("open", 0o777);
     place.file("open/a", 0o644);
@@ -154,7 +154,7 @@ fn what_a_named_link_leads_to_is_checked_all_the_way() {
 }
 
 #[test]
-fn what_is_not_a_file_is_refused_without_waiting_for_it() {
+fn directories_and_pipes_are_refused_without_blocking() {
     let place = Place::new();
     place.directory("d", 0o755);
     let pipe = place.path("pipe");
@@ -174,7 +174,7 @@ fn missing_file_in_an_untrusted_directory_is_not_found() {
 }
 
 #[test]
-fn file_is_read_up_to_its_bound() {
+fn file_above_the_size_limit_is_rejected() {
     let place = Place::new();
     let path = place.file("a", 0o600);
     assert!(place.trust.read(&path, Given::Found, 4).is_ok());
@@ -182,14 +182,14 @@ fn file_is_read_up_to_its_bound() {
 }
 
 #[test]
-fn services_are_trusted_below_their_directories_alone() {
+fn services_are_trusted_only_below_their_directories() {
     let place = Place::new();
     let (inside, outside) = (place.directory("opt", 0o755), place.directory("other", 0o755));
     for name in ["opt/a", "other/a"] {
         place.file(name, 0o644);
     }
     let me = place.trust.user();
-    // As root the files are a service's; as anybody else they are mine, and I am the service.
+    // As root the files belong to a service; as another user this process is the service.
     let (owner, trust) = if place.trust.is_root() {
         (ANOTHER, place.trust.clone())
     } else {
@@ -200,7 +200,7 @@ fn services_are_trusted_below_their_directories_alone() {
             chown(path, Some(owner), None).unwrap();
         }
     } else {
-        // The directories above are mine too.
+        // The directories above belong to this user, too.
         let above = trust.with_service(owner, Path::new("/nowhere"));
         assert!(found(&above, &inside.join("a")).is_err());
         let all = above.with_service(owner, place.dir.path());
@@ -214,7 +214,7 @@ fn services_are_trusted_below_their_directories_alone() {
 }
 
 #[test]
-fn directory_is_trusted_if_nobody_else_can_write_or_make_it() {
+fn directory_is_trusted_if_no_other_user_can_create_it() {
     let place = Place::new();
     let check = |name: &str| place.trust.check_directory(&place.path(name)).is_ok();
     for (name, mode) in [("good", 0o700), ("group", 0o770), ("sticky", 0o1777)] {

@@ -1,4 +1,4 @@
-//! Opens a path one component at a time, and checks each component by its descriptor.
+//! Path resolution that opens one component at a time and checks each by its descriptor.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -13,55 +13,55 @@ use rustix::io::Errno;
 
 use super::{Given, Refused, STICKY, Trust, Untrusted, WRITABLE, Why};
 
-/// Symbolic links that a path may lead over (`path_resolution(7)`).
+/// The maximum number of symbolic links in a path (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
 
-/// What a path is to lead to.
+/// The expected type of the path's last component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Goal {
     File,
     Directory,
 }
 
-/// What a path has led to.
+/// The result of resolving a path.
 pub(super) enum Reached {
     /// A file, open for reading.
     File(File),
     Directory,
-    /// Nothing: a component does not exist.
+    /// A component does not exist.
     Nothing,
 }
 
-/// A directory on the way.
+/// A directory of the path.
 struct Directory {
     fd: OwnedFd,
     stat: Stat,
     place: PathBuf,
 }
 
-/// Follows a path from the root directory.
+/// The resolution of a path from the root directory.
 ///
-/// The first problem is kept until the end is reached: a path that leads to nothing is not reported.
+/// The first problem is reported only at the end, and only if the file exists.
 struct Walk<'a> {
     trust: &'a Trust,
     given: Given,
-    /// From the root directory to where the walk has come.
-    way: Vec<Directory>,
-    /// Components that are still to be followed.
+    /// The directories from the root to the current one.
+    directories: Vec<Directory>,
+    /// The components that remain.
     rest: VecDeque<OsString>,
     links: usize,
-    doubt: Option<Untrusted>,
+    problem: Option<Untrusted>,
 }
 
-/// Follows a path to its end.
+/// Resolves a path and checks all its components.
 ///
 /// # Errors
 /// See [`Refused`].
 pub(super) fn walk(trust: &Trust, path: &Path, given: Given, goal: Goal) -> Result<Reached, Refused> {
     let path = std::path::absolute(path)?;
     let root = openat(CWD, "/", DIRECTORY, Mode::empty()).map_err(io::Error::from)?;
-    let (way, rest) = (Vec::new(), parts(&path));
-    let mut walk = Walk { trust, given, way, rest, links: 0, doubt: None };
+    let (directories, rest) = (Vec::new(), parts(&path));
+    let mut walk = Walk { trust, given, directories, rest, links: 0, problem: None };
     walk.enter(root, PathBuf::from("/"))?;
     walk.run(goal)
 }
@@ -72,18 +72,18 @@ impl Walk<'_> {
     fn run(mut self, goal: Goal) -> Result<Reached, Refused> {
         while let Some(name) = self.rest.pop_front() {
             if name == ".." {
-                self.way.truncate(self.way.len().saturating_sub(1).max(1));
+                self.directories.truncate(self.directories.len().saturating_sub(1).max(1));
                 continue;
             }
             let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let found = match openat(&self.here().fd, &name, flags, Mode::empty()) {
+            let found = match openat(&self.current().fd, &name, flags, Mode::empty()) {
                 Ok(found) => found,
                 Err(Errno::NOENT) if goal == Goal::Directory => return self.end(Reached::Nothing),
                 Err(error) => return Err(io::Error::from(error).into()),
             };
             let stat = fstat(&found).map_err(io::Error::from)?;
             match FileType::from_raw_mode(stat.st_mode) {
-                FileType::Directory => self.enter(found, self.here().place.join(&name))?,
+                FileType::Directory => self.enter(found, self.current().place.join(&name))?,
                 FileType::Symlink => self.follow(&name, &found, &stat)?,
                 FileType::RegularFile if self.rest.is_empty() && goal == Goal::File => {
                     return self.open(&name);
@@ -91,34 +91,34 @@ impl Walk<'_> {
                 _ if !self.rest.is_empty() => {
                     return Err(io::Error::from(io::ErrorKind::NotADirectory).into());
                 }
-                _ => return Err(self.of_another_kind(&name, goal)),
+                _ => return Err(self.wrong_kind(&name, goal)),
             }
         }
         match goal {
-            Goal::File => Err(self.of_another_kind(OsStr::new(""), goal)),
+            Goal::File => Err(self.wrong_kind(OsStr::new(""), goal)),
             Goal::Directory => self.end(Reached::Directory),
         }
     }
 
-    /// Where the walk has come.
-    fn here(&self) -> &Directory {
-        self.way.last().expect("the way begins at the root directory")
+    /// Returns the current directory.
+    fn current(&self) -> &Directory {
+        self.directories.last().expect("the walk begins at the root directory")
     }
 
-    /// Enters a directory. One with the sticky bit may be on the way, see [`Walk::check_here`].
+    /// Enters a directory. A sticky one is allowed if it is not the last, see [`Walk::check_current`].
     fn enter(&mut self, fd: OwnedFd, place: PathBuf) -> io::Result<()> {
         let stat = fstat(&fd)?;
         self.check_owner(&stat, &place);
         if stat.st_mode & STICKY == 0 {
             self.check_mode(&fd, &stat, &place);
         }
-        self.way.push(Directory { fd, stat, place });
+        self.directories.push(Directory { fd, stat, place });
         Ok(())
     }
 
     /// Follows a symbolic link.
     fn follow(&mut self, name: &OsStr, link: &OwnedFd, stat: &Stat) -> Result<(), Refused> {
-        let place = self.here().place.join(name);
+        let place = self.current().place.join(name);
         if self.given == Given::Found && self.rest.is_empty() {
             self.note(&place, Why::Link);
         }
@@ -127,11 +127,11 @@ impl Walk<'_> {
             return Err(io::Error::from(Errno::LOOP).into());
         }
         self.check_owner(stat, &place);
-        self.check_here();
+        self.check_current();
         let target = readlinkat(link, "", Vec::new()).map_err(io::Error::from)?;
         let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
         if target.is_absolute() {
-            self.way.truncate(1);
+            self.directories.truncate(1);
         }
         for part in parts(&target).into_iter().rev() {
             self.rest.push_front(part);
@@ -141,36 +141,37 @@ impl Walk<'_> {
 
     /// Opens the file that the path names.
     fn open(mut self, name: &OsStr) -> Result<Reached, Refused> {
-        // Not to wait for the other end, should it be a pipe by now.
+        // Without NONBLOCK, opening a pipe that has replaced the file would block.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = openat(&self.here().fd, name, flags, Mode::empty()).map_err(io::Error::from)?;
+        let file = openat(&self.current().fd, name, flags, Mode::empty()).map_err(io::Error::from)?;
         let stat = fstat(&file).map_err(io::Error::from)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(self.of_another_kind(name, Goal::File));
+            return Err(self.wrong_kind(name, Goal::File));
         }
-        let place = self.here().place.join(name);
+        let place = self.current().place.join(name);
         self.check_owner(&stat, &place);
         self.check_mode(&file, &stat, &place);
         self.end(Reached::File(file.into()))
     }
 
     fn end(mut self, reached: Reached) -> Result<Reached, Refused> {
-        self.check_here();
-        self.doubt.map_or(Ok(reached), |doubt| Err(doubt.into()))
+        self.check_current();
+        self.problem.map_or(Ok(reached), |problem| Err(problem.into()))
     }
 
-    /// Checks that nobody else can make or rename anything but a directory of a trusted user here.
-    fn check_here(&mut self) {
-        let here = self.here();
-        let found = self.writable(&here.fd, &here.stat).then(|| (here.place.clone(), here.stat.st_mode));
+    /// Checks that no other user can create entries in the current directory.
+    fn check_current(&mut self) {
+        let current = self.current();
+        let found =
+            self.writable(&current.fd, &current.stat).then(|| (current.place.clone(), current.stat.st_mode));
         if let Some((place, mode)) = found {
             self.note(&place, Why::Writable(mode));
         }
     }
 
     fn check_owner(&mut self, stat: &Stat, place: &Path) {
-        if let Err(doubt) = self.trust.owner(stat.st_uid, place) {
-            self.doubt.get_or_insert(doubt);
+        if let Err(problem) = self.trust.owner(stat.st_uid, place) {
+            self.problem.get_or_insert(problem);
         }
     }
 
@@ -186,19 +187,19 @@ impl Walk<'_> {
     }
 
     fn note(&mut self, place: &Path, why: Why) {
-        self.doubt.get_or_insert_with(|| Untrusted { place: place.to_owned(), why });
+        self.problem.get_or_insert_with(|| Untrusted { place: place.to_owned(), why });
     }
 
-    /// Reports that the path leads to something else, unless more is wrong.
-    fn of_another_kind(mut self, name: &OsStr, goal: Goal) -> Refused {
-        let place = self.here().place.join(name);
+    /// Returns the error for a component of the wrong type, unless an earlier problem was found.
+    fn wrong_kind(mut self, name: &OsStr, goal: Goal) -> Refused {
+        let place = self.current().place.join(name);
         let expected = if goal == Goal::File { "regular file" } else { "directory" };
         self.note(&place, Why::Kind(expected));
-        self.doubt.map_or_else(|| io::Error::from(io::ErrorKind::InvalidInput).into(), Refused::from)
+        self.problem.map_or_else(|| io::Error::from(io::ErrorKind::InvalidInput).into(), Refused::from)
     }
 }
 
-/// The names in a path, `..` among them.
+/// Returns the names in a path, including `..`.
 fn parts(path: &Path) -> VecDeque<OsString> {
     let named = |part: Component<'_>| match part {
         Component::Normal(name) => Some(name.to_owned()),

@@ -105,7 +105,7 @@ fn init_continues_without_a_reader() {
     let init = ["init", "--binary", "/usr/bin/decnet", "--no-start", "--prefix"];
     for (prefix, is_full) in [("full", true), ("closed", false)] {
         let messages = lost(&host, &[&init[..], &[prefix]].concat(), is_full);
-        assert!(messages.contains("every step was carried out"), "{messages}");
+        assert!(messages.contains("every step was completed"), "{messages}");
         assert_eq!(code(&host.run(&[&init[..], &["whole"]].concat())), 0);
         let files = |prefix: &str| {
             let units = host.path().join(prefix).join("etc/systemd/system");

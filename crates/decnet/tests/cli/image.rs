@@ -1,4 +1,4 @@
-//! `decnet init` for the image of another system, and what is in that.
+//! Helpers for tests of `decnet init` in an image.
 
 use std::fs;
 use std::path::{Path, PathBuf};

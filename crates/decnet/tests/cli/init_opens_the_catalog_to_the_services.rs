@@ -1,4 +1,4 @@
-//! The services can use the catalog that is in force, or `decnet init` refuses.
+//! Tests that the installed services can use the configured catalog, or `decnet init` refuses.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -7,16 +7,16 @@ use crate::image::{UNITS, files, foreign, init};
 use crate::support::{Host, code, stderr};
 
 #[test]
-fn what_would_fail_is_refused_before_anything_is_touched() {
+fn unusable_setups_are_refused_without_changes() {
     let host = Host::new();
     let before = foreign(&host, "decnet-webhook.service", "trap");
     let root = host.path().join("root");
-    let refused = |arguments: &[&str], says: &str| {
+    let refused = |arguments: &[&str], expected: &str| {
         let there = files(&root);
-        let (status, said) = init(&host, &[&["--only", "webhook"][..], arguments].concat());
-        assert_eq!(status, 2, "{arguments:?}: {said}");
-        assert!(said.contains(says), "{arguments:?}: {said}");
-        assert_eq!(files(&root), there, "{arguments:?}: something was touched");
+        let (status, output) = init(&host, &[&["--only", "webhook"][..], arguments].concat());
+        assert_eq!(status, 2, "{arguments:?}: {output}");
+        assert!(output.contains(expected), "{arguments:?}: {output}");
+        assert_eq!(files(&root), there, "{arguments:?}: something was changed");
     };
     for binary in ["/root/.cargo/bin/decnet", "/home/joe/decnet", "/var/tmp/decnet"] {
         refused(&["--binary", binary], "is hidden from them");
@@ -24,51 +24,51 @@ fn what_would_fail_is_refused_before_anything_is_touched() {
     fs::create_dir_all(root.join("home/joe/decnet")).unwrap();
     fs::write(root.join("home/joe/decnet/decnet.db"), "").unwrap();
     refused(&["--install-dir", "/home/joe/decnet"], "catalog /home/joe/decnet/decnet.db: /home is hidden");
-    // A DECNET on a server, with an old file lying about.
+    // A DECNET with a database server and an unused old file.
     fs::create_dir_all(root.join("srv/decnet")).unwrap();
     fs::write(root.join("srv/decnet/decnet.db"), "").unwrap();
     let env = root.join("srv/decnet/.env.local");
     fs::write(&env, "DECNET_DB_TYPE=mysql\n").unwrap();
-    refused(&[], "opens SQLite only");
+    refused(&[], "supports SQLite only");
     fs::write(&env, "DECNET_DB_URL=mysql+asyncmy://decnet:hunter2@db/decnet\n").unwrap();
-    refused(&[], "opens SQLite only");
+    refused(&[], "supports SQLite only");
     fs::remove_file(&env).unwrap();
     fs::create_dir_all(root.join("etc/decnet")).unwrap();
     let ini = root.join("etc/decnet/decnet.ini");
     fs::write(&ini, "[database]\ntype = mysql\n").unwrap();
-    refused(&[], "opens SQLite only");
-    // The environment wins, as it does for the service.
+    refused(&[], "supports SQLite only");
+    // The environment takes precedence, as it does for the service.
     fs::write(&env, "DECNET_DB_URL=sqlite:////srv/decnet/decnet.db\n").unwrap();
-    let (status, said) = init(&host, &["--only", "webhook"]);
-    assert_eq!(status, 0, "{said}");
+    let (status, output) = init(&host, &["--only", "webhook"]);
+    assert_eq!(status, 0, "{output}");
     fs::remove_file(&env).unwrap();
-    let (status, said) = init(&host, &["--only", "webhook", "--deinit"]);
-    assert_eq!(status, 0, "{said}");
+    let (status, output) = init(&host, &["--only", "webhook", "--deinit"]);
+    assert_eq!(status, 0, "{output}");
     assert_eq!(fs::read_to_string(host.path().join(UNITS).join("decnet-webhook.service")).unwrap(), before);
 }
 
 #[test]
-fn the_catalog_that_is_in_force_can_be_written() {
+fn services_may_write_the_configured_catalog() {
     let host = Host::new();
     foreign(&host, "decnet-webhook.service", "trap");
     let root = host.path().join("root");
     let (ini, env) = (root.join("etc/decnet/decnet.ini"), root.join("srv/decnet/.env.local"));
     for (file, text) in [
         (&ini, "[database]\nurl = sqlite:////srv/ini/decnet.db\n"),
-        // One that lies about, and is not in force.
+        // An unused old file.
         (&root.join("srv/decnet/decnet.db"), ""),
     ] {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, text).unwrap();
     }
     let written = |service: &str| {
-        let (status, said) = init(&host, &["--only", service, "--force", "--install-dir", "/srv/decnet"]);
-        assert_eq!(status, 0, "{said}");
+        let (status, output) = init(&host, &["--only", service, "--force", "--install-dir", "/srv/decnet"]);
+        assert_eq!(status, 0, "{output}");
         fs::read_to_string(host.path().join(UNITS).join(format!("decnet-{service}.service"))).unwrap()
     };
     let writable = |service: &str| {
         let unit = written(service);
-        // Where the settings name the catalog, the unit does not overrule them.
+        // The unit does not override a catalog that the settings name.
         assert!(!unit.contains("DECNET_DB_URL="), "{unit}");
         unit.lines().find_map(|line| line.strip_prefix("ReadWritePaths=")).map(str::to_owned)
     };
@@ -81,18 +81,18 @@ fn the_catalog_that_is_in_force_can_be_written() {
         fs::write(&env, format!("DECNET_DB_URL={url}\n")).unwrap();
         assert_eq!(writable("webhook").as_deref(), expected, "{url}");
         assert_eq!(writable("api").as_deref(), expected, "{url}");
-        assert_eq!(writable("bus"), None, "it opens none");
+        assert_eq!(writable("bus"), None, "the bus opens no catalog");
     }
     fs::write(&env, "DECNET_DB_URL='sqlite:////srv/our data/decnet.db'\n").unwrap();
     let there = files(&root);
-    let (status, said) = init(&host, &["--only", "webhook", "--force"]);
-    assert_eq!(status, 2, "{said}");
-    assert!(said.contains("the catalog's directory `/srv/our data` has ' ' in it"), "{said}");
-    assert_eq!(files(&root), there, "something was touched");
+    let (status, output) = init(&host, &["--only", "webhook", "--force"]);
+    assert_eq!(status, 2, "{output}");
+    assert!(output.contains("the catalog's directory `/srv/our data` contains ' '"), "{output}");
+    assert_eq!(files(&root), there, "something was changed");
 }
 
 #[test]
-fn a_catalog_that_root_makes_belongs_to_the_directorys_owner() {
+fn catalog_created_by_root_gets_the_directorys_owner() {
     let host = Host::new();
     let data = host.path().join("data");
     fs::create_dir(&data).unwrap();

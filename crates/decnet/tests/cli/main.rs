@@ -14,7 +14,7 @@ mod few_descriptors_are_shared;
 mod first_token_is_created_on_this_host;
 mod http;
 mod image;
-mod init_installs_and_takes_back;
+mod init_installs_and_removes;
 mod init_opens_the_catalog_to_the_services;
 mod only_trusted_files_are_used;
 mod publications_are_confirmed;

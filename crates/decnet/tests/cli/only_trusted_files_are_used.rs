@@ -1,4 +1,4 @@
-//! Files that another user could have written or created have no effect.
+//! Tests that files which another user could have written or put there have no effect.
 
 use std::os::unix::fs::{MetadataExt as _, chown};
 
@@ -11,7 +11,7 @@ fn is_root() -> bool {
     std::fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-/// Makes a file untrusted: owned by another user if the test runs as root, otherwise writable by others.
+/// Makes a file untrusted: root gives it to another user, other users make it writable by others.
 fn give_away(host: &Host, name: &str) {
     if is_root() {
         chown(host.path().join(name), Some(65_534), Some(65_534)).unwrap();
@@ -35,11 +35,11 @@ fn dotenv_of_another_user_is_ignored() {
         assert!(setting("DECNET_DB_URL").0.contains(name));
         give_away(&host, name);
         for key in ["DECNET_DB_URL", "DECNET_JWT_SECRET"] {
-            let (source, messages) = setting(key);
+            let (source, output) = setting(key);
             assert_eq!(source, "default", "{name}");
             assert!(
-                messages.contains("ignoring ") && messages.contains(name) && !messages.contains("planted"),
-                "{messages}"
+                output.contains("ignoring ") && output.contains(name) && !output.contains("planted"),
+                "{output}"
             );
         }
         let created = host.run(&[
@@ -53,7 +53,7 @@ fn dotenv_of_another_user_is_ignored() {
             "a",
         ]);
         assert_eq!(code(&created), 0, "{}", stderr(&created));
-        assert!(host.path().join("data/decnet.db").exists(), "it goes where it always does");
+        assert!(host.path().join("data/decnet.db").exists(), "the default catalog is used");
     }
 }
 
@@ -71,7 +71,7 @@ fn named_ini_must_be_trusted() {
 }
 
 #[test]
-fn catalog_of_decnet_is_found_in_its_directory() {
+fn decnets_catalog_is_found_in_its_directory() {
     let decnets = Host::new();
     decnets.json(&[
         "subscription",
@@ -90,9 +90,9 @@ fn catalog_of_decnet_is_found_in_its_directory() {
     let listed = host.json(&["subscription", "list", "--json"]);
     assert_eq!(listed[0]["name"], "siem");
     let mut worker = host.start(&["webhook"]);
-    let messages = worker.wait_for("the catalog is ");
-    assert!(messages.contains(&host.path().join("decnet.db").display().to_string()), "{messages}");
-    eventually("it runs", || host.path().join("data/queue.db").exists());
+    let output = worker.wait_for("as the catalog");
+    assert!(output.contains(&host.path().join("decnet.db").display().to_string()), "{output}");
+    eventually("the worker runs", || host.path().join("data/queue.db").exists());
     drop(worker);
     assert!(!host.path().join("data/decnet.db").exists());
 
@@ -100,9 +100,9 @@ fn catalog_of_decnet_is_found_in_its_directory() {
     for arguments in [&["subscription", "list"][..], &["webhook"], &["api", "--port", "0"], &["serve"]] {
         let refused = host.run(arguments);
         assert_eq!(code(&refused), 2, "{arguments:?}: {}", stderr(&refused));
-        let says = "decnet.db may be the catalog of a DECNET, and cannot be used";
-        assert!(stderr(&refused).contains(says), "{}", stderr(&refused));
-        assert!(!host.path().join("data/decnet.db").exists(), "{arguments:?} made a second one");
+        let expected = "decnet.db may be DECNET's catalog but cannot be used";
+        assert!(stderr(&refused).contains(expected), "{}", stderr(&refused));
+        assert!(!host.path().join("data/decnet.db").exists(), "{arguments:?} created a second catalog");
     }
     let checked = host.run(&["check"]);
     assert!(code(&checked) == 2 && !stdout(&checked).is_empty(), "{}", stderr(&checked));
@@ -111,7 +111,7 @@ fn catalog_of_decnet_is_found_in_its_directory() {
 }
 
 #[test]
-fn relative_catalog_in_a_shared_directory_is_rejected() {
+fn relative_catalog_in_a_shared_directory_is_refused() {
     let host = Host::new().with("DECNET_DB_URL", "sqlite:///named.db");
     host.chmod("", 0o1777);
     let arguments = ["token", "create", "--name", "first", "--scope", "read"];
@@ -124,7 +124,7 @@ fn relative_catalog_in_a_shared_directory_is_rejected() {
 }
 
 #[test]
-fn demo_data_is_protected_from_other_users() {
+fn demo_refuses_an_untrusted_tmpdir() {
     let host = Host::new().with("DECNET_API_PORT", "0");
     std::fs::create_dir(host.path().join("tmp")).unwrap();
     host.chmod("tmp", 0o777);
@@ -141,7 +141,7 @@ fn demo_data_is_protected_from_other_users() {
 #[test]
 fn home_of_another_user_is_not_used() {
     if !is_root() || std::path::Path::new("/run/decnet").exists() {
-        // This needs root to own the home by another user, and no installed bus, which would take precedence.
+        // The test needs root to create another user's file, and an installed bus takes precedence over a home.
         return;
     }
     let host = Host::new();
@@ -150,10 +150,10 @@ fn home_of_another_user_is_not_used() {
     let mut command = host.command(&["check", "--json"]);
     command.env("HOME", host.path().join("joe")).env_remove("DECNET_BUS_SOCKET");
     let checked = command.output().unwrap();
-    let messages = stderr(&checked);
+    let output = stderr(&checked);
     assert!(
-        messages.contains("HOME is not used: ") && messages.contains("belongs to another user (uid 65534)"),
-        "{messages}"
+        output.contains("HOME is not used: ") && output.contains("belongs to another user (uid 65534)"),
+        "{output}"
     );
     assert!(!stdout(&checked).contains("joe/.decnet"), "{}", stdout(&checked));
 }

@@ -35,7 +35,7 @@ fn ctrl_c_at_the_question_cancels_a_purge() {
         code(&host.run(&["init", "--prefix", "image", "--binary", "/usr/bin/decnet", "--no-start"])),
         0
     );
-    let (exit, shown) = interrupted_at("Go on?", &host, "init --prefix image --deinit --purge");
+    let (exit, shown) = interrupted_at("Continue?", &host, "init --prefix image --deinit --purge");
     assert_eq!(exit, Some(1), "{shown}");
     assert!(shown.contains("nothing was removed"), "{shown}");
     assert!(host.path().join("image/etc/decnet/decnet.ini").exists());

@@ -91,7 +91,7 @@ fn messages_are_escaped_as_text_and_on_terminals() {
     let host = Host::new();
     // The warning about the duplicate setting contains its name.
     std::fs::write(host.path().join(".env"), format!("{name}=1\n{name}=2\n")).unwrap();
-    let warning = "is set again in line 2";
+    let warning = "is set again on line 2";
     let file = stderr(&host.run(&["check"]));
     assert!(file.contains(warning) && !has_hidden(&file), "{file:?}");
     let terminal = shown(&host, "check");

@@ -1,4 +1,4 @@
-//! A host with a bus and a worker that lives again and again.
+//! A host with a bus and a worker that is started repeatedly.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -14,15 +14,15 @@ use decnet_store::catalog::{Catalog, Create, NewSubscription};
 use decnet_store::queue::{Counts, Reader};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::publisher::Ear;
+use crate::publisher::WorkerListener;
 use crate::witness::Witness;
 
-/// What anything may take on a slow machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-/// No delivery is bad luck for so long.
+/// The timeout of every wait, for slow machines.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
+/// A retry schedule long enough that no delivery to a randomly failing receiver becomes dead.
 const SCHEDULE: &str = "50ms,100ms,200ms,500ms,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s";
 
-/// A subscription as the test made it.
+/// A subscription that a test created.
 #[derive(Debug, Clone)]
 pub(crate) struct Subscribed {
     pub(crate) name: String,
@@ -30,37 +30,37 @@ pub(crate) struct Subscribed {
     pub(crate) settings: Settings,
 }
 
-/// How a life of the worker ended.
+/// The way in which a worker process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// By SIGKILL: an attempt in flight is not on record.
+    /// SIGKILL: attempts in flight are not recorded.
     Killed,
-    /// By itself: every attempt is on record.
+    /// A clean shutdown: every attempt is recorded.
     Clean,
 }
 
-/// One process of the worker, from start to end.
+/// One worker process, from start to end.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Life {
+pub(crate) struct WorkerRun {
     pub(crate) started_at: UnixMicros,
-    /// Receivers number their connections: those of later lives have higher numbers.
+    /// The receiver's number of a connection made after the end: connections of this process have lower numbers.
     pub(crate) last_connection: u64,
     pub(crate) end: End,
 }
 
-/// A directory, a bus, and the worker if it lives.
+/// A directory, a bus, and the running worker, if any.
 pub(crate) struct Host {
     dir: tempfile::TempDir,
     environment: Vec<(&'static str, &'static str)>,
     bus: Option<Child>,
     worker: Option<(Child, UnixMicros)>,
     starts: usize,
-    pub(crate) lives: Vec<Life>,
+    pub(crate) runs: Vec<WorkerRun>,
     pub(crate) subscribed: Vec<Subscribed>,
 }
 
 impl Host {
-    /// With a running bus, and these variables for the worker.
+    /// Creates a host with a running bus and these environment variables.
     pub(crate) fn new(environment: &[(&'static str, &'static str)]) -> Self {
         let common = [
             ("DECNET_WEBHOOK_ALLOW_CIDRS", "127.0.0.0/8"),
@@ -74,7 +74,7 @@ impl Host {
             bus: None,
             worker: None,
             starts: 0,
-            lives: Vec::new(),
+            runs: Vec::new(),
             subscribed: Vec::new(),
         };
         std::fs::create_dir(host.data()).unwrap();
@@ -141,58 +141,58 @@ impl Host {
         assert!(self.worker.replace((child, started_at)).is_none(), "one worker at a time");
     }
 
-    /// Starts a worker and waits until no event on the bus escapes it.
+    /// Starts a worker and waits until it is subscribed to the bus.
     pub(crate) fn start_listening_worker(&mut self) {
-        let ear = Ear::new(&self.socket());
+        let listener = WorkerListener::new(&self.socket());
         self.start_worker();
-        ear.hear_worker();
+        listener.wait_for_worker();
     }
 
-    /// Kills the worker, if it lives, and notes where its life ended at the receiver.
+    /// Kills the worker, which must be running, and records the end of its process.
     pub(crate) fn kill_worker(&mut self, witness: &Witness) {
         let (child, _) = self.worker.as_mut().expect("a worker runs");
         let ended = child.try_wait().unwrap();
         child.kill().unwrap();
-        assert!(ended.is_none(), "the worker ended by itself, {ended:?}: {}", self.last_words());
-        self.bury(witness, End::Killed);
+        assert!(ended.is_none(), "the worker exited unexpectedly, {ended:?}: {}", self.log_tail());
+        self.record_end(witness, End::Killed);
     }
 
-    /// The same where it may have ended by itself just now.
+    /// Kills the worker unless it has just exited.
     pub(crate) fn kill_if_alive(&mut self, witness: &Witness) {
         let (child, _) = self.worker.as_mut().expect("a worker runs");
         match child.try_wait().unwrap() {
-            Some(_) => drop(self.bury(witness, End::Clean)),
+            Some(_) => drop(self.record_end(witness, End::Clean)),
             None => self.kill_worker(witness),
         }
     }
 
-    /// SIGTERM.
+    /// Sends SIGTERM to the worker.
     pub(crate) fn terminate(&self) {
         let (child, _) = self.worker.as_ref().expect("a worker runs");
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();
     }
 
-    /// Waits until the worker has ended by itself; how it did.
+    /// Waits until the worker exits and returns its status.
     pub(crate) fn await_end(&mut self, witness: &Witness, end: End) -> ExitStatus {
         let (child, _) = self.worker.as_mut().expect("a worker runs");
         eventually("the worker ends", || child.try_wait().unwrap().is_some());
-        self.bury(witness, end)
+        self.record_end(witness, end)
     }
 
-    fn bury(&mut self, witness: &Witness, end: End) -> ExitStatus {
+    fn record_end(&mut self, witness: &Witness, end: End) -> ExitStatus {
         let (mut child, started_at) = self.worker.take().expect("a worker ran");
         let status = child.wait().unwrap();
-        self.lives.push(Life { started_at, last_connection: witness.mark(), end });
+        self.runs.push(WorkerRun { started_at, last_connection: witness.mark(), end });
         status
     }
 
-    /// Waits until the worker, started last, has written something with these words.
-    pub(crate) fn await_word(&self, text: &str) {
+    /// Waits until the log of the last worker contains this text.
+    pub(crate) fn await_log(&self, text: &str) {
         eventually(text, || self.log(self.starts).contains(text));
     }
 
-    pub(crate) fn last_words(&self) -> String {
+    pub(crate) fn log_tail(&self) -> String {
         let log = self.log(self.starts);
         log.lines().rev().take(20).collect::<Vec<_>>().join("\n")
     }
@@ -201,34 +201,34 @@ impl Host {
         std::fs::read_to_string(self.dir.path().join(format!("worker-{start}.log"))).unwrap_or_default()
     }
 
-    /// What all workers and buses have written.
+    /// Returns the logs of all workers and buses.
     pub(crate) fn logs(&self) -> Vec<(PathBuf, String)> {
         let entries = std::fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().path());
         let logs = entries.filter(|path| path.extension().is_some_and(|extension| extension == "log"));
         logs.map(|path| (path.clone(), std::fs::read_to_string(&path).unwrap())).collect()
     }
 
-    /// What each subscription has in the queue; nothing before a worker has lived long enough to make one.
+    /// Returns the counts of each subscription; empty before a worker has created the queue.
     pub(crate) fn counts(&self) -> Vec<Counts> {
         Reader::open(&self.data()).and_then(|reader| reader.counts()).unwrap_or_default()
     }
 
-    /// All deliveries in the queue, whatever their state.
+    /// Returns the number of deliveries in the queue, in any state.
     pub(crate) fn admitted(&self) -> u64 {
         self.counts().iter().map(|c| c.pending + c.retrying + c.delivered + c.dead).sum()
     }
 
-    /// Lets the worker live until nothing is owed any more, and then end cleanly.
-    pub(crate) fn settle_up(&mut self, witness: &Witness) {
+    /// Waits until all deliveries are final, then shuts the worker down cleanly.
+    pub(crate) fn drain_and_stop(&mut self, witness: &Witness) {
         self.await_empty();
         self.terminate();
-        assert_eq!(self.await_end(witness, End::Clean).code(), Some(0), "{}", self.last_words());
+        assert_eq!(self.await_end(witness, End::Clean).code(), Some(0), "{}", self.log_tail());
     }
 
     fn await_empty(&self) {
         let began = Instant::now();
         while self.counts().iter().any(|counts| counts.pending + counts.retrying > 0) {
-            assert!(began.elapsed() < PATIENCE, "still owed: {:?}\n{}", self.counts(), self.last_words());
+            assert!(began.elapsed() < TIMEOUT, "still pending: {:?}\n{}", self.counts(), self.log_tail());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -241,21 +241,21 @@ impl Drop for Host {
             let _ = child.kill();
             let _ = child.wait();
         }
-        // For whoever looks into a failure.
+        // Keep the files for the analysis of a failure.
         self.dir.disable_cleanup(std::thread::panicking() && std::env::var_os("CRASH_KEEP").is_some());
     }
 }
 
-/// The secret of the subscription with this name.
+/// Returns the secret of the subscription with this name.
 pub(crate) fn secret(name: &str) -> Secret {
     Secret::new(format!("the-secret-of-{name}"))
 }
 
-/// Waits for a condition that must come true.
+/// Waits until a condition holds, and panics after [`TIMEOUT`].
 pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {
-        assert!(began.elapsed() < PATIENCE, "in vain: {what}");
+        assert!(began.elapsed() < TIMEOUT, "timeout: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -1,4 +1,4 @@
-//! SIGKILL again and again, at random moments, while the receiver misbehaves.
+//! Repeated SIGKILL at random times while the receiver misbehaves.
 
 use std::time::{Duration, Instant};
 
@@ -6,19 +6,19 @@ use decnet_core::event::BatchFormat;
 use decnet_core::settings::{Batch, Settings};
 
 use crate::audit::audit;
-use crate::chance::Chance;
-use crate::host::{End, Host, PATIENCE};
+use crate::host::{End, Host, TIMEOUT};
 use crate::publisher::Publisher;
-use crate::witness::{Mood, Witness};
+use crate::random::Random;
+use crate::witness::{Behaviour, Witness};
 
 const KILLS: usize = 20;
 const DELIVERIES: u64 = 10_000;
 const CONNECTED: &str = "connected to the bus";
 
 #[test]
-fn nothing_admitted_is_lost_and_nothing_is_sent_without_reason() {
-    let mut chance = Chance::new();
-    let witness = Witness::new(Mood::Wild, chance.split());
+fn admitted_events_are_never_lost_or_sent_without_reason() {
+    let mut random = Random::new();
+    let witness = Witness::new(Behaviour::Wild, random.split());
     let mut host = Host::new(&[("DECNET_WEBHOOK_CIRCUIT_THRESHOLD", "1000000")]);
     for (name, patterns) in [
         ("all", &[">"][..]),
@@ -28,31 +28,31 @@ fn nothing_admitted_is_lost_and_nothing_is_sent_without_reason() {
     ] {
         host.subscribe(name, &witness.url(name), patterns);
     }
-    for (name, patterns, settings) in particular() {
+    for (name, patterns, settings) in with_settings() {
         host.subscribe_with(name, &witness.url(name), patterns, settings);
     }
-    let publisher = Publisher::start(host.socket(), chance.split());
+    let publisher = Publisher::start(host.socket(), random.split());
     let began = Instant::now();
-    while host.lives.len() < KILLS || host.admitted() < DELIVERIES {
-        assert!(began.elapsed() < PATIENCE, "too slow: {:?}\n{}", host.counts(), host.last_words());
+    while host.runs.len() < KILLS || host.admitted() < DELIVERIES {
+        assert!(began.elapsed() < TIMEOUT, "too slow: {:?}\n{}", host.counts(), host.log_tail());
         host.start_worker();
-        live_and_die(&mut host, &witness, &mut chance);
-        if host.lives.len() == KILLS / 2 {
+        run_and_end(&mut host, &witness, &mut random);
+        if host.runs.len() == KILLS / 2 {
             host.kill_bus();
             host.start_bus();
         }
     }
     host.start_listening_worker();
     publisher.stop();
-    witness.set(Mood::Good);
-    host.settle_up(&witness);
+    witness.set(Behaviour::Good);
+    host.drain_and_stop(&witness);
     let summary = audit(&host, &witness);
-    println!("{summary:?}, {} lives, {:?}", host.lives.len(), began.elapsed());
-    assert!(summary.unrecorded > 0, "no kill met an attempt in flight: {summary:?}");
+    println!("{summary:?}, {} runs, {:?}", host.runs.len(), began.elapsed());
+    assert!(summary.unrecorded > 0, "no kill interrupted an attempt in flight: {summary:?}");
 }
 
-/// Subscriptions with settings of their own, alone and together.
-fn particular() -> [(&'static str, &'static [&'static str], Settings); 4] {
+/// Subscriptions with batch, order and rate settings, separately and combined.
+fn with_settings() -> [(&'static str, &'static [&'static str], Settings); 4] {
     let plain = Settings::default();
     let batch = |events, millis| Batch::new(events, Duration::from_millis(millis), BatchFormat::Array).ok();
     [
@@ -72,27 +72,27 @@ fn particular() -> [(&'static str, &'static [&'static str], Settings); 4] {
     ]
 }
 
-/// One life of the worker, with an end that chance picks.
-fn live_and_die(host: &mut Host, witness: &Witness, chance: &mut Chance) {
-    match chance.below(10) {
-        0 => sleep(chance.millis(5)),
-        1 => sleep(chance.millis(60)),
-        2 => host.await_word(CONNECTED),
+/// Lets the worker run and ends it in a randomly chosen way.
+fn run_and_end(host: &mut Host, witness: &Witness, random: &mut Random) {
+    match random.below(10) {
+        0 => sleep(random.millis(5)),
+        1 => sleep(random.millis(60)),
+        2 => host.await_log(CONNECTED),
         3 => {
-            host.await_word(CONNECTED);
-            sleep(chance.millis(500));
+            host.await_log(CONNECTED);
+            sleep(random.millis(500));
             host.terminate();
-            sleep(chance.millis(50));
+            sleep(random.millis(50));
             return host.kill_if_alive(witness);
         }
         4 => {
-            host.await_word(CONNECTED);
-            sleep(chance.millis(300));
+            host.await_log(CONNECTED);
+            sleep(random.millis(300));
             host.terminate();
-            assert_eq!(host.await_end(witness, End::Clean).code(), Some(0), "{}", host.last_words());
+            assert_eq!(host.await_end(witness, End::Clean).code(), Some(0), "{}", host.log_tail());
             return;
         }
-        _ => sleep(Duration::from_millis(150) + chance.millis(800)),
+        _ => sleep(Duration::from_millis(150) + random.millis(800)),
     }
     host.kill_worker(witness);
 }

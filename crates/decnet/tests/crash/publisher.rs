@@ -1,4 +1,4 @@
-//! Publishes on the bus, without end or a given number.
+//! Publishers on the bus: a continuous one and a burst.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use decnet_bus::{Client, Received};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::chance::Chance;
-use crate::host::PATIENCE;
+use crate::host::TIMEOUT;
+use crate::random::Random;
 
 const BATCH: usize = 10;
 const MARK: &str = "test.mark";
@@ -24,18 +24,18 @@ const TOPICS: [&str; 6] = [
     "nobody.asked",
 ];
 
-/// A thread that publishes numbered events, whether the bus is there or not.
+/// A thread that publishes numbered events and reconnects to the bus if necessary.
 pub(crate) struct Publisher {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Publisher {
-    pub(crate) fn start(socket: PathBuf, chance: Chance) -> Self {
+    pub(crate) fn start(socket: PathBuf, random: Random) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
-            runtime().block_on(publish(socket, chance, &stopped));
+            runtime().block_on(publish(socket, random, &stopped));
         });
         Self { stop, thread: Some(thread) }
     }
@@ -61,7 +61,7 @@ impl Drop for Publisher {
     }
 }
 
-async fn publish(socket: PathBuf, mut chance: Chance, stop: &AtomicBool) {
+async fn publish(socket: PathBuf, mut random: Random, stop: &AtomicBool) {
     let (mut client, mut numbers) = (None, 0u64..);
     while !stop.load(Ordering::SeqCst) {
         if client.is_none() {
@@ -70,17 +70,17 @@ async fn publish(socket: PathBuf, mut chance: Chance, stop: &AtomicBool) {
         if let Some(connected) = &mut client {
             let sender = connected.sender();
             for n in numbers.by_ref().take(BATCH) {
-                sender.enqueue(chance.pick(&TOPICS), "test", &json!({ "n": n })).unwrap();
+                sender.enqueue(random.pick(&TOPICS), "test", &json!({ "n": n })).unwrap();
             }
             if sender.flush().await.is_err() {
                 client = None;
             }
         }
-        tokio::time::sleep(chance.millis(20)).await;
+        tokio::time::sleep(random.millis(20)).await;
     }
 }
 
-/// Publishes so many events on one topic at once.
+/// Publishes `count` events on one topic.
 pub(crate) fn burst(socket: &Path, topic: &str, count: u64) {
     runtime().block_on(async {
         let mut client = Client::connect(socket, "burst").await.unwrap();
@@ -91,43 +91,43 @@ pub(crate) fn burst(socket: &Path, topic: &str, count: u64) {
     });
 }
 
-/// Hears what the worker says on the bus.
-pub(crate) struct Ear {
+/// A bus client that waits for the worker's health events.
+pub(crate) struct WorkerListener {
     runtime: Runtime,
     client: Client,
 }
 
-impl Ear {
-    /// Listens from now on.
+impl WorkerListener {
+    /// Connects and returns once the bus has processed the subscriptions.
     pub(crate) fn new(socket: &Path) -> Self {
         let runtime = runtime();
         let client = runtime.block_on(async {
-            let mut client = Client::connect(socket, "ear").await.unwrap();
+            let mut client = Client::connect(socket, "listener").await.unwrap();
             client.subscribe("system.webhook.health").await.unwrap();
             client.subscribe(MARK).await.unwrap();
             let mut publisher = Client::connect(socket, "mark").await.unwrap();
-            let mut heard = Vec::new();
-            // Until the bus has read the second pattern, and so the first.
-            while heard.is_empty() {
+            let mut received = Vec::new();
+            // Receiving a mark proves that the bus has processed the second pattern, and therefore the first.
+            while received.is_empty() {
                 publisher.publish(MARK, "test", &json!({})).await.unwrap();
-                let hearing = client.recv_batch(&mut heard);
-                let _not_yet = tokio::time::timeout(Duration::from_millis(20), hearing).await;
+                let receiving = client.recv_batch(&mut received);
+                let _not_yet = tokio::time::timeout(Duration::from_millis(20), receiving).await;
             }
             client
         });
         Self { runtime, client }
     }
 
-    /// Waits for a worker's first word, which it says once it is subscribed.
-    pub(crate) fn hear_worker(mut self) {
-        let heard = async {
+    /// Waits for a worker's first health event, which it publishes once it is subscribed.
+    pub(crate) fn wait_for_worker(mut self) {
+        let health = async {
             let mut messages = Vec::new();
             while !messages.iter().any(|message: &Received| message.topic != MARK) {
                 messages.clear();
                 self.client.recv_batch(&mut messages).await.unwrap();
             }
         };
-        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, heard).await }).unwrap();
+        self.runtime.block_on(async { tokio::time::timeout(TIMEOUT, health).await }).unwrap();
     }
 }
 

@@ -1,4 +1,4 @@
-//! SIGKILL while programs submit events to the queue: what was answered is delivered, and admitted once.
+//! SIGKILL while programs submit events to the queue: every acknowledged event is admitted once and delivered.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -10,40 +10,40 @@ use decnet_store::queue::{Filter, Operator, Reader, Submission};
 use serde_json::json;
 
 use crate::audit::audit;
-use crate::chance::Chance;
 use crate::host::{Host, eventually};
-use crate::witness::{Mood, Witness};
+use crate::random::Random;
+use crate::witness::{Behaviour, Witness};
 
 const KILLS: usize = 12;
 const BATCH: u64 = 20;
 
 #[test]
-fn what_was_submitted_is_never_lost_and_admitted_once() {
-    let mut chance = Chance::new();
-    let witness = Witness::new(Mood::Wild, chance.split());
+fn acknowledged_submissions_are_admitted_exactly_once() {
+    let mut random = Random::new();
+    let witness = Witness::new(Behaviour::Wild, random.split());
     let mut host = Host::new(&[("DECNET_WEBHOOK_CIRCUIT_THRESHOLD", "1000000")]);
     host.subscribe("all", &witness.url("all"), &[">"]);
     host.subscribe("attackers", &witness.url("attackers"), &["attacker.>"]);
     host.start_listening_worker();
     let stop = Arc::new(AtomicBool::new(false));
     let submitter = std::thread::spawn({
-        let (dir, stop, chance) = (host.data(), Arc::clone(&stop), chance.split());
-        move || submit(&dir, chance, &stop)
+        let (dir, stop, random) = (host.data(), Arc::clone(&stop), random.split());
+        move || submit(&dir, random, &stop)
     });
-    while host.lives.len() < KILLS {
-        std::thread::sleep(chance.millis(400));
+    while host.runs.len() < KILLS {
+        std::thread::sleep(random.millis(400));
         host.kill_worker(&witness);
         host.start_worker();
     }
     stop.store(true, Ordering::SeqCst);
-    let answered = submitter.join().unwrap();
-    eventually("all are admitted", || admitted(&host).len() >= answered.len());
-    witness.set(Mood::Good);
-    host.settle_up(&witness);
+    let acknowledged = submitter.join().unwrap();
+    eventually("all are admitted", || admitted(&host).len() >= acknowledged.len());
+    witness.set(Behaviour::Good);
+    host.drain_and_stop(&witness);
     let summary = audit(&host, &witness);
     let admitted = admitted(&host);
-    println!("{summary:?}, {} submitted, {} lives", answered.len(), host.lives.len());
-    assert!(answered.iter().all(|id| admitted.contains(id)), "an answered event is lost");
+    println!("{summary:?}, {} submitted, {} runs", acknowledged.len(), host.runs.len());
+    assert!(acknowledged.iter().all(|id| admitted.contains(id)), "an acknowledged event is lost");
 }
 
 fn admitted(host: &Host) -> HashSet<String> {
@@ -52,10 +52,10 @@ fn admitted(host: &Host) -> HashSet<String> {
     listed.into_iter().map(|listed| listed.event_id.into()).collect()
 }
 
-/// The ids of everything that was answered.
-fn submit(dir: &Path, mut chance: Chance, stop: &AtomicBool) -> Vec<String> {
+/// Submits events until `stop` is set and returns the ids of all acknowledged ones.
+fn submit(dir: &Path, mut random: Random, stop: &AtomicBool) -> Vec<String> {
     let mut operator = Operator::open(dir).unwrap();
-    let (mut answered, mut next) = (Vec::new(), 0);
+    let (mut acknowledged, mut next) = (Vec::new(), 0);
     while !stop.load(Ordering::SeqCst) {
         let event = |n: u64| Submission {
             id: n.is_multiple_of(2).then(|| format!("submitted-{n}").into()),
@@ -67,9 +67,9 @@ fn submit(dir: &Path, mut chance: Chance, stop: &AtomicBool) -> Vec<String> {
         let batch: Vec<_> = (next..next + BATCH).map(event).collect();
         let submitted = operator.submit_all(&[(&batch, None)], clock::now()).unwrap().remove(0).unwrap();
         assert!(submitted.iter().all(|event| !event.duplicate));
-        answered.extend(submitted.into_iter().map(|event| event.id.into_string()));
+        acknowledged.extend(submitted.into_iter().map(|event| event.id.into_string()));
         next += BATCH;
-        std::thread::sleep(chance.millis(30));
+        std::thread::sleep(random.millis(30));
     }
-    answered
+    acknowledged
 }

@@ -1,38 +1,38 @@
-//! SIGKILL around a subscription's trip: what is parked stays, and comes when an operator enables it again.
+//! SIGKILL around a subscription's trip: parked deliveries are kept, and sent after an operator enables the subscription.
 
 use decnet_dispatch::clock;
 use decnet_store::catalog::Patch;
 
 use crate::audit::audit;
-use crate::chance::Chance;
 use crate::host::{Host, eventually};
 use crate::publisher::{Publisher, burst};
-use crate::witness::{Mood, Witness};
+use crate::random::Random;
+use crate::witness::{Behaviour, Witness};
 
 #[test]
-fn what_is_parked_outlives_the_worker() {
-    let mut chance = Chance::new();
-    let witness = Witness::new(Mood::Down, chance.split());
+fn parked_deliveries_survive_the_worker() {
+    let mut random = Random::new();
+    let witness = Witness::new(Behaviour::Down, random.split());
     let mut host = Host::new(&[]);
     host.subscribe("one", &witness.url("one"), &["attacker.>", "decky.>"]);
     host.subscribe("two", &witness.url("two"), &["attacker.>"]);
-    let publisher = Publisher::start(host.socket(), chance.split());
-    // Deliveries count as failed after 350 ms; the row says so up to a second later.
+    let publisher = Publisher::start(host.socket(), random.split());
+    // Deliveries fail after 350 ms; the row is updated up to a second later.
     while is_enabled(&host, "one") || is_enabled(&host, "two") {
         host.start_listening_worker();
-        std::thread::sleep(chance.millis(2500));
+        std::thread::sleep(random.millis(2500));
         host.kill_worker(&witness);
     }
     host.start_worker();
     let before = host.admitted();
     eventually("new events are parked", || host.admitted() > before + 50);
     publisher.stop();
-    witness.set(Mood::Good);
+    witness.set(Behaviour::Good);
     host.kill_worker(&witness);
     host.start_listening_worker();
     enable(&host, "one");
     enable(&host, "two");
-    host.settle_up(&witness);
+    host.drain_and_stop(&witness);
     let summary = audit(&host, &witness);
     println!("{summary:?}");
 }

@@ -1,4 +1,4 @@
-//! The receiver: misbehaves by chance, and remembers what it was sent and what it said.
+//! The receiver, which misbehaves at random and records its requests and responses.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -9,26 +9,26 @@ use decnet_core::time::UnixMicros;
 use decnet_dispatch::clock;
 use decnet_testkit::{Receiver, Request, Script, Step, reply};
 
-use crate::chance::Chance;
-use crate::host::PATIENCE;
+use crate::host::TIMEOUT;
+use crate::random::Random;
 
 const MARK: &str = "/mark";
 
-/// One request, and the answer to it.
+/// A request and its response.
 #[derive(Debug, Clone)]
 pub(crate) struct Receipt {
     pub(crate) at: UnixMicros,
     pub(crate) request: Request,
-    /// The ids of the events that it carried.
+    /// The ids of the events in the request.
     pub(crate) events: Vec<String>,
     /// The status that was sent, if one was.
     pub(crate) status: Option<u16>,
-    /// How long the answer was held back.
+    /// The delay of the response.
     pub(crate) delay: Duration,
 }
 
 impl Receipt {
-    /// The first part of the path names the subscription.
+    /// Returns the name of the subscription, which is the path.
     pub(crate) fn subscription(&self) -> &str {
         self.request.path.trim_start_matches('/').split('?').next().unwrap_or_default()
     }
@@ -42,64 +42,64 @@ impl Receipt {
     }
 }
 
-/// How the receiver treats its senders.
+/// The behaviour of the receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mood {
-    /// 200.
+pub(crate) enum Behaviour {
+    /// Answers 200.
     Good,
-    /// 200, but not at once.
+    /// Answers 200 after a delay.
     Slow,
-    /// Anything that a receiver may do to its sender and be forgiven.
+    /// Any retryable failure, or success, at random.
     Wild,
-    /// Every connection is reset.
+    /// Resets every connection.
     Down,
-    /// Never says anything.
+    /// Never answers.
     Hung,
 }
 
-/// A receiver that can be asked afterwards.
+/// A receiver that records its receipts.
 pub(crate) struct Witness {
     receiver: Receiver,
-    memory: Arc<Mutex<Memory>>,
+    shared: Arc<Mutex<Shared>>,
 }
 
-struct Memory {
-    mood: Mood,
-    chance: Chance,
+struct Shared {
+    behaviour: Behaviour,
+    random: Random,
     receipts: Vec<Receipt>,
 }
 
 impl Witness {
-    pub(crate) fn new(mood: Mood, chance: Chance) -> Self {
-        let memory = Arc::new(Mutex::new(Memory { mood, chance, receipts: Vec::new() }));
-        let shared = Arc::clone(&memory);
-        let receiver = Receiver::start(Script::by(move |request| shared.lock().unwrap().answer(request)));
-        Self { receiver, memory }
+    pub(crate) fn new(behaviour: Behaviour, random: Random) -> Self {
+        let shared = Arc::new(Mutex::new(Shared { behaviour, random, receipts: Vec::new() }));
+        let script = Arc::clone(&shared);
+        let receiver = Receiver::start(Script::by(move |request| script.lock().unwrap().answer(request)));
+        Self { receiver, shared }
     }
 
-    pub(crate) fn set(&self, mood: Mood) {
-        self.memory.lock().unwrap().mood = mood;
+    pub(crate) fn set(&self, behaviour: Behaviour) {
+        self.shared.lock().unwrap().behaviour = behaviour;
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.memory.lock().unwrap().receipts.len()
+        self.shared.lock().unwrap().receipts.len()
     }
 
     pub(crate) fn receipts(&self) -> Vec<Receipt> {
-        self.memory.lock().unwrap().receipts.clone()
+        self.shared.lock().unwrap().receipts.clone()
     }
 
-    /// A URL that carries all that must not be shown.
+    /// Returns a URL that contains secrets which must never be shown.
     pub(crate) fn url(&self, name: &str) -> String {
         let address = self.receiver.address();
         format!("http://{name}:the-password-of-{name}@{address}/{name}?token=the-token-of-{name}")
     }
 
-    /// The number of a connection made now: the system hands them over in order, so those that a process made
-    /// before it ended have lower numbers, also if their requests are read later.
+    /// Returns the number of a connection made now. Connections are accepted in order, so those of a process that has ended have
+    /// lower numbers, even if their requests are read later.
     pub(crate) fn mark(&self) -> u64 {
         let mut stream = TcpStream::connect(self.receiver.address()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         write!(stream, "POST {MARK} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
@@ -107,18 +107,18 @@ impl Witness {
     }
 }
 
-impl Memory {
+impl Shared {
     fn answer(&mut self, request: &Request) -> Step {
         if request.path == MARK {
             return reply(200).body(request.connection.to_string()).then_close().into();
         }
         let number = self.receipts.len();
-        let Answer { step, status, delay } = match self.mood {
-            Mood::Good => Answer::status(200, number),
-            Mood::Slow => Answer::delayed(200, number, self.chance.millis(200)),
-            Mood::Wild => wild(number, &mut self.chance),
-            Mood::Down => Answer::silent(Step::Reset),
-            Mood::Hung => Answer::silent(Step::Hang),
+        let Answer { step, status, delay } = match self.behaviour {
+            Behaviour::Good => Answer::status(200, number),
+            Behaviour::Slow => Answer::delayed(200, number, self.random.millis(200)),
+            Behaviour::Wild => wild(number, &mut self.random),
+            Behaviour::Down => Answer::silent(Step::Reset),
+            Behaviour::Hung => Answer::silent(Step::Hang),
         };
         let events = events(request);
         self.receipts.push(Receipt { at: clock::now(), request: request.clone(), events, status, delay });
@@ -149,7 +149,7 @@ impl Answer {
         Self { step, status: None, delay: Duration::ZERO }
     }
 
-    /// The body names the receipt, so that the queue's record of the attempt can be held against it.
+    /// Returns a response whose body is the receipt's number, so that the recorded attempt can be compared with it.
     fn status(status: u16, number: usize) -> Self {
         Self::delayed(status, number, Duration::ZERO)
     }
@@ -159,13 +159,13 @@ impl Answer {
     }
 }
 
-fn wild(number: usize, chance: &mut Chance) -> Answer {
-    match chance.below(100) {
+fn wild(number: usize, random: &mut Random) -> Answer {
+    match random.below(100) {
         0..50 => Answer::status(200, number),
-        50..58 => Answer::delayed(200, number, chance.millis(200)),
-        58..62 => Answer { step: farewell(number), ..Answer::status(200, number) },
+        50..58 => Answer::delayed(200, number, random.millis(200)),
+        58..62 => Answer { step: then_closed(number), ..Answer::status(200, number) },
         62..74 => Answer::status(503, number),
-        74..78 => Answer::delayed(500, number, chance.millis(50)),
+        74..78 => Answer::delayed(500, number, random.millis(50)),
         78..81 => Answer { step: cut_off(number), ..Answer::status(200, number) },
         81..83 => Answer { step: throttled(number), ..Answer::status(429, number) },
         83..90 => Answer::silent(Step::Reset),
@@ -175,12 +175,12 @@ fn wild(number: usize, chance: &mut Chance) -> Answer {
     }
 }
 
-/// A 200, and then it closes what its sender may want to use again.
-fn farewell(number: usize) -> Step {
+/// A 200 after which the receiver closes the connection.
+fn then_closed(number: usize) -> Step {
     reply(200).body(number.to_string()).then_close().into()
 }
 
-/// A 200 that closes within its body.
+/// A 200 whose connection is closed within the body.
 fn cut_off(number: usize) -> Step {
     Step::Garbage(format!("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{number}").into())
 }

@@ -1,19 +1,20 @@
-//! The system user and group that the services run as.
+//! The system user and group of the services.
 
 use std::io;
 
-use super::carry_out::run;
+use super::execute::run;
 use super::layout::Layout;
 use super::report::Outcome;
 use crate::passwd::{entry, number};
 
-/// Of the user that we make.
+/// The home directory of a user that init creates.
 const HOME: &str = "/var/lib/decnet";
+/// The shell of a user that init creates.
 const SHELL: &str = "/usr/sbin/nologin";
-/// The highest number of a system's account, by `login.defs(5)` as distributions have it.
+/// The highest uid or gid of a system account: the common value in `login.defs(5)` of distributions.
 const MAX_SYSTEM_ID: u32 = 999;
 
-/// User and group, by name.
+/// The names of the services' user and group.
 pub(super) struct Accounts<'a> {
     pub(super) layout: &'a Layout,
     pub(super) user: &'a str,
@@ -21,18 +22,18 @@ pub(super) struct Accounts<'a> {
 }
 
 impl Accounts<'_> {
-    /// The user's number; none where an image does not have it yet.
+    /// Returns the uid; `None` if an image does not have the user yet.
     ///
     /// # Errors
-    /// On the system that runs it must be there.
+    /// The user does not exist on the running system.
     pub(super) fn user(&self) -> io::Result<Option<u32>> {
         self.number("passwd", self.user)
     }
 
-    /// The group's number, as [`user`](Self::user).
+    /// Returns the gid; `None` if an image does not have the group yet.
     ///
     /// # Errors
-    /// As there.
+    /// The group does not exist on the running system.
     pub(super) fn group(&self) -> io::Result<Option<u32>> {
         self.number("group", self.group)
     }
@@ -41,7 +42,7 @@ impl Accounts<'_> {
         let found = self.look_up(file, name)?.as_deref().and_then(number);
         if found.is_none() && self.layout.is_live() {
             return Err(io::Error::other(format!(
-                "{name} is not in /etc/{file}; make it, then run this again"
+                "{name} is not in /etc/{file}; create it, then run this again"
             )));
         }
         Ok(found)
@@ -52,18 +53,18 @@ impl Accounts<'_> {
         Ok(text.and_then(|text| entry(&text, name)))
     }
 
-    /// Makes what is missing.
-    pub(super) fn make(&self, dry_run: bool) -> io::Result<Outcome> {
+    /// Creates the user and the group if they do not exist.
+    pub(super) fn create(&self, dry_run: bool) -> io::Result<Outcome> {
         let has_group = self.look_up("group", self.group)?.is_some();
         let has_user = self.look_up("passwd", self.user)?.is_some();
         if has_group && has_user {
-            return Ok(Outcome::Skipped("are there".into()));
+            return Ok(Outcome::Skipped("exist already".into()));
         }
         if !self.layout.is_live() {
-            return Ok(Outcome::Skipped("systemd-sysusers makes them when the image boots".into()));
+            return Ok(Outcome::Skipped("systemd-sysusers creates them when the image boots".into()));
         }
         if dry_run {
-            return Ok(Outcome::Done("would be made".into()));
+            return Ok(Outcome::Done("would be created".into()));
         }
         if !has_group {
             let made = run("groupadd", &words(&["--system", self.group]))?;
@@ -79,16 +80,16 @@ impl Accounts<'_> {
                 return Ok(made);
             }
         }
-        Ok(Outcome::Done("made".into()))
+        Ok(Outcome::Done("created".into()))
     }
 
-    /// Removes both where they are as we make them: a user who was there before stays, and so does a group that others are in.
+    /// Removes both if they look as init creates them. A user that existed before is kept, and so is a group with members.
     pub(super) fn remove(&self, dry_run: bool) -> io::Result<Outcome> {
         if !self.layout.is_live() {
             return Ok(Outcome::Skipped("not in an image".into()));
         }
-        if !self.look_up("passwd", self.user)?.as_deref().is_some_and(is_made_user) {
-            return Ok(Outcome::Skipped("are not there, or not as init makes them".into()));
+        if !self.look_up("passwd", self.user)?.as_deref().is_some_and(is_created_user) {
+            return Ok(Outcome::Skipped("do not exist, or are not as init creates them".into()));
         }
         if dry_run {
             return Ok(Outcome::Done("would be removed".into()));
@@ -97,8 +98,8 @@ impl Accounts<'_> {
         if matches!(removed, Outcome::Failed(_)) {
             return Ok(removed);
         }
-        // userdel takes the group along where it is the user's own.
-        if self.look_up("group", self.group)?.as_deref().is_some_and(is_made_group) {
+        // userdel also removes the group if it is the user's primary group.
+        if self.look_up("group", self.group)?.as_deref().is_some_and(is_created_group) {
             let removed = run("groupdel", &words(&[self.group]))?;
             if matches!(removed, Outcome::Failed(_)) {
                 return Ok(removed);
@@ -112,21 +113,21 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(ToString::to_string).collect()
 }
 
-/// A line of `passwd(5)`: is the user as we make ours?
-fn is_made_user(fields: &[String]) -> bool {
-    is_systems(fields) && fields.get(5..) == Some(&[HOME.to_owned(), SHELL.to_owned()])
+/// Returns whether an entry of `passwd(5)` looks as init creates it.
+fn is_created_user(fields: &[String]) -> bool {
+    is_system_account(fields) && fields.get(5..) == Some(&[HOME.to_owned(), SHELL.to_owned()])
 }
 
-/// A line of `group(5)`: is the group as we make ours, and nobody in it?
-fn is_made_group(fields: &[String]) -> bool {
-    is_systems(fields) && fields.get(3).is_some_and(String::is_empty)
+/// Returns whether an entry of `group(5)` looks as init creates it and has no members.
+fn is_created_group(fields: &[String]) -> bool {
+    is_system_account(fields) && fields.get(3).is_some_and(String::is_empty)
 }
 
-fn is_systems(fields: &[String]) -> bool {
+fn is_system_account(fields: &[String]) -> bool {
     number(fields).is_some_and(|number| (1..=MAX_SYSTEM_ID).contains(&number))
 }
 
-/// Are we root?
+/// Returns whether this process runs as root.
 pub(super) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
@@ -136,9 +137,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_account_is_ours_where_it_is_as_we_make_it() {
+    fn only_accounts_as_init_creates_them_are_removable() {
         let line = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
-        assert!(is_made_user(&line("decnet:x:998:997::/var/lib/decnet:/usr/sbin/nologin")));
+        assert!(is_created_user(&line("decnet:x:998:997::/var/lib/decnet:/usr/sbin/nologin")));
         for another in [
             "root:x:0:0:root:/root:/bin/bash",
             "joe:x:1000:1000::/home/joe:/bin/bash",
@@ -147,11 +148,11 @@ mod tests {
             "decnet:x:1001:997::/var/lib/decnet:/usr/sbin/nologin",
             "decnet:x",
         ] {
-            assert!(!is_made_user(&line(another)), "{another}");
+            assert!(!is_created_user(&line(another)), "{another}");
         }
-        assert!(is_made_group(&line("decnet:x:997:")));
+        assert!(is_created_group(&line("decnet:x:997:")));
         for another in ["netops:x:1002:", "decnet:x:997:joe", "root:x:0:", "decnet"] {
-            assert!(!is_made_group(&line(another)), "{another}");
+            assert!(!is_created_group(&line(another)), "{another}");
         }
     }
 }

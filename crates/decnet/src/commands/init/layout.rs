@@ -1,16 +1,16 @@
-//! Where everything goes.
+//! The paths of an installation.
 
 use std::path::{Path, PathBuf};
 
 use super::root::Root;
 use crate::units::{ADMINISTRATORS, PACKAGES};
 
-/// The places of an installation, all below its prefix.
+/// The paths of an installation, all below its prefix.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     pub(super) prefix: PathBuf,
     pub(super) units: PathBuf,
-    /// Where packages have theirs, which those in `units` win over.
+    /// The unit directories of packages. Units in `units` override those there.
     pub(super) packages: Vec<PathBuf>,
     pub(super) tmpfiles: PathBuf,
     pub(super) sysusers: PathBuf,
@@ -19,13 +19,14 @@ pub(super) struct Layout {
     pub(super) settings: PathBuf,
     pub(super) ini: PathBuf,
     pub(super) data: PathBuf,
-    /// Where logs go that an operator sends to files.
+    /// The directory for logs that an operator redirects to files.
     pub(super) logs: PathBuf,
     pub(super) runtime: PathBuf,
 }
 
 impl Layout {
-    /// An administrator's, in `/etc`; or a package's (`vendor`), in `/usr`, which the administrator's overrides.
+    /// Returns the paths of an administrator's installation in `/etc`, or of a package's (`vendor`) in `/usr`, which the
+    /// administrator's overrides.
     pub(super) fn new(prefix: &Path, vendor: bool) -> Self {
         let either = |admin: &str, package: &str| below(prefix, if vendor { package } else { admin });
         Self {
@@ -44,38 +45,38 @@ impl Layout {
         }
     }
 
-    /// The directory below which all of it is.
+    /// Returns the root directory of the installation.
     pub(super) fn root(&self) -> Root {
         Root::new(&self.prefix)
     }
 
-    /// A unit's file.
+    /// Returns the path of a unit.
     pub(super) fn unit(&self, name: &str) -> PathBuf {
         self.units.join(name)
     }
 
-    /// The polkit rule of a unit: one each, so that it comes and goes with its unit.
+    /// Returns the path of a unit's polkit rule. Each unit has its own rule, installed and removed with it.
     pub(super) fn rule(&self, unit: &str) -> PathBuf {
         self.polkit.join(format!("50-{}.rules", unit.trim_end_matches(".service")))
     }
 
-    /// Where an earlier `init` had one rule for all units. It allows any name like theirs, so it must not stay.
+    /// Returns the path at which an earlier `init` wrote one rule for all units. It allows any similar name, so it is removed.
     pub(super) fn rule_of_all(&self) -> PathBuf {
         self.polkit.join("50-decnet.rules")
     }
 
-    /// A place named as the installed system will see it.
+    /// Returns a path of the installed system, below the prefix.
     pub(super) fn below(&self, path: &str) -> PathBuf {
         below(&self.prefix, path)
     }
 
-    /// Is this the system that runs, and not an image of another one?
+    /// Returns whether the installation is for the running system and not for an image.
     pub(super) fn is_live(&self) -> bool {
         self.prefix == Path::new("/")
     }
 }
 
-/// Where the unit of another installation is kept while ours is in its place.
+/// Returns the path at which another installation's unit is saved while ours replaces it.
 pub(super) fn saved(unit: &Path) -> PathBuf {
     let mut name = unit.as_os_str().to_owned();
     name.push(".before-decnet-init");

@@ -1,29 +1,29 @@
-//! `decnet init`: makes this host run decnet as services, and takes it back.
+//! `decnet init`: installs decnet as services on this host, and removes it.
 //!
-//! In the order of a run: the host is looked at ([`host`], [`layout`]), the arguments are judged and completed by what is
-//! there ([`names`], [`settings`]), what would fail is refused ([`foreseen`]), files are rendered ([`templates`],
-//! [`sweep`]), what is to be done is planned as values ([`plan`]), carried out step by step ([`carry_out`], [`accounts`])
-//! below the prefix ([`root`]), and told ([`report`]).
+//! A run inspects the host ([`host`], [`layout`]), validates the arguments and completes them from existing units
+//! ([`validate`], [`settings`]), rejects configurations that cannot work ([`preflight`]) and renders files ([`templates`],
+//! [`template_dir`]). It plans the steps as values ([`plan`]), executes them one by one ([`execute`], [`accounts`]) below the
+//! prefix ([`root`]) and prints the results ([`report`]).
 
 mod accounts;
-mod carry_out;
-mod foreseen;
+mod execute;
 mod host;
 mod layout;
-mod names;
 mod plan;
+mod preflight;
 mod report;
 mod root;
 mod settings;
-mod sweep;
+mod template_dir;
 mod templates;
+mod validate;
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 
 use self::accounts::{Accounts, is_root};
-use self::carry_out::Hand;
+use self::execute::Executor;
 use self::host::Host;
 use self::layout::Layout;
 use self::plan::{Step, Wanted};
@@ -36,69 +36,69 @@ use crate::failure::{Said, Usage};
 use crate::output;
 use crate::trust::Trust;
 
-/// Installs and starts the systemd units, or takes them away.
+/// Installs and starts the systemd units, or removes them.
 ///
-/// The units are those of bus, webhook worker and API, and with them comes all that they need: user, directories, settings.
-/// Needs root. May be run again at any time: what is as it should be is skipped, what an operator has changed is kept
-/// (`--force` renews it), and a service that is there is neither enabled nor started again. With `--only webhook` it
-/// replaces the worker of a DECNET that is there and touches nothing else of it; `--deinit` puts back what was
-/// replaced. Exit code 1 where a step failed; 2, with nothing touched, where the services could not run.
+/// Installs the units of the bus, the webhook worker and the API together with their user, directories and settings.
+/// Requires root. The command can be repeated at any time: files that are up to date are skipped, an operator's changes
+/// are kept (`--force` overwrites them), and existing services are neither enabled nor started again. `--only webhook`
+/// replaces the worker of an existing DECNET and changes nothing else of it; `--deinit` restores what was replaced. Exit
+/// code 1 if a step failed; 2, without any change, if the services could not run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  sudo decnet init --dry-run                # say what would be done, do nothing
+  sudo decnet init --dry-run                # show the steps without executing them
   sudo decnet init
-  sudo decnet init --only webhook           # beside a DECNET in Python: the worker alone
-  sudo decnet init --deinit                 # units away, data kept
-  decnet init --prefix ./image --no-start   # into the image of another system")]
+  sudo decnet init --only webhook           # beside DECNET in Python: only the worker
+  sudo decnet init --deinit                 # remove the units, keep the data
+  decnet init --prefix ./image --no-start   # install into an image")]
 pub(crate) struct Args {
-    /// Remove what init installed; settings and data stay
+    /// Remove what init installed; keep settings and data
     #[arg(long)]
     deinit: bool,
-    /// With --deinit: remove settings, catalog, queue and user too
+    /// With --deinit: also remove settings, catalog, queue and user
     #[arg(long, requires = "deinit")]
     purge: bool,
-    /// Do not ask before a purge
+    /// Do not ask for confirmation of --purge
     #[arg(long, requires = "purge")]
     yes: bool,
-    /// Say what would be done; run and write nothing
+    /// Show the steps; run and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Renew files that differ from what would be written; another's unit is kept beside
+    /// Overwrite files that differ; a unit that init did not write is saved
     #[arg(long, conflicts_with = "deinit")]
     force: bool,
-    /// Neither enable nor start anything
+    /// Do not enable or start any unit
     #[arg(long)]
     no_start: bool,
-    /// Only this service: webhook, bus, api or one of --templates; may be repeated
+    /// Only this service: webhook, bus, api or one of --templates; can be repeated
     #[arg(long, value_name = "SERVICE")]
     only: Vec<String>,
-    /// Also render every decnet-*.service.j2 in this directory, which must be root's own unless --prefix is given
+    /// Also render every decnet-*.service.j2 in this directory, which only root may be able to write unless --prefix is given
     #[arg(long, value_name = "DIR")]
     templates: Option<PathBuf>,
-    /// Write below this directory, for an image or a test; nothing is started and no user made
+    /// Write below this directory, for an image or a test; start nothing and create no user
     #[arg(long, value_name = "DIR")]
     prefix: Option<PathBuf>,
-    /// Where .env.local is, and the catalog of a DECNET that is there [else that of the unit that is there, or /opt/decnet]
+    /// The directory of .env.local and of an existing DECNET's catalog [else that of the existing unit, or /opt/decnet]
     #[arg(long, value_name = "DIR")]
     install_dir: Option<PathBuf>,
-    /// The virtual environment that templates of --templates name [else the first of venv, .venv, .311, .312 and .313 in
-    /// the installation directory with a bin/decnet]
+    /// The virtual environment for templates of --templates [else the first of venv, .venv, .311, .312 and .313 in the
+    /// installation directory that has a bin/decnet]
     #[arg(long, value_name = "DIR")]
     venv_dir: Option<PathBuf>,
-    /// The services' user [else that of the unit that is there, or decnet]
+    /// The services' user [else that of the existing unit, or decnet]
     #[arg(long)]
     user: Option<String>,
-    /// The services' group [else that of the unit that is there, or decnet]
+    /// The services' group [else that of the existing unit, or decnet]
     #[arg(long)]
     group: Option<String>,
     /// The program that the units start [else this one]
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
-    /// Use a package's directories: /usr/lib instead of /etc
+    /// Use the directories of packages: /usr/lib instead of /etc
     #[arg(long, hide = true, requires = "prefix")]
     vendor: bool,
-    /// Print a JSON object a step
+    /// Print one JSON object per step
     #[arg(long)]
     json: bool,
 }
@@ -106,49 +106,49 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     if args.prefix.is_none() && !args.dry_run && !is_root() {
         output::say(
-            "decnet: init changes the system and must run as root: sudo decnet init (or look with --dry-run)",
+            "decnet: init changes the system and must run as root: use sudo decnet init, or --dry-run to preview it",
         );
         return Err(Said.into());
     }
     let layout = Layout::new(&prefix(&args)?, args.vendor);
-    // What is in a unit of this system runs with the rights of its manager, who is root.
+    // Root's service manager executes the units of this system, so templates must be root's own.
     let trust = layout.is_live().then(|| Trust::default().without_services());
     let templates = Templates::load(args.templates.as_deref(), trust.as_ref())?;
-    let host = Host::look(&layout);
+    let host = Host::inspect(&layout);
     let wanted = wanted(&args, layout, &host, &templates)?;
     if args.purge && !args.yes && !args.dry_run {
         ask(&wanted.layout, context).await?;
     }
     if !args.deinit {
-        foreseen::judge(&wanted)?;
-        for warning in foreseen::warnings(&wanted) {
+        preflight::check(&wanted)?;
+        for warning in preflight::warnings(&wanted) {
             output::say(&format!("decnet: warning: {warning}"));
         }
     }
     let steps =
         if args.deinit { plan::remove(&wanted, &host) } else { plan::install(&wanted, &host, &templates) };
     let context = context.clone();
-    // On a thread of its own, so that a signal is heard while a step waits for another program.
-    tokio::task::spawn_blocking(move || work_off(&steps, &wanted, &args, &context)).await?
+    // A separate thread, so that signals are handled while a step waits for another program.
+    tokio::task::spawn_blocking(move || execute_steps(&steps, &wanted, &args, &context)).await?
 }
 
-fn work_off(steps: &[Step], wanted: &Wanted, args: &Args, context: &Context) -> anyhow::Result<()> {
+fn execute_steps(steps: &[Step], wanted: &Wanted, args: &Args, context: &Context) -> anyhow::Result<()> {
     let Variables { user, group, .. } = &wanted.variables;
     let accounts = Accounts { layout: &wanted.layout, user, group };
-    let hand = Hand { accounts, root: wanted.layout.root(), dry_run: args.dry_run };
+    let executor = Executor { accounts, root: wanted.layout.root(), dry_run: args.dry_run };
     let (mut failures, mut written) = (0, Ok(()));
     for step in steps {
-        let is_called_off = context.shutdown.is_cancelled();
-        anyhow::ensure!(!is_called_off, "ended before {}; what was done stays", step.what);
-        let outcome = hand.carry_out(step);
+        let is_cancelled = context.shutdown.is_cancelled();
+        anyhow::ensure!(!is_cancelled, "stopped before {}; completed steps are kept", step.what);
+        let outcome = executor.execute(step);
         failures += usize::from(outcome.is_failure());
-        // What was begun is finished, whether somebody still reads or not.
+        // Finish the remaining steps even if the output can no longer be written.
         if written.is_ok() {
             written = show(&outcome, step, args, context);
         }
     }
     if failures == 0 {
-        return if args.dry_run { written } else { output::done("every step was carried out", written) };
+        return if args.dry_run { written } else { output::done("every step was completed", written) };
     }
     output::say(&format!("decnet: {}", report::failed(failures)));
     Err(Said.into())
@@ -162,7 +162,7 @@ fn show(outcome: &Outcome, step: &Step, args: &Args, context: &Context) -> anyho
     }
 }
 
-/// The prefix, absolute, so that what is said about a path is where it is.
+/// Returns the prefix as an absolute path, so that messages name absolute paths.
 fn prefix(args: &Args) -> anyhow::Result<PathBuf> {
     let Some(prefix) = &args.prefix else { return Ok("/".into()) };
     std::path::absolute(prefix).with_context(|| format!("--prefix {} cannot be used", prefix.display()))
@@ -172,23 +172,22 @@ fn wanted(args: &Args, layout: Layout, host: &Host, templates: &Templates) -> an
     let only = services(&args.only, templates)?;
     let binary = match &args.binary {
         Some(binary) => binary.clone(),
-        None => {
-            std::env::current_exe().context("where this program is cannot be told; name it with --binary")?
-        }
+        None => std::env::current_exe()
+            .context("cannot determine the path of this program; set it with --binary")?,
     };
     let touched = templates.services.iter().map(|(name, _)| name);
     let touched: Vec<_> = touched.filter(|name| only.is_empty() || only.contains(name)).collect();
     let inherited = Inherited { host, takes_over: !only.is_empty() };
     let shared = inherited.shared(&touched);
-    let settle = |unit| settings::settle(args, &layout, &binary, unit).map_err(Usage);
-    let variables = settle(shared)?;
-    let of = |name: &&String| anyhow::Ok(((*name).clone(), settle(inherited.unit(name).unwrap_or(shared))?));
+    let resolve = |unit| settings::resolve(args, &layout, &binary, unit).map_err(Usage);
+    let variables = resolve(shared)?;
+    let of = |name: &&String| anyhow::Ok(((*name).clone(), resolve(inherited.unit(name).unwrap_or(shared))?));
     let services = touched.iter().map(of).collect::<Result<_, _>>()?;
     let (force, start, purge) = (args.force, !args.no_start, args.purge);
     Ok(Wanted { layout, variables, services, only, force, start, purge })
 }
 
-/// The services that were named, as unit names.
+/// Returns the unit names of the services that `--only` names.
 fn services(only: &[String], templates: &Templates) -> Result<Vec<String>, Usage> {
     let known: Vec<_> = templates.services.iter().map(|(name, _)| name.as_str()).collect();
     let find = |name: &String| {
@@ -198,7 +197,7 @@ fn services(only: &[String], templates: &Templates) -> Result<Vec<String>, Usage
             let short =
                 |name: &&str| name.trim_start_matches("decnet-").trim_end_matches(".service").to_owned();
             let names = known.iter().map(short).collect::<Vec<_>>().join(", ");
-            format!("--only {name}: there is no such service; there are {names}")
+            format!("--only {name}: no such service; the services are {names}")
         })
     };
     let (found, missing): (Vec<_>, Vec<_>) = only.iter().map(find).partition(Result::is_ok);
@@ -209,8 +208,8 @@ fn services(only: &[String], templates: &Templates) -> Result<Vec<String>, Usage
 async fn ask(layout: &Layout, context: &Context) -> anyhow::Result<()> {
     let (settings, data, logs) = (layout.settings.display(), layout.data.display(), layout.logs.display());
     let what = format!("{settings}, {logs} and {data} with every subscription and every undelivered event");
-    let problem = format!("this would remove {what}; where nobody can be asked, --yes allows it");
-    if confirm::ask(format!("This removes {what}. Go on? [y/N] "), problem, context).await? {
+    let problem = format!("this would remove {what}; without a terminal to confirm it, use --yes");
+    if confirm::ask(format!("This removes {what}. Continue? [y/N] "), problem, context).await? {
         return Ok(());
     }
     output::say("nothing was removed");

@@ -1,22 +1,22 @@
-//! The checklist, as it is worked off.
+//! The outcomes of steps and their presentation as a checklist.
 
 use serde_json::{Value, json};
 
 use crate::output::{Paint, Text, pluralize};
 
-/// What became of a step.
+/// The outcome of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It was done, or with `--dry-run` would be.
+    /// The step was completed, or with `--dry-run` would be; a description.
     Done(String),
     /// There was nothing to do, for this reason.
     Skipped(String),
-    /// It was not done; why, and what to do about it.
+    /// The step failed; the reason and what to do.
     Failed(String),
 }
 
 impl Outcome {
-    /// A line of the checklist.
+    /// Returns a line of the checklist.
     pub(super) fn line(&self, what: &str, paint: Paint) -> Text {
         let (mut text, detail) = match self {
             Self::Done(detail) => (paint.good("[ OK ]"), detail),
@@ -42,10 +42,10 @@ impl Outcome {
     }
 }
 
-/// What to say at the end where something failed.
+/// Returns the final message if steps failed.
 pub(super) fn failed(number: usize) -> String {
     format!(
-        "{} failed; mend what is said there and run this again: what is done is skipped",
+        "{} failed; fix the reported problems and run this again: completed steps are skipped",
         pluralize(number as u64, "step", "steps")
     )
 }

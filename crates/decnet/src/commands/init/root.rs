@@ -1,7 +1,7 @@
-//! The directory below which everything is written: `/`, or that of an image.
+//! The root directory of an installation: `/`, or that of an image.
 //!
-//! An image has symbolic links, and absolute ones lead out of it to the files of this host. Below a prefix the kernel resolves
-//! them as the image's own system would (`RESOLVE_IN_ROOT`, openat2(2)), and everything is done in the directory that was opened.
+//! Absolute symbolic links in an image would lead to files of this host. Below a prefix the kernel therefore resolves links as
+//! the image's own system would (`RESOLVE_IN_ROOT`, openat2(2)), and every operation is relative to the opened directory.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -16,24 +16,24 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-/// Of directories on the way to what is written.
-const WAY_MODE: u32 = 0o755;
+/// The mode of parent directories that are created.
+const PARENT_MODE: u32 = 0o755;
 const NEW_FILE: OFlags = OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW);
 
-/// The directory below which everything is.
+/// The root directory of an installation.
 #[derive(Debug, Clone)]
 pub(super) struct Root {
     prefix: PathBuf,
 }
 
-/// User and group of something new; what is `None` stays as it is.
+/// The owner of a new file or directory; `None` keeps the default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Ownership {
     pub(super) user: Option<u32>,
     pub(super) group: Option<u32>,
 }
 
-/// A name in a directory that was opened.
+/// A name in an opened directory.
 struct Place {
     directory: OwnedFd,
     name: OsString,
@@ -44,7 +44,7 @@ impl Root {
         Self { prefix: prefix.to_owned() }
     }
 
-    /// Returns the metadata of a path, without following a link at its end; none if nothing is there.
+    /// Returns the metadata of a path without following a link at its end; `None` if it does not exist.
     pub(super) fn stat(&self, path: &Path) -> io::Result<Option<Stat>> {
         let Some(place) = self.place(path)? else { return Ok(None) };
         optional(statat(&place.directory, &place.name, AtFlags::SYMLINK_NOFOLLOW))
@@ -56,7 +56,7 @@ impl Root {
         stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
     }
 
-    /// Reads the file that a path leads to, with invalid UTF-8 replaced; none if nothing is there.
+    /// Reads the file at a path, replacing invalid UTF-8; `None` if it does not exist.
     pub(super) fn read(&self, path: &Path) -> io::Result<Option<String>> {
         let mut bytes = Vec::new();
         match self.open(path, OFlags::RDONLY | OFlags::NONBLOCK) {
@@ -73,27 +73,27 @@ impl Root {
         opened.and_then(|directory| names(directory.as_fd())).unwrap_or_default()
     }
 
-    /// Creates a directory, and those above it.
+    /// Creates a directory and its parents.
     pub(super) fn make_directory(&self, path: &Path, mode: u32, owner: Ownership) -> io::Result<()> {
         let place = self.make_place(path)?;
         mkdirat(&place.directory, &place.name, Mode::RWXU)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = openat(&place.directory, &place.name, flags, Mode::empty())?;
-        give(&directory, mode, owner)
+        set_owner_and_mode(&directory, mode, owner)
     }
 
-    /// Replaces a file atomically, and creates the directories above it.
+    /// Writes a file atomically and creates its parent directories.
     pub(super) fn put(&self, path: &Path, text: &str, mode: u32, owner: Ownership) -> io::Result<()> {
         let Place { directory, name } = self.make_place(path)?;
         let mut new = OsString::from(".");
         new.push(&name);
         new.push(".decnet-init");
-        // A run that was killed may have left it behind.
+        // A killed run may have left the temporary file behind.
         optional(unlinkat(&directory, &new, AtFlags::empty()))?;
         let mut file =
             File::from(openat(&directory, &new, NEW_FILE | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR)?);
         file.write_all(text.as_bytes())?;
-        give(&file, mode, owner)?;
+        set_owner_and_mode(&file, mode, owner)?;
         file.sync_all()?;
         renameat(&directory, &new, &directory, &name)?;
         Ok(rustix::fs::fsync(&self.open(path.parent().unwrap_or(Path::new("/")), OFlags::RDONLY)?)?)
@@ -105,19 +105,19 @@ impl Root {
         Ok(unlinkat(&place.directory, &place.name, AtFlags::empty())?)
     }
 
-    /// Renames a file within its directory, replacing what is there.
+    /// Renames a file within its directory, replacing an existing one.
     pub(super) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let place = self.place(from)?.ok_or(ErrorKind::NotFound)?;
         Ok(renameat(&place.directory, &place.name, &place.directory, to.file_name().unwrap_or_default())?)
     }
 
-    /// Removes a directory with all that is in it. Links are removed, not followed.
+    /// Removes a directory with its contents. Links are removed, not followed.
     pub(super) fn remove_tree(&self, path: &Path) -> io::Result<()> {
         let place = self.place(path)?.ok_or(ErrorKind::NotFound)?;
         remove_tree(place.directory.as_fd(), &place.name)
     }
 
-    /// Opens what a path leads to.
+    /// Opens the file or directory at a path.
     fn open(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC;
         if self.prefix == Path::new("/") {
@@ -129,13 +129,13 @@ impl Root {
         let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
         match openat2(root, below, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
             Err(Errno::NOSYS | Errno::INVAL) => Err(io::Error::other(
-                "--prefix needs openat2(2), which this kernel or container does not have (Linux 5.6 does)",
+                "--prefix needs openat2(2), which this kernel or container does not support (Linux 5.6 does)",
             )),
             opened => Ok(opened?),
         }
     }
 
-    /// Opens the directory of a path; none if it does not exist.
+    /// Opens the parent directory of a path; `None` if it does not exist.
     fn place(&self, path: &Path) -> io::Result<Option<Place>> {
         let (above, name) = split(path)?;
         match self.open(above, OFlags::PATH | OFlags::DIRECTORY) {
@@ -145,7 +145,7 @@ impl Root {
         }
     }
 
-    /// Opens the directory of a path, creating what is missing.
+    /// Opens the parent directory of a path, creating missing directories.
     fn make_place(&self, path: &Path) -> io::Result<Place> {
         std::fs::create_dir_all(&self.prefix)?;
         let (above, name) = split(path)?;
@@ -156,7 +156,7 @@ impl Root {
             at.push(part);
             directory = match self.open(&at, OFlags::PATH | OFlags::DIRECTORY) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {
-                    mkdirat(&directory, part, Mode::from_raw_mode(WAY_MODE))?;
+                    mkdirat(&directory, part, Mode::from_raw_mode(PARENT_MODE))?;
                     self.open(&at, OFlags::PATH | OFlags::DIRECTORY)?
                 }
                 opened => opened?,
@@ -171,7 +171,7 @@ fn split(path: &Path) -> io::Result<(&Path, OsString)> {
     Ok((path.parent().unwrap_or(Path::new("/")), name))
 }
 
-/// Turns the error that nothing is at a path into none.
+/// Converts a "not found" error into `None`.
 fn optional<T>(result: rustix::io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(found) => Ok(Some(found)),
@@ -184,8 +184,8 @@ fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-/// Sets the owner of something new, then its mode, so that nobody else can use it in between.
-fn give(new: impl AsFd, mode: u32, owner: Ownership) -> io::Result<()> {
+/// Sets the owner of a new file, then its mode, so that no other user can use it in between.
+fn set_owner_and_mode(new: impl AsFd, mode: u32, owner: Ownership) -> io::Result<()> {
     let Ownership { user, group } = owner;
     if user.is_some() || group.is_some() {
         fchown(&new, user.map(Uid::from_raw), group.map(Gid::from_raw))?;
@@ -207,7 +207,7 @@ fn names(directory: BorrowedFd<'_>) -> io::Result<Vec<OsString>> {
 
 fn remove_tree(above: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
     match unlinkat(above, name, AtFlags::empty()) {
-        // For a directory Linux returns the first, POSIX allows the second.
+        // For a directory Linux returns EISDIR; POSIX allows EPERM.
         Err(Errno::ISDIR | Errno::PERM) => {}
         done => return Ok(done?),
     }
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn links_of_an_image_lead_within_it() {
+    fn links_of_an_image_resolve_within_it() {
         let (dir, root, prefix) = image();
         let host = dir.path().join("host");
         fs::write(host.join("secret"), "the host's").unwrap();
@@ -247,13 +247,13 @@ mod tests {
         for link in ["absolute", "relative"] {
             assert!(
                 root.put(&prefix.join(link).join("a"), "text", 0o644, NOBODY).is_err(),
-                "{link} leads nowhere"
+                "{link} has no target in the image"
             );
             assert_eq!(root.read(&prefix.join(link).join("secret")).unwrap(), None, "{link}");
             assert!(!root.is_file(&prefix.join(link).join("secret")), "{link}");
         }
         assert_eq!(fs::read_dir(&host).unwrap().count(), 1);
-        // What leads within the image goes on to do so, as the image's own system sees it.
+        // Links within the image are followed as in the image's own system.
         fs::create_dir_all(prefix.join("usr/lib")).unwrap();
         symlink("/usr/lib", prefix.join("lib")).unwrap();
         root.put(&prefix.join("lib/units/a"), "text", 0o644, NOBODY).unwrap();
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn trees_are_removed_and_what_links_lead_to_stays() {
+    fn removing_a_tree_keeps_the_targets_of_links() {
         let (dir, root, prefix) = image();
         let host = dir.path().join("host");
         fs::write(host.join("kept"), "").unwrap();
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_replaced_whole_and_have_their_mode() {
+    fn files_are_replaced_with_the_requested_mode() {
         let (_dir, root, prefix) = image();
         let path = prefix.join("etc/decnet/decnet.ini");
         assert!(root.stat(&path).unwrap().is_none() && root.read(&path).unwrap().is_none());

@@ -1,60 +1,61 @@
-//! What the units are to say, completed by those that are there: a rerun or an upgrade needs no argument a second time.
+//! The variables of the units: arguments, completed from existing units, so that later runs need no arguments.
 
 use std::path::{Path, PathBuf};
 
 use super::host::{self, Host};
 use super::layout::Layout;
 use super::templates::Variables;
-use super::{Args, names};
+use super::{Args, validate};
 use crate::config::{self, ServiceFiles, services_data_dir};
 use crate::units;
 
-/// Names of DECNET's virtual environment in the installation directory, in DECNET's own order.
+/// The names of DECNET's virtual environment in the installation directory, in DECNET's own order.
 const VIRTUAL_ENVIRONMENTS: [&str; 5] = ["venv", ".venv", ".311", ".312", ".313"];
 /// The name that is used if none of them has DECNET's program.
 const DEFAULT_ENVIRONMENT: &str = ".venv";
 
-/// Where settings are taken over from.
+/// The existing units from which settings are inherited.
 pub(super) struct Inherited<'a> {
     pub(super) host: &'a Host,
-    /// From the units of another DECNET too, in whose place ours are put.
+    /// Whether settings are also inherited from the units of another installation that ours replace.
     pub(super) takes_over: bool,
 }
 
 impl<'a> Inherited<'a> {
-    /// The unit that a service has now, where ours goes on from it.
+    /// Returns the existing unit of a service from which its settings are inherited, if any.
     pub(super) fn unit(&self, service: &str) -> Option<&'a str> {
         let unit = self.host.units.iter().find(|unit| unit.name == service);
         unit.filter(|unit| unit.is_ours || self.takes_over).map(|unit| unit.text.as_str())
     }
 
-    /// What is common to all services is the first one's that is touched, else the first one's of ours; empty where there is none.
+    /// Returns the unit from which shared settings are inherited: that of the first affected service, else the first of ours,
+    /// else an empty text.
     pub(super) fn shared(&self, touched: &[&String]) -> &'a str {
         let ours = self.host.units.iter().filter(|unit| unit.is_ours).map(|unit| unit.text.as_str());
         touched.iter().filter_map(|name| self.unit(name)).chain(ours).next().unwrap_or_default()
     }
 }
 
-/// The arguments, else what the unit says that is there, else the defaults.
+/// Returns the variables from the arguments, else from the existing unit, else the defaults.
 ///
 /// # Errors
-/// All that is wrong with them, at once.
-pub(super) fn settle(
+/// All invalid values.
+pub(super) fn resolve(
     args: &Args,
     layout: &Layout,
     binary: &Path,
     unit: &str,
 ) -> Result<Variables, Vec<String>> {
-    let said = |key, default| units::value(unit, key).unwrap_or(default);
-    let directory = || units::path(said("WorkingDirectory", "/opt/decnet")).to_owned();
+    let unit_value = |key, default| units::value(unit, key).unwrap_or(default);
+    let directory = || units::path(unit_value("WorkingDirectory", "/opt/decnet")).to_owned();
     let install_dir = args.install_dir.clone().unwrap_or_else(directory);
     let venv_dir = args.venv_dir.clone().unwrap_or_else(|| virtual_environment(layout, &install_dir));
     let results = [
-        names::path("--install-dir", &install_dir),
-        names::path("--venv-dir", &venv_dir),
-        names::account("--user", args.user.as_deref().unwrap_or_else(|| said("User", "decnet"))),
-        names::account("--group", args.group.as_deref().unwrap_or_else(|| said("Group", "decnet"))),
-        names::path("--binary", binary),
+        validate::path("--install-dir", &install_dir),
+        validate::path("--venv-dir", &venv_dir),
+        validate::account("--user", args.user.as_deref().unwrap_or_else(|| unit_value("User", "decnet"))),
+        validate::account("--group", args.group.as_deref().unwrap_or_else(|| unit_value("Group", "decnet"))),
+        validate::path("--binary", binary),
     ];
     let problems: Vec<_> = results.iter().filter_map(|result| result.clone().err()).collect();
     let [Ok(install_dir), Ok(venv_dir), Ok(user), Ok(group), Ok(binary)] = results else {
@@ -77,7 +78,7 @@ fn virtual_environment(layout: &Layout, install_dir: &Path) -> PathBuf {
     all.find(has_program).unwrap_or_else(|| install_dir.join(DEFAULT_ENVIRONMENT))
 }
 
-/// Reads the files from which a service gets its settings. One that cannot be read counts as empty, as for the service.
+/// Reads the files from which a service gets its settings. An unreadable file counts as empty, as it does for the service.
 fn service_files(layout: &Layout, install_dir: &str) -> ServiceFiles {
     let root = layout.root();
     let read = |path: &Path| root.read(path).ok().flatten().unwrap_or_default();
@@ -89,9 +90,9 @@ fn service_files(layout: &Layout, install_dir: &str) -> ServiceFiles {
     }
 }
 
-/// The directory of the catalog, where that is outside of what the services may write anyway.
+/// Returns the catalog's directory if it is outside the directories that the services may write to anyway.
 fn writable(variables: &Variables) -> Option<PathBuf> {
-    let catalog = variables.catalog_in_force().ok()??;
+    let catalog = variables.effective_catalog().ok()??;
     let directory = catalog.parent()?;
     (!directory.starts_with(services_data_dir())).then(|| directory.to_owned())
 }

@@ -1,4 +1,4 @@
-//! The files that are written, rendered.
+//! The templates of the files that init writes.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,10 +16,10 @@ use crate::config::Database;
 use crate::failure::Usage;
 use crate::trust::Trust;
 
-/// By this a file that we wrote is known again; it stands in its first line.
+/// The text in the first line that identifies a file written by init.
 const MARKER: &str = "Written by `decnet init`.";
 
-/// What the units have in common.
+/// The parts that units include.
 const PARTS: [(&str, &str); 3] = [
     ("common.j2", include_str!("templates/common.j2")),
     ("state.j2", include_str!("templates/state.j2")),
@@ -30,7 +30,7 @@ const UNITS: [(&str, &str); 3] = [
     ("decnet-webhook.service.j2", include_str!("templates/decnet-webhook.service.j2")),
     ("decnet-api.service.j2", include_str!("templates/decnet-api.service.j2")),
 ];
-/// What units need beside themselves.
+/// The templates of shared files.
 const SHARED: [(&str, &str); 6] = [
     ("decnet.target", include_str!("templates/decnet.target.j2")),
     ("sysusers", include_str!("templates/sysusers.j2")),
@@ -40,7 +40,7 @@ const SHARED: [(&str, &str); 6] = [
     ("ini", include_str!("templates/decnet.ini.j2")),
 ];
 
-/// What a template may name. A name that is not among them is an error.
+/// The variables available to templates. Any other name is an error.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Variables {
     pub(super) install_dir: String,
@@ -49,18 +49,18 @@ pub(super) struct Variables {
     pub(super) group: String,
     /// This program.
     pub(super) decnet: String,
-    /// The catalog of a DECNET that is there, in its installation directory.
+    /// The catalog of an existing DECNET in its installation directory.
     pub(super) catalog: Option<String>,
-    /// The catalog that the services' settings name, where they do; it goes before that one.
+    /// The catalog that the services' settings name, if any. It takes precedence over `catalog`.
     #[serde(skip)]
     pub(super) database: Option<Database>,
-    /// No setting does, so the units say which catalog it is.
+    /// Whether the units must name the catalog because no setting does.
     pub(super) names_catalog: bool,
-    /// The catalog's directory, where that is outside of the services' own; they write there too.
+    /// The catalog's directory if it is outside the services' own directories. The services must be able to write there.
     pub(super) writable: Option<PathBuf>,
     /// The services that `decnet.target` pulls in.
     pub(super) services: Vec<String>,
-    /// The unit that a polkit rule is for.
+    /// The unit of a polkit rule.
     pub(super) unit: String,
     marker: String,
     marker_js: String,
@@ -80,8 +80,7 @@ impl Variables {
         decnet: String,
     ) -> Self {
         let seconds = |duration: Duration| duration.as_secs();
-        let marker =
-            |comment| format!("{comment} {MARKER} Where you change it, it is kept; --force renews it.");
+        let marker = |comment| format!("{comment} {MARKER} Your changes are kept; --force overwrites them.");
         Self {
             install_dir,
             venv_dir,
@@ -104,39 +103,40 @@ impl Variables {
         }
     }
 
-    /// The catalog that the services open, where it is known beforehand. A relative path begins where they are started.
+    /// Returns the catalog that the services will open, if it is known. A relative path is resolved against their working
+    /// directory.
     ///
     /// # Errors
-    /// A catalog on a server.
-    pub(super) fn catalog_in_force(&self) -> Result<Option<PathBuf>, Usage> {
+    /// The catalog is on a server.
+    pub(super) fn effective_catalog(&self) -> Result<Option<PathBuf>, Usage> {
         let named = self.database.as_ref().map(Database::path).transpose()?;
         let path = named.or(self.catalog.as_deref().map(Path::new));
         Ok(path.map(|path| Path::new(&self.install_dir).join(path)))
     }
 }
 
-/// Did we write this file?
+/// Returns whether init wrote a file with this text.
 pub(super) fn is_ours(text: &str) -> bool {
     text.lines().next().is_some_and(|line| line.contains(MARKER))
 }
 
-/// Every template, ready to be rendered.
+/// All templates, ready to be rendered.
 pub(super) struct Templates {
     environment: Environment<'static>,
-    /// Names of services, sorted, with what is wrong with its template where that is so.
+    /// The names of services, sorted, each with the error of its template, if any.
     pub(super) services: Vec<(String, Option<String>)>,
 }
 
 impl Templates {
-    /// The embedded ones, and those of a directory, which win over embedded ones of their name; with a trust only those that it
-    /// covers.
+    /// Loads the embedded templates and those of a directory, which override embedded ones. If `trust` is given, only trusted
+    /// files are used.
     ///
     /// # Errors
-    /// A directory that cannot be read.
+    /// The directory cannot be read.
     pub(super) fn load(directory: Option<&Path>, trust: Option<&Trust>) -> anyhow::Result<Self> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        // Blocks leave no empty lines behind.
+        // Block tags must not leave empty lines.
         let syntax = SyntaxConfig::builder()
             .keep_trailing_newline(true)
             .trim_blocks(true)
@@ -152,7 +152,7 @@ impl Templates {
         }
         if let Some(directory) = directory {
             let (most, bytes) = (MAX_UNIT_TEMPLATES, MAX_UNIT_TEMPLATE_BYTES);
-            for (name, text) in super::sweep::units(directory, most, bytes, trust)? {
+            for (name, text) in super::template_dir::units(directory, most, bytes, trust)? {
                 templates.add_unit(&name, text);
             }
         }
@@ -162,25 +162,25 @@ impl Templates {
     fn add_unit(&mut self, name: &str, text: Result<String, String>) {
         let service = name.trim_end_matches(".j2").to_owned();
         let added = text.and_then(|text| {
-            self.environment.add_template_owned(service.clone(), text).map_err(|error| told(&error))
+            self.environment.add_template_owned(service.clone(), text).map_err(|error| render_error(&error))
         });
         self.services.retain(|(known, _)| *known != service);
         self.services.push((service, added.err()));
         self.services.sort();
     }
 
-    /// Renders a service or one of the shared files. Its first line is the marker, also where a template of a directory knows none.
+    /// Renders a service or one of the shared files. The marker is added if the template does not contain it.
     ///
     /// # Errors
-    /// What is wrong with the template: for instance a name that stands for nothing.
+    /// The template is invalid, for instance because of an undefined name.
     pub(super) fn render(&self, name: &str, variables: &Variables) -> Result<String, String> {
-        let template = self.environment.get_template(name).map_err(|error| told(&error))?;
-        let text = template.render(Serde(variables)).map_err(|error| told(&error))?;
+        let template = self.environment.get_template(name).map_err(|error| render_error(&error))?;
+        let text = template.render(Serde(variables)).map_err(|error| render_error(&error))?;
         Ok(if is_ours(&text) { text } else { format!("{}\n{text}", variables.marker) })
     }
 }
 
-fn told(error: &minijinja::Error) -> String {
+fn render_error(error: &minijinja::Error) -> String {
     format!("the template cannot be rendered: {error}")
 }
 
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn every_embedded_file_renders_and_is_known_again() {
+    fn every_embedded_file_renders_with_its_marker() {
         let templates = Templates::load(None, None).unwrap();
         let names = templates.services.iter().map(|(name, problem)| (name.as_str(), problem.is_none()));
         for (name, is_good) in names.chain(SHARED.map(|(name, _)| (name, true))) {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_units_keep_the_documented_promises() {
+    fn units_contain_the_documented_settings() {
         let templates = Templates::load(None, None).unwrap();
         for (name, _) in &templates.services {
             let text = templates.render(name, &variables()).unwrap();
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_stands_for_nothing_is_an_error_and_stops_no_other_template() {
+    fn undefined_name_fails_only_its_own_template() {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
         write("decnet-prober.service.j2", "User={{ user }}\nExecStart={{ venv_dir }}/bin/decnet prober\n");

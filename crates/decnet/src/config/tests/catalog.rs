@@ -1,4 +1,4 @@
-//! Which file is the catalog where no setting names one.
+//! Tests of the selection of the catalog file if no setting names it.
 
 use std::os::unix::fs::{chown, symlink};
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ fn settled(host: &Host) -> Found {
 }
 
 #[test]
-fn catalog_of_the_working_directory_is_used_where_there_is_no_other() {
+fn catalog_of_the_working_directory_is_used_if_alone() {
     let host = host(&[]);
     let ours = host.dir.path().join("data/decnet.db");
     assert_eq!(settled(&host).config.database, Database::Sqlite(ours.clone()));
@@ -41,26 +41,26 @@ fn catalog_of_the_working_directory_is_used_where_there_is_no_other() {
     let shown = found.settings.iter().find(|setting| setting.name == "DECNET_DB_URL").unwrap();
     let expected = (format!("sqlite:///{}", theirs.display()), "working directory");
     assert_eq!((shown.value.clone(), &*shown.source), expected);
-    assert!(!ours.exists(), "no second one is made");
+    assert!(!ours.exists(), "no second catalog is created");
 }
 
 #[test]
-fn of_two_catalogs_the_data_directorys_is_used_with_a_warning() {
+fn second_catalog_causes_a_warning() {
     let host = host(&[]);
     let (ours, theirs) = (make(&host, "data/decnet.db"), make(&host, "decnet.db"));
     let found = settled(&host);
     assert_eq!(found.config.database, Database::Sqlite(ours.clone()));
     let [warning] = &found.warnings[..] else { panic!("{:?}", found.warnings) };
-    let says =
+    let expected =
         format!("{} is used, and {} in the working directory is not", ours.display(), theirs.display());
-    assert!(warning.contains(&says), "{warning}");
+    assert!(warning.contains(&expected), "{warning}");
     std::fs::remove_file(&ours).unwrap();
     symlink(&theirs, &ours).unwrap();
-    assert_eq!(settled(&host).warnings, [""; 0], "it is one and the same");
+    assert_eq!(settled(&host).warnings, [""; 0], "both are the same file");
 }
 
 #[test]
-fn catalog_that_others_could_have_put_there_is_a_problem() {
+fn untrusted_catalog_is_a_problem() {
     let host = host(&[]);
     let theirs = make(&host, "decnet.db");
     let refused = |why: &str| {
@@ -84,7 +84,7 @@ fn catalog_that_others_could_have_put_there_is_a_problem() {
 }
 
 #[test]
-fn file_without_decnets_table_is_left_alone_with_a_warning() {
+fn file_without_decnets_table_causes_a_warning() {
     let host = host(&[]);
     for text in ["", "no database at all"] {
         std::fs::write(host.dir.path().join("decnet.db"), text).unwrap();
@@ -97,7 +97,7 @@ fn file_without_decnets_table_is_left_alone_with_a_warning() {
 }
 
 #[test]
-fn catalog_that_a_setting_names_goes_before_what_is_found() {
+fn configured_catalog_takes_precedence() {
     let host = host(&[("DECNET_DB_URL", "sqlite:////srv/other.db")]);
     make(&host, "decnet.db");
     let found = settled(&host);

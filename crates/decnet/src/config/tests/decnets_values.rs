@@ -1,11 +1,11 @@
-//! Values that DECNET accepts, and the warnings about them.
+//! Tests of values that DECNET accepts, and of the warnings about them.
 
 use std::time::Duration;
 
 use super::{Host, JWT, problems};
 
 #[test]
-fn secret_in_a_file_that_others_read_is_worth_a_warning() {
+fn secret_in_a_file_readable_by_others_causes_a_warning() {
     let host = Host::new(&[], &format!("[master]\njwt-secret = {JWT}\n"));
     for (mode, readers) in
         [(0o600, None), (0o640, Some("its group")), (0o644, Some("every user of this host"))]
@@ -18,10 +18,13 @@ fn secret_in_a_file_that_others_read_is_worth_a_warning() {
             "only daemons and check warn"
         );
         found.warn_of_exposure();
-        let told = found.warnings.iter().find(|warning| warning.contains("DECNET_JWT_SECRET"));
-        assert_eq!(told.is_some(), readers.is_some(), "{mode:o}: {:?}", found.warnings);
-        if let (Some(told), Some(readers)) = (told, readers) {
-            assert!(told.contains(&format!("{readers} can read")) && !told.contains(JWT), "{told}");
+        let expected = found.warnings.iter().find(|warning| warning.contains("DECNET_JWT_SECRET"));
+        assert_eq!(expected.is_some(), readers.is_some(), "{mode:o}: {:?}", found.warnings);
+        if let (Some(expected), Some(readers)) = (expected, readers) {
+            assert!(
+                expected.contains(&format!("{readers} can read")) && !expected.contains(JWT),
+                "{expected}"
+            );
         }
     }
 }
@@ -38,8 +41,8 @@ fn flags_are_read_as_decnet_reads_them() {
         assert!(config.bus.enabled && config.disallow_master && config.api.limits_creations, "{text}");
         assert!(!config.egress.allow_private && config.tracing.is_none(), "{text}");
         assert_eq!(found.warnings.len(), 5, "{:?}", found.warnings);
-        let told = format!("DECNET_BUS_ENABLED (environment) is `{text}`, which counts as true");
-        assert!(found.warnings.iter().any(|warning| warning.starts_with(&told)), "{:?}", found.warnings);
+        let expected = format!("DECNET_BUS_ENABLED (environment) is `{text}`, which is read as true");
+        assert!(found.warnings.iter().any(|warning| warning.starts_with(&expected)), "{:?}", found.warnings);
     }
     let found =
         Host::new(&[("DECNET_BUS_ENABLED", "FALSE"), ("DECNET_WEBHOOK_ALLOW_PRIVATE", "True")], "").find();
@@ -47,7 +50,7 @@ fn flags_are_read_as_decnet_reads_them() {
 }
 
 #[test]
-fn seconds_of_decnet_stop_nothing() {
+fn decnets_seconds_are_accepted() {
     for (text, seconds) in [("7200", 3600), ("1e2", 100), ("inf", 3600), ("5.0", 5), ("1", 5)] {
         let config = Host::new(&[("DECNET_WEBHOOK_BUS_RECONNECT_SECS", text)], "").config();
         assert_eq!(config.bus.reconnect, Duration::from_secs(seconds), "{text}");
@@ -55,7 +58,7 @@ fn seconds_of_decnet_stop_nothing() {
 }
 
 #[test]
-fn endpoint_of_a_collector_is_shown_without_secrets() {
+fn collector_endpoint_is_shown_without_secrets() {
     let tracing = ("DECNET_DEVELOPER_TRACING", "true");
     for url in ["http://u:hunter2@collector:4317/", "https://collector:4317/hunter2?k=hunter2"] {
         let host = Host::new(&[tracing, ("DECNET_OTEL_ENDPOINT", url)], "");
@@ -68,12 +71,12 @@ fn endpoint_of_a_collector_is_shown_without_secrets() {
 }
 
 #[test]
-fn guessable_session_secret_is_worth_a_warning() {
+fn guessable_session_secret_causes_a_warning() {
     let weak = "secretsecretsecretsecretsecretsecret";
     let host = Host::new(&[("DECNET_JWT_SECRET", weak)], "");
     let [warning] = &host.find().warnings[..] else { panic!("{:?}", host.find().warnings) };
-    let says = "DECNET_JWT_SECRET (environment): the secret has fewer than 8 different characters";
-    assert!(warning.starts_with(says) && warning.contains("openssl rand -hex 32"), "{warning}");
+    let expected = "DECNET_JWT_SECRET (environment): the secret has fewer than 8 different characters";
+    assert!(warning.starts_with(expected) && warning.contains("openssl rand -hex 32"), "{warning}");
     assert!(!warning.contains(weak), "{warning}");
     let file = "secret";
     let mut host = Host::new(&[], "").file(file, "abcdefghijklmnopqrstuvwxyz0123456789\n");

@@ -1,4 +1,4 @@
-//! The configuration as a whole: which layer wins, and what is said about what is wrong.
+//! Tests of the whole configuration: precedence of the layers, and messages about problems.
 
 mod catalog;
 mod decnets_values;
@@ -22,7 +22,7 @@ impl Host {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("decnet.ini");
         std::fs::write(&path, ini).unwrap();
-        // Whatever the umask of whoever runs this.
+        // Independent of the umask.
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         let mut inputs = Inputs { working_dir: dir.path().into(), serves_api: true, ..Inputs::default() };
         let all = [("DECNET_CONFIG", path.to_str().unwrap()), ("HOME", "/home/joe")];
@@ -79,7 +79,7 @@ fn the_defaults_are_decnets() {
     assert_eq!((config.log.filter, config.log.format), (None, LogFormat::Human));
 }
 
-/// The bounds are in `limits.rs`; the table repeats them as text, so this holds them together.
+/// The table repeats bounds of `limits.rs` as text, so both must agree.
 #[test]
 fn the_table_agrees_with_the_limits() {
     use decnet_core::limits;
@@ -91,7 +91,7 @@ fn the_table_agrees_with_the_limits() {
 }
 
 #[test]
-fn every_layer_yields_to_the_one_above() {
+fn each_layer_yields_to_the_one_above() {
     let ini = "[bus]\nsocket = /ini\n";
     let lower = |environment| {
         Host::new(environment, ini)
@@ -112,7 +112,7 @@ fn every_layer_yields_to_the_one_above() {
 }
 
 #[test]
-fn arguments_win_over_all() {
+fn arguments_take_precedence() {
     let mut host = Host::new(&[("DECNET_DATA_DIR", "/environment")], "");
     host.inputs.data_dir = Some("/argument".into());
     assert_eq!(host.config().data_dir, Path::new("/argument"));
@@ -122,7 +122,7 @@ fn arguments_win_over_all() {
 }
 
 #[test]
-fn the_section_of_the_mode_counts_and_the_other_does_not() {
+fn only_the_section_of_the_current_mode_is_read() {
     let ini =
         "[decnet]\nmode = agent # this host\n[agent]\nwebhook-timeout = 3s\n[master]\nwebhook-timeout = 4s\n";
     assert_eq!(Host::new(&[], ini).config().delivery.timeout, Duration::from_secs(3));
@@ -131,14 +131,14 @@ fn the_section_of_the_mode_counts_and_the_other_does_not() {
 }
 
 #[test]
-fn an_agent_may_be_told_to_be_a_master_too() {
+fn agent_may_also_be_a_master() {
     assert!(Host::new(&[("DECNET_MODE", "agent")], "").config().is_agent());
     let both = [("DECNET_MODE", "agent"), ("DECNET_DISALLOW_MASTER", "False")];
     assert!(!Host::new(&both, "").config().is_agent());
 }
 
 #[test]
-fn everything_wrong_is_said_at_once() {
+fn all_problems_are_reported_at_once() {
     let environment = [
         ("DECNET_WEBHOOK_CONCURRENCY", "0"),
         ("DECNET_WEBHOOK_TIMEOUT", "1h"),
@@ -149,14 +149,14 @@ fn everything_wrong_is_said_at_once() {
     ];
     let problems = problems(&environment, "[decnet]\nmode = both\nwebhook-retries = 3\n[bus]\nnonsense\n");
     let expected = [
-        "5: neither a [section]",
+        "5: not a [section]",
         "DECNET_WEBHOOK_RETRIES",
-        "DECNET_WEBHOOK_TIMOUT (environment) is no setting of decnet; did you mean DECNET_WEBHOOK_TIMEOUT?",
-        "is master or agent, not `both`",
-        "DECNET_BUS_TYPE (environment) is unix: this version has no NATS source yet",
-        "DECNET_WEBHOOK_TIMEOUT (environment) is from 100ms to 5m, not `1h`",
-        "DECNET_WEBHOOK_CONCURRENCY (environment) is a whole number from 1 to 256, not `0`",
-        "DECNET_API_ENABLED (environment) is true or false, not `yes`",
+        "DECNET_WEBHOOK_TIMOUT (environment) is not a setting of decnet; did you mean DECNET_WEBHOOK_TIMEOUT?",
+        "must be master or agent, not `both`",
+        "DECNET_BUS_TYPE (environment) must be unix: this version does not support NATS",
+        "DECNET_WEBHOOK_TIMEOUT (environment) must be from 100ms to 5m, not `1h`",
+        "DECNET_WEBHOOK_CONCURRENCY (environment) must be a whole number from 1 to 256, not `0`",
+        "DECNET_API_ENABLED (environment) must be true or false, not `yes`",
     ];
     for part in expected {
         assert_eq!(
@@ -169,20 +169,20 @@ fn everything_wrong_is_said_at_once() {
 }
 
 #[test]
-fn more_per_subscription_than_in_all_is_a_contradiction() {
+fn concurrency_above_the_total_is_a_problem() {
     let both = [("DECNET_WEBHOOK_CONCURRENCY", "20"), ("DECNET_WEBHOOK_TOTAL_CONCURRENCY", "10")];
     assert_eq!(problems(&both, "").len(), 1);
-    assert_eq!(problems(&both[1..], "").len(), 0, "the default gives way");
+    assert_eq!(problems(&both[1..], "").len(), 0, "the default yields");
 }
 
 #[test]
-fn a_file_that_was_named_must_be_there() {
+fn named_file_must_exist() {
     let problems = problems(&[("DECNET_CONFIG", "/nowhere/decnet.ini")], "");
     assert!(problems[0].contains("/nowhere/decnet.ini"), "{problems:?}");
 }
 
 #[test]
-fn secret_is_taken_from_the_ini_file_and_shown_nowhere() {
+fn secret_from_the_ini_file_is_never_shown() {
     for section in ["decnet", "master"] {
         let host = Host::new(&[], &format!("[{section}]\ndb-password = hunter2\njwt-secret = {JWT}\n"));
         let found = host.find();
@@ -200,7 +200,7 @@ fn secret_is_taken_from_the_ini_file_and_shown_nowhere() {
 }
 
 #[test]
-fn unknown_keys_of_a_shared_section_are_a_warning_only() {
+fn unknown_keys_of_a_shared_section_cause_a_warning() {
     let found = Host::new(&[], "[bus]\nsokcet = /x\n[api]\nport = 1\n[web]\nport = 2\n").find();
     assert_eq!(found.problems, [""; 0]);
     assert_eq!(found.warnings.len(), 1, "{:?}", found.warnings);
@@ -212,14 +212,14 @@ fn unknown_keys_of_a_shared_section_are_a_warning_only() {
 }
 
 #[test]
-fn a_database_on_a_server_is_refused_only_when_it_is_opened() {
+fn database_on_a_server_is_refused_only_when_opened() {
     let config = Host::new(&[("DECNET_DB_TYPE", "mysql"), ("DECNET_DB_HOST", "db")], "").config();
     assert_eq!(config.database.to_string(), "mysql://decnet@db:3306/decnet");
     assert!(config.database.path().is_err());
 }
 
 #[test]
-fn the_page_of_the_documentation_is_current() {
+fn generated_documentation_is_current() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
     let written = std::fs::read_to_string(path).unwrap_or_default();
     let regenerate = "run `cargo run -- docs configuration > docs/configuration.md`";
@@ -229,17 +229,17 @@ fn the_page_of_the_documentation_is_current() {
 const JWT: &str = "6f1ed002ab5595859014ebf0951522d9";
 
 #[test]
-fn decnets_session_secret_is_never_shown_and_never_weak() {
+fn session_secret_is_long_and_never_shown() {
     let host = Host::new(&[("DECNET_JWT_SECRET", JWT)], "");
     assert_eq!(host.value("DECNET_JWT_SECRET").0, "[secret]");
     assert_eq!(host.config().access.jwt_secret.unwrap().expose(), JWT);
     assert!(!format!("{:?}", host.config()).contains(JWT));
     let found = problems(&[("DECNET_JWT_SECRET", &JWT[1..])], "");
-    assert_eq!(found, ["DECNET_JWT_SECRET (environment) is a secret of at least 32 characters"]);
+    assert_eq!(found, ["DECNET_JWT_SECRET (environment) must be a secret of at least 32 characters"]);
 }
 
 #[test]
-fn decnets_session_secret_may_come_from_a_file_or_from_systemd() {
+fn session_secret_may_come_from_a_file_or_systemd() {
     let host = Host::new(&[("DECNET_JWT_SECRET_FILE", "/nowhere/secret")], "");
     assert!(host.find().problems[0].contains("/nowhere/secret cannot be read"));
     let mut host = Host::new(&[], "").file("decnet-jwt-secret", &format!("{JWT}\n"));
@@ -253,7 +253,7 @@ fn decnets_session_secret_may_come_from_a_file_or_from_systemd() {
 }
 
 #[test]
-fn a_byte_order_mark_is_skipped_and_named() {
+fn byte_order_mark_is_skipped_with_a_warning() {
     let mark = '\u{feff}';
     let host = Host::new(&[], &format!("{mark}[decnet]\nwebhook-timeout = 3s\n"));
     let host = host.file(".env.local", &format!("{mark}DECNET_API_PORT=2\n"));
@@ -265,7 +265,7 @@ fn a_byte_order_mark_is_skipped_and_named() {
 }
 
 #[test]
-fn a_byte_order_mark_costs_the_services_a_line() {
+fn byte_order_mark_hides_the_first_line_from_services() {
     let host = with_unit(Host::new(&[], ""), &["a"]);
     let host = host.file("a", "\u{feff}DECNET_API_PORT=2\nDECNET_BUS_GROUP=staff\n");
     let found = host.find();
@@ -274,7 +274,7 @@ fn a_byte_order_mark_costs_the_services_a_line() {
 }
 
 #[test]
-fn a_secret_behind_a_byte_order_mark_is_refused() {
+fn secret_after_a_byte_order_mark_is_refused() {
     let host = Host::new(&[], "").file("secret", &format!("\u{feff}{JWT}\n"));
     let path = host.dir.path().join("secret").display().to_string();
     let mut host = host;
@@ -284,14 +284,14 @@ fn a_secret_behind_a_byte_order_mark_is_refused() {
 }
 
 #[test]
-fn a_wildcard_of_origins_is_refused() {
+fn wildcard_origin_is_refused() {
     let host = Host::new(&[], "[web]\ncors-origins = https://dash.example, http://10.0.0.1:8080\n");
     assert_eq!(host.config().access.cors_origins, ["https://dash.example", "http://10.0.0.1:8080"]);
-    assert!(problems(&[("DECNET_CORS_ORIGINS", "*")], "")[0].contains("`*` is none"));
+    assert!(problems(&[("DECNET_CORS_ORIGINS", "*")], "")[0].contains("`*` is not an origin"));
 }
 
 #[test]
-fn a_command_sees_what_the_units_give_the_services() {
+fn command_uses_the_settings_of_the_units() {
     let host = Host::new(&[("DECNET_API_PORT", "1")], "[decnet]\nwebhook-timeout = 3s\n");
     let host = host.file("secrets", "DECNET_WEBHOOK_TIMEOUT=5s\n");
     let (unit, file) = (host.dir.path().join("unit"), host.dir.path().join("secrets"));
@@ -305,19 +305,22 @@ fn a_command_sees_what_the_units_give_the_services() {
 }
 
 #[test]
-fn the_last_of_a_name_counts_and_the_others_are_named() {
+fn last_value_of_a_name_counts_with_a_warning() {
     let text =
         "DECNET_BUS_GROUP=a\nOTHER=1\nOTHER=2\nDECNET_API_PORT=1\nDECNET_BUS_GROUP=b\nDECNET_API_PORT=\n";
     let host = Host::new(&[], "").file(".env.local", text);
     let (value, source) = host.value("DECNET_BUS_GROUP");
     assert!(value == "b" && source.ends_with(".env.local:5"), "{value} {source}");
-    assert_eq!(host.value("DECNET_API_PORT").1, "default", "an empty value takes back an earlier one");
+    assert_eq!(host.value("DECNET_API_PORT").1, "default", "an empty value cancels an earlier one");
     let warnings = host.find().warnings;
-    assert!(warnings[0].ends_with(".env.local:1: DECNET_BUS_GROUP is set again in line 5, which counts"));
+    assert!(
+        warnings[0]
+            .ends_with(".env.local:1: DECNET_BUS_GROUP is set again on line 5, which takes precedence")
+    );
     assert_eq!(warnings.len(), 2, "{warnings:?}");
 }
 
-/// A host whose services' unit names these files, in this order.
+/// Adds a services' unit that names these files, in this order.
 fn with_unit(host: Host, files: &[&str]) -> Host {
     let unit = host.dir.path().join("unit");
     let line = |name: &&str| format!("EnvironmentFile=-{}\n", host.dir.path().join(name).display());
@@ -326,7 +329,7 @@ fn with_unit(host: Host, files: &[&str]) -> Host {
 }
 
 #[test]
-fn a_command_takes_the_services_files_as_systemd_does() {
+fn command_reads_the_services_files_as_systemd_does() {
     let host = Host::new(&[], "")
         .file("one", "DECNET_BUS_GROUP=one\nDECNET_API_PORT=1\n")
         .file("two", "DECNET_BUS_GROUP=two\nDECNET_WEBHOOK_ALLOW_PRIVATE=true # all\n");
@@ -337,12 +340,16 @@ fn a_command_takes_the_services_files_as_systemd_does() {
     );
     let found = host.find();
     assert!(!found.config.egress.allow_private);
-    assert!(found.warnings[0].contains("two:2: for systemd ` #` begins no comment"), "{:?}", found.warnings);
-    assert!(found.warnings[1].contains("is `true # all`, which counts as false"), "{:?}", found.warnings);
+    assert!(
+        found.warnings[0].contains("two:2: systemd reads ` #` as part of the value"),
+        "{:?}",
+        found.warnings
+    );
+    assert!(found.warnings[1].contains("is `true # all`, which is read as false"), "{:?}", found.warnings);
 }
 
 #[test]
-fn a_setting_that_nothing_here_uses_stops_nothing() {
+fn invalid_value_of_an_unused_setting_is_ignored() {
     let environment = [
         ("DECNET_JWT_SECRET_FILE", "/nowhere/secret"),
         ("DECNET_CORS_ORIGINS", "*"),
@@ -357,9 +364,9 @@ fn a_setting_that_nothing_here_uses_stops_nothing() {
 }
 
 #[test]
-fn a_file_of_the_services_that_cannot_be_read_is_told_to_who_works_on_their_data() {
+fn unreadable_services_file_is_reported_on_request() {
     let host = with_unit(Host::new(&[], ""), &["closed", "missing"]);
-    // What nobody can read, not even root, who may run this.
+    // Invalid UTF-8, which not even root can read as text.
     std::fs::write(host.dir.path().join("closed"), b"\xff").unwrap();
     host.chmod("closed", 0o600);
     let mut found = host.find();

@@ -1,4 +1,4 @@
-//! Settings that another user could have written are not used.
+//! Tests that settings which another user could have written are not used.
 
 use std::os::unix::fs::{chown, symlink};
 
@@ -6,7 +6,7 @@ use super::{Host, with_unit};
 use crate::config::Inputs;
 use crate::trust::Trust;
 
-/// Makes a file of the working directory untrusted, in every way that the user of the test can. As root, its owner is changed too.
+/// Makes a file in the working directory untrusted in every possible way. Root also changes its owner.
 fn distrusted(host: &Host, name: &str, check: impl Fn(&str)) {
     for mode in [0o620, 0o602] {
         host.chmod(name, mode);
@@ -24,12 +24,12 @@ fn distrusted(host: &Host, name: &str, check: impl Fn(&str)) {
 }
 
 #[test]
-fn dotenv_that_others_could_write_is_ignored_with_a_warning() {
+fn dotenv_writable_by_others_is_ignored_with_a_warning() {
     for name in [".env.local", ".env"] {
         let host = Host::new(&[], "").file(name, "DECNET_JWT_SECRET=planted-planted-planted-planted-1\n");
         assert!(host.config().access.jwt_secret.is_some());
         let path = host.dir.path().join(name).display().to_string();
-        // The INI file is in the same directory, and is left out.
+        // The INI file is in the same directory, so it is left out.
         let host = Host { inputs: without_ini(&host), ..host };
         distrusted(&host, name, |why| {
             let found = host.find();
@@ -39,7 +39,7 @@ fn dotenv_that_others_could_write_is_ignored_with_a_warning() {
             assert!(warning.starts_with(&format!("ignoring {path}: ")) && warning.contains(why), "{warning}");
             assert!(!warning.contains("planted"), "{warning}");
         });
-        assert!(host.config().access.jwt_secret.is_some(), "all is well again");
+        assert!(host.config().access.jwt_secret.is_some(), "the file is trusted again");
     }
 }
 
@@ -50,7 +50,7 @@ fn without_ini(host: &Host) -> Inputs {
 }
 
 #[test]
-fn dotenv_that_is_a_link_is_ignored_with_a_warning() {
+fn symlinked_dotenv_is_ignored_with_a_warning() {
     let host = Host::new(&[], "").file("elsewhere", "DECNET_BUS_GROUP=planted\n");
     symlink("elsewhere", host.dir.path().join(".env.local")).unwrap();
     let found = host.find();
@@ -67,7 +67,7 @@ fn missing_dotenv_is_not_reported() {
 }
 
 #[test]
-fn named_ini_that_others_could_write_is_a_problem() {
+fn named_ini_writable_by_others_is_a_problem() {
     let mut host = Host::new(&[], "[bus]\ngroup = named\n");
     for by_argument in [false, true] {
         if by_argument {
@@ -84,7 +84,7 @@ fn named_ini_that_others_could_write_is_a_problem() {
 }
 
 #[test]
-fn secret_file_that_others_could_write_is_a_problem() {
+fn secret_file_writable_by_others_is_a_problem() {
     let host = Host::new(&[], "").file("secret", "6f1ed002ab5595859014ebf0951522d9\n");
     let mut inputs = without_ini(&host);
     let path = host.dir.path().join("secret").to_string_lossy().into_owned();
@@ -99,7 +99,7 @@ fn secret_file_that_others_could_write_is_a_problem() {
 }
 
 #[test]
-fn file_of_a_unit_that_others_could_write_is_not_in_force() {
+fn units_file_writable_by_others_is_not_used() {
     let host = with_unit(Host::new(&[], "").file("one", "DECNET_BUS_GROUP=planted\n"), &["one"]);
     let host = Host { inputs: without_ini(&host), ..host };
     assert_eq!(host.config().bus.group, "planted");
@@ -108,31 +108,34 @@ fn file_of_a_unit_that_others_could_write_is_not_in_force() {
         assert_eq!(found.config.bus.group, "decnet", "{why}");
         found.warn_of_closed_files();
         let [warning] = &found.warnings[..] else { panic!("{why}: {:?}", found.warnings) };
-        assert!(warning.contains(why) && warning.contains("not in force here"), "{warning}");
+        assert!(warning.contains(why) && warning.contains("not used here"), "{warning}");
     });
 }
 
 #[test]
-fn home_of_somebody_else_is_not_used() {
+fn home_of_another_user_is_not_used() {
     let host = Host::new(&[("DECNET_DATA_DIR", "")], "");
     let home = host.dir.path().to_string_lossy().into_owned();
     let mut host = Host { inputs: without_ini(&host), ..host };
     host.inputs.environment.insert("HOME".into(), home.clone());
     let socket = |host: &Host| host.find().config.bus.path().to_owned();
     if !socket(&host).starts_with(&home) {
-        // This host has a bus or data of its own in the place that goes before a home.
+        // This host has a bus or data in a place that takes precedence over a home.
         return;
     }
     host.chmod("", 0o777);
     let found = host.find();
     assert!(!found.config.bus.path().starts_with(&home) && !found.config.data_dir.starts_with(&home));
-    let told =
-        found.warnings.iter().chain(&found.problems).any(|told| told.starts_with("HOME is not used: "));
-    assert!(told, "{:?} {:?}", found.warnings, found.problems);
+    let reported = found
+        .warnings
+        .iter()
+        .chain(&found.problems)
+        .any(|reported| reported.starts_with("HOME is not used: "));
+    assert!(reported, "{:?} {:?}", found.warnings, found.problems);
 }
 
 #[test]
-fn data_directory_that_others_can_read_is_reported() {
+fn data_directory_readable_by_others_is_reported() {
     let mut host = Host::new(&[], "");
     host.inputs.data_dir = Some(host.dir.path().join("data"));
     let warnings = |host: &Host| {
@@ -140,7 +143,7 @@ fn data_directory_that_others_can_read_is_reported() {
         found.warn_of_exposure();
         found.warnings
     };
-    assert_eq!(warnings(&host), [""; 0], "it is made with the right mode");
+    assert_eq!(warnings(&host), [""; 0], "it will be created with the right mode");
     std::fs::create_dir(host.dir.path().join("data")).unwrap();
     for (mode, is_fine) in [(0o700, true), (0o750, false), (0o701, false), (0o755, false)] {
         host.chmod("data", mode);

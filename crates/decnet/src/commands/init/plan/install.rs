@@ -1,4 +1,4 @@
-//! How to install.
+//! The plan of an installation.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,21 +7,21 @@ use super::super::host::{Host, TARGET, Unit};
 use super::super::templates::Templates;
 use super::{Action, Existing, Owner, Step, Wanted, accounts, removal, run, shown, step, systemctl};
 
-/// The key by which a target pulls services in.
+/// The key with which a target pulls in services.
 const WANTS: &str = "Wants=";
 
-/// What becomes of the services, by name. One that stays as it is has none of it, and goes on as it does.
+/// The names of the services that change. Unchanged services keep running.
 #[derive(Debug, Default)]
 struct Changes<'a> {
-    /// Was not there.
+    /// Services without an existing unit.
     new: Vec<&'a str>,
-    /// Was another's.
+    /// Services whose existing unit was not written by init.
     taken_over: Vec<&'a str>,
-    /// Was ours, with another text.
+    /// Services whose existing unit was written by init, with a different text.
     renewed: Vec<&'a str>,
 }
 
-/// The steps, in order.
+/// Returns the steps, in order.
 pub(in super::super) fn install(wanted: &Wanted, host: &Host, templates: &Templates) -> Vec<Step> {
     let layout = &wanted.layout;
     let shared = |name, path: &Path| {
@@ -31,7 +31,7 @@ pub(in super::super) fn install(wanted: &Wanted, host: &Host, templates: &Templa
     let mut steps = vec![
         directory(&layout.settings, 0o755, Owner::Root),
         shared("sysusers", &layout.sysusers),
-        step(accounts(wanted), Action::MakeAccounts),
+        step(accounts(wanted), Action::CreateAccounts),
         directory(&layout.data, 0o700, Owner::Service),
         directory(&layout.logs, 0o750, Owner::Service),
         shared("tmpfiles", &layout.tmpfiles),
@@ -67,10 +67,10 @@ impl<'a> Changes<'a> {
     }
 }
 
-/// Is a unit with another text left as it is?
+/// Returns whether an existing unit with a different text is kept.
 fn stays(unit: &Unit, existing: Existing) -> bool {
     match existing {
-        // What a package brought stays, and one in /etc is put before it.
+        // A package's unit is not changed; a unit in /etc overrides it.
         _ if unit.is_packages => false,
         Existing::Renew => false,
         Existing::TakeOver => unit.is_ours,
@@ -88,7 +88,7 @@ fn write(path: PathBuf, text: Result<String, String>, existing: Existing) -> Ste
     step(what, text.map_or_else(Action::Fail, write))
 }
 
-/// The operator's, and closed to others: it names hosts and networks.
+/// Returns the step for the INI file. Other users cannot read it, since it names hosts and networks.
 fn settings(wanted: &Wanted, templates: &Templates) -> Step {
     let path = wanted.layout.ini.clone();
     let text = templates.render("ini", &wanted.variables);
@@ -99,7 +99,7 @@ fn settings(wanted: &Wanted, templates: &Templates) -> Step {
     )
 }
 
-/// A unit, and who may start and stop it: of a unit that stays another's, that is not ours to say.
+/// Returns the steps for a unit and its polkit rule. A unit of another installation that is kept gets no rule.
 fn unit(
     wanted: &Wanted,
     host: &Host,
@@ -119,8 +119,8 @@ fn unit(
     steps
 }
 
-/// `decnet.target`, and what to do about one that differs. It wants what was written and what was there. One of ours that is
-/// kept as an operator has changed it gets the services that are new.
+/// Returns the text of `decnet.target` and the treatment of an existing one. The target wants all written and existing
+/// services. If a changed target of ours is kept, only new services are added to it.
 fn target(
     wanted: &Wanted,
     host: &Host,
@@ -136,7 +136,7 @@ fn target(
     }
 }
 
-/// A target's text with more services in its `Wants=`; none if it has all of them, or no such line.
+/// Adds services to a target's `Wants=`; returns `None` if it has all of them, or no such line.
 fn with_wants(text: &str, new: &[&str]) -> Option<String> {
     let line = text.lines().rfind(|line| line.starts_with(WANTS))?;
     let wanted: BTreeSet<&str> = line[WANTS.len()..].split_whitespace().collect();
@@ -169,13 +169,16 @@ fn started(wanted: &Wanted, host: &Host, changes: &Changes<'_>) -> Vec<Step> {
     let enabled: Vec<_> = target.into_iter().chain(new.iter().chain(taken_over).copied()).collect();
     if !wanted.start {
         let units = if enabled.is_empty() { TARGET.to_owned() } else { enabled.join(" ") };
-        steps.push(step("start", Action::Skip(format!("--no-start; later: systemctl enable --now {units}"))));
+        steps.push(step(
+            "start",
+            Action::Skip(format!("--no-start is set; to start later: systemctl enable --now {units}")),
+        ));
         return steps;
     }
     if !enabled.is_empty() {
         steps.push(systemctl(host, &["enable", "--now"], enabled));
     }
-    // What runs there now is another's.
+    // The running process is still that of the replaced unit.
     if !taken_over.is_empty() {
         steps.push(systemctl(host, &["restart"], taken_over.iter().copied()));
     }
@@ -185,10 +188,12 @@ fn started(wanted: &Wanted, host: &Host, changes: &Changes<'_>) -> Vec<Step> {
     steps
 }
 
-/// What runs as an earlier text has it. Without a word which, the moment is the operator's: a bus holds events in memory.
+/// Returns the step for running services with an outdated unit. Without `--only` the operator chooses the time of the
+/// restart: a bus holds events in memory.
 fn restarted(wanted: &Wanted, host: &Host, renewed: &[&str]) -> Step {
     if wanted.only.is_empty() {
-        let why = format!("what runs goes on as it is until: systemctl restart {}", renewed.join(" "));
+        let why =
+            format!("running services keep their old unit until: systemctl restart {}", renewed.join(" "));
         return step("restart", Action::Skip(why));
     }
     systemctl(host, &["try-restart"], renewed.iter().copied())

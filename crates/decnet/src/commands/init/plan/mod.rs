@@ -1,4 +1,4 @@
-//! What is to be done, as values: made from what was asked for and what is there, without touching anything.
+//! The plan: the steps, as values, that lead from the existing installation to the requested one. Planning changes nothing.
 
 mod install;
 mod remove;
@@ -17,16 +17,16 @@ use super::templates::Variables;
 /// One line of the checklist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Step {
-    /// What it is about.
+    /// The file, command or account concerned.
     pub(super) what: String,
     pub(super) action: Action,
 }
 
-/// What a step does.
+/// The action of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Makes the system user and group, where they are missing.
-    MakeAccounts,
+    /// Creates the system user and group if they do not exist.
+    CreateAccounts,
     Directory {
         path: PathBuf,
         mode: u32,
@@ -39,11 +39,11 @@ pub(super) enum Action {
         owner: Owner,
         existing: Existing,
     },
-    /// Removes a file, if it is ours, and puts back what it took the place of.
+    /// Removes a file if init wrote it, and restores the file that it replaced.
     Remove {
         path: PathBuf,
     },
-    /// Removes a directory with all that is in it.
+    /// Removes a directory with its contents.
     RemoveTree {
         path: PathBuf,
     },
@@ -52,46 +52,46 @@ pub(super) enum Action {
         program: &'static str,
         arguments: Vec<String>,
     },
-    /// Nothing, for this reason.
+    /// Does nothing, for this reason.
     Skip(String),
-    /// Nothing can be done: this is why.
+    /// Fails, for this reason.
     Fail(String),
 }
 
-/// Who owns what is made.
+/// The owner of a new file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
     Root,
-    /// root, and the group of the services.
+    /// The user root and the group of the services.
     Group,
-    /// User and group of the services.
+    /// The user and the group of the services.
     Service,
 }
 
-/// What to do about a file that is there and differs.
+/// The treatment of an existing file that differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Existing {
-    /// Leave it: it is the operator's from the first day.
+    /// Keep the file: settings belong to the operator once they are written.
     Settings,
-    /// Leave it: services have it that are not touched.
+    /// Keep the file: other services use it too.
     Shared,
-    /// Leave it, until `--force`.
+    /// Keep the file unless `--force` is given.
     Keep,
-    /// Put ours in the place of another's, which is kept beside it; leave one of ours that was changed, until `--force`.
+    /// Save and replace a file that init did not write. Keep a changed file of ours unless `--force` is given.
     TakeOver,
-    /// Put ours in its place, and keep another's beside it.
+    /// Replace the file, and save it if init did not write it.
     Renew,
 }
 
-/// What was asked for.
+/// The requested installation or removal.
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {
     pub(super) layout: Layout,
-    /// Of what all services share.
+    /// The variables of files that all services share.
     pub(super) variables: Variables,
-    /// Of the services that are touched, by name.
+    /// The variables of the affected services, by name.
     pub(super) services: BTreeMap<String, Variables>,
-    /// Services to touch; empty for all.
+    /// The affected services; empty for all.
     pub(super) only: Vec<String>,
     pub(super) force: bool,
     pub(super) start: bool,
@@ -107,7 +107,7 @@ impl Wanted {
         self.services.get(service).unwrap_or(&self.variables)
     }
 
-    /// Of a unit: one that was named is put in the place of another's.
+    /// Returns the treatment of existing units: with `--only`, other installations' units are replaced.
     fn existing(&self) -> Existing {
         match (self.force, self.only.is_empty()) {
             (true, _) => Existing::Renew,
@@ -116,7 +116,7 @@ impl Wanted {
         }
     }
 
-    /// Of a file that several services share.
+    /// Returns the treatment of existing files that several services share.
     fn existing_shared(&self) -> Existing {
         if self.only.is_empty() { self.existing() } else { Existing::Shared }
     }
@@ -126,7 +126,7 @@ fn step(what: impl Into<String>, action: Action) -> Step {
     Step { what: what.into(), action }
 }
 
-/// Removes a file, where it is ours.
+/// Returns the step that removes a file if init wrote it.
 fn removal(path: PathBuf) -> Step {
     step(shown(&path), Action::Remove { path })
 }
@@ -149,6 +149,6 @@ fn run<'a>(host: &Host, program: &'static str, arguments: impl IntoIterator<Item
     if host.has_systemd {
         step(what, Action::Run { program, arguments })
     } else {
-        step(what, Action::Skip("systemd does not run this system".into()))
+        step(what, Action::Skip("systemd is not running on this system".into()))
     }
 }

@@ -1,9 +1,9 @@
-//! How to take away again what was installed.
+//! The plan of a removal.
 
 use super::super::host::{Host, TARGET, Unit};
 use super::{Action, Step, Wanted, accounts, removal, shown, step, systemctl};
 
-/// The steps, in order.
+/// Returns the steps, in order.
 pub(in super::super) fn remove(wanted: &Wanted, host: &Host) -> Vec<Step> {
     let layout = &wanted.layout;
     let is_ours = |unit: &&Unit| unit.is_ours && !unit.is_packages;
@@ -16,18 +16,18 @@ pub(in super::super) fn remove(wanted: &Wanted, host: &Host) -> Vec<Step> {
         steps.push(systemctl(host, &["disable", "--now"], names));
     }
     if target.is_some() {
-        // To stop it would stop what is others' and part of it.
+        // Stopping the target would also stop other installations' services that are part of it.
         let verb: &[_] = if host.others().next().is_none() { &["disable", "--now"] } else { &["disable"] };
         steps.push(systemctl(host, verb, [TARGET]));
     }
-    // A rule never outlives its unit.
+    // The rule is removed before its unit, so that it never exists without it.
     let files = |name: &str| [layout.rule(name), layout.unit(name)].map(removal);
     steps.extend(services.iter().flat_map(|unit| files(&unit.name)));
     steps.push(removal(layout.rule_of_all()));
     if wanted.only.is_empty() {
         steps.extend(files(TARGET));
         steps.extend([&layout.tmpfiles, &layout.sysusers].map(|path| removal(path.clone())));
-        // It is in /etc, where a package has its own too.
+        // The logrotate file of a package is at the same path.
         steps.extend((!host.has_package).then(|| removal(layout.logrotate.clone())));
     }
     steps.push(systemctl(host, &["daemon-reload"], []));
@@ -42,13 +42,13 @@ pub(in super::super) fn remove(wanted: &Wanted, host: &Host) -> Vec<Step> {
     steps
 }
 
-/// Data and accounts go with the last who uses them.
+/// Returns the steps that remove data and accounts, unless other services still use them.
 fn purge(wanted: &Wanted, host: &Host) -> Vec<Step> {
     let layout = &wanted.layout;
     let others: Vec<_> = host.others().collect();
     if !others.is_empty() || !wanted.only.is_empty() {
         let users = if others.is_empty() { "the other services".to_owned() } else { others.join(", ") };
-        return vec![step("purge", Action::Skip(format!("data and user stay: {users} still need them")))];
+        return vec![step("purge", Action::Skip(format!("data and user are kept: {users} still need them")))];
     }
     let trees = [&layout.settings, &layout.data, &layout.logs, &layout.runtime];
     let mut steps: Vec<_> =

@@ -1,4 +1,4 @@
-//! What is planned, for hosts of several kinds.
+//! Tests of the plans for several kinds of hosts.
 
 use super::super::host::{TARGET, Unit};
 use super::super::templates::Templates;
@@ -28,7 +28,7 @@ fn anothers(name: &str) -> Unit {
     Unit { name, text, is_ours: false, is_packages: false, hides_another: false }
 }
 
-/// One of ours with another text than it would be written with now.
+/// A unit of ours whose text differs from what would be written.
 fn ours(name: &str) -> Unit {
     Unit { is_ours: true, ..anothers(name) }
 }
@@ -42,7 +42,7 @@ fn planned(wanted: &Wanted, host: &Host) -> Vec<Step> {
     install(wanted, host, &Templates::load(None, None).unwrap())
 }
 
-/// Which programs are run, beside those that only look.
+/// Returns the commands that enable, start or stop units.
 fn commands(steps: &[Step]) -> Vec<&str> {
     let runs = steps.iter().filter(|step| matches!(step.action, Action::Run { .. }));
     let what = runs.map(|step| step.what.as_str());
@@ -58,7 +58,7 @@ fn written<'a>(steps: &'a [Step], end: &str) -> (&'a str, Existing) {
 }
 
 #[test]
-fn on_a_new_host_all_is_made_and_started() {
+fn new_host_gets_and_starts_everything() {
     let there = Host { has_systemd: true, ..Host::default() };
     let steps = planned(&wanted(&[]), &there);
     assert_eq!(
@@ -67,12 +67,12 @@ fn on_a_new_host_all_is_made_and_started() {
     );
     let what = |part: &str| steps.iter().position(|step| step.what.contains(part)).unwrap();
     assert!(what("tmpfiles --create") < what("daemon-reload"), "{steps:?}");
-    // There is no moment with a rule and no unit.
+    // A rule never exists without its unit.
     assert!(what("system/decnet-bus.service") < what("50-decnet-bus.rules"), "{steps:?}");
 }
 
 #[test]
-fn the_target_wants_every_service_that_is_there_or_comes() {
+fn target_wants_all_existing_and_new_services() {
     let steps = planned(&wanted(&[]), &host(vec![anothers("decnet-prober.service")]));
     let (target, _) = written(&steps, TARGET);
     assert!(target.contains(
@@ -81,11 +81,11 @@ fn the_target_wants_every_service_that_is_there_or_comes() {
 }
 
 #[test]
-fn target_of_ours_gets_new_services_and_keeps_what_was_changed() {
+fn changed_target_only_gets_new_services() {
     let changed = |wants: &str| format!("# Written by `decnet init`.\n[Unit]\n# mine\nWants={wants}\n");
     let target = |wants: &str| Some(Unit { text: changed(wants), ..ours(TARGET) });
     let there = vec![ours("decnet-api.service"), ours("decnet-bus.service")];
-    // An operator has taken the API out.
+    // An operator has removed the API from it.
     let mut on = Host { target: target("decnet-bus.service"), ..host(there.clone()) };
     for only in [&[][..], &["decnet-webhook.service"]] {
         let steps = planned(&wanted(only), &on);
@@ -96,25 +96,25 @@ fn target_of_ours_gets_new_services_and_keeps_what_was_changed() {
         );
     }
     on.units.push(ours("decnet-webhook.service"));
-    assert_eq!(written(&planned(&wanted(&[]), &on), TARGET).1, Existing::Keep, "nothing is new");
-    // One that is another's is left to it.
+    assert_eq!(written(&planned(&wanted(&[]), &on), TARGET).1, Existing::Keep, "no service is new");
+    // A target of another installation is not changed.
     let steps = planned(&wanted(&["decnet-webhook.service"]), &host(there));
     assert_eq!(written(&steps, TARGET).1, Existing::Shared);
 }
 
 #[test]
-fn what_is_there_already_is_neither_enabled_nor_started() {
+fn existing_services_are_not_enabled_or_started() {
     let mut there = host(vec![ours("decnet-api.service"), anothers("decnet-bus.service")]);
     let steps = planned(&wanted(&[]), &there);
     assert_eq!(commands(&steps), ["systemctl enable --now decnet-webhook.service"]);
     there.units.push(ours("decnet-webhook.service"));
     assert_eq!(commands(&planned(&wanted(&[]), &there)), [""; 0]);
-    // A rule for a unit that stays another's is the other's.
+    // A unit of another installation gets no rule of ours.
     assert!(!steps.iter().any(|step| step.what.contains("50-decnet-bus.rules")));
 }
 
 #[test]
-fn force_renews_what_is_ours_without_a_restart_and_takes_the_place_of_anothers() {
+fn force_updates_units_without_restarting_our_own() {
     let mut wanted = wanted(&[]);
     wanted.force = true;
     let there = host(vec![
@@ -127,13 +127,13 @@ fn force_renews_what_is_ours_without_a_restart_and_takes_the_place_of_anothers()
         commands(&steps),
         ["systemctl enable --now decnet-webhook.service", "systemctl restart decnet-webhook.service"]
     );
-    let told = steps.iter().find(|step| step.what == "restart").unwrap();
-    let Action::Skip(why) = &told.action else { panic!("{told:?}") };
+    let skipped = steps.iter().find(|step| step.what == "restart").unwrap();
+    let Action::Skip(why) = &skipped.action else { panic!("{skipped:?}") };
     assert!(why.ends_with("systemctl restart decnet-api.service decnet-bus.service"), "{why}");
 }
 
 #[test]
-fn one_service_alone_is_replaced_and_nothing_else_is() {
+fn only_the_named_service_is_replaced() {
     let there = host(vec![anothers("decnet-bus.service"), anothers("decnet-webhook.service")]);
     let mut wanted = wanted(&["decnet-webhook.service"]);
     let steps = planned(&wanted, &there);
@@ -149,8 +149,8 @@ fn one_service_alone_is_replaced_and_nothing_else_is() {
     assert_eq!(commands(&steps), takes_over);
 
     let (text, _) = written(&steps, "decnet-webhook.service");
-    let as_it_should_be = Unit { text: text.to_owned(), ..ours("decnet-webhook.service") };
-    assert_eq!(commands(&planned(&wanted, &host(vec![as_it_should_be]))), [""; 0]);
+    let up_to_date = Unit { text: text.to_owned(), ..ours("decnet-webhook.service") };
+    assert_eq!(commands(&planned(&wanted, &host(vec![up_to_date]))), [""; 0]);
     let edited = host(vec![ours("decnet-webhook.service")]);
     assert_eq!(commands(&planned(&wanted, &edited)), [""; 0]);
     wanted.force = true;
@@ -158,13 +158,14 @@ fn one_service_alone_is_replaced_and_nothing_else_is() {
 }
 
 #[test]
-fn what_is_taken_away_is_ours_and_data_stays_while_another_needs_it() {
+fn removal_keeps_other_units_and_the_data_they_need() {
     let moved = Unit { hides_another: true, ..ours("decnet-webhook.service") };
     let mut wanted = wanted(&[]);
     wanted.purge = true;
     let keeps_data = |steps: &[Step]| {
-        let goes = |step: &Step| matches!(step.action, Action::RemoveTree { .. } | Action::RemoveAccounts);
-        assert!(!steps.iter().any(goes), "{steps:?}");
+        let removes_data =
+            |step: &Step| matches!(step.action, Action::RemoveTree { .. } | Action::RemoveAccounts);
+        assert!(!steps.iter().any(removes_data), "{steps:?}");
         assert!(steps.iter().any(|step| step.what == "purge" && matches!(step.action, Action::Skip(_))));
     };
     let steps = remove(&wanted, &host(vec![anothers("decnet-bus.service"), moved]));
@@ -180,7 +181,7 @@ fn what_is_taken_away_is_ours_and_data_stays_while_another_needs_it() {
 }
 
 #[test]
-fn the_last_service_takes_target_and_data_along() {
+fn removing_the_last_service_removes_target_and_data() {
     let mut wanted = wanted(&[]);
     wanted.purge = true;
     let mut there = host(vec![ours("decnet-webhook.service")]);
@@ -195,13 +196,13 @@ fn the_last_service_takes_target_and_data_along() {
         trees.map(|step| step.what.as_str()).collect::<Vec<_>>(),
         ["/etc/decnet", "/var/lib/decnet", "/var/log/decnet", "/run/decnet"]
     );
-    // A stop of the target would stop the others, which are part of it.
+    // Stopping the target would stop the other services, which are part of it.
     there.units.push(anothers("decnet-prober.service"));
     assert!(commands(&remove(&wanted, &there)).contains(&"systemctl disable decnet.target"));
 }
 
 #[test]
-fn a_template_that_fails_stops_no_other() {
+fn failed_template_does_not_stop_the_others() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("decnet-bus.service.j2"), "User={{ usr }}").unwrap();
     let templates = Templates::load(Some(dir.path()), None).unwrap();

@@ -1,18 +1,18 @@
-//! What may stand in a unit file: it has a syntax of its own, and a name must not become part of it.
+//! Validation of paths and names for unit files, so that none of them can become part of the syntax.
 
 use std::path::{Component, Path};
 
 use decnet_core::limits::MAX_UNIT_NAME_BYTES;
 
-/// Longest name of a user or a group (`useradd(8)`).
+/// The maximum length, in characters, of the name of a user or a group (`useradd(8)`).
 const MAX_NAME: usize = 32;
 
-/// A path as unit files can hold it without quoting.
+/// Validates a path for use in unit files without quoting.
 ///
 /// # Errors
-/// Not absolute, with `..`, or with a character that systemd or a shell would read as more than itself.
+/// The path is not absolute, contains `..`, or contains a character that is special to systemd or a shell.
 pub(super) fn path(what: &str, path: &Path) -> Result<String, String> {
-    let text = path.to_str().ok_or_else(|| format!("{what} {} is no UTF-8", path.display()))?;
+    let text = path.to_str().ok_or_else(|| format!("{what} {} is not valid UTF-8", path.display()))?;
     if !path.is_absolute() {
         return Err(format!("{what} must be an absolute path, not `{text}`"));
     }
@@ -21,43 +21,43 @@ pub(super) fn path(what: &str, path: &Path) -> Result<String, String> {
     }
     if let Some(bad) = text.chars().find(|c| !c.is_ascii_alphanumeric() && !"/._-+@".contains(*c)) {
         return Err(format!(
-            "{what} `{text}` has {bad:?} in it; a unit file can hold letters, digits and /._-+@ without quoting"
+            "{what} `{text}` contains {bad:?}; unit files allow only letters, digits and /._-+@ without quoting"
         ));
     }
     Ok(if text.len() > 1 { text.trim_end_matches('/') } else { text }.to_owned())
 }
 
-/// The name of a service's unit. It goes into units, polkit rules and command lines.
+/// Validates the name of a service's unit, which is used in units, polkit rules and command lines.
 ///
 /// # Errors
-/// Not `decnet-NAME.service` with letters, digits and `_.-` for NAME, or longer than systemd takes.
+/// The name is not `decnet-NAME.service` with letters, digits and `_.-` in NAME, or too long for systemd.
 pub(super) fn service(name: &str) -> Result<(), String> {
     let inner =
         name.strip_prefix("decnet-").and_then(|rest| rest.strip_suffix(".service")).unwrap_or_default();
-    let begins = inner.starts_with(|c: char| c.is_ascii_alphanumeric());
-    let goes_on = inner.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
-    if begins && goes_on && name.len() <= MAX_UNIT_NAME_BYTES {
+    let has_valid_start = inner.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let has_valid_rest = inner.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    if has_valid_start && has_valid_rest && name.len() <= MAX_UNIT_NAME_BYTES {
         return Ok(());
     }
     Err(format!(
-        "a service is called decnet-NAME.service, where NAME begins with a letter or digit and has letters, digits and _.- only, \
-         in at most {MAX_UNIT_NAME_BYTES} bytes"
+        "a service must be named decnet-NAME.service, where NAME begins with a letter or digit and contains only letters, digits \
+         and _.-, at most {MAX_UNIT_NAME_BYTES} bytes in all"
     ))
 }
 
-/// A user or a group, by name.
+/// Validates the name of a user or a group.
 ///
 /// # Errors
-/// Not what `useradd(8)` takes.
+/// `useradd(8)` would not accept the name.
 pub(super) fn account(what: &str, name: &str) -> Result<String, String> {
-    let begins = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-    let goes_on =
+    let has_valid_start = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    let has_valid_rest =
         name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-'));
-    if begins && goes_on && name.len() <= MAX_NAME {
+    if has_valid_start && has_valid_rest && name.len() <= MAX_NAME {
         return Ok(name.to_owned());
     }
     Err(format!(
-        "{what} `{name}` is no name: it begins with a-z or _, goes on with a-z, 0-9, _ and -, and has at most \
+        "{what} `{name}` is not a valid name: it must begin with a-z or _, contain only a-z, 0-9, _ and -, and have at most \
          {MAX_NAME} characters"
     ))
 }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn name_of_a_service_is_plain() {
+    fn service_names_contain_no_special_characters() {
         for good in ["decnet-bus.service", "decnet-campaign-clusterer.service", "decnet-a_1.b.service"] {
             assert_eq!(service(good), Ok(()), "{good}");
         }
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_become_syntax_is_refused() {
+    fn syntax_in_paths_and_names_is_refused() {
         for bad in
             ["opt/decnet", "/opt/a\nExecStart=/bin/sh", "/opt/a b", "/opt/%h", "/opt/../etc", "/o\"", "/é"]
         {

@@ -1,43 +1,47 @@
-//! The templates of a directory: every `decnet-*.service.j2`.
+//! Reading of the unit templates in a directory: every `decnet-*.service.j2`.
 
 use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 
-use super::names;
+use super::validate;
 use crate::trust::{Given, Trust};
 
-/// Their names and texts, or why one cannot be read; others are not held up by it.
-pub(super) type Swept = Vec<(String, Result<String, String>)>;
+/// The names of templates with their texts, or the reason why one cannot be used.
+pub(super) type TemplateTexts = Vec<(String, Result<String, String>)>;
 
-/// Reads at most `most` of them, each of at most `bytes` bytes; with a trust only those that it covers.
+/// Reads at most `most` templates of at most `bytes` bytes each; if `trust` is given, only trusted files.
 ///
 /// # Errors
-/// The directory cannot be read, or holds more than that.
+/// The directory cannot be read, or contains more templates.
 pub(super) fn units(
     directory: &Path,
     most: usize,
     bytes: u64,
     trust: Option<&Trust>,
-) -> anyhow::Result<Swept> {
+) -> anyhow::Result<TemplateTexts> {
     let shown = directory.display();
-    let entries = std::fs::read_dir(directory)
-        .with_context(|| format!("the templates in {shown} cannot be read; --templates names a directory"))?;
-    let mut swept = Vec::new();
+    let entries = std::fs::read_dir(directory).with_context(|| {
+        format!("cannot read the templates in {shown}; --templates must name a directory")
+    })?;
+    let mut templates = Vec::new();
     for entry in entries {
         let name = entry?.file_name().to_string_lossy().into_owned();
         if !name.starts_with("decnet-") || !name.ends_with(".service.j2") {
             continue;
         }
-        ensure!(swept.len() < most, "{shown} holds more than {most} templates; is it the right directory?");
+        ensure!(
+            templates.len() < most,
+            "{shown} contains more than {most} templates; check that --templates names the right directory"
+        );
         let service = name.trim_end_matches(".j2");
-        let text = names::service(service).and_then(|()| read(&directory.join(&name), bytes, trust));
-        // A name that is refused is only shown.
-        let name = if names::service(service).is_ok() { name } else { name.escape_debug().to_string() };
-        swept.push((name, text));
+        let text = validate::service(service).and_then(|()| read(&directory.join(&name), bytes, trust));
+        // An invalid name is only displayed.
+        let name = if validate::service(service).is_ok() { name } else { name.escape_debug().to_string() };
+        templates.push((name, text));
     }
-    Ok(swept)
+    Ok(templates)
 }
 
 fn read(path: &Path, bytes: u64, trust: Option<&Trust>) -> Result<String, String> {
@@ -62,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn templates_are_named_as_services_and_belong_to_nobody_else() {
+    fn templates_with_invalid_names_or_untrusted_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let good = ["decnet-a.service.j2", "decnet-others.service.j2"];
         for name in good.iter().chain(&["decnet-a b.service.j2", "decnet-a\"\n.service.j2", "a.service.j2"]) {
@@ -72,9 +76,9 @@ mod tests {
         set_permissions(dir.path().join(good[1]), Permissions::from_mode(0o646)).unwrap();
         let trust = Trust::default();
         for (trust, are_read) in [(None, [true, true]), (Some(&trust), [true, false])] {
-            let mut swept = units(dir.path(), 10, 100, trust).unwrap();
-            swept.sort();
-            let texts: Vec<_> = swept.iter().map(|(name, text)| (name.as_str(), text.is_ok())).collect();
+            let mut templates = units(dir.path(), 10, 100, trust).unwrap();
+            templates.sort();
+            let texts: Vec<_> = templates.iter().map(|(name, text)| (name.as_str(), text.is_ok())).collect();
             let refused = [("decnet-a b.service.j2", false), ("decnet-a\\\"\\n.service.j2", false)];
             let good = [(good[0], are_read[0]), (good[1], are_read[1])];
             assert_eq!(texts, [refused[0], good[0], refused[1], good[1]]);

@@ -1,29 +1,29 @@
-//! What is known beforehand to fail: it is refused before a service that runs is replaced.
+//! Checks that the services can run, before a running service is replaced.
 
 use std::path::Path;
 
 use super::accounts::Accounts;
-use super::names;
 use super::plan::Wanted;
 use super::templates::Variables;
+use super::validate;
 use crate::failure::Usage;
 use crate::trust::{Given, Refused, Trust, Untrusted};
 
 /// The services that open the catalog.
 const OPEN_CATALOG: [&str; 2] = ["decnet-api.service", "decnet-webhook.service"];
-/// What the units hide from the services (`ProtectHome=`, `PrivateTmp=`).
+/// The directories that the units hide from the services (`ProtectHome=`, `PrivateTmp=`).
 const HIDDEN: [&str; 5] = ["/home", "/root", "/run/user", "/tmp", "/var/tmp"];
 
-/// Could the services not run?
+/// Checks that the services can run.
 ///
 /// # Errors
-/// All reasons, at once.
-pub(super) fn judge(wanted: &Wanted) -> Result<(), Usage> {
+/// All reasons why they cannot.
+pub(super) fn check(wanted: &Wanted) -> Result<(), Usage> {
     let program = hidden(&wanted.variables.decnet).map(|place| {
         let decnet = &wanted.variables.decnet;
         format!(
-            "the services do not see {decnet}: {place} is hidden from them; install it elsewhere (install -m 755 {decnet} \
-             /usr/local/bin/decnet), then run that one's init"
+            "the services cannot access {decnet}: {place} is hidden from them; install it elsewhere (install -m 755 {decnet} \
+             /usr/local/bin/decnet), then run init with the installed program"
         )
     });
     let catalogs = wanted.services.iter().filter(|(name, _)| OPEN_CATALOG.contains(&name.as_str()));
@@ -34,34 +34,34 @@ pub(super) fn judge(wanted: &Wanted) -> Result<(), Usage> {
     if problems.is_empty() { Ok(()) } else { Err(Usage(problems)) }
 }
 
-/// What is wrong with the catalog that a service would open.
+/// Returns why a service could not use its catalog, if it could not.
 fn catalog(service: &str, variables: &Variables) -> Option<String> {
-    let path = match variables.catalog_in_force() {
+    let path = match variables.effective_catalog() {
         Ok(path) => path?,
         Err(error) => return Some(format!("{service}: {error}")),
     };
     if let Some(place) = hidden(&path) {
         return Some(format!(
-            "{service} does not see the catalog {}: {place} is hidden from it; move it to /var/lib/decnet or another place \
-             outside, and let DECNET_DB_URL name that",
+            "{service} cannot access the catalog {}: {place} is hidden from it; move it to /var/lib/decnet or another \
+             directory and set DECNET_DB_URL to the new path",
             path.display()
         ));
     }
-    let problem = names::path("the catalog's directory", variables.writable.as_ref()?).err()?;
+    let problem = validate::path("the catalog's directory", variables.writable.as_ref()?).err()?;
     Some(format!("{service}: {problem}"))
 }
 
-/// Returns what is wrong with a catalog that was found in the installation directory and that another user could have put there.
+/// Returns why the catalog in the installation directory is not trusted, if another user could have put it there.
 fn untrusted_catalog(service: &str, variables: &Variables, wanted: &Wanted) -> Option<String> {
     let path = variables.catalog.as_deref().filter(|_| variables.names_catalog && wanted.layout.is_live())?;
     let why = untrusted(trust(wanted, variables).open(Path::new(path), Given::Named))?;
     let user = &variables.user;
     Some(format!(
-        "{service} would use the catalog {path}, which other users than root and {user} could have put there: {why}"
+        "{service} would use the catalog {path}, which users other than root and {user} could have put there: {why}"
     ))
 }
 
-/// Returns what other users than root and the services' user can change of the services' program and settings.
+/// Returns warnings if users other than root and the services' user can change the services' program or settings.
 pub(super) fn warnings(wanted: &Wanted) -> Vec<String> {
     if !wanted.layout.is_live() {
         return Vec::new();
@@ -69,14 +69,14 @@ pub(super) fn warnings(wanted: &Wanted) -> Vec<String> {
     let Variables { decnet, install_dir, .. } = &wanted.variables;
     let program = untrusted(Trust::default().without_services().open(Path::new(decnet), Given::Named));
     let program = program
-        .map(|why| format!("other users than root can replace {decnet}, which the services run: {why}"));
+        .map(|why| format!("users other than root can replace {decnet}, which the services run: {why}"));
     let settings = untrusted(trust(wanted, &wanted.variables).check_directory(Path::new(install_dir)));
     let settings = settings
         .map(|why| format!("other users can write {install_dir}/.env.local, from which the services get their settings: {why}"));
     program.into_iter().chain(settings).collect()
 }
 
-/// Root, and the services' user below their directory.
+/// Returns a trust in root, and in the services' user below their directory.
 fn trust(wanted: &Wanted, variables: &Variables) -> Trust {
     let Variables { user, group, install_dir, .. } = variables;
     let uid = Accounts { layout: &wanted.layout, user, group }.user().ok().flatten();
@@ -94,7 +94,7 @@ fn untrusted<T>(checked: Result<T, Refused>) -> Option<Untrusted> {
     }
 }
 
-/// The place that hides a path, if one does; a link counts for where it leads.
+/// Returns the hidden directory that contains a path or the target of its links, if any.
 fn hidden(path: impl AsRef<Path>) -> Option<&'static str> {
     let path = path.as_ref();
     let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn homes_are_hidden_and_what_only_looks_like_them_is_not() {
+    fn only_whole_components_of_hidden_paths_match() {
         for path in ["/home/joe/decnet", "/root/.cargo/bin/decnet", "/tmp/decnet", "/var/tmp/x/decnet"] {
             assert!(hidden(path).is_some(), "{path}");
         }

@@ -1,4 +1,4 @@
-//! `decnet init` makes what is missing, keeps what is another's, and takes back what it made.
+//! Tests that `decnet init` installs what is missing, keeps other installations, and removes only what it installed.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -7,11 +7,11 @@ use crate::image::{UNITS, files, foreign, init};
 use crate::support::{Host, code, stderr};
 
 #[test]
-fn a_second_run_has_nothing_to_do_and_a_removal_leaves_settings_and_data() {
+fn second_run_is_a_no_op_and_removal_keeps_data() {
     let host = Host::new();
-    let (status, said) = init(&host, &[]);
-    assert_eq!(status, 0, "{said}");
-    assert!(!said.contains("[FAIL]"), "{said}");
+    let (status, output) = init(&host, &[]);
+    assert_eq!(status, 0, "{output}");
+    assert!(!output.contains("[FAIL]"), "{output}");
     let root = host.path().join("root");
     let first = files(&root);
     assert_eq!(first.len(), 12, "{first:?}");
@@ -19,40 +19,40 @@ fn a_second_run_has_nothing_to_do_and_a_removal_leaves_settings_and_data() {
     for (directory, mode) in [("var/lib/decnet", 0o700), ("var/log/decnet", 0o750)] {
         assert_eq!(fs::metadata(root.join(directory)).unwrap().mode() & 0o7777, mode, "{directory}");
     }
-    let (status, said) = init(&host, &[]);
-    assert_eq!(status, 0, "{said}");
-    assert!(!said.contains("[ OK ]"), "{said}");
+    let (status, output) = init(&host, &[]);
+    assert_eq!(status, 0, "{output}");
+    assert!(!output.contains("[ OK ]"), "{output}");
     assert_eq!(files(&root), first);
 
     fs::write(root.join("var/lib/decnet/queue.db"), "").unwrap();
-    let (status, said) = init(&host, &["--deinit"]);
-    assert_eq!(status, 0, "{said}");
+    let (status, output) = init(&host, &["--deinit"]);
+    assert_eq!(status, 0, "{output}");
     let left: Vec<_> = files(&root).into_iter().map(|(path, _)| path).collect();
     assert_eq!(left, [root.join("etc/decnet/decnet.ini"), root.join("var/lib/decnet/queue.db")]);
-    let (status, said) = init(&host, &["--deinit", "--purge"]);
-    assert_eq!(status, 2, "{said}");
-    assert!(said.contains("--yes"), "{said}");
-    let (status, said) = init(&host, &["--deinit", "--purge", "--yes"]);
-    assert_eq!(status, 0, "{said}");
+    let (status, output) = init(&host, &["--deinit", "--purge"]);
+    assert_eq!(status, 2, "{output}");
+    assert!(output.contains("--yes"), "{output}");
+    let (status, output) = init(&host, &["--deinit", "--purge", "--yes"]);
+    assert_eq!(status, 0, "{output}");
     assert_eq!(files(&root), []);
 }
 
 #[test]
-fn a_dry_run_writes_nothing() {
+fn dry_run_writes_nothing() {
     let host = Host::new();
-    let (status, said) = init(&host, &["--dry-run"]);
-    assert_eq!(status, 0, "{said}");
-    assert!(said.contains("decnet-webhook.service: would be written"), "{said}");
+    let (status, output) = init(&host, &["--dry-run"]);
+    assert_eq!(status, 0, "{output}");
+    assert!(output.contains("decnet-webhook.service: would be written"), "{output}");
     assert!(!host.path().join("root").exists());
     init(&host, &[]);
     let before = files(&host.path().join("root"));
-    let (status, said) = init(&host, &["--deinit", "--purge", "--dry-run"]);
-    assert_eq!(status, 0, "{said}");
+    let (status, output) = init(&host, &["--deinit", "--purge", "--dry-run"]);
+    assert_eq!(status, 0, "{output}");
     assert_eq!(files(&host.path().join("root")), before);
 }
 
 #[test]
-fn an_operators_change_is_kept_until_force_renews_it() {
+fn operators_changes_are_kept_without_force() {
     let host = Host::new();
     init(&host, &[]);
     let (unit, ini) =
@@ -60,38 +60,38 @@ fn an_operators_change_is_kept_until_force_renews_it() {
     let written = fs::read_to_string(&unit).unwrap();
     fs::write(&unit, format!("{written}\n# mine\n")).unwrap();
     fs::write(&ini, "# mine\n").unwrap();
-    let (_, said) = init(&host, &[]);
-    assert!(said.contains("decnet-bus.service: differs; --force renews it"), "{said}");
-    let (_, said) = init(&host, &["--only", "bus"]);
-    assert!(said.contains("decnet-bus.service: differs; --force renews it"), "{said}");
+    let (_, output) = init(&host, &[]);
+    assert!(output.contains("decnet-bus.service: differs; --force overwrites it"), "{output}");
+    let (_, output) = init(&host, &["--only", "bus"]);
+    assert!(output.contains("decnet-bus.service: differs; --force overwrites it"), "{output}");
     assert!(fs::read_to_string(&unit).unwrap().ends_with("# mine\n"));
-    let (_, said) = init(&host, &["--force"]);
-    assert!(said.contains("decnet-bus.service: renewed"), "{said}");
-    assert!(said.contains("decnet.ini: is yours, and kept"), "{said}");
+    let (_, output) = init(&host, &["--force"]);
+    assert!(output.contains("decnet-bus.service: updated"), "{output}");
+    assert!(output.contains("decnet.ini: belongs to the operator; kept"), "{output}");
     assert_eq!(fs::read_to_string(&unit).unwrap(), written);
     assert_eq!(fs::read_to_string(&ini).unwrap(), "# mine\n");
-    // What is advised comes true: where --force renews nothing, it is not advised.
+    // --force is suggested only where it has an effect.
     let target = host.path().join(UNITS).join("decnet.target");
     fs::write(&target, fs::read_to_string(&target).unwrap() + "# mine\n").unwrap();
-    let (_, said) = init(&host, &["--only", "bus", "--force"]);
-    assert!(said.contains("decnet.target: is other services' too, and kept"), "{said}");
-    let (_, said) = init(&host, &["--force"]);
-    assert!(!said.contains("--force renews it"), "{said}");
+    let (_, output) = init(&host, &["--only", "bus", "--force"]);
+    assert!(output.contains("decnet.target: is shared with other services; kept"), "{output}");
+    let (_, output) = init(&host, &["--force"]);
+    assert!(!output.contains("--force overwrites it"), "{output}");
 }
 
 #[test]
-fn an_upgrade_takes_over_what_the_units_say() {
+fn upgrade_inherits_the_settings_of_the_units() {
     let host = Host::new();
     let unit = |name: &str| fs::read_to_string(host.path().join(UNITS).join(name)).unwrap();
-    let (status, said) =
+    let (status, output) =
         init(&host, &["--user", "honeypot", "--group", "trap", "--install-dir", "/srv/decnet"]);
-    assert_eq!(status, 0, "{said}");
+    assert_eq!(status, 0, "{output}");
     init(&host, &["--only", "api", "--user", "reader", "--force"]);
     let before = ["decnet-api.service", "decnet-bus.service", "decnet-webhook.service"].map(unit);
     assert!(before[0].contains("\nUser=reader\n") && before[2].contains("\nUser=honeypot\n"));
     let newer = ["--binary", "/opt/bin/decnet"];
-    let (status, said) = init(&host, &[&["--force"][..], &newer].concat());
-    assert_eq!(status, 0, "{said}");
+    let (status, output) = init(&host, &[&["--force"][..], &newer].concat());
+    assert_eq!(status, 0, "{output}");
     for (name, before) in
         ["decnet-api.service", "decnet-bus.service", "decnet-webhook.service"].iter().zip(before)
     {
@@ -100,20 +100,20 @@ fn an_upgrade_takes_over_what_the_units_say() {
 }
 
 #[test]
-fn a_purge_leaves_the_data_of_a_package() {
+fn purge_keeps_the_data_of_a_package() {
     let host = Host::new();
     let root = host.path().join("root");
     init(&host, &["--vendor"]);
     fs::write(root.join("var/lib/decnet/queue.db"), "").unwrap();
     let there = files(&root);
-    let (status, said) = init(&host, &["--deinit", "--purge", "--yes"]);
-    assert_eq!(status, 0, "{said}");
-    assert!(said.contains("purge: data and user stay"), "{said}");
+    let (status, output) = init(&host, &["--deinit", "--purge", "--yes"]);
+    assert_eq!(status, 0, "{output}");
+    assert!(output.contains("purge: data and user are kept"), "{output}");
     assert_eq!(files(&root), there);
 }
 
 #[test]
-fn one_worker_is_replaced_beside_another_decnet_and_put_back() {
+fn other_installations_worker_is_replaced_and_restored() {
     let host = Host::new();
     let before = foreign(&host, "decnet-webhook.service", "trap");
     foreign(&host, "decnet-bus.service", "trap");
@@ -123,9 +123,9 @@ fn one_worker_is_replaced_beside_another_decnet_and_put_back() {
     fs::write(root.join("srv/decnet/decnet.db"), "").unwrap();
     let there = files(&root.join("etc"));
 
-    let (status, said) = init(&host, &["--only", "webhook"]);
-    assert_eq!(status, 0, "{said}");
-    assert!(said.contains("put in the place of `/srv/decnet/.venv/bin/decnet x`"), "{said}");
+    let (status, output) = init(&host, &["--only", "webhook"]);
+    assert_eq!(status, 0, "{output}");
+    assert!(output.contains("the existing file (`/srv/decnet/.venv/bin/decnet x`) is saved as"), "{output}");
     let unit = host.path().join(UNITS).join("decnet-webhook.service");
     let ours = fs::read_to_string(&unit).unwrap();
     for line in [
@@ -140,25 +140,25 @@ fn one_worker_is_replaced_beside_another_decnet_and_put_back() {
     }
     let now = files(&root.join("etc"));
     for (path, text) in there.iter().filter(|(path, _)| *path != unit) {
-        assert!(now.contains(&(path.clone(), text.clone())), "{} was touched", path.display());
+        assert!(now.contains(&(path.clone(), text.clone())), "{} was changed", path.display());
     }
     assert_eq!(rules(&host), ["decnet-webhook.service"]);
-    let (_, said) = init(&host, &["--only", "webhook"]);
-    assert!(!said.contains("[ OK ]"), "{said}");
+    let (_, output) = init(&host, &["--only", "webhook"]);
+    assert!(!output.contains("[ OK ]"), "{output}");
 
-    // An update of the other writes its unit again: what comes back is the newest.
+    // An update of the other installation rewrites its unit; the newest one is restored.
     let newer = foreign(&host, "decnet-webhook.service", "trap2");
-    let (status, said) = init(&host, &["--only", "webhook"]);
-    assert_eq!(status, 0, "{said}");
+    let (status, output) = init(&host, &["--only", "webhook"]);
+    assert_eq!(status, 0, "{output}");
     assert!(newer != before && fs::read_to_string(&unit).unwrap().contains("\nUser=trap2\n"));
-    let (status, said) = init(&host, &["--only", "webhook", "--deinit"]);
-    assert_eq!(status, 0, "{said}");
+    let (status, output) = init(&host, &["--only", "webhook", "--deinit"]);
+    assert_eq!(status, 0, "{output}");
     assert_eq!(fs::read_to_string(&unit).unwrap(), newer);
     assert!(host.path().join(UNITS).join("decnet.target").exists());
     assert!(rules(&host).is_empty());
 }
 
-/// The units that the polkit rules are for, by the only names that stand in them.
+/// Returns the units that the polkit rules allow: each rule contains exactly one unit's name.
 fn rules(host: &Host) -> Vec<String> {
     let mut names = Vec::new();
     for (path, text) in files(&host.path().join("root/etc/polkit-1/rules.d")) {
@@ -172,7 +172,7 @@ fn rules(host: &Host) -> Vec<String> {
 }
 
 #[test]
-fn the_group_may_start_units_that_are_installed_and_no_free_name() {
+fn polkit_rules_name_only_installed_units() {
     let host = Host::new();
     init(&host, &[]);
     let mut units: Vec<_> = files(&host.path().join(UNITS))
@@ -190,7 +190,7 @@ fn the_group_may_start_units_that_are_installed_and_no_free_name() {
 }
 
 #[test]
-fn a_rule_that_allows_more_than_the_units_goes() {
+fn outdated_polkit_rule_for_all_units_is_removed() {
     let host = Host::new();
     foreign(&host, "decnet-bus.service", "trap");
     fs::write(host.path().join(UNITS).join("decnet.target"), "[Unit]\nWants=decnet-bus.service\n").unwrap();
@@ -199,44 +199,44 @@ fn a_rule_that_allows_more_than_the_units_goes() {
     let ours = "// Written by `decnet init`. Where you change it, it is kept.\nvar isOurs = /^decnet-/;\n";
     for arguments in [&["--only", "webhook"][..], &["--only", "webhook", "--deinit"], &[], &["--deinit"]] {
         fs::write(&of_all, ours).unwrap();
-        let (status, said) = init(&host, arguments);
-        assert_eq!(status, 0, "{said}");
-        assert!(!of_all.exists(), "{arguments:?}: {said}");
+        let (status, output) = init(&host, arguments);
+        assert_eq!(status, 0, "{output}");
+        assert!(!of_all.exists(), "{arguments:?}: {output}");
     }
     fs::write(&of_all, "// another's\n").unwrap();
-    let (_, said) = init(&host, &["--only", "webhook"]);
-    assert!(said.contains("50-decnet.rules: is another's, and kept"), "{said}");
+    let (_, output) = init(&host, &["--only", "webhook"]);
+    assert!(output.contains("50-decnet.rules: was not written by decnet init; kept"), "{output}");
     assert!(of_all.exists());
 }
 
 #[test]
-fn a_template_that_fails_is_said_and_hides_nothing() {
+fn failed_template_is_reported_and_stops_no_other() {
     let host = Host::new();
     let templates = host.path().join("deploy");
     fs::create_dir(&templates).unwrap();
     fs::write(templates.join("decnet-odd.service.j2"), "User={{ usr }}\n").unwrap();
     fs::write(templates.join("decnet-prober.service.j2"), "ExecStart={{ venv_dir }}/bin/decnet prober\n")
         .unwrap();
-    let (status, said) = init(&host, &["--templates", templates.to_str().unwrap()]);
-    assert_eq!(status, 1, "{said}");
-    assert!(said.contains("decnet-odd.service: the template cannot be rendered"), "{said}");
+    let (status, output) = init(&host, &["--templates", templates.to_str().unwrap()]);
+    assert_eq!(status, 1, "{output}");
+    assert!(output.contains("decnet-odd.service: the template cannot be rendered"), "{output}");
     let units = host.path().join(UNITS);
     let prober = fs::read_to_string(units.join("decnet-prober.service")).unwrap();
     assert!(prober.ends_with("\nExecStart=/opt/decnet/.venv/bin/decnet prober\n"), "{prober}");
     let target = fs::read_to_string(units.join("decnet.target")).unwrap();
     assert!(target.contains("decnet-prober.service") && !target.contains("decnet-odd.service"), "{target}");
 
-    // What a template has made is known again, and goes with the rest.
+    // Units from templates are recognized and removed like the others.
     fs::write(templates.join("decnet-prober.service.j2"), "ExecStart=/bin/newer\n").unwrap();
-    let (_, said) = init(&host, &["--templates", templates.to_str().unwrap()]);
-    assert!(said.contains("decnet-prober.service: differs; --force renews it"), "{said}");
-    let (status, said) = init(&host, &["--deinit", "--purge", "--yes"]);
-    assert_eq!(status, 0, "{said}");
+    let (_, output) = init(&host, &["--templates", templates.to_str().unwrap()]);
+    assert!(output.contains("decnet-prober.service: differs; --force overwrites it"), "{output}");
+    let (status, output) = init(&host, &["--deinit", "--purge", "--yes"]);
+    assert_eq!(status, 0, "{output}");
     assert_eq!(files(&host.path().join("root")), []);
 }
 
 #[test]
-fn first_environment_with_decnets_program_is_named() {
+fn first_environment_with_decnets_program_is_used() {
     let host = Host::new();
     let templates = host.path().join("deploy");
     fs::create_dir(&templates).unwrap();
@@ -244,14 +244,14 @@ fn first_environment_with_decnets_program_is_named() {
     fs::write(templates.join("decnet-prober.service.j2"), template).unwrap();
     let arguments = ["--templates", templates.to_str().unwrap(), "--only", "prober", "--force"];
     let named = |more: &[&str]| {
-        let (status, said) = init(&host, &[&arguments[..], more].concat());
-        assert_eq!(status, 0, "{said}");
+        let (status, output) = init(&host, &[&arguments[..], more].concat());
+        assert_eq!(status, 0, "{output}");
         let unit = fs::read_to_string(host.path().join(UNITS).join("decnet-prober.service")).unwrap();
         let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/opt/decnet/")).unwrap();
         line.trim_end_matches("/bin/decnet prober").to_owned()
     };
     let opt = host.path().join("root/opt/decnet");
-    // An environment without the program is none.
+    // An environment without the program is ignored.
     fs::create_dir_all(opt.join("venv/bin")).unwrap();
     assert_eq!(named(&[]), ".venv");
     for name in [".312", ".311", ".venv", "venv"] {
@@ -263,7 +263,7 @@ fn first_environment_with_decnets_program_is_named() {
 }
 
 #[test]
-fn new_service_joins_the_target_and_changes_stay() {
+fn new_service_is_added_to_a_changed_target() {
     let host = Host::new();
     init(&host, &[]);
     let target = host.path().join(UNITS).join("decnet.target");
@@ -273,25 +273,25 @@ fn new_service_joins_the_target_and_changes_stay() {
     fs::create_dir(&templates).unwrap();
     fs::write(templates.join("decnet-prober.service.j2"), "ExecStart=/bin/x\n").unwrap();
     let arguments = ["--templates", templates.to_str().unwrap()];
-    let (status, said) = init(&host, &arguments);
-    assert_eq!(status, 0, "{said}");
-    assert!(said.contains("[ OK ]") && said.contains("decnet.target: renewed"), "{said}");
+    let (status, output) = init(&host, &arguments);
+    assert_eq!(status, 0, "{output}");
+    assert!(output.contains("[ OK ]") && output.contains("decnet.target: updated"), "{output}");
     let renewed = fs::read_to_string(&target).unwrap();
     let wants = "\nWants=decnet-bus.service decnet-prober.service decnet-webhook.service\n";
     assert!(renewed.contains(wants) && renewed.ends_with("# mine\n"), "{renewed}");
-    let (_, said) = init(&host, &arguments);
-    assert!(said.contains("decnet.target: differs; --force renews it"), "{said}");
+    let (_, output) = init(&host, &arguments);
+    assert!(output.contains("decnet.target: differs; --force overwrites it"), "{output}");
     assert_eq!(fs::read_to_string(&target).unwrap(), renewed);
 }
 
 #[test]
-fn links_of_an_image_do_not_lead_out_of_it() {
+fn links_of_an_image_resolve_within_it() {
     let host = Host::new();
     let (root, outside) = (host.path().join("root"), host.path().join("outside"));
     fs::create_dir_all(root.join("etc")).unwrap();
     fs::create_dir_all(outside.join("system")).unwrap();
     fs::write(outside.join("decnet.ini"), "[database]\ntype = mysql\n").unwrap();
-    // As an image has them: what they name is in the image, where nothing is.
+    // Resolved within the image, the targets of these links do not exist.
     for (link, place) in [
         ("etc/systemd", &outside),
         ("etc/decnet", &outside),
@@ -302,12 +302,12 @@ fn links_of_an_image_do_not_lead_out_of_it() {
     }
     let before = files(&outside);
     for arguments in [&[][..], &["--force"], &["--deinit", "--purge", "--yes"]] {
-        let (_, said) = init(&host, arguments);
-        assert!(said.contains("[FAIL]") || said.contains("[SKIP]"), "{said}");
-        assert_eq!(files(&outside), before, "{arguments:?}: {said}");
+        let (_, output) = init(&host, arguments);
+        assert!(output.contains("[FAIL]") || output.contains("[SKIP]"), "{output}");
+        assert_eq!(files(&outside), before, "{arguments:?}: {output}");
     }
     assert_eq!(fs::read_dir(outside.join("system")).unwrap().count(), 0);
-    // Links within it are followed.
+    // Links within the image are followed.
     fs::remove_file(root.join("etc/systemd")).unwrap();
     fs::create_dir_all(root.join("usr/systemd/system")).unwrap();
     std::os::unix::fs::symlink("/usr/systemd", root.join("etc/systemd")).unwrap();
@@ -316,7 +316,7 @@ fn links_of_an_image_do_not_lead_out_of_it() {
 }
 
 #[test]
-fn template_with_a_name_that_is_not_plain_is_refused() {
+fn template_with_an_invalid_name_is_refused() {
     let host = Host::new();
     let templates = host.path().join("deploy");
     fs::create_dir(&templates).unwrap();
@@ -324,9 +324,13 @@ fn template_with_a_name_that_is_not_plain_is_refused() {
     for name in names {
         fs::write(templates.join(name), "ExecStart=/bin/x\n").unwrap();
     }
-    let (status, said) = init(&host, &["--templates", templates.to_str().unwrap()]);
-    assert_eq!(status, 1, "{said}");
-    assert_eq!(said.matches("a service is called decnet-NAME.service").count(), names.len(), "{said}");
+    let (status, output) = init(&host, &["--templates", templates.to_str().unwrap()]);
+    assert_eq!(status, 1, "{output}");
+    assert_eq!(
+        output.matches("a service must be named decnet-NAME.service").count(),
+        names.len(),
+        "{output}"
+    );
     let written = files(&host.path().join("root"));
     assert!(
         written.iter().all(|(path, text)| {
@@ -339,31 +343,31 @@ fn template_with_a_name_that_is_not_plain_is_refused() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_wrong_usage() {
+fn invalid_arguments_are_usage_errors() {
     let host = Host::new();
-    for (arguments, says) in [
+    for (arguments, expected) in [
         (&["--purge"][..], "--deinit"),
         (&["--install-dir", "opt/decnet"], "absolute"),
-        (&["--user", "a\nExecStart=/bin/sh"], "is no name"),
+        (&["--user", "a\nExecStart=/bin/sh"], "is not a valid name"),
         (&["--only", "nothing"], "api, bus, webhook"),
     ] {
-        let (status, said) = init(&host, arguments);
-        assert_eq!(status, 2, "{arguments:?}: {said}");
-        assert!(said.contains(says), "{arguments:?}: {said}");
+        let (status, output) = init(&host, arguments);
+        assert_eq!(status, 2, "{arguments:?}: {output}");
+        assert!(output.contains(expected), "{arguments:?}: {output}");
     }
-    let (status, said) = init(&host, &["--templates", "/nowhere"]);
-    assert_eq!(status, 1, "{said}");
-    assert!(said.contains("--templates names a directory"), "{said}");
+    let (status, output) = init(&host, &["--templates", "/nowhere"]);
+    assert_eq!(status, 1, "{output}");
+    assert!(output.contains("--templates must name a directory"), "{output}");
     let agent = Host::new().with("DECNET_MODE", "agent");
-    let (status, said) = init(&agent, &["--dry-run"]);
-    assert_eq!(status, 2, "{said}");
-    assert!(said.contains("agent"), "{said}");
+    let (status, output) = init(&agent, &["--dry-run"]);
+    assert_eq!(status, 2, "{output}");
+    assert!(output.contains("agent"), "{output}");
 }
 
 #[test]
-fn who_is_not_root_is_told_so() {
+fn running_without_root_is_an_error() {
     let host = Host::new();
-    // Where the build is may be closed to others.
+    // Other users may not be able to read the build directory.
     let program = host.path().join("decnet");
     fs::copy(env!("CARGO_BIN_EXE_decnet"), &program).unwrap();
     fs::set_permissions(host.path(), fs::Permissions::from_mode(0o755)).unwrap();

@@ -1,14 +1,14 @@
-//! Chance that can be repeated.
+//! Repeatable random numbers.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
-/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+/// A SplitMix64 generator (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
 #[derive(Debug, Clone)]
-pub(crate) struct Chance(u64);
+pub(crate) struct Random(u64);
 
-impl Chance {
-    /// From `CRASH_SEED`, or else a new seed; printed, so that a failure names it.
+impl Random {
+    /// Creates a generator from `CRASH_SEED` or else a new seed, and prints the seed so that a failure can be repeated.
     #[expect(clippy::print_stdout, reason = "the test's output names the seed")]
     pub(crate) fn new() -> Self {
         let given = std::env::var("CRASH_SEED").ok().and_then(|seed| seed.parse().ok());
@@ -17,7 +17,7 @@ impl Chance {
         Self(seed)
     }
 
-    /// Another stream, for another thread.
+    /// Returns an independent generator, for another thread.
     pub(crate) fn split(&mut self) -> Self {
         Self(self.next())
     }
@@ -29,12 +29,12 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0 up to, not including, `bound`.
+    /// Returns a number from 0 to `bound`, exclusive.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    /// Up to so many milliseconds, to the microsecond.
+    /// Returns a duration of at most `most` milliseconds, with microsecond resolution.
     pub(crate) fn millis(&mut self, most: u64) -> Duration {
         Duration::from_micros(self.below(1000 * most + 1))
     }

@@ -52,14 +52,15 @@ impl Reading {
 
     /// Compares a later reading with this one, which was trusted.
     ///
-    /// On the same run of the machine the time between them is known. Across a restart of the machine it is known only that
-    /// no less than the new uptime has passed; more than [`MAX_TIME_OFF`] beyond that counts as ahead.
+    /// On the same run of the machine the time between them is known. Across a restart of the machine only the bound of
+    /// [`expected_at`](Self::expected_at) is known, and a clock that is later than the new uptime and [`MAX_TIME_OFF`] after this
+    /// reading counts as ahead.
     #[must_use]
     pub fn agreement(&self, later: &Self) -> Agreement {
         let least = self.expected_at(later);
         let most = match self.boot {
             Some(_) if self.is_of_same_boot(later) => Some(least),
-            Some(_) => Some(least.after(MAX_TIME_OFF)),
+            Some(_) => Some(self.wall.after(later.uptime.since(BootMicros(0))).after(MAX_TIME_OFF)),
             None => None,
         };
         if later.wall < least.before(CLOCK_TOLERANCE) {
@@ -82,10 +83,14 @@ impl Reading {
         }
     }
 
-    /// The earliest time that the wall clock can show at a later reading.
+    /// Returns the earliest time that the wall clock can show at a later reading.
+    ///
+    /// Where the run of the machine cannot be read, as in a service with `ProcSubset=pid`, each process has a [`BootId`] of its own.
+    /// So readings with different ids may be of one run, unless the later uptime is the smaller one.
     #[must_use]
     pub fn expected_at(&self, later: &Self) -> UnixMicros {
-        let since = if self.is_of_same_boot(later) { self.uptime } else { BootMicros(0) };
+        let may_be_of_same_boot = self.boot.is_some() && later.uptime >= self.uptime;
+        let since = if may_be_of_same_boot { self.uptime } else { BootMicros(0) };
         self.wall.after(later.uptime.since(since))
     }
 
@@ -135,6 +140,15 @@ mod tests {
         assert_eq!(later(START.after(HOUR + 2 * DAY)), Agreement::Ahead(2 * DAY));
         assert_eq!(later(START), Agreement::Behind(HOUR), "the machine has run for an hour since");
         assert_eq!(later(UnixMicros(0)), Agreement::Behind(START.after(HOUR).since(UnixMicros(0))));
+    }
+
+    #[test]
+    fn an_unknown_run_of_the_machine_is_no_reason_for_doubt() {
+        let later = |wall| trusted().agreement(&reading(wall, 6 * HOUR, 2));
+        assert_eq!(later(START.after(HOUR)), Agreement::Agrees, "a restart of the worker alone");
+        assert_eq!(later(START.after(6 * HOUR + DAY)), Agreement::Agrees, "the machine was off for a day");
+        assert_eq!(later(START.after(7 * HOUR + DAY)), Agreement::Ahead(DAY + 6 * HOUR));
+        assert_eq!(later(START), Agreement::Behind(HOUR));
     }
 
     #[test]

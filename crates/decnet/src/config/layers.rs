@@ -154,7 +154,7 @@ impl Layers {
             match (key.read)(text.trim()) {
                 Ok(value) => return value,
                 Err(why) => {
-                    self.problems.push(format!("{} ({source}) {}", info.name, redacted_reason(info, why)))
+                    self.problems.push(format!("{} ({source}) {}", info.name, redacted_reason(info, why)));
                 }
             }
         }

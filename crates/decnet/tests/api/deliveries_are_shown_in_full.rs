@@ -60,7 +60,7 @@ fn filter_selects_by_subscription_topic_state_time_and_reason() {
 #[test]
 fn a_receivers_retry_after_is_shown_and_lifted_by_enabling() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));
-    let uuid = server.subscribe_known("a", &receiver, "a.>");
+    let uuid = server.subscribe_and_wait("a", &receiver, "a.>");
     receiver.set(reply(429).retry_after("600"));
     server.json(202, "POST /events", r#"[{"topic":"a.b"},{"topic":"a.b"},{"topic":"a.b"}]"#);
     let until = || server.json(200, &format!("GET /subscriptions/{uuid}"), "")["deferred_until"].clone();

@@ -1,12 +1,9 @@
 //! Every operation of the OpenAPI document, requested without a credential, with an invalid one, and with one of another
 //! scope.
 
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr};
-
 use serde_json::Value;
 
-use crate::http::{Serving, ask, ask_from, connect, fresh_address};
+use crate::http::{Serving, ask, ask_from, fresh_address};
 use crate::support::{Host, eventually};
 
 /// The public operations. No others may be public.

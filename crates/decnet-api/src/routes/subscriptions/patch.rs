@@ -72,7 +72,7 @@ impl SubscriptionPatch {
 }
 
 /// Returns the change of a field that cannot be removed.
-fn given<T>(field: &str, change: Change<T>) -> Result<Option<T>, Problem> {
+fn not_null<T>(field: &str, change: Change<T>) -> Result<Option<T>, Problem> {
     match change {
         Change::Keep => Ok(None),
         Change::To(value) => Ok(Some(value)),

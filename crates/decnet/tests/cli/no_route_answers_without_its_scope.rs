@@ -1,12 +1,9 @@
 //! Every operation of the OpenAPI document, asked without a credential, with ones that count for nothing, and with
 //! ones for something else.
 
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr};
-
 use serde_json::Value;
 
-use crate::http::{Serving, ask, ask_from, connect, fresh_address};
+use crate::http::{Serving, ask, ask_from, fresh_address};
 use crate::support::{Host, eventually};
 
 /// What answers everybody, and nothing else does.

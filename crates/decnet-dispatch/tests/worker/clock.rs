@@ -39,12 +39,13 @@ fn trusted(clock: &Clock) {
     eventually("the clock is trusted again", || clock.doubt().is_none());
 }
 
-/// What a worker noted before the machine was off for that long, and started again.
+/// Records what a worker stored before the machine was off for `off` and started again. The earlier run of the machine was longer.
 fn noted_before_the_machine_was_off(rig: &Rig, off: Duration) {
     drop(Queue::open(rig.dir.path(), queue::Options::default()).unwrap());
     let now = Clock::default().reading();
     let started_at = now.wall.before(now.uptime.since(BootMicros(0)));
-    let noted = Reading { wall: started_at.before(off), boot: Some(BootId(1)), ..now };
+    let uptime = now.uptime.after(DAYS);
+    let noted = Reading { wall: started_at.before(off), uptime, boot: Some(BootId(1)) };
     Operator::open(rig.dir.path()).unwrap().confirm_clock(&noted).unwrap();
 }
 

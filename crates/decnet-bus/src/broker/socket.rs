@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, chmod, chownat, fchmod, flock, fstat, openat,
-    statat, unlinkat,
+    AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, chmod, chmodat, chownat, fchmod, flock, fstat,
+    openat, statat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -65,7 +65,7 @@ pub(super) fn bind(path: &Path, group: Option<&str>) -> Result<(UnixListener, So
     rustix::net::bind(&socket, &address).map_err(failed("bind", path))?;
     let file = location.open_socket().map_err(failed("open the new", path))?;
     group.into_iter().for_each(|group| set_group(&file, group));
-    set_mode(&file).map_err(failed("chmod", path))?;
+    set_mode(&file, &location).map_err(failed("chmod", path))?;
     rustix::net::listen(&socket, BACKLOG).map_err(failed("listen on", path))?;
     drop(lock);
     Ok((socket.into(), SocketFile { location, file }))
@@ -184,13 +184,17 @@ fn is_answered(address: &SocketAddrUnix) -> Result<bool, Errno> {
 }
 
 /// Sets the mode, which the umask may have reduced. `fchmod` does not accept `O_PATH` descriptors; their name in `/proc`
-/// refers to the file itself even if its path has been replaced.
-fn set_mode(file: &OwnedFd) -> rustix::io::Result<()> {
+/// refers to the file itself even if its path has been replaced. Where `/proc` is not mounted, as in a chroot, the name in the
+/// directory is used: `location` was checked, so only root and this user can replace it.
+fn set_mode(file: &OwnedFd, location: &SocketPath) -> rustix::io::Result<()> {
     let mode = Mode::from_raw_mode(SOCKET_MODE);
     if Mode::from_raw_mode(fstat(file)?.st_mode) == mode {
         return Ok(());
     }
-    chmod(format!("/proc/self/fd/{}", file.as_raw_fd()), mode)
+    match chmod(format!("/proc/self/fd/{}", file.as_raw_fd()), mode) {
+        Err(Errno::NOENT) => chmodat(&location.directory, OsStr::new(&location.name), mode, AtFlags::empty()),
+        result => result,
+    }
 }
 
 /// Lets the group connect. On failure the socket still serves its owner, so a failure is only logged.
@@ -263,7 +267,7 @@ mod tests {
         fs::rename(&path, &moved).unwrap();
         fs::set_permissions(&moved, fs::Permissions::from_mode(0o600)).unwrap();
         symlink(&victim, &path).unwrap();
-        set_mode(&file.file).unwrap();
+        set_mode(&file.file, &file.location).unwrap();
         let mode = |path| fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&moved), mode(&victim)), (SOCKET_MODE, 0o600));
         drop(file);

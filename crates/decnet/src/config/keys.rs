@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use decnet_core::access::JwtKey;
 use decnet_core::delivery::RetrySchedule;
 use decnet_core::limits::{MAX_CONCURRENCY, MAX_DEADLINE, MIN_DEADLINE};
 use decnet_core::redact::Secret;
@@ -121,7 +120,7 @@ keys! {
                  precedence.",
         ..PLAIN
     };
-    DB_URL: Option<Database>, optional_database => Info {
+    DB_URL: Option<Database>, types::optional_database => Info {
         group: STORAGE, name: "DECNET_DB_URL", form: "`sqlite:///relative.db` or `sqlite:////absolute.db`",
         meaning: "The database that contains `webhook_subscriptions`. If unset: `decnet.db` in the data directory. \
                  If that file does not exist: `decnet.db` in the working directory, if it has DECNET's table.",
@@ -239,7 +238,7 @@ keys! {
                  remain.",
         ..PLAIN
     };
-    JWT_SECRET: Option<Secret>, jwt_secret => Info {
+    JWT_SECRET: Option<Secret>, types::jwt_secret => Info {
         group: API, name: "DECNET_JWT_SECRET", form: "a secret of at least 32 characters",
         meaning: "The secret with which DECNET's dashboard signs its sessions. If it is set, the API accepts those \
                  sessions too.",
@@ -386,35 +385,13 @@ keys! {
                  dropped.",
         ini: Some(("tracing", "enabled")), ..PLAIN
     };
-    OTEL_ENDPOINT: Uri, otel_endpoint => Info {
+    OTEL_ENDPOINT: Uri, types::otel_endpoint => Info {
         group: OBSERVABILITY, name: "DECNET_OTEL_ENDPOINT", default: "http://localhost:4317", form: "an `http://` URL",
         meaning: "The URL of the collector's OTLP endpoint (gRPC).",
         reason: "Set it if the collector is elsewhere. TLS is not supported: run a collector on this host as a \
                  relay.",
         ini: Some(("tracing", "otel-endpoint")), disclosure: Disclosure::Host
     };
-}
-
-/// Parses a session secret. The error is never shown because the setting is a secret.
-fn jwt_secret(text: &str) -> Read<Option<Secret>> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let secret = Secret::new(text);
-    JwtKey::new(&secret).map(|_| Some(secret)).map_err(|error| error.to_string())
-}
-
-fn otel_endpoint(text: &str) -> Read<Uri> {
-    let shown = || types::without_secrets(text);
-    let wrong =
-        || format!("must be an http:// URL without a user, such as http://localhost:4317, not `{}`", shown());
-    let uri: Uri = text.parse().map_err(|_| wrong())?;
-    let is_plain = uri.scheme_str() == Some("http") && uri.host().is_some() && !text.contains('@');
-    if is_plain { Ok(uri) } else { Err(wrong()) }
-}
-
-fn optional_database(text: &str) -> Read<Option<Database>> {
-    if text.is_empty() { Ok(None) } else { Database::from_url(text).map(Some) }
 }
 
 #[cfg(test)]

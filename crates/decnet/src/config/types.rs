@@ -6,9 +6,14 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use decnet_core::access::JwtKey;
 use decnet_core::delivery::RetrySchedule;
 pub(crate) use decnet_core::duration::show as show_duration;
+use decnet_core::redact::Secret;
+use hyper::Uri;
 use ipnet::IpNet;
+
+use super::Database;
 
 /// The result of parsing a value. The error completes the sentence "`NAME` …".
 pub(crate) type Read<T> = Result<T, String>;
@@ -199,6 +204,30 @@ pub(crate) fn text(text: &str) -> Read<String> {
 fn split_unit(text: &str) -> Option<(f64, &str)> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     Some((text[..unit_at].parse().ok()?, text[unit_at..].trim_start()))
+}
+
+/// Parses a session secret. The error is never shown because the setting is a secret.
+pub(super) fn jwt_secret(text: &str) -> Read<Option<Secret>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let secret = Secret::new(text);
+    JwtKey::new(&secret).map(|_| Some(secret)).map_err(|error| error.to_string())
+}
+
+/// Parses the URL of a collector.
+pub(super) fn otel_endpoint(text: &str) -> Read<Uri> {
+    let shown = || without_secrets(text);
+    let wrong =
+        || format!("must be an http:// URL without a user, such as http://localhost:4317, not `{}`", shown());
+    let uri: Uri = text.parse().map_err(|_| wrong())?;
+    let is_plain = uri.scheme_str() == Some("http") && uri.host().is_some() && !text.contains('@');
+    if is_plain { Ok(uri) } else { Err(wrong()) }
+}
+
+/// Parses the URL of a database; an empty text is none.
+pub(super) fn optional_database(text: &str) -> Read<Option<Database>> {
+    if text.is_empty() { Ok(None) } else { Database::from_url(text).map(Some) }
 }
 
 #[cfg(test)]

@@ -69,15 +69,19 @@ async fn publish(bus: &mut TestBus, topics: &[&str]) {
     bus.settle(&mut publisher).await;
 }
 
-#[tokio::test]
-async fn a_signal_widens_until_the_change_is_reported() {
-    let mut bus = TestBus::start().await;
+/// Checks that a worker gets the events after a signal until it reports the change as applied.
+async fn assert_widened_until_reported(mut bus: TestBus) {
     let mut worker = Reader::narrow(&mut bus).await;
     publish(&mut bus, &["z.0", CHANGED_TOPIC, "z.1", "a.1"]).await;
     assert_eq!(worker.until("a.1").await, [CHANGED_TOPIC, "z.1", "a.1"]);
     worker.report(&mut bus, worker.received).await;
     publish(&mut bus, &["z.2", "a.2"]).await;
     assert_eq!(worker.until("a.2").await, ["a.2"]);
+}
+
+#[tokio::test]
+async fn a_signal_widens_until_the_change_is_reported() {
+    assert_widened_until_reported(TestBus::start().await).await;
 }
 
 #[tokio::test]
@@ -173,14 +177,8 @@ async fn only_lossless_readers_that_report_are_widened() {
 /// A worker with an ordinary queue must not miss events after a change either.
 #[tokio::test]
 async fn a_worker_with_an_ordinary_queue_is_widened_too() {
-    let nobody = Users { trusted: Default::default(), lossless: Default::default() };
-    let mut bus = TestBus::start_as(|options| options.users = nobody).await;
-    let mut worker = Reader::narrow(&mut bus).await;
-    publish(&mut bus, &["z.0", CHANGED_TOPIC, "z.1", "a.1"]).await;
-    assert_eq!(worker.until("a.1").await, [CHANGED_TOPIC, "z.1", "a.1"]);
-    worker.report(&mut bus, worker.received).await;
-    publish(&mut bus, &["z.2", "a.2"]).await;
-    assert_eq!(worker.until("a.2").await, ["a.2"]);
+    let no_users = Users { trusted: Default::default(), lossless: Default::default() };
+    assert_widened_until_reported(TestBus::start_as(|options| options.users = no_users).await).await;
 }
 
 #[tokio::test]

@@ -139,3 +139,14 @@ pub(super) fn check(conn: &Connection, path: &Path) -> Result<i64, Error> {
     }
     Ok(found)
 }
+
+/// Returns the steps of SQLite's plan for a statement, with `NULL` for every parameter.
+#[cfg(test)]
+pub(in crate::queue) fn query_plan(sql: &str) -> Vec<String> {
+    let mut conn = Connection::open_in_memory().unwrap();
+    migrate(&mut conn, Path::new("memory")).unwrap();
+    let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let nulls = vec![rusqlite::types::Null; explain.parameter_count()];
+    let steps = explain.query_map(rusqlite::params_from_iter(nulls), |row| row.get("detail")).unwrap();
+    steps.collect::<Result<_, _>>().unwrap()
+}

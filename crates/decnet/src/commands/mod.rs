@@ -1,6 +1,6 @@
 //! The commands: each module has a command's arguments and its `run` function.
 //!
-//! `bus_client`, `catalog`, `confirm`, `detach`, `progress`, `secret_args`, `since` and `thread` are shared by several commands.
+//! `bus_client`, `catalog`, `confirm`, `detach`, `file_args`, `progress`, `secret_args`, `since` and `thread` are shared by several commands.
 
 pub(crate) mod api;
 
@@ -18,6 +18,7 @@ pub(crate) mod detach;
 pub(crate) mod docs;
 pub(crate) mod erase;
 pub(crate) mod explain;
+mod file_args;
 pub(crate) mod init;
 pub(crate) mod progress;
 pub(crate) mod publish;

@@ -9,6 +9,7 @@ use decnet_core::redact::Secret;
 use decnet_core::subscription::check_secret_form;
 use decnet_store::catalog::generate_secret;
 
+use super::file_args;
 use crate::failure::Usage;
 use crate::output;
 
@@ -73,11 +74,7 @@ impl SecretArgs {
 
 fn read_file(path: &Path) -> anyhow::Result<Secret> {
     let mut bytes = Vec::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().take(MAX_FILE_BYTES).read_to_end(&mut bytes)
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes))
-    };
+    let read = file_args::open(path, MAX_FILE_BYTES).and_then(|mut file| file.read_to_end(&mut bytes));
     read.with_context(|| format!("cannot read the secret from {}", path.display()))?;
     let not_text = || Usage::new(format!("{} is not UTF-8 text; save it as UTF-8", path.display()));
     let text = String::from_utf8(bytes).map_err(|_| not_text())?;

@@ -8,6 +8,7 @@ use decnet_core::limits::{MAX_CUSTOM_HEADERS, MAX_CUSTOM_HEADERS_BYTES};
 use decnet_core::settings::{Change, HeaderChanges, HeaderError};
 use decnet_core::text::BYTE_ORDER_MARK;
 
+use crate::commands::file_args;
 use crate::failure::Usage;
 use crate::output;
 
@@ -67,12 +68,7 @@ impl HeaderArgs {
 
 fn read_file(path: &Path) -> anyhow::Result<String> {
     let mut text = String::new();
-    let bound = MAX_FILE_BYTES + 1;
-    let read = if path == Path::new("-") {
-        std::io::stdin().take(bound).read_to_string(&mut text)
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(bound).read_to_string(&mut text))
-    };
+    let read = file_args::open(path, MAX_FILE_BYTES + 1).and_then(|mut file| file.read_to_string(&mut text));
     let read = read.with_context(|| format!("cannot read headers from {}", path.display()))?;
     anyhow::ensure!(read as u64 <= MAX_FILE_BYTES, "{} is longer than the headers may be", path.display());
     anyhow::ensure!(!text.trim().is_empty(), "{} has no header; write one per line", path.display());

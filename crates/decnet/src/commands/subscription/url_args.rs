@@ -8,6 +8,7 @@ use decnet_core::limits::MAX_URL_BYTES;
 use decnet_core::redact::{EndpointUrl, UrlError};
 use decnet_core::text::BYTE_ORDER_MARK;
 
+use crate::commands::file_args;
 use crate::failure::Usage;
 
 /// The maximum bytes of a URL file: the longest URL and a line end.
@@ -60,12 +61,7 @@ impl UrlArgs {
 
 fn read_file(path: &Path) -> anyhow::Result<String> {
     let mut text = String::new();
-    let bound = MAX_FILE_BYTES + 1;
-    let read = if path == Path::new("-") {
-        std::io::stdin().take(bound).read_to_string(&mut text)
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(bound).read_to_string(&mut text))
-    };
+    let read = file_args::open(path, MAX_FILE_BYTES + 1).and_then(|mut file| file.read_to_string(&mut text));
     read.with_context(|| format!("cannot read the URL from {}", path.display()))?;
     let mark = "begins with a byte order mark (U+FEFF); save it without one";
     anyhow::ensure!(!text.starts_with(BYTE_ORDER_MARK), "{} {mark}", path.display());

@@ -145,7 +145,7 @@ pub(crate) async fn log(request: Request, next: Next) -> Response {
     response
 }
 
-/// Allows scripts of these origins to read answers. Credentials are not allowed: there are no cookies.
+/// Allows scripts of these origins to read answers. Credentials are not allowed, because the API does not use cookies.
 pub(crate) fn cors(origins: &[String]) -> CorsLayer {
     let origins: Vec<_> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
     CorsLayer::new()

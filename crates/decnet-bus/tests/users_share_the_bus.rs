@@ -1,6 +1,6 @@
 //! No user and no silent connection can take the bus's resources from the others.
 //!
-//! All tests run as one user, so the options say whom the bus trusts: nobody, where a test plays another user.
+//! All tests run as one user. A test that acts as another user configures the bus to trust no user.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -19,7 +19,7 @@ use rustix::process::geteuid;
 
 const MIB: usize = 1 << 20;
 
-fn trust_nobody(options: &mut ServerOptions) {
+fn trust_no_user(options: &mut ServerOptions) {
     options.users = Users { trusted: BTreeSet::new(), lossless: BTreeSet::new() };
 }
 
@@ -38,7 +38,7 @@ async fn answer(bus: &TestBus, name: &str) -> (Client, Notice) {
 
 #[tokio::test]
 async fn one_user_gets_half_of_the_connections() {
-    let bus = TestBus::start_as(trust_nobody).await;
+    let bus = TestBus::start_as(trust_no_user).await;
     let share = (MAX_BUS_CONNECTIONS - RESERVED_BUS_CONNECTIONS) / 2;
     let mut peers = Vec::new();
     // One is the test's own.
@@ -169,7 +169,7 @@ async fn notices_are_sent_only_on_request() {
 
 #[tokio::test]
 async fn other_users_get_no_lossless_queue_or_session() {
-    let mut bus = TestBus::start_as(trust_nobody).await;
+    let mut bus = TestBus::start_as(trust_no_user).await;
     let mut claims = Vec::new();
     for name in [LOSSLESS_CLIENT_NAME, "decnet-webhook lossless east"] {
         let (client, notice) = answer(&bus, name).await;
@@ -220,7 +220,7 @@ async fn named_users_leave_a_reserve_to_trusted_ones() {
 
 #[tokio::test]
 async fn a_full_bus_closes_the_connection_at_once() {
-    let bus = TestBus::start_as(trust_nobody).await;
+    let bus = TestBus::start_as(trust_no_user).await;
     let mut peers = Vec::new();
     loop {
         let mut client = match Client::connect_with_notices(&bus.path, "many").await {

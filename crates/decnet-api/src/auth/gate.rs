@@ -48,7 +48,7 @@ pub(crate) struct Gate {
 
 /// The reason why authentication failed.
 enum Denied {
-    /// There is no credential.
+    /// The request has no credential.
     Missing,
     /// The credential is invalid.
     Invalid,

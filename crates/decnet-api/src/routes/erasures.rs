@@ -36,7 +36,7 @@ struct Erasure {
     dry_run: bool,
 }
 
-/// What was erased so far, or counted by a dry run.
+/// Rows erased so far, or counted by a dry run.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
 #[schema(as = ErasureProgress)]
 pub(crate) struct Progress {
@@ -107,7 +107,7 @@ async fn get(
     state.erasures.get(&id).map(Json)
 }
 
-/// Cancels an erasure. What it has erased stays erased; start it again to erase the rest.
+/// Cancels an erasure. Erased data is not restored; start the erasure again to erase the rest.
 #[utoipa::path(delete, path = "/api/v1/erasures/{id}", tag = "erasures", operation_id = "cancel_erasure",
     params(("id" = String, Path)),
     responses((status = 200, body = Job<Progress>), (status = 404, body = Details, content_type = "application/problem+json")))]

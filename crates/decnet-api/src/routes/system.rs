@@ -49,7 +49,7 @@ pub(crate) struct Readiness {
     worker: bool,
     /// Whether the bus answers. Without it events arrive over HTTP only, and the worker notices changes within a minute.
     bus: bool,
-    /// What does not work.
+    /// The parts that do not work, with the reason.
     reasons: Vec<String>,
 }
 

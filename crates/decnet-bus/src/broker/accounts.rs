@@ -47,6 +47,6 @@ mod tests {
     fn a_user_is_a_name_or_a_id_of() {
         assert_eq!(user("root").unwrap(), Some(0));
         assert_eq!(user("4711").unwrap(), Some(4711));
-        assert_eq!(user("nobody-of-this-name").unwrap(), None);
+        assert_eq!(user("no-such-user").unwrap(), None);
     }
 }

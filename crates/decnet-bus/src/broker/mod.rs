@@ -112,7 +112,7 @@ pub enum Error {
     OpenDirectory {
         /// The path of the directory.
         path: PathBuf,
-        /// Its mode.
+        /// The mode of the directory.
         mode: u32,
     },
     /// Another user could replace the socket.

@@ -40,7 +40,7 @@ pub enum Erase {
     Event(String),
 }
 
-/// What was erased so far, or would be.
+/// Rows erased so far, or that a dry run would erase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Erased {
     /// Deliveries without their payload now.

@@ -77,9 +77,11 @@ pub(crate) fn done(what: &str, written: anyhow::Result<()>) -> anyhow::Result<()
     written.map_err(|error| anyhow::anyhow!("{what}; this could not be written to stdout: {error}"))
 }
 
-/// Writes a line to stderr. Errors are ignored, since there is no further place to report them.
+/// Writes a line to stderr, in one write, so that lines of processes that share stderr do not mix. Errors are ignored, since there
+/// is no further place to report them.
 pub(crate) fn say(line: &str) {
-    drop(writeln!(stderr().lock(), "{}", escape(line)));
+    let line = format!("{}\n", escape(line));
+    drop(stderr().lock().write_all(line.as_bytes()));
 }
 
 /// Writes a question to stderr, without an end of line.

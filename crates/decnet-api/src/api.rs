@@ -19,13 +19,10 @@ pub struct Api {
     state: Shared,
 }
 
-/// The reason why the API cannot serve.
+/// The listener cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The listener cannot be used.
-    #[error("the API cannot listen: {0}")]
-    Listen(#[from] io::Error),
-}
+#[error("the API cannot listen: {0}")]
+pub struct Error(#[from] io::Error);
 
 impl Api {
     /// Creates the API. Files and connections are opened when first needed.

@@ -1,8 +1,8 @@
 //! JSON request bodies with size limits.
 
 use axum::extract::{FromRequest, Request};
-use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use bytes::{Bytes, BytesMut};
 use decnet_core::limits::MAX_API_BODY_BYTES;
 use decnet_core::text::byte_order_mark;
@@ -11,7 +11,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 use crate::state::Shared;
 
 /// A JSON body. Unknown fields are rejected by name if `T` denies them.
@@ -49,12 +49,14 @@ impl RawBody {
         request: Request,
         mut take: impl FnMut(usize) -> Result<(), Problem>,
     ) -> Result<Self, Problem> {
-        if length(request.headers()).is_some_and(|length| length > most) {
+        let declared = request.headers().get(CONTENT_LENGTH);
+        let declared = declared.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        if declared.is_some_and(|length| length > most) {
             return Err(too_large(most));
         }
         if !is_json(request.headers()) {
             let what = "send JSON, with the header Content-Type: application/json";
-            return Err(Problem::new(Kind::UnsupportedMediaType, what));
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, what));
         }
         let (mut body, mut bytes) = (request.into_body(), BytesMut::new());
         while let Some(frame) = body.frame().await {
@@ -70,13 +72,8 @@ impl RawBody {
     }
 }
 
-/// Returns the declared length of a body.
-fn length(headers: &HeaderMap) -> Option<usize> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
 fn too_large(most: usize) -> Problem {
-    Problem::new(Kind::TooLarge, format!("the request body exceeds {most} bytes"))
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the request body exceeds {most} bytes"))
 }
 
 /// Parses a value: 400 if it is not JSON, 422 if it is JSON of another shape.
@@ -111,8 +108,8 @@ pub(crate) fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserialize
 pub(crate) fn nullable_object<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
-    let raw = Box::<RawValue>::deserialize(deserializer)?;
-    if raw.get() == "null" { Ok(None) } else { object(&*raw).map(Some).map_err(D::Error::custom) }
+    let raw = Option::<Box<RawValue>>::deserialize(deserializer)?;
+    raw.map(|raw| object(&*raw)).transpose().map_err(D::Error::custom)
 }
 
 /// Rejects JSON that is not an object: serde would read the fields of a struct from a list as well.
@@ -146,7 +143,7 @@ mod tests {
         ] {
             let problem = refused(bytes);
             assert!(problem.detail().contains(named), "{}", problem.detail());
-            assert_eq!(problem.kind(), Kind::Malformed);
+            assert_eq!(problem.status(), StatusCode::BAD_REQUEST);
         }
     }
 }

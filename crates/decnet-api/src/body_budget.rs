@@ -1,11 +1,13 @@
 //! The memory budget for the bodies of event submissions, in total and per sender.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use decnet_core::limits::{MAX_API_SENDER_BYTES, MAX_API_SUBMITTING_BYTES};
+use decnet_core::limits::{MAX_API_CLIENT_SUBMISSION_BYTES, MAX_API_SUBMISSION_BYTES};
+use decnet_runtime::sync::lock;
 
 use crate::auth::PrincipalId;
+use crate::problem::Problem;
 
 /// The budget, shared by clones.
 #[derive(Clone, Default)]
@@ -25,43 +27,10 @@ pub(crate) struct BodyReservation {
     bytes: usize,
 }
 
-/// The budget is exhausted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BudgetExceeded;
-
 impl BodyBudget {
     /// Starts a reservation for a request of `sender`.
     pub(crate) fn reserve(&self, sender: PrincipalId) -> BodyReservation {
         BodyReservation { budget: self.clone(), sender, bytes: 0 }
-    }
-
-    fn usage(&self) -> MutexGuard<'_, Usage> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Usage {
-    fn add(&mut self, sender: &PrincipalId, bytes: usize) -> Result<(), BudgetExceeded> {
-        let sender_bytes = self.by_sender.get_mut(sender);
-        let after = sender_bytes.as_ref().map_or(0, |held| **held) + bytes;
-        if self.bytes + bytes > MAX_API_SUBMITTING_BYTES || after > MAX_API_SENDER_BYTES {
-            return Err(BudgetExceeded);
-        }
-        self.bytes += bytes;
-        match sender_bytes {
-            Some(held) => *held = after,
-            None => drop(self.by_sender.insert(sender.clone(), after)),
-        }
-        Ok(())
-    }
-
-    fn remove(&mut self, sender: &PrincipalId, bytes: usize) {
-        self.bytes -= bytes;
-        let Some(held) = self.by_sender.get_mut(sender) else { return };
-        *held -= bytes;
-        if *held == 0 {
-            self.by_sender.remove(sender);
-        }
     }
 }
 
@@ -69,10 +38,15 @@ impl BodyReservation {
     /// Reserves `bytes` more.
     ///
     /// # Errors
-    /// The total would exceed `MAX_API_SUBMITTING_BYTES`, or the sender's share `MAX_API_SENDER_BYTES`.
-    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), BudgetExceeded> {
-        let mut usage = self.budget.usage();
-        usage.add(&self.sender, bytes)?;
+    /// The total would exceed `MAX_API_SUBMISSION_BYTES`, or the sender's share `MAX_API_CLIENT_SUBMISSION_BYTES`.
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Problem> {
+        let mut usage = lock(&self.budget.0);
+        let of_sender = usage.by_sender.get(&self.sender).map_or(bytes, |held| held + bytes);
+        if usage.bytes + bytes > MAX_API_SUBMISSION_BYTES || of_sender > MAX_API_CLIENT_SUBMISSION_BYTES {
+            return Err(Problem::busy("too many submitted bytes wait to be committed; try again later"));
+        }
+        usage.bytes += bytes;
+        usage.by_sender.insert(self.sender.clone(), of_sender);
         self.bytes += bytes;
         Ok(())
     }
@@ -80,7 +54,13 @@ impl BodyReservation {
 
 impl Drop for BodyReservation {
     fn drop(&mut self) {
-        self.budget.usage().remove(&self.sender, self.bytes);
+        let mut usage = lock(&self.budget.0);
+        usage.bytes -= self.bytes;
+        let Some(of_sender) = usage.by_sender.get_mut(&self.sender) else { return };
+        *of_sender -= self.bytes;
+        if *of_sender == 0 {
+            usage.by_sender.remove(&self.sender);
+        }
     }
 }
 
@@ -88,7 +68,7 @@ impl Drop for BodyReservation {
 mod tests {
     use super::*;
 
-    fn filled(budget: &BodyBudget, sender: &str, bytes: usize) -> Result<BodyReservation, BudgetExceeded> {
+    fn filled(budget: &BodyBudget, sender: &str, bytes: usize) -> Result<BodyReservation, Problem> {
         let mut reservation = budget.reserve(PrincipalId::Token(sender.into()));
         reservation.grow(bytes).map(|()| reservation)
     }
@@ -96,20 +76,22 @@ mod tests {
     #[test]
     fn one_sender_leaves_budget_to_the_others() {
         let budget = BodyBudget::default();
-        let mut first = filled(&budget, "a", MAX_API_SENDER_BYTES - 1).unwrap();
-        assert_eq!((first.grow(1), first.grow(1)), (Ok(()), Err(BudgetExceeded)));
-        assert!(filled(&budget, "a", 1).is_err() && filled(&budget, "b", MAX_API_SENDER_BYTES).is_ok());
+        let mut first = filled(&budget, "a", MAX_API_CLIENT_SUBMISSION_BYTES - 1).unwrap();
+        assert!(first.grow(1).is_ok() && first.grow(1).is_err());
+        assert!(
+            filled(&budget, "a", 1).is_err() && filled(&budget, "b", MAX_API_CLIENT_SUBMISSION_BYTES).is_ok()
+        );
         drop(first);
-        assert!(filled(&budget, "a", MAX_API_SENDER_BYTES).is_ok());
-        assert!(budget.usage().by_sender.is_empty(), "a sender that holds nothing is not kept");
+        assert!(filled(&budget, "a", MAX_API_CLIENT_SUBMISSION_BYTES).is_ok());
+        assert!(lock(&budget.0).by_sender.is_empty(), "a sender that holds nothing is not kept");
     }
 
     #[test]
     fn total_is_bounded() {
-        let (budget, each) = (BodyBudget::default(), MAX_API_SENDER_BYTES);
+        let (budget, each) = (BodyBudget::default(), MAX_API_CLIENT_SUBMISSION_BYTES);
         let held: Vec<_> = (0..).map_while(|n| filled(&budget, &format!("{n}"), each).ok()).collect();
-        assert_eq!(held.len(), MAX_API_SUBMITTING_BYTES / each);
+        assert_eq!(held.len(), MAX_API_SUBMISSION_BYTES / each);
         drop(held);
-        assert_eq!(budget.usage().bytes, 0);
+        assert_eq!(lock(&budget.0).bytes, 0);
     }
 }

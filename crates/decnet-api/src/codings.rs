@@ -1,9 +1,9 @@
 //! Content and transfer codings of a request's body: only `chunked` is decoded.
 
-use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use axum::http::{HeaderMap, StatusCode};
 
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 
 const IDENTITY: &str = "identity";
 const CHUNKED: &str = "chunked";
@@ -21,7 +21,7 @@ pub(crate) fn check(headers: &HeaderMap) -> Result<(), Problem> {
             "the transfer coding `{}` is not supported; send the body unencoded or `chunked`",
             transfer.join(", ")
         );
-        return Err(Problem::new(Kind::NotImplemented, what));
+        return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, what));
     }
     if transfer.len() > 1 {
         return Err(Problem::malformed("the transfer coding `chunked` may be applied only once"));
@@ -33,18 +33,14 @@ pub(crate) fn check(headers: &HeaderMap) -> Result<(), Problem> {
     let what =
         format!("the content coding `{}` is not supported; send the body uncompressed", content.join(", "));
     let accepted = HeaderValue::from_static(IDENTITY);
-    Err(Problem::new(Kind::UnsupportedMediaType, what).with(ACCEPT_ENCODING, accepted))
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, what).with(ACCEPT_ENCODING, accepted))
 }
 
 /// Returns the members of a list header in lower case (RFC 9110, section 5.6.1).
 fn values(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
-    let values = headers
-        .get_all(name)
-        .iter()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase());
-    let members =
-        values.flat_map(|value| value.split(',').map(|member| member.trim().to_owned()).collect::<Vec<_>>());
-    members.filter(|member| !member.is_empty()).collect()
+    let value = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+    let list = headers.get_all(name).iter().map(value).collect::<Vec<_>>().join(",");
+    list.split(',').map(|member| member.trim().to_owned()).filter(|member| !member.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -53,7 +49,7 @@ mod tests {
 
     fn status(lines: &[(&'static HeaderName, &'static str)]) -> u16 {
         let lines = lines.iter().map(|(name, value)| ((*name).clone(), HeaderValue::from_static(value)));
-        check(&lines.collect()).map_or_else(|problem| problem.kind().status().as_u16(), |()| 200)
+        check(&lines.collect()).map_or_else(|problem| problem.status().as_u16(), |()| 200)
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Background jobs: work that continues after its request was answered.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Json;
@@ -9,9 +10,10 @@ use axum::http::StatusCode;
 use axum::http::header::{HeaderValue, LOCATION};
 use axum::response::{IntoResponse as _, Response};
 use decnet_core::limits::MAX_API_JOBS;
+use decnet_runtime::sync::lock;
 use serde::Serialize;
 use tokio::sync::watch;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use crate::problem::Problem;
@@ -63,20 +65,17 @@ pub(crate) struct Jobs<P> {
     names: (&'static str, &'static str),
     /// The maximum number of running jobs.
     max_running: usize,
-    registry: Mutex<Registry<P>>,
-}
-
-struct Registry<P> {
-    started: u64,
+    started: AtomicU64,
     /// Oldest first.
-    jobs: VecDeque<Handle<P>>,
+    jobs: Mutex<VecDeque<Handle<P>>>,
 }
 
 /// A handle to a job, for its work and for its observers.
 #[derive(Clone)]
 pub(crate) struct Handle<P> {
     job: watch::Sender<Job<P>>,
-    cancel: CancellationToken,
+    /// Cancelled when the job must end.
+    pub(crate) cancel: CancellationToken,
 }
 
 impl<P> Jobs<P>
@@ -84,28 +83,29 @@ where
     P: Clone + Default + Serialize + Send + Sync + 'static,
 {
     pub(crate) fn new(names: (&'static str, &'static str), max_running: usize) -> Self {
-        let registry = Mutex::new(Registry { started: 0, jobs: VecDeque::new() });
-        Self { names, max_running, registry }
+        Self { names, max_running, started: AtomicU64::new(0), jobs: Mutex::default() }
     }
 
     /// Starts a job and waits up to `patience` for its end; then it continues in the background, also if the caller is gone.
-    /// Returns the job as it is then, and its error if it failed.
+    /// Returns the job as it is then.
     ///
     /// # Errors
-    /// Too many jobs are running.
+    /// Too many jobs are running, or the job failed meanwhile.
     pub(crate) async fn start<W>(
         &self,
         dry_run: bool,
         patience: Duration,
         work: impl FnOnce(Handle<P>) -> W,
-    ) -> Result<(Job<P>, Option<Problem>), Problem>
+    ) -> Result<Job<P>, Problem>
     where
         W: Future<Output = Result<End, Problem>> + Send + 'static,
     {
         let handle = self.enter(dry_run)?;
         let supervised = tokio::spawn(handle.clone().supervise(work(handle.clone())));
-        let failure = tokio::time::timeout(patience, supervised).await;
-        Ok((handle.job(), failure.ok().and_then(Result::ok).flatten()))
+        match tokio::time::timeout(patience, supervised).await {
+            Ok(Ok(Some(problem))) => Err(problem),
+            _ => Ok(handle.job()),
+        }
     }
 
     /// Returns a job.
@@ -128,43 +128,37 @@ where
 
     /// Cancels all jobs when the server stops.
     pub(crate) fn stop(&self) {
-        self.registry().jobs.iter().for_each(|handle| handle.cancel.cancel());
+        lock(&self.jobs).iter().for_each(|handle| handle.cancel.cancel());
     }
 
     pub(crate) fn list(&self) -> JobList<P> {
-        JobList { jobs: self.registry().jobs.iter().map(Handle::job).collect() }
+        JobList { jobs: lock(&self.jobs).iter().map(Handle::job).collect() }
     }
 
     fn find(&self, id: &str) -> Result<Handle<P>, Problem> {
-        let found = self.registry().jobs.iter().find(|handle| handle.job.borrow().id == id).cloned();
+        let found = lock(&self.jobs).iter().find(|handle| handle.job.borrow().id == id).cloned();
         found.ok_or_else(|| {
-            let name = self.names.0;
-            Problem::not_found(format!(
-                "{name} not found; only the last ones are kept, until the server stops"
-            ))
+            let what =
+                format!("{} not found; only the last ones are kept, until the server stops", self.names.0);
+            Problem::not_found(what)
         })
     }
 
     fn enter(&self, dry_run: bool) -> Result<Handle<P>, Problem> {
-        let mut registry = self.registry();
-        let running = registry.jobs.iter().filter(|handle| handle.is_running()).count();
+        let mut jobs = lock(&self.jobs);
+        let running = jobs.iter().filter(|handle| handle.is_running()).count();
         if running >= self.max_running {
             let what = format!("{running} {} are already running; wait for one or cancel it", self.names.1);
             return Err(Problem::unavailable(what));
         }
-        if registry.jobs.len() >= MAX_API_JOBS
-            && let Some(ended) = registry.jobs.iter().position(|handle| !handle.is_running())
+        if jobs.len() >= MAX_API_JOBS
+            && let Some(ended) = jobs.iter().position(|handle| !handle.is_running())
         {
-            registry.jobs.remove(ended);
+            jobs.remove(ended);
         }
-        registry.started += 1;
-        let handle = Handle::new(registry.started, dry_run);
-        registry.jobs.push_back(handle.clone());
+        let handle = Handle::new(self.started.fetch_add(1, Ordering::Relaxed), dry_run);
+        jobs.push_back(handle.clone());
         Ok(handle)
-    }
-
-    fn registry(&self) -> MutexGuard<'_, Registry<P>> {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -195,15 +189,6 @@ impl<P: Clone + Default + Send + Sync + 'static> Handle<P> {
     /// Records a temporary failure that the job waits for to end.
     pub(crate) fn report_wait(&self, problem: &Problem) {
         self.job.send_modify(|job| job.error = Some(problem.detail().to_owned()));
-    }
-
-    /// Resolves when the job was cancelled.
-    pub(crate) fn cancelled(&self) -> WaitForCancellationFuture<'_> {
-        self.cancel.cancelled()
-    }
-
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancel.is_cancelled()
     }
 
     fn is_running(&self) -> bool {
@@ -250,7 +235,6 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::problem::Kind;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -259,7 +243,7 @@ mod tests {
     }
 
     async fn until_cancelled(handle: Handle<()>) -> Result<End, Problem> {
-        handle.cancelled().await;
+        handle.cancel.cancelled().await;
         Ok(End::Cancelled)
     }
 
@@ -267,15 +251,18 @@ mod tests {
     async fn running_and_kept_jobs_are_bounded() {
         let jobs = jobs();
         for _ in 0..10 * MAX_API_JOBS {
-            assert!(jobs.start(false, PATIENCE, async |_| Ok(End::Done)).await.unwrap().0.is_done());
+            assert!(jobs.start(false, PATIENCE, async |_| Ok(End::Done)).await.unwrap().is_done());
         }
         assert_eq!(jobs.list().jobs.len(), MAX_API_JOBS);
         let mut running = Vec::new();
         for _ in 0..2 {
-            running.push(jobs.start(false, Duration::ZERO, until_cancelled).await.unwrap().0);
+            running.push(jobs.start(false, Duration::ZERO, until_cancelled).await.unwrap());
         }
         let refused = jobs.start(false, PATIENCE, until_cancelled).await.unwrap_err();
-        assert!(refused.kind() == Kind::Unavailable && refused.detail().contains("2 tests"), "{refused:?}");
+        assert!(
+            refused.status() == StatusCode::SERVICE_UNAVAILABLE && refused.detail().contains("2 tests"),
+            "{refused:?}"
+        );
         assert_eq!(jobs.list().jobs.len(), MAX_API_JOBS);
         jobs.cancel(&running[0].id).unwrap();
         let mut first = jobs.find(&running[0].id).unwrap().job.subscribe();
@@ -286,20 +273,20 @@ mod tests {
     #[tokio::test]
     async fn failed_and_aborted_jobs_report_it() {
         let jobs = jobs();
-        let fails = jobs.start(true, PATIENCE, async |_| Err(Problem::invalid("no"))).await.unwrap();
-        assert_eq!(fails.1.map(|problem| problem.kind()), Some(Kind::Invalid));
-        let job: Value = serde_json::to_value(jobs.get(&fails.0.id).unwrap()).unwrap();
+        let failed = jobs.start(true, PATIENCE, async |_| Err(Problem::invalid("no"))).await.unwrap_err();
+        assert_eq!(failed.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        let job: Value = serde_json::to_value(&jobs.list().jobs[0]).unwrap();
         assert_eq!((&job["status"], &job["error"]), (&"failed".into(), &"no".into()));
-        let breaks = jobs.start(false, PATIENCE, async |_| panic!("a test's own")).await.unwrap();
-        assert_eq!(breaks.1.map(|problem| problem.kind()), Some(Kind::Internal));
+        let broken = jobs.start(false, PATIENCE, async |_| panic!("a test's own")).await.unwrap_err();
+        assert_eq!(broken.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(jobs.list().jobs.iter().all(|job| job.ended_at.is_some()));
-        assert_eq!(jobs.get("none").unwrap_err().kind(), Kind::NotFound);
+        assert_eq!(jobs.get("none").unwrap_err().status(), StatusCode::NOT_FOUND);
     }
 
     #[tokio::test]
     async fn wait_is_reported_until_the_job_continues() {
         let jobs = jobs();
-        let (job, _) = jobs.start(false, Duration::ZERO, until_cancelled).await.unwrap();
+        let job = jobs.start(false, Duration::ZERO, until_cancelled).await.unwrap();
         let handle = jobs.find(&job.id).unwrap();
         handle.report_wait(&Problem::unavailable("the disk is full"));
         let waiting = handle.job();
@@ -311,7 +298,7 @@ mod tests {
 
     #[tokio::test]
     async fn accepted_answer_has_the_path_of_its_job() {
-        let (job, _) = jobs().start(false, PATIENCE, async |_| Ok(End::Done)).await.unwrap();
+        let job = jobs().start(false, PATIENCE, async |_| Ok(End::Done)).await.unwrap();
         let (expected, answer) = (format!("/tests/{}", job.id), job.accepted("/tests"));
         assert_eq!(answer.status(), StatusCode::ACCEPTED);
         assert_eq!(answer.headers()[LOCATION], expected);

@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use decnet_core::measure::{Counter, Gauge, Histogram};
+use decnet_runtime::metrics::{Counter, Gauge, Histogram};
 use futures_util::future::BoxFuture;
 use utoipa_axum::routes;
 
@@ -56,13 +56,6 @@ impl Requests {
             .zip(&self.by_class)
             .map(|(class, count)| (class, count.get()))
     }
-
-    fn count(&self, status: u16, begun: Instant) {
-        if let Some(class) = self.by_class.get(usize::from(status / 100).wrapping_sub(1)) {
-            class.add(1);
-        }
-        self.time.observe_time(begun.elapsed());
-    }
 }
 
 /// Counts a request as in flight until dropped, also if the client disconnects before the response.
@@ -75,16 +68,15 @@ impl Drop for InFlight<'_> {
 }
 
 /// Counts every request.
-pub(crate) async fn count(
-    Extracted(requests): Extracted<Arc<Requests>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn count(requests: Extracted<Arc<Requests>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     requests.in_flight.add(1);
     let _in_flight = InFlight(&requests);
     let reply = next.run(request).await;
-    requests.count(reply.status().as_u16(), begun);
+    if let Some(class) = requests.by_class.get(usize::from(reply.status().as_u16() / 100).wrapping_sub(1)) {
+        class.add(1);
+    }
+    requests.time.observe_time(begun.elapsed());
     reply
 }
 

@@ -9,21 +9,20 @@ use axum::http::header::{
     HeaderValue, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::uri::Authority;
-use axum::http::{Method, Version};
+use axum::http::{Method, StatusCode, Version};
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use decnet_core::limits::{CORS_MAX_AGE, MAX_API_HEAD_BYTES};
 use hyper::body::Body as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::auth::{Gate, Requester};
+use crate::auth::{Gate, RATE_LIMIT, Requester};
 use crate::codings;
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 use crate::routes::HEALTH;
 use crate::server::Peer;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Default headers of every answer: it is not cached, sniffed or framed, loads nothing, and sends no referrer. A route may
 /// override them. HSTS is left to the TLS proxy.
@@ -47,49 +46,49 @@ pub(crate) async fn headers(request: Request, next: Next) -> Response {
 
 /// Rate-limits requests without a valid credential per address. A request with one counts against its principal only,
 /// whatever its answer, so that clients behind one address do not affect each other. Health checks are not limited.
-pub(crate) async fn count(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+pub(crate) async fn count(gate: State<Arc<Gate>>, request: Request, next: Next) -> Result<Response, Problem> {
     let peer = request.extensions().get::<Peer>().copied();
-    let Some(peer) = peer.filter(|_| request.uri().path() != HEALTH) else { return next.run(request).await };
-    let refused = |problem: Problem| problem.into_response();
+    let Some(peer) = peer.filter(|_| request.uri().path() != HEALTH) else {
+        return Ok(next.run(request).await);
+    };
     if !request.headers().contains_key(AUTHORIZATION) {
-        return match gate.count_address(peer) {
-            Ok(()) => next.run(request).await,
-            Err(problem) => refused(problem),
-        };
+        gate.count_address(peer)?;
+        return Ok(next.run(request).await);
     }
     let requester = request.extensions().get::<Requester>().cloned().unwrap_or_default();
     // Whether the credential is valid is only known afterwards.
     let response = next.run(request).await;
-    if requester.principal().is_some() {
-        return response;
+    if requester.principal().is_none() {
+        gate.count_address(peer)?;
     }
-    gate.count_address(peer).map_or_else(refused, |()| response)
+    Ok(response)
 }
 
 /// Rate-limits CORS preflights, which do not reach [`count`].
-pub(crate) async fn count_preflights(gate: State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    if request.method() == Method::OPTIONS {
-        count(gate, request, next).await
-    } else {
-        next.run(request).await
-    }
+pub(crate) async fn count_preflights(
+    gate: State<Arc<Gate>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let is_preflight = request.method() == Method::OPTIONS;
+    if is_preflight { count(gate, request, next).await } else { Ok(next.run(request).await) }
 }
 
 /// Rejects a request whose `Host` is invalid, whose head is too large, or whose body has an unsupported coding.
-pub(crate) async fn check_form(request: Request, next: Next) -> Response {
+pub(crate) async fn check_form(request: Request, next: Next) -> Result<Response, Problem> {
     if head_bytes(&request) > MAX_API_HEAD_BYTES {
         let what = format!("request line and headers exceed {MAX_API_HEAD_BYTES} bytes");
-        return Problem::new(Kind::HeadTooLarge, what).into_response();
+        return Err(Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, what));
     }
     if !has_host(request.version(), request.headers()) {
         let what = "send exactly one Host header with the name of this server and, if needed, its port";
-        return Problem::malformed(what).into_response();
+        return Err(Problem::malformed(what));
     }
     let has_body = !request.body().is_end_stream();
-    if has_body && let Err(problem) = codings::check(request.headers()) {
-        return problem.into_response();
+    if has_body {
+        codings::check(request.headers())?;
     }
-    next.run(request).await
+    Ok(next.run(request).await)
 }
 
 /// Returns the size of a request's head without insignificant blanks. hyper bounds only what it buffers of an incomplete
@@ -160,7 +159,6 @@ pub(crate) fn cors(origins: &[String]) -> CorsLayer {
 mod tests {
     use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-    use axum::http::StatusCode;
     use axum::middleware::{from_fn, from_fn_with_state};
     use axum::routing::get;
     use axum::{Extension, Router};
@@ -174,7 +172,7 @@ mod tests {
     async fn overdue(Extension(requester): Extension<Requester>) -> Problem {
         let id = PrincipalId::Token("a".into());
         requester.set(Principal { id, name: "ci".into(), scopes: None });
-        Problem::new(Kind::Overdue, "no answer in time")
+        Problem::new(StatusCode::GATEWAY_TIMEOUT, "no answer in time")
     }
 
     const PEER: Peer = Peer(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1)));

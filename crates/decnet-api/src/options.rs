@@ -27,11 +27,3 @@ pub struct Options {
     /// The writer of the metrics page.
     pub metrics: Arc<dyn Metrics>,
 }
-
-impl std::fmt::Debug for Options {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut fields = f.debug_struct("Options");
-        fields.field("catalog", &self.catalog).field("data_dir", &self.data_dir);
-        fields.field("sockets", &self.sockets).finish_non_exhaustive()
-    }
-}

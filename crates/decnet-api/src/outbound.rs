@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use decnet_core::redact::EndpointUrl;
-use decnet_store::catalog::Stored;
+use decnet_store::catalog::StoredSubscription;
 use futures_util::future::BoxFuture;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Operations that only the dispatcher can perform: it has the egress guard and the HTTP client.
 pub trait Outbound: Send + Sync + 'static {
@@ -12,7 +14,7 @@ pub trait Outbound: Send + Sync + 'static {
     fn check(&self, url: EndpointUrl) -> BoxFuture<'static, Result<(), Refused>>;
 
     /// Sends one test event to a subscription once, with the requester's name in it. The result does not affect its health.
-    fn test(&self, subscription: Box<Stored>, triggered_by: Arc<str>) -> BoxFuture<'static, Tested>;
+    fn test(&self, stored: Box<StoredSubscription>, triggered_by: Arc<str>) -> BoxFuture<'static, Tested>;
 }
 
 /// The reason why the egress guard rejects a URL. Contains the forbidden address, never the URL.
@@ -21,11 +23,12 @@ pub trait Outbound: Send + Sync + 'static {
 pub struct Refused(pub String);
 
 /// The result of a test event.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = TestResult)]
 pub struct Tested {
     /// Whether the reply was a 2xx.
     pub delivered: bool,
-    /// The status of the reply, if one arrived.
+    /// Status of the reply, if one arrived.
     pub status_code: Option<u16>,
     /// The error, if the test failed.
     pub error: Option<String>,

@@ -1,10 +1,12 @@
 //! Connection pools for blocking files: work runs on blocking threads, one request per connection at a time.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use axum::http::StatusCode;
+use decnet_runtime::sync::lock;
 use tokio::sync::Semaphore;
 
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 
 type Open<T> = dyn Fn() -> Result<T, Problem> + Send + Sync;
 
@@ -62,43 +64,23 @@ impl<T: Send + 'static> Pool<T> {
         .await;
         done.unwrap_or_else(|error| Err(Problem::internal("a file operation was aborted", &error)))
     }
-
-    /// Runs `work`, which changes the file, then `then` if it succeeded. Both also run if the caller is gone.
-    ///
-    /// # Errors
-    /// As [`Self::run`].
-    pub(crate) async fn change<R, E>(
-        &self,
-        work: impl FnOnce(&mut T) -> Result<R, E> + Send + 'static,
-        then: impl FnOnce() + Send + 'static,
-    ) -> Result<R, Problem>
-    where
-        R: Send + 'static,
-        E: Into<Problem>,
-    {
-        self.run(move |connection| work(connection).inspect(|_| then())).await
-    }
 }
 
 impl<T> Inner<T> {
     fn work<R, E: Into<Problem>>(&self, work: impl FnOnce(&mut T) -> Result<R, E>) -> Result<R, Problem> {
-        let idle = self.idle().pop().filter(self.is_current);
+        let idle = lock(&self.idle).pop().filter(self.is_current);
         let mut connection = idle.map_or_else(|| (self.open)(), Ok)?;
         let result = work(&mut connection).map_err(Into::into);
         if !result.as_ref().is_err_and(is_fault) {
-            self.idle().push(connection);
+            lock(&self.idle).push(connection);
         }
         result
-    }
-
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<T>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Returns whether the error casts doubt on the connection. An error caused by the request or the data does not.
 fn is_fault(problem: &Problem) -> bool {
-    matches!(problem.kind(), Kind::Internal | Kind::Unavailable)
+    matches!(problem.status(), StatusCode::INTERNAL_SERVER_ERROR | StatusCode::SERVICE_UNAVAILABLE)
 }
 
 #[cfg(test)]
@@ -130,9 +112,11 @@ mod tests {
         let pool = Pool::new(1, || Ok(()), |()| true);
         let (release, held) = mpsc::channel::<()>();
         let (notify, notified) = tokio::sync::oneshot::channel();
-        let changed = move || notify.send(()).unwrap();
-        let mut change =
-            Box::pin(pool.change(move |()| held.recv().map_err(|_| Problem::stopping()), changed));
+        let work = move |_: &mut ()| {
+            let released = held.recv().map_err(|_| Problem::stopping());
+            released.inspect(|()| notify.send(()).unwrap())
+        };
+        let mut change = Box::pin(pool.run(work));
         assert!(futures_util::poll!(&mut change).is_pending(), "the change has begun");
         drop(change);
         release.send(()).unwrap();

@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use decnet_core::limits::API_ANSWER_AGE;
+use decnet_core::limits::API_CACHE_TTL;
 use tokio::sync::Mutex;
 
-/// The last answer, valid for [`API_ANSWER_AGE`].
+/// The last answer, valid for [`API_CACHE_TTL`].
+#[derive(Default)]
 pub(crate) struct SingleFlight<T> {
     last: Mutex<Option<Last<T>>>,
     /// The number of invalidations.
@@ -20,12 +21,6 @@ struct Last<T> {
     changes: u64,
 }
 
-impl<T> Default for SingleFlight<T> {
-    fn default() -> Self {
-        Self { last: Mutex::default(), changes: AtomicU64::new(0) }
-    }
-}
-
 impl<T: Clone> SingleFlight<T> {
     /// Returns the cached answer or computes a new one. Concurrent callers wait for the same computation.
     ///
@@ -36,7 +31,7 @@ impl<T: Clone> SingleFlight<T> {
         let changes = self.changes.load(Ordering::Acquire);
         if let Some(last) = &*last
             && last.changes == changes
-            && last.computed_at.elapsed() < API_ANSWER_AGE
+            && last.computed_at.elapsed() < API_CACHE_TTL
         {
             return Ok(last.answer.clone());
         }

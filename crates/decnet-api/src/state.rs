@@ -8,9 +8,9 @@ use decnet_core::limits::{
     API_EXPLAIN_TIMEOUT, MAX_API_CATALOG_READERS, MAX_API_CREATIONS_PER_MINUTE, MAX_API_ERASURES,
     MAX_API_QUEUE_READERS, MAX_API_QUEUE_WRITERS, MAX_API_REDELIVERIES,
 };
+pub(crate) use decnet_runtime::clock::now;
 use decnet_store::catalog::{Catalog, Create};
-pub(crate) use decnet_store::clock::now;
-use decnet_store::queue::{Active, Operator, Reader, note_change};
+use decnet_store::queue::{ActiveSubscriptions, ExternalWriter, Reader, record_catalog_change};
 
 use crate::auth::{Gate, Network, RateLimiter};
 use crate::group_commit::GroupCommit;
@@ -41,7 +41,7 @@ pub(crate) struct State {
     /// Notifications to the worker.
     pub(crate) notifier: WorkerNotifier,
     /// Writers of the queue.
-    pub(crate) operators: Pool<Operator>,
+    pub(crate) queue_writers: Pool<ExternalWriter>,
     /// Submission of events to the queue.
     pub(crate) group_commit: GroupCommit,
     /// Operations that only the dispatcher can perform.
@@ -59,7 +59,7 @@ pub(crate) struct State {
     /// The last readiness check.
     pub(crate) readiness: SingleFlight<Readiness>,
     /// The active subscriptions.
-    pub(crate) active: SingleFlight<Active>,
+    pub(crate) active: SingleFlight<ActiveSubscriptions>,
 }
 
 /// The state as handlers receive it.
@@ -67,38 +67,34 @@ pub(crate) type Shared = Arc<State>;
 
 impl State {
     pub(crate) fn new(options: Options) -> Self {
-        let Options { catalog, data_dir, sockets, nudge, outbound, metrics, access, limits_creations } =
-            options;
-        let open_catalog = move || Ok(Catalog::open(&catalog, Create::Never)?);
-        let queue_dir = data_dir.clone();
+        let open_catalog = move || Ok(Catalog::open(&options.catalog, Create::Never)?);
+        let (queue_dir, writer_dir) = (options.data_dir.clone(), options.data_dir.clone());
         let open_reader = move || Ok(Reader::open(&queue_dir)?);
-        let open_searcher = open_reader.clone();
-        let operator_dir = data_dir.clone();
-        let open_operator = move || Ok(Operator::open(&operator_dir)?);
-        let operators = Pool::new(MAX_API_QUEUE_WRITERS, open_operator, Operator::is_current);
-        let notifier = WorkerNotifier::new(sockets, nudge);
+        let open_writer = move || Ok(ExternalWriter::open(&writer_dir)?);
+        let queue_writers = Pool::new(MAX_API_QUEUE_WRITERS, open_writer, ExternalWriter::is_current);
+        let notifier = WorkerNotifier::new(options.sockets, options.nudge);
         Self {
-            group_commit: GroupCommit::new(operators.clone(), notifier.clone()),
-            operators,
-            gate: Arc::new(Gate::new(access, open_catalog.clone())),
+            group_commit: GroupCommit::new(queue_writers.clone(), notifier.clone()),
+            queue_writers,
+            gate: Arc::new(Gate::new(options.access, open_catalog.clone())),
             catalog: Pool::new(MAX_API_CATALOG_READERS, open_catalog, Catalog::is_current),
-            data_dir,
-            queue: Pool::new(MAX_API_QUEUE_READERS, open_reader, Reader::is_current),
-            searches: Searches::new(API_EXPLAIN_TIMEOUT, open_searcher),
+            data_dir: options.data_dir,
+            queue: Pool::new(MAX_API_QUEUE_READERS, open_reader.clone(), Reader::is_current),
+            searches: Searches::new(API_EXPLAIN_TIMEOUT, open_reader),
             notifier,
-            outbound,
-            metrics,
+            outbound: options.outbound,
+            metrics: options.metrics,
             requests: Arc::default(),
             erasures: Jobs::new(("erasure", "erasures"), MAX_API_ERASURES),
             redeliveries: Jobs::new(("redelivery", "redeliveries"), MAX_API_REDELIVERIES),
-            creations: limits_creations.then(|| RateLimiter::new(MAX_API_CREATIONS_PER_MINUTE, MINUTE)),
+            creations: options
+                .limits_creations
+                .then(|| RateLimiter::new(MAX_API_CREATIONS_PER_MINUTE, MINUTE)),
             readiness: SingleFlight::default(),
             active: SingleFlight::default(),
         }
     }
-}
 
-impl State {
     /// Changes the catalog. Returns once the worker routes every later event by the change: it is recorded in the queue, for
     /// events over HTTP, and the bus has read the signal. If either fails or takes too long, the change stands. Runs to its
     /// end even if the caller is gone.
@@ -128,7 +124,7 @@ impl State {
 
     async fn note_change(&self) {
         let data_dir = self.data_dir.clone();
-        match tokio::task::spawn_blocking(move || note_change(&data_dir)).await {
+        match tokio::task::spawn_blocking(move || record_catalog_change(&data_dir)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(

@@ -1,19 +1,18 @@
 //! The time limit of a request, and its errors.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use decnet_core::limits::API_REQUEST_TIMEOUT;
-use hyper::body::{Frame, SizeHint};
+use futures_util::{StreamExt as _, stream};
 
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 
 /// Limits a request to [`API_REQUEST_TIMEOUT`]. A request whose body did not arrive in time was not processed and can be
 /// repeated (408; RFC 9110, section 15.5.9). Otherwise the answer is 504, since work in files continues to its end.
@@ -23,46 +22,32 @@ pub(crate) async fn enforce(request: Request, next: Next) -> Response {
 
 async fn within(limit: Duration, request: Request, next: Next) -> Response {
     let awaited = Arc::new(AtomicBool::new(false));
-    let request = request.map(|body| Body::new(TrackedBody { body, awaited: Arc::clone(&awaited) }));
+    let request = request.map(|body| track(body, Arc::clone(&awaited)));
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) if awaited.load(Ordering::Relaxed) => {
-            Problem::new(Kind::Timeout, "the request body did not arrive in time").into_response()
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "the request body did not arrive in time")
+                .into_response()
         }
         Err(_) => {
             let what = "no response in time; the operation may still complete, so check its result before you \
             repeat it";
-            Problem::new(Kind::Overdue, what).into_response()
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, what).into_response()
         }
     }
 }
 
-/// A body that records whether it is being waited for.
-struct TrackedBody {
-    body: Body,
-    awaited: Arc<AtomicBool>,
-}
-
-impl hyper::body::Body for TrackedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        self.awaited.store(polled.is_pending(), Ordering::Relaxed);
+/// Records in `awaited` whether the body is being waited for.
+fn track(body: Body, awaited: Arc<AtomicBool>) -> Body {
+    if body.is_end_stream() {
+        return body;
+    }
+    let mut pieces = body.into_data_stream();
+    Body::from_stream(stream::poll_fn(move |context| {
+        let polled = pieces.poll_next_unpin(context);
+        awaited.store(polled.is_pending(), Ordering::Relaxed);
         polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    }))
 }
 
 #[cfg(test)]
@@ -70,9 +55,9 @@ mod tests {
     use std::convert::Infallible;
 
     use axum::Router;
+    use axum::body::Bytes;
     use axum::middleware::from_fn;
     use axum::routing::post;
-    use futures_util::{StreamExt as _, stream};
     use tower::Service as _;
 
     use super::*;

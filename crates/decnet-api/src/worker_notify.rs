@@ -1,12 +1,13 @@
 //! Notifications to the worker that subscriptions or the queue have changed.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use decnet_bus::{Client, ClientError};
 use decnet_core::limits::CHANGE_CONFIRM_TIMEOUT;
-use decnet_core::topic::own::{CHANGED_TOPIC, SUBMITTED_TOPIC};
+use decnet_core::topic::system_topics::{CHANGED_TOPIC, SUBMITTED_TOPIC};
+use decnet_runtime::sync::lock;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
 
@@ -77,7 +78,7 @@ impl WorkerNotifier {
         // Without a bus `done` is dropped here, which resolves the receiver.
         if !self.sockets.is_empty() {
             let is_first = {
-                let mut state = locked(state);
+                let mut state = lock(state);
                 state.waiting.push(done);
                 !std::mem::replace(&mut state.busy, true)
             };
@@ -90,24 +91,30 @@ impl WorkerNotifier {
 
     async fn keep_publishing(self, message: Message, state: Arc<Mutex<SignalState>>) {
         loop {
-            let next = locked(&state).next();
+            let next = lock(&state).next();
             let Some(not_before) = next else { return };
             tokio::time::sleep_until(not_before).await;
-            let waiting = std::mem::take(&mut locked(&state).waiting);
+            let waiting = std::mem::take(&mut lock(&state).waiting);
             let published = self.publish(message).await;
-            locked(&state).note(published);
+            lock(&state).note(published);
             // Dropping the senders notifies the callers.
             drop(waiting);
         }
     }
 
     /// Publishes on the first bus that accepts the signal.
-    async fn publish(&self, message: Message) -> Result<(), ClientError> {
+    async fn publish(&self, (topic, kind): Message) -> Result<(), ClientError> {
         let mut failed = ClientError::Closed;
         for socket in self.sockets.iter() {
-            match publish(socket, message).await {
-                Ok(()) => return Ok(()),
-                Err(error) => failed = error,
+            let published = async {
+                let mut client = Client::connect(socket, NAME).await?;
+                client.sender().enqueue(topic, kind, &serde_json::Map::new())?;
+                client.confirm(CHANGE_CONFIRM_TIMEOUT).await
+            };
+            match timeout(CHANGE_CONFIRM_TIMEOUT, published).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => failed = error,
+                Err(_) => failed = ClientError::Unconfirmed(CHANGE_CONFIRM_TIMEOUT),
             }
         }
         Err(failed)
@@ -154,20 +161,6 @@ impl SignalState {
     }
 }
 
-fn locked(state: &Mutex<SignalState>) -> std::sync::MutexGuard<'_, SignalState> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn publish(socket: &Path, (topic, kind): Message) -> Result<(), ClientError> {
-    let published = async {
-        let mut client = Client::connect(socket, NAME).await?;
-        client.sender().enqueue(topic, kind, &serde_json::Map::new())?;
-        client.confirm(CHANGE_CONFIRM_TIMEOUT).await
-    };
-    let published = timeout(CHANGE_CONFIRM_TIMEOUT, published).await;
-    published.unwrap_or(Err(ClientError::Unconfirmed(CHANGE_CONFIRM_TIMEOUT)))
-}
-
 #[cfg(test)]
 mod tests {
     use decnet_bus::{Server, ServerOptions};
@@ -188,7 +181,7 @@ mod tests {
         watcher.subscribe(">").await.unwrap();
         let notifier = WorkerNotifier::new(vec![path.clone()], None);
         join_all((0..CHANGES).map(|_| notifier.subscriptions_changed())).await;
-        assert!(!locked(&notifier.changed).is_failing);
+        assert!(!lock(&notifier.changed).is_failing);
         let mut end = Client::connect(&path, "end").await.unwrap();
         end.publish("end", "", &()).await.unwrap();
         let mut received = Vec::new();
@@ -217,6 +210,6 @@ mod tests {
         WorkerNotifier::new(Vec::new(), None).subscriptions_changed().await;
         let away = WorkerNotifier::new(vec!["/nowhere/bus.sock".into()], None);
         away.subscriptions_changed().await;
-        assert!(locked(&away.changed).is_failing);
+        assert!(lock(&away.changed).is_failing);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, ensure};
 
 use crate::cases::{ROWS, Row};
 use crate::plan::Size;
@@ -37,8 +37,7 @@ pub(crate) struct Options {
     /// Rounds of reference and subject; the report shows medians
     #[arg(long, value_name = "N")]
     pub(crate) rounds: Option<usize>,
-    /// Number of events that the publisher may be ahead of the receiver; with a few hundred, all of them stay
-    /// in memory
+    /// Number of events that the publisher may be ahead of the receiver; with a few hundred, all of them stay in memory
     #[arg(long, value_name = "N")]
     pub(crate) ahead: Option<u64>,
     /// Directory for the queues; must be on a disk [default: a directory beside the program]
@@ -65,9 +64,7 @@ impl Options {
     pub(crate) fn rows(&self) -> Result<Vec<&'static Row>> {
         for name in &self.only {
             let is_known = ROWS.iter().any(|row| row.is_called(name));
-            is_known
-                .then_some(())
-                .with_context(|| format!("no row has the name or number {name}; --help lists the rows"))?;
+            ensure!(is_known, "no row has the name or number {name}; --help lists the rows");
         }
         let is_wanted = |row: &&Row| self.only.is_empty() || self.only.iter().any(|name| row.is_called(name));
         Ok(ROWS.iter().filter(is_wanted).collect())

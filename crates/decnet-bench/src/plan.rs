@@ -28,7 +28,7 @@ pub(crate) struct Plan {
     pub(crate) requests: u64,
     /// Number of events that the publisher may be ahead of the receiver.
     pub(crate) ahead: u64,
-    pub(crate) fdatasyncs: u32,
+    pub(crate) fdatasyncs: usize,
     /// Seconds at each rate.
     pub(crate) latency_seconds: u64,
     /// Events in the burst.
@@ -51,13 +51,12 @@ pub(crate) struct Plan {
     pub(crate) segment: u64,
     /// Deliveries settled in between.
     pub(crate) settled: u64,
-    /// Seconds of the latency measurement during retention. Zero skips it, because retention starts only once
-    /// a minute.
+    /// Seconds of the latency measurement during retention. Zero skips it, because retention starts only once a minute.
     pub(crate) retention_seconds: u64,
 }
 
-/// Number of events that the publisher may be ahead of the receiver: far more than a lane holds in memory,
-/// and fewer than the bus may hold for its readers.
+/// Number of events that the publisher may be ahead of the receiver: far more than a lane holds in memory, and fewer than the
+/// bus may hold for its readers.
 const AHEAD: u64 = 100_000;
 
 impl Plan {
@@ -73,92 +72,35 @@ impl Plan {
 
     /// Sets every number of events to `events`.
     fn scale(&mut self, events: u64) {
-        let counted = [
-            &mut self.deliveries,
-            &mut self.burst,
-            &mut self.spread,
-            &mut self.pending,
-            &mut self.backlog,
-            &mut self.settled,
-        ];
-        counted.into_iter().for_each(|count| *count = events);
+        (self.deliveries, self.burst, self.spread) = (events, events, events);
+        (self.pending, self.backlog, self.settled) = (events, events, events);
         self.segment = self.segment.min(events);
     }
 
     fn sized(size: Size) -> Self {
-        match size {
-            Size::Quick => Self::quick(),
-            Size::Default => Self::normal(),
-            Size::Full => Self::full(),
-        }
-    }
-
-    fn quick() -> Self {
+        // The values of quick, default and full.
+        let pick = |values: [u64; 3]| values[size as usize];
+        let narrow = |values: [u32; 3]| values[size as usize];
         Self {
-            size: Size::Quick,
-            rounds: 1,
-            deliveries: 100_000,
-            requests: 100_000,
+            size,
+            rounds: if size == Size::Quick { 1 } else { 3 },
+            deliveries: pick([100_000, 300_000, 1_000_000]),
+            requests: pick([100_000, 300_000, 1_000_000]),
             ahead: AHEAD,
-            fdatasyncs: 300,
-            latency_seconds: 4,
-            burst: 200_000,
-            isolation_seconds: 4,
-            neighbour_seconds: 3,
-            spread: 40_000,
-            routing_seconds: 1,
-            subscriptions: 20_000,
-            reloads: 3,
-            pending: 200_000,
-            backlog: 60_000,
-            segment: 45_000,
-            settled: 100_000,
-            retention_seconds: 0,
-        }
-    }
-
-    fn normal() -> Self {
-        Self {
-            size: Size::Default,
-            rounds: 3,
-            deliveries: 300_000,
-            requests: 300_000,
-            ahead: AHEAD,
-            fdatasyncs: 1000,
-            latency_seconds: 20,
-            burst: 500_000,
-            isolation_seconds: 12,
-            neighbour_seconds: 10,
-            spread: 200_000,
-            routing_seconds: 3,
-            subscriptions: 100_000,
-            reloads: 5,
-            pending: 500_000,
-            backlog: 500_000,
-            segment: 100_000,
-            settled: 1_000_000,
-            retention_seconds: 10,
-        }
-    }
-
-    fn full() -> Self {
-        Self {
-            size: Size::Full,
-            deliveries: 1_000_000,
-            requests: 1_000_000,
-            latency_seconds: 30,
-            burst: 1_000_000,
-            isolation_seconds: 20,
-            neighbour_seconds: 15,
-            spread: 500_000,
-            routing_seconds: 5,
-            reloads: 10,
-            pending: 1_000_000,
-            backlog: 1_000_000,
-            segment: 1_000_000,
-            settled: 10_000_000,
-            retention_seconds: 15,
-            ..Self::normal()
+            fdatasyncs: if size == Size::Quick { 300 } else { 1000 },
+            latency_seconds: pick([4, 20, 30]),
+            burst: pick([200_000, 500_000, 1_000_000]),
+            isolation_seconds: pick([4, 12, 20]),
+            neighbour_seconds: pick([3, 10, 15]),
+            spread: pick([40_000, 200_000, 500_000]),
+            routing_seconds: pick([1, 3, 5]),
+            subscriptions: narrow([20_000, 100_000, 100_000]),
+            reloads: narrow([3, 5, 10]),
+            pending: pick([200_000, 500_000, 1_000_000]),
+            backlog: pick([60_000, 500_000, 1_000_000]),
+            segment: pick([45_000, 100_000, 1_000_000]),
+            settled: pick([100_000, 1_000_000, 10_000_000]),
+            retention_seconds: pick([0, 10, 15]),
         }
     }
 }

@@ -1,5 +1,4 @@
-//! Targets of the rows. Ratios compare with a reference of the same run, because machines differ and their
-//! speed varies.
+//! Targets of the rows. Ratios compare with a reference of the same run, because machines differ and their speed varies.
 
 use crate::report::Target::{self, AtLeast, AtMost};
 
@@ -29,8 +28,8 @@ pub(crate) const RECEIVERS: Target = AtLeast(0.6);
 pub(crate) const ROUTING: Target = AtLeast(3_000_000.0);
 /// Time from the start of the worker to its first heartbeat with 100,000 subscriptions, in microseconds.
 pub(crate) const READY: Target = AtMost(2000.0 * MILLI);
-/// Time from the signal to the first delivery by the changed row, in microseconds; also the bound of the
-/// delay that the change may cause for any event.
+/// Time from the signal to the first delivery by the changed row, in microseconds; also the bound of the delay that the change
+/// may cause for any event.
 pub(crate) const RELOAD: Target = AtMost(100.0 * MILLI);
 /// Resident memory with 100,000 subscriptions, in bytes.
 pub(crate) const SUBSCRIPTIONS_MEMORY: Target = AtMost(400.0 * MIB);
@@ -44,8 +43,8 @@ pub(crate) const PENDING_DISK: Target = AtMost(1.2 * 1024.0);
 pub(crate) const RESTART: Target = AtMost(1000.0 * MILLI);
 /// Ratio of deliveries per second after many are settled to the rate before.
 pub(crate) const LINEAR: Target = AtLeast(0.90);
-/// Ratio of p99 while retention runs to p99 without it. The bound is the difference that a repetition of the
-/// same measurement shows.
+/// Ratio of p99 while retention runs to p99 without it. The bound is the difference that a repetition of the same measurement
+/// shows.
 pub(crate) const RETENTION_P99: Target = AtMost(1.5);
 /// Ratio of deliveries per second over TLS to the bare sender's rate over TLS.
 pub(crate) const TLS: Target = AtLeast(0.6);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The payload of [`APPLIED_TOPIC`](decnet_core::topic::own::APPLIED_TOPIC).
+/// The payload of [`APPLIED_TOPIC`](decnet_core::topic::system_topics::APPLIED_TOPIC).
 ///
 /// A lossless reader that subscribes to that topic publishes this report after each change. Until the report for the newest
 /// change arrives, the bus sends it every event, regardless of its patterns.

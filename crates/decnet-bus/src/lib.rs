@@ -16,7 +16,6 @@
 mod applied;
 pub mod broker;
 pub mod client;
-mod log_throttle;
 mod losses;
 mod notice;
 mod path;

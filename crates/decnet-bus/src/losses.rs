@@ -32,14 +32,14 @@ impl Losses {
     /// The envelope is not a heartbeat, or a counter is not a whole number.
     pub fn of_heartbeat(envelope: &[u8]) -> Result<Option<Self>, serde_json::Error> {
         let Heartbeat { payload } = serde_json::from_slice(envelope)?;
-        let Payload { dropped_ordinary, dropped_lossless, publisher_pauses } = payload;
-        Ok(dropped_ordinary.zip(dropped_lossless).zip(publisher_pauses).map(
-            |((dropped_ordinary, dropped_lossless), publisher_pauses)| Self {
-                dropped_ordinary,
-                dropped_lossless,
-                publisher_pauses,
-            },
-        ))
+        let complete = |counts: Payload| {
+            Some(Self {
+                dropped_ordinary: counts.dropped_ordinary?,
+                dropped_lossless: counts.dropped_lossless?,
+                publisher_pauses: counts.publisher_pauses?,
+            })
+        };
+        Ok(complete(payload))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! DECNET's protocol has no such frame. A client requests notices in the body of its `HELLO`, which DECNET's daemon does
 //! not read. DECNET Webhook's bus then sends `HELLO decnet-bus` frames. A client that has received one therefore knows which
-//! bus it is connected to, and that only the bus publishes [`BUS_HEALTH_TOPIC`](decnet_core::topic::own::BUS_HEALTH_TOPIC).
+//! bus it is connected to, and that only the bus publishes [`BUS_HEALTH_TOPIC`](decnet_core::topic::system_topics::BUS_HEALTH_TOPIC).
 
 use serde::{Deserialize, Serialize};
 

@@ -42,19 +42,14 @@ impl ReadBuffer {
 
     /// Reads once. Returns the number of bytes, 0 at the end of the stream. Cancel safe.
     pub(super) async fn fill(&mut self, from: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
-        self.reserve();
+        if self.bytes.is_empty() && self.bytes.capacity() > 2 * MAX_READ_BYTES {
+            self.bytes = BytesMut::new();
+        }
+        self.bytes.reserve(self.wanted.max(self.missing()));
         let read = from.read_buf(&mut self.bytes).await?;
         if read >= self.wanted {
             self.wanted = (self.wanted * 2).min(MAX_READ_BYTES);
         }
         Ok(read)
-    }
-
-    fn reserve(&mut self) {
-        let outgrown = self.bytes.is_empty() && self.bytes.capacity() > 2 * MAX_READ_BYTES;
-        if outgrown {
-            self.bytes = BytesMut::new();
-        }
-        self.bytes.reserve(self.wanted.max(missing(&self.bytes)));
     }
 }

@@ -27,25 +27,13 @@ impl Topic {
     pub fn new(text: Bytes) -> Option<Self> {
         text.is_ascii().then_some(Self(text))
     }
-
-    /// Returns the topic's text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("the constructor takes ASCII only")
-    }
 }
 
 impl Deref for Topic {
     type Target = str;
 
     fn deref(&self) -> &str {
-        self.as_str()
-    }
-}
-
-impl PartialEq<str> for Topic {
-    fn eq(&self, other: &str) -> bool {
-        self.0 == other.as_bytes()
+        std::str::from_utf8(&self.0).expect("the constructor takes ASCII only")
     }
 }
 
@@ -63,6 +51,6 @@ impl fmt::Display for Topic {
 
 impl fmt::Debug for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.as_str(), f)
+        fmt::Debug::fmt(&**self, f)
     }
 }

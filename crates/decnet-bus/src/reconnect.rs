@@ -1,19 +1,19 @@
 //! A connection that reconnects and resubscribes automatically, and logs each change once.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
 use decnet_core::limits::MAX_BUS_BACKOFF;
 use decnet_core::topic::Pattern;
+use decnet_runtime::backoff::Backoff;
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::broker::is_lossless;
 use crate::client::{Client, Error, Sender};
-use crate::notice::Notice;
+use crate::notice::{self, Notice};
 use crate::received::Received;
 
 /// The backoff before the first retry.
@@ -44,30 +44,23 @@ pub enum Step {
 /// [lossless reader](crate::broker::Lossless) of DECNET Webhook's bus, which retains them for a while. One task owns the
 /// source and calls [`Self::next`] in a `select!`. Publishing and changing patterns only fill a buffer, which `next`
 /// writes while it reads, so that a bus that does not read never keeps its events from being drained.
-#[derive(Debug)]
 pub struct Source {
     path: PathBuf,
     name: Box<str>,
     wanted: BTreeSet<Pattern>,
-    max_backoff: Duration,
-    wants_notices: bool,
+    backoff: Backoff,
+    /// The body of each `HELLO`.
+    greeting: &'static [u8],
     link: Link,
     attempt: Option<Attempt>,
 }
 
 /// A connection attempt. It survives a cancelled [`Source::next`], so that the bus does not see repeated connects.
-struct Attempt(Pin<Box<dyn Future<Output = Result<Client, Error>> + Send>>);
+type Attempt = Pin<Box<dyn Future<Output = Result<Client, Error>> + Send>>;
 
-impl fmt::Debug for Attempt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Attempt")
-    }
-}
-
-#[derive(Debug)]
 enum Link {
-    Up { client: Client, since: Instant, backoff: Duration },
-    Away { since: Instant, retry_at: Instant, backoff: Duration, is_logged: bool },
+    Up { client: Client, since: Instant },
+    Away { since: Instant, retry_at: Instant, is_logged: bool },
 }
 
 impl Source {
@@ -79,9 +72,9 @@ impl Source {
             path: path.into(),
             name: name.into(),
             wanted: BTreeSet::new(),
-            max_backoff: MAX_BUS_BACKOFF,
-            wants_notices: false,
-            link: Link::Away { since: now, retry_at: now, backoff: MIN_BACKOFF, is_logged: false },
+            backoff: Backoff::new(MIN_BACKOFF, MAX_BUS_BACKOFF),
+            greeting: &[],
+            link: Link::Away { since: now, retry_at: now, is_logged: false },
             attempt: None,
         }
     }
@@ -89,14 +82,14 @@ impl Source {
     /// Sets the maximum backoff between two attempts, at least 100 ms.
     #[must_use]
     pub fn with_max_backoff(mut self, longest: Duration) -> Self {
-        self.max_backoff = longest.max(MIN_BACKOFF);
+        self.backoff = Backoff::new(MIN_BACKOFF, longest);
         self
     }
 
     /// Requests [notices](Self::notice) with each `HELLO`.
     #[must_use]
     pub fn with_notices(mut self) -> Self {
-        self.wants_notices = true;
+        self.greeting = notice::ASK;
         self
     }
 
@@ -183,54 +176,46 @@ impl Source {
     }
 
     fn disconnect(&mut self, error: &Error) -> Step {
-        let Link::Up { since, backoff, .. } = self.link else { return Step::Disconnected };
-        let backoff = if since.elapsed() >= MIN_STABLE_AGE { MIN_BACKOFF } else { backoff };
+        let Link::Up { since, .. } = self.link else { return Step::Disconnected };
+        if since.elapsed() >= MIN_STABLE_AGE {
+            self.backoff.reset();
+        }
         tracing::warn!(%error, socket = %self.path.display(), "disconnected from the bus; events are missed until it is reconnected");
         let now = Instant::now();
-        let next_backoff = (backoff * 2).min(self.max_backoff);
-        self.link =
-            Link::Away { since: now, retry_at: now + backoff, backoff: next_backoff, is_logged: true };
+        self.link = Link::Away { since: now, retry_at: now + self.backoff.next_delay(), is_logged: true };
         Step::Disconnected
     }
 
     /// Retries until it succeeds.
     async fn connect(&mut self) {
-        while let Link::Away { since, retry_at, backoff, .. } = self.link {
+        while let Link::Away { since, retry_at, .. } = self.link {
             tokio::time::sleep_until(retry_at).await;
             let attempt = self.attempt.get_or_insert_with(|| {
-                let (path, name, wants_notices) = (self.path.clone(), self.name.clone(), self.wants_notices);
-                Attempt(Box::pin(async move {
-                    if wants_notices {
-                        Client::connect_with_notices(&path, &name).await
-                    } else {
-                        Client::connect(&path, &name).await
-                    }
-                }))
+                let (path, name, greeting) = (self.path.clone(), self.name.clone(), self.greeting);
+                Box::pin(async move { Client::connect_with(&path, &name, greeting).await })
             });
-            let connected = attempt.0.as_mut().await;
+            let connected = attempt.await;
             self.attempt = None;
             match connected {
-                Ok(client) => self.on_connected(client, since, backoff),
+                Ok(client) => self.on_connected(client, since),
                 Err(error) => self.schedule_retry(&error),
             }
         }
     }
 
-    fn on_connected(&mut self, mut client: Client, away_since: Instant, backoff: Duration) {
+    fn on_connected(&mut self, mut client: Client, away_since: Instant) {
         enqueue_all(client.sender(), self.wanted.iter(), Sender::enqueue_subscribe);
         let away = away_since.elapsed();
         tracing::info!(socket = %self.path.display(), ?away, patterns = self.wanted.len(), "connected to the bus");
-        self.link = Link::Up { client, since: Instant::now(), backoff };
+        self.link = Link::Up { client, since: Instant::now() };
     }
 
     fn schedule_retry(&mut self, error: &Error) {
-        let longest = self.max_backoff;
-        let Link::Away { retry_at, backoff, is_logged, .. } = &mut self.link else { return };
+        let Link::Away { retry_at, is_logged, .. } = &mut self.link else { return };
         if !std::mem::replace(is_logged, true) {
             tracing::warn!(%error, "cannot connect to the bus; retrying until it is reachable");
         }
-        *retry_at = Instant::now() + *backoff;
-        *backoff = (*backoff * 2).min(longest);
+        *retry_at = Instant::now() + self.backoff.next_delay();
     }
 }
 

@@ -1,46 +1,48 @@
-//! Judges the system's wall clock by its boot clock.
+//! Detects steps of the wall clock by comparing it with the boot clock.
 //!
 //! The wall clock (`CLOCK_REALTIME`) can be set at any time, by a person or by NTP. The boot clock (`CLOCK_BOOTTIME`) counts
-//! the time since the machine started, suspend included, and cannot be set; it is slewed together with the wall clock, so
-//! that the two only part when the wall clock is stepped.
+//! the time since the machine started, suspend included, and cannot be set. Both are slewed together, so they diverge only
+//! when the wall clock is stepped.
 
 use std::time::Duration;
 
-use crate::limits::{CLOCK_TOLERANCE, MAX_TIME_OFF};
+use crate::limits::{CLOCK_TOLERANCE, MAX_DOWNTIME};
 use crate::time::{BootMicros, UnixMicros};
 
-/// 2026-01-01 00:00 UTC. A clock that shows an earlier time is wrong: this program did not exist then.
+/// The earliest plausible time, 2026-01-01 00:00 UTC: this program did not exist before.
 pub const EARLIEST_TIME: UnixMicros = UnixMicros(1_767_225_600_000_000);
 
-/// One run of the machine, from its start to its end. The boot clocks of two runs cannot be compared.
+/// The identity of one boot of the machine. Boot clocks of different boots cannot be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BootId(pub i64);
 
-/// Both clocks, read at one moment.
+/// The values of both clocks at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
     /// The wall clock.
     pub wall: UnixMicros,
     /// The boot clock.
     pub uptime: BootMicros,
-    /// The run of the machine that the boot clock belongs to; `None` if only the time is known.
+    /// The boot that the boot clock belongs to; `None` if only the wall clock is known.
     pub boot: Option<BootId>,
 }
 
-/// Whether a wall clock shows the time that can be expected of it.
+/// The result of comparing a wall clock with the expected time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Agreement {
-    /// It does, within [`CLOCK_TOLERANCE`].
+    /// The wall clock shows the expected time, within [`CLOCK_TOLERANCE`].
     Agrees,
-    /// It shows a later time, by so much.
+    /// The wall clock is ahead of the expected time by this duration.
     Ahead(Duration),
-    /// It shows an earlier time, by so much.
+    /// The wall clock is behind the expected time by this duration.
     Behind(Duration),
 }
 
 impl Reading {
-    /// What a worker that starts compares its clock with: the last trusted reading that an earlier worker stored, if there is
-    /// one, and the newest admission in the queue (0 if it is empty).
+    /// Returns the reading that a starting worker compares its clock with.
+    ///
+    /// `stored` is the last trusted reading of an earlier worker, `newest` the newest admission in the queue (0 if it is
+    /// empty).
     #[must_use]
     pub fn last_known(stored: Option<Self>, newest: UnixMicros, now: &Self) -> Self {
         match stored {
@@ -50,17 +52,17 @@ impl Reading {
         }
     }
 
-    /// Compares a later reading with this one, which was trusted.
+    /// Compares a later reading with this one, which is trusted.
     ///
-    /// On the same run of the machine the time between them is known. Across a restart of the machine only the bound of
-    /// [`expected_at`](Self::expected_at) is known, and a clock that is later than the new uptime and [`MAX_TIME_OFF`] after this
-    /// reading counts as ahead.
+    /// Within one boot the time between them is known exactly. Across a reboot only the lower bound
+    /// [`expected_at`](Self::expected_at) is known. A later wall clock counts as ahead there if it exceeds this reading by more
+    /// than the new uptime and [`MAX_DOWNTIME`].
     #[must_use]
     pub fn agreement(&self, later: &Self) -> Agreement {
         let least = self.expected_at(later);
         let most = match self.boot {
             Some(_) if self.is_of_same_boot(later) => Some(least),
-            Some(_) => Some(self.wall.after(later.uptime.since(BootMicros(0))).after(MAX_TIME_OFF)),
+            Some(_) => Some(self.wall.after(later.uptime.since(BootMicros(0))).after(MAX_DOWNTIME)),
             None => None,
         };
         if later.wall < least.before(CLOCK_TOLERANCE) {
@@ -72,8 +74,9 @@ impl Reading {
         }
     }
 
-    /// The time from which a worker that starts at `now` goes on, with this as the last known reading: what the wall clock
-    /// shows, unless that is too early, or has been stepped forward during this run of the machine.
+    /// Returns the time that a worker starting at `now` uses, with this as the last known reading.
+    ///
+    /// This is the wall clock, unless it is too early or was stepped forward within this boot.
     #[must_use]
     pub fn resume(&self, now: &Self) -> UnixMicros {
         match self.agreement(now) {
@@ -85,8 +88,8 @@ impl Reading {
 
     /// Returns the earliest time that the wall clock can show at a later reading.
     ///
-    /// Where the run of the machine cannot be read, as in a service with `ProcSubset=pid`, each process has a [`BootId`] of its own.
-    /// So readings with different ids may be of one run, unless the later uptime is the smaller one.
+    /// Where the boot id cannot be read, as in a service with `ProcSubset=pid`, each process has a [`BootId`] of its own. So
+    /// readings with different ids may be from one boot, unless the uptime has decreased.
     #[must_use]
     pub fn expected_at(&self, later: &Self) -> UnixMicros {
         let may_be_of_same_boot = self.boot.is_some() && later.uptime >= self.uptime;
@@ -116,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn on_one_boot_every_step_beyond_the_tolerance_is_seen() {
+    fn steps_within_one_boot_are_detected() {
         let later = |wall| trusted().agreement(&reading(wall, 6 * HOUR, 1));
         let expected = START.after(HOUR);
         assert_eq!(later(expected), Agreement::Agrees);
@@ -133,26 +136,26 @@ mod tests {
     }
 
     #[test]
-    fn across_a_reboot_time_off_is_allowed_and_time_lost_is_not() {
+    fn reboot_allows_downtime_but_not_lost_time() {
         let later = |wall| trusted().agreement(&reading(wall, HOUR, 2));
         assert_eq!(later(START.after(HOUR)), Agreement::Agrees);
         assert_eq!(later(START.after(HOUR + DAY)), Agreement::Agrees);
         assert_eq!(later(START.after(HOUR + 2 * DAY)), Agreement::Ahead(2 * DAY));
-        assert_eq!(later(START), Agreement::Behind(HOUR), "the machine has run for an hour since");
+        assert_eq!(later(START), Agreement::Behind(HOUR), "the machine has been up for an hour");
         assert_eq!(later(UnixMicros(0)), Agreement::Behind(START.after(HOUR).since(UnixMicros(0))));
     }
 
     #[test]
-    fn an_unknown_run_of_the_machine_is_no_reason_for_doubt() {
+    fn unknown_boot_may_be_the_same_boot_or_a_new_one() {
         let later = |wall| trusted().agreement(&reading(wall, 6 * HOUR, 2));
-        assert_eq!(later(START.after(HOUR)), Agreement::Agrees, "a restart of the worker alone");
+        assert_eq!(later(START.after(HOUR)), Agreement::Agrees, "only the worker restarted");
         assert_eq!(later(START.after(6 * HOUR + DAY)), Agreement::Agrees, "the machine was off for a day");
         assert_eq!(later(START.after(7 * HOUR + DAY)), Agreement::Ahead(DAY + 6 * HOUR));
         assert_eq!(later(START), Agreement::Behind(HOUR));
     }
 
     #[test]
-    fn without_a_stored_reading_the_newest_record_is_the_lower_bound() {
+    fn newest_admission_is_the_bound_without_a_stored_reading() {
         let now = reading(START.after(300 * DAY), HOUR, 2);
         assert_eq!(Reading::last_known(None, START, &now).agreement(&now), Agreement::Agrees);
         let back = reading(START.before(DAY), Duration::ZERO, 2);
@@ -162,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_record_moves_the_bound_across_a_reboot_only() {
+    fn newest_admission_raises_the_bound_only_after_a_reboot() {
         let newest = START.after(HOUR);
         let rebooted = Reading::last_known(Some(trusted()), newest, &reading(START, HOUR, 2));
         assert_eq!(rebooted.wall, newest);
@@ -170,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_goes_on_from_a_time_that_is_never_too_early() {
+    fn resumed_time_is_never_too_early() {
         let resumed = |wall, uptime, boot| trusted().resume(&reading(wall, uptime, boot));
         assert_eq!(resumed(START.after(HOUR), 6 * HOUR, 1), START.after(HOUR));
         assert_eq!(resumed(START, 6 * HOUR, 1), START.after(HOUR), "stepped back");

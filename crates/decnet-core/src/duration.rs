@@ -1,24 +1,25 @@
-//! Durations as an operator writes and reads them.
+//! The text form of durations, such as `500ms` or `2m`.
 
 use std::time::Duration;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-/// A duration that is text in JSON, in the form of [`parse`].
+/// A duration that is text in JSON, as accepted by [`parse`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DurationText(pub Duration);
 
 impl<'de> Deserialize<'de> for DurationText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let wrong = || D::Error::custom(format!("`{text}` is no duration; write 500ms, 1s or 1m"));
-        parse(&text).map(Self).ok_or_else(wrong)
+        let error = || D::Error::custom(format!("`{text}` is not a duration; write 500ms, 1s or 1m"));
+        parse(&text).map(Self).ok_or_else(error)
     }
 }
 
-/// Reads `500ms`, `10s`, `2m` (or `2min`), `1h` or `7d`; a bare number is seconds, and a fraction is welcome.
-/// `None` for anything else, and for what no [`Duration`] can hold.
+/// Parses `500ms`, `10s`, `2m` (or `2min`), `1h` or `7d`. A number without a unit is seconds; fractions are allowed.
+///
+/// Returns `None` for any other text, and for a value that does not fit into a [`Duration`].
 #[must_use]
 pub fn parse(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -34,7 +35,7 @@ pub fn parse(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// The shortest text that [`parse`] reads back as the same whole milliseconds.
+/// Returns the shortest text that [`parse`] turns into the same number of whole milliseconds.
 #[must_use]
 pub fn show(duration: Duration) -> String {
     let millis = duration.as_millis();
@@ -50,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_unit_is_read_and_what_is_no_duration_is_not() {
+    fn parse_accepts_every_unit_and_rejects_other_texts() {
         for (text, millis) in [
             ("500ms", 500),
             ("10s", 10_000),
@@ -69,7 +70,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_is_read_back(millis in 0u64..1 << 31) {
+        fn shown_durations_parse_to_the_same_value(millis in 0u64..1 << 31) {
             let duration = Duration::from_millis(millis);
             prop_assert_eq!(parse(&show(duration)), Some(duration));
         }

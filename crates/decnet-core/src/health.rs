@@ -1,8 +1,8 @@
-//! A subscription's record of success and failure, and when it trips.
+//! The health of a subscription: consecutive failures, the trip, and the delays of probes.
 
 use std::time::Duration;
 
-/// Counts failed deliveries in a row against a threshold.
+/// Counts consecutive failed deliveries and compares them with a threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Health {
     consecutive_failures: u32,
@@ -10,32 +10,33 @@ pub struct Health {
 }
 
 impl Health {
-    /// Starts from a stored counter; a threshold of 0 counts as 1.
+    /// Creates the health from a stored count. A threshold of 0 counts as 1.
     #[must_use]
     pub fn new(consecutive_failures: u32, threshold: u32) -> Self {
         Self { consecutive_failures, threshold: threshold.max(1) }
     }
 
-    /// Failed deliveries in a row.
+    /// Returns the number of consecutive failed deliveries.
     #[must_use]
     pub fn consecutive_failures(&self) -> u32 {
         self.consecutive_failures
     }
 
-    /// A delivery succeeded.
+    /// Records a successful delivery.
     pub fn succeeded(&mut self) {
         self.consecutive_failures = 0;
     }
 
-    /// A delivery failed; does the subscription trip now?
+    /// Records a failed delivery. Returns whether the threshold is reached.
     pub fn failed(&mut self) -> bool {
         self.consecutive_failures = self.consecutive_failures.saturating_add(1);
         self.consecutive_failures >= self.threshold
     }
 }
 
-/// How long to wait before a tripped subscription is probed, after `probes` of them failed: doubling from
-/// `first` to `longest`, moved by up to a tenth with `jitter` from -1 to 1.
+/// Returns the delay before the next probe of a tripped subscription, after `probes` failed ones.
+///
+/// The delay doubles from `first` to `longest`. `jitter` from -1 to 1 changes it by up to 10 %.
 #[must_use]
 pub fn probe_delay((first, longest): (Duration, Duration), probes: u32, jitter: f64) -> Duration {
     let doubled = first.saturating_mul(1u32.checked_shl(probes).unwrap_or(u32::MAX));
@@ -48,7 +49,7 @@ mod tests {
     use crate::limits::{MAX_PROBE_DELAY, MIN_PROBE_DELAY};
 
     #[test]
-    fn trips_at_the_threshold_and_success_resets() {
+    fn trips_at_the_threshold_and_success_resets_the_count() {
         let mut health = Health::new(0, 3);
         assert!(!health.failed() && !health.failed());
         health.succeeded();
@@ -60,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn probes_back_off_to_a_quarter_of_an_hour() {
+    fn probe_delays_double_to_fifteen_minutes() {
         let range = (MIN_PROBE_DELAY, MAX_PROBE_DELAY);
         let seconds: Vec<u64> = (0..7).map(|n| probe_delay(range, n, 0.0).as_secs()).collect();
         assert_eq!(seconds, [30, 60, 120, 240, 480, 900, 900]);

@@ -1,4 +1,4 @@
-//! What proves a body's origin: DECNET's signature and that of Standard Webhooks 1.0.
+//! Signatures of request bodies: DECNET's and that of Standard Webhooks 1.0.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,15 +7,16 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::redact::Secret;
+use crate::time::UnixMicros;
 
-/// How a secret announces that it is base64 (Standard Webhooks, "Signature scheme").
+/// The prefix of a base64 secret (Standard Webhooks, "Signature scheme").
 pub(crate) const BASE64_PREFIX: &str = "whsec_";
 const DECNET_PREFIX: &str = "sha256=";
 const STANDARD_PREFIX: &str = "v1,";
 
 type HmacSha256 = Hmac<Sha256>;
 
-/// A secret, ready to sign: both keys are expanded once, not once a request.
+/// A secret that is ready to sign: both HMAC keys are set up once instead of once per request.
 #[derive(Clone)]
 pub struct SigningKey {
     decnet: HmacSha256,
@@ -23,17 +24,17 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// Prepares a secret. Its UTF-8 bytes are DECNET's key; for Standard Webhooks a `whsec_` secret is decoded
-    /// from base64, any other (or one that does not decode) is used as it is.
+    /// Prepares a secret. Its UTF-8 bytes are DECNET's key. For Standard Webhooks a `whsec_` secret is decoded from base64;
+    /// any other, or one that is not valid base64, is used unchanged.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         let text = secret.expose();
         let decoded = text.strip_prefix(BASE64_PREFIX).and_then(|rest| lenient().decode(rest).ok());
         let standard = decoded.as_deref().unwrap_or(text.as_bytes());
-        Self { decnet: keyed(text.as_bytes()), standard: keyed(standard) }
+        Self { decnet: hmac(text.as_bytes()), standard: hmac(standard) }
     }
 
-    /// The value of `X-DECNET-Signature`: `sha256=` and the HMAC-SHA256 of the body in hex.
+    /// Returns the value of `X-DECNET-Signature`: `sha256=` and the HMAC-SHA256 of the body in hex.
     #[must_use]
     pub fn decnet(&self, body: &[u8]) -> String {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -47,7 +48,8 @@ impl SigningKey {
         text
     }
 
-    /// The value of `webhook-signature`: `v1,` and the base64 of the HMAC-SHA256 of `id.timestamp.body`.
+    /// Returns the value of `webhook-signature`: `v1,` and the base64 of the HMAC-SHA256 of `id.timestamp.body`. `timestamp` is
+    /// in seconds since 1970.
     #[must_use]
     pub fn standard(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
         let digest = self.standard_mac(id, timestamp, body).finalize().into_bytes();
@@ -57,14 +59,14 @@ impl SigningKey {
         text
     }
 
-    /// Checks a value of `X-DECNET-Signature`, in constant time.
+    /// Returns whether a value of `X-DECNET-Signature` is valid, in constant time.
     #[must_use]
     pub fn verify_decnet(&self, body: &[u8], signature: &str) -> bool {
         let expected = self.decnet(body);
         subtle::ConstantTimeEq::ct_eq(expected.as_bytes(), signature.as_bytes()).into()
     }
 
-    /// Checks a value of `webhook-signature`, a list separated by spaces of which one must fit, in constant time.
+    /// Returns whether a value of `webhook-signature`, a list separated by spaces, has a valid signature, in constant time.
     #[must_use]
     pub fn verify_standard(&self, id: &str, timestamp: i64, body: &[u8], signatures: &str) -> bool {
         let mac = self.standard_mac(id, timestamp, body);
@@ -87,22 +89,32 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
-fn keyed(key: &[u8]) -> HmacSha256 {
+fn hmac(key: &[u8]) -> HmacSha256 {
     HmacSha256::new_from_slice(key).expect("HMAC takes a key of any length")
 }
 
+/// Returns a base64 decoder that accepts missing padding.
 fn lenient() -> GeneralPurpose {
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     GeneralPurpose::new(&base64::alphabet::STANDARD, config)
+}
+
+/// A replaced secret that still signs beside its successor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldSecret {
+    /// The replaced secret.
+    pub secret: Secret,
+    /// The time until which it signs.
+    pub until: UnixMicros,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The example that the Standard Webhooks libraries share in their tests.
+    /// The example in the tests of the Standard Webhooks libraries.
     #[test]
-    fn standard_webhooks_published_vector() {
+    fn standard_signature_matches_the_published_example() {
         let key = SigningKey::new(&Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
         let (id, at, body) = ("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
         let expected = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
@@ -113,7 +125,7 @@ mod tests {
         assert!(!key.verify_standard(id, at, body, "v1,AAAA"));
     }
 
-    /// RFC 4231 section 4.3 (test case 2).
+    /// RFC 4231, section 4.3 (test case 2).
     #[test]
     fn decnet_signature_is_hex_hmac_sha256() {
         let key = SigningKey::new(&Secret::new("Jefe"));
@@ -125,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn other_secrets_are_used_as_they_are() {
+    fn secrets_without_valid_base64_are_used_unchanged() {
         let plain = SigningKey::new(&Secret::new("not base64 at all"));
         let broken = SigningKey::new(&Secret::new("whsec_%%%"));
         assert!(plain.standard("i", 1, b"x").starts_with("v1,"));

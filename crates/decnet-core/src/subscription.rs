@@ -1,141 +1,142 @@
-//! Who is owed: a subscription, and what a stored row must satisfy to be one.
+//! Subscriptions and the validation of their stored rows.
 
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use icu_normalizer::ComposingNormalizerBorrowed;
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::limits::{MAX_NAME_CHARS, MAX_PATTERNS_PER_SUBSCRIPTION, MAX_SECRET_CHARS, MIN_SECRET_CHARS};
 use crate::redact::{EndpointUrl, Secret, UrlError};
 use crate::settings::SettingsError;
 use crate::signature::BASE64_PREFIX;
-use crate::text::is_hidden;
+use crate::text::{BYTE_ORDER_MARK, is_hidden};
 use crate::topic::{Pattern, PatternError};
 
 /// A subscription whose row is valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
-    /// The row's key, a dashed UUID.
+    /// The row's key, a UUID with dashes.
     pub uuid: Box<str>,
-    /// Unique, for people.
+    /// The unique name.
     pub name: Box<str>,
-    /// Where its events go.
+    /// The receiver's URL.
     pub url: EndpointUrl,
-    /// What its events are signed with.
+    /// The secret that signs requests.
     pub secret: Secret,
-    /// Which topics it gets; at least one pattern.
+    /// The patterns of the subscribed topics, at least one.
     pub patterns: Vec<Pattern>,
-    /// Does it get events now?
+    /// Whether events are delivered now.
     pub activity: Activity,
-    /// The row's counter of deliveries failed in a row.
+    /// The row's number of consecutive failed deliveries.
     pub consecutive_failures: u32,
 }
 
-/// What the columns `enabled` and `auto_disabled_at` say together.
+/// The meaning of the columns `enabled` and `auto_disabled_at` together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activity {
     /// `enabled = 1`.
     Active,
-    /// `enabled = 0` with a stamp: the circuit tripped; what waits is parked and probed.
+    /// `enabled = 0` with a time: the circuit breaker has tripped. Pending deliveries are parked, and the receiver is probed.
     Tripped,
-    /// `enabled = 0` without one: an operator's wish; what waits is parked, nothing new is admitted.
+    /// `enabled = 0` without a time: an operator has disabled the subscription. Pending deliveries are parked, and new events
+    /// are not admitted.
     Disabled,
 }
 
-/// Why a row is no subscription, or a request for one is refused.
+/// The reason why a row, or a request to create or change a subscription, is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// A column that holds something else than it should.
+    /// A column has an invalid value.
     #[error("column `{column}` {what}")]
     Column {
         /// The column's name.
         column: &'static str,
-        /// What is wrong with it; never its value.
+        /// The error, without the value.
         what: &'static str,
     },
-    /// The URL cannot be used.
+    /// The URL is invalid.
     #[error("url: {0}")]
     Url(#[from] UrlError),
-    /// `topic_patterns` is no JSON list.
-    #[error("topic_patterns is no JSON list of texts; write it as [\"attacker.>\"]")]
+    /// `topic_patterns` is not a JSON array of strings.
+    #[error("topic_patterns is not a JSON array of strings; write it as [\"attacker.>\"]")]
     PatternList,
-    /// A pattern that cannot be subscribed to.
+    /// A pattern is invalid.
     #[error("pattern {index}: {error}")]
     Pattern {
-        /// Its place in the list, from 0.
+        /// The index of the pattern in the list, from 0.
         index: usize,
-        /// What is wrong with it.
+        /// The error.
         error: PatternError,
     },
-    /// Nothing would ever be sent.
+    /// There is no valid pattern, so that nothing would be delivered.
     #[error("no usable pattern")]
     NoPattern,
-    /// More than one row can reasonably carry.
+    /// There are too many patterns.
     #[error("more than {MAX_PATTERNS_PER_SUBSCRIPTION} patterns")]
     TooManyPatterns,
-    /// A name outside its bounds.
-    #[error("a name has 1 to {MAX_NAME_CHARS} characters, none of them a control character")]
+    /// The name has an invalid length, or control characters.
+    #[error("a name must have 1 to {MAX_NAME_CHARS} characters, none of them a control character")]
     Name,
-    /// A name that begins or ends with a blank.
-    #[error("a name has no blanks at its beginning or end")]
+    /// The name begins or ends with a blank.
+    #[error("a name must not begin or end with a blank")]
     NameBlank,
-    /// A name with a character that is invisible or changes the direction of the text around it.
+    /// The name has a character that is invisible or changes the direction of the text around it.
     #[error("a name cannot contain U+{:04X}, which is invisible or changes the direction of text", u32::from(*.0))]
     NameInvisible(char),
-    /// A secret outside its bounds.
-    #[error("a secret has {MIN_SECRET_CHARS} to {MAX_SECRET_CHARS} characters")]
+    /// The secret has an invalid length.
+    #[error("a secret must have {MIN_SECRET_CHARS} to {MAX_SECRET_CHARS} characters")]
     Secret,
-    /// A secret that receivers would not use as it looks.
+    /// Receivers would use other bytes of the secret than expected.
     #[error("the secret {0}")]
     SecretForm(SecretForm),
-    /// Settings out of bounds, or that contradict the URL.
+    /// The settings are invalid, or contradict the URL.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// Settings that this program does not know: their names.
-    #[error(
-        "the settings {0} are unknown to this decnet, perhaps an older one: they are kept and not obeyed"
-    )]
+    /// Settings with these names are unknown, since a newer version has written them.
+    #[error("the settings {0} are unknown to this version of decnet; they are kept and have no effect")]
     UnknownSettings(Box<str>),
-    /// A friendly event name that does not exist.
-    #[error("unknown event `{0}`; known are AttackerDetail, DeckyStatus and SystemStatus")]
+    /// The friendly event name does not exist.
+    #[error("unknown event `{0}`; use AttackerDetail, DeckyStatus or SystemStatus")]
     UnknownEvent(Box<str>),
 }
 
-/// Why a receiver would not use a secret as it looks. DECNET's table may hold such secrets, and its receivers may use
-/// them by their bytes.
+/// The reason why receivers would use other bytes of a secret than expected. DECNET's table may contain such secrets, whose
+/// receivers may use their bytes unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretForm {
-    /// It begins with U+FEFF, which editors on Windows write into files.
-    #[error("begins with a byte order mark, which its receiver does not have; remove it")]
+    /// The secret begins or ends with U+FEFF, which editors on Windows write into files.
+    #[error("begins or ends with a byte order mark, which its receiver does not have; remove it")]
     ByteOrderMark,
-    /// A blank at either end.
-    #[error("begins or ends with a blank, which receivers commonly strip; remove it")]
-    OuterBlank,
-    /// `whsec_` and then the alphabet of base64url (RFC 4648 section 5).
+    /// The secret begins or ends with a blank or a character that is not drawn.
     #[error(
-        "begins with whsec_ and goes on in base64url, which no Standard Webhooks library accepts; \
-         write + for - and / for _, or leave whsec_ out"
+        "begins or ends with a blank or an invisible character, which receivers commonly strip; remove it"
+    )]
+    OuterBlank,
+    /// `whsec_` is followed by base64url (RFC 4648, section 5).
+    #[error(
+        "begins with whsec_ followed by base64url, which no Standard Webhooks library accepts; \
+         write + for - and / for _, or omit whsec_"
     )]
     Base64Url,
-    /// `whsec_` and then base64 without its `=`.
+    /// `whsec_` is followed by base64 without padding.
     #[error(
-        "begins with whsec_ and goes on in base64 without padding, which not every Standard Webhooks library accepts; \
+        "begins with whsec_ followed by base64 without padding, which not every Standard Webhooks library accepts; \
          add the missing ="
     )]
     Unpadded,
-    /// `whsec_` and then anything else.
+    /// `whsec_` is followed by something else.
     #[error(
-        "begins with whsec_ and does not go on in base64, so that no Standard Webhooks library accepts it; \
-         encode it, or leave whsec_ out"
+        "begins with whsec_ not followed by base64, so that no Standard Webhooks library accepts it; \
+         encode the secret, or omit whsec_"
     )]
     NotBase64,
 }
 
-/// Reads the column `topic_patterns`: the usable patterns, and what is wrong with the others.
+/// Parses the column `topic_patterns`. Returns the valid patterns, and the problems of the others.
 ///
 /// # Errors
-/// A text that is no JSON list, or a list with no usable pattern.
+/// The text is not a JSON array, or has no valid pattern.
 pub fn stored_patterns(json: &str) -> Result<(Vec<Pattern>, Vec<Problem>), Problem> {
     let list: Vec<serde_json::Value> = serde_json::from_str(json).map_err(|_| Problem::PatternList)?;
     let (mut patterns, mut problems) = (Vec::new(), Vec::new());
@@ -155,10 +156,10 @@ pub fn stored_patterns(json: &str) -> Result<(Vec<Pattern>, Vec<Problem>), Probl
     Ok((patterns, problems))
 }
 
-/// The patterns of a friendly event name.
+/// Returns the patterns of a friendly event name.
 ///
 /// # Errors
-/// A name that is not one of the three.
+/// [`Problem::UnknownEvent`].
 pub fn expand_event(name: &str) -> Result<&'static [&'static str], Problem> {
     match name {
         "AttackerDetail" => Ok(&["attacker.>"]),
@@ -168,10 +169,10 @@ pub fn expand_event(name: &str) -> Result<&'static [&'static str], Problem> {
     }
 }
 
-/// Friendly names expanded, then raw patterns; the first occurrence of each is kept, in order.
+/// Returns the patterns of the friendly names, then the raw patterns, in order and without duplicates.
 ///
 /// # Errors
-/// An unknown name, an invalid pattern, too many of them, or none at all.
+/// A name is unknown, a pattern is invalid, or there are no patterns or too many.
 pub fn requested_patterns(events: &[String], raw: &[String]) -> Result<Vec<Pattern>, Problem> {
     let mut texts = Vec::<&str>::new();
     for event in events {
@@ -192,7 +193,7 @@ pub fn requested_patterns(events: &[String], raw: &[String]) -> Result<Vec<Patte
     }
 }
 
-/// Checks a name that DECNET's routes may write: they accept all but what no table shows.
+/// Validates a name as DECNET's routes do: only its length, and no control characters.
 ///
 /// # Errors
 /// [`Problem::Name`].
@@ -202,7 +203,7 @@ pub fn check_name(name: &str) -> Result<(), Problem> {
     if (1..=MAX_NAME_CHARS).contains(&length) && printable { Ok(()) } else { Err(Problem::Name) }
 }
 
-/// Checks a name that somebody chooses at a route or command of ours: two names that look the same are the same.
+/// Validates a new name at decnet's own routes and commands: no two names may look the same.
 ///
 /// # Errors
 /// [`Problem::Name`], [`Problem::NameBlank`], [`Problem::NameInvisible`].
@@ -214,14 +215,13 @@ pub fn check_new_name(name: &str) -> Result<(), Problem> {
     name.chars().find(|c| is_hidden(*c)).map_or(Ok(()), |c| Err(Problem::NameInvisible(c)))
 }
 
-/// Returns whether two names are the same to whoever reads them: equal in Unicode's normalization form C (UAX #15).
+/// Returns whether two names look the same: whether they are equal in Unicode's normalization form C (UAX #15).
 #[must_use]
 pub fn is_same_name(a: &str, b: &str) -> bool {
-    let nfc = ComposingNormalizerBorrowed::new_nfc();
-    a == b || (!(a.is_ascii() && b.is_ascii()) && nfc.normalize(a) == nfc.normalize(b))
+    a == b || (!(a.is_ascii() && b.is_ascii()) && a.nfc().eq(b.nfc()))
 }
 
-/// Checks the length of a secret that somebody writes now.
+/// Validates the length of a new secret.
 ///
 /// # Errors
 /// [`Problem::Secret`].
@@ -230,13 +230,14 @@ pub fn check_secret(secret: &str) -> Result<(), Problem> {
     if (MIN_SECRET_CHARS..=MAX_SECRET_CHARS).contains(&length) { Ok(()) } else { Err(Problem::Secret) }
 }
 
-/// Checks that a receiver can use a secret as it looks (Standard Webhooks 1.0, "Signature scheme": base64 after `whsec_`).
+/// Checks that receivers use the expected bytes of a secret (Standard Webhooks 1.0, "Signature scheme": base64 after
+/// `whsec_`).
 ///
 /// # Errors
 /// [`Problem::SecretForm`].
 pub fn check_secret_form(secret: &str) -> Result<(), Problem> {
-    let is_blank = |letter: char| letter.is_whitespace() || letter.is_control();
-    let form = if secret.starts_with('\u{feff}') {
+    let is_blank = |letter: char| letter.is_whitespace() || is_hidden(letter);
+    let form = if [secret.chars().next(), secret.chars().next_back()].contains(&Some(BYTE_ORDER_MARK)) {
         Some(SecretForm::ByteOrderMark)
     } else if secret.starts_with(is_blank) || secret.ends_with(is_blank) {
         Some(SecretForm::OuterBlank)
@@ -246,7 +247,7 @@ pub fn check_secret_form(secret: &str) -> Result<(), Problem> {
     form.map_or(Ok(()), |form| Err(Problem::SecretForm(form)))
 }
 
-/// What is wrong with the base64 of a secret, if anything is.
+/// Returns the error in the base64 of a secret, if there is one.
 fn base64_form(text: &str) -> Option<SecretForm> {
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let decodes = |alphabet| GeneralPurpose::new(alphabet, config).decode(text).is_ok();
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn names_expand_before_raw_patterns_without_repeats() {
+    fn friendly_names_expand_before_raw_patterns() {
         let events = ["DeckyStatus".to_owned()];
         let raw = ["a.b".to_owned(), "decky.*.state".to_owned()];
         let patterns = requested_patterns(&events, &raw).unwrap();
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_list_keeps_what_is_usable() {
+    fn valid_patterns_of_a_stored_list_are_kept() {
         let (patterns, problems) = stored_patterns(r#"["a.>", "", 7, "b"]"#).unwrap();
         assert_eq!(texts(&patterns), ["a.>", "b"]);
         assert_eq!(problems.len(), 2);
@@ -290,13 +291,13 @@ mod tests {
     }
 
     #[test]
-    fn names_and_secrets_have_bounds() {
+    fn lengths_of_names_and_secrets_are_checked() {
         assert!(check_name("siem").is_ok() && check_name("").is_err() && check_name("a\nb").is_err());
         assert!(check_secret("sixteen characters").is_ok() && check_secret("short").is_err());
     }
 
     #[test]
-    fn secrets_that_receivers_read_otherwise_are_named() {
+    fn ambiguous_secrets_are_rejected() {
         let form = |secret: &str| match check_secret_form(secret) {
             Ok(()) => None,
             Err(Problem::SecretForm(form)) => Some(form),
@@ -315,6 +316,8 @@ mod tests {
         }
         for (bad, expected) in [
             ("\u{feff}abcdefghijklmnop0123456789", SecretForm::ByteOrderMark),
+            ("abcdefghijklmnop0123456789\u{feff}", SecretForm::ByteOrderMark),
+            ("\u{200b}abcdefghijklmnop0123456789", SecretForm::OuterBlank),
             ("abcdefghijklmnop0123456789  ", SecretForm::OuterBlank),
             ("\tabcdefghijklmnop0123456789", SecretForm::OuterBlank),
             ("abcdefghijklmnop0123456789\n", SecretForm::OuterBlank),
@@ -330,17 +333,20 @@ mod tests {
     }
 
     #[test]
-    fn a_chosen_name_looks_like_no_other() {
+    fn new_names_have_no_outer_blanks_or_hidden_characters() {
         for good in ["siem", "größe 1", "名前", "a b", "x\u{301}"] {
             assert_eq!(check_new_name(good), Ok(()), "{good:?}");
         }
         for blank in [" siem", "siem ", "\u{a0}siem", "siem\u{3000}", " "] {
             assert_eq!(check_new_name(blank), Err(Problem::NameBlank), "{blank:?}");
         }
-        for invisible in ['\u{ad}', '\u{200b}', '\u{200d}', '\u{202e}', '\u{2066}', '\u{2060}', '\u{feff}'] {
+        for invisible in [
+            '\u{ad}', '\u{34f}', '\u{115f}', '\u{3164}', '\u{200b}', '\u{200d}', '\u{202e}', '\u{2066}',
+            '\u{2060}', '\u{feff}',
+        ] {
             let refused = check_new_name(&format!("si{invisible}em")).unwrap_err();
             assert_eq!(refused, Problem::NameInvisible(invisible));
-            assert!(check_name(&format!("si{invisible}em")).is_ok(), "DECNET takes it");
+            assert!(check_name(&format!("si{invisible}em")).is_ok(), "DECNET accepts it");
         }
         let refused = check_new_name("a\u{202e}b").unwrap_err().to_string();
         assert!(refused.starts_with("a name cannot contain U+202E,"), "{refused}");
@@ -350,7 +356,7 @@ mod tests {
     #[test]
     fn names_are_compared_in_normalization_form_c() {
         assert!(is_same_name("gr\u{f6}\u{df}e", "gro\u{308}\u{df}e") && is_same_name("a", "a"));
-        assert!(is_same_name("\u{212a}", "K"), "the sign of the unit kelvin");
+        assert!(is_same_name("\u{212a}", "K"), "the kelvin sign");
         assert!(!is_same_name("a", "A") && !is_same_name("\u{f6}", "o") && !is_same_name("ﬁ", "fi"));
     }
 }

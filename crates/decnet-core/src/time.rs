@@ -1,5 +1,4 @@
-//! Times as microseconds since the Unix epoch, with the texts in which they travel and rest, and as microseconds since the
-//! machine started.
+//! Times in microseconds: since the Unix epoch, with their text forms, and since the boot of the machine.
 
 use std::time::Duration;
 
@@ -11,25 +10,25 @@ use jiff::tz::Offset;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct UnixMicros(pub i64);
 
-/// Microseconds since the machine started, suspend included (`CLOCK_BOOTTIME`). Whatever waits in memory waits until such a
-/// time, since nobody can set this clock.
+/// Microseconds since the machine started, including suspend (`CLOCK_BOOTTIME`). All waits in memory use this clock, since it
+/// cannot be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct BootMicros(pub i64);
 
 impl BootMicros {
-    /// Returns this time plus a duration, at most the end of time.
+    /// Returns this time plus a duration; saturates.
     #[must_use]
     pub fn after(self, delay: Duration) -> Self {
         Self(self.0.saturating_add(micros(delay)))
     }
 
-    /// Returns this time minus a duration, at least the beginning of time.
+    /// Returns this time minus a duration; saturates.
     #[must_use]
     pub fn before(self, delay: Duration) -> Self {
         Self(self.0.saturating_sub(micros(delay)))
     }
 
-    /// Returns how long after `earlier` this is; zero if it is not.
+    /// Returns the duration since `earlier`; zero if that is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -37,9 +36,9 @@ impl BootMicros {
 }
 
 impl UnixMicros {
-    /// From seconds with a fraction, rounded half to even as Python's `datetime.fromtimestamp` does.
+    /// Converts fractional seconds, rounding half to even as Python's `datetime.fromtimestamp` does.
     ///
-    /// `None` for what is not finite or outside the years -9999 to 9999.
+    /// Returns `None` if they are not finite or outside the years -9999 to 9999.
     #[must_use]
     pub fn from_seconds(seconds: f64) -> Option<Self> {
         if !seconds.is_finite() || seconds.abs() > 3e11 {
@@ -51,50 +50,50 @@ impl UnixMicros {
         Timestamp::from_microsecond(micros).ok().map(|_| Self(micros))
     }
 
-    /// Whole seconds, rounded down.
+    /// Returns whole seconds, rounded down.
     #[must_use]
     pub fn as_seconds(self) -> i64 {
         self.0.div_euclid(1_000_000)
     }
 
-    /// Seconds with a fraction.
+    /// Returns fractional seconds.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "exact to the microsecond for centuries")]
     pub fn as_seconds_f64(self) -> f64 {
         self.0 as f64 / 1e6
     }
 
-    /// This time and a duration, at most the end of time.
+    /// Returns this time plus a duration; saturates.
     #[must_use]
     pub fn after(self, delay: Duration) -> Self {
         Self(self.0.saturating_add(micros(delay)))
     }
 
-    /// This time less a duration, at least the beginning of time.
+    /// Returns this time minus a duration; saturates.
     #[must_use]
     pub fn before(self, delay: Duration) -> Self {
         Self(self.0.saturating_sub(micros(delay)))
     }
 
-    /// How long after `earlier` this is; nothing if it is not.
+    /// Returns the duration since `earlier`; zero if that is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// `2026-04-24T00:00:00+00:00`, with six digits of a fraction where there is one (Python's `isoformat`).
+    /// Returns `2026-04-24T00:00:00+00:00`, with a fraction of six digits unless it is zero (Python's `isoformat`).
     #[must_use]
     pub fn to_iso8601(self) -> String {
         self.format("T", "+00:00", false)
     }
 
-    /// `2026-11-23 14:25:00.424839`: UTC without a zone, as DECNET's SQLite tables hold it.
+    /// Returns `2026-11-23 14:25:00.424839`: UTC without a zone, as in DECNET's SQLite tables.
     #[must_use]
     pub fn to_sqlite(self) -> String {
         self.format(" ", "", true)
     }
 
-    /// Reads what DECNET's tables may hold: with a space or `T`, with or without fraction and zone.
+    /// Parses the forms of DECNET's tables: with a space or `T`, with or without a fraction and a zone.
     #[must_use]
     pub fn from_sqlite(text: &str) -> Option<Self> {
         let zoned = || text.parse::<Timestamp>().ok();
@@ -102,7 +101,7 @@ impl UnixMicros {
         zoned().or_else(civil).map(|at| Self(at.as_microsecond()))
     }
 
-    /// Digit by digit: the general formatting of dates would cost a tenth of making an event.
+    /// Formats digit by digit: the general formatting of dates would take a tenth of the time to create an event.
     fn format(self, between: &str, zone: &str, always_fraction: bool) -> String {
         let at = Offset::UTC.to_datetime(Timestamp::from_microsecond(self.0).unwrap_or_default());
         let micros = self.0.rem_euclid(1_000_000);
@@ -131,7 +130,7 @@ fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// The last `width` decimal digits.
+/// Appends the last `width` decimal digits.
 fn push_digits(text: &mut String, number: u64, width: u32) {
     for place in (0..width).rev() {
         let digit = number / 10_u64.pow(place) % 10;
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_every_form_of_the_table() {
+    fn all_forms_of_the_tables_are_parsed() {
         let at = Some(UnixMicros(1_776_988_800_250_000));
         assert_eq!(UnixMicros::from_sqlite("2026-04-24 00:00:00.250000"), at);
         assert_eq!(UnixMicros::from_sqlite("2026-04-24T00:00:00.25+00:00"), at);

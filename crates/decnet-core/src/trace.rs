@@ -1,40 +1,40 @@
-//! Where an attempt stands in a trace (W3C Trace Context, level 1).
+//! The trace context of an attempt (W3C Trace Context, level 1).
 //!
-//! All of it is derived from what is known anyway, so that nothing need be stored, a repeated attempt is told from the
-//! first one, and whoever records spans and whoever sends the header agree without talking to each other:
+//! All ids are derived from existing data. Nothing is stored, each attempt has a different span, and the exporter of spans and
+//! the sender of the header compute the same ids independently:
 //!
-//! - the trace is the event: its id, if that is a UUID, else the beginning of the id's SHA-256;
-//! - its root span is the event's publication;
-//! - each attempt is a span of event, subscription, delivery and number.
+//! - trace: the event's id if it is a UUID, else the first bytes of its SHA-256;
+//! - root span: the event's publication;
+//! - span of an attempt: event, subscription, delivery and number of the attempt.
 
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-/// A trace's 16 bytes, not all zero; shown in hex.
+/// The 16 bytes of a trace id, not all zero; printed in hex.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceId([u8; 16]);
 
-/// A span's 8 bytes, not all zero; shown in hex.
+/// The 8 bytes of a span id, not all zero; printed in hex.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SpanId([u8; 8]);
 
-/// The trace of an event: its id as it is if it has 32 hexadecimal digits, dashes apart, else the first 16 bytes of
-/// the SHA-256 of the id.
+/// Returns the trace of an event: its id if that has 32 hexadecimal digits, apart from dashes, else the first 16 bytes of the
+/// SHA-256 of the id.
 #[must_use]
 pub fn trace_id(event_id: &str) -> TraceId {
-    let bytes = uuid(event_id).filter(|bytes| *bytes != [0; 16]);
-    TraceId(bytes.unwrap_or_else(|| beginning(&[event_id.as_bytes()])))
+    let bytes = parse_uuid(event_id).filter(|bytes| *bytes != [0; 16]);
+    TraceId(bytes.unwrap_or_else(|| hash(&[event_id.as_bytes()])))
 }
 
-/// The span of an event's publication, the parent of all its attempts.
+/// Returns the span of an event's publication, the parent of all its attempts.
 #[must_use]
 pub fn root_span(event_id: &str) -> SpanId {
-    SpanId(beginning(&[b"event\0", event_id.as_bytes()]))
+    SpanId(hash(&[b"event\0", event_id.as_bytes()]))
 }
 
-/// The span of an attempt, number `attempt` of this event's delivery to this subscription, counted from 1. `delivery` is
-/// the delivery's number among its event's: one that an operator asks for is another one, whose attempts begin anew.
+/// Returns the span of attempt number `attempt`, from 1, of this event's delivery to this subscription. `delivery` is the
+/// number of the delivery within its event: a redelivery has a number and attempts of its own.
 #[must_use]
 pub fn attempt_span(event_id: &str, subscription_uuid: &str, delivery: u32, attempt: u32) -> SpanId {
     let pieces = [
@@ -46,17 +46,17 @@ pub fn attempt_span(event_id: &str, subscription_uuid: &str, delivery: u32, atte
         &delivery.to_be_bytes(),
         &attempt.to_be_bytes(),
     ];
-    SpanId(beginning(&pieces))
+    SpanId(hash(&pieces))
 }
 
-/// The value of `traceparent`, version 00, sampled.
+/// Returns the value of `traceparent`, version 00, sampled.
 #[must_use]
 pub fn traceparent(trace: TraceId, parent: SpanId) -> String {
     format!("00-{trace}-{parent}-01")
 }
 
 impl TraceId {
-    /// As OTLP carries it.
+    /// Returns the bytes, as in OTLP.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 16] {
         self.0
@@ -64,15 +64,15 @@ impl TraceId {
 }
 
 impl SpanId {
-    /// As OTLP carries it.
+    /// Returns the bytes, as in OTLP.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 8] {
         self.0
     }
 }
 
-/// 32 digits, with dashes anywhere.
-fn uuid(text: &str) -> Option<[u8; 16]> {
+/// Parses 32 hexadecimal digits, with dashes anywhere.
+fn parse_uuid(text: &str) -> Option<[u8; 16]> {
     let mut digits = text.bytes().filter(|byte| *byte != b'-').map(|byte| char::from(byte).to_digit(16));
     let mut bytes = [0; 16];
     for byte in &mut bytes {
@@ -81,8 +81,8 @@ fn uuid(text: &str) -> Option<[u8; 16]> {
     digits.next().is_none().then_some(bytes)
 }
 
-/// The first bytes of a SHA-256, of which not all are zero.
-fn beginning<const N: usize>(pieces: &[&[u8]]) -> [u8; N] {
+/// Returns the first bytes of the SHA-256 of the concatenated pieces, not all zero.
+fn hash<const N: usize>(pieces: &[&[u8]]) -> [u8; N] {
     let mut hasher = Sha256::new();
     pieces.iter().for_each(|piece| hasher.update(piece));
     let mut bytes = [0; N];
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_uuid_is_its_own_trace_with_or_without_dashes() {
+    fn trace_of_a_uuid_is_the_uuid() {
         let expected = "4f0c2d9e6b1a4c7f8d3e5a2b1c0f9e8d";
         assert_eq!(trace_id(expected).to_string(), expected);
         assert_eq!(trace_id("4F0C2D9E-6B1A-4C7F-8D3E-5A2B1C0F9E8D").to_string(), expected);
@@ -136,7 +136,7 @@ mod tests {
 
     /// SHA-256 of `abc` is in FIPS 180-2, appendix B.1.
     #[test]
-    fn any_other_id_is_hashed() {
+    fn trace_of_any_other_id_is_its_hash() {
         assert_eq!(trace_id("abc").to_string(), "ba7816bf8f01cfea414140de5dae2223");
         for id in ["", "e-1", &"0".repeat(32), &"f".repeat(31), &"f".repeat(33), &"é".repeat(32)] {
             assert_ne!(trace_id(id).to_bytes(), [0; 16], "{id}");
@@ -151,12 +151,12 @@ mod tests {
         spans.extend([attempt_span("f", "s", 0, 1), attempt_span("e", "s", 1, 1)]);
         let all: std::collections::HashSet<_> = spans.iter().collect();
         assert_eq!(all.len(), spans.len());
-        assert_eq!(attempt_span("e", "s", 0, 1), spans[1], "and always the same");
+        assert_eq!(attempt_span("e", "s", 0, 1), spans[1], "deterministic");
     }
 
     proptest! {
         #[test]
-        fn the_header_is_as_the_specification_has_it(event in ".{0,40}", uuid in "[0-9a-f]{8}", delivery: u32, attempt: u32) {
+        fn traceparent_has_the_specified_form(event in ".{0,40}", uuid in "[0-9a-f]{8}", delivery: u32, attempt: u32) {
             let value = traceparent(trace_id(&event), attempt_span(&event, &uuid, delivery, attempt));
             let parts: Vec<&str> = value.split('-').collect();
             prop_assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [2, 32, 16, 2]);

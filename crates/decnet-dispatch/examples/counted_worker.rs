@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use decnet_bus::{LOSSLESS_CLIENT_NAME, Source};
-use decnet_dispatch::sender::{self, Guard};
 use decnet_dispatch::{Options, Stats, Worker};
+use decnet_sender::{self as sender, EgressGuard};
 use decnet_store::catalog::{Catalog, Create};
 use decnet_store::queue::{self, Queue};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn worker(dir: &Path, socket: &str) -> Result<Worker, Box<dyn Error>> {
-    let guard = Guard::new(false, vec!["127.0.0.0/8".parse()?]);
+    let guard = EgressGuard::new(false, vec!["127.0.0.0/8".parse()?]);
     Ok(Worker {
         options: Options {
             concurrency: CONCURRENCY,

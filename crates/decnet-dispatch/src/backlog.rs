@@ -1,34 +1,34 @@
-//! What of a lane waits in the queue, as far as memory knows.
+//! The deliveries of a lane that are in the queue only, as far as the lane knows.
 
 use decnet_core::time::BootMicros;
 use decnet_store::queue::{Claimed, Delivery, DeliveryId};
 
-use crate::memory::Share;
+use crate::memory_budget::Allowance;
 
-/// What the queue holds for this lane beyond what is in memory.
+/// The deliveries of a lane that are in the queue only.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
-    /// What could be claimed.
+    /// The deliveries that could be claimed.
     pub(crate) queued: Queued,
-    /// What of that came while a claim was under way.
-    since_claim: Queued,
-    /// A claim is under way that brings all that is queued: what is admitted meanwhile may stay in memory.
-    pub(crate) draining: bool,
-    /// All that was admitted up to this one has been claimed.
+    /// The part of `queued` that was added since the current claim started.
+    queued_since_claim: Queued,
+    /// Whether the current claim returns everything that is queued. Then newly admitted deliveries may stay in memory.
+    pub(crate) is_draining: bool,
+    /// All queued deliveries up to this one have been claimed.
     pub(crate) claimed_up_to: Option<DeliveryId>,
-    /// The lane has just been opened: what waits for a retry goes now, for as long as the receiver answers well.
-    pub(crate) impatient: bool,
-    /// A claim is under way.
-    pub(crate) claiming: bool,
-    /// Waits for room in memory.
-    pub(crate) hungry: bool,
-    /// The earliest retry that waits.
+    /// Whether retries are claimed before they are due: the lane has just been opened, and its receiver answers.
+    pub(crate) ignores_due_times: bool,
+    /// Whether a claim is under way.
+    pub(crate) is_claiming: bool,
+    /// Whether the lane waits for free memory.
+    pub(crate) is_starved: bool,
+    /// The time of the lane's `Due` timer: the earliest retry or probe.
     pub(crate) next_due: Option<BootMicros>,
-    /// Attempts that will be repeated, and of which that is not committed yet.
-    pub(crate) failing: usize,
+    /// The number of failed attempts whose retry is not committed yet.
+    pub(crate) uncommitted_retries: usize,
 }
 
-/// How much of a lane is queued, and in no memory.
+/// The number and size of a lane's deliveries that are queued and not in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Queued {
     #[default]
@@ -37,45 +37,43 @@ pub(crate) enum Queued {
         deliveries: usize,
         bytes: usize,
     },
-    /// Something, perhaps.
+    /// There may be any number, or none.
     Unknown,
 }
 
 impl Backlog {
-    /// Is there a delivery that goes before whatever is in memory? Where order counts, the others wait.
-    pub(crate) fn holds_the_line(&self) -> bool {
-        self.failing > 0 || self.next_due.is_some() || self.claiming
+    /// Returns whether a delivery may precede those in memory. An ordered lane sends nothing meanwhile.
+    pub(crate) fn blocks_ordered_lane(&self) -> bool {
+        self.uncommitted_retries > 0 || self.next_due.is_some() || self.is_claiming
     }
 
-    /// A delivery is admitted into the queue rather than into memory.
-    pub(crate) fn spill(&mut self, bytes: usize) {
+    /// Counts a delivery that is admitted to the queue instead of to memory.
+    pub(crate) fn add(&mut self, bytes: usize) {
         self.queued.add(bytes);
-        self.since_claim.add(bytes);
+        self.queued_since_claim.add(bytes);
     }
 
-    /// Anything may be queued now, also before what was claimed last.
-    pub(crate) fn look_everywhere(&mut self) {
-        (self.queued, self.since_claim) = (Queued::Unknown, Queued::Unknown);
+    /// Makes the next claim search the queue from its beginning: something may be queued before what was claimed last.
+    pub(crate) fn rescan(&mut self) {
+        (self.queued, self.queued_since_claim) = (Queued::Unknown, Queued::Unknown);
         self.claimed_up_to = None;
     }
 
-    /// A claim begins.
-    pub(crate) fn begin_claim(&mut self, share: Share, is_ordered: bool) {
-        self.claiming = true;
-        self.draining = !is_ordered && self.queued.fits(share);
-        self.since_claim = Queued::Nothing;
+    pub(crate) fn start_claim(&mut self, allowance: Allowance, is_ordered: bool) {
+        self.is_claiming = true;
+        self.is_draining = !is_ordered && self.queued.fits(allowance);
+        self.queued_since_claim = Queued::Nothing;
     }
 
-    /// It has come back.
-    pub(crate) fn end_claim(&mut self, claimed: &Claimed) {
-        (self.claiming, self.draining) = (false, false);
-        self.impatient &= claimed.more;
+    pub(crate) fn finish_claim(&mut self, claimed: &Claimed) {
+        (self.is_claiming, self.is_draining) = (false, false);
+        self.ignores_due_times &= claimed.more;
         if claimed.more {
             self.queued.remove(&claimed.deliveries);
         } else {
-            self.queued = self.since_claim;
+            self.queued = self.queued_since_claim;
         }
-        if self.since_claim != Queued::Unknown {
+        if self.queued_since_claim != Queued::Unknown {
             self.claimed_up_to = claimed.up_to.filter(|_| claimed.more);
         }
     }
@@ -92,23 +90,26 @@ impl Queued {
         };
     }
 
-    /// There is more than what was claimed, so if less was counted then it was counted wrong.
+    /// Subtracts claimed deliveries, with others left in the queue. If fewer were counted than claimed, the count was
+    /// wrong.
     fn remove(&mut self, claimed: &[Delivery]) {
         let fresh = claimed.iter().filter(|delivery| !delivery.was_retry);
-        let (gone, gone_bytes) = fresh.fold((0, 0), |(n, sum), d| (n + 1, sum + d.event.body.len()));
+        let (count, size) = fresh.fold((0, 0), |(n, sum), d| (n + 1, sum + d.event.body.len()));
         *self = match *self {
-            Self::Known { deliveries, bytes } if deliveries > gone => {
-                Self::Known { deliveries: deliveries - gone, bytes: bytes.saturating_sub(gone_bytes) }
+            Self::Known { deliveries, bytes } if deliveries > count => {
+                Self::Known { deliveries: deliveries - count, bytes: bytes.saturating_sub(size) }
             }
             _ => Self::Unknown,
         };
     }
 
-    /// Does a claim of this share bring all of it?
-    fn fits(self, share: Share) -> bool {
+    /// Returns whether a claim with this allowance returns all of it.
+    fn fits(self, allowance: Allowance) -> bool {
         match self {
             Self::Nothing => true,
-            Self::Known { deliveries, bytes } => deliveries <= share.deliveries && bytes <= share.bytes,
+            Self::Known { deliveries, bytes } => {
+                deliveries <= allowance.deliveries && bytes <= allowance.bytes
+            }
             Self::Unknown => false,
         }
     }
@@ -123,56 +124,57 @@ mod tests {
     use super::*;
     use decnet_core::event::Event;
 
-    const SHARE: Share = Share { deliveries: 3, bytes: 1000 };
+    const THREE: Allowance = Allowance { deliveries: 3, bytes: 1000 };
 
     fn claimed(deliveries: usize, more: bool) -> Claimed {
         let event = Arc::new(Event::new("e", "a", "t", UnixMicros(0), "{}").expect("an event"));
         let id = "1.0".parse().expect("an id");
-        let delivery = Delivery { id, attempts: 0, event, was_retry: false, was_redelivery: false };
+        let delivery =
+            Delivery { id, attempts: 0, free_attempts: 0, event, was_retry: false, was_redelivery: false };
         Claimed { deliveries: vec![delivery; deliveries], more, up_to: Some(id), next_due: None }
     }
 
-    fn spilled(deliveries: usize) -> Backlog {
+    fn with_queued(deliveries: usize) -> Backlog {
         let mut backlog = Backlog::default();
-        (0..deliveries).for_each(|_| backlog.spill(10));
+        (0..deliveries).for_each(|_| backlog.add(10));
         backlog
     }
 
     #[test]
-    fn the_claim_that_brings_the_rest_lets_memory_be_used_again() {
-        let mut backlog = spilled(5);
-        backlog.begin_claim(SHARE, false);
-        assert!(!backlog.draining, "three of five");
-        backlog.end_claim(&claimed(3, true));
-        assert!(backlog.claimed_up_to.is_some(), "the next one goes on from there");
-        backlog.begin_claim(SHARE, false);
-        assert!(backlog.draining);
-        backlog.end_claim(&claimed(2, false));
+    fn only_the_claim_that_drains_the_queue_admits_to_memory() {
+        let mut backlog = with_queued(5);
+        backlog.start_claim(THREE, false);
+        assert!(!backlog.is_draining, "three of five");
+        backlog.finish_claim(&claimed(3, true));
+        assert!(backlog.claimed_up_to.is_some(), "the next claim continues there");
+        backlog.start_claim(THREE, false);
+        assert!(backlog.is_draining);
+        backlog.finish_claim(&claimed(2, false));
         assert_eq!(backlog.queued, Queued::Nothing);
     }
 
     #[test]
-    fn what_came_during_a_claim_is_still_queued() {
-        let mut backlog = spilled(5);
-        backlog.begin_claim(SHARE, false);
-        backlog.spill(10);
-        backlog.end_claim(&claimed(5, false));
+    fn deliveries_added_during_a_claim_are_still_queued() {
+        let mut backlog = with_queued(5);
+        backlog.start_claim(THREE, false);
+        backlog.add(10);
+        backlog.finish_claim(&claimed(5, false));
         assert_eq!(backlog.queued, Queued::Known { deliveries: 1, bytes: 10 });
     }
 
     #[test]
-    fn where_order_counts_nothing_stays_in_memory_before_the_queue_is_empty() {
-        let mut backlog = spilled(1);
-        backlog.begin_claim(SHARE, true);
-        assert!(!backlog.draining);
+    fn ordered_lane_admits_nothing_to_memory_during_a_claim() {
+        let mut backlog = with_queued(1);
+        backlog.start_claim(THREE, true);
+        assert!(!backlog.is_draining);
     }
 
     #[test]
-    fn what_may_be_anywhere_is_looked_for_from_the_beginning() {
-        let mut backlog = spilled(5);
-        backlog.begin_claim(SHARE, false);
-        backlog.look_everywhere();
-        backlog.end_claim(&claimed(3, true));
+    fn rescan_during_a_claim_restarts_from_the_beginning() {
+        let mut backlog = with_queued(5);
+        backlog.start_claim(THREE, false);
+        backlog.rescan();
+        backlog.finish_claim(&claimed(3, true));
         assert_eq!((backlog.queued, backlog.claimed_up_to), (Queued::Unknown, None));
     }
 }

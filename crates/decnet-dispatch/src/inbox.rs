@@ -1,11 +1,11 @@
-//! Where tasks of one thread leave what they did, for the loop that owns the state.
+//! A mailbox in which tasks of one thread leave their results for the loop that owns the state.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use tokio::sync::Notify;
 
-/// A mailbox on one thread: any number of tasks put, one loop takes all at once.
+/// A mailbox for one thread: any number of tasks put items, one loop takes all at once.
 #[derive(Debug)]
 pub(crate) struct Inbox<T>(Rc<(RefCell<Vec<T>>, Notify)>);
 
@@ -20,18 +20,18 @@ impl<T> Inbox<T> {
         Self(Rc::new((RefCell::new(Vec::new()), Notify::new())))
     }
 
-    /// Leaves one item and wakes the loop.
+    /// Adds an item and wakes the loop.
     pub(crate) fn put(&self, item: T) {
         self.0.0.borrow_mut().push(item);
         self.0.1.notify_one();
     }
 
-    /// Resolves when something may be there.
+    /// Waits until there may be items.
     pub(crate) async fn filled(&self) {
         self.0.1.notified().await;
     }
 
-    /// Takes everything, leaving `empty` (a cleared buffer, so that none is allocated) in its place.
+    /// Takes all items by swapping the buffer with `empty`, which is reused so that none is allocated.
     pub(crate) fn take_into(&self, empty: &mut Vec<T>) {
         std::mem::swap(&mut *self.0.0.borrow_mut(), empty);
     }

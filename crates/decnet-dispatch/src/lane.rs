@@ -1,114 +1,114 @@
-//! One subscription's lane: what of its deliveries is in memory, and what it may do now.
+//! The lane of one subscription: its deliveries in memory, and what it may send now.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use decnet_core::concurrency::Window;
+use decnet_core::congestion_window::CongestionWindow;
 use decnet_core::health::Health;
 use decnet_core::limits::{
-    LANE_BYTES, LANE_CAPACITY, LANE_FLIGHT, LANE_FLIGHT_BYTES, UNANSWERED_CONCURRENCY,
+    INITIAL_CONCURRENCY, LANE_BYTES, LANE_CAPACITY, MAX_LANE_IN_FLIGHT, MAX_LANE_IN_FLIGHT_BYTES,
 };
-use decnet_core::settings::{Batch, Concurrency, Pace};
+use decnet_core::settings::{Batch, Concurrency, Pacer};
 use decnet_core::time::{BootMicros, UnixMicros};
-use decnet_store::catalog::{RowVersion, Stored};
+use decnet_store::catalog::{RowVersion, StoredSubscription};
 use decnet_store::queue::{Claim, DeliveryId, SubscriptionKey};
 
 use crate::backlog::{Backlog, Queued};
-use crate::clock::Clock;
+use crate::claimed_set::ClaimedSet;
+use crate::concurrency_limiter::Ticket;
+use crate::failure_log::FailureLog;
 use crate::hold::Hold;
-use crate::in_hand::InHand;
-use crate::members::{Held, Members, Origin};
-use crate::memory::Share;
-use crate::record::PendingRecord;
-use crate::sender::Target;
-use crate::shown::Tally;
-use crate::slots::Place;
-use crate::status::Status;
-use crate::told::Told;
-use crate::trouble::Trouble;
+use crate::lane_state::LaneState;
+use crate::memory_budget::Allowance;
+use crate::metrics_handle::MetricsHandle;
+use crate::notice_throttle::NoticeThrottle;
+use crate::pending_health::PendingHealthUpdate;
+use crate::request_batch::{DeliverySource, ReadyDelivery, RequestBatch};
+use decnet_runtime::clock::Clock;
+use decnet_sender::Target;
 
-/// All that the dispatcher knows of one subscription.
+/// The state of one subscription in the dispatcher.
 #[derive(Debug)]
 pub(crate) struct Lane {
     pub(crate) key: SubscriptionKey,
-    pub(crate) stored: Stored,
-    /// The row as our own writes have left it: what the next write is fenced by.
+    pub(crate) stored: StoredSubscription,
+    /// The row as the worker's own writes have left it, which fences the next write.
     pub(crate) row: Arc<RowVersion>,
-    /// Raised whenever URL, secret or activity change: what an older version learnt does not count.
+    /// Raised when URL, secret or activity change. Results of attempts with an older version do not count.
     pub(crate) version: u64,
-    /// Made when it is first needed: it is most of what a lane takes, and most lanes of many are quiet.
+    /// Created on first use: it takes most of a lane's memory, and most of many lanes are quiet.
     target: Option<Rc<Target>>,
-    pub(crate) status: Status,
+    pub(crate) state: LaneState,
     pub(crate) health: Health,
-    /// The last word was a quick success.
-    pub(crate) proven: bool,
-    /// The last attempt was answered well, quickly or not.
-    pub(crate) answers: bool,
-    /// How many requests its receiver takes at once.
-    pub(crate) window: Window,
-    /// Waits for a slot.
-    pub(crate) waiting: Option<Place>,
+    /// Whether the last attempt was a fast success.
+    pub(crate) is_proven: bool,
+    /// Whether the last attempt got a good reply, fast or not.
+    pub(crate) is_answering: bool,
+    /// The number of concurrent requests that the receiver can handle.
+    pub(crate) window: CongestionWindow,
+    /// The lane's position in the queue for a permit.
+    pub(crate) ticket: Option<Ticket>,
     pub(crate) in_flight: usize,
-    /// What its requests in flight carry.
-    carried: Share,
-    /// Attempts that are over, commit under way.
+    /// The deliveries that its requests in flight carry.
+    carried: Allowance,
+    /// Finished attempts whose commit is under way.
     pub(crate) settling: usize,
-    /// Admitted as held, commit under way.
+    /// Deliveries that are admitted into memory, whose commit is under way.
     pub(crate) reserved: usize,
     pub(crate) backlog: Backlog,
-    pace: Pace,
+    pacer: Pacer,
     pub(crate) hold: Hold,
-    /// When its hold, its rate or its batch lets it go on, if that is waited for.
+    /// The time of the lane's `Wake` timer: when its hold, rate or batch allows the next request.
     pub(crate) wake_at: Option<BootMicros>,
-    pub(crate) record: PendingRecord,
-    pub(crate) trouble: Trouble,
-    pub(crate) tally: Tally,
+    pub(crate) pending_health: PendingHealthUpdate,
+    pub(crate) failure_log: FailureLog,
+    pub(crate) metrics: MetricsHandle,
     pub(crate) clock: Clock,
-    pub(crate) told: Told,
-    ready: VecDeque<Held>,
-    in_hand: InHand,
-    bytes: usize,
+    pub(crate) notice_throttle: NoticeThrottle,
+    ready: VecDeque<ReadyDelivery>,
+    ready_bytes: usize,
+    claimed: ClaimedSet,
 }
 
 impl Lane {
     pub(crate) fn new(
         key: SubscriptionKey,
-        stored: Stored,
+        stored: StoredSubscription,
         health: Health,
-        status: Status,
-        tally: Tally,
+        state: LaneState,
+        metrics: MetricsHandle,
         clock: Clock,
     ) -> Self {
         Self {
             key,
             version: 0,
             target: None,
-            status,
+            state,
             row: Arc::clone(&stored.version),
             stored,
             health,
-            proven: false,
-            answers: false,
-            window: Window::new(),
-            waiting: None,
+            is_proven: false,
+            is_answering: false,
+            window: CongestionWindow::new(),
+            ticket: None,
             in_flight: 0,
-            carried: Share { deliveries: 0, bytes: 0 },
+            carried: Allowance { deliveries: 0, bytes: 0 },
             settling: 0,
             reserved: 0,
             backlog: Backlog::default(),
-            pace: Pace::default(),
+            pacer: Pacer::default(),
             hold: Hold::default(),
             wake_at: None,
-            record: PendingRecord::default(),
-            trouble: Trouble::default(),
-            tally,
+            pending_health: PendingHealthUpdate::default(),
+            failure_log: FailureLog::default(),
+            metrics,
             clock,
-            told: Told::default(),
+            notice_throttle: NoticeThrottle::default(),
             ready: VecDeque::new(),
-            in_hand: InHand::default(),
-            bytes: 0,
+            ready_bytes: 0,
+            claimed: ClaimedSet::default(),
         }
     }
 
@@ -116,285 +116,285 @@ impl Lane {
         &self.stored.subscription.name
     }
 
-    /// Takes over what the row says now.
-    pub(crate) fn adopt(&mut self, stored: Stored) {
+    /// Replaces the row.
+    pub(crate) fn replace_row(&mut self, stored: StoredSubscription) {
         let (old, new) = (&self.stored.settings, &stored.settings);
         if (old.rate, old.batch) != (new.rate, new.batch) {
-            // A pace that was kept for an older rate says nothing about the new one, nor does an older batch's linger.
-            (self.pace, self.wake_at) = (Pace::default(), None);
+            // The pace of the old rate and the linger of the old batch do not apply to the new ones.
+            (self.pacer, self.wake_at) = (Pacer::default(), None);
         }
         if self.stored.subscription.name != stored.subscription.name {
-            self.tally.renamed(&stored.subscription.name);
+            self.metrics.set_name(&stored.subscription.name);
         }
         self.row = Arc::clone(&stored.version);
         self.target = None;
         self.stored = stored;
-        self.tally.stands(self.status.standing(self.is_paused()));
+        self.metrics.set_state(self.state.reported(self.is_paused()));
     }
 
-    /// Its receiver is another one now: what was learnt of the old one counts no more.
-    pub(crate) fn renew(&mut self, version: u64, health: Health) {
+    /// Drops what was observed about the receiver, since it is another one now. `version` is the lane's new version.
+    pub(crate) fn reset_receiver(&mut self, version: u64, health: Health) {
         self.version = version;
         self.health = health;
-        (self.proven, self.answers, self.window) = (false, false, Window::new());
-        // What is not written yet must not stain the new one.
-        self.record = PendingRecord::default();
+        (self.is_proven, self.is_answering, self.window) = (false, false, CongestionWindow::new());
+        self.pending_health = PendingHealthUpdate::default();
     }
 
-    /// What an attempt needs of the row.
+    /// Returns the part of the row that an attempt needs.
     pub(crate) fn target(&mut self) -> Rc<Target> {
         let prepare = || {
-            let target = Target::of(&self.stored);
-            Rc::new(target.expect("rows that cannot be sent to are sorted out when they are read"))
+            let (subscription, settings) = (&self.stored.subscription, &self.stored.settings);
+            let target = Target::for_subscription(subscription, settings, &self.stored.old_secrets);
+            Rc::new(target.expect("a reload skips rows without a valid target"))
         };
         Rc::clone(self.target.get_or_insert_with(prepare))
     }
 
-    /// Does the row say nothing new?
-    pub(crate) fn is_as(&self, stored: &Stored) -> bool {
-        self.stored == *stored && self.status.is_like(Status::of(stored, BootMicros(0)))
+    /// Returns whether the row says what the lane does already.
+    pub(crate) fn matches_row(&self, stored: &StoredSubscription) -> bool {
+        self.stored == *stored && self.state.is_like(LaneState::of_row(stored, BootMicros(0)))
     }
 
-    /// May it send, for all that receiver and operator say?
+    /// Returns whether neither the receiver's health nor an operator keeps the lane from sending.
     pub(crate) fn is_open(&self) -> bool {
-        self.status == Status::Open && !self.is_paused()
+        self.state == LaneState::Open && !self.is_paused()
     }
 
-    /// An operator holds back all that is routed to it. Its status goes on beside that: what trips while it is paused
-    /// is tripped when it is resumed.
+    /// Returns whether an operator has paused the subscription. The state changes independently: a lane that trips while it
+    /// is paused is tripped when it is resumed.
     pub(crate) fn is_paused(&self) -> bool {
         self.stored.paused
     }
 
-    /// Most requests in flight, where it is `default` for all.
+    /// Returns the maximum of requests in flight: the subscription's own setting, or `default`.
     pub(crate) fn concurrency(&self, default: usize) -> usize {
         self.stored.settings.concurrency.map_or(default, Concurrency::get)
     }
 
-    /// Has it something to send that it may send now, if there is a slot? A receiver that has not answered yet,
-    /// or not well, is sent a few requests only: if it hangs, it holds no more slots than those.
+    /// Returns whether a request may start once there is a permit. A receiver that has not answered yet, or not well, gets
+    /// a few requests only, so that it holds few permits if it hangs.
     pub(crate) fn may_start(&self, default_concurrency: usize) -> bool {
         let concurrency = self.concurrency(default_concurrency);
-        let allowed = match (self.stored.settings.ordered, self.answers) {
-            (true, _) => usize::from(!self.backlog.holds_the_line()),
+        let allowed = match (self.stored.settings.ordered, self.is_answering) {
+            (true, _) => usize::from(!self.backlog.blocks_ordered_lane()),
             (false, true) => self.window.allowed(concurrency),
-            (false, false) => self.window.allowed(concurrency.min(UNANSWERED_CONCURRENCY)),
+            (false, false) => self.window.allowed(concurrency.min(INITIAL_CONCURRENCY)),
         };
         self.is_open()
-            && self.waiting.is_none()
+            && self.ticket.is_none()
             && self.in_flight < allowed
-            && self.carried.deliveries < LANE_FLIGHT
-            && self.carried.bytes < LANE_FLIGHT_BYTES
+            && self.carried.deliveries < MAX_LANE_IN_FLIGHT
+            && self.carried.bytes < MAX_LANE_IN_FLIGHT_BYTES
             && !self.ready.is_empty()
     }
 
-    /// A request with these begins.
-    pub(crate) fn begin(&mut self, members: &Members) {
+    pub(crate) fn start_request(&mut self, batch: &RequestBatch) {
         self.in_flight += 1;
-        self.tally.begins();
-        self.carried.deliveries += members.len();
-        self.carried.bytes += members.bytes();
+        self.metrics.start_request();
+        self.carried.deliveries += batch.len();
+        self.carried.bytes += batch.bytes();
     }
 
-    /// It is over.
-    pub(crate) fn end(&mut self, deliveries: usize, bytes: usize, failed: bool) {
+    pub(crate) fn finish_request(&mut self, deliveries: usize, bytes: usize, failed: bool) {
         self.in_flight -= 1;
-        self.tally.ends(failed);
+        self.metrics.finish_request(failed);
         self.carried.deliveries -= deliveries;
         self.carried.bytes -= bytes;
     }
 
-    /// Returns until when a hold, its rate or its batch keeps it from sending. Reads the clock only where it has one of them.
+    /// Returns the time before which a hold, the rate or the batch keeps the lane from sending, if there is one.
     pub(crate) fn held_back_until(&self) -> Option<BootMicros> {
         let settings = &self.stored.settings;
-        let paced = settings.rate.map(|rate| self.pace.earliest(rate));
-        let gathered = settings.batch.and_then(|batch| self.gathers_until(batch));
-        self.hold.until().max(paced).max(gathered).filter(|until| *until > self.clock.uptime())
+        let paced = settings.rate.map(|rate| self.pacer.earliest(rate));
+        let lingering = settings.batch.and_then(|batch| self.lingers_until(batch));
+        self.hold.until().max(paced).max(lingering).filter(|until| *until > self.clock.uptime())
     }
 
-    /// Until when what is in memory waits for more to be sent with.
-    fn gathers_until(&self, batch: Batch) -> Option<BootMicros> {
+    /// Returns the time until which the deliveries in memory wait for others to form a batch.
+    fn lingers_until(&self, batch: Batch) -> Option<BootMicros> {
         let first = self.ready.front()?;
-        let is_due = batch.is_due(first.attempts, self.ready.len(), self.bytes, Duration::ZERO);
-        (!is_due).then(|| first.since.after(batch.linger()))
+        let is_due = batch.is_due(first.attempts, self.ready.len(), self.ready_bytes, Duration::ZERO);
+        (!is_due).then(|| first.ready_at.after(batch.linger()))
     }
 
-    /// From now on its status is another.
-    pub(crate) fn stand(&mut self, status: Status) {
-        self.status = status;
-        self.tally.stands(status.standing(self.is_paused()));
+    pub(crate) fn set_state(&mut self, state: LaneState) {
+        self.state = state;
+        self.metrics.set_state(state.reported(self.is_paused()));
     }
 
-    /// It may send again: asks the queue for all that was parked, whenever it would have been due.
+    /// Opens the lane and makes it claim all parked deliveries, due or not.
     pub(crate) fn reopen(&mut self) {
-        self.stand(Status::Open);
-        self.hurry();
+        self.set_state(LaneState::Open);
+        self.retry_now();
     }
 
-    /// Sends what waits for a retry now, for as long as the receiver answers well.
-    pub(crate) fn hurry(&mut self) {
-        self.backlog.look_everywhere();
-        self.backlog.impatient = true;
+    /// Sends the deliveries that wait for a retry now, as long as the receiver answers well.
+    pub(crate) fn retry_now(&mut self) {
+        self.backlog.rescan();
+        self.backlog.ignores_due_times = true;
     }
 
-    /// Nothing of it is under way any more.
+    /// Returns whether no work of the lane is under way.
     pub(crate) fn is_idle(&self) -> bool {
         self.in_flight == 0
             && self.settling == 0
             && self.reserved == 0
-            && !self.backlog.claiming
+            && !self.backlog.is_claiming
             && self.ready.is_empty()
     }
 
-    /// Of what waits in memory, the delivery that goes first: about the oldest.
-    pub(crate) fn oldest_held(&self) -> Option<DeliveryId> {
-        self.ready.front().map(|held| held.id)
+    /// Returns the first delivery to be sent of those in memory, which is about the oldest.
+    pub(crate) fn oldest_ready(&self) -> Option<DeliveryId> {
+        self.ready.front().map(|delivery| delivery.id)
     }
 
     pub(crate) fn ready_len(&self) -> usize {
         self.ready.len()
     }
 
-    /// May a newly admitted delivery stay in memory? Not while older ones are left in the queue: under a steady
-    /// load they would wait for ever.
-    pub(crate) fn has_room_for(&self, bytes: usize, capacity: usize) -> bool {
+    pub(crate) fn ready_bytes(&self) -> usize {
+        self.ready_bytes
+    }
+
+    /// Returns whether a newly admitted delivery may stay in memory: not before older ones in the queue, which would
+    /// starve.
+    pub(crate) fn fits(&self, bytes: usize, capacity: usize) -> bool {
         let count = self.ready.len() + self.reserved;
         self.is_open()
-            && (self.backlog.queued == Queued::Nothing || self.backlog.draining)
+            && (self.backlog.queued == Queued::Nothing || self.backlog.is_draining)
             && count < capacity
-            && (count == 0 || self.bytes + bytes <= LANE_BYTES)
+            && (count == 0 || self.ready_bytes + bytes <= LANE_BYTES)
     }
 
-    /// Is the receiver worth many deliveries in memory? Where order counts, one goes at a time anyway.
+    /// Returns whether the lane may hold many deliveries in memory. An ordered lane sends one at a time and needs few.
     pub(crate) fn is_fast(&self) -> bool {
-        self.proven && !self.stored.settings.ordered
+        self.is_proven && !self.stored.settings.ordered
     }
 
-    pub(crate) fn ready_bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// How many deliveries to read back now.
-    pub(crate) fn room(&self, capacity: usize) -> usize {
+    /// Returns how many more deliveries the lane may hold.
+    pub(crate) fn free_deliveries(&self, capacity: usize) -> usize {
         capacity.saturating_sub(self.ready.len() + self.reserved)
     }
 
-    /// Up to how many deliveries in memory it asks the queue for more: half of its room, and whatever is less than a
-    /// batch, which would wait for the others in vain.
-    pub(crate) fn low_water(&self, capacity: usize) -> usize {
+    /// Returns how many more body bytes the lane may hold.
+    pub(crate) fn free_bytes(&self) -> usize {
+        LANE_BYTES.saturating_sub(self.ready_bytes)
+    }
+
+    /// Returns the number of deliveries in memory at or below which the lane claims more: half of its capacity, or one less
+    /// than a full batch, since an incomplete one would linger for the others in vain.
+    pub(crate) fn low_watermark(&self, capacity: usize) -> usize {
         let batch = self.stored.settings.batch.map_or(0, |batch| batch.max_events() - 1);
         batch.max(capacity / 2)
     }
 
-    /// How many deliveries so many requests can carry; worth reading back even where there is little room.
+    /// Returns how many deliveries this number of requests can carry. That many are worth claiming even in a full lane.
     pub(crate) fn burst(&self, requests: usize) -> usize {
-        let members = self.stored.settings.batch.map_or(1, Batch::max_events);
-        (requests * members).min(LANE_CAPACITY)
+        let max_events = self.stored.settings.batch.map_or(1, Batch::max_events);
+        (requests * max_events).min(LANE_CAPACITY)
     }
 
-    pub(crate) fn room_bytes(&self) -> usize {
-        LANE_BYTES.saturating_sub(self.bytes)
+    /// Appends a delivery to those in memory.
+    pub(crate) fn push(&mut self, mut delivery: ReadyDelivery) {
+        self.register(&mut delivery);
+        self.ready.push_back(delivery);
     }
 
-    /// Takes a delivery in, behind what is there.
-    pub(crate) fn push(&mut self, mut held: Held) {
-        self.note(&mut held);
-        self.ready.push_back(held);
-    }
-
-    /// Takes retries in, before what has not been tried, in the order they came; where order counts, in that of
-    /// their admission: the members of a batch that failed may be due at different times.
-    pub(crate) fn push_retries(&mut self, retries: impl DoubleEndedIterator<Item = Held>) {
-        for mut held in retries.rev() {
-            self.note(&mut held);
-            self.ready.push_front(held);
+    /// Inserts retries before the deliveries without an attempt. An ordered lane sorts them by admission, since the
+    /// deliveries of a failed batch may be due at different times.
+    pub(crate) fn push_retries(&mut self, retries: impl DoubleEndedIterator<Item = ReadyDelivery>) {
+        for mut delivery in retries.rev() {
+            self.register(&mut delivery);
+            self.ready.push_front(delivery);
         }
         if self.stored.settings.ordered {
-            let tried = self.ready.iter().take_while(|held| held.origin == Origin::Retry).count();
-            self.ready.make_contiguous()[..tried].sort_by_key(|held| held.id);
+            let is_retry = |delivery: &&ReadyDelivery| delivery.source == DeliverySource::Retry;
+            let retries = self.ready.iter().take_while(is_retry).count();
+            self.ready.make_contiguous()[..retries].sort_by_key(|delivery| delivery.id);
         }
     }
 
-    /// Takes back what was to be sent and was not, to where it was taken from.
-    pub(crate) fn put_back(&mut self, Members { first, rest }: Members) {
-        for held in rest.into_iter().rev().chain([first]) {
-            self.bytes += held.bytes();
-            self.ready.push_front(held);
+    /// Puts back the deliveries of a request that was not sent.
+    pub(crate) fn put_back(&mut self, RequestBatch { first, rest }: RequestBatch) {
+        for delivery in rest.into_iter().rev().chain([first]) {
+            self.ready_bytes += delivery.bytes();
+            self.ready.push_front(delivery);
         }
     }
 
-    fn note(&mut self, held: &mut Held) {
+    fn register(&mut self, delivery: &mut ReadyDelivery) {
         if self.stored.settings.batch.is_some() {
-            held.since = self.clock.uptime();
+            delivery.ready_at = self.clock.uptime();
         }
-        self.bytes += held.bytes();
-        self.mark_claimed(held);
+        self.ready_bytes += delivery.bytes();
+        self.mark_claimed(delivery);
     }
 
-    /// What goes in the next request, which counts once for the rate.
-    pub(crate) fn pop(&mut self) -> Option<Members> {
-        let first = self.pop_one()?;
+    /// Removes and returns the deliveries of the next request, which counts once towards the rate.
+    pub(crate) fn next_request(&mut self) -> Option<RequestBatch> {
+        let first = self.pop()?;
         let settings = &self.stored.settings;
         if let Some(rate) = settings.rate {
-            self.pace.count(rate, self.clock.uptime());
+            self.pacer.count(rate, self.clock.uptime());
         }
-        let rest = settings.batch.map_or_else(Vec::new, |batch| self.gather(batch, &first));
-        Some(Members { first, rest })
+        let rest = settings.batch.map_or_else(Vec::new, |batch| self.fill_batch(batch, &first));
+        Some(RequestBatch { first, rest })
     }
 
-    /// Who goes with it.
-    fn gather(&mut self, batch: Batch, first: &Held) -> Vec<Held> {
+    /// Removes and returns the deliveries that go in a batch with `first`.
+    fn fill_batch(&mut self, batch: Batch, first: &ReadyDelivery) -> Vec<ReadyDelivery> {
         let format = batch.format();
-        let (mut attempts, mut bytes) = (first.attempts, format.share(&first.event));
+        let (mut attempts, mut bytes) = (first.attempts, format.added_bytes(&first.event));
         let mut rest = Vec::new();
         while let Some(next) = self.ready.front() {
-            let share = format.share(&next.event);
+            let added = format.added_bytes(&next.event);
             attempts = attempts.max(next.attempts);
-            if !batch.has_room(attempts, 1 + rest.len(), bytes, share) {
+            if !batch.has_room(attempts, 1 + rest.len(), bytes, added) {
                 break;
             }
-            bytes += share;
-            rest.extend(self.pop_one());
+            bytes += added;
+            rest.extend(self.pop());
         }
         rest
     }
 
-    fn pop_one(&mut self) -> Option<Held> {
-        let held = self.ready.pop_front()?;
-        self.bytes -= held.bytes();
-        Some(held)
+    fn pop(&mut self) -> Option<ReadyDelivery> {
+        let delivery = self.ready.pop_front()?;
+        self.ready_bytes -= delivery.bytes();
+        Some(delivery)
     }
 
-    /// Gives up everything that waits in memory; what it returns is held and must be released in the queue.
-    pub(crate) fn give_up(&mut self) -> Vec<Held> {
-        self.bytes = 0;
-        let (held, claimed): (Vec<Held>, Vec<Held>) =
-            self.ready.drain(..).partition(|held| held.origin == Origin::Admitted);
+    /// Removes all deliveries from memory. Returns those that the caller must release in the queue; the others were
+    /// claimed, and are still there.
+    pub(crate) fn clear(&mut self) -> Vec<ReadyDelivery> {
+        self.ready_bytes = 0;
+        let (admitted, claimed): (Vec<ReadyDelivery>, Vec<ReadyDelivery>) =
+            self.ready.drain(..).partition(|delivery| delivery.source == DeliverySource::Admitted);
         for delivery in &claimed {
-            self.unclaim(delivery.id, delivery.origin);
+            self.unmark_claimed(delivery.id, delivery.source);
         }
         if !claimed.is_empty() {
-            self.backlog.look_everywhere();
+            self.backlog.rescan();
         }
-        held
+        admitted
     }
 
-    /// Begins a claim of a share, of what is due at `now`.
-    pub(crate) fn claim(&mut self, share: Share, now: UnixMicros) -> Claim {
-        self.backlog.begin_claim(share, self.stored.settings.ordered);
+    /// Starts a claim of what is due at `now`.
+    pub(crate) fn start_claim(&mut self, allowance: Allowance, now: UnixMicros) -> Claim {
+        self.backlog.start_claim(allowance, self.stored.settings.ordered);
         let after = self.backlog.claimed_up_to;
-        let exclude = self.in_hand.beyond(after);
-        let now = if self.backlog.impatient { UnixMicros(i64::MAX) } else { now };
-        Claim { sub: self.key, after, exclude, limit: share.deliveries, max_bytes: share.bytes, now }
+        let exclude = self.claimed.excluded_after(after);
+        let now = if self.backlog.ignores_due_times { UnixMicros(i64::MAX) } else { now };
+        Claim { sub: self.key, after, exclude, limit: allowance.deliveries, max_bytes: allowance.bytes, now }
     }
 
-    /// Remembers a claimed delivery that comes into memory.
-    pub(crate) fn mark_claimed(&mut self, held: &Held) {
-        self.in_hand.take(held.id, held.origin);
+    /// Excludes a delivery that comes into memory from further claims.
+    pub(crate) fn mark_claimed(&mut self, delivery: &ReadyDelivery) {
+        self.claimed.insert(delivery.id, delivery.source);
     }
 
-    /// A claimed delivery's settlement is committed.
-    pub(crate) fn unclaim(&mut self, id: DeliveryId, origin: Origin) {
-        self.in_hand.let_go(id, origin);
+    /// Allows claims of a delivery again: its settlement is committed, or it is back in the queue.
+    pub(crate) fn unmark_claimed(&mut self, id: DeliveryId, source: DeliverySource) {
+        self.claimed.release(id, source);
     }
 }

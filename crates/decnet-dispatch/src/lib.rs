@@ -1,46 +1,50 @@
-//! The way of an event, from the bus to its receivers.
+//! The worker: takes events from the bus and the queue, and delivers them to the receivers of the subscriptions.
 //!
 //! ```text
 //! bus ──► intake ──► route ──► admit ──► lanes ──► send ──► settle
 //! ```
 //!
-//! - `intake`: drains the bus on a thread of its own and makes events of what it reads;
-//! - `dispatcher`: the loop that owns all lanes: routes, admits, starts attempts, settles them;
-//! - `lane`, `members`, `in_hand` and `backlog`: what one subscription may do, what goes in one request, what of the queue it has,
-//!   what waits there;
-//! - `slots` and `memory`: how all lanes share the requests in flight and the memory;
-//! - `spans`: what is told to whoever traces;
-//! - `stats` and `shown`: what is counted, of all and of each subscription;
-//! - [`sender`]: one attempt: guard, connect, sign, POST, read the reply;
-//! - `worker`: starts and stops all of it.
+//! - `worker`, `options`: starts and stops everything, by its settings;
+//! - `intake`: drains the bus on a thread of its own and parses events;
+//! - `dispatcher`: the event loop that owns all lanes: routes, admits, starts attempts, and settles them;
+//! - `lanes`, `lane`, `lane_state`: one lane per subscription, which decides what may be sent;
+//! - `backlog`, `claimed_set`, `hold`, `request_batch`: a lane's waiting deliveries, the deliveries that it has claimed from the
+//!   queue, its pauses after `Retry-After` or local faults, and the deliveries of one request;
+//! - `concurrency_limiter`, `memory_budget`: the shares of all lanes in the requests in flight and the memory;
+//! - `inbox`, `timers`: the results of tasks, and the times at which lanes are due;
+//! - `failure_log`, `notice_throttle`, `pending_health`: the limits on logs and operational events, and the health updates that
+//!   are not written yet;
+//! - `stats`, `subscription_metrics`, `metrics_handle`, `spans`: metrics of the worker and of each subscription, and tracing;
+//! - [`decnet_sender`]: one attempt.
 
 mod backlog;
-pub mod clock;
+mod claimed_set;
+mod concurrency_limiter;
 mod dispatcher;
+mod failure_log;
 mod hold;
-mod in_hand;
 mod inbox;
 mod intake;
 mod lane;
-mod local_faults;
-mod members;
-mod memory;
+mod lane_state;
+mod lanes;
+mod memory_budget;
+mod metrics_handle;
+mod notice_throttle;
 mod options;
-mod record;
-pub mod sender;
-mod shown;
-mod slots;
+mod pending_health;
+mod request_batch;
 mod spans;
 mod stats;
-mod status;
+mod subscription_metrics;
 mod timers;
-mod told;
-mod trouble;
 mod worker;
 
 pub use dispatcher::Error;
 pub use options::Options;
-pub use shown::{About, Figures, Shown, Standing};
-pub use spans::{Span, SpanKind, Spans};
+pub use spans::{Span, SpanKind, SpanSink};
 pub use stats::{Counter, Stats};
+pub use subscription_metrics::{
+    SubscriptionLabels, SubscriptionMetrics, SubscriptionRegistry, SubscriptionState,
+};
 pub use worker::Worker;

@@ -1,47 +1,47 @@
-//! What an operator can set.
+//! The settings of the worker.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use decnet_core::delivery::RetrySchedule;
 use decnet_core::limits;
+use decnet_sender as sender;
 use decnet_store::queue::Retention;
 
-use crate::sender;
-use crate::spans::Spans;
+use crate::spans::SpanSink;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The worker's settings; the defaults are the safe ones.
+/// The settings of the worker. The defaults are safe.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Requests in flight to one subscription.
+    /// The maximum number of requests in flight per subscription.
     pub concurrency: usize,
-    /// Requests in flight over all subscriptions.
+    /// The maximum number of requests in flight over all subscriptions.
     pub total_concurrency: usize,
-    /// When failed attempts are tried again.
+    /// The schedule of retries.
     pub schedule: RetrySchedule,
-    /// Deliveries failed in a row that trip a subscription.
+    /// The number of consecutive failed deliveries that trip a subscription.
     pub circuit_threshold: u32,
-    /// Deliveries waiting for one subscription that are worth a warning, as half of them are; 0 for none.
+    /// The number of deliveries waiting for one subscription at which a warning is published, as at half of it; 0 for none.
     pub backlog_threshold: u64,
-    /// First and longest wait between probes of a tripped subscription.
+    /// The first and the longest delay between probes of a tripped subscription.
     pub probe_delay: (Duration, Duration),
-    /// Reload of the subscriptions in case the signal was lost.
+    /// The time between two reloads of the subscriptions, which are made in case a change signal was lost.
     pub reload_interval: Duration,
-    /// Time between two writes of the subscriptions' health, and between two beats of the loop.
+    /// The time between two writes of the subscriptions' health, and between two heartbeats of the loop.
     pub record_interval: Duration,
-    /// Time between two heartbeats on the bus.
+    /// The time between two heartbeats on the bus.
     pub heartbeat_interval: Duration,
-    /// What requests in flight get when the worker stops.
+    /// The time that requests in flight have to complete when the worker stops.
     pub shutdown_grace: Duration,
-    /// How long settled and parked deliveries are kept.
+    /// The limits on the age and size of settled and parked deliveries.
     pub retention: Retention,
-    /// Time between two rounds of retention.
+    /// The time between two passes of retention.
     pub retention_interval: Duration,
-    /// Who takes the spans of every event and attempt, if anybody traces.
-    pub spans: Option<Arc<dyn Spans>>,
-    /// How requests are made.
+    /// The sink for the spans of every event and attempt, if tracing is enabled.
+    pub spans: Option<Arc<dyn SpanSink>>,
+    /// The settings of the sender.
     pub sender: sender::Options,
 }
 
@@ -55,7 +55,7 @@ impl Default for Options {
             backlog_threshold: limits::DEFAULT_BACKLOG_THRESHOLD,
             probe_delay: (limits::MIN_PROBE_DELAY, limits::MAX_PROBE_DELAY),
             reload_interval: limits::RELOAD_INTERVAL,
-            record_interval: limits::PULSE_INTERVAL,
+            record_interval: limits::LIVENESS_INTERVAL,
             heartbeat_interval: limits::HEARTBEAT_INTERVAL,
             shutdown_grace: limits::SHUTDOWN_GRACE,
             retention: Retention {

@@ -1,7 +1,7 @@
-//! What is told to whoever traces: one trace an event, from its publication to the replies of its receivers.
+//! Spans for tracing: one trace per event, from its publication to the replies of its receivers.
 //!
-//! The ids are derived ([`decnet_core::trace`]), so nothing is kept for them, and receivers that are sent `traceparent`
-//! know them too. Where nobody traces, none of this is made.
+//! Ids are derived from the event ([`decnet_core::trace`]), so they need no storage, and receivers that get `traceparent` can
+//! refer to them. Without a sink no span is created.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,61 +12,61 @@ use decnet_core::time::UnixMicros;
 use decnet_core::trace::{SpanId, TraceId, attempt_span, root_span, trace_id};
 
 use crate::lane::Lane;
-use crate::members::Held;
-use crate::sender::Attempted;
+use crate::request_batch::ReadyDelivery;
+use decnet_sender::AttemptResult;
 
-/// Who takes spans. It must not block, and may leave out what it has no room for.
-pub trait Spans: fmt::Debug + Send + Sync {
-    /// Takes one.
-    fn take(&self, span: Span);
+/// A receiver of spans. Implementations must not block, and may drop spans that do not fit their buffers.
+pub trait SpanSink: fmt::Debug + Send + Sync {
+    /// Records a span.
+    fn record(&self, span: Span);
 
-    /// The worker has ended: no more of them come. Its figures still stand, and go when this returns.
+    /// Called once, after the last span and before the worker's metrics are dropped, so that both can be exported.
     fn end(&self);
 }
 
-/// Something that took time, in an event's trace.
+/// A span in the trace of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
-    /// The event.
+    /// The trace, whose id is derived from that of the event.
     pub trace: TraceId,
-    /// Itself.
+    /// The id of the span.
     pub id: SpanId,
-    /// What it is a part of; nothing for the publication.
+    /// The parent span; `None` for the root span.
     pub parent: Option<SpanId>,
-    /// When it began.
+    /// The start time.
     pub started_at: UnixMicros,
-    /// How long it took.
+    /// The duration.
     pub duration: Duration,
-    /// The event's id.
+    /// The id of the event.
     pub event_id: Box<str>,
-    /// Its topic.
+    /// The topic of the event.
     pub topic: Box<str>,
-    /// What it was.
+    /// The operation.
     pub kind: SpanKind,
 }
 
-/// What a span is of.
+/// The operation that a span describes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SpanKind {
-    /// From an event until it is committed to the queue.
+    /// The admission of an event, from its publication to its commit to the queue.
     Admission,
-    /// One attempt.
+    /// An attempt to deliver.
     Attempt {
-        /// The subscription's name.
+        /// The name of the subscription.
         subscription: Box<str>,
-        /// Counted from 1.
+        /// The number of the attempt, counted from 1.
         number: u32,
-        /// The reply's status, if there was one.
+        /// The status of the reply, if there was one.
         status: Option<u16>,
-        /// `delivered`, or the reason why not.
+        /// `delivered`, or the reason of the failure.
         outcome: &'static str,
-        /// What went wrong, if anything did.
+        /// The description of the failure, if there was one.
         detail: Option<Box<str>>,
     },
 }
 
 impl Span {
-    /// Of an event that is committed.
+    /// Creates the span of an event that was committed at `now`.
     pub(crate) fn admission(event: &Event, now: UnixMicros) -> Self {
         Self {
             trace: trace_id(&event.id),
@@ -80,33 +80,33 @@ impl Span {
         }
     }
 
-    /// Of an attempt that is over.
+    /// Creates the span of a completed attempt.
     pub(crate) fn attempt(
         lane: &Lane,
-        held: &Held,
+        delivery: &ReadyDelivery,
         started_at: UnixMicros,
-        attempted: &Attempted,
+        result: &AttemptResult,
         verdict: &Verdict,
     ) -> Self {
-        let (event, subscription) = (&held.event, &lane.stored.subscription);
-        let number = held.attempts_with_this();
+        let (event, subscription) = (&delivery.event, &lane.stored.subscription);
+        let number = delivery.attempt_number();
         Self {
             trace: trace_id(&event.id),
-            id: attempt_span(&event.id, &subscription.uuid, held.id.number(), number),
+            id: attempt_span(&event.id, &subscription.uuid, delivery.id.number(), number),
             parent: Some(root_span(&event.id)),
             started_at,
-            duration: attempted.duration,
+            duration: result.duration,
             event_id: event.id.clone(),
             topic: event.topic.clone(),
             kind: SpanKind::Attempt {
                 subscription: subscription.name.clone(),
                 number,
-                status: match attempted.outcome {
+                status: match result.outcome {
                     Outcome::Replied { status, .. } => Some(status),
                     Outcome::Failed(_) | Outcome::LocalFault => None,
                 },
                 outcome: verdict.reason().map_or("delivered", |reason| reason.as_str()),
-                detail: attempted.detail.clone(),
+                detail: result.detail.clone(),
             },
         }
     }

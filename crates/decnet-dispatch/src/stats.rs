@@ -1,4 +1,4 @@
-//! What the worker counts while it works, for whoever shows it.
+//! The metrics of the worker.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -6,18 +6,18 @@ use std::time::Instant;
 
 use decnet_bus::Losses;
 use decnet_core::delivery::{Reason, State};
-pub use decnet_core::measure::Counter;
-use decnet_core::measure::{Gauge, Histogram};
-use decnet_core::pulse::Pulse;
+use decnet_runtime::liveness::Liveness;
+pub use decnet_runtime::metrics::Counter;
+use decnet_runtime::metrics::{Gauge, Histogram};
 
-use crate::shown::Shown;
+use crate::subscription_metrics::SubscriptionRegistry;
 
-/// Durations of an attempt, in microseconds.
+/// The bucket bounds for durations of attempts, in microseconds.
 const ATTEMPT_BOUNDS: &[u64] = &[
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     5_000_000, 10_000_000, 30_000_000, 60_000_000,
 ];
-/// Times from an event to its 2xx, in microseconds: to days, for retries.
+/// The bucket bounds for the time from an event to its 2xx, in microseconds; up to a day because of retries.
 const DELIVERY_BOUNDS: &[u64] = &[
     1_000,
     2_500,
@@ -39,74 +39,74 @@ const DELIVERY_BOUNDS: &[u64] = &[
     21_600_000_000,
     86_400_000_000,
 ];
-/// Durations of a reload, in microseconds.
+/// The bucket bounds for durations of reloads, in microseconds.
 const RELOAD_BOUNDS: &[u64] = &[1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000];
 
-/// What the worker has done since it started.
+/// The metrics of the worker. Counters start at zero when the worker starts.
 #[derive(Debug)]
 pub struct Stats {
-    /// Events read from the bus, and taken from what was submitted.
+    /// Events read from the bus or taken from the submissions in the queue.
     pub received: Counter,
-    /// Events that no subscription asks for.
+    /// Events that match no subscription.
     pub unrouted: Counter,
-    /// Messages that were no events.
+    /// Messages on the bus that were not valid events.
     pub malformed: Counter,
     /// Events committed to the queue.
     pub admitted: Counter,
     /// Events whose id had been admitted before.
     pub duplicates: Counter,
-    /// Deliveries that a receiver took, committed.
+    /// Deliveries that a receiver accepted; counted when committed.
     pub delivered: Counter,
-    /// Attempts that will be repeated, committed.
+    /// Failed attempts that will be retried; counted when committed.
     pub retried: Counter,
-    /// Deliveries given up, committed.
+    /// Dead deliveries; counted when committed.
     pub dead: Counter,
-    /// Of those, the ones that waited longer than retention allows.
+    /// Dead deliveries that had waited longer than retention allows.
     pub expired: Counter,
-    /// Attempts that are over, committed or not yet: index 0 delivered, the others by the code of their reason.
+    /// Completed attempts, committed or not: index 0 delivered, the others by the code of their reason.
     attempts: [Counter; Reason::ALL.len() + 1],
     /// Requests that were sent again within their attempt.
     pub repeats: Counter,
-    /// Of an attempt, in microseconds.
+    /// Durations of attempts, in microseconds.
     pub attempt_time: Histogram,
-    /// From an event to the 2xx of a delivery of it, in microseconds; committed or not yet.
+    /// The time from an event to the 2xx for each of its deliveries, in microseconds; committed or not.
     pub delivery_time: Histogram,
     /// Subscriptions with a valid row.
     pub subscriptions: Gauge,
-    /// Rows that cannot be used.
+    /// Subscriptions with an invalid row.
     pub bad_rows: Gauge,
     /// Reloads of the subscriptions, the first one included.
     pub reloads: Counter,
-    /// Reloads that could not read the subscriptions.
+    /// Reloads that failed to read the subscriptions.
     pub reload_failures: Counter,
-    /// Of a reload, from its begin to its being in force, in microseconds.
+    /// Durations of reloads, from the start until the subscriptions are in effect, in microseconds.
     pub reload_time: Histogram,
-    /// Subscriptions paused since their receivers fail.
+    /// Circuit breaker trips of subscriptions.
     pub trips: Counter,
-    /// Paused subscriptions whose receivers came back.
+    /// Tripped subscriptions whose receivers recovered.
     pub recoveries: Counter,
-    /// Deliveries in memory, seen once a second.
+    /// Deliveries in memory, sampled once a second.
     pub held: Gauge,
-    /// Requests in flight, seen once a second.
+    /// Requests in flight, sampled once a second.
     pub in_flight: Gauge,
-    /// Is the bus there?
-    bus: AtomicBool,
-    /// Connections to the bus so far.
+    /// Whether the bus is connected.
+    bus_connected: AtomicBool,
+    /// Connections to the bus.
     pub bus_connections: Counter,
-    /// What the bus said last that it has lost since it started.
+    /// The losses of the bus since its start, as last reported.
     bus_losses: Mutex<Option<Losses>>,
-    /// Why the bus refuses the worker a lossless queue, and since when.
+    /// The reason and the start of the bus's refusal of a lossless queue.
     bus_refusal: Mutex<Option<(Box<str>, Instant)>>,
-    /// Events about its own work that the worker made.
-    pub own_events: Counter,
-    /// Such events that were not made since there were too many.
-    pub own_events_left_out: Counter,
-    /// Countings of what waits that are complete; before the first, what waited before the start is not known.
+    /// Operational events that the worker published.
+    pub operational_events: Counter,
+    /// Operational events that the rate limit suppressed.
+    pub suppressed_operational_events: Counter,
+    /// Completed censuses of the queue. Before the first one, deliveries from before the start are not counted.
     pub censuses: Counter,
-    /// Beats while the dispatcher's loop turns.
-    pub pulse: Pulse,
-    /// By subscription.
-    pub shown: Shown,
+    /// The liveness of the dispatcher's loop.
+    pub liveness: Liveness,
+    /// The metrics of each subscription.
+    pub by_subscription: SubscriptionRegistry,
 }
 
 impl Default for Stats {
@@ -135,61 +135,62 @@ impl Default for Stats {
             recoveries: counter(),
             held: Gauge::default(),
             in_flight: Gauge::default(),
-            bus: AtomicBool::new(false),
+            bus_connected: AtomicBool::new(false),
             bus_connections: counter(),
             bus_losses: Mutex::default(),
             bus_refusal: Mutex::default(),
-            own_events: counter(),
-            own_events_left_out: counter(),
+            operational_events: counter(),
+            suppressed_operational_events: counter(),
             censuses: counter(),
-            pulse: Pulse::default(),
-            shown: Shown::default(),
+            liveness: Liveness::default(),
+            by_subscription: SubscriptionRegistry::default(),
         }
     }
 }
 
 impl Stats {
-    /// Attempts that came to this: `None` for delivered.
+    /// Returns the counter of attempts with an outcome: `None` for delivered.
     #[must_use]
     pub fn attempts(&self, reason: Option<Reason>) -> &Counter {
         &self.attempts[reason.map_or(0, |reason| usize::from(reason.code()))]
     }
 
-    /// Is there a connection to the bus, as far as is known?
+    /// Returns whether the bus is connected, as far as is known.
     #[must_use]
     pub fn is_bus_connected(&self) -> bool {
-        self.bus.load(Ordering::Relaxed)
+        self.bus_connected.load(Ordering::Relaxed)
     }
 
-    /// What the bus has lost since it started, as it last said; `None` of a bus that does not say, such as DECNET's.
+    /// Returns the losses of the bus since its start, as last reported; `None` for a bus that reports none, such as DECNET's.
     #[must_use]
     pub fn bus_losses(&self) -> Option<Losses> {
         *self.bus_losses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn bus_has_lost(&self, losses: Option<Losses>) {
+    pub(crate) fn set_bus_losses(&self, losses: Option<Losses>) {
         *self.bus_losses.lock().unwrap_or_else(PoisonError::into_inner) = losses;
     }
 
-    /// Why the bus gives the worker an ordinary queue although it asks for a lossless one, and since when. `None` while it
-    /// has a lossless queue, while the bus is away, and at DECNET's bus, which has ordinary queues only.
+    /// Returns the reason why the bus refused the lossless queue that the worker requested, and when it first did. `None` while
+    /// the queue is lossless, while the bus is disconnected, and with DECNET's bus, which has only ordinary queues.
     #[must_use]
     pub fn bus_refusal(&self) -> Option<(Box<str>, Instant)> {
         self.bus_refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes over the answer of the bus. Returns whether it is another one than before.
-    pub(crate) fn bus_refuses(&self, why: Option<Box<str>>) -> bool {
+    /// Records the reason of a refusal, or that there is none. Returns whether it has changed.
+    pub(crate) fn set_bus_refusal(&self, why: Option<Box<str>>) -> bool {
         let mut refusal = self.bus_refusal.lock().unwrap_or_else(PoisonError::into_inner);
         let before = refusal.as_ref().map(|(why, _)| why);
-        let is_other = before != why.as_ref();
-        if is_other {
+        let has_changed = before != why.as_ref();
+        if has_changed {
             *refusal = why.map(|why| (why, Instant::now()));
         }
-        is_other
+        has_changed
     }
 
-    pub(crate) fn count(&self, state: &State) {
+    /// Counts a settled attempt by the new state of its delivery.
+    pub(crate) fn count_settled(&self, state: &State) {
         match state {
             State::Delivered => self.delivered.add(1),
             State::Dead { .. } => self.dead.add(1),
@@ -197,8 +198,8 @@ impl Stats {
         }
     }
 
-    pub(crate) fn bus_is(&self, connected: bool) {
-        self.bus.store(connected, Ordering::Relaxed);
+    pub(crate) fn set_bus_connected(&self, connected: bool) {
+        self.bus_connected.store(connected, Ordering::Relaxed);
         self.bus_connections.add(u64::from(connected));
     }
 }

@@ -1,30 +1,30 @@
-//! When to look at which lane again: one timer of each kind a lane, so that no more are kept than there are lanes.
+//! The timers of the lanes: at most one of each kind per lane, so that lanes bound their number.
 
 use std::collections::BTreeSet;
 
 use decnet_core::time::BootMicros;
 use decnet_store::queue::SubscriptionKey;
 
-/// What for.
+/// The purpose of a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub(crate) enum TimerKind {
     /// A retry or a probe is due.
     Due,
     /// The lane's rate or its batch allows the next attempt.
     Wake,
 }
 
-/// In the order of their time.
+/// The timers of all lanes, ordered by time.
 #[derive(Debug, Default)]
-pub(crate) struct Timers(BTreeSet<(BootMicros, SubscriptionKey, Kind)>);
+pub(crate) struct Timers(BTreeSet<(BootMicros, SubscriptionKey, TimerKind)>);
 
 impl Timers {
-    /// Sets a lane's timer to `at`, in place of the one in `slot`, unless that is earlier anyway.
+    /// Sets a lane's timer to `at` unless it is set to an earlier time. `slot` is the time to which it is set.
     pub(crate) fn set(
         &mut self,
         slot: &mut Option<BootMicros>,
         lane: SubscriptionKey,
-        kind: Kind,
+        kind: TimerKind,
         at: BootMicros,
     ) {
         if slot.is_some_and(|set| set <= at) {
@@ -36,13 +36,13 @@ impl Timers {
         self.0.insert((at, lane, kind));
     }
 
-    /// The earliest.
+    /// Returns the earliest time.
     pub(crate) fn next(&self) -> Option<BootMicros> {
         self.0.first().map(|(at, ..)| *at)
     }
 
-    /// Takes the earliest of those that are due at `now`.
-    pub(crate) fn pop(&mut self, now: BootMicros) -> Option<(BootMicros, SubscriptionKey, Kind)> {
+    /// Removes and returns the earliest timer that is due at `now`.
+    pub(crate) fn pop(&mut self, now: BootMicros) -> Option<(BootMicros, SubscriptionKey, TimerKind)> {
         self.next().filter(|at| *at <= now).and_then(|_| self.0.pop_first())
     }
 }
@@ -52,28 +52,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn replaced_timers_do_not_pile_up() {
+    fn replaced_timers_are_removed() {
         let (mut timers, lane, far) = (Timers::default(), SubscriptionKey(1), BootMicros(1_000_000));
         for now in (0..1000).map(BootMicros) {
-            // A retry that is far off is known, then a near one comes and fires.
+            // A far retry is replaced by a near one, which fires.
             let mut slot = None;
-            timers.set(&mut slot, lane, Kind::Due, far);
-            timers.set(&mut slot, lane, Kind::Due, now);
-            timers.set(&mut slot, lane, Kind::Due, far);
-            assert_eq!(timers.pop(now), Some((now, lane, Kind::Due)));
+            timers.set(&mut slot, lane, TimerKind::Due, far);
+            timers.set(&mut slot, lane, TimerKind::Due, now);
+            timers.set(&mut slot, lane, TimerKind::Due, far);
+            assert_eq!(timers.pop(now), Some((now, lane, TimerKind::Due)));
         }
         assert!(timers.0.is_empty());
     }
 
     #[test]
-    fn kinds_do_not_touch_each_other() {
+    fn timers_of_different_kinds_are_independent() {
         let (mut timers, lane, at) = (Timers::default(), SubscriptionKey(1), BootMicros(5));
-        timers.set(&mut None, lane, Kind::Due, at);
-        timers.set(&mut None, lane, Kind::Wake, at);
+        timers.set(&mut None, lane, TimerKind::Due, at);
+        timers.set(&mut None, lane, TimerKind::Wake, at);
         assert_eq!(timers.pop(BootMicros(4)), None);
         assert_eq!(
             [timers.pop(at), timers.pop(at)],
-            [Some((at, lane, Kind::Due)), Some((at, lane, Kind::Wake))]
+            [Some((at, lane, TimerKind::Due)), Some((at, lane, TimerKind::Wake))]
         );
     }
 }

@@ -1,48 +1,48 @@
-//! The whole worker: intake on its own thread, everything else on the caller's.
+//! The worker: the intake on its own thread, everything else on the caller's thread.
 
 use std::sync::{Arc, Mutex};
 
 use decnet_bus::Source;
-use decnet_core::limits::MAX_UNPUBLISHED;
+use decnet_core::limits::MAX_UNPUBLISHED_EVENTS;
 use decnet_store::catalog::Catalog;
 use decnet_store::queue::Queue;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::dispatcher::{Dispatcher, Error, Inputs};
-use crate::intake::{Intake, Reading};
+use crate::intake::{Intake, OffsetTracker};
 use crate::options::Options;
 use crate::stats::Stats;
 
 /// A worker, ready to run.
 pub struct Worker {
-    /// Its settings.
+    /// The settings.
     pub options: Options,
-    /// Where deliveries rest.
+    /// The queue of deliveries.
     pub queue: Queue,
-    /// Who is subscribed.
+    /// The catalog of subscriptions.
     pub catalog: Catalog,
-    /// Where events come from; `None` for a worker without a bus, which only delivers what is queued.
+    /// The connection to the bus; `None` for a worker without a bus, which delivers only queued and submitted events.
     pub source: Option<Source>,
-    /// Where it counts what it does.
+    /// The metrics to update.
     pub stats: Arc<Stats>,
-    /// Rung by whoever in this process has submitted events to the queue (`notify_one`), so that they are taken at once.
+    /// Notified (`notify_one`) by code of this process that has submitted events to the queue, so that they are taken at once.
     pub nudge: Arc<Notify>,
 }
 
 impl Worker {
-    /// Runs until `shutdown` or a stop request on the bus; requests in flight then get their grace, and what is
-    /// admitted and not delivered stays in the queue.
+    /// Runs until `shutdown` or a stop request on the bus. Requests in flight then have [`Options::shutdown_grace`] to
+    /// complete; undelivered events stay in the queue.
     ///
     /// Must run inside a [`tokio::task::LocalSet`].
     ///
     /// # Errors
-    /// The subscriptions cannot be read for the first time, or the queue has become unusable.
+    /// The first load of the subscriptions failed, a thread could not be started, or the queue has become unusable.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
         let (batch_sender, batches) = mpsc::unbounded_channel();
         let (signal_sender, signals) = mpsc::unbounded_channel();
-        let (cover, wanted) = watch::channel(None);
-        let (publication_sender, publications) = mpsc::channel(MAX_UNPUBLISHED);
+        let (cover_sender, cover) = watch::channel(None);
+        let (publication_sender, publications) = mpsc::channel(MAX_UNPUBLISHED_EVENTS);
         let catalog = Arc::new(Mutex::new(self.catalog));
         let heartbeat = self.options.heartbeat_interval;
         let (health, clock) = (self.queue.health(), self.queue.clock().clone());
@@ -55,27 +55,30 @@ impl Worker {
             source,
             batches: batch_sender,
             signals: signal_sender,
-            wanted,
-            reading: Reading::default(),
+            cover,
+            offsets: OffsetTracker::default(),
             heartbeat,
             health,
             clock,
             stats,
             publications,
-            wants_bus_health: false,
+            covers_bus_health: false,
         });
         let has_intake = intake.is_some();
         if !has_intake {
-            tracing::warn!("there is no bus: only what is queued or submitted is delivered");
+            tracing::warn!("running without a bus; only queued and submitted events are delivered");
         }
         let thread = intake.map(|intake| intake.spawn(shutdown.clone())).transpose()?;
-        let result =
-            dispatcher.run(Inputs { batches, signals, has_intake, cover, nudge }, shutdown.clone()).await;
+        let result = dispatcher
+            .run(Inputs { batches, signals, has_intake, cover: cover_sender, nudge }, shutdown.clone())
+            .await;
         shutdown.cancel();
         if let Some(thread) = thread
             && thread.join().is_err()
         {
-            tracing::error!("the intake panicked; what it had handed over is safe");
+            tracing::error!(
+                "the intake thread panicked; events that reached the dispatcher are not affected"
+            );
         }
         if let Some(spans) = spans {
             spans.end();

@@ -1,7 +1,7 @@
-//! Backup and restore: consistent copies of catalog and queue, made while others work on them, and the way back.
+//! Backup and restore of catalog and queue while other processes use them.
 //!
-//! A copy is SQLite's own (`VACUUM INTO`): what was committed when it began, without free pages. Copy the queue first,
-//! then the catalog: a delivery whose subscription the catalog does not have counts as one to a deleted subscription.
+//! `VACUUM INTO` makes a copy without free pages of what was committed when it began. Copy the queue first, then the
+//! catalog: a delivery whose subscription is not in the catalog counts as one to a deleted subscription.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -13,62 +13,62 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::queue::{self, Lease};
 
-/// How long another process's lock is waited for.
+/// Maximum wait for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why there is no copy.
+/// An error of a backup.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file that cannot be made or used.
-    #[error("{} cannot be used: {source}", path.display())]
+    /// The file of the copy cannot be created.
+    #[error("cannot create {}: {source}", path.display())]
     Io {
-        /// Which one.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// SQLite refused.
-    #[error("{} cannot be copied: {source}", path.display())]
+    /// SQLite failed.
+    #[error("cannot copy {}: {source}", path.display())]
     Sqlite {
-        /// Which database.
+        /// The database to be copied.
         path: PathBuf,
-        /// Why.
+        /// SQLite's error.
         source: rusqlite::Error,
     },
-    /// A copy that is damaged.
-    #[error("{} is damaged, or no database at all: {found}", path.display())]
+    /// The copy is damaged.
+    #[error("{} is damaged or not a SQLite database: {found}", path.display())]
     Damaged {
-        /// Which file.
+        /// The copy.
         path: PathBuf,
-        /// What SQLite found.
+        /// The result of SQLite's check.
         found: String,
     },
 }
 
-/// Copies the database `source` as it is now into the new file `target`, readable by its owner alone. Blocks as long as
-/// that takes; others read and write meanwhile.
+/// Copies the database `source` into the new file `target`, which only its owner may read. Blocks; other processes can read
+/// and write meanwhile.
 ///
 /// # Errors
-/// See [`Error`]; a target that is there already is one.
+/// See [`Error`]. A `target` that exists is an error.
 pub fn copy(source: &Path, target: &Path) -> Result<(), Error> {
     let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(target);
     new.map_err(|error| Error::Io { path: target.into(), source: error })?;
     let sqlite = |error| Error::Sqlite { path: source.into(), source: error };
-    let conn = open(source, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(sqlite)?;
+    let conn = open_read_only(source).map_err(sqlite)?;
     let target = target.to_str().ok_or_else(|| Error::Io {
         path: target.into(),
-        source: io::Error::new(io::ErrorKind::InvalidInput, "its name is no UTF-8"),
+        source: io::Error::new(io::ErrorKind::InvalidInput, "the path is not valid UTF-8"),
     })?;
     conn.execute("VACUUM INTO ?1", [target]).map(drop).map_err(sqlite)
 }
 
-/// About how many bytes a copy of the database will have.
+/// Returns the approximate size of a copy of the database, in bytes.
 ///
 /// # Errors
 /// See [`Error`].
 pub fn size(source: &Path) -> Result<u64, Error> {
     let read = || {
-        let conn = open(source, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let conn = open_read_only(source)?;
         let pragma = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         Ok((pragma("page_count")? - pragma("freelist_count")?) * pragma("page_size")?)
     };
@@ -76,15 +76,13 @@ pub fn size(source: &Path) -> Result<u64, Error> {
     bytes.map(i64::unsigned_abs).map_err(|error| Error::Sqlite { path: source.into(), source: error })
 }
 
-/// Reads all of a copy, and says if it is damaged.
+/// Reads a copy completely and checks that it is not damaged.
 ///
 /// # Errors
-/// See [`Error`].
+/// [`Error::Damaged`].
 pub fn verify(copy: &Path) -> Result<(), Error> {
-    let read = || {
-        let conn = open(copy, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0))
-    };
+    let read =
+        || open_read_only(copy)?.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
     match read() {
         Ok(found) if found == "ok" => Ok(()),
         Ok(found) => Err(Error::Damaged { path: copy.into(), found }),
@@ -92,43 +90,44 @@ pub fn verify(copy: &Path) -> Result<(), Error> {
     }
 }
 
-/// Puts a whole copy into WAL mode, in which its original was: a copy has SQLite's default, and others could not read it
-/// while one writes. A database says by two bytes of its header which it is (<https://www.sqlite.org/fileformat2.html>).
+/// Sets the WAL mode in the header of a copy (<https://www.sqlite.org/fileformat2.html>). `VACUUM INTO` writes SQLite's default
+/// mode, in which a writer blocks readers.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn to_wal(copy: &File) -> io::Result<()> {
+pub fn set_wal_mode(copy: &File) -> io::Result<()> {
     const VERSIONS_AT: u64 = 18;
     const WAL: u8 = 2;
     copy.write_all_at(&[WAL; 2], VERSIONS_AT)
 }
 
-/// Is this copy a queue that this program can use?
+/// Checks that this program can use a copy of a queue.
 ///
 /// # Errors
-/// Why not.
+/// The reason why it cannot.
 pub fn verify_queue(copy: &Path) -> Result<(), queue::Error> {
     queue::verify(copy)
 }
 
-/// Makes a copy of a queue ready to be used: its clock is not compared with the time of the backup.
+/// Prepares a copy of a queue for use: removes the time of the backup, which is not to be compared with the clock.
 ///
 /// # Errors
 /// The file cannot be written.
 pub fn prepare_queue(copy: &Path) -> Result<(), queue::Error> {
-    queue::forget_time(copy)
+    queue::clear_recorded_time(copy)
 }
 
-/// Keeps workers away from a data directory while something is put there.
+/// Takes the lease of a data directory, so that no worker starts there during a restore.
 ///
 /// # Errors
 /// A worker runs there.
-pub fn hold(data_dir: &Path) -> Result<Lease, queue::Error> {
-    Lease::take(data_dir)
+pub fn lock_data_dir(data_dir: &Path) -> Result<Lease, queue::Error> {
+    Lease::acquire(data_dir)
 }
 
-fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
-    let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     Ok(conn)
 }

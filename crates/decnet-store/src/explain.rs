@@ -1,66 +1,67 @@
-//! Why an event did, or did not, go to a subscription: the facts, from catalog and queue, for
-//! [`decnet_core::explain`].
+//! The reasons why an event was or was not routed to a subscription: reads catalog and queue for [`decnet_core::explain`].
 
-use decnet_core::delivery::{Standing, State};
-use decnet_core::explain::{self, Step};
+use decnet_core::delivery::{DeliveryStatus, State};
+use decnet_core::explain::{self, ExplanationStep};
 use decnet_core::subscription::Activity;
 
 use crate::catalog::Row;
 use crate::queue::{DeliveryId, Error, Listed, Reader, Search};
 
-/// What is asked about.
+/// The event to be explained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked<'a> {
+pub enum EventQuery<'a> {
     /// The newest event with this id.
-    Event(&'a str),
-    /// An event of this topic, as if it came now.
+    Id(&'a str),
+    /// A hypothetical event of this topic.
     Topic(&'a str),
 }
 
-/// The answer.
+/// The explanation of one event for one subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Explained {
-    /// The event's topic, if it is known.
+pub struct ExplainedEvent {
+    /// The event's topic, if the event was found.
     pub topic: Option<Box<str>>,
     /// The newest delivery of the event to the subscription.
     pub delivery: Option<DeliveryId>,
-    /// The way of the event, step by step.
-    pub steps: Vec<Step>,
+    /// The steps from the event to its delivery.
+    pub steps: Vec<ExplanationStep>,
 }
 
-/// Explains; without a `reader` there is no queue yet. By id, all events may have to be looked at, in short reads: before
-/// each of them `go_on` is asked, and where it says no, the answer is of those that were.
+/// Explains an event; `reader` is `None` if there is no queue yet.
+///
+/// The search for an id may read all events, in short reads. It calls `should_continue` before each of them and stops if that
+/// returns `false`; the explanation then covers the events read so far.
 ///
 /// # Errors
 /// The queue cannot be read.
 pub fn explain(
     reader: Option<&Reader>,
     row: &Row,
-    asked: Asked<'_>,
-    go_on: impl Fn() -> bool,
-) -> Result<Explained, Error> {
-    match asked {
-        Asked::Topic(topic) => Ok(finish(row, Some(topic.into()), explain::Event::Imagined, None)),
-        Asked::Event(id) => of_event(reader, row, id, go_on),
+    event: EventQuery<'_>,
+    should_continue: impl Fn() -> bool,
+) -> Result<ExplainedEvent, Error> {
+    match event {
+        EventQuery::Topic(topic) => Ok(finish(row, Some(topic.into()), explain::Event::Hypothetical, None)),
+        EventQuery::Id(id) => explain_id(reader, row, id, should_continue),
     }
 }
 
-fn of_event(
+fn explain_id(
     reader: Option<&Reader>,
     row: &Row,
     id: &str,
-    go_on: impl Fn() -> bool,
-) -> Result<Explained, Error> {
+    should_continue: impl Fn() -> bool,
+) -> Result<ExplainedEvent, Error> {
     let mut unknown = explain::Event::Unknown { id };
     let Some(reader) = reader else { return Ok(finish(row, None, unknown, None)) };
-    match reader.find_event(id, go_on)? {
+    match reader.find_event(id, should_continue)? {
         Search::Found(seq) => {
             if let Some(found) = reader.event(seq, &row.uuid)? {
                 return Ok(finish(row, Some(found.topic), explain::Event::Admitted, found.newest.as_ref()));
             }
         }
         Search::Absent => {}
-        Search::Unfinished { looked_at } => unknown = explain::Event::NotAmongNewest { id, looked_at },
+        Search::Unfinished { scanned } => unknown = explain::Event::NotAmongNewest { id, scanned },
     }
     match reader.submitted_topic(id)? {
         Some(topic) => Ok(finish(row, Some(topic), explain::Event::Submitted, None)),
@@ -73,9 +74,8 @@ fn finish(
     topic: Option<Box<str>>,
     event: explain::Event<'_>,
     newest: Option<&Listed>,
-) -> Explained {
+) -> ExplainedEvent {
     let subscription = explain::Subscription {
-        name: &row.name,
         patterns: &row.topic_patterns,
         activity: row.activity,
         problem: row.problem.as_deref(),
@@ -85,10 +85,10 @@ fn finish(
     let is_active = row.activity == Activity::Active && row.problem.is_none() && !row.paused;
     let delivery = newest.map(|listed| explain::Delivery {
         id: listed.id.to_string(),
-        standing: Standing::new(listed.state, is_active),
+        status: DeliveryStatus::new(listed.state, is_active),
         attempts: listed.attempts,
         reason: if let State::Dead { reason } = listed.state { Some(reason) } else { None },
     });
     let steps = explain::explain(topic.as_deref(), event, &subscription, delivery.as_ref());
-    Explained { topic, delivery: newest.map(|listed| listed.id), steps }
+    ExplainedEvent { topic, delivery: newest.map(|listed| listed.id), steps }
 }

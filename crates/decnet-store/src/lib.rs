@@ -1,17 +1,15 @@
-//! What `decnet` remembers: the only crate with SQL.
+//! Storage: the only crate with SQL.
 //!
-//! - [`catalog`]: the subscriptions, in DECNET's table `webhook_subscriptions`, shared with DECNET itself;
-//! - [`queue`]: events, deliveries and attempts, in a file of our own;
-//! - [`clock`]: the time, and whether it can be trusted;
-//! - [`explain`]: why an event did, or did not, go to a subscription;
-//! - [`backup`]: consistent copies of both, and the way back;
-//! - [`ownership`]: whose the files are that root makes.
+//! - [`catalog`]: subscriptions in DECNET's own table `webhook_subscriptions`, and API tokens;
+//! - [`queue`]: events, deliveries and attempts, in a SQLite file that belongs to `decnet`;
+//! - [`explain`]: the reasons why an event was or was not routed to a subscription;
+//! - [`backup`]: consistent copies of catalog and queue, and their verification;
+//! - [`ownership`]: the owner of files that root creates.
 
 pub mod backup;
 pub mod catalog;
-pub mod clock;
 pub mod explain;
+mod file_identity;
 mod file_system;
-mod origin;
 pub mod ownership;
 pub mod queue;

@@ -75,13 +75,9 @@ impl<S: Stream> Connection<'_, S> {
             }
         }
         let mut request = blank_request(self.number, false);
-        if self.record.reads_heads() {
-            parse_head(&self.input[..head_bytes], &mut request)?;
-        }
+        parse_head(&self.input[..head_bytes], &mut request)?;
         self.input.advance(head_bytes);
-        if self.record.keeps_bodies() {
-            request.body = Bytes::copy_from_slice(&self.input[..length]);
-        }
+        request.body = Bytes::copy_from_slice(&self.input[..length]);
         self.input.advance(length);
         Ok(Some(request))
     }

@@ -18,3 +18,4 @@ mod tls;
 pub use receiver::{Builder, Receiver};
 pub use record::Request;
 pub use script::{Reply, Script, Step, redirect, reply};
+pub use tls::tls_acceptor;

@@ -1,4 +1,4 @@
-//! The server, on a thread of its own.
+//! The server, on its own thread.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as StdListener};
@@ -33,7 +33,6 @@ pub struct Receiver {
 pub struct Builder {
     address: SocketAddr,
     script: Script,
-    keeps_requests: bool,
     tls: Settings,
     protocols: Vec<&'static str>,
     max_streams: u32,
@@ -47,19 +46,12 @@ impl Receiver {
         Self::builder().script(script).start()
     }
 
-    /// Starts a receiver that replies 200 as fast as it can and only counts requests.
-    #[must_use]
-    pub fn counting() -> Self {
-        Self::builder().counting().start()
-    }
-
     /// Creates a builder for any other receiver.
     #[must_use]
     pub fn builder() -> Builder {
         Builder {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
             script: reply(200).into(),
-            keeps_requests: true,
             tls: Settings::default(),
             protocols: vec!["h2", "http/1.1"],
             max_streams: 200,
@@ -67,13 +59,13 @@ impl Receiver {
         }
     }
 
-    /// Returns the address on which it listens.
+    /// Returns the address of the listener.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Returns the port on which it listens.
+    /// Returns the port of the listener.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.address.port()
@@ -196,13 +188,6 @@ impl Builder {
         self
     }
 
-    /// Only counts requests, for throughput.
-    #[must_use]
-    pub fn counting(mut self) -> Self {
-        self.keeps_requests = false;
-        self
-    }
-
     /// Sets the address, instead of 127.0.0.1.
     #[must_use]
     pub fn address(mut self, address: impl Into<IpAddr>) -> Self {
@@ -290,7 +275,7 @@ impl Builder {
         let listener = StdListener::bind(self.address).expect("a loopback address to listen on");
         listener.set_nonblocking(true).expect("a listener can be non-blocking");
         let address = listener.local_addr().expect("a listener has an address");
-        let record = Arc::new(Record::new(self.script, self.keeps_requests));
+        let record = Arc::new(Record::new(self.script));
         let (hang_up, stop) = (watch::Sender::new(()), CancellationToken::new());
         let root = tls.as_ref().map(|tls| tls.root.to_vec());
         let server = Server {
@@ -357,8 +342,7 @@ impl Server {
     }
 }
 
-/// Counts a connection until its socket is closed. It is declared before the socket, so it is dropped after
-/// it.
+/// Counts a connection until its socket is closed. Declared before the socket, so that it is dropped later.
 struct Open(Arc<Record>);
 
 impl Drop for Open {

@@ -24,11 +24,11 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body, byte for byte.
     pub body: Bytes,
-    /// The time at which it was completely read.
+    /// The time at which the request was completely read.
     pub at: Instant,
-    /// Number of its connection, from 1 in the order of acceptance.
+    /// Number of the connection, from 1 in the order of acceptance.
     pub connection: u64,
-    /// Whether it was received over HTTP/2.
+    /// Whether the request was received over HTTP/2.
     pub http2: bool,
 }
 
@@ -45,7 +45,6 @@ impl Request {
 pub(crate) struct Record {
     script: Mutex<(Script, usize)>,
     requests: Mutex<Vec<Request>>,
-    keeps_requests: bool,
     count: AtomicU64,
     body_bytes_sent: AtomicU64,
     pub(crate) accepted: AtomicU64,
@@ -56,11 +55,10 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(script: Script, keeps_requests: bool) -> Self {
+    pub(crate) fn new(script: Script) -> Self {
         Self {
             script: Mutex::new((script, 0)),
             requests: Mutex::default(),
-            keeps_requests,
             count: AtomicU64::new(0),
             body_bytes_sent: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
@@ -75,16 +73,6 @@ impl Record {
         *lock(&self.script) = (script, 0);
     }
 
-    /// Returns whether the heads of requests must be parsed.
-    pub(crate) fn reads_heads(&self) -> bool {
-        self.keeps_requests || lock(&self.script).0.reads_requests()
-    }
-
-    /// Returns whether the bodies of requests must be kept.
-    pub(crate) fn keeps_bodies(&self) -> bool {
-        self.keeps_requests
-    }
-
     /// Records a request and returns the step for it.
     pub(crate) fn add(&self, request: Request) -> Step {
         let step = {
@@ -92,12 +80,11 @@ impl Record {
             script.1 += 1;
             script.0.step(script.1 - 1, &request)
         };
-        if self.keeps_requests {
-            let mut requests = lock(&self.requests);
-            if requests.len() < MAX_RECORDED {
-                requests.push(request);
-            }
+        let mut requests = lock(&self.requests);
+        if requests.len() < MAX_RECORDED {
+            requests.push(request);
         }
+        drop(requests);
         self.count.fetch_add(1, Ordering::SeqCst);
         self.notify();
         step

@@ -19,7 +19,7 @@ pub enum Step {
     Reset,
     /// Closes the connection within the reply's headers.
     CloseMidHeaders,
-    /// Sends a 200 with a content length of 100, then half of the body, and closes the connection.
+    /// Sends a 200 with a content length of 100 and half of the body, and closes the connection.
     CloseMidBody,
     /// Sends these bytes instead of a reply, and closes the connection.
     Garbage(Bytes),
@@ -150,16 +150,10 @@ impl Script {
         Self(Kind::Steps(steps))
     }
 
-    /// Creates a script in which a function chooses the step. In a receiver that only counts, the function
-    /// sees requests without bodies.
+    /// Creates a script in which a function chooses the step.
     #[must_use]
     pub fn by(choice: impl Fn(&Request) -> Step + Send + Sync + 'static) -> Self {
         Self(Kind::By(Arc::new(choice)))
-    }
-
-    /// Returns whether the script needs parsed requests.
-    pub(crate) fn reads_requests(&self) -> bool {
-        matches!(self.0, Kind::By(_))
     }
 
     /// Returns the step for request `number`, counted from 0 since the script was set.

@@ -42,13 +42,24 @@ pub(crate) struct Tls {
     pub(crate) acceptor: TlsAcceptor,
     /// The certificate that a client must trust.
     pub(crate) root: CertificateDer<'static>,
+    /// The certificate as text.
+    pem: String,
+}
+
+/// Returns an acceptor with a new certificate for these names, and the certificate (PEM) that a client must trust.
+#[must_use]
+pub fn tls_acceptor(names: &[&str], protocols: &[&str]) -> (TlsAcceptor, String) {
+    let names = names.iter().map(ToString::to_string).collect();
+    let Tls { acceptor, pem, .. } = Tls::new(&Settings { names, ..Settings::default() }, protocols);
+    (acceptor, pem)
 }
 
 impl Tls {
     /// Creates a certificate and an acceptor that offers these protocols (ALPN).
     pub(crate) fn new(settings: &Settings, protocols: &[&str]) -> Self {
         let key = KeyPair::generate().expect("the system has randomness");
-        let root = params(settings).self_signed(&key).expect("a fresh key signs").der().clone();
+        let certificate = params(settings).self_signed(&key).expect("a fresh key signs");
+        let (root, pem) = (certificate.der().clone(), certificate.pem());
         let private = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
         let versions =
@@ -64,7 +75,7 @@ impl Tls {
             .with_single_cert(vec![root.clone()], private)
             .expect("the key is its own");
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-        Self { acceptor: TlsAcceptor::from(Arc::new(config)), root }
+        Self { acceptor: TlsAcceptor::from(Arc::new(config)), root, pem }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The limit of open file descriptors, and the share of it for requests.
 
-use decnet_core::limits::{LEAST_SOCKETS_FRACTION, MAX_ENDPOINT_CONNECTIONS, RESERVED_DESCRIPTORS};
+use decnet_core::limits::{MAX_ENDPOINT_CONNECTIONS, MIN_SOCKETS_FRACTION, RESERVED_DESCRIPTORS};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Raises the soft limit of open files to the hard limit, and returns it. The usual soft limit of 1,024 exists only for
@@ -54,7 +54,7 @@ pub(crate) fn ensure_for(connections: usize) {
 }
 
 fn share(limit: usize, other_connections: usize) -> usize {
-    limit.saturating_sub(needed(0, other_connections)).max(limit / LEAST_SOCKETS_FRACTION).max(1)
+    limit.saturating_sub(needed(0, other_connections)).max(limit / MIN_SOCKETS_FRACTION).max(1)
 }
 
 fn needed(connections: usize, other_connections: usize) -> usize {

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use decnet_core::text::is_hidden;
+use decnet_runtime::error_chain::one_line;
 use decnet_store::queue;
 
 use crate::output::{self, StdoutClosed};
@@ -21,11 +23,6 @@ impl Usage {
     }
 }
 
-/// A result of clap: help, a version, or invalid arguments.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub(crate) struct Clap(#[from] pub(crate) clap::Error);
-
 /// A second signal arrived before the first was handled.
 #[derive(Debug, thiserror::Error)]
 #[error("stopped at once by a second signal")]
@@ -37,7 +34,7 @@ pub(crate) struct Interrupted {
 /// A failure that has already been reported; only the exit code is left.
 #[derive(Debug, thiserror::Error)]
 #[error("failed")]
-pub(crate) struct Said;
+pub(crate) struct AlreadyReported;
 
 /// The failure of a child process that has reported the reason itself.
 #[derive(Debug, thiserror::Error)]
@@ -51,13 +48,13 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<StdoutClosed>() {
         return ExitCode::SUCCESS;
     }
-    if error.is::<Said>() {
+    if error.is::<AlreadyReported>() {
         return ExitCode::FAILURE;
     }
     if let Some(Exited { code }) = error.downcast_ref() {
         return ExitCode::from(*code);
     }
-    if let Some(Clap(error)) = error.downcast_ref() {
+    if let Some(error) = error.downcast_ref::<clap::Error>() {
         return clap(error);
     }
     if let Some(Interrupted { exit_code }) = error.downcast_ref() {
@@ -80,21 +77,31 @@ fn needs_operator(error: &anyhow::Error) -> bool {
 
 /// Formats an error and its causes in one line, without causes that the line already contains.
 pub(crate) fn format_error(error: &anyhow::Error) -> String {
-    let mut line = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if line.is_empty() {
-            line = cause;
-        } else if !line.contains(&cause) {
-            line = format!("{line}: {cause}");
+    one_line(error.as_ref())
+}
+
+/// Combines the results of two concurrent tasks. If both failed, the first error is returned and the second is logged.
+///
+/// # Errors
+/// Either task failed.
+pub(crate) fn both<A, B>(first: anyhow::Result<A>, second: anyhow::Result<B>) -> anyhow::Result<(A, B)> {
+    match (first, second) {
+        (Ok(first), Ok(second)) => Ok((first, second)),
+        (Err(first), Err(second)) => {
+            tracing::error!("{second:#}");
+            Err(first)
         }
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
     }
-    line
 }
 
 /// Prints help to stdout (exit code 0) or errors to stderr (2). A closed stdout is not a failure.
 fn clap(error: &clap::Error) -> ExitCode {
     let exit_code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
-    if error.use_stderr() && output::say_escaped(&error.to_string()) {
+    let text = error.to_string();
+    // clap prints colours, and repeats arguments unchanged.
+    if error.use_stderr() && text.contains(|c| c != '\n' && is_hidden(c)) {
+        text.lines().for_each(output::say);
         return exit_code;
     }
     match error.print() {
@@ -118,5 +125,22 @@ mod tests {
         );
         let cause = anyhow::anyhow!("permission denied");
         assert_eq!(format_error(&cause.context("cannot open a.db")), "cannot open a.db: permission denied");
+    }
+
+    #[test]
+    fn first_of_two_errors_is_returned_and_the_second_is_logged() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let subscriber =
+            tracing_subscriber::fmt().with_writer(std::sync::Arc::new(log.reopen().unwrap())).finish();
+        let failed = |what: &'static str| anyhow::Result::<()>::Err(anyhow::anyhow!(what));
+        tracing::subscriber::with_default(subscriber, || {
+            let result = |first, second| both(first, second).map_err(|error| error.to_string());
+            assert_eq!(result(failed("the worker"), failed("the API")), Err("the worker".into()));
+            assert_eq!(result(Ok(()), failed("the bus")), Err("the bus".into()));
+            assert_eq!(result(failed("the demo"), Ok(())), Err("the demo".into()));
+            assert_eq!(result(Ok(()), Ok(())), Ok(((), ())));
+        });
+        let logged = std::fs::read_to_string(log.path()).unwrap();
+        assert!(logged.contains("the API") && logged.lines().count() == 1, "{logged}");
     }
 }

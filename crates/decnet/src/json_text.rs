@@ -7,21 +7,20 @@ const INDENT: usize = 2;
 
 /// Returns JSON on one line, without whitespace between tokens; `None` for invalid JSON.
 pub(crate) fn compact(json: &[u8]) -> Option<Box<RawValue>> {
-    let raw: &RawValue = serde_json::from_slice(json).ok()?;
-    RawValue::from_string(format_json(raw.get(), false)).ok()
+    RawValue::from_string(format_json(json, false)?).ok()
 }
 
 /// Returns JSON with every field and element on its own line; `None` for invalid JSON.
 pub(crate) fn indented(json: &[u8]) -> Option<String> {
-    let raw: &RawValue = serde_json::from_slice(json).ok()?;
-    Some(format_json(raw.get(), true))
+    format_json(json, true)
 }
 
-/// Formats `json`, which must be valid.
-fn format_json(json: &str, indented: bool) -> String {
+/// Formats JSON; returns `None` if it is invalid.
+fn format_json(json: &[u8], indented: bool) -> Option<String> {
+    let raw: &RawValue = serde_json::from_slice(json).ok()?;
     let mut out = String::with_capacity(json.len());
     let (mut depth, mut is_open) = (0, false);
-    let mut rest = json;
+    let mut rest = raw.get();
     while let Some(first) = rest.chars().next() {
         let (token, after) = rest.split_at(token_len(rest, first));
         rest = after;
@@ -43,7 +42,7 @@ fn format_json(json: &str, indented: bool) -> String {
             _ => {}
         }
     }
-    out
+    Some(out)
 }
 
 /// Returns the length in bytes of the first token: a whole string, or any other single character.

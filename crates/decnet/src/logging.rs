@@ -3,62 +3,56 @@
 use std::io::{self, IsTerminal as _, Write, stderr};
 
 use decnet_core::text::{escape, escape_json};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::fmt::FormatFields;
-use tracing_subscriber::fmt::format::{DefaultFields, Format, Writer};
+use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::fmt::format::{DefaultFields, Writer};
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::fmt::{FormatFields, format};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{Log, LogFormat};
 use crate::failure::Usage;
 
-/// The default log level of a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verbosity {
-    /// A daemon without a user at the terminal: `info`.
-    Daemon,
-    /// A command whose output is its result: `warn`.
-    Command,
-}
-
-/// Starts logging; `verbose` is the number of `-v` flags.
+/// Starts logging. `default` is the command's default level, and `verbose` the number of `-v` flags.
 ///
 /// # Errors
 /// The filter is invalid.
-pub(crate) fn start(log: &Log, verbosity: Verbosity, verbose: u8, color: bool) -> Result<(), Usage> {
-    let filter = filter(log, verbosity, verbose);
-    let filter = EnvFilter::builder().parse(&filter).map_err(|error| {
+pub(crate) fn start(log: &Log, default: &str, verbose: u8, color: bool) -> Result<(), Usage> {
+    let filter = filter(log, default, verbose);
+    let targets: Targets = filter.parse().map_err(|error: ParseError| {
         Usage::new(format!("invalid DECNET_LOG `{filter}`: {error}; use a level such as debug"))
     })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(color);
-    let builder = builder.fmt_fields(Escaped::default());
+    let layer = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(color);
+    let layer = layer.fmt_fields(Escaped::default());
     let is_terminal = stderr().is_terminal();
-    let started = match log.format {
+    let layer = match log.format {
         LogFormat::Json if is_terminal => {
-            builder.json().flatten_event(true).with_ansi(false).with_writer(|| JsonTerminal).try_init()
+            layer.json().flatten_event(true).with_ansi(false).with_writer(|| JsonTerminal).boxed()
         }
-        LogFormat::Json => builder.json().flatten_event(true).with_ansi(false).try_init(),
-        LogFormat::Human if is_terminal => builder.event_format(short()).try_init(),
-        LogFormat::Human => builder.with_target(false).try_init(),
+        LogFormat::Json => layer.json().flatten_event(true).with_ansi(false).boxed(),
+        LogFormat::Human if is_terminal => {
+            layer.event_format(format().with_target(false).with_timer(TimeOfDay)).boxed()
+        }
+        LogFormat::Human => layer.with_target(false).boxed(),
     };
+    let started = tracing_subscriber::registry().with(targets).with(layer).try_init();
     started.map_err(|error| Usage::new(format!("cannot start logging: {error}")))
 }
 
-fn filter(log: &Log, verbosity: Verbosity, verbose: u8) -> String {
-    match (verbose, &log.filter, verbosity) {
-        (0, Some(filter), _) => filter.clone(),
-        (0, None, Verbosity::Daemon) => "info".into(),
-        (0, None, Verbosity::Command) => "warn".into(),
+fn filter(log: &Log, default: &str, verbose: u8) -> String {
+    match (verbose, &log.filter) {
+        // Without empty parts, which `Targets` would read as a target that all others start with.
+        (0, Some(filter)) => {
+            filter.split(',').map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(",")
+        }
+        (0, None) => default.into(),
         (1, ..) => {
             "info,decnet=debug,decnet_bus=debug,decnet_store=debug,decnet_dispatch=debug,decnet_api=debug"
                 .into()
         }
         (2.., ..) => "trace".into(),
     }
-}
-
-fn short() -> Format<tracing_subscriber::fmt::format::Full, TimeOfDay> {
-    tracing_subscriber::fmt::format().with_target(false).with_timer(TimeOfDay)
 }
 
 /// Writes message and fields of an event on one line, with hidden characters escaped, so that no call site has to escape
@@ -93,8 +87,6 @@ struct TimeOfDay;
 
 impl FormatTime for TimeOfDay {
     fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
-        let now = jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).time();
-        let millis = now.subsec_nanosecond() / 1_000_000;
-        write!(writer, "{:02}:{:02}:{:02}.{millis:03}", now.hour(), now.minute(), now.second())
+        write!(writer, "{}", jiff::Timestamp::now().strftime("%H:%M:%S%.3f"))
     }
 }

@@ -6,19 +6,19 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{self, Cli, Command};
-use crate::commands::detach;
+use crate::commands::shared::detach;
 use crate::config::{self, Found};
 use crate::context::Context;
 use crate::failure::Usage;
 use crate::signals::Signals;
-use crate::{commands, edge, logging, output};
+use crate::{commands, logging, output, process_env};
 
 /// Parses the arguments, reads the configuration, and runs the command.
 ///
 /// # Errors
 /// The error that ended the run; `failure::report` prints it.
 pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
-    let mut inputs = edge::inputs(cli::config_argument(arguments));
+    let mut inputs = process_env::inputs(cli::config_argument(arguments));
     let is_agent = config::find(&inputs).config.is_agent();
     let cli = Cli::parse_as(arguments, is_agent)?;
     if cli.command.is_to_detach() {
@@ -34,7 +34,8 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
         _ => {}
     }
     let color = cli.global.color.for_stderr(no_color);
-    logging::start(&found.config.log, cli.command.verbosity(), cli.global.verbose, color)?;
+    let default_level = if cli.command.is_daemon() { "info" } else { "warn" };
+    logging::start(&found.config.log, default_level, cli.global.verbose, color)?;
     if cli.command.looks_into_data() {
         found.warn_of_closed_files();
     }
@@ -92,10 +93,10 @@ async fn dispatch(command: Command, found: Found, context: &Context) -> anyhow::
         Command::Bus(args) => commands::bus::run(args, context).await,
         Command::Publish(args) => commands::publish::run(args, context).await,
         Command::Watch(args) => commands::watch::run(args, context).await,
-        Command::Subscription(args) => commands::subscription::run(args, context).await,
-        Command::Delivery(args) => commands::delivery::run(args, context).await,
+        Command::Subscription(command) => commands::subscription::run(command, context).await,
+        Command::Delivery(command) => commands::delivery::run(command, context).await,
         Command::Status(args) => commands::status::run(args, context).await,
-        Command::Token(args) => commands::token::run(args, context),
+        Command::Token(command) => commands::token::run(command, context),
         Command::Explain(args) => commands::explain::run(&args, context),
         Command::Clock(args) => commands::clock::run(&args, context),
         Command::Erase(args) => commands::erase::run(args, context).await,

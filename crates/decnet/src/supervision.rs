@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use decnet_core::limits::{PULSE_INTERVAL, RESCUE_EXTENSION, STATUS_INTERVAL};
-use decnet_core::pulse::Pulse;
+use decnet_core::limits::{LIVENESS_INTERVAL, STATUS_INTERVAL, STOP_TIMEOUT_EXTENSION};
+use decnet_runtime::liveness::Liveness;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -19,9 +19,11 @@ const READY_CHECK: Duration = Duration::from_millis(20);
 /// The observable state of a daemon.
 pub(crate) struct Service {
     /// The loops that must be alive; the daemon is ready once each has begun.
-    pub(crate) pulses: Vec<Pulse>,
+    pub(crate) liveness: Vec<Liveness>,
     /// Returns the status in one line.
     pub(crate) status: Box<dyn Fn() -> String + Send + Sync>,
+    /// Whether the queue is being saved, which may take longer than the usual time to stop.
+    pub(crate) is_saving: Option<watch::Receiver<bool>>,
 }
 
 /// Sends notifications until it is dropped.
@@ -42,20 +44,11 @@ impl Service {
     /// Sends notifications from a task of this runtime. Its thread must be the one that does the work, so that a thread that
     /// hangs sends nothing.
     pub(crate) fn report(self, shutdown: CancellationToken) -> Reporting {
-        self.report_saving(shutdown, watch::channel(false).1)
-    }
-
-    /// Works as [`Self::report`]. While `is_saving` is true during the shutdown, it requests more time from the manager.
-    pub(crate) fn report_saving(
-        self,
-        shutdown: CancellationToken,
-        is_saving: watch::Receiver<bool>,
-    ) -> Reporting {
         let is_managed = std::env::var_os("NOTIFY_SOCKET").is_some();
-        Reporting(is_managed.then(|| tokio::spawn(self.run(shutdown, is_saving))))
+        Reporting(is_managed.then(|| tokio::spawn(self.run(shutdown))))
     }
 
-    async fn run(self, shutdown: CancellationToken, is_saving: watch::Receiver<bool>) {
+    async fn run(self, shutdown: CancellationToken) {
         let mut manager = Manager::default();
         tokio::select! {
             () = self.ready() => manager.notify(&[NotifyState::Ready]),
@@ -69,7 +62,7 @@ impl Service {
                 _ = ticks.tick() => {}
                 () = shutdown.cancelled() => break,
             }
-            let now = self.beats();
+            let now = self.turns();
             if has_advanced(&previous, &now) {
                 manager.notify(&[NotifyState::Watchdog, NotifyState::Status(&(self.status)())]);
             } else {
@@ -84,7 +77,7 @@ impl Service {
         // The shutdown has its own time limit; until then this thread's progress is the sign of life.
         loop {
             manager.notify(&[NotifyState::Watchdog]);
-            if *is_saving.borrow() {
+            if self.is_saving.as_ref().is_some_and(|is_saving| *is_saving.borrow()) {
                 manager.notify(&[extension(), NotifyState::Status("stopping: saving the queue")]);
             }
             ticks.tick().await;
@@ -92,28 +85,28 @@ impl Service {
     }
 
     async fn ready(&self) {
-        while self.pulses.iter().any(|pulse| pulse.beats() == 0) {
+        while self.liveness.iter().any(|liveness| liveness.turns() == 0) {
             sleep(READY_CHECK).await;
         }
     }
 
-    fn beats(&self) -> Vec<u64> {
-        self.pulses.iter().map(Pulse::beats).collect()
+    fn turns(&self) -> Vec<u64> {
+        self.liveness.iter().map(Liveness::turns).collect()
     }
 }
 
 /// Returns the request for more time to stop (`EXTEND_TIMEOUT_USEC`).
 fn extension() -> NotifyState<'static> {
-    NotifyState::ExtendTimeoutUsec(u32::try_from(RESCUE_EXTENSION.as_micros()).unwrap_or(u32::MAX))
+    NotifyState::ExtendTimeoutUsec(u32::try_from(STOP_TIMEOUT_EXTENSION.as_micros()).unwrap_or(u32::MAX))
 }
 
 /// Returns the notification interval: a third of the watchdog timeout, so that one late notification is harmless, at most
 /// the status interval, and long enough for a live loop to beat in between.
 fn interval_of(watchdog: Option<Duration>) -> Duration {
-    watchdog.map_or(STATUS_INTERVAL, |allowed| (allowed / 3).clamp(2 * PULSE_INTERVAL, STATUS_INTERVAL))
+    watchdog.map_or(STATUS_INTERVAL, |allowed| (allowed / 3).clamp(2 * LIVENESS_INTERVAL, STATUS_INTERVAL))
 }
 
-/// Returns whether every loop has beaten since.
+/// Returns whether every loop has turned since.
 fn has_advanced(previous: &[u64], now: &[u64]) -> bool {
     previous.iter().zip(now).all(|(previous, now)| previous < now)
 }

@@ -23,8 +23,12 @@ pub(crate) struct Dependency {
     pub(crate) name: String,
     #[serde(default)]
     pub(crate) features: Vec<String>,
+    #[serde(default)]
+    pub(crate) optional: bool,
+    #[serde(default)]
+    pub(crate) uses_default_features: bool,
     /// `None` in production code, otherwise `dev` or `build`.
-    kind: Option<String>,
+    pub(crate) kind: Option<String>,
 }
 
 impl Dependency {
@@ -35,7 +39,8 @@ impl Dependency {
     #[cfg(test)]
     pub(crate) fn of(name: &str, kind: Option<&str>, features: &[&str]) -> Self {
         let features = features.iter().map(|feature| (*feature).to_owned()).collect();
-        Self { name: name.to_owned(), features, kind: kind.map(str::to_owned) }
+        let (name, kind) = (name.to_owned(), kind.map(str::to_owned));
+        Self { name, features, optional: false, uses_default_features: false, kind }
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn read(headers: &HeaderMap) -> Credential<'_> {
     let Some(("bearer", text)) = value.to_str().ok().and_then(split) else {
         return Credential::Unreadable;
     };
-    if ApiToken::is_meant(text) {
+    if ApiToken::has_prefix(text) {
         return ApiToken::parse(text).map_or(Credential::Unreadable, Credential::Token);
     }
     Credential::Session(text)

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::http::StatusCode;
 use axum::http::header::{HeaderValue, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use decnet_core::access::{ApiToken, Claims, JwtKey, Scope, Scopes, TokenDigest};
 use decnet_core::limits::{
-    API_RATE_WINDOW, FAILED_ACCESS_WINDOW, MAX_ADDRESS_REQUESTS, MAX_API_CREDENTIAL_READERS,
-    MAX_API_SUSPECT_READERS, MAX_FAILED_ACCESS, MAX_TOKEN_REQUESTS,
+    API_RATE_WINDOW, AUTH_FAILURE_WINDOW, MAX_ADDRESS_REQUESTS, MAX_API_CREDENTIAL_READERS,
+    MAX_API_SUSPECT_READERS, MAX_AUTH_FAILURES, MAX_TOKEN_REQUESTS,
 };
 use decnet_store::catalog::{Catalog, DecnetUser, Session, TokenState};
 
@@ -18,7 +19,7 @@ use super::rate_limit::{Network, RateLimit, RateLimiter};
 use super::setup::Setup;
 use super::{Access, Principal, PrincipalId};
 use crate::pool::Pool;
-use crate::problem::{Kind, Problem, is_decnets};
+use crate::problem::{Problem, is_decnets};
 use crate::server::Peer;
 use crate::state::{Shared, now};
 
@@ -46,21 +47,8 @@ pub(crate) struct Gate {
     pub(crate) setup: Option<Setup>,
 }
 
-/// The reason why authentication failed.
-enum Denied {
-    /// The request has no credential.
-    Missing,
-    /// The credential is invalid.
-    Invalid,
-    /// The credential could not be checked.
-    Failed(Problem),
-}
-
-impl From<Problem> for Denied {
-    fn from(problem: Problem) -> Self {
-        Self::Failed(problem)
-    }
-}
+/// A session that is not valid.
+struct Invalid;
 
 impl Gate {
     /// Creates a gate; `open` opens the catalog.
@@ -71,7 +59,7 @@ impl Gate {
         Self {
             jwt: access.jwt,
             addresses: RateLimiter::new(MAX_ADDRESS_REQUESTS, API_RATE_WINDOW),
-            failures: RateLimiter::new(MAX_FAILED_ACCESS, FAILED_ACCESS_WINDOW),
+            failures: RateLimiter::new(MAX_AUTH_FAILURES, AUTH_FAILURE_WINDOW),
             principals: RateLimiter::new(MAX_TOKEN_REQUESTS, API_RATE_WINDOW),
             catalog: Pool::new(MAX_API_CREDENTIAL_READERS, open.clone(), Catalog::is_current),
             suspect_catalog: Pool::new(MAX_API_SUSPECT_READERS, open, Catalog::is_current),
@@ -112,9 +100,9 @@ impl Gate {
         let rate = self.principals.count(principal.id.clone(), Instant::now());
         let rate = rate.check("requests with one credential")?;
         match principal.scopes {
-            Some(scopes) if scopes.cover(scope) => Ok(rate),
+            Some(scopes) if scopes.permit(scope) => Ok(rate),
             Some(_) => Err(forbidden(scope)),
-            None => Err(Problem::new(Kind::Forbidden, MUST_CHANGE)),
+            None => Err(Problem::new(StatusCode::FORBIDDEN, MUST_CHANGE)),
         }
     }
 }
@@ -125,35 +113,16 @@ impl Gate {
 /// 401 without a valid credential, 429 after too many invalid ones.
 pub(super) async fn identify(state: &Shared, request: &Parts, peer: Peer) -> Result<Principal, Problem> {
     let catalog = state.gate.catalog(peer);
-    match authenticate(state, catalog, credential::read(&request.headers)).await {
-        Ok(principal) => Ok(principal),
-        Err(Denied::Missing) => Err(missing(is_decnets(request.uri.path()))),
-        Err(Denied::Invalid) => {
-            state.gate.count_failure(peer)?;
-            Err(invalid())
-        }
-        Err(Denied::Failed(problem)) => Err(problem),
+    let principal = match credential::read(&request.headers) {
+        Credential::None => return Err(missing(is_decnets(request.uri.path()))),
+        Credential::Unreadable => None,
+        Credential::Token(token) => token_principal(state, catalog, &token).await?,
+        Credential::Session(text) => session_principal(state, catalog, text).await?,
+    };
+    if principal.is_none() {
+        state.gate.count_failure(peer)?;
     }
-}
-
-async fn authenticate(
-    state: &Shared,
-    catalog: &Pool<Catalog>,
-    credential: Credential<'_>,
-) -> Result<Principal, Denied> {
-    match credential {
-        Credential::None => Err(Denied::Missing),
-        Credential::Unreadable => Err(Denied::Invalid),
-        Credential::Token(token) => token_principal(state, catalog, &token).await,
-        Credential::Session(text) => {
-            let key = state.gate.jwt.as_ref().ok_or(Denied::Invalid)?;
-            let claims = key.verify(text, now()).map_err(|why| {
-                tracing::debug!(%why, "rejected a session token");
-                Denied::Invalid
-            })?;
-            session_principal(catalog, claims).await
-        }
-    }
+    principal.ok_or_else(invalid)
 }
 
 /// Looks up a token by its public id. The secret is compared in constant time, also if the id is unknown.
@@ -161,33 +130,45 @@ async fn token_principal(
     state: &Shared,
     catalog: &Pool<Catalog>,
     token: &ApiToken,
-) -> Result<Principal, Denied> {
+) -> Result<Option<Principal>, Problem> {
     let (id, now) = (token.id().to_owned(), now());
     let stored = catalog.run(move |catalog| catalog.token(&id)).await?;
     let digest = stored.as_ref().and_then(|stored| stored.digest);
     let is_match = digest.unwrap_or(TokenDigest::of(b"")).matches(&token.digest());
     let stored =
         stored.filter(|stored| is_match && digest.is_some() && stored.state(now) == TokenState::Active);
-    let stored = stored.ok_or(Denied::Invalid)?;
+    let Some(stored) = stored else { return Ok(None) };
     if let Some(setup) = &state.gate.setup {
         setup.close();
     }
     let id = Arc::from(stored.id);
     last_used::record(state, &id, stored.last_used_at, now);
     let (id, name) = (PrincipalId::Token(id), stored.name.into());
-    Ok(Principal { id, name, scopes: Some(stored.scopes) })
+    Ok(Some(Principal { id, name, scopes: Some(stored.scopes) }))
 }
 
-async fn session_principal(catalog: &Pool<Catalog>, claims: Claims) -> Result<Principal, Denied> {
+async fn session_principal(
+    state: &Shared,
+    catalog: &Pool<Catalog>,
+    text: &str,
+) -> Result<Option<Principal>, Problem> {
+    let Some(key) = &state.gate.jwt else { return Ok(None) };
+    let claims = match key.verify(text, now()) {
+        Ok(claims) => claims,
+        Err(why) => {
+            tracing::debug!(%why, "rejected a session token");
+            return Ok(None);
+        }
+    };
     let (user, id) = (claims.user.clone(), claims.id.clone());
     let session = catalog.run(move |catalog| catalog.session(&user, &id)).await?;
-    let scopes = scopes_of(&session, &claims)?;
+    let Ok(scopes) = scopes_of(&session, &claims) else { return Ok(None) };
     let id: Arc<str> = claims.user.into();
     let name = match session {
-        Session::Of(DecnetUser { username: Some(name), .. }) => name.into(),
+        Session::Valid(DecnetUser { username: Some(name), .. }) => name.into(),
         _ => Arc::clone(&id),
     };
-    Ok(Principal { id: PrincipalId::Session(id), name, scopes })
+    Ok(Some(Principal { id: PrincipalId::Session(id), name, scopes }))
 }
 
 /// Returns the scopes of a session with a valid signature, by DECNET's rules, or `None` if its user must change the password
@@ -195,40 +176,37 @@ async fn session_principal(catalog: &Pool<Catalog>, claims: Claims) -> Result<Pr
 ///
 /// A catalog without users is not DECNET's. It has no role to look up, so only a session whose token contains the role
 /// `admin`, which DECNET's own do not, has a scope.
-fn scopes_of(session: &Session, claims: &Claims) -> Result<Option<Scopes>, Denied> {
-    let scopes = match session {
-        Session::UnknownUser | Session::Revoked => return Err(Denied::Invalid),
-        Session::NoUsers => match claims.role.as_deref() {
-            Some(ADMIN) => Scopes::new([Scope::Admin]),
-            _ => Scopes::default(),
-        },
-        Session::Of(DecnetUser { valid_from: Some(from), .. }) if claims.issued_at < *from => {
-            return Err(Denied::Invalid);
+fn scopes_of(session: &Session, claims: &Claims) -> Result<Option<Scopes>, Invalid> {
+    let role = match session {
+        Session::UnknownUser | Session::Revoked => return Err(Invalid),
+        Session::NoUsers => claims.role.as_deref().filter(|role| *role == ADMIN),
+        Session::Valid(user) if user.valid_from.is_some_and(|from| claims.issued_at < from) => {
+            return Err(Invalid);
         }
-        Session::Of(DecnetUser { must_change_password: true, .. }) => return Ok(None),
-        Session::Of(user) => match user.role.as_str() {
-            ADMIN => Scopes::new([Scope::Admin]),
-            VIEWER => Scopes::new([Scope::Read]),
-            _ => Scopes::default(),
-        },
+        Session::Valid(user) if user.must_change_password => return Ok(None),
+        Session::Valid(user) => Some(&*user.role),
     };
-    Ok(Some(scopes))
+    Ok(Some(match role {
+        Some(ADMIN) => Scopes::new([Scope::Admin]),
+        Some(VIEWER) => Scopes::new([Scope::Read]),
+        _ => Scopes::default(),
+    }))
 }
 
 fn missing(on_decnets: bool) -> Problem {
     let ours = "send a token: `Authorization: Bearer dcn_…`; `decnet token create` creates one";
     let detail = if on_decnets { NOT_VALID } else { ours };
-    Problem::new(Kind::Unauthenticated, detail).with(WWW_AUTHENTICATE, challenge(""))
+    Problem::new(StatusCode::UNAUTHORIZED, detail).with(WWW_AUTHENTICATE, challenge(""))
 }
 
 fn invalid() -> Problem {
-    Problem::new(Kind::Unauthenticated, NOT_VALID)
+    Problem::new(StatusCode::UNAUTHORIZED, NOT_VALID)
         .with(WWW_AUTHENTICATE, challenge(", error=\"invalid_token\""))
 }
 
 fn forbidden(scope: Scope) -> Problem {
     let what = format!(", error=\"insufficient_scope\", scope=\"{scope}\"");
-    Problem::new(Kind::Forbidden, NOT_ALLOWED).with(WWW_AUTHENTICATE, challenge(&what))
+    Problem::new(StatusCode::FORBIDDEN, NOT_ALLOWED).with(WWW_AUTHENTICATE, challenge(&what))
 }
 
 /// Returns a challenge (RFC 6750 section 3). It has no error code if no credential was sent.
@@ -254,7 +232,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("decnet.db");
         let gate = Gate::new(Access::default(), move || Ok(Catalog::open(&path, Create::IfMissing)?));
-        for _ in 0..MAX_FAILED_ACCESS {
+        for _ in 0..MAX_AUTH_FAILURES {
             gate.count_failure(peer(1)).unwrap();
         }
         let (mut guesses, mut releases) = (Vec::new(), Vec::new());
@@ -280,7 +258,7 @@ mod tests {
     }
 
     fn user(role: &str, valid_from: Option<i64>, must_change_password: bool) -> Session {
-        Session::Of(DecnetUser { username: None, role: role.into(), valid_from, must_change_password })
+        Session::Valid(DecnetUser { username: None, role: role.into(), valid_from, must_change_password })
     }
 
     fn verdict(session: &Session, role: Option<&str>) -> String {

@@ -1,10 +1,11 @@
 //! The time of a token's last use, written to the catalog at most once per interval, off the request path.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use decnet_core::limits::{MAX_API_TOKENS, TOKEN_USE_INTERVAL};
 use decnet_core::time::UnixMicros;
+use decnet_runtime::sync::lock;
 
 use crate::state::Shared;
 
@@ -20,7 +21,7 @@ impl LastUsed {
         if recorded_at.as_ref().is_some_and(is_recent) {
             return false;
         }
-        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = lock(&self.0);
         if recent.get(id).is_some_and(is_recent) {
             return false;
         }
@@ -39,7 +40,7 @@ pub(super) fn record(state: &Shared, id: &Arc<str>, recorded_at: Option<UnixMicr
     }
     let (state, id) = (Arc::clone(state), Arc::clone(id));
     tokio::spawn(async move {
-        let recorded = state.catalog.run(move |catalog| catalog.note_token_use(&id, now)).await;
+        let recorded = state.catalog.run(move |catalog| catalog.record_token_use(&id, now)).await;
         if recorded.is_err() {
             // The cause was logged where it occurred; the next attempt follows after an interval.
             tracing::debug!("the last use of a token was not recorded");

@@ -21,14 +21,14 @@ mod setup;
 
 use axum::extract::Request;
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use decnet_core::access::JwtKey;
 pub(crate) use decnet_core::access::Scope;
 
 pub use self::exposure::{Exposed, check_exposure};
 pub(crate) use self::gate::Gate;
 pub(crate) use self::principal::{Principal, PrincipalId, Requester};
-pub(crate) use self::rate_limit::{Network, RateLimiter};
+pub(crate) use self::rate_limit::{Network, RATE_LIMIT, RateLimiter};
 pub use self::setup::SetupCode;
 pub(crate) use self::setup::routes as setup_routes;
 use crate::problem::Problem;
@@ -46,7 +46,7 @@ pub struct Access {
 }
 
 /// Passes a request to its route if it has a credential that covers `scope`.
-pub(crate) async fn require(scope: Scope, request: Request, next: Next) -> Response {
+pub(crate) async fn require(scope: Scope, request: Request, next: Next) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let found = &parts.extensions;
     let (Some(state), Some(peer), Some(requester)) =
@@ -54,22 +54,15 @@ pub(crate) async fn require(scope: Scope, request: Request, next: Next) -> Respo
     else {
         let missing =
             std::io::Error::other("an extension of the request is missing: state, peer or requester");
-        return Problem::internal("this request could not be authenticated", &missing).into_response();
+        return Err(Problem::internal("this request could not be authenticated", &missing));
     };
-    let principal = match gate::identify(state, &parts, *peer).await {
-        Ok(principal) => principal,
-        Err(problem) => return problem.into_response(),
-    };
+    let principal = gate::identify(state, &parts, *peer).await?;
     // The requester is recorded even if the request is rejected below.
     requester.set(principal.clone());
-    match state.gate.admit(&principal, scope) {
-        Ok(rate) => {
-            let mut request = Request::from_parts(parts, body);
-            request.extensions_mut().insert(principal);
-            let mut response = next.run(request).await;
-            rate.write_headers(response.headers_mut());
-            response
-        }
-        Err(problem) => problem.into_response(),
-    }
+    let rate = state.gate.admit(&principal, scope)?;
+    let mut request = Request::from_parts(parts, body);
+    request.extensions_mut().insert(principal);
+    let mut response = next.run(request).await;
+    rate.write_headers(response.headers_mut());
+    Ok(response)
 }

@@ -1,18 +1,20 @@
-//! Rate limits in fixed windows. Memory is bounded: beyond `MAX_COUNTED_CLIENTS` clients, all others share one window.
+//! Rate limits in fixed windows. Memory is bounded: beyond `MAX_RATE_LIMITED_CLIENTS` clients, all others share one window.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use axum::http::StatusCode;
 use axum::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use decnet_core::limits::MAX_COUNTED_CLIENTS;
+use decnet_core::limits::MAX_RATE_LIMITED_CLIENTS;
+use decnet_runtime::sync::lock;
 
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 
 /// The header with the requests left (draft-ietf-httpapi-ratelimit-headers).
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// The header with the limit and its window.
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
@@ -40,10 +42,9 @@ struct Window {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RateLimit {
     most: u32,
-    left: u32,
+    requests: u32,
     window: Duration,
     resets_in: Duration,
-    is_over: bool,
 }
 
 /// An address as it is counted: IPv6 addresses count by their /64 network, all of which belongs to one client.
@@ -68,7 +69,7 @@ impl<K: Eq + Hash> RateLimiter<K> {
 
     /// Counts one request.
     pub(crate) fn count(&self, key: K, now: Instant) -> RateLimit {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = lock(&self.inner);
         let current = inner.find(key, now, self.window);
         if now.saturating_duration_since(current.since) >= self.window {
             *current = Window { since: now, requests: 0 };
@@ -76,16 +77,15 @@ impl<K: Eq + Hash> RateLimiter<K> {
         current.requests = current.requests.saturating_add(1);
         RateLimit {
             most: self.most,
-            left: self.most.saturating_sub(current.requests),
+            requests: current.requests,
             window: self.window,
             resets_in: (current.since + self.window).saturating_duration_since(now),
-            is_over: current.requests > self.most,
         }
     }
 
     /// Returns whether the next request would exceed the limit. A key without a window of its own uses the shared one.
     pub(crate) fn is_exhausted(&self, key: &K, now: Instant) -> bool {
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = lock(&self.inner);
         let current = inner.each.get(key).unwrap_or(&inner.others);
         current.requests >= self.most && now.saturating_duration_since(current.since) < self.window
     }
@@ -93,9 +93,9 @@ impl<K: Eq + Hash> RateLimiter<K> {
 
 impl<K: Eq + Hash> Inner<K> {
     fn find(&mut self, key: K, now: Instant, window: Duration) -> &mut Window {
-        if self.each.len() >= MAX_COUNTED_CLIENTS && !self.each.contains_key(&key) {
+        if self.each.len() >= MAX_RATE_LIMITED_CLIENTS && !self.each.contains_key(&key) {
             self.sweep(now, window);
-            if self.each.len() >= MAX_COUNTED_CLIENTS {
+            if self.each.len() >= MAX_RATE_LIMITED_CLIENTS {
                 return &mut self.others;
             }
         }
@@ -118,13 +118,13 @@ impl RateLimit {
     /// # Errors
     /// 429 with `Retry-After`.
     pub(crate) fn check(self, what: &str) -> Result<Self, Problem> {
-        if !self.is_over {
+        if self.requests <= self.most {
             return Ok(self);
         }
         let Self { most, window, .. } = self;
         let detail = format!("more than {most} {what} in {} s; try again later", window.as_secs());
-        let problem =
-            Problem::new(Kind::TooMany, detail).with(RETRY_AFTER, HeaderValue::from(self.seconds()));
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail)
+            .with(RETRY_AFTER, HeaderValue::from(self.seconds()));
         Err(self.headers().into_iter().fold(problem, |problem, (name, value)| problem.with(name, value)))
     }
 
@@ -136,9 +136,9 @@ impl RateLimit {
     }
 
     fn headers(self) -> [(HeaderName, HeaderValue); 2] {
-        let Self { most, left, window, .. } = self;
+        let Self { most, requests, window, .. } = self;
         let policy = format!("\"default\";q={most};w={}", window.as_secs());
-        let limit = format!("\"default\";r={left};t={}", self.seconds());
+        let limit = format!("\"default\";r={};t={}", most.saturating_sub(requests), self.seconds());
         let value = |text: String| HeaderValue::try_from(text).expect("quotes, digits and letters");
         [(RATE_LIMIT_POLICY, value(policy)), (RATE_LIMIT, value(limit))]
     }
@@ -160,7 +160,7 @@ mod tests {
         let (limiter, start) = (RateLimiter::new(3, WINDOW), Instant::now());
         for left in [2, 1, 0] {
             let rate = limiter.count("a", start);
-            assert_eq!((rate.left, rate.check("requests").is_ok()), (left, true));
+            assert_eq!((rate.most - rate.requests, rate.check("requests").is_ok()), (left, true));
             assert_eq!(limiter.is_exhausted(&"a", start), left == 0);
         }
         assert!(!limiter.is_exhausted(&"a", start + WINDOW) && !limiter.is_exhausted(&"b", start));
@@ -174,14 +174,14 @@ mod tests {
     #[test]
     fn keys_beyond_the_memory_bound_share_a_window() {
         let (limiter, start) = (RateLimiter::new(1, WINDOW), Instant::now());
-        for key in 0..MAX_COUNTED_CLIENTS {
+        for key in 0..MAX_RATE_LIMITED_CLIENTS {
             assert!(limiter.count(key, start).check("requests").is_ok());
         }
-        assert!(limiter.count(MAX_COUNTED_CLIENTS, start).check("requests").is_ok());
-        assert!(limiter.count(MAX_COUNTED_CLIENTS + 1, start).check("requests").is_err());
-        assert_eq!(limiter.inner.lock().unwrap().each.len(), MAX_COUNTED_CLIENTS);
+        assert!(limiter.count(MAX_RATE_LIMITED_CLIENTS, start).check("requests").is_ok());
+        assert!(limiter.count(MAX_RATE_LIMITED_CLIENTS + 1, start).check("requests").is_err());
+        assert_eq!(limiter.inner.lock().unwrap().each.len(), MAX_RATE_LIMITED_CLIENTS);
         // Expired windows free their memory.
-        assert!(limiter.count(MAX_COUNTED_CLIENTS + 1, start + WINDOW).check("requests").is_ok());
+        assert!(limiter.count(MAX_RATE_LIMITED_CLIENTS + 1, start + WINDOW).check("requests").is_ok());
         assert_eq!(limiter.inner.lock().unwrap().each.len(), 1);
     }
 

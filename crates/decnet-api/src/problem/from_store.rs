@@ -1,18 +1,19 @@
 //! Conversion of store errors into problems.
 
+use axum::http::StatusCode;
 use decnet_core::subscription::Problem as InvalidSubscription;
 use decnet_store::{catalog, queue};
 
-use super::{Kind, Problem};
+use super::Problem;
 
 impl From<catalog::Error> for Problem {
     fn from(error: catalog::Error) -> Self {
         match error {
-            catalog::Error::NameTaken(_) => Self::new(Kind::Conflict, error.to_string()),
+            catalog::Error::NameTaken(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
             catalog::Error::Rotation(catalog::RotationError::Overlap) => Self::invalid(error.to_string()),
-            catalog::Error::Rotation(_) => Self::new(Kind::Conflict, error.to_string()),
+            catalog::Error::Rotation(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
             catalog::Error::Ambiguous { .. } => {
-                Self::new(Kind::Conflict, "more than one subscription has this name; use its UUID")
+                Self::new(StatusCode::CONFLICT, "more than one subscription has this name; use its UUID")
             }
             catalog::Error::Invalid(_) => Self::invalid(error.to_string()),
             catalog::Error::NotFound { .. } => Self::not_found("subscription not found"),
@@ -36,12 +37,14 @@ impl From<queue::Error> for Problem {
             | queue::Error::NotFinal(_)
             | queue::Error::SubscriptionDeleted { .. }
             | queue::Error::Replaced { .. }
-            | queue::Error::TooManyChosen => Self::new(Kind::Conflict, error.to_string()),
+            | queue::Error::TooManySelected => Self::new(StatusCode::CONFLICT, error.to_string()),
             queue::Error::Backlogged => Self::unavailable(error.to_string()),
-            error if error.is_full() => {
+            error if error.is_disk_full() => {
                 Self::unavailable_because("the disk that holds the queue is full", &error)
             }
-            error if error.will_pass() => Self::unavailable_because("the queue cannot be used now", &error),
+            error if error.is_transient() => {
+                Self::unavailable_because("the queue cannot be used now", &error)
+            }
             _ => Self::internal("the queue cannot be used", &error),
         }
     }

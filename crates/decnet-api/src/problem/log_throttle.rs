@@ -1,42 +1,21 @@
-//! Log throttle: a repeated failure is logged once per interval and counted in between.
+//! One log throttle for each kind of failure.
 
 use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex};
 use std::time::Instant;
 
-use decnet_core::limits::API_FAILURE_INTERVAL;
+use decnet_core::limits::API_FAILURE_LOG_INTERVAL;
+use decnet_runtime::log_throttle::LogThrottle;
+use decnet_runtime::sync::lock;
 
-/// The last log time of each message. Messages are static, which bounds the map.
-static THROTTLE: LazyLock<LogThrottle> = LazyLock::new(LogThrottle::default);
+/// The throttles by message. Messages are static, which bounds the map.
+static THROTTLES: LazyLock<Mutex<HashMap<&'static str, LogThrottle>>> = LazyLock::new(Mutex::default);
 
-#[derive(Default)]
-struct LogThrottle(Mutex<HashMap<&'static str, Last>>);
-
-struct Last {
-    logged_at: Instant,
-    /// The repetitions since then.
-    suppressed: u64,
-}
-
-/// Returns the number of suppressed repetitions if `what` is due to be logged, else `None`.
-pub(super) fn admit(what: &'static str) -> Option<u64> {
-    THROTTLE.admit(what, Instant::now())
-}
-
-impl LogThrottle {
-    fn admit(&self, what: &'static str, now: Instant) -> Option<u64> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(last) = all.get_mut(what) else {
-            all.insert(what, Last { logged_at: now, suppressed: 0 });
-            return Some(0);
-        };
-        if now.saturating_duration_since(last.logged_at) < API_FAILURE_INTERVAL {
-            last.suppressed += 1;
-            return None;
-        }
-        last.logged_at = now;
-        Some(std::mem::take(&mut last.suppressed))
-    }
+/// Counts a failure. Returns the number of its unlogged occurrences if the message `what` is due, else `None`.
+pub(super) fn record(what: &'static str) -> Option<u64> {
+    let mut throttles = lock(&THROTTLES);
+    let throttle = throttles.entry(what).or_insert_with(|| LogThrottle::new(API_FAILURE_LOG_INTERVAL));
+    throttle.record(Instant::now())
 }
 
 #[cfg(test)]
@@ -44,13 +23,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn first_failure_is_logged_and_repetitions_are_counted() {
-        let (throttle, start) = (LogThrottle::default(), Instant::now());
-        assert_eq!((throttle.admit("a", start), throttle.admit("b", start)), (Some(0), Some(0)));
-        for _ in 0..10_000 {
-            assert_eq!(throttle.admit("a", start), None);
-        }
-        assert_eq!(throttle.admit("a", start + API_FAILURE_INTERVAL), Some(10_000));
-        assert_eq!(throttle.admit("a", start + 2 * API_FAILURE_INTERVAL), Some(0));
+    fn each_message_is_throttled_by_itself() {
+        assert_eq!((record("a"), record("b")), (Some(1), Some(1)));
+        assert_eq!((record("a"), record("b")), (None, None));
     }
 }

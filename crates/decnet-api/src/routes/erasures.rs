@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State as FromState};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use decnet_store::queue::{Erase, Erased, Erasure as Steps, Error, Operator};
+use decnet_store::queue::{Erased, Erasure as Steps, ErasureTarget, Error, ExternalWriter};
+use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use super::Routes;
+use super::{Reply, Routes};
 use crate::auth::Scope;
 use crate::body::Body;
 use crate::jobs::{End, Handle, Job, JobList};
@@ -75,18 +75,21 @@ pub(super) fn routes(routes: Routes) -> Routes {
     ))]
 async fn erase(FromState(state): FromState<Shared>, Body(asked): Body<Erasure>) -> Result<Response, Problem> {
     let what = match (asked.subscription, asked.event_id) {
-        (Some(uuid), None) => Erase::Subscription(uuid),
-        (None, Some(id)) => Erase::Event(id),
+        (Some(uuid), None) => ErasureTarget::Subscription(uuid),
+        (None, Some(id)) => ErasureTarget::Event(id),
         _ => return Err(Problem::invalid("give either `subscription` or `event_id`")),
     };
     let dry_run = asked.dry_run;
-    let run = |handle| in_background(Arc::clone(&state), what, dry_run, handle);
-    let (job, failure) = state.erasures.start(dry_run, WAIT, run).await?;
-    match failure {
-        Some(problem) => Err(problem),
-        None if job.is_done() => Ok((StatusCode::OK, Json(job)).into_response()),
-        None => Ok(job.accepted(PATH)),
-    }
+    let shared = Arc::clone(&state);
+    // An erasure has a blocking thread of its own.
+    let run = |handle| {
+        let erased = tokio::task::spawn_blocking(move || run(&shared, what, dry_run, &handle));
+        erased.map(|ended| {
+            ended.unwrap_or_else(|error| Err(Problem::internal("the erasure was aborted", &error)))
+        })
+    };
+    let job = state.erasures.start(dry_run, WAIT, run).await?;
+    Ok(if job.is_done() { Json(job).into_response() } else { job.accepted(PATH) })
 }
 
 /// Lists erasures, oldest first: the running ones and the last ones that ended.
@@ -100,10 +103,7 @@ async fn list(FromState(state): FromState<Shared>) -> Json<JobList<Progress>> {
 #[utoipa::path(get, path = "/api/v1/erasures/{id}", tag = "erasures", operation_id = "get_erasure",
     params(("id" = String, Path)),
     responses((status = 200, body = Job<Progress>), (status = 404, body = Details, content_type = "application/problem+json")))]
-async fn get(
-    FromState(state): FromState<Shared>,
-    Path(id): Path<String>,
-) -> Result<Json<Job<Progress>>, Problem> {
+async fn get(FromState(state): FromState<Shared>, Path(id): Path<String>) -> Reply<Job<Progress>> {
     state.erasures.get(&id).map(Json)
 }
 
@@ -111,50 +111,33 @@ async fn get(
 #[utoipa::path(delete, path = "/api/v1/erasures/{id}", tag = "erasures", operation_id = "cancel_erasure",
     params(("id" = String, Path)),
     responses((status = 200, body = Job<Progress>), (status = 404, body = Details, content_type = "application/problem+json")))]
-async fn cancel(
-    FromState(state): FromState<Shared>,
-    Path(id): Path<String>,
-) -> Result<Json<Job<Progress>>, Problem> {
+async fn cancel(FromState(state): FromState<Shared>, Path(id): Path<String>) -> Reply<Job<Progress>> {
     state.erasures.cancel(&id).map(Json)
 }
 
-/// Runs an erasure on a blocking thread of its own.
-async fn in_background(
-    state: Shared,
-    what: Erase,
-    dry_run: bool,
-    handle: Handle<Progress>,
-) -> Result<End, Problem> {
-    let erased = tokio::task::spawn_blocking(move || run(&state, what, dry_run, &handle));
-    erased.await.unwrap_or_else(|error| Err(Problem::internal("the erasure was aborted", &error)))
-}
-
 /// Erases everything in short transactions, and reports the progress.
-fn run(state: &State, what: Erase, dry_run: bool, handle: &Handle<Progress>) -> Result<End, Problem> {
-    let mut operator = Operator::open(&state.data_dir)?;
-    let erasure = Steps::begin(&operator, what, dry_run)?;
+fn run(state: &State, what: ErasureTarget, dry_run: bool, handle: &Handle<Progress>) -> Result<End, Problem> {
+    let mut writer = ExternalWriter::open(&state.data_dir)?;
+    let erasure = Steps::begin(&writer, what, dry_run)?;
     let mut erasure = erasure.ok_or_else(|| Problem::not_found("the queue has no such subscription"))?;
     let go_on = |done: &Erased, failure: Option<&Error>| {
-        handle.report(|progress| *progress = (*done).into());
+        let Erased { deliveries, given_up, events, shared, submitted } = *done;
+        handle.report(|progress| {
+            *progress = Progress { deliveries, given_up, events, shared, submitted, gone_from_disk: false };
+        });
         if let Some(error) = failure {
             handle.report_wait(&error.clone().into());
         }
-        !handle.is_cancelled()
+        !handle.cancel.is_cancelled()
     };
-    let is_complete = erasure.carry_out(&mut operator, now, go_on);
+    let is_complete = erasure.run(&mut writer, now, go_on);
     if dry_run {
         return Ok(if is_complete? { End::Done } else { End::Cancelled });
     }
     // After a failure, too, the worker must learn what was erased.
     state.notifier.queue_changed();
     let is_complete = is_complete?;
-    let is_gone = operator.clean_up(|| !handle.is_cancelled())?;
+    let is_gone = writer.clean_up(|| !handle.cancel.is_cancelled())?;
     handle.report(|progress| progress.gone_from_disk = is_complete && is_gone);
     Ok(if is_complete { End::Done } else { End::Cancelled })
-}
-
-impl From<Erased> for Progress {
-    fn from(Erased { deliveries, given_up, events, shared, submitted }: Erased) -> Self {
-        Self { deliveries, given_up, events, shared, submitted, gone_from_disk: false }
-    }
 }

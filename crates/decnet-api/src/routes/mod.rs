@@ -12,9 +12,10 @@ mod subscriptions;
 mod system;
 mod webhooks;
 
-use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
+use axum::{Json, Router};
+use decnet_core::topic::Pattern;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
@@ -24,7 +25,11 @@ pub(crate) use self::system::HEALTH;
 pub(crate) use self::system::Readiness;
 use crate::auth::{self, Scope};
 use crate::openapi::{self, BEARER};
+use crate::problem::Problem;
 use crate::state::Shared;
+
+/// A reply as JSON, or the reason why there is none.
+type Reply<T> = Result<Json<T>, Problem>;
 
 /// Routes and the OpenAPI document that describes them.
 pub(crate) struct Routes(OpenApiRouter<Shared>);
@@ -49,6 +54,16 @@ impl Routes {
 
     pub(crate) fn split(self) -> (Router<Shared>, OpenApi) {
         self.0.split_for_parts()
+    }
+}
+
+/// Checks the topic of one event. The error names the field.
+fn check_topic(topic: &str) -> Result<(), String> {
+    match Pattern::new(topic) {
+        Ok(pattern) if pattern.has_wildcard() => {
+            Err("topic: must not contain the wildcards `*` and `>`".into())
+        }
+        checked => checked.map(drop).map_err(|error| format!("topic: {error}")),
     }
 }
 

@@ -4,37 +4,23 @@ use std::sync::Arc;
 
 use axum::Json;
 use decnet_core::redact::EndpointUrl;
-use decnet_store::catalog::{Row, Stored};
-use serde::Serialize;
-use utoipa::ToSchema;
+use decnet_store::catalog::{Row, StoredSubscription};
 
 use crate::auth::Principal;
 use crate::outbound::Tested;
 use crate::problem::Problem;
 use crate::state::Shared;
 
-/// The result of a test event.
-#[derive(Serialize, ToSchema)]
-pub(super) struct TestResult {
-    /// Whether the reply was a 2xx.
-    delivered: bool,
-    /// Status of the reply, if one arrived.
-    status_code: Option<u16>,
-    /// The error, if the test failed.
-    error: Option<String>,
-}
-
 /// Sends one test event, unless the row is invalid.
 pub(super) async fn test(
     state: &Shared,
     requester: &Principal,
-    (row, stored): (Row, Option<Stored>),
-) -> Json<TestResult> {
-    let Tested { delivered, status_code, error } = match stored {
+    (row, stored): (Row, Option<StoredSubscription>),
+) -> Json<Tested> {
+    Json(match stored {
         Some(stored) => state.outbound.test(Box::new(stored), Arc::clone(&requester.name)).await,
         None => Tested { delivered: false, status_code: None, error: row.problem },
-    };
-    Json(TestResult { delivered, status_code, error })
+    })
 }
 
 /// Checks a URL with the egress guard.

@@ -37,7 +37,7 @@ struct Version {
 }
 
 /// Whether the API is ready, by part.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub(crate) struct Readiness {
     /// Whether every part below except the bus works.
     ready: bool,
@@ -80,11 +80,9 @@ async fn check(state: &Shared) -> Readiness {
     let data_dir = state.data_dir.clone();
     let owned = tokio::task::spawn_blocking(move || is_owned(&data_dir)).await;
     let worker = matches!(owned, Ok(Ok(true)));
-    let bus = state.notifier.has_bus() && state.notifier.is_bus_reachable().await;
-    let mut reasons: Vec<String> = Vec::new();
-    reasons.extend(
-        [&catalog, &queue].into_iter().filter_map(|checked| Some(checked.as_ref().err()?.detail().into())),
-    );
+    let bus = state.notifier.is_bus_reachable().await;
+    let failed = [&catalog, &queue].into_iter().filter_map(|checked| checked.as_ref().err());
+    let mut reasons: Vec<String> = failed.map(|problem| problem.detail().into()).collect();
     if !worker {
         reasons.push("no worker runs on this data directory".into());
     }

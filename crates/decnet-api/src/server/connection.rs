@@ -1,14 +1,15 @@
 //! One HTTP/1.1 connection.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
-use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
+use axum::http::Request;
 use axum::http::uri::{PathAndQuery, Uri};
-use axum::http::{Request, Response};
+use axum::{BoxError, Router};
 use decnet_core::limits::{API_HEAD_TIMEOUT, MAX_API_HEAD_BYTES, MAX_API_HEADERS};
-use hyper::body::{Frame, Incoming, SizeHint};
+use futures_util::{StreamExt as _, stream};
+use http_body_util::BodyDataStream;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -32,16 +33,20 @@ pub(super) async fn serve(
         tracing::debug!(%error, "an API connection closed before its first request");
         return;
     }
-    let answer = service_fn(|request| {
+    let answer = service_fn(|request: Request<Incoming>| {
         let requester = Requester::default();
         let guard = permit.begin_request(requester.clone());
         let body_wait = permit.body_wait(requester.clone());
-        let request = Request::map(request, |body| EvictableBody { body, body_wait });
-        let answer = answer(router.clone(), peer, requester, request);
+        let mut request = request.map(|body| evictable(body, body_wait));
+        trim(request.uri_mut());
+        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(requester);
+        let mut router = router.clone();
         async move {
             // An evicted connection begins no request; its client sees the connection close without an answer.
             let _guard = guard.ok_or(Evicted)?;
-            Ok::<_, Evicted>(answer.await)
+            let Ok(response) = router.call(request).await;
+            Ok::<_, Evicted>(response)
         }
     });
     let mut http = http1::Builder::new();
@@ -53,7 +58,7 @@ pub(super) async fn serve(
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), answer));
     let served = tokio::select! {
         served = &mut connection => served,
-        () = permit.evicted() => return,
+        () = permit.evicted.cancelled() => return,
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -69,51 +74,21 @@ pub(super) async fn serve(
 #[error("the connection was evicted in favour of another")]
 struct Evicted;
 
-/// The body of a request. While it is waited for, the connection can be evicted.
-struct EvictableBody {
-    body: Incoming,
-    body_wait: BodyWait,
-}
-
-impl hyper::body::Body for EvictableBody {
-    type Data = Bytes;
-    type Error = axum::BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
-            self.body_wait.wait();
-            return Poll::Pending;
-        };
-        if !self.body_wait.resume() {
+/// Returns the body of a request. While it is waited for, the connection can be evicted.
+fn evictable(body: Incoming, mut body_wait: BodyWait) -> Body {
+    if body.is_end_stream() {
+        return Body::empty();
+    }
+    let mut pieces = BodyDataStream::new(body);
+    Body::from_stream(stream::poll_fn(move |context| {
+        let polled = pieces.poll_next_unpin(context);
+        if polled.is_pending() {
+            body_wait.wait();
+        } else if !body_wait.resume() {
             return Poll::Ready(Some(Err(Evicted.into())));
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-async fn answer(
-    mut router: Router,
-    peer: Peer,
-    requester: Requester,
-    request: Request<EvictableBody>,
-) -> Response<Body> {
-    let mut request = request.map(Body::new);
-    trim(request.uri_mut());
-    request.extensions_mut().insert(peer);
-    request.extensions_mut().insert(requester);
-    let Ok(response) = router.call(request).await;
-    response
+        polled.map_err(BoxError::from)
+    }))
 }
 
 /// Removes trailing slashes from a path: both forms name the same resource.

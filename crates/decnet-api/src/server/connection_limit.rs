@@ -2,10 +2,10 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use decnet_core::limits::{MAX_API_CONNECTIONS, MAX_API_PROVEN_CONNECTIONS};
+use decnet_runtime::sync::lock;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -26,10 +26,6 @@ struct Inner {
 struct Connections {
     next: u64,
     by_id: HashMap<u64, Connection>,
-    /// The number of connections of each holder that has any.
-    per_holder: HashMap<Holder, usize>,
-    /// The number of connections that principals hold.
-    authenticated: usize,
 }
 
 struct Connection {
@@ -53,7 +49,8 @@ enum Holder {
 pub(super) struct ConnectionPermit {
     limit: ConnectionLimit,
     id: u64,
-    evicted: CancellationToken,
+    /// Cancelled when the connection is evicted.
+    pub(super) evicted: CancellationToken,
 }
 
 impl ConnectionLimit {
@@ -71,92 +68,56 @@ impl ConnectionLimit {
     }
 
     fn try_acquire(&self, network: Network) -> Option<ConnectionPermit> {
-        let mut connections = self.connections();
+        let mut connections = lock(&self.0.connections);
         if connections.by_id.len() >= MAX_API_CONNECTIONS {
             let candidate = connections.eviction_candidate()?;
-            connections.remove(candidate)?.evicted.cancel();
+            connections.by_id.remove(&candidate)?.evicted.cancel();
         }
-        let evicted = CancellationToken::new();
-        let holder = Holder::Network(network);
-        let waiting_since = Some(Instant::now());
-        let id = connections.add(Connection { network, holder, waiting_since, evicted: evicted.clone() });
+        let (id, evicted) = (connections.next, CancellationToken::new());
+        connections.next += 1;
+        let (holder, waiting_since) = (Holder::Network(network), Some(Instant::now()));
+        connections.by_id.insert(id, Connection { network, holder, waiting_since, evicted: evicted.clone() });
         Some(ConnectionPermit { limit: self.clone(), id, evicted })
-    }
-
-    fn connections(&self) -> MutexGuard<'_, Connections> {
-        self.0.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Marks a connection as busy with a request. Returns false if it was evicted.
     fn mark_busy(&self, id: u64) -> bool {
-        self.connections().by_id.get_mut(&id).map(|connection| connection.waiting_since = None).is_some()
+        let mut connections = lock(&self.0.connections);
+        connections.by_id.get_mut(&id).map(|connection| connection.waiting_since = None).is_some()
     }
 
     /// Marks a connection as waiting for its client. `requester` sent its current or last request.
     fn mark_waiting(&self, id: u64, since: Instant, requester: &Requester) {
-        self.connections().wait(id, since, requester);
+        if let Some(connection) = lock(&self.0.connections).by_id.get_mut(&id) {
+            connection.waiting_since = Some(since);
+            let principal = requester.principal().map(|principal| principal.id.clone());
+            connection.holder = principal.map_or(Holder::Network(connection.network), Holder::Principal);
+        }
         self.0.freed.notify_one();
     }
 }
 
 impl Connections {
-    fn add(&mut self, connection: Connection) -> u64 {
-        self.count(&connection.holder);
-        let id = self.next;
-        self.next += 1;
-        self.by_id.insert(id, connection);
-        id
-    }
-
-    /// Removes a connection. Returns `None` if it was already evicted.
-    fn remove(&mut self, id: u64) -> Option<Connection> {
-        let connection = self.by_id.remove(&id)?;
-        self.uncount(connection.holder.clone());
-        Some(connection)
-    }
-
-    fn wait(&mut self, id: u64, since: Instant, requester: &Requester) {
-        let Some(connection) = self.by_id.get_mut(&id) else { return };
-        connection.waiting_since = Some(since);
-        let principal = requester.principal().map(|principal| &principal.id);
-        if connection.holder.is(principal) {
-            return;
-        }
-        let holder = principal.cloned().map_or(Holder::Network(connection.network), Holder::Principal);
-        let before = std::mem::replace(&mut connection.holder, holder.clone());
-        self.uncount(before);
-        self.count(&holder);
-    }
-
-    fn count(&mut self, holder: &Holder) {
-        self.authenticated += usize::from(holder.is_authenticated());
-        *self.per_holder.entry(holder.clone()).or_default() += 1;
-    }
-
-    fn uncount(&mut self, holder: Holder) {
-        self.authenticated -= usize::from(holder.is_authenticated());
-        if let Entry::Occupied(mut count) = self.per_holder.entry(holder) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
-    }
-
     /// Returns the connection to evict, if one waits for its client.
     fn eviction_candidate(&self) -> Option<u64> {
-        let authenticated_first = self.authenticated > MAX_API_PROVEN_CONNECTIONS;
+        let authenticated = self.by_id.values().filter(|connection| connection.holder.is_authenticated());
+        let authenticated_first = authenticated.count() > MAX_API_PROVEN_CONNECTIONS;
         self.longest_waiting(authenticated_first).or_else(|| self.longest_waiting(!authenticated_first))
     }
 
     /// Returns the longest waiting connection of the holder with most connections, among the authenticated or the other ones.
     fn longest_waiting(&self, authenticated: bool) -> Option<u64> {
-        let of_kind =
-            self.by_id.iter().filter(|(_, connection)| connection.holder.is_authenticated() == authenticated);
-        let waiting = of_kind.filter_map(|(id, connection)| {
-            let waiting_since = connection.waiting_since?;
-            Some((self.per_holder.get(&connection.holder)?, Reverse((waiting_since, *id))))
-        });
+        // Of each holder: its number of connections, and the one that has waited longest.
+        let mut holders =
+            HashMap::<&Holder, (usize, Option<Reverse<(Instant, u64)>>)>::with_capacity(self.by_id.len());
+        for (id, Connection { holder, waiting_since, .. }) in &self.by_id {
+            if holder.is_authenticated() == authenticated {
+                let (count, longest) = holders.entry(holder).or_default();
+                *count += 1;
+                *longest = (*longest).max(waiting_since.map(|since| Reverse((since, *id))));
+            }
+        }
+        let waiting = holders.into_values().filter_map(|(count, longest)| Some((count, longest?)));
         waiting.max().map(|(_, Reverse((_, id)))| id)
     }
 }
@@ -164,14 +125,6 @@ impl Connections {
 impl Holder {
     fn is_authenticated(&self) -> bool {
         matches!(self, Self::Principal(_))
-    }
-
-    /// Returns whether this is `principal`, or a network if `principal` is `None`.
-    fn is(&self, principal: Option<&PrincipalId>) -> bool {
-        match self {
-            Self::Network(_) => principal.is_none(),
-            Self::Principal(id) => principal == Some(id),
-        }
     }
 }
 
@@ -187,11 +140,6 @@ impl ConnectionPermit {
     pub(super) fn body_wait(&self, requester: Requester) -> BodyWait {
         let since = Instant::now();
         BodyWait { limit: self.limit.clone(), id: self.id, since, is_waiting: false, requester }
-    }
-
-    /// Waits until this connection is evicted.
-    pub(super) async fn evicted(&self) {
-        self.evicted.cancelled().await;
     }
 }
 
@@ -235,7 +183,7 @@ impl Drop for RequestGuard {
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.limit.connections().remove(self.id);
+        lock(&self.limit.0.connections).by_id.remove(&self.id);
         self.limit.0.freed.notify_one();
     }
 }
@@ -285,7 +233,7 @@ mod tests {
     }
 
     fn evicted(taken: &[ConnectionPermit]) -> usize {
-        taken.iter().filter(|permit| permit.evicted().now_or_never().is_some()).count()
+        taken.iter().filter(|permit| permit.evicted.cancelled().now_or_never().is_some()).count()
     }
 
     #[tokio::test]
@@ -341,16 +289,19 @@ mod tests {
     async fn last_request_decides_whom_a_connection_counts_against() {
         let limit = ConnectionLimit::default();
         let permit = limit.acquire(network(1)).await;
-        let holders = || limit.connections().per_holder.keys().cloned().collect::<Vec<_>>();
-        for (token, proven) in [(None, 0), (Some("a"), 1), (Some("a"), 1), (Some("b"), 1), (None, 0)] {
+        let holders = || {
+            let connections = lock(&limit.0.connections);
+            connections.by_id.values().map(|connection| connection.holder.clone()).collect::<Vec<_>>()
+        };
+        for token in [None, Some("a"), Some("a"), Some("b"), None] {
             answer(&permit, token);
             let expected = token.map(|token| PrincipalId::Token(token.into()));
             let expected = expected.map_or(Holder::Network(network(1)), Holder::Principal);
-            assert_eq!((holders(), limit.connections().authenticated), (vec![expected], proven));
+            assert_eq!(holders(), [expected]);
         }
         answer(&permit, Some("a"));
         drop(permit);
-        assert_eq!((holders(), limit.connections().authenticated), (vec![], 0));
+        assert_eq!(holders(), []);
     }
 
     #[tokio::test]
@@ -361,13 +312,15 @@ mod tests {
             taken.push(limit.acquire(network(1)).await);
         }
         let more: Vec<_> = [limit.acquire(network(1)).await, limit.acquire(network(4)).await].into();
-        let evicted = |permit: &ConnectionPermit| permit.evicted().now_or_never().is_some();
+        let evicted = |permit: &ConnectionPermit| permit.evicted.cancelled().now_or_never().is_some();
         assert!(evicted(&taken[2]) && evicted(&taken[3]), "its oldest connections");
         let others = taken[..2].iter().chain(&taken[4..]).chain(&more);
         assert!(others.into_iter().all(|permit| !evicted(permit)));
-        assert_eq!(limit.connections().per_holder[&Holder::Network(network(1))], MAX_API_CONNECTIONS - 3);
+        let of_network_1 = |connection: &&Connection| connection.holder == Holder::Network(network(1));
+        let open = lock(&limit.0.connections).by_id.values().filter(of_network_1).count();
+        assert_eq!(open, MAX_API_CONNECTIONS - 3);
         drop((taken, more));
-        assert!(limit.connections().per_holder.is_empty(), "a network without a connection is not counted");
+        assert!(lock(&limit.0.connections).by_id.is_empty(), "a closed connection is not counted");
     }
 
     #[tokio::test]
@@ -379,8 +332,8 @@ mod tests {
         }
         let served = begin(&taken[0]);
         let new = limit.acquire(network(1)).await;
-        assert!(taken[0].evicted().now_or_never().is_none(), "its request is in progress");
-        assert!(taken[1].evicted().now_or_never().is_some(), "it has waited longest");
+        assert!(taken[0].evicted.cancelled().now_or_never().is_none(), "its request is in progress");
+        assert!(taken[1].evicted.cancelled().now_or_never().is_some(), "it has waited longest");
         assert!(served.is_some() && begin(&taken[1]).is_none(), "an evicted connection begins no request");
         drop((served, new));
     }
@@ -398,7 +351,7 @@ mod tests {
         quick.wait();
         assert!(quick.resume(), "its body arrived in time");
         let new = limit.acquire(network(1)).now_or_never();
-        assert!(new.is_some() && taken[7].evicted().now_or_never().is_some() && !slow.resume());
+        assert!(new.is_some() && taken[7].evicted.cancelled().now_or_never().is_some() && !slow.resume());
         drop((served, new));
     }
 

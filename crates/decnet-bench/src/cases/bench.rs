@@ -3,17 +3,24 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use decnet_bench::disk;
+use decnet_bench::quantiles::Quantiles;
 use tempfile::TempDir;
 
-use super::throughput::Throughput;
+use super::throughput::Round;
 use super::{ALL_EVENTS, IN_FLIGHT};
 use crate::options::Options;
 use crate::plan::Plan;
-use crate::report::{Quantiles, Rate};
-use crate::rig::bare_sender::{self, Job};
-use crate::rig::{Environment, Receiver, Setup, SubscriptionSpec, disk};
+use crate::report::Rate;
+use crate::rig::{Environment, Pipeline, SubscriptionSpec};
+use crate::roles::receiver::Receiver;
+use crate::roles::{Role, bare_sender};
+
+/// Maximum time of a run of the bare sender.
+const BARE_SENDER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The plan of the run, the shared receiver, and the directories.
 pub(super) struct Bench {
@@ -21,7 +28,7 @@ pub(super) struct Bench {
     pub(super) receiver: Receiver,
     pub(super) plan: Plan,
     /// Results that rows 1 to 3 share, by fan-out.
-    pub(super) throughput: BTreeMap<u32, Rc<Throughput>>,
+    pub(super) throughput: BTreeMap<u32, Rc<[Round]>>,
     program: PathBuf,
     directory: TempDir,
 }
@@ -32,7 +39,11 @@ impl Bench {
         let beside = own.parent().context("the path of the benchmark has no parent directory")?;
         let parent = options.data_dir.as_deref().unwrap_or(beside);
         std::fs::create_dir_all(parent)?;
-        disk::ensure_on_disk(parent)?;
+        ensure!(
+            !disk::is_in_memory(parent)?,
+            "{} is in memory (tmpfs); choose a directory on a disk with --data-dir",
+            parent.display()
+        );
         let directory = tempfile::Builder::new().prefix("bench-").tempdir_in(parent)?;
         let receiver = Receiver::start(directory.path(), 1, None).await?;
         let program = beside.join("decnet");
@@ -50,9 +61,13 @@ impl Bench {
         self.directory.path()
     }
 
-    /// Returns the setup of a pipeline with these subscriptions.
-    pub(super) fn setup(&self, subscriptions: Vec<SubscriptionSpec>, environment: Environment) -> Setup<'_> {
-        Setup { program: &self.program, parent: self.directory.path(), subscriptions, environment }
+    /// Starts a pipeline with these subscriptions.
+    pub(super) async fn pipeline(
+        &self,
+        subscriptions: &[SubscriptionSpec],
+        environment: &Environment,
+    ) -> Result<Pipeline> {
+        Pipeline::start(&self.program, self.path(), subscriptions, environment).await
     }
 
     /// Returns subscriptions to every event, each with its own path at the shared receiver.
@@ -64,16 +79,24 @@ impl Bench {
 
     /// Measures the bare sender against the shared receiver.
     pub(super) async fn reference(&self) -> Result<Rate> {
-        let (receivers, requests) = (&self.receiver.addresses, self.plan.requests);
-        self.bare_sender(&Job { receivers, requests, in_flight: IN_FLIGHT, certificate: None }).await
+        self.bare_sender(&self.receiver, self.plan.requests, IN_FLIGHT, None).await
     }
 
-    pub(super) async fn bare_sender(&self, job: &Job<'_>) -> Result<Rate> {
-        bare_sender::send(job, self.path()).await
+    /// Measures the bare sender against a receiver, over TLS if there is a certificate.
+    pub(super) async fn bare_sender(
+        &self,
+        receiver: &Receiver,
+        requests: u64,
+        in_flight: usize,
+        certificate: Option<PathBuf>,
+    ) -> Result<Rate> {
+        let receivers = receiver.addresses.clone();
+        let options = bare_sender::Options { receivers, requests, in_flight, certificate };
+        Role::BareSender(options).result(self.path(), BARE_SENDER_TIMEOUT).await
     }
 
     /// Measures the time of `fdatasync` on the disk of the queues.
     pub(super) fn fdatasync(&self) -> Result<Quantiles> {
-        disk::fdatasync(self.path(), self.plan.fdatasyncs)
+        Ok(disk::measure(self.path(), self.plan.fdatasyncs, Duration::MAX)?.fdatasync)
     }
 }

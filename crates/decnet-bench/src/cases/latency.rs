@@ -1,11 +1,12 @@
-//! Row 4: the time from the moment at which an event is due to its receipt, at fixed rates that do not wait
-//! for deliveries.
+//! Row 4: the time from the moment at which an event is due to its receipt, at fixed rates that do not wait for deliveries.
 
 use anyhow::Result;
+use decnet_bench::format::{millis, thousands};
+use decnet_bench::load::Load;
 
 use super::{Bench, IN_FLIGHT, TOPIC, TOTAL_IN_FLIGHT};
-use crate::report::{Curve, Figure, Measured, Unit, thousands};
-use crate::rig::{Load, Pipeline, concurrency, drive};
+use crate::report::{Curve, Figure, Measured, Unit};
+use crate::rig::{concurrency, drive};
 use crate::targets;
 
 /// Events per second.
@@ -25,25 +26,24 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
 async fn at(bench: &mut Bench, rate: u32, measured: &mut Measured) -> Result<()> {
     let disk = bench.fdatasync()?;
     let subscriptions = bench.subscriptions_to_all_events(1, "/timed");
-    let setup = bench.setup(subscriptions, concurrency(IN_FLIGHT, TOTAL_IN_FLIGHT));
-    let mut pipeline = Pipeline::start(setup).await?;
+    let mut pipeline = bench.pipeline(&subscriptions, &concurrency(IN_FLIGHT, TOTAL_IN_FLIGHT)).await?;
     let load = |seconds| Load::per_second(TOPIC, rate, seconds, 1);
     drive(&mut pipeline, &mut bench.receiver, load(WARM_UP_SECONDS)).await?;
     let result = drive(&mut pipeline, &mut bench.receiver, load(bench.plan.latency_seconds)).await?;
     let latencies = bench.receiver.latencies().await?;
     let label = format!("{}/s", thousands(rate.into()));
     let figures = [
-        ("p50", latencies.p50_us, disk.p50_us, targets::LATENCY_P50),
-        ("p99", latencies.p99_us, disk.p99_us, targets::LATENCY_P99),
+        ("p50", latencies.p50_us, disk.p50, targets::LATENCY_P50),
+        ("p99", latencies.p99_us, disk.p99, targets::LATENCY_P99),
     ];
     measured.figures.extend(figures.map(|(what, micros, disk, target)| {
         let figure = Figure::whole(format!("{what} at {label}"), micros, Unit::Micros);
-        figure.detail(format!("fdatasync {what} {:.2} ms", disk as f64 / 1e3)).target(target)
+        figure.detail(format!("fdatasync {what} {}", millis(disk))).target(target)
     }));
     measured.notes.push(format!(
         "at {label} the longest latency was {}, and the publisher's own delay {} (p99)",
-        Unit::Micros.format(latencies.max_us as f64),
-        Unit::Micros.format(result.published.late_p99_us as f64)
+        Unit::Micros.format_whole(latencies.max_us),
+        millis(result.published.late.p99)
     ));
     measured.curves.push(Curve { label, points: latencies.curve });
     Ok(())

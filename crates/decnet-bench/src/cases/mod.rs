@@ -1,5 +1,4 @@
-//! The measurements. [`ROWS`] lists them; reference and subject alternate, so that both see the machine in
-//! the same state.
+//! The measurements. [`ROWS`] lists them; reference and subject alternate, so that both see the machine in the same state.
 
 mod bench;
 mod burst;
@@ -24,10 +23,8 @@ use self::bench::Bench;
 pub(crate) use self::rows::{ROWS, Row};
 use crate::options::Options;
 use crate::report::{self, Measured, Record, Report};
-use crate::rig::{files, machine};
+use crate::rig::machine;
 
-/// Bytes of every delivered body.
-pub(crate) const BODY_BYTES: usize = 600;
 /// Connections of the bare sender, and requests in flight to one subscription.
 const IN_FLIGHT: usize = 64;
 /// Requests in flight over all subscriptions.
@@ -43,7 +40,7 @@ const TIMEOUT: Duration = Duration::from_secs(900);
 /// Measures the selected rows and prints the report. A failed row does not stop the others.
 pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     let rows = options.rows()?;
-    files::raise_limit()?;
+    machine::raise_file_limit()?;
     let mut bench = Bench::prepare(options).await?;
     let mut report = Report::default();
     for row in rows {
@@ -104,6 +101,6 @@ fn progress(step: &str) {
 }
 
 /// Formats a count with its noun: `1 round`, `2 rounds`.
-fn pluralize(count: usize, noun: &str) -> String {
+fn pluralize(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

@@ -1,13 +1,14 @@
 //! Row 8: a thousand receivers, each on its own port; each event goes to one of them in turn.
 
 use anyhow::Result;
+use decnet_bench::format::thousands;
+use decnet_bench::load::{BODY_BYTES, Load, Pace};
 
 use super::throughput::{ratio, run};
-use super::{BODY_BYTES, Bench, TOPIC, pluralize};
-use crate::report::{Measured, thousands};
-use crate::rig::bare_sender::Job;
-use crate::rig::drive::Speed;
-use crate::rig::{Load, Pipeline, Receiver, SubscriptionSpec, concurrency};
+use super::{Bench, TOPIC, pluralize};
+use crate::report::Measured;
+use crate::rig::{SubscriptionSpec, concurrency};
+use crate::roles::receiver::Receiver;
 use crate::targets;
 
 const RECEIVERS: usize = 1000;
@@ -27,7 +28,8 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
         measured.figures.extend(figures);
         measured.bars.extend(bars);
     }
-    let (rounds, events) = (pluralize(bench.plan.rounds, "round"), thousands(bench.plan.spread as f64));
+    let (rounds, events) =
+        (pluralize(bench.plan.rounds as u64, "round"), thousands(bench.plan.spread as f64));
     measured.notes.push(format!(
         "{rounds} of {events} events of {BODY_BYTES} bytes, each to one of the receivers in turn; the bare sender \
          keeps a connection to each"
@@ -36,18 +38,16 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
 }
 
 async fn round(bench: &Bench, receiver: &mut Receiver, in_flight: usize) -> Result<super::throughput::Round> {
-    let (receivers, requests) = (&receiver.addresses, bench.plan.spread);
-    let reference = bench.bare_sender(&Job { receivers, requests, in_flight, certificate: None }).await?;
+    let reference = bench.bare_sender(receiver, bench.plan.spread, in_flight, None).await?;
     let topic = |port: usize| format!("{TOPIC}.{port}");
-    let subscriptions =
-        (0..RECEIVERS).map(|port| SubscriptionSpec::new(receiver.url(port, "/to"), topic(port)));
-    let setup = bench.setup(subscriptions.collect(), concurrency(in_flight, in_flight));
-    let mut pipeline = Pipeline::start(setup).await?;
+    let subscription = |port| SubscriptionSpec::new(receiver.url(port, "/to"), topic(port));
+    let subscriptions: Vec<_> = (0..RECEIVERS).map(subscription).collect();
+    let mut pipeline = bench.pipeline(&subscriptions, &concurrency(in_flight, in_flight)).await?;
     let load = Load {
         topics: (0..RECEIVERS).map(topic).collect(),
         events: bench.plan.spread,
         fan_out: 1,
-        speed: Speed::FlatOut { ahead: bench.plan.ahead },
+        pace: Pace::FlatOut(bench.plan.ahead),
     };
     run(&mut pipeline, receiver, load, reference).await
 }

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use decnet_bench::format::{millis, thousands};
+use decnet_bench::load::{Load, now_us};
 
 use super::{ALL_EVENTS, Bench, IN_FLIGHT, TOPIC, TOTAL_IN_FLIGHT};
-use crate::clock::now_us;
-use crate::report::{Bar, Figure, Measured, Unit, thousands};
+use crate::report::{Bar, Figure, Measured, Unit};
 use crate::rig::drive::{admit, drain};
-use crate::rig::{Load, Pipeline, Receiver, SubscriptionSpec, concurrency};
+use crate::rig::{SubscriptionSpec, concurrency};
+use crate::roles::receiver::Receiver;
 use crate::targets;
 
 pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
@@ -18,10 +20,10 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
     // Until the gate opens, no request is answered and none fails.
     environment.push(("DECNET_WEBHOOK_TIMEOUT", "5m".into()));
     let mut receiver = Receiver::start(bench.path(), 1, None).await?;
-    let gate = vec![SubscriptionSpec::new(receiver.url(0, "/gate"), ALL_EVENTS)];
-    let mut pipeline = Pipeline::start(bench.setup(gate, environment.clone())).await?;
+    let gate = [SubscriptionSpec::new(receiver.url(0, "/gate"), ALL_EVENTS)];
+    let mut pipeline = bench.pipeline(&gate, &environment).await?;
     admit(&mut pipeline, Load::flat_out(TOPIC, backlog, 1, u64::MAX)).await?;
-    pipeline.kill_worker();
+    pipeline.worker.kill();
     receiver.open_gate().await?;
     receiver.reset().await?;
     let exec_us = now_us();
@@ -32,16 +34,13 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
     let first = receipts.first_us.saturating_sub(exec_us);
     let seconds = Duration::from_micros(receipts.last_us - receipts.first_us).as_secs_f64();
     let (per_second, reference_per_second) = (backlog as f64 / seconds, reference.per_second());
-    let formatted = [per_second, reference_per_second].map(|rate| Unit::PerSecond.format(rate));
+    let [rate, reference] = [per_second, reference_per_second].map(|rate| Unit::PerSecond.format(rate));
     let figures = vec![
         Figure::whole("time from exec to the first delivery", first, Unit::Micros)
-            .detail(format!(
-                "first heartbeat after {}",
-                Unit::Micros.format(pipeline.ready_after.as_micros() as f64)
-            ))
+            .detail(format!("first heartbeat after {}", millis(pipeline.ready_after)))
             .target(targets::RESTART),
         Figure::new("throughput ratio to bare sender", per_second / reference_per_second, Unit::Ratio)
-            .detail(format!("{}; bare sender {}", formatted[0], formatted[1]))
+            .detail(format!("{rate}; bare sender {reference}"))
             .target(targets::FAN_OUT_1),
     ];
     let notes = vec![format!("{} deliveries pending when the worker was killed", thousands(backlog as f64))];

@@ -4,17 +4,15 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use anyhow::Result;
+use decnet_bench::cpu::CpuSample;
+use decnet_bench::format::thousands;
+use decnet_bench::load::Load;
 
 use super::{Bench, IN_FLIGHT, TOPIC, TOTAL_IN_FLIGHT, WARM_UP, pluralize, progress};
 use crate::report::{Bar, Figure, Measured, Rate, Target, Unit, median};
-use crate::rig::{Load, Pipeline, Receiver, concurrency, cpu, drive};
+use crate::rig::{Pipeline, concurrency, drive};
+use crate::roles::receiver::Receiver;
 use crate::targets;
-
-/// Rounds of one fan-out.
-pub(super) struct Throughput {
-    fan_out: u32,
-    rounds: Vec<Round>,
-}
 
 /// Results of one round.
 pub(super) struct Round {
@@ -24,17 +22,16 @@ pub(super) struct Round {
     threads: BTreeMap<String, f64>,
     bus_cpu: f64,
     receiver_cpu: f64,
-    /// Connections that the worker opened during the measurement. A large number means that it does not reuse
-    /// them.
+    /// Connections that the worker opened during the measurement. A large number means that it does not reuse them.
     connections: u64,
 }
 
 /// Measures rows 1 and 2.
 pub(super) async fn deliveries(bench: &mut Bench, fan_out: u32) -> Result<Measured> {
-    let throughput = rounds(bench, fan_out).await?;
+    let rounds = rounds(bench, fan_out).await?;
     let target = if fan_out == 1 { targets::FAN_OUT_1 } else { targets::FAN_OUT_10 };
-    let (figures, bars) = ratio(&throughput.rounds, &format!("fan-out {fan_out}"), target);
-    let notes = vec![throughput.size(), throughput.cpu_by_thread()];
+    let (figures, bars) = ratio(&rounds, &format!("fan-out {fan_out}"), target);
+    let notes = vec![size(&rounds, fan_out), rounds.last().map_or(String::new(), Round::cpu_by_thread)];
     Ok(Measured { figures, notes, bars, ..Measured::default() })
 }
 
@@ -42,8 +39,8 @@ pub(super) async fn deliveries(bench: &mut Bench, fan_out: u32) -> Result<Measur
 pub(super) async fn cpu(bench: &mut Bench) -> Result<Measured> {
     let mut measured = Measured::default();
     for fan_out in [1, 10] {
-        let throughput = rounds(bench, fan_out).await?;
-        let over = |figure: fn(&Round) -> f64| median(throughput.rounds.iter().map(figure));
+        let rounds = rounds(bench, fan_out).await?;
+        let over = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure));
         let ratio = over(|round| round.subject.cpu_per_100k() / round.reference.cpu_per_100k());
         let (worker, bare) = (over(|r| r.subject.cpu_per_100k()), over(|r| r.reference.cpu_per_100k()));
         let bus = over(|round| round.subject.per_100k(round.bus_cpu));
@@ -63,22 +60,18 @@ pub(super) fn ratio(rounds: &[Round], label: &str, target: Target) -> (Vec<Figur
     let reference_per_second = median(rounds.iter().map(|round| round.reference.per_second()));
     let lowest = rounds.iter().map(of).fold(f64::INFINITY, f64::min);
     let highest = rounds.iter().map(of).fold(0.0, f64::max);
-    let formatted = [per_second, reference_per_second].map(|rate| Unit::PerSecond.format(rate));
-    let beside =
-        format!("{}; bare sender {}; ratios {lowest:.2} to {highest:.2}", formatted[0], formatted[1]);
-    let ratio = Figure::new(
-        format!("throughput ratio to bare sender, {label}"),
-        median(rounds.iter().map(of)),
-        Unit::Ratio,
-    );
+    let [rate, bare] = [per_second, reference_per_second].map(|rate| Unit::PerSecond.format(rate));
+    let beside = format!("{rate}; bare sender {bare}; ratios {lowest:.2} to {highest:.2}");
+    let name = format!("throughput ratio to bare sender, {label}");
+    let ratio = Figure::new(name, median(rounds.iter().map(of)), Unit::Ratio);
     let bar = Bar { label: label.into(), per_second, reference_per_second };
     (vec![ratio.detail(beside).target(target)], vec![bar])
 }
 
 /// Returns the rounds of a fan-out. They are measured once and kept for the other rows that need them.
-async fn rounds(bench: &mut Bench, fan_out: u32) -> Result<Rc<Throughput>> {
-    if let Some(throughput) = bench.throughput.get(&fan_out) {
-        return Ok(Rc::clone(throughput));
+async fn rounds(bench: &mut Bench, fan_out: u32) -> Result<Rc<[Round]>> {
+    if let Some(rounds) = bench.throughput.get(&fan_out) {
+        return Ok(Rc::clone(rounds));
     }
     let mut rounds = Vec::new();
     for number in 1..=bench.plan.rounds {
@@ -86,15 +79,14 @@ async fn rounds(bench: &mut Bench, fan_out: u32) -> Result<Rc<Throughput>> {
         let reference = bench.reference().await?;
         rounds.push(subject(bench, fan_out, reference).await?);
     }
-    let throughput = Rc::new(Throughput { fan_out, rounds });
-    bench.throughput.insert(fan_out, Rc::clone(&throughput));
-    Ok(throughput)
+    let rounds: Rc<[Round]> = rounds.into();
+    bench.throughput.insert(fan_out, Rc::clone(&rounds));
+    Ok(rounds)
 }
 
 async fn subject(bench: &mut Bench, fan_out: u32, reference: Rate) -> Result<Round> {
     let subscriptions = bench.subscriptions_to_all_events(fan_out, "/to");
-    let setup = bench.setup(subscriptions, concurrency(IN_FLIGHT, TOTAL_IN_FLIGHT));
-    let mut pipeline = Pipeline::start(setup).await?;
+    let mut pipeline = bench.pipeline(&subscriptions, &concurrency(IN_FLIGHT, TOTAL_IN_FLIGHT)).await?;
     let events = (bench.plan.deliveries / u64::from(fan_out)).max(1);
     let load = Load::flat_out(TOPIC, events, fan_out.into(), bench.plan.ahead);
     run(&mut pipeline, &mut bench.receiver, load, reference).await
@@ -110,46 +102,45 @@ pub(super) async fn run(
     let warm_up = Load { events: WARM_UP.min(load.events), ..load.clone() };
     let warm = drive(pipeline, receiver, warm_up).await?.deliveries;
     pipeline.settled(warm).await?;
-    let worker = cpu::of(pipeline.worker.id())?;
-    let (bus, receivers) = (cpu::of(pipeline.bus.id())?, cpu::of(receiver.id())?);
-    let mut threads = cpu::of_threads(pipeline.worker.id())?;
+    let [worker, bus, receiving] =
+        [pipeline.worker.id(), pipeline.bus.id(), receiver.id()].map(CpuSample::of);
+    let (worker, bus, receiving) = (worker?, bus?, receiving?);
     let result = drive(pipeline, receiver, load).await?;
     pipeline.settled(warm + result.deliveries).await?;
-    let cpu_seconds = cpu::of(pipeline.worker.id())? - worker;
-    for (name, used) in cpu::of_threads(pipeline.worker.id())? {
-        let before = threads.entry(name).or_default();
-        *before = used - *before;
+    let (worker, mut threads) = (worker.elapsed()?, BTreeMap::new());
+    for thread in worker.threads {
+        *threads.entry(thread.name).or_default() += thread.cpu_seconds;
     }
-    let (deliveries, seconds) = (result.deliveries, result.seconds);
+    let (deliveries, seconds, cpu_seconds) = (result.deliveries, result.seconds, worker.process);
     Ok(Round {
         reference,
         subject: Rate { deliveries, seconds, cpu_seconds },
         threads,
-        bus_cpu: cpu::of(pipeline.bus.id())? - bus,
-        receiver_cpu: cpu::of(receiver.id())? - receivers,
+        bus_cpu: bus.elapsed()?.process,
+        receiver_cpu: receiving.elapsed()?.process,
         connections: result.receipts.connections,
     })
 }
 
-impl Throughput {
-    fn size(&self) -> String {
-        let deliveries = self.rounds.first().map_or(0, |round| round.subject.deliveries);
-        let events = Unit::Count.format((deliveries / u64::from(self.fan_out)) as f64);
-        let (rounds, to) = (self.rounds.len(), usize::try_from(self.fan_out).unwrap_or(0));
-        format!("{} of {events} events to {}", pluralize(rounds, "round"), pluralize(to, "subscription"))
-    }
+fn size(rounds: &[Round], fan_out: u32) -> String {
+    let deliveries = rounds.first().map_or(0, |round| round.subject.deliveries);
+    let events = thousands((deliveries / u64::from(fan_out)) as f64);
+    let [rounds, to] = [(rounds.len() as u64, "round"), (fan_out.into(), "subscription")]
+        .map(|(count, noun)| pluralize(count, noun));
+    format!("{rounds} of {events} events to {to}")
+}
 
-    /// Returns a note with the worker's CPU time by thread in the last round.
+impl Round {
+    /// Returns a note with the worker's CPU time by thread.
     fn cpu_by_thread(&self) -> String {
-        let Some(round) = self.rounds.last() else { return String::new() };
-        let used = round.threads.iter().filter(|(_, seconds)| **seconds > 0.0);
+        let used = self.threads.iter().filter(|(_, seconds)| **seconds > 0.0);
         let formatted =
-            used.map(|(name, seconds)| format!("`{name}` {:.2}", round.subject.per_100k(*seconds)));
+            used.map(|(name, seconds)| format!("`{name}` {:.2}", self.subject.per_100k(*seconds)));
         format!(
             "worker CPU seconds per 100,000 deliveries in the last round: {}; receiver {:.2}; {} new connections",
             formatted.collect::<Vec<_>>().join(", "),
-            round.subject.per_100k(round.receiver_cpu),
-            round.connections
+            self.subject.per_100k(self.receiver_cpu),
+            self.connections
         )
     }
 }

@@ -19,8 +19,8 @@ pub(super) fn render(report: &Report) -> String {
     text
 }
 
-/// Renders the throughput chart. The reference is drawn first: bars with the same label overlap, and the
-/// reference is usually the longer one.
+/// Renders the throughput chart. The reference is drawn first: bars with the same label overlap, and the reference is usually
+/// the longer one.
 fn throughput(bars: &[&Bar]) -> String {
     let join = |texts: Vec<String>| texts.join(", ");
     let labels = join(bars.iter().map(|bar| format!("\"{}\"", quoted(&bar.label))).collect());
@@ -32,17 +32,15 @@ fn throughput(bars: &[&Bar]) -> String {
     )
 }
 
-/// Renders the latency table. All curves have the same percentiles, so those of the first one are the
-/// columns.
+/// Renders the latency table. All curves have the same percentiles, so those of the first one are the columns.
 fn latency(curves: &[&Curve]) -> String {
     let percentiles = curves.iter().take(1).flat_map(|curve| &curve.points);
     let heading: String = percentiles.clone().map(|(percentile, _)| format!(" p{percentile} |")).collect();
     let rule: String = percentiles.map(|_| "---:|").collect();
     let mut text = format!("| latency from due time to receipt |{heading}\n|---|{rule}\n");
     for curve in curves {
-        #[expect(clippy::cast_precision_loss, reason = "latencies are far below 2^53 microseconds")]
-        let cells: String =
-            curve.points.iter().map(|(_, us)| format!(" {} |", Unit::Micros.format(*us as f64))).collect();
+        let cell = |(_, us): &(f64, u64)| format!(" {} |", Unit::Micros.format_whole(*us));
+        let cells: String = curve.points.iter().map(cell).collect();
         writeln!(text, "| {} |{cells}", curve.label).expect("writing to a string cannot fail");
     }
     text + "\n"

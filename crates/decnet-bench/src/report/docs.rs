@@ -15,8 +15,8 @@ const FIGURES: &str = "benchmarks.json";
 /// Hand-written remarks: why rows miss their target, and what was tried.
 const NOTES: &str = "benchmarks-notes.md";
 
-/// Writes the page and the JSON file in the repository of the current directory. Rows that `report` does not
-/// contain or failed to measure keep their results.
+/// Writes the page and the JSON file in the repository of the current directory. Rows that `report` does not contain or failed
+/// to measure keep their results.
 pub(crate) fn write(report: &Report) -> Result<()> {
     write_in(Path::new("docs"), report)
 }

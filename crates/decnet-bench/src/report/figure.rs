@@ -1,5 +1,6 @@
 //! A measured figure and its target.
 
+use decnet_bench::format::thousands;
 use serde::{Deserialize, Serialize};
 
 /// A measured figure.
@@ -44,7 +45,6 @@ impl Figure {
         Self { name: name.into(), value, unit, detail: String::new(), target: None, met: None }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "bytes and microseconds of a run are far below 2^53")]
     pub(crate) fn whole(name: impl Into<String>, value: u64, unit: Unit) -> Self {
         Self::new(name, value as f64, unit)
     }
@@ -95,6 +95,10 @@ impl Target {
 }
 
 impl Unit {
+    pub(crate) fn format_whole(self, figure: u64) -> String {
+        self.format(figure as f64)
+    }
+
     pub(crate) fn format(self, figure: f64) -> String {
         match self {
             Self::Ratio => format!("{figure:.2}"),
@@ -106,19 +110,6 @@ impl Unit {
             Self::Bytes => format!("{:.2} KiB", figure / 1024.0),
         }
     }
-}
-
-/// Formats a number without its fraction, with commas.
-pub(crate) fn thousands(figure: f64) -> String {
-    let digits = format!("{:.0}", figure.abs());
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -151,7 +142,6 @@ mod tests {
         assert_eq!(Unit::Bytes.format(31_457_280.0), "30.0 MiB");
         assert_eq!(Unit::Bytes.format(1024.0), "1.00 KiB");
         assert_eq!(Unit::Ratio.format(0.333), "0.33");
-        assert_eq!(thousands(123.0), "123");
     }
 
     #[test]

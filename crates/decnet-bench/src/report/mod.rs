@@ -18,8 +18,8 @@ use std::io::Write as _;
 use anyhow::Result;
 
 pub(crate) use docs::write as write_docs;
-pub(crate) use figure::{Figure, Target, Unit, thousands};
-pub(crate) use rate::{Quantiles, Rate, median};
+pub(crate) use figure::{Figure, Target, Unit};
+pub(crate) use rate::{Rate, median};
 pub(crate) use record::{Bar, Curve, Measured, Record, Report};
 
 /// Prints the report as a table or as JSON.

@@ -1,4 +1,4 @@
-//! Rates, quantiles and medians.
+//! Rates and medians.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,14 +10,6 @@ pub(crate) struct Rate {
     pub(crate) cpu_seconds: f64,
 }
 
-/// Quantiles, in microseconds.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Quantiles {
-    pub(crate) p50_us: u64,
-    pub(crate) p99_us: u64,
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
 impl Rate {
     pub(crate) fn per_second(&self) -> f64 {
         self.deliveries as f64 / self.seconds

@@ -2,9 +2,6 @@
 
 use super::record::{Record, Report};
 
-/// Rows of cells; the first row is the heading.
-struct Table(Vec<Vec<String>>);
-
 /// Renders the report for a terminal: the table, then the notes of each row.
 pub(super) fn plain(report: &Report) -> String {
     let machine = report.rows.first().map_or("", |row| &row.machine);
@@ -13,20 +10,19 @@ pub(super) fn plain(report: &Report) -> String {
 
 /// Renders all figures, and the errors of failed rows.
 pub(super) fn targets(report: &Report) -> String {
-    let mut table = Table::new(&["row", "figure", "measured", "details", "target", ""]);
+    let mut table = vec![["row", "figure", "measured", "details", "target", ""].map(String::from)];
     for row in &report.rows {
         let mut title = format!("{} {}", row.number, row.title);
         if let Some(error) = &row.error {
-            table.add(&[&title, &one_line(error), "", "", "", "failed"]);
+            table.push([&*title, &*one_line(error), "", "", "", "failed"].map(String::from));
         }
         for figure in &row.measured.figures {
-            let (value, target, verdict) =
-                (figure.formatted_value(), figure.formatted_target(), figure.verdict());
-            table.add(&[&title, &figure.name, &value, &figure.detail, &target, &verdict]);
-            title.clear();
+            let (name, detail) = (figure.name.clone(), figure.detail.clone());
+            let (value, target) = (figure.formatted_value(), figure.formatted_target());
+            table.push([std::mem::take(&mut title), name, value, detail, target, figure.verdict()]);
         }
     }
-    table.render()
+    render(&table)
 }
 
 /// Renders the notes of each row.
@@ -46,27 +42,14 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "/")
 }
 
-impl Table {
-    fn new(heading: &[&str]) -> Self {
-        let mut table = Self(Vec::new());
-        table.add(heading);
-        table
-    }
-
-    fn add(&mut self, row: &[&str]) {
-        self.0.push(row.iter().map(|&cell| cell.to_owned()).collect());
-    }
-
-    fn render(&self) -> String {
-        let columns = self.0.first().map_or(0, Vec::len);
-        let widest = |column: usize| self.0.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..columns).map(widest).collect();
-        let mut lines: Vec<String> = self.0.iter().map(|row| line(row, &widths)).collect();
-        let rule: Vec<String> =
-            widths.iter().enumerate().map(|(column, width)| rule(column, *width)).collect();
-        lines.insert(1, format!("|{}|", rule.join("|")));
-        lines.join("\n") + "\n"
-    }
+/// Renders rows of cells, of which the first is the heading.
+fn render(rows: &[[String; 6]]) -> String {
+    let widest = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 6] = std::array::from_fn(widest);
+    let mut lines: Vec<String> = rows.iter().map(|row| line(row, &widths)).collect();
+    let rule: Vec<String> = widths.iter().enumerate().map(|(column, width)| rule(column, *width)).collect();
+    lines.insert(1, format!("|{}|", rule.join("|")));
+    lines.join("\n") + "\n"
 }
 
 /// Returns whether a column contains numbers, which are aligned to the right.

@@ -1,20 +1,24 @@
 //! The product as it is used: `decnet bus` and `decnet webhook` as processes with a new data directory.
 
-use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use decnet_bench::subscription;
 use decnet_bus::Client;
-use decnet_core::topic::own::{CHANGED_TOPIC, HEALTH_TOPIC};
+use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::topic::system_topics::{CHANGED_TOPIC, HEALTH_TOPIC};
+use decnet_runtime::clock::now;
+use decnet_store::catalog::{Catalog, Create, generate_secret};
 use decnet_store::queue::Reader;
 use tempfile::TempDir;
 
 use super::process::Process;
-use super::subscriptions::{self, CatalogEditor, SubscriptionSpec};
 
+/// Name of the catalog's file in a data directory.
+const CATALOG: &str = "decnet.db";
 /// Type of the event that notifies the worker of a change.
 const CHANGED: &str = "changed";
 /// Maximum time of each step of the start.
@@ -26,14 +30,17 @@ const SETTLED_POLL: Duration = Duration::from_millis(50);
 /// Settings of the worker that differ from the defaults.
 pub(crate) type Environment = Vec<(&'static str, String)>;
 
-/// The configuration of a pipeline.
-pub(crate) struct Setup<'a> {
-    /// Path of the `decnet` program.
-    pub(crate) program: &'a Path,
-    /// Directory in which the data directory is created.
-    pub(crate) parent: &'a Path,
-    pub(crate) subscriptions: Vec<SubscriptionSpec>,
-    pub(crate) environment: Environment,
+/// A subscription that a measurement needs.
+#[derive(Debug, Clone)]
+pub(crate) struct SubscriptionSpec {
+    pub(crate) url: String,
+    pub(crate) pattern: String,
+}
+
+impl SubscriptionSpec {
+    pub(crate) fn new(url: impl Into<String>, pattern: impl Into<String>) -> Self {
+        Self { url: url.into(), pattern: pattern.into() }
+    }
 }
 
 /// A running bus and worker. Dropping it kills both and deletes their files.
@@ -46,7 +53,7 @@ pub(crate) struct Pipeline {
     /// Time from the worker's start to its first heartbeat.
     pub(crate) ready_after: Duration,
     program: PathBuf,
-    queue: OnceCell<Reader>,
+    queue: Reader,
     directory: TempDir,
 }
 
@@ -65,20 +72,21 @@ pub(crate) fn concurrency(each: usize, total: usize) -> Environment {
 }
 
 impl Pipeline {
-    /// Starts bus and worker, and returns when the worker is subscribed to the bus.
-    pub(crate) async fn start(setup: Setup<'_>) -> Result<Self> {
-        let directory = tempfile::Builder::new().prefix("decnet-").tempdir_in(setup.parent)?;
+    /// Starts bus and worker of `program` with a data directory in `parent`, and returns when the worker is subscribed to the
+    /// bus.
+    pub(crate) async fn start(
+        program: &Path,
+        parent: &Path,
+        subscriptions: &[SubscriptionSpec],
+        environment: &Environment,
+    ) -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("decnet-").tempdir_in(parent)?;
         let path = directory.path();
-        let uuids = subscriptions::create(path, &setup.subscriptions)?;
-        let mut bus = Process::start("bus", decnet(setup.program, path).arg("bus"), path)?;
-        let (worker, ready_after) = launch_worker(setup.program, path, &mut bus, &setup.environment).await?;
-        let (program, socket) = (setup.program.to_owned(), socket(path));
-        Ok(Self { worker, bus, socket, uuids, ready_after, program, queue: OnceCell::new(), directory })
-    }
-
-    /// Kills the worker with SIGKILL.
-    pub(crate) fn kill_worker(&mut self) {
-        self.worker.kill();
+        let uuids = subscribe(path, subscriptions)?;
+        let mut bus = Process::start("bus", decnet(program, path).arg("bus"), path)?;
+        let (worker, ready_after) = launch_worker(program, path, &mut bus, environment).await?;
+        let (program, socket, queue) = (program.to_owned(), socket(path), Reader::open(path)?);
+        Ok(Self { worker, bus, socket, uuids, ready_after, program, queue, directory })
     }
 
     /// Starts a new worker with the same files and sets [`Self::ready_after`] to its start-up time.
@@ -91,14 +99,13 @@ impl Pipeline {
 
     /// Returns the sequence number of the event committed last; it increases by one for each event.
     pub(crate) fn newest(&self) -> Result<u64> {
-        let newest = self.queue()?.newest()?;
-        Ok(newest.map_or(0, |id| id.seq().unsigned_abs()))
+        Ok(self.queue.newest()?.map_or(0, |id| id.seq().unsigned_abs()))
     }
 
     /// Counts the deliveries in the queue. Reads the whole queue.
     pub(crate) fn queue_counts(&self) -> Result<QueueCounts> {
         let mut counts = QueueCounts::default();
-        for count in self.queue()?.counts()? {
+        for count in self.queue.counts()? {
             counts.delivered += count.delivered;
             counts.waiting += count.pending + count.retrying;
             counts.dead += count.dead;
@@ -120,9 +127,9 @@ impl Pipeline {
         }
     }
 
-    /// Opens the catalog for changes.
-    pub(crate) fn catalog_editor(&self) -> Result<CatalogEditor> {
-        CatalogEditor::open(self.directory.path())
+    /// Opens the catalog for changes while the worker runs.
+    pub(crate) fn catalog(&self) -> Result<Catalog> {
+        Ok(Catalog::open(&self.directory.path().join(CATALOG), Create::Never)?)
     }
 
     /// Connects to the bus, to notify the worker of changes with [`signal`].
@@ -140,14 +147,17 @@ impl Pipeline {
         self.bus.ensure_running()?;
         self.worker.ensure_running()
     }
+}
 
-    fn queue(&self) -> Result<&Reader> {
-        if self.queue.get().is_none() {
-            let reader = Reader::open(self.directory.path())?;
-            return Ok(self.queue.get_or_init(|| reader));
-        }
-        self.queue.get().context("the queue was opened")
-    }
+/// Creates the subscriptions and returns their UUIDs in the same order.
+fn subscribe(directory: &Path, wanted: &[SubscriptionSpec]) -> Result<Vec<String>> {
+    let mut catalog = Catalog::open(&directory.join(CATALOG), Create::IfMissing)?;
+    let new = wanted.iter().enumerate().map(|(number, wanted)| {
+        let secret = Secret::new(generate_secret());
+        subscription(number, EndpointUrl::new(&wanted.url)?, secret, &wanted.pattern)
+    });
+    let new = new.collect::<Result<Vec<_>>>()?;
+    Ok(catalog.create_all(&new, now())?)
 }
 
 /// Notifies the worker that its subscriptions have changed.

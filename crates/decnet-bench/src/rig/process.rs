@@ -3,11 +3,11 @@
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 /// Number of processes started so far, which gives each log a unique name.
 static STARTED: AtomicU64 = AtomicU64::new(0);
@@ -48,9 +48,7 @@ impl Process {
         let stdout = self.child.stdout.take().context("stdout was already read")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
-        if line.is_empty() {
-            bail!("{} printed nothing: {}", self.name, self.log_tail())
-        }
+        ensure!(!line.is_empty(), "{} printed nothing: {}", self.name, self.log_tail());
         Ok(line.trim_end().to_owned())
     }
 
@@ -64,24 +62,16 @@ impl Process {
 
     /// Waits until the process exits and returns the first line of its output.
     pub(crate) async fn finish(mut self, within: Duration) -> Result<String> {
-        let status = self.wait_for_exit(within).await?;
-        if !status.success() {
-            bail!("{} failed ({status}): {}", self.name, self.log_tail())
-        }
-        self.first_line()
-    }
-
-    async fn wait_for_exit(&mut self, within: Duration) -> Result<ExitStatus> {
         let begun = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(status);
+        let status = loop {
+            match self.child.try_wait()? {
+                Some(status) => break status,
+                None if begun.elapsed() > within => bail!("{} did not exit within {within:?}", self.name),
+                None => tokio::time::sleep(POLL).await,
             }
-            if begun.elapsed() > within {
-                bail!("{} did not exit within {within:?}", self.name)
-            }
-            tokio::time::sleep(POLL).await;
-        }
+        };
+        ensure!(status.success(), "{} failed ({status}): {}", self.name, self.log_tail());
+        self.first_line()
     }
 
     fn log_tail(&self) -> String {

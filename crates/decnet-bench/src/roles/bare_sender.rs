@@ -10,6 +10,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
+use decnet_bench::cpu::CpuSample;
+use decnet_bench::load::BODY_BYTES;
 use decnet_core::redact::Secret;
 use decnet_core::signature::SigningKey;
 use http_body_util::{BodyExt as _, Full};
@@ -17,35 +19,27 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::tls;
 use crate::report::Rate;
-use crate::rig::{cpu, files};
+use crate::rig::machine;
 
 /// Divisor of the number of requests that gives the number of warm-up requests.
 const WARM_UP: u64 = 20;
 
 /// The requests to send, and the receivers.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Options {
-    /// Addresses of the receivers; each gets at least one connection
-    #[arg(long, value_delimiter = ',', required = true)]
-    receivers: Vec<SocketAddr>,
-    /// Number of requests to send
-    #[arg(long)]
-    requests: u64,
-    /// Number of requests in flight
-    #[arg(long)]
-    in_flight: usize,
-    /// Bytes of each body
-    #[arg(long)]
-    body_bytes: usize,
-    /// Use TLS and trust this certificate
-    #[arg(long)]
-    certificate: Option<PathBuf>,
+    /// Addresses of the receivers; each gets at least one connection.
+    pub(crate) receivers: Vec<SocketAddr>,
+    pub(crate) requests: u64,
+    pub(crate) in_flight: usize,
+    /// The certificate to trust, if TLS is used.
+    pub(crate) certificate: Option<PathBuf>,
 }
 
 /// An idle connection.
@@ -65,12 +59,12 @@ struct Shared {
 
 /// Sends the requests and prints the rate to stdout as JSON.
 pub(crate) async fn run(options: &Options) -> Result<()> {
-    files::raise_limit()?;
+    machine::raise_file_limit()?;
     let tls = options.certificate.as_deref().map(tls::connector).transpose()?;
     let shared = Rc::new(Shared {
         remaining: Cell::new(0),
         idle: RefCell::default(),
-        body: vec![b'x'; options.body_bytes].into(),
+        body: vec![b'x'; BODY_BYTES].into(),
         key: SigningKey::new(&Secret::new("a secret of thirty-two characters")),
     });
     for number in 0..options.receivers.len().max(options.in_flight) {
@@ -79,9 +73,9 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         shared.idle.borrow_mut().push_back(connection);
     }
     round(&shared, options.requests / WARM_UP, options.in_flight).await?;
-    let (begun, cpu_before) = (Instant::now(), cpu::of_this_process()?);
+    let (begun, cpu) = (Instant::now(), CpuSample::of_this_process()?);
     round(&shared, options.requests, options.in_flight).await?;
-    let (seconds, cpu_seconds) = (begun.elapsed().as_secs_f64(), cpu::of_this_process()? - cpu_before);
+    let (seconds, cpu_seconds) = (begun.elapsed().as_secs_f64(), cpu.elapsed()?.process);
     let rate = Rate { deliveries: options.requests, seconds, cpu_seconds };
     writeln!(std::io::stdout(), "{}", serde_json::to_string(&rate)?)?;
     Ok(())

@@ -8,7 +8,7 @@ use anyhow::Result;
 use decnet_core::topic::{Pattern, PatternTrie, matches};
 use serde::{Deserialize, Serialize};
 
-use crate::rig::memory;
+use crate::rig::machine::memory_of;
 
 /// Topics between two readings of the clock.
 const ROUND: usize = 10_000;
@@ -16,14 +16,11 @@ const ROUND: usize = 10_000;
 const SCAN_ROUND: usize = 10;
 
 /// The number of patterns and the duration.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Options {
-    /// Number of patterns, one for each subscription
-    #[arg(long)]
-    patterns: u32,
-    /// Seconds of routing, and again of scanning
-    #[arg(long)]
-    seconds: u64,
+    pub(crate) patterns: u32,
+    /// Seconds of routing, and again of scanning.
+    pub(crate) seconds: u64,
 }
 
 /// Results of the router.
@@ -41,11 +38,11 @@ pub(crate) struct Routed {
 /// Measures routing and scanning, and prints the result to stdout as JSON.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let (patterns, topics) = (patterns(options.patterns)?, topics(options.patterns));
-    let before = memory::of(std::process::id())?.now;
+    let before = memory_of(std::process::id())?.now;
     let begun = Instant::now();
     let trie = PatternTrie::new(patterns.iter().zip(0..));
     let build_ms = begun.elapsed().as_secs_f64() * 1e3;
-    let bytes = memory::of(std::process::id())?.now.saturating_sub(before);
+    let bytes = memory_of(std::process::id())?.now.saturating_sub(before);
     let time = Duration::from_secs(options.seconds);
     let (mut found, mut all) = (Vec::new(), 0);
     let (topics_per_second, routed) = rate(&topics, ROUND, time, |topic| {
@@ -55,7 +52,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let (scanned_per_second, _) = rate(&topics, SCAN_ROUND, time, |topic| {
         black_box(patterns.iter().filter(|pattern| matches(pattern.as_str(), topic)).count());
     });
-    #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
     let found_per_topic = all as f64 / routed as f64;
     let routed = Routed { topics_per_second, scanned_per_second, build_ms, bytes, found_per_topic };
     writeln!(std::io::stdout(), "{}", serde_json::to_string(&routed)?)?;
@@ -70,13 +66,11 @@ fn rate(topics: &[String], round: usize, time: Duration, mut each: impl FnMut(&s
         next.by_ref().take(round).for_each(|topic| each(topic));
         done += round;
     }
-    #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
     let rate = done as f64 / begun.elapsed().as_secs_f64();
     (rate, done)
 }
 
-/// Returns the pattern of a number: hosts in a thousand organisations. One in ten ends in `>`, one in ten
-/// contains `*`.
+/// Returns the pattern of a number: hosts in a thousand organisations. One in ten ends in `>`, one in ten contains `*`.
 pub(crate) fn pattern(number: u32) -> String {
     let (organisation, host, kind) = parts(number);
     match number % 10 {
@@ -94,8 +88,7 @@ fn patterns(count: u32) -> Result<Vec<Pattern>> {
     (0..count).map(|number| Ok(Pattern::new(&pattern(number))?)).collect()
 }
 
-/// Returns a topic for each pattern in a shuffled order, so that caches do not help; one in eight matches no
-/// pattern.
+/// Returns a topic for each pattern in a shuffled order, so that caches do not help; one in eight matches no pattern.
 fn topics(count: u32) -> Vec<String> {
     let mut numbers: Vec<u32> = (0..count).collect();
     shuffle(&mut numbers);

@@ -1,4 +1,4 @@
-//! Backpressure: a publisher whose socket is not read deadline a reader has room.
+//! Backpressure: a publisher whose socket is not read until a reader has room.
 
 use std::time::Duration;
 

@@ -44,9 +44,9 @@ pub(super) async fn serve(stream: UnixStream, peer: Peer, hub: Arc<Hub>, shutdow
     let mut batch = Batch::default();
     let ended = tokio::select! {
         ended = read(reader, &member) => ended,
-        never = write(&mut writer, member.outbound(), &mut batch) => match never {},
-        () = member.outbound().evicted() => Ok(None),
-        () = shutdown.cancelled() => return flush(&mut writer, member.outbound(), &mut batch).await,
+        never = write(&mut writer, &member.outbound, &mut batch) => match never {},
+        () = member.outbound.evicted.cancelled() => Ok(None),
+        () = shutdown.cancelled() => return flush(&mut writer, &member.outbound, &mut batch).await,
     };
     log_end(&ended, &member);
     let received = ended.ok().flatten().and_then(|goodbye| goodbye.received);
@@ -56,14 +56,14 @@ pub(super) async fn serve(stream: UnixStream, peer: Peer, hub: Arc<Hub>, shutdow
     if let Some(resumed) = resumed {
         tokio::select! {
             () = resumed => {}
-            () = tokio::time::sleep(hub.lossless().retention) => member.expire(),
+            () = tokio::time::sleep(hub.lossless.retention) => member.expire(),
             () = shutdown.cancelled() => {}
         }
     }
 }
 
 fn log_end(ended: &Result<Option<Goodbye>, End>, member: &Member) {
-    let reader = member.outbound().reader();
+    let reader = member.outbound.reader();
     match ended {
         Ok(goodbye) => tracing::debug!(?reader, ?goodbye, "a bus connection ended"),
         Err(End::Violation(violation)) => member.log_violation(violation),
@@ -73,8 +73,8 @@ fn log_end(ended: &Result<Option<Goodbye>, End>, member: &Member) {
 
 async fn read(from: OwnedReadHalf, member: &Member) -> Result<Option<Goodbye>, End> {
     let (mut from, mut buffer) = (from, ReadBuffer::new());
-    let (mut left, mut backpressure) = (FRAMES_PER_TURN, Backpressure::new(member.hub().lossless().pause));
-    let mut wait = Wait::first(member.hub().timeouts());
+    let (mut left, mut backpressure) = (FRAMES_PER_TURN, Backpressure::new(member.hub.lossless.pause));
+    let mut wait = Wait::first(member.hub.timeouts);
     loop {
         let turn =
             Turn { max_frames: left, must_not_wait: backpressure.is_over(), socket: from.as_ref().as_fd() };
@@ -85,7 +85,7 @@ async fn read(from: OwnedReadHalf, member: &Member) -> Result<Option<Goodbye>, E
         }
         if progress.frames > 0 {
             backpressure.reset();
-            wait = Wait::Unlimited;
+            wait = Wait::default();
         }
         left -= progress.frames;
         if let Some(change) = progress.wait {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use decnet_core::measure::Counter;
+use decnet_runtime::metrics::Counter;
 
 use crate::losses::Losses;
 
@@ -17,7 +17,7 @@ pub(super) struct Counters {
     pub(super) pauses: Counter,
     /// The memory of all frames that wait for ordinary readers or are being written to them. A frame for several readers
     /// counts for each.
-    outbound_bytes: AtomicUsize,
+    pub(super) outbound_bytes: AtomicUsize,
 }
 
 impl Counters {
@@ -31,13 +31,5 @@ impl Counters {
 
     pub(super) fn outbound_bytes(&self) -> usize {
         self.outbound_bytes.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn add_outbound(&self, bytes: usize) {
-        self.outbound_bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    pub(super) fn sub_outbound(&self, bytes: usize) {
-        self.outbound_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }

@@ -20,12 +20,14 @@ pub(super) struct EventIds {
     counter: u64,
 }
 
-impl EventIds {
-    pub(super) fn new() -> Self {
+impl Default for EventIds {
+    fn default() -> Self {
         let (prefix, counter) = Uuid::new_v4().as_u64_pair();
         Self { prefix, counter }
     }
+}
 
+impl EventIds {
     /// Writes the next id into `buffer` and returns it.
     pub(super) fn next<'b>(&mut self, buffer: &'b mut [u8; ID_BYTES]) -> &'b str {
         self.counter = self.counter.wrapping_add(1);
@@ -42,7 +44,7 @@ mod tests {
 
     #[test]
     fn ids_are_distinct_random_uuids() {
-        let (mut one, mut other) = (EventIds::new(), EventIds::new());
+        let (mut one, mut other) = (EventIds::default(), EventIds::default());
         let mut seen = HashSet::new();
         for _ in 0..10_000 {
             for ids in [&mut one, &mut other] {

@@ -2,12 +2,11 @@
 
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use bytes::Bytes;
-use decnet_core::topic::own::{APPLIED_TOPIC, BUS_HEALTH_TOPIC, CHANGED_TOPIC};
-use tokio::sync::OwnedSemaphorePermit;
+use decnet_core::topic::system_topics::{APPLIED_TOPIC, BUS_HEALTH_TOPIC, CHANGED_TOPIC};
 use tokio::sync::futures::OwnedNotified;
 
 use super::counters::Counters;
@@ -18,26 +17,26 @@ use super::outbound::Outbound;
 use super::peer::Peer;
 use super::routes::{Routes, Slot};
 use super::session_resume::ReaderSession;
-use super::since_epoch;
 use super::timeouts::FrameTimeouts;
 use super::violation::Violation;
 use super::widening::Widened;
-use crate::log_throttle::LogThrottle;
-use crate::losses::Losses;
 use crate::notice;
 use crate::protocol::{EncodeError, Envelope, Frame, Publication, Verb, decode, encode_event};
+use decnet_runtime::clock::now;
+use decnet_runtime::log_throttle::LogThrottle;
+use decnet_runtime::sync::lock;
 
 /// All connections of one bus. One lock is taken once for many frames and never held across a wait.
 #[derive(Debug)]
 pub(super) struct Hub {
     state: Mutex<State>,
-    lossless: Lossless,
-    timeouts: FrameTimeouts,
-    counters: Arc<Counters>,
-    large_frames: LargeFrames,
+    pub(super) lossless: Lossless,
+    pub(super) timeouts: FrameTimeouts,
+    pub(super) counters: Arc<Counters>,
+    pub(super) large_frames: LargeFrames,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) routes: Routes,
     pub(super) lossless: Lossless,
@@ -71,10 +70,10 @@ pub(super) struct Reader {
 /// A connection's membership of the hub; ends on drop.
 #[derive(Debug)]
 pub(super) struct Member {
-    hub: Arc<Hub>,
+    pub(super) hub: Arc<Hub>,
     slot: Slot,
-    peer: Peer,
-    outbound: Arc<Outbound>,
+    pub(super) peer: Peer,
+    pub(super) outbound: Arc<Outbound>,
 }
 
 /// The limits for handling a connection's frames in one turn.
@@ -111,38 +110,13 @@ pub(super) struct Goodbye {
 impl Hub {
     pub(super) fn new(lossless: Lossless, timeouts: FrameTimeouts) -> Self {
         let counters = Arc::<Counters>::default();
-        let state = State::new(lossless, Arc::clone(&counters));
+        let state = State { lossless, counters: Arc::clone(&counters), ..State::default() };
         Self { state: Mutex::new(state), lossless, timeouts, counters, large_frames: LargeFrames::new() }
-    }
-
-    pub(super) fn lossless(&self) -> Lossless {
-        self.lossless
-    }
-
-    /// Returns the losses since the bus started.
-    pub(super) fn losses(&self) -> Losses {
-        self.counters.read()
-    }
-
-    pub(super) fn timeouts(&self) -> FrameTimeouts {
-        self.timeouts
-    }
-
-    /// Waits for permission to read a large frame.
-    pub(super) async fn large_frame(&self, peer: Peer) -> Option<OwnedSemaphorePermit> {
-        self.large_frames.acquire(peer).await
     }
 
     pub(super) fn join(self: &Arc<Self>, peer: Peer) -> Member {
         let outbound = Arc::new(Outbound::new(Arc::clone(&self.counters)));
-        let slot = self.lock().insert(Reader {
-            peer,
-            outbound: Arc::clone(&outbound),
-            session: ReaderSession::Ordinary,
-            claims_lossless: false,
-            has_begun: false,
-            inherited_at: None,
-        });
+        let slot = self.lock().insert(Reader::new(peer, Arc::clone(&outbound)));
         Member { hub: Arc::clone(self), slot, peer, outbound }
     }
 
@@ -165,23 +139,11 @@ impl Hub {
 
     /// Ignores poisoning: every change leaves the state consistent.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
 impl Member {
-    pub(super) fn outbound(&self) -> &Outbound {
-        &self.outbound
-    }
-
-    pub(super) fn hub(&self) -> &Hub {
-        &self.hub
-    }
-
-    pub(super) fn peer(&self) -> Peer {
-        self.peer
-    }
-
     /// Handles the frames at the start of `bytes`, within the limits of `turn`.
     pub(super) fn handle_frames(&self, bytes: &[u8], turn: Turn<'_>) -> Result<Progress, Violation> {
         let mut progress = Progress::default();
@@ -231,29 +193,19 @@ impl Drop for Member {
     fn drop(&mut self) {
         let mut state = self.hub.lock();
         state.routes.close(self.slot);
-        state.widened.remove(self.slot);
+        state.widened.remove(&self.slot);
         state.readers[self.slot as usize] = None;
     }
 }
 
-impl State {
-    fn new(lossless: Lossless, counters: Arc<Counters>) -> Self {
-        Self {
-            routes: Routes::new(),
-            lossless,
-            counters,
-            widened: Widened::default(),
-            readers: Vec::new(),
-            ids: EventIds::new(),
-            recipients: Vec::new(),
-            encoded: Vec::new(),
-            oversized: LogThrottle::default(),
-            spoofed: LogThrottle::default(),
-            violations: LogThrottle::default(),
-            evicted: LogThrottle::default(),
-        }
+impl Reader {
+    fn new(peer: Peer, outbound: Arc<Outbound>) -> Self {
+        let session = ReaderSession::Ordinary;
+        Self { peer, outbound, session, claims_lossless: false, has_begun: false, inherited_at: None }
     }
+}
 
+impl State {
     fn insert(&mut self, reader: Reader) -> Slot {
         let slot = self.readers.iter().position(Option::is_none).unwrap_or(self.readers.len());
         if slot == self.readers.len() {
@@ -273,7 +225,7 @@ impl State {
         match frame.verb {
             Verb::Hello => {
                 if notice::requests_notices(frame.body) {
-                    self.reader_mut(from).outbound.enable_notices();
+                    self.reader_mut(from).outbound.queue().enable_notices();
                 }
                 return Ok(self.handle_hello(from, frame.args, turn));
             }
@@ -333,7 +285,11 @@ impl State {
     /// Finds the recipients of an event and encodes it. Returns `None` if there are none.
     fn prepare(&mut self, from: Option<Slot>, topic: &str, event: &Publication<'_>) -> Option<Bytes> {
         self.routes.route(topic, &mut self.recipients);
-        self.widened.add_to(&mut self.recipients);
+        for slot in self.widened.keys() {
+            if !self.recipients.contains(slot) {
+                self.recipients.push(*slot);
+            }
+        }
         self.recipients.retain(|slot| Some(*slot) != from);
         if self.recipients.is_empty() {
             return None;
@@ -358,7 +314,7 @@ impl State {
         let mut digits = [0; ID_BYTES];
         let envelope = Envelope {
             id: self.ids.next(&mut digits),
-            micros: u64::try_from(since_epoch().as_micros()).unwrap_or(u64::MAX),
+            micros: u64::try_from(now().0).unwrap_or_default(),
             kind: event.kind,
             payload: event.payload,
         };
@@ -392,18 +348,11 @@ pub(super) mod tests {
     use super::*;
 
     pub(in super::super) fn state() -> State {
-        State::new(Lossless::default(), Arc::default())
+        State::default()
     }
 
     pub(in super::super) fn reader(state: &mut State, peer: Peer) -> Slot {
         let outbound = Arc::new(Outbound::new(Arc::clone(&state.counters)));
-        state.insert(Reader {
-            peer,
-            outbound,
-            session: ReaderSession::Ordinary,
-            claims_lossless: false,
-            has_begun: false,
-            inherited_at: None,
-        })
+        state.insert(Reader::new(peer, outbound))
     }
 }

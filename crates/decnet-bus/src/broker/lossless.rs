@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use decnet_core::limits::{LOSSLESS_MEMORY_AGE, MAX_LOSSLESS_OUTBOUND_BYTES, MAX_PUBLISHER_PAUSE};
+use decnet_core::limits::{LOSSLESS_SESSION_TTL, MAX_LOSSLESS_OUTBOUND_BYTES, MAX_PUBLISHER_PAUSE};
 
 /// The name of a lossless reader, optionally followed by a space and the name of an instance; see [`Lossless`].
 ///
@@ -32,7 +32,7 @@ impl Default for Lossless {
         Self {
             bytes: MAX_LOSSLESS_OUTBOUND_BYTES,
             pause: MAX_PUBLISHER_PAUSE,
-            retention: LOSSLESS_MEMORY_AGE,
+            retention: LOSSLESS_SESSION_TTL,
         }
     }
 }

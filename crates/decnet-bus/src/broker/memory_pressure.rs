@@ -30,8 +30,8 @@ impl State {
                 left = left.saturating_sub(freed);
                 continue;
             }
-            left = left.saturating_sub(outbound.bytes());
-            outbound.evict();
+            left = left.saturating_sub(outbound.queue().memory());
+            outbound.evicted.cancel();
             let reader = outbound.reader();
             if let Some(times) = self.evicted.record(Instant::now()) {
                 tracing::warn!(
@@ -48,8 +48,8 @@ impl State {
         let ordinary =
             self.iter_readers().filter(|(_, reader)| matches!(reader.session, ReaderSession::Ordinary));
         let held: Vec<_> = ordinary
-            .filter(|(_, reader)| !reader.outbound.is_evicted())
-            .map(|(slot, reader)| (reader.outbound.bytes(), slot, reader.peer.uid))
+            .filter(|(_, reader)| !reader.outbound.evicted.is_cancelled())
+            .map(|(slot, reader)| (reader.outbound.queue().memory(), slot, reader.peer.uid))
             .filter(|(bytes, ..)| *bytes > 0)
             .collect();
         let mut by_user: HashMap<u32, usize> = HashMap::new();
@@ -84,7 +84,7 @@ mod tests {
         many.iter().for_each(|slot| fill(&mut state, *slot, 7));
         fill(&mut state, one, 8);
         state.relieve_memory();
-        let mut waiting = |slot: &Slot| state.reader_mut(*slot).outbound.len();
+        let mut waiting = |slot: &Slot| state.reader_mut(*slot).outbound.queue().len();
         let left: Vec<usize> = many.iter().map(&mut waiting).collect();
         assert_eq!(waiting(&one), 8);
         assert!(left.iter().all(|frames| (1..=7).contains(frames)), "{left:?}");
@@ -100,7 +100,7 @@ mod tests {
         let slot = reader(&mut state, Peer::other(1));
         fill(&mut state, slot, 10);
         state.relieve_memory();
-        assert_eq!(state.reader_mut(slot).outbound.len(), 10);
+        assert_eq!(state.reader_mut(slot).outbound.queue().len(), 10);
     }
 
     /// Each has 1 MiB in the socket, so that no queue has anything to drop.
@@ -113,7 +113,8 @@ mod tests {
             assert!(state.reader_mut(*slot).outbound.try_take(&mut Default::default()));
         }
         state.relieve_memory();
-        let evicted = slots.iter().filter(|slot| state.reader_mut(**slot).outbound.is_evicted()).count();
+        let evicted =
+            slots.iter().filter(|slot| state.reader_mut(**slot).outbound.evicted.is_cancelled()).count();
         assert!((20..60).contains(&evicted), "{evicted}");
     }
 }

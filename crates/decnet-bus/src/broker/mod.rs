@@ -2,7 +2,7 @@
 //!
 //! In the order in which they handle an event:
 //!
-//! - `socket`, `accounts`: the socket file and its owner;
+//! - `socket`: the socket file and its owner;
 //! - `accept`, `peer`, `shares`: new connections, their users, and each user's share of the bus's resources;
 //! - `connection`, `large_frames`: one client, which reads and writes many frames at a time;
 //! - `hub`: adds id and time to the event, encodes it once and queues it for the recipients that `routes` finds;
@@ -15,7 +15,6 @@
 //! - `counters`: losses, for the heartbeat.
 
 mod accept;
-mod accounts;
 mod backpressure;
 mod batch;
 mod connection;
@@ -39,11 +38,12 @@ mod widening;
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use decnet_core::limits::PULSE_INTERVAL;
-use decnet_core::pulse::Pulse;
-use decnet_core::topic::own::BUS_HEALTH_TOPIC;
+use decnet_core::limits::LIVENESS_INTERVAL;
+use decnet_core::topic::system_topics::BUS_HEALTH_TOPIC;
+use decnet_runtime::clock::now;
+use decnet_runtime::liveness::Liveness;
 use tokio_util::sync::CancellationToken;
 
 use self::hub::Hub;
@@ -76,7 +76,7 @@ pub struct Options {
     /// The time limits for clients' frames.
     pub timeouts: FrameTimeouts,
     /// The liveness signal: beats while the bus is able to serve.
-    pub pulse: Pulse,
+    pub liveness: Liveness,
 }
 
 impl Options {
@@ -90,7 +90,7 @@ impl Options {
             lossless: Lossless::default(),
             users: Users::default(),
             timeouts: FrameTimeouts::default(),
-            pulse: Pulse::default(),
+            liveness: Liveness::default(),
         }
     }
 }
@@ -163,11 +163,7 @@ pub enum Error {
 pub struct Server {
     listener: StdListener,
     file: SocketFile,
-    heartbeat: Duration,
-    lossless: Lossless,
-    users: Users,
-    timeouts: FrameTimeouts,
-    pulse: Pulse,
+    options: Options,
 }
 
 impl Server {
@@ -179,10 +175,8 @@ impl Server {
     /// # Errors
     /// See [`Error`]; a bus that listens at the same path is not disturbed.
     pub fn bind(options: Options) -> Result<Self, Error> {
-        let Options { path, group, heartbeat, lossless, users, timeouts, pulse } = options;
-        let (listener, file) = socket::bind(&path, group.as_deref())?;
-        let heartbeat = heartbeat.max(Duration::from_millis(1));
-        Ok(Self { listener, file, heartbeat, lossless, users, timeouts, pulse })
+        let (listener, file) = socket::bind(&options.path, options.group.as_deref())?;
+        Ok(Self { listener, file, options })
     }
 
     /// Serves until `shutdown`. Then writes the waiting events to readers that read, for a short time, and closes every
@@ -191,16 +185,16 @@ impl Server {
     /// # Errors
     /// The runtime cannot use the listening socket.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { listener, file, heartbeat, lossless, users, timeouts, pulse } = self;
+        let Self { listener, file, options } = self;
         let in_use = |source| Error::Io { what: "serve", path: file.path().to_owned(), source };
         listener.set_nonblocking(true).map_err(in_use)?;
         let listener = tokio::net::UnixListener::from_std(listener).map_err(in_use)?;
         tracing::info!(socket = %file.path().display(), pid = std::process::id(), "the bus is listening");
-        let hub = Arc::new(Hub::new(lossless, timeouts));
+        let hub = Arc::new(Hub::new(options.lossless, options.timeouts));
         tokio::select! {
-            () = accept::serve(&listener, &users, &hub, &shutdown) => {}
-            () = beat(&hub, heartbeat) => {}
-            () = live(&hub, &pulse) => {}
+            () = accept::serve(&listener, &options.users, &hub, &shutdown) => {}
+            () = beat(&hub, options.heartbeat.max(Duration::from_millis(1))) => {}
+            () = live(&hub, &options.liveness) => {}
         }
         drop(file);
         drop(listener);
@@ -216,33 +210,30 @@ async fn beat(hub: &Hub, interval: Duration) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        hub.publish_own(BUS_HEALTH_TOPIC, HEALTH_TYPE, &health(started.elapsed(), hub.losses()));
+        hub.publish_own(BUS_HEALTH_TOPIC, HEALTH_TYPE, &health(started.elapsed(), hub.counters.read()));
     }
 }
 
 /// Returns the heartbeat's payload: DECNET's three keys, followed by the loss counters.
 fn health(uptime: Duration, losses: Losses) -> String {
+    let now = now().0;
     let Losses { dropped_ordinary, dropped_lossless, publisher_pauses } = losses;
     format!(
-        r#"{{"pid":{},"uptime_sec":{:.3},"ts":{:.6},"dropped_ordinary":{dropped_ordinary},"dropped_lossless":{dropped_lossless},"publisher_pauses":{publisher_pauses}}}"#,
+        r#"{{"pid":{},"uptime_sec":{:.3},"ts":{}.{:06},"dropped_ordinary":{dropped_ordinary},"dropped_lossless":{dropped_lossless},"publisher_pauses":{publisher_pauses}}}"#,
         std::process::id(),
         uptime.as_secs_f64(),
-        since_epoch().as_secs_f64(),
+        now / 1_000_000,
+        now % 1_000_000,
     )
 }
 
 /// Beats as long as this task is scheduled and the hub's lock is available, which is all that serving a client takes.
-async fn live(hub: &Hub, pulse: &Pulse) {
-    let mut ticks = tokio::time::interval(PULSE_INTERVAL);
+async fn live(hub: &Hub, liveness: &Liveness) {
+    let mut ticks = tokio::time::interval(LIVENESS_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         hub.await_lock();
-        pulse.beat();
+        liveness.record_turn();
     }
-}
-
-/// Returns the wall-clock time since the Unix epoch; zero before 1970.
-fn since_epoch() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -2,10 +2,11 @@
 //! events; for a lossless one publishers wait first.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use bytes::{Buf as _, Bytes};
+use decnet_runtime::sync::lock;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +29,7 @@ pub(super) struct Outbound {
     /// See [`Self::changed`].
     changed: Arc<Notify>,
     /// Cancelled when the connection is to be closed.
-    evicted: CancellationToken,
+    pub(super) evicted: CancellationToken,
 }
 
 impl Outbound {
@@ -43,54 +44,21 @@ impl Outbound {
 
     /// Sets the reader's name and bound, and the reason if its claim to a lossless queue was refused.
     pub(super) fn rename(&self, name: &str, bound: Bound, refused: Option<Box<str>>) {
-        self.lock().rename(name, bound, refused);
+        self.queue().rename(name, bound, refused);
         self.changed.notify_waiters();
         self.ready.notify_one();
     }
 
-    /// Sends the reader notices from now on.
-    pub(super) fn enable_notices(&self) {
-        self.lock().enable_notices();
-    }
-
-    /// Returns the reason why the reader does not get the queue that its name requests.
-    pub(super) fn refused(&self) -> Option<Box<str>> {
-        self.lock().refused().map(Into::into)
-    }
-
     /// Returns the name that the client sent.
     pub(super) fn reader(&self) -> Box<str> {
-        self.lock().reader().into()
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.lock().len()
-    }
-
-    /// Returns the memory of the waiting frames and of those being written, in bytes.
-    pub(super) fn bytes(&self) -> usize {
-        self.lock().memory()
+        self.queue().reader().into()
     }
 
     /// Drops the older half of the waiting frames. Returns the number of freed bytes.
     pub(super) fn drop_older_half(&self) -> usize {
-        let freed = self.lock().drop_older_half();
+        let freed = self.queue().drop_older_half();
         self.ready.notify_one();
         freed
-    }
-
-    /// Requests that the connection is closed.
-    pub(super) fn evict(&self) {
-        self.evicted.cancel();
-    }
-
-    pub(super) fn is_evicted(&self) -> bool {
-        self.evicted.is_cancelled()
-    }
-
-    /// Resolves when the connection is to be closed.
-    pub(super) async fn evicted(&self) {
-        self.evicted.cancelled().await;
     }
 
     /// Resolves when there is room again, the reader has disconnected, or a successor has taken its frames. Changes count
@@ -101,7 +69,7 @@ impl Outbound {
 
     /// Returns what to wait for before this frame is pushed; `None` if it may be pushed now.
     pub(super) fn wait_for_room(&self, frame: &Bytes, now: Instant) -> Option<OwnedNotified> {
-        let mut queue = self.lock();
+        let mut queue = self.queue();
         let has_to_wait = !queue.has_room(frame) && queue.should_wait(now);
         has_to_wait.then(|| self.changed())
     }
@@ -126,25 +94,15 @@ impl Outbound {
         self.add(frames.len(), |queue| queue.inherit(frames));
     }
 
-    /// Returns the position of the newest frame in the stream: the number of frames added since the connection began.
-    pub(super) fn position(&self) -> u64 {
-        self.lock().added()
-    }
-
-    /// Returns the position up to which every frame is received or dropped, for a reader that has received `received` frames.
-    pub(super) fn position_after(&self, received: u64) -> u64 {
-        received.saturating_add(self.lock().dropped())
-    }
-
     /// Marks the reader as disconnected: publishers no longer wait for it.
     pub(super) fn abandon(&self) {
-        self.lock().abandon();
+        self.queue().abandon();
         self.changed.notify_waiters();
     }
 
     /// Removes and returns all waiting frames, for a successor or to discard them.
     pub(super) fn clear(&self) -> VecDeque<Bytes> {
-        let frames = self.lock().clear();
+        let frames = self.queue().clear();
         self.changed.notify_waiters();
         frames
     }
@@ -158,7 +116,7 @@ impl Outbound {
 
     /// Moves a due notice and the first frames to `batch`, which must be completely written. Returns false if there are none.
     pub(super) fn try_take(&self, batch: &mut Batch) -> bool {
-        let mut queue = self.lock();
+        let mut queue = self.queue();
         queue.written();
         queue.take_notice().into_iter().for_each(|notice| batch.push_notice(notice));
         let (mut frames, mut bytes) = (0, 0);
@@ -178,7 +136,7 @@ impl Outbound {
 
     /// Adds frames, and wakes the writer if the queue was empty.
     fn add(&self, frames: usize, add: impl FnOnce(&mut Queue)) {
-        let mut queue = self.lock();
+        let mut queue = self.queue();
         add(&mut queue);
         let was_empty = queue.len() <= frames;
         drop(queue);
@@ -187,8 +145,8 @@ impl Outbound {
         }
     }
 
-    /// Ignores poisoning: a panic while the lock was held leaves at worst a wrong count of bytes.
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks the queue. Ignores poisoning: a panic while the lock was held leaves at worst a wrong count of bytes.
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
+        lock(&self.queue)
     }
 }

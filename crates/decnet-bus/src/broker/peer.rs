@@ -3,14 +3,19 @@
 
 use std::collections::BTreeSet;
 
+use decnet_runtime::accounts::user_id;
 use rustix::process::geteuid;
 
-use super::{Error, accounts};
+use super::Error;
+
+/// The uid of root.
+pub(super) const ROOT: u32 = 0;
 
 /// The privileged users of a bus, by uid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Users {
-    /// Users who may have lossless queues and use every free connection and all free memory.
+    /// Users who may have lossless queues and use every free connection and all free memory, except the part that is reserved
+    /// for root.
     pub trusted: BTreeSet<u32>,
     /// Further users who may have lossless queues.
     pub lossless: BTreeSet<u32>,
@@ -27,7 +32,7 @@ pub(super) struct Peer {
 impl Default for Users {
     /// Trusts root and the user of this process.
     fn default() -> Self {
-        Self { trusted: [0, geteuid().as_raw()].into(), lossless: BTreeSet::new() }
+        Self { trusted: [ROOT, geteuid().as_raw()].into(), lossless: BTreeSet::new() }
     }
 }
 
@@ -38,7 +43,7 @@ impl Users {
     /// [`Error::UnknownUser`] for a name that does not exist, [`Error::Users`] if the file cannot be read.
     pub fn with_lossless(mut self, users: &[String]) -> Result<Self, Error> {
         for user in users {
-            let uid = accounts::user(user).map_err(Error::Users)?;
+            let uid = user_id(user).map_err(Error::Users)?;
             self.lossless.insert(uid.ok_or_else(|| Error::UnknownUser(user.clone()))?);
         }
         Ok(self)
@@ -59,7 +64,7 @@ impl Peer {
 
 #[cfg(test)]
 impl Peer {
-    pub(super) const TRUSTED: Self = Self { uid: 0, is_trusted: true, may_be_lossless: true };
+    pub(super) const TRUSTED: Self = Self { uid: ROOT, is_trusted: true, may_be_lossless: true };
 
     pub(super) fn other(uid: u32) -> Self {
         Self { uid, is_trusted: false, may_be_lossless: false }

@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use decnet_core::limits::{MAX_OUTBOUND_BYTES, MAX_OUTBOUND_FRAMES};
 
 use super::counters::Counters;
-use crate::log_throttle::LogThrottle;
 use crate::notice::Notice;
+use decnet_runtime::log_throttle::LogThrottle;
 
 /// The memory of a frame beside its bytes, so that tiny frames are bounded too.
 const FRAME_OVERHEAD: usize = 128;
@@ -59,17 +60,9 @@ pub(super) struct Queue {
     dropped: LogThrottle,
     pauses: LogThrottle,
     notice: Notice,
-    notices: Notices,
-}
-
-/// The state of notices to the reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Notices {
-    Off,
-    /// The current notice has been sent.
-    Sent,
-    /// The current notice is to be sent.
-    Due,
+    wants_notices: bool,
+    /// Whether the notice has changed since it was sent.
+    is_notice_due: bool,
 }
 
 impl Queue {
@@ -86,7 +79,8 @@ impl Queue {
             dropped: LogThrottle::default(),
             pauses: LogThrottle::default(),
             notice: Notice::default(),
-            notices: Notices::Off,
+            wants_notices: false,
+            is_notice_due: false,
         }
     }
 
@@ -98,7 +92,7 @@ impl Queue {
         self.charge(self.bytes + self.taken);
         self.pressure = Pressure::None;
         self.notice.refused = refused;
-        self.notices = self.notices.due();
+        self.is_notice_due = true;
     }
 
     pub(super) fn reader(&self) -> &str {
@@ -121,7 +115,7 @@ impl Queue {
 
     /// Sends the reader notices from now on.
     pub(super) fn enable_notices(&mut self) {
-        self.notices = Notices::Due;
+        (self.wants_notices, self.is_notice_due) = (true, true);
     }
 
     /// Returns the reason why the reader does not get the bound that its name requests.
@@ -131,11 +125,8 @@ impl Queue {
 
     /// Returns the notice that is due, and marks it as sent.
     pub(super) fn take_notice(&mut self) -> Option<&Notice> {
-        if self.notices != Notices::Due {
-            return None;
-        }
-        self.notices = Notices::Sent;
-        Some(&self.notice)
+        let is_due = self.wants_notices && std::mem::take(&mut self.is_notice_due);
+        is_due.then_some(&self.notice)
     }
 
     /// Appends a frame. If the bound is exceeded, drops the oldest frames.
@@ -168,14 +159,15 @@ impl Queue {
         self.prepend(frames);
     }
 
-    /// Returns the number of frames added since the connection began, including those of a predecessor.
-    pub(super) fn added(&self) -> u64 {
+    /// Returns the position of the newest frame in the stream: the number of frames added since the connection began,
+    /// including those of a predecessor.
+    pub(super) fn position(&self) -> u64 {
         self.added
     }
 
-    /// Returns the number of frames dropped since the connection began.
-    pub(super) fn dropped(&self) -> u64 {
-        self.notice.lost
+    /// Returns the position up to which every frame is received or dropped, for a reader that has received `received` frames.
+    pub(super) fn position_after(&self, received: u64) -> u64 {
+        received.saturating_add(self.notice.lost)
     }
 
     /// Takes the first frame to be written. Its memory is counted until [`Self::written`].
@@ -206,7 +198,8 @@ impl Queue {
         let before = self.bytes;
         let half = before / 2;
         while self.bytes > half && self.drop_oldest() {}
-        self.log_dropped_if_due();
+        let events = self.dropped.due(Instant::now());
+        self.log_dropped(events);
         before - self.bytes
     }
 
@@ -261,7 +254,8 @@ impl Queue {
         let before = self.frames.len();
         while self.is_over() && self.drop_oldest() {}
         if self.frames.len() < before {
-            self.log_dropped_if_due();
+            let events = self.dropped.due(Instant::now());
+            self.log_dropped(events);
         }
     }
 
@@ -270,7 +264,7 @@ impl Queue {
         self.bytes -= cost(&frame);
         self.uncharge(cost(&frame));
         self.notice.lost += 1;
-        self.notices = self.notices.due();
+        self.is_notice_due = true;
         match self.bound {
             Bound::Ordinary => self.counters.ordinary.add(1),
             Bound::Lossless { .. } => self.counters.lossless.add(1),
@@ -288,19 +282,14 @@ impl Queue {
 
     fn charge(&self, bytes: usize) {
         if self.bound == Bound::Ordinary {
-            self.counters.add_outbound(bytes);
+            self.counters.outbound_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 
     fn uncharge(&self, bytes: usize) {
         if self.bound == Bound::Ordinary {
-            self.counters.sub_outbound(bytes);
+            self.counters.outbound_bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
-    }
-
-    fn log_dropped_if_due(&mut self) {
-        let events = self.dropped.due(Instant::now());
-        self.log_dropped(events);
     }
 
     fn log_dropped(&self, events: Option<u64>) {
@@ -328,12 +317,6 @@ impl Drop for Queue {
         let events = self.dropped.take_pending();
         self.log_dropped(events);
         self.uncharge(self.memory());
-    }
-}
-
-impl Notices {
-    fn due(self) -> Self {
-        if self == Self::Off { self } else { Self::Due }
     }
 }
 

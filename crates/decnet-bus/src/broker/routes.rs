@@ -29,7 +29,8 @@ const PATTERN_OVERHEAD: usize = 128;
 const TOKEN_OVERHEAD: usize = 128;
 
 /// A connection subscribed to more patterns than it, or its user, may have.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many patterns for this connection or this user")]
 pub(super) struct TooManyPatterns;
 
 #[derive(Debug)]
@@ -51,7 +52,7 @@ pub(super) struct Routes {
 #[derive(Debug, Default)]
 struct Holder {
     patterns: HashSet<Box<str>>,
-    /// Those of the patterns that a predecessor subscribed to and this connection has not confirmed.
+    /// The patterns that a predecessor subscribed to and this connection has not confirmed.
     inherited: HashSet<Box<str>>,
     /// The number of patterns that cannot be compiled.
     uncompiled: usize,
@@ -63,8 +64,8 @@ struct Holder {
     is_stale: bool,
 }
 
-impl Routes {
-    pub(super) fn new() -> Self {
+impl Default for Routes {
+    fn default() -> Self {
         Self {
             compiled: PatternTrie::new([]),
             fresh: Vec::new(),
@@ -75,7 +76,9 @@ impl Routes {
             memory: Shares::new(MAX_BUS_PATTERN_BYTES, RESERVED_BUS_PATTERN_BYTES),
         }
     }
+}
 
+impl Routes {
     pub(super) fn subscribe(&mut self, slot: Slot, peer: Peer, pattern: &str) -> Result<(), TooManyPatterns> {
         let holder = self.holder(slot);
         holder.inherited.remove(pattern);
@@ -272,7 +275,7 @@ mod tests {
     proptest! {
         #[test]
         fn routes_equal_a_test_of_every_pattern(steps in prop::collection::vec(step(), 1..200)) {
-            let (mut routes, mut found) = (Routes::new(), Vec::new());
+            let (mut routes, mut found) = (Routes::default(), Vec::new());
             // The patterns of each connection, and whether they are inherited.
             let mut held: HashMap<(Slot, String), bool> = HashMap::new();
             for step in steps {
@@ -319,7 +322,7 @@ mod tests {
 
     #[test]
     fn patterns_are_bounded_in_number() {
-        let (mut routes, one) = (Routes::new(), Peer::TRUSTED);
+        let (mut routes, one) = (Routes::default(), Peer::TRUSTED);
         let uncompiled = |n: usize| format!("a b.{n}");
         (0..MAX_UNCOMPILED_PATTERNS).for_each(|n| routes.subscribe(0, one, &uncompiled(n)).unwrap());
         assert_eq!(routes.subscribe(0, one, &uncompiled(0)), Ok(()));
@@ -341,7 +344,7 @@ mod tests {
 
     #[test]
     fn patterns_are_bounded_in_bytes() {
-        let mut routes = Routes::new();
+        let mut routes = Routes::default();
         let one = fill(&mut routes, 0, Peer::TRUSTED);
         assert!(one <= MAX_PATTERN_BYTES_PER_CONNECTION && one > MAX_PATTERN_BYTES_PER_CONNECTION / 2);
         let others = fill(&mut routes, 1, Peer::other(1)) + fill(&mut routes, 2, Peer::other(2));

@@ -79,19 +79,15 @@ impl State {
         self.reader_mut(from).claims_lossless = claims_lossless;
         if !claims_lossless {
             self.make_ordinary(from, name, None);
-            self.widened.remove(from);
+            self.widened.remove(&from);
             return None;
         }
         let peer = self.reader_mut(from).peer;
         if !peer.may_be_lossless {
-            self.deny(
-                from,
-                name,
-                format!(
-                    "user {} may not have a lossless queue; name it in DECNET_BUS_LOSSLESS_USERS",
-                    peer.uid
-                ),
-            );
+            let Peer { uid, .. } = peer;
+            let why =
+                format!("user {uid} may not have a lossless queue; name it in DECNET_BUS_LOSSLESS_USERS");
+            self.deny(from, name, why);
             return None;
         }
         if matches!(&self.reader_mut(from).session, ReaderSession::Lossless(attached) if *attached.name == *name)
@@ -124,11 +120,8 @@ impl State {
         let is_predecessor = |of: &str, owner: Peer| of == name && peer.may_succeed(owner);
         let predecessor = if is_new { self.oldest_detached(is_predecessor) } else { None };
         if predecessor.is_none() && !self.has_capacity(from, peer) {
-            return self.deny(
-                from,
-                name,
-                format!("all {MAX_LOSSLESS_CONNECTIONS} lossless queues are taken"),
-            );
+            let why = format!("all {MAX_LOSSLESS_CONNECTIONS} lossless queues are taken");
+            return self.deny(from, name, why);
         }
         let Lossless { bytes: most, pause, .. } = self.lossless;
         let bound = Bound::Lossless { most, pause, in_socket: shrink_send_buffer(socket) };
@@ -144,7 +137,7 @@ impl State {
     /// Gives a reader an ordinary queue although its name requests a lossless one. A repeated claim is logged once.
     fn deny(&mut self, from: Slot, name: &str, why: String) {
         let why: Box<str> = why.into();
-        let is_logged = self.reader_mut(from).outbound.refused().as_ref() == Some(&why);
+        let is_logged = self.reader_mut(from).outbound.queue().refused() == Some(&*why);
         if !is_logged {
             tracing::warn!(reader = name, %why, "refused a lossless queue to a bus reader; it gets an ordinary queue");
         }
@@ -185,7 +178,7 @@ impl State {
     }
 
     fn resume(&mut self, successor: Slot, from: Slot) {
-        let change = self.take_pending_change(from);
+        let events_after_change = self.take_pending_change(from);
         let predecessor = self.reader_mut(from);
         let kept = predecessor.outbound.clear();
         let name = predecessor.outbound.reader();
@@ -198,8 +191,8 @@ impl State {
         reader.inherited_at = Some(Instant::now());
         let events = kept.len();
         reader.outbound.inherit(kept);
-        if let Some(change) = change {
-            self.widen_successor(successor, change, events);
+        if let Some(events_after) = events_after_change {
+            self.widen_successor(successor, events_after, events);
         }
     }
 
@@ -232,7 +225,7 @@ impl State {
         reader.session = ReaderSession::Detached { name: name.clone(), since: Instant::now() };
         reader.outbound.abandon();
         reader.outbound.prepend(unread);
-        let has_state = has_patterns || reader.outbound.len() > 0;
+        let has_state = has_patterns || reader.outbound.queue().len() > 0;
         has_state.then(|| reader.outbound.changed())
     }
 
@@ -243,7 +236,7 @@ impl State {
             return;
         }
         (reader.session, reader.claims_lossless) = (ReaderSession::Ordinary, false);
-        self.widened.remove(slot);
+        self.widened.remove(&slot);
         let reader = self.reader_mut(slot);
         let (events, name) = (reader.outbound.clear().len(), reader.outbound.reader());
         if events > 0 {

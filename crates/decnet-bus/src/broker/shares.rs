@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::peer::Peer;
+use super::peer::{Peer, ROOT};
 
 /// The use of a bounded resource, by user.
 ///
-/// A part is reserved for trusted users, who may take whatever is free. Any other user may have at capacity as much as is
+/// A part is reserved for trusted users, who may take whatever is free. A quarter of that part is reserved for root alone, so that
+/// root can still connect when programs of the bus's own user have taken the rest. Any other user may have at most as much as is
 /// still free of the rest: one such user alone gets half of it, a second one half of the remainder, and so on. So there
 /// is always some left for the next user (dynamic thresholds; Choudhury and Hahne, 1998).
 #[derive(Debug)]
@@ -56,7 +57,8 @@ impl Shares {
 
     fn admits(&self, peer: Peer, amount: usize) -> bool {
         if peer.is_trusted {
-            return self.taken + amount <= self.capacity;
+            let for_root = if peer.uid == ROOT { 0 } else { self.reserved / 4 };
+            return self.taken + amount <= self.capacity - for_root;
         }
         let has = self.by_user.get(&peer.uid).copied().unwrap_or(0);
         let others: usize = self.by_user.values().sum();
@@ -96,6 +98,13 @@ mod tests {
         assert_eq!(take_all(&mut shares, Peer::other(1)), 0);
         shares.release(Peer::TRUSTED, 20);
         assert_eq!(take_all(&mut shares, Peer::other(1)), 10, "half of the free part, without the reserve");
+    }
+
+    #[test]
+    fn user_of_the_bus_leaves_a_part_to_root() {
+        let (mut shares, own) = (Shares::new(1024, 128), Peer { uid: 7, ..Peer::TRUSTED });
+        assert_eq!(take_all(&mut shares, own), 992);
+        assert_eq!(take_all(&mut shares, Peer::TRUSTED), 32);
     }
 
     #[test]

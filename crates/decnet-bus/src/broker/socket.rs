@@ -4,7 +4,7 @@
 //! `bind`, the socket's path is not resolved again: mode, group and removal use descriptors.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
@@ -12,15 +12,16 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use decnet_runtime::accounts::group_id;
 use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, chmod, chmodat, chownat, fchmod, flock, fstat,
-    openat, statat, unlinkat,
+    AtFlags, FileType, Gid, Mode, OFlags, Stat, chmod, chmodat, chownat, fchmod, fstat, openat, statat,
+    unlinkat,
 };
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::geteuid;
 
-use super::{Error, accounts};
+use super::Error;
 
 const SOCKET_MODE: u32 = 0o660;
 /// The write permissions of group and others.
@@ -50,14 +51,11 @@ pub(super) struct SocketFile {
     file: OwnedFd,
 }
 
-/// An exclusive lock on a directory, released on drop.
-struct Lock<'a>(&'a File);
-
 /// Binds and listens at `path`.
 pub(super) fn bind(path: &Path, group: Option<&str>) -> Result<(UnixListener, SocketFile), Error> {
     let address = SocketAddrUnix::new(path).map_err(|_| Error::BadPath(path.to_owned()))?;
     let location = SocketPath::open(path)?;
-    let lock = location.lock()?;
+    location.lock()?;
     location.remove_stale(&address)?;
     let socket = stream_socket(SocketFlags::CLOEXEC).map_err(failed("create", path))?;
     // Linux creates the file with the socket's own mode less the umask, so that it is never more permissive than intended.
@@ -67,7 +65,7 @@ pub(super) fn bind(path: &Path, group: Option<&str>) -> Result<(UnixListener, So
     group.into_iter().for_each(|group| set_group(&file, group));
     set_mode(&file, &location).map_err(failed("chmod", path))?;
     rustix::net::listen(&socket, BACKLOG).map_err(failed("listen on", path))?;
-    drop(lock);
+    location.directory.unlock().map_err(failed("unlock the directory of", path))?;
     Ok((socket.into(), SocketFile { location, file }))
 }
 
@@ -90,13 +88,16 @@ impl SocketPath {
         Ok(Self { path: path.to_owned(), directory, name })
     }
 
-    /// Locks the directory, so that a second bus that starts now does not take the new socket for a stale one.
-    fn lock(&self) -> Result<Lock<'_>, Error> {
+    /// Locks the directory, so that a second bus that starts now does not take the new socket for a stale one. The lock is
+    /// released when the directory is unlocked or closed.
+    fn lock(&self) -> Result<(), Error> {
         for _ in 0..LOCK_TRIES {
-            match flock(&self.directory, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Lock(&self.directory)),
-                Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
-                Err(error) => return Err(failed("lock the directory of", &self.path)(error)),
+            match self.directory.try_lock() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(error)) => {
+                    return Err(failed("lock the directory of", &self.path)(error));
+                }
             }
         }
         Err(Error::Starting(self.path.clone()))
@@ -128,14 +129,6 @@ impl SocketPath {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&self.directory, &self.name, flags, Mode::empty())?;
         if is_socket(&fstat(&file)?) { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
-    }
-}
-
-impl Drop for Lock<'_> {
-    fn drop(&mut self) {
-        if let Err(error) = flock(self.0, FlockOperation::Unlock) {
-            tracing::warn!(%error, "cannot unlock the directory of the bus socket");
-        }
     }
 }
 
@@ -199,8 +192,10 @@ fn set_mode(file: &OwnedFd, location: &SocketPath) -> rustix::io::Result<()> {
 
 /// Lets the group connect. On failure the socket still serves its owner, so a failure is only logged.
 fn set_group(file: &OwnedFd, name: &str) {
-    let changed = match accounts::group(name) {
-        Ok(Some(group)) => chownat(file, "", None, Some(group), AtFlags::EMPTY_PATH).map_err(io::Error::from),
+    let changed = match group_id(name) {
+        Ok(Some(group)) => {
+            chownat(file, "", None, Some(Gid::from_raw(group)), AtFlags::EMPTY_PATH).map_err(io::Error::from)
+        }
         Ok(None) => {
             tracing::debug!(group = name, "the group does not exist: the bus socket keeps its group");
             return;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use decnet_core::limits::{LARGE_FRAME_TIMEOUT, SILENT_BUS_CONNECTION_AGE};
+use decnet_core::limits::{BUS_FIRST_FRAME_TIMEOUT, LARGE_FRAME_TIMEOUT};
 use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
@@ -24,28 +24,25 @@ pub struct FrameTimeouts {
 
 impl Default for FrameTimeouts {
     fn default() -> Self {
-        Self { first_frame: SILENT_BUS_CONNECTION_AGE, large_frame: LARGE_FRAME_TIMEOUT }
+        Self { first_frame: BUS_FIRST_FRAME_TIMEOUT, large_frame: LARGE_FRAME_TIMEOUT }
     }
 }
 
-/// The wait for the next frame of one connection.
-pub(super) enum Wait {
-    /// The first frame, of any size.
-    First { deadline: Instant, limit: Duration },
-    /// A large frame, which holds its permit deadline it is handled.
-    Large {
-        deadline: Instant,
-        limit: Duration,
-        #[expect(dead_code, reason = "held deadline it is dropped")]
-        permit: Option<OwnedSemaphorePermit>,
-    },
-    /// Any other frame.
-    Unlimited,
+/// A deadline, its time limit, and the violation that exceeding it is.
+type Limit = (Instant, Duration, fn(Duration) -> Violation);
+
+/// The wait for the next frame of one connection; the default is unlimited.
+#[derive(Default)]
+pub(super) struct Wait {
+    limit: Option<Limit>,
+    /// The permit of a large frame, held until the frame is handled.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Wait {
+    /// Returns the wait for the first frame, of any size.
     pub(super) fn first(FrameTimeouts { first_frame: limit, .. }: FrameTimeouts) -> Self {
-        Self::First { deadline: Instant::now() + limit, limit }
+        Self { limit: Some((Instant::now() + limit, limit, Violation::Silent)), permit: None }
     }
 
     /// Reads once. A large frame first waits for its permit.
@@ -55,16 +52,12 @@ impl Wait {
         from: &mut OwnedReadHalf,
         member: &Member,
     ) -> Result<usize, End> {
-        if buffer.missing() > MAX_READ_BYTES && !matches!(self, Self::Large { .. }) {
-            let permit = member.hub().large_frame(member.peer()).await;
-            let limit = member.hub().timeouts().large_frame;
-            *self = Self::Large { deadline: Instant::now() + limit, limit, permit };
+        if buffer.missing() > MAX_READ_BYTES && self.permit.is_none() {
+            self.permit = member.hub.large_frames.acquire(member.peer).await;
+            let limit = member.hub.timeouts.large_frame;
+            self.limit = Some((Instant::now() + limit, limit, Violation::Stalled));
         }
-        let (deadline, late) = match self {
-            Self::First { deadline, limit } => (*deadline, Violation::Silent(*limit)),
-            Self::Large { deadline, limit, .. } => (*deadline, Violation::Stalled(*limit)),
-            Self::Unlimited => return Ok(buffer.fill(from).await?),
-        };
-        Ok(timeout_at(deadline, buffer.fill(from)).await.map_err(|_| late)??)
+        let Some((deadline, limit, late)) = self.limit else { return Ok(buffer.fill(from).await?) };
+        Ok(timeout_at(deadline, buffer.fill(from)).await.map_err(|_| late(limit))??)
     }
 }

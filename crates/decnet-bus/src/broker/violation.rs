@@ -16,18 +16,12 @@ pub(super) enum Violation {
     NoArgument(Verb),
     #[error("EVT sent by a client")]
     Event,
-    #[error("too many patterns for this connection or this user")]
-    TooManyPatterns,
+    #[error(transparent)]
+    TooManyPatterns(#[from] TooManyPatterns),
     #[error("no frame within {0:?} of connecting")]
     Silent(Duration),
     #[error("large frame not complete within {0:?}")]
     Stalled(Duration),
     #[error("the stream ended within a frame")]
     Truncated,
-}
-
-impl From<TooManyPatterns> for Violation {
-    fn from(_: TooManyPatterns) -> Self {
-        Self::TooManyPatterns
-    }
 }

@@ -13,56 +13,23 @@
 //! - A reader is widened from its subscription to that topic on, since it may have missed a signal before.
 //! - The queue of a widened reader has the usual bounds and the usual backpressure.
 
-use decnet_core::topic::own::APPLIED_TOPIC;
+use std::collections::BTreeMap;
+
+use decnet_core::topic::system_topics::APPLIED_TOPIC;
 
 use super::hub::State;
 use super::routes::Slot;
 use crate::applied::Applied;
 
 /// The widened readers, each with the position of the newest change signal in its stream; see
-/// [`Outbound::position`](super::outbound::Outbound::position).
-#[derive(Debug, Default)]
-pub(super) struct Widened(Vec<(Slot, u64)>);
-
-/// The newest change signal of a disconnected reader, for its successor.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct PendingChange {
-    /// The number of events that were added after the signal.
-    events_after: u64,
-}
-
-impl Widened {
-    /// Adds the widened readers to the recipients of an event.
-    pub(super) fn add_to(&self, recipients: &mut Vec<Slot>) {
-        for (slot, _) in &self.0 {
-            if !recipients.contains(slot) {
-                recipients.push(*slot);
-            }
-        }
-    }
-
-    fn find(&self, slot: Slot) -> Option<u64> {
-        self.0.iter().find(|(widened, _)| *widened == slot).map(|(_, position)| *position)
-    }
-
-    fn insert(&mut self, slot: Slot, position: u64) {
-        self.remove(slot);
-        self.0.push((slot, position));
-    }
-
-    pub(super) fn remove(&mut self, slot: Slot) {
-        self.0.retain(|(widened, _)| *widened != slot);
-    }
-}
+/// [`Queue::position`](super::queue::Queue::position).
+pub(super) type Widened = BTreeMap<Slot, u64>;
 
 impl State {
     /// Widens a reader that has just subscribed to [`APPLIED_TOPIC`].
     pub(super) fn widen_on_subscribe(&mut self, slot: Slot, pattern: &str) {
-        if pattern == APPLIED_TOPIC
-            && self.reader_mut(slot).claims_lossless
-            && self.widened.find(slot).is_none()
-        {
-            self.widened.insert(slot, 0);
+        if pattern == APPLIED_TOPIC && self.reader_mut(slot).claims_lossless {
+            self.widened.entry(slot).or_default();
         }
     }
 
@@ -70,7 +37,7 @@ impl State {
     pub(super) fn widen_recipients(&mut self) {
         for slot in std::mem::take(&mut self.recipients) {
             let reader = self.reader_mut(slot);
-            let position = reader.outbound.position();
+            let position = reader.outbound.queue().position();
             if reader.claims_lossless && self.routes.holds(slot, APPLIED_TOPIC) {
                 self.widened.insert(slot, position);
             }
@@ -84,9 +51,9 @@ impl State {
             return false;
         }
         let Ok(Applied { received }) = serde_json::from_str(payload) else { return false };
-        let passed = reader.outbound.position_after(received);
-        if self.widened.find(from).is_some_and(|position| position <= passed) {
-            self.widened.remove(from);
+        let passed = reader.outbound.queue().position_after(received);
+        if self.widened.get(&from).is_some_and(|position| *position <= passed) {
+            self.widened.remove(&from);
         }
         self.routes.holds(from, APPLIED_TOPIC)
     }
@@ -94,23 +61,21 @@ impl State {
     /// Ends the widening of a reader that no longer subscribes to [`APPLIED_TOPIC`].
     pub(super) fn narrow_unless_subscribed(&mut self, slot: Slot) {
         if !self.routes.holds(slot, APPLIED_TOPIC) {
-            self.widened.remove(slot);
+            self.widened.remove(&slot);
         }
     }
 
-    /// Ends the widening of a disconnected reader and returns its pending change for the successor. Call it before the queue
-    /// is emptied.
-    pub(super) fn take_pending_change(&mut self, slot: Slot) -> Option<PendingChange> {
-        let position = self.widened.find(slot)?;
-        self.widened.remove(slot);
-        let events_after = self.reader_mut(slot).outbound.position().saturating_sub(position);
-        Some(PendingChange { events_after })
+    /// Ends the widening of a disconnected reader and returns the number of events that were added after the newest change
+    /// signal, for its successor. Call it before the queue is emptied.
+    pub(super) fn take_pending_change(&mut self, slot: Slot) -> Option<u64> {
+        let position = self.widened.remove(&slot)?;
+        Some(self.reader_mut(slot).outbound.queue().position().saturating_sub(position))
     }
 
-    /// Widens a successor whose stream begins with `kept` events. A signal that is not among them was lost with the
-    /// predecessor's connection.
-    pub(super) fn widen_successor(&mut self, successor: Slot, change: PendingChange, kept: usize) {
+    /// Widens a successor whose stream begins with `kept` events, `events_after` of them after the newest change signal. A
+    /// signal that is not among them was lost with the predecessor's connection.
+    pub(super) fn widen_successor(&mut self, successor: Slot, events_after: u64, kept: usize) {
         let kept = u64::try_from(kept).unwrap_or(u64::MAX);
-        self.widened.insert(successor, kept.saturating_sub(change.events_after));
+        self.widened.insert(successor, kept.saturating_sub(events_after));
     }
 }

@@ -99,7 +99,7 @@ impl Client {
         Self::connect_with(path, name, notice::ASK).await
     }
 
-    async fn connect_with(path: &Path, name: &str, greeting: &[u8]) -> Result<Self, Error> {
+    pub(crate) async fn connect_with(path: &Path, name: &str, greeting: &[u8]) -> Result<Self, Error> {
         let connected = UnixStream::connect(path).await;
         let stream = connected.map_err(|source| Error::Connect { path: path.to_owned(), source })?;
         let (reader, writer) = stream.into_split();
@@ -118,33 +118,36 @@ impl Client {
         self.receiver.notice()
     }
 
-    /// See [`Sender::publish`].
+    /// Publishes one event and flushes. The bus does not acknowledge it.
     ///
     /// # Errors
-    /// See [`Sender::publish`].
+    /// [`Error::Encode`] for a topic or payload that does not fit a frame, [`Error::Io`] if the connection failed.
     pub async fn publish(
         &mut self,
         topic: &str,
         kind: &str,
         payload: &(impl Serialize + ?Sized),
     ) -> Result<(), Error> {
-        self.sender.publish(topic, kind, payload).await
+        self.sender.enqueue(topic, kind, payload)?;
+        self.sender.flush().await
     }
 
-    /// See [`Sender::subscribe`].
+    /// Subscribes to a pattern and flushes.
     ///
     /// # Errors
-    /// See [`Sender::subscribe`].
+    /// [`Error::Encode`] for a pattern that does not fit a frame, [`Error::Io`] if the connection failed.
     pub async fn subscribe(&mut self, pattern: &str) -> Result<(), Error> {
-        self.sender.subscribe(pattern).await
+        self.sender.enqueue_subscribe(pattern)?;
+        self.sender.flush().await
     }
 
-    /// See [`Sender::unsubscribe`].
+    /// Unsubscribes from a pattern and flushes. Events in flight still arrive.
     ///
     /// # Errors
-    /// See [`Sender::unsubscribe`].
+    /// See [`Self::subscribe`].
     pub async fn unsubscribe(&mut self, pattern: &str) -> Result<(), Error> {
-        self.sender.unsubscribe(pattern).await
+        self.sender.enqueue_unsubscribe(pattern)?;
+        self.sender.flush().await
     }
 
     /// See [`Receiver::recv_batch`].

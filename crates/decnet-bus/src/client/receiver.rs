@@ -107,9 +107,7 @@ impl Receiver {
         }
         Ok(())
     }
-}
 
-impl Receiver {
     /// Stores a notice. Ignores the `HELLO` of any other bus.
     fn take_notice(&mut self, frame: &Bytes, Layout { args, body, .. }: &Layout) {
         if frame[args.clone()] != *BUS_NAME.as_bytes() {

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
-use decnet_core::topic::own::BUS_HEALTH_TOPIC;
+use decnet_core::topic::system_topics::BUS_HEALTH_TOPIC;
 use serde::Serialize;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::OwnedWriteHalf;
@@ -28,24 +28,10 @@ impl Sender {
         Self { socket, buffer: Vec::new(), written: 0 }
     }
 
-    /// Publishes one event and flushes. The bus does not acknowledge it.
-    ///
-    /// # Errors
-    /// [`Error::Encode`] for a topic or payload that does not fit a frame, [`Error::Io`] if the connection failed.
-    pub async fn publish(
-        &mut self,
-        topic: &str,
-        kind: &str,
-        payload: &(impl Serialize + ?Sized),
-    ) -> Result<(), Error> {
-        self.enqueue(topic, kind, payload)?;
-        self.flush().await
-    }
-
     /// Publishes one event of many; flushes only when enough bytes are buffered. Call [`Self::flush`] at the end.
     ///
     /// # Errors
-    /// See [`Self::publish`].
+    /// [`Error::Encode`] for a topic or payload that does not fit a frame, [`Error::Io`] if the connection failed.
     pub async fn feed(
         &mut self,
         topic: &str,
@@ -81,31 +67,12 @@ impl Sender {
         self.enqueue(topic, kind, check_payload(payload)?)
     }
 
-    /// Subscribes to a pattern and flushes.
-    ///
-    /// # Errors
-    /// [`Error::Encode`] for a pattern that does not fit a frame, [`Error::Io`] if the connection failed.
-    pub async fn subscribe(&mut self, pattern: &str) -> Result<(), Error> {
-        self.enqueue_subscribe(pattern)?;
-        self.flush().await
-    }
-
-    /// Unsubscribes from a pattern and flushes. Events in flight still arrive.
-    ///
-    /// # Errors
-    /// See [`Self::subscribe`].
-    pub async fn unsubscribe(&mut self, pattern: &str) -> Result<(), Error> {
-        self.enqueue_unsubscribe(pattern)?;
-        self.flush().await
-    }
-
     /// Adds a `SUB` to the buffer; [`Self::flush`] sends it.
     ///
     /// # Errors
     /// [`Error::Encode`]; nothing is added then.
     pub fn enqueue_subscribe(&mut self, pattern: &str) -> Result<(), Error> {
-        require_argument(pattern)?;
-        self.enqueue_frame(Verb::Sub, pattern)
+        self.enqueue_pattern(Verb::Sub, pattern)
     }
 
     /// Adds an `UNSUB` to the buffer; [`Self::flush`] sends it.
@@ -113,8 +80,7 @@ impl Sender {
     /// # Errors
     /// [`Error::Encode`]; nothing is added then.
     pub fn enqueue_unsubscribe(&mut self, pattern: &str) -> Result<(), Error> {
-        require_argument(pattern)?;
-        self.enqueue_frame(Verb::Unsub, pattern)
+        self.enqueue_pattern(Verb::Unsub, pattern)
     }
 
     /// Adds a `HELLO` that requests notices to the buffer; [`Self::flush`] sends it. DECNET Webhook's bus then decides again
@@ -130,8 +96,9 @@ impl Sender {
         Ok(encode(&mut self.buffer, Verb::Hello, name, body)?)
     }
 
-    fn enqueue_frame(&mut self, verb: Verb, args: &str) -> Result<(), Error> {
-        Ok(encode(&mut self.buffer, verb, args, &[])?)
+    fn enqueue_pattern(&mut self, verb: Verb, pattern: &str) -> Result<(), Error> {
+        require_argument(pattern)?;
+        Ok(encode(&mut self.buffer, verb, pattern, &[])?)
     }
 
     /// Returns the number of bytes that wait for [`Self::flush`].
@@ -164,7 +131,7 @@ impl Sender {
     }
 
     pub(super) async fn close_with(mut self, args: &str) -> Result<(), Error> {
-        self.enqueue_frame(Verb::Bye, args)?;
+        encode(&mut self.buffer, Verb::Bye, args, &[])?;
         self.flush().await?;
         // The bus may already have closed its end after reading `BYE`.
         match self.socket.shutdown().await {

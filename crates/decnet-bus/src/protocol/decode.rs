@@ -6,7 +6,8 @@ use decnet_core::limits::{MAX_BODY_BYTES, MAX_HEADER_BYTES};
 
 use super::Verb;
 
-const LENGTH_BYTES: usize = 4;
+/// The size of the body's length in a frame.
+pub(super) const LENGTH_BYTES: usize = 4;
 /// The maximum number of bytes of an unknown verb that an error quotes.
 const MAX_QUOTED_BYTES: usize = 32;
 

@@ -8,9 +8,7 @@ use decnet_core::limits::{
 use serde::Serialize;
 
 use super::Verb;
-use super::decode::is_python_space;
-
-const LENGTH_BYTES: usize = 4;
+use super::decode::{LENGTH_BYTES, is_python_space};
 
 /// The fields that the server adds to an event, beside its topic.
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +69,6 @@ pub fn check_args(verb: Verb, args: &str) -> Result<(), EncodeError> {
 /// # Errors
 /// See [`EncodeError`].
 pub fn encode(out: &mut Vec<u8>, verb: Verb, args: &str, body: &[u8]) -> Result<(), EncodeError> {
-    check_args(verb, args)?;
     framed(out, verb, args, |out| {
         out.extend_from_slice(body);
         Ok(())
@@ -88,7 +85,6 @@ pub fn encode_publication(
     kind: &str,
     payload: &(impl Serialize + ?Sized),
 ) -> Result<(), EncodeError> {
-    check_args(Verb::Pub, topic)?;
     framed(out, Verb::Pub, topic, |out| {
         let start = out.len();
         out.extend_from_slice(b"{\"type\":");
@@ -105,10 +101,9 @@ pub fn encode_publication(
 /// # Errors
 /// See [`EncodeError`]; `out` is then unchanged.
 pub fn encode_event(out: &mut Vec<u8>, topic: &str, envelope: &Envelope<'_>) -> Result<(), EncodeError> {
-    check_args(Verb::Evt, topic)?;
     let Envelope { id, micros, kind, payload } = envelope;
-    check_event_len(topic, kind.len() + payload.len())?;
     framed(out, Verb::Evt, topic, |out| {
+        check_event_len(topic, kind.len() + payload.len())?;
         write!(out, "{{\"v\":1,\"id\":\"{id}\",\"topic\":").expect("writing to a vector does not fail");
         serde_json::to_writer(&mut *out, topic)?;
         let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);
@@ -134,13 +129,14 @@ fn json_len(text: &str) -> usize {
     2 + text.bytes().map(escaped).sum::<usize>()
 }
 
-/// Writes header, length and body. The length is filled in last; if the body fails, `out` is truncated again.
+/// Checks `args`, and writes header, length and body. The length is filled in last; if the body fails, `out` is truncated again.
 fn framed(
     out: &mut Vec<u8>,
     verb: Verb,
     args: &str,
     body: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
 ) -> Result<(), EncodeError> {
+    check_args(verb, args)?;
     let before = out.len();
     out.extend_from_slice(verb.as_str().as_bytes());
     if !args.is_empty() {
@@ -149,17 +145,15 @@ fn framed(
     }
     out.extend_from_slice(b"\n\0\0\0\0");
     let start = out.len();
-    let written = body(out).and_then(|()| checked_len(out.len() - start));
+    let written = body(out).and_then(|()| {
+        let len = out.len() - start;
+        u32::try_from(len).ok().filter(|_| len <= MAX_BODY_BYTES).ok_or(EncodeError::BodyTooLong(len))
+    });
     match written {
-        Ok(length) => out[start - LENGTH_BYTES..start].copy_from_slice(&length),
+        Ok(length) => out[start - LENGTH_BYTES..start].copy_from_slice(&length.to_be_bytes()),
         Err(_) => out.truncate(before),
     }
     written.map(|_| ())
-}
-
-fn checked_len(len: usize) -> Result<[u8; LENGTH_BYTES], EncodeError> {
-    let fits = u32::try_from(len).ok().filter(|_| len <= MAX_BODY_BYTES);
-    fits.map(u32::to_be_bytes).ok_or(EncodeError::BodyTooLong(len))
 }
 
 #[cfg(test)]

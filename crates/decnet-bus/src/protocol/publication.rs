@@ -1,9 +1,9 @@
 //! The body of a `PUB`. Two of its fields are used; they are relayed verbatim.
 
-use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::json::{JsonError, as_f64, check_body};
@@ -38,7 +38,9 @@ impl<'a> Publication<'a> {
             return Ok(Self { payload: "{}", kind: "\"\"" });
         }
         let text = std::str::from_utf8(body).map_err(|_| BodyError::NotUtf8)?;
-        let fields: Fields<'a> = serde_json::from_str(text).map_err(JsonError::Syntax)?;
+        let mut json = serde_json::Deserializer::from_str(text);
+        let fields = json.deserialize_map(Fields::default()).map_err(JsonError::Syntax)?;
+        json.end().map_err(JsonError::Syntax)?;
         check_body(body)?;
         let truthy = |value: Option<&'a RawValue>| value.map(RawValue::get).filter(|json| is_truthy(json));
         Ok(Self {
@@ -67,55 +69,31 @@ struct Fields<'a> {
     kind: Option<&'a RawValue>,
 }
 
-/// A key, borrowed unless it contains escapes.
-struct Key<'a>(Cow<'a, str>);
-
-struct KeyVisitor;
-
-impl<'de> Visitor<'de> for KeyVisitor {
-    type Value = Key<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key<'de>, E> {
-        Ok(Key(Cow::Borrowed(text)))
-    }
-    fn visit_str<E>(self, text: &str) -> Result<Key<'de>, E> {
-        Ok(Key(Cow::Owned(text.to_owned())))
-    }
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum Key {
+    Payload,
+    Type,
+    #[serde(other)]
+    Other,
 }
 
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(KeyVisitor)
-    }
-}
-
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
+impl<'de> Visitor<'de> for Fields<'de> {
+    type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Fields<'de>, A::Error> {
-        let mut fields = Fields::default();
-        while let Some(Key(key)) = access.next_key()? {
-            match key.as_ref() {
-                "payload" => fields.payload = Some(access.next_value()?),
-                "type" => fields.kind = Some(access.next_value()?),
-                _ => drop(access.next_value::<IgnoredAny>()?),
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut access: A) -> Result<Self, A::Error> {
+        while let Some(key) = access.next_key()? {
+            match key {
+                Key::Payload => self.payload = Some(access.next_value()?),
+                Key::Type => self.kind = Some(access.next_value()?),
+                Key::Other => drop(access.next_value::<IgnoredAny>()?),
             }
         }
-        Ok(fields)
-    }
-}
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
+        Ok(self)
     }
 }
 

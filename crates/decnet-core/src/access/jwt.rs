@@ -1,8 +1,7 @@
-//! The session tokens of DECNET's dashboard: JSON Web Tokens (RFC 7519) under HS256 (RFC 7515, RFC 7518).
+//! The session tokens of DECNET's dashboard: JSON Web Tokens (RFC 7519) with HS256 (RFC 7515, RFC 7518).
 //!
-//! One algorithm, named in full; a header that says anything else (another algorithm, a key, a critical
-//! extension) is refused before anything is computed, and no claim is read before the signature was checked
-//! (RFC 8725).
+//! Only HS256 is accepted. A header with anything else (another algorithm, a key, a critical extension) is rejected before
+//! the signature is computed. Claims are parsed only after the signature is verified (RFC 8725).
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -23,7 +22,7 @@ use crate::time::UnixMicros;
 const ISSUER: &str = "decnet";
 const AUDIENCE: &str = "decnet-dashboard";
 const TYPE: &str = "access";
-/// Parts of secrets that examples and defaults have, in lower case.
+/// Texts that are part of the secrets in examples and defaults, in lower case.
 const PLACEHOLDERS: [&str; 9] = [
     "change-me",
     "change_me",
@@ -36,65 +35,65 @@ const PLACEHOLDERS: [&str; 9] = [
     "your_secret",
 ];
 
-/// The secret that DECNET's API and ours share, ready to verify with.
+/// The secret shared with DECNET's API, ready to verify tokens.
 #[derive(Clone)]
 pub struct JwtKey(Hmac<Sha256>);
 
-/// A key that could be guessed: HS256 wants as many bytes as its hash has (RFC 7518 section 3.2).
+/// A secret that is too short: HS256 requires a key at least as long as its hash (RFC 7518 section 3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("has fewer than {MIN_JWT_SECRET_CHARS} characters")]
-pub struct WeakJwtKey;
+pub struct ShortJwtSecret;
 
-/// What makes a secret guessable although it is long enough.
+/// Why a secret of sufficient length is easy to guess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JwtWeakness {
-    /// Fewer than [`MIN_JWT_SECRET_SYMBOLS`] different characters.
+    /// The secret has fewer than [`MIN_JWT_SECRET_SYMBOLS`] different characters.
     #[error("has fewer than {MIN_JWT_SECRET_SYMBOLS} different characters")]
     FewSymbols,
-    /// A shorter text, written several times.
+    /// The secret is a shorter text, repeated.
     #[error("repeats a shorter text")]
     Repetition,
-    /// Characters in the order of the alphabet, the digits or a row of one character.
-    #[error("is a run of neighbouring characters")]
+    /// The secret consists mostly of consecutive or equal characters, as in `abcd` or `1111`.
+    #[error("is a run of consecutive characters")]
     Run,
-    /// An example's or a default's text.
-    #[error("looks like the placeholder of an example")]
+    /// The secret contains a word that is common in examples and defaults.
+    #[error("looks like a placeholder from an example")]
     Placeholder,
 }
 
-/// Why a token is refused. For logs: the caller hears only that it was.
+/// Why a token is rejected. For logs only: the client does not receive the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JwtProblem {
-    /// Not three parts of base64url, or too long.
-    #[error("no JSON Web Token")]
+    /// The token does not have three base64url parts, or is too long.
+    #[error("not a JSON Web Token")]
     Form,
-    /// Another algorithm, or a header that asks for anything more.
-    #[error("a header other than that of HS256")]
+    /// The header names another algorithm, or has members other than `alg` and `typ`.
+    #[error("unsupported header; only HS256 is accepted")]
     Header,
-    /// Signed with another key, or changed since.
-    #[error("a signature that does not fit")]
+    /// The token was signed with another key, or changed.
+    #[error("invalid signature")]
     Signature,
-    /// A claim is missing, of the wrong type, or not meant for us.
-    #[error("claims that are missing or meant for somebody else")]
+    /// A claim is missing, has the wrong type, or is for another issuer or audience.
+    #[error("missing or unexpected claims")]
     Claims,
-    /// Too late.
+    /// The expiry time has passed.
     #[error("expired")]
     Expired,
-    /// Too early: somebody's clock is wrong.
+    /// The token was issued in the future, or is not valid yet: one of the clocks is wrong.
     #[error("issued in the future")]
     Early,
 }
 
-/// What a verified token says.
+/// The claims of a verified token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
-    /// Whose session it is: a key of DECNET's table of users.
+    /// The user of the session: a key of DECNET's table of users.
     pub user: String,
-    /// By what it can be revoked.
+    /// The id of the token, by which it can be revoked.
     pub id: String,
-    /// When it was issued, in seconds since the epoch.
+    /// The time of issue, in seconds since the epoch.
     pub issued_at: i64,
-    /// The role, where the token itself names one; DECNET's own tokens do not.
+    /// The role, if the token has one; DECNET's own tokens do not.
     pub role: Option<String>,
 }
 
@@ -105,7 +104,7 @@ struct Header {
     typ: Option<String>,
 }
 
-/// Members that serde sees twice are refused; others than these may be there.
+/// Repeated members are rejected by serde; unknown members are ignored.
 #[derive(Deserialize)]
 struct RawClaims {
     exp: f64,
@@ -120,19 +119,19 @@ struct RawClaims {
 }
 
 impl JwtKey {
-    /// Takes a secret over.
+    /// Creates a key from a secret.
     ///
     /// # Errors
-    /// One that is too short.
-    pub fn new(secret: &Secret) -> Result<Self, WeakJwtKey> {
+    /// The secret has fewer than [`MIN_JWT_SECRET_CHARS`] characters.
+    pub fn new(secret: &Secret) -> Result<Self, ShortJwtSecret> {
         if secret.expose().chars().count() < MIN_JWT_SECRET_CHARS {
-            return Err(WeakJwtKey);
+            return Err(ShortJwtSecret);
         }
         let key = Hmac::new_from_slice(secret.expose().as_bytes());
         Ok(Self(key.expect("HMAC takes a key of any length")))
     }
 
-    /// Returns what makes a secret guessable, if anything obvious does. A secret without it may still be weak.
+    /// Returns an obvious weakness of a secret. A secret without one may still be easy to guess.
     #[must_use]
     pub fn weakness(secret: &Secret) -> Option<JwtWeakness> {
         let text = secret.expose();
@@ -151,20 +150,20 @@ impl JwtKey {
         }
     }
 
-    /// Verifies a token at a moment.
+    /// Verifies a token at the time `now`.
     ///
     /// # Errors
-    /// The first [`JwtProblem`]; in an order that tells nobody without the key anything of the claims.
+    /// The first [`JwtProblem`]. Problems of the claims are only returned for a valid signature.
     pub fn verify(&self, token: &str, now: UnixMicros) -> Result<Claims, JwtProblem> {
         if token.len() > MAX_JWT_BYTES {
             return Err(JwtProblem::Form);
         }
         let (signed, signature) = token.rsplit_once('.').ok_or(JwtProblem::Form)?;
         let (header, claims) = signed.split_once('.').ok_or(JwtProblem::Form)?;
-        check_header(&part(header)?)?;
+        check_header(&decode(header)?)?;
         let mac = self.0.clone().chain_update(signed);
-        mac.verify_slice(&part(signature)?).map_err(|_| JwtProblem::Signature)?;
-        let claims: RawClaims = serde_json::from_slice(&part(claims)?).map_err(|_| JwtProblem::Claims)?;
+        mac.verify_slice(&decode(signature)?).map_err(|_| JwtProblem::Signature)?;
+        let claims: RawClaims = serde_json::from_slice(&decode(claims)?).map_err(|_| JwtProblem::Claims)?;
         claims.check(now)
     }
 }
@@ -177,20 +176,21 @@ impl fmt::Debug for JwtKey {
 
 impl RawClaims {
     fn check(self, now: UnixMicros) -> Result<Claims, JwtProblem> {
-        let is_ours = self.iss == ISSUER && self.typ == TYPE && names(&self.aud, AUDIENCE);
-        if !is_ours || !is_id(&self.uuid) || !is_id(&self.jti) {
+        let is_dashboard_session =
+            self.iss == ISSUER && self.typ == TYPE && has_audience(&self.aud, AUDIENCE);
+        if !is_dashboard_session || !is_id(&self.uuid) || !is_id(&self.jti) {
             return Err(JwtProblem::Claims);
         }
         let now = now.as_seconds_f64();
         let latest = now + JWT_CLOCK_SKEW.as_secs_f64();
-        // No grace here, as with DECNET: what has expired there has expired here.
+        // No clock skew is allowed for the expiry, as in DECNET, so that a session ends in both at the same time.
         if self.exp <= now {
             return Err(JwtProblem::Expired);
         }
         if self.iat > latest || self.nbf.is_some_and(|nbf| nbf > latest) {
             return Err(JwtProblem::Early);
         }
-        #[expect(clippy::cast_possible_truncation, reason = "saturates; and it is not in the future")]
+        #[expect(clippy::cast_possible_truncation, reason = "saturates, and the time is not in the future")]
         let issued_at = self.iat.floor() as i64;
         Ok(Claims { user: self.uuid, id: self.jti, issued_at, role: self.role })
     }
@@ -202,24 +202,24 @@ fn check_header(json: &[u8]) -> Result<(), JwtProblem> {
     if header.alg == "HS256" && is_jwt { Ok(()) } else { Err(JwtProblem::Header) }
 }
 
-/// Whether a text is a shorter one written at least twice, the last time perhaps cut short.
+/// Returns whether a text is a shorter one repeated at least twice, the last time possibly truncated.
 fn is_repetition(text: &[u8]) -> bool {
     (1..=text.len() / 2).any(|period| text[period..] == text[..text.len() - period])
 }
 
-/// Whether most characters are next to the one before them in the order of Unicode, as in `abcd` or `4321`.
+/// Returns whether most characters equal or follow the previous one in either order of Unicode, as in `abcd` or `4321`.
 fn is_run(text: &str) -> bool {
     let codes: Vec<u32> = text.chars().map(u32::from).collect();
     let near = codes.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) <= 1).count();
     near * 2 > codes.len()
 }
 
-fn part(text: &str) -> Result<Vec<u8>, JwtProblem> {
+fn decode(text: &str) -> Result<Vec<u8>, JwtProblem> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| JwtProblem::Form)
 }
 
-/// An audience is a text or a list of them (RFC 7519 section 4.1.3).
-fn names(aud: &Value, wanted: &str) -> bool {
+/// Returns whether an audience, which is a text or a list (RFC 7519 section 4.1.3), includes `wanted`.
+fn has_audience(aud: &Value, wanted: &str) -> bool {
     match aud {
         Value::String(one) => one == wanted,
         Value::Array(several) => several.iter().any(|one| one == wanted),
@@ -259,12 +259,12 @@ mod tests {
 
     const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
-    fn verdict(claims: &Value) -> Result<Claims, JwtProblem> {
+    fn verify(claims: &Value) -> Result<Claims, JwtProblem> {
         key().verify(&sign(HEADER, &claims.to_string()), NOW)
     }
 
     #[test]
-    fn guessable_secrets_are_recognised() {
+    fn obvious_weaknesses_of_secrets_are_detected() {
         let weakness = |text: &str| JwtKey::weakness(&Secret::new(text));
         for (text, expected) in [
             ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", JwtWeakness::FewSymbols),
@@ -282,52 +282,52 @@ mod tests {
         }
     }
 
-    /// RFC 7515 appendix A.1: the signature, over a header with spaces, with the published key.
+    /// RFC 7515 appendix A.1, with a header that contains spaces.
     #[test]
-    fn the_published_example_has_a_signature_that_fits() {
+    fn signature_of_the_published_example_is_valid() {
         let octets = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
-        let key = JwtKey(Hmac::new_from_slice(&part(octets).unwrap()).unwrap());
+        let key = JwtKey(Hmac::new_from_slice(&decode(octets).unwrap()).unwrap());
         let token = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.\
                      eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.\
                      dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-        // Its claims are none of DECNET's, which are looked at only after the signature.
+        // Its claims are not DECNET's, but they are checked after the signature.
         assert_eq!(key.verify(token, NOW), Err(JwtProblem::Claims));
         assert_eq!(self::key().verify(token, NOW), Err(JwtProblem::Signature));
     }
 
     #[test]
-    fn what_decnet_issues_is_accepted() {
+    fn decnets_tokens_are_accepted() {
         let expected = Claims { user: "u-1".into(), id: "j-1".into(), issued_at: 1_799_999_000, role: None };
-        assert_eq!(verdict(&claims()), Ok(expected));
+        assert_eq!(verify(&claims()), Ok(expected));
     }
 
     #[test]
-    fn every_claim_is_required_and_must_be_meant_for_us() {
+    fn every_claim_is_required_and_checked() {
         for name in ["uuid", "exp", "iat", "iss", "aud", "typ", "jti"] {
             let mut missing = claims();
             missing.as_object_mut().unwrap().remove(name);
-            assert_eq!(verdict(&missing), Err(JwtProblem::Claims), "without {name}");
-            for other in [json!(null), json!(""), json!({}), json!("somebody-else")] {
+            assert_eq!(verify(&missing), Err(JwtProblem::Claims), "without {name}");
+            for other in [json!(null), json!(""), json!({}), json!("someone-else")] {
                 let mut wrong = claims();
                 wrong[name] = other.clone();
-                // Any other text is somebody's id.
-                if matches!(name, "uuid" | "jti") && other == "somebody-else" {
+                // Any other text is a valid id.
+                if matches!(name, "uuid" | "jti") && other == "someone-else" {
                     continue;
                 }
-                assert_eq!(verdict(&wrong), Err(JwtProblem::Claims), "{name}: {other}");
+                assert_eq!(verify(&wrong), Err(JwtProblem::Claims), "{name}: {other}");
             }
         }
         let mut several = claims();
         several["aud"] = json!(["other", "decnet-dashboard"]);
-        assert!(verdict(&several).is_ok());
+        assert!(verify(&several).is_ok());
     }
 
     #[test]
-    fn times_are_kept() {
+    fn expiry_issue_and_not_before_times_are_checked() {
         let with = |name: &str, at: i64| {
             let mut claims = claims();
             claims[name] = at.into();
-            verdict(&claims).map(|_| ())
+            verify(&claims).map(|_| ())
         };
         assert_eq!(with("exp", 1_800_000_000), Err(JwtProblem::Expired));
         assert_eq!(with("exp", 1_800_000_001), Ok(()));
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn no_header_but_that_of_hs256_is_taken() {
+    fn only_an_hs256_header_is_accepted() {
         let claims = claims().to_string();
         for header in [
             r#"{"alg":"none"}"#,
@@ -358,13 +358,13 @@ mod tests {
     }
 
     #[test]
-    fn claims_that_are_said_twice_are_refused() {
+    fn repeated_claims_are_rejected() {
         let twice = claims().to_string().replacen('{', r#"{"uuid":"u-2","#, 1);
         assert_eq!(key().verify(&sign(HEADER, &twice), NOW), Err(JwtProblem::Claims));
     }
 
     #[test]
-    fn an_unsigned_or_shortened_or_changed_token_is_refused() {
+    fn unsigned_truncated_and_extended_tokens_are_rejected() {
         let good = sign(HEADER, &claims().to_string());
         let (signed, signature) = good.rsplit_once('.').unwrap();
         for bad in [
@@ -382,14 +382,14 @@ mod tests {
     }
 
     #[test]
-    fn a_short_secret_is_no_key() {
+    fn short_secrets_are_rejected_and_keys_are_not_printed() {
         assert!(JwtKey::new(&Secret::new(&SECRET[1..])).is_err());
         assert!(!format!("{:?}", key()).contains("0123"));
     }
 
     proptest! {
         #[test]
-        fn a_changed_byte_never_passes(at in 0usize..200, to in "[A-Za-z0-9._-]") {
+        fn changed_byte_invalidates_a_token(at in 0usize..200, to in "[A-Za-z0-9._-]") {
             let good = sign(HEADER, &claims().to_string());
             let at = at % good.len();
             let changed = format!("{}{to}{}", &good[..at], &good[at + 1..]);
@@ -398,7 +398,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "\\PC*") {
+        fn verify_never_panics(text in "\\PC*") {
             prop_assert!(key().verify(&text, NOW).is_err());
         }
     }

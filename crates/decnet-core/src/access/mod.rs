@@ -1,9 +1,9 @@
-//! Who may do what at the HTTP API: scopes, our own tokens, and the sessions of DECNET's dashboard.
+//! Authentication and authorisation for the HTTP API: scopes, API tokens, and sessions of DECNET's dashboard.
 
 mod jwt;
 mod scope;
 mod token;
 
-pub use jwt::{Claims, JwtKey, JwtProblem, JwtWeakness, WeakJwtKey};
-pub use scope::{Scope, Scopes, UnknownScope};
+pub use jwt::{Claims, JwtKey, JwtProblem, JwtWeakness, ShortJwtSecret};
+pub use scope::{ParseScopeError, Scope, Scopes};
 pub use token::{ApiToken, RANDOM_BYTES, TokenDigest, check_token_name};

@@ -1,29 +1,29 @@
-//! What a credential may be used for.
+//! The scopes of a credential.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// What an operation asks for.
+/// The permission that an operation requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
-    /// See what is there: subscriptions, deliveries, attempts.
+    /// Reads subscriptions, deliveries and attempts.
     Read,
-    /// Hand in events, and nothing else.
+    /// Submits events.
     Publish,
-    /// Everything.
+    /// All operations.
     Admin,
 }
 
-/// No scope has that name.
+/// A text that is not the name of a [`Scope`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a scope is read, publish or admin, not `{0}`")]
-pub struct UnknownScope(String);
+#[error("`{0}` is not a scope; use read, publish or admin")]
+pub struct ParseScopeError(String);
 
 impl Scope {
     /// Every scope.
     pub const ALL: [Self; 3] = [Self::Read, Self::Publish, Self::Admin];
 
-    /// Its name.
+    /// Returns the name of the scope.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -41,36 +41,36 @@ impl fmt::Display for Scope {
 }
 
 impl FromStr for Scope {
-    type Err = UnknownScope;
+    type Err = ParseScopeError;
 
-    fn from_str(text: &str) -> Result<Self, UnknownScope> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or_else(|| UnknownScope(text.into()))
+    fn from_str(text: &str) -> Result<Self, ParseScopeError> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or_else(|| ParseScopeError(text.into()))
     }
 }
 
-/// What a credential grants: `admin` holds the other two, which hold only themselves.
+/// The scopes that a credential grants. `admin` includes the other scopes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Scopes(u8);
 
 impl Scopes {
-    /// These scopes; naming one twice does no harm.
+    /// Creates a set of scopes; duplicates are allowed.
     pub fn new(scopes: impl IntoIterator<Item = Scope>) -> Self {
         Self(scopes.into_iter().fold(0, |bits, scope| bits | bit(scope)))
     }
 
-    /// Is that allowed?
+    /// Returns whether the scopes include `needed`, directly or by `admin`.
     #[must_use]
-    pub fn cover(self, needed: Scope) -> bool {
+    pub fn permit(self, needed: Scope) -> bool {
         self.0 & (bit(needed) | bit(Scope::Admin)) != 0
     }
 
-    /// The scopes that were given, in the order of [`Scope::ALL`].
+    /// Returns the granted scopes in the order of [`Scope::ALL`], without those that `admin` implies.
     pub fn iter(self) -> impl Iterator<Item = Scope> {
         Scope::ALL.into_iter().filter(move |scope| self.0 & bit(*scope) != 0)
     }
 }
 
-/// Separated by spaces, as RFC 6749 section 3.3 writes scopes.
+/// Separated by spaces (RFC 6749 section 3.3).
 impl fmt::Display for Scopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.iter().map(Scope::as_str).collect::<Vec<_>>().join(" "))
@@ -78,9 +78,9 @@ impl fmt::Display for Scopes {
 }
 
 impl FromStr for Scopes {
-    type Err = UnknownScope;
+    type Err = ParseScopeError;
 
-    fn from_str(text: &str) -> Result<Self, UnknownScope> {
+    fn from_str(text: &str) -> Result<Self, ParseScopeError> {
         Ok(Self::new(text.split_ascii_whitespace().map(str::parse).collect::<Result<Vec<_>, _>>()?))
     }
 }
@@ -99,8 +99,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn admin_covers_everything_and_the_others_only_themselves() {
-        for (given, covered) in [
+    fn admin_includes_all_scopes_and_others_only_themselves() {
+        for (given, permitted) in [
             (vec![Read], vec![Read]),
             (vec![Publish], vec![Publish]),
             (vec![Read, Publish], vec![Read, Publish]),
@@ -109,7 +109,7 @@ mod tests {
         ] {
             let scopes = Scopes::new(given);
             for scope in Scope::ALL {
-                assert_eq!(scopes.cover(scope), covered.contains(&scope), "{scopes} {scope}");
+                assert_eq!(scopes.permit(scope), permitted.contains(&scope), "{scopes} {scope}");
             }
             assert_eq!(scopes.to_string().parse(), Ok(scopes));
         }

@@ -1,7 +1,6 @@
-//! An API token: `dcn_`, a public id by which it is found, `_`, and a secret of which only the digest is kept.
+//! API tokens: `dcn_`, a public id, `_`, and a secret of which only the digest is stored.
 //!
-//! The prefix makes a leaked token recognisable to scanners. There is no checksum: nothing that a guess could be
-//! tested with before it reaches us.
+//! The prefix makes a leaked token recognisable to scanners. There is no checksum, so that a guess cannot be tested offline.
 
 use std::fmt;
 
@@ -19,22 +18,22 @@ const ID_CHARS: usize = 2 * ID_BYTES;
 const SECRET_CHARS: usize = 43;
 const TOKEN_CHARS: usize = PREFIX.len() + ID_CHARS + 1 + SECRET_CHARS;
 
-/// Random bytes that a new token is made of.
+/// The number of random bytes in a new token.
 pub const RANDOM_BYTES: usize = ID_BYTES + SECRET_BYTES;
 
-/// A whole token. Never shows its secret.
+/// A complete token. Its `Debug` output does not contain the secret.
 #[derive(Clone)]
 pub struct ApiToken {
     id: String,
     secret: [u8; SECRET_BYTES],
 }
 
-/// What is kept of a token's secret: its SHA-256. The secret has 256 random bits, so nothing slower is needed.
+/// The stored form of a token's secret: its SHA-256. The secret has 256 random bits, so a slow hash is not needed.
 #[derive(Clone, Copy)]
 pub struct TokenDigest([u8; 32]);
 
 impl ApiToken {
-    /// A new token of random bytes.
+    /// Creates a token from random bytes.
     #[must_use]
     pub fn from_random(bytes: [u8; RANDOM_BYTES]) -> Self {
         let mut secret = [0; SECRET_BYTES];
@@ -42,7 +41,7 @@ impl ApiToken {
         Self { id: hex(&bytes[..ID_BYTES]), secret }
     }
 
-    /// Reads a token; nothing for what cannot be one.
+    /// Parses a token. Returns `None` if the text is not well-formed.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() != TOKEN_CHARS {
@@ -56,25 +55,25 @@ impl ApiToken {
         Some(Self { id: id.to_owned(), secret: secret.try_into().ok()? })
     }
 
-    /// Does a text look as if it were meant to be a token of ours?
+    /// Returns whether a text begins like an API token, well-formed or not.
     #[must_use]
-    pub fn is_meant(text: &str) -> bool {
+    pub fn has_prefix(text: &str) -> bool {
         text.starts_with(PREFIX)
     }
 
-    /// By what it is found; not secret.
+    /// Returns the id, which is not secret.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The text to hand to its owner. Every call is a place to check that it goes nowhere else.
+    /// Returns the token with its secret, for its owner only.
     #[must_use]
     pub fn expose(&self) -> String {
         format!("{PREFIX}{}_{}", self.id, URL_SAFE_NO_PAD.encode(self.secret))
     }
 
-    /// What is kept of it.
+    /// Returns the digest of the secret, for storage.
     #[must_use]
     pub fn digest(&self) -> TokenDigest {
         TokenDigest::of(&self.secret)
@@ -88,25 +87,25 @@ impl fmt::Debug for ApiToken {
 }
 
 impl TokenDigest {
-    /// The digest of any secret bytes.
+    /// Computes the digest of a secret.
     #[must_use]
     pub fn of(secret: &[u8]) -> Self {
         Self(Sha256::digest(secret).into())
     }
 
-    /// A digest as it was kept; nothing for what is none.
+    /// Restores a stored digest. Returns `None` unless there are 32 bytes.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
 
-    /// The bytes to keep.
+    /// Returns the bytes to store.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Are they equal? Takes the same time wherever they differ.
+    /// Returns whether both digests are equal, in constant time.
     #[must_use]
     pub fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
@@ -119,14 +118,14 @@ impl fmt::Debug for TokenDigest {
     }
 }
 
-/// Checks the name of a token: 1 to [`MAX_NAME_CHARS`] letters, digits, `.`, `_` or `-`.
+/// Validates the name of a token: 1 to [`MAX_NAME_CHARS`] ASCII letters, digits, `.`, `_` or `-`.
 ///
 /// # Errors
-/// What is wrong with it.
+/// A message with these requirements.
 pub fn check_token_name(name: &str) -> Result<(), String> {
-    let is_short = (1..=MAX_NAME_CHARS).contains(&name.chars().count());
-    let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
-    if is_short && is_plain {
+    let has_valid_length = (1..=MAX_NAME_CHARS).contains(&name.chars().count());
+    let has_valid_chars = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+    if has_valid_length && has_valid_chars {
         return Ok(());
     }
     Err(format!("a token's name has 1 to {MAX_NAME_CHARS} letters, digits, `.`, `_` or `-`"))
@@ -143,15 +142,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_shows_its_id_and_not_its_secret() {
+    fn debug_output_has_the_id_but_not_the_secret() {
         let token = ApiToken::from_random([0xa5; RANDOM_BYTES]);
-        let (text, shown) = (token.expose(), format!("{token:?} {:?}", token.digest()));
+        let (text, debug) = (token.expose(), format!("{token:?} {:?}", token.digest()));
         assert!(text.starts_with("dcn_a5a5a5a5a5a5a5a5_") && text.len() == TOKEN_CHARS, "{text}");
-        assert!(shown.contains("a5a5a5a5a5a5a5a5") && !shown.contains(&text[21..]), "{shown}");
+        assert!(debug.contains("a5a5a5a5a5a5a5a5") && !debug.contains(&text[21..]), "{debug}");
     }
 
     #[test]
-    fn what_is_no_token_is_refused() {
+    fn malformed_tokens_are_rejected() {
         let text = ApiToken::from_random([7; RANDOM_BYTES]).expose();
         let broken = [
             String::new(),
@@ -169,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn names_stand_in_a_shell_as_they_are() {
+    fn names_need_no_quotes_in_a_shell() {
         for good in ["ci", "a.b_c-d", &"x".repeat(64)] {
             assert_eq!(check_token_name(good), Ok(()));
         }
@@ -180,18 +179,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_exposed_is_read_back(bytes in proptest::array::uniform32(any::<u8>()), id in any::<[u8; 8]>()) {
+        fn exposed_tokens_parse_to_the_same_token(bytes in proptest::array::uniform32(any::<u8>()), id in any::<[u8; 8]>()) {
             let mut random = [0; RANDOM_BYTES];
             random[..8].copy_from_slice(&id);
             random[8..].copy_from_slice(&bytes);
             let token = ApiToken::from_random(random);
-            let read = ApiToken::parse(&token.expose()).expect("a whole token");
+            let read = ApiToken::parse(&token.expose()).expect("a valid token");
             prop_assert_eq!(read.id(), token.id());
             prop_assert!(read.digest().matches(&token.digest()));
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "\\PC*") {
+        fn parse_never_panics(text in "\\PC*") {
             prop_assert!(ApiToken::parse(&text).is_none());
         }
     }

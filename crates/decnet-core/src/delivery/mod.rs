@@ -1,13 +1,15 @@
-//! A delivery's life: what an attempt came to, what that means, and the state it leads to.
+//! The life of a delivery: the outcome of an attempt, the verdict on it, and the state that follows.
 
 mod outcome;
 mod schedule;
-mod standing;
 mod state;
+mod status;
 mod timings;
+mod verdict;
 
-pub use outcome::{Outcome, ParseReasonError, Reason, Verdict, classify, retry_after};
+pub use outcome::{Outcome, ParseReasonError, Reason, retry_after};
 pub use schedule::{RetrySchedule, ScheduleError};
-pub use standing::{ParseStandingError, Standing};
 pub use state::{State, advance, counts_as_failed};
+pub use status::{DeliveryStatus, ParseDeliveryStatusError};
 pub use timings::Timings;
+pub use verdict::{Fate, Verdict, classify};

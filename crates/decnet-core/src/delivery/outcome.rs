@@ -1,119 +1,67 @@
-//! What an attempt came to, and the verdict on it.
+//! The outcome of an attempt.
 
 use std::time::{Duration, SystemTime};
 
 use crate::limits::MAX_RETRY_AFTER;
 use crate::time::UnixMicros;
 
-/// What an attempt came to.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The receiver answered.
     Replied {
         /// HTTP status code.
         status: u16,
-        /// What its `Retry-After` asked for, see [`retry_after`].
+        /// The time in `Retry-After`, see [`retry_after`].
         retry_after: Option<Duration>,
     },
-    /// No answer that could be read.
+    /// No valid HTTP reply came before the deadline.
     Failed(Reason),
-    /// Nothing was sent because this host lacked something that a connection takes: a descriptor, a local port,
-    /// memory, trusted root certificates. It says nothing about the receiver.
+    /// Nothing was sent because this host lacked something that a connection needs: a file descriptor, a local port,
+    /// memory, or trusted root certificates.
     LocalFault,
 }
 
-/// Why an attempt did not deliver, or a delivery ended. Closed, stored with the attempt, shown to the operator.
+/// The reason why an attempt failed, or why a delivery is dead. Stored with the attempt and shown to operators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// The host name did not resolve.
     Resolve,
-    /// The host resolves to an address that the egress guard forbids.
+    /// The host name resolves to an address that the egress guard forbids.
     Forbidden,
     /// No connection could be made.
     Connect,
     /// The TLS handshake failed.
     Tls,
-    /// The deadline passed.
+    /// The attempt did not finish before its deadline.
     Timeout,
-    /// The connection was lost before the head of a reply was complete, or a 2xx came before the whole request was sent
-    /// and the rest could not be sent.
+    /// The connection was lost before the head of a reply was complete. Or a 2xx came before the whole request was sent, and
+    /// the rest could not be sent.
     Disconnected,
     /// The reply was not valid HTTP, or the receiver sent too much.
     Protocol,
     /// A fault of this host or of this program.
     Internal,
-    /// 3xx except 304; redirects are never followed.
+    /// A 3xx status except 304. Redirects are never followed.
     Redirect,
-    /// 400, 413, 415, 422: this body is refused, which says nothing about the receiver's health.
+    /// Status 400, 413, 415 or 422: the receiver refuses this body, but may accept the next one.
     BodyRefused,
-    /// Any other final status.
+    /// Any other status that a retry would not change.
     Refused,
-    /// 410: the receiver wants no more.
+    /// Status 410: the receiver asks for no further requests.
     Gone,
-    /// 408 or 425: come again.
+    /// Status 408 or 425: the receiver asks for the same request again.
     ComeAgain,
-    /// 429.
+    /// Status 429.
     Throttled,
-    /// 5xx.
+    /// A 5xx status.
     ServerError,
-    /// It waited longer than retention allows.
+    /// The delivery waited longer than retention allows.
     Expired,
-    /// Its subscription was deleted.
+    /// The subscription was deleted.
     Deleted,
-    /// Its event was erased before it was delivered.
+    /// The event was erased before it was delivered.
     Erased,
-}
-
-/// What an outcome means for the delivery, apart from when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// 2xx.
-    Delivered,
-    /// Try again; not before `after`, if the receiver said so.
-    Retry {
-        /// Why it failed.
-        reason: Reason,
-        /// The receiver's own wish.
-        after: Option<Duration>,
-    },
-    /// Final.
-    Reject(Reason),
-    /// Keep it and stop sending to this subscription.
-    Park(Reason),
-    /// No attempt was made; the delivery keeps its place and its retries.
-    Postpone,
-}
-
-impl Verdict {
-    /// Returns why it was not delivered; none if it was.
-    #[must_use]
-    pub fn reason(&self) -> Option<Reason> {
-        match *self {
-            Self::Delivered => None,
-            Self::Postpone => Some(Reason::Internal),
-            Self::Retry { reason, .. } | Self::Reject(reason) | Self::Park(reason) => Some(reason),
-        }
-    }
-
-    /// The same verdict on a probe: a receiver that is still away uses up none of the retries of what is parked,
-    /// nor puts them off.
-    #[must_use]
-    pub fn of_probe(&self) -> Self {
-        match self {
-            Self::Retry { reason, .. } => Self::Park(*reason),
-            other => other.clone(),
-        }
-    }
-
-    /// The same verdict on one of so many events that were sent together. A body that is refused may be another's
-    /// fault, or only too large: each goes again at once, in [smaller company](crate::settings::Batch::max_events_after).
-    #[must_use]
-    pub fn of_member(&self, members: usize) -> Self {
-        match self {
-            Self::Reject(Reason::BodyRefused) if members > 1 => Self::Park(Reason::BodyRefused),
-            other => other.clone(),
-        }
-    }
 }
 
 impl Reason {
@@ -139,19 +87,19 @@ impl Reason {
         Self::Erased,
     ];
 
-    /// The stable number under which it is stored, from 1.
+    /// Returns the stable number of the reason in the queue file, from 1.
     #[must_use]
     pub fn code(self) -> u8 {
         self as u8 + 1
     }
 
-    /// The reason with this number.
+    /// Returns the reason with a stored number.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.get(usize::from(code).checked_sub(1)?).copied()
     }
 
-    /// The stable name under which it is shown and filtered.
+    /// Returns the stable name of the reason, as in the API, in filters and in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -175,17 +123,11 @@ impl Reason {
             Self::Erased => "erased",
         }
     }
-
-    /// Does it speak against the receiver's health? A refused body does not: the next one may pass.
-    #[must_use]
-    pub fn blames_receiver(self) -> bool {
-        !matches!(self, Self::BodyRefused | Self::Expired | Self::Deleted | Self::Erased)
-    }
 }
 
-/// A text that names no reason.
+/// A text that is not the name of a [`Reason`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no reason; reasons are named like `timeout` or `server_error`")]
+#[error("`{0}` is not a reason; use a name such as `timeout` or `server_error`")]
 pub struct ParseReasonError(String);
 
 impl std::str::FromStr for Reason {
@@ -203,40 +145,17 @@ impl std::fmt::Display for Reason {
     }
 }
 
-/// Returns the verdict on an outcome: 2xx delivers, what may pass by itself is retried, all else is final.
-#[must_use]
-pub fn classify(outcome: &Outcome) -> Verdict {
-    let (status, after) = match *outcome {
-        Outcome::LocalFault => return Verdict::Postpone,
-        Outcome::Failed(reason) => return Verdict::Retry { reason, after: None },
-        Outcome::Replied { status, retry_after } => (status, retry_after),
-    };
-    match status {
-        200..=299 => Verdict::Delivered,
-        // RFC 9110 section 15.4.5: 304 answers a conditional request, which a POST of ours never is.
-        304 => Verdict::Reject(Reason::Refused),
-        300..=399 => Verdict::Reject(Reason::Redirect),
-        400 | 413 | 415 | 422 => Verdict::Reject(Reason::BodyRefused),
-        408 | 425 => Verdict::Retry { reason: Reason::ComeAgain, after: None },
-        410 => Verdict::Park(Reason::Gone),
-        429 => Verdict::Retry { reason: Reason::Throttled, after },
-        503 => Verdict::Retry { reason: Reason::ServerError, after },
-        500..=599 => Verdict::Retry { reason: Reason::ServerError, after: None },
-        _ => Verdict::Reject(Reason::Refused),
-    }
-}
-
-/// Reads a `Retry-After`: whole seconds or an HTTP date (RFC 9110 section 10.2.3), at most [`MAX_RETRY_AFTER`].
+/// Parses a `Retry-After`: whole seconds or an HTTP date (RFC 9110 section 10.2.3), at most [`MAX_RETRY_AFTER`].
 ///
-/// Seconds with a fraction, which the RFC does not allow but many servers send, are rounded up. A date that has passed asks
-/// for nothing; what cannot be read is ignored.
+/// Many servers send seconds with a fraction, although the RFC does not allow it; they are rounded up. A date in the past is
+/// zero. Returns `None` for any other text.
 #[must_use]
 pub fn retry_after(value: &str, now: UnixMicros) -> Option<Duration> {
     let value = value.trim();
-    seconds(value).or_else(|| time_until(value, now)).map(|asked| asked.min(MAX_RETRY_AFTER))
+    seconds(value).or_else(|| time_until(value, now)).map(|wait| wait.min(MAX_RETRY_AFTER))
 }
 
-/// Reads `30` or `30.5`, rounded up to whole seconds.
+/// Parses `30` or `30.5`, rounded up to whole seconds.
 fn seconds(text: &str) -> Option<Duration> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
@@ -247,7 +166,7 @@ fn seconds(text: &str) -> Option<Duration> {
     Some(Duration::from_secs(whole.parse().unwrap_or(u64::MAX).saturating_add(rounded_up)))
 }
 
-/// Reads an HTTP date as the time until then.
+/// Parses an HTTP date. Returns the time from `now` until then.
 fn time_until(text: &str, now: UnixMicros) -> Option<Duration> {
     let date = httpdate::parse_http_date(text).ok()?;
     let since_epoch = date.duration_since(SystemTime::UNIX_EPOCH).ok()?;
@@ -259,60 +178,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn verdict_by_status() {
-        let after = Some(Duration::from_secs(7));
-        let verdict = |status| classify(&Outcome::Replied { status, retry_after: after });
-        let retry = |reason, after| Verdict::Retry { reason, after };
-        for (statuses, expected) in [
-            (&[200, 201, 204, 299][..], Verdict::Delivered),
-            (&[300, 301, 302, 303, 307, 308], Verdict::Reject(Reason::Redirect)),
-            (&[400, 413, 415, 422], Verdict::Reject(Reason::BodyRefused)),
-            (&[304, 401, 403, 404, 405, 409, 418, 499, 100, 600, 999], Verdict::Reject(Reason::Refused)),
-            (&[410], Verdict::Park(Reason::Gone)),
-            (&[408, 425], retry(Reason::ComeAgain, None)),
-            (&[429], retry(Reason::Throttled, after)),
-            (&[503], retry(Reason::ServerError, after)),
-            (&[500, 502, 504, 599], retry(Reason::ServerError, None)),
-        ] {
-            for &status in statuses {
-                assert_eq!(verdict(status), expected, "{status}");
-            }
-        }
-        assert_eq!(classify(&Outcome::Failed(Reason::Connect)), retry(Reason::Connect, None));
-        assert_eq!(classify(&Outcome::LocalFault), Verdict::Postpone);
-    }
-
-    #[test]
-    fn an_event_is_not_refused_for_the_company_it_was_in() {
-        let refused = Verdict::Reject(Reason::BodyRefused);
-        assert_eq!(refused.of_member(2), Verdict::Park(Reason::BodyRefused));
-        assert_eq!(refused.of_member(1), refused);
-        for other in [
-            Verdict::Delivered,
-            Verdict::Reject(Reason::Refused),
-            Verdict::Park(Reason::Gone),
-            Verdict::Postpone,
-        ] {
-            assert_eq!(other.of_member(9), other);
-        }
-    }
-
-    #[test]
-    fn retry_after_is_read_in_seconds_and_as_date() {
+    fn retry_after_is_seconds_or_a_date() {
         let now = UnixMicros(1_445_412_470_000_000);
         assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
         assert_eq!(retry_after(" 0 ", now), Some(Duration::ZERO));
         for (decimal, whole) in [("1.5", 2), ("0.001", 1), ("30.0", 30), ("30.000001", 31)] {
             assert_eq!(retry_after(decimal, now), Some(Duration::from_secs(whole)), "{decimal}");
         }
-        for much in ["3601", "30000", "1445412480", "99999999999999999999999", "99999999999999999999999.5"] {
-            assert_eq!(retry_after(much, now), Some(MAX_RETRY_AFTER), "{much}");
+        for long in ["3601", "30000", "1445412480", "99999999999999999999999", "99999999999999999999999.5"] {
+            assert_eq!(retry_after(long, now), Some(MAX_RETRY_AFTER), "{long}");
         }
         assert_eq!(retry_after("Wed, 21 Oct 2065 07:28:00 GMT", now), Some(MAX_RETRY_AFTER));
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT", now), Some(Duration::from_secs(10)));
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:27:00 GMT", now), Some(Duration::ZERO));
-        for ignored in ["", "-1", "soon", ".5", "1.", "1.5s", "1e3", "30, 60", "1.2.3"] {
-            assert_eq!(retry_after(ignored, now), None, "{ignored}");
+        for invalid in ["", "-1", "soon", ".5", "1.", "1.5s", "1e3", "30, 60", "1.2.3"] {
+            assert_eq!(retry_after(invalid, now), None, "{invalid}");
         }
     }
 

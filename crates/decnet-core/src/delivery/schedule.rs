@@ -1,4 +1,4 @@
-//! When to try again.
+//! The delays between the attempts of a delivery.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,33 +9,33 @@ use serde::{Deserialize, Serialize};
 use crate::duration;
 use crate::limits::{MAX_RETRIES, MAX_RETRY_DELAY, MAX_RETRY_WAIT};
 
-/// Share of a delay by which jitter moves it, either way.
+/// The largest share of a delay that jitter adds or subtracts.
 const JITTER: f64 = 0.2;
 
-/// The delays between the attempts of one delivery, one per retry. Text in JSON, as it is read and shown.
+/// The delays between the attempts of one delivery, one per retry. In JSON a text such as `1s,2s,4s`, or `none`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RetrySchedule(Box<[Duration]>);
 
-/// Why a schedule is refused.
+/// Why a retry schedule is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
-    /// A text that is no duration.
-    #[error("`{0}` is no duration; write 30s, 2m, 6h or 1d, separated by commas")]
+    /// A part that is not a duration.
+    #[error("`{0}` is not a duration; write 30s, 2m, 6h or 1d, separated by commas")]
     Syntax(Box<str>),
-    /// A delay out of bounds.
+    /// A delay above [`MAX_RETRY_DELAY`].
     #[error("a delay is at most {} h", MAX_RETRY_DELAY.as_secs() / 3600)]
     TooLong,
-    /// More delays than a delivery should live through.
+    /// More than [`MAX_RETRIES`] delays.
     #[error("at most {MAX_RETRIES} retries")]
     TooMany,
 }
 
 impl RetrySchedule {
-    /// Validates delays.
+    /// Creates a schedule from delays.
     ///
     /// # Errors
-    /// More than [`MAX_RETRIES`] delays, or one above [`MAX_RETRY_DELAY`].
+    /// There are more than [`MAX_RETRIES`] delays, or one is above [`MAX_RETRY_DELAY`].
     pub fn new(delays: impl Into<Box<[Duration]>>) -> Result<Self, ScheduleError> {
         let delays = delays.into();
         if delays.len() > MAX_RETRIES {
@@ -47,31 +47,33 @@ impl RetrySchedule {
         Ok(Self(delays))
     }
 
-    /// How many retries there are.
+    /// Returns the number of retries.
     #[must_use]
     pub fn retries(&self) -> u32 {
         u32::try_from(self.0.len()).unwrap_or(u32::MAX)
     }
 
-    /// The delay before the next attempt after `attempts` of them (at least 1), or `None` when all are used.
+    /// Returns the delay after `attempts` attempts (at least 1, without [free](super::Fate::is_free) ones), or `None` when all
+    /// retries are used.
     ///
-    /// `jitter` from -1 to 1 moves it by up to 20 %. What the receiver asked for is a lower bound.
+    /// `jitter` from -1 to 1 changes the delay by up to 20 %. The wait that the receiver requested is a lower bound. The
+    /// result is at most [`MAX_RETRY_WAIT`].
     #[must_use]
-    pub fn next_delay(&self, attempts: u32, asked: Option<Duration>, jitter: f64) -> Option<Duration> {
+    pub fn next_delay(&self, attempts: u32, requested: Option<Duration>, jitter: f64) -> Option<Duration> {
         let delay = self.0.get(usize::try_from(attempts).ok()?.checked_sub(1)?)?;
-        let moved = delay.mul_f64(1.0 + JITTER * jitter.clamp(-1.0, 1.0));
-        Some(moved.max(asked.unwrap_or_default()).min(MAX_RETRY_WAIT))
+        let jittered = delay.mul_f64(1.0 + JITTER * jitter.clamp(-1.0, 1.0));
+        Some(jittered.max(requested.unwrap_or_default()).min(MAX_RETRY_WAIT))
     }
 }
 
-/// 1, 2 and 4 s as DECNET, then 30 s, 2 min, 10 min, 1 h, 6 h and 24 h.
+/// 1, 2 and 4 s as in DECNET, then 30 s, 2 min, 10 min, 1 h, 6 h and 24 h.
 impl Default for RetrySchedule {
     fn default() -> Self {
         Self([1, 2, 4, 30, 120, 600, 3600, 21_600, 86_400].map(Duration::from_secs).into())
     }
 }
 
-/// Reads `1s,2s,4s,30s,2m,10m,1h,6h,1d`; an empty text, or `none`, means no retries.
+/// Parses `1s,2s,4s,30s,2m,10m,1h,6h,1d`. An empty text or `none` means no retries.
 impl FromStr for RetrySchedule {
     type Err = ScheduleError;
 
@@ -114,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_and_back() {
+    fn schedule_round_trips_as_text() {
         let default = RetrySchedule::default();
         assert_eq!(default.to_string(), "1s,2s,4s,30s,2m,10m,1h,6h,1d");
         assert_eq!(default.to_string().parse(), Ok(default));
@@ -130,18 +132,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn jitter_stays_within_a_fifth_and_wishes_are_heard(
-            attempts in 0u32..12, jitter in -2.0f64..2.0, asked in prop::option::of(0u64..200_000),
+        fn jitter_is_at_most_a_fifth_and_a_requested_wait_is_kept(
+            attempts in 0u32..12, jitter in -2.0f64..2.0, requested in prop::option::of(0u64..200_000),
         ) {
             let schedule = RetrySchedule::default();
-            let asked = asked.map(Duration::from_secs);
-            let delay = schedule.next_delay(attempts, asked, jitter);
+            let requested = requested.map(Duration::from_secs);
+            let delay = schedule.next_delay(attempts, requested, jitter);
             prop_assert_eq!(delay.is_some(), (1..=schedule.retries()).contains(&attempts));
             if let Some(delay) = delay {
-                let plain = schedule.0[attempts as usize - 1];
-                prop_assert!(delay >= plain.mul_f64(0.8 - 1e-9));
-                prop_assert!(delay <= plain.mul_f64(1.2 + 1e-9).max(asked.unwrap_or_default()));
-                prop_assert!(delay >= asked.unwrap_or_default().min(MAX_RETRY_DELAY));
+                let scheduled = schedule.0[attempts as usize - 1];
+                let requested = requested.unwrap_or_default();
+                prop_assert!(delay >= scheduled.mul_f64(0.8 - 1e-9));
+                prop_assert!(delay <= scheduled.mul_f64(1.2 + 1e-9).max(requested));
+                prop_assert!(delay >= requested.min(MAX_RETRY_DELAY));
             }
         }
     }

@@ -1,71 +1,68 @@
 //! The state of a delivery, and the one function that changes it.
 
-use super::{Reason, RetrySchedule, Verdict};
-use crate::limits::QUICK_RETRIES;
+use super::{Fate, Reason, RetrySchedule, Verdict};
+use crate::limits::RETRIES_BEFORE_FAILURE;
 use crate::time::UnixMicros;
 
-/// Where a delivery stands.
+/// The stored state of a delivery.
 ///
-/// *Parked* is no state of its own: a delivery is parked while it is not final and its subscription is
-/// tripped, gone or disabled, so that parking or resuming a million of them writes nothing.
+/// *Parked* is not a state: a delivery is parked while it is not final and its subscription is tripped, gone or
+/// disabled. So parking or resuming a million deliveries writes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Not yet attempted.
     Pending,
-    /// Attempted; again at `due_at`.
+    /// Attempted without success; waits for the next attempt.
     Retrying {
-        /// When its next attempt may start.
+        /// The time from which the next attempt may start.
         due_at: UnixMicros,
     },
-    /// A 2xx came back. Final.
+    /// Accepted by the receiver with a 2xx. Final.
     Delivered,
-    /// Given up; kept, listed and redeliverable. Final.
+    /// Not delivered and not retried any more; kept, listed and redeliverable. Final.
     Dead {
-        /// Why.
+        /// Why the delivery failed.
         reason: Reason,
     },
 }
 
 impl State {
-    /// Does nothing follow it by itself?
+    /// Returns whether the state only changes if an operator redelivers.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Delivered | Self::Dead { .. })
     }
 }
 
-/// The state after an attempt: `attempts` counts it, `jitter` is from -1 to 1.
+/// Returns the state after an attempt. `attempts` includes that attempt, but no earlier [free](Fate::is_free) one; `jitter` is
+/// from -1 to 1.
 #[must_use]
-pub fn advance(
-    attempts: u32,
-    verdict: &Verdict,
-    schedule: &RetrySchedule,
-    now: UnixMicros,
-    jitter: f64,
-) -> State {
-    match *verdict {
-        Verdict::Delivered => State::Delivered,
-        Verdict::Postpone => State::Pending,
-        Verdict::Reject(reason) => State::Dead { reason },
-        Verdict::Park(_) => State::Retrying { due_at: now },
-        Verdict::Retry { reason, after } => match schedule.next_delay(attempts, after, jitter) {
+pub fn advance(attempts: u32, fate: &Fate, schedule: &RetrySchedule, now: UnixMicros, jitter: f64) -> State {
+    match *fate {
+        Fate::Delivered => State::Delivered,
+        Fate::Unattempted => State::Pending,
+        Fate::Dead(reason) => State::Dead { reason },
+        Fate::RetryNow => State::Retrying { due_at: now },
+        Fate::RetryBySchedule { reason, after } => match schedule.next_delay(attempts, after, jitter) {
             Some(delay) => State::Retrying { due_at: now.after(delay) },
             None => State::Dead { reason },
         },
     }
 }
 
-/// Is this the attempt with which its delivery counts as failed in its subscription's health?
+/// Returns whether the delivery counts as failed in the health of its subscription with this attempt. `attempts` is that of
+/// [`advance`].
 ///
-/// Once per delivery: when it is given up, when the quick retries are used (a delivery then goes on for
-/// days, but its receiver is in trouble now), or at once where trying again soon cannot help.
+/// This happens once per delivery: when it is rejected, when its quick retries are used up (later retries go on for days, but
+/// the receiver has a problem now), or with the first attempt if a quick retry cannot help. A failed probe uses up no retry.
 #[must_use]
-pub fn counts_as_failed(attempts: u32, verdict: &Verdict, schedule: &RetrySchedule) -> bool {
+pub fn counts_as_failed(attempts: u32, verdict: &Verdict, is_probe: bool, schedule: &RetrySchedule) -> bool {
     match *verdict {
-        Verdict::Delivered | Verdict::Postpone => false,
-        Verdict::Reject(reason) | Verdict::Park(reason) => reason.blames_receiver(),
+        Verdict::Delivered | Verdict::NotSent | Verdict::Reject(Reason::BodyRefused) => false,
+        Verdict::Gone | Verdict::Reject(_) => true,
+        Verdict::Retry { .. } if is_probe => false,
         Verdict::Retry { reason: Reason::Forbidden, .. } => attempts == 1,
-        Verdict::Retry { .. } => attempts == 1 + QUICK_RETRIES.min(schedule.retries()),
+        Verdict::Retry { .. } => attempts == 1 + RETRIES_BEFORE_FAILURE.min(schedule.retries()),
     }
 }
 
@@ -82,51 +79,96 @@ mod tests {
     }
 
     #[test]
-    fn every_verdict_at_every_attempt() {
+    fn state_by_fate_and_attempts() {
         let schedule: RetrySchedule = "1s,2s".parse().unwrap();
-        let retry = Verdict::Retry { reason: Reason::ServerError, after: None };
-        let asked = Verdict::Retry { reason: Reason::Throttled, after: Some(Duration::from_secs(9)) };
+        let retry = Fate::RetryBySchedule { reason: Reason::ServerError, after: None };
+        let deferred =
+            Fate::RetryBySchedule { reason: Reason::Throttled, after: Some(Duration::from_secs(9)) };
         let dead = |reason| State::Dead { reason };
-        for (attempts, verdict, expected) in [
-            (1, &Verdict::Delivered, State::Delivered),
-            (3, &Verdict::Delivered, State::Delivered),
-            (1, &Verdict::Reject(Reason::Refused), dead(Reason::Refused)),
-            (1, &Verdict::Park(Reason::Gone), due_in(0)),
-            (3, &Verdict::Postpone, State::Pending),
+        for (attempts, fate, expected) in [
+            (1, &Fate::Delivered, State::Delivered),
+            (3, &Fate::Delivered, State::Delivered),
+            (1, &Fate::Dead(Reason::Refused), dead(Reason::Refused)),
+            (1, &Fate::RetryNow, due_in(0)),
+            (3, &Fate::RetryNow, due_in(0)),
+            (3, &Fate::Unattempted, State::Pending),
             (1, &retry, due_in(1)),
             (2, &retry, due_in(2)),
             (3, &retry, dead(Reason::ServerError)),
-            (1, &asked, due_in(9)),
-            (3, &asked, dead(Reason::Throttled)),
+            (1, &deferred, due_in(9)),
+            (3, &deferred, dead(Reason::Throttled)),
         ] {
-            assert_eq!(
-                advance(attempts, verdict, &schedule, NOW, 0.0),
-                expected,
-                "{verdict:?} at {attempts}"
-            );
+            assert_eq!(advance(attempts, fate, &schedule, NOW, 0.0), expected, "{fate:?} at {attempts}");
         }
     }
 
     #[test]
-    fn what_a_batch_was_refused_for_uses_up_no_retry_and_blames_nobody() {
-        let none: RetrySchedule = "".parse().unwrap();
-        let member = Verdict::Reject(Reason::BodyRefused).of_member(100);
-        assert_eq!(advance(1, &member, &none, NOW, 0.0), due_in(0));
-        assert!(!counts_as_failed(1, &member, &none));
+    fn refused_batch_needs_no_retry_and_is_not_a_failure() {
+        let no_retries: RetrySchedule = "".parse().unwrap();
+        let refused = Verdict::Reject(Reason::BodyRefused);
+        assert_eq!(advance(1, &refused.fate(false, 100), &no_retries, NOW, 0.0), due_in(0));
+        assert!(!counts_as_failed(1, &refused, false, &no_retries));
     }
 
     #[test]
-    fn a_delivery_counts_as_failed_once() {
+    fn delivery_counts_as_failed_once() {
         let long = RetrySchedule::default();
         let short: RetrySchedule = "1s".parse().unwrap();
         let retry = Verdict::Retry { reason: Reason::ServerError, after: None };
         let counted =
-            |schedule| (1..=10).filter(|n| counts_as_failed(*n, &retry, schedule)).collect::<Vec<_>>();
+            |schedule| (1..=10).filter(|n| counts_as_failed(*n, &retry, false, schedule)).collect::<Vec<_>>();
         assert_eq!(counted(&long), [4]);
         assert_eq!(counted(&short), [2]);
-        assert!(counts_as_failed(1, &Verdict::Reject(Reason::Refused), &long));
-        assert!(!counts_as_failed(1, &Verdict::Reject(Reason::BodyRefused), &long));
-        assert!(!counts_as_failed(1, &Verdict::Delivered, &long));
-        assert!((1..=10).all(|attempts| !counts_as_failed(attempts, &Verdict::Postpone, &short)));
+        for is_probe in [false, true] {
+            let counts = |attempts, verdict| counts_as_failed(attempts, &verdict, is_probe, &short);
+            assert!(counts(1, Verdict::Reject(Reason::Refused)));
+            assert!(counts(1, Verdict::Gone));
+            assert!(!counts(1, Verdict::Reject(Reason::BodyRefused)));
+            assert!(!counts(1, Verdict::Delivered));
+            assert!((1..=10).all(|attempts| !counts(attempts, Verdict::NotSent)));
+        }
+    }
+
+    #[test]
+    fn failed_probe_does_not_count_the_delivery_as_failed() {
+        let schedule = RetrySchedule::default();
+        for reason in [Reason::ServerError, Reason::Forbidden] {
+            let retry = Verdict::Retry { reason, after: None };
+            assert!((1..=10).all(|attempts| !counts_as_failed(attempts, &retry, true, &schedule)));
+        }
+    }
+
+    /// Makes all attempts of the schedule, each after the same free ones: `p` for a failed probe, `b` for a refused batch, `g` for
+    /// a 410.
+    #[test]
+    fn free_attempts_neither_delay_nor_end_a_delivery() {
+        let schedule: RetrySchedule = "1s,2s,4s,8s".parse().unwrap();
+        let failed = Verdict::Retry { reason: Reason::ServerError, after: None };
+        let refused = Verdict::Reject(Reason::BodyRefused);
+        for kinds in ["", "p", "pppppppp", "b", "bbb", "g", "bpgbpgbpgbpg"] {
+            let (mut attempts, mut free, mut failures) = (0, 0, 0);
+            let mut attempt = |verdict: &Verdict, is_probe, batch_size| {
+                let (fate, counted) = (verdict.fate(is_probe, batch_size), attempts - free + 1);
+                attempts += 1;
+                free += u32::from(fate.is_free());
+                failures += usize::from(counts_as_failed(counted, verdict, is_probe, &schedule));
+                advance(counted, &fate, &schedule, NOW, 0.0)
+            };
+            for expected in
+                [due_in(1), due_in(2), due_in(4), due_in(8), State::Dead { reason: Reason::ServerError }]
+            {
+                for kind in kinds.chars() {
+                    let state = match kind {
+                        'p' => attempt(&failed, true, 1),
+                        'b' => attempt(&refused, false, 8),
+                        _ => attempt(&Verdict::Gone, false, 1),
+                    };
+                    assert_eq!(state, due_in(0), "{kind} of {kinds:?}");
+                }
+                assert_eq!(attempt(&failed, false, 1), expected, "after {kinds:?}");
+            }
+            let gone = 5 * kinds.chars().filter(|kind| *kind == 'g').count();
+            assert_eq!(failures, gone + 1, "{kinds:?}");
+        }
     }
 }

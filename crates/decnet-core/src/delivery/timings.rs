@@ -1,16 +1,16 @@
-//! Where the time of an attempt went.
+//! The durations of the steps of an attempt.
 
 use std::time::Duration;
 
-/// How long each finished step took; `None` for a step that was not needed or did not finish.
+/// The duration of each finished step; `None` for a step that was not needed or did not finish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Timings {
-    /// The look-up of the host name.
+    /// Name resolution.
     pub resolve: Option<Duration>,
-    /// TCP.
+    /// The TCP connection.
     pub connect: Option<Duration>,
     /// The TLS handshake.
     pub tls: Option<Duration>,
-    /// From the request's being handed to a connection to the reply's headers.
+    /// From the start of the request on the connection to the headers of the reply.
     pub first_byte: Option<Duration>,
 }

@@ -1,4 +1,4 @@
-//! Several events as one: the body, id and topic of a request that carries them.
+//! Batches: several events as one event, with its body, id and topic.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
@@ -11,37 +11,38 @@ use sha2::{Digest as _, Sha256};
 
 use super::Event;
 
-/// What stands in a batch's id before its digest, and for its topic where its events have different ones.
+/// The prefix of a batch's id; the digest follows.
 const ID_PREFIX: &str = "batch_";
+/// The topic of a batch whose events have different topics.
 const MIXED_TOPIC: &str = "batch";
-/// Bytes of the digest that are kept; as good as unique, and a short header.
+/// The number of digest bytes in the id: enough to be unique, and short enough for a header.
 const ID_DIGEST_BYTES: usize = 16;
-/// `source` of every CloudEvent. With the event's id it names the event (CloudEvents 1.0.2, "source"); the topic,
-/// which may hold what no URI reference may, is the `subject` within it.
+/// The `source` of every CloudEvent. With the id it identifies the event (CloudEvents 1.0.2, "source"). The topic is the
+/// `subject`, because it may have characters that a URI reference must not have.
 const SOURCE: &str = "/decnet";
 const JSON: &str = "application/json";
 
-/// What the body of a batch looks like.
+/// The format of the body of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BatchFormat {
-    /// A JSON array of the very bodies that the events would have had alone.
+    /// A JSON array of the bodies of the events, unchanged.
     #[default]
     Array,
-    /// A CloudEvents 1.0 JSON batch (JSON Event Format, section 4), each event's `data` the body it would have had.
+    /// A CloudEvents 1.0 JSON batch (JSON Event Format, section 4). The `data` of each is the body of the event, unchanged.
     CloudEvents,
 }
 
-/// A text that names no format.
+/// A text that is not the name of a [`BatchFormat`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no format of a batch; write array or cloudevents")]
-pub struct ParseFormatError(Box<str>);
+#[error("`{0}` is not a batch format; use array or cloudevents")]
+pub struct ParseBatchFormatError(Box<str>);
 
 impl BatchFormat {
-    /// What a body has beyond its events' shares.
+    /// The bytes of a body around its events.
     pub const FRAME_BYTES: usize = "[]".len();
 
-    /// The name under which it is asked for and shown.
+    /// Returns the name of the format, as in the settings.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -50,7 +51,7 @@ impl BatchFormat {
         }
     }
 
-    /// The value of `content-type`.
+    /// Returns the value of `content-type`.
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
@@ -59,33 +60,33 @@ impl BatchFormat {
         }
     }
 
-    /// Most bytes by which an event makes a body longer: exact but for the first, which needs no comma.
+    /// Returns the bytes that an event adds to a body, with a comma; the first event adds one byte less.
     #[must_use]
-    pub fn share(self, event: &Event) -> usize {
-        let mut counted = Counted(",".len());
-        self.write(event, &mut counted).expect("counting never fails");
-        counted.0
+    pub fn added_bytes(self, event: &Event) -> usize {
+        let mut counter = ByteCounter(",".len());
+        self.write(event, &mut counter).expect("counting does not fail");
+        counter.0
     }
 
-    /// Makes one event of several, in their order, to be signed and sent as any other.
+    /// Combines events, in their order, into one event that is signed and sent like any other.
     ///
-    /// Its id is derived from theirs: a batch is formed anew for each attempt, so a retry has the same id only if it
-    /// has the same events in the same order, and then it has the same body too. Its topic is theirs if they all
-    /// have the same one, else `batch`.
+    /// The id is derived from the ids of the events. A batch is formed anew for each attempt, so a retry has the same id only
+    /// if it has the same events in the same order, and then it has the same body. The topic is the common topic of the events,
+    /// or `batch` if they have different ones.
     #[must_use]
-    pub fn unite<'e>(self, events: impl Iterator<Item = &'e Event> + Clone) -> Event {
+    pub fn combine<'e>(self, events: impl Iterator<Item = &'e Event> + Clone) -> Event {
         let (id, topic) = (id(events.clone()), topic(events.clone()).into());
         let at = events.clone().map(|event| event.at).min().unwrap_or_default();
         Event { id, topic, body: self.body(events), at, operational: false }
     }
 
     fn body<'e>(self, events: impl Iterator<Item = &'e Event> + Clone) -> Bytes {
-        let shares: usize = events.clone().map(|event| self.share(event)).sum();
-        let mut body = Vec::with_capacity(Self::FRAME_BYTES + shares.saturating_sub(",".len()));
+        let added: usize = events.clone().map(|event| self.added_bytes(event)).sum();
+        let mut body = Vec::with_capacity(Self::FRAME_BYTES + added.saturating_sub(",".len()));
         body.push(b'[');
         for (index, event) in events.enumerate() {
             body.extend((index > 0).then_some(b','));
-            self.write(event, &mut body).expect("writing into memory never fails");
+            self.write(event, &mut body).expect("writing into memory does not fail");
         }
         body.push(b']');
         body.into()
@@ -99,42 +100,42 @@ impl BatchFormat {
     }
 }
 
-/// What an event's own body says of it.
+/// The fields of an event's body that become CloudEvents attributes.
 #[derive(Default, Deserialize)]
-struct Facts<'a> {
-    /// RFC 3339, as `time` has to be.
+struct BodyFields<'a> {
+    /// RFC 3339, as required for `time`.
     ts: Option<&'a str>,
-    /// Any JSON, since a bus takes any.
+    /// Any JSON value, because the bus accepts any.
     #[serde(borrow)]
     r#type: Option<&'a RawValue>,
 }
 
-impl<'a> Facts<'a> {
-    /// Bodies are our own, so reading one does not fail; if it did, the event would go without time and type.
+impl<'a> BodyFields<'a> {
+    /// Parses the body. This does not fail for a body that this program made; if it did, time and type would be missing.
     fn of(event: &'a Event) -> Self {
         serde_json::from_slice(&event.body).unwrap_or_default()
     }
 
-    /// The type as it stands in the body, if it is one that a CloudEvent may have: a text and not empty.
+    /// Returns the type as JSON, if it is valid in a CloudEvent: a string that is not empty.
     fn kind(&self) -> Option<&'a str> {
         self.r#type.map(RawValue::get).filter(|json| json.starts_with('"') && *json != r#""""#)
     }
 }
 
 fn write_cloud_event(event: &Event, out: &mut impl Write) -> io::Result<()> {
-    let facts = Facts::of(event);
+    let fields = BodyFields::of(event);
     write!(out, r#"{{"specversion":"1.0","source":"{SOURCE}","datacontenttype":"{JSON}","id":"#)?;
     serde_json::to_writer(&mut *out, &event.id)?;
     out.write_all(br#","subject":"#)?;
     serde_json::to_writer(&mut *out, &event.topic)?;
-    // RFC 3339 knows no year before 0, and the attribute is optional.
-    if let Some(ts) = facts.ts.filter(|ts| !ts.starts_with('-')) {
+    // RFC 3339 does not allow years before 0, and the attribute is optional.
+    if let Some(ts) = fields.ts.filter(|ts| !ts.starts_with('-')) {
         write!(out, r#","time":"{ts}""#)?;
     }
     out.write_all(br#","type":"#)?;
-    match facts.kind() {
+    match fields.kind() {
         Some(kind) => out.write_all(kind.as_bytes())?,
-        // An event without a type of its own is of the kind that its topic names.
+        // `type` is required, so an event without one gets its topic.
         None => serde_json::to_writer(&mut *out, &event.topic)?,
     }
     out.write_all(br#","data":"#)?;
@@ -142,7 +143,7 @@ fn write_cloud_event(event: &Event, out: &mut impl Write) -> io::Result<()> {
     out.write_all(b"}")
 }
 
-/// Injective: no id holds the newline that parts them.
+/// Returns the id of a batch. Ids do not contain newlines, so different lists of ids have different digests.
 fn id<'e>(events: impl Iterator<Item = &'e Event>) -> Box<str> {
     let mut digest = Sha256::new();
     for event in events {
@@ -152,7 +153,7 @@ fn id<'e>(events: impl Iterator<Item = &'e Event>) -> Box<str> {
     let mut id = String::with_capacity(ID_PREFIX.len() + 2 * ID_DIGEST_BYTES);
     id.push_str(ID_PREFIX);
     for byte in digest.finalize().iter().take(ID_DIGEST_BYTES) {
-        write!(id, "{byte:02x}").expect("writing into memory never fails");
+        write!(id, "{byte:02x}").expect("writing into memory does not fail");
     }
     id.into()
 }
@@ -162,10 +163,10 @@ fn topic<'e>(mut events: impl Iterator<Item = &'e Event>) -> &'e str {
     if events.all(|event| *event.topic == *first) { first } else { MIXED_TOPIC }
 }
 
-/// Takes everything and keeps its length.
-struct Counted(usize);
+/// A writer that only counts bytes.
+struct ByteCounter(usize);
 
-impl Write for Counted {
+impl Write for ByteCounter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0 += bytes.len();
         Ok(bytes.len())
@@ -177,13 +178,13 @@ impl Write for Counted {
 }
 
 impl FromStr for BatchFormat {
-    type Err = ParseFormatError;
+    type Err = ParseBatchFormatError;
 
-    fn from_str(text: &str) -> Result<Self, ParseFormatError> {
+    fn from_str(text: &str) -> Result<Self, ParseBatchFormatError> {
         match text {
             "array" => Ok(Self::Array),
             "cloudevents" => Ok(Self::CloudEvents),
-            _ => Err(ParseFormatError(text.into())),
+            _ => Err(ParseBatchFormatError(text.into())),
         }
     }
 }
@@ -215,10 +216,10 @@ mod tests {
     }
 
     #[test]
-    fn a_cloud_event_says_of_its_event_what_it_knows() {
+    fn cloud_event_has_the_attributes_of_the_event() {
         let event =
             event("a.b", &json!({"id": "e1", "ts": 1_776_988_800, "type": "seen", "payload": {"n": 1}}));
-        let batch = BatchFormat::CloudEvents.unite([&event].into_iter());
+        let batch = BatchFormat::CloudEvents.combine([&event].into_iter());
         let data: Value = serde_json::from_slice(&event.body).unwrap();
         let expected = json!({
             "specversion": "1.0", "id": "e1", "source": "/decnet", "subject": "a.b", "type": "seen",
@@ -228,11 +229,11 @@ mod tests {
     }
 
     #[test]
-    fn a_cloud_event_always_has_a_type() {
+    fn cloud_event_always_has_a_type() {
         for kind in [json!(""), json!(null), json!({"a": "b"}), json!(["x"]), json!(7)] {
             let event = event("a.b", &json!({"type": kind}));
             assert_eq!(
-                read(&BatchFormat::CloudEvents.unite([&event].into_iter()))[0]["type"],
+                read(&BatchFormat::CloudEvents.combine([&event].into_iter()))[0]["type"],
                 "a.b",
                 "{kind}"
             );
@@ -240,27 +241,27 @@ mod tests {
     }
 
     #[test]
-    fn the_deepest_body_goes_into_a_batch() {
+    fn body_of_maximum_depth_fits_into_a_batch() {
         let (open, close) = ("[".repeat(MAX_JSON_DEPTH - 1), "]".repeat(MAX_JSON_DEPTH - 1));
         let envelope = format!(r#"{{"payload":{open}1{close},"ts":0,"type":"t"}}"#);
         let event = Event::from_bus("a", envelope.as_bytes(), UnixMicros(0), String::new).unwrap();
-        let batch = BatchFormat::CloudEvents.unite([&event].into_iter());
+        let batch = BatchFormat::CloudEvents.combine([&event].into_iter());
         let text = std::str::from_utf8(&batch.body).unwrap();
         assert!(text.contains(r#""time":"1970-01-01T00:00:00+00:00","type":"t""#), "{text}");
     }
 
     #[test]
-    fn the_topic_is_that_of_all_or_says_that_there_is_none() {
+    fn topic_is_the_common_topic_or_batch() {
         let [a, b] = ["a.x", "a.y"].map(|topic| event(topic, &json!({})));
-        let topic = |events: &[&Event]| BatchFormat::Array.unite(events.iter().copied()).topic;
+        let topic = |events: &[&Event]| BatchFormat::Array.combine(events.iter().copied()).topic;
         assert_eq!(*topic(&[&a, &a]), *"a.x");
         assert_eq!(*topic(&[&a, &b]), *"batch");
     }
 
     #[test]
-    fn the_id_names_the_events_and_their_order() {
+    fn id_depends_on_the_events_and_their_order() {
         let [a, b, ab] = ["a", "b", "ab"].map(|id| event("t", &json!({"id": id})));
-        let id = |events: &[&Event]| BatchFormat::Array.unite(events.iter().copied()).id;
+        let id = |events: &[&Event]| BatchFormat::Array.combine(events.iter().copied()).id;
         assert_eq!(*id(&[&a, &b]), *"batch_911169ddaaf146aff539f58c26c489af");
         let others = [&[&a][..], &[&b], &[&b, &a], &[&ab], &[&a, &b, &b], &[]].map(id);
         for (index, other) in others.iter().enumerate() {
@@ -278,11 +279,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_batch_holds_its_events_in_order_in_a_body_of_the_size_foretold(events in events()) {
+        fn batch_has_its_events_in_order_and_the_computed_size(events in events()) {
             for format in FORMATS {
-                let batch = format.unite(events.iter());
-                let shares: usize = events.iter().map(|event| format.share(event)).sum();
-                prop_assert_eq!(batch.body.len(), BatchFormat::FRAME_BYTES + shares - 1);
+                let batch = format.combine(events.iter());
+                let added: usize = events.iter().map(|event| format.added_bytes(event)).sum();
+                prop_assert_eq!(batch.body.len(), BatchFormat::FRAME_BYTES + added - 1);
                 let read: Vec<&RawValue> = serde_json::from_slice(&batch.body).unwrap();
                 prop_assert_eq!(read.len(), events.len());
                 for (raw, event) in read.into_iter().zip(&events) {
@@ -296,13 +297,13 @@ mod tests {
         }
 
         #[test]
-        fn text_and_back(cloud: bool) {
+        fn format_round_trips_as_text(cloud: bool) {
             let format = FORMATS[usize::from(cloud)];
             prop_assert_eq!(format.to_string().parse(), Ok(format));
         }
     }
 
-    /// Checks what CloudEvents 1.0.2 asks of every event, and returns its data.
+    /// Checks the required attributes of CloudEvents 1.0.2, and returns the data.
     fn check_cloud_event<'a>(raw: &'a RawValue, event: &Event) -> Result<&'a RawValue, TestCaseError> {
         #[derive(Deserialize)]
         struct CloudEvent<'a> {

@@ -1,40 +1,40 @@
-//! JSON values that borrow from their text, with integers exact and the keys of every object sorted and unique.
+//! A JSON parser whose values borrow from the text, keep integers exact, and have sorted, unique object keys.
 //!
 //! serde_json turns an integer beyond 64 bits into a float, and `-0` into `-0.0`. Its feature `arbitrary_precision` keeps
-//! such numbers, but makes a string of every number in the whole build. This reader keeps an integer as the digits it was
-//! written with, which are its canonical form already (RFC 8259 section 6 allows no leading zero).
+//! such numbers, but turns every number in the whole build into a string. This parser keeps the digits of an integer, which
+//! are its canonical form (RFC 8259 section 6 does not allow leading zeros).
 
 use std::borrow::Cow;
 
 use crate::limits::{MAX_JSON_DEPTH, MAX_PAYLOAD_DEPTH};
 
-const TOO_DEEP: &str = "nested too deeply: a payload has at most 253 levels";
+const TOO_DEEP: &str = "nested too deeply (at most 253 levels in a payload)";
 const _: () = assert!(MAX_PAYLOAD_DEPTH == 253);
 
-/// Numbers shorter than this, in bytes, cannot exceed `f64`, whose largest value has 309 digits.
+/// The length in bytes below which an integer always fits into an `f64`, whose largest value has 309 digits.
 const SAFE_INTEGER_BYTES: usize = 309;
 
-/// A JSON value that borrows from its text wherever no escape stands in the way.
+/// A JSON value. Strings without escapes and integers borrow from the text.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Json<'a> {
     Null,
     Bool(bool),
-    /// The digits of an integer of any size; `-0` is `0`, as Python reads it.
+    /// The digits of an integer of any size. `-0` is `0`, as in Python.
     Integer(&'a str),
     /// A number with a fraction or an exponent; finite.
     Float(f64),
     Text(Cow<'a, str>),
     Array(Vec<Json<'a>>),
-    /// Sorted by key; of a repeated key the last value.
+    /// Sorted by key; a repeated key has its last value.
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
 }
 
-/// Why a text is not JSON that everybody can read.
+/// Why a text is not valid or not portable JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem} at byte {at}")]
 pub struct JsonError {
     problem: &'static str,
-    /// Offset into the text, in bytes.
+    /// The offset in the text, in bytes.
     at: usize,
 }
 
@@ -42,7 +42,7 @@ impl Json<'_> {
     pub(super) const EMPTY_OBJECT: Json<'static> = Json::Object(Vec::new());
     pub(super) const EMPTY_TEXT: Json<'static> = Json::Text(Cow::Borrowed(""));
 
-    /// Returns whether Python's `or` keeps the value: DECNET replaces empty payloads and types by defaults.
+    /// Returns whether the value is true in Python. DECNET replaces false payloads and types with defaults.
     pub(super) fn is_truthy(&self) -> bool {
         match self {
             Self::Null => false,
@@ -55,7 +55,7 @@ impl Json<'_> {
         }
     }
 
-    /// Returns the value of a number, rounded to the nearest double.
+    /// Returns the value of a number, rounded to the nearest `f64`.
     pub(super) fn as_f64(&self) -> Option<f64> {
         match self {
             Self::Integer(digits) => digits.parse().ok(),
@@ -64,7 +64,7 @@ impl Json<'_> {
         }
     }
 
-    /// Appends the value to `out` in canonical form: no blanks, shortest floats.
+    /// Appends the value to `out` in canonical form: without whitespace, with the shortest floats.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::Null => out.extend_from_slice(b"null"),
@@ -95,7 +95,8 @@ pub(super) fn write_text(text: &str, out: &mut Vec<u8>) {
 }
 
 fn write_scalar(value: &(impl serde::Serialize + ?Sized), out: &mut Vec<u8>) {
-    serde_json::to_writer(out, value).expect("texts and finite numbers always serialise into memory");
+    serde_json::to_writer(out, value)
+        .expect("serialising strings and finite numbers into memory does not fail");
 }
 
 fn write_all<T>(brackets: &[u8; 2], items: &[T], write: impl Fn(&T, &mut Vec<u8>), out: &mut Vec<u8>) {
@@ -110,7 +111,7 @@ fn write_all<T>(brackets: &[u8; 2], items: &[T], write: impl Fn(&T, &mut Vec<u8>
     out.push(close);
 }
 
-/// Returns the value of a key in sorted fields.
+/// Returns the value of `key` in sorted fields.
 pub(super) fn get<'v, 'a>(fields: &'v [(Cow<'a, str>, Json<'a>)], key: &str) -> Option<&'v Json<'a>> {
     fields.binary_search_by(|(name, _)| name.as_ref().cmp(key)).ok().map(|at| &fields[at].1)
 }
@@ -129,43 +130,43 @@ fn sort_and_keep_last(fields: &mut Vec<(Cow<'_, str>, Json<'_>)>) {
     });
 }
 
-/// Reads a whole text.
+/// Parses a text with one value.
 ///
 /// # Errors
-/// A text that is not JSON (RFC 8259), not UTF-8, nested deeper than [`MAX_JSON_DEPTH`], or that has a number no double
-/// can hold.
-pub(super) fn read(text: &[u8]) -> Result<Json<'_>, JsonError> {
-    read_within(text, 0)
+/// The text is not JSON (RFC 8259) in UTF-8, is nested deeper than [`MAX_JSON_DEPTH`], or has a number outside the range of
+/// `f64`.
+pub(super) fn parse(text: &[u8]) -> Result<Json<'_>, JsonError> {
+    parse_within(text, 0)
 }
 
-/// Reads a whole payload, which may nest one level less than a body: it becomes a field of one.
+/// Parses a payload. It becomes a field of a body, so it may have one level less.
 ///
 /// # Errors
-/// See [`read`].
-pub(super) fn read_payload(text: &[u8]) -> Result<Json<'_>, JsonError> {
-    read_within(text, MAX_JSON_DEPTH - MAX_PAYLOAD_DEPTH)
+/// See [`parse`].
+pub(super) fn parse_payload(text: &[u8]) -> Result<Json<'_>, JsonError> {
+    parse_within(text, MAX_JSON_DEPTH - MAX_PAYLOAD_DEPTH)
 }
 
-/// Reads a whole text with `depth` lists and objects around it.
-fn read_within(text: &[u8], depth: usize) -> Result<Json<'_>, JsonError> {
+/// Parses a text that will be nested inside `depth` arrays and objects.
+fn parse_within(text: &[u8], depth: usize) -> Result<Json<'_>, JsonError> {
     let text = std::str::from_utf8(text)
         .map_err(|error| JsonError { problem: "not UTF-8", at: error.valid_up_to() })?;
-    let mut reader = JsonReader { text, at: 0 };
-    let value = reader.value(depth)?;
-    match reader.peek() {
+    let mut parser = JsonParser { text, at: 0 };
+    let value = parser.value(depth)?;
+    match parser.peek() {
         None => Ok(value),
-        Some(_) => Err(reader.error("more than one value")),
+        Some(_) => Err(parser.error("unexpected data after the value")),
     }
 }
 
-/// The text, and how far it is read, in bytes.
-struct JsonReader<'a> {
+struct JsonParser<'a> {
     text: &'a str,
+    /// The offset of the next byte.
     at: usize,
 }
 
-impl<'a> JsonReader<'a> {
-    /// Reads a value with `depth` lists and objects around it.
+impl<'a> JsonParser<'a> {
+    /// Parses a value inside `depth` arrays and objects.
     fn value(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
         match self.peek() {
             Some(b'"') => Ok(Json::Text(self.string()?)),
@@ -175,24 +176,24 @@ impl<'a> JsonReader<'a> {
             Some(b't') => self.literal("true", Json::Bool(true)),
             Some(b'f') => self.literal("false", Json::Bool(false)),
             Some(b'n') => self.literal("null", Json::Null),
-            _ => Err(self.error("no value")),
+            _ => Err(self.error("expected a value")),
         }
     }
 
     fn object(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
         self.enter(depth)?;
         let mut fields = Vec::new();
-        let mut goes_on = !self.takes(b'}');
-        while goes_on {
+        let mut has_next = !self.consume(b'}');
+        while has_next {
             if self.peek() != Some(b'"') {
-                return Err(self.error("no key"));
+                return Err(self.error("expected a key"));
             }
             let key = self.string()?;
-            if !self.takes(b':') {
-                return Err(self.error("no colon after a key"));
+            if !self.consume(b':') {
+                return Err(self.error("expected a colon after the key"));
             }
             fields.push((key, self.value(depth)?));
-            goes_on = self.goes_on(b'}')?;
+            has_next = self.consume_separator(b'}')?;
         }
         sort_and_keep_last(&mut fields);
         Ok(Json::Object(fields))
@@ -201,15 +202,15 @@ impl<'a> JsonReader<'a> {
     fn array(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
         self.enter(depth)?;
         let mut items = Vec::new();
-        let mut goes_on = !self.takes(b']');
-        while goes_on {
+        let mut has_next = !self.consume(b']');
+        while has_next {
             items.push(self.value(depth)?);
-            goes_on = self.goes_on(b']')?;
+            has_next = self.consume_separator(b']')?;
         }
         Ok(Json::Array(items))
     }
 
-    /// Steps over the bracket that opens a list or object of this depth.
+    /// Consumes the opening bracket of an array or object at `depth`.
     fn enter(&mut self, depth: usize) -> Result<(), JsonError> {
         if depth > MAX_JSON_DEPTH {
             return Err(self.error(TOO_DEEP));
@@ -218,32 +219,32 @@ impl<'a> JsonReader<'a> {
         Ok(())
     }
 
-    /// Steps over a comma or the closing bracket; returns whether it was a comma.
-    fn goes_on(&mut self, close: u8) -> Result<bool, JsonError> {
-        if self.takes(b',') {
+    /// Consumes a comma or the closing bracket. Returns whether it was a comma.
+    fn consume_separator(&mut self, close: u8) -> Result<bool, JsonError> {
+        if self.consume(b',') {
             Ok(true)
-        } else if self.takes(close) {
+        } else if self.consume(close) {
             Ok(false)
         } else {
-            Err(self.error("neither a comma nor the end of a list or object"))
+            Err(self.error("expected a comma or the end of the array or object"))
         }
     }
 
     fn literal(&mut self, word: &str, value: Json<'a>) -> Result<Json<'a>, JsonError> {
         if !self.text[self.at..].starts_with(word) {
-            return Err(self.error("no value"));
+            return Err(self.error("expected a value"));
         }
         self.at += word.len();
         Ok(value)
     }
 
-    /// Reads the string whose opening quote is next.
+    /// Parses a string that starts with the next byte.
     fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
         let (bytes, start) = (self.text.as_bytes(), self.at + 1);
         let (mut end, mut has_escape) = (start, false);
         loop {
             let found = memchr::memchr2(b'"', b'\\', bytes.get(end..).unwrap_or_default());
-            end += found.ok_or_else(|| self.error("a string without an end"))?;
+            end += found.ok_or_else(|| self.error("unterminated string"))?;
             if bytes[end] == b'"' {
                 break;
             }
@@ -251,11 +252,14 @@ impl<'a> JsonReader<'a> {
             end += 2;
         }
         let text = if has_escape {
-            // Escapes are rare; serde_json knows their rules, those for surrogates included.
+            // Escapes are rare, so serde_json decodes them, surrogates included.
             let quoted = &self.text[self.at..=end];
-            Cow::Owned(serde_json::from_str(quoted).map_err(|_| self.error("a string with a bad character"))?)
+            Cow::Owned(
+                serde_json::from_str(quoted)
+                    .map_err(|_| self.error("invalid character or escape in a string"))?,
+            )
         } else if bytes[start..end].iter().any(|byte| *byte < b' ') {
-            return Err(self.error("a string with a bad character"));
+            return Err(self.error("invalid character or escape in a string"));
         } else {
             Cow::Borrowed(&self.text[start..end])
         };
@@ -265,18 +269,18 @@ impl<'a> JsonReader<'a> {
 
     fn number(&mut self) -> Result<Json<'a>, JsonError> {
         let start = self.at;
-        self.takes_here(b'-');
+        self.consume_byte(b'-');
         let whole = self.at;
         let has_leading_zero = self.digits()? > 1 && self.text.as_bytes()[whole] == b'0';
         if has_leading_zero {
-            return Err(self.error("a number with a leading zero"));
+            return Err(self.error("leading zero in a number"));
         }
         let integer_end = self.at;
-        if self.takes_here(b'.') {
+        if self.consume_byte(b'.') {
             self.digits()?;
         }
-        if self.takes_here(b'e') || self.takes_here(b'E') {
-            let _sign = self.takes_here(b'+') || self.takes_here(b'-');
+        if self.consume_byte(b'e') || self.consume_byte(b'E') {
+            let _sign = self.consume_byte(b'+') || self.consume_byte(b'-');
             self.digits()?;
         }
         let text = &self.text[start..self.at];
@@ -287,37 +291,37 @@ impl<'a> JsonReader<'a> {
         match text.parse::<f64>() {
             Ok(value) if value.is_finite() && is_integer => Ok(Json::Integer(text)),
             Ok(value) if value.is_finite() => Ok(Json::Float(value)),
-            _ => Err(JsonError { problem: "a number that is too large", at: start }),
+            _ => Err(JsonError { problem: "number too large", at: start }),
         }
     }
 
-    /// Steps over digits, at least one; returns how many.
+    /// Consumes one or more digits. Returns their number.
     fn digits(&mut self) -> Result<usize, JsonError> {
         let rest = &self.text.as_bytes()[self.at..];
         let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         if count == 0 {
-            return Err(self.error("a number without a digit"));
+            return Err(self.error("expected a digit"));
         }
         self.at += count;
         Ok(count)
     }
 
-    /// Steps over blanks; returns the byte that follows them.
+    /// Skips whitespace. Returns the next byte.
     fn peek(&mut self) -> Option<u8> {
         let rest = &self.text.as_bytes()[self.at..];
-        let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count();
-        self.at += blanks;
-        rest.get(blanks).copied()
+        let skipped = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count();
+        self.at += skipped;
+        rest.get(skipped).copied()
     }
 
-    /// Steps over blanks and `byte`, if that is what follows them.
-    fn takes(&mut self, byte: u8) -> bool {
+    /// Skips whitespace, and consumes `byte` if it is next. Returns whether it was.
+    fn consume(&mut self, byte: u8) -> bool {
         self.peek();
-        self.takes_here(byte)
+        self.consume_byte(byte)
     }
 
-    /// Steps over `byte`, if it is next.
-    fn takes_here(&mut self, byte: u8) -> bool {
+    /// Consumes `byte` if it is next. Returns whether it was.
+    fn consume_byte(&mut self, byte: u8) -> bool {
         let is_next = self.text.as_bytes().get(self.at) == Some(&byte);
         self.at += usize::from(is_next);
         is_next
@@ -334,14 +338,14 @@ mod tests {
 
     fn canonical(text: &str) -> String {
         let mut out = Vec::new();
-        read(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}")).write(&mut out);
+        parse(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}")).write(&mut out);
         String::from_utf8(out).unwrap()
     }
 
-    /// The right-hand side is what Python's `json.loads` and then orjson's `dumps` make of it, but for integers beyond 64
-    /// bits, which orjson refuses and Python's `json.dumps` writes so.
+    /// The expected texts are the output of Python's `json.loads` and orjson's `dumps`. orjson rejects integers beyond 64
+    /// bits; for these it is the output of `json.dumps`.
     #[test]
-    fn numbers_are_written_as_python_reads_them() {
+    fn numbers_are_written_as_in_python() {
         for (text, expected) in [
             ("0", "0"),
             ("-0", "0"),
@@ -368,45 +372,45 @@ mod tests {
     }
 
     #[test]
-    fn integers_are_exact_up_to_what_a_double_can_hold() {
+    fn integers_in_the_range_of_f64_are_exact() {
         let largest = format!("1{}", "0".repeat(308));
         assert_eq!(canonical(&largest), largest);
         assert_eq!(canonical(&format!("-{largest}")), format!("-{largest}"));
         for too_large in [format!("{largest}0"), "9".repeat(400), "1e999".into(), "-1e999".into()] {
-            let error = read(too_large.as_bytes()).unwrap_err();
-            assert_eq!(error.to_string(), "a number that is too large at byte 0");
+            let error = parse(too_large.as_bytes()).unwrap_err();
+            assert_eq!(error.to_string(), "number too large at byte 0");
         }
     }
 
     #[test]
-    fn errors_name_what_is_wrong_and_where() {
+    fn errors_name_the_problem_and_its_offset() {
         for (text, expected) in [
-            ("", "no value at byte 0"),
-            (" nul", "no value at byte 1"),
-            ("{} x", "more than one value at byte 3"),
-            ("[1 2]", "neither a comma nor the end of a list or object at byte 3"),
-            ("[1,]", "no value at byte 3"),
-            ("{\"a\":1,}", "no key at byte 7"),
-            ("{\"a\"}", "no colon after a key at byte 4"),
-            ("[01]", "a number with a leading zero at byte 3"),
-            ("-", "a number without a digit at byte 1"),
-            ("1.", "a number without a digit at byte 2"),
-            ("1e+", "a number without a digit at byte 3"),
-            ("[\"a]", "a string without an end at byte 1"),
-            ("\"\\", "a string without an end at byte 0"),
-            ("\"\u{1}\"", "a string with a bad character at byte 0"),
-            ("\"\\ud800\"", "a string with a bad character at byte 0"),
-            ("\"\\x\"", "a string with a bad character at byte 0"),
+            ("", "expected a value at byte 0"),
+            (" nul", "expected a value at byte 1"),
+            ("{} x", "unexpected data after the value at byte 3"),
+            ("[1 2]", "expected a comma or the end of the array or object at byte 3"),
+            ("[1,]", "expected a value at byte 3"),
+            ("{\"a\":1,}", "expected a key at byte 7"),
+            ("{\"a\"}", "expected a colon after the key at byte 4"),
+            ("[01]", "leading zero in a number at byte 3"),
+            ("-", "expected a digit at byte 1"),
+            ("1.", "expected a digit at byte 2"),
+            ("1e+", "expected a digit at byte 3"),
+            ("[\"a]", "unterminated string at byte 1"),
+            ("\"\\", "unterminated string at byte 0"),
+            ("\"\u{1}\"", "invalid character or escape in a string at byte 0"),
+            ("\"\\ud800\"", "invalid character or escape in a string at byte 0"),
+            ("\"\\x\"", "invalid character or escape in a string at byte 0"),
         ] {
-            assert_eq!(read(text.as_bytes()).unwrap_err().to_string(), expected, "{text}");
+            assert_eq!(parse(text.as_bytes()).unwrap_err().to_string(), expected, "{text}");
         }
-        assert_eq!(read(b"[\"\xff\"]").unwrap_err().to_string(), "not UTF-8 at byte 2");
+        assert_eq!(parse(b"[\"\xff\"]").unwrap_err().to_string(), "not UTF-8 at byte 2");
     }
 
-    /// The value as serde_json has it, but for integers that it would round.
+    /// Returns whether both parsers agree, apart from integers that serde_json rounds.
     fn agrees(ours: &Json<'_>, theirs: &serde_json::Value) -> bool {
         match (ours, theirs) {
-            // Where both are exact, a double says as much of them as is needed.
+            // Comparing the rounded values is sufficient.
             (Json::Integer(digits), theirs) => theirs.as_f64() == digits.parse().ok(),
             (Json::Array(ours), serde_json::Value::Array(theirs)) => {
                 ours.len() == theirs.len()
@@ -429,18 +433,18 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn accepts_and_reads_what_serde_json_does(
+        fn agrees_with_serde_json(
             text in r#"([\[\]{}:,"]|"[a\\u0-9d\u{1}é]{0,6}"|-?[0-9]{1,22}|[0-9.eE+-]{1,8}|true|null|[ \n]){0,12}"#,
         ) {
-            match (read(text.as_bytes()), serde_json::from_str::<serde_json::Value>(&text)) {
+            match (parse(text.as_bytes()), serde_json::from_str::<serde_json::Value>(&text)) {
                 (Ok(ours), Ok(theirs)) => proptest::prop_assert!(agrees(&ours, &theirs), "{ours:?} {theirs:?}"),
                 (ours, theirs) => proptest::prop_assert_eq!(ours.is_ok(), theirs.is_ok(), "{:?} {:?}", ours, theirs),
             }
         }
 
         #[test]
-        fn random_bytes_never_panic(bytes: Vec<u8>) {
-            let _ = read(&bytes);
+        fn parse_never_panics(bytes: Vec<u8>) {
+            let _ = parse(&bytes);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! An event, the body that every subscription receives for it, and several of them in one.
+//! Events: parsing, the body that receivers get, and batches.
 
 mod batch;
 mod json;
@@ -9,34 +9,34 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-pub use self::batch::{BatchFormat, ParseFormatError};
+pub use self::batch::{BatchFormat, ParseBatchFormatError};
 use self::json::Json;
 pub use self::json::JsonError;
 use crate::time::UnixMicros;
 
-/// The names of a body's fields and its time, about, in bytes.
+/// The approximate size of the field names and the time in a body, in bytes.
 const BODY_FRAME: usize = 100;
-/// Longest id of an event, in bytes: it stands in a header.
+/// The maximum length of an event's id in bytes. The id is sent in a header.
 const MAX_ID_BYTES: usize = 128;
 
-/// One event, serialised once: its body is what is signed and sent, byte for byte, on every attempt.
+/// One event, serialised once: every attempt signs and sends the same body.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// Stable over all attempts; also the receiver's idempotency key. See [`is_id`].
+    /// The id, the same in all attempts. Receivers use it as idempotency key. See [`is_id`].
     pub id: Box<str>,
-    /// As the bus delivered it, never as the body claims.
+    /// The topic of the bus frame; a topic in the body is ignored.
     pub topic: Box<str>,
-    /// The JSON that is sent.
+    /// The JSON to send.
     pub body: Bytes,
-    /// When it happened; of one that was read back from the queue, when it was admitted. For measuring: receivers find
-    /// their time in the body.
+    /// The time of the event, for metrics. For an event that was read from the queue, the time of admission. Receivers get
+    /// the time in the body.
     pub at: UnixMicros,
-    /// Whether the worker itself made it, about its own deliveries. Never true of what anybody else published, whatever its
-    /// topic. Trouble with such an event causes no further one.
+    /// Whether the worker created the event, about its deliveries. Always false for events from the bus, whatever their
+    /// topic. A failed delivery of an operational event does not create another one.
     pub operational: bool,
 }
 
-/// The same to a receiver.
+/// Compares what receivers see.
 impl PartialEq for Event {
     fn eq(&self, other: &Self) -> bool {
         (&self.id, &self.topic, &self.body) == (&other.id, &other.topic, &other.body)
@@ -45,23 +45,23 @@ impl PartialEq for Event {
 
 impl Eq for Event {}
 
-/// Why a message is no event.
+/// Why a message is not an event.
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
     /// Not JSON, or nested too deeply.
-    #[error("the body is not JSON that we can read: {0}")]
+    #[error("the body is not valid JSON: {0}")]
     Json(#[from] JsonError),
-    /// JSON, but a list, text or number.
-    #[error("the body is JSON, but no object")]
-    NoObject,
+    /// JSON, but not an object.
+    #[error("the body is not a JSON object")]
+    NotAnObject,
 }
 
 impl Event {
-    /// Reads the body of an `EVT` frame. `now` stands in for a missing time, `fresh_id` for a missing id. An id that
-    /// cannot be sent is replaced, see [`fit_id`].
+    /// Parses the body of an `EVT` frame. `now` replaces a missing time, and `fresh_id` a missing id. An invalid id is
+    /// replaced, see [`sendable_id`].
     ///
     /// # Errors
-    /// A body that is no JSON object.
+    /// The body is not a JSON object.
     pub fn from_bus(
         topic: &str,
         envelope: &[u8],
@@ -69,10 +69,10 @@ impl Event {
         fresh_id: impl FnOnce() -> String,
     ) -> Result<Self, EventError> {
         let size = envelope.len();
-        let envelope = if envelope.is_empty() { Json::Object(Vec::new()) } else { json::read(envelope)? };
-        let Json::Object(fields) = &envelope else { return Err(EventError::NoObject) };
+        let envelope = if envelope.is_empty() { Json::Object(Vec::new()) } else { json::parse(envelope)? };
+        let Json::Object(fields) = &envelope else { return Err(EventError::NotAnObject) };
         let id = match json::get(fields, "id") {
-            Some(Json::Text(id)) if !id.is_empty() => fit_id(id),
+            Some(Json::Text(id)) if !id.is_empty() => sendable_id(id),
             _ => Cow::Owned(fresh_id()),
         };
         let ts =
@@ -82,21 +82,21 @@ impl Event {
         Ok(Self::build(&id, topic, kind, ts, payload, size))
     }
 
-    /// Makes an event that did not come over a bus, for instance the one that `subscription test` sends.
+    /// Creates an event that was not published on a bus, for instance by `subscription test`.
     ///
     /// # Errors
-    /// A payload that is not JSON, or nests deeper than [`MAX_PAYLOAD_DEPTH`](crate::limits::MAX_PAYLOAD_DEPTH), which
-    /// is what a bus would relay.
+    /// The payload is not JSON, or is nested deeper than [`MAX_PAYLOAD_DEPTH`](crate::limits::MAX_PAYLOAD_DEPTH), the limit of
+    /// the bus.
     pub fn new(id: &str, topic: &str, kind: &str, at: UnixMicros, payload: &str) -> Result<Self, EventError> {
-        let value = json::read_payload(payload.as_bytes())?;
+        let value = json::parse_payload(payload.as_bytes())?;
         Ok(Self::build(id, topic, Some(&Json::Text(kind.into())), at, Some(&value), payload.len()))
     }
 
-    /// Restores an event that the queue stored. An id that an earlier version accepted and that cannot be sent is
-    /// replaced, see [`fit_id`], in the body too.
+    /// Restores an event from the queue. An invalid id, as accepted by earlier versions, is replaced here and in the body, see
+    /// [`sendable_id`].
     #[must_use]
     pub fn stored(id: Box<str>, topic: Box<str>, body: Bytes, at: UnixMicros) -> Self {
-        match fit_id(&id) {
+        match sendable_id(&id) {
             Cow::Borrowed(_) => Self { id, topic, body, at, operational: false },
             Cow::Owned(fit) => {
                 Self { body: with_id(body, &id, &fit), id: fit.into(), topic, at, operational: false }
@@ -104,8 +104,7 @@ impl Event {
         }
     }
 
-    /// Writes the body, its fields in sorted order. `size` is about how many bytes the payload takes, so that the body is
-    /// allocated once.
+    /// Writes the body with sorted fields. `size` is the approximate size of the payload, so that the body is allocated once.
     fn build(
         id: &str,
         topic: &str,
@@ -130,22 +129,22 @@ impl Event {
     }
 }
 
-/// Returns whether a text can be an event's id as it is: 1 to 128 printable ASCII characters, none of them a dot.
+/// Returns whether a text is a valid event id: 1 to 128 printable ASCII characters without a dot.
 ///
-/// It stands in a header. Standard Webhooks 1.0 signs `id.timestamp.body`: with a dot in the id, one signature would fit two
-/// messages.
+/// The id is sent in a header. Standard Webhooks 1.0 signs `id.timestamp.body`, so with a dot in the id one signature could be
+/// valid for two messages.
 #[must_use]
 pub fn is_id(id: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_graphic() && byte != b'.';
-    !id.is_empty() && id.len() <= MAX_ID_BYTES && id.bytes().all(fits)
+    let is_allowed = |byte: u8| byte.is_ascii_graphic() && byte != b'.';
+    !id.is_empty() && id.len() <= MAX_ID_BYTES && id.bytes().all(is_allowed)
 }
 
-/// Returns the id under which an event is sent: `id` itself if [`is_id`], else one that is derived from it, so that a repeated
-/// event keeps one id.
+/// Returns the id with which an event is sent: `id` if it is valid ([`is_id`]), or an id derived from it, so that a repeated
+/// event has the same id.
 ///
 /// The derived id is the first 16 bytes of the SHA-256 of `id` as a UUID of version 8 (RFC 9562 section 5.8).
 #[must_use]
-pub fn fit_id(id: &str) -> Cow<'_, str> {
+pub fn sendable_id(id: &str) -> Cow<'_, str> {
     if is_id(id) { Cow::Borrowed(id) } else { Cow::Owned(derived_id(id)) }
 }
 
@@ -156,20 +155,20 @@ fn derived_id(original: &str) -> String {
     let mut id = String::with_capacity(36);
     for (index, byte) in bytes.iter().take(16).enumerate() {
         let dash = if matches!(index, 4 | 6 | 8 | 10) { "-" } else { "" };
-        write!(id, "{dash}{byte:02x}").expect("writing into memory never fails");
+        write!(id, "{dash}{byte:02x}").expect("writing into memory does not fail");
     }
     id
 }
 
-/// Replaces the id in a body, which begins with it. A body that begins otherwise, as an erased one does, stays as it is.
+/// Replaces the id at the beginning of a body. A body without it, such as an erased one, is returned unchanged.
 fn with_id(body: Bytes, old: &str, new: &str) -> Bytes {
-    let beginning = |id: &str| {
-        let mut beginning = br#"{"id":"#.to_vec();
-        json::write_text(id, &mut beginning);
-        beginning
+    let prefix = |id: &str| {
+        let mut prefix = br#"{"id":"#.to_vec();
+        json::write_text(id, &mut prefix);
+        prefix
     };
-    match body.strip_prefix(beginning(old).as_slice()) {
-        Some(rest) => [beginning(new).as_slice(), rest].concat().into(),
+    match body.strip_prefix(prefix(old).as_slice()) {
+        Some(rest) => [prefix(new).as_slice(), rest].concat().into(),
         None => body,
     }
 }
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_cannot_be_sent_is_replaced_by_the_same_each_time() {
+    fn invalid_ids_are_replaced_by_a_stable_id() {
         let id = |id: &str| {
             let envelope = serde_json::json!({ "id": id }).to_string();
             let event = Event::from_bus("a", envelope.as_bytes(), NOW, || unreachable!()).unwrap();
@@ -228,12 +227,12 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_id_that_cannot_be_sent_is_replaced_in_the_body_too() {
+    fn invalid_stored_ids_are_also_replaced_in_the_body() {
         let stored = |id: &str, body: &str| {
             let event = Event::stored(id.into(), "a".into(), body.to_owned().into(), NOW);
             (event.id.into_string(), String::from_utf8(event.body.to_vec()).unwrap())
         };
-        let fit = fit_id("a.\"b").into_owned();
+        let fit = sendable_id("a.\"b").into_owned();
         let (id, body) = stored("a.\"b", r#"{"id":"a.\"b","payload":{"id":"a.\"b"}}"#);
         assert_eq!((id, body), (fit.clone(), format!(r#"{{"id":"{fit}","payload":{{"id":"a.\"b"}}}}"#)));
         assert_eq!(stored("a.\"b", ""), (fit, String::new()), "an erased body stays empty");
@@ -251,23 +250,23 @@ mod tests {
     }
 
     #[test]
-    fn payloads_that_are_no_objects_pass() {
+    fn payloads_may_be_other_than_objects() {
         assert!(body(r#"{"payload":"text"}"#).contains(r#""payload":"text""#));
         assert!(body(r#"{"payload":[1]}"#).contains(r#""payload":[1]"#));
     }
 
     #[test]
-    fn fractions_of_a_second_are_kept_to_the_microsecond() {
+    fn times_keep_microseconds() {
         assert!(body(r#"{"ts":1776988800.123456}"#).contains(r#""ts":"2026-04-24T00:00:00.123456+00:00""#));
     }
 
     #[test]
-    fn a_repeated_key_counts_as_its_last() {
+    fn last_value_of_a_repeated_key_is_kept() {
         assert!(body(r#"{"payload":{"a":1,"b":2,"a":3}}"#).contains(r#""payload":{"a":3,"b":2}"#));
     }
 
     #[test]
-    fn what_a_bus_relays_can_be_read() {
+    fn events_of_the_maximum_depth_of_the_bus_are_parsed() {
         let nested = |depth| format!(r#"{{"payload":{}1{}}}"#, "[".repeat(depth), "]".repeat(depth));
         assert!(body(&nested(MAX_JSON_DEPTH - 1)).contains("[[1]]"));
         let deeper = nested(MAX_JSON_DEPTH);
@@ -275,19 +274,19 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_nests_as_deep_as_over_a_bus() {
+    fn new_event_has_the_depth_limit_of_the_bus() {
         let nested = |depth| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
-        let made = |depth| Event::new("id", "a", "", NOW, &nested(depth));
-        let body = made(MAX_PAYLOAD_DEPTH).unwrap().body;
-        assert!(json::read(&body).is_ok(), "its body can be read again");
-        let refused = made(MAX_PAYLOAD_DEPTH + 1).unwrap_err().to_string();
+        let event = |depth| Event::new("id", "a", "", NOW, &nested(depth));
+        let body = event(MAX_PAYLOAD_DEPTH).unwrap().body;
+        assert!(json::parse(&body).is_ok(), "the body can be parsed again");
+        let refused = event(MAX_PAYLOAD_DEPTH + 1).unwrap_err().to_string();
         assert!(refused.contains("at most 253 levels"), "{refused}");
     }
 
     #[test]
-    fn what_is_no_object_is_refused() {
+    fn bodies_other_than_objects_are_rejected() {
         let error = |text: &str| Event::from_bus("a", text.as_bytes(), NOW, String::new).unwrap_err();
-        assert!(matches!(error("[]"), EventError::NoObject));
+        assert!(matches!(error("[]"), EventError::NotAnObject));
         assert!(matches!(error("{"), EventError::Json(_)));
         assert!(matches!(error(r#"{"a":NaN}"#), EventError::Json(_)));
         assert!(matches!(error(r#"{"a":"\ud800"}"#), EventError::Json(_)));
@@ -296,7 +295,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_body_has_sorted_keys_and_the_same_value(text in ".*", number in proptest::num::f64::NORMAL, n: i64) {
+        fn bodies_have_sorted_keys_and_the_same_value(text in ".*", number in proptest::num::f64::NORMAL, n: i64) {
             let payload = serde_json::json!({"z": text, "a": {"y": number, "b": [n, null, true]}, &text: n});
             let envelope = serde_json::json!({"payload": payload}).to_string();
             let sent = body(&envelope);

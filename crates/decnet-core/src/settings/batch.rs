@@ -1,4 +1,4 @@
-//! Several events in one request: how many, how long the first of them waits, and in what form.
+//! Batches: several events in one request.
 
 use std::time::Duration;
 
@@ -8,52 +8,52 @@ use crate::duration;
 use crate::event::BatchFormat;
 use crate::limits::{MAX_BATCH_BODY_BYTES, MAX_BATCH_EVENTS, MAX_BATCH_LINGER};
 
-/// By how much fewer events a batch may hold with each failed attempt of its members, as a shift: an eighth.
+/// The right shift of the maximum number of events with each failed attempt: a division by eight.
 const SPLIT_SHIFT: u32 = 3;
 
-/// How a subscription's events are gathered. A batch is sent as soon as it is full, or when its oldest event has
-/// waited for as long as the subscription lets it linger.
+/// The batch settings of a subscription. A batch is sent as soon as it is full, or when its oldest event has waited for
+/// the linger time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Stored", into = "Stored")]
+#[serde(try_from = "BatchFields", into = "BatchFields")]
 pub struct Batch {
     max_events: usize,
     linger: Duration,
     format: BatchFormat,
 }
 
-/// Why a batch is refused.
+/// The reason why batch settings are rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
-    /// None, or more than a lane has in memory.
-    #[error("a batch has 1 to {MAX_BATCH_EVENTS} events")]
+    /// The maximum number of events is out of bounds.
+    #[error("a batch must have 1 to {MAX_BATCH_EVENTS} events")]
     Events,
-    /// The first batch of a subscription, and nobody said how large.
-    #[error("linger and format are for batches: say how many events one has at most")]
+    /// The maximum number of events is missing, and the subscription has no batch settings yet.
+    #[error("linger and format need batches; set the maximum number of events of a batch")]
     Unsized,
-    /// Longer than an event should be held back.
-    #[error("a batch lingers for at most {}", duration::show(MAX_BATCH_LINGER))]
+    /// The linger time is too long.
+    #[error("linger must be at most {}", duration::show(MAX_BATCH_LINGER))]
     Linger,
-    /// A text that is no duration.
-    #[error("`{0}` is no duration; write 500ms, 1s or 1m")]
+    /// The text is not a duration.
+    #[error("`{0}` is not a duration; write 500ms, 1s or 1m")]
     Syntax(Box<str>),
 }
 
-/// As it rests in the catalog and is shown in JSON.
+/// The JSON form, in the catalog and the API.
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct BatchFields {
     max_events: usize,
     linger: String,
     format: BatchFormat,
 }
 
 impl Batch {
-    /// How long events linger unless something else is asked for.
+    /// The default linger time.
     pub const DEFAULT_LINGER: Duration = Duration::from_secs(1);
 
-    /// Validates what is asked for; `linger` is cut to whole milliseconds.
+    /// Validates batch settings; `linger` is truncated to whole milliseconds.
     ///
     /// # Errors
-    /// No events or more than [`MAX_BATCH_EVENTS`], or a linger above [`MAX_BATCH_LINGER`].
+    /// `max_events` is 0 or more than [`MAX_BATCH_EVENTS`], or `linger` is more than [`MAX_BATCH_LINGER`].
     pub fn new(max_events: usize, linger: Duration, format: BatchFormat) -> Result<Self, BatchError> {
         if !(1..=MAX_BATCH_EVENTS).contains(&max_events) {
             return Err(BatchError::Events);
@@ -65,43 +65,43 @@ impl Batch {
         Ok(Self { max_events, linger: whole, format })
     }
 
-    /// Most events of one batch.
+    /// Returns the maximum number of events of a batch.
     #[must_use]
     pub fn max_events(self) -> usize {
         self.max_events
     }
 
-    /// Most events of a batch that one with so many failed attempts is part of: an eighth with each of them, and after
-    /// three it goes alone. So an event that a receiver refuses does not take others with it, and nothing need be
-    /// remembered about who was sent beside whom.
+    /// Returns the maximum number of events of a batch whose first event has this many failed attempts: an eighth with each
+    /// attempt, and 1 after three. A rejected event therefore does not make others fail, and the members of earlier batches
+    /// need not be stored.
     #[must_use]
     pub fn max_events_after(self, attempts: u32) -> usize {
         let shift = attempts.saturating_mul(SPLIT_SHIFT);
         self.max_events.checked_shr(shift).unwrap_or(0).max(1)
     }
 
-    /// How long the first event of a batch waits for others.
+    /// Returns how long the first event of a batch waits for others.
     #[must_use]
     pub fn linger(self) -> Duration {
         self.linger
     }
 
-    /// What its body looks like.
+    /// Returns the format of the body.
     #[must_use]
     pub fn format(self) -> BatchFormat {
         self.format
     }
 
-    /// Does a batch go now, where so many events with so many body bytes wait, the first of them for so long and
-    /// after so many failed attempts? A retry has waited enough, and a full batch gains nothing by it.
+    /// Returns whether a batch is sent now. `events` and `bytes` are the number and the body size of the waiting events;
+    /// `attempts` and `waited` are those of the first. Full batches and retries do not wait.
     #[must_use]
     pub fn is_due(self, attempts: u32, events: usize, bytes: usize, waited: Duration) -> bool {
         let is_full = events >= self.max_events || bytes >= MAX_BATCH_BODY_BYTES;
         events > 0 && (is_full || attempts > 0 || waited >= self.linger)
     }
 
-    /// Is there room for one more, where so many events with so many failed attempts take so many bytes? The first
-    /// event always has room, however large.
+    /// Returns whether an event of `more_bytes` fits a batch that has `events` with `bytes`, whose first event has this many
+    /// failed `attempts`. The first event always fits, whatever its size.
     #[must_use]
     pub fn has_room(self, attempts: u32, events: usize, bytes: usize, more_bytes: usize) -> bool {
         let all = BatchFormat::FRAME_BYTES.saturating_add(bytes).saturating_add(more_bytes);
@@ -109,17 +109,17 @@ impl Batch {
     }
 }
 
-impl TryFrom<Stored> for Batch {
+impl TryFrom<BatchFields> for Batch {
     type Error = BatchError;
 
-    fn try_from(stored: Stored) -> Result<Self, BatchError> {
-        let linger = duration::parse(&stored.linger);
-        let linger = linger.ok_or_else(|| BatchError::Syntax(stored.linger.as_str().into()))?;
-        Self::new(stored.max_events, linger, stored.format)
+    fn try_from(fields: BatchFields) -> Result<Self, BatchError> {
+        let linger = duration::parse(&fields.linger);
+        let linger = linger.ok_or_else(|| BatchError::Syntax(fields.linger.as_str().into()))?;
+        Self::new(fields.max_events, linger, fields.format)
     }
 }
 
-impl From<Batch> for Stored {
+impl From<Batch> for BatchFields {
     fn from(batch: Batch) -> Self {
         Self { max_events: batch.max_events, linger: duration::show(batch.linger), format: batch.format }
     }
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_bounds_is_refused() {
+    fn values_out_of_bounds_are_rejected() {
         let new = |events, linger| Batch::new(events, linger, BatchFormat::Array);
         assert_eq!(new(0, Duration::ZERO), Err(BatchError::Events));
         assert_eq!(new(MAX_BATCH_EVENTS + 1, Duration::ZERO), Err(BatchError::Events));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn retries_go_in_smaller_company_until_they_go_alone() {
+    fn batches_of_retries_shrink_to_one_event() {
         let sizes = |max| (0..4).map(|attempts| batch(max).max_events_after(attempts)).collect::<Vec<_>>();
         assert_eq!(sizes(MAX_BATCH_EVENTS), [256, 32, 4, 1]);
         assert_eq!(sizes(100), [100, 12, 1, 1]);
@@ -162,17 +162,17 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_ends_before_it_is_too_large_but_its_first_event_always_goes() {
+    fn batch_size_is_bounded_except_for_the_first_event() {
         let batch = batch(3);
         assert!(batch.has_room(0, 0, 0, usize::MAX));
         assert!(batch.has_room(0, 1, MAX_BATCH_BODY_BYTES - 12, 10));
         assert!(!batch.has_room(0, 1, MAX_BATCH_BODY_BYTES - 12, 11));
         assert!(batch.has_room(0, 2, 10, 10) && !batch.has_room(0, 3, 10, 10));
-        assert!(!batch.has_room(1, 1, 10, 10), "a retry of three goes alone");
+        assert!(!batch.has_room(1, 1, 10, 10), "a retry of a batch of three is sent alone");
     }
 
     #[test]
-    fn a_batch_goes_when_it_is_full_or_has_lingered_or_is_a_retry() {
+    fn full_lingered_and_retried_batches_are_due() {
         let (batch, no_time) = (batch(3), Duration::ZERO);
         assert!(!batch.is_due(0, 2, 999, no_time) && batch.is_due(0, 2, 999, Batch::DEFAULT_LINGER));
         assert!(batch.is_due(0, 3, 999, no_time) && batch.is_due(0, 1, MAX_BATCH_BODY_BYTES, no_time));
@@ -183,7 +183,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_and_back(events in 1..=MAX_BATCH_EVENTS, millis in 0u64..60_000, cloud: bool) {
+        fn json_round_trip(events in 1..=MAX_BATCH_EVENTS, millis in 0u64..60_000, cloud: bool) {
             let format = if cloud { BatchFormat::CloudEvents } else { BatchFormat::Array };
             let batch = Batch::new(events, Duration::from_millis(millis), format).unwrap();
             let json = serde_json::to_string(&batch).unwrap();

@@ -1,4 +1,4 @@
-//! Bounds that one subscription puts to its requests: how long each may take, and how many there are at once.
+//! The timeout and the maximum concurrency of a subscription's requests.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,37 +9,37 @@ use serde::{Deserialize, Serialize};
 use crate::duration;
 use crate::limits::{MAX_CONCURRENCY, MAX_DEADLINE, MIN_DEADLINE};
 
-/// One deadline over resolving, connecting, sending and reading the reply, in whole milliseconds.
+/// The timeout of an attempt (resolving, connecting, sending and reading the reply), in whole milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timeout(Duration);
 
-/// Most requests in flight at once.
+/// The maximum number of requests in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]
 pub struct Concurrency(u16);
 
-/// A duration that is no timeout.
+/// The reason why a timeout is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TimeoutError {
-    /// Too short for any receiver, or so long that requests pile up.
-    #[error("a timeout is from {} to {}", duration::show(MIN_DEADLINE), duration::show(MAX_DEADLINE))]
+    /// The duration is too short for any receiver, or so long that requests pile up.
+    #[error("a timeout must be from {} to {}", duration::show(MIN_DEADLINE), duration::show(MAX_DEADLINE))]
     Bounds,
-    /// A text that is no duration.
-    #[error("`{0}` is no duration; write 500ms, 5s or 1m")]
+    /// The text is not a duration.
+    #[error("`{0}` is not a duration; write 500ms, 5s or 1m")]
     Syntax(Box<str>),
 }
 
-/// A number out of bounds.
+/// The number of requests is out of bounds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("concurrency is a whole number from 1 to {MAX_CONCURRENCY}")]
+#[error("concurrency must be a whole number from 1 to {MAX_CONCURRENCY}")]
 pub struct ConcurrencyError;
 
 impl Timeout {
-    /// Validates a duration, cut to whole milliseconds.
+    /// Validates a duration and truncates it to whole milliseconds.
     ///
     /// # Errors
-    /// Less than [`MIN_DEADLINE`] or more than [`MAX_DEADLINE`].
+    /// The duration is less than [`MIN_DEADLINE`] or more than [`MAX_DEADLINE`].
     pub fn new(duration: Duration) -> Result<Self, TimeoutError> {
         if !(MIN_DEADLINE..=MAX_DEADLINE).contains(&duration) {
             return Err(TimeoutError::Bounds);
@@ -47,7 +47,7 @@ impl Timeout {
         Ok(Self(Duration::new(duration.as_secs(), duration.subsec_millis() * 1_000_000)))
     }
 
-    /// The time itself.
+    /// Returns the duration.
     #[must_use]
     pub fn get(self) -> Duration {
         self.0
@@ -58,7 +58,7 @@ impl Concurrency {
     /// Validates a number of requests.
     ///
     /// # Errors
-    /// None, or more than [`MAX_CONCURRENCY`].
+    /// The number is 0 or more than [`MAX_CONCURRENCY`].
     pub fn new(requests: usize) -> Result<Self, ConcurrencyError> {
         let requests = u16::try_from(requests).map_err(|_| ConcurrencyError)?;
         if (1..=MAX_CONCURRENCY).contains(&usize::from(requests)) {
@@ -68,7 +68,7 @@ impl Concurrency {
         }
     }
 
-    /// The number itself, at least 1.
+    /// Returns the number, at least 1.
     #[must_use]
     pub fn get(self) -> usize {
         self.0.into()
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_out_of_bounds_is_refused() {
+    fn values_out_of_bounds_are_rejected() {
         for bad in ["99ms", "301s", "0", "soon", ""] {
             assert!(bad.parse::<Timeout>().is_err(), "{bad}");
             assert!(serde_json::from_value::<Timeout>(bad.into()).is_err(), "{bad}");
@@ -137,7 +137,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_and_back(millis in 100u64..=300_000, requests in 1..=MAX_CONCURRENCY) {
+        fn json_round_trip(millis in 100u64..=300_000, requests in 1..=MAX_CONCURRENCY) {
             let timeout = Timeout::new(Duration::from_millis(millis)).unwrap();
             let json = serde_json::to_string(&timeout).unwrap();
             prop_assert_eq!(serde_json::from_str::<Timeout>(&json).unwrap(), timeout);

@@ -1,4 +1,4 @@
-//! Headers that one subscription adds to its requests.
+//! The headers that a subscription adds to its requests.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -8,8 +8,8 @@ use crate::limits::{
 };
 use crate::redact::{EndpointUrl, Secret};
 
-/// Names that say how the request or its body is to be read, or belong to the connection (RFC 9110 sections 7.6.1, 8
-/// and 10.1, RFC 9113 section 8.2.2), or that every request carries already.
+/// Names that define how the request or its body is parsed, or belong to the connection (RFC 9110, sections 7.6.1, 8 and
+/// 10.1; RFC 9113, section 8.2.2), or that every request has already.
 const RESERVED: [&str; 17] = [
     "connection",
     "content-encoding",
@@ -29,52 +29,54 @@ const RESERVED: [&str; 17] = [
     "upgrade",
     "user-agent",
 ];
-/// What names of our own, and of intermediaries, begin with.
+/// The prefixes of decnet's own headers and of those of intermediaries.
 const RESERVED_PREFIXES: [&str; 3] = ["webhook-", "x-decnet-", "proxy-"];
 
-/// Names in lower case, sorted, each once, with their values, which may be secrets: `Debug` hides them, and there is
-/// no way to serialise them but [`Headers::to_stored`].
+/// Headers with unique, sorted names in lower case. Values may be secrets: `Debug` hides them, and only
+/// [`Headers::to_stored`] serializes them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers(BTreeMap<Box<str>, Secret>);
 
-/// Why a header is refused. Never says its value, nor a name that is none, which may be a value in the wrong place.
+/// The reason why a header is rejected. Contains neither its value nor an invalid name, which may be a misplaced value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
-    /// A line without a colon.
+    /// The line has no colon.
     #[error("write a header as `Name: value`")]
     Syntax,
-    /// No name.
+    /// The name is invalid.
     #[error(
-        "a header's name has 1 to {MAX_CUSTOM_HEADER_NAME_BYTES} letters, digits and hyphens (RFC 9110 section 5.1)"
+        "a header name must have 1 to {MAX_CUSTOM_HEADER_NAME_BYTES} letters, digits and hyphens (RFC 9110, section 5.1)"
     )]
     Name,
-    /// A name that is not the operator's to use.
-    #[error("the header `{0}` is reserved: decnet writes it itself, or it belongs to the connection")]
-    Reserved(Box<str>),
-    /// No value.
+    /// The name is reserved.
     #[error(
-        "the value of the header `{0}` is printable ASCII, at most {MAX_CUSTOM_HEADER_VALUE_BYTES} bytes, on one line"
+        "the header `{0}` is reserved: decnet sets it itself, or it belongs to the connection; remove it"
+    )]
+    Reserved(Box<str>),
+    /// The value is invalid.
+    #[error(
+        "the value of the header `{0}` must be one line of printable ASCII, at most {MAX_CUSTOM_HEADER_VALUE_BYTES} bytes"
     )]
     Value(Box<str>),
-    /// The same name again.
-    #[error("the header `{0}` is named twice")]
+    /// The name occurs more than once.
+    #[error("the header `{0}` is repeated; remove all but one")]
     Repeated(Box<str>),
-    /// More than a request should carry.
-    #[error("at most {MAX_CUSTOM_HEADERS} headers of your own")]
+    /// There are too many headers.
+    #[error("there must be at most {MAX_CUSTOM_HEADERS} custom headers")]
     TooMany,
-    /// Larger than most receivers read.
-    #[error("names and values of all headers of your own have at most {MAX_CUSTOM_HEADERS_BYTES} bytes")]
+    /// All headers together are larger than most receivers accept.
+    #[error("names and values of all custom headers must have at most {MAX_CUSTOM_HEADERS_BYTES} bytes")]
     TooLarge,
-    /// The URL says it too.
-    #[error("the URL's user information is sent as `authorization` already: remove it, or that header")]
+    /// Both the URL and the headers have credentials.
+    #[error("the URL's user information is sent as `authorization`; remove it, or that header")]
     Authorization,
-    /// A stored text that is no JSON object of texts.
-    #[error("headers are a JSON object of texts")]
+    /// The stored text is not a JSON object of strings.
+    #[error("headers must be a JSON object of strings")]
     Json,
 }
 
 impl Headers {
-    /// Validates headers; names are put in lower case, values lose the white space around them.
+    /// Validates headers; names are converted to lower case, and values are trimmed.
     ///
     /// # Errors
     /// See [`HeaderError`].
@@ -87,14 +89,14 @@ impl Headers {
                 Entry::Occupied(entry) => return Err(HeaderError::Repeated(entry.key().clone())),
             };
         }
-        Self(all).bounded()
+        Self(all).within_limits()
     }
 
-    /// These, with each header of `changes` set, or removed where it has no value.
+    /// Returns these headers with those of `changes` set, or removed if they have no value.
     ///
     /// # Errors
-    /// More than there may be.
-    pub fn changed(&self, changes: &HeaderChanges) -> Result<Self, HeaderError> {
+    /// The result exceeds the limits.
+    pub fn with_changes(&self, changes: &HeaderChanges) -> Result<Self, HeaderError> {
         let mut all = self.0.clone();
         for (name, value) in &changes.0 {
             match value {
@@ -102,51 +104,51 @@ impl Headers {
                 None => all.remove(name),
             };
         }
-        Self(all).bounded()
+        Self(all).within_limits()
     }
 
-    /// Reads what [`Self::to_stored`] wrote.
+    /// Parses the output of [`Self::to_stored`].
     ///
     /// # Errors
-    /// A text that is something else, or headers that are refused.
+    /// The text is not a JSON object of strings, or a header is invalid.
     pub fn from_stored(json: &str) -> Result<Self, HeaderError> {
         let all: BTreeMap<String, String> = serde_json::from_str(json).map_err(|_| HeaderError::Json)?;
         Self::new(all.iter().map(|(name, value)| (name.as_str(), value.as_str())))
     }
 
-    /// As they rest in the catalog, with every value: a JSON object.
+    /// Returns the form in which the catalog stores the headers, including their values: a JSON object.
     #[must_use]
     pub fn to_stored(&self) -> Secret {
         let texts = self.iter().map(|(name, value)| (name.to_owned(), value.expose().into()));
         Secret::new(serde_json::Value::Object(texts.collect()).to_string())
     }
 
-    /// Checks that only one of URL and headers says who sends.
+    /// Checks that at most one of the URL and the headers has credentials.
     ///
     /// # Errors
     /// [`HeaderError::Authorization`].
-    pub fn check_beside(&self, url: &EndpointUrl) -> Result<(), HeaderError> {
-        let twice = url.credentials().is_some() && self.0.contains_key("authorization");
-        if twice { Err(HeaderError::Authorization) } else { Ok(()) }
+    pub fn check_with_url(&self, url: &EndpointUrl) -> Result<(), HeaderError> {
+        let both = url.credentials().is_some() && self.0.contains_key("authorization");
+        if both { Err(HeaderError::Authorization) } else { Ok(()) }
     }
 
-    /// Names, in lower case, and values.
+    /// Returns the names, in lower case, and the values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Secret)> {
         self.0.iter().map(|(name, value)| (&**name, value))
     }
 
-    /// The names alone: they are no secret.
+    /// Returns the names, which are not secret.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(|name| &**name)
     }
 
-    /// Are there none?
+    /// Returns whether there are no headers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    fn bounded(self) -> Result<Self, HeaderError> {
+    fn within_limits(self) -> Result<Self, HeaderError> {
         let bytes: usize = self.iter().map(|(name, value)| name.len() + value.expose().len()).sum();
         match self.0.len() {
             count if count > MAX_CUSTOM_HEADERS => Err(HeaderError::TooMany),
@@ -156,12 +158,12 @@ impl Headers {
     }
 }
 
-/// Headers to set, and to remove.
+/// Headers to set and to remove.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeaderChanges(BTreeMap<Box<str>, Option<Secret>>);
 
 impl HeaderChanges {
-    /// Validates them; one without a value is to be removed, whether it is there or not.
+    /// Validates changes; a header without a value is removed if it exists.
     ///
     /// # Errors
     /// See [`HeaderError`].
@@ -172,19 +174,19 @@ impl HeaderChanges {
         for (name, value) in changes {
             let (name, value) = match value {
                 Some(value) => check(name, value).map(|(name, value)| (name, Some(value)))?,
-                None => (lower(name)?, None),
+                None => (parse_name(name)?, None),
             };
-            if let Some(_twice) = all.insert(name.clone(), value) {
+            if all.insert(name.clone(), value).is_some() {
                 return Err(HeaderError::Repeated(name));
             }
         }
         Ok(Self(all))
     }
 
-    /// Reads `Name: value`, as it stands in a request.
+    /// Splits `Name: value`, as in a request.
     ///
     /// # Errors
-    /// No colon.
+    /// There is no colon.
     pub fn split(line: &str) -> Result<(&str, &str), HeaderError> {
         line.split_once(':').ok_or(HeaderError::Syntax)
     }
@@ -197,7 +199,7 @@ impl From<&Headers> for HeaderChanges {
 }
 
 fn check(name: &str, value: &str) -> Result<(Box<str>, Secret), HeaderError> {
-    let name = lower(name)?;
+    let name = parse_name(name)?;
     if RESERVED.contains(&&*name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
         return Err(HeaderError::Reserved(name));
     }
@@ -209,8 +211,8 @@ fn check(name: &str, value: &str) -> Result<(Box<str>, Secret), HeaderError> {
     Ok((name, Secret::new(value)))
 }
 
-/// A token (RFC 9110 section 5.6.2), in lower case as HTTP/2 wants it.
-fn lower(name: &str) -> Result<Box<str>, HeaderError> {
+/// Validates a name (a token, RFC 9110, section 5.6.2). Returns it in lower case, as HTTP/2 requires.
+fn parse_name(name: &str) -> Result<Box<str>, HeaderError> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     let fits = (1..=MAX_CUSTOM_HEADER_NAME_BYTES).contains(&name.len());
     if fits && name.bytes().all(is_token) {
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_decnets_or_the_connections_is_refused_in_any_case() {
+    fn reserved_names_are_rejected_in_any_case() {
         let others = ["Webhook-Id", "webhook-signature", "X-DECNET-Signature", "Proxy-Authorization"];
         for name in RESERVED.into_iter().chain(others).chain(["HOST", "Content-Type", "TraceParent"]) {
             let lower = name.to_ascii_lowercase().into();
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_is_refused_without_showing_it() {
+    fn errors_of_invalid_headers_do_not_contain_them() {
         for name in ["", "a b", "a:b", "é", "a\r\nb", &"n".repeat(MAX_CUSTOM_HEADER_NAME_BYTES + 1)] {
             assert_eq!(one(name, "x"), Err(HeaderError::Name), "{name}");
         }
@@ -259,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_them_are_bounded() {
+    fn number_and_total_size_are_bounded() {
         let names: Vec<String> = (0..=MAX_CUSTOM_HEADERS).map(|n| format!("x-{n}")).collect();
         let all = |count| Headers::new(names[..count].iter().map(|name| (name.as_str(), "")));
         assert!(all(MAX_CUSTOM_HEADERS).is_ok());
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_shown_nowhere_but_where_they_are_stored() {
+    fn only_the_stored_form_contains_values() {
         let headers = one("Authorization", " Bearer hunter2\t").unwrap();
         let changes = HeaderChanges::from(&headers);
         assert!(!format!("{headers:?} {changes:?}").contains("hunter2"));
@@ -278,27 +280,27 @@ mod tests {
     }
 
     #[test]
-    fn only_one_says_who_sends() {
+    fn url_and_headers_cannot_both_have_credentials() {
         let url = |text| EndpointUrl::new(text).unwrap();
         let headers = one("authorization", "Bearer x").unwrap();
-        assert_eq!(headers.check_beside(&url("https://u:p@a.example/")), Err(HeaderError::Authorization));
-        assert_eq!(headers.check_beside(&url("https://a.example/")), Ok(()));
-        assert_eq!(Headers::default().check_beside(&url("https://u:p@a.example/")), Ok(()));
+        assert_eq!(headers.check_with_url(&url("https://u:p@a.example/")), Err(HeaderError::Authorization));
+        assert_eq!(headers.check_with_url(&url("https://a.example/")), Ok(()));
+        assert_eq!(Headers::default().check_with_url(&url("https://u:p@a.example/")), Ok(()));
     }
 
     proptest! {
         #[test]
-        fn stored_and_back(names in prop::collection::btree_set("x-[a-z0-9]{1,9}", 0..9), value in "[!-~][ -~]{0,40}[!-~]") {
+        fn stored_form_round_trips(names in prop::collection::btree_set("x-[a-z0-9]{1,9}", 0..9), value in "[!-~][ -~]{0,40}[!-~]") {
             let headers = Headers::new(names.iter().map(|name| (name.as_str(), value.as_str()))).unwrap();
             prop_assert_eq!(Headers::from_stored(headers.to_stored().expose()), Ok(headers.clone()));
             let all = HeaderChanges::from(&headers);
-            prop_assert_eq!(Headers::default().changed(&all), Ok(headers.clone()));
+            prop_assert_eq!(Headers::default().with_changes(&all), Ok(headers.clone()));
             let none = HeaderChanges::new(names.iter().map(|name| (name.as_str(), None))).unwrap();
-            prop_assert_eq!(headers.changed(&none), Ok(Headers::default()));
+            prop_assert_eq!(headers.with_changes(&none), Ok(Headers::default()));
         }
 
         #[test]
-        fn what_is_accepted_can_stand_in_a_request(name in ".{0,12}", value in ".{0,40}") {
+        fn accepted_headers_are_valid_in_a_request(name in ".{0,12}", value in ".{0,40}") {
             if let Ok(headers) = one(&name, &value) {
                 for (name, value) in headers.iter() {
                     prop_assert!(!name.contains([':', '\r', '\n', ' ']) && name.to_lowercase() == name);

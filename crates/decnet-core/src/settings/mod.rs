@@ -1,11 +1,11 @@
-//! What an operator can ask for one subscription, beyond what DECNET's row holds.
+//! The settings of a subscription beyond DECNET's row.
 
 mod batch;
 mod bounds;
 mod headers;
 mod patch;
 mod rate;
-mod shown;
+mod redacted;
 mod unknown;
 
 use serde::{Deserialize, Serialize};
@@ -14,46 +14,46 @@ pub use self::batch::{Batch, BatchError};
 pub use self::bounds::{Concurrency, ConcurrencyError, Timeout, TimeoutError};
 pub use self::headers::{HeaderChanges, HeaderError, Headers};
 pub use self::patch::{BatchPatch, Change, SettingsError, SettingsPatch};
-pub use self::rate::{Pace, ParseRateError, Rate};
-pub use self::shown::Shown;
-pub use self::unknown::Unknown;
+pub use self::rate::{Pacer, ParseRateError, Rate};
+pub use self::redacted::RedactedSettings;
+pub use self::unknown::UnknownSettings;
 use crate::delivery::RetrySchedule;
 
-/// One subscription's own settings; what is not set is as it is for all.
+/// The settings of one subscription; defaults apply to unset ones.
 ///
-/// Serialises to what rests in the catalog's settings, which holds no secret: the headers are kept apart. For people
-/// and the API there is [`Shown`].
+/// Serializes to the form that the catalog stores, which has no secrets: headers are stored separately.
+/// [`RedactedSettings`] is the form for people and the API.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// At most so many attempts a time; what is over waits, nothing is dropped. A batch is one attempt.
+    /// The maximum rate of attempts; deliveries beyond it wait. A batch is one attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
-    /// One at a time, in the order of admission; a failure holds the line until it is delivered or dead.
-    /// With batches: one batch at a time, and in order within it.
+    /// Whether events are delivered one at a time (with batches: one batch at a time), in the order of admission. A failed
+    /// delivery blocks later ones until it is delivered or dead.
     #[serde(skip_serializing_if = "is_false")]
     pub ordered: bool,
-    /// Several events in one request.
+    /// The batch settings; without them, each request has one event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<Batch>,
-    /// When failed attempts are tried again.
+    /// The delays of retries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_schedule: Option<RetrySchedule>,
-    /// How long an attempt may take.
+    /// The timeout of an attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Timeout>,
-    /// Most requests in flight.
+    /// The maximum number of requests in flight.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Concurrency>,
-    /// Each request carries a `traceparent` (W3C Trace Context), made of its event and attempt: see [`crate::trace`].
+    /// Whether requests have a `traceparent` (W3C Trace Context), derived from the event and the attempt: see [`crate::trace`].
     #[serde(skip_serializing_if = "is_false")]
     pub trace: bool,
-    /// Headers of every request, beside those that decnet writes itself.
+    /// The headers of every request, in addition to decnet's own.
     #[serde(skip)]
     pub headers: Headers,
-    /// What a newer program has written: kept as it is, and not obeyed.
+    /// Settings of a newer version: kept, but without effect.
     #[serde(flatten)]
-    pub unknown: Unknown,
+    pub unknown: UnknownSettings,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
@@ -69,7 +69,7 @@ mod tests {
     use crate::event::BatchFormat;
 
     #[test]
-    fn settings_are_kept_as_json_and_default_where_absent() {
+    fn only_settings_that_differ_from_the_default_are_stored() {
         let batch = Batch::new(100, Duration::from_secs(1), BatchFormat::CloudEvents).ok();
         let settings = Settings { rate: "50/s".parse().ok(), ordered: true, batch, ..Settings::default() };
         let json = serde_json::to_string(&settings).unwrap();
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_of_before_there_were_batches_are_read() {
+    fn settings_of_older_versions_are_read() {
         let settings = serde_json::from_str::<Settings>(r#"{"rate":"50/s","ordered":true}"#).unwrap();
         assert_eq!(settings, Settings { rate: "50/s".parse().ok(), ordered: true, ..Settings::default() });
     }

@@ -1,5 +1,5 @@
-//! A change of settings, as a JSON merge patch (RFC 7396) or an argument list says it: what is absent stays, null is
-//! the default again.
+//! Changes of settings: JSON merge patches (RFC 7396), also built from command-line arguments. An absent setting is kept, and
+//! null resets it to the default.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -9,19 +9,19 @@ use crate::delivery::RetrySchedule;
 use crate::duration::DurationText;
 use crate::event::BatchFormat;
 
-/// What becomes of one setting. In JSON: absent, `null`, or a value.
+/// The change of one setting. In JSON: absent, `null`, or a value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Change<T> {
-    /// It stays as it is.
+    /// Keeps the current value.
     #[default]
     Keep,
-    /// It is as it is for all again.
+    /// Resets the setting to its default.
     Reset,
-    /// It is this now.
+    /// Sets this value.
     To(T),
 }
 
-/// A change of one subscription's settings. Refuses, in JSON, what it does not know.
+/// A change of one subscription's settings. In JSON, unknown settings are rejected.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SettingsPatch {
@@ -29,7 +29,7 @@ pub struct SettingsPatch {
     pub rate: Change<Rate>,
     /// [`Settings::ordered`].
     pub ordered: Change<bool>,
-    /// [`Settings::batch`]; within it, what is absent stays too.
+    /// [`Settings::batch`]; absent fields of it are kept too.
     pub batch: Change<BatchPatch>,
     /// [`Settings::retry_schedule`]: `"1s,2s,30s"`, or `"none"`.
     pub retry_schedule: Change<RetrySchedule>,
@@ -39,41 +39,41 @@ pub struct SettingsPatch {
     pub concurrency: Change<Concurrency>,
     /// [`Settings::trace`].
     pub trace: Change<bool>,
-    /// [`Settings::headers`]: `{"x-tenant": "a", "x-old": null}`; null for all removes all.
+    /// [`Settings::headers`]: `{"x-tenant": "a", "x-old": null}`; `null` instead of the object removes all headers.
     pub headers: Change<HeaderChanges>,
 }
 
-/// A change of a batch. A subscription that had none needs `max_events`.
+/// A change of the batch settings. A subscription that has none needs `max_events`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BatchPatch {
-    /// Most events of one.
+    /// The maximum number of events of a batch.
     pub max_events: Option<usize>,
-    /// How long the first waits: `"1s"`.
+    /// The time that the first event waits for others: `"1s"`.
     pub linger: Change<DurationText>,
-    /// In what form: `"array"` or `"cloudevents"`.
+    /// The format of the body: `"array"` or `"cloudevents"`.
     pub format: Change<BatchFormat>,
 }
 
-/// Why a change is refused.
+/// The reason why a change is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
-    /// The batch.
+    /// The batch settings are invalid.
     #[error(transparent)]
     Batch(#[from] BatchError),
-    /// A header, or all of them.
+    /// The headers are invalid.
     #[error(transparent)]
     Header(#[from] HeaderError),
 }
 
 impl<T> Change<T> {
-    /// To a value, or back to the default.
+    /// Returns the change to a value; `None` is the default.
     #[must_use]
     pub fn to(value: Option<T>) -> Self {
         value.map_or(Self::Reset, Self::To)
     }
 
-    /// Is anything said?
+    /// Returns whether the current value is kept.
     #[must_use]
     pub fn is_keep(&self) -> bool {
         matches!(self, Self::Keep)
@@ -81,7 +81,7 @@ impl<T> Change<T> {
 }
 
 impl<T: Clone> Change<T> {
-    fn of(&self, current: Option<T>) -> Option<T> {
+    fn apply(&self, current: Option<T>) -> Option<T> {
         match self {
             Self::Keep => current,
             Self::Reset => None,
@@ -91,10 +91,10 @@ impl<T: Clone> Change<T> {
 }
 
 impl SettingsPatch {
-    /// The settings after the change. What a newer program keeps there stays.
+    /// Returns the settings after the change. Settings of a newer version are kept.
     ///
     /// # Errors
-    /// A batch or headers out of bounds.
+    /// The batch settings or the headers are invalid.
     pub fn apply(&self, to: &Settings) -> Result<Settings, SettingsError> {
         let batch = match &self.batch {
             Change::Keep => to.batch,
@@ -104,29 +104,29 @@ impl SettingsPatch {
         let headers = match &self.headers {
             Change::Keep => to.headers.clone(),
             Change::Reset => Headers::default(),
-            Change::To(changes) => to.headers.changed(changes)?,
+            Change::To(changes) => to.headers.with_changes(changes)?,
         };
         Ok(Settings {
-            rate: self.rate.of(to.rate),
-            ordered: self.ordered.of(Some(to.ordered)).unwrap_or_default(),
+            rate: self.rate.apply(to.rate),
+            ordered: self.ordered.apply(Some(to.ordered)).unwrap_or_default(),
             batch,
-            retry_schedule: self.retry_schedule.of(to.retry_schedule.clone()),
-            timeout: self.timeout.of(to.timeout),
-            concurrency: self.concurrency.of(to.concurrency),
-            trace: self.trace.of(Some(to.trace)).unwrap_or_default(),
+            retry_schedule: self.retry_schedule.apply(to.retry_schedule.clone()),
+            timeout: self.timeout.apply(to.timeout),
+            concurrency: self.concurrency.apply(to.concurrency),
+            trace: self.trace.apply(Some(to.trace)).unwrap_or_default(),
             headers,
             unknown: to.unknown.clone(),
         })
     }
 
-    /// Does it change nothing?
+    /// Returns whether the patch changes nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// To these settings, whatever there was; headers that are not among them stay.
+/// The patch that leads to these settings from any others. Additional headers are kept.
 impl From<Settings> for SettingsPatch {
     fn from(settings: Settings) -> Self {
         let headers = HeaderChanges::from(&settings.headers);
@@ -146,8 +146,8 @@ impl From<Settings> for SettingsPatch {
 impl BatchPatch {
     fn apply(&self, to: Option<Batch>) -> Result<Batch, BatchError> {
         let max_events = self.max_events.or(to.map(Batch::max_events)).ok_or(BatchError::Unsized)?;
-        let linger = self.linger.of(to.map(|batch| DurationText(batch.linger())));
-        let format = self.format.of(to.map(Batch::format)).unwrap_or_default();
+        let linger = self.linger.apply(to.map(|batch| DurationText(batch.linger())));
+        let format = self.format.apply(to.map(Batch::format)).unwrap_or_default();
         Batch::new(max_events, linger.map_or(Batch::DEFAULT_LINGER, |DurationText(linger)| linger), format)
     }
 }
@@ -162,19 +162,20 @@ impl From<Batch> for BatchPatch {
     }
 }
 
-/// What is absent is not asked for here: the field's default is to keep.
+/// Parses `null` or a value. Absent fields do not get here: their default is to keep.
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Option::deserialize(deserializer).map(Self::to)
     }
 }
 
-/// No error shows what was given: it may be a secret in the wrong place.
+/// Errors do not contain the input, which may be a misplaced secret.
 impl<'de> Deserialize<'de> for HeaderChanges {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde_json::Value;
-        let json =
-            || D::Error::custom("headers are an object of texts, or of null where one is to be removed");
+        let json = || {
+            D::Error::custom("headers must be an object whose values are strings, or null to remove a header")
+        };
         let Value::Object(all) = Value::deserialize(deserializer)? else { return Err(json()) };
         let mut changes = Vec::new();
         for (name, value) in &all {
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_stays_and_null_is_the_default() {
+    fn absent_settings_are_kept_and_null_resets_them() {
         let full = full();
         assert_eq!(applied("{}", &full), full);
         let less = applied(r#"{"rate": null, "trace": null, "retry_schedule": "none"}"#, &full);
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_refused_without_showing_a_secret() {
+    fn errors_of_invalid_patches_do_not_contain_secrets() {
         for bad in [
             r#"{"rate": "hunter"}"#,
             r#"{"concurrency": 0}"#,
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_newer_program_keeps_there_survives_a_change() {
+    fn settings_of_a_newer_version_survive_a_change() {
         let newer: Settings = serde_json::from_str(r#"{"rate": "1/s", "filter": {"a": [1]}}"#).unwrap();
         let changed = applied(r#"{"rate": "2/s"}"#, &newer);
         assert_eq!(serde_json::to_string(&changed).unwrap(), r#"{"rate":"2/s","filter":{"a":[1]}}"#);
@@ -265,7 +266,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_patch_to_settings_leads_there_from_anywhere(ordered: bool, trace: bool, requests in 1usize..=256, bare: bool) {
+        fn patch_of_settings_leads_to_them_from_any_others(ordered: bool, trace: bool, requests in 1usize..=256, bare: bool) {
             let to = if bare { Settings::default() } else {
                 Settings { ordered, trace, concurrency: Concurrency::new(requests).ok(), ..full() }
             };

@@ -1,4 +1,4 @@
-//! How many attempts a time, and when the next one may start.
+//! The rate limit of a subscription's attempts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::time::BootMicros;
 
-/// A number of attempts in a second, minute or hour, evenly spaced, with a tenth of a second's worth at once.
+/// A number of attempts per second, minute or hour, evenly spaced, with bursts of up to a tenth of a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     count: u32,
@@ -22,34 +22,33 @@ enum Per {
     Hour,
 }
 
-/// A text that is no rate.
+/// The text is not a rate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no rate; write 50/s, 100/m or 1000/h")]
+#[error("`{0}` is not a rate; write 50/s, 100/m or 1000/h")]
 pub struct ParseRateError(Box<str>);
 
-/// How late the schedule of a rate is, so that a lane knows when it may send next (the generic cell rate
-/// algorithm, ITU-T I.371, annex A).
+/// The state of a rate limit (generic cell rate algorithm, ITU-T I.371, annex A).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Pace {
-    /// When the next attempt would start if all had been evenly spaced.
+pub struct Pacer {
+    /// The time at which the next attempt would start if all were evenly spaced.
     next_at: BootMicros,
 }
 
 impl Rate {
-    /// The time between two attempts, in whole microseconds, rounded up so that the rate is never exceeded.
+    /// Returns the time between two attempts, in whole microseconds, rounded up so that the rate is never exceeded.
     #[must_use]
     pub fn interval(self) -> Duration {
         Duration::from_micros((self.per.seconds() * 1_000_000).div_ceil(u64::from(self.count)))
     }
 
-    /// How far ahead of an even spacing attempts may run: a timer that wakes late must not lower the rate.
+    /// Returns how far attempts may be ahead of an even spacing: a late timer must not lower the rate.
     fn tolerance(self) -> Duration {
         Duration::from_millis(100).max(self.interval()).saturating_sub(self.interval())
     }
 }
 
-impl Pace {
-    /// The earliest time at which an attempt may start; it may now if that has passed.
+impl Pacer {
+    /// Returns the earliest time at which an attempt may start, which may be in the past.
     #[must_use]
     pub fn earliest(&self, rate: Rate) -> BootMicros {
         self.next_at.before(rate.tolerance())
@@ -121,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_are_read_as_they_are_shown() {
+    fn text_round_trips_and_invalid_rates_are_rejected() {
         for text in ["50/s", "1/m", "1000/h"] {
             assert_eq!(text.parse::<Rate>().map(|rate| rate.to_string()), Ok(text.into()));
         }
@@ -132,19 +131,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_pace_never_exceeds_its_rate_and_never_falls_behind_it(
+        fn pacer_neither_exceeds_its_rate_nor_falls_behind(
             count in 1u32..2000, gaps in prop::collection::vec(0i64..50_000, 1..300),
         ) {
             let rate = Rate { count, per: Per::Second };
-            let (mut pace, mut now, mut started) = (Pace::default(), BootMicros(1_000_000_000), Vec::new());
+            let (mut pacer, mut now, mut started) = (Pacer::default(), BootMicros(1_000_000_000), Vec::new());
             for gap in gaps {
                 now.0 += gap;
-                while pace.earliest(rate) <= now {
-                    pace.count(rate, now);
+                while pacer.earliest(rate) <= now {
+                    pacer.count(rate, now);
                     started.push(now);
                     prop_assert!(started.len() < 200_000);
                 }
-                prop_assert!(pace.earliest(rate).since(now) <= rate.interval());
+                prop_assert!(pacer.earliest(rate).since(now) <= rate.interval());
             }
             let span = now.since(started[0]) + rate.tolerance() + rate.interval();
             prop_assert!(started.len() as u128 <= span.as_nanos() / rate.interval().as_nanos() + 1);

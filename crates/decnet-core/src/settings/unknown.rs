@@ -1,30 +1,29 @@
-//! Settings that this program does not know.
+//! Settings that this version does not know.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Keys beside those that are known, as they were found. Shown by their names alone, since nobody here can tell what
-/// their values are.
+/// Unknown settings, kept unchanged. `Debug` prints only their names, since their values may be secrets.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Unknown(Map<String, Value>);
+pub struct UnknownSettings(Map<String, Value>);
 
-impl Unknown {
-    /// Are there none?
+impl UnknownSettings {
+    /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What they are called.
+    /// Returns their names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 }
 
-impl fmt::Debug for Unknown {
+impl fmt::Debug for UnknownSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.names()).finish()
     }

@@ -1,26 +1,25 @@
-//! Topics and patterns: dot-separated tokens, `*` for one token, `>` for all that follow.
+//! Topics and patterns: tokens separated by dots; `*` matches one token, `>` all following tokens.
 
-pub mod own;
 mod pattern;
+pub mod system_topics;
 mod trie;
 
 pub use pattern::{Pattern, PatternError};
 pub use trie::PatternTrie;
 
-/// Does `pattern` match `topic`?
+/// Returns whether `pattern` matches `topic`.
 ///
-/// The reference that the trie is tested against, with the semantics of DECNET's bus: `*` is exactly one
-/// non-empty token, `>` one or more trailing tokens, and whatever follows a `>` is ignored.
+/// The reference for tests of the trie, with the semantics of DECNET's bus: `*` matches exactly one non-empty token, `>` one or
+/// more trailing tokens, and tokens after `>` are ignored.
 #[must_use]
 pub fn matches(pattern: &str, topic: &str) -> bool {
     let mut tokens = topic.split('.');
-    for wanted in pattern.split('.') {
-        let token = tokens.next();
-        match (wanted, token) {
+    for expected in pattern.split('.') {
+        match (expected, tokens.next()) {
             (">", token) => return token.is_some(),
             (_, None) | ("*", Some("")) => return false,
             ("*", Some(_)) => {}
-            (wanted, Some(token)) if wanted == token => {}
+            (expected, Some(token)) if expected == token => {}
             _ => return false,
         }
     }
@@ -32,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn matcher_follows_the_bus() {
+    fn matcher_has_the_semantics_of_the_bus() {
         for (pattern, topic, expected) in [
             ("a.b", "a.b", true),
             ("a.b", "a.c", false),

@@ -1,4 +1,4 @@
-//! A topic pattern that is known to be valid.
+//! Valid topic patterns.
 
 use std::fmt;
 
@@ -8,37 +8,37 @@ use crate::limits::{MAX_PATTERN_BYTES, MAX_PATTERN_TOKENS};
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pattern(Box<str>);
 
-/// Why a pattern is refused.
+/// The reason why a pattern is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// Nothing but an empty text.
+    /// The text is empty.
     #[error("an empty pattern matches nothing")]
     Empty,
-    /// Longer than a bus frame carries.
+    /// The pattern does not fit a bus frame.
     #[error("longer than {MAX_PATTERN_BYTES} bytes")]
     TooLong,
-    /// More tokens than any topic has.
+    /// There are too many tokens.
     #[error("more than {MAX_PATTERN_TOKENS} tokens")]
     TooManyTokens,
-    /// Topics are printable ASCII without spaces.
-    #[error("only printable ASCII without spaces may stand in a pattern, found {0:?}")]
+    /// The character does not occur in topics.
+    #[error("only printable ASCII without spaces is valid in a pattern, found {0:?}")]
     Character(char),
-    /// Two dots in a row, or one at an end.
+    /// There are two dots in a row, or one at an end.
     #[error("empty token: remove the surplus dot")]
     EmptyToken,
-    /// `*` and `>` stand alone between dots.
+    /// `*` or `>` is only a part of a token.
     #[error("`{0}` mixes a wildcard with text; a wildcard is a whole token")]
     PartialWildcard(Box<str>),
-    /// `>` is only meaningful at the end.
+    /// `>` is not the last token.
     #[error("`>` must be the last token")]
     TrailingTokens,
 }
 
 impl Pattern {
-    /// Validates a pattern that somebody writes now.
+    /// Validates a new pattern.
     ///
     /// # Errors
-    /// The first rule it breaks, see [`PatternError`].
+    /// See [`PatternError`]; the first violated rule.
     pub fn new(text: &str) -> Result<Self, PatternError> {
         let pattern = Self::stored(text)?;
         if let Some(token) = text.split('.').find(|token| token.len() > 1 && token.contains(['*', '>'])) {
@@ -53,11 +53,11 @@ impl Pattern {
         Ok(pattern)
     }
 
-    /// Accepts what an older writer may have stored, with the meaning that DECNET's matcher gives it: what
-    /// follows a `>` is dropped, empty tokens and wildcards within a token are literal.
+    /// Validates a stored pattern, which an older writer may have accepted. As in DECNET's matcher, tokens after `>` are
+    /// dropped, and empty tokens and wildcards within a token are literal.
     ///
     /// # Errors
-    /// What cannot be sent in a `SUB` frame or could never match: empty, too long, not printable ASCII.
+    /// The pattern does not fit a `SUB` frame or can never match: it is empty, too long, or not printable ASCII.
     pub fn stored(text: &str) -> Result<Self, PatternError> {
         if text.is_empty() {
             return Err(PatternError::Empty);
@@ -77,18 +77,18 @@ impl Pattern {
         Ok(Self(text[..kept].into()))
     }
 
-    /// The pattern's text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Its tokens, in order.
+    /// Returns the tokens, in order.
     pub fn tokens(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.0.split('.')
     }
 
-    /// Does every topic that `other` matches match this one too?
+    /// Returns whether this pattern matches every topic that `other` matches.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         let mut theirs = other.tokens();
@@ -104,7 +104,7 @@ impl Pattern {
         theirs.next().is_none()
     }
 
-    /// Does it contain `*` or `>`?
+    /// Returns whether the pattern contains `*` or `>`.
     #[must_use]
     pub fn has_wildcard(&self) -> bool {
         self.tokens().any(|token| matches!(token, "*" | ">"))
@@ -128,16 +128,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn new_patterns_are_strict() {
-        let refused = |text: &str| Pattern::new(text).unwrap_err();
-        assert_eq!(refused(""), PatternError::Empty);
-        assert_eq!(refused("a..b"), PatternError::EmptyToken);
-        assert_eq!(refused("a.>.b"), PatternError::TrailingTokens);
-        assert_eq!(refused("a b"), PatternError::Character(' '));
-        assert_eq!(refused("ä"), PatternError::Character('ä'));
-        assert_eq!(refused("a.b*"), PatternError::PartialWildcard("b*".into()));
-        assert_eq!(refused(&"a".repeat(MAX_PATTERN_BYTES + 1)), PatternError::TooLong);
-        assert_eq!(refused(&"a.".repeat(MAX_PATTERN_TOKENS)), PatternError::TooManyTokens);
+    fn new_patterns_are_validated_strictly() {
+        let error = |text: &str| Pattern::new(text).unwrap_err();
+        assert_eq!(error(""), PatternError::Empty);
+        assert_eq!(error("a..b"), PatternError::EmptyToken);
+        assert_eq!(error("a.>.b"), PatternError::TrailingTokens);
+        assert_eq!(error("a b"), PatternError::Character(' '));
+        assert_eq!(error("ä"), PatternError::Character('ä'));
+        assert_eq!(error("a.b*"), PatternError::PartialWildcard("b*".into()));
+        assert_eq!(error(&"a".repeat(MAX_PATTERN_BYTES + 1)), PatternError::TooLong);
+        assert_eq!(error(&"a.".repeat(MAX_PATTERN_TOKENS)), PatternError::TooManyTokens);
         assert_eq!(Pattern::new("decky.*.state").map(|p| p.to_string()), Ok("decky.*.state".into()));
     }
 
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn covering_is_inclusion() {
+    fn wider_patterns_cover_narrower_ones() {
         let covers = |a, b| Pattern::new(a).unwrap().covers(&Pattern::new(b).unwrap());
         assert!(covers(">", "a.b"));
         assert!(covers("a.>", "a.*.c"));

@@ -1,19 +1,20 @@
-//! Route, then admit: a batch of events becomes one write of the queue.
+//! Routes events and admits them: each batch becomes one or a few commits of the queue.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use decnet_core::event::Event;
-use decnet_core::limits::{MAX_ADMITTING_ROWS, MAX_COMMIT_ROWS};
-use decnet_core::topic::own::SIGNAL_TOPICS;
+use decnet_core::limits::MAX_COMMIT_ROWS;
+use decnet_core::topic::system_topics::SIGNAL_TOPICS;
 use decnet_store::queue::{Admission, Admitted, DeliveryId, Recipient, SubmissionId, SubscriptionKey};
 
-use super::{Dispatcher, Done};
-use crate::intake::Batch;
-use crate::members::{Held, Origin};
+use super::Dispatcher;
+use super::writes::WriteResult;
+use crate::intake::IncomingBatch;
+use crate::request_batch::{DeliverySource, ReadyDelivery};
 use crate::spans::Span;
 
-/// A batch whose events and deliveries are committed.
+/// Events and deliveries that are committed.
 pub(super) struct AdmittedBatch {
     admissions: Arc<[Admission]>,
     admitted: Vec<Admitted>,
@@ -21,19 +22,20 @@ pub(super) struct AdmittedBatch {
     provenance: Provenance,
 }
 
-/// Where a batch's events came from.
+/// The origin of the events of a batch.
 #[derive(Clone)]
 pub(super) enum Provenance {
-    /// From the bus. Gives the intake its room back with the last piece of it.
-    Bus(#[expect(dead_code, reason = "its end is its use")] Rc<Batch>),
-    /// From the table of what was submitted.
+    /// The bus. When the last clone is dropped, the intake may read more.
+    Bus(#[expect(dead_code, reason = "dropping it returns the permit of the intake")] Rc<IncomingBatch>),
+    /// The table of submitted events.
     Submitted,
-    /// From ourselves, about this subscription, which is not sent it.
+    /// The worker itself. The subscription that the event is about does not receive it.
     Own { about: SubscriptionKey },
 }
 
-/// Is it about the worker's own work: something that it reports, or a message to it from the bus?
-fn is_to_or_from_us(provenance: &Provenance, topic: &str) -> bool {
+/// Returns whether an event is an operational event, or a message of the bus to the worker. Such events are expected to
+/// have no recipients.
+fn is_internal(provenance: &Provenance, topic: &str) -> bool {
     match provenance {
         Provenance::Bus(_) => SIGNAL_TOPICS.contains(&topic),
         Provenance::Submitted => false,
@@ -42,28 +44,29 @@ fn is_to_or_from_us(provenance: &Provenance, topic: &str) -> bool {
 }
 
 impl Dispatcher {
-    pub(super) fn admit(&mut self, mut batch: Batch) {
+    pub(super) fn admit(&mut self, mut batch: IncomingBatch) {
         let events = std::mem::take(&mut batch.events);
         let events = events.into_iter().map(|event| (None, event));
         self.admit_from(events, &Provenance::Bus(Rc::new(batch)));
     }
 
-    /// Routes events, each with its place among what was submitted, if it was. How many writes that made.
+    /// Routes events and starts their admission. Submitted events have the id of their submission. Returns the number of
+    /// commits.
     pub(super) fn admit_from(
         &mut self,
         events: impl ExactSizeIterator<Item = (Option<SubmissionId>, Event)>,
         provenance: &Provenance,
     ) -> usize {
-        let (mut routed, mut rows, mut writes) = (Vec::new(), 0, 0);
+        let (mut routed, mut rows, mut commits) = (Vec::new(), 0, 0);
         let mut admissions = Vec::with_capacity(events.len());
         for (submitted, event) in events {
-            self.trie.route(&event.topic, &mut routed);
+            self.routing.route(&event.topic, &mut routed);
             if let Provenance::Own { about } = provenance {
                 routed.retain(|key| *key != about.0);
             }
             if routed.is_empty() {
-                self.stats.unrouted.add(u64::from(!is_to_or_from_us(provenance, &event.topic)));
-                // What was submitted waits until it is admitted, though to nobody.
+                self.stats.unrouted.add(u64::from(!is_internal(provenance, &event.topic)));
+                // A submitted event waits until it is admitted, even without recipients.
                 if submitted.is_none() {
                     continue;
                 }
@@ -71,97 +74,98 @@ impl Dispatcher {
             let to = routed.iter().map(|key| self.recipient(SubscriptionKey(*key), &event)).collect();
             admissions.push(Admission { event: Arc::new(event), to, submitted });
             rows += 1 + routed.len();
-            // With a large fan-out few events make a commit, and nothing waits for all of the batch.
+            // With a large fan-out a few events fill a commit, and need not wait for the rest of the batch.
             if rows >= MAX_COMMIT_ROWS {
-                self.submit_admissions(std::mem::take(&mut admissions), rows, provenance);
-                (rows, writes) = (0, writes + 1);
+                self.start_admission(std::mem::take(&mut admissions), rows, provenance);
+                (rows, commits) = (0, commits + 1);
             }
         }
         if !admissions.is_empty() {
-            self.submit_admissions(admissions, rows, provenance);
-            writes += 1;
+            self.start_admission(admissions, rows, provenance);
+            commits += 1;
         }
-        writes
+        commits
     }
 
-    fn submit_admissions(&mut self, admissions: Vec<Admission>, rows: usize, provenance: &Provenance) {
+    fn start_admission(&mut self, admissions: Vec<Admission>, rows: usize, provenance: &Provenance) {
         let admissions: Arc<[Admission]> = admissions.into();
-        let (queue, submitted, provenance) =
-            (self.queue.clone(), Arc::clone(&admissions), provenance.clone());
-        self.admitting += rows;
-        let work = async move { queue.admit(submitted).await };
-        self.write(work, move |admitted| {
-            Done::Admitted(AdmittedBatch { admissions, admitted, rows, provenance })
+        let (queue, batch, provenance) = (self.queue.clone(), Arc::clone(&admissions), provenance.clone());
+        self.writes.start_admission(rows);
+        self.spawn_write(async move { queue.admit(batch).await }, move |admitted| {
+            WriteResult::Admitted(AdmittedBatch { admissions, admitted, rows, provenance })
         });
     }
 
-    /// Has so much to commit already that the intake must wait? Bodies are bounded there, recipients here.
-    pub(super) fn admits_enough(&self) -> bool {
-        self.admitting >= MAX_ADMITTING_ROWS
-    }
-
-    /// Decides before the commit whether the delivery stays in memory, so that the row says so.
+    /// Decides before the commit whether the delivery stays in memory, because the row records it.
     fn recipient(&mut self, sub: SubscriptionKey, event: &Event) -> Recipient {
         let bytes = event.body.len();
-        let Some(lane) = self.lanes.get_mut(&sub) else { return Recipient { sub, held: false } };
+        // A subscription that is restored while its deletion is under way can be routed to before its lane is opened again.
+        // The lane finds the delivery in the queue.
+        let Some(lane) = self.lanes.get_mut(sub) else { return Recipient { sub, held: false } };
         let capacity = self.memory.lane_capacity(lane.is_fast());
-        let held = self.memory.fits(bytes) && lane.has_room_for(bytes, capacity);
+        let held = self.memory.fits(bytes) && lane.fits(bytes, capacity);
         if held {
             lane.reserved += 1;
-            self.memory.take(bytes);
+            self.memory.hold(bytes);
         } else {
-            lane.backlog.spill(bytes);
+            lane.backlog.add(bytes);
         }
         Recipient { sub, held }
     }
 
-    pub(super) fn admitted(&mut self, batch: &AdmittedBatch) {
-        self.writes -= 1;
-        self.admitting -= batch.rows;
+    pub(super) fn on_admitted(&mut self, batch: &AdmittedBatch) {
+        self.writes.finish_admission(batch.rows);
         for (admission, admitted) in batch.admissions.iter().zip(&batch.admitted) {
             if !admission.to.is_empty() {
-                self.count(admitted, &admission.event);
+                self.count_admitted(admitted, &admission.event);
             }
             for (n, recipient) in (0..).zip(&admission.to) {
-                self.hand_over(recipient, admitted.first.plus(n), admitted.duplicate, &admission.event);
+                let id = admitted.first.plus(n);
+                self.deliver_to_lane(recipient, id, admitted.duplicate, &admission.event);
             }
         }
         if matches!(batch.provenance, Provenance::Submitted) {
-            self.submissions_admitted();
+            self.submissions.finish_commit();
         }
-        self.take_submitted_if_asked();
+        self.take_submitted_if_requested();
     }
 
-    fn count(&self, admitted: &Admitted, event: &Event) {
+    fn count_admitted(&self, admitted: &Admitted, event: &Event) {
         if !admitted.duplicate {
             if let Some(spans) = &self.options.spans {
-                spans.take(Span::admission(event, self.clock.wall()));
+                spans.record(Span::admission(event, self.clock.wall()));
             }
             return self.stats.admitted.add(1);
         }
         self.stats.duplicates.add(1);
         let count = self.stats.duplicates.get();
         if count.is_power_of_two() {
-            tracing::warn!(topic = %event.topic, id = %event.id, count, "an event came again with its id; left out");
+            tracing::warn!(topic = %event.topic, id = %event.id, count, "skipped an event whose id was admitted before");
         }
     }
 
-    fn hand_over(&mut self, recipient: &Recipient, id: DeliveryId, duplicate: bool, event: &Arc<Event>) {
-        let Some(lane) = self.lanes.get_mut(&recipient.sub) else { return };
-        if !duplicate {
-            lane.tally.admitted(recipient.held);
-            self.telling.admitted(lane, self.options.backlog_threshold);
+    fn deliver_to_lane(
+        &mut self,
+        recipient: &Recipient,
+        id: DeliveryId,
+        is_duplicate: bool,
+        event: &Arc<Event>,
+    ) {
+        let Recipient { sub: key, held: is_held } = *recipient;
+        // Only a held delivery keeps its lane. Others wait in the queue, and end there if the subscription was deleted.
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        if !is_duplicate {
+            lane.metrics.count_admitted(is_held);
+            self.notices.record_backlog(lane, self.options.backlog_threshold);
         }
-        if !recipient.held {
-            self.refill(recipient.sub);
-            return;
+        if !is_held {
+            return self.refill(key);
         }
         lane.reserved -= 1;
-        if duplicate {
-            self.memory.give(1, event.body.len());
-            return;
+        if is_duplicate {
+            return self.memory.release(1, event.body.len());
         }
-        lane.push(Held::new(id, 0, Arc::clone(event), Origin::Admitted));
-        if lane.is_open() { self.pump(recipient.sub) } else { self.give_up(recipient.sub) }
+        lane.push(ReadyDelivery::new(id, Arc::clone(event), DeliverySource::Admitted));
+        if lane.is_open() { self.pump(key) } else { self.spill_to_queue(key) }
     }
 }

@@ -1,4 +1,4 @@
-//! One attempt: start it when there is a slot, judge what it came to.
+//! Attempts: each starts when there is a permit, and its result updates the lane.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -13,234 +13,253 @@ use decnet_store::queue::SubscriptionKey;
 use futures_util::FutureExt as _;
 
 use super::{Dispatcher, Done};
-use crate::clock;
-use crate::lane::Lane;
-use crate::members::{Held, Members};
-use crate::sender::{Attempted, Message, Sender, Target, Timings};
-use crate::slots::Slot;
+use crate::concurrency_limiter::Permit;
+use crate::lane_state::LaneState;
+use crate::request_batch::{ReadyDelivery, RequestBatch};
 use crate::spans::Span;
-use crate::status::Status;
+use decnet_runtime::clock;
+use decnet_sender::{AttemptResult, Message, Sender, Target, Timings};
 
-/// A reply that comes later does not prove its receiver.
-const QUICK: Duration = Duration::from_secs(1);
+/// Replies slower than this do not mark the lane as proven.
+const PROVEN_MAX_LATENCY: Duration = Duration::from_secs(1);
 
-/// An attempt that is over.
-pub(super) struct Finished {
-    key: SubscriptionKey,
+/// A request that was sent, or that this host could not send.
+pub(super) struct SentRequest {
+    pub(super) key: SubscriptionKey,
+    /// The version of the lane when the attempt started.
     version: u64,
-    members: Members,
-    slot: Slot,
-    probe: bool,
-    started_at: UnixMicros,
-    attempted: Attempted,
+    pub(super) batch: RequestBatch,
+    pub(super) is_probe: bool,
+    pub(super) started_at: UnixMicros,
+}
+
+/// A finished attempt.
+pub(super) struct Finished {
+    request: SentRequest,
+    permit: Permit,
+    result: AttemptResult,
 }
 
 impl Dispatcher {
-    /// Starts what the lane may start now.
+    /// Starts all requests that the lane may start now, then claims more deliveries if few are left.
     pub(super) fn pump(&mut self, key: SubscriptionKey) {
-        while let Some(lane) = self.lanes.get_mut(&key)
-            && lane.may_start(self.options.concurrency)
-            && !self.stopping
-        {
-            if let Some(at) = lane.held_back_until() {
-                self.wake(key, at);
+        loop {
+            let lane = &mut self.lanes[key];
+            if self.is_stopping || !lane.may_start(self.options.concurrency) {
                 break;
             }
-            match self.slots.take(lane.proven, lane.in_flight) {
-                Some(slot) => self.start_next(key, slot),
-                None => lane.waiting = Some(self.slots.wait(key, lane.proven, lane.in_flight)),
+            if let Some(at) = lane.held_back_until() {
+                self.schedule_wake(key, at);
+                break;
+            }
+            match self.limiter.try_acquire(lane.is_proven, lane.in_flight) {
+                Some(permit) => self.start_next(key, permit),
+                None => lane.ticket = Some(self.limiter.wait(key, lane.is_proven, lane.in_flight)),
             }
         }
         self.refill(key);
     }
 
-    /// Gives freed slots to the lanes that wait for one.
-    fn pump_waiting(&mut self) {
-        while let Some((key, slot)) = self.slots.next() {
-            let startable = self.lanes.get_mut(&key).is_some_and(|lane| {
-                lane.waiting = None;
-                lane.may_start(self.options.concurrency) && lane.held_back_until().is_none()
-            });
-            if startable && !self.stopping {
-                self.start_next(key, slot);
+    /// Gives free permits to the lanes that wait for one.
+    fn grant_permits(&mut self) {
+        while let Some((key, permit)) = self.limiter.grant_next() {
+            // A lane that was removed may have left its ticket.
+            let Some(lane) = self.lanes.get_mut(key) else {
+                self.limiter.release(permit);
+                continue;
+            };
+            lane.ticket = None;
+            let is_ready = lane.may_start(self.options.concurrency) && lane.held_back_until().is_none();
+            if is_ready && !self.is_stopping {
+                self.start_next(key, permit);
             } else {
-                self.slots.release(slot);
+                self.limiter.release(permit);
             }
-            // It may want another, or wait for something else now.
+            // The lane may need another permit, or wait for something else now.
             self.pump(key);
         }
     }
 
-    fn start_next(&mut self, key: SubscriptionKey, slot: Slot) {
-        let members = self.lanes.get_mut(&key).and_then(Lane::pop);
-        match members {
-            Some(members) => self.start_attempt(key, members, slot, false),
-            None => self.slots.release(slot),
+    fn start_next(&mut self, key: SubscriptionKey, permit: Permit) {
+        match self.lanes[key].next_request() {
+            Some(batch) => self.start_attempt(key, batch, permit, false),
+            None => self.limiter.release(permit),
         }
     }
 
-    /// Sends one attempt, as a task that always comes back.
-    pub(super) fn start_attempt(&mut self, key: SubscriptionKey, members: Members, slot: Slot, probe: bool) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return self.slots.release(slot) };
-        lane.begin(&members);
+    /// Sends a request in a task, which always ends with [`Finished`].
+    pub(super) fn start_attempt(
+        &mut self,
+        key: SubscriptionKey,
+        batch: RequestBatch,
+        permit: Permit,
+        is_probe: bool,
+    ) {
+        let lane = &mut self.lanes[key];
+        lane.start_request(&batch);
         let (version, target) = (lane.version, lane.target());
         let format = lane.stored.settings.batch.map(Batch::format);
         let (sender, inbox, clock) = (self.sender.clone(), self.inbox.clone(), self.clock.clone());
         tokio::task::spawn_local(async move {
-            let started_at = clock.wall();
-            let attempted = send(&sender, &target, &members, format, started_at).await;
-            inbox.put(Done::Finished(Finished { key, version, members, slot, probe, started_at, attempted }));
+            let request = SentRequest { key, version, batch, is_probe, started_at: clock.wall() };
+            let result = send(&sender, &target, &request.batch, format, request.started_at).await;
+            inbox.put(Done::Finished(Finished { request, permit, result }));
         });
     }
 
-    /// Judges an attempt: what it says about the receiver, and the next state of each delivery.
-    pub(super) fn finished(&mut self, finished: Finished) {
-        let Finished { key, version, members, slot, probe, started_at, attempted } = finished;
-        self.slots.release(slot);
-        let (count, bytes) = (members.len(), members.bytes());
-        let verdict = classify(&attempted.outcome);
+    pub(super) fn on_finished(&mut self, Finished { request, permit, result }: Finished) {
+        self.limiter.release(permit);
+        let verdict = classify(&result.outcome);
         self.stats.attempts(verdict.reason()).add(1);
-        if verdict == Verdict::Postpone {
-            self.postpone(key, members, probe, &attempted);
-            return self.pump_waiting();
+        if verdict == Verdict::NotSent {
+            self.return_unsent(request, &result);
+        } else {
+            self.apply_result(request, result, &verdict);
         }
-        self.memory.give(count, bytes);
-        self.stats.attempt_time.observe_time(attempted.duration);
-        if attempted.repeats > 0 {
-            self.stats.repeats.add(attempted.repeats.into());
+        self.grant_permits();
+    }
+
+    /// Applies the result of an attempt to the lane and to the deliveries of the request.
+    fn apply_result(&mut self, request: SentRequest, result: AttemptResult, verdict: &Verdict) {
+        let (key, count, bytes) = (request.key, request.batch.len(), request.batch.bytes());
+        self.memory.release(count, bytes);
+        self.record_attempt(&request, &result, verdict);
+        let failed = self.counts_as_failed(&request, verdict);
+        // A paused lane trips as well.
+        if failed && self.lanes[key].state == LaneState::Open {
+            let is_operational = request.batch.events().all(|event| event.operational);
+            self.lanes[key].notice_throttle.is_trip_silent = is_operational;
         }
-        self.trace_attempt(key, &members, started_at, &attempted, &verdict);
-        let undelivered = verdict != Verdict::Delivered;
-        let schedule = self.schedule(key);
-        let counts = |held: &Held| counts_as_failed(held.attempts_with_this(), &verdict, schedule);
-        let failed = members.iter().any(counts);
-        // Also while it is paused: it trips then too.
-        if failed && let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.status == Status::Open) {
-            lane.told.keeps_trip = members.events().all(|event| event.operational);
-        }
-        self.learn(key, version, &verdict, &attempted, failed, probe);
-        self.settle(key, members, &verdict, probe, started_at, attempted);
-        if let Some(lane) = self.lanes.get_mut(&key) {
-            lane.end(count, bytes, undelivered);
-            // It may wait for a slot as what it is no more, unproven or busier: it asks again.
-            if let Some(place) = lane.waiting.take() {
-                self.slots.leave(place);
-            }
+        self.observe(&request, &result, verdict, failed);
+        self.settle(request, result, verdict);
+        let lane = &mut self.lanes[key];
+        lane.finish_request(count, bytes, *verdict != Verdict::Delivered);
+        // The position in the queue is stale (proven flag or requests in flight have changed); `pump` enqueues the lane
+        // again.
+        if let Some(ticket) = lane.ticket.take() {
+            self.limiter.cancel(ticket);
         }
         self.pump(key);
-        self.pump_waiting();
     }
 
-    /// Puts deliveries back that could not be sent for want of something on this host. Nothing was attempted, so they keep
-    /// their retries and nothing is held against the receiver; the lane pauses, since the next request would fail alike.
-    fn postpone(&mut self, key: SubscriptionKey, members: Members, probe: bool, attempted: &Attempted) {
-        let detail = attempted.detail.as_deref().unwrap_or_default();
-        self.local_faults.report(detail, Instant::now());
-        let (count, bytes) = (members.len(), members.bytes());
-        let Some(lane) = self.lanes.get_mut(&key) else { return self.memory.give(count, bytes) };
-        lane.window.finished(&attempted.outcome, Duration::ZERO, lane.in_flight);
-        lane.end(count, bytes, false);
-        let now = self.clock.uptime();
-        lane.tally.failed(now, detail);
-        lane.put_back(members);
-        lane.hold.by_host(now.after(LOCAL_FAULT_PAUSE.mul_f64(1.0 + 0.5 * clock::jitter())));
-        let goes_on = lane.is_open();
-        if let Some(place) = lane.waiting.take() {
-            self.slots.leave(place);
+    /// Returns deliveries to the lane that this host could not send. No attempt was made, so they keep their retries, and
+    /// the receiver's health does not change. The lane pauses, since the next request would fail in the same way.
+    fn return_unsent(
+        &mut self,
+        SentRequest { key, batch, is_probe, .. }: SentRequest,
+        result: &AttemptResult,
+    ) {
+        let error = result.detail.as_deref().unwrap_or_default();
+        if let Some(times) = self.local_fault_log.record(Instant::now()) {
+            tracing::warn!(
+                error,
+                times,
+                "this host cannot send; deliveries wait and do not count as failures"
+            );
         }
-        if probe {
-            self.probe_later(key);
+        let (lane, now) = (&mut self.lanes[key], self.clock.uptime());
+        lane.window.finished(&result.outcome, Duration::ZERO, lane.in_flight);
+        lane.finish_request(batch.len(), batch.bytes(), false);
+        lane.metrics.set_last_error(now, error);
+        lane.put_back(batch);
+        lane.hold.set_by_host(now.after(LOCAL_FAULT_PAUSE.mul_f64(1.0 + 0.5 * clock::jitter())));
+        let is_open = lane.is_open();
+        if let Some(ticket) = lane.ticket.take() {
+            self.limiter.cancel(ticket);
         }
-        if goes_on { self.pump(key) } else { self.give_up(key) }
+        if is_probe {
+            self.postpone_probe(key);
+        }
+        if is_open { self.pump(key) } else { self.spill_to_queue(key) }
     }
 
-    /// When a lane's failed attempts are tried again: by its own schedule, or that of all.
-    pub(super) fn schedule(&self, key: SubscriptionKey) -> &RetrySchedule {
-        let own = self.lanes.get(&key).and_then(|lane| lane.stored.settings.retry_schedule.as_ref());
+    /// Returns the retry schedule of the subscription, or the default one.
+    pub(super) fn retry_schedule(&self, key: SubscriptionKey) -> &RetrySchedule {
+        let own = self.lanes[key].stored.settings.retry_schedule.as_ref();
         own.unwrap_or(&self.options.schedule)
     }
 
-    /// Tells whoever traces of an attempt: in the trace of each event that went with it.
-    fn trace_attempt(
-        &self,
-        key: SubscriptionKey,
-        members: &Members,
-        started_at: UnixMicros,
-        attempted: &Attempted,
-        verdict: &Verdict,
-    ) {
-        let (Some(spans), Some(lane)) = (&self.options.spans, self.lanes.get(&key)) else { return };
-        for held in members.iter() {
-            spans.take(Span::attempt(lane, held, started_at, attempted, verdict));
+    /// Records the attempt in the metrics, and in the trace of each event of the request.
+    fn record_attempt(&self, request: &SentRequest, result: &AttemptResult, verdict: &Verdict) {
+        self.stats.attempt_time.observe_time(result.duration);
+        if result.repeats > 0 {
+            self.stats.repeats.add(result.repeats.into());
+        }
+        let Some(spans) = &self.options.spans else { return };
+        let lane = &self.lanes[request.key];
+        for delivery in request.batch.iter() {
+            spans.record(Span::attempt(lane, delivery, request.started_at, result, verdict));
         }
     }
 
-    /// What a result says about its receiver, unless the row has changed since the attempt started.
-    fn learn(
-        &mut self,
-        key: SubscriptionKey,
-        version: u64,
-        verdict: &Verdict,
-        attempted: &Attempted,
-        failed: bool,
-        probe: bool,
-    ) {
-        let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.version == version) else { return };
-        // Not the whole of it: a connection that is made first takes long, however idle the receiver is.
-        let latency = attempted.timings.first_byte.unwrap_or(attempted.duration);
-        lane.window.finished(&attempted.outcome, latency, lane.in_flight);
+    /// Returns whether one of the deliveries counts as failed for the receiver's health.
+    fn counts_as_failed(&self, request: &SentRequest, verdict: &Verdict) -> bool {
+        let schedule = self.retry_schedule(request.key);
+        request.batch.iter().any(|delivery| {
+            counts_as_failed(delivery.counted_attempts(), verdict, request.is_probe, schedule)
+        })
+    }
+
+    /// Updates the lane's view of its receiver, unless the row has changed since the attempt started.
+    fn observe(&mut self, request: &SentRequest, result: &AttemptResult, verdict: &Verdict, failed: bool) {
+        let key = request.key;
+        let lane = &mut self.lanes[key];
+        if lane.version != request.version {
+            return;
+        }
+        // Without the time to connect, which is long however idle the receiver is.
+        let latency = result.timings.first_byte.unwrap_or(result.duration);
+        lane.window.finished(&result.outcome, latency, lane.in_flight);
         let was_fast = lane.is_fast();
-        lane.answers = matches!(verdict, Verdict::Delivered | Verdict::Reject(Reason::BodyRefused));
-        lane.proven = lane.answers && attempted.duration < QUICK;
-        lane.backlog.impatient &= lane.answers;
+        lane.is_answering = verdict.shows_healthy_receiver();
+        lane.is_proven = lane.is_answering && result.duration < PROVEN_MAX_LATENCY;
+        lane.backlog.ignores_due_times &= lane.is_answering;
+        let has_slowed = was_fast && !lane.is_fast() && lane.ready_len() > LANE_CAPACITY;
         if let Verdict::Retry { after: Some(wait), .. } = verdict {
             self.defer(key, *wait);
         }
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        let is_stuck = was_fast && !lane.is_fast() && lane.ready_len() > LANE_CAPACITY;
-        if is_stuck {
-            // What waits for it takes the room of those that could use it.
-            self.give_up(key);
+        // The deliveries of a slow lane would occupy memory that other lanes can use.
+        if has_slowed {
+            self.spill_to_queue(key);
         }
         match verdict {
-            Verdict::Delivered => self.succeeded(key),
-            Verdict::Park(reason) => self.failed(key, attempted, Some(*reason)),
-            Verdict::Reject(reason) if !reason.blames_receiver() => self.refused(key, attempted),
-            _ if failed => self.failed(key, attempted, None),
+            Verdict::Delivered => self.on_success(key),
+            Verdict::Reject(Reason::BodyRefused) => self.on_refusal(key, result),
+            _ if failed => self.on_failure(key, result, verdict),
             _ => {}
         }
-        if probe {
-            self.probed(key);
+        if request.is_probe {
+            self.on_probe_finished(key);
         }
     }
 }
 
-/// An attempt that panics is an attempt that failed: one bad event must not take the worker down.
+/// Sends one request. A panic counts as a failed attempt, so that one event cannot stop the worker.
 async fn send(
     sender: &Sender,
     target: &Target,
-    members: &Members,
+    batch: &RequestBatch,
     format: Option<BatchFormat>,
     started_at: UnixMicros,
-) -> Attempted {
-    let begun = Instant::now();
+) -> AttemptResult {
+    let start = Instant::now();
     let attempt = async {
         match format {
             None => {
-                let Held { id, event, .. } = &members.first;
-                let (delivery, attempt) = (id.number(), members.first.attempts_with_this());
+                let ReadyDelivery { id, event, .. } = &batch.first;
+                let (delivery, attempt) = (id.number(), batch.first.attempt_number());
                 let message = Message { delivery, attempt, ..(&**event).into() };
                 sender.send(target, message, started_at).await
             }
-            // Boxed since its state would make every attempt larger.
-            Some(format) => Box::pin(send_batch(sender, target, members, format, started_at)).await,
+            // Boxed, because its state would enlarge the future of every attempt.
+            Some(format) => Box::pin(send_batch(sender, target, batch, format, started_at)).await,
         }
     };
-    AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or_else(|_| Attempted {
+    AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or_else(|_| AttemptResult {
         outcome: Outcome::Failed(Reason::Internal),
         detail: Some("internal: the attempt panicked; see the log".into()),
         reply: Bytes::new(),
-        duration: begun.elapsed(),
+        duration: start.elapsed(),
         timings: Timings::default(),
         repeats: 0,
     })
@@ -249,14 +268,38 @@ async fn send(
 async fn send_batch(
     sender: &Sender,
     target: &Target,
-    members: &Members,
+    batch: &RequestBatch,
     format: BatchFormat,
     started_at: UnixMicros,
-) -> Attempted {
-    let event = format.unite(members.events());
-    // Its members may have been tried differently often; the batch is an event of its own.
-    let delivery = members.first.id.number();
-    let attempt = members.iter().map(Held::attempts_with_this).max().unwrap_or(1);
+) -> AttemptResult {
+    // The batch is an event of its own, with the attempt number of the delivery that was tried most often.
+    let event = format.combine(batch.events());
+    let delivery = batch.first.id.number();
+    let attempt = batch.iter().map(ReadyDelivery::attempt_number).max().unwrap_or(1);
     let message = Message { content_type: format.content_type(), delivery, attempt, ..Message::from(&event) };
     sender.send(target, message, started_at).await
+}
+
+#[cfg(test)]
+mod tests {
+    use decnet_core::time::BootMicros;
+
+    use super::super::tests::started;
+
+    /// Timers and queues of waiting lanes keep keys that are not counted in the lane.
+    #[tokio::test]
+    async fn kept_keys_of_a_removed_lane_are_ignored() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut dispatcher = started(dir.path()).await;
+        let key = dispatcher.lanes.iter().next().unwrap().key;
+        dispatcher.schedule(key, BootMicros(0));
+        dispatcher.memory.wait(key);
+        dispatcher.limiter.wait(key, true, 0);
+        dispatcher.lanes.remove(key);
+        dispatcher.on_released(key);
+        dispatcher.on_oldest(Ok(vec![(key, None)]));
+        dispatcher.process(&mut Vec::new(), None).unwrap();
+        dispatcher.grant_permits();
+        assert_eq!(dispatcher.limiter.in_use(), 0);
+    }
 }

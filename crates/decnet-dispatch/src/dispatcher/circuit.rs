@@ -1,56 +1,53 @@
-//! A subscription's health: trip, probe, re-open.
+//! The health of a subscription: its circuit breaker trips, is probed, and is reopened.
 
 use std::time::{Duration, Instant};
 
-use decnet_core::delivery::{Outcome, Reason};
+use decnet_core::delivery::{Outcome, Reason, Verdict};
 use decnet_core::health::{Health, probe_delay};
 use decnet_core::limits::{MAX_BATCH_EVENTS, MAX_BODY_BYTES, MAX_ERROR_CHARS};
 use decnet_core::time::{BootMicros, UnixMicros};
 use decnet_store::catalog::Deferral;
 use decnet_store::queue::{Delivery, SubscriptionKey};
 
-use super::{Dispatcher, Done, claims};
-use crate::clock;
-use crate::members::Members;
-use crate::memory::Share;
-use crate::record::Circuit;
-use crate::sender::Attempted;
-use crate::status::Status;
+use super::writes::WriteResult;
+use super::{Dispatcher, claims};
+use crate::lane_state::LaneState;
+use crate::memory_budget::Allowance;
+use crate::pending_health::Circuit;
+use crate::request_batch::RequestBatch;
+use decnet_runtime::clock;
+use decnet_sender::AttemptResult;
 
 impl Dispatcher {
-    /// A delivery succeeded: the receiver is there.
-    pub(super) fn succeeded(&mut self, key: SubscriptionKey) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
+    /// Records a successful delivery.
+    pub(super) fn on_success(&mut self, key: SubscriptionKey) {
+        let lane = &mut self.lanes[key];
         let failures = lane.health.consecutive_failures();
         lane.health.succeeded();
-        lane.record.succeeded(self.clock.wall());
-        if lane.record.enlist() {
-            self.learnt.push(key);
+        lane.pending_health.record_success(self.clock.wall());
+        self.health.add(lane);
+        if failures > 0 && lane.state == LaneState::Open {
+            lane.failure_log.log_recovery(lane.name(), failures);
         }
-        if failures > 0 && lane.status == Status::Open {
-            lane.trouble.over(lane.name(), failures);
-        }
-        self.answered(key);
+        self.reopen_if_tripped(key);
     }
 
-    /// Records that the receiver refused a body (400, 413, 415, 422). This does not count towards the circuit threshold, and
-    /// shows that a tripped receiver is back.
-    pub(super) fn refused(&mut self, key: SubscriptionKey, attempted: &Attempted) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        let (error, now) = (error_text(attempted), self.clock.wall());
-        lane.trouble.refused(lane.name(), &lane.stored.subscription.url, &error, Instant::now());
-        lane.record.refused(now, &error);
-        lane.tally.failed(self.clock.uptime(), &error);
-        if lane.record.enlist() {
-            self.learnt.push(key);
-        }
-        self.answered(key);
+    /// Records that the receiver refused a body (400, 413, 415, 422). This does not count towards the circuit threshold,
+    /// and shows that a tripped receiver is back.
+    pub(super) fn on_refusal(&mut self, key: SubscriptionKey, result: &AttemptResult) {
+        let lane = &mut self.lanes[key];
+        let error = error_text(result);
+        lane.failure_log.log_refusal(lane.name(), &lane.stored.subscription.url, &error, Instant::now());
+        lane.pending_health.record_refusal(self.clock.wall(), &error);
+        lane.metrics.set_last_error(self.clock.uptime(), &error);
+        self.health.add(lane);
+        self.reopen_if_tripped(key);
     }
 
-    /// The receiver answered sensibly; a tripped one is back.
-    pub(super) fn answered(&mut self, key: SubscriptionKey) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        if !matches!(lane.status, Status::Tripped { .. }) {
+    /// Reopens a tripped lane whose receiver has sent a good reply.
+    fn reopen_if_tripped(&mut self, key: SubscriptionKey) {
+        let lane = &mut self.lanes[key];
+        if !matches!(lane.state, LaneState::Tripped { .. }) {
             return;
         }
         lane.reopen();
@@ -58,193 +55,188 @@ impl Dispatcher {
             self.retention.unpark(key);
         }
         lane.health = Health::new(0, self.options.circuit_threshold);
-        lane.record.circuit(Circuit::Reopened);
-        if lane.record.enlist() {
-            self.learnt.push(key);
-        }
-        let then = if lane.is_paused() {
-            "what is parked goes when it is resumed"
+        lane.pending_health.record_circuit(Circuit::Reopened);
+        self.health.add(lane);
+        let consequence = if lane.is_paused() {
+            "the parked deliveries wait until the subscription is resumed"
         } else {
-            "sending what was parked"
+            "sending the parked deliveries"
         };
-        tracing::info!(subscription = lane.name(), "the receiver is back; {then}");
+        tracing::info!(subscription = lane.name(), "the receiver has recovered; {consequence}");
         self.stats.recoveries.add(1);
-        self.tell_recovered(key);
+        self.emit_recovered(key);
         self.refill(key);
-        self.record();
+        self.write_health();
     }
 
-    /// Sends nothing to a lane's receiver for as long as it asks for: neither first attempts nor retries nor probes. Requests in
-    /// flight go on.
+    /// Holds the lane for the time that its receiver has asked for. Requests in flight continue.
     pub(super) fn defer(&mut self, key: SubscriptionKey, wait: Duration) {
-        let Some(lane) = self.lanes.get_mut(&key).filter(|_| !wait.is_zero()) else { return };
-        let until = self.clock.uptime().after(wait);
-        if !lane.hold.by_receiver(until) {
+        if wait.is_zero() {
             return;
         }
-        lane.trouble.deferred(lane.name(), wait, Instant::now());
-        lane.tally.deferred(Some(until));
-        lane.record.deferral(Deferral::Until(self.clock.time_at(until)));
-        if lane.record.enlist() {
-            self.learnt.push(key);
+        let lane = &mut self.lanes[key];
+        let until = self.clock.uptime().after(wait);
+        if !lane.hold.extend_by_receiver(until) {
+            return;
         }
-        // At once, so that it outlives a worker that is killed.
-        self.record();
+        lane.failure_log.log_deferral(lane.name(), wait, Instant::now());
+        lane.metrics.set_deferred_until(Some(until));
+        lane.pending_health.record_deferral(Deferral::Until(self.clock.time_at(until)));
+        self.health.add(lane);
+        // Written at once, so that it is in force even if the worker is killed.
+        self.write_health();
     }
 
-    /// Forgets what a lane's receiver has asked for, and what is to be tried again goes now: an operator wishes it, or the
-    /// receiver is another one now.
+    /// Ends the wait that the lane's receiver has asked for, and retries now: an operator has lifted it, or the receiver
+    /// has changed.
     pub(super) fn lift_deferral(&mut self, key: SubscriptionKey) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let lane = &mut self.lanes[key];
         if !lane.hold.lift(self.clock.uptime()) {
             return;
         }
-        lane.hurry();
-        lane.tally.deferred(None);
-        lane.record.deferral(Deferral::None);
-        if lane.record.enlist() {
-            self.learnt.push(key);
-        }
-        self.look_again(key, BootMicros(0));
+        lane.retry_now();
+        lane.metrics.set_deferred_until(None);
+        lane.pending_health.record_deferral(Deferral::None);
+        self.health.add(lane);
+        self.schedule(key, BootMicros(0));
     }
 
-    /// A delivery failed, in the sense of the subscription's health; 410 ends it at once.
-    pub(super) fn failed(&mut self, key: SubscriptionKey, attempted: &Attempted, gone: Option<Reason>) {
-        let threshold = self.options.circuit_threshold;
-        let delay = self.until_probe(0);
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        let error = error_text(attempted);
-        let trips = lane.health.failed();
+    /// Records a failed delivery in the health of the subscription. Trips the lane at the threshold, and parks it after a
+    /// 410.
+    pub(super) fn on_failure(&mut self, key: SubscriptionKey, result: &AttemptResult, verdict: &Verdict) {
+        let lane = &mut self.lanes[key];
+        let error = error_text(result);
+        let reaches_threshold = lane.health.failed();
         if lane.health.consecutive_failures() == 1 {
-            lane.trouble.begins(lane.name(), &lane.stored.subscription.url, &error, Instant::now());
+            lane.failure_log.log_failure(lane.name(), &lane.stored.subscription.url, &error, Instant::now());
         }
-        let now = self.clock.wall();
-        lane.record.failed(now, &error);
-        lane.tally.failed(self.clock.uptime(), &error);
-        if lane.record.enlist() {
-            self.learnt.push(key);
-        }
-        let next_at = lane.hold.not_before(self.clock.uptime().after(delay));
-        if gone.is_some() && matches!(lane.status, Status::Open | Status::Tripped { .. }) {
+        lane.pending_health.record_failure(self.clock.wall(), &error);
+        lane.metrics.set_last_error(self.clock.uptime(), &error);
+        self.health.add(lane);
+        if *verdict == Verdict::Gone && matches!(lane.state, LaneState::Open | LaneState::Tripped { .. }) {
             tracing::warn!(
                 subscription = lane.name(),
-                "the receiver answered 410 Gone; parked until it is enabled again"
+                "the receiver answered 410 Gone; deliveries are parked until the subscription is enabled again"
             );
-            lane.stand(Status::Gone);
-            lane.record.circuit(Circuit::Gone);
-        } else if trips && lane.status == Status::Open {
-            let failures = lane.health.consecutive_failures();
-            tracing::warn!(
-                subscription = lane.name(),
-                failures,
-                threshold,
-                error,
-                "tripped; parked until a probe gets through"
-            );
-            lane.stand(Status::Tripped { probes: 0, next_at, probing: false });
-            lane.record.circuit(Circuit::Tripped);
-            self.look_again(key, next_at);
+            lane.set_state(LaneState::Gone);
+            lane.pending_health.record_circuit(Circuit::Gone);
+        } else if reaches_threshold && lane.state == LaneState::Open {
+            self.trip(key, &error);
         } else {
             return;
         }
         self.stats.trips.add(1);
-        self.tell_tripped(key, attempted, &error);
-        self.give_up(key);
-        self.record();
+        self.emit_tripped(key, verdict, &error);
+        self.spill_to_queue(key);
+        self.write_health();
     }
 
-    /// Moves what waits in memory back to the queue.
-    pub(super) fn give_up(&mut self, key: SubscriptionKey) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        let (count, bytes) = (lane.ready_len(), lane.ready_bytes());
-        let held = lane.give_up();
-        self.memory.give(count, bytes);
-        if held.is_empty() {
+    fn trip(&mut self, key: SubscriptionKey, error: &str) {
+        let delay = self.probe_delay(0);
+        let lane = &mut self.lanes[key];
+        tracing::warn!(
+            subscription = lane.name(),
+            failures = lane.health.consecutive_failures(),
+            threshold = self.options.circuit_threshold,
+            error,
+            "tripped; deliveries are parked until a probe succeeds"
+        );
+        let next_at = lane.hold.not_before(self.clock.uptime().after(delay));
+        lane.set_state(LaneState::Tripped { probes: 0, next_at, probing: false });
+        lane.pending_health.record_circuit(Circuit::Tripped);
+        self.schedule(key, next_at);
+    }
+
+    /// Moves the lane's deliveries from memory to the queue.
+    pub(super) fn spill_to_queue(&mut self, key: SubscriptionKey) {
+        let lane = &mut self.lanes[key];
+        self.memory.release(lane.ready_len(), lane.ready_bytes());
+        let admitted = lane.clear();
+        if admitted.is_empty() {
             return;
         }
-        lane.tally.queued(held.len());
-        let (queue, ids) = (self.queue.clone(), held.iter().map(|held| held.id).collect());
-        self.write(async move { queue.release(ids).await }, move |()| Done::Released(key));
+        lane.metrics.count_queued(admitted.len());
+        let (queue, ids) = (self.queue.clone(), admitted.iter().map(|delivery| delivery.id).collect());
+        self.spawn_write(async move { queue.release(ids).await }, move |()| WriteResult::Released(key));
     }
 
-    pub(super) fn released(&mut self, key: SubscriptionKey) {
-        self.writes -= 1;
-        if let Some(lane) = self.lanes.get_mut(&key) {
-            lane.backlog.look_everywhere();
+    pub(super) fn on_released(&mut self, key: SubscriptionKey) {
+        // The lane may have been removed: a release does not keep it, since the deliveries are in the queue.
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.backlog.rescan();
+            self.refill(key);
         }
-        self.refill(key);
     }
 
-    /// Sends one waiting delivery to a tripped receiver when its time has come; a delivery that is not due
-    /// yet will do, since whichever it is, one must go first.
+    /// Claims a delivery for a half-open probe of a tripped receiver, if the probe is due. Any waiting delivery will do,
+    /// even if its retry is not due.
     pub(super) fn probe_if_due(&mut self, key: SubscriptionKey) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        let Status::Tripped { probes, next_at, probing: false } = lane.status else { return };
+        let lane = &mut self.lanes[key];
+        let LaneState::Tripped { probes, next_at, probing: false } = lane.state else { return };
         if lane.is_paused() {
             return;
         }
         let next_at = lane.hold.not_before(next_at);
         if self.clock.uptime() < next_at {
-            return self.look_again(key, next_at);
+            return self.schedule(key, next_at);
         }
-        if lane.backlog.claiming || self.stopping {
-            return self.look_again(key, self.clock.uptime().after(self.options.probe_delay.0));
+        if lane.backlog.is_claiming || self.is_stopping {
+            return self.schedule(key, self.clock.uptime().after(self.options.probe_delay.0));
         }
-        lane.status = Status::Tripped { probes, next_at, probing: true };
+        lane.state = LaneState::Tripped { probes, next_at, probing: true };
         let deliveries = if lane.stored.settings.ordered { MAX_BATCH_EVENTS } else { 1 };
-        self.claim(key, Share { deliveries, bytes: MAX_BODY_BYTES }, UnixMicros(i64::MAX));
+        self.claim(key, Allowance { deliveries, bytes: MAX_BODY_BYTES }, UnixMicros(i64::MAX));
     }
 
-    pub(super) fn probe_with(&mut self, key: SubscriptionKey, deliveries: Vec<Delivery>) {
-        let Some(lane) = self.lanes.get(&key) else { return };
-        // Where order counts, what is to be tried again is due in any order, and the oldest goes first.
+    /// Sends a probe with one of the claimed deliveries. The others stay in the queue.
+    pub(super) fn send_probe(&mut self, key: SubscriptionKey, deliveries: Vec<Delivery>) {
+        let lane = &mut self.lanes[key];
+        // Retries are due in any order. An ordered lane sends the oldest one first.
         let delivery = if lane.stored.settings.ordered && deliveries.first().is_some_and(|d| d.was_retry) {
             deliveries.into_iter().filter(|delivery| delivery.was_retry).min_by_key(|delivery| delivery.id)
         } else {
             deliveries.into_iter().next()
         };
-        let Some(delivery) = delivery else { return self.probe_later(key) };
-        let Some(slot) = self.slots.take(false, 0) else { return self.probe_later(key) };
-        self.memory.take(delivery.event.body.len());
-        let held = claims::held(delivery);
-        if let Some(lane) = self.lanes.get_mut(&key) {
-            lane.mark_claimed(&held);
-        }
-        self.start_attempt(key, Members::one(held), slot, true);
+        let Some(delivery) = delivery else { return self.postpone_probe(key) };
+        let Some(permit) = self.limiter.try_acquire(false, 0) else { return self.postpone_probe(key) };
+        self.memory.hold(delivery.event.body.len());
+        let delivery = claims::ready(delivery);
+        lane.mark_claimed(&delivery);
+        self.start_attempt(key, RequestBatch::single(delivery), permit, true);
     }
 
-    /// A probe is over; if the lane is still tripped, it failed.
-    pub(super) fn probed(&mut self, key: SubscriptionKey) {
-        if let Some(Status::Tripped { probes, .. }) = self.lanes.get(&key).map(|lane| lane.status) {
+    /// Schedules the next probe after one that failed. If it succeeded, the lane is no longer tripped.
+    pub(super) fn on_probe_finished(&mut self, key: SubscriptionKey) {
+        if let LaneState::Tripped { probes, .. } = self.lanes[key].state {
             let probes = probes.saturating_add(1);
-            self.probe_after(key, probes, self.until_probe(probes));
+            self.schedule_probe(key, probes, self.probe_delay(probes));
         }
     }
 
-    /// There was nothing to probe with, or no slot: the same wait again, without counting it as failed.
-    pub(super) fn probe_later(&mut self, key: SubscriptionKey) {
-        if let Some(Status::Tripped { probes, .. }) = self.lanes.get(&key).map(|lane| lane.status) {
-            self.probe_after(key, probes, self.until_probe(0));
+    /// Schedules the probe of a tripped lane again, because there was no delivery or no permit. This does not count as
+    /// failed.
+    pub(super) fn postpone_probe(&mut self, key: SubscriptionKey) {
+        if let LaneState::Tripped { probes, .. } = self.lanes[key].state {
+            self.schedule_probe(key, probes, self.probe_delay(0));
         }
     }
 
-    /// How long to wait before the next probe, after `step` failed ones.
-    fn until_probe(&self, step: u32) -> Duration {
-        probe_delay(self.options.probe_delay, step, clock::jitter())
+    /// Returns the wait before the next probe, after this number of failed ones.
+    fn probe_delay(&self, failed_probes: u32) -> Duration {
+        probe_delay(self.options.probe_delay, failed_probes, clock::jitter())
     }
 
-    /// Puts the next probe off; `probes` have failed so far.
-    fn probe_after(&mut self, key: SubscriptionKey, probes: u32, delay: Duration) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
+    fn schedule_probe(&mut self, key: SubscriptionKey, failed_probes: u32, delay: Duration) {
+        let lane = &mut self.lanes[key];
         let next_at = lane.hold.not_before(self.clock.uptime().after(delay));
-        lane.status = Status::Tripped { probes, next_at, probing: false };
-        self.look_again(key, next_at);
+        lane.state = LaneState::Tripped { probes: failed_probes, next_at, probing: false };
+        self.schedule(key, next_at);
     }
 }
 
-/// What the row's `last_error` says.
-fn error_text(attempted: &Attempted) -> String {
-    let text = match (&attempted.outcome, &attempted.detail) {
+/// Returns the text for the row's `last_error`.
+fn error_text(result: &AttemptResult) -> String {
+    let text = match (&result.outcome, &result.detail) {
         (_, Some(detail)) => detail.to_string(),
         (Outcome::Replied { status, .. }, None) => format!("http {status}"),
         (Outcome::Failed(reason), None) => reason.to_string(),

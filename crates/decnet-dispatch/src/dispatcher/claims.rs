@@ -1,230 +1,232 @@
-//! What waits in the queue comes back into its lane: when there is room, when a retry is due, for a probe.
+//! Deliveries that wait in the queue return to their lane: when there is free memory, when a retry is due, or for a probe.
 
 use std::time::Duration;
 
 use decnet_core::limits::MAX_BODY_BYTES;
 use decnet_core::time::{BootMicros, UnixMicros};
-use decnet_store::queue::{Claimed, Delivery, SubscriptionKey, Waiting};
+use decnet_store::queue::{Claimed, Delivery, SubscriptionBacklog, SubscriptionKey};
 
-use super::{Dispatcher, Done, Error};
+use super::writes::WriteResult;
+use super::{Dispatcher, Error};
 use crate::backlog::Queued;
-use crate::lane::Lane;
-use crate::members::{Held, Origin};
-use crate::memory::Share;
-use crate::status::Status;
-use crate::timers::Kind;
+use crate::lane_state::LaneState;
+use crate::memory_budget::Allowance;
+use crate::request_batch::{DeliverySource, ReadyDelivery};
+use crate::timers::TimerKind;
 
-/// When to look again for a retry that became due while a claim was under way.
+/// The wait of a retry that became due while a claim was under way.
 const CLAIM_UNDER_WAY: Duration = Duration::from_millis(2);
 
-/// When to look again for a retry that became due while memory was full.
+/// The wait of a retry that became due while memory was full.
 const MEMORY_FULL: Duration = Duration::from_millis(100);
 
-/// What a claim came back with.
+/// The result of a claim.
 pub(super) struct ClaimedFor {
     key: SubscriptionKey,
-    share: Share,
+    allowance: Allowance,
     claimed: Claimed,
 }
 
 impl Dispatcher {
-    /// Asks the queue for more, if the lane has little left and the queue may have something.
+    /// Claims more deliveries if few are left in memory and some may be queued.
     pub(super) fn refill(&mut self, key: SubscriptionKey) {
-        let Some(lane) = self.lanes.get(&key) else { return };
-        if lane.backlog.queued == Queued::Nothing || lane.backlog.claiming || !lane.is_open() {
+        let lane = &self.lanes[key];
+        if lane.backlog.queued == Queued::Nothing || lane.backlog.is_claiming || !lane.is_open() {
             return;
         }
         let capacity = self.memory.lane_capacity(lane.is_fast());
-        if lane.ready_len() <= lane.low_water(capacity) {
-            let room = lane.room(capacity);
-            self.claim_if_room(key, room);
+        if lane.ready_len() <= lane.low_watermark(capacity) {
+            let deliveries = lane.free_deliveries(capacity);
+            self.try_claim(key, deliveries);
         }
     }
 
-    /// Claims up to `deliveries` if memory has room for some; a lane with nothing in it waits for room. False if
-    /// it is full.
-    fn claim_if_room(&mut self, key: SubscriptionKey, deliveries: usize) -> bool {
-        let Some(lane) = self.lanes.get_mut(&key).filter(|lane| !lane.backlog.claiming) else { return true };
-        let wanted = Share { deliveries, bytes: lane.room_bytes().max(MAX_BODY_BYTES) };
-        let is_empty = lane.ready_len() == 0;
-        let least = lane.burst(lane.window.allowed(lane.concurrency(self.options.concurrency)));
-        if let Some(share) = self.memory.share(wanted, is_empty, least) {
-            self.claim(key, share, self.clock.now());
+    /// Claims up to `deliveries` as far as memory allows. Returns false if it is full; then a lane without deliveries waits
+    /// for free memory.
+    fn try_claim(&mut self, key: SubscriptionKey, deliveries: usize) -> bool {
+        let lane = &mut self.lanes[key];
+        if lane.backlog.is_claiming {
             return true;
         }
-        lane.backlog.look_everywhere();
-        if is_empty && !std::mem::replace(&mut lane.backlog.hungry, true) {
+        let wanted = Allowance { deliveries, bytes: lane.free_bytes().max(MAX_BODY_BYTES) };
+        let is_empty = lane.ready_len() == 0;
+        let minimum = lane.burst(lane.window.allowed(lane.concurrency(self.options.concurrency)));
+        if let Some(allowance) = self.memory.allowance(wanted, is_empty, minimum) {
+            self.claim(key, allowance, self.clock.now());
+            return true;
+        }
+        lane.backlog.rescan();
+        if is_empty && !std::mem::replace(&mut lane.backlog.is_starved, true) {
             self.memory.wait(key);
         }
         false
     }
 
-    /// Gives the lanes that wait for room in memory what there is.
-    pub(super) fn feed(&mut self) {
-        while let Some(key) = self.memory.next_hungry() {
-            if let Some(lane) = self.lanes.get_mut(&key) {
-                lane.backlog.hungry = false;
+    /// Gives free memory to the lanes that wait for it.
+    pub(super) fn refill_starved(&mut self) {
+        while let Some(key) = self.memory.next_starved() {
+            // A lane that was removed while it waited needs no memory.
+            if let Some(lane) = self.lanes.get_mut(key) {
+                lane.backlog.is_starved = false;
                 self.refill(key);
             }
         }
     }
 
-    /// Claims a share of what is due at `now`.
-    pub(super) fn claim(&mut self, key: SubscriptionKey, share: Share, now: UnixMicros) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        if lane.backlog.claiming || share.deliveries == 0 {
+    /// Claims what is due at `now`.
+    pub(super) fn claim(&mut self, key: SubscriptionKey, allowance: Allowance, now: UnixMicros) {
+        let lane = &mut self.lanes[key];
+        if lane.backlog.is_claiming || allowance.deliveries == 0 {
             return;
         }
-        let claim = lane.claim(share, now);
-        self.memory.reserve(share);
+        let claim = lane.start_claim(allowance, now);
+        self.memory.reserve(allowance);
         let queue = self.queue.clone();
-        let work = async move { queue.claim(claim).await };
-        self.write(work, move |claimed| Done::Claimed(ClaimedFor { key, share, claimed }));
+        let claiming = async move { queue.claim(claim).await };
+        self.spawn_write(claiming, move |claimed| {
+            WriteResult::Claimed(ClaimedFor { key, allowance, claimed })
+        });
     }
 
-    pub(super) fn claimed(&mut self, ClaimedFor { key, share, claimed }: ClaimedFor) {
-        self.writes -= 1;
-        self.memory.unreserve(share);
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        lane.backlog.end_claim(&claimed);
-        let was_cut = claimed.more && claimed.deliveries.last().is_some_and(|delivery| delivery.was_retry);
-        // Where order counts, the line is held until all that is due is here.
-        let now = (was_cut && lane.stored.settings.ordered).then(|| self.clock.uptime());
+    pub(super) fn on_claimed(&mut self, ClaimedFor { key, allowance, claimed }: ClaimedFor) {
+        self.memory.unreserve(allowance);
+        let lane = &mut self.lanes[key];
+        lane.backlog.finish_claim(&claimed);
+        let has_more_due = claimed.more && claimed.deliveries.last().is_some_and(|last| last.was_retry);
+        // An ordered lane sends nothing until all due retries are in memory.
+        let now = (has_more_due && lane.stored.settings.ordered).then(|| self.clock.uptime());
         if let Some(due) = now.or_else(|| claimed.next_due.map(|due| self.clock.uptime_at(due))) {
-            self.look_again(key, due);
+            self.schedule(key, due);
         }
-        if self.lanes.get(&key).is_some_and(Lane::is_paused) {
-            self.leave(key, !claimed.deliveries.is_empty());
-            return self.probe_later(key);
-        }
-        match self.lanes.get(&key).map(|lane| lane.status) {
-            Some(Status::Open) => self.take_in(key, claimed.deliveries),
-            Some(Status::Tripped { probing: true, .. }) => self.probe_with(key, claimed.deliveries),
-            _ => self.leave(key, !claimed.deliveries.is_empty()),
+        let lane = &mut self.lanes[key];
+        let (is_paused, state) = (lane.is_paused(), lane.state);
+        match state {
+            LaneState::Open if !is_paused => self.take_claimed(key, claimed.deliveries),
+            LaneState::Tripped { probing: true, .. } if !is_paused => {
+                self.send_probe(key, claimed.deliveries);
+            }
+            _ => {
+                // The lane closed during the claim: the deliveries stay in the queue.
+                if !claimed.deliveries.is_empty() {
+                    lane.backlog.rescan();
+                }
+                if is_paused {
+                    self.postpone_probe(key);
+                }
+            }
         }
     }
 
-    fn take_in(&mut self, key: SubscriptionKey, deliveries: Vec<Delivery>) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
+    fn take_claimed(&mut self, key: SubscriptionKey, deliveries: Vec<Delivery>) {
+        let lane = &mut self.lanes[key];
         let (retries, fresh): (Vec<_>, Vec<_>) =
             deliveries.into_iter().partition(|delivery| delivery.was_retry);
         for delivery in retries.iter().chain(&fresh) {
-            self.memory.take(delivery.event.body.len());
+            self.memory.hold(delivery.event.body.len());
         }
-        lane.push_retries(retries.into_iter().map(held));
-        fresh.into_iter().map(held).for_each(|held| lane.push(held));
+        lane.push_retries(retries.into_iter().map(ready));
+        fresh.into_iter().map(ready).for_each(|delivery| lane.push(delivery));
         self.pump(key);
     }
 
-    /// The lane closed meanwhile: what was claimed stays where it is.
-    fn leave(&mut self, key: SubscriptionKey, some: bool) {
-        if let Some(lane) = self.lanes.get_mut(&key).filter(|_| some) {
-            lane.backlog.look_everywhere();
-        }
+    /// Sets the lane's `Due` timer to `at`, unless it fires earlier.
+    pub(super) fn schedule(&mut self, key: SubscriptionKey, at: BootMicros) {
+        let next_due = &mut self.lanes[key].backlog.next_due;
+        self.timers.set(next_due, key, TimerKind::Due, at);
     }
 
-    /// Looks at the lane again at `at`, unless it does so earlier anyway.
-    pub(super) fn look_again(&mut self, key: SubscriptionKey, at: BootMicros) {
-        if let Some(lane) = self.lanes.get_mut(&key) {
-            self.timers.set(&mut lane.backlog.next_due, key, Kind::Due, at);
-        }
+    /// Sets the lane's `Wake` timer to `at`, unless it fires earlier.
+    pub(super) fn schedule_wake(&mut self, key: SubscriptionKey, at: BootMicros) {
+        self.timers.set(&mut self.lanes[key].wake_at, key, TimerKind::Wake, at);
     }
 
-    /// Lets the lane go on at `at`, when its rate or its batch allows it.
-    pub(super) fn wake(&mut self, key: SubscriptionKey, at: BootMicros) {
-        if let Some(lane) = self.lanes.get_mut(&key) {
-            self.timers.set(&mut lane.wake_at, key, Kind::Wake, at);
-        }
-    }
-
-    /// Claims what has become due. A timer of a lane that is gone, or came back since, counts for nothing.
+    /// Handles the timers that are due. A timer is ignored if its lane was removed, or was opened anew since.
     pub(super) fn fire_timers(&mut self) {
         let now = self.clock.uptime();
         while let Some((at, key, kind)) = self.timers.pop(now) {
-            let Some(lane) = self.lanes.get_mut(&key) else { continue };
-            let slot = match kind {
-                Kind::Due => &mut lane.backlog.next_due,
-                Kind::Wake => &mut lane.wake_at,
+            let Some(lane) = self.lanes.get_mut(key) else { continue };
+            let timer = match kind {
+                TimerKind::Due => &mut lane.backlog.next_due,
+                TimerKind::Wake => &mut lane.wake_at,
             };
-            match slot.take_if(|set| *set == at).map(|_| kind) {
-                Some(Kind::Due) => self.due(key, now),
-                Some(Kind::Wake) => self.pump(key),
+            match timer.take_if(|set| *set == at).map(|_| kind) {
+                Some(TimerKind::Due) => self.on_due(key, now),
+                Some(TimerKind::Wake) => self.pump(key),
                 None => {}
             }
         }
     }
 
-    /// A retry is due. It goes in even where the lane is full: retries decide over a receiver's health, and
-    /// there are seldom more of them than what was in flight at once.
-    fn due(&mut self, key: SubscriptionKey, now: BootMicros) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        match lane.status {
-            // Everything is looked at when it is resumed.
+    /// Claims due retries, or probes. Retries are claimed even by a full lane, because they decide on the receiver's
+    /// health. There are seldom more of them than requests were in flight at once.
+    fn on_due(&mut self, key: SubscriptionKey, now: BootMicros) {
+        let lane = &self.lanes[key];
+        match lane.state {
+            // Resuming the lane claims everything.
             _ if lane.is_paused() => {}
-            Status::Open if self.stopping => {}
-            Status::Open if lane.backlog.claiming => self.look_again(key, now.after(CLAIM_UNDER_WAY)),
-            Status::Open => {
-                let room = lane.room(self.memory.lane_capacity(lane.is_fast()));
-                let limit = room.max(lane.burst(lane.concurrency(self.options.concurrency)));
-                if !self.claim_if_room(key, limit) {
-                    self.look_again(key, now.after(MEMORY_FULL));
+            LaneState::Open if self.is_stopping => {}
+            LaneState::Open if lane.backlog.is_claiming => self.schedule(key, now.after(CLAIM_UNDER_WAY)),
+            LaneState::Open => {
+                let free = lane.free_deliveries(self.memory.lane_capacity(lane.is_fast()));
+                let limit = free.max(lane.burst(lane.concurrency(self.options.concurrency)));
+                if !self.try_claim(key, limit) {
+                    self.schedule(key, now.after(MEMORY_FULL));
                 }
             }
-            Status::Tripped { .. } => self.probe_if_due(key),
-            Status::Gone | Status::Disabled | Status::Deleted => {}
+            LaneState::Tripped { .. } => self.probe_if_due(key),
+            LaneState::Gone | LaneState::Disabled | LaneState::Deleted => {}
         }
     }
 
-    /// Asks which subscriptions have something in the queue: after a start, and when another process wrote.
-    pub(super) fn look_for_waiting(&mut self) {
+    /// Asks which subscriptions have waiting deliveries, after another process has written or times were corrected.
+    pub(super) fn find_backlogs(&mut self) {
         let queue = self.queue.clone();
-        self.write(async move { queue.waiting().await }, Done::Waiting);
+        self.spawn_write(async move { queue.backlogs().await }, WriteResult::Backlogs);
     }
 
-    /// The same at the start, before any event comes: what waits already goes first.
-    pub(super) async fn look_for_waiting_first(&mut self) -> Result<(), Error> {
-        self.erasures = self.queue.erasures().await?;
-        let waiting = self.queue.waiting().await?;
-        self.note_waiting(&waiting);
+    /// Finds the waiting deliveries at the start, before any event arrives, so that they go first.
+    pub(super) async fn load_backlogs(&mut self) -> Result<(), Error> {
+        self.external_changes.set_erasures(self.queue.erasures().await?);
+        let backlogs = self.queue.backlogs().await?;
+        self.on_backlogs(&backlogs);
         Ok(())
     }
 
-    pub(super) fn waiting(&mut self, waiting: &[Waiting]) {
-        self.writes -= 1;
-        self.note_waiting(waiting);
-    }
-
-    fn note_waiting(&mut self, waiting: &[Waiting]) {
-        let is_empty = self.lanes.is_empty();
-        if is_empty && !waiting.is_empty() {
+    pub(super) fn on_backlogs(&mut self, backlogs: &[SubscriptionBacklog]) {
+        let is_catalog_empty = self.lanes.is_empty();
+        if is_catalog_empty && !backlogs.is_empty() {
             tracing::warn!(
-                subscriptions = waiting.len(),
-                "deliveries wait for subscriptions, and the catalog has none at all; is it the right one? They are kept"
+                subscriptions = backlogs.len(),
+                "deliveries wait, but the catalog has no subscriptions; they are kept; check that it is the right catalog"
             );
         }
-        for entry in waiting {
-            let Some(lane) = self.lanes.get_mut(&entry.sub) else {
-                if !is_empty && !self.is_bad(&entry.uuid) {
-                    self.forget(entry.sub);
+        for backlog in backlogs {
+            let key = backlog.sub;
+            // Without a lane the subscription was deleted, unless its row is only invalid or the catalog is the wrong one.
+            let Some(lane) = self.lanes.get_mut(key) else {
+                if !is_catalog_empty && !self.reload.is_row_invalid(&backlog.uuid) {
+                    self.discard(key);
                 }
                 continue;
             };
-            if entry.queued {
-                lane.backlog.look_everywhere();
-                self.refill(entry.sub);
+            if backlog.queued {
+                lane.backlog.rescan();
+                self.refill(key);
             }
-            if let Some(due) = entry.next_due {
-                self.look_again(entry.sub, self.clock.uptime_at(due));
+            if let Some(due) = backlog.next_due {
+                self.schedule(key, self.clock.uptime_at(due));
             }
         }
     }
 }
 
-pub(super) fn held(delivery: Delivery) -> Held {
-    let origin = match delivery {
-        Delivery { was_retry: true, .. } => Origin::Retry,
-        Delivery { was_redelivery: true, .. } => Origin::Redelivered,
-        Delivery { .. } => Origin::Queued,
+/// Makes a claimed delivery ready to be sent.
+pub(super) fn ready(delivery: Delivery) -> ReadyDelivery {
+    let source = match delivery {
+        Delivery { was_retry: true, .. } => DeliverySource::Retry,
+        Delivery { was_redelivery: true, .. } => DeliverySource::Redelivered,
+        Delivery { .. } => DeliverySource::Queued,
     };
-    Held::new(delivery.id, delivery.attempts, delivery.event, origin)
+    let Delivery { id, attempts, free_attempts, event, .. } = delivery;
+    ReadyDelivery { attempts, free_attempts, ..ReadyDelivery::new(id, event, source) }
 }

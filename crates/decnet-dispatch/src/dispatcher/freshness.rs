@@ -1,56 +1,60 @@
-//! Events are routed by the subscriptions as they were when the events were published, or newer ones.
+//! Events are routed by the subscriptions as they were when the event was published, or by newer ones.
 //!
-//! Two streams bring events, and a change of the subscriptions has a place in each: the bus passes on a signal between
-//! the events, and the queue counts changes in the order of its commits, among the events that are submitted to it. What
-//! follows a change is *held* until a reload that began after that place has been applied. Then it is routed, in order.
+//! Two streams bring events, and a change of the subscriptions has a position in each: the bus delivers a signal between
+//! the events, and the queue counts changes in the order of its commits, which include submitted events. Events behind a
+//! change are *held* until a reload that started after it has been applied. Then they are routed, in order.
 //!
-//! - A reload covers every change that was known when it began. While one runs another one is asked for at most, so
-//!   that signals, however many, do not hold events for longer than two reloads take.
-//! - What is held keeps its room: at its bound the intake leaves its socket unread.
-//! - A reload that fails ends the hold, and so does [`MAX_CHANGE_HOLD`]: the subscriptions of the last load stay in force.
+//! - A reload covers every change that was known when it started. While one runs, at most one more is requested, so that
+//!   any number of signals holds events for at most two reloads.
+//! - Held events keep their permits: at the bound the intake stops reading from its socket.
+//! - A reload that fails ends the hold, and so does [`MAX_RELOAD_HOLD`]: the subscriptions of the last load stay in force.
 
-use decnet_core::limits::MAX_CHANGE_HOLD;
-use decnet_store::queue::Taken;
+use decnet_core::limits::MAX_RELOAD_HOLD;
+use decnet_store::queue::SubmittedEvents;
 use tokio::time::Instant;
 
 use super::Dispatcher;
-use crate::intake::{Batch, Mark};
+use crate::intake::{BusOffset, IncomingBatch};
 
-/// Which changes the routes include, and what waits for newer ones.
+/// The changes that the routing table includes, and the events that wait for newer ones.
 #[derive(Debug, Default)]
 pub(super) struct Freshness {
-    /// The last change on the bus for which a reload was asked for.
-    signalled: Mark,
+    /// The last change on the bus for which a reload was requested.
+    signalled: BusOffset,
     /// The last change on the bus that the running reload covers.
-    reading: Mark,
-    /// The last change on the bus that the routes include.
-    pub(super) applied: Mark,
-    /// The queue's count of changes that the routes include.
+    reloading: BusOffset,
+    /// The last change on the bus that the routing table includes.
+    applied: BusOffset,
+    /// The queue's count of changes that the routing table includes.
     changes: i64,
-    /// The first batch from the bus that follows a newer change; the others wait in the channel behind it.
-    batch: Option<Batch>,
-    /// The piece of what was submitted that follows a newer change.
-    piece: Option<Taken>,
+    /// The first batch from the bus behind a newer change. The others wait in the channel behind it.
+    batch: Option<IncomingBatch>,
+    /// The submitted events behind a newer change.
+    submitted: Option<SubmittedEvents>,
     held_since: Option<Instant>,
-    /// A hold took too long, and that was logged.
-    is_overdue: bool,
+    /// Whether it was logged that a hold took too long.
+    is_overdue_logged: bool,
 }
 
 impl Freshness {
-    /// A reload begins.
-    pub(super) fn begin(&mut self) {
-        self.reading = self.signalled;
+    /// Returns the last change on the bus that the routing table includes.
+    pub(super) fn applied(&self) -> BusOffset {
+        self.applied
     }
 
-    /// The reload that has ended decides over the routes from now on: it was applied, or has failed. `changes` is the
-    /// queue's count when it began.
-    pub(super) fn end(&mut self, changes: i64) {
-        self.applied = self.applied.max(self.reading);
+    pub(super) fn start_reload(&mut self) {
+        self.reloading = self.signalled;
+    }
+
+    /// Ends a reload that was applied or has failed: what it covers is not waited for any longer. `changes` is the queue's
+    /// count when it started.
+    pub(super) fn finish_reload(&mut self, changes: i64) {
+        self.applied = self.applied.max(self.reloading);
         self.changes = self.changes.max(changes);
-        self.is_overdue = false;
+        self.is_overdue_logged = false;
     }
 
-    /// Does the queue count changes that the routes lack?
+    /// Returns whether the routing table lacks some of the `changes` that the queue has counted.
     pub(super) fn lacks(&self, changes: i64) -> bool {
         changes > self.changes
     }
@@ -59,94 +63,99 @@ impl Freshness {
         self.batch.is_some()
     }
 
-    pub(super) fn holds(&self) -> bool {
-        self.batch.is_some() || self.piece.is_some()
+    /// Returns whether any events are held.
+    pub(super) fn is_holding(&self) -> bool {
+        self.batch.is_some() || self.submitted.is_some()
     }
 
-    /// Gives up waiting: whatever is held may go.
-    fn give_up(&mut self) {
+    /// Treats the changes before the held events as applied.
+    fn stop_waiting(&mut self) {
         self.applied = self.applied.max(self.signalled);
-        self.changes = self.changes.max(self.piece.as_ref().map_or(0, |piece| piece.changes));
+        self.changes = self.changes.max(self.submitted.as_ref().map_or(0, |piece| piece.changes));
     }
 
-    fn hold(&mut self) {
+    fn hold_batch(&mut self, batch: IncomingBatch) {
+        self.batch = Some(batch);
         self.held_since.get_or_insert_with(Instant::now);
     }
 
-    /// Takes out what is held and need not be any longer.
-    fn take_fresh(&mut self) -> (Option<Batch>, Option<Taken>) {
+    fn hold_submitted(&mut self, piece: SubmittedEvents) {
+        self.submitted = Some(piece);
+        self.held_since.get_or_insert_with(Instant::now);
+    }
+
+    /// Removes and returns the held events whose changes are applied.
+    fn take_fresh(&mut self) -> (Option<IncomingBatch>, Option<SubmittedEvents>) {
         let (applied, changes) = (self.applied, self.changes);
         let batch = self.batch.take_if(|batch| batch.after <= applied);
-        let piece = self.piece.take_if(|piece| piece.changes <= changes);
-        if !self.holds() {
+        let submitted = self.submitted.take_if(|piece| piece.changes <= changes);
+        if !self.is_holding() {
             self.held_since = None;
         }
-        (batch, piece)
+        (batch, submitted)
     }
 }
 
 impl Dispatcher {
-    /// The subscriptions have changed, and the signal was read from the bus before this place.
-    pub(super) fn changed_before(&mut self, place: Mark) {
-        if place > self.freshness.signalled {
-            self.freshness.signalled = place;
+    /// Reloads the subscriptions, unless this was done for a change at or behind `offset`. The signal of the change was
+    /// read from the bus before `offset`.
+    pub(super) fn on_change_before(&mut self, offset: BusOffset) {
+        if offset > self.freshness.signalled {
+            self.freshness.signalled = offset;
             self.reload();
         }
     }
 
     /// Admits a batch, or holds it until the changes before it are applied.
-    pub(super) fn admit_or_hold(&mut self, batch: Batch) {
+    pub(super) fn admit_or_hold(&mut self, batch: IncomingBatch) {
         if batch.after <= self.freshness.applied {
             return self.admit(batch);
         }
-        self.changed_before(batch.after);
-        self.freshness.batch = Some(batch);
-        self.freshness.hold();
+        self.on_change_before(batch.after);
+        self.freshness.hold_batch(batch);
     }
 
-    /// The same for a piece of what was submitted; false if it is to be admitted now.
-    pub(super) fn holds_piece(&mut self, piece: Taken) -> Option<Taken> {
+    /// Holds submitted events until the changes before them are applied. Returns them if they can be admitted now.
+    pub(super) fn hold_if_stale(&mut self, piece: SubmittedEvents) -> Option<SubmittedEvents> {
         if piece.events.is_empty() || !self.freshness.lacks(piece.changes) {
             return Some(piece);
         }
-        self.freshness.piece = Some(piece);
-        self.freshness.hold();
+        self.freshness.hold_submitted(piece);
         self.reload_unless_running();
         None
     }
 
-    /// Admits what was held for a reload that has ended.
+    /// Admits the held events whose changes are applied.
     pub(super) fn admit_held(&mut self) {
-        let (batch, piece) = self.freshness.take_fresh();
+        let (batch, submitted) = self.freshness.take_fresh();
         batch.into_iter().for_each(|batch| self.admit(batch));
-        piece.into_iter().for_each(|piece| self.admit_piece(piece));
+        submitted.into_iter().for_each(|piece| self.admit_submitted(piece));
     }
 
-    /// Routes what is held by the subscriptions that are loaded, whatever has changed since.
-    pub(super) fn give_up_holding(&mut self) {
-        self.freshness.give_up();
+    /// Routes all held events by the subscriptions that are loaded.
+    pub(super) fn release_held(&mut self) {
+        self.freshness.stop_waiting();
         self.admit_held();
     }
 
-    /// Once a second: a catalog that cannot be read must not hold events for ever.
+    /// Releases events that are held for too long, so that a catalog that cannot be read does not hold them forever.
     pub(super) fn end_overdue_hold(&mut self) {
         let held_for = self.freshness.held_since.map(|since| since.elapsed());
-        if held_for.is_none_or(|held_for| held_for < MAX_CHANGE_HOLD) {
+        if held_for.is_none_or(|held_for| held_for < MAX_RELOAD_HOLD) {
             return;
         }
-        if !std::mem::replace(&mut self.freshness.is_overdue, true) {
+        if !std::mem::replace(&mut self.freshness.is_overdue_logged, true) {
             tracing::warn!(
                 ?held_for,
-                "the subscriptions have changed and cannot be read; new events are routed by those already loaded \
-                 until they can"
+                "cannot read the changed subscriptions; events are routed by those loaded before until they can be read"
             );
         }
-        self.give_up_holding();
+        self.release_held();
     }
 
-    /// At the end: what was submitted and is not admitted yet stays in the queue.
-    pub(super) fn put_back_piece(&mut self) {
-        self.freshness.piece = None;
+    /// Drops the held submitted events at the shutdown; they are still in the queue.
+    pub(super) fn drop_held_submissions(&mut self) {
+        self.freshness.submitted = None;
     }
 }
 
@@ -158,56 +167,61 @@ mod tests {
 
     use super::*;
 
-    fn batch(after: u64) -> Batch {
-        Batch { events: Vec::new(), after: Mark(after), _room: None }
+    fn batch(after: u64) -> IncomingBatch {
+        IncomingBatch { events: Vec::new(), after: BusOffset(after), _permit: None }
+    }
+
+    fn submitted(changes: i64) -> SubmittedEvents {
+        SubmittedEvents { changes, ..SubmittedEvents::default() }
     }
 
     #[test]
-    fn a_reload_covers_the_changes_before_its_begin() {
-        let mut freshness = Freshness { signalled: Mark(3), ..Freshness::default() };
-        freshness.begin();
-        freshness.signalled = Mark(7);
+    fn reload_covers_the_changes_before_its_start() {
+        let mut freshness = Freshness { signalled: BusOffset(3), ..Freshness::default() };
+        freshness.start_reload();
+        freshness.signalled = BusOffset(7);
         freshness.batch = Some(batch(5));
-        freshness.end(0);
-        assert_eq!(freshness.applied, Mark(3));
+        freshness.finish_reload(0);
+        assert_eq!(freshness.applied, BusOffset(3));
         assert!(freshness.take_fresh().0.is_none());
-        freshness.begin();
-        freshness.end(0);
-        assert!(freshness.take_fresh().0.is_some() && !freshness.holds());
+        freshness.start_reload();
+        freshness.finish_reload(0);
+        assert!(freshness.take_fresh().0.is_some() && !freshness.is_holding());
     }
 
     #[test]
-    fn the_queue_counts_its_changes_apart_from_the_bus() {
-        let piece = |changes| Taken { changes, ..Taken::default() };
-        let mut freshness = Freshness { signalled: Mark(1), batch: Some(batch(1)), ..Freshness::default() };
-        freshness.piece = Some(piece(2));
-        freshness.end(2);
-        let (batch, piece) = freshness.take_fresh();
-        assert!(batch.is_none() && piece.is_some() && freshness.holds());
-        freshness.end(1);
-        assert!(!freshness.lacks(2) && freshness.lacks(3), "a count never runs backwards");
+    fn changes_in_the_queue_are_counted_apart_from_the_bus() {
+        let mut freshness =
+            Freshness { signalled: BusOffset(1), batch: Some(batch(1)), ..Freshness::default() };
+        freshness.submitted = Some(submitted(2));
+        freshness.finish_reload(2);
+        let (batch, submitted) = freshness.take_fresh();
+        assert!(batch.is_none() && submitted.is_some() && freshness.is_holding());
+        freshness.finish_reload(1);
+        assert!(!freshness.lacks(2) && freshness.lacks(3), "the count never decreases");
     }
 
     #[test]
-    fn what_is_held_keeps_its_room() {
-        let room = Arc::new(Semaphore::new(10));
-        let permit = Arc::clone(&room).try_acquire_many_owned(10).unwrap();
-        let batch = Batch { events: Vec::new(), after: Mark(1), _room: Some(permit) };
-        let mut freshness = Freshness { signalled: Mark(1), batch: Some(batch), ..Freshness::default() };
+    fn held_batch_keeps_its_permit() {
+        let limit = Arc::new(Semaphore::new(10));
+        let permit = Arc::clone(&limit).try_acquire_many_owned(10).unwrap();
+        let batch = IncomingBatch { events: Vec::new(), after: BusOffset(1), _permit: Some(permit) };
+        let mut freshness = Freshness { signalled: BusOffset(1), batch: Some(batch), ..Freshness::default() };
         assert!(freshness.take_fresh().0.is_none());
-        assert_eq!(room.available_permits(), 0, "the intake reads no more");
-        freshness.begin();
-        freshness.end(0);
+        assert_eq!(limit.available_permits(), 0, "the intake cannot read more");
+        freshness.start_reload();
+        freshness.finish_reload(0);
         drop(freshness.take_fresh());
-        assert_eq!(room.available_permits(), 10);
+        assert_eq!(limit.available_permits(), 10);
     }
 
     #[test]
-    fn giving_up_lets_everything_go() {
-        let mut freshness = Freshness { signalled: Mark(4), batch: Some(batch(4)), ..Freshness::default() };
-        freshness.piece = Some(Taken { changes: 9, ..Taken::default() });
-        freshness.give_up();
-        let (batch, piece) = freshness.take_fresh();
-        assert!(batch.is_some() && piece.is_some() && !freshness.holds());
+    fn all_events_are_released_when_waiting_stops() {
+        let mut freshness =
+            Freshness { signalled: BusOffset(4), batch: Some(batch(4)), ..Freshness::default() };
+        freshness.submitted = Some(submitted(9));
+        freshness.stop_waiting();
+        let (batch, submitted) = freshness.take_fresh();
+        assert!(batch.is_some() && submitted.is_some() && !freshness.is_holding());
     }
 }

@@ -1,112 +1,96 @@
-//! The loop that owns all lanes. It waits, decides by pure functions, and hands work to tasks of its own
-//! thread; what they come back with is a [`Done`] in the inbox.
+//! The loop that owns all lanes. It waits, decides without I/O, and starts tasks on its own thread, whose results arrive in
+//! its inbox as [`Done`].
 //!
-//! In the order of a delivery's way: [`submissions`], [`admission`], [`claims`], [`attempts`], [`settlements`],
-//! [`circuit`]; beside it [`reload`] and [`freshness`], [`recording`], [`housekeeping`], [`timekeeping`], [`watching`]
-//! and [`telling`].
+//! A delivery passes through [`submissions`] (unless it comes from the bus), [`admission`], [`claims`], [`attempts`],
+//! [`settlements`] and [`circuit`]. Beside them are [`reload`] and [`freshness`], [`health_writeback`], [`retention`],
+//! [`external_changes`], [`timekeeping`], [`queue_census`] and [`notices`].
 
 mod admission;
 mod attempts;
 mod circuit;
 mod claims;
+mod external_changes;
 mod freshness;
-mod housekeeping;
-mod recording;
+mod health_writeback;
+mod notices;
+mod queue_census;
 mod reload;
+mod retention;
+mod routing;
 mod settlements;
 mod shutdown;
 mod submissions;
-mod telling;
 mod timekeeping;
-mod watching;
+mod writes;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use decnet_core::topic::{Pattern, PatternTrie};
-use decnet_store::queue::{self, Queue, Settlement, SubscriptionKey};
-use rustc_hash::FxHashMap;
+use decnet_store::queue::{self, Queue};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use self::admission::AdmittedBatch;
-use self::attempts::Finished;
-use self::claims::ClaimedFor;
-use self::freshness::Freshness;
-use self::housekeeping::Elsewhere;
-use self::reload::{Reloaded, SharedCatalog};
-use self::settlements::{Settled, Settling};
-use crate::clock::Clock;
+use self::writes::WriteResult;
+use crate::concurrency_limiter::ConcurrencyLimiter;
 use crate::inbox::Inbox;
-use crate::intake::{Batch, Publication, Signal, Wanted};
-use crate::lane::Lane;
-use crate::local_faults::LocalFaults;
-use crate::memory::Memory;
+use crate::intake::{BusCover, IncomingBatch, Publication, Signal};
+use crate::lanes::Lanes;
+use crate::memory_budget::MemoryBudget;
 use crate::options::Options;
-use crate::sender::{self, Sender};
-use crate::slots::Slots;
 use crate::stats::Stats;
 use crate::timers::Timers;
+use decnet_core::limits::LOCAL_FAULT_LOG_INTERVAL;
+use decnet_runtime::clock::Clock;
+use decnet_runtime::log_throttle::LogThrottle;
+use decnet_sender::{self as sender, Sender};
 
-/// Why the dispatcher cannot go on.
+/// The reason why the dispatcher cannot start or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The queue refuses to work, for instance because its file is corrupt.
-    #[error("the queue: {0}")]
+    /// The queue cannot be used, for instance because its file is corrupt.
+    #[error("the queue cannot be used: {0}")]
     Queue(#[from] queue::Error),
     /// The first load of the subscriptions failed.
-    #[error("the subscriptions: {0}")]
+    #[error("cannot load the subscriptions: {0}")]
     Catalog(#[from] decnet_store::catalog::Error),
-    /// The intake has no thread to run on.
-    #[error("the intake cannot be started: {0}")]
+    /// The thread of the intake could not be started.
+    #[error("cannot start the intake: {0}")]
     Intake(#[from] std::io::Error),
-    /// The intake has ended though nobody asked it to.
-    #[error("the intake has ended by itself; the log says why")]
-    Deaf,
-    /// No requests can be made.
-    #[error("the sender: {0}")]
+    /// The intake has ended before the shutdown.
+    #[error("the intake ended unexpectedly; see the log for the reason")]
+    IntakeEnded,
+    /// The sender could not be created.
+    #[error("cannot create the sender: {0}")]
     Sender(#[from] sender::Error),
 }
 
-/// What a task of the dispatcher came back with.
+/// The result of a task.
 enum Done {
-    Admitted(AdmittedBatch),
-    Claimed(ClaimedFor),
-    Finished(Finished),
-    Settled(Settled),
-    Released(SubscriptionKey),
-    ChangedElsewhere(Option<Elsewhere>),
-    Reloaded(Reloaded),
-    ReloadGoesOn,
-    Recorded(recording::Recorded),
-    Waiting(Vec<queue::Waiting>),
-    Retained(queue::Retained),
-    Submitted(queue::Taken),
-    /// Somebody in this process has submitted something.
+    Write(WriteResult),
+    QueueFailed(queue::Error),
+    Finished(attempts::Finished),
+    Reloaded(reload::Reloaded),
+    /// The next rows of a reload are to be applied.
+    ApplyMore,
+    HealthWritten(health_writeback::HealthWritten),
+    Counted(queue_census::Counted),
+    Oldest(queue_census::Oldest),
+    /// Another thread of this process has submitted events.
     Nudged,
-    Forgotten {
-        key: SubscriptionKey,
-        more: bool,
-    },
-    Counted(watching::Counted),
-    Oldest(watching::Oldest),
-    Corrected(queue::Corrected),
-    TimeNoted,
-    Broken(queue::Error),
 }
 
-/// What the loop waits for besides its own tasks.
+/// The inputs of the loop besides the results of its own tasks.
 pub(crate) struct Inputs {
-    /// Events from the bus, in the order they came.
-    pub(crate) batches: mpsc::UnboundedReceiver<Batch>,
+    /// Events from the bus, in order.
+    pub(crate) batches: mpsc::UnboundedReceiver<IncomingBatch>,
     /// Reload and stop requests from the bus.
     pub(crate) signals: mpsc::UnboundedReceiver<Signal>,
-    /// Does anybody send batches?
+    /// Whether there is an intake that sends batches.
     pub(crate) has_intake: bool,
-    /// Where the patterns to subscribe to are published.
-    pub(crate) cover: watch::Sender<Option<Wanted>>,
-    /// Rung by whoever in this process has submitted something.
+    /// Publishes the patterns that the intake is to subscribe to.
+    pub(crate) cover: watch::Sender<Option<BusCover>>,
+    /// Notified by other threads of this process that have submitted events.
     pub(crate) nudge: Arc<Notify>,
 }
 
@@ -114,224 +98,192 @@ pub(crate) struct Inputs {
 pub(crate) struct Dispatcher {
     options: Options,
     queue: Queue,
-    /// The queue's.
+    /// The clock of the queue.
     clock: Clock,
-    time: timekeeping::Timekeeping,
-    catalog: SharedCatalog,
+    catalog: reload::SharedCatalog,
     sender: Sender,
     stats: Arc<Stats>,
-    lanes: FxHashMap<SubscriptionKey, Lane>,
-    trie: PatternTrie,
-    /// What to subscribe to on the bus.
-    cover: Vec<Pattern>,
-    slots: Slots,
     inbox: Inbox<Done>,
-    /// Retries and probes: when to look at which lane again.
+
+    lanes: Lanes,
+    limiter: ConcurrencyLimiter,
+    memory: MemoryBudget,
     timers: Timers,
-    settlements: Vec<Settlement>,
-    settling: Vec<Settling>,
-    /// When to write them, if there are any.
-    settle_by: Option<Instant>,
-    /// Over all lanes.
-    memory: Memory,
-    /// Commits that somebody waits for.
-    writes: usize,
-    /// Rows of admissions among them.
-    admitting: usize,
-    reload: reload::Progress,
-    freshness: Freshness,
-    recording: bool,
-    /// Lanes that have learnt something since the last write of records.
-    learnt: Vec<SubscriptionKey>,
-    /// The last write of records failed, and that was said.
-    record_failed: bool,
-    retention: housekeeping::Round,
-    looks: housekeeping::Looks,
-    watch: watching::Watch,
-    telling: telling::Telling,
-    local_faults: LocalFaults,
+
+    routing: routing::Routing,
+    writes: writes::WritesInFlight,
+    settlement: settlements::SettlementBuffer,
     submissions: submissions::Submissions,
-    /// How often something had been erased when we last looked.
-    erasures: i64,
-    stopping: bool,
-    versions: u64,
+    reload: reload::ReloadProgress,
+    freshness: freshness::Freshness,
+    health: health_writeback::HealthWriteback,
+    retention: retention::RetentionPass,
+    external_changes: external_changes::ExternalChangePoll,
+    time: timekeeping::Timekeeping,
+    census: queue_census::QueueCensus,
+    notices: notices::Notices,
+    local_fault_log: LogThrottle,
+    is_stopping: bool,
 }
 
 impl Dispatcher {
-    /// Loads the subscriptions for the first time, so that no event meets an empty table.
+    /// Creates the dispatcher and loads the subscriptions, so that no event is routed by an empty table.
     pub(crate) async fn start(
         options: Options,
         queue: Queue,
-        catalog: SharedCatalog,
+        catalog: reload::SharedCatalog,
         stats: Arc<Stats>,
         publications: mpsc::Sender<Publication>,
     ) -> Result<Self, Error> {
         let clock = queue.clock().clone();
         let sender = sender::Options { clock: clock.clone(), ..options.sender.clone() };
         let sender = Sender::new(sender)?;
-        let time = timekeeping::Timekeeping::start(&clock, queue.known_times().await?);
+        let time = timekeeping::Timekeeping::start(&clock, queue.recorded_times().await?);
         let mut dispatcher = Self {
-            slots: Slots::new(options.total_concurrency),
+            limiter: ConcurrencyLimiter::new(options.total_concurrency),
             options,
             queue,
             clock,
-            time,
             catalog,
             sender,
             stats,
-            lanes: FxHashMap::default(),
-            trie: PatternTrie::new([]),
-            cover: Vec::new(),
             inbox: Inbox::new(),
+            lanes: Lanes::default(),
+            memory: MemoryBudget::default(),
             timers: Timers::default(),
-            settlements: Vec::new(),
-            settling: Vec::new(),
-            settle_by: None,
-            memory: Memory::default(),
-            writes: 0,
-            admitting: 0,
-            reload: reload::Progress::default(),
-            freshness: Freshness::default(),
-            recording: false,
-            learnt: Vec::new(),
-            record_failed: false,
-            retention: housekeeping::Round::default(),
-            looks: housekeeping::Looks::default(),
-            watch: watching::Watch::default(),
-            telling: telling::Telling::new(publications),
-            local_faults: LocalFaults::default(),
+            routing: routing::Routing::default(),
+            writes: writes::WritesInFlight::default(),
+            settlement: settlements::SettlementBuffer::default(),
             submissions: submissions::Submissions::default(),
-            erasures: 0,
-            stopping: false,
-            versions: 0,
+            reload: reload::ReloadProgress::default(),
+            freshness: freshness::Freshness::default(),
+            health: health_writeback::HealthWriteback::default(),
+            retention: retention::RetentionPass::default(),
+            external_changes: external_changes::ExternalChangePoll::default(),
+            time,
+            census: queue_census::QueueCensus::default(),
+            notices: notices::Notices::new(publications),
+            local_fault_log: LogThrottle::new(LOCAL_FAULT_LOG_INTERVAL),
+            is_stopping: false,
         };
         dispatcher.load_first().await?;
-        dispatcher.look_for_waiting_first().await?;
+        dispatcher.load_backlogs().await?;
         Ok(dispatcher)
     }
 
-    /// Runs until `shutdown`, then finishes what is in flight.
+    /// Runs until `shutdown`, then finishes the requests in flight.
     pub(crate) async fn run(&mut self, mut inputs: Inputs, shutdown: CancellationToken) -> Result<(), Error> {
         let mut reload = ticker(self.options.reload_interval);
-        let mut record = ticker(self.options.record_interval);
-        let mut retain = ticker(self.options.retention_interval);
+        let mut tick = ticker(self.options.record_interval);
+        let mut retention = ticker(self.options.retention_interval);
         let (mut done, has_intake) = (Vec::new(), inputs.has_intake);
         self.publish_cover(&inputs);
-        self.stats.pulse.beat();
+        self.stats.liveness.record_turn();
         self.check_clock();
         self.check_stored_times();
         self.take_submitted();
-        let nudges = tokio::task::spawn_local(pass_on(Arc::clone(&inputs.nudge), self.inbox.clone()));
+        let nudges = tokio::task::spawn_local(forward_nudges(Arc::clone(&inputs.nudge), self.inbox.clone()));
         let watchdog = tokio::task::spawn_local(stop_if_displaced(self.queue.clone(), shutdown.clone()));
         loop {
             let next_timer = self.next_timer();
-            let may_admit = has_intake && !self.admits_enough() && !self.freshness.holds_batch();
+            let may_admit = has_intake && !self.writes.is_admission_full() && !self.freshness.holds_batch();
             tokio::select! {
                 () = self.inbox.filled() => {}
                 batch = inputs.batches.recv(), if may_admit => match batch {
                     Some(batch) => self.admit_or_hold(batch),
                     None if shutdown.is_cancelled() => break,
-                    None => return Err(Error::Deaf),
+                    None => return Err(Error::IntakeEnded),
                 },
-                Some(signal) = inputs.signals.recv() => self.obey(signal, &shutdown),
+                Some(signal) = inputs.signals.recv() => self.handle_signal(signal, &shutdown),
                 () = sleep_until(next_timer) => {}
                 _ = reload.tick() => self.reload(),
-                _ = record.tick() => self.on_record_tick(),
-                _ = retain.tick() => self.retain(),
+                _ = tick.tick() => self.on_tick(),
+                _ = retention.tick() => self.start_retention(),
                 () = shutdown.cancelled() => break,
             }
-            self.take_done(&mut done, Some(&inputs))?;
+            self.process(&mut done, Some(&inputs))?;
         }
         nudges.abort();
         watchdog.abort();
         self.finish(inputs, done).await
     }
 
-    /// Does all that has become possible: results, due timers, settlements.
-    fn take_done(&mut self, done: &mut Vec<Done>, inputs: Option<&Inputs>) -> Result<(), Error> {
+    /// Processes the results of tasks and the due timers, and everything that they make possible. `done` is an empty
+    /// buffer.
+    fn process(&mut self, done: &mut Vec<Done>, inputs: Option<&Inputs>) -> Result<(), Error> {
         self.inbox.take_into(done);
         for item in done.drain(..) {
             self.on_done(item, inputs)?;
         }
         self.fire_timers();
-        self.feed();
+        self.refill_starved();
         self.settle_if_due();
-        self.tell();
+        self.emit_notices();
         Ok(())
     }
 
     fn on_done(&mut self, done: Done, inputs: Option<&Inputs>) -> Result<(), Error> {
         match done {
-            Done::Admitted(batch) => self.admitted(&batch),
-            Done::Claimed(claimed) => self.claimed(claimed),
-            Done::Finished(finished) => self.finished(finished),
-            Done::Settled(settled) => self.settled(settled),
-            Done::Released(key) => self.released(key),
-            Done::ChangedElsewhere(elsewhere) => self.changed_elsewhere(elsewhere),
-            Done::Reloaded(reloaded) => self.reloaded(reloaded, inputs),
-            Done::ReloadGoesOn => self.go_on_applying(inputs),
-            Done::Recorded(recorded) => self.recorded(recorded),
-            Done::Waiting(waiting) => self.waiting(&waiting),
-            Done::Retained(retained) => self.retained(&retained),
-            Done::Submitted(taken) => self.submitted(taken),
+            Done::Write(result) => self.on_write(result),
+            Done::QueueFailed(error) => return Err(error.into()),
+            Done::Finished(finished) => self.on_finished(finished),
+            Done::Reloaded(reloaded) => self.on_reloaded(reloaded, inputs),
+            Done::ApplyMore => self.apply_more(inputs),
+            Done::HealthWritten(written) => self.on_health_written(written),
+            Done::Counted(counted) => self.on_counted(counted),
+            Done::Oldest(oldest) => self.on_oldest(oldest),
             Done::Nudged => self.take_submitted(),
-            Done::Forgotten { key, more } => self.forgotten(key, more),
-            Done::Counted(counted) => self.counted(counted),
-            Done::Oldest(oldest) => self.oldest(oldest),
-            Done::Corrected(corrected) => self.corrected(corrected),
-            Done::TimeNoted => self.time_noted(),
-            Done::Broken(error) => return Err(error.into()),
         }
         Ok(())
     }
 
-    fn obey(&mut self, signal: Signal, shutdown: &CancellationToken) {
+    fn handle_signal(&mut self, signal: Signal, shutdown: &CancellationToken) {
         match signal {
             Signal::Reload => {
                 self.reload();
-                self.ask_changed_elsewhere();
+                self.poll_external_changes();
             }
-            Signal::Changed(place) => {
-                self.changed_before(place);
-                self.ask_changed_elsewhere();
+            Signal::Changed(offset) => {
+                self.on_change_before(offset);
+                self.poll_external_changes();
             }
             Signal::Submitted => self.take_submitted(),
             Signal::Stop => shutdown.cancel(),
         }
     }
 
-    /// Runs a write of the queue and leaves what it comes to in the inbox.
-    fn write<T: 'static>(
-        &mut self,
-        work: impl Future<Output = Result<T, queue::Error>> + 'static,
-        then: impl FnOnce(T) -> Done + 'static,
-    ) {
-        self.writes += 1;
-        let inbox = self.inbox.clone();
-        tokio::task::spawn_local(async move {
-            inbox.put(work.await.map_or_else(Done::Broken, then));
-        });
+    /// Runs the periodic checks, about once a second ([`Options::record_interval`]).
+    fn on_tick(&mut self) {
+        self.stats.liveness.record_turn();
+        self.check_clock();
+        self.stats.held.set(self.memory.held() as u64);
+        self.stats.in_flight.set(self.limiter.in_use() as u64);
+        self.end_overdue_hold();
+        self.count_if_due();
+        self.emit_due_dead();
+        self.poll_external_changes();
+        self.write_health();
     }
 
-    /// When the next settlement, retry or probe is due, at most a minute from now.
+    /// Returns when the next settlement, retry or probe is due, at most a minute from now.
     fn next_timer(&self) -> Instant {
         let longest = Duration::from_secs(60);
         let wait = self.timers.next().map_or(longest, |at| at.since(self.clock.uptime()));
         let timer = Instant::now() + wait.min(longest);
-        self.settle_by.map_or(timer, |settle_by| settle_by.min(timer))
+        self.settlement.due_at().map_or(timer, |due_at| due_at.min(timer))
     }
 }
 
-/// A task of its own, so that the loop's turns do not pay for it.
-async fn pass_on(nudge: Arc<Notify>, inbox: Inbox<Done>) {
+/// Forwards nudges to the inbox. A separate task, so that the turns of the loop do not pay for it.
+async fn forward_nudges(nudge: Arc<Notify>, inbox: Inbox<Done>) {
     loop {
         nudge.notified().await;
         inbox.put(Done::Nudged);
     }
 }
 
-/// Ends the loop when a file of the queue was removed, replaced or moved: nothing more is admitted, and the end saves what the
-/// queue holds.
+/// Shuts the worker down if a file of the queue was removed, replaced or moved: nothing more is admitted, and closing the
+/// queue saves what it holds.
 async fn stop_if_displaced(queue: Queue, shutdown: CancellationToken) {
     queue.displaced().await;
     shutdown.cancel();
@@ -350,12 +302,13 @@ mod tests {
 
     use decnet_core::redact::{EndpointUrl, Secret};
     use decnet_core::settings::Settings;
+    use decnet_core::topic::Pattern;
     use decnet_store::catalog::{Catalog, Create, NewSubscription};
 
     use super::*;
-    use crate::clock;
+    use decnet_runtime::clock;
 
-    /// A dispatcher with one subscription, over files in `dir`.
+    /// Starts a dispatcher with one subscription, with its files in `dir`.
     pub(super) async fn started(dir: &Path) -> Dispatcher {
         let mut catalog = Catalog::open(&dir.join("decnet.db"), Create::IfMissing).unwrap();
         let subscription = NewSubscription {

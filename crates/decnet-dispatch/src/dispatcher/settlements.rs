@@ -1,166 +1,198 @@
-//! What an attempt came to is written: many settlements in one commit.
+//! Writes the results of attempts, many in one commit.
 
-use decnet_core::delivery::{Outcome, State, Verdict, advance};
+use decnet_core::delivery::{Fate, Outcome, State, Verdict, advance};
 use decnet_core::event::Event;
-use decnet_core::limits::{MAX_UNSETTLED, SETTLE_DELAY};
+use decnet_core::limits::{MAX_SETTLE_BATCH, MAX_SETTLE_DELAY};
 use decnet_core::time::{BootMicros, UnixMicros};
 use decnet_store::queue::{Attempt, DeliveryId, Settlement, SubscriptionKey};
 use tokio::time::Instant;
 
-use super::{Dispatcher, Done};
-use crate::clock;
-use crate::members::{Held, Members, Origin};
-use crate::sender::Attempted;
-use crate::told::Deaths;
+use super::Dispatcher;
+use super::attempts::SentRequest;
+use super::writes::WriteResult;
+use crate::notice_throttle::DeadLetterSummary;
+use crate::request_batch::{DeliverySource, ReadyDelivery, RequestBatch};
+use decnet_runtime::clock;
+use decnet_sender::AttemptResult;
 
-/// What to do once a settlement is committed.
-pub(super) struct Settling {
-    key: SubscriptionKey,
-    id: DeliveryId,
-    origin: Origin,
-    state: State,
-    /// If it is given up, and that is worth a word.
-    death: Option<Box<Deaths>>,
+/// The settlements that wait to be written together. No caller waits for one, and each commit has its cost.
+#[derive(Debug, Default)]
+pub(super) struct SettlementBuffer {
+    settlements: Vec<Settlement>,
+    /// The effect of each settlement, in the same order.
+    effects: Vec<Effect>,
+    /// The time at which the settlements are to be written, if there are any.
+    due_at: Option<Instant>,
 }
 
-/// Settlements that are committed; where not applied, they came too late.
+/// The effect of a settlement on its lane, once it is committed.
+#[derive(Debug)]
+struct Effect {
+    key: SubscriptionKey,
+    id: DeliveryId,
+    source: DeliverySource,
+    state: State,
+    /// The dead letter to report, if the delivery is dead.
+    dead: Option<Box<DeadLetterSummary>>,
+}
+
+/// Committed settlements. Those that were not applied came too late.
 pub(super) struct Settled {
-    settling: Vec<Settling>,
+    effects: Vec<Effect>,
     applied: Vec<bool>,
 }
 
+/// The result of an attempt that is common to all deliveries of its request.
+struct RequestSettlement {
+    key: SubscriptionKey,
+    fate: Fate,
+    /// The end of the attempt by the wall clock.
+    ended_at: UnixMicros,
+    /// The end of the attempt by the worker's time, from which retries are due.
+    now: UnixMicros,
+    jitter: f64,
+}
+
+impl SettlementBuffer {
+    /// Returns when the settlements are to be written, if there are any.
+    pub(super) fn due_at(&self) -> Option<Instant> {
+        self.due_at
+    }
+
+    fn push(&mut self, settlement: Settlement, effect: Effect) {
+        self.settlements.push(settlement);
+        self.effects.push(effect);
+        if self.due_at.is_none() {
+            self.due_at = Some(Instant::now() + MAX_SETTLE_DELAY);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.settlements.len() >= MAX_SETTLE_BATCH
+    }
+
+    fn take(&mut self) -> (Vec<Settlement>, Vec<Effect>) {
+        self.due_at = None;
+        (std::mem::take(&mut self.settlements), std::mem::take(&mut self.effects))
+    }
+}
+
 impl Dispatcher {
-    /// Names the next state of each delivery that went with an attempt. Those that fail alike are due at the same
-    /// time, so that one claim brings them all. The attempt has ended by the wall clock, the next one is due by the worker's own.
-    pub(super) fn settle(
-        &mut self,
-        key: SubscriptionKey,
-        members: Members,
-        verdict: &Verdict,
-        probe: bool,
-        started_at: UnixMicros,
-        attempted: Attempted,
-    ) {
-        let fate = verdict.of_member(members.len());
-        let fate = if probe { fate.of_probe() } else { fate };
-        let (ended_at, now) = (started_at.after(attempted.duration), self.clock.now());
-        let jitter = clock::jitter();
-        let attempt = attempt(started_at, verdict, attempted);
-        let Members { first, rest } = members;
-        // Of one that goes alone, nothing is copied.
-        for held in rest {
-            self.settle_one(key, &held, attempt.clone(), &fate, (ended_at, now), jitter);
+    /// Settles each delivery of a request. All that are to be retried are due at the same time, so that one claim returns
+    /// them.
+    pub(super) fn settle(&mut self, request: SentRequest, result: AttemptResult, verdict: &Verdict) {
+        let SentRequest { key, batch, is_probe, started_at, .. } = request;
+        let common = RequestSettlement {
+            key,
+            fate: verdict.fate(is_probe, batch.len()),
+            ended_at: started_at.after(result.duration),
+            now: self.clock.now(),
+            jitter: clock::jitter(),
+        };
+        let attempt = attempt(started_at, verdict, result);
+        let RequestBatch { first, rest } = batch;
+        // The attempt of a single delivery is not cloned.
+        for delivery in rest {
+            self.settle_one(&common, &delivery, attempt.clone());
         }
-        self.settle_one(key, &first, attempt, &fate, (ended_at, now), jitter);
-        if self.settlements.len() >= MAX_UNSETTLED {
-            self.submit_settlements();
+        self.settle_one(&common, &first, attempt);
+        if self.settlement.is_full() {
+            self.flush_settlements();
         }
     }
 
-    fn settle_one(
-        &mut self,
-        key: SubscriptionKey,
-        held: &Held,
-        attempt: Attempt,
-        fate: &Verdict,
-        (ended_at, now): (UnixMicros, UnixMicros),
-        jitter: f64,
-    ) {
-        let number = held.attempts_with_this();
-        let state = advance(number, fate, self.schedule(key), now, jitter);
+    fn settle_one(&mut self, common: &RequestSettlement, delivery: &ReadyDelivery, attempt: Attempt) {
+        let RequestSettlement { key, fate, ended_at, now, jitter } = common;
+        let number = delivery.attempt_number();
+        let state = advance(delivery.counted_attempts(), fate, self.retry_schedule(*key), *now, *jitter);
         if state == State::Delivered {
-            self.stats.delivery_time.observe_time(ended_at.since(held.event.at));
+            self.stats.delivery_time.observe_time(ended_at.since(delivery.event.at));
         }
-        self.settle_later(key, held, Attempt { number, ..attempt }, state);
+        let ReadyDelivery { id, source, .. } = *delivery;
+        let effect = Effect { key: *key, id, source, state, dead: dead_letter(delivery, state) };
+        let lane = &mut self.lanes[*key];
+        lane.settling += 1;
+        lane.backlog.uncommitted_retries += usize::from(effect.retry_at().is_some());
+        let attempt = Attempt { number, ..attempt };
+        self.settlement.push(Settlement { id, attempt, state, is_free: fate.is_free() }, effect);
     }
 
-    fn settle_later(&mut self, key: SubscriptionKey, held: &Held, attempt: Attempt, state: State) {
-        let settling = Settling { key, id: held.id, origin: held.origin, state, death: death(held, state) };
-        if let Some(lane) = self.lanes.get_mut(&key) {
-            lane.settling += 1;
-            lane.backlog.failing += usize::from(settling.due_at().is_some());
-        }
-        self.settling.push(settling);
-        self.settlements.push(Settlement { id: held.id, attempt, state });
-        if self.settle_by.is_none() {
-            self.settle_by = Some(Instant::now() + SETTLE_DELAY);
-        }
-    }
-
-    /// One write for all that finished in a moment: nobody waits for it, and each write has its price.
+    /// Writes the settlements if they are due.
     pub(super) fn settle_if_due(&mut self) {
-        let is_due = |at| self.stopping || at <= Instant::now();
-        if self.settle_by.is_some_and(is_due) {
-            self.submit_settlements();
+        let is_due = |at| self.is_stopping || at <= Instant::now();
+        if self.settlement.due_at().is_some_and(is_due) {
+            self.flush_settlements();
         }
     }
 
-    pub(super) fn submit_settlements(&mut self) {
-        self.settle_by = None;
-        if self.settlements.is_empty() {
+    /// Writes the settlements, if there are any.
+    pub(super) fn flush_settlements(&mut self) {
+        let (settlements, effects) = self.settlement.take();
+        if settlements.is_empty() {
             return;
         }
-        let (batch, settling) = (std::mem::take(&mut self.settlements), std::mem::take(&mut self.settling));
         let queue = self.queue.clone();
-        let work = async move { queue.settle(batch).await };
-        self.write(work, move |applied| Done::Settled(Settled { settling, applied }));
+        self.spawn_write(async move { queue.settle(settlements).await }, move |applied| {
+            WriteResult::Settled(Settled { effects, applied })
+        });
     }
 
-    pub(super) fn settled(&mut self, Settled { settling, applied }: Settled) {
-        self.writes -= 1;
-        for (entry, applied) in settling.into_iter().zip(applied) {
-            let due_at = entry.due_at();
-            if applied {
-                self.stats.count(&entry.state);
-            }
-            if let Some(lane) = self.lanes.get_mut(&entry.key) {
-                lane.settling -= 1;
-                lane.backlog.failing -= usize::from(due_at.is_some());
-                lane.unclaim(entry.id, entry.origin);
-                lane.tally.settled(entry.origin, &entry.state, applied);
-                // Another process has changed it, before or after it was counted last.
-                self.watch.is_stale |= !applied;
-                // It waits in the queue again, where it waited before.
-                if entry.state == State::Pending {
-                    lane.backlog.look_everywhere();
-                    self.refill(entry.key);
-                }
-            }
-            if let Some(death) = entry.death.filter(|_| applied) {
-                self.tell_dead(entry.key, *death);
-            }
-            if let Some(due) = due_at {
-                // What came too late has no retry of its own, but whatever waits behind it must go on.
-                let due = if applied { self.clock.uptime_at(due) } else { BootMicros(0) };
-                self.look_again(entry.key, due);
-            }
+    pub(super) fn on_settled(&mut self, Settled { effects, applied }: Settled) {
+        for (effect, applied) in effects.into_iter().zip(applied) {
+            self.apply_effect(effect, applied);
+        }
+    }
+
+    fn apply_effect(&mut self, effect: Effect, applied: bool) {
+        let Effect { key, id, source, state, .. } = effect;
+        let retry_at = effect.retry_at();
+        if applied {
+            self.stats.count_settled(&state);
+        }
+        let lane = &mut self.lanes[key];
+        lane.settling -= 1;
+        lane.backlog.uncommitted_retries -= usize::from(retry_at.is_some());
+        lane.unmark_claimed(id, source);
+        lane.metrics.count_settled(source, &state, applied);
+        // Another process has changed the delivery, perhaps after the last census.
+        self.census.is_stale |= !applied;
+        // The delivery waits in the queue again, in its old position.
+        if state == State::Pending {
+            lane.backlog.rescan();
+            self.refill(key);
+        }
+        if let Some(dead) = effect.dead.filter(|_| applied) {
+            self.emit_dead(key, *dead);
+        }
+        if let Some(at) = retry_at {
+            // A delivery that was not settled has no retry, but an ordered lane must continue with the ones behind it.
+            self.schedule(key, if applied { self.clock.uptime_at(at) } else { BootMicros(0) });
         }
     }
 }
 
-impl Settling {
-    /// When its next attempt is due, if it gets one.
-    fn due_at(&self) -> Option<UnixMicros> {
+impl Effect {
+    /// Returns when the next attempt is due, if there is one.
+    fn retry_at(&self) -> Option<UnixMicros> {
         if let State::Retrying { due_at } = self.state { Some(due_at) } else { None }
     }
 }
 
-/// What is reported of a delivery that is given up, unless its event is an operational one.
-fn death(held: &Held, state: State) -> Option<Box<Deaths>> {
-    let State::Dead { reason } = state else { return None };
-    let Event { id, topic, .. } = &*held.event;
-    let death = || Box::new(Deaths { count: 1, reason, event_id: id.clone(), topic: topic.clone() });
-    (!held.event.operational).then(death)
+/// Returns the dead letter to report, unless the event is an operational one.
+fn dead_letter(delivery: &ReadyDelivery, state: State) -> Option<Box<DeadLetterSummary>> {
+    let Event { id, topic, operational, .. } = &*delivery.event;
+    let (State::Dead { reason }, false) = (state, *operational) else { return None };
+    Some(Box::new(DeadLetterSummary { count: 1, reason, event_id: id.clone(), topic: topic.clone() }))
 }
 
-/// Still without its number, which is each member's own.
-fn attempt(started_at: UnixMicros, verdict: &Verdict, attempted: Attempted) -> Attempt {
-    let status = match attempted.outcome {
+/// Creates the record of an attempt. Its number is set for each delivery.
+fn attempt(started_at: UnixMicros, verdict: &Verdict, result: AttemptResult) -> Attempt {
+    let status = match result.outcome {
         Outcome::Replied { status, .. } => Some(status),
         Outcome::Failed(_) | Outcome::LocalFault => None,
     };
     let reason = verdict.reason();
-    let Attempted { detail, reply, duration, timings, repeats, .. } = attempted;
+    let AttemptResult { detail, reply, duration, timings, repeats, .. } = result;
     let repeats = repeats.into();
     Attempt { number: 0, started_at, duration, status, reason, detail, reply, timings, repeats }
 }
@@ -170,25 +202,26 @@ mod tests {
     use super::super::tests::started;
     use super::*;
 
-    /// It was given up by another process, and counted as dead before its request was over.
+    /// Another process has ended the delivery during its request, and a census has counted it as dead.
     #[tokio::test]
-    async fn what_came_too_late_is_counted_again() {
+    async fn late_settlement_leads_to_another_census() {
         let dir = tempfile::tempdir().unwrap();
         let mut dispatcher = started(dir.path()).await;
-        let key = *dispatcher.lanes.keys().next().unwrap();
-        let lane = dispatcher.lanes.get_mut(&key).unwrap();
-        lane.tally.admitted(true);
-        lane.tally.mark();
-        lane.tally.counted(0, 1, false);
+        let key = dispatcher.lanes.iter().next().unwrap().key;
+        let lane = &mut dispatcher.lanes[key];
+        lane.metrics.count_admitted(true);
+        lane.metrics.start_census();
+        lane.metrics.apply_census(0, 1, false);
         lane.settling += 1;
-        (dispatcher.writes, dispatcher.watch.is_stale) = (1, false);
+        dispatcher.census.is_stale = false;
         let id = "1.0".parse().unwrap();
-        let settling = Settling { key, id, origin: Origin::Admitted, state: State::Delivered, death: None };
-        dispatcher.settled(Settled { settling: vec![settling], applied: vec![false] });
-        assert!(dispatcher.watch.is_stale);
-        let lane = dispatcher.lanes.get_mut(&key).unwrap();
-        lane.tally.mark();
-        lane.tally.counted(0, 1, false);
-        assert_eq!(lane.tally.waiting(), 0);
+        let effect =
+            Effect { key, id, source: DeliverySource::Admitted, state: State::Delivered, dead: None };
+        dispatcher.on_settled(Settled { effects: vec![effect], applied: vec![false] });
+        assert!(dispatcher.census.is_stale);
+        let lane = &mut dispatcher.lanes[key];
+        lane.metrics.start_census();
+        lane.metrics.apply_census(0, 1, false);
+        assert_eq!(lane.metrics.waiting(), 0);
     }
 }

@@ -1,63 +1,66 @@
-//! What other processes and threads have submitted, taken piece by piece: read, routed, admitted, then the next.
+//! Events that other processes and threads have submitted: read from the queue, routed and admitted in pieces.
 //!
-//! One piece is under way at a time, so that the order stays and memory is bounded; while what is to be committed is at
-//! its bound, the next one waits. What is read and not yet admitted is still in the queue.
+//! Pieces are processed one at a time, which keeps the order and bounds the memory. While too many rows wait to be
+//! committed, the next piece is not read. Events that are read and not yet admitted are still in the queue.
 
-use decnet_store::queue::Taken;
+use decnet_store::queue::SubmittedEvents;
 
+use super::Dispatcher;
 use super::admission::Provenance;
-use super::{Dispatcher, Done};
+use super::writes::WriteResult;
 
-/// How far the worker is with what was submitted.
+/// The progress of the current piece.
 #[derive(Debug, Default)]
 pub(super) struct Submissions {
-    /// A piece is being read, or held until the subscriptions are.
-    reading: bool,
-    /// Writes of the last piece that are not committed yet.
-    admitting: usize,
-    /// There may be more.
-    asked: bool,
+    /// Whether a piece is being read, or held until the subscriptions are.
+    is_reading: bool,
+    /// Commits of the last piece that are under way.
+    commits: usize,
+    /// Whether there may be more to read.
+    is_requested: bool,
+}
+
+impl Submissions {
+    /// Counts a finished commit of the last piece.
+    pub(super) fn finish_commit(&mut self) {
+        self.commits -= 1;
+    }
 }
 
 impl Dispatcher {
-    /// Something may have been submitted.
+    /// Reads submitted events, since there may be some.
     pub(super) fn take_submitted(&mut self) {
-        self.submissions.asked = true;
-        self.take_submitted_if_asked();
+        self.submissions.is_requested = true;
+        self.take_submitted_if_requested();
     }
 
-    pub(super) fn take_submitted_if_asked(&mut self) {
-        let Submissions { reading, admitting, asked } = self.submissions;
-        if !asked || reading || admitting > 0 || self.admits_enough() || self.stopping {
+    pub(super) fn take_submitted_if_requested(&mut self) {
+        let Submissions { is_reading, commits, is_requested } = self.submissions;
+        let is_busy = is_reading || commits > 0 || self.writes.is_admission_full();
+        if !is_requested || is_busy || self.is_stopping {
             return;
         }
-        self.submissions = Submissions { reading: true, ..Submissions::default() };
+        self.submissions = Submissions { is_reading: true, ..Submissions::default() };
         let queue = self.queue.clone();
-        self.write(async move { queue.submitted().await }, Done::Submitted);
+        self.spawn_write(async move { queue.next_submitted().await }, WriteResult::Submitted);
     }
 
-    pub(super) fn submitted(&mut self, taken: Taken) {
-        self.writes -= 1;
-        if self.stopping {
+    pub(super) fn on_submitted(&mut self, piece: SubmittedEvents) {
+        if self.is_stopping {
             return;
         }
-        if let Some(taken) = self.holds_piece(taken) {
-            self.admit_piece(taken);
+        if let Some(piece) = self.hold_if_stale(piece) {
+            self.admit_submitted(piece);
         }
     }
 
-    /// Routes and admits a piece whose changes are applied.
-    pub(super) fn admit_piece(&mut self, taken: Taken) {
-        self.submissions.reading = false;
-        self.submissions.asked |= taken.more;
-        self.stats.received.add(taken.events.len() as u64);
-        let events = taken.events.into_iter().map(|(id, event)| (Some(id), event));
-        self.submissions.admitting = self.admit_from(events, &Provenance::Submitted);
-        self.take_submitted_if_asked();
-    }
-
-    /// A write of the last piece is committed.
-    pub(super) fn submissions_admitted(&mut self) {
-        self.submissions.admitting -= 1;
+    /// Routes and admits a piece. The changes of the subscriptions before it are applied.
+    pub(super) fn admit_submitted(&mut self, piece: SubmittedEvents) {
+        self.submissions.is_reading = false;
+        self.submissions.is_requested |= piece.more;
+        self.stats.received.add(piece.events.len() as u64);
+        let events = piece.events.into_iter().map(|(id, event)| (Some(id), event));
+        self.submissions.commits = self.admit_from(events, &Provenance::Submitted);
+        self.take_submitted_if_requested();
     }
 }

@@ -1,52 +1,53 @@
-//! Watches the system's wall clock, so that a step of it delays nothing and removes nothing.
+//! Checks the system's wall clock, so that a step of it delays no delivery and removes none.
 //!
-//! What waits in memory goes by the boot clock and does not notice a step. The worker's own time goes on through it, and
+//! Timers in memory use the boot clock and are not affected by a step. The worker's own time continues through it, and
 //! removal by age pauses until the wall clock agrees with it again, or an operator confirms the wall clock
 //! (`decnet clock --confirm`). Then the worker's time is corrected, and so are the times in the queue that would be wrong.
 
 use std::time::Duration;
 
 use decnet_core::clock::{Agreement, Reading};
-use decnet_core::limits::{CLOCK_NOTE_INTERVAL, CLOCK_TOLERANCE, MAX_RETRY_WAIT};
+use decnet_core::limits::{CLOCK_RECORD_INTERVAL, CLOCK_TOLERANCE, MAX_RETRY_WAIT};
 use decnet_core::time::BootMicros;
-use decnet_store::queue::{Corrected, Correction, KnownTimes};
+use decnet_store::queue::{Corrected, Correction, RecordedTimes};
 
-use super::{Dispatcher, Done};
-use crate::clock::Clock;
+use super::Dispatcher;
+use super::writes::WriteResult;
+use decnet_runtime::clock::Clock;
 
-/// A difference that is worth a message, though the clock is trusted all the same.
+/// A step of a trusted clock that is logged.
 const NOTEWORTHY_STEP: Duration = Duration::from_secs(1);
 
-/// What is known of the wall clock.
+/// The state of the clock check.
 #[derive(Debug)]
 pub(super) struct Timekeeping {
-    /// The last reading at which it was trusted.
+    /// The last reading at which the wall clock was trusted.
     trusted: Reading,
     is_doubt_logged: bool,
-    /// The one that stands in the queue; read back, it is not an operator's.
-    noted: Option<Reading>,
-    is_noting: bool,
-    note_at: BootMicros,
-    /// How far it was ahead of the worker's time at the last look, in microseconds.
+    /// The reading that the worker has recorded in the queue. Another one there was recorded by an operator.
+    recorded: Option<Reading>,
+    is_recording: bool,
+    record_at: BootMicros,
+    /// The lead of the wall clock over the worker's time at the last check, in microseconds.
     difference: i64,
-    /// Rows that the correction under way has changed.
+    /// The rows that the running correction has changed.
     corrected: usize,
 }
 
 impl Timekeeping {
-    /// Lets the clock go on from what the queue knows about the time.
-    pub(super) fn start(clock: &Clock, known: KnownTimes) -> Self {
+    /// Sets the clock to continue from the times in the queue.
+    pub(super) fn start(clock: &Clock, recorded: RecordedTimes) -> Self {
         let now = clock.reading();
-        let trusted = Reading::last_known(known.trusted, known.newest, &now);
+        let trusted = Reading::last_known(recorded.trusted, recorded.newest, &now);
         clock.set(trusted.resume(&now));
-        // From now on, so that nothing is removed before the first look; that one logs it.
-        clock.judge(trusted.agreement(&now));
+        // Before the first check, so that nothing is removed until then; the check logs the result.
+        clock.set_agreement(trusted.agreement(&now));
         Self {
             trusted,
             is_doubt_logged: false,
-            noted: known.trusted,
-            is_noting: false,
-            note_at: BootMicros(0),
+            recorded: recorded.trusted,
+            is_recording: false,
+            record_at: BootMicros(0),
             difference: clock.difference(),
             corrected: 0,
         }
@@ -54,13 +55,13 @@ impl Timekeeping {
 }
 
 impl Dispatcher {
-    /// Compares the wall clock with the boot clock; once a second.
+    /// Compares the wall clock with the boot clock.
     pub(super) fn check_clock(&mut self) {
         let reading = self.clock.reading();
         let agreement = self.time.trusted.agreement(&reading);
-        let was_in_doubt = self.clock.judge(agreement);
+        let was_in_doubt = self.clock.set_agreement(agreement);
         match agreement {
-            Agreement::Agrees => self.clock_agrees(reading, was_in_doubt),
+            Agreement::Agrees => self.trust_clock(reading, was_in_doubt),
             Agreement::Ahead(by) => self.doubt_clock(reading, "ahead of", by),
             Agreement::Behind(by) => self.doubt_clock(reading, "behind", by),
         }
@@ -74,12 +75,12 @@ impl Dispatcher {
             system_time = reading.wall.to_iso8601(),
             expected_time = self.time.trusted.expected_at(&reading).to_iso8601(),
             seconds = by.as_secs(),
-            "the system clock is {how} the time expected since it was last trusted; deliveries continue, but nothing is removed \
-             by age until the clock agrees again; check it, and if it is right, run `decnet clock --confirm`"
+            "the system clock is {how} the time expected since it was last trusted; deliveries continue, but nothing is \
+             removed by age until the clock agrees again; check it, and if it is right, run `decnet clock --confirm`"
         );
     }
 
-    fn clock_agrees(&mut self, reading: Reading, was_in_doubt: bool) {
+    fn trust_clock(&mut self, reading: Reading, was_in_doubt: bool) {
         self.time.is_doubt_logged = false;
         let difference = self.clock.difference();
         if was_in_doubt {
@@ -100,35 +101,34 @@ impl Dispatcher {
         }
         self.time.difference = self.clock.difference();
         self.time.trusted = reading;
-        self.note_time();
+        self.record_time();
     }
 
-    /// Sets the worker's time to the wall clock's. Where that is earlier, stored retries would be due too late by as much: they
-    /// are due now.
+    /// Sets the worker's time to the wall clock's. If that is earlier, stored retries would be late by the difference, so
+    /// they are made due now.
     fn correct_clock(&mut self, difference: i64) {
-        // They are due by the time as it was.
-        self.submit_settlements();
+        // The retries of these settlements are computed with the time before the correction.
+        self.flush_settlements();
         self.clock.correct();
         let now = self.clock.now();
         let latest_due = if difference < 0 { now } else { now.after(MAX_RETRY_WAIT) };
         self.correct_times(Correction::new(now, latest_due));
     }
 
-    /// Puts right what was stored while the clock was wrong: after a start, and when the clock is trusted again.
+    /// Corrects times that were stored while the clock was wrong: after a start, and when the clock is trusted again.
     pub(super) fn check_stored_times(&mut self) {
         let now = self.clock.now();
         self.correct_times(Correction::new(now, now.after(MAX_RETRY_WAIT)));
     }
 
-    fn correct_times(&mut self, what: Correction) {
+    fn correct_times(&mut self, correction: Correction) {
         let queue = self.queue.clone();
-        self.write(async move { queue.correct_times(what).await }, Done::Corrected);
+        self.spawn_write(async move { queue.correct_times(correction).await }, WriteResult::TimesCorrected);
     }
 
-    pub(super) fn corrected(&mut self, Corrected { rows, next }: Corrected) {
-        self.writes -= 1;
+    pub(super) fn on_times_corrected(&mut self, Corrected { rows, next }: Corrected) {
         self.time.corrected += rows;
-        if self.stopping {
+        if self.is_stopping {
             return;
         }
         if let Some(next) = next {
@@ -137,39 +137,38 @@ impl Dispatcher {
         let rows = std::mem::take(&mut self.time.corrected);
         if rows > 0 {
             tracing::info!(rows, "corrected times in the queue that were stored while the clock was wrong");
-            self.look_for_waiting();
+            self.find_backlogs();
         }
     }
 
-    /// An operator may have confirmed the wall clock: another process has noted a time that is not ours.
-    pub(super) fn clock_confirmed(&mut self, stored: Option<Reading>) {
-        let Some(confirmed) = stored.filter(|_| stored != self.time.noted && !self.time.is_noting) else {
-            return;
-        };
+    /// Trusts the reading that is recorded in the queue, if another process has recorded it: then an operator has confirmed
+    /// the wall clock.
+    pub(super) fn on_recorded_time(&mut self, recorded: Option<Reading>) {
+        let is_ours = recorded == self.time.recorded || self.time.is_recording;
+        let Some(confirmed) = recorded.filter(|_| !is_ours) else { return };
         tracing::info!(
             system_time = confirmed.wall.to_iso8601(),
             "an operator has confirmed the system clock"
         );
-        (self.time.trusted, self.time.noted) = (confirmed, stored);
+        (self.time.trusted, self.time.recorded) = (confirmed, recorded);
         self.check_clock();
     }
 
-    /// Notes the trusted time in the queue, so that the next worker can tell a clock that was set meanwhile.
-    fn note_time(&mut self) {
+    /// Records the trusted time in the queue, so that the next worker can detect a clock that was set meanwhile.
+    fn record_time(&mut self) {
         let (uptime, trusted) = (self.clock.uptime(), self.time.trusted);
-        if self.time.is_noting || uptime < self.time.note_at || self.stopping {
+        if self.time.is_recording || uptime < self.time.record_at || self.is_stopping {
             return;
         }
-        self.time.is_noting = true;
-        self.time.note_at = uptime.after(CLOCK_NOTE_INTERVAL);
-        self.time.noted = Some(trusted);
+        self.time.is_recording = true;
+        self.time.record_at = uptime.after(CLOCK_RECORD_INTERVAL);
+        self.time.recorded = Some(trusted);
         let queue = self.queue.clone();
-        self.write(async move { queue.note_time(trusted).await }, |()| Done::TimeNoted);
+        self.spawn_write(async move { queue.record_time(trusted).await }, |()| WriteResult::TimeRecorded);
     }
 
-    pub(super) fn time_noted(&mut self) {
-        self.writes -= 1;
-        self.time.is_noting = false;
+    pub(super) fn on_time_recorded(&mut self) {
+        self.time.is_recording = false;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Every matching event reaches every subscription, signed, once.
+//! Every matching event is delivered to every subscription, signed, once.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -6,26 +6,24 @@ use std::sync::Mutex;
 use decnet_core::redact::Secret;
 use decnet_core::settings::Settings;
 use decnet_core::signature::SigningKey;
-use decnet_store::catalog::Patch;
-use decnet_store::queue::{Filter, Reader};
+use decnet_store::queue::Filter;
 use decnet_testkit::{Receiver, Script, Step, reply};
 use serde_json::json;
 
 use crate::rig::{PATIENCE, Rig, SECRET, arrive, eventually, is_recent, numbers, send};
 
 #[test]
-fn a_matching_event_arrives_once_signed_and_recorded() {
+fn matching_event_is_delivered_once_and_signed() {
     let receiver = Receiver::start(reply(200));
     let mut rig = Rig::new();
     rig.subscribe("siem", &receiver.url("/in"), &["attacker.>", "attacker.*", "attacker.observed"]);
-    rig.start_bus();
-    rig.start_worker();
+    rig.start();
     rig.publish("decky.1.state", &json!({"n": 0}));
     rig.publish("attacker.observed", &json!({"n": 1}));
     rig.publish("attacker.scored", &json!({"n": 2}));
     let requests = receiver.wait_for(2, PATIENCE);
     eventually("both are settled", || rig.counts("siem").delivered == 2);
-    assert_eq!(numbers(&receiver), [1, 2], "each once, however many patterns match");
+    assert_eq!(numbers(&receiver), [1, 2], "each event once, regardless of the number of matching patterns");
 
     let (key, request) = (SigningKey::new(&Secret::new(SECRET)), &requests[0]);
     assert!(key.verify_decnet(&request.body, request.header("x-decnet-signature")));
@@ -34,13 +32,12 @@ fn a_matching_event_arrives_once_signed_and_recorded() {
     assert_eq!(request.header("x-decnet-event-topic"), "attacker.observed");
     assert_eq!(request.header("x-decnet-event-id"), id);
 
-    eventually("the row knows", || is_recent(rig.row("siem").last_success_at));
+    eventually("the row has the success", || is_recent(rig.row("siem").last_success_at));
     assert_eq!(rig.row("siem").consecutive_failures, 0);
-    rig.stop_worker();
 }
 
 #[test]
-fn a_failed_attempt_is_repeated_with_the_same_bytes_and_id() {
+fn retry_has_the_same_body_and_id() {
     let script = Script::steps([
         reply(503).into(),
         Step::CloseMidHeaders,
@@ -51,15 +48,14 @@ fn a_failed_attempt_is_repeated_with_the_same_bytes_and_id() {
     let mut rig = Rig::running(&[("siem", &receiver.url("/"), "a.>")]);
     rig.publish("a.b", &json!({"n": 1}));
     let requests = receiver.wait_for(4, PATIENCE);
-    eventually("it is delivered", || rig.counts("siem").delivered == 1);
+    eventually("the event is delivered", || rig.counts("siem").delivered == 1);
     assert!(requests.iter().all(|request| request.body == requests[0].body));
     assert!(requests.iter().all(|request| request.header("webhook-id") == requests[0].header("webhook-id")));
     assert_eq!(rig.stats.retried.get(), 3);
-    rig.stop_worker();
 }
 
 #[test]
-fn a_final_refusal_is_kept_with_its_reason_and_the_next_event_goes_on() {
+fn rejected_event_does_not_block_the_next_one() {
     let receiver = Receiver::start(Script::steps([reply(404).into(), reply(302).into(), reply(200).into()]));
     let mut rig = Rig::running(&[("siem", &receiver.url("/"), "a.>")]);
     for n in 0..3 {
@@ -67,44 +63,37 @@ fn a_final_refusal_is_kept_with_its_reason_and_the_next_event_goes_on() {
         arrive(&receiver, n + 1);
     }
     eventually("all are settled", || rig.counts("siem").delivered == 1 && rig.counts("siem").dead == 2);
-    assert_eq!(receiver.count(), 3, "neither refusal nor redirect is repeated");
-    rig.stop_worker();
+    assert_eq!(receiver.count(), 3, "neither rejection nor redirect is retried");
 }
 
 #[test]
-fn a_burst_far_beyond_memory_arrives_whole_and_in_order() {
+fn burst_exceeding_memory_is_delivered_in_order() {
     const EVENTS: u64 = 5000;
     let receiver = Receiver::start(reply(200));
-    let mut rig = Rig::new();
-    rig.options.concurrency = 1;
-    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
-    rig.start_bus();
-    rig.start_worker();
+    let mut rig =
+        Rig::running_with(&[("siem", &receiver.url("/"), "a.>")], |options| options.concurrency = 1);
     rig.publish_numbered("a.b", EVENTS);
     arrive(&receiver, EVENTS);
     eventually("all are settled", || rig.counts("siem").delivered == EVENTS);
     let expected: Vec<u64> = (0..EVENTS).collect();
     assert_eq!(numbers(&receiver), expected);
-    rig.stop_worker();
 }
 
 #[test]
-fn a_message_that_is_no_event_costs_the_next_one_nothing() {
+fn malformed_message_does_not_affect_the_next_event() {
     let receiver = Receiver::start(reply(200));
-    let mut rig = Rig::new();
-    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
-    let mut worker = rig.launch_at_a_false_bus();
+    let mut rig = Rig::with_subscriptions(&[("siem", &receiver.url("/"), "a.>")]);
+    let mut worker = rig.launch_with_fake_bus();
     for body in ["[1]", "nonsense", r#"{"payload":{"n":7}}"#] {
         send(&mut worker, "a.b", body);
     }
     arrive(&receiver, 1);
     assert_eq!(numbers(&receiver), [7]);
     assert_eq!(rig.stats.malformed.get(), 2);
-    rig.stop_worker();
 }
 
-/// A receiver that serves one request on each connection, and closes it when it meets the next one.
-fn closes_when_met() -> Script {
+/// Returns a script that replies once on each connection and closes it at the second request.
+fn closes_at_second_request() -> Script {
     let served = Mutex::new(HashSet::new());
     Script::by(move |request| match served.lock().unwrap().insert(request.connection) {
         true => reply(200).into(),
@@ -113,29 +102,27 @@ fn closes_when_met() -> Script {
 }
 
 #[test]
-fn kept_connection_that_ends_costs_no_attempt() {
+fn closed_idle_connection_uses_no_attempt() {
     const EVENTS: u64 = 50;
     for ordered in [false, true] {
-        let receiver = Receiver::start(closes_when_met());
+        let receiver = Receiver::start(closes_at_second_request());
         let mut rig = Rig::new();
-        // Whatever counts as a failure is final.
+        // Every failure is final.
         rig.options.schedule = "none".parse().unwrap();
         rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
-        let settings = Settings { ordered, ..Settings::default() };
-        rig.patch("siem", &Patch { settings: settings.into(), ..Patch::default() });
-        rig.start_bus();
-        rig.start_worker();
+        rig.set_settings("siem", Settings { ordered, ..Settings::default() });
+        rig.start();
         rig.publish_numbered("a.b", EVENTS);
         eventually("all are delivered", || rig.counts("siem").delivered == EVENTS);
         rig.stop_worker();
         let repeats = rig.stats.repeats.get();
         assert!(repeats > 0 && receiver.count() == EVENTS + repeats, "{repeats}, {}", receiver.count());
-        let reader = Reader::open(rig.dir.path()).unwrap();
+        let reader = rig.reader();
         let listed = reader.list(&Filter::default()).unwrap();
         let of_siem = listed.iter().filter(|listed| &*listed.subscription_name == "siem");
         let attempts: Vec<_> =
             of_siem.flat_map(|listed| reader.get(listed.id).unwrap().unwrap().attempts).collect();
-        assert_eq!(attempts.len() as u64, EVENTS, "one attempt each");
+        assert_eq!(attempts.len() as u64, EVENTS, "each event used one attempt");
         assert_eq!(attempts.iter().map(|attempt| u64::from(attempt.repeats)).sum::<u64>(), repeats);
         assert!(!ordered || numbers(&receiver).is_sorted());
     }
@@ -146,9 +133,9 @@ fn delivered_attempt_keeps_its_detail() {
     let receiver = Receiver::start(Step::CloseMidBody);
     let mut rig = Rig::running(&[("siem", &receiver.url("/"), "a.>")]);
     rig.publish("a.b", &json!({}));
-    eventually("it is delivered", || rig.counts("siem").delivered == 1);
+    eventually("the event is delivered", || rig.counts("siem").delivered == 1);
     rig.stop_worker();
-    let reader = Reader::open(rig.dir.path()).unwrap();
+    let reader = rig.reader();
     let id = reader.list(&Filter::default()).unwrap()[0].id;
     let attempts = reader.get(id).unwrap().unwrap().attempts;
     let detail = "HTTP 200 OK; the connection was lost within its body";

@@ -1,59 +1,48 @@
-//! What one subscription asks for: a rate that delays and never drops, an order that a failure holds up.
+//! Rate limit and order of one subscription.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use decnet_core::settings::Settings;
-use decnet_store::catalog::Patch;
 use decnet_testkit::{Receiver, Script, reply};
 
 use crate::rig::{Rig, arrive, eventually, numbers};
 
-fn with_settings(rig: &mut Rig, name: &str, settings: Settings) {
-    rig.patch(name, &Patch { settings: settings.into(), ..Patch::default() });
-}
-
 #[test]
-fn a_rate_delays_and_drops_nothing() {
+fn rate_limit_delays_and_drops_nothing() {
     const EVENTS: u64 = 60;
     let (slow, free) = (Receiver::start(reply(200)), Receiver::start(reply(200)));
-    let mut rig = Rig::new();
-    rig.subscribe("slow", &slow.url("/"), &["a.>"]);
-    rig.subscribe("free", &free.url("/"), &["a.>"]);
-    with_settings(&mut rig, "slow", Settings { rate: "40/s".parse().ok(), ..Settings::default() });
-    rig.start_bus();
-    rig.start_worker();
+    let mut rig =
+        Rig::with_subscriptions(&[("slow", &slow.url("/"), "a.>"), ("free", &free.url("/"), "a.>")]);
+    rig.set_settings("slow", Settings { rate: "40/s".parse().ok(), ..Settings::default() });
+    rig.start();
     let begun = Instant::now();
     rig.publish_numbered("a.b", EVENTS);
     arrive(&free, EVENTS);
     arrive(&slow, EVENTS);
-    // A tenth of a second's worth goes at once, the others 25 ms apart: a lower bound whatever the machine does.
+    // The burst is a tenth of a second; the others follow every 25 ms.
     assert!(begun.elapsed() >= Duration::from_millis(25 * (EVENTS - 5)), "took only {:?}", begun.elapsed());
     eventually("all are settled", || rig.counts("slow").delivered == EVENTS);
-    rig.stop_worker();
 }
 
 #[test]
-fn a_rate_can_be_lifted_while_deliveries_wait_for_it() {
+fn removed_rate_limit_releases_waiting_deliveries() {
     let receiver = Receiver::start(reply(200));
-    let mut rig = Rig::new();
-    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
-    with_settings(&mut rig, "siem", Settings { rate: "1/h".parse().ok(), ..Settings::default() });
-    rig.start_bus();
-    rig.start_worker();
+    let mut rig = Rig::with_subscriptions(&[("siem", &receiver.url("/"), "a.>")]);
+    rig.set_settings("siem", Settings { rate: "1/h".parse().ok(), ..Settings::default() });
+    rig.start();
     rig.publish_numbered("a.b", 20);
     arrive(&receiver, 1);
-    with_settings(&mut rig, "siem", Settings::default());
+    rig.set_settings("siem", Settings::default());
     rig.reload();
     arrive(&receiver, 20);
     eventually("all are settled", || rig.counts("siem").delivered == 20);
-    rig.stop_worker();
 }
 
 #[test]
-fn an_ordered_line_is_held_by_a_failure_until_it_is_delivered() {
+fn ordered_lane_waits_for_a_failed_delivery() {
     const EVENTS: u64 = 300;
-    // Every third request fails, so that most events are repeated at some time, also over a restart.
+    // Every third request fails, so that most events are retried at some time, also after a restart.
     let count = AtomicU64::new(0);
     let script = Script::by(move |_| {
         let fails = count.fetch_add(1, Ordering::Relaxed).is_multiple_of(3);
@@ -64,17 +53,14 @@ fn an_ordered_line_is_held_by_a_failure_until_it_is_delivered() {
     rig.options.schedule = "1ms,1ms,1ms,1ms,1ms,1ms,1ms,1ms".parse().unwrap();
     rig.options.circuit_threshold = 1000;
     rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
-    with_settings(&mut rig, "siem", Settings { ordered: true, ..Settings::default() });
-    rig.start_bus();
-    rig.start_worker();
+    rig.set_settings("siem", Settings { ordered: true, ..Settings::default() });
+    rig.start();
     rig.publish_numbered("a.b", EVENTS);
     eventually("half is delivered", || rig.counts("siem").delivered >= EVENTS / 2);
-    rig.stop_worker();
-    rig.start_worker();
-    eventually("all is delivered", || rig.counts("siem").delivered == EVENTS);
-    let mut seen = numbers(&receiver);
-    assert!(seen.is_sorted(), "no event overtook another: {seen:?}");
-    seen.dedup();
-    assert_eq!(seen, (0..EVENTS).collect::<Vec<_>>());
-    rig.stop_worker();
+    rig.restart_worker();
+    eventually("all are delivered", || rig.counts("siem").delivered == EVENTS);
+    let mut received = numbers(&receiver);
+    assert!(received.is_sorted(), "an event overtook another: {received:?}");
+    received.dedup();
+    assert_eq!(received, (0..EVENTS).collect::<Vec<_>>());
 }

@@ -1,4 +1,4 @@
-//! A worker with all that it needs around it, on loopback and in a directory of its own.
+//! A worker with its bus, catalog and queue, on loopback and in a directory of its own.
 
 use std::io::Write as _;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -9,14 +9,16 @@ use std::time::{Duration, Instant};
 
 use decnet_bus::{Client, LOSSLESS_CLIENT_NAME, Received, Server, ServerOptions, Source, Users};
 use decnet_core::redact::{EndpointUrl, Secret};
-use decnet_core::settings::Settings;
+use decnet_core::settings::{Settings, SettingsPatch};
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
-use decnet_dispatch::clock::{self, Clock};
-use decnet_dispatch::sender::{self, Guard};
 use decnet_dispatch::{Options, Stats, Worker};
+use decnet_runtime::clock::{self, Clock};
+use decnet_sender::{self as sender, EgressGuard};
 use decnet_store::catalog::{Catalog, Create, NewSubscription, Patch, Row};
-use decnet_store::queue::{self, Counts, Queue, Reader};
+use decnet_store::queue::{
+    self, ActiveSubscriptions, Counts, DeliveryId, ExternalWriter, Filter, Listed, Queue, Reader,
+};
 use decnet_testkit::Receiver;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -25,10 +27,10 @@ use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const SECRET: &str = "a secret of the tests";
-/// For what must happen; far more than it takes.
+/// The timeout of everything that must happen; far more than it takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Something that runs on a thread until it is told to stop.
+/// A task on a thread that runs until it is stopped.
 pub(crate) struct Running {
     stop: CancellationToken,
     thread: JoinHandle<()>,
@@ -46,22 +48,22 @@ impl Running {
         self.join();
     }
 
-    /// Waits for it to end by itself.
+    /// Waits until the task ends.
     pub(crate) fn join(self) {
-        self.thread.join().expect("it ends without a panic");
+        self.thread.join().expect("the thread ends without a panic");
     }
 }
 
-/// Bus, worker, catalog and queue.
+/// Bus, worker, catalog and queue. Dropping it stops worker and bus.
 pub(crate) struct Rig {
     pub(crate) dir: TempDir,
     pub(crate) catalog: Catalog,
     pub(crate) stats: Arc<Stats>,
     pub(crate) options: Options,
-    /// The clock of the next worker that is started; while it runs, it can be stepped.
+    /// The clock of the next worker that is started; it can be stepped while the worker runs.
     pub(crate) clock: Clock,
     pub(crate) nudge: Arc<Notify>,
-    /// Whom the bus trusts.
+    /// The users that the bus trusts.
     pub(crate) users: Users,
     pub(crate) bus: Option<Running>,
     pub(crate) worker: Option<Running>,
@@ -69,8 +71,22 @@ pub(crate) struct Rig {
     publisher: Option<Client>,
 }
 
+impl Drop for Rig {
+    /// A panic of the worker or the bus fails the test.
+    fn drop(&mut self) {
+        for running in [self.worker.take(), self.bus.take()].into_iter().flatten() {
+            // A failed test does not wait, because a thread may be stuck.
+            if std::thread::panicking() {
+                running.stop.cancel();
+            } else {
+                running.stop();
+            }
+        }
+    }
+}
+
 impl Rig {
-    /// Everything in place, nothing running.
+    /// Creates the files. Nothing runs yet.
     pub(crate) fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let catalog = Catalog::open(&dir.path().join("decnet.db"), Create::IfMissing).unwrap();
@@ -90,15 +106,35 @@ impl Rig {
         }
     }
 
-    /// A running bus and worker, and these subscriptions: name, URL, pattern.
-    pub(crate) fn running(subscriptions: &[(&str, &str, &str)]) -> Self {
+    /// Creates the files with these subscriptions: name, URL, pattern. Nothing runs yet.
+    pub(crate) fn with_subscriptions(subscriptions: &[(&str, &str, &str)]) -> Self {
         let mut rig = Self::new();
         for (name, url, pattern) in subscriptions {
             rig.subscribe(name, url, &[pattern]);
         }
-        rig.start_bus();
-        rig.start_worker();
         rig
+    }
+
+    /// Starts bus and worker with these subscriptions: name, URL, pattern.
+    pub(crate) fn running(subscriptions: &[(&str, &str, &str)]) -> Self {
+        Self::running_with(subscriptions, |_| ())
+    }
+
+    /// Starts bus and worker with these subscriptions and options.
+    pub(crate) fn running_with(
+        subscriptions: &[(&str, &str, &str)],
+        configure: impl FnOnce(&mut Options),
+    ) -> Self {
+        let mut rig = Self::with_subscriptions(subscriptions);
+        configure(&mut rig.options);
+        rig.start();
+        rig
+    }
+
+    /// Starts bus and worker.
+    pub(crate) fn start(&mut self) {
+        self.start_bus();
+        self.start_worker();
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
@@ -122,6 +158,28 @@ impl Rig {
         self.catalog.update(&uuid, patch, clock::now()).unwrap();
     }
 
+    pub(crate) fn set_enabled(&mut self, name: &str, enabled: bool) {
+        self.patch(name, &Patch { enabled: Some(enabled), ..Patch::default() });
+    }
+
+    pub(crate) fn set_paused(&mut self, name: &str, paused: bool) {
+        self.patch(name, &Patch { paused: Some(paused), ..Patch::default() });
+    }
+
+    pub(crate) fn set_url(&mut self, name: &str, url: &str) {
+        let url = Some(EndpointUrl::new(url).unwrap());
+        self.patch(name, &Patch { url, ..Patch::default() });
+    }
+
+    pub(crate) fn set_settings(&mut self, name: &str, settings: impl Into<SettingsPatch>) {
+        self.patch(name, &Patch { settings: settings.into(), ..Patch::default() });
+    }
+
+    /// Changes the settings that a JSON object contains.
+    pub(crate) fn set(&mut self, name: &str, settings: &str) {
+        self.set_settings(name, serde_json::from_str::<SettingsPatch>(settings).unwrap());
+    }
+
     pub(crate) fn row(&self, name: &str) -> Row {
         self.catalog.find(name).unwrap()
     }
@@ -138,14 +196,14 @@ impl Rig {
         self.publisher = None;
     }
 
-    /// Starts the worker and waits until it listens to the bus.
+    /// Starts the worker and waits for its first heartbeat on the bus.
     pub(crate) fn start_worker(&mut self) {
         let mut watcher = self.watch("system.webhook.health");
         self.launch_worker();
         self.runtime.block_on(next(&mut watcher));
     }
 
-    /// Starts the worker without waiting for anything.
+    /// Starts the worker and does not wait.
     pub(crate) fn launch_worker(&mut self) {
         let (dir, socket, options) = (self.dir.path().to_owned(), self.socket(), self.options.clone());
         self.stats = Arc::default();
@@ -169,22 +227,27 @@ impl Rig {
         }));
     }
 
-    /// Starts the worker where the test is the bus: what it sends on the connection is what the bus says.
-    pub(crate) fn launch_at_a_false_bus(&mut self) -> UnixStream {
+    /// Starts the worker with the test as its bus. Returns the bus's end of the connection.
+    pub(crate) fn launch_with_fake_bus(&mut self) -> UnixStream {
         let bus = UnixListener::bind(self.socket()).unwrap();
         self.launch_worker();
         bus.accept().unwrap().0
     }
 
     pub(crate) fn stop_worker(&mut self) {
-        self.worker.take().expect("a worker runs").stop();
+        self.worker.take().expect("the worker runs").stop();
+    }
+
+    pub(crate) fn restart_worker(&mut self) {
+        self.stop_worker();
+        self.start_worker();
     }
 
     pub(crate) fn stop_bus(&mut self) {
-        self.bus.take().expect("a bus runs").stop();
+        self.bus.take().expect("the bus runs").stop();
     }
 
-    /// A client that has subscribed to `pattern`, and the bus has taken note.
+    /// Returns a client whose subscription to `pattern` is in effect.
     pub(crate) fn watch(&mut self, pattern: &str) -> Client {
         let socket = self.socket();
         self.runtime.block_on(async {
@@ -193,11 +256,11 @@ impl Rig {
             client.subscribe(pattern).await.unwrap();
             client.subscribe(&mark).await.unwrap();
             let mut publisher = Client::connect(&socket, "marker").await.unwrap();
-            let mut seen = Vec::new();
-            while !seen.iter().any(|message: &Received| message.topic == mark.as_str()) {
+            let mut received = Vec::new();
+            while !received.iter().any(|message: &Received| message.topic == mark.as_str()) {
                 publisher.publish(&mark, "", &serde_json::json!({})).await.unwrap();
-                seen.clear();
-                let wait = tokio::time::timeout(Duration::from_millis(20), client.recv_batch(&mut seen));
+                received.clear();
+                let wait = tokio::time::timeout(Duration::from_millis(20), client.recv_batch(&mut received));
                 if let Ok(result) = wait.await {
                     result.unwrap();
                 }
@@ -207,7 +270,7 @@ impl Rig {
         })
     }
 
-    /// Waits for the next message of a watcher whose topic is not one of the rig's own.
+    /// Waits for the next message of a watcher, except the marks of [`Rig::watch`].
     pub(crate) fn next(&self, watcher: &mut Client) -> Received {
         self.runtime.block_on(next(watcher))
     }
@@ -230,7 +293,7 @@ impl Rig {
         });
     }
 
-    /// Publishes `count` events `topic`, numbered from 0.
+    /// Publishes `count` events, numbered from 0.
     pub(crate) fn publish_numbered(&mut self, topic: &str, count: u64) {
         self.publish_many((0..count).map(|n| (topic.to_owned(), serde_json::json!({ "n": n }))));
     }
@@ -240,18 +303,40 @@ impl Rig {
         let before = self.stats.reloads.get();
         self.publish("system.webhook.subscriptions_changed", &serde_json::json!({}));
         let stats = Arc::clone(&self.stats);
-        eventually("the subscriptions are read again", || stats.reloads.get() > before);
+        eventually("the worker has read the subscriptions", || stats.reloads.get() > before);
     }
 
-    /// What the queue says of a subscription.
+    pub(crate) fn reader(&self) -> Reader {
+        Reader::open(self.dir.path()).unwrap()
+    }
+
+    /// Returns all deliveries in the queue.
+    pub(crate) fn deliveries(&self) -> Vec<Listed> {
+        self.reader().list(&Filter::default()).unwrap()
+    }
+
+    /// Opens the queue as a command does.
+    pub(crate) fn writer(&self) -> ExternalWriter {
+        ExternalWriter::open(self.dir.path()).unwrap()
+    }
+
+    pub(crate) fn redeliver(&self, delivery: DeliveryId) {
+        self.writer().redeliver(&[delivery], &ActiveSubscriptions::default()).unwrap();
+    }
+
+    /// Opens a database of the worker: `decnet.db` or `queue.db`.
+    pub(crate) fn database(&self, name: &str) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.dir.path().join(name)).unwrap()
+    }
+
+    /// Returns the number of a subscription's deliveries by state.
     pub(crate) fn counts(&self, name: &str) -> Counts {
-        let reader = Reader::open(self.dir.path()).unwrap();
-        let all = reader.counts().unwrap();
-        all.into_iter().find(|counts| *counts.name == *name).expect("the subscription is known to the queue")
+        let all = self.reader().counts().unwrap();
+        all.into_iter().find(|counts| *counts.name == *name).expect("the queue has the subscription")
     }
 }
 
-/// The tests' worker: the same as any, but quick to retry, to trip and to probe.
+/// Returns options with which the worker retries, trips and probes quickly.
 fn quick_options() -> Options {
     let loopback = ["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
     Options {
@@ -261,7 +346,7 @@ fn quick_options() -> Options {
         shutdown_grace: Duration::from_secs(10),
         sender: sender::Options {
             deadline: Duration::from_secs(2),
-            guard: Guard::new(false, loopback.into()),
+            guard: EgressGuard::new(false, loopback.into()),
             ..sender::Options::default()
         },
         ..Options::default()
@@ -279,34 +364,34 @@ async fn next(watcher: &mut Client) -> Received {
     }
 }
 
-/// Sends an event to a worker, as a bus does; `body` is the whole envelope.
+/// Sends an event to a worker, as a bus does. `body` is the whole envelope.
 pub(crate) fn send(worker: &mut UnixStream, topic: &str, body: &str) {
     let length = u32::try_from(body.len()).unwrap().to_be_bytes();
     worker.write_all(&[b"EVT ", topic.as_bytes(), b"\n", &length, body.as_bytes()].concat()).unwrap();
 }
 
-/// Waits for a condition that must come true.
+/// Waits for a condition that must become true.
 pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < PATIENCE, "in vain: {what}");
+        assert!(begun.elapsed() < PATIENCE, "timed out waiting for: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// Waits until a receiver has got so many requests.
+/// Waits until a receiver has received `count` requests.
 pub(crate) fn arrive(receiver: &Receiver, count: u64) {
     drop(receiver.wait_for(count, PATIENCE));
 }
 
-/// The `n` of every event that a receiver got, in order of arrival.
+/// Returns the `n` of every event that a receiver has received, in order of arrival.
 pub(crate) fn numbers(receiver: &Receiver) -> Vec<u64> {
     let number =
         |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).unwrap()["payload"]["n"].as_u64();
     receiver.requests().iter().filter_map(|request| number(&request.body)).collect()
 }
 
-/// A time in a row, as a number.
+/// Returns whether a time is set and not older than [`PATIENCE`].
 pub(crate) fn is_recent(at: Option<UnixMicros>) -> bool {
     at.is_some_and(|at| clock::now().since(at) < PATIENCE)
 }

@@ -1,10 +1,9 @@
-//! What programs without a bus submit is delivered as what comes from it.
+//! Events that programs submit through the queue are delivered like events of the bus.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use decnet_dispatch::clock;
-use decnet_store::queue::{Operator, Reader, Submission};
+use decnet_runtime::clock;
+use decnet_store::queue::Submission;
 use decnet_testkit::{Receiver, reply};
 use serde_json::json;
 
@@ -19,65 +18,58 @@ fn submit(rig: &Rig, topic: &str, range: std::ops::Range<u64>) {
         payload: json!({ "n": n }).to_string().into(),
     };
     let numbers: Vec<u64> = range.collect();
-    let mut operator = Operator::open(rig.dir.path()).unwrap();
-    for some in numbers.chunks(1000) {
-        let events: Vec<_> = some.iter().copied().map(event).collect();
-        operator.submit_all(&[(&events, None)], clock::now()).unwrap().remove(0).unwrap();
+    let mut writer = rig.writer();
+    for chunk in numbers.chunks(1000) {
+        let events: Vec<_> = chunk.iter().copied().map(event).collect();
+        writer.submit_all(&[(&events, None)], clock::now()).unwrap().remove(0).unwrap();
     }
 }
 
 #[test]
-fn what_was_submitted_before_the_start_and_since_is_delivered_once_in_order() {
+fn submissions_are_delivered_once_in_order() {
     let receiver = Receiver::start(reply(200));
-    let mut rig = Rig::new();
-    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
-    rig.options.concurrency = 1;
-    rig.options.record_interval = Duration::from_millis(20);
-    rig.start_bus();
-    rig.start_worker();
+    let mut rig = Rig::running_with(&[("siem", &receiver.url("/"), "a.>")], |options| {
+        options.concurrency = 1;
+        options.record_interval = Duration::from_millis(20);
+    });
     rig.stop_worker();
     submit(&rig, "a.b", 0..3000);
     rig.start_worker();
     submit(&rig, "a.b", 3000..3500);
-    submit(&rig, "nobody.asks", 0..10);
-    eventually("all is delivered", || rig.counts("siem").delivered == 3500);
+    submit(&rig, "unrouted.topic", 0..10);
+    eventually("all are delivered", || rig.counts("siem").delivered == 3500);
     assert!(numbers(&receiver).into_iter().eq(0..3500));
-    eventually("what nobody asks for is counted", || rig.stats.unrouted.get() >= 10);
+    eventually("unrouted events are counted", || rig.stats.unrouted.get() >= 10);
     rig.stop_worker();
-    let left = Reader::open(rig.dir.path()).unwrap();
+    let left = rig.reader();
     assert_eq!(left.list(&Default::default()).unwrap().len(), 3500);
 }
 
 #[test]
-fn a_nudge_or_a_word_on_the_bus_is_enough() {
+fn nudge_or_signal_triggers_delivery() {
     let receiver = Receiver::start(reply(200));
-    let mut rig = Rig::new();
-    rig.subscribe("siem", &receiver.url("/"), &["a.>"]);
-    // By itself it would look in an hour.
-    rig.options.record_interval = Duration::from_secs(3600);
-    rig.start_bus();
-    rig.start_worker();
+    let mut rig = Rig::running_with(&[("siem", &receiver.url("/"), "a.>")], |options| {
+        // The worker would poll after an hour.
+        options.record_interval = Duration::from_secs(3600);
+    });
     submit(&rig, "a.b", 0..1);
     rig.nudge.notify_one();
-    eventually("it is delivered", || receiver.count() == 1);
+    eventually("the event is delivered", || receiver.count() == 1);
     submit(&rig, "a.b", 1..2);
     rig.publish("system.webhook.events_submitted", &json!({}));
-    eventually("it is delivered", || receiver.count() == 2);
-    rig.stop_worker();
+    eventually("the event is delivered", || receiver.count() == 2);
 }
 
 #[test]
-fn the_word_that_something_was_submitted_is_no_event() {
+fn submission_signal_is_not_an_event() {
     let receiver = Receiver::start(reply(200));
     let mut rig =
         Rig::running(&[("siem", &receiver.url("/"), "system.webhook.>"), ("all", &receiver.url("/"), "a.>")]);
-    let stats = Arc::clone(&rig.stats);
     for _ in 0..5 {
         rig.publish("system.webhook.events_submitted", &json!({}));
     }
-    // What comes behind them has come after them.
+    // The signals precede this event.
     rig.publish("a.b", &json!({ "n": 1 }));
-    eventually("it is delivered", || stats.delivered.get() == 1);
-    assert_eq!((receiver.count(), stats.received.get(), stats.unrouted.get()), (1, 1, 0));
-    rig.stop_worker();
+    eventually("the event is delivered", || rig.stats.delivered.get() == 1);
+    assert_eq!((receiver.count(), rig.stats.received.get(), rig.stats.unrouted.get()), (1, 1, 0));
 }

@@ -1,4 +1,4 @@
-//! What an operator changes: new subscriptions, changed ones, deleted ones.
+//! Creation, changes and deletion of subscriptions by operators.
 
 use decnet_core::redact::{EndpointUrl, Secret};
 use decnet_core::settings::{Change, Settings, SettingsPatch};
@@ -10,75 +10,74 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, params, params_f
 use uuid::Uuid;
 
 use super::error::Error;
-use super::judge::{headers, settings};
+use super::extension_table::{self, ExtensionTable};
 use super::open::Catalog;
-use super::side::{self, Side};
 use super::trips::Trips;
+use super::validate::{headers, settings};
 
-/// What a new subscription needs.
+/// The values of a new subscription.
 #[derive(Debug, Clone)]
 pub struct NewSubscription {
-    /// Unique among all.
+    /// The name, unique in the catalog.
     pub name: String,
-    /// Where its events go.
+    /// The receiver's URL.
     pub url: EndpointUrl,
-    /// What they are signed with; [`generate_secret`](super::generate_secret) makes one.
+    /// The secret that signs deliveries; see [`generate_secret`](super::generate_secret).
     pub secret: Secret,
-    /// Which topics it gets, at least one.
+    /// The topic patterns, at least one.
     pub patterns: Vec<Pattern>,
-    /// Does it get them from now on?
+    /// Whether events are routed to the subscription.
     pub enabled: bool,
-    /// What it asks for beyond its row.
+    /// The settings, including headers.
     pub settings: Settings,
 }
 
-/// What to change of a subscription; what is `None` stays as it is.
+/// Changes of a subscription. `None` leaves a value unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
-    /// Another name, unique among all.
+    /// The new name, unique in the catalog.
     pub name: Option<String>,
-    /// Another receiver.
+    /// The new URL of the receiver.
     pub url: Option<EndpointUrl>,
-    /// Another secret, at once: whatever was there before does not sign any more. Else see
-    /// [`Catalog::rotate_secret`].
+    /// The new secret. All older secrets stop signing at once, unlike with [`Catalog::rotate_secret`].
     pub secret: Option<Secret>,
-    /// Other patterns, at least one.
+    /// The new topic patterns, at least one.
     pub patterns: Option<Vec<Pattern>>,
-    /// `true` also forgets what tripped it, where it was disabled, and that its receiver has asked to be sent nothing; `false`
-    /// is an operator's wish, never probed.
+    /// `true` also resets the failure counter of a disabled subscription, ends its trip and cancels a deferral by the receiver.
+    /// `false` disables it without probes.
     pub enabled: Option<bool>,
-    /// What it asks for beyond its row.
+    /// The changes of the settings.
     pub settings: SettingsPatch,
-    /// `true` holds back all that is routed to it until it is `false` again.
+    /// Whether deliveries wait.
     pub paused: Option<bool>,
 }
 
 impl Catalog {
-    /// Adds a subscription and returns its new UUID.
+    /// Adds a subscription and returns its UUID.
     ///
     /// # Errors
-    /// A name that is taken, a value out of bounds, or a file that cannot be written.
+    /// The name is taken, a value is invalid, or the file cannot be written.
     pub fn create(&mut self, new: &NewSubscription, now: UnixMicros) -> Result<String, Error> {
         let uuids = self.create_all(std::slice::from_ref(new), now)?;
-        Ok(uuids.into_iter().next().expect("one UUID for each that was created"))
+        Ok(uuids.into_iter().next().expect("one UUID for each subscription"))
     }
 
-    /// Adds many subscriptions, all or none, in one transaction; their new UUIDs, in their order.
+    /// Adds all or none of the subscriptions in one transaction. Returns their UUIDs in the same order.
     ///
     /// # Errors
-    /// As [`Self::create`], for the first one that is refused.
+    /// See [`Self::create`]; the error of the first invalid one.
     pub fn create_all(&mut self, new: &[NewSubscription], now: UnixMicros) -> Result<Vec<String>, Error> {
         let prepared: Vec<_> = new.iter().map(prepare).collect::<Result<_, Error>>()?;
-        self.write(|transaction, mut side| {
+        self.write(|transaction, mut extension| {
             for (new, (uuid, patterns)) in new.iter().zip(&prepared) {
-                if owner(transaction, &new.name)?.is_some() {
+                if uuid_by_name(transaction, &new.name)?.is_some() {
                     return Ok(Err(Error::NameTaken(new.name.clone())));
                 }
                 insert(transaction, uuid, new, patterns, now)?;
                 if new.settings != Settings::default() {
-                    make_side(transaction, &mut side)?;
-                    keep_settings(transaction, uuid, &new.settings)?;
-                    keep_headers(transaction, uuid, &new.settings)?;
+                    ensure_extension_table(transaction, &mut extension)?;
+                    write_settings(transaction, uuid, &new.settings)?;
+                    write_headers(transaction, uuid, &new.settings)?;
                 }
             }
             Ok(Ok(()))
@@ -86,68 +85,68 @@ impl Catalog {
         Ok(prepared.into_iter().map(|(uuid, _)| uuid).collect())
     }
 
-    /// Changes a subscription by its UUID; an empty patch changes nothing.
+    /// Changes the subscription with this UUID. An empty patch changes nothing.
     ///
     /// # Errors
-    /// No such UUID, a name that is taken, a value out of bounds, or a file that cannot be written.
+    /// The UUID does not exist, the name is taken, a value is invalid, or the file cannot be written.
     pub fn update(&mut self, uuid: &str, patch: &Patch, now: UnixMicros) -> Result<(), Error> {
         let Some((columns, mut values)) = assignments(patch, now)? else { return Ok(()) };
         values.push(text(uuid));
-        self.write(|transaction, mut side| {
+        self.write(|transaction, mut extension| {
             let trips = Trips::detect(transaction)?;
             if let Some(name) = &patch.name
-                && owner(transaction, name)?.is_some_and(|owner| owner != text(uuid))
+                && uuid_by_name(transaction, name)?.is_some_and(|found| found != text(uuid))
             {
                 return Ok(Err(Error::NameTaken(name.clone())));
             }
-            // An operator's wish ends a trip, whether it enables or disables; any other change leaves it in force.
-            let end =
+            // Enabling and disabling both end a trip. Other changes do not.
+            let end_trip =
                 if patch.enabled.is_some() && trips.has_column() { ", auto_disabled_at = NULL" } else { "" };
             if patch.enabled.is_some() {
                 trips.clear(transaction, uuid)?;
             } else {
-                trips.carry(transaction, uuid, now)?;
+                trips.keep_through_update(transaction, uuid, now)?;
             }
-            let sql = format!("UPDATE webhook_subscriptions SET {columns}{end} WHERE uuid = ?");
+            let sql = format!("UPDATE webhook_subscriptions SET {columns}{end_trip} WHERE uuid = ?");
             if transaction.execute(&sql, params_from_iter(values))? == 0 {
-                return Ok(Err(not_found(uuid)));
+                return Ok(Err(Error::not_found(uuid)));
             }
-            if patch.enabled == Some(true) && side == Side::Present {
-                side::clear_gone(transaction, uuid)?;
+            if patch.enabled == Some(true) && extension == ExtensionTable::Present {
+                extension_table::clear_gone(transaction, uuid)?;
             }
-            // Another receiver has asked for nothing, and an operator's word counts more than the receiver's.
-            if (patch.enabled == Some(true) || patch.url.is_some()) && side == Side::Present {
-                side::lift_deferral(transaction, uuid)?;
+            // A new receiver has requested no deferral, and enabling overrides the receiver's request.
+            if (patch.enabled == Some(true) || patch.url.is_some()) && extension == ExtensionTable::Present {
+                extension_table::lift_deferral(transaction, uuid)?;
             }
             if let Some(paused) = patch.paused {
-                make_side(transaction, &mut side)?;
-                side::set_paused(transaction, uuid, paused)?;
+                ensure_extension_table(transaction, &mut extension)?;
+                extension_table::set_paused(transaction, uuid, paused)?;
             }
-            if patch.secret.is_some() && side == Side::Present {
-                side::set_old_secrets(transaction, uuid, &[])?;
+            if patch.secret.is_some() && extension == ExtensionTable::Present {
+                extension_table::set_old_secrets(transaction, uuid, &[])?;
             }
             if !patch.settings.is_empty() {
-                make_side(transaction, &mut side)?;
+                ensure_extension_table(transaction, &mut extension)?;
             }
-            if side == Side::Present && (!patch.settings.is_empty() || patch.url.is_some()) {
+            if extension == ExtensionTable::Present && (!patch.settings.is_empty() || patch.url.is_some()) {
                 return change_settings(transaction, uuid, &patch.settings);
             }
             Ok(Ok(()))
         })
     }
 
-    /// Removes a subscription by its UUID, and what we keep beside it.
+    /// Deletes the subscription with this UUID, also from the extension table.
     ///
     /// # Errors
-    /// No such UUID, or a file that cannot be written.
+    /// The UUID does not exist, or the file cannot be written.
     pub fn delete(&mut self, uuid: &str) -> Result<(), Error> {
-        self.write(|transaction, side| {
+        self.write(|transaction, extension| {
             let delete = "DELETE FROM webhook_subscriptions WHERE uuid = ?1";
             if transaction.execute(delete, [uuid])? == 0 {
-                return Ok(Err(not_found(uuid)));
+                return Ok(Err(Error::not_found(uuid)));
             }
-            if side == Side::Present {
-                side::forget_deleted(transaction)?;
+            if extension == ExtensionTable::Present {
+                extension_table::delete_orphans(transaction)?;
             }
             Trips::detect(transaction)?.clear(transaction, uuid)?;
             Ok(Ok(()))
@@ -155,32 +154,35 @@ impl Catalog {
     }
 }
 
-/// A new row's UUID and patterns, if its values are within bounds.
+/// Validates a new subscription and returns its UUID and the value of `topic_patterns`.
 fn prepare(new: &NewSubscription) -> Result<(String, String), Error> {
     check_name(&new.name)?;
     check_secret(new.secret.expose())?;
-    new.settings.headers.check_beside(&new.url).map_err(|error| Problem::Settings(error.into()))?;
+    new.settings.headers.check_with_url(&new.url).map_err(|error| Problem::Settings(error.into()))?;
     Ok((Uuid::new_v4().to_string(), json_list(&new.patterns)?))
 }
 
-/// Makes our table where it is not there yet.
-fn make_side(transaction: &Transaction<'_>, side: &mut Side) -> rusqlite::Result<()> {
-    if *side == Side::Absent {
-        side::make(transaction)?;
-        *side = Side::Present;
+/// Creates the extension table if it is absent.
+fn ensure_extension_table(
+    transaction: &Transaction<'_>,
+    extension: &mut ExtensionTable,
+) -> rusqlite::Result<()> {
+    if *extension == ExtensionTable::Absent {
+        extension_table::migrate(transaction)?;
+        *extension = ExtensionTable::Present;
     }
     Ok(())
 }
 
-/// Changes what a subscription asks for. What could not be read gives way only where it is changed.
+/// Changes the settings. Stored values that cannot be read are overwritten only if the patch changes them.
 fn change_settings(
     transaction: &Transaction<'_>,
     uuid: &str,
     patch: &SettingsPatch,
 ) -> rusqlite::Result<Result<(), Error>> {
     let current = Settings {
-        headers: headers(&side::get(transaction, uuid, "headers")?).unwrap_or_default(),
-        ..settings(&side::get(transaction, uuid, "settings")?).unwrap_or_default()
+        headers: headers(&extension_table::get(transaction, uuid, "headers")?).unwrap_or_default(),
+        ..settings(&extension_table::get(transaction, uuid, "settings")?).unwrap_or_default()
     };
     let changed = match patch.apply(&current) {
         Ok(changed) => changed,
@@ -188,26 +190,26 @@ fn change_settings(
     };
     let url = "SELECT CAST(url AS TEXT) FROM webhook_subscriptions WHERE uuid = ?1";
     let url: String = transaction.query_row(url, [uuid], |row| row.get(0))?;
-    // A URL that is none is a problem of its own.
-    if let Some(Err(error)) = EndpointUrl::new(&url).ok().map(|url| changed.headers.check_beside(&url)) {
+    // An invalid URL is reported by `validate`.
+    if let Some(Err(error)) = EndpointUrl::new(&url).ok().map(|url| changed.headers.check_with_url(&url)) {
         return Ok(Err(Problem::Settings(error.into()).into()));
     }
     if !(SettingsPatch { headers: Change::Keep, ..patch.clone() }.is_empty()) {
-        keep_settings(transaction, uuid, &changed)?;
+        write_settings(transaction, uuid, &changed)?;
     }
     if !patch.headers.is_keep() {
-        keep_headers(transaction, uuid, &changed)?;
+        write_headers(transaction, uuid, &changed)?;
     }
     Ok(Ok(()))
 }
 
-fn keep_settings(transaction: &Transaction<'_>, uuid: &str, settings: &Settings) -> rusqlite::Result<()> {
-    let json = serde_json::to_string(settings).expect("settings are plain texts, numbers and flags");
-    side::set_settings(transaction, uuid, &json)
+fn write_settings(transaction: &Transaction<'_>, uuid: &str, settings: &Settings) -> rusqlite::Result<()> {
+    let json = serde_json::to_string(settings).expect("settings are texts, numbers and flags");
+    extension_table::set_settings(transaction, uuid, &json)
 }
 
-fn keep_headers(transaction: &Transaction<'_>, uuid: &str, settings: &Settings) -> rusqlite::Result<()> {
-    side::set_headers(transaction, uuid, &settings.headers.to_stored())
+fn write_headers(transaction: &Transaction<'_>, uuid: &str, settings: &Settings) -> rusqlite::Result<()> {
+    extension_table::set_headers(transaction, uuid, &settings.headers.to_stored())
 }
 
 fn insert(
@@ -226,10 +228,10 @@ fn insert(
     Ok(())
 }
 
-/// Returns the UUID, whatever it is, of a row with that name, or with one that reads the same.
+/// Returns the UUID, of any type, of the row with this name or an equivalent one ([`is_same_name`]).
 ///
-/// Names outside ASCII are compared one by one, since SQLite does not know their normalization.
-pub(super) fn owner(connection: &Connection, name: &str) -> rusqlite::Result<Option<Value>> {
+/// Names that are not ASCII are compared one by one, since SQLite does not normalize text.
+pub(super) fn uuid_by_name(connection: &Connection, name: &str) -> rusqlite::Result<Option<Value>> {
     let exact = "SELECT uuid FROM webhook_subscriptions WHERE name = ?1";
     let exact = connection.prepare_cached(exact)?.query_row([name], |row| row.get(0)).optional()?;
     if exact.is_some() || name.is_ascii() {
@@ -246,7 +248,7 @@ pub(super) fn owner(connection: &Connection, name: &str) -> rusqlite::Result<Opt
     Ok(None)
 }
 
-/// The assignments of what the patch names, and no other column, with their values; none for an empty patch.
+/// Returns the SQL assignments of the changed columns with their values; `None` for an empty patch.
 fn assignments(patch: &Patch, now: UnixMicros) -> Result<Option<(String, Vec<Value>)>, Error> {
     let (mut columns, mut values) = (Vec::new(), Vec::new());
     if let Some(name) = &patch.name {
@@ -267,7 +269,7 @@ fn assignments(patch: &Patch, now: UnixMicros) -> Result<Option<(String, Vec<Val
         columns.push("topic_patterns = ?");
         values.push(Value::Text(json_list(patterns)?));
     }
-    columns.extend(patch.enabled.map(activity));
+    columns.extend(patch.enabled.map(assign_enabled));
     if columns.is_empty() && patch.settings.is_empty() && patch.paused.is_none() {
         return Ok(None);
     }
@@ -276,8 +278,8 @@ fn assignments(patch: &Patch, now: UnixMicros) -> Result<Option<(String, Vec<Val
     Ok(Some((columns.join(", "), values)))
 }
 
-/// The assignments of an operator's wish. Enabling what was disabled starts afresh.
-fn activity(enabled: bool) -> &'static str {
+/// Returns the SQL assignments of enabling or disabling. Enabling a disabled subscription resets its failures.
+fn assign_enabled(enabled: bool) -> &'static str {
     if enabled {
         "enabled = 1, \
          consecutive_failures = CASE WHEN enabled = 1 THEN consecutive_failures ELSE 0 END, \
@@ -287,7 +289,7 @@ fn activity(enabled: bool) -> &'static str {
     }
 }
 
-/// A list as Python's `json.dumps` writes it, so that the column looks as DECNET's own.
+/// Returns a list as Python's `json.dumps` formats it, as DECNET writes the column.
 fn json_list(patterns: &[Pattern]) -> Result<String, Problem> {
     if patterns.is_empty() {
         return Err(Problem::NoPattern);
@@ -298,8 +300,4 @@ fn json_list(patterns: &[Pattern]) -> Result<String, Problem> {
 
 fn text(text: &str) -> Value {
     Value::Text(text.to_owned())
-}
-
-fn not_found(uuid: &str) -> Error {
-    Error::NotFound { wanted: uuid.to_owned(), near: Vec::new() }
 }

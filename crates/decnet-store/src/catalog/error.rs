@@ -1,4 +1,4 @@
-//! What can go wrong with a catalog, and what to do about it.
+//! Errors of the catalog.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,196 +6,212 @@ use std::path::{Path, PathBuf};
 use decnet_core::subscription::Problem;
 use rusqlite::ErrorCode;
 
-use super::overlap::RotationError;
+use super::secret_rotation::RotationError;
 use crate::file_system::read_only_mount;
 
-/// Why a catalog could not be opened, read or written. Shows no secret and no URL of a subscription.
+/// An error of opening, reading or writing a catalog. Contains no secret and no URL of a subscription.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no such file, and it was not to be created.
+    /// The file does not exist.
     #[error(
         "{path} does not exist; set DECNET_DB_URL to DECNET's database, or create the first subscription"
     )]
     Missing {
-        /// The file that was asked for.
-        path: Shown,
+        /// The file.
+        path: DisplayPath,
     },
     /// The file was removed while it was open.
-    #[error("{path} was removed while it was in use; put it back")]
+    #[error("{path} was removed while it was in use; restore it")]
     Removed {
-        /// Where it was.
-        path: Shown,
+        /// The file.
+        path: DisplayPath,
     },
-    /// The file was replaced, while it was open, by one without subscriptions.
+    /// The file was replaced while it was open, and the new file has no subscriptions.
     #[error(
-        "{path} was replaced by a database without subscriptions while it was in use; put the right one back, or restart the \
-         worker to go on without subscriptions"
+        "{path} was replaced by a database without subscriptions while it was in use; restore the right file, or restart \
+         the worker to continue without subscriptions"
     )]
     Emptied {
         /// The file.
-        path: Shown,
+        path: DisplayPath,
     },
-    /// The file cannot be created or looked at.
-    #[error("cannot open {path}: {source}; check that its directory exists and that this user may use it")]
+    /// The file cannot be created, or its metadata cannot be read.
+    #[error("cannot open {path}: {source}; check that its directory exists and that this user has access")]
     File {
-        /// The file that was asked for.
-        path: Shown,
-        /// The operating system's reason.
+        /// The file.
+        path: DisplayPath,
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The file is something else.
-    #[error("{path} is no SQLite database; check DECNET_DB_URL")]
+    /// The file is not a SQLite database.
+    #[error("{path} is not a SQLite database; check DECNET_DB_URL")]
     NotADatabase {
-        /// The file that was asked for.
-        path: Shown,
+        /// The file.
+        path: DisplayPath,
     },
-    /// A database of something else, or of a DECNET that has not made its tables yet.
+    /// The database is of another program, or DECNET has not yet created its tables.
     #[error(
-        "{path} has no table webhook_subscriptions; check DECNET_DB_URL, or start DECNET once so that it makes its tables"
+        "{path} has no table webhook_subscriptions; check DECNET_DB_URL, or start DECNET once to create its tables"
     )]
     NoTable {
-        /// The file that was asked for.
-        path: Shown,
+        /// The file.
+        path: DisplayPath,
     },
-    /// A table of that name with other columns.
+    /// The table lacks a column.
     #[error(
-        "webhook_subscriptions in {path} has no column `{column}`; is this the database of another version?"
+        "webhook_subscriptions in {path} has no column `{column}`; check DECNET_DB_URL and the version of DECNET"
     )]
     NoColumn {
-        /// The file that was asked for.
-        path: Shown,
+        /// The file.
+        path: DisplayPath,
         /// The first column that is missing.
         column: &'static str,
     },
-    /// A newer `decnet` keeps settings in this file that we could not honour.
+    /// A newer `decnet` wrote the extension table.
     #[error(
-        "{path} holds webhook settings of version {found}, this program knows up to {known}; use the newer decnet"
+        "{path} contains webhook settings of version {found}, but this program supports versions up to {supported}; use the newer decnet"
     )]
-    Newer {
-        /// The file that was asked for.
-        path: Shown,
-        /// The version of our tables in the file.
+    NewerSchema {
+        /// The file.
+        path: DisplayPath,
+        /// The version of the extension table.
         found: i64,
-        /// The newest version that this program knows.
-        known: i64,
+        /// The newest version that this program supports.
+        supported: i64,
     },
-    /// Somebody else holds the write lock, longer than
+    /// Another process held the write lock for longer than
     /// [`CATALOG_BUSY_TIMEOUT`](decnet_core::limits::CATALOG_BUSY_TIMEOUT).
-    #[error("{path} is locked by another process; try again, and see who holds it with `fuser {path}`")]
+    #[error("{path} is locked by another process; retry, or find the process with `fuser {path}`")]
     Busy {
-        /// The file that was asked for.
-        path: Shown,
+        /// The file.
+        path: DisplayPath,
     },
-    /// This user may not write it, or not even read it.
+    /// This user may not read or write the file.
     #[error(
-        "no permission to use {path}; check who owns it and its directory, where SQLite keeps -wal and -shm"
+        "no permission to use {path}; check who owns the file and its directory, where SQLite creates -wal and -shm files"
     )]
     Permission {
-        /// The file that was asked for.
-        path: Shown,
+        /// The file.
+        path: DisplayPath,
     },
-    /// The file system takes no writes.
+    /// The file system is read-only.
     #[error(
-        "cannot write {path}: the file system mounted at {mount} is read-only; remount it read-write, or keep the catalog elsewhere"
+        "cannot write {path}: the file system mounted at {mount} is read-only; remount it read-write, or move the catalog"
     )]
     ReadOnly {
-        /// The file that was asked for.
-        path: Shown,
-        /// Where its file system is mounted.
-        mount: Shown,
+        /// The file.
+        path: DisplayPath,
+        /// The mount point of the file system.
+        mount: DisplayPath,
     },
     /// The disk is full.
-    #[error("no space left for {path}; free some on that disk")]
+    #[error("no space left to write {path}; free space on that disk")]
     Full {
-        /// The file that was asked for.
-        path: Shown,
+        /// The file.
+        path: DisplayPath,
     },
     /// The file is damaged.
-    #[error("{path} is damaged; restore a backup, or save what is left with `sqlite3 {path} .recover`")]
+    #[error("{path} is damaged; restore a backup, or recover data with `sqlite3 {path} .recover`")]
     Corrupt {
-        /// The file that was asked for.
-        path: Shown,
+        /// The file.
+        path: DisplayPath,
     },
-    /// Anything else that SQLite says.
-    #[error("{path}: {source}")]
+    /// Another error of SQLite.
+    #[error("cannot use {path}: {}", reason(source))]
     Sqlite {
-        /// The file that was asked for.
-        path: Shown,
-        /// SQLite's reason.
+        /// The file.
+        path: DisplayPath,
+        /// SQLite's error.
         source: rusqlite::Error,
     },
-    /// Names are unique.
-    #[error("there is a subscription named `{0}` already; choose another name, or update that one")]
+    /// Another subscription has this name.
+    #[error("the subscription `{0}` already exists; choose another name, or update that subscription")]
     NameTaken(String),
-    /// A new value that breaks a rule.
+    /// A value is invalid.
     #[error(transparent)]
     Invalid(#[from] Problem),
-    /// A new secret that cannot be rotated to.
+    /// The secret cannot be rotated.
     #[error(transparent)]
     Rotation(#[from] RotationError),
-    /// Neither a name nor a UUID nor the beginning of one.
-    #[error("no subscription `{wanted}`{}", near_hint(near))]
+    /// No subscription has this name, UUID or UUID prefix.
+    #[error("there is no subscription `{wanted}`{}", similar_hint(similar))]
     NotFound {
-        /// What was asked for.
+        /// The name, UUID or prefix.
         wanted: String,
-        /// Names that look like it, nearest first.
-        near: Vec<String>,
+        /// Similar names, most similar first.
+        similar: Vec<String>,
     },
-    /// More than one subscription answers to it.
-    #[error("`{wanted}` could be any of: {}; name one by its UUID", among.join(", "))]
+    /// More than one subscription has this name or UUID prefix.
+    #[error("`{wanted}` matches more than one subscription: {}; give a UUID", candidates.join(", "))]
     Ambiguous {
-        /// What was asked for.
+        /// The name, UUID or prefix.
         wanted: String,
-        /// Name and UUID of each.
-        among: Vec<String>,
+        /// Name and UUID of each subscription.
+        candidates: Vec<String>,
     },
-    /// A newer `decnet` keeps tokens in this file whose rules we could not honour.
+    /// A newer `decnet` wrote the table of API tokens.
     #[error(
-        "{path} holds API tokens of version {found}, this program knows up to {known}; use the newer decnet"
+        "{path} contains API tokens of version {found}, but this program supports versions up to {supported}; use the newer decnet"
     )]
     NewerTokens {
-        /// The file that was asked for.
-        path: Shown,
-        /// The version of the table in the file.
+        /// The file.
+        path: DisplayPath,
+        /// The version of the table.
         found: i64,
-        /// The newest version that this program knows.
-        known: i64,
+        /// The newest version that this program supports.
+        supported: i64,
     },
-    /// A token cannot be called that.
+    /// The name of a token is invalid.
     #[error("{0}")]
     TokenName(String),
-    /// Names of tokens that are in use are unique.
-    #[error("there is a token named `{0}` already; choose another name, or revoke that one first")]
+    /// Another active token has this name.
+    #[error("the token `{0}` already exists; choose another name, or revoke that token first")]
     TokenNameTaken(String),
-    /// As many tokens as there may be, and none of them revoked.
-    #[error("there are {} tokens; revoke one that is no longer needed", decnet_core::limits::MAX_API_TOKENS)]
+    /// The number of tokens is at its maximum, and none of them is revoked.
+    #[error(
+        "there are already {} tokens; revoke one that is no longer needed",
+        decnet_core::limits::MAX_API_TOKENS
+    )]
     TooManyTokens,
-    /// Neither the name nor the id of a token.
-    #[error("no token `{0}`; `decnet token list` shows all")]
+    /// No token has this name or id.
+    #[error("there is no token `{0}`; `decnet token list` shows all")]
     NoToken(String),
-    /// It was taken back before.
-    #[error("the token `{0}` is revoked already")]
+    /// The token was revoked before.
+    #[error("the token `{0}` is already revoked")]
     TokenRevoked(String),
 }
 
-/// A path as people read it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown(PathBuf);
+/// Returns the reason of an SQLite error, without the text of the statement, which can be long.
+fn reason(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        other => other.to_string(),
+    }
+}
 
-impl std::fmt::Display for Shown {
+/// A path that implements `Display`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DisplayPath(PathBuf);
+
+impl std::fmt::Display for DisplayPath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.display().fmt(f)
     }
 }
 
-impl From<&Path> for Shown {
+impl From<&Path> for DisplayPath {
     fn from(path: &Path) -> Self {
         Self(path.to_owned())
     }
 }
 
 impl Error {
-    /// The error of making or looking at a file.
+    /// Returns the error for a UUID that does not exist.
+    pub(super) fn not_found(uuid: &str) -> Self {
+        Self::NotFound { wanted: uuid.to_owned(), similar: Vec::new() }
+    }
+
+    /// Converts an error of creating a file or reading its metadata.
     pub(super) fn file(path: &Path, source: io::Error) -> Self {
         match read_only_mount(path).filter(|_| source.kind() == io::ErrorKind::ReadOnlyFilesystem) {
             Some(mount) => Self::ReadOnly { path: path.into(), mount: (*mount).into() },
@@ -203,7 +219,7 @@ impl Error {
         }
     }
 
-    /// Names what SQLite says, where something can be done about it.
+    /// Converts an error of SQLite.
     pub(super) fn from_sqlite(path: &Path, source: rusqlite::Error) -> Self {
         use ErrorCode::{CannotOpen, PermissionDenied, ReadOnly, SystemIoFailure};
         let code = source.sqlite_error_code();
@@ -212,7 +228,7 @@ impl Error {
         {
             return Self::ReadOnly { path: path.into(), mount: (*mount).into() };
         }
-        let path = Shown::from(path);
+        let path = DisplayPath::from(path);
         match code {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
             Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
@@ -224,9 +240,9 @@ impl Error {
     }
 }
 
-fn near_hint(near: &[String]) -> String {
-    if near.is_empty() {
+fn similar_hint(similar: &[String]) -> String {
+    if similar.is_empty() {
         return "; `decnet subscription list` shows all".to_owned();
     }
-    format!("; did you mean {}?", near.join(" or "))
+    format!("; did you mean {}?", similar.join(" or "))
 }

@@ -1,95 +1,95 @@
-//! Reading every row, whatever it holds.
+//! Reading of all rows, valid or not.
 
 use decnet_core::limits::MAX_SUBSCRIPTIONS;
 use decnet_core::subscription::{Activity, Problem};
 use decnet_core::time::UnixMicros;
 use rustc_hash::FxHashSet;
 
-use super::cell::{Cell, bounded};
-use super::changes::{Changes, RECORDS, Seen};
+use super::diff::{Changes, RowDigests, UNCOMPARED};
 use super::error::Error;
-use super::judge::{RowProblem, Stored, judge};
+use super::extension_table::{self, ExtensionTable};
 use super::open::Catalog;
 use super::schema::{COLUMNS, TRIPPED_AT};
-use super::side::{self, Side};
+use super::sql_value::{SqlValue, bounded};
 use super::trips::Trips;
+use super::validate::{RowProblem, StoredSubscription, validate};
 
-/// All subscriptions at one moment.
+/// All subscriptions at one time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The rows that can be dispatched to, in the order of the table.
-    pub subscriptions: Vec<Stored>,
-    /// The rows that cannot, and why.
+    /// The valid rows, in table order.
+    pub subscriptions: Vec<StoredSubscription>,
+    /// The invalid rows, with the reason.
     pub problems: Vec<RowProblem>,
 }
 
-/// One row as it was found.
+/// The unvalidated values of a row of DECNET's table and of the extension table.
 pub(super) struct RawRow {
-    pub(super) uuid: Cell,
-    pub(super) name: Cell,
-    pub(super) url: Cell,
-    pub(super) secret: Cell,
-    pub(super) topic_patterns: Cell,
-    pub(super) enabled: Cell,
-    pub(super) consecutive_failures: Cell,
-    pub(super) last_success_at: Cell,
-    pub(super) last_failure_at: Cell,
-    pub(super) last_error: Cell,
-    pub(super) auto_disabled_at: Cell,
-    pub(super) created_at: Cell,
-    pub(super) updated_at: Cell,
-    /// `enabled IS 1`, asked of SQLite itself so that the fence of a recording means the same.
+    pub(super) uuid: SqlValue,
+    pub(super) name: SqlValue,
+    pub(super) url: SqlValue,
+    pub(super) secret: SqlValue,
+    pub(super) topic_patterns: SqlValue,
+    pub(super) enabled: SqlValue,
+    pub(super) consecutive_failures: SqlValue,
+    pub(super) last_success_at: SqlValue,
+    pub(super) last_failure_at: SqlValue,
+    pub(super) last_error: SqlValue,
+    pub(super) auto_disabled_at: SqlValue,
+    pub(super) created_at: SqlValue,
+    pub(super) updated_at: SqlValue,
+    /// `enabled IS 1`, evaluated by SQLite to agree with the version check of [`Catalog::record`].
     is_enabled: bool,
-    gone_at: Cell,
-    /// JSON of [`Settings`](decnet_core::settings::Settings).
-    pub(super) settings: Cell,
-    /// JSON of their headers, with every value.
-    pub(super) headers: Cell,
-    pub(super) paused: Cell,
-    /// JSON of the secrets that were replaced and still sign.
-    pub(super) old_secrets: Cell,
-    /// See [`super::side`].
-    deferred_until: Cell,
-    pub(super) deferrals_lifted: Cell,
+    gone_at: SqlValue,
+    /// JSON of [`Settings`](decnet_core::settings::Settings) without headers.
+    pub(super) settings: SqlValue,
+    /// JSON of the headers with their values.
+    pub(super) headers: SqlValue,
+    pub(super) paused: SqlValue,
+    /// JSON of the replaced secrets that still sign.
+    pub(super) old_secrets: SqlValue,
+    /// See [`super::extension_table`].
+    deferred_until: SqlValue,
+    pub(super) deferrals_lifted: SqlValue,
 }
 
-/// A row and what it is good for.
-pub(super) type Judged = (RawRow, Result<Stored, Problem>);
+/// A row and the result of its validation.
+pub(super) type ValidatedRow = (RawRow, Result<StoredSubscription, Problem>);
 
 impl RawRow {
-    /// The column of `select` that holds a row's place in the table.
-    pub(super) const PLACE: &str = "place";
+    /// The alias of the row's `rowid` in the result of `select`.
+    pub(super) const ROWID: &str = "row_id";
 
-    /// What `enabled` and `auto_disabled_at` say together.
+    /// Returns the meaning of `enabled` and `auto_disabled_at` together.
     pub(super) fn activity(&self) -> Activity {
         match (self.is_enabled, &self.auto_disabled_at) {
             (true, _) => Activity::Active,
-            (false, Cell::Null) => Activity::Disabled,
+            (false, SqlValue::Null) => Activity::Disabled,
             (false, _) => Activity::Tripped,
         }
     }
 
-    /// Was the trip that it is in caused by a 410? See [`super::side`].
+    /// Returns whether a 410 caused the current trip. See [`super::extension_table`].
     pub(super) fn is_gone(&self) -> bool {
-        let Cell::Integer(gone_at) = self.gone_at else { return false };
+        let SqlValue::Integer(gone_at) = self.gone_at else { return false };
         let tripped_at = self.auto_disabled_at.time().0;
         self.activity() == Activity::Tripped && tripped_at.is_some_and(|at| at.0 == gone_at)
     }
 
-    /// Until when its receiver has asked to be sent nothing, as it was last noted.
+    /// Returns the recorded time before which the receiver wants no requests.
     pub(super) fn deferred_until(&self) -> Option<UnixMicros> {
-        let Cell::Integer(until) = self.deferred_until else { return None };
+        let SqlValue::Integer(until) = self.deferred_until else { return None };
         Some(UnixMicros(until))
     }
 
     pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         let mut index = 0;
         let mut next = || {
-            let cell = row.get_ref(index).map(Cell::read);
+            let value = row.get_ref(index).map(SqlValue::read);
             index += 1;
-            cell
+            value
         };
-        // The order is that of COLUMNS, then of `select`.
+        // The order is that of `select`.
         Ok(Self {
             uuid: next()?,
             name: next()?,
@@ -104,7 +104,7 @@ impl RawRow {
             auto_disabled_at: next()?,
             created_at: next()?,
             updated_at: next()?,
-            is_enabled: matches!(next()?, Cell::Integer(1)),
+            is_enabled: matches!(next()?, SqlValue::Integer(1)),
             gone_at: next()?,
             settings: next()?,
             headers: next()?,
@@ -117,33 +117,32 @@ impl RawRow {
 }
 
 impl Catalog {
-    /// Reads all subscriptions, each row by itself: no value in one of them hides another.
+    /// Reads all subscriptions. An invalid row does not affect other rows.
     ///
     /// # Errors
-    /// Only if the file cannot be read at all, or our tables in it are newer than this program.
+    /// The file cannot be read, or a newer program wrote the extension table.
     pub fn load(&mut self) -> Result<Snapshot, Error> {
-        let Changes { changed: subscriptions, problems, .. } = self.changes(&mut Seen::default())?;
+        let Changes { changed: subscriptions, problems, .. } = self.changes(&mut RowDigests::default())?;
         Ok(Snapshot { subscriptions, problems })
     }
 
-    /// Every row with its judgement, in the order of the table.
-    pub(super) fn judged_rows(&self) -> Result<Vec<Judged>, Error> {
-        let (mut seen, mut judged) = (FxHashSet::default(), Vec::new());
+    /// Returns all rows and the results of their validation, in table order.
+    pub(super) fn validated_rows(&self) -> Result<Vec<ValidatedRow>, Error> {
+        let (mut uuids, mut rows) = (FxHashSet::default(), Vec::new());
         self.each_row(|row| {
             let row = RawRow::read(row)?;
-            let verdict = if judged.len() < MAX_SUBSCRIPTIONS { judge(&row) } else { Err(TOO_MANY) };
-            let verdict = verdict.and_then(|stored| {
-                let is_first = seen.insert(stored.subscription.uuid.clone());
-                if is_first { Ok(stored) } else { Err(REPEATED) }
+            let result = if rows.len() < MAX_SUBSCRIPTIONS { validate(&row) } else { Err(TOO_MANY) };
+            let result = result.and_then(|stored| {
+                let is_first = uuids.insert(stored.subscription.uuid.clone());
+                if is_first { Ok(stored) } else { Err(DUPLICATE) }
             });
-            judged.push((row, verdict));
+            rows.push((row, result));
             Ok(())
         })?;
-        Ok(judged)
+        Ok(rows)
     }
 
-    /// Calls `take` with each row, in the order of the table. The statement, and with it SQLite's read lock, lasts
-    /// as long as all of it.
+    /// Calls `take` with each row in table order. The statement holds SQLite's read lock until the last row.
     pub(super) fn each_row(
         &self,
         take: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
@@ -151,75 +150,79 @@ impl Catalog {
         self.each_row_where("", [], take)
     }
 
-    /// Calls `take` with each row, in which the [`RECORDS`] are NULL. To check and pass on the values of a column is most
-    /// of the work of reading it.
-    pub(super) fn each_row_without_records(
+    /// Calls `take` with each row in table order. The [`UNCOMPARED`] columns are NULL, since reading their values would
+    /// be most of the work.
+    pub(super) fn each_row_to_compare(
         &self,
         take: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), Error> {
-        self.read_rows(Records::Null, "", [], take)
+        self.read_rows(Selection::Compared, "", [], take)
     }
 
-    /// The same of the rows for which a condition of SQL holds, in the order that it names.
+    /// Calls `take` with each row that `condition` selects, an SQL clause that may also set the order.
     pub(super) fn each_row_where(
         &self,
         condition: &str,
         values: impl rusqlite::Params,
         take: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), Error> {
-        self.read_rows(Records::Read, condition, values, take)
+        self.read_rows(Selection::All, condition, values, take)
     }
 
-    /// Selects a row by its place in the table, with all of its columns.
-    pub(super) fn select_by_place(&self) -> Result<String, Error> {
-        Ok(select(self.side()?, self.trips()?, Records::Read, "WHERE s.rowid = ?1"))
+    /// Returns the SQL that reads all columns of the row with a given `rowid`.
+    pub(super) fn select_by_rowid(&self) -> Result<String, Error> {
+        Ok(select(self.extension_table()?, self.trips()?, Selection::All, "WHERE s.rowid = ?1"))
     }
 
     fn read_rows(
         &self,
-        records: Records,
+        selection: Selection,
         condition: &str,
         values: impl rusqlite::Params,
         mut take: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), Error> {
-        let (side, trips) = (self.side()?, self.trips()?);
+        let sql = select(self.extension_table()?, self.trips()?, selection, condition);
         let read = || {
-            let mut statement = self.connection.prepare_cached(&select(side, trips, records, condition))?;
+            let mut statement = self.connection.prepare_cached(&sql)?;
             let mut rows = statement.query(values)?;
             while let Some(row) = rows.next()? {
                 take(row)?;
             }
             Ok(())
         };
-        read().map_err(self.explain())
+        read().map_err(self.sqlite_error())
     }
 }
 
 pub(super) const TOO_MANY: Problem =
-    Problem::Column { column: "uuid", what: "is one too many: the catalog is too large" };
-pub(super) const REPEATED: Problem = Problem::Column { column: "uuid", what: "is that of an earlier row" };
+    Problem::Column { column: "uuid", what: "is beyond the maximum number of subscriptions" };
+pub(super) const DUPLICATE: Problem =
+    Problem::Column { column: "uuid", what: "is the same as in an earlier row" };
 
-/// What is read of the [`RECORDS`].
+/// The columns that a statement reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Records {
-    Read,
-    Null,
+enum Selection {
+    All,
+    /// All columns except [`UNCOMPARED`], which are NULL.
+    Compared,
 }
 
-fn select(side: Side, trips: Trips, records: Records, condition: &str) -> String {
+fn select(extension: ExtensionTable, trips: Trips, selection: Selection, condition: &str) -> String {
     let column = |name| if name == TRIPPED_AT { trips.select() } else { bounded("s", name) };
     let mut columns = COLUMNS.map(column);
-    if records == Records::Null {
-        RECORDS.iter().for_each(|index| columns[*index] = "NULL".to_owned());
+    if selection == Selection::Compared {
+        UNCOMPARED.iter().for_each(|index| columns[*index] = "NULL".to_owned());
     }
     let columns = columns.join(", ");
-    let ours = side::columns(side).join(", ");
-    let join = match side {
-        Side::Absent => "",
-        Side::Older(_) | Side::Present => "LEFT JOIN decnet_webhook_settings AS g ON g.uuid = s.uuid",
+    let extension_columns = extension_table::columns(extension).join(", ");
+    let join = match extension {
+        ExtensionTable::Absent => "",
+        ExtensionTable::Older(_) | ExtensionTable::Present => {
+            "LEFT JOIN decnet_webhook_settings AS g ON g.uuid = s.uuid"
+        }
     };
-    let limit = MAX_SUBSCRIPTIONS + 1;
+    let (row_id, limit) = (RawRow::ROWID, MAX_SUBSCRIPTIONS + 1);
     format!(
-        "SELECT {columns}, s.enabled IS 1, {ours}, s.rowid AS place FROM webhook_subscriptions AS s {join} {condition} LIMIT {limit}"
+        "SELECT {columns}, s.enabled IS 1, {extension_columns}, s.rowid AS {row_id} FROM webhook_subscriptions AS s {join} {condition} LIMIT {limit}"
     )
 }

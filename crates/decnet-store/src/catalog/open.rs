@@ -1,4 +1,4 @@
-//! Opening a catalog: an existing DECNET database as it is, or a new one that DECNET could use.
+//! Opening of a catalog: an existing database of DECNET, or a new one that DECNET can use.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -10,78 +10,75 @@ use decnet_core::limits::CATALOG_BUSY_TIMEOUT;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::error::Error;
-use super::schema::{COLUMNS, CREATE, TRIPPED_AT};
-use super::side::{self, Side};
+use super::extension_table::{self, ExtensionTable};
+use super::schema::{COLUMNS, CREATE, TRIPPED_AT, column_names};
 use super::trips::Trips;
-use crate::origin::Origin;
-use crate::ownership::{directory_of, hand_over};
+use crate::file_identity::OpenedFile;
+use crate::ownership::{chown_to_parent, directory_of};
 
-/// Only its owner may read a catalog that we make: it holds every secret.
+/// The mode of a new file: only its owner may read it, since it contains all secrets.
 const FILE_MODE: u32 = 0o600;
-/// Different texts of statements that are worth keeping prepared.
+/// Capacity of the cache of prepared statements.
 const PREPARED_STATEMENTS: usize = 64;
-/// Between two tries to change the kind of journal.
-const JOURNAL_PAUSE: Duration = Duration::from_millis(10);
+/// Delay between two attempts to set the journal mode.
+const WAL_RETRY_DELAY: Duration = Duration::from_millis(10);
 
-/// May a catalog be made where there is none?
+/// Whether to create a catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Create {
-    /// Make the file, or fill an empty one. A database that holds other tables is never added to.
+    /// Create the file, or the table in an empty file. A database with other tables is not changed.
     IfMissing,
-    /// Only what is there already.
+    /// Open only an existing catalog.
     Never,
 }
 
-/// The subscriptions of one SQLite file, over one connection.
+/// A connection to the SQLite file with the subscriptions.
 ///
-/// Every call is one short statement or transaction; none is left open between calls, so that DECNET's own
-/// processes are never kept waiting. Calls block for as long as the disk, or another writer up to
-/// [`CATALOG_BUSY_TIMEOUT`], takes.
+/// Every call is one short statement or transaction. No transaction stays open between calls, so that DECNET's processes
+/// do not wait. Calls block during disk access, and up to [`CATALOG_BUSY_TIMEOUT`] while another process writes.
 #[derive(Debug)]
 pub struct Catalog {
     pub(super) connection: Connection,
-    origin: Origin,
+    file: OpenedFile,
 }
 
 impl Catalog {
     /// Opens a catalog.
     ///
     /// # Errors
-    /// Each [`Error`] says what to do: no such file, no database, none of DECNET's, settings of a newer
-    /// program, no permission.
+    /// The file does not exist, is not a database of DECNET, has an extension table of a newer program, or is not accessible.
     pub fn open(path: &Path, create: Create) -> Result<Self, Error> {
         if create == Create::IfMissing {
-            make_file(path)?;
+            create_file(path)?;
         }
-        let origin = Origin::of(path);
-        let mut catalog = Self { connection: connect(path)?, origin };
+        let file = OpenedFile::of(path);
+        let mut catalog = Self { connection: connect(path)?, file };
         if create == Create::IfMissing && catalog.is_empty()? {
-            catalog.make_table()?;
+            catalog.create_table()?;
         }
         catalog.check_columns()?;
-        catalog.side()?;
+        catalog.extension_table()?;
         Ok(catalog)
     }
 
-    /// The file.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.origin.path()
+        self.file.path()
     }
 
-    /// Is the file still the one at its path? A catalog that was restored is another file: what is read and written here
-    /// is then in the one that was moved away.
+    /// Returns whether the path still leads to the open file. After a restore, it leads to another file.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.origin.is_current()
+        self.file.is_current()
     }
 
-    /// Opens the catalog again if its path leads to another file, as after a restore; returns whether it did.
+    /// Opens the file again if its path leads to another file, as after a restore. Returns whether it did.
     ///
     /// # Errors
-    /// The new file cannot be used, there is none, or it has no subscriptions, as one that was made by mistake: then this
-    /// catalog stays as it is.
-    pub fn follow(&mut self) -> Result<bool, Error> {
+    /// The new file does not exist, cannot be used, or has no subscriptions because it was created by mistake. Then this catalog
+    /// keeps the old file.
+    pub fn reopen_if_replaced(&mut self) -> Result<bool, Error> {
         if self.is_current() {
             return Ok(false);
         }
@@ -91,59 +88,64 @@ impl Catalog {
             error => error,
         })?;
         let has_rows = "SELECT EXISTS (SELECT 1 FROM webhook_subscriptions)";
-        if !new.connection.query_row(has_rows, [], |row| row.get(0)).map_err(new.explain())? {
+        if !new.connection.query_row(has_rows, [], |row| row.get(0)).map_err(new.sqlite_error())? {
             return Err(Error::Emptied { path: path.into() });
         }
         *self = new;
         Ok(true)
     }
 
-    /// Adds the file's name, and what to do, to what SQLite says.
-    pub(super) fn explain(&self) -> impl Fn(rusqlite::Error) -> Error {
+    /// Returns a function that converts an error of SQLite and adds the path.
+    pub(super) fn sqlite_error(&self) -> impl Fn(rusqlite::Error) -> Error {
         |source| Error::from_sqlite(self.path(), source)
     }
 
-    /// Are our own tables there? Refuses a newer version of them.
-    pub(super) fn side(&self) -> Result<Side, Error> {
-        side::look(&self.connection).map_err(self.explain())?.map_err(|newer| newer.into_error(self.path()))
+    /// Returns the state of the extension table.
+    ///
+    /// # Errors
+    /// [`Error::NewerSchema`], or the file cannot be read.
+    pub(super) fn extension_table(&self) -> Result<ExtensionTable, Error> {
+        extension_table::detect(&self.connection)
+            .map_err(self.sqlite_error())?
+            .map_err(|newer| newer.into_error(self.path()))
     }
 
-    /// Returns where this file keeps the trips of its rows.
+    /// Returns where this file stores trips.
     pub(super) fn trips(&self) -> Result<Trips, Error> {
-        Trips::detect(&self.connection).map_err(self.explain())
+        Trips::detect(&self.connection).map_err(self.sqlite_error())
     }
 
-    /// Runs one short write transaction, told whether our own tables are there. What SQLite refuses and what
-    /// `work` refuses (the inner result) both leave no trace. Tables of an older program are brought up to date first.
+    /// Runs a short write transaction and passes the state of the extension table to `work`. Migrates an older extension table
+    /// first. Rolls back if SQLite or `work` (the inner result) fails.
     pub(super) fn write<T>(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>, Side) -> rusqlite::Result<Result<T, Error>>,
+        work: impl FnOnce(&Transaction<'_>, ExtensionTable) -> rusqlite::Result<Result<T, Error>>,
     ) -> Result<T, Error> {
         let path = self.path().to_owned();
-        self.transact(|transaction| match side::look(transaction)? {
-            Ok(Side::Older(_)) => {
-                side::make(transaction)?;
-                work(transaction, Side::Present)
+        self.transact(|transaction| match extension_table::detect(transaction)? {
+            Ok(ExtensionTable::Older(_)) => {
+                extension_table::migrate(transaction)?;
+                work(transaction, ExtensionTable::Present)
             }
-            Ok(side) => work(transaction, side),
+            Ok(extension) => work(transaction, extension),
             Err(newer) => Ok(Err(newer.into_error(&path))),
         })
     }
 
-    /// The same without a look at the tables of settings.
+    /// Runs a short write transaction, like [`Self::write`], without reading the extension table.
     pub(super) fn transact<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.try_transact(work).map_err(self.explain())?
+        self.try_transact(work).map_err(self.sqlite_error())?
     }
 
     fn try_transact<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Result<T, Error>>,
     ) -> rusqlite::Result<Result<T, Error>> {
-        // Taking the write lock at once is what makes SQLite wait for it: a reader that becomes a writer later
-        // fails without waiting if somebody wrote in between.
+        // SQLite waits for the write lock only at the beginning. A read transaction that becomes a write transaction fails at
+        // once if another process has written in between.
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let result = work(&transaction)?;
         if result.is_ok() {
@@ -157,30 +159,30 @@ impl Catalog {
     fn is_empty(&self) -> Result<bool, Error> {
         let count = "SELECT COUNT(*) FROM sqlite_master";
         let count = self.connection.query_row(count, [], |row| row.get::<_, i64>(0));
-        Ok(count.map_err(self.explain())? == 0)
+        Ok(count.map_err(self.sqlite_error())? == 0)
     }
 
-    /// As DECNET would: in WAL, so that its processes and ours read while another writes.
-    fn make_table(&mut self) -> Result<(), Error> {
-        self.keep_a_log()?;
+    /// Creates the table in WAL mode, as DECNET does, so that processes can read while another one writes.
+    fn create_table(&mut self) -> Result<(), Error> {
+        self.enable_wal()?;
         self.write(|transaction, _| transaction.execute_batch(CREATE).map(Ok))
     }
 
-    /// Services that start together make the catalog together, and SQLite itself does not wait where the kind of journal
-    /// changes under another's hands.
-    fn keep_a_log(&self) -> Result<(), Error> {
-        let patience = Instant::now() + CATALOG_BUSY_TIMEOUT;
+    /// Enables WAL mode. Retries while the file is busy, since services that start together may all create the catalog and
+    /// SQLite does not wait for the lock when it changes the journal mode.
+    fn enable_wal(&self) -> Result<(), Error> {
+        let deadline = Instant::now() + CATALOG_BUSY_TIMEOUT;
         loop {
-            let wal = self.connection.pragma_update(None, "journal_mode", "WAL").map_err(self.explain());
+            let wal = self.connection.pragma_update(None, "journal_mode", "WAL").map_err(self.sqlite_error());
             match wal {
-                Err(Error::Busy { .. }) if Instant::now() < patience => std::thread::sleep(JOURNAL_PAUSE),
+                Err(Error::Busy { .. }) if Instant::now() < deadline => std::thread::sleep(WAL_RETRY_DELAY),
                 done => return done,
             }
         }
     }
 
     fn check_columns(&self) -> Result<(), Error> {
-        let present = self.table_columns().map_err(self.explain())?;
+        let present = column_names(&self.connection, "webhook_subscriptions").map_err(self.sqlite_error())?;
         if present.is_empty() {
             return Err(Error::NoTable { path: self.path().into() });
         }
@@ -188,19 +190,14 @@ impl Catalog {
         let missing = required.find(|column| !present.iter().any(|name| name == column));
         missing.map_or(Ok(()), |column| Err(Error::NoColumn { path: self.path().into(), column }))
     }
-
-    fn table_columns(&self) -> rusqlite::Result<Vec<String>> {
-        let names = "SELECT name FROM pragma_table_info('webhook_subscriptions')";
-        self.connection.prepare(names)?.query_map([], |row| row.get(0))?.collect()
-    }
 }
 
-/// Makes an empty file that only its owner can read, unless there is one.
-fn make_file(path: &Path) -> Result<(), Error> {
+/// Creates an empty file that only its owner can read, unless the file exists.
+fn create_file(path: &Path) -> Result<(), Error> {
     match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
         Ok(file) => {
-            // A catalog made by an operator's command must not be closed to the service's user.
-            hand_over(&file, directory_of(path)).map_err(|source| Error::file(path, source))
+            // The service's user must be able to use a catalog that root creates.
+            chown_to_parent(&file, directory_of(path)).map_err(|source| Error::file(path, source))
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(source) => Err(Error::file(path, source)),
@@ -216,13 +213,13 @@ fn connect(path: &Path) -> Result<Connection, Error> {
         }
         Err(source) => return Err(Error::file(path, source)),
     }
-    // Neither CREATE nor URI: a file that vanishes now is not made anew, and a path is only a path.
+    // Without CREATE, a file that was just removed is not created. Without URI, a path is not parsed.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let explain = |source| Error::from_sqlite(path, source);
-    let connection = Connection::open_with_flags(path, flags).map_err(explain)?;
-    connection.busy_timeout(CATALOG_BUSY_TIMEOUT).map_err(explain)?;
-    // A secret that is removed is overwritten: little is written here, so that costs little.
-    connection.pragma_update_and_check(None, "secure_delete", "ON", |_| Ok(())).map_err(explain)?;
+    let sqlite_error = |source| Error::from_sqlite(path, source);
+    let connection = Connection::open_with_flags(path, flags).map_err(sqlite_error)?;
+    connection.busy_timeout(CATALOG_BUSY_TIMEOUT).map_err(sqlite_error)?;
+    // Overwrites removed secrets. The cost is low because writes are rare.
+    connection.pragma_update_and_check(None, "secure_delete", "ON", |_| Ok(())).map_err(sqlite_error)?;
     connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
     Ok(connection)
 }

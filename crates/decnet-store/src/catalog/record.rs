@@ -1,4 +1,4 @@
-//! Writing down what came of deliveries, without ever touching a row that somebody changed meanwhile.
+//! Recording of delivery results, only in rows that have not changed meanwhile.
 
 use std::sync::Arc;
 
@@ -9,76 +9,76 @@ use rusqlite::types::Value;
 use rusqlite::{Transaction, params_from_iter};
 
 use super::error::Error;
-use super::judge::RowVersion;
+use super::extension_table::{self, ExtensionTable};
 use super::open::Catalog;
-use super::side::{self, Side};
 use super::trips::Trips;
+use super::validate::RowVersion;
 
-/// The most that `consecutive_failures` counts to: the column is 32 bits wide in DECNET's other databases.
+/// Maximum of `consecutive_failures`: the column has 32 bits in the other databases that DECNET supports.
 const MAX_COUNTER: i64 = i32::MAX as i64;
 
-/// What happened to one subscription's deliveries since its last update was recorded.
+/// The results of a subscription's deliveries since the last recorded update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthUpdate {
-    /// The row that the attempts used, from [`Stored::version`](super::Stored::version).
+    /// The version of the row that the attempts used, from [`StoredSubscription::version`](super::StoredSubscription::version).
     pub version: Arc<RowVersion>,
-    /// The latest success, if there was one.
+    /// The time of the last success.
     pub last_success_at: Option<UnixMicros>,
-    /// How many deliveries failed that count towards the trip: after that success, or all if there was none.
+    /// The number of failures that count towards a trip, after the last success if there was one.
     pub failures: u32,
-    /// The latest failure, if there was one, whether it counts or not.
+    /// The last failure, whether it counts or not.
     pub last_failure: Option<LastFailure>,
-    /// What its receiver asks for.
+    /// The receiver's request for a deferral.
     pub deferral: Deferral,
-    /// What becomes of the subscription itself.
-    pub change: Change,
+    /// The change of the circuit.
+    pub change: CircuitChange,
 }
 
-/// Whether a receiver has asked to be sent nothing for a while (`Retry-After`).
+/// A receiver's request for a deferral (`Retry-After`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Deferral {
-    /// What is noted stays.
+    /// Leaves the recorded time unchanged.
     #[default]
     Keep,
-    /// It has, until then.
+    /// The receiver wants no requests before this time.
     Until(UnixMicros),
-    /// It has not: what is noted was another receiver's wish.
+    /// Removes the recorded time, which another receiver requested.
     None,
 }
 
-/// A failure as the row shows it.
+/// The failure that a row displays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastFailure {
-    /// When it was.
+    /// The time of the failure.
     pub at: UnixMicros,
-    /// Why, cut at [`MAX_ERROR_CHARS`] when it is written; it must hold no secret.
+    /// The error, cut to [`MAX_ERROR_CHARS`] when it is written. It must not contain a secret.
     pub error: Box<str>,
 }
 
-/// A change of a subscription that deliveries brought about.
+/// A change of a subscription's circuit as the result of deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// It stays as it is.
+pub enum CircuitChange {
+    /// No change.
     None,
-    /// Too many failures in a row: `enabled = 0` with a stamp, to be probed.
+    /// Too many consecutive failures: sets `enabled = 0` and the time of the trip. The receiver is then probed.
     Trip,
-    /// Its receiver said 410: the same as a trip, but not to be probed.
+    /// The receiver answered 410: like a trip, but the receiver is not probed.
     Gone,
-    /// A probe got through: enabled again, as an operator would.
+    /// A probe succeeded: sets `enabled = 1`.
     Reopen,
 }
 
-/// What became of an update.
+/// The outcome of recording an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recorded {
-    /// It is in the row.
+pub enum RecordOutcome {
+    /// The row was updated.
     Applied,
-    /// The row is another one by now (URL, secret, enabled) or deleted: it was left alone.
+    /// The row was not updated, since its URL, secret or activity has changed or it was deleted.
     Stale,
 }
 
 impl HealthUpdate {
-    /// An update with nothing in it yet.
+    /// Returns an update without results.
     #[must_use]
     pub fn new(version: Arc<RowVersion>) -> Self {
         Self {
@@ -87,17 +87,17 @@ impl HealthUpdate {
             failures: 0,
             last_failure: None,
             deferral: Deferral::Keep,
-            change: Change::None,
+            change: CircuitChange::None,
         }
     }
 
-    /// Returns whether something in it has no place in DECNET's columns.
-    fn needs_our_table(&self) -> bool {
-        self.change == Change::Gone || matches!(self.deferral, Deferral::Until(_))
+    /// Returns whether the update needs the extension table.
+    fn needs_extension_table(&self) -> bool {
+        self.change == CircuitChange::Gone || matches!(self.deferral, Deferral::Until(_))
     }
 
-    /// Did the latest event fail? Of two at the same moment a failure that counts came after.
-    fn failure_is_latest(&self) -> Option<&LastFailure> {
+    /// Returns the last failure if no success came after it. A failure that counts came after a success at the same time.
+    fn final_failure(&self) -> Option<&LastFailure> {
         let success = self.last_success_at;
         self.last_failure
             .as_ref()
@@ -106,26 +106,27 @@ impl HealthUpdate {
 }
 
 impl Catalog {
-    /// Records many updates in one transaction; the results are in the order of the updates.
+    /// Records updates in one transaction. Returns their outcomes in the same order.
     ///
-    /// Each applies only to the row version that its attempts used, so a late result never spoils what an
-    /// operator has just mended. Counters are added to within the statement: concurrent writers lose nothing.
+    /// An update applies only to the version of the row that its attempts used, so a late result does not affect a row that an
+    /// operator has just changed. SQL statements increment the counters, so concurrent updates are not lost.
     ///
     /// # Errors
-    /// Nothing was recorded: locked by others for too long, no permission, disk full, damaged.
-    pub fn record(&mut self, updates: &[HealthUpdate], now: UnixMicros) -> Result<Vec<Recorded>, Error> {
+    /// The file cannot be written. Then nothing was recorded.
+    pub fn record(&mut self, updates: &[HealthUpdate], now: UnixMicros) -> Result<Vec<RecordOutcome>, Error> {
         if updates.is_empty() {
             return Ok(Vec::new());
         }
-        self.write(|transaction, mut side| {
-            if side == Side::Absent && updates.iter().any(HealthUpdate::needs_our_table) {
-                side::make(transaction)?;
-                side = Side::Present;
+        self.write(|transaction, mut extension| {
+            if extension == ExtensionTable::Absent && updates.iter().any(HealthUpdate::needs_extension_table)
+            {
+                extension_table::migrate(transaction)?;
+                extension = ExtensionTable::Present;
             }
             let trips = Trips::detect(transaction)?;
             updates
                 .iter()
-                .map(|update| apply(transaction, update, now, side, trips))
+                .map(|update| apply(transaction, update, now, extension, trips))
                 .collect::<Result<_, _>>()
                 .map(Ok)
         })
@@ -136,40 +137,42 @@ fn apply(
     transaction: &Transaction<'_>,
     update: &HealthUpdate,
     now: UnixMicros,
-    side: Side,
+    extension: ExtensionTable,
     trips: Trips,
-) -> rusqlite::Result<Recorded> {
-    let (sql, values) = Assignments::of(update, now, trips).fenced(&update.version, trips);
+) -> rusqlite::Result<RecordOutcome> {
+    let (sql, values) = Assignments::of(update, now, trips).into_statement(&update.version, trips);
     if transaction.prepare_cached(&sql)?.execute(params_from_iter(values))? == 0 {
-        return Ok(Recorded::Stale);
+        return Ok(RecordOutcome::Stale);
     }
     let uuid = &update.version.uuid;
     match update.change {
-        Change::None if update.version.activity == Activity::Tripped => {
-            trips.restamp(transaction, uuid, now)?;
+        CircuitChange::None if update.version.activity == Activity::Tripped => {
+            trips.keep_after_update(transaction, uuid, now)?;
         }
-        Change::None => {}
-        Change::Trip => trips.set(transaction, uuid, now)?,
-        Change::Gone => {
+        CircuitChange::None => {}
+        CircuitChange::Trip => trips.set(transaction, uuid, now)?,
+        CircuitChange::Gone => {
             trips.set(transaction, uuid, now)?;
-            side::set_gone(transaction, uuid, now)?;
+            extension_table::set_gone(transaction, uuid, now)?;
         }
-        Change::Reopen => {
+        CircuitChange::Reopen => {
             trips.clear(transaction, uuid)?;
-            if side == Side::Present {
-                side::clear_gone(transaction, uuid)?;
+            if extension == ExtensionTable::Present {
+                extension_table::clear_gone(transaction, uuid)?;
             }
         }
     }
     match update.deferral {
-        Deferral::Until(until) => side::set_deferred_until(transaction, uuid, Some(until))?,
-        Deferral::None if side == Side::Present => side::set_deferred_until(transaction, uuid, None)?,
+        Deferral::Until(until) => extension_table::set_deferred_until(transaction, uuid, Some(until))?,
+        Deferral::None if extension == ExtensionTable::Present => {
+            extension_table::set_deferred_until(transaction, uuid, None)?;
+        }
         Deferral::None | Deferral::Keep => {}
     }
-    Ok(Recorded::Applied)
+    Ok(RecordOutcome::Applied)
 }
 
-/// The columns that an update changes, and no others.
+/// The SQL assignments of an update, with their values.
 #[derive(Default)]
 struct Assignments {
     sql: String,
@@ -182,31 +185,31 @@ impl Assignments {
         assign.counter(update);
         assign.outcomes(update);
         match update.change {
-            Change::None => {}
-            Change::Trip | Change::Gone => assign.set("enabled = 0", []),
-            Change::Reopen => assign.set("enabled = 1", []),
+            CircuitChange::None => {}
+            CircuitChange::Trip | CircuitChange::Gone => assign.set("enabled = 0", []),
+            CircuitChange::Reopen => assign.set("enabled = 1", []),
         }
         assign.trip(update.change, now, trips);
         assign.set("updated_at = ?", [text(now.to_sqlite())]);
         assign
     }
 
-    /// Assigns to the column of trips, where there is one.
-    fn trip(&mut self, change: Change, now: UnixMicros, trips: Trips) {
+    /// Assigns the time of the trip if the table has the column.
+    fn trip(&mut self, change: CircuitChange, now: UnixMicros, trips: Trips) {
         match change {
-            Change::Trip | Change::Gone if trips.has_column() => {
+            CircuitChange::Trip | CircuitChange::Gone if trips.has_column() => {
                 self.set("auto_disabled_at = ?", [text(now.to_sqlite())]);
             }
-            Change::Reopen if trips.has_column() => self.set("auto_disabled_at = NULL", []),
-            Change::None | Change::Trip | Change::Gone | Change::Reopen => {}
+            CircuitChange::Reopen if trips.has_column() => self.set("auto_disabled_at = NULL", []),
+            CircuitChange::None | CircuitChange::Trip | CircuitChange::Gone | CircuitChange::Reopen => {}
         }
     }
 
-    /// A success, or a probe that got through, starts the count anew; else it goes on from whatever is there,
-    /// even from what is no count.
+    /// Assigns the number of consecutive failures. A success or a reopened circuit resets it; otherwise it is incremented, even
+    /// if the column's value is not a number.
     fn counter(&mut self, update: &HealthUpdate) {
         let failures = [Value::Integer(i64::from(update.failures))];
-        if update.last_success_at.is_some() || update.change == Change::Reopen {
+        if update.last_success_at.is_some() || update.change == CircuitChange::Reopen {
             self.set("consecutive_failures = ?", failures);
         } else if update.failures > 0 {
             let counted = "MAX(0, COALESCE(CAST(consecutive_failures AS INTEGER), 0))";
@@ -221,8 +224,8 @@ impl Assignments {
         if let Some(failure) = &update.last_failure {
             self.set("last_failure_at = ?", [text(failure.at.to_sqlite())]);
         }
-        let reopens = update.change == Change::Reopen;
-        match update.failure_is_latest().filter(|_| !reopens) {
+        let reopens = update.change == CircuitChange::Reopen;
+        match update.final_failure().filter(|_| !reopens) {
             Some(failure) => self.set("last_error = ?", [text(cut(&failure.error).to_owned())]),
             None if reopens || update.last_success_at.is_some() => self.set("last_error = NULL", []),
             None => {}
@@ -237,16 +240,16 @@ impl Assignments {
         self.values.extend(values);
     }
 
-    /// The statement that changes the row only while it is still that version.
-    fn fenced(mut self, version: &RowVersion, trips: Trips) -> (String, Vec<Value>) {
+    /// Returns the statement that updates the row only if it has this version, and its values.
+    fn into_statement(mut self, version: &RowVersion, trips: Trips) -> (String, Vec<Value>) {
         let activity = match version.activity {
             Activity::Active => "enabled IS 1".to_owned(),
             Activity::Tripped => format!("enabled IS NOT 1 AND {}", trips.condition()),
             Activity::Disabled => format!("enabled IS NOT 1 AND NOT {}", trips.condition()),
         };
-        let fence =
+        let condition =
             [&version.uuid, &version.url, version.secret.expose()].map(|part: &str| text(part.to_owned()));
-        self.values.extend(fence);
+        self.values.extend(condition);
         let assignments = self.sql;
         let sql = format!(
             "UPDATE webhook_subscriptions SET {assignments} WHERE uuid = ? AND url = ? AND secret = ? AND {activity}"

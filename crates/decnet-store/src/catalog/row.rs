@@ -1,80 +1,80 @@
-//! A row as an operator sees it, bad or good, without its secret.
+//! Rows for display, valid or not, without their secrets.
 
 use std::fmt;
 
 use decnet_core::limits::{MAX_ERROR_CHARS, MAX_URL_BYTES};
 use decnet_core::redact::EndpointUrl;
-use decnet_core::settings::{Settings, Shown};
+use decnet_core::settings::{RedactedSettings, Settings};
 use decnet_core::subscription::{Activity, Problem};
 use decnet_core::time::UnixMicros;
 use serde::{Serialize, Serializer};
 
-use super::cell::Cell;
-use super::judge::{Stored, headers, paused, settings, shown_name, shown_uuid};
 use super::load::RawRow;
+use super::sql_value::SqlValue;
+use super::validate::{StoredSubscription, display_name, display_uuid, headers, paused, settings};
 
-/// One subscription's row, for showing. Serialises to what DECNET's API shows of it, and what is wrong with it.
+/// A row for display. Serializes to the fields of DECNET's API and the row's problems.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// Its key.
+    /// The UUID.
     pub uuid: String,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its whole URL, which may be a secret: see [`Row::shown_url`] for where others look on.
+    /// The complete URL, which may contain a secret. [`Row::redacted_url`] does not.
     pub url: String,
-    /// Its patterns, as they are stored; none if the column cannot be read.
+    /// The topic patterns as stored; empty if the column cannot be read.
     pub topic_patterns: Vec<String>,
-    /// Does it get events now?
+    /// Whether events are routed to the subscription.
     pub enabled: bool,
-    /// Deliveries failed in a row.
+    /// The number of consecutive failed deliveries.
     pub consecutive_failures: u32,
-    /// The latest success.
+    /// The time of the last success.
     #[serde(serialize_with = "iso8601")]
     pub last_success_at: Option<UnixMicros>,
-    /// The latest failure.
+    /// The time of the last failure.
     #[serde(serialize_with = "iso8601")]
     pub last_failure_at: Option<UnixMicros>,
-    /// Why the latest delivery failed, if it did.
+    /// The error of the last delivery, if it failed.
     pub last_error: Option<String>,
-    /// When it tripped, if it did.
+    /// The time at which the subscription tripped.
     #[serde(serialize_with = "iso8601")]
     pub auto_disabled_at: Option<UnixMicros>,
-    /// When it was made.
+    /// The time at which the row was created.
     #[serde(serialize_with = "iso8601")]
     pub created_at: Option<UnixMicros>,
-    /// When anything in it was changed last.
+    /// The time of the last change of the row.
     #[serde(serialize_with = "iso8601")]
     pub updated_at: Option<UnixMicros>,
-    /// Its receiver answered 410: it stays tripped until it is enabled.
+    /// Whether the receiver answered 410. The subscription then stays tripped until it is enabled.
     pub gone: bool,
-    /// What it asks for beyond its row; serialises as [`Shown`], without any secret.
-    #[serde(serialize_with = "shown")]
+    /// The settings; serialized as [`RedactedSettings`], without secrets.
+    #[serde(serialize_with = "redacted")]
     pub settings: Settings,
-    /// An operator has paused it: what is routed to it waits.
+    /// Whether an operator has paused the subscription. Its deliveries then wait.
     pub paused: bool,
-    /// Before then its receiver has asked to be sent nothing (`Retry-After`), as it was last noted; it may have passed.
+    /// The recorded time before which the receiver wants no requests (`Retry-After`). It may have passed.
     #[serde(serialize_with = "iso8601")]
     pub deferred_until: Option<UnixMicros>,
-    /// Until when each of the secrets signs that were replaced, newest first.
+    /// The times until which the replaced secrets sign, newest secret first.
     #[serde(serialize_with = "all_iso8601")]
     pub old_secrets_until: Vec<UnixMicros>,
-    /// Why nothing can be delivered to it, if so.
+    /// The problem that prevents deliveries.
     pub problem: Option<String>,
-    /// What else is wrong with it.
+    /// Problems that do not prevent deliveries.
     pub warnings: Vec<String>,
-    /// What `enabled` and `auto_disabled_at` say together.
+    /// The meaning of `enabled` and `auto_disabled_at` together.
     #[serde(skip)]
     pub activity: Activity,
 }
 
 impl Row {
-    /// The URL's scheme, host and port; the rest of it may be a secret.
+    /// Returns the URL's scheme, host and port. The rest may contain a secret.
     #[must_use]
-    pub fn shown_url(&self) -> String {
-        EndpointUrl::new(&self.url).map_or_else(|_| "(no valid URL)".to_owned(), |url| url.to_string())
+    pub fn redacted_url(&self) -> String {
+        EndpointUrl::new(&self.url).map_or_else(|_| "(invalid URL)".to_owned(), |url| url.to_string())
     }
 
-    /// Why nothing is sent to it, in a word or two; none if something is.
+    /// Returns why no deliveries are sent, in one or two words; `None` if they are sent.
     #[must_use]
     pub fn parked_by(&self) -> Option<&'static str> {
         match self.activity {
@@ -87,12 +87,12 @@ impl Row {
         }
     }
 
-    pub(super) fn new(raw: &RawRow, judged: &Result<Stored, Problem>) -> Self {
-        let at = |cell: &Cell| cell.time().0;
+    pub(super) fn new(raw: &RawRow, validated: &Result<StoredSubscription, Problem>) -> Self {
+        let at = |value: &SqlValue| value.time().0;
         Self {
-            uuid: shown_uuid(raw),
-            name: shown_name(raw),
-            url: raw.url.shown(MAX_URL_BYTES),
+            uuid: display_uuid(raw),
+            name: display_name(raw),
+            url: raw.url.display(MAX_URL_BYTES),
             topic_patterns: patterns(&raw.topic_patterns),
             enabled: raw.activity() == Activity::Active,
             consecutive_failures: raw.consecutive_failures.counter().0,
@@ -109,44 +109,44 @@ impl Row {
             },
             paused: paused(&raw.paused).0,
             deferred_until: raw.deferred_until(),
-            old_secrets_until: judged
+            old_secrets_until: validated
                 .iter()
                 .flat_map(|stored| &stored.old_secrets)
                 .map(|old| old.until)
                 .collect(),
-            problem: judged.as_ref().err().map(Problem::to_string),
-            warnings: judged.iter().flat_map(|stored| &stored.warnings).map(Problem::to_string).collect(),
+            problem: validated.as_ref().err().map(Problem::to_string),
+            warnings: validated.iter().flat_map(|stored| &stored.warnings).map(Problem::to_string).collect(),
             activity: raw.activity(),
         }
     }
 }
 
 impl fmt::Debug for Row {
-    /// Without the whole URL, unlike its JSON: what is debugged ends in logs.
+    /// Omits most of the URL, unlike the JSON, since debug output ends in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("Row");
-        shown.field("uuid", &self.uuid).field("name", &self.name).field("url", &self.shown_url());
-        shown.field("activity", &self.activity).field("problem", &self.problem).finish_non_exhaustive()
+        let mut debug = f.debug_struct("Row");
+        debug.field("uuid", &self.uuid).field("name", &self.name).field("url", &self.redacted_url());
+        debug.field("activity", &self.activity).field("problem", &self.problem).finish_non_exhaustive()
     }
 }
 
-fn patterns(cell: &Cell) -> Vec<String> {
-    let list = cell.text().ok().and_then(|text| serde_json::from_str::<Vec<serde_json::Value>>(text).ok());
+fn patterns(value: &SqlValue) -> Vec<String> {
+    let list = value.text().ok().and_then(|text| serde_json::from_str::<Vec<serde_json::Value>>(text).ok());
     let texts = list.unwrap_or_default().into_iter();
     texts.filter_map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
-fn last_error(cell: &Cell) -> Option<String> {
-    (!matches!(cell, Cell::Null)).then(|| cell.shown(MAX_ERROR_CHARS))
+fn last_error(value: &SqlValue) -> Option<String> {
+    (!matches!(value, SqlValue::Null)).then(|| value.display(MAX_ERROR_CHARS))
 }
 
 #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
-fn iso8601<S: Serializer>(at: &Option<UnixMicros>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn iso8601<S: Serializer>(at: &Option<UnixMicros>, serializer: S) -> Result<S::Ok, S::Error> {
     at.map(UnixMicros::to_iso8601).serialize(serializer)
 }
 
-fn shown<S: Serializer>(settings: &Settings, serializer: S) -> Result<S::Ok, S::Error> {
-    Shown(settings).serialize(serializer)
+fn redacted<S: Serializer>(settings: &Settings, serializer: S) -> Result<S::Ok, S::Error> {
+    RedactedSettings(settings).serialize(serializer)
 }
 
 fn all_iso8601<S: Serializer>(times: &[UnixMicros], serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,6 +1,8 @@
-//! DECNET's table, as its own writers make it.
+//! The schema of DECNET's table, and queries of a database's schema.
 
-/// The table's columns, in the order in which a row is read.
+use rusqlite::{Connection, OptionalExtension as _};
+
+/// The table's columns in the order in which a row is read.
 pub(super) const COLUMNS: [&str; 13] = [
     "uuid",
     "name",
@@ -17,10 +19,10 @@ pub(super) const COLUMNS: [&str; 13] = [
     "updated_at",
 ];
 
-/// The only optional column, the time at which a row has tripped; see [`trips`](super::trips).
+/// The only optional column: the time at which the subscription tripped. See [`trips`](super::trips).
 pub(super) const TRIPPED_AT: &str = "auto_disabled_at";
 
-/// Makes the table where there is none, so that DECNET can use the file as if it had made it.
+/// Creates the table as DECNET does, so that DECNET can use the file.
 pub(super) const CREATE: &str = "
     CREATE TABLE IF NOT EXISTS webhook_subscriptions (
         uuid VARCHAR NOT NULL,
@@ -41,3 +43,15 @@ pub(super) const CREATE: &str = "
     CREATE UNIQUE INDEX IF NOT EXISTS ix_webhook_subscriptions_name ON webhook_subscriptions (name);
     CREATE INDEX IF NOT EXISTS ix_webhook_subscriptions_enabled ON webhook_subscriptions (enabled);
 ";
+
+/// Returns whether a table exists.
+pub(super) fn table_exists(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
+    let select = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1";
+    Ok(connection.prepare_cached(select)?.query_row([table], |_| Ok(())).optional()?.is_some())
+}
+
+/// Returns the names of a table's columns; none if the table does not exist.
+pub(super) fn column_names(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
+    let select = "SELECT name FROM pragma_table_info(?1)";
+    connection.prepare_cached(select)?.query_map([table], |row| row.get(0))?.collect()
+}

@@ -1,17 +1,17 @@
-//! Trips of a table without the column `auto_disabled_at`, which the first revision of DECNET's table does not have.
+//! Trips in the first revision of DECNET's table, which does not have the column `auto_disabled_at`.
 //!
-//! The table is DECNET's and never altered. Without the column, `enabled = 0` alone does not distinguish a trip from an
-//! operator's wish, so a table of ours holds the time of each trip and the `updated_at` that we wrote to the row last. Every writer of
-//! the row sets `updated_at`. Where it differs, another process has changed the row since, and the trip no longer counts:
-//! a subscription that an operator has disabled is never probed.
+//! Without the column, `enabled = 0` does not distinguish a trip from a subscription that an operator disabled. So the
+//! table `decnet_webhook_trips` holds the time of each trip and the row's `updated_at` after the last write by this
+//! program. Every writer sets `updated_at`. If it differs, another process has changed the row, and the trip is no
+//! longer valid: a subscription that an operator disabled is never probed.
 //!
-//! A DECNET that is upgraded adds the column. Trips that were recorded before still count, new ones go to the column.
+//! An upgrade of DECNET adds the column. Earlier trips stay valid, and new trips are written to the column.
 
 use decnet_core::time::UnixMicros;
 use rusqlite::{Connection, OptionalExtension as _, Transaction};
 
-use super::cell::bounded;
-use super::schema::TRIPPED_AT;
+use super::schema::{TRIPPED_AT, table_exists};
+use super::sql_value::bounded;
 
 const CREATE: &str = "
     CREATE TABLE IF NOT EXISTS decnet_webhook_trips (
@@ -20,7 +20,7 @@ const CREATE: &str = "
         updated_at TEXT NOT NULL
     )";
 
-/// Where a catalog keeps its trips.
+/// The places where a catalog stores its trips.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Trips {
     has_column: bool,
@@ -28,25 +28,24 @@ pub(super) struct Trips {
 }
 
 impl Trips {
-    /// Reads the schema of a file.
+    /// Reads the schema.
     pub(super) fn detect(connection: &Connection) -> rusqlite::Result<Self> {
         let column = "SELECT 1 FROM pragma_table_info('webhook_subscriptions') WHERE name = ?1";
-        let table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1";
-        let finds = |query: &str, name: &str| {
-            connection.prepare_cached(query)?.query_row([name], |_| Ok(())).optional()
-        };
-        let has_column = finds(column, TRIPPED_AT)?.is_some();
-        Ok(Self { has_column, has_table: finds(table, "decnet_webhook_trips")?.is_some() })
+        let column = connection.prepare_cached(column)?.query_row([TRIPPED_AT], |_| Ok(())).optional()?;
+        Ok(Self {
+            has_column: column.is_some(),
+            has_table: table_exists(connection, "decnet_webhook_trips")?,
+        })
     }
 
     /// Returns the SQL that reads the time of a row's trip; the row's table is aliased `s`.
     pub(super) fn select(self) -> String {
         let column = bounded("s", TRIPPED_AT);
-        let ours = valid(&bounded("t", "tripped_at"), "s");
+        let from_table = valid(&bounded("t", "tripped_at"), "s");
         match (self.has_column, self.has_table) {
             (true, false) => column,
-            (true, true) => format!("COALESCE({column}, ({ours}))"),
-            (false, true) => format!("({ours})"),
+            (true, true) => format!("COALESCE({column}, ({from_table}))"),
+            (false, true) => format!("({from_table})"),
             (false, false) => "NULL".to_owned(),
         }
     }
@@ -54,11 +53,11 @@ impl Trips {
     /// Returns the SQL condition under which a row that is not enabled is tripped, for a statement on DECNET's table.
     pub(super) fn condition(self) -> String {
         let column = format!("{TRIPPED_AT} IS NOT NULL");
-        let ours = format!("EXISTS ({})", valid("1", "webhook_subscriptions"));
+        let from_table = format!("EXISTS ({})", valid("1", "webhook_subscriptions"));
         match (self.has_column, self.has_table) {
             (true, false) => column,
-            (true, true) => format!("({column} OR {ours})"),
-            (false, true) => ours,
+            (true, true) => format!("({column} OR {from_table})"),
+            (false, true) => from_table,
             (false, false) => "0".to_owned(),
         }
     }
@@ -68,7 +67,7 @@ impl Trips {
         self.has_column
     }
 
-    /// Records that a row, whose `updated_at` was set to `now` by this transaction, has tripped now.
+    /// Records a trip of a row whose `updated_at` this transaction has set to `now`.
     pub(super) fn set(
         self,
         transaction: &Transaction<'_>,
@@ -85,30 +84,30 @@ impl Trips {
         Ok(())
     }
 
-    /// Keeps a trip in force through a change of ours that is about to set the row's `updated_at` to `now`.
-    pub(super) fn carry(
+    /// Keeps a trip valid before this transaction sets the row's `updated_at` to `now`.
+    pub(super) fn keep_through_update(
         self,
         transaction: &Transaction<'_>,
         uuid: &str,
         now: UnixMicros,
     ) -> rusqlite::Result<()> {
-        let carry = "UPDATE decnet_webhook_trips SET updated_at = ?2 WHERE uuid = ?1 AND updated_at IS
+        let update = "UPDATE decnet_webhook_trips SET updated_at = ?2 WHERE uuid = ?1 AND updated_at IS
             (SELECT updated_at FROM webhook_subscriptions WHERE uuid = ?1)";
-        self.execute(transaction, carry, &[uuid, &now.to_sqlite()])
+        self.execute(transaction, update, &[uuid, &now.to_sqlite()])
     }
 
-    /// Keeps a trip in force that was in force before this transaction set the row's `updated_at` to `now`.
-    pub(super) fn restamp(
+    /// Keeps a trip valid after this transaction has set the row's `updated_at` to `now`.
+    pub(super) fn keep_after_update(
         self,
         transaction: &Transaction<'_>,
         uuid: &str,
         now: UnixMicros,
     ) -> rusqlite::Result<()> {
-        let restamp = "UPDATE decnet_webhook_trips SET updated_at = ?2 WHERE uuid = ?1";
-        self.execute(transaction, restamp, &[uuid, &now.to_sqlite()])
+        let update = "UPDATE decnet_webhook_trips SET updated_at = ?2 WHERE uuid = ?1";
+        self.execute(transaction, update, &[uuid, &now.to_sqlite()])
     }
 
-    /// Forgets the trip of a row.
+    /// Deletes the trip of a row.
     pub(super) fn clear(self, transaction: &Transaction<'_>, uuid: &str) -> rusqlite::Result<()> {
         self.execute(transaction, "DELETE FROM decnet_webhook_trips WHERE uuid = ?1", &[uuid])
     }
@@ -121,7 +120,7 @@ impl Trips {
     }
 }
 
-/// Returns the SQL that selects from the trip of ours that is in force for a row.
+/// Returns the SQL that selects `what` from the valid trip of a row in `decnet_webhook_trips`.
 fn valid(what: &str, row: &str) -> String {
     format!(
         "SELECT {what} FROM decnet_webhook_trips AS t

@@ -1,42 +1,42 @@
-//! Where the catalog is, as `DECNET_DB_URL` spells it.
+//! The location of the catalog in the format of `DECNET_DB_URL`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// A catalog's place: today a SQLite file.
+/// The location of a catalog, which is a SQLite file.
 ///
-/// Reads SQLAlchemy's spellings (its documentation, "Database URLs"): `sqlite:///relative.db`,
-/// `sqlite:////absolute.db`, with or without a driver as in `sqlite+aiosqlite:///…`, options after `?`
-/// ignored; and a plain path. It holds no password: the URLs that carry one are refused.
+/// Accepts a path, and URLs as SQLAlchemy does (its documentation, "Database URLs"): `sqlite:///relative.db` and
+/// `sqlite:////absolute.db`, with or without a driver as in `sqlite+aiosqlite:///…`. Options after `?` are ignored. Rejects
+/// URLs of other databases, which may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogUrl(PathBuf);
 
-/// Why a text names no catalog. Never shows what follows the scheme, which may hold a password.
+/// The reason why a text is not the location of a catalog. Contains only the URL's scheme, since the rest may hold a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogUrlError {
-    /// Nothing at all.
-    #[error("the catalog's URL is empty; write sqlite:////absolute/path/decnet.db")]
+    /// The text is empty.
+    #[error("the URL of the catalog is empty; write sqlite:////absolute/path/decnet.db")]
     Empty,
-    /// A server that DECNET can use and this build cannot.
-    #[error("{0} is not supported by this build yet; use sqlite, as in sqlite:////absolute/path/decnet.db")]
+    /// A database that DECNET supports and this program does not.
+    #[error("{0} is not supported; use sqlite, as in sqlite:////absolute/path/decnet.db")]
     Unsupported(&'static str),
-    /// No database that DECNET could use either.
-    #[error("`{0}` is no kind of database; use sqlite, as in sqlite:////absolute/path/decnet.db")]
+    /// An unknown scheme.
+    #[error("`{0}` is not a supported database; use sqlite, as in sqlite:////absolute/path/decnet.db")]
     Scheme(Box<str>),
-    /// SQLite has neither host nor password.
-    #[error("a sqlite URL has three slashes before a relative path, four before an absolute one")]
+    /// A number of slashes that is not three or four.
+    #[error("a sqlite URL has three slashes before a relative path and four before an absolute path")]
     Slashes,
-    /// A database that no other process could see.
-    #[error("an in-memory database cannot be shared between processes; name a file")]
+    /// An in-memory database.
+    #[error("an in-memory database cannot be shared between processes; write the path of a file")]
     Memory,
-    /// A path in SQLite's own URI form.
-    #[error("write the path itself, not as `file:…`")]
+    /// A `file:` URI.
+    #[error("`file:` URIs are not supported; write the path")]
     FileUri,
 }
 
 impl CatalogUrl {
-    /// The file, relative to the working directory if it is relative.
+    /// Returns the path of the file. A relative path is relative to the working directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
@@ -78,7 +78,7 @@ fn is_scheme(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
 }
 
-/// The path of a URL, if its scheme is SQLite's with any driver.
+/// Returns the path of a URL if its scheme is `sqlite`, with or without a driver.
 fn sqlite_path<'a>(scheme: &str, rest: &'a str) -> Result<&'a str, CatalogUrlError> {
     let scheme = scheme.to_ascii_lowercase();
     let (dialect, _driver) = scheme.split_once('+').unwrap_or((&scheme, ""));
@@ -88,11 +88,11 @@ fn sqlite_path<'a>(scheme: &str, rest: &'a str) -> Result<&'a str, CatalogUrlErr
         "mysql" | "mariadb" => return Err(CatalogUrlError::Unsupported("MySQL")),
         other => return Err(CatalogUrlError::Scheme(other.into())),
     }
-    let place = rest.split_once('?').map_or(rest, |(place, _options)| place);
-    match place.strip_prefix('/') {
+    let path = rest.split_once('?').map_or(rest, |(path, _options)| path);
+    match path.strip_prefix('/') {
         Some("") => Err(CatalogUrlError::Memory),
         Some(path) => Ok(path),
-        None if place.is_empty() => Err(CatalogUrlError::Memory),
+        None if path.is_empty() => Err(CatalogUrlError::Memory),
         None => Err(CatalogUrlError::Slashes),
     }
 }
@@ -105,12 +105,12 @@ mod tests {
         text.parse::<CatalogUrl>().unwrap().path().to_str().unwrap().to_owned()
     }
 
-    fn refusal(text: &str) -> CatalogUrlError {
+    fn error(text: &str) -> CatalogUrlError {
         text.parse::<CatalogUrl>().unwrap_err()
     }
 
     #[test]
-    fn three_slashes_are_relative_and_four_absolute() {
+    fn three_slashes_are_relative_and_four_are_absolute() {
         assert_eq!(path("sqlite:///decnet.db"), "decnet.db");
         assert_eq!(path("sqlite:////var/lib/decnet/decnet.db"), "/var/lib/decnet/decnet.db");
         assert_eq!(path("sqlite+aiosqlite:///./a b.db?timeout=30"), "./a b.db");
@@ -119,21 +119,21 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_path_stands_for_itself() {
+    fn path_is_used_unchanged() {
         assert_eq!(path("/opt/decnet/decnet.db"), "/opt/decnet/decnet.db");
         assert_eq!(path("what?.db"), "what?.db");
         assert_eq!(path("./odd/a://b.db"), "./odd/a://b.db");
     }
 
     #[test]
-    fn what_is_shown_reads_back() {
+    fn display_can_be_parsed() {
         for text in ["sqlite:///decnet.db", "sqlite:////a/b.db"] {
             assert_eq!(text.parse::<CatalogUrl>().unwrap().to_string(), text);
         }
     }
 
     #[test]
-    fn servers_are_refused_without_their_password() {
+    fn error_does_not_contain_password() {
         for url in [
             "postgres://decnet:hunter2@db/decnet",
             "postgresql+asyncpg://decnet:hunter2@db/decnet",
@@ -142,21 +142,21 @@ mod tests {
             "oracle://decnet:hunter2@db",
             "sqlite://hunter2@host",
         ] {
-            let error = refusal(url);
+            let error = error(url);
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
         }
-        assert_eq!(refusal("mysql+asyncmy://u:p@h/d"), CatalogUrlError::Unsupported("MySQL"));
-        assert_eq!(refusal("postgres://h/d"), CatalogUrlError::Unsupported("PostgreSQL"));
+        assert_eq!(error("mysql+asyncmy://u:p@h/d"), CatalogUrlError::Unsupported("MySQL"));
+        assert_eq!(error("postgres://h/d"), CatalogUrlError::Unsupported("PostgreSQL"));
     }
 
     #[test]
-    fn what_names_no_file_is_refused() {
-        assert_eq!(refusal("  "), CatalogUrlError::Empty);
+    fn url_without_file_is_rejected() {
+        assert_eq!(error("  "), CatalogUrlError::Empty);
         for memory in ["sqlite://", "sqlite:///", "sqlite:///:memory:", ":memory:", "sqlite:///?a=b"] {
-            assert_eq!(refusal(memory), CatalogUrlError::Memory, "{memory}");
+            assert_eq!(error(memory), CatalogUrlError::Memory, "{memory}");
         }
-        assert_eq!(refusal("sqlite://decnet.db"), CatalogUrlError::Slashes);
-        assert_eq!(refusal("sqlite:decnet.db"), CatalogUrlError::Slashes);
-        assert_eq!(refusal("sqlite:///file:a.db?uri=true"), CatalogUrlError::FileUri);
+        assert_eq!(error("sqlite://decnet.db"), CatalogUrlError::Slashes);
+        assert_eq!(error("sqlite:decnet.db"), CatalogUrlError::Slashes);
+        assert_eq!(error("sqlite:///file:a.db?uri=true"), CatalogUrlError::FileUri);
     }
 }

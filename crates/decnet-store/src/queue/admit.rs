@@ -1,47 +1,47 @@
-//! Admit: an event and its deliveries become durable together.
+//! Admit: commits an event together with its deliveries.
 
 use std::sync::Arc;
 
-use decnet_core::event::{Event, fit_id};
+use decnet_core::event::{Event, sendable_id};
 use decnet_core::limits::MAX_FAN_OUT;
 use rusqlite::{CachedStatement, OptionalExtension};
 
 use super::error::Error;
 use super::id::{DeliveryId, SubscriptionKey};
-use super::ledger::Ledger;
 use super::state::{HELD, QUEUED};
 use super::submitted::{self, SubmissionId};
+use super::writer_state::WriterState;
 
-/// An event, and who is to get it.
+/// An event and its recipients.
 #[derive(Debug, Clone)]
 pub struct Admission {
-    /// What is sent.
+    /// The event.
     pub event: Arc<Event>,
-    /// Each subscription once. With nobody in it nothing is written, and the id is not remembered.
+    /// The recipients, each subscription once. If empty, nothing is written and the id is not recorded.
     pub to: Vec<Recipient>,
-    /// Where it waited, if it was submitted: it waits there no more once it is admitted, though to nobody. Where it is
-    /// not there any more, nothing is written. Whether it is new was decided when it was submitted, so it is admitted
-    /// whatever its id.
+    /// The submission that the event comes from, if any. The admission removes it, even without recipients. If it is not
+    /// there any more, nothing is written. Submitted events were deduplicated when they were submitted, so the id is not
+    /// checked again.
     pub submitted: Option<SubmissionId>,
 }
 
-/// Who is to get an event.
+/// A recipient of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recipient {
     /// The subscription.
     pub sub: SubscriptionKey,
-    /// The caller keeps the delivery in memory, and will settle or release it: until then no claim finds it.
-    /// Otherwise it waits to be claimed.
+    /// Whether the caller keeps the delivery in memory, and will settle or release it. Until then no claim returns it.
+    /// Otherwise it is queued.
     pub held: bool,
 }
 
-/// What came of an admission.
+/// The result of an admission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Admitted {
-    /// The event was admitted before, or was submitted and taken back: nothing was written.
+    /// Whether the event was admitted before, or its submission was removed. Nothing was written then.
     pub duplicate: bool,
-    /// The delivery to the first recipient; the others follow in the order of `to`. Of a duplicate, what it was
-    /// when it was first admitted.
+    /// The delivery to the first recipient; the others follow in the order of `to`. For a duplicate, the id that it got when
+    /// it was first admitted.
     pub first: DeliveryId,
 }
 
@@ -51,9 +51,9 @@ impl Admission {
     }
 }
 
-pub(super) fn admit(ledger: &mut Ledger, batch: &[Admission]) -> Result<Vec<Admitted>, Error> {
-    let now = ledger.now();
-    let conn = &ledger.conn;
+pub(super) fn admit(writer: &mut WriterState, batch: &[Admission]) -> Result<Vec<Admitted>, Error> {
+    let now = writer.admission_time();
+    let conn = &writer.conn;
     let mut find_id = conn.prepare_cached("SELECT id FROM events WHERE seq = ?1")?;
     let mut add_event = conn.prepare_cached(
         "INSERT INTO events (seq, id, topic, admitted_at, body, operational) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -62,44 +62,46 @@ pub(super) fn admit(ledger: &mut Ledger, batch: &[Admission]) -> Result<Vec<Admi
         "INSERT INTO deliveries (id, sub, state, attempts, due_at) VALUES (?1, ?2, ?3, 0, ?4)",
     )?;
     let mut admitted = Vec::with_capacity(batch.len());
-    let mut taken_bytes = 0;
+    let mut submitted_bytes = 0;
     for Admission { event, to, submitted } in batch {
         if let Some(submitted) = submitted {
             let Some(bytes) = submitted::remove(conn, *submitted, event)? else {
-                admitted.push(Admitted { duplicate: true, first: DeliveryId::new(ledger.next_seq, 0) });
+                admitted.push(Admitted { duplicate: true, first: DeliveryId::new(writer.next_seq, 0) });
                 continue;
             };
-            taken_bytes += bytes;
+            submitted_bytes += bytes;
         }
-        let hash = ledger.recent.hash(&event.id);
+        let hash = writer.recent_ids.hash(&event.id);
         if submitted.is_none()
-            && let Some(seq) = ledger.recent.find(hash)
-            && is_same(&mut find_id, seq, &event.id)?
+            && let Some(seq) = writer.recent_ids.find(hash)
+            && has_id(&mut find_id, seq, &event.id)?
         {
             admitted.push(Admitted { duplicate: true, first: DeliveryId::new(seq, 0) });
             continue;
         }
-        let seq = ledger.next_seq;
-        ledger.next_seq += 1;
+        let seq = writer.next_seq;
+        writer.next_seq += 1;
         let first = DeliveryId::new(seq, 0);
         if !to.is_empty() {
             let operational = event.operational.then_some(true);
             add_event.execute((seq, &event.id, &event.topic, now.0, event.body.as_ref(), operational))?;
             add_deliveries(&mut add_delivery, first, to)?;
-            ledger.recent.stage(hash, seq);
-            ledger.trail.stage(to.len());
+            writer.recent_ids.stage(hash, seq);
+            writer.held_watermark.stage(to.len());
         }
         admitted.push(Admitted { duplicate: false, first });
     }
-    if taken_bytes > 0 {
-        submitted::less(conn, taken_bytes as i64)?;
+    if submitted_bytes > 0 {
+        submitted::sub_backlog_bytes(conn, submitted_bytes as i64)?;
     }
     Ok(admitted)
 }
 
-/// Returns whether the event that the hash led to has this id. One that retention removed does not, and is sent again.
-fn is_same(find_id: &mut CachedStatement<'_>, seq: i64, id: &str) -> Result<bool, Error> {
-    let found = find_id.query_row([seq], |row| Ok(fit_id(row.get_ref(0)?.as_str()?) == id)).optional()?;
+/// Returns whether the event with this sequence number has this id. An event that retention removed does not, so it is sent
+/// again.
+fn has_id(find_id: &mut CachedStatement<'_>, seq: i64, id: &str) -> Result<bool, Error> {
+    let found =
+        find_id.query_row([seq], |row| Ok(sendable_id(row.get_ref(0)?.as_str()?) == id)).optional()?;
     Ok(found.unwrap_or(false))
 }
 

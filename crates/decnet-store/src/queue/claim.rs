@@ -1,4 +1,4 @@
-//! Claim: the next deliveries of one lane, read and not written.
+//! Claim: reads the next deliveries of one lane, and writes nothing.
 
 use std::sync::Arc;
 
@@ -10,75 +10,81 @@ use rustc_hash::FxHashSet;
 
 use super::error::Error;
 use super::id::{DeliveryId, SubscriptionKey};
-use super::ledger::Ledger;
+use super::writer_state::WriterState;
 
-/// What to claim: due retries, then what is queued.
+/// A request for due retries, then for queued deliveries, of one subscription.
 #[derive(Debug, Clone)]
 pub struct Claim {
-    /// Whose deliveries.
+    /// The subscription.
     pub sub: SubscriptionKey,
-    /// Of what is queued, only what was admitted after this one: [`Claimed::up_to`] of the claim before.
+    /// The position after which queued deliveries are claimed: [`Claimed::up_to`] of the previous claim.
     pub after: Option<DeliveryId>,
-    /// Not these: what the caller has in memory already.
+    /// Deliveries to skip, because the caller has them in memory.
     pub exclude: FxHashSet<DeliveryId>,
-    /// At most so many.
+    /// The maximum number of deliveries.
     pub limit: usize,
-    /// None after so many bytes of bodies are there.
+    /// Ends the claim once the bodies have this many bytes.
     pub max_bytes: usize,
-    /// Retries are due that were to be made by then.
+    /// The time by which retries count as due.
     pub now: UnixMicros,
 }
 
-/// What a lane may send next.
+/// The deliveries that a lane may send next.
 #[derive(Debug, Clone, Default)]
 pub struct Claimed {
-    /// Due retries by their time, then what is queued in its order.
+    /// Due retries ordered by their time, then queued deliveries in their order.
     pub deliveries: Vec<Delivery>,
-    /// More could be claimed now.
+    /// Whether more can be claimed now.
     pub more: bool,
-    /// The last one that was queued, if all before it are claimed now. Redeliveries wait behind what is yet to be
-    /// admitted: beyond the first of them there is no such place.
+    /// The last queued delivery, if all before it are now claimed. `None` after a redelivery: redeliveries are ordered behind
+    /// future admissions, so no such position exists.
     pub up_to: Option<DeliveryId>,
-    /// When the earliest retry that is not yet due will be.
+    /// The time at which the earliest other retry is due.
     pub next_due: Option<UnixMicros>,
 }
 
-/// A delivery that may be attempted.
+/// A delivery that can be attempted.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// Its id.
+    /// The delivery.
     pub id: DeliveryId,
-    /// Attempts so far.
+    /// The number of attempts so far.
     pub attempts: u32,
-    /// What is sent.
+    /// The number of attempts that were free: they used up no retry.
+    pub free_attempts: u32,
+    /// The event to send.
     pub event: Arc<Event>,
-    /// It was waiting for a retry.
+    /// Whether the delivery was waiting for a retry.
     pub was_retry: bool,
-    /// An operator asked for it: it was queued, behind all that was admitted, whatever its id.
+    /// Whether the delivery is a redelivery, which is queued behind all admitted ones regardless of its id.
     pub was_redelivery: bool,
 }
 
 const DUE: &str = "
-    SELECT d.id, d.attempts, d.due_at, e.id, e.topic, e.body, e.admitted_at, e.operational
+    SELECT d.id, d.attempts, d.due_at, e.id, e.topic, e.body, e.admitted_at, e.operational,
+        d.free_attempts
     FROM deliveries d LEFT JOIN events e ON e.seq = d.id >> ?3
     WHERE d.state = 2 AND d.sub = ?1 AND d.due_at <= ?2 ORDER BY d.due_at, d.id";
 const QUEUED: &str = "
-    SELECT d.id, d.attempts, d.due_at, e.id, e.topic, e.body, e.admitted_at, e.operational
+    SELECT d.id, d.attempts, d.due_at, e.id, e.topic, e.body, e.admitted_at, e.operational,
+        d.free_attempts
     FROM deliveries d LEFT JOIN events e ON e.seq = d.id >> ?3
     WHERE d.state = 1 AND d.sub = ?1 AND d.due_at > ?2 ORDER BY d.due_at, d.id";
 
-pub(super) fn claim(ledger: &mut Ledger, claim: &Claim) -> Result<Claimed, Error> {
+/// Returns the deliveries that `claim` requests.
+pub(super) fn claim(writer: &mut WriterState, claim: &Claim) -> Result<Claimed, Error> {
     let (sub, shift) = (claim.sub.0, DeliveryId::NUMBER_BITS);
-    let mut due = ledger.conn.prepare_cached(DUE)?;
-    let mut queued = ledger.conn.prepare_cached(QUEUED)?;
+    let mut due = writer.conn.prepare_cached(DUE)?;
+    let mut queued = writer.conn.prepare_cached(QUEUED)?;
     let after = claim.after.map_or(i64::MIN, DeliveryId::raw);
     let (mut claimed, mut bytes) = (Claimed::default(), 0);
     take(claim, due.query((sub, claim.now.0, shift))?, true, &mut claimed, &mut bytes)?;
     take(claim, queued.query((sub, after, shift))?, false, &mut claimed, &mut bytes)?;
-    claimed.next_due = next_due(ledger, claim)?;
+    claimed.next_due = next_due(writer, claim)?;
     Ok(claimed)
 }
 
+/// Adds deliveries from `rows` until the claim is full; `bytes` counts their bodies.
 fn take(
     claim: &Claim,
     mut rows: rusqlite::Rows<'_>,
@@ -93,9 +99,9 @@ fn take(
         if claim.exclude.contains(&id) {
             continue;
         }
-        let enough = claimed.deliveries.len() >= claim.limit
+        let is_full = claimed.deliveries.len() >= claim.limit
             || (*bytes >= claim.max_bytes && !claimed.deliveries.is_empty());
-        if enough {
+        if is_full {
             claimed.more = true;
             return Ok(());
         }
@@ -105,7 +111,9 @@ fn take(
         }
         let event = Arc::new(event(row)?);
         *bytes += event.body.len();
-        claimed.deliveries.push(Delivery { id, attempts: row.get(1)?, event, was_retry, was_redelivery });
+        let (attempts, free_attempts) = (row.get(1)?, row.get(8)?);
+        let delivery = Delivery { id, attempts, free_attempts, event, was_retry, was_redelivery };
+        claimed.deliveries.push(delivery);
     }
     Ok(())
 }
@@ -119,8 +127,8 @@ fn event(row: &Row<'_>) -> Result<Event, Error> {
     Ok(Event { operational, ..Event::stored(id, topic, Bytes::copy_from_slice(body), at) })
 }
 
-fn next_due(ledger: &Ledger, claim: &Claim) -> Result<Option<UnixMicros>, Error> {
-    let mut later = ledger.conn.prepare_cached(
+fn next_due(writer: &WriterState, claim: &Claim) -> Result<Option<UnixMicros>, Error> {
+    let mut later = writer.conn.prepare_cached(
         "SELECT id, due_at FROM deliveries WHERE state = 2 AND sub = ?1 AND due_at > ?2 ORDER BY due_at, id",
     )?;
     let mut rows = later.query((claim.sub.0, claim.now.0))?;

@@ -1,5 +1,5 @@
-//! Whether the files of an open queue are still where they were opened. What is written to files that were removed, replaced or
-//! moved is gone, or out of sight, when the process ends.
+//! Detects that files of an open queue were removed, replaced or moved. Writes to such files are lost, or in another
+//! directory, when the process ends.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,46 +7,46 @@ use std::time::Instant;
 
 use decnet_core::limits::QUEUE_FILES_CHECK_INTERVAL;
 
-use super::connection::{LOG_SUFFIX, beside};
-use crate::origin::{FileId, Origin};
+use super::connection::{LOG_SUFFIX, with_suffix};
+use crate::file_identity::{FileId, OpenedFile};
 use crate::ownership::directory_of;
 
 /// SQLite's index of the write-ahead log.
 const INDEX_SUFFIX: &str = "-shm";
 
-/// The files of a queue, as they were when it was opened.
+/// The identities of a queue's files when it was opened.
 #[derive(Debug)]
 pub(super) struct QueueFiles {
-    database: Origin,
+    database: OpenedFile,
     /// The write-ahead log and its index.
-    log: [Origin; 2],
+    log: [OpenedFile; 2],
     next_check: Instant,
 }
 
-/// What became of a file of an open queue.
+/// A file of an open queue, and how it was displaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Displacement {
     file: PathBuf,
-    change: Change,
+    change: FileChange,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Change {
+enum FileChange {
     Removed,
     Replaced,
     MovedTo(PathBuf),
 }
 
 impl QueueFiles {
-    /// Notes the log of a queue that is open and was written to, so that its log exists. `database` was noted before it was
-    /// opened.
-    pub(super) fn new(database: Origin) -> Self {
-        let log = [LOG_SUFFIX, INDEX_SUFFIX].map(|suffix| Origin::of(&beside(database.path(), suffix)));
+    /// Records the log of an open queue. Call this after the first write, so that the log exists. `database` was recorded before
+    /// the database was opened.
+    pub(super) fn new(database: OpenedFile) -> Self {
+        let log =
+            [LOG_SUFFIX, INDEX_SUFFIX].map(|suffix| OpenedFile::of(&with_suffix(database.path(), suffix)));
         Self { database, log, next_check: Instant::now() }
     }
 
-    /// Looks at the files, if the last time was [`QUEUE_FILES_CHECK_INTERVAL`] ago; returns what became of the first one that is
-    /// not in its place.
+    /// Checks the files if the last check was at least [`QUEUE_FILES_CHECK_INTERVAL`] ago. Returns the first displaced one.
     pub(super) fn check_if_due(&mut self) -> Option<Displacement> {
         let now = Instant::now();
         if now < self.next_check {
@@ -56,31 +56,31 @@ impl QueueFiles {
         self.check()
     }
 
-    /// Looks at the files; returns what became of the first one that is not in its place.
+    /// Checks the files. Returns the first displaced one.
     pub(super) fn check(&self) -> Option<Displacement> {
         let files = std::iter::once(&self.database).chain(&self.log);
         let mut displaced = files.filter(|origin| origin.file().is_some() && origin.is_displaced());
         displaced.next().map(Displacement::of)
     }
 
-    /// The path of the database.
+    /// Returns the path of the database.
     pub(super) fn path(&self) -> &Path {
         self.database.path()
     }
 
-    /// Returns the directory that holds the database and its log now, if that is another one: then nothing is lost.
+    /// Returns the directory to which the database and its log were moved together, if they were. Nothing is lost then.
     pub(super) fn moved_together(&self) -> Option<PathBuf> {
         let path = self.database.file()?.current_path()?;
         let has_log = self.log.iter().all(|origin| {
             let name = origin.path().file_name().unwrap_or_default();
             origin.file().is_some() && origin.file() == FileId::of(&path.with_file_name(name))
         });
-        let is_named_so = path.file_name() == self.path().file_name();
-        (has_log && is_named_so && path != self.path()).then(|| directory_of(&path).to_owned())
+        let has_same_name = path.file_name() == self.path().file_name();
+        (has_log && has_same_name && path != self.path()).then(|| directory_of(&path).to_owned())
     }
 
-    /// Removes the log at the path of a database that is not there any more: SQLite would apply it to the next one. A log of
-    /// another database stays.
+    /// Removes the log of a database that is not at its path any more, because SQLite would apply it to the next database there.
+    /// Does not remove the log of another database.
     pub(super) fn remove_orphaned_log(&self) {
         if self.database.is_current() {
             return;
@@ -88,18 +88,18 @@ impl QueueFiles {
         for origin in self.log.iter().filter(|origin| origin.is_current()) {
             if let Err(error) = std::fs::remove_file(origin.path()) {
                 let file = origin.path().display();
-                tracing::warn!(%error, %file, "cannot remove the log of a queue that is not there any more; remove it");
+                tracing::warn!(%error, %file, "cannot remove the log of a removed queue; remove it");
             }
         }
     }
 }
 
 impl Displacement {
-    fn of(origin: &Origin) -> Self {
+    fn of(origin: &OpenedFile) -> Self {
         let change = match origin.file().and_then(FileId::current_path) {
-            Some(path) => Change::MovedTo(path),
-            None if origin.path().exists() => Change::Replaced,
-            None => Change::Removed,
+            Some(path) => FileChange::MovedTo(path),
+            None if origin.path().exists() => FileChange::Replaced,
+            None => FileChange::Removed,
         };
         Self { file: origin.path().to_owned(), change }
     }
@@ -109,9 +109,9 @@ impl fmt::Display for Displacement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.file.display();
         match &self.change {
-            Change::Removed => write!(f, "{file} was removed"),
-            Change::Replaced => write!(f, "{file} was replaced by another file"),
-            Change::MovedTo(path) => write!(f, "{file} was moved to {}", path.display()),
+            FileChange::Removed => write!(f, "{file} was removed"),
+            FileChange::Replaced => write!(f, "{file} was replaced by another file"),
+            FileChange::MovedTo(path) => write!(f, "{file} was moved to {}", path.display()),
         }
     }
 }

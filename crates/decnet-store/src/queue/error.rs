@@ -1,4 +1,4 @@
-//! What can go wrong with the queue, and what each failure asks of the writer.
+//! The queue's errors, and how the writer reacts to each.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,23 +9,23 @@ use rusqlite::ErrorCode;
 use super::DeliveryId;
 use crate::file_system::read_only_mount;
 
-/// Why the queue could not do what it was asked. Cloneable, since one failed commit answers many callers.
+/// An error of the queue. Can be cloned, because one failed commit is the answer to many callers.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// A file or directory cannot be used.
     #[error("cannot use {}; check that it exists and belongs to the user that runs decnet", path.display())]
     Io {
-        /// Which one.
+        /// The path of the file or directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: Arc<io::Error>,
     },
     /// SQLite cannot open or read the file.
     #[error("cannot open the queue {}", path.display())]
     Open {
-        /// Which file.
+        /// The path of the database.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: Arc<rusqlite::Error>,
     },
     /// Another process holds the lease.
@@ -34,257 +34,259 @@ pub enum Error {
         pid.map_or_else(|| "pid unknown".to_owned(), |pid| format!("pid {pid}"))
     )]
     InUse {
-        /// Its process id, as it wrote it down.
+        /// The process id that the owner wrote into the lock file.
         pid: Option<u32>,
     },
-    /// The file system takes no writes.
+    /// The file system is mounted read-only.
     #[error(
         "cannot write {}: the file system mounted at {} is read-only; remount it read-write, or use another data directory",
         path.display(),
         mount.display()
     )]
     ReadOnly {
-        /// Which file.
+        /// The file that cannot be written.
         path: PathBuf,
-        /// Where its file system is mounted.
+        /// The mount point of its file system.
         mount: PathBuf,
     },
-    /// A file of the queue was removed, replaced or moved while the worker ran; what it held is saved.
+    /// A file of the queue was removed, replaced or moved while the worker ran; the queue's content was saved.
     #[error(
-        "{displacement} while the worker ran; everything it held is saved in {rescued}. \
-         To go on with it: rm -f {path}-wal {path}-shm && mv {rescued} {path}",
+        "{displacement} while the worker ran; the content of the queue is saved in {rescued}. \
+         To continue with it: rm -f {path}-wal {path}-shm && mv {rescued} {path}",
         rescued = rescued.display(),
         path = path.display()
     )]
     Displaced {
-        /// What became of which file.
+        /// The file, and whether it was removed, replaced or moved.
         displacement: String,
-        /// Where the queue was.
+        /// The path at which the queue was opened.
         path: PathBuf,
-        /// Where its content is now.
+        /// The file that holds the content now.
         rescued: PathBuf,
     },
-    /// The data directory was moved with the whole queue in it.
+    /// The data directory was moved together with the whole queue.
     #[error(
-        "{displacement} while the worker ran, together with its log: nothing is lost. \
+        "{displacement} while the worker ran, together with its log; nothing is lost. \
          Move the directory {} back to {}, or use it as the data directory",
         now.display(),
         before.display()
     )]
     Moved {
-        /// What became of which file.
+        /// The file, and where it was moved to.
         displacement: String,
-        /// Where the queue was.
+        /// The directory in which the queue was opened.
         before: PathBuf,
-        /// Where it is now.
+        /// The current directory of the queue.
         now: PathBuf,
     },
-    /// A file of the queue was away while the worker ran. Nothing is lost.
-    #[error("{} or its log was away while the worker ran, and is back; start the worker again", path.display())]
+    /// A file of the queue was missing for a while during the run. Nothing is lost.
+    #[error("{} or its log was missing for a while and is back; restart the worker", path.display())]
     Returned {
-        /// Where the queue is.
+        /// The path of the queue.
         path: PathBuf,
     },
-    /// A file of the queue was removed, replaced or moved while the worker ran, and what it held cannot be saved.
-    #[error("{displacement} while the worker ran, and what it held could not be saved")]
+    /// A file of the queue was removed, replaced or moved while the worker ran, and the content cannot be saved.
+    #[error("{displacement} while the worker ran, and the content of the queue could not be saved")]
     NotRescued {
-        /// What became of which file.
+        /// The file, and whether it was removed, replaced or moved.
         displacement: String,
-        /// Why it cannot be saved.
+        /// Why the content cannot be saved.
         source: Arc<Error>,
     },
-    /// The content of a queue that was removed, replaced or moved waits for a decision of the operator.
+    /// A rescued queue is present, and the operator must decide whether to use it.
     #[error(
         "{rescued} holds a queue that was saved when {path} was removed, replaced or moved. \
-         To go on with it: rm -f {path} {path}-wal {path}-shm && mv {rescued} {path}. \
-         To go on without it, move it to another directory",
+         To continue with it: rm -f {path} {path}-wal {path}-shm && mv {rescued} {path}. \
+         To continue without it, move it to another directory",
         rescued = rescued.display(),
         path = path.display()
     )]
     Rescued {
-        /// Where the queue belongs.
+        /// The path at which a queue was to be opened.
         path: PathBuf,
-        /// The file that holds it; the newest, if there are several.
+        /// The newest file with a rescued queue.
         rescued: PathBuf,
     },
-    /// The log of a queue is there, and its database is not.
+    /// The log of a queue exists without its database.
     #[error(
-        "{path} is missing, but its log {log} is there, so it was removed while a worker ran. \
-         Put it back, from a backup if need be, without the log; or move the log to another directory to start with an empty queue",
+        "{path} is missing, but its log {log} exists, so the database was removed while a worker ran. \
+         Restore the database without the log, or move the log to another directory to start with an empty queue",
         path = path.display(),
         log = log.display()
     )]
     OrphanedLog {
-        /// Where the queue belongs.
+        /// The path of the missing database.
         path: PathBuf,
-        /// Its log.
+        /// The path of its write-ahead log.
         log: PathBuf,
     },
-    /// The queue's file was replaced while it was written to.
-    #[error("{} was removed or replaced meanwhile: what was done may be lost; try again", path.display())]
+    /// The queue's file was replaced during a write.
+    #[error("{} was removed or replaced during the write, which may be lost; try again", path.display())]
     Replaced {
-        /// Which file.
+        /// The path of the database.
         path: PathBuf,
     },
-    /// There is no queue to read.
-    #[error("there is no queue at {} yet; it is made when the worker first runs here", path.display())]
+    /// The directory has no queue.
+    #[error("there is no queue at {} yet; start the worker once to create it", path.display())]
     NoQueue {
-        /// Where it would be.
+        /// The path at which the worker would create it.
         path: PathBuf,
     },
-    /// The file is of a later version.
+    /// The file has a later schema.
     #[error(
-        "{} was written by a newer decnet (schema {found}, this one knows {ours}); \
+        "{} was written by a newer decnet (schema {found}, this program supports up to {ours}); \
          upgrade, or use another data directory",
         path.display()
     )]
     NewerSchema {
-        /// Which file.
+        /// The path of the database.
         path: PathBuf,
-        /// Its version.
+        /// The schema version of the file.
         found: i64,
-        /// The version that this program writes.
+        /// The schema version of this program.
         ours: i64,
     },
-    /// The file is of an earlier version, and only the worker brings it up to date.
-    #[error("{} was written by an older decnet; start the worker once to bring it up to date", path.display())]
+    /// The file has an earlier schema. Only the worker migrates it.
+    #[error("{} was written by an older decnet; start the worker once to migrate it", path.display())]
     OlderSchema {
-        /// Which file.
+        /// The path of the database.
         path: PathBuf,
     },
-    /// The file is something else.
+    /// The file is not a queue.
     #[error("{} is not a decnet queue; move it away, or use another data directory", path.display())]
     NotAQueue {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
     },
     /// The file is damaged.
     #[error(
-        "queue.db is damaged; stop decnet, keep a copy of it, and either restore what can be read with \
-         `sqlite3 queue.db .recover` or move it and queue.db-wal away to start with an empty queue"
+        "queue.db is damaged; stop decnet, keep a copy of it, and either recover the readable part with \
+         `sqlite3 queue.db .recover`, or move queue.db and queue.db-wal away to start with an empty queue"
     )]
     Corrupt(#[source] Arc<rusqlite::Error>),
-    /// A later worker owns the queue now.
+    /// A later worker owns the queue.
     #[error("another decnet worker has taken over this queue; this one must stop")]
     Fenced,
-    /// The queue was closed before this could be done.
+    /// The queue was closed before the call was executed.
     #[error("the queue is closed")]
     Closed,
-    /// The queue was closed while the disk or file was in trouble.
+    /// The queue was closed while the disk or the file could not be written.
     #[error("the queue was closed before this could be written")]
     Unwritten(#[source] Arc<rusqlite::Error>),
-    /// More recipients than one event can have.
+    /// An event has more recipients than allowed.
     #[error("an event can have at most {max} deliveries", max = decnet_core::limits::MAX_FAN_OUT)]
     TooManyRecipients,
-    /// No such delivery.
+    /// The delivery does not exist.
     #[error("there is no delivery {0}; retention may have removed it")]
     UnknownDelivery(DeliveryId),
-    /// Its event's body is gone.
-    #[error("the event of delivery {0} was erased; there is nothing left to send")]
+    /// The payload of the delivery's event was erased.
+    #[error("the event of delivery {0} was erased; it cannot be sent again")]
     Erased(DeliveryId),
-    /// It still goes out by itself; a new delivery beside it would be a second one of the same event.
+    /// The delivery will still be attempted; a redelivery would send the same event twice.
     #[error(
-        "delivery {0} is not final: it goes out by itself, or, where it is parked, once its subscription is enabled or \
-         resumed; `decnet delivery show {0}` says what it waits for"
+        "delivery {0} is not final: it is still being sent, or, if it is parked, will be sent once its subscription is \
+         enabled or resumed; see `decnet delivery show {0}`"
     )]
     NotFinal(DeliveryId),
-    /// Its subscription is gone from the catalog; a new delivery would have no receiver.
-    #[error("the subscription `{name}` of delivery {delivery} is deleted; there is nobody to send it to")]
+    /// The delivery's subscription is not in the catalog any more, so a redelivery would have no receiver.
+    #[error("the subscription `{name}` of delivery {delivery} is deleted; the event cannot be sent to it")]
     SubscriptionDeleted {
         /// The delivery.
         delivery: DeliveryId,
-        /// The subscription's name when the worker last saw it.
+        /// The last name of the subscription that the worker recorded.
         name: Box<str>,
     },
-    /// More than one redelivery holds in memory.
-    #[error("more than {max} deliveries; choose fewer, for instance by time", max = decnet_core::limits::MAX_REDELIVERY)]
-    TooManyChosen,
-    /// A submission that is none. Nothing of it was taken.
-    #[error("event {index}: {why}")]
-    Unfit {
-        /// Which of its events, from 0.
+    /// The filter of a redelivery matches more deliveries than one redelivery may hold in memory.
+    #[error("more than {max} deliveries match; narrow the filter", max = decnet_core::limits::MAX_REDELIVERY_DELIVERIES)]
+    TooManySelected,
+    /// A submission is not valid. None of its events was accepted.
+    #[error("event {index}: {reason}")]
+    InvalidSubmission {
+        /// The index of the invalid event, from 0.
         index: usize,
-        /// What is wrong with it.
-        why: Unfit,
+        /// Why the event is not valid.
+        reason: InvalidSubmission,
     },
-    /// The same idempotency key came with another request.
-    #[error("this idempotency key was used with another request; use a fresh one for each request")]
+    /// The idempotency key was used with another request.
+    #[error("this idempotency key was used with another request; use a new key for each request")]
     IdempotencyConflict,
-    /// The same id came with another event. Nothing of the submission was taken.
+    /// The id was used for another event. None of the submission's events was accepted.
     #[error(
         "event {index}: the id {id} was submitted with another topic, type or payload in the last 24 hours; give each event \
-         an id of its own"
+         its own id"
     )]
     IdConflict {
-        /// Which of its events, from 0.
+        /// The index of the event, from 0.
         index: usize,
         /// The id.
         id: Box<str>,
     },
-    /// Too much was submitted that the worker has not taken.
-    #[error("too many submitted events wait for the worker; see that one runs, and try again")]
+    /// Too many submitted events wait for the worker.
+    #[error("too many submitted events wait for the worker; check that it runs, and try again later")]
     Backlogged,
-    /// Anything else that SQLite refused.
+    /// Any other error of SQLite.
     #[error("the queue's database refused a statement")]
     Sqlite(#[source] Arc<rusqlite::Error>),
 }
 
-/// Why a submission cannot be taken.
+/// Why a submission is not valid.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Unfit {
-    /// Too many at once.
+pub enum InvalidSubmission {
+    /// The submission has too many events.
     #[error("a submission has at most {max} events", max = decnet_core::limits::MAX_SUBMISSION_EVENTS)]
     TooMany,
-    /// An id that cannot be sent, see [`is_id`](decnet_core::event::is_id).
-    #[error("an id has 1 to 128 printable ASCII characters, none of them a blank or a dot")]
+    /// The id cannot be sent, see [`is_id`](decnet_core::event::is_id).
+    #[error("an id has 1 to 128 printable ASCII characters, without spaces and dots")]
     Id,
-    /// A payload that is no JSON.
+    /// The payload is not valid JSON.
     #[error("{0}")]
     Payload(Arc<decnet_core::event::EventError>),
-    /// A body that nothing would relay.
+    /// The body is too large to be relayed.
     #[error("an event has at most {max} bytes", max = decnet_core::limits::MAX_BODY_BYTES)]
     TooLarge,
-    /// An idempotency key outside its bounds.
+    /// The idempotency key is empty or too long.
     #[error("an idempotency key has 1 to {max} bytes", max = decnet_core::limits::MAX_IDEMPOTENCY_KEY_BYTES)]
     Key,
 }
 
-/// What a failure asks of the writer.
+/// How the writer reacts to a failed commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// The disk, the file or another process is in the way: wait and try again.
+pub(super) enum FailureKind {
+    /// The disk, the file or another process prevents the commit: retry with backoff.
     Environment,
-    /// The whole file is of no use: answer everybody.
+    /// The whole file cannot be used: fail every command.
     Fatal,
-    /// One command is at fault: find it and answer it alone.
+    /// One command is invalid: execute each command alone, so that only this one fails.
     Command,
 }
 
 impl Error {
-    /// Is one submission at fault, or refused, and no other?
-    pub(super) fn is_of_the_caller(&self) -> bool {
+    /// Returns whether only this submission is rejected; others in the same transaction can be committed.
+    pub(super) fn is_rejection(&self) -> bool {
         matches!(
             self,
-            Self::Unfit { .. } | Self::IdempotencyConflict | Self::IdConflict { .. } | Self::Backlogged
+            Self::InvalidSubmission { .. }
+                | Self::IdempotencyConflict
+                | Self::IdConflict { .. }
+                | Self::Backlogged
         )
     }
 
-    /// Will the same call succeed later, with nothing changed but the state of worker, disk or file? Try again, after a
-    /// while.
+    /// Returns whether the same call can succeed later, when the worker, the disk or the file is in another state.
     #[must_use]
-    pub fn will_pass(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         matches!(self, Self::Backlogged | Self::NoQueue { .. } | Self::OlderSchema { .. })
             || matches!(self, Self::Rescued { .. } | Self::OrphanedLog { .. })
-            || self.kind() == Kind::Environment
+            || self.kind() == FailureKind::Environment
     }
 
-    /// Is the disk full? Somebody must free some of it.
+    /// Returns whether the disk is full.
     #[must_use]
-    pub fn is_full(&self) -> bool {
+    pub fn is_disk_full(&self) -> bool {
         matches!(self, Self::Sqlite(source) if source.sqlite_error_code() == Some(ErrorCode::DiskFull))
     }
 
-    /// Returns whether a restart does not help: an operator must decide over the queue's files first.
+    /// Returns whether a restart does not help, because an operator must first decide about the queue's files.
     #[must_use]
     pub fn needs_operator(&self) -> bool {
         matches!(
@@ -297,7 +299,7 @@ impl Error {
         )
     }
 
-    /// Returns whether one delivery cannot be sent again; others can.
+    /// Returns whether only this delivery cannot be redelivered; others can.
     pub(super) fn rules_out_redelivery(&self) -> bool {
         matches!(
             self,
@@ -305,12 +307,12 @@ impl Error {
         )
     }
 
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> FailureKind {
         match self {
-            Self::Corrupt(_) | Self::Fenced | Self::Unwritten(_) => Kind::Fatal,
-            Self::ReadOnly { .. } => Kind::Environment,
-            Self::Sqlite(source) if is_environment(source) => Kind::Environment,
-            _ => Kind::Command,
+            Self::Corrupt(_) | Self::Fenced | Self::Unwritten(_) => FailureKind::Fatal,
+            Self::ReadOnly { .. } => FailureKind::Environment,
+            Self::Sqlite(source) if is_environment(source) => FailureKind::Environment,
+            _ => FailureKind::Command,
         }
     }
 
@@ -322,7 +324,7 @@ impl Error {
         }
     }
 
-    /// The error of opening `path`, where a damaged file cannot be told from a foreign one.
+    /// Returns the error for a failure to open `path`, when SQLite cannot distinguish a damaged file from a foreign one.
     pub(super) fn opening(path: &Path, source: rusqlite::Error) -> Self {
         match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::NotAQueue { path: path.into() },
@@ -336,7 +338,7 @@ impl Error {
         }
     }
 
-    /// Names the file system that takes no writes, if that is why a statement failed on the file at `path`.
+    /// Replaces the error of a statement on the file at `path` by [`Error::ReadOnly`] if its file system is read-only.
     pub(super) fn at(self, path: &Path) -> Self {
         match &self {
             Self::Sqlite(source) if may_be_read_only(source) => Self::read_only(path).unwrap_or(self),
@@ -348,8 +350,8 @@ impl Error {
         read_only_mount(path).map(|mount| Self::ReadOnly { path: path.into(), mount })
     }
 
-    /// What waited in vain when the queue was closed.
-    pub(super) fn given_up(self) -> Self {
+    /// Marks the error of a commit that was still being retried when the queue was closed.
+    pub(super) fn into_unwritten(self) -> Self {
         match self {
             Self::Sqlite(source) => Self::Unwritten(source),
             other => other,
@@ -366,7 +368,7 @@ impl From<rusqlite::Error> for Error {
     }
 }
 
-/// Returns whether a read-only file system makes SQLite fail so.
+/// Returns whether SQLite reports a read-only file system with this error.
 fn may_be_read_only(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),

@@ -10,6 +10,7 @@ use decnet_core::time::UnixMicros;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::admit::{Admission, Admitted, admit};
+use super::backlog::{SubscriptionBacklog, backlogs};
 use super::checkpoint::Checkpoints;
 use super::claim::{Claim, Claimed, claim};
 use super::connection::{self, Options};
@@ -19,34 +20,32 @@ use super::health::Health;
 use super::id::{DeliveryId, SubscriptionKey};
 use super::job::Task;
 use super::lease::{self, Lease};
-use super::ledger::Ledger;
+use super::prune::{Pruned, Retention, prune};
 use super::reader::Reader;
 use super::register::register;
-use super::release::{forget, release};
-use super::rescue::refuse_remains;
-use super::retain::{Retained, Retention, retain};
+use super::release::{discard, release};
+use super::rescue::reject_remains;
 use super::settle::{Settlement, settle};
 use super::stats::Stats;
-use super::submitted::{Taken, catalog_changes, submitted};
-use super::times::{Corrected, Correction, KnownTimes, correct, known_times, note_time};
-use super::waiting::{Waiting, waiting};
-use super::writer::{Command, Stop, Writer};
-use crate::clock::Clock;
-use crate::origin::Origin;
+use super::submitted::{SubmittedEvents, catalog_changes, next_submitted};
+use super::times::{Corrected, Correction, RecordedTimes, correct, record_time, recorded_times};
+use super::writer::{Command, StopSignal, Writer};
+use super::writer_state::WriterState;
+use crate::file_identity::OpenedFile;
+use decnet_runtime::clock::Clock;
 
-/// What a step that goes on in the background counts for: it makes no commit a busy one, for which others wait.
+/// The row count of a background step: too low to make a commit a large one, which would delay the next.
 const BACKGROUND_ROWS: usize = 1;
 
-/// The queue, as its one owner has it. Clones share it.
+/// The handle of the queue's owner. Clones share it.
 ///
-/// Calls are carried out in the order in which they were made, and answered when what they wrote is on the disk;
-/// while the disk is full or away they wait, and [`Queue::health`] says so. Dropping a call's future does not
-/// undo the call. Dropping the last handle carries out what was asked before, blocks until the writer has ended,
-/// and gives the lease back.
+/// Calls are executed in their order and return after their changes are on disk. While the disk is full or cannot be written,
+/// they wait; see [`Queue::health`]. Dropping the future of a call does not cancel it. Dropping the last handle executes the
+/// remaining calls, blocks until the writer has ended, and releases the lease.
 #[derive(Debug, Clone)]
 pub struct Queue(Arc<Shared>);
 
-/// Fields are dropped in this order: the writer ends when nobody can command it any more.
+/// Fields are dropped in this order: the writer ends once its command channel is closed.
 #[derive(Debug)]
 struct Shared {
     commands: mpsc::Sender<Command>,
@@ -60,40 +59,40 @@ struct Shared {
 
 #[derive(Debug)]
 struct Thread {
-    stop: Arc<Stop>,
-    abandon: Arc<Stop>,
+    stop: Arc<StopSignal>,
+    abandon: Arc<StopSignal>,
     handle: Option<JoinHandle<()>>,
 }
 
 impl Queue {
-    /// Opens the queue in `dir`, making or migrating it, and takes it over from an earlier worker. Blocks.
+    /// Opens the queue in `dir`, creates or migrates it, and takes it over from an earlier worker. Blocks.
     ///
     /// # Errors
-    /// Another worker has it, the file cannot be used, or there are remains of a queue that was removed: see [`Error`].
+    /// Another worker owns the queue, the file cannot be used, or the remains of a removed queue exist: see [`Error`].
     pub fn open(dir: &Path, options: Options) -> Result<Self, Error> {
         let path = connection::path(dir);
         let is_lost = lease::was_used(dir) && !path.exists();
-        let lease = Lease::take(dir)?;
-        refuse_remains(&path)?;
+        let lease = Lease::acquire(dir)?;
+        reject_remains(&path)?;
         if is_lost {
             let path = path.display();
-            tracing::warn!("{path} is not there, although a worker has run here; making an empty queue");
+            tracing::warn!("{path} is missing, although a worker has run here; creating an empty queue");
         }
         let stats = Arc::new(Stats::default());
-        connection::make(&path)?;
-        let database = Origin::of(&path);
+        connection::create_file(&path)?;
+        let database = OpenedFile::of(&path);
         let conn = connection::open_writer(&path, &options)?;
-        let Options { busy_timeout, log_patience, clock, .. } = options;
-        let ledger = Ledger::open(conn, clock.clone()).map_err(|error| error.at(&path))?;
+        let Options { busy_timeout, wal_held_grace, clock, .. } = options;
+        let state = WriterState::open(conn, clock.clone()).map_err(|error| error.at(&path))?;
         let io = |error| Error::io(&path, error);
         let second = connection::open_second(&path, busy_timeout)?;
-        let checkpoints = Checkpoints::start(second, log_patience).map_err(io)?;
+        let checkpoints = Checkpoints::start(second, wal_held_grace).map_err(io)?;
         let (commands, receiver) = mpsc::channel(MAX_QUEUE_COMMANDS);
         let (health_sender, health) = watch::channel(Health::Ok);
         let (displaced_sender, displaced) = watch::channel(false);
-        let (stop, abandon) = (Arc::new(Stop::default()), Arc::new(Stop::default()));
+        let (stop, abandon) = (Arc::new(StopSignal::default()), Arc::new(StopSignal::default()));
         let writer = Writer {
-            ledger,
+            state,
             lease,
             commands: receiver,
             health: health_sender,
@@ -104,7 +103,7 @@ impl Queue {
             checkpoints,
             stats: Arc::clone(&stats),
             failures: 0,
-            next: None,
+            next_commit_at: None,
         };
         let thread = std::thread::Builder::new().name("queue-writer".into());
         let handle = Some(thread.spawn(move || writer.run()).map_err(io)?);
@@ -119,151 +118,149 @@ impl Queue {
         })))
     }
 
-    /// The keys of subscriptions given as (uuid, name), in their order; new ones get one, names are brought up
-    /// to date.
+    /// Returns the keys of subscriptions given as (uuid, name), in their order. Assigns keys to new ones, and updates
+    /// changed names.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn register(&self, subs: Vec<(Box<str>, Box<str>)>) -> Result<Vec<SubscriptionKey>, Error> {
-        self.ask(subs.len(), move |ledger| register(ledger, &subs)).await
+        self.execute(subs.len(), move |writer| register(writer, &subs)).await
     }
 
-    /// Makes events and their deliveries durable, all of `batch` or nothing.
+    /// Commits events and their deliveries: all of `batch` or nothing.
     ///
-    /// An event whose id is among the newest `DEDUP_WINDOW_EVENTS` is not admitted again, unless it was submitted: its
-    /// submitter was answered that it is new.
+    /// An event is not admitted if its id is among the newest `DEDUP_WINDOW_EVENTS`, unless it was submitted: submitted
+    /// events are deduplicated when they are submitted.
     ///
     /// # Errors
-    /// Too many recipients, or see [`Error`].
+    /// An event has too many recipients, or see [`Error`].
     pub async fn admit(&self, batch: Arc<[Admission]>) -> Result<Vec<Admitted>, Error> {
         let rows = batch.iter().map(Admission::rows).sum();
-        self.ask(rows, move |ledger| admit(ledger, &batch)).await
+        self.execute(rows, move |writer| admit(writer, &batch)).await
     }
 
-    /// The oldest events that were submitted, as many as one step takes. They wait until they are admitted, so the next
-    /// call comes after that.
+    /// Returns the oldest submitted events, up to one step. The next call returns the same events until they are admitted.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn submitted(&self) -> Result<Taken, Error> {
-        self.ask(0, submitted).await
+    pub async fn next_submitted(&self) -> Result<SubmittedEvents, Error> {
+        self.execute(0, next_submitted).await
     }
 
-    /// Makes attempts and what they led to durable. One flag each: false if it came too late and changed nothing.
+    /// Commits attempts and the states they lead to. Returns a flag for each: whether it was applied, or came too late and
+    /// changed nothing.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn settle(&self, batch: Vec<Settlement>) -> Result<Vec<bool>, Error> {
-        self.ask(2 * batch.len(), move |ledger| settle(ledger, &batch)).await
+        self.execute(2 * batch.len(), move |writer| settle(writer, &batch)).await
     }
 
-    /// The next deliveries of a subscription.
-    ///
-    /// Writes nothing: what is claimed stays as it is until it is settled.
+    /// Returns the next deliveries of a subscription. Writes nothing: a claimed delivery keeps its state until it is settled.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn claim(&self, what: Claim) -> Result<Claimed, Error> {
-        self.ask(0, move |ledger| claim(ledger, &what)).await
+    pub async fn claim(&self, request: Claim) -> Result<Claimed, Error> {
+        self.execute(0, move |writer| claim(writer, &request)).await
     }
 
-    /// What waits in the queue, for each subscription with something that does.
+    /// Returns the backlog of each subscription that has queued or retrying deliveries.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn waiting(&self) -> Result<Vec<Waiting>, Error> {
-        self.ask(0, waiting).await
+    pub async fn backlogs(&self) -> Result<Vec<SubscriptionBacklog>, Error> {
+        self.execute(0, backlogs).await
     }
 
-    /// Held deliveries that the caller gives up wait in the queue, each in its place by admission.
+    /// Returns held deliveries to the queue, ordered by admission.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn release(&self, ids: Vec<DeliveryId>) -> Result<(), Error> {
-        self.ask(ids.len(), move |ledger| release(ledger, &ids)).await
+        self.execute(ids.len(), move |writer| release(writer, &ids)).await
     }
 
-    /// One bounded step of giving up what waits for a deleted subscription; true if there is more to do.
+    /// Changes some waiting deliveries of a deleted subscription to dead. Returns whether there may be more.
     ///
-    /// What is held for it must be released first.
+    /// Held deliveries must be released first.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn forget(&self, sub: SubscriptionKey, now: UnixMicros) -> Result<bool, Error> {
-        self.ask(BACKGROUND_ROWS, move |ledger| forget(ledger, sub, now)).await
+    pub async fn discard(&self, sub: SubscriptionKey, now: UnixMicros) -> Result<bool, Error> {
+        self.execute(BACKGROUND_ROWS, move |writer| discard(writer, sub, now)).await
     }
 
-    /// One small step of retention; see [`Retention`]. Without a time, nothing is removed by age.
+    /// Runs one small step of retention; see [`Retention`]. Without a time, nothing is removed because of its age.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn retain(
+    pub async fn prune(
         &self,
         policy: Retention,
         now: impl Into<Option<UnixMicros>>,
-    ) -> Result<Retained, Error> {
+    ) -> Result<Pruned, Error> {
         let now = now.into();
-        self.ask(BACKGROUND_ROWS, move |ledger| retain(ledger, &policy, now)).await
+        self.execute(BACKGROUND_ROWS, move |writer| prune(writer, &policy, now)).await
     }
 
-    /// Returns what the queue tells about the time: what its clock is compared with at the start.
+    /// Returns the times that the queue has recorded. The worker compares its clock with them at the start.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn known_times(&self) -> Result<KnownTimes, Error> {
-        self.ask(0, |ledger| known_times(&ledger.conn)).await
+    pub async fn recorded_times(&self) -> Result<RecordedTimes, Error> {
+        self.execute(0, |writer| recorded_times(&writer.conn)).await
     }
 
-    /// Notes a reading of the clocks at which the wall clock was trusted.
+    /// Records a reading of the clocks at which the wall clock was trusted.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn note_time(&self, trusted: Reading) -> Result<(), Error> {
-        self.ask(BACKGROUND_ROWS, move |ledger| note_time(&ledger.conn, &trusted)).await
+    pub async fn record_time(&self, trusted: Reading) -> Result<(), Error> {
+        self.execute(BACKGROUND_ROWS, move |writer| record_time(&writer.conn, &trusted)).await
     }
 
-    /// One bounded step of putting stored times right; see [`Correction`].
+    /// Runs one bounded step of a correction of stored times; see [`Correction`].
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn correct_times(&self, what: Correction) -> Result<Corrected, Error> {
-        self.ask(BACKGROUND_ROWS, move |ledger| correct(ledger, what)).await
+    pub async fn correct_times(&self, correction: Correction) -> Result<Corrected, Error> {
+        self.execute(BACKGROUND_ROWS, move |writer| correct(writer, correction)).await
     }
 
-    /// Has another process written to the queue since this was last asked? Cheap.
+    /// Returns whether another connection has written to the queue since the last call. Cheap: reads no table.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn changed_elsewhere(&self) -> Result<bool, Error> {
-        self.ask(0, Ledger::changed_elsewhere).await
+        self.execute(0, WriterState::changed_elsewhere).await
     }
 
-    /// How often something was erased, ever: where it is another number than before, what is held in memory may be
-    /// gone from the queue.
+    /// Returns the number of erasure steps committed to this queue. If it has changed, deliveries in memory may have been
+    /// erased from the queue.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn erasures(&self) -> Result<i64, Error> {
-        self.ask(0, Ledger::erasures).await
+        self.execute(0, WriterState::erasures).await
     }
 
-    /// How often the subscriptions were changed, ever, as far as whoever changed them has counted it here; see
-    /// [`note_change`](super::note_change).
+    /// Returns the number of changes of the subscriptions that were counted in this queue; see
+    /// [`record_catalog_change`](super::record_catalog_change).
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn catalog_changes(&self) -> Result<i64, Error> {
-        self.ask(0, |ledger| catalog_changes(&ledger.conn)).await
+        self.execute(0, |writer| catalog_changes(&writer.conn)).await
     }
 
-    /// Can the queue be written?
+    /// Returns a receiver of the queue's health.
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {
         self.0.health.clone()
     }
 
-    /// Resolves when a file of the queue was removed, replaced or moved: [close](Self::close) it then, which saves what it
-    /// holds. Never resolves for a queue that ends otherwise.
+    /// Waits until a file of the queue was removed, replaced or moved. Then [close](Self::close) the queue, which saves its
+    /// content. Never resolves if the queue ends in another way.
     pub async fn displaced(&self) {
         let mut displaced = self.displacement();
         if displaced.wait_for(|displaced| *displaced).await.is_err() {
@@ -271,25 +268,26 @@ impl Queue {
         }
     }
 
-    /// Whether a file of the queue was removed, replaced or moved; it outlives the queue.
+    /// Returns a receiver of whether a file of the queue was removed, replaced or moved. It remains valid after the queue
+    /// has closed.
     #[must_use]
     pub fn displacement(&self) -> watch::Receiver<bool> {
         self.0.displaced.clone()
     }
 
-    /// What the writer counts.
+    /// Returns the writer's metrics.
     #[must_use]
     pub fn stats(&self) -> Arc<Stats> {
         Arc::clone(&self.0.stats)
     }
 
-    /// Returns the clock that its worker goes by.
+    /// Returns the worker's clock.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.0.clock
     }
 
-    /// A view of the queue that does not ask the writer. Blocks for a moment.
+    /// Opens a reader of the queue that does not use the writer. Blocks for a moment.
     ///
     /// # Errors
     /// The file cannot be used.
@@ -297,12 +295,12 @@ impl Queue {
         Reader::open(&self.0.dir)
     }
 
-    /// Carries out what was asked before, empties the log into the database and gives the lease back. A queue whose files are
-    /// not in their place is saved into a new file, for as long as that takes.
+    /// Executes the remaining calls, runs a last checkpoint and releases the lease. If the queue's files were displaced, saves
+    /// its content into a new file, and retries until that succeeds.
     ///
     /// # Errors
-    /// It was closed before; [`Error::Displaced`], [`Error::Moved`] or [`Error::Returned`] if its files were not
-    /// in their place.
+    /// The queue was closed before; [`Error::Displaced`], [`Error::Moved`] or [`Error::Returned`] if its files were
+    /// displaced.
     pub async fn close(self) -> Result<(), Error> {
         let (done, ended) = oneshot::channel();
         self.0.thread.stop.set();
@@ -310,13 +308,14 @@ impl Queue {
         ended.await.map_err(|_| Error::Closed)?
     }
 
-    async fn ask<T: Send + 'static>(
+    /// Sends a job to the writer and waits for its output. `rows` is the approximate number of rows that it writes.
+    async fn execute<T: Send + 'static>(
         &self,
         rows: usize,
-        work: impl FnMut(&mut Ledger) -> Result<T, Error> + Send + 'static,
+        work: impl FnMut(&mut WriterState) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
-        let task = Task { rows, work, found: None, reply };
+        let task = Task { rows, work, output: None, reply };
         self.0.commands.send(Command::Do(Box::new(task))).await.map_err(|_| Error::Closed)?;
         answer.await.map_err(|_| Error::Closed)?
     }

@@ -1,17 +1,17 @@
-//! What the writer says about itself.
+//! Whether the queue can be written.
 
 use std::time::Instant;
 
-/// Can the queue be written?
+/// Whether the queue can be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
-    /// Yes.
+    /// The last commit succeeded.
     Ok,
-    /// Not now. What was asked of it waits, and is done when it can be.
+    /// Commits fail. Calls wait until a commit succeeds.
     Degraded {
-        /// What is in the way, for the operator.
+        /// The cause, for the operator.
         error: String,
-        /// When the first commit failed.
+        /// The time of the first failed commit.
         since: Instant,
     },
 }

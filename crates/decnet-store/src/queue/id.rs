@@ -1,4 +1,4 @@
-//! What a delivery and a subscription are called inside the queue.
+//! Identifiers of deliveries and subscriptions in the queue.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,26 +8,26 @@ use decnet_core::limits::MAX_FAN_OUT;
 const NUMBER_BITS: u32 = DeliveryId::NUMBER_BITS;
 const _: () = assert!(MAX_FAN_OUT.is_power_of_two());
 
-/// A delivery: its event's sequence number, and its number among that event's deliveries.
+/// The id of a delivery: its event's sequence number, and its number among that event's deliveries.
 ///
-/// Shown as `1042.0`. The deliveries of one event are one range of ids, so no index on the event is needed, and
-/// ids ascend in the order of admission.
+/// Displayed as `1042.0`. The deliveries of one event form a range of ids, so no index on the event is needed. Ids ascend in
+/// the order of admission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryId(i64);
 
-/// The queue's own small number for a subscription's uuid.
+/// The small number that represents a subscription's UUID in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubscriptionKey(pub u32);
 
-/// A text that names no delivery.
+/// The error for a text that is not a delivery id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no delivery; deliveries are named like 1042.0, as `decnet delivery list` shows them")]
+#[error("{0:?} is not a delivery id like 1042.0; see `decnet delivery list`")]
 pub struct ParseDeliveryIdError(String);
 
 impl DeliveryId {
-    /// Bits of an id that hold its number.
+    /// The number of low bits that hold the delivery's number.
     pub(super) const NUMBER_BITS: u32 = MAX_FAN_OUT.trailing_zeros();
-    /// Highest sequence number; above it, ids would look like the order keys of redeliveries.
+    /// The highest sequence number. Ids above it would collide with the order keys of redeliveries.
     pub(super) const MAX_SEQ: i64 = i64::MAX >> (NUMBER_BITS + 1);
 
     pub(super) fn new(seq: i64, number: u32) -> Self {
@@ -43,28 +43,28 @@ impl DeliveryId {
         self.0
     }
 
-    /// Its event's sequence number.
+    /// Returns the sequence number of the delivery's event.
     #[must_use]
     pub fn seq(self) -> i64 {
         self.0 >> NUMBER_BITS
     }
 
-    /// Its number among its event's deliveries, from 0.
+    /// Returns the delivery's number among those of its event, from 0.
     #[must_use]
     pub fn number(self) -> u32 {
         u32::try_from(self.0 & i64::from(MAX_FAN_OUT - 1)).expect("fewer than 32 bits")
     }
 
-    /// The `n`th delivery after this one, of the same event.
+    /// Returns the `n`th delivery after this one, of the same event.
     ///
     /// # Panics
-    /// In debug builds, where the event can have no such delivery.
+    /// In debug builds, if the number exceeds `MAX_FAN_OUT`.
     #[must_use]
     pub fn plus(self, n: u32) -> Self {
         Self::new(self.seq(), self.number() + n)
     }
 
-    /// The last id that a delivery of the same event can have.
+    /// Returns the highest id that a delivery of the same event can have.
     pub(super) fn last_of_event(self) -> Self {
         Self::new(self.seq(), MAX_FAN_OUT - 1)
     }
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_read_back_as_written() {
+    fn display_and_parse_round_trip() {
         for (seq, number) in [(0, 0), (1042, 0), (7, MAX_FAN_OUT - 1), (DeliveryId::MAX_SEQ, 3)] {
             let id = DeliveryId::new(seq, number);
             assert_eq!((id.seq(), id.number()), (seq, number));
@@ -108,14 +108,14 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_refused() {
+    fn other_texts_are_rejected() {
         for text in ["", "1", "1.", ".1", "-1.0", "+1.0", "1.1048576", "9999999999999999.0", "1.0.0", "a.b"] {
             assert!(text.parse::<DeliveryId>().is_err(), "{text}");
         }
     }
 
     #[test]
-    fn ids_ascend_with_their_events() {
+    fn ids_ascend_with_the_sequence_number() {
         assert!(DeliveryId::new(1, MAX_FAN_OUT - 1) < DeliveryId::new(2, 0));
         assert_eq!(DeliveryId::new(5, 0).plus(2), DeliveryId::new(5, 2));
     }

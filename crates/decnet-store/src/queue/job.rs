@@ -1,46 +1,46 @@
-//! One thing that the writer is asked to do.
+//! Units of work for the writer.
 
 use tokio::sync::oneshot;
 
 use super::error::Error;
-use super::ledger::Ledger;
+use super::writer_state::WriterState;
 
-/// Done in a transaction that may be rolled back and begun again, answered after its commit.
+/// A unit of work that runs in a transaction, which may be rolled back and retried. The caller is answered after the commit.
 pub(super) trait Job: Send {
-    /// About how many rows it writes; 0 if it only reads.
+    /// The approximate number of rows that it writes; 0 if it only reads.
     fn rows(&self) -> usize;
-    /// Does it, inside a transaction.
-    fn apply(&mut self, ledger: &mut Ledger) -> Result<(), Error>;
-    /// Tells the caller: what `apply` found, or why it could not be kept.
+    /// Runs inside a transaction; may run again after a rollback.
+    fn apply(&mut self, writer: &mut WriterState) -> Result<(), Error>;
+    /// Sends the caller the output of `apply`, or the error of the transaction.
     fn answer(self: Box<Self>, result: Result<(), Error>);
 }
 
-/// A job made of a function.
+/// A [`Job`] made of a function.
 pub(super) struct Task<T, F> {
     pub(super) rows: usize,
     pub(super) work: F,
-    pub(super) found: Option<T>,
+    pub(super) output: Option<T>,
     pub(super) reply: oneshot::Sender<Result<T, Error>>,
 }
 
 impl<T, F> Job for Task<T, F>
 where
     T: Send,
-    F: FnMut(&mut Ledger) -> Result<T, Error> + Send,
+    F: FnMut(&mut WriterState) -> Result<T, Error> + Send,
 {
     fn rows(&self) -> usize {
         self.rows
     }
 
-    fn apply(&mut self, ledger: &mut Ledger) -> Result<(), Error> {
-        self.found = Some((self.work)(ledger)?);
+    fn apply(&mut self, writer: &mut WriterState) -> Result<(), Error> {
+        self.output = Some((self.work)(writer)?);
         Ok(())
     }
 
     fn answer(self: Box<Self>, result: Result<(), Error>) {
-        let Self { found, reply, .. } = *self;
-        let answer = result.and_then(|()| found.ok_or(Error::Closed));
-        // A caller who no longer waits has nothing to be told.
+        let Self { output, reply, .. } = *self;
+        let answer = result.and_then(|()| output.ok_or(Error::Closed));
+        // The caller may have dropped its future.
         drop(reply.send(answer));
     }
 }

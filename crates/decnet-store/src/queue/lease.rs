@@ -1,4 +1,4 @@
-//! One process owns the queue: a lock on `queue.lock` that the kernel drops with its process.
+//! The lease of the queue: a lock on `queue.lock`, which the kernel releases when the process ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -9,22 +9,22 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 use super::error::Error;
-use crate::ownership::hand_over;
+use crate::ownership::chown_to_parent;
 
 const FILE: &str = "queue.lock";
-/// How often a lock that somebody holds is tried, and how far apart.
+/// How often the lock is tried while another process holds it, and the pause between two tries.
 const TRIES: u32 = 4;
-const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
-/// Keeps every worker away from a queue, as long as this lives. The file itself stays: removing it would let two processes lock two files.
+/// Exclusive ownership of a queue, released on drop. The lock file stays: if it were removed, two processes could lock two files.
 #[derive(Debug)]
-pub struct Lease(#[expect(dead_code, reason = "its lock is its use")] File);
+pub struct Lease(#[expect(dead_code, reason = "holds the lock")] File);
 
 impl Lease {
-    pub(crate) fn take(dir: &Path) -> Result<Self, Error> {
+    pub(crate) fn acquire(dir: &Path) -> Result<Self, Error> {
         let path = dir.join(FILE);
         let io = |error| Error::io(&path, error);
-        let mut file = open_or_make(dir, &path).map_err(io)?;
+        let mut file = open_or_create(dir, &path).map_err(io)?;
         match try_lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::InUse { pid: read_pid(&mut file) }),
@@ -35,13 +35,13 @@ impl Lease {
     }
 }
 
-/// Never through a link: root may be asked to put something into a directory of somebody else's, who could make it write
-/// elsewhere.
-fn open_or_make(dir: &Path, path: &Path) -> io::Result<File> {
+/// Opens or creates the lock file without following a symbolic link. Otherwise the owner of the directory could make a process of
+/// root write to another file.
+fn open_or_create(dir: &Path, path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     match options.clone().create_new(true).mode(0o600).open(path) {
-        Ok(file) => hand_over(&file, dir).map(|()| file),
+        Ok(file) => chown_to_parent(&file, dir).map(|()| file),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)
         }
@@ -49,12 +49,12 @@ fn open_or_make(dir: &Path, path: &Path) -> io::Result<File> {
     }
 }
 
-/// Who only looks whether there is an owner holds the lock for a moment, too.
+/// Tries the lock several times, because [`is_owned`] of another process also holds it for a moment.
 fn try_lock(file: &File) -> Result<(), TryLockError> {
     for _ in 1..TRIES {
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) => std::thread::sleep(BETWEEN_TRIES),
-            decided => return decided,
+            Err(TryLockError::WouldBlock) => std::thread::sleep(RETRY_PAUSE),
+            result => return result,
         }
     }
     file.try_lock()
@@ -65,10 +65,10 @@ pub(super) fn was_used(dir: &Path) -> bool {
     dir.join(FILE).exists()
 }
 
-/// Does a worker own the queue in `dir`?
+/// Returns whether a worker owns the queue in `dir`.
 ///
 /// # Errors
-/// The lock cannot be looked at.
+/// The lock file cannot be opened or locked.
 pub fn is_owned(dir: &Path) -> Result<bool, Error> {
     let path = dir.join(FILE);
     let file = match File::open(&path) {

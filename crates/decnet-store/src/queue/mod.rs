@@ -1,8 +1,9 @@
-//! Events, deliveries and attempts, in a SQLite file of its own: `queue.db` in the data directory.
+//! Events, deliveries and attempts, in their own SQLite file: `queue.db` in the data directory.
 //!
-//! One worker process owns the queue ([`Queue`]); others read it ([`Reader`]), hand events in, or ask for redeliveries
-//! ([`Operator`], [`Redelivery`]), or erase ([`Erasure`]). Inside the worker one thread writes, and commits whatever waited while the last commit
-//! ran: the slower the disk, the larger the batch. Nothing is answered before it is on the disk.
+//! One worker process owns the queue ([`Queue`]). Other processes read it ([`Reader`]), or submit events, request
+//! redeliveries ([`Redelivery`]) and erase payloads ([`Erasure`]) with an [`ExternalWriter`]. In the worker, one thread
+//! writes. Each commit contains everything that arrived during the previous one (group commit), so that batches grow with the
+//! latency of the disk. A call returns only after its commit.
 //!
 //! ```text
 //!             admit                    settle
@@ -12,65 +13,69 @@
 //!                                    RETRYING(due_at)
 //! ```
 //!
-//! - *HELD*: fresh, in the worker's memory; in no index, so that the fast path writes few pages. A later worker
-//!   finds it QUEUED.
-//! - *QUEUED*: waits for its lane to [claim](Queue::claim) it. Claiming writes nothing.
-//! - *RETRYING*: claimable from `due_at` on.
-//! - *DELIVERED*, *DEAD*: final; kept until [retention](Queue::retain) removes them.
+//! - *HELD*: admitted recently, and in the worker's memory. Not indexed, so that an admission writes few pages. The next
+//!   worker changes it to QUEUED.
+//! - *QUEUED*: waits until its lane [claims](Queue::claim) it. A claim writes nothing.
+//! - *RETRYING*: can be claimed from `due_at` on.
+//! - *DELIVERED*, *DEAD*: final; kept until [retention](Queue::prune) removes them.
 //!
-//! *Parked* is not stored: it is what a delivery is while it waits and its subscription is inactive.
+//! *Parked* is not stored: a delivery is parked while it waits and its subscription is inactive.
 //!
-//! A delivery's attempts are numbered, and attempt `n` settles it only while it has `n - 1` attempts, so that a
-//! late settlement changes nothing.
+//! The attempts of a delivery are numbered. Attempt `n` settles the delivery only if it has `n - 1` attempts, so that a late
+//! settlement changes nothing. Some attempts are *free*: they use up no retry. Their number is stored too.
 
 mod admit;
+mod backlog;
 mod checkpoint;
 mod claim;
 mod connection;
+mod dedup;
 mod displaced;
 mod error;
+mod external;
 mod handle;
 mod health;
+mod held_watermark;
 mod id;
+mod idempotency;
 mod job;
 mod lease;
-mod ledger;
-mod memory;
-mod operator;
+mod prune;
 mod reader;
-mod recent;
 mod register;
 mod release;
 mod rescue;
-mod retain;
 mod schema;
 mod settle;
 mod state;
 mod stats;
 mod submitted;
 mod times;
-mod trail;
-mod waiting;
 mod writer;
+mod writer_state;
 
 pub use admit::{Admission, Admitted, Recipient};
+pub use backlog::SubscriptionBacklog;
 pub use claim::{Claim, Claimed, Delivery};
 pub use connection::Options;
 pub(crate) use connection::verify;
-pub use error::{Error, Unfit};
+pub use error::{Error, InvalidSubmission};
+pub use external::{
+    Erased, Erasure, ErasureTarget, ExternalWriter, IdempotencyKey, Redelivery, RedeliveryStep, Submission,
+    Submitted, record_catalog_change,
+};
 pub use handle::Queue;
 pub use health::Health;
 pub use id::{DeliveryId, ParseDeliveryIdError, SubscriptionKey};
 pub use lease::{Lease, is_owned};
-pub use operator::{
-    Erase, Erased, Erasure, IdempotencyKey, Operator, Redelivery, Step, Submission, Submitted, note_change,
+pub use prune::{Pruned, Retention};
+pub use reader::{
+    ActiveSubscriptions, Census, CensusCounts, Counts, Detail, EventDetail, Filter, Listed, Page, Reader,
+    Search,
 };
-pub use reader::{Active, Census, Counts, Detail, EventDetail, Filter, Found, Listed, Page, Reader, Search};
 pub use rescue::check_remains;
-pub use retain::{Retained, Retention};
 pub use settle::{Attempt, Settlement};
 pub use stats::Stats;
-pub use submitted::{SubmissionId, Taken};
-pub(crate) use times::forget_time;
-pub use times::{Corrected, Correction, KnownTimes};
-pub use waiting::Waiting;
+pub use submitted::{SubmissionId, SubmittedEvents};
+pub(crate) use times::clear_recorded_time;
+pub use times::{Corrected, Correction, RecordedTimes};

@@ -1,17 +1,17 @@
-//! Register: each subscription's uuid gets a small number that its deliveries carry.
+//! Register: assigns a small key to each subscription's UUID, which the rows of its deliveries contain.
 
 use rusqlite::OptionalExtension;
 
 use super::error::Error;
 use super::id::SubscriptionKey;
-use super::ledger::Ledger;
+use super::writer_state::WriterState;
 
-/// The keys of (uuid, name), in their order.
+/// Returns the keys for pairs of UUID and name, in their order.
 pub(super) fn register(
-    ledger: &mut Ledger,
+    writer: &mut WriterState,
     subs: &[(Box<str>, Box<str>)],
 ) -> Result<Vec<SubscriptionKey>, Error> {
-    let conn = &ledger.conn;
+    let conn = &writer.conn;
     let mut find = conn.prepare_cached("SELECT key, name = ?2 FROM subscriptions WHERE uuid = ?1")?;
     let mut add =
         conn.prepare_cached("INSERT INTO subscriptions (uuid, name) VALUES (?1, ?2) RETURNING key")?;

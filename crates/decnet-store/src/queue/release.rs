@@ -1,4 +1,4 @@
-//! Release: what memory gives up waits in the queue. Forget: what waits for a deleted subscription is dead.
+//! Release returns held deliveries to the queue. Discard gives up the waiting deliveries of a deleted subscription.
 
 use decnet_core::delivery::Reason;
 use decnet_core::limits::RETENTION_STEP_ROWS;
@@ -6,11 +6,11 @@ use decnet_core::time::UnixMicros;
 
 use super::error::Error;
 use super::id::{DeliveryId, SubscriptionKey};
-use super::ledger::Ledger;
+use super::writer_state::WriterState;
 
-/// HELD becomes QUEUED, in its place by admission; anything else stays as it is.
-pub(super) fn release(ledger: &mut Ledger, ids: &[DeliveryId]) -> Result<(), Error> {
-    let mut update = ledger
+/// Changes HELD deliveries to QUEUED, ordered by admission. Other deliveries stay as they are.
+pub(super) fn release(writer: &mut WriterState, ids: &[DeliveryId]) -> Result<(), Error> {
+    let mut update = writer
         .conn
         .prepare_cached("UPDATE deliveries SET state = 1, due_at = id WHERE id = ?1 AND state <= 0")?;
     for id in ids {
@@ -19,11 +19,15 @@ pub(super) fn release(ledger: &mut Ledger, ids: &[DeliveryId]) -> Result<(), Err
     Ok(())
 }
 
-/// One bounded step; true if there is more to do.
-pub(super) fn forget(ledger: &mut Ledger, sub: SubscriptionKey, now: UnixMicros) -> Result<bool, Error> {
+/// Discards at most `RETENTION_STEP_ROWS` deliveries. Returns whether there may be more.
+pub(super) fn discard(
+    writer: &mut WriterState,
+    sub: SubscriptionKey,
+    now: UnixMicros,
+) -> Result<bool, Error> {
     let mut left = RETENTION_STEP_ROWS;
     for state in ["1", "2"] {
-        let mut update = ledger.conn.prepare_cached(&format!(
+        let mut update = writer.conn.prepare_cached(&format!(
             "UPDATE deliveries SET state = 4, due_at = NULL, settled_at = ?2, reason = ?3
              WHERE id IN (SELECT id FROM deliveries WHERE state = {state} AND sub = ?1 LIMIT ?4)"
         ))?;

@@ -1,5 +1,5 @@
-//! Rescue: what a queue holds whose file is not in its place any more goes into a new file beside it. While such a file is there
-//! no queue is opened, so that what is owed is not forgotten.
+//! Rescue: saves the content of a queue whose file was displaced into a new file in its directory. While such a file exists, no
+//! queue is opened, so that its deliveries are not lost.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -9,20 +9,20 @@ use std::path::{Path, PathBuf};
 use decnet_core::time::UnixMicros;
 use rusqlite::Connection;
 
-use super::connection::{self, LOG_SUFFIX, beside};
+use super::connection::{self, LOG_SUFFIX, with_suffix};
 use super::error::Error;
-use crate::ownership::{directory_of, hand_over};
+use crate::ownership::{chown_to_parent, directory_of};
 
-/// What follows the queue's own name in the name of a rescued file; the time follows.
+/// The suffix of a rescued file, before the time.
 const SUFFIX: &str = ".rescued-";
-/// The end of the name of a rescued file that is not complete.
-const PARTIAL: &str = ".partial";
+/// The additional suffix of a rescued file that is not complete.
+const PARTIAL_SUFFIX: &str = ".partial";
 
-/// Copies the open database into a new file beside `path`, readable by its owner alone, and returns its path. The file has its
-/// name only once all of it is on the disk. A directory that was removed is made again with `make_dir`.
+/// Copies the open database into a new file in the directory of `path`, readable only by its owner, and returns its path. The file
+/// gets its final name only after a sync. With `make_dir`, a removed directory is created again.
 ///
 /// # Errors
-/// The file cannot be written; nothing of it is left then.
+/// The file cannot be written. The incomplete file is removed.
 pub(super) fn rescue(
     conn: &Connection,
     path: &Path,
@@ -30,8 +30,8 @@ pub(super) fn rescue(
     make_dir: bool,
 ) -> Result<PathBuf, Error> {
     let dir = directory_of(path);
-    let target = beside(path, &format!("{SUFFIX}{}", stamp(at)));
-    let partial = beside(&target, PARTIAL);
+    let target = with_suffix(path, &format!("{SUFFIX}{}", timestamp(at)));
+    let partial = with_suffix(&target, PARTIAL_SUFFIX);
     if make_dir {
         make_directory(dir).map_err(|error| Error::io(dir, error))?;
     }
@@ -40,7 +40,7 @@ pub(super) fn rescue(
         && let Err(error) = fs::remove_file(&partial)
         && error.kind() != io::ErrorKind::NotFound
     {
-        tracing::warn!(%error, file = %partial.display(), "cannot remove a copy that is not complete");
+        tracing::warn!(%error, file = %partial.display(), "cannot remove an incomplete copy of the queue; remove it");
     }
     copied.map(|()| target)
 }
@@ -49,15 +49,15 @@ fn copy(conn: &Connection, partial: &Path, target: &Path) -> Result<(), Error> {
     let dir = directory_of(target);
     let io = |error| Error::io(partial, error);
     let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial).map_err(io)?;
-    hand_over(&new, dir).map_err(io)?;
-    let name = partial.to_str().ok_or_else(|| io(io::Error::other("its name is not UTF-8")))?;
+    chown_to_parent(&new, dir).map_err(io)?;
+    let name = partial.to_str().ok_or_else(|| io(io::Error::other("the path is not valid UTF-8")))?;
     conn.execute("VACUUM INTO ?1", [name]).map_err(|error| Error::from(error).at(partial))?;
     new.sync_all().map_err(io)?;
     fs::rename(partial, target).map_err(io)?;
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)
 }
 
-/// Makes the data directory again, if it was removed or renamed.
+/// Creates the data directory again if it was removed or renamed.
 fn make_directory(dir: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
@@ -65,38 +65,37 @@ fn make_directory(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// `20261130T142500Z`.
-fn stamp(at: UnixMicros) -> String {
+/// Formats a time for a file name, for example `20261130T142500Z`.
+fn timestamp(at: UnixMicros) -> String {
     let time: String = at.to_iso8601().chars().take("2026-11-30T14:25:00".len()).collect();
     format!("{}Z", time.replace(['-', ':'], ""))
 }
 
-/// Checks that a worker would not refuse to start in `dir` because of the remains of a queue.
+/// Checks that `dir` has no remains of a queue that would prevent a worker from starting.
 ///
 /// # Errors
 /// [`Error::Rescued`], [`Error::OrphanedLog`], or a directory that cannot be read.
 pub fn check_remains(dir: &Path) -> Result<(), Error> {
-    refuse_remains(&connection::path(dir))
+    reject_remains(&connection::path(dir))
 }
 
-/// Refuses to open a queue at `path` beside something that it would hide: a rescued queue, or the log of one whose database is
-/// missing.
+/// Returns an error if the directory of `path` has a rescued queue, or a log without its database. A new queue would hide them.
 ///
 /// # Errors
 /// [`Error::Rescued`], [`Error::OrphanedLog`], or a directory that cannot be read.
-pub(super) fn refuse_remains(path: &Path) -> Result<(), Error> {
-    if let Some(rescued) = find(path)? {
+pub(super) fn reject_remains(path: &Path) -> Result<(), Error> {
+    if let Some(rescued) = find_rescued(path)? {
         return Err(Error::Rescued { path: path.into(), rescued });
     }
-    let log = beside(path, LOG_SUFFIX);
+    let log = with_suffix(path, LOG_SUFFIX);
     let has_log = log.metadata().is_ok_and(|log| log.len() > 0);
     if has_log && !path.exists() { Err(Error::OrphanedLog { path: path.into(), log }) } else { Ok(()) }
 }
 
-/// Returns the newest rescued file beside `path`.
-fn find(path: &Path) -> Result<Option<PathBuf>, Error> {
+/// Returns the newest rescued file of the queue at `path`.
+fn find_rescued(path: &Path) -> Result<Option<PathBuf>, Error> {
     let dir = directory_of(path);
-    let prefix = beside(path, SUFFIX);
+    let prefix = with_suffix(path, SUFFIX);
     let prefix = prefix.file_name().unwrap_or_default().as_encoded_bytes();
     let files = match fs::read_dir(dir) {
         Ok(files) => files.flatten(),
@@ -114,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rescued_file_is_named_after_its_time() {
-        assert_eq!(stamp(UnixMicros(1_776_988_800_123_456)), "20260424T000000Z");
+    fn timestamp_has_second_precision() {
+        assert_eq!(timestamp(UnixMicros(1_776_988_800_123_456)), "20260424T000000Z");
     }
 }

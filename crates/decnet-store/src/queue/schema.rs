@@ -1,4 +1,4 @@
-//! The tables, and the steps that lead to them from every earlier version.
+//! The schema of the queue, and its migrations from every earlier version.
 
 use std::path::Path;
 
@@ -6,16 +6,16 @@ use rusqlite::Connection;
 
 use super::error::Error;
 
-/// `dcnq`: tells a queue from any other SQLite file.
+/// `dcnq`: distinguishes a queue from other SQLite files.
 const APPLICATION_ID: i64 = 0x6463_6e71;
 
-/// Step `n` leads from schema `n` to schema `n + 1`. Released steps never change.
+/// The migrations: step `n` migrates schema `n` to `n + 1`. Released steps never change.
 const STEPS: &[&str] = &[
-    // The ids of events are random: an index on them would dirty a page per event. `Recent` remembers the
-    // newest ones instead. Nor has HELD (0) an index, only LINGERING (-1): see `Trail`.
+    // Event ids are random: an index on them would dirty one page per event. `RecentIds` keeps the newest ones in memory
+    // instead. HELD (0) is not indexed either, only LINGERING (-1): see `HeldWatermark`.
     //
-    // The attempt that delivered is in its delivery's own row; the others are in `attempts`. Most deliveries
-    // need one attempt, and so they need one row.
+    // The successful attempt is stored in the delivery's own row, the others in `attempts`. Most deliveries succeed at the
+    // first attempt and need only one row.
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
      INSERT INTO meta VALUES ('generation', 0), ('swept', 0);
      CREATE TABLE subscriptions (key INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, name TEXT NOT NULL);
@@ -50,12 +50,11 @@ const STEPS: &[&str] = &[
          detail TEXT,
          reply BLOB,
          PRIMARY KEY (delivery, number)) WITHOUT ROWID;",
-    // Where the time of an attempt went, for one that delivered in its delivery's row; NULL for a step that was not
-    // needed or not finished. An event whose body is empty was erased.
+    // The durations of an attempt's phases; those of the successful attempt are in the delivery's row. NULL for a phase that
+    // was not needed or not finished. An event with an empty body was erased.
     //
-    // `submitted` holds what other processes have handed in and the worker has not yet admitted. What was handed in is
-    // remembered by the beginning of a SHA-256, so that random ids of any length cost little; `seq` is the order in which
-    // it is forgotten.
+    // `submitted` holds events that other processes have submitted and the worker has not yet admitted. Their ids and keys are
+    // stored as a truncated SHA-256, so that random ids of any length take little space; `seq` is the order of eviction.
     "ALTER TABLE deliveries ADD COLUMN resolve_us INTEGER;
      ALTER TABLE deliveries ADD COLUMN connect_us INTEGER;
      ALTER TABLE deliveries ADD COLUMN tls_us INTEGER;
@@ -78,39 +77,39 @@ const STEPS: &[&str] = &[
          fingerprint BLOB NOT NULL,
          ids TEXT NOT NULL);
      INSERT INTO meta VALUES ('submitted_bytes', 0), ('erasures', 0);",
-    // An id is remembered with the beginning of a SHA-256 of what was submitted with it, or NULL if that was before this
-    // step. A key is remembered with the seed of the ids that were made for its events; before this step it was with all
-    // ids, a line each.
+    // An id is stored with a truncated SHA-256 of the content submitted with it; NULL for rows from before this step. A key is
+    // stored with the seed of the ids generated for its events; before this step, with all ids, one per line.
     "ALTER TABLE submitted_ids ADD COLUMN content BLOB;
      ALTER TABLE submitted_keys ADD COLUMN seed BLOB;",
-    // A delivery that was sent again has the id of the one that was made for it. It says so itself, since retention may take
-    // the later one first. Before this step, a later delivery to the same subscription said it.
+    // `again` is the id of a delivery's redelivery. It is stored in the old row, because retention may remove the redelivery
+    // first. Before this step, a later delivery to the same subscription implied it.
     //
-    // What stands for an id's event is made of the event in its canonical form; before this step it was of the payload as it
-    // came, and is not known.
+    // The content hash of an id is now that of the canonical event; before this step it was that of the original payload, and
+    // is therefore cleared.
     "ALTER TABLE deliveries ADD COLUMN again INTEGER;
      UPDATE deliveries SET again = later.again
          FROM (SELECT id, lead(id) OVER (PARTITION BY id >> 20, sub ORDER BY id) AS again FROM deliveries) AS later
          WHERE later.again IS NOT NULL AND deliveries.id = later.id;
      UPDATE submitted_ids SET content = NULL;",
-    // How often an attempt sent its request again, NULL for never; and what there is to say about the attempt that
-    // delivered.
+    // The repeats of an attempt's request, NULL for none; and the detail of the successful attempt.
     "ALTER TABLE deliveries ADD COLUMN detail TEXT;
      ALTER TABLE deliveries ADD COLUMN repeats INTEGER;
      ALTER TABLE attempts ADD COLUMN repeats INTEGER;",
-    // Whether the worker made the event itself, about its own deliveries; NULL for all others, and for all before this step.
+    // Whether the event is an operational event of the worker; NULL for others, and for all from before this step.
     "ALTER TABLE events ADD COLUMN operational INTEGER;",
+    // The number of attempts that were free: they used up no retry. Attempts from before this step count as not free.
+    "ALTER TABLE deliveries ADD COLUMN free_attempts INTEGER NOT NULL DEFAULT 0;",
 ];
 
-/// Schema that this program writes.
+/// The schema version of this program.
 pub(super) const OURS: i64 = STEPS.len() as i64;
 
-/// Is this a file in which nothing was made yet?
+/// Returns whether the database is empty.
 pub(super) fn is_new(conn: &Connection) -> rusqlite::Result<bool> {
     conn.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))
 }
 
-/// Brings a new or older file to our schema, all of it or nothing.
+/// Migrates an empty or older database to the current schema in one transaction.
 pub(super) fn migrate(conn: &mut Connection, path: &Path) -> Result<(), Error> {
     if is_new(conn)? {
         conn.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -127,7 +126,10 @@ pub(super) fn migrate(conn: &mut Connection, path: &Path) -> Result<(), Error> {
     Ok(tx.commit()?)
 }
 
-/// The file's version, if it is a queue that we can read.
+/// Returns the schema version of the database.
+///
+/// # Errors
+/// The database is not a queue, or has a newer schema.
 pub(super) fn check(conn: &Connection, path: &Path) -> Result<i64, Error> {
     let pragma = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     if pragma("application_id").map_err(|error| Error::opening(path, error))? != APPLICATION_ID {
@@ -140,7 +142,7 @@ pub(super) fn check(conn: &Connection, path: &Path) -> Result<i64, Error> {
     Ok(found)
 }
 
-/// Returns the steps of SQLite's plan for a statement, with `NULL` for every parameter.
+/// Returns the steps of SQLite's query plan for a statement, with `NULL` for every parameter.
 #[cfg(test)]
 pub(in crate::queue) fn query_plan(sql: &str) -> Vec<String> {
     let mut conn = Connection::open_in_memory().unwrap();

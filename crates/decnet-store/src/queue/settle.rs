@@ -1,55 +1,57 @@
-//! Settle: an attempt and the state it led to become durable together, if it is still that attempt's turn.
+//! Settle: commits an attempt together with the state it leads to, if no later attempt was settled before.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use decnet_core::delivery::{Reason, State, Timings};
-use decnet_core::limits::KEPT_REPLY_BYTES;
+use decnet_core::limits::MAX_STORED_REPLY_BYTES;
 use decnet_core::time::UnixMicros;
 use rusqlite::{CachedStatement, Connection};
 
 use super::error::Error;
 use super::id::DeliveryId;
-use super::ledger::Ledger;
 use super::state::{DEAD, to_columns};
+use super::writer_state::WriterState;
 
-/// An attempt, and what `advance` made of it.
+/// An attempt, and the state that `advance` derived from it.
 #[derive(Debug, Clone)]
 pub struct Settlement {
-    /// Which delivery.
+    /// The delivery.
     pub id: DeliveryId,
-    /// The attempt that was made.
+    /// The attempt.
     pub attempt: Attempt,
-    /// The state it led to.
+    /// The state of the delivery after the attempt.
     pub state: State,
+    /// Whether the attempt was free: it used up no retry.
+    pub is_free: bool,
 }
 
-/// One POST.
+/// One attempt to deliver an event: a POST request and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// From 1.
+    /// The number of the attempt, from 1.
     pub number: u32,
-    /// When it began.
+    /// The time at which the attempt started.
     pub started_at: UnixMicros,
-    /// How long it took, to the microsecond.
+    /// The duration of the attempt, stored in microseconds.
     pub duration: Duration,
-    /// HTTP status, if there was a reply.
+    /// The HTTP status of the reply, if any.
     pub status: Option<u16>,
-    /// Why it did not deliver; not kept of one that did.
+    /// The reason of a failure; not stored for a success.
     pub reason: Option<Reason>,
-    /// More for the operator, nothing secret.
+    /// Details for the operator; contains no secrets.
     pub detail: Option<Box<str>>,
-    /// The beginning of the reply's body; `KEPT_REPLY_BYTES` of it are kept.
+    /// The beginning of the reply's body, of which at most `MAX_STORED_REPLY_BYTES` are stored.
     pub reply: Bytes,
-    /// Where the time went; of none of them if that was not kept.
+    /// The durations of the phases; empty if they were not stored.
     pub timings: Timings,
-    /// How often the request was sent again within the attempt.
+    /// How often the request was repeated within the attempt.
     pub repeats: u32,
 }
 
-/// One flag a settlement: was it applied, or did it come too late?
-pub(super) fn settle(ledger: &mut Ledger, batch: &[Settlement]) -> Result<Vec<bool>, Error> {
-    let mut statements = Statements::prepare(&ledger.conn)?;
+/// Returns for each settlement whether it was applied; one that came too late was not.
+pub(super) fn settle(writer: &mut WriterState, batch: &[Settlement]) -> Result<Vec<bool>, Error> {
+    let mut statements = Statements::prepare(&writer.conn)?;
     batch.iter().map(|settlement| statements.settle(settlement)).collect()
 }
 
@@ -61,7 +63,7 @@ struct Statements<'c> {
 
 impl<'c> Statements<'c> {
     fn prepare(conn: &'c Connection) -> Result<Self, Error> {
-        // `state IN (0, 1, 2)` would build a tree of its three values for every row.
+        // `state IN (0, 1, 2)` would make SQLite build a B-tree of the three values for every row.
         Ok(Self {
             deliver: conn.prepare_cached(
                 "UPDATE deliveries SET state = 3, attempts = ?2, due_at = NULL, settled_at = ?3,
@@ -71,7 +73,8 @@ impl<'c> Statements<'c> {
                  WHERE id = ?1 AND attempts = ?2 - 1 AND state < 3",
             )?,
             update: conn.prepare_cached(
-                "UPDATE deliveries SET state = ?2, attempts = ?3, due_at = ?4, settled_at = ?5, reason = ?6
+                "UPDATE deliveries SET state = ?2, attempts = ?3, due_at = ?4, settled_at = ?5, reason = ?6,
+                     free_attempts = free_attempts + ?7
                  WHERE id = ?1 AND attempts = ?3 - 1 AND state < 3",
             )?,
             insert: conn.prepare_cached(
@@ -82,13 +85,15 @@ impl<'c> Statements<'c> {
         })
     }
 
-    fn settle(&mut self, Settlement { id, attempt, state }: &Settlement) -> Result<bool, Error> {
+    fn settle(&mut self, settlement: &Settlement) -> Result<bool, Error> {
+        let Settlement { id, attempt, state, is_free } = settlement;
         if *state == State::Delivered {
             return self.deliver(*id, attempt);
         }
         let (state, due_at, reason) = to_columns(*state, id.raw());
         let settled_at = (state == DEAD).then(|| attempt.ended_at().0);
-        let applied = self.update.execute((id.raw(), state, attempt.number, due_at, settled_at, reason))? > 0;
+        let row = (id.raw(), state, attempt.number, due_at, settled_at, reason, is_free);
+        let applied = self.update.execute(row)? > 0;
         if applied {
             self.record(*id, attempt)?;
         }
@@ -104,13 +109,13 @@ impl<'c> Statements<'c> {
             settled_at,
             attempt.duration_us(),
             attempt.status,
-            attempt.kept_reply(),
+            attempt.stored_reply(),
             timings.resolve.map(micros),
             timings.connect.map(micros),
             timings.tls.map(micros),
             timings.first_byte.map(micros),
             attempt.detail.as_deref(),
-            attempt.kept_repeats(),
+            attempt.stored_repeats(),
         );
         Ok(self.deliver.execute(row)? > 0)
     }
@@ -125,12 +130,12 @@ impl<'c> Statements<'c> {
             attempt.status,
             attempt.reason.map(Reason::code),
             attempt.detail.as_deref(),
-            attempt.kept_reply(),
+            attempt.stored_reply(),
             timings.resolve.map(micros),
             timings.connect.map(micros),
             timings.tls.map(micros),
             timings.first_byte.map(micros),
-            attempt.kept_repeats(),
+            attempt.stored_repeats(),
         ))?;
         Ok(())
     }
@@ -145,12 +150,12 @@ impl Attempt {
         micros(self.duration)
     }
 
-    fn kept_reply(&self) -> Option<&[u8]> {
-        let kept = self.reply.len().min(KEPT_REPLY_BYTES);
-        (kept > 0).then(|| &self.reply[..kept])
+    fn stored_reply(&self) -> Option<&[u8]> {
+        let stored = self.reply.len().min(MAX_STORED_REPLY_BYTES);
+        (stored > 0).then(|| &self.reply[..stored])
     }
 
-    fn kept_repeats(&self) -> Option<u32> {
+    fn stored_repeats(&self) -> Option<u32> {
         (self.repeats > 0).then_some(self.repeats)
     }
 }

@@ -1,31 +1,31 @@
-//! What the queue's writer counts.
+//! Metrics of the queue's writer.
 
-use decnet_core::measure::{Counter, Gauge, Histogram};
+use decnet_runtime::metrics::{Counter, Gauge, Histogram};
 
-/// Durations of a commit, in microseconds.
+/// Bucket bounds of commit durations, in microseconds.
 const COMMIT_BOUNDS: &[u64] = &[
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
     5_000_000,
 ];
-/// Rows of a commit.
+/// Bucket bounds of the rows of a commit.
 const ROW_BOUNDS: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
 
-/// What the writer has done since the queue was opened.
+/// Metrics of the writer since the queue was opened.
 #[derive(Debug)]
 pub struct Stats {
-    /// Transactions that wrote, from their begin to the end of their commit, in microseconds.
+    /// Duration of each writing transaction, from its begin to the end of its commit, in microseconds.
     pub commit_time: Histogram,
-    /// Of that, `COMMIT` alone: the log is written and the disk waited for, in microseconds.
+    /// Duration of its `COMMIT` alone, which writes and syncs the log, in microseconds.
     pub sync_time: Histogram,
-    /// About how many rows each of them wrote.
+    /// Approximate number of rows that each transaction wrote.
     pub commit_rows: Histogram,
-    /// Commits that the disk, or another process, refused; each was tried again.
+    /// Commits that failed because of the disk or another process; each was retried.
     pub commit_failures: Counter,
-    /// The write-ahead log's length, in bytes: what is in it and not yet begun anew.
+    /// Length of the write-ahead log since it last restarted, in bytes.
     pub log_bytes: Gauge,
-    /// 1 while a reader keeps the log from beginning anew.
+    /// 1 while a reader prevents the log from restarting.
     pub log_held: Gauge,
-    /// Of the database file, what is in use; seen by retention.
+    /// Bytes in use in the database file, at the last step of retention.
     pub used_bytes: Gauge,
 }
 

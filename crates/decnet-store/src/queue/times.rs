@@ -1,4 +1,4 @@
-//! What the queue knows about the time, and what is put right in it when the clock is corrected.
+//! Times recorded in the queue, and their correction after the clock was corrected.
 
 use std::path::Path;
 
@@ -7,61 +7,62 @@ use decnet_core::limits::{CLOCK_TOLERANCE, CORRECTION_STEP_ROWS};
 use decnet_core::time::{BootMicros, UnixMicros};
 use rusqlite::{Connection, OptionalExtension};
 
+use super::backlog::next_retrying;
 use super::connection::open_copy;
 use super::error::Error;
 use super::id::DeliveryId;
-use super::ledger::Ledger;
 use super::reader::first_since;
-use super::waiting::next_retrying;
+use super::writer_state::WriterState;
 
-/// What a queue tells about the time.
+/// The times that a queue has recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KnownTimes {
-    /// The last reading at which the wall clock was trusted, as a worker noted or an operator confirmed it.
+pub struct RecordedTimes {
+    /// The last reading at which the wall clock was trusted, recorded by a worker or confirmed by an operator.
     pub trusted: Option<Reading>,
-    /// When the newest event was admitted; 0 if there is none.
+    /// The time at which the newest event was admitted; 0 without events.
     pub newest: UnixMicros,
 }
 
-/// What to put right after the clock was corrected, and how far that has come.
+/// A correction of stored times after the clock was corrected, and its progress.
 ///
-/// Retries that are due too late are due now. Events that were admitted in the future count as admitted now: their ages, and
-/// lists by time, would be wrong until that time has come.
+/// Retries that are due too late become due now. Events with an admission time in the future get the current time, because their
+/// ages and lists by time would be wrong until then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Correction {
     now: UnixMicros,
     latest_due: UnixMicros,
-    /// The retries of subscriptions up to this key are done; `None` once all are.
-    retries_done: Option<i64>,
+    /// The last subscription whose retries are corrected; `None` once all are.
+    corrected_up_to: Option<i64>,
 }
 
-/// What one step of a correction did.
+/// The result of one step of a correction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Corrected {
-    /// Deliveries and events whose times were changed.
+    /// The number of deliveries and events whose times were changed.
     pub rows: usize,
-    /// What is left, if there may be something.
+    /// The rest of the correction, unless it is complete.
     pub next: Option<Correction>,
 }
 
 impl Correction {
-    /// A correction at `now`, by the corrected clock; retries that are due after `latest_due` are due now.
+    /// Creates a correction at `now`, a time of the corrected clock. Retries due after `latest_due` become due at `now`.
     #[must_use]
     pub fn new(now: UnixMicros, latest_due: UnixMicros) -> Self {
-        Self { now, latest_due, retries_done: Some(-1) }
+        Self { now, latest_due, corrected_up_to: Some(-1) }
     }
 }
 
-const HASTEN: &str = "UPDATE deliveries SET due_at = ?3 WHERE id IN
+const MAKE_DUE: &str = "UPDATE deliveries SET due_at = ?3 WHERE id IN
      (SELECT id FROM deliveries INDEXED BY retrying
       WHERE state = 2 AND sub = ?1 AND due_at > ?2 LIMIT ?4)";
 const REDATE: &str =
     "UPDATE events SET admitted_at = ?1 WHERE seq >= ?2 AND seq < ?2 + ?3 AND admitted_at > ?4";
 
-pub(super) fn known_times(conn: &Connection) -> Result<KnownTimes, Error> {
+/// Returns the last trusted reading and the admission time of the newest event.
+pub(super) fn recorded_times(conn: &Connection) -> Result<RecordedTimes, Error> {
     let newest = "SELECT admitted_at FROM events ORDER BY seq DESC LIMIT 1";
     let newest = conn.prepare_cached(newest)?.query_row([], |row| row.get(0)).optional()?;
-    Ok(KnownTimes { trusted: trusted(conn)?, newest: UnixMicros(newest.unwrap_or(0)) })
+    Ok(RecordedTimes { trusted: trusted(conn)?, newest: UnixMicros(newest.unwrap_or(0)) })
 }
 
 fn trusted(conn: &Connection) -> Result<Option<Reading>, Error> {
@@ -75,59 +76,59 @@ fn trusted(conn: &Connection) -> Result<Option<Reading>, Error> {
     }))
 }
 
-/// The keys need no schema of their own: a program that does not know them leaves them alone.
-pub(super) fn note_time(conn: &Connection, trusted: &Reading) -> Result<(), Error> {
-    let mut note = conn.prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?;
-    note.execute(("clock_wall", trusted.wall.0))?;
-    note.execute(("clock_uptime", trusted.uptime.0))?;
+/// Records a trusted reading. Its keys need no new schema version: older programs ignore them.
+pub(super) fn record_time(conn: &Connection, trusted: &Reading) -> Result<(), Error> {
+    let mut set = conn.prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?;
+    set.execute(("clock_wall", trusted.wall.0))?;
+    set.execute(("clock_uptime", trusted.uptime.0))?;
     match trusted.boot {
-        Some(BootId(boot)) => note.execute(("clock_boot", boot))?,
+        Some(BootId(boot)) => set.execute(("clock_boot", boot))?,
         None => conn.prepare_cached("DELETE FROM meta WHERE key = 'clock_boot'")?.execute([])?,
     };
     Ok(())
 }
 
-/// Forgets the trusted time of a copy: the time since it was made is not time that the machine was off.
-pub(crate) fn forget_time(path: &Path) -> Result<(), Error> {
+/// Removes the trusted reading from a copy: the time since the copy is not time during which the machine was off.
+pub(crate) fn clear_recorded_time(path: &Path) -> Result<(), Error> {
     let conn = open_copy(path)?;
     conn.execute("DELETE FROM meta WHERE key IN ('clock_wall', 'clock_uptime', 'clock_boot')", [])?;
     Ok(())
 }
 
-/// One step: `CORRECTION_STEP_ROWS` rows, or as many subscriptions.
-pub(super) fn correct(ledger: &mut Ledger, mut what: Correction) -> Result<Corrected, Error> {
+/// Runs one step, bounded by `CORRECTION_STEP_ROWS` rows and as many subscriptions.
+pub(super) fn correct(writer: &mut WriterState, mut correction: Correction) -> Result<Corrected, Error> {
     let (mut rows, mut left) = (0, CORRECTION_STEP_ROWS);
     while left > 0
-        && let Some(done) = what.retries_done
+        && let Some(done) = correction.corrected_up_to
     {
-        let sub = next_retrying(&ledger.conn, done)?;
-        let hastened = sub.map_or(Ok(0), |sub| hasten(&ledger.conn, sub, &what, left))?;
-        rows += hastened;
-        if hastened < left {
-            what.retries_done = sub;
+        let sub = next_retrying(&writer.conn, done)?;
+        let made_due = sub.map_or(Ok(0), |sub| make_due(&writer.conn, sub, &correction, left))?;
+        rows += made_due;
+        if made_due < left {
+            correction.corrected_up_to = sub;
         }
-        left = left.saturating_sub(hastened + 1);
+        left = left.saturating_sub(made_due + 1);
     }
     if left > 0 {
-        let redated = redate(ledger, what.now, left)?;
+        let redated = redate(writer, correction.now, left)?;
         rows += redated;
         left -= redated;
     }
-    Ok(Corrected { rows, next: (left == 0).then_some(what) })
+    Ok(Corrected { rows, next: (left == 0).then_some(correction) })
 }
 
-fn hasten(conn: &Connection, sub: i64, what: &Correction, most: usize) -> Result<usize, Error> {
-    let bounds = (sub, what.latest_due.0, what.now.0, most as i64);
-    Ok(conn.prepare_cached(HASTEN)?.execute(bounds)?)
+fn make_due(conn: &Connection, sub: i64, correction: &Correction, limit: usize) -> Result<usize, Error> {
+    let bounds = (sub, correction.latest_due.0, correction.now.0, limit as i64);
+    Ok(conn.prepare_cached(MAKE_DUE)?.execute(bounds)?)
 }
 
-/// Times of admission ascend, so those in the future are the last ones.
-fn redate(ledger: &mut Ledger, now: UnixMicros, most: usize) -> Result<usize, Error> {
+/// Changes admission times in the future to `now`. Admission times ascend, so those events are the newest.
+fn redate(writer: &mut WriterState, now: UnixMicros, limit: usize) -> Result<usize, Error> {
     let future = now.after(CLOCK_TOLERANCE);
-    ledger.newest = ledger.newest.min(future);
-    let first = DeliveryId::from_raw(first_since(&ledger.conn, UnixMicros(future.0.saturating_add(1)))?);
-    let bounds = (now.0, first.seq(), most as i64, future.0);
-    Ok(ledger.conn.prepare_cached(REDATE)?.execute(bounds)?)
+    writer.last_admitted_at = writer.last_admitted_at.min(future);
+    let first = DeliveryId::from_raw(first_since(&writer.conn, UnixMicros(future.0.saturating_add(1)))?);
+    let bounds = (now.0, first.seq(), limit as i64, future.0);
+    Ok(writer.conn.prepare_cached(REDATE)?.execute(bounds)?)
 }
 
 #[cfg(test)]
@@ -136,8 +137,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_statement_finds_its_rows_by_an_index() {
-        for sql in [HASTEN, REDATE] {
+    fn every_statement_searches_an_index() {
+        for sql in [MAKE_DUE, REDATE] {
             let plan = schema::query_plan(sql);
             let is_bounded = |step: &String| !step.contains("SCAN") && !step.contains("TEMP B-TREE");
             assert!(!plan.is_empty() && plan.iter().all(is_bounded), "{sql}: {plan:?}");
@@ -145,15 +146,15 @@ mod tests {
     }
 
     #[test]
-    fn a_noted_time_is_read_back_and_replaced() {
+    fn recorded_time_is_read_back_and_replaced() {
         let mut conn = Connection::open_in_memory().unwrap();
         schema::migrate(&mut conn, Path::new("memory")).unwrap();
-        let unknown = KnownTimes { trusted: None, newest: UnixMicros(0) };
-        assert_eq!(known_times(&conn).unwrap(), unknown);
+        let empty = RecordedTimes { trusted: None, newest: UnixMicros(0) };
+        assert_eq!(recorded_times(&conn).unwrap(), empty);
         for boot in [Some(BootId(i64::MIN)), None] {
             let trusted = Reading { wall: UnixMicros(7), uptime: BootMicros(3), boot };
-            note_time(&conn, &trusted).unwrap();
-            assert_eq!(known_times(&conn).unwrap().trusted, Some(trusted));
+            record_time(&conn, &trusted).unwrap();
+            assert_eq!(recorded_times(&conn).unwrap().trusted, Some(trusted));
         }
     }
 }

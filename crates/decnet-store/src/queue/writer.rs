@@ -1,63 +1,65 @@
-//! The writer: one thread, one transaction at a time, each with everything that waited for it.
+//! The writer: one thread that commits one transaction at a time, each with all commands that arrived before it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use decnet_core::limits::{
-    BUSY_COMMIT_INTERVAL, BUSY_COMMIT_ROWS, MAX_COMMIT_BACKOFF, MAX_COMMIT_ROWS, MIN_COMMIT_BACKOFF,
+    GROUP_COMMIT_INTERVAL, GROUP_COMMIT_MIN_ROWS, MAX_COMMIT_BACKOFF, MAX_COMMIT_ROWS, MIN_COMMIT_BACKOFF,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::checkpoint::Checkpoints;
 use super::displaced::QueueFiles;
-use super::error::{Error, Kind};
+use super::error::{Error, FailureKind};
 use super::health::Health;
 use super::job::Job;
 use super::lease::Lease;
-use super::ledger::Ledger;
 use super::rescue::rescue;
 use super::stats::Stats;
-use crate::clock::now;
+use super::writer_state::WriterState;
 use crate::ownership::directory_of;
+use decnet_runtime::backoff::Backoff;
+use decnet_runtime::clock::now;
+use decnet_runtime::error_chain::one_line;
 
-/// Answered when the writer has ended; with an error if the queue's files were not in their place.
-pub(super) type Closing = oneshot::Sender<Result<(), Error>>;
+/// Answered when the writer has ended; with an error if the queue's files were displaced.
+pub(super) type CloseReply = oneshot::Sender<Result<(), Error>>;
 
-/// What comes to the writer.
+/// A message to the writer.
 pub(super) enum Command {
     Do(Box<dyn Job>),
-    /// Do what came before, then end; answered when the lease is given back.
-    Close(Closing),
+    /// Execute all earlier commands and end. Answered after the lease is released.
+    Close(CloseReply),
 }
 
-/// A request to stop trying, which ends a sleep: what fails is tried once more, and then given up.
+/// A signal to stop retrying. It ends a sleep; the operation is then tried once more.
 #[derive(Debug, Default)]
-pub(super) struct Stop {
-    stopped: AtomicBool,
+pub(super) struct StopSignal {
+    is_set: AtomicBool,
     sleeper: std::sync::Mutex<()>,
     wake: std::sync::Condvar,
 }
 
-/// The thread's own.
+/// The state of the writer's thread.
 pub(super) struct Writer {
-    pub(super) ledger: Ledger,
+    pub(super) state: WriterState,
     pub(super) lease: Lease,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) health: watch::Sender<Health>,
-    /// Set when the queue closes: a commit that fails is given up.
-    pub(super) stop: Arc<Stop>,
-    /// Set when nobody waits for the end: a rescue that fails is given up.
-    pub(super) abandon: Arc<Stop>,
+    /// Set when the queue closes: a failing commit is not retried any more.
+    pub(super) stop: Arc<StopSignal>,
+    /// Set when no caller waits for the end: a failing rescue is not retried any more.
+    pub(super) abandon: Arc<StopSignal>,
     pub(super) files: QueueFiles,
-    /// True from when the files are found not to be in their place.
+    /// True once the files were found displaced.
     pub(super) displaced: watch::Sender<bool>,
     pub(super) checkpoints: Checkpoints,
     pub(super) stats: Arc<Stats>,
-    /// Commits that failed since one succeeded.
+    /// Failed commits since the last successful one.
     pub(super) failures: u64,
-    /// Before then the next commit does not begin, if the last one was busy.
-    pub(super) next: Option<Instant>,
+    /// The earliest time of the next commit, if the last one was large.
+    pub(super) next_commit_at: Option<Instant>,
 }
 
 type Jobs = Vec<Box<dyn Job>>;
@@ -67,40 +69,41 @@ impl Writer {
         let mut closing = Vec::new();
         let mut jobs = Jobs::new();
         while let Some(first) = self.commands.blocking_recv() {
-            self.let_more_come();
+            self.space_commits();
             self.check_files();
-            let rows = self.gather(first, &mut jobs, &mut closing);
-            self.carry_out(&mut jobs);
-            self.next = (rows >= BUSY_COMMIT_ROWS).then(|| Instant::now() + BUSY_COMMIT_INTERVAL);
-            self.checkpoints.after_commit(&self.ledger.conn, &self.stats);
+            let rows = self.collect_batch(first, &mut jobs, &mut closing);
+            self.execute(&mut jobs);
+            self.next_commit_at =
+                (rows >= GROUP_COMMIT_MIN_ROWS).then(|| Instant::now() + GROUP_COMMIT_INTERVAL);
+            self.checkpoints.after_commit(&self.state.conn, &self.stats);
         }
         self.end(closing);
     }
 
-    /// Notifies the owner of the queue if a file of it was removed, replaced or moved. While commands arrive, the files are checked
-    /// every [`QUEUE_FILES_CHECK_INTERVAL`](decnet_core::limits::QUEUE_FILES_CHECK_INTERVAL). The queue is written to as before until
-    /// the owner closes it, which saves it.
+    /// Notifies the owner of the queue if one of its files was removed, replaced or moved. While commands arrive, the files are
+    /// checked every [`QUEUE_FILES_CHECK_INTERVAL`](decnet_core::limits::QUEUE_FILES_CHECK_INTERVAL). Writes continue until the
+    /// owner closes the queue, which saves its content.
     fn check_files(&mut self) {
         if *self.displaced.borrow() {
             return;
         }
         let Some(displacement) = self.files.check_if_due() else { return };
         let error = format!("{displacement} while the worker runs");
-        tracing::error!("{error}; it stops, and saves everything that it holds");
+        tracing::error!("{error}; the worker stops and saves the content of the queue");
         self.health.send_replace(Health::Degraded { error, since: Instant::now() });
         self.displaced.send_replace(true);
     }
 
-    /// A commit has a price, whatever is in it. While there is much to do they are spaced, so that each does more;
-    /// an idle queue commits at once.
-    fn let_more_come(&mut self) {
-        if let Some(next) = self.next.take() {
-            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    /// Waits until the next commit may begin. Each commit has a fixed cost, so that commits are spaced under load and each
+    /// contains more; an idle queue commits at once.
+    fn space_commits(&mut self) {
+        if let Some(at) = self.next_commit_at.take() {
+            std::thread::sleep(at.saturating_duration_since(Instant::now()));
         }
     }
 
-    /// Takes what waits, as long as it fits one commit. About how many rows that is.
-    fn gather(&mut self, first: Command, jobs: &mut Jobs, closing: &mut Vec<Closing>) -> usize {
+    /// Takes waiting commands until the commit is full. Returns the approximate number of rows.
+    fn collect_batch(&mut self, first: Command, jobs: &mut Jobs, closing: &mut Vec<CloseReply>) -> usize {
         let mut rows = 0;
         let mut next = Some(first);
         while let Some(command) = next {
@@ -119,13 +122,13 @@ impl Writer {
         rows
     }
 
-    fn carry_out(&mut self, jobs: &mut Jobs) {
-        match self.commit_patiently(jobs) {
-            Err(error) if error.kind() == Kind::Command && jobs.len() > 1 => {
-                // One of them is at fault: alone, each gets its own answer.
+    fn execute(&mut self, jobs: &mut Jobs) {
+        match self.commit_with_retry(jobs) {
+            Err(error) if error.kind() == FailureKind::Command && jobs.len() > 1 => {
+                // One job is invalid. Executed alone, each gets its own answer.
                 for job in jobs.drain(..) {
                     let mut alone = vec![job];
-                    let result = self.commit_patiently(&mut alone);
+                    let result = self.commit_with_retry(&mut alone);
                     answer(&mut alone, &result);
                 }
             }
@@ -133,44 +136,43 @@ impl Writer {
         }
     }
 
-    /// Commits all of it; as long as the environment is in the way, again and again.
-    fn commit_patiently(&mut self, jobs: &mut Jobs) -> Result<(), Error> {
-        let mut backoff = MIN_COMMIT_BACKOFF;
+    /// Commits all jobs in one transaction. Retries failures of the environment with backoff until the queue closes.
+    fn commit_with_retry(&mut self, jobs: &mut Jobs) -> Result<(), Error> {
+        let mut backoff = Backoff::new(MIN_COMMIT_BACKOFF, MAX_COMMIT_BACKOFF);
         loop {
-            let last = self.stop.is_set();
+            let is_last = self.stop.is_set();
             let writes = jobs.iter().any(|job| job.rows() > 0);
-            let begun = Instant::now();
-            let Err(error) = commit(&mut self.ledger, jobs, writes) else {
+            let started = Instant::now();
+            let Err(error) = commit(&mut self.state, jobs, writes) else {
                 if writes {
-                    self.measure(jobs, begun);
-                    self.recovered();
+                    self.observe_commit(jobs, started);
+                    self.report_success();
                 }
                 return Ok(());
             };
             match error.kind() {
-                Kind::Command => return Err(error),
-                Kind::Environment if !last => {
-                    self.degraded(error);
+                FailureKind::Command => return Err(error),
+                FailureKind::Environment if !is_last => {
+                    self.report_failure(error);
                     self.check_files();
-                    self.stop.sleep(backoff);
-                    backoff = (backoff * 2).min(MAX_COMMIT_BACKOFF);
+                    self.stop.sleep(backoff.next_delay());
                 }
-                Kind::Environment | Kind::Fatal => {
-                    self.degraded(error.clone());
-                    return Err(error.given_up());
+                FailureKind::Environment | FailureKind::Fatal => {
+                    self.report_failure(error.clone());
+                    return Err(error.into_unwritten());
                 }
             }
         }
     }
 
-    fn measure(&self, jobs: &Jobs, begun: Instant) {
-        self.stats.commit_time.observe_time(begun.elapsed());
-        self.stats.sync_time.observe_time(self.ledger.last_sync);
+    fn observe_commit(&self, jobs: &Jobs, started: Instant) {
+        self.stats.commit_time.observe_time(started.elapsed());
+        self.stats.sync_time.observe_time(self.state.last_sync_time);
         self.stats.commit_rows.observe(jobs.iter().map(|job| job.rows() as u64).sum());
-        self.stats.used_bytes.set(self.ledger.used_bytes);
+        self.stats.used_bytes.set(self.state.used_bytes);
     }
 
-    fn recovered(&mut self) {
+    fn report_success(&mut self) {
         if self.failures > 0 {
             tracing::info!(failed_commits = self.failures, "the queue can be written again");
             self.failures = 0;
@@ -178,66 +180,65 @@ impl Writer {
         }
     }
 
-    /// Logs the first failure, and counts all of them.
-    fn degraded(&mut self, error: Error) {
+    /// Counts a failed commit. Logs only the first since the last success.
+    fn report_failure(&mut self, error: Error) {
         self.failures += 1;
         self.stats.commit_failures.add(1);
         if self.failures == 1 {
-            let error = with_causes(&error.at(self.files.path()));
-            tracing::error!(error, "the queue cannot be written; everything waits until it can");
+            let error = one_line(&error.at(self.files.path()));
+            tracing::error!(error, "cannot write the queue; retrying, and all deliveries wait");
             self.health.send_replace(Health::Degraded { error, since: Instant::now() });
         }
     }
 
-    /// Everything is committed; the log goes into the database where that works, and the lease goes back. A queue whose files
-    /// are not in their place is saved first.
-    fn end(self, closing: Vec<Closing>) {
+    /// Runs the last checkpoint and releases the lease. If the queue's files were displaced, its content is saved first.
+    fn end(self, closing: Vec<CloseReply>) {
         let error = match self.files.check() {
             Some(displacement) => Some(self.rescue(&displacement.to_string(), !closing.is_empty())),
             None if *self.displaced.borrow() => Some(Error::Returned { path: self.files.path().into() }),
             None => None,
         };
-        let Self { ledger, lease, checkpoints, .. } = self;
+        let Self { state, lease, checkpoints, .. } = self;
         match &error {
-            None | Some(Error::Returned { .. }) => checkpoints.end(ledger.conn),
-            Some(_) => checkpoints.abandon(ledger.conn),
+            None | Some(Error::Returned { .. }) => checkpoints.end(state.conn),
+            Some(_) => checkpoints.abandon(state.conn),
         }
         drop(lease);
         for done in closing {
-            // Whoever closed it may have gone meanwhile.
+            // The caller may have dropped its future.
             drop(done.send(error.clone().map_or(Ok(()), Err)));
         }
     }
 
-    /// Saves what the queue holds; returns what to report to the operator. If somebody waits for the end, it tries however long it
-    /// takes until there is room.
+    /// Saves the content of the queue and returns the error to report. If a caller waits for the end, retries until it
+    /// succeeds.
     fn rescue(&self, displacement: &str, is_awaited: bool) -> Error {
         self.displaced.send_replace(true);
-        let (mut backoff, mut is_first) = (MIN_COMMIT_BACKOFF, true);
+        let (mut backoff, mut is_first) = (Backoff::new(MIN_COMMIT_BACKOFF, MAX_COMMIT_BACKOFF), true);
         loop {
-            let last = !is_awaited || self.abandon.is_set();
-            // Where nobody waits for the end, the whole directory may have been temporary.
-            let error = match self.try_to_rescue(displacement, !last) {
+            let is_last = !is_awaited || self.abandon.is_set();
+            // If no caller waits, the whole directory may have been temporary: do not create it again.
+            let error = match self.try_to_rescue(displacement, !is_last) {
                 Ok(saved) => return saved,
                 Err(error) => error,
             };
-            if last {
+            if is_last {
                 let lost = Error::NotRescued { displacement: displacement.into(), source: Arc::new(error) };
-                tracing::error!("{}", with_causes(&lost));
+                tracing::error!("{}", one_line(&lost));
                 return lost;
             }
             if std::mem::take(&mut is_first) {
-                self.cannot_rescue_yet(displacement, &error);
+                self.report_failed_rescue(displacement, &error);
             }
-            self.abandon.sleep(backoff);
-            backoff = (backoff * 2).min(MAX_COMMIT_BACKOFF);
+            self.abandon.sleep(backoff.next_delay());
         }
     }
 
-    /// Returns what to report once everything is safe, in a new file or where the whole queue was moved to.
+    /// Returns the error to report once the content is safe: in a new file, or in the directory to which the whole queue was
+    /// moved.
     fn try_to_rescue(&self, displacement: &str, make_dir: bool) -> Result<Error, Error> {
         let (path, displacement) = (self.files.path(), displacement.to_owned());
-        match rescue(&self.ledger.conn, path, now(), make_dir) {
+        match rescue(&self.state.conn, path, now(), make_dir) {
             Ok(rescued) => {
                 self.files.remove_orphaned_log();
                 Ok(Error::Displaced { displacement, path: path.into(), rescued })
@@ -249,18 +250,19 @@ impl Writer {
         }
     }
 
-    fn cannot_rescue_yet(&self, displacement: &str, error: &Error) {
-        let (error, pid) = (with_causes(error), std::process::id());
+    fn report_failed_rescue(&self, displacement: &str, error: &Error) {
+        let (error, pid) = (one_line(error), std::process::id());
         tracing::error!(
             error,
-            "{displacement}, and what the queue holds cannot be saved yet; this process keeps it until it can: make room, or copy it \
-             from /proc/{pid}/fd, before you end the process"
+            "{displacement}, and the content of the queue cannot be saved yet; retrying. Before you end the process, free disk \
+             space or copy the file from /proc/{pid}/fd"
         );
         self.health.send_replace(Health::Degraded { error, since: Instant::now() });
     }
 }
-fn commit(ledger: &mut Ledger, jobs: &mut Jobs, writes: bool) -> Result<(), Error> {
-    ledger.transaction(writes, |ledger| jobs.iter_mut().try_for_each(|job| job.apply(ledger)))
+
+fn commit(state: &mut WriterState, jobs: &mut Jobs, writes: bool) -> Result<(), Error> {
+    state.transaction(writes, |state| jobs.iter_mut().try_for_each(|job| job.apply(state)))
 }
 
 fn answer(jobs: &mut Jobs, result: &Result<(), Error>) {
@@ -269,28 +271,18 @@ fn answer(jobs: &mut Jobs, result: &Result<(), Error>) {
     }
 }
 
-fn with_causes(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
-}
-
-impl Stop {
+impl StopSignal {
     pub(super) fn set(&self) {
         let _sleeper = self.sleeper.lock();
-        self.stopped.store(true, Ordering::Release);
+        self.is_set.store(true, Ordering::Release);
         self.wake.notify_all();
     }
 
     pub(super) fn is_set(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
+        self.is_set.load(Ordering::Acquire)
     }
 
-    /// Until then, or until it is set.
+    /// Sleeps for `duration`, or until the signal is set.
     pub(super) fn sleep(&self, duration: Duration) {
         if let Ok(sleeper) = self.sleeper.lock() {
             drop(self.wake.wait_timeout_while(sleeper, duration, |()| !self.is_set()));

@@ -1,4 +1,4 @@
-//! What an operator writes is what is read, and looks as if DECNET had written it.
+//! Operators' changes are read back unchanged and have DECNET's format.
 
 use decnet_core::event::BatchFormat;
 use decnet_core::redact::{EndpointUrl, Secret};
@@ -10,14 +10,14 @@ use rusqlite::types::Value;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::support::{Database, NOW, NOW_TEXT, SECRET, URL, new, patterns, stored, text};
+use crate::support::{Database, NOW, NOW_TEXT, SECRET, URL, new_subscription, patterns, stored, text};
 
 const LATER: UnixMicros = UnixMicros(NOW.0 + 1_000_000);
 
 #[test]
-fn a_new_row_looks_like_decnets() {
-    let database = Database::decnets();
-    let uuid = database.open().create(&new("siem"), NOW).unwrap();
+fn new_row_has_the_format_of_decnet() {
+    let database = Database::new();
+    let uuid = database.open().create(&new_subscription("siem"), NOW).unwrap();
     let parsed = Uuid::parse_str(&uuid).unwrap();
     assert_eq!((parsed.get_version_num(), parsed.to_string()), (4, uuid.clone()));
     let expected = [
@@ -35,14 +35,14 @@ fn a_new_row_looks_like_decnets() {
         text(NOW_TEXT),
         text(NOW_TEXT),
     ];
-    assert_eq!(database.everything(), [expected]);
+    assert_eq!(database.all_rows(), [expected]);
 }
 
 #[test]
-fn what_is_created_is_loaded() {
+fn created_subscription_is_loaded() {
     let directory = TempDir::new().unwrap();
     let mut catalog = Catalog::open(&directory.path().join("new.db"), Create::IfMissing).unwrap();
-    let uuid = catalog.create(&new("siem"), NOW).unwrap();
+    let uuid = catalog.create(&new_subscription("siem"), NOW).unwrap();
     let loaded = stored(&mut catalog, &uuid);
     assert!(loaded.warnings.is_empty());
     assert_eq!(loaded.subscription.patterns, patterns(&["attacker.>", "system.log"]));
@@ -52,25 +52,25 @@ fn what_is_created_is_loaded() {
 }
 
 #[test]
-fn many_are_created_or_none() {
-    let database = Database::decnets();
+fn several_are_created_atomically() {
+    let database = Database::new();
     let mut catalog = database.open();
-    let uuids = catalog.create_all(&["a", "b"].map(new), NOW).unwrap();
+    let uuids = catalog.create_all(&["a", "b"].map(new_subscription), NOW).unwrap();
     assert_eq!(catalog.find("b").unwrap().uuid, uuids[1]);
-    let error = catalog.create_all(&["c", "a"].map(new), NOW).unwrap_err();
+    let error = catalog.create_all(&["c", "a"].map(new_subscription), NOW).unwrap_err();
     assert!(matches!(&error, Error::NameTaken(name) if name == "a"), "{error}");
-    assert_eq!(database.everything().len(), 2);
+    assert_eq!(database.all_rows().len(), 2);
     assert!(catalog.create_all(&[], NOW).unwrap().is_empty());
 }
 
 #[test]
-fn a_name_is_taken_once() {
-    let database = Database::decnets();
+fn names_are_unique() {
+    let database = Database::new();
     let mut catalog = database.open();
-    let first = catalog.create(&new("siem"), NOW).unwrap();
-    let error = catalog.create(&new("siem"), NOW).unwrap_err();
+    let first = catalog.create(&new_subscription("siem"), NOW).unwrap();
+    let error = catalog.create(&new_subscription("siem"), NOW).unwrap_err();
     assert!(matches!(&error, Error::NameTaken(name) if name == "siem"), "{error}");
-    let second = catalog.create(&new("other"), NOW).unwrap();
+    let second = catalog.create(&new_subscription("other"), NOW).unwrap();
     let rename = Patch { name: Some("siem".into()), ..Patch::default() };
     assert!(matches!(catalog.update(&second, &rename, NOW), Err(Error::NameTaken(_))));
     catalog.update(&first, &rename, NOW).unwrap();
@@ -78,17 +78,22 @@ fn a_name_is_taken_once() {
 }
 
 #[test]
-fn what_breaks_a_rule_is_not_written() {
-    let database = Database::decnets();
+fn invalid_values_are_not_written() {
+    let database = Database::new();
     let mut catalog = database.open();
-    let mut bad = [new(""), new("secret"), new("patterns"), new("two\nlines")];
-    bad[1].secret = Secret::new("short");
-    bad[2].patterns.clear();
-    for new in &bad {
+    let mut invalid = [
+        new_subscription(""),
+        new_subscription("secret"),
+        new_subscription("patterns"),
+        new_subscription("two\nlines"),
+    ];
+    invalid[1].secret = Secret::new("short");
+    invalid[2].patterns.clear();
+    for new in &invalid {
         assert!(matches!(catalog.create(new, NOW), Err(Error::Invalid(_))), "{}", new.name);
     }
-    let uuid = catalog.create(&new("siem"), NOW).unwrap();
-    let before = database.everything();
+    let uuid = catalog.create(&new_subscription("siem"), NOW).unwrap();
+    let before = database.all_rows();
     for patch in [
         Patch { name: Some("x".repeat(65)), ..Patch::default() },
         Patch { secret: Some(Secret::new("short")), enabled: Some(false), ..Patch::default() },
@@ -96,19 +101,19 @@ fn what_breaks_a_rule_is_not_written() {
     ] {
         assert!(matches!(catalog.update(&uuid, &patch, LATER), Err(Error::Invalid(_))));
     }
-    assert_eq!(database.everything(), before);
+    assert_eq!(database.all_rows(), before);
     let error = Error::from(Problem::NoPattern);
     assert_eq!(error.to_string(), "no usable pattern");
 }
 
 #[test]
-fn a_patch_changes_what_it_names() {
-    let database = Database::decnets();
+fn patch_changes_only_its_values() {
+    let database = Database::new();
     let mut catalog = database.open();
-    let uuid = catalog.create(&new("siem"), NOW).unwrap();
-    let before = database.everything();
+    let uuid = catalog.create(&new_subscription("siem"), NOW).unwrap();
+    let before = database.all_rows();
     catalog.update(&uuid, &Patch::default(), LATER).unwrap();
-    assert_eq!(database.everything(), before, "an empty patch is none");
+    assert_eq!(database.all_rows(), before, "an empty patch must change nothing");
     let patch = Patch {
         name: Some("soar".into()),
         url: Some(EndpointUrl::new("https://soar.example").unwrap()),
@@ -124,16 +129,18 @@ fn a_patch_changes_what_it_names() {
     expected[0][3] = text("another-secret-text");
     expected[0][4] = text(r#"["decky.*.state"]"#);
     expected[0][12] = text("2026-11-23 14:25:01.424839");
-    assert_eq!(database.everything(), expected);
+    assert_eq!(database.all_rows(), expected);
 }
 
 #[test]
-fn settings_are_kept_beside_the_row_and_go_with_it() {
-    let database = Database::decnets();
+fn settings_are_stored_and_deleted_with_the_row() {
+    let database = Database::new();
     let mut catalog = database.open();
     let settings = Settings { rate: "50/s".parse().ok(), ordered: true, ..batched() };
-    let uuid = catalog.create(&NewSubscription { settings: settings.clone(), ..new("siem") }, NOW).unwrap();
-    let other = catalog.create(&new("other"), NOW).unwrap();
+    let uuid = catalog
+        .create(&NewSubscription { settings: settings.clone(), ..new_subscription("siem") }, NOW)
+        .unwrap();
+    let other = catalog.create(&new_subscription("other"), NOW).unwrap();
     assert_eq!(catalog.find(&uuid).unwrap().settings, settings);
     assert_eq!(catalog.find(&other).unwrap().settings, Settings::default());
     let slower = Settings { rate: "1/h".parse().ok(), ..Settings::default() };
@@ -148,10 +155,10 @@ fn settings_are_kept_beside_the_row_and_go_with_it() {
 }
 
 #[test]
-fn settings_of_before_there_were_batches_are_kept() {
-    let database = Database::decnets();
+fn settings_without_batches_are_read() {
+    let database = Database::new();
     let mut catalog = database.open();
-    catalog.create(&NewSubscription { settings: batched(), ..new("siem") }, NOW).unwrap();
+    catalog.create(&NewSubscription { settings: batched(), ..new_subscription("siem") }, NOW).unwrap();
     let older = r#"UPDATE decnet_webhook_settings SET settings = '{"rate":"50/s","ordered":true}'"#;
     database.other.execute(older, []).unwrap();
     let stored = &catalog.load().unwrap().subscriptions[0];
@@ -165,11 +172,11 @@ fn batched() -> Settings {
 }
 
 #[test]
-fn settings_that_cannot_be_read_are_a_warning() {
-    let database = Database::decnets();
+fn invalid_settings_are_a_warning() {
+    let database = Database::new();
     let mut catalog = database.open();
     let settings = Settings { rate: "50/s".parse().ok(), ordered: true, ..Settings::default() };
-    catalog.create(&NewSubscription { settings, ..new("siem") }, NOW).unwrap();
+    catalog.create(&NewSubscription { settings, ..new_subscription("siem") }, NOW).unwrap();
     let too_many = r#"'{"batch":{"max_events":9999,"linger":"1s","format":"array"}}'"#;
     for bad in ["'nonsense'", "'{\"rate\": 7}'", "'{\"batch\": true}'", too_many, "x'ff'", "7"] {
         database.other.execute(&format!("UPDATE decnet_webhook_settings SET settings = {bad}"), []).unwrap();
@@ -180,8 +187,8 @@ fn settings_that_cannot_be_read_are_a_warning() {
 }
 
 #[test]
-fn enabling_starts_afresh_and_disabling_is_no_trip() {
-    let database = Database::decnets();
+fn enabling_resets_failures_and_disabling_is_not_a_trip() {
+    let database = Database::new();
     database.add("u-1", "siem");
     database.set("u-1", "enabled", "0");
     database.set("u-1", "consecutive_failures", "5");
@@ -197,8 +204,8 @@ fn enabling_starts_afresh_and_disabling_is_no_trip() {
 }
 
 #[test]
-fn a_bad_row_can_be_mended_or_deleted() {
-    let database = Database::decnets();
+fn invalid_row_can_be_repaired_or_deleted() {
+    let database = Database::new();
     database.add("u-1", "siem");
     database.set("u-1", "topic_patterns", "'\"attacker.>\"'");
     let mut catalog = database.open();
@@ -213,10 +220,10 @@ fn a_bad_row_can_be_mended_or_deleted() {
 }
 
 #[test]
-fn deleting_is_done_once() {
-    let database = Database::decnets();
+fn deleted_subscription_is_not_found() {
+    let database = Database::new();
     let mut catalog = database.open();
-    let uuid = catalog.create(&new("siem"), NOW).unwrap();
+    let uuid = catalog.create(&new_subscription("siem"), NOW).unwrap();
     catalog.delete(&uuid).unwrap();
     assert!(matches!(catalog.delete(&uuid), Err(Error::NotFound { .. })));
     let patch = Patch { enabled: Some(true), ..Patch::default() };
@@ -224,8 +231,8 @@ fn deleting_is_done_once() {
 }
 
 #[test]
-fn a_uuid_wins_then_a_name_then_the_beginning_of_a_uuid() {
-    let database = Database::decnets();
+fn find_prefers_uuid_then_name_then_uuid_prefix() {
+    let database = Database::new();
     let (first, second) = ("12345678-0000-4000-8000-000000000001", "12345678-0000-4000-8000-000000000002");
     let third = "87654321-0000-4000-8000-000000000003";
     database.add(first, "siem");
@@ -235,39 +242,39 @@ fn a_uuid_wins_then_a_name_then_the_beginning_of_a_uuid() {
     let uuid = |wanted: &str| catalog.find(wanted).map(|row| row.uuid);
     assert_eq!(uuid("siem").unwrap(), first);
     assert_eq!(uuid(first).unwrap(), first);
-    assert_eq!(uuid(second).unwrap(), second, "not the subscription that is named so");
+    assert_eq!(uuid(second).unwrap(), second, "a UUID must be preferred to a name");
     assert_eq!(uuid("87654321").unwrap(), third);
     assert!(matches!(uuid("8765432"), Err(Error::NotFound { .. })));
     let error = uuid("12345678-0000").unwrap_err();
-    assert!(matches!(&error, Error::Ambiguous { among, .. } if among.len() == 2), "{error}");
-    let called = |wanted: &str| catalog.called(wanted).unwrap().map(|row| row.uuid);
-    assert_eq!((called("siem").as_deref(), called(first).as_deref()), (Some(first), Some(first)));
-    assert_eq!((called(second).as_deref(), called("87654321")), (Some(second), None));
+    assert!(matches!(&error, Error::Ambiguous { candidates, .. } if candidates.len() == 2), "{error}");
+    let exact = |wanted: &str| catalog.find_exact(wanted).unwrap().map(|row| row.uuid);
+    assert_eq!((exact("siem").as_deref(), exact(first).as_deref()), (Some(first), Some(first)));
+    assert_eq!((exact(second).as_deref(), exact("87654321")), (Some(second), None));
 }
 
 #[test]
-fn names_that_read_the_same_are_one_name() {
-    let database = Database::decnets();
+fn equivalent_names_are_the_same_name() {
+    let database = Database::new();
     let (composed, decomposed) = ("gr\u{f6}\u{df}e", "gro\u{308}\u{df}e");
     database.add("u-1", composed);
     let mut catalog = database.open();
-    assert!(matches!(catalog.create(&new(decomposed), NOW), Err(Error::NameTaken(_))));
-    let other = catalog.create(&new("other"), NOW).unwrap();
+    assert!(matches!(catalog.create(&new_subscription(decomposed), NOW), Err(Error::NameTaken(_))));
+    let other = catalog.create(&new_subscription("other"), NOW).unwrap();
     let patch = Patch { name: Some(decomposed.into()), ..Patch::default() };
     assert!(matches!(catalog.update(&other, &patch, LATER), Err(Error::NameTaken(_))));
     for name in [composed, decomposed] {
         assert_eq!(catalog.find(name).unwrap().uuid, "u-1");
-        assert_eq!(catalog.called(name).unwrap().unwrap().uuid, "u-1");
-        assert_eq!(catalog.owner(name).unwrap().as_deref(), Some("u-1"));
+        assert_eq!(catalog.find_exact(name).unwrap().unwrap().uuid, "u-1");
+        assert_eq!(catalog.uuid_by_name(name).unwrap().as_deref(), Some("u-1"));
     }
-    // It may still be renamed to another spelling of its own name.
+    // A subscription may be renamed to an equivalent name.
     catalog.update("u-1", &patch, LATER).unwrap();
     assert_eq!(catalog.find(composed).unwrap().name, decomposed);
 }
 
 #[test]
-fn rows_with_odd_names_go_on_working() {
-    let database = Database::decnets();
+fn names_that_are_now_invalid_still_work() {
+    let database = Database::new();
     for (uuid, name) in
         [("u-1", " siem"), ("u-2", "siem\u{200b}"), ("u-3", "gr\u{f6}n"), ("u-4", "gro\u{308}n")]
     {
@@ -284,22 +291,22 @@ fn rows_with_odd_names_go_on_working() {
 }
 
 #[test]
-fn a_slip_of_the_finger_is_met_with_names() {
-    let database = Database::decnets();
+fn unknown_name_suggests_similar_names() {
+    let database = Database::new();
     for name in ["wazuh", "thehive", "shuffle"] {
         database.add(name, name);
     }
     let catalog = database.open();
-    let said = |wanted: &str| catalog.find(wanted).unwrap_err().to_string();
-    assert_eq!(said("wazhu"), "no subscription `wazhu`; did you mean wazuh?");
-    assert_eq!(said("Hive"), "no subscription `Hive`; did you mean thehive?");
-    assert!(said("nothing-like-it").contains("subscription list"));
-    assert!(!said(&"wazuh".repeat(100)).contains("did you mean"), "no name is so long");
+    let error = |wanted: &str| catalog.find(wanted).unwrap_err().to_string();
+    assert_eq!(error("wazhu"), "there is no subscription `wazhu`; did you mean wazuh?");
+    assert_eq!(error("Hive"), "there is no subscription `Hive`; did you mean thehive?");
+    assert!(error("nothing-like-it").contains("subscription list"));
+    assert!(!error(&"wazuh".repeat(100)).contains("did you mean"), "a long text must have no suggestions");
 }
 
 #[test]
-fn json_has_iso_times_and_a_list() {
-    let database = Database::decnets();
+fn json_has_iso_times_and_a_list_of_patterns() {
+    let database = Database::new();
     database.add("u-1", "siem");
     database.set("u-1", "last_success_at", "'2026-11-23 14:25:00.424839'");
     let json = serde_json::to_value(database.open().find("siem").unwrap()).unwrap();
@@ -311,7 +318,7 @@ fn json_has_iso_times_and_a_list() {
 }
 
 #[test]
-fn generated_secrets_are_accepted_and_differ() {
+fn generated_secrets_are_valid_and_differ() {
     let (one, two) = (generate_secret(), generate_secret());
     assert_ne!(one, two);
     for secret in [one, two] {

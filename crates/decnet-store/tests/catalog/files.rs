@@ -1,22 +1,22 @@
-//! Which files are opened, made and refused, and what is said about it.
+//! Opening, creating and rejecting files.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Barrier;
 use std::thread;
 
-use decnet_store::catalog::{Catalog, Change, Create, Error, HealthUpdate, Recorded};
+use decnet_store::catalog::{Catalog, CircuitChange, Create, Error, HealthUpdate, RecordOutcome};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::support::{Database, NOW, connect, new, stored};
+use crate::support::{Database, NOW, connect, new_subscription, stored};
 
 #[test]
-fn a_new_file_is_its_owners_alone_and_in_wal() {
+fn new_file_is_private_and_in_wal_mode() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("decnet.db");
     let mut catalog = Catalog::open(&path, Create::IfMissing).unwrap();
-    catalog.create(&new("siem"), NOW).unwrap();
+    catalog.create(&new_subscription("siem"), NOW).unwrap();
     for entry in fs::read_dir(directory.path()).unwrap() {
         let entry = entry.unwrap();
         assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.path());
@@ -27,8 +27,8 @@ fn a_new_file_is_its_owners_alone_and_in_wal() {
 }
 
 #[test]
-fn an_existing_database_is_left_as_it_is() {
-    let database = Database::decnets();
+fn existing_database_is_not_altered() {
+    let database = Database::new();
     database.other.pragma_update(None, "journal_mode", "DELETE").unwrap();
     database.other.pragma_update(None, "user_version", 7).unwrap();
     database.add("u-1", "siem");
@@ -38,9 +38,11 @@ fn an_existing_database_is_left_as_it_is() {
     };
     let before = schema(&database);
     let mut catalog = Catalog::open(&database.path, Create::IfMissing).unwrap();
-    let gone =
-        HealthUpdate { change: Change::Gone, ..HealthUpdate::new(stored(&mut catalog, "u-1").version) };
-    assert_eq!(catalog.record(&[gone], NOW).unwrap(), [Recorded::Applied]);
+    let gone = HealthUpdate {
+        change: CircuitChange::Gone,
+        ..HealthUpdate::new(stored(&mut catalog, "u-1").version)
+    };
+    assert_eq!(catalog.record(&[gone], NOW).unwrap(), [RecordOutcome::Applied]);
     assert_eq!(schema(&database), before);
     let pragma =
         |name: &str| database.other.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0)).unwrap();
@@ -51,10 +53,10 @@ fn an_existing_database_is_left_as_it_is() {
 }
 
 #[test]
-fn our_table_is_made_only_when_it_is_needed() {
-    let database = Database::decnets();
+fn extension_table_is_created_when_first_needed() {
+    let database = Database::new();
     database.add("u-1", "siem");
-    let ours = || -> i64 {
+    let table_count = || -> i64 {
         let count = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name LIKE 'decnet_webhook%'";
         database.other.query_row(count, [], |row| row.get(0)).unwrap()
     };
@@ -62,52 +64,59 @@ fn our_table_is_made_only_when_it_is_needed() {
     let version = stored(&mut catalog, "u-1").version;
     let trip = HealthUpdate { failures: 1, ..HealthUpdate::new(version.clone()) };
     catalog.record(&[trip], NOW).unwrap();
-    assert_eq!(ours(), 0);
-    catalog.record(&[HealthUpdate { change: Change::Gone, ..HealthUpdate::new(version) }], NOW).unwrap();
-    assert_eq!(ours(), 2);
+    assert_eq!(table_count(), 0);
+    catalog
+        .record(&[HealthUpdate { change: CircuitChange::Gone, ..HealthUpdate::new(version) }], NOW)
+        .unwrap();
+    assert_eq!(table_count(), 2);
     assert!(stored(&mut catalog, "u-1").gone);
     catalog.delete("u-1").unwrap();
-    let kept: i64 = database
+    let rows: i64 = database
         .other
         .query_row("SELECT COUNT(*) FROM decnet_webhook_settings", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(kept, 0);
+    assert_eq!(rows, 0);
 }
 
 #[test]
-fn settings_of_a_newer_program_are_refused() {
-    let database = Database::decnets();
+fn extension_table_of_a_newer_program_is_rejected() {
+    let database = Database::new();
     let newer = "CREATE TABLE decnet_webhook_schema (version INTEGER NOT NULL);
                  INSERT INTO decnet_webhook_schema VALUES (99)";
     let mut before = database.open();
     database.other.execute_batch(newer).unwrap();
     let error = Catalog::open(&database.path, Create::Never).unwrap_err();
-    assert!(matches!(error, Error::Newer { found: 99, .. }));
+    assert!(matches!(error, Error::NewerSchema { found: 99, .. }));
     assert!(error.to_string().contains("use the newer decnet"), "{error}");
     database.add("u-1", "siem");
-    let rows = database.everything();
-    assert!(matches!(before.load(), Err(Error::Newer { .. })), "also if it comes later");
-    assert!(matches!(before.create(&new("other"), NOW), Err(Error::Newer { .. })));
-    assert!(matches!(before.delete("u-1"), Err(Error::Newer { .. })));
-    assert_eq!(database.everything(), rows);
+    let rows = database.all_rows();
+    assert!(
+        matches!(before.load(), Err(Error::NewerSchema { .. })),
+        "a catalog that was open before must reject it too"
+    );
+    assert!(matches!(before.create(&new_subscription("other"), NOW), Err(Error::NewerSchema { .. })));
+    assert!(matches!(before.delete("u-1"), Err(Error::NewerSchema { .. })));
+    assert_eq!(database.all_rows(), rows);
 }
 
 #[test]
-fn our_table_is_made_again_if_somebody_dropped_it() {
-    let database = Database::decnets();
+fn dropped_extension_table_is_created_again() {
+    let database = Database::new();
     database.add("u-1", "siem");
     for dropped in ["", "DROP TABLE decnet_webhook_settings", "DROP TABLE decnet_webhook_schema"] {
         database.other.execute_batch(dropped).unwrap();
         let mut catalog = database.open();
-        let gone =
-            HealthUpdate { change: Change::Gone, ..HealthUpdate::new(stored(&mut catalog, "u-1").version) };
+        let gone = HealthUpdate {
+            change: CircuitChange::Gone,
+            ..HealthUpdate::new(stored(&mut catalog, "u-1").version)
+        };
         catalog.record(&[gone], NOW).unwrap();
         assert!(stored(&mut catalog, "u-1").gone, "{dropped}");
     }
 }
 
 #[test]
-fn what_is_no_catalog_is_refused_with_advice() {
+fn invalid_files_are_rejected_with_advice() {
     let directory = TempDir::new().unwrap();
     let file = |name: &str| directory.path().join(name);
     fs::write(file("text"), "not a database, but long enough to look at\n".repeat(100)).unwrap();
@@ -118,26 +127,26 @@ fn what_is_no_catalog_is_refused_with_advice() {
         .unwrap()
         .execute_batch("CREATE TABLE webhook_subscriptions (uuid, name)")
         .unwrap();
-    let said = |name: &str, create| Catalog::open(&file(name), create).unwrap_err();
-    assert!(matches!(said("absent", Create::Never), Error::Missing { .. }));
+    let error = |name: &str, create| Catalog::open(&file(name), create).unwrap_err();
+    assert!(matches!(error("absent", Create::Never), Error::Missing { .. }));
     assert!(!file("absent").exists());
-    assert!(matches!(said("empty", Create::Never), Error::NoTable { .. }));
+    assert!(matches!(error("empty", Create::Never), Error::NoTable { .. }));
     for create in [Create::Never, Create::IfMissing] {
-        assert!(matches!(said("text", create), Error::NotADatabase { .. }));
-        assert!(matches!(said("directory", create), Error::NotADatabase { .. }));
-        assert!(matches!(said("foreign", create), Error::NoTable { .. }));
-        assert!(matches!(said("older", create), Error::NoColumn { column: "url", .. }));
+        assert!(matches!(error("text", create), Error::NotADatabase { .. }));
+        assert!(matches!(error("directory", create), Error::NotADatabase { .. }));
+        assert!(matches!(error("foreign", create), Error::NoTable { .. }));
+        assert!(matches!(error("older", create), Error::NoColumn { column: "url", .. }));
     }
-    assert!(matches!(said("no/such/directory", Create::IfMissing), Error::File { .. }));
+    assert!(matches!(error("no/such/directory", Create::IfMissing), Error::File { .. }));
     for (name, create) in [("absent", Create::Never), ("text", Create::Never), ("foreign", Create::IfMissing)]
     {
-        let text = said(name, create).to_string();
+        let text = error(name, create).to_string();
         assert!(text.contains(name) && text.contains("DECNET_DB_URL"), "{text}");
     }
 }
 
 #[test]
-fn an_empty_file_is_filled() {
+fn table_is_created_in_an_empty_file() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("decnet.db");
     fs::write(&path, "").unwrap();
@@ -145,14 +154,14 @@ fn an_empty_file_is_filled() {
 }
 
 #[test]
-fn one_file_is_made_by_many_at_once() {
+fn processes_create_and_fill_a_file_concurrently() {
     let directory = TempDir::new().unwrap();
     let path = &directory.path().join("decnet.db");
     thread::scope(|scope| {
         for number in 0..4 {
             scope.spawn(move || {
                 let mut catalog = Catalog::open(path, Create::IfMissing).unwrap();
-                catalog.create(&new(&format!("siem-{number}")), NOW).unwrap();
+                catalog.create(&new_subscription(&format!("siem-{number}")), NOW).unwrap();
             });
         }
     });
@@ -160,13 +169,13 @@ fn one_file_is_made_by_many_at_once() {
 }
 
 #[test]
-fn a_file_that_may_only_be_read_can_be_read() {
-    let database = Database::decnets();
+fn read_only_file_can_be_read() {
+    let database = Database::new();
     database.other.pragma_update(None, "journal_mode", "DELETE").unwrap();
     database.add("u-1", "siem");
     fs::set_permissions(&database.path, fs::Permissions::from_mode(0o400)).unwrap();
     if fs::OpenOptions::new().write(true).open(&database.path).is_ok() {
-        return; // The superuser may write all the same.
+        return; // Root may write anyway.
     }
     let mut catalog = database.open();
     let update = HealthUpdate::new(stored(&mut catalog, "u-1").version);
@@ -178,8 +187,8 @@ fn a_file_that_may_only_be_read_can_be_read() {
 }
 
 #[test]
-fn a_damaged_file_is_named() {
-    let database = Database::decnets();
+fn damaged_file_is_reported() {
+    let database = Database::new();
     for number in 0..200 {
         database.add(&format!("u-{number}"), &format!("siem-{number}"));
     }
@@ -195,13 +204,13 @@ fn a_damaged_file_is_named() {
 }
 
 #[test]
-fn several_make_it_at_once() {
+fn file_is_created_concurrently() {
     for _ in 0..20 {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("decnet.db");
-        let together = Barrier::new(8);
+        let start = Barrier::new(8);
         let open = || {
-            together.wait();
+            start.wait();
             Catalog::open(&path, Create::IfMissing).map(drop)
         };
         let opened = thread::scope(|scope| {

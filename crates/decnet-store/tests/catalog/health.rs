@@ -1,11 +1,11 @@
-//! Health columns are written as DECNET writes them, and no other column with them.
+//! Recording writes the health columns as DECNET does, and no others.
 
 use std::sync::Arc;
 
 use decnet_core::limits::MAX_ERROR_CHARS;
 use decnet_core::subscription::Activity;
 use decnet_core::time::UnixMicros;
-use decnet_store::catalog::{Catalog, Change, HealthUpdate, LastFailure, Patch, Recorded};
+use decnet_store::catalog::{Catalog, CircuitChange, HealthUpdate, LastFailure, Patch, RecordOutcome};
 use rusqlite::types::Value;
 
 use crate::support::{Database, NOW, NOW_TEXT, stored, text};
@@ -17,9 +17,9 @@ fn failure(at: UnixMicros, error: &str) -> Option<LastFailure> {
     Some(LastFailure { at, error: error.into() })
 }
 
-/// One subscription with three failures on its account.
+/// Returns a database in which `u-1` has three consecutive failures.
 fn database() -> (Database, Catalog) {
-    let database = Database::decnets();
+    let database = Database::new();
     database.add("u-1", "siem");
     database.add("u-2", "other");
     database.set("u-1", "consecutive_failures", "3");
@@ -30,16 +30,16 @@ fn database() -> (Database, Catalog) {
 
 fn record(catalog: &mut Catalog, update: impl FnOnce(HealthUpdate) -> HealthUpdate) {
     let update = update(HealthUpdate::new(stored(catalog, "u-1").version));
-    assert_eq!(catalog.record(&[update], NOW).unwrap(), [Recorded::Applied]);
+    assert_eq!(catalog.record(&[update], NOW).unwrap(), [RecordOutcome::Applied]);
 }
 
-/// Compares columns, and that all others are as they were.
-fn expect(database: &Database, before: &[Vec<Value>], columns: &[(usize, Value)]) {
+/// Asserts the values of the given columns of the first row, and that all others are unchanged.
+fn assert_changed(database: &Database, before: &[Vec<Value>], columns: &[(usize, Value)]) {
     let mut expected = before.to_vec();
     for (column, value) in columns {
         expected[0][*column] = value.clone();
     }
-    assert_eq!(database.everything(), expected);
+    assert_eq!(database.all_rows(), expected);
 }
 
 const ENABLED: usize = 5;
@@ -51,9 +51,9 @@ const TRIPPED: usize = 10;
 const UPDATED: usize = 12;
 
 #[test]
-fn a_success_starts_the_count_anew() {
+fn success_resets_the_counter() {
     let (database, mut catalog) = database();
-    let before = database.everything();
+    let before = database.all_rows();
     record(&mut catalog, |update| HealthUpdate { last_success_at: Some(EARLIER), ..update });
     let columns = [
         (COUNTER, Value::Integer(0)),
@@ -61,13 +61,13 @@ fn a_success_starts_the_count_anew() {
         (ERROR, Value::Null),
         (UPDATED, text(NOW_TEXT)),
     ];
-    expect(&database, &before, &columns);
+    assert_changed(&database, &before, &columns);
 }
 
 #[test]
-fn failures_are_added() {
+fn failures_increment_the_counter() {
     let (database, mut catalog) = database();
-    let before = database.everything();
+    let before = database.all_rows();
     record(&mut catalog, |update| HealthUpdate {
         failures: 2,
         last_failure: failure(EARLIER, "timeout"),
@@ -79,11 +79,11 @@ fn failures_are_added() {
         (ERROR, text("timeout")),
         (UPDATED, text(NOW_TEXT)),
     ];
-    expect(&database, &before, &columns);
+    assert_changed(&database, &before, &columns);
 }
 
 #[test]
-fn failures_after_a_success_are_all_that_count() {
+fn only_failures_after_a_success_count() {
     let (database, mut catalog) = database();
     record(&mut catalog, |update| HealthUpdate {
         last_success_at: Some(EARLIER),
@@ -96,7 +96,7 @@ fn failures_after_a_success_are_all_that_count() {
 }
 
 #[test]
-fn a_failure_before_the_success_is_dated_but_forgiven() {
+fn failure_before_a_success_is_recorded_but_not_counted() {
     let (database, mut catalog) = database();
     record(&mut catalog, |update| HealthUpdate {
         last_success_at: Some(NOW),
@@ -109,7 +109,7 @@ fn a_failure_before_the_success_is_dated_but_forgiven() {
 }
 
 #[test]
-fn a_failure_that_blames_the_body_is_shown_but_not_counted() {
+fn rejected_body_is_recorded_but_not_counted() {
     let (database, mut catalog) = database();
     record(&mut catalog, |update| HealthUpdate { last_failure: failure(NOW, "HTTP 422"), ..update });
     assert_eq!(database.get("u-1", "consecutive_failures"), Value::Integer(3));
@@ -117,29 +117,29 @@ fn a_failure_that_blames_the_body_is_shown_but_not_counted() {
 }
 
 #[test]
-fn a_trip_is_what_decnet_makes_of_it() {
+fn trip_is_recorded_as_decnet_does() {
     let (database, mut catalog) = database();
-    let before = database.everything();
-    record(&mut catalog, |update| HealthUpdate { failures: 2, change: Change::Trip, ..update });
+    let before = database.all_rows();
+    record(&mut catalog, |update| HealthUpdate { failures: 2, change: CircuitChange::Trip, ..update });
     let columns = [
         (ENABLED, Value::Integer(0)),
         (COUNTER, Value::Integer(5)),
         (TRIPPED, text(NOW_TEXT)),
         (UPDATED, text(NOW_TEXT)),
     ];
-    expect(&database, &before, &columns);
+    assert_changed(&database, &before, &columns);
     let stored = stored(&mut catalog, "u-1");
     assert_eq!((stored.subscription.activity, stored.gone), (Activity::Tripped, false));
 }
 
 #[test]
-fn a_probe_that_got_through_enables() {
+fn successful_probe_enables() {
     let (database, mut catalog) = database();
-    let before = database.everything();
-    record(&mut catalog, |update| HealthUpdate { change: Change::Trip, ..update });
+    let before = database.all_rows();
+    record(&mut catalog, |update| HealthUpdate { change: CircuitChange::Trip, ..update });
     record(&mut catalog, |update| HealthUpdate {
         last_success_at: Some(NOW),
-        change: Change::Reopen,
+        change: CircuitChange::Reopen,
         ..update
     });
     let columns = [
@@ -148,19 +148,19 @@ fn a_probe_that_got_through_enables() {
         (ERROR, Value::Null),
         (UPDATED, text(NOW_TEXT)),
     ];
-    expect(&database, &before, &columns);
+    assert_changed(&database, &before, &columns);
 }
 
 #[test]
-fn gone_lasts_until_somebody_enables_or_it_trips_anew() {
+fn gone_lasts_until_enabled_or_tripped_again() {
     let gone = |catalog: &mut Catalog| stored(catalog, "u-1").gone;
-    for by_us in [true, false] {
+    for enabled_by_us in [true, false] {
         let (database, mut catalog) = database();
-        record(&mut catalog, |update| HealthUpdate { change: Change::Gone, ..update });
-        assert!(gone(&mut catalog) && gone(&mut database.open()), "another process sees it too");
+        record(&mut catalog, |update| HealthUpdate { change: CircuitChange::Gone, ..update });
+        assert!(gone(&mut catalog) && gone(&mut database.open()), "another process must see the same");
         assert_eq!(database.get("u-1", "enabled"), Value::Integer(0));
         assert_eq!(database.get("u-1", "auto_disabled_at"), text(NOW_TEXT));
-        if by_us {
+        if enabled_by_us {
             let patch = Patch { enabled: Some(true), ..Patch::default() };
             catalog.update("u-1", &patch, NOW).unwrap();
         } else {
@@ -169,15 +169,17 @@ fn gone_lasts_until_somebody_enables_or_it_trips_anew() {
         }
         assert!(!gone(&mut catalog));
         let later = UnixMicros(NOW.0 + 1);
-        let trip =
-            HealthUpdate { change: Change::Trip, ..HealthUpdate::new(stored(&mut catalog, "u-1").version) };
+        let trip = HealthUpdate {
+            change: CircuitChange::Trip,
+            ..HealthUpdate::new(stored(&mut catalog, "u-1").version)
+        };
         catalog.record(&[trip], later).unwrap();
-        assert!(!gone(&mut catalog), "a trip after it is an ordinary one");
+        assert!(!gone(&mut catalog), "a later trip must not be gone");
     }
 }
 
 #[test]
-fn a_count_goes_on_from_whatever_was_there() {
+fn counter_is_incremented_from_any_value() {
     for (value, expected) in [
         ("0", 2),
         ("-7", 2),
@@ -196,7 +198,7 @@ fn a_count_goes_on_from_whatever_was_there() {
 }
 
 #[test]
-fn an_error_is_cut_between_characters() {
+fn error_is_cut_at_a_character_boundary() {
     let (database, mut catalog) = database();
     let long = "ä".repeat(MAX_ERROR_CHARS + 1);
     record(&mut catalog, |update| HealthUpdate { failures: 1, last_failure: failure(NOW, &long), ..update });
@@ -204,7 +206,7 @@ fn an_error_is_cut_between_characters() {
 }
 
 #[test]
-fn many_updates_are_one_transaction_with_a_result_each() {
+fn updates_in_one_transaction_have_separate_outcomes() {
     let (database, mut catalog) = database();
     assert!(catalog.record(&[], NOW).unwrap().is_empty());
     let (one, two) = (stored(&mut catalog, "u-1").version, stored(&mut catalog, "u-2").version);
@@ -212,7 +214,7 @@ fn many_updates_are_one_transaction_with_a_result_each() {
     let update = |version| HealthUpdate { failures: 1, ..HealthUpdate::new(version) };
     let updates = [update(one), update(Arc::clone(&two)), update(two)];
     let recorded = catalog.record(&updates, NOW).unwrap();
-    assert_eq!(recorded, [Recorded::Stale, Recorded::Applied, Recorded::Applied]);
+    assert_eq!(recorded, [RecordOutcome::Stale, RecordOutcome::Applied, RecordOutcome::Applied]);
     assert_eq!(database.get("u-1", "consecutive_failures"), Value::Integer(3));
     assert_eq!(database.get("u-2", "consecutive_failures"), Value::Integer(2));
 }

@@ -1,17 +1,16 @@
-//! The catalog's laws, on real SQLite files: bad rows, the version fence, counters, an operator's edits,
-//! files that are none, and secrets that stay secret.
+//! Tests of the catalog on real SQLite files.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where its ground gives way")]
+#![expect(clippy::unwrap_used, reason = "a failed setup fails the test")]
 
-mod asked_for;
-mod bad_rows;
-mod changes;
+mod concurrent_writers;
+mod diff;
 mod edits;
+mod extension_table;
 mod fence;
 mod files;
 mod first_revision;
 mod health;
-mod others_write;
+mod invalid_rows;
 mod secrecy;
 mod sessions;
 mod support;

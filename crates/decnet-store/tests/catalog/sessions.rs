@@ -1,4 +1,4 @@
-//! Sessions of DECNET's dashboard, as DECNET's own tables tell of them, and as worse ones do.
+//! Sessions of DECNET's dashboard, from valid and invalid tables.
 
 use decnet_store::catalog::{DecnetUser, Session};
 
@@ -15,19 +15,19 @@ const USERS: &str = "
     INSERT INTO revoked_tokens VALUES ('j-old', 'u-1', '2026-01-01 00:00:00', '2026-01-01 00:00:00');";
 
 fn user(role: &str, valid_from: Option<i64>, must_change_password: bool) -> Session {
-    Session::Of(DecnetUser { username: None, role: role.into(), valid_from, must_change_password })
+    Session::Valid(DecnetUser { username: None, role: role.into(), valid_from, must_change_password })
 }
 
 fn named(username: &str, session: Session) -> Session {
     match session {
-        Session::Of(user) => Session::Of(DecnetUser { username: Some(username.into()), ..user }),
+        Session::Valid(user) => Session::Valid(DecnetUser { username: Some(username.into()), ..user }),
         other => other,
     }
 }
 
 #[test]
-fn users_and_revocations_are_read_as_decnet_writes_them() {
-    let database = Database::decnets();
+fn users_and_revocations_are_read() {
+    let database = Database::new();
     database.other.execute_batch(USERS).unwrap();
     let catalog = database.open();
     assert_eq!(catalog.session("u-1", "j").unwrap(), named("admin", user("admin", None, false)));
@@ -38,8 +38,8 @@ fn users_and_revocations_are_read_as_decnet_writes_them() {
 }
 
 #[test]
-fn a_catalog_without_users_says_so_and_one_that_cannot_say_a_role_knows_nobody() {
-    let database = Database::decnets();
+fn missing_user_table_differs_from_unknown_user() {
+    let database = Database::new();
     let catalog = database.open();
     assert_eq!(catalog.session("u-1", "j").unwrap(), Session::UnknownUser);
     database.other.execute_batch("DROP TABLE users").unwrap();
@@ -47,8 +47,8 @@ fn a_catalog_without_users_says_so_and_one_that_cannot_say_a_role_knows_nobody()
 }
 
 #[test]
-fn tables_and_columns_that_came_later_may_be_missing() {
-    let database = Database::decnets();
+fn newer_tables_and_columns_may_be_missing() {
+    let database = Database::new();
     let older =
         "DROP TABLE users; CREATE TABLE users (uuid, role); INSERT INTO users VALUES ('u-1', 'admin');";
     database.other.execute_batch(older).unwrap();
@@ -59,12 +59,12 @@ fn tables_and_columns_that_came_later_may_be_missing() {
 }
 
 #[test]
-fn what_makes_no_sense_counts_against_the_session() {
-    let database = Database::decnets();
-    let lawless =
+fn invalid_values_make_the_session_invalid() {
+    let database = Database::new();
+    let untyped =
         "DROP TABLE users; CREATE TABLE users (uuid, role, must_change_password, tokens_valid_from);
                    INSERT INTO users VALUES ('u-1', 'admin', 0, NULL);";
-    database.other.execute_batch(lawless).unwrap();
+    database.other.execute_batch(untyped).unwrap();
     let catalog = database.open();
     let with = |column: &str, sql: &str| {
         database

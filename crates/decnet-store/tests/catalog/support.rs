@@ -1,11 +1,11 @@
-//! Databases as DECNET makes them, and worse ones.
+//! Test databases, valid and invalid.
 
 use std::path::{Path, PathBuf};
 
 use decnet_core::redact::{EndpointUrl, Secret};
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
-use decnet_store::catalog::{Catalog, Create, NewSubscription, Stored};
+use decnet_store::catalog::{Catalog, Create, NewSubscription, StoredSubscription};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use tempfile::TempDir;
@@ -15,8 +15,8 @@ pub(crate) const NOW_TEXT: &str = "2026-11-23 14:25:00.424839";
 pub(crate) const SECRET: &str = "a-very-secret-secret";
 pub(crate) const URL: &str = "https://siem.example/path-token?token=query-token";
 
-/// What DECNET's own migrations make.
-const DECNETS: &str = "
+/// The schema of DECNET's migrations.
+const DECNET_SCHEMA: &str = "
     CREATE TABLE users (uuid VARCHAR NOT NULL PRIMARY KEY);
     CREATE TABLE webhook_subscriptions (
       uuid VARCHAR NOT NULL PRIMARY KEY, name VARCHAR NOT NULL, url VARCHAR NOT NULL, secret VARCHAR NOT NULL,
@@ -26,7 +26,7 @@ const DECNETS: &str = "
     CREATE UNIQUE INDEX ix_webhook_subscriptions_name ON webhook_subscriptions (name);
     CREATE INDEX ix_webhook_subscriptions_enabled ON webhook_subscriptions (enabled);";
 
-/// What the first revision of DECNET makes: the same without `auto_disabled_at`.
+/// The first revision of DECNET's schema, without `auto_disabled_at`.
 const FIRST_REVISION: &str = "
     CREATE TABLE webhook_subscriptions (
       uuid VARCHAR NOT NULL PRIMARY KEY, name VARCHAR NOT NULL, url VARCHAR NOT NULL, secret VARCHAR NOT NULL,
@@ -35,13 +35,13 @@ const FIRST_REVISION: &str = "
       created_at DATETIME NOT NULL, updated_at DATETIME NOT NULL);
     CREATE UNIQUE INDEX ix_webhook_subscriptions_name ON webhook_subscriptions (name);";
 
-/// The same columns with neither types nor rules, so that a row can hold anything.
-const LAWLESS: &str = "
+/// The columns without types and constraints, so that a row can hold any value.
+const UNTYPED_SCHEMA: &str = "
     CREATE TABLE webhook_subscriptions (uuid, name, url, secret, topic_patterns, enabled,
       consecutive_failures, last_success_at, last_failure_at, last_error, auto_disabled_at, created_at,
       updated_at);";
 
-/// A database file of a test, and a connection to it as another process would have it.
+/// A database file of a test, and a second connection that stands for another process.
 pub(crate) struct Database {
     pub(crate) path: PathBuf,
     pub(crate) other: Connection,
@@ -49,16 +49,16 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    pub(crate) fn decnets() -> Self {
-        Self::with(DECNETS)
+    pub(crate) fn new() -> Self {
+        Self::with(DECNET_SCHEMA)
     }
 
     pub(crate) fn first_revision() -> Self {
         Self::with(FIRST_REVISION)
     }
 
-    pub(crate) fn lawless() -> Self {
-        Self::with(LAWLESS)
+    pub(crate) fn untyped() -> Self {
+        Self::with(UNTYPED_SCHEMA)
     }
 
     fn with(schema: &str) -> Self {
@@ -74,7 +74,7 @@ impl Database {
         Catalog::open(&self.path, Create::Never).unwrap()
     }
 
-    /// A row as DECNET writes it.
+    /// Adds a row as DECNET does.
     pub(crate) fn add(&self, uuid: &str, name: &str) {
         let insert = "INSERT INTO webhook_subscriptions
             (uuid, name, url, secret, topic_patterns, enabled, consecutive_failures, created_at, updated_at)
@@ -82,7 +82,7 @@ impl Database {
         self.other.execute(insert, [uuid, name, URL, SECRET, "2026-01-01 00:00:00.000000"]).unwrap();
     }
 
-    /// Puts a value, as SQL, into one column of one row.
+    /// Sets one column of one row to an SQL expression.
     pub(crate) fn set(&self, uuid: &str, column: &str, sql: &str) {
         let update = format!("UPDATE webhook_subscriptions SET {column} = {sql} WHERE uuid = ?1");
         assert_eq!(self.other.execute(&update, [uuid]).unwrap(), 1);
@@ -93,8 +93,8 @@ impl Database {
         self.other.query_row(&select, [uuid], |row| row.get(0)).unwrap()
     }
 
-    /// Every column of every row, to see that nothing was touched.
-    pub(crate) fn everything(&self) -> Vec<Vec<Value>> {
+    /// Returns all columns of all rows.
+    pub(crate) fn all_rows(&self) -> Vec<Vec<Value>> {
         let mut statement = self.other.prepare("SELECT * FROM webhook_subscriptions ORDER BY uuid").unwrap();
         let columns = statement.column_count();
         let row = |row: &rusqlite::Row<'_>| (0..columns).map(|index| row.get(index)).collect();
@@ -104,18 +104,18 @@ impl Database {
 
 pub(crate) fn connect(path: &Path) -> Connection {
     let connection = Connection::open(path).unwrap();
-    // A test does not outlive the machine's power.
+    // A test needs no durability.
     connection.pragma_update(None, "synchronous", "OFF").unwrap();
     connection.busy_timeout(std::time::Duration::from_secs(60)).unwrap();
     connection
 }
 
-pub(crate) fn stored(catalog: &mut Catalog, uuid: &str) -> Stored {
+pub(crate) fn stored(catalog: &mut Catalog, uuid: &str) -> StoredSubscription {
     let snapshot = catalog.load().unwrap();
     snapshot.subscriptions.into_iter().find(|stored| &*stored.subscription.uuid == uuid).unwrap()
 }
 
-pub(crate) fn new(name: &str) -> NewSubscription {
+pub(crate) fn new_subscription(name: &str) -> NewSubscription {
     NewSubscription {
         name: name.to_owned(),
         url: EndpointUrl::new(URL).unwrap(),

@@ -1,4 +1,4 @@
-//! API tokens: kept as digests, found by id, taken back for good.
+//! API tokens: stored as digests, found by id, revoked permanently.
 
 use decnet_core::access::{ApiToken, Scope, Scopes};
 use decnet_core::limits::{MAX_API_TOKENS, TOKEN_USE_INTERVAL};
@@ -16,8 +16,8 @@ fn later(seconds: u64) -> UnixMicros {
 }
 
 #[test]
-fn a_token_is_found_by_its_id_and_known_by_its_digest_alone() {
-    let database = Database::decnets();
+fn token_is_found_by_id_and_verified_by_digest() {
+    let database = Database::new();
     let mut catalog = database.open();
     assert!(catalog.token("0000000000000000").unwrap().is_none() && catalog.tokens().unwrap().is_empty());
     let token = catalog.create_token(&named("ci"), NOW).unwrap();
@@ -29,8 +29,8 @@ fn a_token_is_found_by_its_id_and_known_by_its_digest_alone() {
 }
 
 #[test]
-fn no_file_of_the_catalog_holds_a_tokens_secret() {
-    let database = Database::decnets();
+fn catalog_files_do_not_contain_a_token() {
+    let database = Database::new();
     let mut catalog = database.open();
     let text = catalog.create_token(&named("ci"), NOW).unwrap().expose();
     let secret = &text["dcn_0123456789abcdef_".len()..];
@@ -45,8 +45,8 @@ fn no_file_of_the_catalog_holds_a_tokens_secret() {
 }
 
 #[test]
-fn a_name_is_given_once_and_free_again_when_its_token_is_revoked() {
-    let database = Database::decnets();
+fn name_is_unique_until_its_token_is_revoked() {
+    let database = Database::new();
     let mut catalog = database.open();
     let first = catalog.create_token(&named("ci"), NOW).unwrap();
     assert!(matches!(catalog.create_token(&named("ci"), NOW), Err(Error::TokenNameTaken(_))));
@@ -55,15 +55,15 @@ fn a_name_is_given_once_and_free_again_when_its_token_is_revoked() {
     assert!(matches!(catalog.revoke_token("ci", NOW), Err(Error::TokenRevoked(_))));
     assert!(matches!(catalog.revoke_token("other", NOW), Err(Error::NoToken(_))));
     let second = catalog.create_token(&named("ci"), later(2)).unwrap();
-    // The name now means the one in use.
+    // The name identifies the active token.
     assert_eq!(catalog.revoke_token("ci", later(3)).unwrap().id, second.id());
     let third = catalog.create_token(&named("ci"), later(4)).unwrap();
     assert_eq!(catalog.revoke_token(third.id(), later(5)).unwrap().revoked_at, Some(later(5)));
 }
 
 #[test]
-fn a_token_ends_when_it_expires_or_is_revoked() {
-    let database = Database::decnets();
+fn token_is_active_until_expired_or_revoked() {
+    let database = Database::new();
     let mut catalog = database.open();
     assert!(!catalog.has_active_token(NOW).unwrap());
     let new = NewToken { expires_at: Some(later(60)), ..named("short") };
@@ -78,20 +78,20 @@ fn a_token_ends_when_it_expires_or_is_revoked() {
 }
 
 #[test]
-fn use_is_noted_at_most_once_an_interval() {
-    let database = Database::decnets();
+fn use_is_recorded_at_most_once_per_interval() {
+    let database = Database::new();
     let mut catalog = database.open();
     let id = catalog.create_token(&named("ci"), NOW).unwrap().id().to_owned();
     let interval = TOKEN_USE_INTERVAL.as_secs();
-    for (at, noted) in [(0, 0), (1, 0), (interval - 1, 0), (interval, interval)] {
-        catalog.note_token_use(&id, later(at)).unwrap();
-        assert_eq!(catalog.token(&id).unwrap().unwrap().last_used_at, Some(later(noted)), "after {at} s");
+    for (at, recorded) in [(0, 0), (1, 0), (interval - 1, 0), (interval, interval)] {
+        catalog.record_token_use(&id, later(at)).unwrap();
+        assert_eq!(catalog.token(&id).unwrap().unwrap().last_used_at, Some(later(recorded)), "after {at} s");
     }
 }
 
 #[test]
-fn when_there_are_too_many_the_one_revoked_first_makes_room() {
-    let database = Database::decnets();
+fn token_revoked_first_is_deleted_at_the_limit() {
+    let database = Database::new();
     let mut catalog = database.open();
     catalog.create_token(&named("first"), NOW).unwrap();
     let fill = format!(
@@ -109,13 +109,14 @@ fn when_there_are_too_many_the_one_revoked_first_makes_room() {
 }
 
 #[test]
-fn a_row_that_makes_no_sense_grants_nothing_and_hides_no_other() {
-    let database = Database::decnets();
+fn invalid_row_grants_nothing_and_hides_no_other() {
+    let database = Database::new();
     let mut catalog = database.open();
     let good = catalog.create_token(&named("good"), NOW).unwrap();
-    let bad = "INSERT INTO decnet_api_tokens (id, name, digest, scopes, created_at, expires_at, revoked_at)
-               VALUES (x'ff', 7, 'no digest', 'read root', 'then', 'never', NULL)";
-    database.other.execute_batch(bad).unwrap();
+    let invalid =
+        "INSERT INTO decnet_api_tokens (id, name, digest, scopes, created_at, expires_at, revoked_at)
+                   VALUES (x'ff', 7, 'no digest', 'read root', 'then', 'never', NULL)";
+    database.other.execute_batch(invalid).unwrap();
     let tokens = catalog.tokens().unwrap();
     let row = tokens.iter().find(|token| token.id != good.id()).unwrap();
     assert!(row.digest.is_none() && row.scopes == Scopes::default());
@@ -124,36 +125,36 @@ fn a_row_that_makes_no_sense_grants_nothing_and_hides_no_other() {
 }
 
 #[test]
-fn tokens_of_a_newer_program_are_left_alone() {
-    let database = Database::decnets();
+fn tokens_of_a_newer_program_are_not_used() {
+    let database = Database::new();
     let mut catalog = database.open();
     let token = catalog.create_token(&named("ci"), NOW).unwrap();
     database.other.execute_batch("UPDATE decnet_api_tokens_schema SET version = 99").unwrap();
     assert!(matches!(catalog.token(token.id()), Err(Error::NewerTokens { found: 99, .. })));
     assert!(matches!(catalog.create_token(&named("x"), NOW), Err(Error::NewerTokens { found: 99, .. })));
-    // The subscriptions are none of its business.
+    // Subscriptions are not affected.
     assert!(catalog.rows().unwrap().is_empty() && Catalog::open(&database.path, Create::Never).is_ok());
 }
 
 #[test]
-fn tokens_leave_the_settings_of_an_older_program_as_they_are() {
-    let database = Database::decnets();
+fn tokens_do_not_migrate_the_extension_table() {
+    let database = Database::new();
     let older = "CREATE TABLE decnet_webhook_settings (uuid TEXT NOT NULL PRIMARY KEY, gone_at INTEGER, settings TEXT NOT NULL);
                  CREATE TABLE decnet_webhook_schema (version INTEGER NOT NULL);
                  INSERT INTO decnet_webhook_schema VALUES (1)";
     database.other.execute_batch(older).unwrap();
     let mut catalog = database.open();
     let token = catalog.create_token(&named("ci"), NOW).unwrap();
-    catalog.note_token_use(token.id(), NOW).unwrap();
+    catalog.record_token_use(token.id(), NOW).unwrap();
     catalog.revoke_token("ci", NOW).unwrap();
     let version = "SELECT version FROM decnet_webhook_schema";
     let version: i64 = database.other.query_row(version, [], |row| row.get(0)).unwrap();
-    assert_eq!(version, 1, "a worker of that version goes on reading them");
+    assert_eq!(version, 1, "a worker of that version must still be able to read it");
 }
 
 #[test]
-fn an_id_wins_over_a_name_that_looks_like_it() {
-    let database = Database::decnets();
+fn id_is_preferred_to_a_name() {
+    let database = Database::new();
     let mut catalog = database.open();
     let first = catalog.create_token(&named("first"), NOW).unwrap();
     let second = catalog.create_token(&named(first.id()), NOW).unwrap();

@@ -1,14 +1,12 @@
-//! Closing carries out what was asked before, and gives the lease back.
+//! Closing a queue: earlier calls complete, and the lease is released.
 
 use decnet_store::queue::Error;
 
 use super::support::*;
 
 #[tokio::test]
-async fn what_was_asked_before_is_done_and_what_comes_after_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let queue = open(dir.path());
-    let sub = subscriptions(&queue, 1).await[0];
+async fn close_completes_earlier_calls_and_rejects_later_ones() {
+    let (dir, queue, [sub]) = new_queue().await;
     let other = queue.clone();
     let (before, closed) = tokio::join!(
         biased;
@@ -17,9 +15,9 @@ async fn what_was_asked_before_is_done_and_what_comes_after_is_refused() {
     );
     assert_eq!(before.unwrap().len(), 100);
     closed.unwrap();
-    assert!(matches!(queue.waiting().await, Err(Error::Closed)));
+    assert!(matches!(queue.backlogs().await, Err(Error::Closed)));
     assert!(matches!(queue.clone().close().await, Err(Error::Closed)));
-    assert_eq!(open(dir.path()).waiting().await.unwrap().len(), 1);
+    assert_eq!(open(dir.path()).backlogs().await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -35,18 +33,16 @@ async fn dropping_the_last_handle_ends_the_writer() {
 }
 
 #[tokio::test]
-async fn a_call_whose_caller_has_gone_is_carried_out() {
-    let dir = tempfile::tempdir().unwrap();
-    let queue = open(dir.path());
-    let sub = subscriptions(&queue, 1).await[0];
+async fn cancelled_call_is_still_executed() {
+    let (_dir, queue, [sub]) = new_queue().await;
     {
         let mut call = Box::pin(queue.admit([admission(event(0), &[sub], false)].into()));
-        assert!(waits_when_polled(call.as_mut()).await);
+        assert!(is_pending(call.as_mut()).await);
     }
     assert_eq!(claim_all(&queue, sub).await.deliveries.len(), 1);
 }
 
-/// Polls once; true if it still waits.
-async fn waits_when_polled(mut call: std::pin::Pin<&mut (impl Future + ?Sized)>) -> bool {
+/// Polls once. Returns whether the call is still pending.
+async fn is_pending(mut call: std::pin::Pin<&mut (impl Future + ?Sized)>) -> bool {
     std::future::poll_fn(|cx| std::task::Poll::Ready(call.as_mut().poll(cx).is_pending())).await
 }

@@ -1,23 +1,23 @@
-//! The queue's laws, on real files.
+//! Properties of the queue, on real files.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where its ground gives way")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod admission;
 mod claims;
+mod clock_correction;
 mod closing;
-mod displaced;
+mod deduplication;
 mod erasure;
+mod event_ids;
 mod files;
-mod full_disk;
-mod ids;
-mod log_size;
 mod migration;
 mod model;
-mod reading;
+mod moved_files;
+mod reader;
 mod redelivery;
-mod remembered;
 mod retention;
 mod submission;
 mod support;
 mod takeover;
-mod times;
+mod wal_size;
+mod write_failures;

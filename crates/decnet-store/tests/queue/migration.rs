@@ -1,14 +1,13 @@
-//! A queue of an earlier version is brought up to date with everything in it.
+//! Migration of a queue from the first released schema.
 
 use std::time::Duration;
 
 use decnet_core::delivery::{Reason, State, Timings};
-use decnet_store::queue::{Active, Attempt, Error, Operator, Reader};
-use rusqlite::Connection;
+use decnet_store::queue::{Attempt, Delivery, Error, Reader, Settlement};
 
 use super::support::*;
 
-/// The first released schema, as it was.
+/// The first released schema.
 const SCHEMA_1: &str = "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
      INSERT INTO meta VALUES ('generation', 0), ('swept', 0);
      CREATE TABLE subscriptions (key INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, name TEXT NOT NULL);
@@ -44,7 +43,7 @@ const SCHEMA_1: &str = "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER N
          reply BLOB,
          PRIMARY KEY (delivery, number)) WITHOUT ROWID;";
 
-/// What a worker of that time left: one delivery of each kind.
+/// Content written by a worker of that version: one delivery in each state.
 const CONTENT: &str = "
     INSERT INTO subscriptions VALUES (1, 'uuid-0', 'name-0');
     INSERT INTO events VALUES (1, 'event-0', 'decky.web-0.traffic', 1000, x'7b7d'), (2, 'event-1', 'a.b', 2000, x'7b7d');
@@ -59,9 +58,9 @@ const CONTENT: &str = "
         ((1 << 20) + 2, 1, 4000, 1000, 503, 15, 'down', x'6f6b');";
 
 #[tokio::test]
-async fn a_queue_of_the_first_schema_is_migrated_and_works_on() {
+async fn first_schema_is_migrated_with_its_content() {
     let dir = tempfile::tempdir().unwrap();
-    let conn = Connection::open(file(dir.path())).unwrap();
+    let conn = sqlite(dir.path());
     conn.pragma_update(None, "page_size", 16 * 1024).unwrap();
     conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();
     conn.pragma_update(None, "application_id", 0x6463_6e71).unwrap();
@@ -83,20 +82,26 @@ async fn a_queue_of_the_first_schema_is_migrated_and_works_on() {
     assert!(again.iter().map(|(_, again)| *again).eq(expected), "{again:?}");
 
     let claimed = claim_all(&queue, sub).await.deliveries;
-    assert_eq!(claimed.len(), 3, "the retry, what was queued and what was held");
-    assert!(claimed.iter().all(|delivery| !delivery.event.operational));
+    assert_eq!(claimed.len(), 3, "one retrying, one queued and one held delivery");
+    assert!(claimed.iter().all(|delivery| !delivery.event.operational && delivery.free_attempts == 0));
+    let due_at = now();
+    let free =
+        Settlement { is_free: true, ..settlement(claimed[1].id, 1, due_at, State::Retrying { due_at }) };
+    assert_eq!(queue.settle(vec![free]).await.unwrap(), [true]);
+    let counts = |delivery: &Delivery| (delivery.id == claimed[1].id).then_some(delivery.free_attempts);
+    assert_eq!(claim_all(&queue, sub).await.deliveries.iter().find_map(counts), Some(1));
     let mut last = settlement(claimed[0].id, 2, now(), State::Delivered);
     last.attempt.detail = Some("HTTP 200 OK; its body did not end in time".into());
     last.attempt.repeats = 2;
     last.attempt.timings = Timings { tls: Some(Duration::from_millis(7)), ..Timings::default() };
     assert_eq!(queue.settle(vec![last.clone()]).await.unwrap(), [true]);
     let attempts = Reader::open(dir.path()).unwrap().get(claimed[0].id).unwrap().unwrap().attempts;
-    assert_eq!(attempts[0].timings, Timings::default(), "of before, nothing is known");
+    assert_eq!(attempts[0].timings, Timings::default(), "earlier versions stored no timings");
     assert_eq!(attempts[0].repeats, 0);
     assert_eq!(attempts[1], Attempt { number: 2, ..last.attempt });
 
     let delivered = list(dir.path()).last().unwrap().id;
-    Operator::open(dir.path()).unwrap().redeliver(&[delivered], &Active::default()).unwrap();
+    redeliver(dir.path(), &[delivered]).unwrap();
     assert_eq!(admit(&queue, 7..8, sub, false).await[0].seq(), 3);
     queue.close().await.unwrap();
     assert_eq!(list(dir.path()).len(), 7);

@@ -1,86 +1,54 @@
-//! What is submitted is on the disk, is known when it comes again, and goes its way once.
+//! Submissions: events from other processes are durable, deduplicated, and admitted exactly once.
 
 use decnet_core::event::Event;
 use decnet_core::limits::{
     MAX_SUBMISSION_EVENTS, MAX_SUBMITTED_BYTES, MAX_SUBMITTED_EVENTS, SUBMITTED_STEP_EVENTS,
 };
-use decnet_core::time::UnixMicros;
 use decnet_store::queue::{
-    Admission, Error, IdempotencyKey, Operator, Queue, Reader, Recipient, Submission, Submitted,
-    SubscriptionKey, Taken, Unfit, note_change,
+    Admission, Error, ExternalWriter, InvalidSubmission, Queue, Reader, Submission, SubmittedEvents,
+    SubscriptionKey, record_catalog_change,
 };
 
-use super::remembered::a_day_after;
+use super::deduplication::forget_a_day_later;
 use super::support::*;
 
-pub(super) fn submission(id: &str) -> Submission {
-    Submission {
-        id: (!id.is_empty()).then(|| id.into()),
-        topic: "a.b".into(),
-        kind: "test".into(),
-        at: Some(UnixMicros(0)),
-        payload: r#"{"n": 1}"#.into(),
-    }
-}
-
-pub(super) fn key(key: &str) -> IdempotencyKey<'_> {
-    IdempotencyKey { scope: "token-1", key }
-}
-
-pub(super) fn known(submitted: &[Submitted]) -> Vec<bool> {
-    submitted.iter().map(|event| event.duplicate).collect()
-}
-
-/// One call by itself.
-pub(super) fn submit(
-    operator: &mut Operator,
-    events: &[Submission],
-    key: Option<IdempotencyKey<'_>>,
-    at: UnixMicros,
-) -> Result<Vec<Submitted>, Error> {
-    operator.submit_all(&[(events, key)], at)?.pop().unwrap()
-}
-
-/// Admits what was taken, to `to`.
-async fn admit_all(queue: &Queue, taken: &Taken, to: &[SubscriptionKey]) -> usize {
-    let admissions = taken.events.iter().map(|(id, event)| Admission {
-        event: event.clone().into(),
-        to: to.iter().map(|sub| Recipient { sub: *sub, held: false }).collect(),
-        submitted: Some(*id),
-    });
+/// Admits submitted events. Returns the number of those that were not duplicates.
+async fn admit_all(queue: &Queue, batch: &SubmittedEvents, to: &[SubscriptionKey]) -> usize {
+    let admissions = batch
+        .events
+        .iter()
+        .map(|(id, event)| Admission { submitted: Some(*id), ..admission(event.clone(), to, false) });
     let admitted = queue.admit(admissions.collect()).await.unwrap();
     admitted.iter().filter(|admitted| !admitted.duplicate).count()
 }
 
 #[tokio::test]
-async fn submitted_events_are_admitted_in_their_order_and_then_wait_no_more() {
-    let dir = tempfile::tempdir().unwrap();
-    let queue = open(dir.path());
-    let sub = subscriptions(&queue, 1).await[0];
-    let mut operator = Operator::open(dir.path()).unwrap();
+async fn submitted_events_are_admitted_once_in_order() {
+    let (dir, queue, [sub]) = new_queue().await;
+    let mut writer = ExternalWriter::open(dir.path()).unwrap();
     queue.changed_elsewhere().await.unwrap();
     let events: Vec<_> = (0..MAX_SUBMISSION_EVENTS).map(|n| submission(&format!("e{n}"))).collect();
-    let submitted = submit(&mut operator, &events, None, now()).unwrap();
-    assert!(!known(&submitted).contains(&true));
-    submit(&mut operator, &[submission("last"), submission("")], None, now()).unwrap();
+    let submitted = submit(&mut writer, &events, None, now()).unwrap();
+    assert!(!duplicates(&submitted).contains(&true));
+    submit(&mut writer, &[submission("last"), submission("")], None, now()).unwrap();
     assert!(queue.changed_elsewhere().await.unwrap());
     assert_eq!(Reader::open(dir.path()).unwrap().submitted_topic("last").unwrap().as_deref(), Some("a.b"));
 
     let mut ids = Vec::new();
     loop {
-        let taken = queue.submitted().await.unwrap();
-        assert!(taken.events.len() <= SUBMITTED_STEP_EVENTS);
-        ids.extend(taken.events.iter().map(|(_, event)| event.id.to_string()));
-        assert_eq!(admit_all(&queue, &taken, &[sub]).await, taken.events.len());
-        // What comes late is not admitted again.
-        assert_eq!(admit_all(&queue, &taken, &[sub]).await, 0);
-        if !taken.more {
+        let batch = queue.next_submitted().await.unwrap();
+        assert!(batch.events.len() <= SUBMITTED_STEP_EVENTS);
+        ids.extend(batch.events.iter().map(|(_, event)| event.id.to_string()));
+        assert_eq!(admit_all(&queue, &batch, &[sub]).await, batch.events.len());
+        // A repeated admission is a duplicate.
+        assert_eq!(admit_all(&queue, &batch, &[sub]).await, 0);
+        if !batch.more {
             break;
         }
     }
     let expected = events.iter().filter_map(|event| event.id.as_deref()).chain(["last"]);
     assert!(ids[..MAX_SUBMISSION_EVENTS + 1].iter().map(String::as_str).eq(expected));
-    assert_eq!(queue.submitted().await.unwrap(), Taken::default());
+    assert_eq!(queue.next_submitted().await.unwrap(), SubmittedEvents::default());
     let claimed = claim_all(&queue, sub).await.deliveries;
     assert_eq!(claimed.len(), MAX_SUBMISSION_EVENTS + 2);
     let body =
@@ -88,130 +56,111 @@ async fn submitted_events_are_admitted_in_their_order_and_then_wait_no_more() {
     assert_eq!(claimed[0].event.body, body);
 }
 
-/// Whoever submitted it was answered that it is new.
+/// The submitter was told that the event is new, so it must be delivered.
 #[tokio::test]
-async fn a_submitted_event_is_admitted_whoever_had_its_id() {
-    let dir = tempfile::tempdir().unwrap();
-    let queue = open(dir.path());
-    let sub = subscriptions(&queue, 1).await[0];
-    let mut operator = Operator::open(dir.path()).unwrap();
-    let from_bus = |id: &str| admission(Event { id: id.into(), ..event(0) }, &[sub], false);
-    queue.admit([from_bus("e1")].into()).await.unwrap();
+async fn submitted_event_is_admitted_even_if_its_id_exists() {
+    let (dir, queue, [sub]) = new_queue().await;
+    let mut writer = ExternalWriter::open(dir.path()).unwrap();
+    let from_bus = || Event { id: "e1".into(), ..event(0) };
+    admit_one(&queue, from_bus(), &[sub], false).await;
     let mut at = now();
     for expected in [2, 3] {
-        assert_eq!(known(&submit(&mut operator, &[submission("e1")], None, at).unwrap()), [false]);
-        let taken = queue.submitted().await.unwrap();
-        assert_eq!(admit_all(&queue, &taken, &[sub]).await, 1);
+        assert!(!submit_one(&mut writer, submission("e1"), at));
+        let batch = queue.next_submitted().await.unwrap();
+        assert_eq!(admit_all(&queue, &batch, &[sub]).await, 1);
         assert_eq!(list(dir.path()).len(), expected);
-        at = a_day_after(&queue, at).await;
+        at = forget_a_day_later(&queue, at).await;
     }
     assert!(
-        queue.admit([from_bus("e1")].into()).await.unwrap()[0].duplicate,
-        "the bus tells nobody that it is new"
+        admit_one(&queue, from_bus(), &[sub], false).await.duplicate,
+        "a publisher on the bus gets no such reply"
     );
 }
 
 #[tokio::test]
-async fn an_id_that_was_forgotten_can_be_twice_in_one_piece() {
-    let dir = tempfile::tempdir().unwrap();
-    let queue = open(dir.path());
-    let sub = subscriptions(&queue, 1).await[0];
-    let mut operator = Operator::open(dir.path()).unwrap();
+async fn forgotten_id_may_occur_twice_in_one_batch() {
+    let (dir, queue, [sub]) = new_queue().await;
+    let mut writer = ExternalWriter::open(dir.path()).unwrap();
     let mut at = now();
     for _ in 0..2 {
-        assert_eq!(known(&submit(&mut operator, &[submission("e1")], None, at).unwrap()), [false]);
-        at = a_day_after(&queue, at).await;
+        assert!(!submit_one(&mut writer, submission("e1"), at));
+        at = forget_a_day_later(&queue, at).await;
     }
-    let taken = queue.submitted().await.unwrap();
-    assert_eq!(admit_all(&queue, &taken, &[sub]).await, 2);
+    let batch = queue.next_submitted().await.unwrap();
+    assert_eq!(admit_all(&queue, &batch, &[sub]).await, 2);
     assert_eq!(list(dir.path()).len(), 2);
 }
 
 #[tokio::test]
-async fn a_piece_is_read_with_the_count_of_the_changes_before_it() {
+async fn batch_includes_the_count_of_earlier_catalog_changes() {
     let dir = tempfile::tempdir().unwrap();
-    note_change(dir.path()).unwrap();
-    assert!(!dir.path().join("queue.db").exists(), "no queue is made for it");
+    record_catalog_change(dir.path()).unwrap();
+    assert!(!dir.path().join("queue.db").exists(), "no queue is created for it");
     let queue = open(dir.path());
     assert_eq!(queue.catalog_changes().await.unwrap(), 0);
     for n in 1..3 {
-        note_change(dir.path()).unwrap();
-        submit(&mut Operator::open(dir.path()).unwrap(), &[submission("")], None, now()).unwrap();
-        assert_eq!(queue.submitted().await.unwrap().changes, n);
+        record_catalog_change(dir.path()).unwrap();
+        submit(&mut ExternalWriter::open(dir.path()).unwrap(), &[submission("")], None, now()).unwrap();
+        assert_eq!(queue.next_submitted().await.unwrap().changes, n);
         assert_eq!(queue.catalog_changes().await.unwrap(), n);
     }
 }
 
 #[tokio::test]
-async fn what_nobody_subscribes_to_waits_no_more_either() {
-    let dir = tempfile::tempdir().unwrap();
-    let queue = open(dir.path());
-    submit(&mut Operator::open(dir.path()).unwrap(), &[submission("e1")], None, now()).unwrap();
-    let taken = queue.submitted().await.unwrap();
-    admit_all(&queue, &taken, &[]).await;
-    assert_eq!(queue.submitted().await.unwrap(), Taken::default());
+async fn submission_without_recipients_is_removed() {
+    let (dir, queue, []) = new_queue().await;
+    submit(&mut ExternalWriter::open(dir.path()).unwrap(), &[submission("e1")], None, now()).unwrap();
+    let batch = queue.next_submitted().await.unwrap();
+    admit_all(&queue, &batch, &[]).await;
+    assert_eq!(queue.next_submitted().await.unwrap(), SubmittedEvents::default());
     assert!(list(dir.path()).is_empty());
 }
 
 #[tokio::test]
-async fn what_was_read_and_not_admitted_is_there_after_a_restart() {
-    let dir = tempfile::tempdir().unwrap();
-    let queue = open(dir.path());
-    submit(&mut Operator::open(dir.path()).unwrap(), &[submission("e1")], None, now()).unwrap();
-    let before = queue.submitted().await.unwrap();
+async fn unadmitted_submission_survives_a_restart() {
+    let (dir, queue, []) = new_queue().await;
+    submit(&mut ExternalWriter::open(dir.path()).unwrap(), &[submission("e1")], None, now()).unwrap();
+    let before = queue.next_submitted().await.unwrap();
     drop(queue);
-    assert_eq!(open(dir.path()).submitted().await.unwrap(), before);
+    assert_eq!(open(dir.path()).next_submitted().await.unwrap(), before);
 }
 
 #[tokio::test]
-async fn an_id_that_comes_with_another_event_is_refused_and_swallows_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let queue = open(dir.path());
-    let mut operator = Operator::open(dir.path()).unwrap();
-    submit(&mut operator, &[submission("e1")], None, now()).unwrap();
+async fn id_reused_for_another_event_is_a_conflict() {
+    let (dir, queue, []) = new_queue().await;
+    let mut writer = ExternalWriter::open(dir.path()).unwrap();
+    submit(&mut writer, &[submission("e1")], None, now()).unwrap();
     let later = Submission { at: None, ..submission("e1") };
-    assert_eq!(
-        known(&submit(&mut operator, &[later], None, now()).unwrap()),
-        [true],
-        "said again, at another time"
-    );
-    let spelled_otherwise = |payload: &str| Submission { payload: payload.into(), ..submission("e0") };
-    for (payload, is_known) in [(r#"{"a":1,"b":"\u00e4"}"#, false), (r#"{ "b": "ä", "a": 1 }"#, true)] {
-        let again = submit(&mut operator, &[spelled_otherwise(payload)], None, now()).unwrap();
-        assert_eq!(known(&again), [is_known], "{payload}");
+    assert!(submit_one(&mut writer, later, now()), "the time is not compared");
+    let with_payload = |payload: &str| Submission { payload: payload.into(), ..submission("e0") };
+    for (payload, duplicate) in [(r#"{"a":1,"b":"\u00e4"}"#, false), (r#"{ "b": "ä", "a": 1 }"#, true)] {
+        let again = submit(&mut writer, &[with_payload(payload)], None, now()).unwrap();
+        assert_eq!(duplicates(&again), [duplicate], "{payload}");
     }
     for other in [
         Submission { topic: "a.c".into(), ..submission("e1") },
         Submission { kind: "other".into(), ..submission("e1") },
         Submission { payload: "{}".into(), ..submission("e1") },
     ] {
-        let refused = submit(&mut operator, &[submission("e2"), other], None, now()).unwrap_err();
+        let refused = submit(&mut writer, &[submission("e2"), other], None, now()).unwrap_err();
         assert!(
-            matches!(&refused, Error::IdConflict { index: 1, id } if &**id == "e1") && !refused.will_pass(),
+            matches!(&refused, Error::IdConflict { index: 1, id } if &**id == "e1")
+                && !refused.is_transient(),
             "{refused}"
         );
     }
-    assert_eq!(
-        known(&submit(&mut operator, &[submission("e2")], None, now()).unwrap()),
-        [false],
-        "nothing was taken"
-    );
-    assert_eq!(queue.submitted().await.unwrap().events.len(), 3);
-    let file = rusqlite::Connection::open(file(dir.path())).unwrap();
-    file.execute("UPDATE submitted_ids SET content = NULL", []).unwrap();
+    assert!(!submit_one(&mut writer, submission("e2"), now()), "the rejected submission left nothing behind");
+    assert_eq!(queue.next_submitted().await.unwrap().events.len(), 3);
+    let conn = sqlite(dir.path());
+    conn.execute("UPDATE submitted_ids SET content = NULL", []).unwrap();
     let other = Submission { payload: "{}".into(), ..submission("e1") };
-    assert_eq!(
-        known(&submit(&mut operator, &[other], None, now()).unwrap()),
-        [true],
-        "of before, only the id is known"
-    );
+    assert!(submit_one(&mut writer, other, now()), "earlier versions stored only the id");
 }
 
 #[tokio::test]
-async fn one_bad_event_refuses_the_whole_submission() {
-    let dir = tempfile::tempdir().unwrap();
-    let queue = open(dir.path());
-    let mut operator = Operator::open(dir.path()).unwrap();
+async fn one_invalid_event_rejects_the_whole_submission() {
+    let (dir, queue, []) = new_queue().await;
+    let mut writer = ExternalWriter::open(dir.path()).unwrap();
     let large = format!("\"{}\"", "x".repeat(1 << 20));
     let bad = [
         submission("two words"),
@@ -220,72 +169,69 @@ async fn one_bad_event_refuses_the_whole_submission() {
         Submission { payload: large.into(), ..submission("") },
     ];
     for bad in bad {
-        let refused = submit(&mut operator, &[submission("good"), bad], None, now()).unwrap_err();
-        assert!(matches!(refused, Error::Unfit { index: 1, .. }), "{refused}");
+        let refused = submit(&mut writer, &[submission("good"), bad], None, now()).unwrap_err();
+        assert!(matches!(refused, Error::InvalidSubmission { index: 1, .. }), "{refused}");
     }
     let many = vec![submission(""); MAX_SUBMISSION_EVENTS + 1];
-    let refused = submit(&mut operator, &many, None, now()).unwrap_err();
-    assert!(matches!(refused, Error::Unfit { why: Unfit::TooMany, .. }));
+    let refused = submit(&mut writer, &many, None, now()).unwrap_err();
+    assert!(matches!(refused, Error::InvalidSubmission { reason: InvalidSubmission::TooMany, .. }));
     for bad in ["", &"k".repeat(256)] {
-        let refused = submit(&mut operator, &[submission("good")], Some(key(bad)), now()).unwrap_err();
-        assert!(matches!(refused, Error::Unfit { why: Unfit::Key, .. }));
+        let refused = submit(&mut writer, &[submission("good")], Some(key(bad)), now()).unwrap_err();
+        assert!(matches!(refused, Error::InvalidSubmission { reason: InvalidSubmission::Key, .. }));
     }
-    assert_eq!(queue.submitted().await.unwrap(), Taken::default());
-    assert_eq!(known(&submit(&mut operator, &[submission("good")], None, now()).unwrap()), [false]);
+    assert_eq!(queue.next_submitted().await.unwrap(), SubmittedEvents::default());
+    assert!(!submit_one(&mut writer, submission("good"), now()));
 }
 
 #[tokio::test]
-async fn while_no_worker_takes_them_only_so_many_wait() {
-    let dir = tempfile::tempdir().unwrap();
-    let queue = open(dir.path());
-    let mut operator = Operator::open(dir.path()).unwrap();
-    let mut submit = || submit(&mut operator, &[submission("")], None, now());
+async fn unadmitted_submissions_are_bounded() {
+    let (dir, queue, []) = new_queue().await;
+    let mut writer = ExternalWriter::open(dir.path()).unwrap();
+    let mut submit = || submit(&mut writer, &[submission("")], None, now());
     submit().unwrap();
-    let file = rusqlite::Connection::open(file(dir.path())).unwrap();
+    let conn = sqlite(dir.path());
     let bytes = MAX_SUBMITTED_BYTES as i64;
-    file.execute("UPDATE meta SET value = ?1 WHERE key = 'submitted_bytes'", [bytes]).unwrap();
+    conn.execute("UPDATE meta SET value = ?1 WHERE key = 'submitted_bytes'", [bytes]).unwrap();
     let refused = submit().unwrap_err();
-    assert!(matches!(refused, Error::Backlogged) && refused.will_pass());
-    admit_all(&queue, &queue.submitted().await.unwrap(), &[]).await;
+    assert!(matches!(refused, Error::Backlogged) && refused.is_transient());
+    admit_all(&queue, &queue.next_submitted().await.unwrap(), &[]).await;
     submit().unwrap();
-    file.execute("UPDATE meta SET value = 1 WHERE key = 'submitted_bytes'", []).unwrap();
-    file.execute("UPDATE submitted SET seq = seq - ?1", [MAX_SUBMITTED_EVENTS as i64]).unwrap();
-    file.execute("INSERT INTO submitted VALUES (1, 'e', 'a.b', 0, x'7b7d')", []).unwrap();
+    conn.execute("UPDATE meta SET value = 1 WHERE key = 'submitted_bytes'", []).unwrap();
+    conn.execute("UPDATE submitted SET seq = seq - ?1", [MAX_SUBMITTED_EVENTS as i64]).unwrap();
+    conn.execute("INSERT INTO submitted VALUES (1, 'e', 'a.b', 0, x'7b7d')", []).unwrap();
     assert!(matches!(submit(), Err(Error::Backlogged)));
-    admit_all(&queue, &queue.submitted().await.unwrap(), &[]).await;
+    admit_all(&queue, &queue.next_submitted().await.unwrap(), &[]).await;
     submit().unwrap();
 }
 
 #[tokio::test]
-async fn the_worker_takes_a_bounded_piece() {
-    let dir = tempfile::tempdir().unwrap();
-    let queue = open(dir.path());
+async fn batch_of_submissions_is_bounded_in_bytes() {
+    let (dir, queue, []) = new_queue().await;
     let payload: Box<str> = format!("\"{}\"", "x".repeat(1_000_000)).into();
     let large = Submission { payload, ..submission("") };
-    submit(&mut Operator::open(dir.path()).unwrap(), &vec![large; 6], None, now()).unwrap();
-    let taken = queue.submitted().await.unwrap();
-    assert!(taken.more && taken.events.len() == 5, "{}", taken.events.len());
+    submit(&mut ExternalWriter::open(dir.path()).unwrap(), &vec![large; 6], None, now()).unwrap();
+    let batch = queue.next_submitted().await.unwrap();
+    assert!(batch.more && batch.events.len() == 5, "{}", batch.events.len());
 }
 
 #[tokio::test]
-async fn calls_that_share_a_commit_share_nothing_else() {
-    let dir = tempfile::tempdir().unwrap();
-    let queue = open(dir.path());
-    let mut operator = Operator::open(dir.path()).unwrap();
+async fn calls_in_one_commit_fail_independently() {
+    let (dir, queue, []) = new_queue().await;
+    let mut writer = ExternalWriter::open(dir.path()).unwrap();
     let (first, bad, again) =
         ([submission("a"), submission("b")], [submission("c"), submission("ä")], [submission("a")]);
-    let results = operator
+    let results = writer
         .submit_all(
             &[(&first, Some(key("k"))), (&bad, None), (&again, None), (&again, Some(key("k")))],
             now(),
         )
         .unwrap();
     let [first, bad, again, conflict] = &results[..] else { panic!("four results") };
-    assert_eq!(known(first.as_ref().unwrap()), [false, false]);
-    assert!(matches!(bad, Err(Error::Unfit { index: 1, why: Unfit::Id })));
-    assert_eq!(known(again.as_ref().unwrap()), [true]);
+    assert_eq!(duplicates(first.as_ref().unwrap()), [false, false]);
+    assert!(matches!(bad, Err(Error::InvalidSubmission { index: 1, reason: InvalidSubmission::Id })));
+    assert_eq!(duplicates(again.as_ref().unwrap()), [true]);
     assert!(matches!(conflict, Err(Error::IdempotencyConflict)));
-    let taken = queue.submitted().await.unwrap();
-    let ids: Vec<&str> = taken.events.iter().map(|(_, event)| &*event.id).collect();
-    assert_eq!(ids, ["a", "b"], "nothing of the call that was refused");
+    let batch = queue.next_submitted().await.unwrap();
+    let ids: Vec<&str> = batch.events.iter().map(|(_, event)| &*event.id).collect();
+    assert_eq!(ids, ["a", "b"], "nothing of the rejected call");
 }

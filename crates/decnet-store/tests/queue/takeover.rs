@@ -1,4 +1,4 @@
-//! One process owns the queue; when it dies, the next one has all that it had committed.
+//! Takeover: one process owns the queue; its successor finds everything that was committed.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -9,9 +9,8 @@ use decnet_store::queue::{DeliveryId, Error, Options, Queue};
 use super::support::*;
 
 #[tokio::test]
-async fn a_second_worker_is_refused_and_told_who_has_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let queue = open(dir.path());
+async fn second_worker_is_rejected_with_the_owners_pid() {
+    let (dir, queue, []) = new_queue().await;
     let error = Queue::open(dir.path(), Options::default()).unwrap_err();
     assert!(matches!(error, Error::InUse { pid: Some(pid) } if pid == std::process::id()));
     assert!(error.to_string().contains(&format!("(pid {})", std::process::id())));
@@ -20,32 +19,28 @@ async fn a_second_worker_is_refused_and_told_who_has_it() {
 }
 
 #[tokio::test]
-async fn whoever_has_lost_the_lease_can_write_no_more() {
-    let dir = tempfile::tempdir().unwrap();
-    let zombie = open(dir.path());
-    let sub = subscriptions(&zombie, 1).await[0];
+async fn worker_without_the_lease_is_fenced() {
+    let (dir, zombie, [sub]) = new_queue().await;
     let held = admit(&zombie, 0..1, sub, true).await;
     std::fs::remove_file(dir.path().join("queue.lock")).unwrap();
     let owner = open(dir.path());
     let late = vec![settlement(held[0], 1, now(), State::Delivered)];
     assert!(matches!(zombie.settle(late).await, Err(Error::Fenced)));
-    assert!(matches!(zombie.waiting().await, Err(Error::Fenced)));
+    assert!(matches!(zombie.backlogs().await, Err(Error::Fenced)));
     assert_eq!(ids(&claim_all(&owner, sub).await.deliveries), held);
 }
 
 #[tokio::test]
-async fn what_was_held_for_long_is_found_too() {
-    let dir = tempfile::tempdir().unwrap();
-    let queue = open(dir.path());
-    let subs = subscriptions(&queue, 2).await;
+async fn long_held_deliveries_are_found_after_a_restart() {
+    let (dir, queue, subs) = new_queue::<2>().await;
     let held = admit(&queue, 0..1, subs[0], true).await;
     let crowd = vec![subs[1]; 10_000];
     let mut others = Vec::new();
     for n in 1..20 {
-        let first = queue.admit([admission(event(n), &crowd, true)].into()).await.unwrap()[0].first;
+        let first = admit_one(&queue, event(n), &crowd, true).await.first;
         others.extend((0..10_000).map(|k| first.plus(k)));
     }
-    assert!(claim_all(&queue, subs[0]).await.deliveries.is_empty(), "held, however long");
+    assert!(claim_all(&queue, subs[0]).await.deliveries.is_empty(), "held deliveries are not claimed");
     let (settled, rest) = others.split_at(100_000);
     settle_all(&queue, settled, now(), State::Delivered).await;
     drop(queue);
@@ -56,7 +51,7 @@ async fn what_was_held_for_long_is_found_too() {
 
 const CHILD: &str = "DECNET_TEST_QUEUE_CHILD";
 
-/// Not a test of its own: the process that the next test kills.
+/// Runs only as the process that the next test kills.
 #[test]
 fn child_admits_until_it_is_killed() {
     let Ok(dir) = std::env::var(CHILD) else { return };
@@ -81,7 +76,7 @@ fn admitted(line: &str) -> Option<Vec<DeliveryId>> {
 }
 
 #[tokio::test]
-async fn what_was_answered_survives_a_kill() {
+async fn acknowledged_calls_survive_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     let (mut delivered, mut waiting) = (Vec::new(), Vec::new());
     for round in 0..4 {
@@ -93,8 +88,8 @@ async fn what_was_answered_survives_a_kill() {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut take = |count| {
-            let told = lines.by_ref().filter_map(|line| admitted(&line.unwrap())).take(count);
-            for ids in told.collect::<Vec<_>>() {
+            let lines = lines.by_ref().filter_map(|line| admitted(&line.unwrap())).take(count);
+            for ids in lines.collect::<Vec<_>>() {
                 delivered.push(ids[0]);
                 waiting.extend_from_slice(&ids[1..]);
             }
@@ -108,8 +103,8 @@ async fn what_was_answered_survives_a_kill() {
     let sub = subscriptions(&queue, 1).await[0];
     let claimed = ids(&claim_all(&queue, sub).await.deliveries);
     assert!(claimed.is_sorted());
-    assert!(waiting.iter().all(|id| claimed.binary_search(id).is_ok()), "nothing vanishes");
-    assert!(delivered.iter().all(|id| claimed.binary_search(id).is_err()), "nothing is undone");
-    // At most the one batch of each child that was committed and not yet told.
+    assert!(waiting.iter().all(|id| claimed.binary_search(id).is_ok()), "nothing is lost");
+    assert!(delivered.iter().all(|id| claimed.binary_search(id).is_err()), "no settlement is lost");
+    // Each child may have committed one more batch that it did not print.
     assert!(claimed.len() <= waiting.len() + 4 * 3);
 }

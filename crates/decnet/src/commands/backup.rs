@@ -10,7 +10,7 @@ use decnet_store::ownership::directory_of;
 use serde_json::json;
 use tempfile::{Builder, TempDir};
 
-use super::progress::Progress;
+use super::shared::progress::Progress;
 use crate::context::Context;
 use crate::failure::Usage;
 use crate::output;
@@ -48,16 +48,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         return Err(Usage::new(format!("{} already exists; name another file", file.display())).into());
     }
     let place = directory_of(file);
-    let beside = |error| format!("cannot write to {}: {error}", place.display());
     let copies = Builder::new().prefix(".decnet-backup-").tempdir_in(place);
-    let copies = copies.map_err(|error| anyhow::anyhow!(beside(error)))?;
+    let copies = copies.with_context(|| format!("cannot write to {}", place.display()))?;
     let names = copy_all(&copies, context).await?;
-    let (file, target) = (file.clone(), place.to_owned());
-    let packed = {
-        let (copies, names) = (copies.path().to_owned(), names.clone());
-        tokio::task::spawn_blocking(move || pack(&copies, &names, &target, &file)).await??
-    };
-    let file = args.file.display().to_string();
+    let packed = tokio::task::spawn_blocking({
+        let (copies, names, file) = (copies.path().to_owned(), names.clone(), file.clone());
+        move || pack(&copies, &names, &file)
+    });
+    let (packed, file) = (packed.await??, file.display().to_string());
     let what = format!("{file}: {:.1} MiB, contains {}", packed as f64 / MIB, names.join(" and "));
     let json = || output::json(&json!({"file": file, "bytes": packed, "holds": names}));
     output::done(&format!("wrote {what}"), if args.json { json() } else { output::line(&what) })
@@ -100,12 +98,12 @@ async fn copy(source: &Path, target: PathBuf, context: &Context) -> anyhow::Resu
             () = context.shutdown.cancelled() => anyhow::bail!("interrupted; no backup was written"),
         }
     }
-    progress.finish();
     Ok(())
 }
 
 /// Writes the archive and returns its size in bytes. The file gets its name only when it is complete and synced.
-fn pack(copies: &Path, names: &[&str], place: &Path, file: &Path) -> anyhow::Result<u64> {
+fn pack(copies: &Path, names: &[&str], file: &Path) -> anyhow::Result<u64> {
+    let place = directory_of(file);
     let packed = Builder::new().prefix(".decnet-backup-").tempfile_in(place)?;
     let mut archive = tar::Builder::new(packed);
     for name in names {

@@ -1,17 +1,19 @@
 //! `decnet bus`: the bus alone, as a replacement for DECNET's daemon of that name.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use decnet_bus::{Server, ServerOptions, Users};
 use decnet_core::limits::MAX_BUS_CONNECTIONS;
+use decnet_store::ownership::directory_of;
 
-use super::detach::DetachArgs;
+use super::shared::detach::DetachArgs;
 use crate::config::{Bus, read_duration, show_duration};
 use crate::context::Context;
 use crate::descriptors;
 use crate::failure::Usage;
 use crate::supervision::Service;
+use crate::trust::{Refused, Trust};
 
 /// The shortest heartbeat interval that can be set.
 const MIN_HEARTBEAT: Duration = Duration::from_millis(100);
@@ -19,7 +21,8 @@ const MIN_HEARTBEAT: Duration = Duration::from_millis(100);
 /// Runs the event bus alone, on its UNIX socket.
 ///
 /// Speaks the protocol of DECNET's own bus. `decnet serve` contains a bus and does not need this command. The socket's
-/// directory must belong to root or to the user of the bus, and no other user may be able to write to it.
+/// directory must belong to root or to the user of the bus, and no other user may be able to write to it, or to replace a
+/// directory above it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -54,16 +57,33 @@ pub(super) fn users(bus: &Bus) -> Result<Users, Usage> {
     users.map_err(|error| Usage::new(format!("DECNET_BUS_LOSSLESS_USERS: {error}")))
 }
 
+/// Checks that no other user can replace a directory above the socket, or a symbolic link on the way to it.
+///
+/// # Errors
+/// Another user can.
+pub(super) fn check_location(socket: &Path) -> Result<(), Usage> {
+    match Trust::of_this_process().check_directory(directory_of(socket)) {
+        Err(Refused::Untrusted(why)) => Err(Usage::new(format!(
+            "cannot create the bus socket {}: {why}; choose a directory that other users cannot replace",
+            socket.display()
+        ))),
+        // The bus reports other errors when it creates the socket.
+        Ok(()) | Err(Refused::Io(_)) => Ok(()),
+    }
+}
+
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let bus = &context.config.bus;
     let socket = args.socket.unwrap_or_else(|| bus.path().to_owned());
+    check_location(&socket)?;
     let options = ServerOptions {
         group: Some(args.group.unwrap_or_else(|| bus.group.clone())),
         heartbeat: args.heartbeat,
         users: users(bus)?,
         ..ServerOptions::new(socket)
     };
-    let service = Service { pulses: vec![options.pulse.clone()], status: Box::new(|| "serving".to_owned()) };
+    let status = Box::new(|| "serving".to_owned());
+    let service = Service { liveness: vec![options.liveness.clone()], status, is_saving: None };
     descriptors::ensure_for(MAX_BUS_CONNECTIONS);
     let server = Server::bind(options)?;
     args.detach.leave()?;

@@ -1,13 +1,13 @@
 //! `decnet clock`: compares the system clock with the time that the queue expects.
 
 use decnet_core::clock::{Agreement, Reading};
-use decnet_store::clock::Clock;
-use decnet_store::queue::{Operator, Reader};
+use decnet_runtime::clock::Clock;
+use decnet_store::queue::{ExternalWriter, Reader};
 use serde_json::json;
 
-use super::status::show_age;
+use super::shared::times::show_clock;
 use crate::context::Context;
-use crate::failure::Said;
+use crate::failure::AlreadyReported;
 use crate::output;
 
 /// Compares the system clock with the time that the queue expects.
@@ -29,66 +29,46 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// A comparison of the system clock with the time that the queue expects.
-struct Compared {
-    now: Reading,
-    /// The last trusted time, from which the expected time is computed.
-    expected: Reading,
-    agreement: Agreement,
-}
-
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let data_dir = &context.config.data_dir;
     let now = Clock::default().reading();
-    let known = Reader::open(data_dir)?.known_times()?;
-    let expected = Reading::last_known(known.trusted, known.newest, &now);
-    let compared = Compared { now, expected, agreement: expected.agreement(&now) };
-    let confirms = args.confirm && compared.agreement != Agreement::Agrees;
-    if confirms {
-        Operator::open(data_dir)?.confirm_clock(&now)?;
+    let known = Reader::open(data_dir)?.recorded_times()?;
+    let trusted = Reading::last_known(known.trusted, known.newest, &now);
+    let ahead_seconds = match trusted.agreement(&now) {
+        Agreement::Agrees => None,
+        Agreement::Ahead(by) => Some(by.as_secs_f64()),
+        Agreement::Behind(by) => Some(-by.as_secs_f64()),
+    };
+    let confirmed = args.confirm && ahead_seconds.is_some();
+    if confirmed {
+        ExternalWriter::open(data_dir)?.confirm_clock(&now)?;
     }
-    compared.print(args.json, confirms)?;
-    if confirms || compared.agreement == Agreement::Agrees { Ok(()) } else { Err(Said.into()) }
-}
-
-impl Compared {
-    fn print(&self, as_json: bool, confirmed: bool) -> anyhow::Result<()> {
-        let (system, expected) = (self.now.wall, self.expected.expected_at(&self.now));
-        if as_json {
-            return output::json(&json!({
-                "system_time": system.to_iso8601(),
-                "expected_time": expected.to_iso8601(),
-                "agrees": self.agreement == Agreement::Agrees,
-                "ahead_seconds": self.ahead_seconds(),
-                "confirmed": confirmed,
-            }));
-        }
+    let (system, expected) = (now.wall, trusted.expected_at(&now));
+    if args.json {
+        output::json(&json!({
+            "system_time": system.to_iso8601(),
+            "expected_time": expected.to_iso8601(),
+            "agrees": ahead_seconds.is_none(),
+            "ahead_seconds": ahead_seconds.unwrap_or(0.0),
+            "confirmed": confirmed,
+        }))?;
+    } else {
         output::line(&format!("system time    {}", system.to_sqlite()))?;
         output::line(&format!("expected time  {}", expected.to_sqlite()))?;
-        output::line(&self.sentence(confirmed))
+        output::line(&sentence(ahead_seconds, confirmed))?;
     }
+    if confirmed || ahead_seconds.is_none() { Ok(()) } else { Err(AlreadyReported.into()) }
+}
 
-    fn sentence(&self, confirmed: bool) -> String {
-        let (by, how) = match self.agreement {
-            Agreement::Agrees => return "the system clock agrees with what the queue expects".into(),
-            Agreement::Ahead(by) => (by, "ahead of"),
-            Agreement::Behind(by) => (by, "behind"),
-        };
-        let by = show_age(by.as_secs_f64().round());
-        let then = if confirmed {
-            "the clock is confirmed, and removal by age continues"
-        } else {
-            "nothing is removed by age until they agree; if the clock is right, add --confirm"
-        };
-        format!("the system clock is {by} {how} the expected time; {then}")
-    }
-
-    /// Returns how far the system clock is ahead, in seconds; negative if it is behind and 0 if it agrees.
-    fn ahead_seconds(&self) -> f64 {
-        match self.agreement {
-            Agreement::Agrees => 0.0,
-            Agreement::Ahead(by) => by.as_secs_f64(),
-            Agreement::Behind(by) => -by.as_secs_f64(),
-        }
-    }
+/// Describes the result. The seconds are `None` if the clock agrees.
+fn sentence(ahead_seconds: Option<f64>, confirmed: bool) -> String {
+    let Some(ahead_seconds) = ahead_seconds else {
+        return "the system clock agrees with what the queue expects".into();
+    };
+    let then = if confirmed {
+        "the clock is confirmed, and removal by age continues"
+    } else {
+        "nothing is removed by age until they agree; if the clock is right, add --confirm"
+    };
+    format!("{}; {then}", show_clock(ahead_seconds))
 }

@@ -2,15 +2,14 @@
 
 use std::cell::Cell;
 
-use decnet_store::catalog::{Catalog, Create};
-use decnet_store::queue::{Erase, Erased, Erasure, Error, Operator};
+use decnet_store::queue::{Erased, Erasure, ErasureTarget, Error, ExternalWriter};
 use serde_json::json;
 
-use super::confirm;
-use super::progress::Progress;
-use crate::commands::bus_client;
+use super::shared::catalog::open_existing;
+use super::shared::progress::Progress;
+use super::shared::{bus_client, confirm};
 use crate::context::Context;
-use crate::failure::Said;
+use crate::failure::AlreadyReported;
 use crate::output;
 use crate::receiver::now;
 
@@ -47,43 +46,38 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    let mut operator = Operator::open(&context.config.data_dir)?;
-    let what = what(&args, &operator, context)?;
+    let mut writer = ExternalWriter::open(&context.config.data_dir)?;
+    let what = what(&args, &writer, context)?;
     if args.dry_run || !args.yes {
         let planned;
-        (operator, planned) = erase(operator, what.clone(), true, context).await?;
+        (writer, planned) = erase(writer, what.clone(), true, context).await?;
         if args.dry_run {
             return print(&args, planned, true, true);
         }
-        confirm(planned, context).await?;
+        let amount = amount(planned);
+        let question = format!("This erases {amount} and cannot be undone. Continue? [y/N] ");
+        let problem =
+            format!("this would erase {amount}; there is no terminal to confirm it on, so pass --yes");
+        confirm::ask(question, problem, "nothing was erased", context).await?;
     }
-    let (operator, done) = erase(operator, what, false, context).await?;
-    let is_gone = clean_up(operator, context).await?;
+    let (mut writer, done) = erase(writer, what, false, context).await?;
+    let shutdown = context.shutdown.clone();
+    let cleaning = tokio::task::spawn_blocking(move || writer.clean_up(|| !shutdown.is_cancelled()));
+    let is_gone = cleaning.await??;
     output::done(&format!("erased {}", amount(done)), print(&args, done, false, is_gone))
 }
 
-async fn confirm(planned: Erased, context: &Context) -> anyhow::Result<()> {
-    let amount = amount(planned);
-    let question = format!("This erases {amount} and cannot be undone. Continue? [y/N] ");
-    let problem = format!("this would erase {amount}; there is no terminal to confirm it on, so pass --yes");
-    if confirm::ask(question, problem, context).await? {
-        return Ok(());
-    }
-    output::say("nothing was erased");
-    Err(Said.into())
-}
-
-fn what(args: &Args, operator: &Operator, context: &Context) -> anyhow::Result<Erase> {
+fn what(args: &Args, writer: &ExternalWriter, context: &Context) -> anyhow::Result<ErasureTarget> {
     let Some(name) = &args.subscription else {
-        return Ok(Erase::Event(args.event_id.clone().unwrap_or_default()));
+        return Ok(ErasureTarget::Event(args.event_id.clone().unwrap_or_default()));
     };
     // An exact UUID takes precedence over a name that looks like it. A deleted subscription is found in the queue only.
-    let by_uuid = Erase::Subscription(name.clone());
-    if Erasure::begin(operator, by_uuid.clone(), true)?.is_some() {
+    let by_uuid = ErasureTarget::Subscription(name.clone());
+    if Erasure::begin(writer, by_uuid.clone(), true)?.is_some() {
         return Ok(by_uuid);
     }
-    let row = Catalog::open(context.config.database.path()?, Create::Never)?.find(name)?;
-    Ok(Erase::Subscription(row.uuid))
+    let row = open_existing(&context.config)?.find(name)?;
+    Ok(ErasureTarget::Subscription(row.uuid))
 }
 
 /// Erases on a blocking thread, so that a signal can interrupt it.
@@ -91,13 +85,13 @@ fn what(args: &Args, operator: &Operator, context: &Context) -> anyhow::Result<E
 /// # Errors
 /// The queue cannot be written, or a signal interrupted the erasure. The latter is reported with the amount erased so far.
 async fn erase(
-    mut operator: Operator,
-    what: Erase,
+    mut writer: ExternalWriter,
+    what: ErasureTarget,
     dry_run: bool,
     context: &Context,
-) -> anyhow::Result<(Operator, Erased)> {
-    let Some(mut erasure) = Erasure::begin(&operator, what, dry_run)? else {
-        return Ok((operator, Erased::default()));
+) -> anyhow::Result<(ExternalWriter, Erased)> {
+    let Some(mut erasure) = Erasure::begin(&writer, what, dry_run)? else {
+        return Ok((writer, Erased::default()));
     };
     let (progress, shutdown) = (Progress::new(None, "deliveries"), context.shutdown.clone());
     let erase = move || {
@@ -110,34 +104,24 @@ async fn erase(
             }
             !shutdown.is_cancelled()
         };
-        let result = erasure.carry_out(&mut operator, now, keep_going);
-        progress.finish();
-        (operator, *erasure.done(), result)
+        let result = erasure.run(&mut writer, now, keep_going);
+        drop(progress);
+        (writer, *erasure.done(), result)
     };
-    let (operator, done, result) = tokio::task::spawn_blocking(erase).await?;
+    let (writer, done, result) = tokio::task::spawn_blocking(erase).await?;
     // The worker must also reload what was erased before a failure.
     if !dry_run {
         bus_client::signal_change(&context.config).await;
     }
     if !result? {
-        interrupted(done, dry_run);
-        return Err(Said.into());
+        output::say(&if dry_run {
+            "interrupted; nothing was erased".to_owned()
+        } else {
+            format!("interrupted; erased only {}; run the command again for the rest", amount(done))
+        });
+        return Err(AlreadyReported.into());
     }
-    Ok((operator, done))
-}
-
-fn interrupted(done: Erased, dry_run: bool) {
-    output::say(&if dry_run {
-        "interrupted; nothing was erased".to_owned()
-    } else {
-        format!("interrupted; erased only {}; run the command again for the rest", amount(done))
-    });
-}
-
-/// Removes erased data from the files, on a blocking thread. Returns whether they no longer contain it.
-async fn clean_up(mut operator: Operator, context: &Context) -> anyhow::Result<bool> {
-    let shutdown = context.shutdown.clone();
-    Ok(tokio::task::spawn_blocking(move || operator.clean_up(|| !shutdown.is_cancelled())).await??)
+    Ok((writer, done))
 }
 
 fn amount(erased: Erased) -> String {

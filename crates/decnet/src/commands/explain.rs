@@ -1,11 +1,11 @@
 //! `decnet explain`: why an event was or was not delivered to a subscription.
 
-use decnet_core::explain::Step;
-use decnet_store::catalog::{Catalog, Create};
-use decnet_store::explain::{Asked, Explained, explain};
+use decnet_core::explain::ExplanationStep;
+use decnet_store::explain::{EventQuery, ExplainedEvent, explain};
 use decnet_store::queue::{Error, Reader};
 use serde_json::json;
 
+use super::shared::catalog::open_existing;
 use crate::context::Context;
 use crate::output::{self, Paint, Text};
 
@@ -36,17 +36,17 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let row = Catalog::open(context.config.database.path()?, Create::Never)?.find(&args.subscription)?;
+    let row = open_existing(&context.config)?.find(&args.subscription)?;
     let reader = match Reader::open(&context.config.data_dir) {
         Ok(reader) => Some(reader),
         Err(Error::NoQueue { .. }) => None,
         Err(error) => return Err(error.into()),
     };
     let asked = match (&args.event_id, &args.topic) {
-        (Some(id), _) => Asked::Event(id),
-        (None, topic) => Asked::Topic(topic.as_deref().unwrap_or_default()),
+        (Some(id), _) => EventQuery::Id(id),
+        (None, topic) => EventQuery::Topic(topic.as_deref().unwrap_or_default()),
     };
-    let Explained { topic, delivery, steps } = explain(reader.as_ref(), &row, asked, || true)?;
+    let ExplainedEvent { topic, delivery, steps } = explain(reader.as_ref(), &row, asked, || true)?;
     if args.json {
         return output::json(&json!({
             "subscription": {"uuid": row.uuid, "name": row.name},
@@ -59,13 +59,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     steps.iter().try_for_each(|step| output::print(&human(step, context.paint)))
 }
 
-fn human(step: &Step, paint: Paint) -> Text {
+fn human(step: &ExplanationStep, paint: Paint) -> Text {
     let mut text = match step.passed {
         Some(true) => paint.good("yes"),
         Some(false) => paint.bad("no "),
         None => paint.doubtful("..."),
     };
-    text += format!("  {:<9} {}", step.step, step.detail);
-    text.end_line();
+    text.line(format!("  {:<9} {}", step.step, step.detail));
     text
 }

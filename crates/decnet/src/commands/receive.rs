@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use super::secret_args::SecretArgs;
+use super::shared::secret_args::SecretArgs;
 use crate::config::read_duration;
 use crate::context::Context;
 use crate::json_text;
@@ -73,37 +73,26 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let (received, mut requests) = mpsc::channel(MAX_UNPRINTED);
     let stop = context.shutdown.child_token();
     let serving = tokio::spawn(receiver.run(received, stop.clone()));
-    let mut tally = Tally::default();
-    let printed = print(&args, context.paint, &mut requests, &mut tally, &stop).await;
+    let (mut tally, with_body) = (Tally::default(), std::io::stdout().is_terminal());
+    let printed = async {
+        while args.count.is_none_or(|count| tally.all() < count)
+            && let Some(Some(request)) = stop.run_until_cancelled(requests.recv()).await
+        {
+            tally.count(request.origin);
+            if args.json {
+                output::json(&line(&request, args.status))?;
+            } else {
+                output::print(&human(&request, context.paint, with_body))?;
+            }
+        }
+        anyhow::Ok(())
+    };
+    let printed = printed.await;
     requests.close();
     stop.cancel();
     serving.await.context("the receiver panicked")?;
     output::say(&tally.to_string());
     printed
-}
-
-async fn print(
-    args: &Args,
-    paint: Paint,
-    requests: &mut mpsc::Receiver<Received>,
-    tally: &mut Tally,
-    stop: &tokio_util::sync::CancellationToken,
-) -> anyhow::Result<()> {
-    let with_body = std::io::stdout().is_terminal();
-    while args.count.is_none_or(|count| tally.all() < count) {
-        let request = tokio::select! {
-            request = requests.recv() => request,
-            () = stop.cancelled() => None,
-        };
-        let Some(request) = request else { break };
-        tally.count(request.origin);
-        if args.json {
-            output::json(&line(&request, args.status))?;
-        } else {
-            output::print(&human(&request, paint, with_body))?;
-        }
-    }
-    Ok(())
 }
 
 /// The number of requests by origin.
@@ -206,8 +195,6 @@ pub(crate) fn human(request: &Received, paint: Paint, with_body: bool) -> Text {
 fn add_indented(text: &mut Text, body: &[u8]) {
     let pretty = json_text::indented(body).map(|json| escape_json(&json).into_owned());
     for line in pretty.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()).lines() {
-        *text += "    ";
-        *text += line;
-        text.end_line();
+        text.line(format!("    {line}"));
     }
 }

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use decnet_store::backup;
-use decnet_store::ownership::{directory_of, hand_over};
+use decnet_store::ownership::{chown_to_parent, directory_of};
 use serde_json::json;
 use tempfile::{Builder, NamedTempFile};
 
 use super::backup::{CATALOG, QUEUE};
-use super::catalog::create_data_dir;
+use super::shared::catalog::create_data_dir;
 use crate::context::Context;
 use crate::failure::Usage;
 use crate::output;
@@ -58,7 +58,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     }
     args.file.metadata().with_context(|| format!("cannot read {}", args.file.display()))?;
     create_data_dir(dir)?;
-    let lock = backup::hold(dir)?;
+    let lock = backup::lock_data_dir(dir)?;
     let catalog = context.config.database.path()?.to_owned();
     let keep_catalog = is_elsewhere(&catalog, dir)?;
     let mut parts = vec![Part::beside(QUEUE, dir.join(QUEUE))?];
@@ -108,19 +108,14 @@ impl Part {
         let place = directory_of(&target);
         let file = Builder::new().prefix(".decnet-restore-").tempfile_in(place);
         let file = file.with_context(|| format!("cannot write to {}", place.display()))?;
-        hand_over(file.as_file(), place)?;
+        chown_to_parent(file.as_file(), place)?;
         Ok(Self { name, target, file })
-    }
-
-    fn copy(&self) -> io::Result<Copy> {
-        let (path, file) = (self.file.path().to_owned(), self.file.as_file().try_clone()?);
-        Ok(Copy { name: self.name, path, file })
     }
 
     /// Syncs the file, then gives it its name.
     fn persist(self) -> anyhow::Result<PathBuf> {
         let Self { target, file, .. } = self;
-        backup::to_wal(file.as_file())?;
+        backup::set_wal_mode(file.as_file())?;
         file.as_file().sync_all()?;
         file.persist_noclobber(&target).with_context(|| format!("cannot write {}", target.display()))?;
         Ok(target)
@@ -134,11 +129,13 @@ async fn read(
     skip: Option<&'static str>,
     context: &Context,
 ) -> anyhow::Result<Vec<&'static str>> {
-    let (file, copies) = (file.to_owned(), parts.iter().map(Part::copy).collect::<Result<_, _>>()?);
-    tokio::select! {
-        read = tokio::task::spawn_blocking(move || unpack(&file, copies, skip)) => read?,
-        () = context.shutdown.cancelled() => anyhow::bail!("interrupted; nothing was restored"),
-    }
+    let copy = |Part { name, file, .. }: &Part| {
+        Ok(Copy { name, path: file.path().to_owned(), file: file.as_file().try_clone()? })
+    };
+    let (file, copies) = (file.to_owned(), parts.iter().map(copy).collect::<io::Result<_>>()?);
+    let read = tokio::task::spawn_blocking(move || unpack(&file, copies, skip));
+    let read = context.shutdown.run_until_cancelled(read).await;
+    read.context("interrupted; nothing was restored")??
 }
 
 /// Fails if the database exists, or a log left by a removed one, which `SQLite` would apply to the new one.

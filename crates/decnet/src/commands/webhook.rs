@@ -1,7 +1,7 @@
 //! `decnet webhook`: the webhook worker alone.
 
-use super::catalog::create_data_dir;
-use super::detach::DetachArgs;
+use super::shared::catalog::create_data_dir;
+use super::shared::detach::DetachArgs;
 use crate::context::Context;
 use crate::worker::Prepared;
 
@@ -27,6 +27,6 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let socket = config.bus.enabled.then(|| config.bus.path().to_owned());
     let prepared = Prepared::open(config, socket.as_deref(), &[], 0)?;
     args.detach.leave()?;
-    let _reporting = prepared.service().report_saving(context.shutdown.clone(), prepared.is_saving());
+    let _reporting = prepared.service().report(context.shutdown.clone());
     prepared.run(context.shutdown.clone()).await
 }

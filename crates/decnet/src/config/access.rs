@@ -27,21 +27,24 @@ pub(crate) struct Access {
 
 impl Access {
     pub(super) fn read(layers: &mut Layers, inputs: &Inputs) -> Self {
-        let (secret, file) = (layers.read(&keys::JWT_SECRET), layers.read(&keys::JWT_SECRET_FILE));
+        let (secret, file) = (layers.find(&keys::JWT_SECRET), layers.find(&keys::JWT_SECRET_FILE));
         let cors_origins = layers.read(&keys::CORS_ORIGINS);
         let is_set = layers.text(keys::JWT_SECRET.info.name).is_some();
         if is_set && file.is_some() {
             let (one, other) = (keys::JWT_SECRET.info.name, keys::JWT_SECRET_FILE.info.name);
-            layers.warning(format!("{one} is set, so {other} is not read"));
+            layers.warnings.push(format!("{one} is set, so {other} is not read"));
         }
         let file = file.or_else(|| credential(inputs)).filter(|_| !is_set);
         let place = match &file {
             Some(file) => file.display().to_string(),
             None => format!("{} ({})", keys::JWT_SECRET.info.name, layers.source(keys::JWT_SECRET.info.name)),
         };
-        let secret = secret.or_else(|| file.and_then(|path| from_file(layers, &path)));
+        let secret = secret.or_else(|| {
+            let read = from_file(layers, &file?);
+            read.map_err(|problem| layers.problems.push(problem)).ok()
+        });
         if let Some(weakness) = secret.as_ref().and_then(JwtKey::weakness) {
-            layers.warning(format!(
+            layers.warnings.push(format!(
                 "{place}: the secret {weakness}, and anyone who guesses it is an admin; generate one with `openssl rand -hex 32` \
                  and set it in DECNET too"
             ));
@@ -56,30 +59,25 @@ fn credential(inputs: &Inputs) -> Option<PathBuf> {
     Some(Path::new(directory).join(CREDENTIAL)).filter(|path| path.exists())
 }
 
-/// Reads the secret on the first line of a file. Problems are reported without its value.
-fn from_file(layers: &mut Layers, path: &Path) -> Option<Secret> {
+/// Reads the secret on the first line of a file.
+///
+/// # Errors
+/// The problem, without the secret.
+fn from_file(layers: &mut Layers, path: &Path) -> Result<Secret, String> {
     let (name, shown) = (keys::JWT_SECRET_FILE.info.name, path.display());
-    let read = match layers.trust.read(path, Given::Named, MAX_SECRET_FILE_BYTES) {
-        Ok(read) => read,
-        Err(error) => {
-            layers.problem(format!("{name}: {shown} cannot be read: {error}"));
-            return None;
-        }
-    };
+    let read = layers.trust.read(path, Given::Named, MAX_SECRET_FILE_BYTES);
+    let read = read.map_err(|error| format!("{name}: {shown} cannot be read: {error}"))?;
     if read.text.starts_with(BYTE_ORDER_MARK) {
-        layers
-            .problem(format!("{name}: {shown} begins with a byte order mark (U+FEFF); save it without one"));
-        return None;
+        return Err(format!("{name}: {shown} begins with a byte order mark (U+FEFF); save it without one"));
     }
     let secret = Secret::new(read.text.lines().next().unwrap_or_default().trim());
-    if let Err(weak) = JwtKey::new(&secret) {
-        layers.problem(format!("{name}: the secret in {shown} {weak}; use a longer one here and in DECNET"));
-        return None;
-    }
+    JwtKey::new(&secret).map_err(|weak| {
+        format!("{name}: the secret in {shown} {weak}; use a longer one here and in DECNET")
+    })?;
     if read.mode & 0o004 != 0 {
-        layers.warning(format!(
-            "{shown} contains a secret and is readable by every user; run chmod 0600 on it"
-        ));
+        layers
+            .warnings
+            .push(format!("{shown} contains a secret and is readable by every user; run chmod 0600 on it"));
     }
-    Some(secret)
+    Ok(secret)
 }

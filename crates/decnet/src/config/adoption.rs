@@ -31,16 +31,16 @@ impl Found {
             return Ok(());
         }
         let (ours, beside) = (path.clone(), inputs.working_dir.join(CATALOG));
-        let there = match metadata(&beside) {
-            Ok(Some(there)) => there,
-            Ok(None) => return Ok(()),
-            // The user cannot use anything in a working directory without search permission.
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(()),
-            Err(error) => {
-                return Err(error).with_context(|| format!("{} cannot be examined", beside.display()));
-            }
+        let examined = |path: &Path, found: io::Result<Option<Metadata>>| {
+            found.with_context(|| format!("{} cannot be examined", path.display()))
         };
-        match metadata(&ours).with_context(|| format!("{} cannot be examined", ours.display()))? {
+        let there = match metadata(&beside) {
+            // The user cannot use anything in a working directory without search permission.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => None,
+            found => examined(&beside, found)?,
+        };
+        let Some(there) = there else { return Ok(()) };
+        match examined(&ours, metadata(&ours))? {
             None => self.adopt(beside),
             Some(found) if is_same(&found, &there) => Ok(()),
             Some(_) => {

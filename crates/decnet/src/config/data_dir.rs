@@ -14,7 +14,9 @@ const OTHERS: u32 = 0o077;
 
 /// Returns `/var/lib/decnet` if it is writable, else `~/.decnet`.
 pub(crate) fn fallback(home: &Path) -> PathBuf {
-    if is_writable_dir(Path::new(SYSTEM_DIR)) { SYSTEM_DIR.into() } else { home.join(OURS) }
+    let is_writable =
+        of_services().is_dir() && access(SYSTEM_DIR, Access::WRITE_OK | Access::EXEC_OK).is_ok();
+    if is_writable { SYSTEM_DIR.into() } else { home.join(OURS) }
 }
 
 /// Returns the data directory of this host's services.
@@ -32,8 +34,4 @@ pub(super) fn exposure(path: &Path, trust: &Trust) -> Option<String> {
     (mode & OTHERS != 0).then(|| {
         format!("the data directory {shown} is accessible to other users (mode {mode:04o}) and contains all secrets; run chmod 0700 on it")
     })
-}
-
-fn is_writable_dir(path: &Path) -> bool {
-    path.is_dir() && access(path, Access::WRITE_OK | Access::EXEC_OK).is_ok()
 }

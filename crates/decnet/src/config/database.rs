@@ -20,16 +20,6 @@ pub(crate) enum DatabaseKind {
     Mysql,
 }
 
-impl DatabaseKind {
-    pub(crate) fn read(text: &str) -> Read<Self> {
-        match text.to_ascii_lowercase().as_str() {
-            "sqlite" => Ok(Self::Sqlite),
-            "mysql" => Ok(Self::Mysql),
-            _ => Err(format!("must be sqlite or mysql, not `{text}`")),
-        }
-    }
-}
-
 /// The database that contains `webhook_subscriptions`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Database {

@@ -53,7 +53,7 @@ impl Found {
 pub(crate) fn find(inputs: &Inputs) -> Found {
     let mut layers = Layers::gather(inputs);
     let config = Config::read(&mut layers, inputs);
-    config.check(&mut layers);
+    config.check(&mut layers, &inputs.working_dir);
     let settings = show::settings(&layers, &config);
     let Layers { problems, warnings, closed, exposed, proxies, trust, .. } = layers;
     let proxies = proxies.iter().map(|(name, source)| format!("{name} ({source})")).collect();

@@ -4,15 +4,17 @@
 
 use std::path::{Path, PathBuf};
 
+use decnet_runtime::accounts;
+
 use super::Inputs;
 use super::layers::Layers;
-use crate::passwd;
 use crate::trust::Trust;
 
 /// The name of our directory in a home directory.
 pub(super) const OURS: &str = ".decnet";
 
 /// A home directory that no other user can write.
+#[derive(Default)]
 pub(super) struct Home {
     path: PathBuf,
     /// A warning if `HOME` was not used.
@@ -25,9 +27,9 @@ impl Home {
     /// Finds the home: `HOME`, else the entry in `/etc/passwd`. If neither can be trusted, the result contains a problem.
     pub(super) fn find(inputs: &Inputs) -> Self {
         let named = inputs.environment.get("HOME").filter(|home| home.starts_with('/')).map(PathBuf::from);
-        let listed = || passwd::home(&passwd::users(), inputs.trust.user()).map(PathBuf::from);
+        let listed = || accounts::home(&accounts::users().ok()?, inputs.trust.user()).map(PathBuf::from);
         let distrust = match named.as_deref().map(|path| (path, distrust(path, &inputs.trust))) {
-            Some((path, None)) => return Self { path: path.to_owned(), warning: None, problem: None },
+            Some((path, None)) => return Self { path: path.to_owned(), ..Self::default() },
             Some((_, Some(why))) => format!("HOME is not used: {why}"),
             None => "HOME is not set to an absolute path".to_owned(),
         };
@@ -35,13 +37,12 @@ impl Home {
             Some(path) => {
                 let instead = path.join(OURS);
                 let warning = named.map(|_| format!("{distrust}; using {} instead", instead.display()));
-                Self { path, warning, problem: None }
+                Self { path, warning, ..Self::default() }
             }
-            None => Self {
-                path: PathBuf::from("/nonexistent"),
-                warning: None,
-                problem: Some(format!("{distrust}; set DECNET_DATA_DIR and DECNET_BUS_SOCKET")),
-            },
+            None => {
+                let problem = Some(format!("{distrust}; set DECNET_DATA_DIR and DECNET_BUS_SOCKET"));
+                Self { path: "/nonexistent".into(), problem, ..Self::default() }
+            }
         }
     }
 
@@ -52,8 +53,8 @@ impl Home {
     /// Reports the warning or problem if one of these paths is in the home.
     pub(super) fn report<'a>(self, paths: impl IntoIterator<Item = Option<&'a Path>>, layers: &mut Layers) {
         if paths.into_iter().flatten().any(|path| path.starts_with(self.path.join(OURS))) {
-            self.warning.into_iter().for_each(|warning| layers.warning(warning));
-            self.problem.into_iter().for_each(|problem| layers.problem(problem));
+            layers.warnings.extend(self.warning);
+            layers.problems.extend(self.problem);
         }
     }
 }

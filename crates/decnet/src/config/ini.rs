@@ -1,7 +1,7 @@
 //! A parser of the INI file in the dialect of Python's `configparser`, as DECNET's files are written: `=` or `:`
 //! after a key, `#` and `;` comments on their own line or after a space, case-insensitive keys.
 
-use super::layers::{Layers, Source};
+use super::layers::Layers;
 use super::{Mode, keys};
 
 /// The prefix of environment variables.
@@ -9,8 +9,6 @@ const PREFIX: &str = "DECNET_";
 
 /// Sections in which unknown keys are reported. Other sections belong to other programs.
 const SHARED_SECTIONS: [&str; 4] = ["api", "database", "bus", "tracing"];
-/// The section of DECNET's web page.
-const WEB: &str = "web";
 
 /// One `key = value`.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,18 +22,14 @@ pub(crate) struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Returns the value with `%%` replaced by `%`, as the dialect requires.
-    fn unescaped(&self) -> String {
-        self.value.replace("%%", "%")
+    /// Offers the value as that of the setting `name`. `%%` is an escaped `%`, as in the dialect.
+    fn offer(&self, layers: &mut Layers, path: &str, name: &str) {
+        layers.offer_from_ini(name, &self.value.replace("%%", "%"), &format!("{path}:{}", self.line));
     }
 }
 
-/// The number, from 1, of a line that is not a comment, a section or a setting.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct BadLine(pub(crate) usize);
-
-/// Parses a file into its entries and its invalid lines.
-pub(crate) fn parse(text: &str) -> (Vec<Entry<'_>>, Vec<BadLine>) {
+/// Parses a file into its entries and the numbers of its invalid lines, from 1.
+pub(crate) fn parse(text: &str) -> (Vec<Entry<'_>>, Vec<usize>) {
     let (mut entries, mut bad, mut section) = (Vec::new(), Vec::new(), "");
     for (line, content) in (1..).zip(text.lines().map(without_comment)) {
         if content.is_empty() {
@@ -47,7 +41,7 @@ pub(crate) fn parse(text: &str) -> (Vec<Entry<'_>>, Vec<BadLine>) {
             let (key, value) = (key.trim().to_ascii_lowercase(), value.trim());
             entries.push(Entry { section, key, value, line });
         } else {
-            bad.push(BadLine(line));
+            bad.push(line);
         }
     }
     (entries, bad)
@@ -60,58 +54,40 @@ fn without_comment(line: &str) -> &str {
 }
 
 /// Offers the file's settings to the layers: first `[decnet]`, which may set the mode, then the section of that mode, then
-/// the shared sections.
+/// the other sections.
 pub(crate) fn offer(layers: &mut Layers, path: &str, text: &str) {
     let (entries, bad) = parse(text);
-    for BadLine(line) in bad {
-        layers.problem(format!("{path}:{line}: not a [section], a `key = value` or a comment"));
+    for line in bad {
+        layers.problems.push(format!("{path}:{line}: not a [section], a `key = value` or a comment"));
     }
     offer_section(layers, path, &entries, "decnet");
-    let mode = match layers.text(keys::MODE.info.name).map(Mode::read) {
+    let mode = match layers.text(keys::MODE.info.name).map(keys::MODE.read) {
         Some(Ok(Mode::Agent)) => "agent",
         _ => "master",
     };
     offer_section(layers, path, &entries, mode);
-    for entry in entries.iter().filter(|entry| SHARED_SECTIONS.contains(&entry.section)) {
-        offer_domain(layers, path, entry);
-    }
-    for entry in entries.iter().filter(|entry| entry.section == WEB) {
-        offer_web(layers, path, entry);
-    }
-    warn_of_webhook(layers, path, &entries);
-}
-
-/// Offers the one key that we use of the section of DECNET's web page.
-fn offer_web(layers: &mut Layers, path: &str, entry: &Entry<'_>) {
-    let info = &keys::CORS_ORIGINS.info;
-    if info.ini == Some((WEB, entry.key.as_str())) {
-        layers.offer(info.name, &entry.unescaped(), Source::ini(path, entry.line));
-    }
-}
-
-/// Warns about a section that is a likely mistake: nothing reads it, so its settings would be silently ignored.
-fn warn_of_webhook(layers: &mut Layers, path: &str, entries: &[Entry<'_>]) {
-    for Entry { key, line, .. } in entries.iter().filter(|entry| entry.section == "webhook") {
-        layers.warning(format!(
-            "{path}:{line}: there is no section [webhook]; write `webhook-{key}` in [decnet]"
-        ));
-    }
+    entries.iter().for_each(|entry| offer_domain(layers, path, entry));
 }
 
 /// Offers the settings of a section whose keys name them: `foo-bar` is `DECNET_FOO_BAR`.
 fn offer_section(layers: &mut Layers, path: &str, entries: &[Entry<'_>], section: &str) {
     for entry in entries.iter().filter(|entry| entry.section == section) {
         let name = format!("{PREFIX}{}", entry.key.replace('-', "_").to_ascii_uppercase());
-        layers.offer(&name, &entry.unescaped(), Source::ini(path, entry.line));
+        entry.offer(layers, path, &name);
     }
 }
 
+/// Offers a setting that has a key in a section of its own. Warns about unknown keys that would be silently ignored.
 fn offer_domain(layers: &mut Layers, path: &str, entry: &Entry<'_>) {
-    let place = (entry.section, entry.key.as_str());
-    if let Some(info) = keys::ALL.iter().find(|info| info.ini == Some(place)) {
-        layers.offer(info.name, &entry.unescaped(), Source::ini(path, entry.line));
-    } else {
-        layers.warning(format!("{path}:{}: unknown key [{}] {}, ignored", entry.line, place.0, place.1));
+    let Entry { section, key, line, .. } = entry;
+    if let Some(info) = keys::ALL.iter().find(|info| info.ini == Some((section, key))) {
+        entry.offer(layers, path, info.name);
+    } else if SHARED_SECTIONS.contains(section) {
+        layers.warnings.push(format!("{path}:{line}: unknown key [{section}] {key}, ignored"));
+    } else if *section == "webhook" {
+        layers
+            .warnings
+            .push(format!("{path}:{line}: there is no section [webhook]; write `webhook-{key}` in [decnet]"));
     }
 }
 
@@ -129,7 +105,7 @@ mod tests {
             shown,
             [("bus", "socket", "/run/a#b.sock", 4), ("bus", "type", "unix", 5), ("bus", "empty", "", 7)]
         );
-        assert_eq!(bad, []);
-        assert_eq!(parse("[a]\nwhat is this\n").1, [BadLine(2)]);
+        assert_eq!(bad, [0; 0]);
+        assert_eq!(parse("[a]\nwhat is this\n").1, [2]);
     }
 }

@@ -2,7 +2,6 @@
 //! `.env`.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +10,7 @@ use decnet_core::text::BYTE_ORDER_MARK;
 
 use super::dotenv::{self, Dialect, Entry};
 use super::keys::{self, Disclosure, Info, Key};
+use super::types::boolean;
 use super::{ini, services};
 use crate::trust::{Given, Refused, Text, Trust, Untrusted};
 
@@ -18,6 +18,10 @@ use crate::trust::{Given, Refused, Text, Trust, Untrusted};
 const OWN_PREFIX: &str = "DECNET_WEBHOOK_";
 /// The INI file that is read if no other is named.
 const DEFAULT_INI: &str = "/etc/decnet/decnet.ini";
+/// The source of values from the command line.
+pub(super) const ARGUMENT: &str = "argument";
+/// The path that means "no INI file". Its owner and mode do not matter, since nothing is read.
+const NO_INI: &str = "/dev/null";
 /// Files in the working directory, in descending precedence.
 const DOTENV_FILES: [&str; 2] = [".env.local", ".env"];
 
@@ -43,48 +47,16 @@ pub(crate) struct Inputs {
     pub(crate) trust: Trust,
 }
 
-/// The source of a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// The command line.
-    Argument,
-    /// The process's environment.
-    Environment,
-    /// A path and line of the INI file.
-    Ini(String),
-    /// A path and line of a `.env` file or a unit.
-    DotEnv(String),
-    /// No source: the default applies.
-    Default,
-}
-
-impl Source {
-    pub(crate) fn ini(path: &str, line: usize) -> Self {
-        Self::Ini(format!("{path}:{line}"))
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Argument => f.write_str("argument"),
-            Self::Environment => f.write_str("environment"),
-            Self::Ini(place) | Self::DotEnv(place) => f.write_str(place),
-            Self::Default => f.write_str("default"),
-        }
-    }
-}
-
-/// The value of every name from the source with the highest precedence, and the problems found.
+/// The value of every name and its source, from the source with the highest precedence, and the problems found.
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
-    values: BTreeMap<String, (String, Source)>,
+    values: BTreeMap<String, (String, String)>,
     pub(crate) problems: Vec<String>,
     pub(crate) warnings: Vec<String>,
     /// Warnings about the services' settings files that this command cannot use.
     pub(crate) closed: Vec<String>,
     /// Variables that name a proxy, with their sources. Their values may contain passwords.
-    pub(crate) proxies: BTreeMap<String, Source>,
+    pub(crate) proxies: BTreeMap<String, String>,
     /// Warnings about secrets in the INI file that other users can read.
     pub(crate) exposed: Vec<String>,
     /// The other users who can read the INI file.
@@ -97,13 +69,13 @@ impl Layers {
     pub(crate) fn gather(inputs: &Inputs) -> Self {
         let mut layers = Self { trust: inputs.trust.clone(), ..Self::default() };
         if let Some(data_dir) = &inputs.data_dir {
-            layers.offer(keys::DATA_DIR.info.name, &data_dir.to_string_lossy(), Source::Argument);
+            layers.offer(keys::DATA_DIR.info.name, &data_dir.to_string_lossy(), ARGUMENT);
         }
         if let Some(ini) = &inputs.ini {
-            layers.offer(keys::CONFIG.info.name, &ini.to_string_lossy(), Source::Argument);
+            layers.offer(keys::CONFIG.info.name, &ini.to_string_lossy(), ARGUMENT);
         }
         for (name, value) in &inputs.environment {
-            layers.offer(name, value, Source::Environment);
+            layers.offer(name, value, "environment");
         }
         layers.offer_units(&inputs.units);
         layers.offer_ini();
@@ -114,27 +86,34 @@ impl Layers {
         layers
     }
 
-    /// Adds a value unless a layer of higher precedence has one. An empty value counts as unset: compose files and units
+    /// Adds a value unless a layer of higher precedence has one. A blank value counts as unset: compose files and units
     /// pass unset variables that way.
-    pub(crate) fn offer(&mut self, name: &str, value: &str, source: Source) {
+    pub(crate) fn offer(&mut self, name: &str, value: &str, source: &str) {
+        let value = value.trim();
         if value.is_empty() {
             return;
         }
         if PROXIES.iter().any(|proxy| proxy.eq_ignore_ascii_case(name)) {
-            self.proxies.entry(name.to_owned()).or_insert_with(|| source.clone());
+            self.proxies.entry(name.to_owned()).or_insert_with(|| source.to_owned());
         }
-        if !name.starts_with("DECNET_") {
-            return;
+        if name.starts_with("DECNET_") {
+            self.values.entry(name.to_owned()).or_insert_with(|| (value.to_owned(), source.to_owned()));
         }
-        let is_secret =
-            keys::ALL.iter().any(|info| info.name == name && info.disclosure == Disclosure::Never);
-        if let (true, Source::Ini(place), Some(readers)) = (is_secret, &source, self.ini_readers) {
+    }
+
+    /// Adds a value of the INI file, and a warning if it is a secret that other users can read.
+    pub(crate) fn offer_from_ini(&mut self, name: &str, value: &str, place: &str) {
+        let mut secrets = keys::ALL.iter().filter(|info| info.disclosure == Disclosure::Never);
+        if let Some(readers) = self.ini_readers
+            && !value.is_empty()
+            && secrets.any(|info| info.name == name)
+        {
             self.exposed.push(format!(
                 "{name} ({place}) is a secret, and {readers} can read that file; restrict its mode, or move the secret \
                  to .env.local"
             ));
         }
-        self.values.entry(name.to_owned()).or_insert_with(|| (value.to_owned(), source));
+        self.offer(name, value, place);
     }
 
     /// Returns the text of a setting, if any layer has it.
@@ -142,43 +121,54 @@ impl Layers {
         self.values.get(name).map(|(text, _)| text.as_str())
     }
 
-    /// Returns the source of a setting's value.
-    pub(crate) fn source(&self, name: &str) -> Source {
-        self.values.get(name).map_or(Source::Default, |(_, source)| source.clone())
+    /// Returns the source of a setting's value: `argument`, `environment`, the path and line of a file, or `default`.
+    pub(crate) fn source(&self, name: &str) -> &str {
+        self.values.get(name).map_or("default", |(_, source)| source)
     }
 
-    /// Parses a setting. An invalid value is recorded as a problem and replaced by the default.
-    pub(crate) fn read<T>(&mut self, key: &Key<T>) -> T {
+    /// Parses a setting that may be unset. An invalid value is recorded as a problem and counts as unset.
+    pub(crate) fn find<T>(&mut self, key: &Key<T>) -> Option<T> {
         let info = &key.info;
-        if let Some((text, source)) = self.values.get(info.name) {
-            match (key.read)(text.trim()) {
-                Ok(value) => return value,
-                Err(why) => {
-                    self.problems.push(format!("{} ({source}) {}", info.name, redacted_reason(info, why)));
-                }
-            }
+        let (text, source) = self.values.get(info.name)?;
+        let read = (key.read)(text).map_err(|why| {
+            self.problems.push(format!("{} ({source}) {}", info.name, redacted_reason(info, why)));
+        });
+        read.ok()
+    }
+
+    /// Parses a setting that has a default.
+    pub(crate) fn read<T>(&mut self, key: &Key<T>) -> T {
+        self.find(key).unwrap_or_else(|| (key.read)(key.info.default).expect("a test reads every default"))
+    }
+
+    /// Parses a flag. DECNET reads each text as one of the two values, so there is a warning if it is neither.
+    pub(crate) fn read_flag(&mut self, key: &Key<bool>) -> bool {
+        let (name, value) = (key.info.name, self.read(key));
+        if let Some((text, source)) = self.values.get(name)
+            && boolean(text).is_err()
+        {
+            self.warnings.push(format!(
+                "{name} ({source}) is `{text}`, which is read as {value}, as in DECNET; write true or false"
+            ));
         }
-        (key.read)(info.default).expect("a test reads every default")
-    }
-
-    pub(crate) fn problem(&mut self, text: String) {
-        self.problems.push(text);
-    }
-
-    pub(crate) fn warning(&mut self, text: String) {
-        self.warnings.push(text);
+        value
     }
 
     fn offer_ini(&mut self) {
-        let named = self.read(&keys::CONFIG);
+        let named = self.find(&keys::CONFIG);
         let path = named.as_deref().unwrap_or(Path::new(DEFAULT_INI));
+        if path == Path::new(NO_INI) {
+            return;
+        }
         match self.trust.read(path, Given::Named, MAX_SETTINGS_FILE_BYTES) {
             Ok(Text { text, mode }) => {
                 self.ini_readers = other_readers(mode);
                 let text = self.without_mark(path, &text, Dialect::Python);
                 ini::offer(self, &path.to_string_lossy(), text);
             }
-            Err(error) if named.is_some() => self.problem(format!("cannot use {}: {error}", path.display())),
+            Err(error) if named.is_some() => {
+                self.problems.push(format!("cannot use {}: {error}", path.display()));
+            }
             Err(Refused::Untrusted(why)) => self.ignored(path, &why),
             Err(Refused::Io(error)) => self.unread(path, &error),
         }
@@ -202,7 +192,7 @@ impl Layers {
             }
         }
         for (unit, line, name, value) in services::variables(&units) {
-            self.offer(name, value, Source::DotEnv(format!("{}:{line}", unit.display())));
+            self.offer(name, value, &format!("{}:{line}", unit.display()));
         }
     }
 
@@ -225,11 +215,11 @@ impl Layers {
             let later = entries[at + 1..].iter().rfind(|later| later.name == entry.name);
             self.warn_of_entry(&place, entry, later);
             if later.is_none() {
-                self.offer(&entry.name, &entry.value, Source::DotEnv(place));
+                self.offer(&entry.name, &entry.value, &place);
             }
         }
         for line in bad {
-            self.warning(format!("{}:{line}: not `NAME=value`, ignored", path.display()));
+            self.warnings.push(format!("{}:{line}: not `NAME=value`, ignored", path.display()));
         }
     }
 
@@ -238,15 +228,16 @@ impl Layers {
             return;
         }
         if let Some(Entry { name, line, .. }) = later {
-            self.warning(format!("{place}: {name} is set again on line {line}, which takes precedence"));
+            self.warnings
+                .push(format!("{place}: {name} is set again on line {line}, which takes precedence"));
         }
         if entry.takes_comment {
-            self.warning(format!(
+            self.warnings.push(format!(
                 "{place}: systemd reads ` #` as part of the value; put the comment on its own line"
             ));
         }
         if entry.value.contains("${") {
-            self.warning(format!("{place}: `${{…}}` is not expanded; write the value itself"));
+            self.warnings.push(format!("{place}: `${{…}}` is not expanded; write the value itself"));
         }
     }
 
@@ -258,7 +249,7 @@ impl Layers {
             Dialect::Systemd => (text, "so systemd ignores its first line"),
         };
         let path = path.display();
-        self.warning(format!(
+        self.warnings.push(format!(
             "{path} begins with a byte order mark (U+FEFF), {consequence}; save it without one"
         ));
         text
@@ -266,13 +257,13 @@ impl Layers {
 
     /// Warns about a file that another user could have put there.
     fn ignored(&mut self, path: &Path, why: &Untrusted) {
-        self.warning(format!("ignoring {}: {why}", path.display()));
+        self.warnings.push(format!("ignoring {}: {why}", path.display()));
     }
 
     /// Warns about an unreadable file that no setting names. A missing one is not reported.
     fn unread(&mut self, path: &Path, error: &std::io::Error) {
         if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) {
-            self.warning(format!("cannot read {}: {error}; its settings are not used", path.display()));
+            self.warnings.push(format!("cannot read {}: {error}; its settings are not used", path.display()));
         }
     }
 
@@ -282,7 +273,7 @@ impl Layers {
         for name in self.values.keys().filter(unknown).cloned().collect::<Vec<_>>() {
             let hint = nearest(&name).map_or(String::new(), |nearest| format!("; did you mean {nearest}?"));
             let source = self.source(&name);
-            self.problem(format!("{name} ({source}) is not a setting of decnet{hint}"));
+            self.problems.push(format!("{name} ({source}) is not a setting of decnet{hint}"));
         }
     }
 }
@@ -313,23 +304,10 @@ fn redacted_reason(info: &Info, why: String) -> String {
 
 /// Returns the known name that is most similar to a misspelt one, if any is close enough.
 fn nearest(name: &str) -> Option<&'static str> {
-    let distance = |info: &&&Info| edits(name, info.name);
-    let candidates = keys::ALL.iter().filter(|info| info.name.starts_with(OWN_PREFIX));
-    candidates.min_by_key(distance).map(|info| info.name).filter(|best| edits(name, best) <= name.len() / 3)
-}
-
-/// Returns the Levenshtein distance, in bytes, between two texts.
-fn edits(left: &str, right: &str) -> usize {
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in right.bytes().enumerate() {
-            let changed = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[right.len()]
+    let own = keys::ALL.iter().map(|info| info.name).filter(|known| known.starts_with(OWN_PREFIX));
+    let candidates = own.map(|known| (strsim::levenshtein(name, known), known));
+    let (distance, nearest) = candidates.min_by_key(|(distance, _)| *distance)?;
+    (distance <= name.len() / 3).then_some(nearest)
 }
 
 #[cfg(test)]
@@ -338,7 +316,6 @@ mod tests {
 
     #[test]
     fn misspelt_name_is_matched_to_the_nearest_setting() {
-        assert_eq!(edits("kitten", "sitting"), 3);
         assert_eq!(nearest("DECNET_WEBHOOK_TIMOUT"), Some("DECNET_WEBHOOK_TIMEOUT"));
         assert_eq!(nearest("DECNET_WEBHOOK_SOMETHING_ELSE_ALTOGETHER_AND_LONG"), None);
     }

@@ -23,9 +23,13 @@ mod types;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::trust::Refused;
 use decnet_core::delivery::RetrySchedule;
+use decnet_store::ownership::directory_of;
+use decnet_store::queue::Retention;
 use hyper::Uri;
 use ipnet::IpNet;
 
@@ -36,12 +40,11 @@ pub(crate) use self::database::{Database, DatabaseKind};
 pub(crate) use self::found::{Found, find};
 use self::home::Home;
 pub(crate) use self::layers::Inputs;
-use self::layers::{Layers, Source};
+use self::layers::{ARGUMENT, Layers};
 pub(crate) use self::page::page;
 pub(crate) use self::services::{ServiceFiles, services_database, units as service_units};
 pub(crate) use self::show::Setting;
-use self::types::Read;
-pub(crate) use self::types::{duration as read_duration, show_duration, without_secrets};
+pub(crate) use self::types::{duration as read_duration, show_duration};
 
 /// The validated configuration.
 #[derive(Debug, Clone)]
@@ -106,13 +109,6 @@ pub(crate) struct Bus {
     pub(crate) reconnect: Duration,
 }
 
-/// `DECNET_BUS_TYPE`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BusKind {
-    /// DECNET's protocol over a UNIX socket.
-    Unix,
-}
-
 /// The HTTP API.
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
@@ -152,23 +148,10 @@ pub(crate) struct Egress {
     pub(crate) allow: Vec<IpNet>,
 }
 
-/// How long and how much the queue keeps.
-#[derive(Debug, Clone)]
-pub(crate) struct Retention {
-    /// The retention of delivered deliveries.
-    pub(crate) delivered: Duration,
-    /// The retention of dead deliveries.
-    pub(crate) dead: Duration,
-    /// The retention of deliveries that wait for a tripped or disabled subscription.
-    pub(crate) parked: Duration,
-    /// The queue's size in bytes above which the oldest final deliveries are deleted.
-    pub(crate) bytes: u64,
-}
-
 /// The logging configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Log {
-    /// A filter in the syntax of `tracing_subscriber::EnvFilter`; `None` for the command's default.
+    /// A filter in the syntax of `tracing_subscriber::filter::Targets`; `None` for the command's default.
     pub(crate) filter: Option<String>,
     /// The format of messages.
     pub(crate) format: LogFormat,
@@ -198,7 +181,7 @@ impl Config {
 
     fn read(layers: &mut Layers, inputs: &Inputs) -> Self {
         let home = Home::find(inputs);
-        let configured = layers.read(&keys::DATA_DIR);
+        let configured = layers.find(&keys::DATA_DIR);
         let is_data_dir_default = configured.is_none();
         let data_dir = configured.unwrap_or_else(|| data_dir::fallback(home.path()));
         let bus = Bus::read(layers, home.path());
@@ -207,7 +190,7 @@ impl Config {
         let is_named = layers.text(keys::DB_URL.info.name).is_some();
         Self {
             mode: layers.read(&keys::MODE),
-            disallow_master: layers.read(&keys::DISALLOW_MASTER),
+            disallow_master: layers.read_flag(&keys::DISALLOW_MASTER),
             is_database_default: !is_named && matches!(database, Database::Sqlite(_)),
             database,
             data_dir,
@@ -216,48 +199,56 @@ impl Config {
             api: Api::read(layers),
             delivery: Delivery::read(layers),
             egress: Egress {
-                allow_private: layers.read(&keys::ALLOW_PRIVATE),
+                allow_private: layers.read_flag(&keys::ALLOW_PRIVATE),
                 allow: layers.read(&keys::ALLOW_CIDRS),
             },
-            retention: Retention::read(layers),
+            retention: Retention {
+                delivered_age: layers.read(&keys::RETAIN_DELIVERED),
+                dead_age: layers.read(&keys::RETAIN_DEAD),
+                parked_age: layers.read(&keys::RETAIN_PARKED),
+                max_bytes: layers.read(&keys::RETAIN_BYTES),
+                parked: Arc::default(),
+            },
             tracing: read_tracing(layers),
-            metrics_listen: layers.read(&keys::METRICS_LISTEN),
+            metrics_listen: layers.find(&keys::METRICS_LISTEN),
             metrics_hosts: layers.read(&keys::METRICS_HOSTS),
             access: if inputs.serves_api { Access::read(layers, inputs) } else { Access::default() },
-            log: Log { filter: layers.read(&keys::LOG), format: layers.read(&keys::LOG_FORMAT) },
-        }
-    }
-
-    /// Warns of flags that are neither `true` nor `false`; DECNET reads them as one of the two.
-    fn warn_of_odd_flags(&self, layers: &mut Layers) {
-        for (key, value) in [
-            (&keys::DISALLOW_MASTER, self.disallow_master),
-            (&keys::BUS_ENABLED, self.bus.enabled),
-            (&keys::LIMITER_ENABLED, self.api.limits_creations),
-            (&keys::ALLOW_PRIVATE, self.egress.allow_private),
-            (&keys::TRACING_ENABLED, self.tracing.is_some()),
-        ] {
-            let name = key.info.name;
-            let text = layers.text(name).map(str::trim).unwrap_or_default();
-            if !matches!(text.to_ascii_lowercase().as_str(), "" | "true" | "false") {
-                let source = layers.source(name);
-                layers.warning(format!(
-                    "{name} ({source}) is `{text}`, which is read as {value}, as in DECNET; write true or false"
-                ));
-            }
+            log: Log { filter: layers.find(&keys::LOG), format: layers.read(&keys::LOG_FORMAT) },
         }
     }
 
     /// Validates combinations of settings.
-    fn check(&self, layers: &mut Layers) {
-        self.warn_of_odd_flags(layers);
+    fn check(&self, layers: &mut Layers, working_dir: &Path) {
+        self.check_relative(layers, working_dir);
         let Delivery { concurrency, total_concurrency, .. } = self.delivery;
         let (one, all) = (keys::CONCURRENCY.info.name, keys::TOTAL_CONCURRENCY.info.name);
         // The default yields to a smaller total.
-        if concurrency > total_concurrency && layers.source(one) != Source::Default {
-            layers.problem(format!(
-                "{one} ({concurrency}) must not be greater than {all} ({total_concurrency})"
-            ));
+        if concurrency > total_concurrency && layers.text(one).is_some() {
+            layers
+                .problems
+                .push(format!("{one} ({concurrency}) must not be greater than {all} ({total_concurrency})"));
+        }
+    }
+}
+
+impl Config {
+    /// Reports relative paths, which depend on the working directory, if another user could have put files there. A path on
+    /// the command line is not checked: the user has just written it.
+    fn check_relative(&self, layers: &mut Layers, working_dir: &Path) {
+        let of_socket = self.bus.socket.as_deref().map(directory_of);
+        let directories =
+            [(keys::DATA_DIR.info.name, Some(&*self.data_dir)), (keys::BUS_SOCKET.info.name, of_socket)];
+        for (name, directory) in directories {
+            let source = layers.source(name).to_owned();
+            let Some(directory) = directory.filter(|path| path.is_relative() && source != ARGUMENT) else {
+                continue;
+            };
+            if let Err(Refused::Untrusted(why)) = layers.trust.check_directory(&working_dir.join(directory)) {
+                layers.problems.push(format!(
+                    "{name} ({source}) is relative to the working directory and cannot be used: {why}; write an absolute path if \
+                     it is intended"
+                ));
+            }
         }
     }
 }
@@ -265,12 +256,12 @@ impl Config {
 /// Returns the collector's endpoint if tracing is enabled. Otherwise the endpoint is not read: it may be one that only DECNET
 /// supports.
 fn read_tracing(layers: &mut Layers) -> Option<Uri> {
-    layers.read(&keys::TRACING_ENABLED).then(|| layers.read(&keys::OTEL_ENDPOINT))
+    layers.read_flag(&keys::TRACING_ENABLED).then(|| layers.read(&keys::OTEL_ENDPOINT))
 }
 
 /// Returns the database from its URL, else from DECNET's separate settings, else the file in the data directory.
 fn read_database(layers: &mut Layers, data_dir: &Path) -> Database {
-    let url = layers.read(&keys::DB_URL);
+    let url = layers.find(&keys::DB_URL);
     let kind = layers.read(&keys::DB_TYPE);
     let (host, port) = (layers.read(&keys::DB_HOST), layers.read(&keys::DB_PORT));
     let (name, user) = (layers.read(&keys::DB_NAME), layers.read(&keys::DB_USER));
@@ -288,12 +279,11 @@ impl Bus {
     }
 
     fn read(layers: &mut Layers, home: &Path) -> Self {
-        // Irrefutable on purpose: a second kind of bus must not compile here, since all settings below are for UNIX sockets.
-        let BusKind::Unix = layers.read(&keys::BUS_TYPE);
+        layers.read(&keys::BUS_TYPE);
         Self {
             default_socket: decnet_bus::default_socket_path(home),
-            enabled: layers.read(&keys::BUS_ENABLED),
-            socket: layers.read(&keys::BUS_SOCKET),
+            enabled: layers.read_flag(&keys::BUS_ENABLED),
+            socket: layers.find(&keys::BUS_SOCKET),
             group: layers.read(&keys::BUS_GROUP),
             lossless_users: layers.read(&keys::BUS_LOSSLESS_USERS),
             reconnect: layers.read(&keys::RECONNECT),
@@ -307,7 +297,7 @@ impl Api {
             enabled: layers.read(&keys::API_ENABLED),
             host: layers.read(&keys::API_HOST),
             port: layers.read(&keys::API_PORT),
-            limits_creations: layers.read(&keys::LIMITER_ENABLED),
+            limits_creations: layers.read_flag(&keys::LIMITER_ENABLED),
         }
     }
 }
@@ -321,48 +311,6 @@ impl Delivery {
             concurrency: layers.read(&keys::CONCURRENCY),
             total_concurrency: layers.read(&keys::TOTAL_CONCURRENCY),
             timeout: layers.read(&keys::TIMEOUT),
-        }
-    }
-}
-
-impl Retention {
-    fn read(layers: &mut Layers) -> Self {
-        Self {
-            delivered: layers.read(&keys::RETAIN_DELIVERED),
-            dead: layers.read(&keys::RETAIN_DEAD),
-            parked: layers.read(&keys::RETAIN_PARKED),
-            bytes: layers.read(&keys::RETAIN_BYTES),
-        }
-    }
-}
-
-impl Mode {
-    pub(crate) fn read(text: &str) -> Read<Self> {
-        match text.to_ascii_lowercase().as_str() {
-            "master" => Ok(Self::Master),
-            "agent" => Ok(Self::Agent),
-            _ => Err(format!("must be master or agent, not `{text}`")),
-        }
-    }
-}
-
-impl BusKind {
-    fn read(text: &str) -> Read<Self> {
-        match text.to_ascii_lowercase().as_str() {
-            "unix" => Ok(Self::Unix),
-            "nats" => Err("must be unix: this version does not support NATS".into()),
-            "fake" => Err("must be unix: `fake` exists only within one Python process".into()),
-            _ => Err(format!("must be unix, not `{text}`")),
-        }
-    }
-}
-
-impl LogFormat {
-    fn read(text: &str) -> Read<Self> {
-        match text.to_ascii_lowercase().as_str() {
-            "human" => Ok(Self::Human),
-            "json" => Ok(Self::Json),
-            _ => Err(format!("must be human or json, not `{text}`")),
         }
     }
 }

@@ -27,7 +27,7 @@ fn setting(info: &'static Info, layers: &Layers, config: &Config) -> Setting {
         (Some(text), Disclosure::Whole) => text.into(),
         (None, _) => computed_default(info.name, config).unwrap_or_else(|| info.default.into()),
     };
-    Setting { name: info.name, value, source: layers.source(info.name).to_string() }
+    Setting { name: info.name, value, source: layers.source(info.name).into() }
 }
 
 /// Returns the value of a setting whose default is determined by a rule.

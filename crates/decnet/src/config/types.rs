@@ -2,7 +2,6 @@
 
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -13,28 +12,29 @@ use decnet_core::redact::Secret;
 use hyper::Uri;
 use ipnet::IpNet;
 
-use super::Database;
-
 /// The result of parsing a value. The error completes the sentence "`NAME` …".
 pub(crate) type Read<T> = Result<T, String>;
 
-/// Parses `true` or `false`, case-insensitively.
-pub(crate) fn boolean(text: &str) -> Read<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(format!("must be true or false, not `{text}`")),
+/// Parses one of two words, case-insensitively.
+pub(crate) fn either<T>(text: &str, one: (&str, T), other: (&str, T)) -> Read<T> {
+    match text {
+        _ if text.eq_ignore_ascii_case(one.0) => Ok(one.1),
+        _ if text.eq_ignore_ascii_case(other.0) => Ok(other.1),
+        _ => Err(format!("must be {} or {}, not `{text}`", one.0, other.0)),
     }
 }
 
+/// Parses `true` or `false`, case-insensitively.
+pub(crate) fn boolean(text: &str) -> Read<bool> {
+    either(text, ("true", true), ("false", false))
+}
+
 /// Returns true for anything but `false`, as DECNET does.
-#[expect(clippy::unnecessary_wraps, reason = "all parsers have the same signature")]
 pub(crate) fn unless_false(text: &str) -> Read<bool> {
     Ok(!text.eq_ignore_ascii_case("false"))
 }
 
 /// Returns false for anything but `true`, as DECNET does, so that a typing error never disables a protection.
-#[expect(clippy::unnecessary_wraps, reason = "all parsers have the same signature")]
 pub(crate) fn only_true(text: &str) -> Read<bool> {
     Ok(text.eq_ignore_ascii_case("true"))
 }
@@ -85,8 +85,9 @@ pub(crate) fn threshold(text: &str) -> Read<u32> {
 /// Parses `10GiB`, `500MB` or a bare number of bytes.
 pub(crate) fn bytes(text: &str) -> Read<u64> {
     let wrong = || format!("must be a size such as 10GiB, 500MB or 1048576, not `{text}`");
-    let (number, unit) = split_unit(text).ok_or_else(wrong)?;
-    let factor = match unit.to_ascii_lowercase().as_str() {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..unit_at].parse().map_err(|_| wrong())?;
+    let factor = match text[unit_at..].trim_start().to_ascii_lowercase().as_str() {
         "" | "b" => 1.0,
         "k" | "kib" => 1024.0,
         "m" | "mib" => 1024.0 * 1024.0,
@@ -106,35 +107,25 @@ pub(crate) fn bytes(text: &str) -> Read<u64> {
     Ok(bytes as u64)
 }
 
-/// Parses networks or single addresses, separated by commas.
-pub(crate) fn networks(text: &str) -> Read<Vec<IpNet>> {
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(network).collect()
+/// Parses the parts of a list separated by commas. Empty parts are skipped.
+pub(crate) fn list<T>(text: &str, parse: impl Fn(&str) -> Read<T>) -> Read<Vec<T>> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(parse).collect()
 }
 
-/// Parses names separated by commas.
-pub(crate) fn names(text: &str) -> Read<Vec<String>> {
-    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-    Ok(names.map(str::to_owned).collect())
-}
-
-/// Parses origins separated by commas and returns them as browsers send them: scheme, host and any non-default port. A
-/// wildcard is rejected: it would let every web page read the responses.
-pub(crate) fn origins(text: &str) -> Read<Vec<String>> {
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(origin).collect()
-}
-
-fn origin(text: &str) -> Read<String> {
-    let url = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    let origin = url.map(|url| (url.origin().ascii_serialization(), url));
-    match origin {
-        Some((origin, url)) if url.path() == "/" && url.query().is_none() && url.username().is_empty() => {
-            Ok(origin)
-        }
-        _ => Err(format!(
-            "must be a list of origins such as https://dashboard.example:8443; `{}` is not an origin",
-            without_secrets(text)
-        )),
-    }
+/// Parses an origin and returns it as browsers send it: scheme, host and any non-default port. A wildcard is rejected: it
+/// would let every web page read the responses.
+pub(crate) fn origin(text: &str) -> Read<String> {
+    let is_origin = |url: &url::Url| {
+        let has_only_origin = url.path() == "/" && url.query().is_none() && url.username().is_empty();
+        matches!(url.scheme(), "http" | "https") && has_only_origin
+    };
+    let url = url::Url::parse(text).ok().filter(is_origin);
+    url.map(|url| url.origin().ascii_serialization()).ok_or_else(|| {
+        let shown = without_secrets(text);
+        format!(
+            "must be a list of origins such as https://dashboard.example:8443; `{shown}` is not an origin"
+        )
+    })
 }
 
 /// Returns a URL reduced to scheme, host and port: the login, path and query may be secrets.
@@ -149,12 +140,8 @@ pub(crate) fn without_secrets(text: &str) -> String {
     }
 }
 
-/// Parses host names separated by commas.
-pub(crate) fn host_names(text: &str) -> Read<Vec<String>> {
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(host_name).collect()
-}
-
-fn host_name(text: &str) -> Read<String> {
+/// Parses a host name.
+pub(crate) fn host_name(text: &str) -> Read<String> {
     let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     if text.chars().all(is_of_a_name) {
         return Ok(text.to_ascii_lowercase());
@@ -164,7 +151,8 @@ fn host_name(text: &str) -> Read<String> {
     ))
 }
 
-fn network(text: &str) -> Read<IpNet> {
+/// Parses a network or a single address.
+pub(crate) fn network(text: &str) -> Read<IpNet> {
     let address = || text.parse::<std::net::IpAddr>().map(IpNet::from);
     text.parse::<IpNet>().or_else(|_| address()).map_err(|_| {
         format!("must be a list of networks such as 10.1.0.0/16,fd00::/8; `{text}` is not a network")
@@ -177,42 +165,31 @@ pub(crate) fn schedule(text: &str) -> Read<RetrySchedule> {
     text.parse().map_err(|error| format!("must be a retry schedule such as 1s,30s,10m: {error}"))
 }
 
-/// Returns a path, or `None` for an empty text.
-#[expect(clippy::unnecessary_wraps, reason = "all parsers have the same signature")]
-pub(crate) fn optional_path(text: &str) -> Read<Option<PathBuf>> {
-    Ok((!text.is_empty()).then(|| text.into()))
-}
-
-/// Returns any text, or `None` for an empty one.
-#[expect(clippy::unnecessary_wraps, reason = "all parsers have the same signature")]
-pub(crate) fn optional_text(text: &str) -> Read<Option<String>> {
-    Ok((!text.is_empty()).then(|| text.into()))
-}
-
-/// Parses an IP address with a port; `None` for an empty text.
-pub(crate) fn optional_address(text: &str) -> Read<Option<SocketAddr>> {
-    let wrong = || format!("must be an address and a port such as 127.0.0.1:9464, not `{text}`");
-    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| wrong()) }
+/// Parses an IP address with a port.
+pub(crate) fn address(text: &str) -> Read<SocketAddr> {
+    text.parse().map_err(|_| format!("must be an address and a port such as 127.0.0.1:9464, not `{text}`"))
 }
 
 /// Returns any text unchanged.
-#[expect(clippy::unnecessary_wraps, reason = "all parsers have the same signature")]
-pub(crate) fn text(text: &str) -> Read<String> {
+pub(crate) fn text<T: for<'a> From<&'a str>>(text: &str) -> Read<T> {
     Ok(text.into())
 }
 
-fn split_unit(text: &str) -> Option<(f64, &str)> {
-    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    Some((text[..unit_at].parse().ok()?, text[unit_at..].trim_start()))
+/// Accepts the only kind of bus.
+pub(crate) fn bus_kind(text: &str) -> Read<()> {
+    match text.to_ascii_lowercase().as_str() {
+        "unix" => Ok(()),
+        "nats" => Err("must be unix: this version does not support NATS".into()),
+        "fake" => Err("must be unix: `fake` exists only within one Python process".into()),
+        _ => Err(format!("must be unix, not `{text}`")),
+    }
 }
 
 /// Parses a session secret. The error is never shown because the setting is a secret.
-pub(super) fn jwt_secret(text: &str) -> Read<Option<Secret>> {
-    if text.is_empty() {
-        return Ok(None);
-    }
+pub(super) fn jwt_secret(text: &str) -> Read<Secret> {
     let secret = Secret::new(text);
-    JwtKey::new(&secret).map(|_| Some(secret)).map_err(|error| error.to_string())
+    JwtKey::new(&secret).map(|_| ()).map_err(|error| error.to_string())?;
+    Ok(secret)
 }
 
 /// Parses the URL of a collector.
@@ -223,11 +200,6 @@ pub(super) fn otel_endpoint(text: &str) -> Read<Uri> {
     let uri: Uri = text.parse().map_err(|_| wrong())?;
     let is_plain = uri.scheme_str() == Some("http") && uri.host().is_some() && !text.contains('@');
     if is_plain { Ok(uri) } else { Err(wrong()) }
-}
-
-/// Parses the URL of a database; an empty text is none.
-pub(super) fn optional_database(text: &str) -> Read<Option<Database>> {
-    if text.is_empty() { Ok(None) } else { Database::from_url(text).map(Some) }
 }
 
 #[cfg(test)]
@@ -286,6 +258,7 @@ mod tests {
 
     #[test]
     fn origins_are_normalized_like_browsers_do() {
+        let origins = |text| list(text, origin);
         let read = origins("https://Dash.example:443/, http://10.0.0.1:8080");
         assert_eq!(read, Ok(vec!["https://dash.example".into(), "http://10.0.0.1:8080".into()]));
         for bad in ["*", "dash.example", "https://a/b", "https://a/?b", "https://u@a/", "file:///a", "null"] {
@@ -295,6 +268,7 @@ mod tests {
 
     #[test]
     fn host_names_have_no_port_and_no_wildcard() {
+        let host_names = |text| list(text, host_name);
         assert_eq!(host_names("Metrics.Example, a-1"), Ok(vec!["metrics.example".into(), "a-1".into()]));
         for bad in ["a:80", "*.example", "http://a", "[::1]", "a b"] {
             assert!(host_names(bad).is_err(), "{bad}");
@@ -303,6 +277,7 @@ mod tests {
 
     #[test]
     fn lists_and_booleans_are_parsed() {
+        let networks = |text| list(text, network);
         assert_eq!(networks("10.1.0.0/16, ::1").map(|list| list.len()), Ok(2));
         assert_eq!(networks(""), Ok(vec![]));
         assert!(networks("10.1.0.0/16,here").unwrap_err().contains("`here`"));

@@ -1,5 +1,7 @@
 //! Tables for people.
 
+use std::iter;
+
 use decnet_core::text::escape;
 
 use super::text::{Paint, Text};
@@ -11,24 +13,27 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn new(headings: &[&str]) -> Self {
-        Self { rows: vec![headings.iter().map(ToString::to_string).collect()] }
-    }
-
-    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
+    pub(crate) fn new<const N: usize>(
+        headings: [&str; N],
+        rows: impl IntoIterator<Item = [String; N]>,
+    ) -> Self {
         // Escaped here, since escaping changes the width of a cell.
-        self.rows.push(cells.map(|cell| escape(&cell).into_owned()).into());
+        let rows = rows.into_iter().map(|cells| cells.map(|cell| escape(&cell).into_owned()).into());
+        Self { rows: iter::once(headings.map(str::to_owned).into()).chain(rows).collect() }
     }
 
     /// Renders the table, with highlighted headings.
     pub(crate) fn render(&self, paint: Paint) -> Text {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let widest =
-            |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| width(cell)).max();
-        let widths: Vec<usize> = (0..columns).map(|column| widest(column).unwrap_or(0)).collect();
+        let mut widths = vec![0; self.rows[0].len()];
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
         let mut text = Text::default();
         for (index, row) in self.rows.iter().enumerate() {
-            let line = row.iter().zip(&widths).map(|(cell, width)| pad(cell, *width)).collect::<Vec<_>>();
+            let line =
+                row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect::<Vec<_>>();
             let line = line.join("  ");
             let line = line.trim_end();
             text += if index == 0 { paint.strong(line) } else { Text::from(line) };
@@ -42,23 +47,14 @@ impl Table {
     }
 }
 
-fn width(cell: &str) -> usize {
-    cell.chars().count()
-}
-
-fn pad(cell: &str, to: usize) -> String {
-    format!("{cell}{}", " ".repeat(to.saturating_sub(width(cell))))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn columns_line_up_and_control_characters_are_shown() {
-        let mut table = Table::new(&["NAME", "URL"]);
-        table.row(["größe".into(), "x".into()]);
-        table.row(["a".into(), "\x1b[2J".into()]);
+        let rows = [["größe", "x"], ["a", "\x1b[2J"]].map(|row| row.map(str::to_owned));
+        let table = Table::new(["NAME", "URL"], rows);
         assert_eq!(table.render(Paint::none()).as_str(), "NAME   URL\ngröße  x\na      \\u{1b}[2J\n");
     }
 }

@@ -6,7 +6,7 @@ use std::ops::AddAssign;
 use decnet_core::text::escape;
 
 /// Lines for people. A string is appended to the current line with hidden characters and line ends escaped; colours come
-/// only from [`Paint`], line ends only from [`Text::end_line`].
+/// only from [`Paint`], line ends only from [`Text::end_line`] and [`Text::line`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Text(String);
 
@@ -16,12 +16,17 @@ impl Text {
         self.0.push('\n');
     }
 
+    /// Appends `last` and ends the line.
+    pub(crate) fn line(&mut self, last: impl Into<Self>) {
+        *self += last;
+        self.end_line();
+    }
+
     /// Adds a line with a field's name and value.
     pub(crate) fn field(&mut self, paint: Paint, name: &str, value: &str) {
         *self += paint.faint(&format!("{name:<13}"));
         *self += " ";
-        *self += value;
-        self.end_line();
+        self.line(value);
     }
 
     /// Returns the text with colours.
@@ -30,21 +35,9 @@ impl Text {
     }
 }
 
-impl From<&str> for Text {
-    fn from(part: &str) -> Self {
-        Self(escape(part).into_owned())
-    }
-}
-
-impl From<String> for Text {
-    fn from(part: String) -> Self {
-        part.as_str().into()
-    }
-}
-
-impl From<&String> for Text {
-    fn from(part: &String) -> Self {
-        part.as_str().into()
+impl<T: AsRef<str>> From<T> for Text {
+    fn from(part: T) -> Self {
+        Self(escape(part.as_ref()).into_owned())
     }
 }
 

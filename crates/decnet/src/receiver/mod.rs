@@ -14,7 +14,8 @@ use bytes::Bytes;
 use decnet_core::limits::{MAX_BODY_BYTES, SHUTDOWN_GRACE};
 use decnet_core::signature::SigningKey;
 use decnet_core::time::UnixMicros;
-pub(crate) use decnet_store::clock::now;
+use decnet_runtime::accept::Acceptor;
+pub(crate) use decnet_runtime::clock::now;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -32,8 +33,6 @@ pub(crate) use self::verify::Origin;
 const MAX_CONNECTIONS: usize = 1024;
 /// The maximum size of a request body. A delivery's body is about as large as the event's bus frame.
 const MAX_REQUEST_BYTES: usize = 2 * MAX_BODY_BYTES;
-/// The pause after a failed accept, which usually means that file descriptors have run out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The time for pending responses, beyond their delay, when the receiver stops.
 const ANSWER_GRACE: Duration = Duration::from_secs(1);
 
@@ -118,18 +117,12 @@ impl Receiver {
     /// wait for it.
     pub(crate) async fn run(self, received: mpsc::Sender<Received>, shutdown: CancellationToken) {
         let Self { listener, options } = self;
-        let mut connections = JoinSet::new();
+        let (mut acceptor, mut connections) = (Acceptor::new(listener, "receiver"), JoinSet::new());
         loop {
             tokio::select! {
-                accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                    Ok((stream, _)) => {
-                        connections.spawn(serve(stream, options.clone(), received.clone(), shutdown.clone()));
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "the receiver cannot accept a connection");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                },
+                (stream, _) = acceptor.accept(), if connections.len() < MAX_CONNECTIONS => {
+                    connections.spawn(serve(stream, options.clone(), received.clone(), shutdown.clone()));
+                }
                 Some(_) = connections.join_next() => {}
                 () = shutdown.cancelled() => break,
             }

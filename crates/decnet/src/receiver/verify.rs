@@ -58,23 +58,13 @@ pub(crate) fn origin<'h>(
     if !decnet.is_empty() && !key.verify_decnet(body, decnet) {
         return Origin::Forged("X-DECNET-Signature does not match the body and the secret");
     }
-    if !standard.is_empty() {
-        return standard_origin(header, standard, body, key, now);
+    if standard.is_empty() {
+        return Origin::Verified;
     }
-    Origin::Verified
-}
-
-fn standard_origin<'h>(
-    header: impl Fn(&'static str) -> &'h str,
-    signatures: &str,
-    body: &[u8],
-    key: &SigningKey,
-    now: UnixMicros,
-) -> Origin {
     let Ok(timestamp) = header("webhook-timestamp").parse::<i64>() else {
         return Origin::Forged("webhook-timestamp is missing or not a number");
     };
-    if !key.verify_standard(header("webhook-id"), timestamp, body, signatures) {
+    if !key.verify_standard(header("webhook-id"), timestamp, body, standard) {
         return Origin::Forged("webhook-signature does not match id, timestamp, body and secret");
     }
     if timestamp.abs_diff(now.as_seconds()) > TOLERANCE.as_secs() {

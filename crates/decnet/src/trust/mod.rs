@@ -14,13 +14,12 @@
 mod services;
 mod walk;
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use self::services::Services;
-use self::walk::{Goal, Reached, walk};
+use self::walk::{Goal, walk};
 
 /// The uid of root.
 const ROOT: u32 = 0;
@@ -75,36 +74,28 @@ pub(crate) struct Untrusted {
 }
 
 /// The reason why a component of a path is not trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum Why {
     /// Another user, with this uid, owns the component.
+    #[error("belongs to another user (uid {0}); change its owner, or run as that user")]
     Owner(u32),
     /// Group or others can write the component, which has these permission bits.
+    #[error("can be written by others (mode {:04o}); {}", .0 & 0o7777, advice(*.0))]
     Writable(u32),
     /// The component is a symbolic link in a default location.
+    #[error("is a symbolic link; replace it with the file itself")]
     Link,
     /// The component is not of the expected type.
+    #[error("is not a {0}")]
     Kind(&'static str),
 }
 
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Owner(uid) => {
-                write!(f, "belongs to another user (uid {uid}); change its owner, or run as that user")
-            }
-            Self::Writable(mode) => {
-                // Such a directory (`/tmp`) must stay writable.
-                let advice = if mode & STICKY == 0 {
-                    "run chmod go-w on it"
-                } else {
-                    "the sticky bit is not sufficient; use a directory that others cannot write to"
-                };
-                write!(f, "can be written by others (mode {:04o}); {advice}", mode & 0o7777)
-            }
-            Self::Link => f.write_str("is a symbolic link; replace it with the file itself"),
-            Self::Kind(expected) => write!(f, "is not a {expected}"),
-        }
+fn advice(mode: u32) -> &'static str {
+    // A sticky directory (`/tmp`) must stay writable.
+    if mode & STICKY == 0 {
+        "run chmod go-w on it"
+    } else {
+        "the sticky bit is not sufficient; use a directory that others cannot write to"
     }
 }
 
@@ -147,10 +138,8 @@ impl Trust {
     /// # Errors
     /// See [`Refused`].
     pub(crate) fn open(&self, path: &Path, given: Given) -> Result<File, Refused> {
-        match walk(self, path, given, Goal::File)? {
-            Reached::File(file) => Ok(file),
-            Reached::Directory | Reached::Nothing => Err(io::Error::from(io::ErrorKind::NotFound).into()),
-        }
+        let file = walk(self, path, given, Goal::File)?;
+        file.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound).into())
     }
 
     /// Reads a trusted file of at most `max` bytes of UTF-8.

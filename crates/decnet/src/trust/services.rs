@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{passwd, units};
+use decnet_runtime::accounts;
+
+use crate::units;
 
 /// The units that name the users.
 const UNITS: [&str; 3] = ["decnet-webhook.service", "decnet-api.service", "decnet-bus.service"];
@@ -19,15 +21,14 @@ pub(super) struct Services {
 impl Services {
     /// Reads the installed units. A user that is not in `/etc/passwd` is ignored.
     pub(super) fn of_this_host() -> Self {
-        Self::of(&units::places(), &passwd::users())
+        Self::of(&units::places(), &accounts::users().unwrap_or_default())
     }
 
     fn of(places: &[PathBuf], users: &str) -> Self {
         let mut services = Self::default();
         for unit in UNITS.iter().filter_map(|name| units::find(places, name)) {
             let text = std::fs::read_to_string(unit).unwrap_or_default();
-            let user =
-                units::value(&text, "User").and_then(|name| passwd::number(&passwd::entry(users, name)?));
+            let user = units::value(&text, "User").and_then(|name| accounts::id(users, name));
             let directory = units::value(&text, "WorkingDirectory").map(units::path);
             services.users.extend(user);
             services.directories.extend(directory.map(resolved));

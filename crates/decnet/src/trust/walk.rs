@@ -23,15 +23,6 @@ pub(super) enum Goal {
     Directory,
 }
 
-/// The result of resolving a path.
-pub(super) enum Reached {
-    /// A file, open for reading.
-    File(File),
-    Directory,
-    /// A component does not exist.
-    Nothing,
-}
-
 /// A directory of the path.
 struct Directory {
     fd: OwnedFd,
@@ -53,11 +44,12 @@ struct Walk<'a> {
     problem: Option<Untrusted>,
 }
 
-/// Resolves a path and checks all its components.
+/// Resolves a path and checks all its components. Returns the file, open for reading, if that is the goal. A missing
+/// directory is not an error.
 ///
 /// # Errors
 /// See [`Refused`].
-pub(super) fn walk(trust: &Trust, path: &Path, given: Given, goal: Goal) -> Result<Reached, Refused> {
+pub(super) fn walk(trust: &Trust, path: &Path, given: Given, goal: Goal) -> Result<Option<File>, Refused> {
     let path = std::path::absolute(path)?;
     let root = openat(CWD, "/", DIRECTORY, Mode::empty()).map_err(io::Error::from)?;
     let (directories, rest) = (Vec::new(), parts(&path));
@@ -69,7 +61,7 @@ pub(super) fn walk(trust: &Trust, path: &Path, given: Given, goal: Goal) -> Resu
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 impl Walk<'_> {
-    fn run(mut self, goal: Goal) -> Result<Reached, Refused> {
+    fn run(mut self, goal: Goal) -> Result<Option<File>, Refused> {
         while let Some(name) = self.rest.pop_front() {
             if name == ".." {
                 self.directories.truncate(self.directories.len().saturating_sub(1).max(1));
@@ -78,7 +70,7 @@ impl Walk<'_> {
             let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let found = match openat(&self.current().fd, &name, flags, Mode::empty()) {
                 Ok(found) => found,
-                Err(Errno::NOENT) if goal == Goal::Directory => return self.end(Reached::Nothing),
+                Err(Errno::NOENT) if goal == Goal::Directory => return self.end(None),
                 Err(error) => return Err(io::Error::from(error).into()),
             };
             let stat = fstat(&found).map_err(io::Error::from)?;
@@ -96,7 +88,7 @@ impl Walk<'_> {
         }
         match goal {
             Goal::File => Err(self.wrong_kind(OsStr::new(""), goal)),
-            Goal::Directory => self.end(Reached::Directory),
+            Goal::Directory => self.end(None),
         }
     }
 
@@ -140,7 +132,7 @@ impl Walk<'_> {
     }
 
     /// Opens the file that the path names.
-    fn open(mut self, name: &OsStr) -> Result<Reached, Refused> {
+    fn open(mut self, name: &OsStr) -> Result<Option<File>, Refused> {
         // Without NONBLOCK, opening a pipe that has replaced the file would block.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = openat(&self.current().fd, name, flags, Mode::empty()).map_err(io::Error::from)?;
@@ -151,21 +143,20 @@ impl Walk<'_> {
         let place = self.current().place.join(name);
         self.check_owner(&stat, &place);
         self.check_mode(&file, &stat, &place);
-        self.end(Reached::File(file.into()))
+        self.end(Some(file.into()))
     }
 
-    fn end(mut self, reached: Reached) -> Result<Reached, Refused> {
+    fn end(mut self, reached: Option<File>) -> Result<Option<File>, Refused> {
         self.check_current();
         self.problem.map_or(Ok(reached), |problem| Err(problem.into()))
     }
 
     /// Checks that no other user can create entries in the current directory.
     fn check_current(&mut self) {
-        let current = self.current();
-        let found =
-            self.writable(&current.fd, &current.stat).then(|| (current.place.clone(), current.stat.st_mode));
-        if let Some((place, mode)) = found {
-            self.note(&place, Why::Writable(mode));
+        let Directory { fd, stat, place } = self.current();
+        if self.writable(fd, stat) {
+            let (place, why) = (place.clone(), Why::Writable(stat.st_mode));
+            self.problem.get_or_insert(Untrusted { place, why });
         }
     }
 

@@ -6,22 +6,22 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use decnet_bus::{LOSSLESS_CLIENT_NAME, Source};
 use decnet_core::limits::MAX_BUS_BACKOFF;
-use decnet_dispatch::sender::{self, Guard};
-use decnet_dispatch::{Options, Spans, Stats, Worker};
+use decnet_dispatch::{Options, SpanSink, Stats, Worker};
+use decnet_sender::{self as sender, EgressGuard};
 use decnet_store::catalog::{Catalog, Create};
 use decnet_store::queue::{self, Queue};
 use ipnet::IpNet;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::thread::RuntimeThread;
 use crate::config::Config;
 use crate::descriptors;
-use crate::observe::endpoint::Endpoint;
-use crate::observe::otlp::Tracer;
-use crate::observe::worker::WorkerView;
 use crate::supervision::Service;
+use decnet_runtime::thread::RuntimeThread;
+use decnet_telemetry::endpoint::Endpoint;
+use decnet_telemetry::otlp::Tracer;
+use decnet_telemetry::worker::WorkerView;
 
 /// A worker with its files open.
 pub(crate) struct Prepared {
@@ -55,11 +55,17 @@ impl Prepared {
                 .with_max_backoff(config.bus.reconnect.min(MAX_BUS_BACKOFF))
         });
         let stats = Arc::default();
-        let view = WorkerView::new(Arc::clone(&stats), &queue, config, source.is_some());
+        let view = WorkerView::new(
+            Arc::clone(&stats),
+            &queue,
+            config.data_dir.clone(),
+            config.retention.max_bytes,
+            source.is_some(),
+        );
         let endpoint = Endpoint::bind(&config.data_dir, config.metrics_listen, &config.metrics_hosts)?;
         let (tracer, exporter) =
             config.tracing.clone().map(|endpoint| Tracer::start(endpoint, view.clone())).transpose()?.unzip();
-        let spans = tracer.map(|tracer| Arc::new(tracer) as Arc<dyn Spans>);
+        let spans = tracer.map(|tracer| Arc::new(tracer) as Arc<dyn SpanSink>);
         let options = Options { spans, ..options(config, allow, sockets) };
         let worker = Worker { options, queue, catalog, source, stats, nudge: Arc::default() };
         Ok(Self { worker, view, endpoint, exporter })
@@ -73,12 +79,11 @@ impl Prepared {
     /// Returns the observable state for the service manager.
     pub(crate) fn service(&self) -> Service {
         let stats = self.stats();
-        Service { pulses: vec![stats.pulse.clone()], status: Box::new(move || status_line(&stats)) }
-    }
-
-    /// Returns a watch that is true while the queue's files are gone and the queue is being saved elsewhere.
-    pub(crate) fn is_saving(&self) -> watch::Receiver<bool> {
-        self.worker.queue.displacement()
+        Service {
+            liveness: vec![stats.liveness.clone()],
+            status: Box::new(move || status_line(&stats)),
+            is_saving: Some(self.worker.queue.displacement()),
+        }
     }
 
     /// Returns the handle that other parts of this process notify (`notify_one`) after they have submitted events.
@@ -141,16 +146,10 @@ fn options(config: &Config, allow: &[IpNet], sockets: usize) -> Options {
         schedule: delivery.schedule.clone(),
         circuit_threshold: delivery.circuit_threshold,
         backlog_threshold: delivery.backlog_threshold,
-        retention: queue::Retention {
-            delivered_age: config.retention.delivered,
-            dead_age: config.retention.dead,
-            parked_age: config.retention.parked,
-            max_bytes: config.retention.bytes,
-            parked: Arc::default(),
-        },
+        retention: config.retention.clone(),
         sender: sender::Options {
             deadline: delivery.timeout,
-            guard: Guard::new(config.egress.allow_private, allow),
+            guard: EgressGuard::new(config.egress.allow_private, allow),
             max_sockets: sockets,
             ..sender::Options::default()
         },
@@ -179,6 +178,6 @@ mod tests {
             .execute_batch("DROP TABLE webhook_subscriptions; CREATE TABLE webhook_subscriptions (a)")
             .unwrap();
         let error = prepared.run(CancellationToken::new()).await.unwrap_err().to_string();
-        assert!(error.starts_with("the subscriptions:"), "{error}");
+        assert!(error.starts_with("cannot load the subscriptions:"), "{error}");
     }
 }

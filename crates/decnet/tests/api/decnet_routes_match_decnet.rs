@@ -55,7 +55,7 @@ fn webhook_is_created_shown_changed_and_deleted() {
 fn odd_secrets_are_accepted_with_a_warning() {
     let server = Server::start();
     for (index, (secret, warning)) in [
-        ("whsec_not*base64*at*all*xx", "does not go on in base64"),
+        ("whsec_not*base64*at*all*xx", "not followed by base64"),
         ("abcdefghijklmnop0123456789  ", "begins or ends with a blank"),
         ("\u{feff}abcdefghijklmnop0123456789", "byte order mark"),
     ]
@@ -71,6 +71,19 @@ fn odd_secrets_are_accepted_with_a_warning() {
         let change = json!({ "secret": secret }).to_string();
         let patched = server.json(200, &format!("PATCH {path}"), &change);
         assert!(patched["warnings"][0].as_str().unwrap().contains(warning), "{patched}");
+    }
+}
+
+/// DECNET accepts any name, so its routes do here too; the reply warns about one that can be confused with another.
+#[test]
+fn odd_names_are_accepted_with_a_warning() {
+    let server = Server::start();
+    for (name, warning) in [(" siem", "blank"), ("si\u{200b}em", "U+200B"), ("siem\u{3164}", "U+3164")] {
+        let fields =
+            json!({"name": name, "url": PUBLIC, "topic_patterns": ["a"], "secret": "0123456789abcdef"});
+        let (status, made) = create(&server, &fields);
+        assert_eq!(status, 201, "{made}");
+        assert!(made["warnings"][0].as_str().unwrap().contains(warning), "{made}");
     }
 }
 

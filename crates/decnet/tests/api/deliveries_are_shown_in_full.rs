@@ -283,7 +283,7 @@ fn deleted_subscription_gets_no_redelivery() {
     let id = server.deliveries("topic=a.b&state=delivered", 2)[0]["id"].as_str().unwrap().to_owned();
     assert_eq!(server.ask(&format!("DELETE /subscriptions/{uuid}"), "").status, 204);
     let refused = server.json(409, &format!("POST /deliveries/{id}/redeliver"), "");
-    let detail = format!("the subscription `a` of delivery {id} is deleted; there is nobody to send it to");
+    let detail = format!("the subscription `a` of delivery {id} is deleted; the event cannot be sent to it");
     assert_eq!(refused["detail"], json!(detail));
     let named = server.json(409, "POST /redeliveries", &json!({"ids": [id]}).to_string());
     assert_eq!(named["detail"], json!(detail));

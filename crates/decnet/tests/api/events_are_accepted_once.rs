@@ -114,7 +114,7 @@ fn id_with_a_dot_is_rejected() {
     let refused = server.json(422, "POST /events", r#"[{"topic":"a"},{"id":"a.b","topic":"a"}]"#);
     assert_eq!(
         refused["detail"],
-        "event 1: an id has 1 to 128 printable ASCII characters, none of them a blank or a dot"
+        "event 1: an id has 1 to 128 printable ASCII characters, without spaces and dots"
     );
 }
 
@@ -143,5 +143,5 @@ fn numbers_arrive_the_same_over_bus_and_http() {
         });
     }
     let too_large = server.json(422, "POST /events", r#"{"topic":"n.http","payload":1e999}"#);
-    assert!(too_large["detail"].as_str().unwrap().contains("a number that is too large"), "{too_large}");
+    assert!(too_large["detail"].as_str().unwrap().contains("number too large"), "{too_large}");
 }

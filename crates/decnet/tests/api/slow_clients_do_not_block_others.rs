@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use decnet_core::limits::{MAX_API_EVENTS_BYTES, MAX_API_SUBMITTING_BYTES, MAX_SETUP_BODIES};
+use decnet_core::limits::{MAX_API_EVENTS_BYTES, MAX_API_SUBMISSION_BYTES, MAX_SETUP_BODIES};
 
 use crate::client::Server;
 use crate::http::{Serving, answer, ask};
@@ -92,7 +92,7 @@ fn announced_body_takes_no_memory() {
          Content-Type: application/json\r\n"
     );
     // Twice the number that fits into memory.
-    let announced = 2 * MAX_API_SUBMITTING_BYTES / MAX_API_EVENTS_BYTES;
+    let announced = 2 * MAX_API_SUBMISSION_BYTES / MAX_API_EVENTS_BYTES;
     let slow: Vec<_> = (0..announced)
         .map(|n| {
             let length = match n % 2 {

@@ -36,7 +36,7 @@ fn odd_secrets_are_rejected_with_the_reason() {
     let server = Server::start();
     let uuid = server.subscribe("a", "https://198.41.0.4/", "a");
     for (secret, reason) in [
-        ("whsec_not*base64*at*all*xx", "does not go on in base64"),
+        ("whsec_not*base64*at*all*xx", "not followed by base64"),
         ("whsec_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_", "write + for - and / for _"),
         ("whsec_c2l4dGVlbiBjaGFyYWN0ZXI", "add the missing ="),
         ("\u{feff}abcdefghijklmnop0123456789", "byte order mark"),
@@ -142,7 +142,7 @@ fn new_name_cannot_look_like_another() {
     let made = create("gr\u{f6}n");
     assert_eq!(made.status, 201, "{made:?}");
     assert_eq!(create("gro\u{308}n").status, 409, "the same letters in another composition");
-    for (name, part) in [(" siem", "blanks"), ("si\u{200b}em", "U+200B"), ("si\u{202e}em", "U+202E")] {
+    for (name, part) in [(" siem", "blank"), ("si\u{200b}em", "U+200B"), ("si\u{202e}em", "U+202E")] {
         let refused = create(name);
         assert!(refused.status == 422 && refused.body.contains(part), "{name:?}: {refused:?}");
         let path = format!("PATCH /subscriptions/{}", made.json()["uuid"].as_str().unwrap());

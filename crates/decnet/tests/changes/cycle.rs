@@ -6,10 +6,10 @@ use serde_json::json;
 use crate::ledger::{Ledger, Verdict};
 use crate::scene::{Publisher, Scene};
 
-/// Cycles after which the queue is looked at and emptied of subscriptions.
+/// The number of cycles after which the queue is checked and the subscriptions are deleted.
 const ROUND: usize = 10;
 
-/// Who changes subscriptions.
+/// The client that changes subscriptions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Changer {
     /// Our routes.
@@ -30,8 +30,7 @@ enum Change<'a> {
     Delete,
 }
 
-/// Goes through as many cycles as are asked for, prints what came of them, and fails if an event was not routed by the
-/// change before it.
+/// Runs the requested number of cycles and prints the result. Fails if an event was not routed by the change before it.
 #[track_caller]
 pub(crate) fn cycles(scene: &Scene, changer: Changer, publisher: Publisher) {
     let cycles = std::env::var("CHANGE_CYCLES").map_or(30, |cycles| cycles.parse().unwrap());
@@ -58,7 +57,7 @@ pub(crate) fn cycles(scene: &Scene, changer: Changer, publisher: Publisher) {
     assert_eq!((missed, wrong), (0, 0));
 }
 
-/// One change of each kind, each to a subscription of its own: an event may also be routed by changes that follow it.
+/// A change of each kind, each to a subscription of its own, because an event may also be routed by later changes.
 struct Cycle<'a> {
     scene: &'a Scene,
     changer: Changer,
@@ -67,7 +66,7 @@ struct Cycle<'a> {
 }
 
 impl Cycle<'_> {
-    /// Makes the subscriptions that are to be changed.
+    /// Creates the subscriptions that are to be changed.
     fn prepare(&self) {
         for what in ["moved", "redirected", "disabled", "enabled", "paused", "resumed", "deleted"] {
             let patch = Patch {
@@ -95,7 +94,7 @@ impl Cycle<'_> {
         self.sent(ledger, "enabled", "/a");
         self.change("deleted", Change::Delete);
         self.nothing(ledger, "deleted");
-        // DECNET's routes know no pause.
+        // DECNET's routes cannot pause a subscription.
         if self.changer != Changer::Webhooks {
             self.change("resumed", Change::Paused(false));
             self.sent(ledger, "resumed", "/a");
@@ -105,7 +104,7 @@ impl Cycle<'_> {
         }
     }
 
-    /// A name, and a topic, of this cycle.
+    /// Returns a name, which is also a topic, of this cycle.
     fn of(&self, what: &str) -> String {
         format!("{}.{what}", self.name)
     }
@@ -130,7 +129,7 @@ impl Cycle<'_> {
         let body = json!({"name": name, "url": url, "topic_patterns": [pattern]}).to_string();
         match self.changer {
             Changer::Api => drop(scene.ask("POST /subscriptions", &body)),
-            // DECNET's routes take 20 of these a minute from one address; each request has its own here.
+            // DECNET's routes accept 20 of these per minute and address; here each request has an address of its own.
             Changer::Webhooks => drop(scene.ask("POST /webhooks", &body)),
             Changer::Cli => {
                 scene.run(&["subscription", "create", "--name", name, "--url", &url, "--pattern", pattern]);

@@ -1,9 +1,9 @@
-//! What is to be delivered, and what was.
+//! The expected and the actual deliveries.
 
 use std::collections::BTreeSet;
 
 use decnet_core::time::UnixMicros;
-use decnet_dispatch::clock;
+use decnet_runtime::clock;
 use decnet_store::queue::{Filter, Reader};
 
 use crate::scene::Scene;
@@ -12,24 +12,24 @@ use crate::support::eventually;
 /// A delivery: a topic, which is unique, and where it goes.
 type Delivery = (String, String);
 
-/// What the changes ask for, since it was made.
+/// The deliveries that the changes require, since the ledger was created.
 pub(crate) struct Ledger {
     since: UnixMicros,
-    /// To be sent, by topic and path.
+    /// Expected requests, by topic and path.
     sent: BTreeSet<Delivery>,
-    /// To be kept back, by topic and subscription.
+    /// Expected waiting deliveries, by topic and subscription.
     held: BTreeSet<Delivery>,
-    /// How many events were published.
+    /// The number of published events.
     published: u64,
 }
 
-/// What became of it.
+/// The result of a comparison.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub(crate) events: u64,
-    /// Deliveries that were not made.
+    /// The number of missing deliveries.
     pub(crate) missed: usize,
-    /// Deliveries that should not have been made, or went elsewhere.
+    /// The number of deliveries that were not expected.
     pub(crate) wrong: usize,
 }
 
@@ -52,7 +52,7 @@ impl Ledger {
         self.published += 1;
     }
 
-    /// Compares with what is in the queue and what was received, once everything published before is admitted.
+    /// Compares with the queue and the received requests, once all published events are admitted.
     pub(crate) fn settle(self, scene: &Scene) -> Verdict {
         let reader = Reader::open(&scene.data_dir()).unwrap();
         let listed = reader.list(&Filter { since: Some(self.since), ..Filter::default() }).unwrap();

@@ -1,11 +1,11 @@
 //! An event that is published after a change of the subscriptions is routed by it: every change, from every side, over
 //! the bus and over HTTP, in one process and in three.
 //!
-//! Each test goes through 30 cycles of changes, or as many as `CHANGE_CYCLES` asks for, and prints how many events
-//! were missed or routed wrongly.
+//! Each test runs 30 cycles of changes, or the number in `CHANGE_CYCLES`, and prints how many events were missed or
+//! routed wrongly.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails that test")]
-#![expect(clippy::print_stdout, reason = "the figures are for whoever runs many cycles")]
+#![expect(clippy::print_stdout, reason = "the figures of a run with many cycles")]
 
 mod cycle;
 #[path = "../cli/http.rs"]
@@ -27,7 +27,7 @@ use Changer::{Api, Cli, Webhooks};
 use Processes::{NoBus, Serve, Three};
 use Publisher::{Bus, Http};
 
-/// A large table beside an empty one: reading it takes longer than publishing.
+/// The number of other subscriptions: reading a large table takes longer than publishing.
 const OTHERS: [usize; 2] = [0, 300];
 
 fn every_event_follows(processes: Processes, changer: Changer, publishers: &[Publisher], others: &[usize]) {

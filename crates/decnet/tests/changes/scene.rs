@@ -1,4 +1,4 @@
-//! Processes of `decnet` that share a directory, a receiver, and somebody who publishes.
+//! Processes of `decnet` that share a directory and a receiver, and publishers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,7 +13,7 @@ use decnet_bus::Client;
 use decnet_core::redact::{EndpointUrl, Secret};
 use decnet_core::settings::Settings;
 use decnet_core::topic::Pattern;
-use decnet_dispatch::clock;
+use decnet_runtime::clock;
 use decnet_store::catalog::{Catalog, Create, NewSubscription, Patch};
 use decnet_testkit::{Receiver, reply};
 use serde_json::{Value, json};
@@ -35,14 +35,14 @@ pub(crate) enum Processes {
     NoBus,
 }
 
-/// The way of an event.
+/// The way in which an event is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Publisher {
     Bus,
     Http,
 }
 
-/// All of it, running.
+/// The running processes, the receiver and the data directory.
 pub(crate) struct Scene {
     pub(crate) host: Host,
     pub(crate) receiver: Receiver,
@@ -54,7 +54,7 @@ pub(crate) struct Scene {
     runtime: Runtime,
     client: Mutex<Option<Client>>,
     catalog: Mutex<Catalog>,
-    /// Of the subscriptions that were prepared, by name.
+    /// The UUIDs of the prepared subscriptions, by name.
     uuids: Mutex<BTreeMap<String, String>>,
     anchors: AtomicUsize,
 }
@@ -66,7 +66,7 @@ impl fmt::Debug for Scene {
 }
 
 impl Scene {
-    /// Starts it, and waits until the worker delivers.
+    /// Starts the processes and waits until the worker delivers.
     pub(crate) fn start(processes: Processes, others: usize) -> Self {
         let host = Host::new()
             .with("DECNET_API_PORT", "0")
@@ -100,7 +100,7 @@ impl Scene {
         scene.api = scene.find_api();
         if processes == Processes::NoBus {
             let log = || std::fs::read_to_string(scene.log("webhook")).unwrap();
-            eventually("there is a queue", || log().contains("there is no bus"));
+            eventually("there is a queue", || log().contains("running without a bus"));
         }
         scene.publish_anchor(if processes == Processes::NoBus { Publisher::Http } else { Publisher::Bus });
         scene.receiver.clear();
@@ -115,7 +115,7 @@ impl Scene {
         }
     }
 
-    /// Makes a subscription and signals nothing.
+    /// Creates a subscription without a signal.
     pub(crate) fn prepare(&self, name: &str, pattern: &str, patch: &Patch) {
         let mut catalog = self.catalog.lock().unwrap();
         let uuid = add(&mut catalog, name, &self.receiver.url("/a"), pattern);
@@ -125,7 +125,7 @@ impl Scene {
         self.uuids.lock().unwrap().insert(name.into(), uuid);
     }
 
-    /// Of a subscription that was prepared.
+    /// Returns the UUID of a prepared subscription.
     pub(crate) fn uuid(&self, name: &str) -> String {
         self.uuids.lock().unwrap()[name].clone()
     }
@@ -134,7 +134,7 @@ impl Scene {
         self.host.path().join("data")
     }
 
-    /// Starts a process whose log goes to a file: nobody reads a pipe to the end.
+    /// Starts a process that logs to a file; a pipe that is not read would block it.
     fn spawn(&mut self, command: &'static str) {
         let log = File::create(self.log(command)).unwrap();
         let mut program = self.host.command(&[command]);
@@ -203,7 +203,7 @@ impl Scene {
         );
     }
 
-    /// Asks the API; `what` is a method and a path below `/api/v1`.
+    /// Sends a request to the API; `what` is a method and a path below `/api/v1`.
     pub(crate) fn ask(&self, what: &str, body: &str) -> Value {
         let (method, path) = what.split_once(' ').unwrap();
         let answer = ask(self.api, &format!("{method} /api/v1{path}"), Some(&self.token), body);
@@ -211,7 +211,7 @@ impl Scene {
         serde_json::from_str(&answer.body).unwrap_or_default()
     }
 
-    /// Makes a subscription to a path of the receiver over our routes; its UUID.
+    /// Creates a subscription to a path of the receiver over our routes and returns its UUID.
     pub(crate) fn create(&self, name: &str, path: &str, pattern: &str) -> String {
         let body = json!({"name": name, "url": self.receiver.url(path), "topic_patterns": [pattern]});
         self.ask("POST /subscriptions", &body.to_string())["uuid"].as_str().unwrap().to_owned()
@@ -231,7 +231,7 @@ impl Scene {
         }
     }
 
-    /// Publishes until an event of its own arrives: everything published before in the same way is admitted then.
+    /// Publishes until such an event arrives. All events that were published before in the same way are then admitted.
     pub(crate) fn publish_anchor(&self, by: Publisher) {
         let first = self.anchors.load(Ordering::Relaxed);
         eventually("the anchor is delivered", || {
@@ -247,14 +247,14 @@ impl Scene {
         requests.filter_map(move |request| number(request.header(TOPIC)))
     }
 
-    /// What has arrived, by topic and path, but for anchors.
+    /// Returns the topics and paths of the received requests, except anchors.
     pub(crate) fn received(&self) -> BTreeSet<(String, String)> {
         let requests = self.receiver.requests().into_iter();
         let ours = requests.filter(|request| request.path != "/other");
         ours.map(|request| (request.header(TOPIC).to_owned(), request.path)).collect()
     }
 
-    /// Deletes the subscriptions that were made, and forgets what was delivered.
+    /// Deletes the created subscriptions and the record of received requests.
     pub(crate) fn clean_up(&self) {
         let file = rusqlite::Connection::open(self.data_dir().join("decnet.db")).unwrap();
         file.busy_timeout(PATIENCE).unwrap();

@@ -50,7 +50,8 @@ async fn fill(host: &Host, uuid: &str) {
                 .await
                 .unwrap();
             if let Some(state) = state {
-                let settlement = Settlement { id: admitted[0].first, attempt: attempt(status), state };
+                let (id, attempt) = (admitted[0].first, attempt(status));
+                let settlement = Settlement { id, attempt, state, is_free: false };
                 assert_eq!(queue.settle(vec![settlement]).await.unwrap(), [true]);
             }
         }
@@ -207,7 +208,8 @@ async fn add_dead(host: &Host, uuid: &str, count: usize) {
     };
     let admitted = queue.admit((0..count).map(admission).collect()).await.unwrap();
     let state = State::Dead { reason: Reason::Refused };
-    let dead = admitted.iter().map(|it| Settlement { id: it.first, attempt: attempt(404), state });
+    let settlement = |id| Settlement { id, attempt: attempt(404), state, is_free: false };
+    let dead = admitted.iter().map(|it| settlement(it.first));
     queue.settle(dead.collect()).await.unwrap();
 }
 
@@ -218,7 +220,7 @@ fn pending_deliveries_are_rejected_by_id_and_skipped_by_filter() {
     let refused = host.run(&["delivery", "redeliver", &waiting[0]]);
     let messages = stderr(&refused);
     assert!(
-        code(&refused) == 1 && messages.contains("not final") && messages.contains("goes out by itself"),
+        code(&refused) == 1 && messages.contains("not final") && messages.contains("still being sent"),
         "{messages}"
     );
     let dry = host.json(&["delivery", "redeliver", "--since", "1h", "--dry-run", "--json"]);

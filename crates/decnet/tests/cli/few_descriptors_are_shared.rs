@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use decnet_testkit::Receiver;
+use decnet_testkit::{Receiver, reply};
 
 use crate::http::{Serving, ask};
 use crate::support::{Host, Running, code, eventually, stderr, stdout};
@@ -28,7 +28,7 @@ fn serve_limited(host: &Host) -> Serving {
 #[test]
 fn api_and_status_respond_at_the_lowest_descriptor_limit() {
     let host = Host::new().with("DECNET_API_PORT", "0").with("DECNET_WEBHOOK_ALLOW_CIDRS", "127.0.0.1/32");
-    let receivers: Vec<Receiver> = (0..RECEIVERS).map(|_| Receiver::counting()).collect();
+    let receivers: Vec<Receiver> = (0..RECEIVERS).map(|_| Receiver::start(reply(200))).collect();
     for (index, receiver) in receivers.iter().enumerate() {
         let (name, url) = (format!("r{index}"), receiver.url("/"));
         let arguments = ["subscription", "create", "--name", &name, "--url", &url, "--pattern", "a.>"];

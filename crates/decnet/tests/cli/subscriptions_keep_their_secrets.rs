@@ -125,7 +125,7 @@ fn secrets_are_read_from_files_and_arguments_are_warned_about() {
 
 /// Secrets that receivers decode in different ways, with a part of the error for each.
 const ODD_SECRETS: [(&[u8], &str); 6] = [
-    (b"whsec_not*base64*at*all*xx\n", "does not go on in base64"),
+    (b"whsec_not*base64*at*all*xx\n", "not followed by base64"),
     (b"whsec_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_\n", "write + for - and / for _"),
     (b"whsec_c2l4dGVlbiBjaGFyYWN0ZXI\n", "add the missing ="),
     (b"\xef\xbb\xbfabcdefghijklmnop0123456789\n", "byte order mark"),
@@ -162,7 +162,7 @@ fn rows_with_an_ambiguous_secret_show_a_warning() {
     create(&host);
     let catalog = rusqlite::Connection::open(host.path().join("data/decnet.db")).unwrap();
     catalog.execute("UPDATE webhook_subscriptions SET secret = 'whsec_not*base64*at*all*xx'", ()).unwrap();
-    let warning = "begins with whsec_ and does not go on in base64";
+    let warning = "begins with whsec_ not followed by base64";
     let list = host.run(&["subscription", "list"]);
     assert!(stderr(&list).contains(warning), "{}", stderr(&list));
     for arguments in [&["subscription", "show", "siem"][..], &["check"]] {

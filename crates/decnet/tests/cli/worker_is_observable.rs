@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use decnet_core::clock::Reading;
-use decnet_store::clock::Clock;
-use decnet_store::queue::Operator;
+use decnet_runtime::clock::Clock;
+use decnet_store::queue::ExternalWriter;
 use decnet_testkit::{Receiver, reply};
 use serde_json::{Value, json};
 
@@ -276,7 +276,7 @@ fn untrusted_clock_is_shown_until_it_is_confirmed() {
     // As recorded by a worker whose clock is ahead, so that the system clock appears to be behind.
     let reading = Clock::default().reading();
     let ahead = Reading { wall: reading.wall.after(DAYS), ..reading };
-    Operator::open(&scene.host.path().join("data")).unwrap().confirm_clock(&ahead).unwrap();
+    ExternalWriter::open(&scene.host.path().join("data")).unwrap().confirm_clock(&ahead).unwrap();
     let behind = || scene.status()["worker"]["clock_ahead_seconds"].as_f64();
     eventually("the worker doubts the clock", || behind().is_some());
     let first = behind();

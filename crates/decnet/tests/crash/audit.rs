@@ -7,7 +7,7 @@ use decnet_core::delivery::{Reason, State};
 use decnet_core::settings::Batch;
 use decnet_core::signature::SigningKey;
 use decnet_core::topic::matches;
-use decnet_core::topic::own::TOLD_TOPICS;
+use decnet_core::topic::system_topics::OPERATIONAL_TOPICS;
 use decnet_store::queue::{Attempt, Detail, Filter, Reader};
 
 use crate::host::{End, Host, Subscribed, secret};
@@ -65,8 +65,9 @@ fn every_event_has_its_deliveries(host: &Host, details: &BTreeMap<DeliveryKey, D
         let topic = &detail.listed.topic;
         let body: serde_json::Value = serde_json::from_slice(&detail.body).unwrap();
         // The worker's events about a subscription are delivered only to the others.
-        let about =
-            body["payload"]["subscription"]["name"].as_str().filter(|_| TOLD_TOPICS.contains(&&**topic));
+        let about = body["payload"]["subscription"]["name"]
+            .as_str()
+            .filter(|_| OPERATIONAL_TOPICS.contains(&&**topic));
         let wants = |subscribed: &&Subscribed| {
             about != Some(&subscribed.name)
                 && subscribed.patterns.iter().any(|pattern| matches(pattern.as_str(), topic))

@@ -9,7 +9,7 @@ use decnet_core::redact::{EndpointUrl, Secret};
 use decnet_core::settings::Settings;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
-use decnet_dispatch::clock;
+use decnet_runtime::clock;
 use decnet_store::catalog::{Catalog, Create, NewSubscription};
 use decnet_store::queue::{Counts, Reader};
 use rustix::process::{Pid, Signal, kill_process};

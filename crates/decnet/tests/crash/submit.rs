@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use decnet_dispatch::clock;
-use decnet_store::queue::{Filter, Operator, Reader, Submission};
+use decnet_runtime::clock;
+use decnet_store::queue::{ExternalWriter, Filter, Reader, Submission};
 use serde_json::json;
 
 use crate::audit::audit;
@@ -54,7 +54,7 @@ fn admitted(host: &Host) -> HashSet<String> {
 
 /// Submits events until `stop` is set and returns the ids of all acknowledged ones.
 fn submit(dir: &Path, mut random: Random, stop: &AtomicBool) -> Vec<String> {
-    let mut operator = Operator::open(dir).unwrap();
+    let mut writer = ExternalWriter::open(dir).unwrap();
     let (mut acknowledged, mut next) = (Vec::new(), 0);
     while !stop.load(Ordering::SeqCst) {
         let event = |n: u64| Submission {
@@ -65,7 +65,7 @@ fn submit(dir: &Path, mut random: Random, stop: &AtomicBool) -> Vec<String> {
             payload: json!({ "n": n }).to_string().into(),
         };
         let batch: Vec<_> = (next..next + BATCH).map(event).collect();
-        let submitted = operator.submit_all(&[(&batch, None)], clock::now()).unwrap().remove(0).unwrap();
+        let submitted = writer.submit_all(&[(&batch, None)], clock::now()).unwrap().remove(0).unwrap();
         assert!(submitted.iter().all(|event| !event.duplicate));
         acknowledged.extend(submitted.into_iter().map(|event| event.id.into_string()));
         next += BATCH;

@@ -1,6 +1,6 @@
 //! SIGKILL around a subscription's trip: parked deliveries are kept, and sent after an operator enables the subscription.
 
-use decnet_dispatch::clock;
+use decnet_runtime::clock;
 use decnet_store::catalog::Patch;
 
 use crate::audit::audit;

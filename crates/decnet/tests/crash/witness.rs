@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use decnet_core::time::UnixMicros;
-use decnet_dispatch::clock;
+use decnet_runtime::clock;
 use decnet_testkit::{Receiver, Request, Script, Step, reply};
 
 use crate::host::TIMEOUT;

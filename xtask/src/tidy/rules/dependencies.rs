@@ -21,13 +21,13 @@ const HOMES: &[Home] = &[
     },
     Home {
         dependencies: &["hyper", "hyper-util"],
-        crates: &["decnet-api", "decnet-testkit", "decnet", "decnet-bench"],
-        why: "the API, the binary and the test kit may serve HTTP; decnet-dispatch sends it without hyper",
+        crates: &["decnet-api", "decnet-telemetry", "decnet-testkit", "decnet", "decnet-bench"],
+        why: "the API, the receivers and the exporters speak HTTP by hyper; decnet-sender sends it without hyper",
     },
     Home {
         dependencies: &["h2", "httparse", "reqwest", "ureq", "isahc", "curl"],
-        crates: &["decnet-dispatch"],
-        why: "only decnet-dispatch sends HTTP",
+        crates: &["decnet-sender"],
+        why: "only decnet-sender sends webhooks",
     },
     Home {
         dependencies: &["axum", "axum-core", "axum-extra", "tower-http"],
@@ -46,8 +46,8 @@ const HOMES: &[Home] = &[
     },
     Home {
         dependencies: &["prometheus-client", "opentelemetry-proto", "prost"],
-        crates: &["decnet"],
-        why: "only the binary exports metrics and traces",
+        crates: &["decnet-telemetry"],
+        why: "metrics and traces are exported by decnet-telemetry",
     },
     Home {
         dependencies: &["tar", "minijinja"],
@@ -68,6 +68,16 @@ const HOMES: &[Home] = &[
         dependencies: &["decnet-testkit"],
         crates: &["decnet-bench"],
         why: "the test kit is for tests and benchmarks only",
+    },
+    Home {
+        dependencies: &["rcgen"],
+        crates: &["decnet-testkit"],
+        why: "only the test kit creates certificates",
+    },
+    Home {
+        dependencies: &["decnet-bench"],
+        crates: &["decnet"],
+        why: "only `decnet bench` uses the library of the benchmark",
     },
 ];
 
@@ -119,9 +129,15 @@ fn violation_reason(package: &str, dependency: &Dependency) -> Option<String> {
     if dependency.is_for_tests() {
         return None;
     }
+    if name == "decnet-bench" && dependency.uses_default_features {
+        return Some("its program is not part of the product: set default-features = false".to_owned());
+    }
+    if name == "decnet-testkit" && !dependency.optional {
+        return Some("the test kit is for tests and, optional, for the benchmark program".to_owned());
+    }
     let is_client = name == "hyper-util" && dependency.features.iter().any(|f| f.starts_with("client"));
     if is_client {
-        return Some("only decnet-dispatch sends HTTP: drop the client features".to_owned());
+        return Some("only decnet-sender sends HTTP: drop the client features".to_owned());
     }
     let home = HOMES.iter().find(|home| home.dependencies.contains(&name))?;
     (!home.crates.contains(&package)).then(|| home.why.to_owned())
@@ -158,9 +174,7 @@ mod tests {
         assert!(!is_allowed("decnet-store", "anyhow", None, &[]));
         assert!(is_allowed("decnet-api", "utoipa", None, &[]));
         assert!(!is_allowed("decnet", "utoipa", None, &[]));
-        for tool in
-            ["ratatui", "crossterm", "prometheus-client", "opentelemetry-proto", "prost", "tar", "minijinja"]
-        {
+        for tool in ["ratatui", "crossterm", "tar", "minijinja"] {
             assert!(is_allowed("decnet", tool, None, &[]), "{tool}");
             assert!(!is_allowed("decnet-dispatch", tool, None, &[]), "{tool}");
         }
@@ -171,14 +185,26 @@ mod tests {
         assert!(is_allowed("decnet", "rusqlite", Some("dev"), &[]));
         assert!(is_allowed("decnet-dispatch", "decnet-testkit", Some("dev"), &[]));
         assert!(!is_allowed("decnet", "decnet-testkit", None, &[]));
+        assert!(!is_allowed("decnet-dispatch", "rcgen", None, &[]));
         assert!(!is_allowed("decnet-core", "tokio", Some("dev"), &[]));
         assert!(!is_allowed("decnet-core", "decnet-bus", None, &[]));
         assert!(is_allowed("decnet-core", "url", None, &[]));
     }
 
     #[test]
-    fn only_the_dispatcher_has_an_http_client() {
-        assert!(is_allowed("decnet-dispatch", "h2", None, &[]));
+    fn product_contains_only_the_library_of_the_benchmark() {
+        assert!(is_allowed("decnet", "decnet-bench", None, &[]));
+        let whole = Dependency { uses_default_features: true, ..Dependency::of("decnet-bench", None, &[]) };
+        assert!(violation_reason("decnet", &whole).is_some());
+        let test_kit = Dependency { optional: true, ..Dependency::of("decnet-testkit", None, &[]) };
+        assert!(violation_reason("decnet-bench", &test_kit).is_none());
+        assert!(!is_allowed("decnet-bench", "decnet-testkit", None, &[]));
+    }
+
+    #[test]
+    fn only_the_sender_has_an_http_client() {
+        assert!(is_allowed("decnet-sender", "h2", None, &[]));
+        assert!(is_allowed("decnet-telemetry", "prost", None, &[]));
         assert!(!is_allowed("decnet", "h2", None, &[]));
         assert!(!is_allowed("decnet", "hyper-util", None, &["tokio", "client"]));
         assert!(is_allowed("decnet", "hyper-util", None, &["tokio", "server"]));

@@ -6,6 +6,7 @@ mod dependencies;
 mod file_length;
 mod links;
 mod shell;
+mod wording;
 mod words;
 
 use super::packages::Package;
@@ -22,6 +23,7 @@ pub(super) fn check(tree: &Tree, packages: &[Package], sources: &Sources) -> Vec
         links::check(tree),
         architecture::check(tree, packages),
         words::check(tree),
+        wording::check(tree),
         shell::check(tree),
     ]
     .concat()

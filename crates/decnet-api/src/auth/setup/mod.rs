@@ -1,31 +1,31 @@
 //! The link that creates the first token, printed by the first start of `decnet serve`.
 //!
 //! The code is in the link's fragment, which browsers do not send: it appears in no request line, log or `Referer`. The page's
-//! script moves it from the address into the form at once. The code works only from this host, for [`SETUP_LINK_AGE`], and
+//! script moves it from the address into the form at once. The code works only from this host, for [`SETUP_LINK_TTL`], and
 //! creates one token if there is none. A client may disconnect before the answer: until a token is used, the code returns the
 //! same token again.
 
 mod page;
 
-use std::fmt;
-use std::net::IpAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Extension, State};
+use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HOST, HeaderMap};
 use axum::response::Response;
 use axum::routing::get;
 use decnet_core::access::{ApiToken, Scope, Scopes, TokenDigest};
-use decnet_core::limits::{MAX_SETUP_BODIES, SETUP_BODY_TIMEOUT, SETUP_LINK_AGE};
+use decnet_core::limits::{MAX_SETUP_BODIES, SETUP_BODY_TIMEOUT, SETUP_LINK_TTL};
 use decnet_core::redact::Secret;
 use decnet_store::catalog::{Catalog, Error, NewToken, StoredToken, TokenState, generate_secret};
 use tokio::sync::{Mutex, Semaphore};
 
 use super::exposure::is_loopback;
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 use crate::server::Peer;
 use crate::state::{Shared, now};
 
@@ -35,7 +35,7 @@ const MAX_CODE_BODY_BYTES: usize = 256;
 const NAMES: [&str; 4] = ["setup", "setup-2", "setup-3", "setup-4"];
 
 /// The code of the setup link: 256 random bits.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct SetupCode(Secret);
 
 impl SetupCode {
@@ -47,19 +47,10 @@ impl SetupCode {
 
     /// Returns the link, which only the operator may see.
     #[must_use]
-    pub fn link(&self, address: std::net::SocketAddr) -> String {
-        let host = match address.ip() {
-            ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
-        };
-        format!("http://{host}:{}/setup#{}", address.port(), self.0.expose())
-    }
-}
-
-impl fmt::Debug for SetupCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[code]")
+    pub fn link(&self, address: SocketAddr) -> String {
+        let is_any = address.ip().is_unspecified();
+        let ip = if is_any { Ipv4Addr::LOCALHOST.into() } else { address.ip() };
+        format!("http://{}/setup#{}", SocketAddr::new(ip, address.port()), self.0.expose())
     }
 }
 
@@ -81,9 +72,9 @@ struct OpenLink {
 impl Setup {
     pub(super) fn new(code: &SetupCode) -> Self {
         let code = TokenDigest::of(code.0.expose().as_bytes());
-        let (until, open_link) =
-            (Instant::now() + SETUP_LINK_AGE, Mutex::new(Some(OpenLink { code, created: None })));
-        Self { until, open_link, reading: Semaphore::new(MAX_SETUP_BODIES) }
+        let open_link = Mutex::new(Some(OpenLink { code, created: None }));
+        let (until, reading) = (Instant::now() + SETUP_LINK_TTL, Semaphore::new(MAX_SETUP_BODIES));
+        Self { until, open_link, reading }
     }
 
     /// Reads a body that may contain a code. The sender is not authenticated, so few are read at a time, and not for long.
@@ -93,7 +84,7 @@ impl Setup {
             permit.map_err(|_| Problem::unavailable("too many requests to the setup link at once"))?;
         match tokio::time::timeout(SETUP_BODY_TIMEOUT, to_bytes(body, MAX_CODE_BODY_BYTES)).await {
             Ok(bytes) => bytes.map_err(|_| no_code()),
-            Err(_) => Err(Problem::new(Kind::Timeout, "the code did not arrive in time")),
+            Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the code did not arrive in time")),
         }
     }
 
@@ -105,38 +96,30 @@ impl Setup {
         }
     }
 
-    /// Checks a code. Returns the token that it created before, if any.
-    fn check(&self, open_link: &mut Option<OpenLink>, code: &str) -> Result<Option<ApiToken>, Refused> {
+    /// Returns the open link.
+    ///
+    /// # Errors
+    /// 404 if it is closed or has expired.
+    fn unexpired<'a>(&self, open_link: &'a mut Option<OpenLink>) -> Result<&'a mut OpenLink, Problem> {
         if Instant::now() >= self.until {
             *open_link = None;
         }
-        let open_link = open_link.as_ref().ok_or(Refused::Closed)?;
-        if !open_link.code.matches(&TokenDigest::of(code.as_bytes())) {
-            return Err(Refused::Wrong);
-        }
-        Ok(open_link.created.clone())
+        open_link.as_mut().ok_or_else(closed)
     }
 }
 
-/// The reason why a code is rejected.
-enum Refused {
-    Wrong,
-    Closed,
-    Problem(Problem),
-}
-
-impl From<Problem> for Refused {
-    fn from(problem: Problem) -> Self {
-        Self::Problem(problem)
+impl OpenLink {
+    fn accepts(&self, code: &str) -> bool {
+        self.code.matches(&TokenDigest::of(code.as_bytes()))
     }
 }
 
 /// Adds the setup page and its endpoints. Used only if there is a link.
 pub(crate) fn routes(router: Router<Shared>) -> Router<Shared> {
     router
-        .route("/setup", get(page::form).post(make))
-        .route("/setup.js", get(page::script))
-        .route("/setup.css", get(page::style))
+        .route("/setup", get(page::form()).post(make))
+        .route("/setup.js", get(([(CONTENT_TYPE, "text/javascript; charset=utf-8")], page::SCRIPT)))
+        .route("/setup.css", get(([(CONTENT_TYPE, "text/css; charset=utf-8")], page::STYLE)))
 }
 
 /// Exchanges the code for an admin token. A form gets a page, also on failure; JSON gets JSON.
@@ -165,28 +148,25 @@ async fn exchange(
     let setup = state.gate.setup.as_ref().ok_or_else(closed)?;
     let body = setup.read(body).await?;
     let code = page::code(&body, is_form).ok_or_else(no_code)?;
-    // Runs in its own task: a created token is open_link even if the client disconnects.
-    let redeemed = tokio::spawn(redeem(Arc::clone(&state), code)).await;
-    match redeemed.map_err(|error| Problem::internal("the setup request was aborted", &error))? {
-        Ok(token) => Ok(token),
-        Err(Refused::Closed) => Err(closed()),
-        Err(Refused::Wrong) => {
-            state.gate.count_failure(peer)?;
-            Err(Problem::new(Kind::Forbidden, "the code is wrong; use the link as it was printed"))
-        }
-        Err(Refused::Problem(problem)) => Err(problem),
-    }
+    // Runs in its own task: a created token is recorded even if the client disconnects.
+    let redeemed = tokio::spawn(redeem(Arc::clone(&state), peer, code)).await;
+    redeemed.unwrap_or_else(|error| Err(Problem::internal("the setup request was aborted", &error)))
 }
 
 /// Returns the token of the link. Creates it on the first call.
-async fn redeem(state: Shared, code: String) -> Result<ApiToken, Refused> {
-    let setup = state.gate.setup.as_ref().ok_or(Refused::Closed)?;
+async fn redeem(state: Shared, peer: Peer, code: String) -> Result<ApiToken, Problem> {
+    let setup = state.gate.setup.as_ref().ok_or_else(closed)?;
     let mut open_link = setup.open_link.lock().await;
-    let created = setup.check(&mut open_link, &code)?;
-    let token = state.catalog.run(move |catalog| first_token(catalog, created)).await?;
-    let (Some(token), Some(link)) = (token, &mut *open_link) else {
+    let link = setup.unexpired(&mut open_link)?;
+    if !link.accepts(&code) {
+        state.gate.count_failure(peer)?;
+        let what = "the code is wrong; use the link as it was printed";
+        return Err(Problem::new(StatusCode::FORBIDDEN, what));
+    }
+    let created = link.created.clone();
+    let Some(token) = state.catalog.run(move |catalog| first_token(catalog, created)).await? else {
         *open_link = None;
-        return Err(Refused::Closed);
+        return Err(closed());
     };
     tracing::info!(id = token.id(), "the setup link created an admin token");
     link.created = Some(token.clone());
@@ -223,7 +203,7 @@ fn check_local(peer: Peer, headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     }
     let detail = "the setup link works only on the host of the API; elsewhere use `decnet token create`";
-    Err(Problem::new(Kind::Forbidden, detail))
+    Err(Problem::new(StatusCode::FORBIDDEN, detail))
 }
 
 fn is_local_host(host: &str) -> bool {
@@ -255,16 +235,14 @@ mod tests {
         let code = SetupCode::generate();
         let setup = Setup::new(&code);
         let mut open_link = setup.open_link.lock().await;
-        assert!(matches!(setup.check(&mut open_link, "guess"), Err(Refused::Wrong)));
+        let link = setup.unexpired(&mut open_link).unwrap();
+        assert!(!link.accepts("guess"));
         for _ in 0..2 {
-            assert!(matches!(setup.check(&mut open_link, code.0.expose()), Ok(None)));
+            assert!(link.accepts(code.0.expose()) && link.created.is_none());
         }
         drop(open_link);
         setup.close();
-        assert!(matches!(
-            setup.check(&mut *setup.open_link.lock().await, code.0.expose()),
-            Err(Refused::Closed)
-        ));
+        assert!(setup.unexpired(&mut *setup.open_link.lock().await).is_err());
     }
 
     #[tokio::test]
@@ -272,10 +250,7 @@ mod tests {
         let code = SetupCode::generate();
         let setup = Setup { until: Instant::now(), ..Setup::new(&code) };
         let mut open_link = setup.open_link.lock().await;
-        assert!(
-            matches!(setup.check(&mut open_link, code.0.expose()), Err(Refused::Closed))
-                && open_link.is_none()
-        );
+        assert!(setup.unexpired(&mut open_link).is_err() && open_link.is_none());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The setup page: one small script and one small style sheet, without external resources.
 
 use axum::Json;
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue};
-use axum::response::{Html, IntoResponse as _, Response};
+use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderName};
+use axum::response::{Html, IntoResponse, Response};
 use decnet_core::access::ApiToken;
 use serde::Deserialize;
 use serde_json::json;
@@ -12,30 +12,18 @@ use crate::problem::Problem;
 /// The content type of a form.
 pub(super) const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
-const POLICY: (HeaderName, HeaderValue) = (
+const POLICY: (HeaderName, &str) = (
     CONTENT_SECURITY_POLICY,
-    HeaderValue::from_static(
-        "default-src 'none'; script-src 'self'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-    ),
+    "default-src 'none'; script-src 'self'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
 );
 
-const TOP: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-    <meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
-    <title>decnet: first token</title>\n<link rel=\"stylesheet\" href=\"/setup.css\">\n<h1>decnet</h1>\n";
-const FORM_PART: &str = "<p>This creates the first token of the HTTP API, with the scope <code>admin</code>. \
-    It is shown until it is first used.</p>\n<form method=\"post\" action=\"/setup\">\n\
-    <p><label>Code from the link <input id=\"code\" name=\"code\" required autocomplete=\"off\" size=\"50\"></label></p>\n\
-    <p><button>Create the token</button></p>\n</form>\n<script src=\"/setup.js\"></script>\n";
+const TOP: &str = include_str!("top.html");
+const FORM_PART: &str = include_str!("form.html");
 
 /// Moves the code from the address into the form, so that the browser history does not keep it.
-const SCRIPT: &str = "document.getElementById('code').value = location.hash.slice(1);\n\
-    history.replaceState(null, '', '/setup');\n";
+pub(super) const SCRIPT: &str = include_str!("setup.js");
 
-const STYLE: &str = "body { max-width: 42rem; margin: 3rem auto; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif; }\n\
-    label { display: block; }\n\
-    input, button { font: inherit; padding: .4rem .6rem; }\n\
-    input { display: block; box-sizing: border-box; width: 100%; font-family: monospace; }\n\
-    pre { padding: .6rem; border: 1px solid; overflow-wrap: anywhere; white-space: pre-wrap; user-select: all; }\n";
+pub(super) const STYLE: &str = include_str!("setup.css");
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,22 +31,15 @@ struct SetupRequest {
     code: String,
 }
 
-pub(super) async fn form() -> Response {
-    ([POLICY], Html(format!("{TOP}{FORM_PART}"))).into_response()
-}
-
-pub(super) async fn script() -> Response {
-    ([(CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"))], SCRIPT).into_response()
-}
-
-pub(super) async fn style() -> Response {
-    ([(CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"))], STYLE).into_response()
+/// Returns the page with the form.
+pub(super) fn form() -> impl IntoResponse + Clone + Send + Sync + 'static {
+    ([POLICY], Html(format!("{TOP}{FORM_PART}")))
 }
 
 /// Returns the page for a rejected form. Its texts are ours and contain nothing from the request.
 pub(super) fn refused(problem: &Problem) -> Response {
     let page = format!("{TOP}<p>No token was created: {}.</p>\n", problem.detail());
-    let mut response = (problem.kind().status(), [POLICY], Html(page)).into_response();
+    let mut response = (problem.status(), [POLICY], Html(page)).into_response();
     response.headers_mut().extend(problem.headers().iter().cloned());
     response
 }

@@ -79,7 +79,7 @@ impl Attempt {
             },
             request: Request {
                 method: "POST",
-                url: row.map(Row::shown_url),
+                url: row.map(Row::redacted_url),
                 headers: headers(attempt, detail, row),
             },
         }
@@ -87,30 +87,29 @@ impl Attempt {
 }
 
 fn headers(attempt: &queue::Attempt, detail: &Detail, row: Option<&Row>) -> BTreeMap<String, String> {
-    let seconds = attempt.started_at.as_seconds().to_string();
-    let (id, topic) = (detail.listed.event_id.to_string(), detail.listed.topic.to_string());
+    let mut headers = BTreeMap::new();
+    let mut set = |name: &str, value: &str| headers.insert(name.to_owned(), value.to_owned());
+    let (seconds, listed) = (attempt.started_at.as_seconds().to_string(), &detail.listed);
     let batch = row.and_then(|row| row.settings.batch);
-    let content_type = batch.map_or("application/json", |batch| batch.format().content_type());
-    let mut headers: BTreeMap<String, String> = [
-        ("content-type", content_type.to_owned()),
-        ("user-agent", concat!("decnet-webhook/", env!("CARGO_PKG_VERSION")).to_owned()),
-        ("x-decnet-signature", REDACTED.to_owned()),
-        ("x-decnet-timestamp", seconds.clone()),
-        ("webhook-timestamp", seconds),
-        ("webhook-signature", REDACTED.to_owned()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into();
-    let own = row.into_iter().flat_map(|row| row.settings.headers.names());
-    headers.extend(own.map(|name| (name.to_owned(), REDACTED.to_owned())));
+    set("content-type", batch.map_or("application/json", |batch| batch.format().content_type()));
+    set("user-agent", concat!("decnet-webhook/", env!("CARGO_PKG_VERSION")));
+    set("x-decnet-signature", REDACTED);
+    set("x-decnet-timestamp", &seconds);
+    set("webhook-timestamp", &seconds);
+    set("webhook-signature", REDACTED);
+    for name in row.into_iter().flat_map(|row| row.settings.headers.names()) {
+        set(name, REDACTED);
+    }
     if batch.is_none() {
-        let body = detail.body.len();
-        let of_the_event =
-            [("x-decnet-event-id", id.clone()), ("webhook-id", id), ("x-decnet-event-topic", topic)];
-        headers.extend(of_the_event.map(|(name, value)| (name.to_owned(), value)));
-        headers.extend((body > 0).then(|| ("content-length".to_owned(), body.to_string())));
-        let traced = row.filter(|row| row.settings.trace);
-        headers.extend(traced.map(|row| ("traceparent".to_owned(), traceparent(attempt, detail, row))));
+        set("x-decnet-event-id", &listed.event_id);
+        set("webhook-id", &listed.event_id);
+        set("x-decnet-event-topic", &listed.topic);
+        if !detail.body.is_empty() {
+            set("content-length", &detail.body.len().to_string());
+        }
+        if let Some(row) = row.filter(|row| row.settings.trace) {
+            set("traceparent", &traceparent(attempt, detail, row));
+        }
     }
     headers
 }

@@ -1,10 +1,12 @@
 //! Filters of deliveries.
 
-use decnet_core::delivery::{Reason, Standing};
-use decnet_core::limits::MAX_API_PAGE;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use decnet_core::limits::MAX_API_PAGE_ROWS;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::Pattern;
-use decnet_store::queue::{Active, Filter};
+use decnet_store::queue::{ActiveSubscriptions, Filter};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -70,10 +72,10 @@ pub(in crate::routes) struct DeliveryFilter {
 }
 
 impl ListParams {
-    pub(super) fn filter(self, active: Active) -> Result<Filter, Problem> {
+    pub(super) fn filter(self, active: ActiveSubscriptions) -> Result<Filter, Problem> {
         let limit = self.limit.unwrap_or(PAGE);
-        if !(1..=MAX_API_PAGE).contains(&limit) {
-            return Err(Problem::invalid(format!("limit: must be from 1 to {MAX_API_PAGE}")));
+        if !(1..=MAX_API_PAGE_ROWS).contains(&limit) {
+            return Err(Problem::invalid(format!("limit: must be from 1 to {MAX_API_PAGE_ROWS}")));
         }
         let before = self.cursor.as_deref().map(cursor::read).transpose()?;
         let states = self.state.iter().flat_map(|states| states.split(',')).map(str::to_owned).collect();
@@ -84,15 +86,16 @@ impl ListParams {
 }
 
 impl DeliveryFilter {
-    pub(in crate::routes) fn filter(self, active: Active) -> Result<Filter, Problem> {
+    pub(in crate::routes) fn filter(self, active: ActiveSubscriptions) -> Result<Filter, Problem> {
         let at = |field, text: Option<&str>| text.map(|text| time(field, text)).transpose();
         let (since, until) = (at("since", self.since.as_deref())?, at("until", self.until.as_deref())?);
+        let topic = self.topic.as_deref().map(Pattern::new).transpose();
         Ok(Filter {
             subscription: self.subscription,
-            standings: self.states.iter().map(|state| standing(state)).collect::<Result<_, _>>()?,
+            statuses: self.states.iter().map(|state| parse("state", state)).collect::<Result<_, _>>()?,
             active,
-            reason: self.reason.as_deref().map(reason).transpose()?,
-            topic: self.topic.as_deref().map(topic).transpose()?,
+            reason: self.reason.as_deref().map(|reason| parse("reason", reason)).transpose()?,
+            topic: topic.map_err(|error| Problem::invalid(format!("topic: {error}")))?,
             since,
             until,
             event_id: self.event_id,
@@ -108,16 +111,8 @@ fn time(field: &str, text: &str) -> Result<UnixMicros, Problem> {
     read.ok_or_else(|| Problem::invalid(format!("{field}: must be a time like 2026-04-24T00:00:00Z")))
 }
 
-fn standing(text: &str) -> Result<Standing, Problem> {
-    text.parse().map_err(|error| Problem::invalid(format!("state: {error}")))
-}
-
-fn reason(text: &str) -> Result<Reason, Problem> {
-    text.parse().map_err(|error| Problem::invalid(format!("reason: {error}")))
-}
-
-fn topic(text: &str) -> Result<Pattern, Problem> {
-    Pattern::new(text).map_err(|error| Problem::invalid(format!("topic: {error}")))
+fn parse<T: FromStr<Err: Display>>(field: &str, text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|error| Problem::invalid(format!("{field}: {error}")))
 }
 
 #[cfg(test)]
@@ -139,8 +134,9 @@ mod tests {
 
     #[test]
     fn invalid_fields_are_named() {
-        let refused =
-            |filter: DeliveryFilter| filter.filter(Active::default()).unwrap_err().detail().to_owned();
+        let refused = |filter: DeliveryFilter| {
+            filter.filter(ActiveSubscriptions::default()).unwrap_err().detail().to_owned()
+        };
         assert!(
             refused(DeliveryFilter { states: vec!["lost".into()], ..DeliveryFilter::default() })
                 .contains("`lost`")

@@ -8,14 +8,13 @@ mod reply;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use decnet_store::catalog::Row;
-use decnet_store::queue::{Active, DeliveryId, Detail};
+use decnet_store::queue::{ActiveSubscriptions, DeliveryId, ExternalWriter};
 use utoipa_axum::routes;
 
 pub(super) use self::filter::DeliveryFilter;
 use self::filter::ListParams;
 use self::reply::{Deliveries, Delivery, DeliveryDetail, Redelivered};
-use super::Routes;
+use super::{Reply, Routes};
 use crate::auth::Scope;
 use crate::problem::{Details, Problem};
 use crate::query::Params;
@@ -31,10 +30,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 /// Lists deliveries, newest first, in pages. If few deliveries match, a page may be short or empty and still have a `next`.
 #[utoipa::path(get, path = "/api/v1/deliveries", tag = "deliveries", operation_id = "list_deliveries",
     params(ListParams), responses((status = 200, body = Deliveries)))]
-async fn list(
-    State(state): State<Shared>,
-    Params(params): Params<ListParams>,
-) -> Result<Json<Deliveries>, Problem> {
+async fn list(State(state): State<Shared>, Params(params): Params<ListParams>) -> Reply<Deliveries> {
     let active = active(&state).await?;
     let filter = params.filter(active.clone())?;
     let page = state.queue.run(move |queue| queue.page(&filter)).await?;
@@ -48,11 +44,14 @@ async fn list(
 #[utoipa::path(get, path = "/api/v1/deliveries/{id}", tag = "deliveries", operation_id = "get_delivery",
     params(("id" = String, Path, example = "1042.0")),
     responses((status = 200, body = DeliveryDetail), (status = 404, body = Details, content_type = "application/problem+json")))]
-async fn get(State(state): State<Shared>, Path(id): Path<String>) -> Result<Json<DeliveryDetail>, Problem> {
+async fn get(State(state): State<Shared>, Path(id): Path<String>) -> Reply<DeliveryDetail> {
     let id = parse(&id)?;
-    let detail = state.queue.run(move |queue| queue.get(id)).await?.ok_or_else(|| unknown(id))?;
-    let row = subscription(&state, &detail).await?;
-    let active = Active::of(row.clone().into_iter().collect());
+    let unknown = || Problem::not_found(format!("there is no delivery {id}; retention may have removed it"));
+    let detail = state.queue.run(move |queue| queue.get(id)).await?.ok_or_else(unknown)?;
+    let uuid = detail.listed.subscription_uuid.clone();
+    let found = state.catalog.run(move |catalog| catalog.get(&uuid)).await?;
+    let row = found.map(|(row, _)| row);
+    let active = ActiveSubscriptions::of(row.clone().into_iter().collect());
     Ok(Json(DeliveryDetail::new(&detail, row.as_ref(), &active)))
 }
 
@@ -70,32 +69,23 @@ async fn redeliver(
 ) -> Result<(StatusCode, Json<Redelivered>), Problem> {
     let id = parse(&id)?;
     let (active, notifier) = (active(&state).await?, state.notifier.clone());
-    let redelivered = state
-        .operators
-        .change(move |operator| operator.redeliver(&[id], &active), move || notifier.queue_changed());
-    let created = redelivered.await?;
+    let redeliver = move |writer: &mut ExternalWriter| {
+        // The worker is also notified if the caller is gone.
+        writer.redeliver(&[id], &active).inspect(|_| notifier.queue_changed())
+    };
+    let created = state.queue_writers.run(redeliver).await?;
     let id = created.first().map(ToString::to_string).unwrap_or_default();
     Ok((StatusCode::ACCEPTED, Json(Redelivered { id })))
 }
 
 /// Returns which subscriptions are active; deliveries to the others are parked. This validates every row, so concurrent requests
 /// share the result. A change through this API invalidates it.
-pub(super) async fn active(state: &Shared) -> Result<Active, Problem> {
-    let rows = async || Ok(Active::of(state.catalog.run(|catalog| catalog.rows()).await?));
+pub(super) async fn active(state: &Shared) -> Result<ActiveSubscriptions, Problem> {
+    let rows = async || Ok(ActiveSubscriptions::of(state.catalog.run(|catalog| catalog.rows()).await?));
     state.active.get(rows).await
-}
-
-async fn subscription(state: &Shared, detail: &Detail) -> Result<Option<Row>, Problem> {
-    let uuid = detail.listed.subscription_uuid.clone();
-    let found = state.catalog.run(move |catalog| catalog.get(&uuid)).await?;
-    Ok(found.map(|(row, _)| row))
 }
 
 /// Parses an id. A malformed id is reported as not found.
 pub(super) fn parse(id: &str) -> Result<DeliveryId, Problem> {
     id.parse().map_err(|_| Problem::not_found("delivery not found; an id looks like 1042.0"))
-}
-
-fn unknown(id: DeliveryId) -> Problem {
-    Problem::not_found(format!("there is no delivery {id}; retention may have removed it"))
 }

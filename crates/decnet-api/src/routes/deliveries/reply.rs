@@ -3,7 +3,7 @@
 use decnet_core::delivery::{Reason, State};
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::Row;
-use decnet_store::queue::{Active, Detail, Listed};
+use decnet_store::queue::{ActiveSubscriptions, Detail, Listed};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -72,7 +72,7 @@ pub(super) struct Redelivered {
 }
 
 impl Delivery {
-    pub(super) fn new(listed: &Listed, active: &Active) -> Self {
+    pub(super) fn new(listed: &Listed, active: &ActiveSubscriptions) -> Self {
         let (reason, due_at) = match listed.state {
             State::Dead { reason } => (Some(reason), None),
             State::Retrying { due_at } => (None, Some(due_at)),
@@ -80,7 +80,7 @@ impl Delivery {
         };
         Self {
             id: listed.id.to_string(),
-            state: active.standing(listed).as_str(),
+            state: active.status(listed).as_str(),
             reason: reason.map(Reason::as_str),
             due_at: due_at.map(UnixMicros::to_iso8601),
             deferred_until: active.deferred_until(listed, now()).map(UnixMicros::to_iso8601),
@@ -98,7 +98,7 @@ impl Delivery {
 }
 
 impl DeliveryDetail {
-    pub(super) fn new(detail: &Detail, row: Option<&Row>, active: &Active) -> Self {
+    pub(super) fn new(detail: &Detail, row: Option<&Row>, active: &ActiveSubscriptions) -> Self {
         let body = std::str::from_utf8(&detail.body).ok().map(str::to_owned);
         Self {
             delivery: Delivery::new(&detail.listed, active),

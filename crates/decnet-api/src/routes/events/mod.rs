@@ -63,13 +63,15 @@ async fn publish(
     request: Request,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let key = key(request.headers())?.map(|key| (sender.to_string(), key));
-    let mut reservation = state.group_commit.reserve(sender);
-    let take = |bytes| Ok(reservation.grow(bytes)?);
+    let mut reservation = state.group_commit.budget.reserve(sender);
+    let take = |bytes| reservation.grow(bytes);
     let RawBody(bytes) = RawBody::within(MAX_API_EVENTS_BYTES, request, take).await?;
     let events = request::read(&bytes)?;
     drop(bytes);
     let submitted = state.group_commit.submit(events, key, reservation).await?;
-    Ok((StatusCode::ACCEPTED, Json(submitted.into())))
+    let accepted = |Submitted { id, duplicate }| AcceptedEvent { id, duplicate };
+    let events = submitted.into_iter().map(accepted).collect();
+    Ok((StatusCode::ACCEPTED, Json(Accepted { events })))
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
@@ -83,11 +85,4 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         Problem::invalid("an Idempotency-Key must have 1 to 255 printable ASCII characters")
     })?;
     Ok(Some(key.to_owned()))
-}
-
-impl From<Vec<Submitted>> for Accepted {
-    fn from(submitted: Vec<Submitted>) -> Self {
-        let event = |Submitted { id, duplicate }| AcceptedEvent { id, duplicate };
-        Self { events: submitted.into_iter().map(event).collect() }
-    }
 }

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use axum::http::StatusCode;
 use decnet_core::limits::MAX_SUBMISSION_EVENTS;
 use decnet_core::time::UnixMicros;
-use decnet_core::topic::Pattern;
-use decnet_core::topic::own::is_reserved;
+use decnet_core::topic::system_topics::is_reserved;
 use decnet_store::queue::Submission;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -13,7 +13,8 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::body;
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
+use crate::routes::check_topic;
 
 /// The maximum length of an event's type, in bytes.
 const MAX_TYPE_BYTES: usize = 1024;
@@ -152,13 +153,10 @@ impl Event {
     fn submission(self, index: usize) -> Result<Submission, Problem> {
         let Self { id, topic, r#type, ts, payload } = self;
         let refuse = |what: String| Problem::invalid(format!("event {index}: {what}"));
-        let pattern = Pattern::new(&topic).map_err(|error| refuse(format!("topic: {error}")))?;
-        if pattern.has_wildcard() {
-            return Err(refuse("topic: must not contain the wildcards `*` and `>`".into()));
-        }
+        check_topic(&topic).map_err(refuse)?;
         if is_reserved(&topic) {
             let detail = format!("event {index}: topic: only the worker and the bus publish on {topic}");
-            return Err(Problem::new(Kind::Forbidden, detail));
+            return Err(Problem::new(StatusCode::FORBIDDEN, detail));
         }
         let kind = r#type.unwrap_or_default();
         if kind.len() > MAX_TYPE_BYTES {
@@ -216,10 +214,10 @@ mod tests {
     #[test]
     fn reserved_topics_are_forbidden() {
         let kind = |topic: &str| {
-            read(format!(r#"[{{"topic":"{topic}"}}]"#).as_bytes()).map_err(|problem| problem.kind())
+            read(format!(r#"[{{"topic":"{topic}"}}]"#).as_bytes()).map_err(|problem| problem.status())
         };
         for topic in ["system.webhook.dead", "system.webhook.a.b", "system.bus.health"] {
-            assert_eq!(kind(topic).unwrap_err(), Kind::Forbidden, "{topic}");
+            assert_eq!(kind(topic).unwrap_err(), StatusCode::FORBIDDEN, "{topic}");
         }
         for topic in ["system.webhooks.dead", "system.webhook", "system.log", "a.system.bus.health"] {
             assert!(kind(topic).is_ok(), "{topic}");

@@ -1,10 +1,11 @@
 //! Searches for events by id, which has no index: one at a time, and few that wait.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use decnet_core::limits::MAX_API_EXPLANATIONS;
+use decnet_runtime::sync::lock;
 use decnet_store::queue::Reader;
 use tokio_util::sync::CancellationToken;
 
@@ -15,16 +16,13 @@ use crate::problem::Problem;
 /// The reader for searches, and the principals that search or wait.
 pub(crate) struct Searches {
     reader: Pool<Reader>,
-    active: ActiveSearches,
+    active: Arc<Mutex<HashSet<PrincipalId>>>,
     limit: Duration,
 }
 
-#[derive(Clone, Default)]
-struct ActiveSearches(Arc<Mutex<HashSet<PrincipalId>>>);
-
 /// One search, which counts until dropped.
 struct Search {
-    active: ActiveSearches,
+    active: Arc<Mutex<HashSet<PrincipalId>>>,
     principal: PrincipalId,
 }
 
@@ -34,7 +32,7 @@ impl Searches {
         limit: Duration,
         open: impl Fn() -> Result<Reader, Problem> + Send + Sync + 'static,
     ) -> Self {
-        Self { reader: Pool::new(1, open, Reader::is_current), active: ActiveSearches::default(), limit }
+        Self { reader: Pool::new(1, open, Reader::is_current), active: Arc::default(), limit }
     }
 
     /// Runs `search` when its turn comes. The callback returns whether to continue: within the limit, and while the caller waits
@@ -51,7 +49,7 @@ impl Searches {
         R: Send + 'static,
         E: Into<Problem>,
     {
-        let search_guard = self.active.begin(principal)?;
+        let search_guard = self.begin(principal)?;
         let cancelled = CancellationToken::new();
         let _cancel_guard = cancelled.clone().drop_guard();
         let limit = self.limit;
@@ -63,11 +61,9 @@ impl Searches {
         };
         self.reader.run(work).await
     }
-}
 
-impl ActiveSearches {
     fn begin(&self, principal: PrincipalId) -> Result<Search, Problem> {
-        let mut active = self.all();
+        let mut active = lock(&self.active);
         if active.contains(&principal) {
             return Err(Problem::unavailable("another event search with the same credential is in progress"));
         }
@@ -75,17 +71,13 @@ impl ActiveSearches {
             return Err(Problem::unavailable("too many event searches are in progress"));
         }
         active.insert(principal.clone());
-        Ok(Search { active: self.clone(), principal })
-    }
-
-    fn all(&self) -> MutexGuard<'_, HashSet<PrincipalId>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Search { active: Arc::clone(&self.active), principal })
     }
 }
 
 impl Drop for Search {
     fn drop(&mut self) {
-        self.active.all().remove(&self.principal);
+        lock(&self.active).remove(&self.principal);
     }
 }
 
@@ -94,7 +86,7 @@ mod tests {
     use decnet_store::queue::{Error, Options, Queue};
 
     use super::*;
-    use crate::problem::Kind;
+    use axum::http::StatusCode;
 
     fn principal(number: usize) -> PrincipalId {
         PrincipalId::Token(number.to_string().into())
@@ -121,14 +113,18 @@ mod tests {
         let mut first = Box::pin(searches.run(principal(0), until_stopped));
         assert!(futures_util::poll!(&mut first).is_pending());
         let again = searches.run(principal(0), at_once).await.unwrap_err();
-        assert_eq!(again.kind(), Kind::Unavailable, "one search per principal");
+        assert_eq!(again.status(), StatusCode::SERVICE_UNAVAILABLE, "one search per principal");
         let mut others: Vec<_> =
             (1..MAX_API_EXPLANATIONS).map(|n| Box::pin(searches.run(principal(n), at_once))).collect();
         for other in &mut others {
             assert!(futures_util::poll!(other).is_pending(), "it waits for its turn");
         }
         let more = searches.run(principal(MAX_API_EXPLANATIONS), at_once).await.unwrap_err();
-        assert_eq!(more.kind(), Kind::Unavailable, "the number of waiting searches is bounded");
+        assert_eq!(
+            more.status(),
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the number of waiting searches is bounded"
+        );
         // The first search ends because its caller is gone.
         drop(first);
         for other in others {

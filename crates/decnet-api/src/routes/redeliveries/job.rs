@@ -1,17 +1,19 @@
 //! The steps of a redelivery.
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use decnet_core::limits::API_JOB_RETRY_INTERVAL;
-use decnet_store::queue::{Active, DeliveryId, Filter, Reader, Redelivery, Step};
+use decnet_runtime::sync::lock;
+use decnet_store::queue::{ActiveSubscriptions, DeliveryId, Filter, Reader, Redelivery, RedeliveryStep};
 use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::jobs::{End, Handle};
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 use crate::routes::deliveries;
 use crate::state::Shared;
 
@@ -21,15 +23,8 @@ const SIGNAL_INTERVAL: Duration = Duration::from_millis(500);
 /// The deliveries to redeliver.
 pub(super) enum What {
     /// Deliveries by id, to subscriptions that exist.
-    Ids(Vec<DeliveryId>, Active),
+    Ids(Vec<DeliveryId>, ActiveSubscriptions),
     Filter(Box<Filter>),
-}
-
-/// The parameters of a redelivery.
-pub(super) struct Plan {
-    pub(super) what: What,
-    pub(super) rate: NonZeroU32,
-    pub(super) dry_run: bool,
 }
 
 /// Progress of a redelivery.
@@ -59,13 +54,14 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) async fn run(self, plan: Plan) -> Result<End, Problem> {
-        let result = self.redeliver(plan).await;
+    /// Redelivers at `rate` per second, or only counts.
+    pub(super) async fn run(self, what: What, rate: NonZeroU32, dry_run: bool) -> Result<End, Problem> {
+        let result = self.redeliver(what, rate, dry_run).await;
         self.state.notifier.queue_changed();
         result
     }
 
-    async fn redeliver(&self, Plan { what, rate, dry_run }: Plan) -> Result<End, Problem> {
+    async fn redeliver(&self, what: What, rate: NonZeroU32, dry_run: bool) -> Result<End, Problem> {
         let Some(redelivery) = self.choose(what).await? else { return Ok(End::Cancelled) };
         self.handle.report(|progress| {
             progress.total = Some(redelivery.total());
@@ -83,13 +79,13 @@ impl Run {
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(due) => {}
-                () = self.handle.cancelled() => return Ok(End::Cancelled),
+                () = self.handle.cancel.cancelled() => return Ok(End::Cancelled),
             }
             due = Instant::now();
             match self.step(&redelivery, rate).await {
                 Ok(Some(pause)) => due += pause,
                 Ok(None) => return Ok(End::Done),
-                Err(problem) if problem.kind() == Kind::Unavailable => {
+                Err(problem) if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
                     self.handle.report_wait(&problem);
                     due = Instant::now() + API_JOB_RETRY_INTERVAL;
                 }
@@ -109,7 +105,9 @@ impl Run {
             let reader = Reader::open(&state.data_dir)?;
             Ok(match what {
                 What::Ids(ids, active) => Some(Redelivery::of(&ids, &reader, &active)?),
-                What::Filter(filter) => Redelivery::choose(&reader, &filter, || !handle.is_cancelled())?,
+                What::Filter(filter) => {
+                    Redelivery::select(&reader, &filter, || !handle.cancel.is_cancelled())?
+                }
             })
         };
         let chosen = tokio::task::spawn_blocking(choose).await;
@@ -123,12 +121,12 @@ impl Run {
         rate: NonZeroU32,
     ) -> Result<Option<Duration>, Problem> {
         let (redelivery, active) = (Arc::clone(redelivery), deliveries::active(&self.state).await?);
-        let step = self.state.operators.run(move |operator| {
-            let mut redelivery = redelivery.lock().unwrap_or_else(PoisonError::into_inner);
-            let step = redelivery.step(operator, rate, &active)?;
+        let step = self.state.queue_writers.run(move |writer| {
+            let mut redelivery = lock(&redelivery);
+            let step = redelivery.step(writer, rate, &active)?;
             Ok::<_, decnet_store::queue::Error>(step.map(|step| (step, redelivery.done())))
         });
-        let Some((Step { made, pause }, done)) = step.await? else { return Ok(None) };
+        let Some((RedeliveryStep { made, pause }, done)) = step.await? else { return Ok(None) };
         self.handle.report(|progress| {
             progress.done = done;
             progress.redelivered += made.len();

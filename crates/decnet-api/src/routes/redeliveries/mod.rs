@@ -15,9 +15,9 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 pub(crate) use self::job::Progress;
-use self::job::{Plan, Run, What};
-use super::Routes;
+use self::job::{Run, What};
 use super::deliveries::{self, DeliveryFilter};
+use super::{Reply, Routes};
 use crate::auth::Scope;
 use crate::body::{self, Body};
 use crate::jobs::{Job, JobList};
@@ -77,13 +77,9 @@ async fn start(State(state): State<Shared>, Body(request): Body<Redelivery>) -> 
             ));
         }
     };
-    let plan = Plan { what, rate, dry_run: request.dry_run };
     let dry_run = request.dry_run;
-    let run = |handle| Run { state: Arc::clone(&state), handle }.run(plan);
-    match state.redeliveries.start(dry_run, HEAD_START, run).await? {
-        (_, Some(problem)) => Err(problem),
-        (job, None) => Ok(job.accepted(PATH)),
-    }
+    let run = |handle| Run { state: Arc::clone(&state), handle }.run(what, rate, dry_run);
+    Ok(state.redeliveries.start(dry_run, HEAD_START, run).await?.accepted(PATH))
 }
 
 /// Lists redeliveries, oldest first: the running ones and the last ones that ended.
@@ -97,7 +93,7 @@ async fn list(State(state): State<Shared>) -> Json<JobList<Progress>> {
 #[utoipa::path(get, path = "/api/v1/redeliveries/{id}", tag = "deliveries", operation_id = "get_redelivery",
     params(("id" = String, Path)),
     responses((status = 200, body = Job<Progress>), (status = 404, body = Details, content_type = "application/problem+json")))]
-async fn get(State(state): State<Shared>, Path(id): Path<String>) -> Result<Json<Job<Progress>>, Problem> {
+async fn get(State(state): State<Shared>, Path(id): Path<String>) -> Reply<Job<Progress>> {
     state.redeliveries.get(&id).map(Json)
 }
 
@@ -105,7 +101,7 @@ async fn get(State(state): State<Shared>, Path(id): Path<String>) -> Result<Json
 #[utoipa::path(delete, path = "/api/v1/redeliveries/{id}", tag = "deliveries", operation_id = "cancel_redelivery",
     params(("id" = String, Path)),
     responses((status = 200, body = Job<Progress>), (status = 404, body = Details, content_type = "application/problem+json")))]
-async fn cancel(State(state): State<Shared>, Path(id): Path<String>) -> Result<Json<Job<Progress>>, Problem> {
+async fn cancel(State(state): State<Shared>, Path(id): Path<String>) -> Reply<Job<Progress>> {
     state.redeliveries.cancel(&id).map(Json)
 }
 

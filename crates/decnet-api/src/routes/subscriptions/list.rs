@@ -1,6 +1,6 @@
 //! The query of a subscription list.
 
-use decnet_core::limits::MAX_API_PAGE;
+use decnet_core::limits::MAX_API_PAGE_ROWS;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -25,8 +25,8 @@ impl ListParams {
     /// Returns the row after which the page begins, and the maximum number of its rows.
     pub(super) fn read(&self) -> Result<(i64, u32), Problem> {
         let limit = self.limit.unwrap_or(PAGE);
-        if !(1..=MAX_API_PAGE).contains(&(limit as usize)) {
-            return Err(Problem::invalid(format!("limit: must be from 1 to {MAX_API_PAGE}")));
+        if !(1..=MAX_API_PAGE_ROWS).contains(&(limit as usize)) {
+            return Err(Problem::invalid(format!("limit: must be from 1 to {MAX_API_PAGE_ROWS}")));
         }
         Ok((self.cursor.as_deref().map_or(Ok(0), row_id)?, limit))
     }

@@ -13,7 +13,7 @@ use decnet_core::duration;
 use decnet_core::limits::DEFAULT_SECRET_OVERLAP;
 use decnet_core::redact::Secret;
 use decnet_core::subscription::{check_new_name, check_secret_form};
-use decnet_store::catalog::{Catalog, Patch, Row, Stored, generate_secret};
+use decnet_store::catalog::{Catalog, Patch, Row, StoredSubscription, generate_secret};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -22,10 +22,11 @@ use self::create::NewSubscription;
 use self::list::ListParams;
 use self::patch::SubscriptionPatch;
 use self::reply::{Created, Rotated, Subscription, Subscriptions};
-use super::Routes;
-use super::receiver::{self, TestResult};
+use super::receiver;
+use super::{Reply, Routes};
 use crate::auth::{Principal, Scope};
 use crate::body::Body;
+use crate::outbound::Tested;
 use crate::problem::{Details, Problem};
 use crate::query::Params;
 use crate::state::{Shared, now};
@@ -48,10 +49,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 /// Lists subscriptions in pages, in the order of creation.
 #[utoipa::path(get, path = "/api/v1/subscriptions", tag = "subscriptions", operation_id = "list_subscriptions",
     params(ListParams), responses((status = 200, body = Subscriptions)))]
-async fn list(
-    State(state): State<Shared>,
-    Params(params): Params<ListParams>,
-) -> Result<Json<Subscriptions>, Problem> {
+async fn list(State(state): State<Shared>, Params(params): Params<ListParams>) -> Reply<Subscriptions> {
     let (after, limit) = params.read()?;
     let page = state.catalog.run(move |catalog| catalog.page(after, limit)).await?;
     let is_full = page.len() == limit as usize;
@@ -80,7 +78,7 @@ async fn create(
 #[utoipa::path(get, path = "/api/v1/subscriptions/{uuid}", tag = "subscriptions", operation_id = "get_subscription",
     params(("uuid" = String, Path)),
     responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
-async fn get(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<Json<Subscription>, Problem> {
+async fn get(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Subscription> {
     let (row, _) = state.catalog.run(move |catalog| found(catalog, &uuid)).await?;
     Ok(Json(row.into()))
 }
@@ -98,7 +96,7 @@ async fn update(
     State(state): State<Shared>,
     Path(uuid): Path<String>,
     Body(patch): Body<SubscriptionPatch>,
-) -> Result<Json<Subscription>, Problem> {
+) -> Reply<Subscription> {
     let patch = patch.read()?;
     if let Some(url) = &patch.url {
         receiver::check_url(&state, url).await?;
@@ -119,10 +117,7 @@ async fn delete(State(state): State<Shared>, Path(uuid): Path<String>) -> Result
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/enable", tag = "subscriptions", operation_id = "enable_subscription",
     params(("uuid" = String, Path)),
     responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
-async fn enable(
-    State(state): State<Shared>,
-    Path(uuid): Path<String>,
-) -> Result<Json<Subscription>, Problem> {
+async fn enable(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Subscription> {
     apply(&state, uuid, Patch { enabled: Some(true), ..Patch::default() }).await
 }
 
@@ -130,10 +125,7 @@ async fn enable(
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/disable", tag = "subscriptions", operation_id = "disable_subscription",
     params(("uuid" = String, Path)),
     responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
-async fn disable(
-    State(state): State<Shared>,
-    Path(uuid): Path<String>,
-) -> Result<Json<Subscription>, Problem> {
+async fn disable(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Subscription> {
     apply(&state, uuid, Patch { enabled: Some(false), ..Patch::default() }).await
 }
 
@@ -141,7 +133,7 @@ async fn disable(
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/pause", tag = "subscriptions", operation_id = "pause_subscription",
     params(("uuid" = String, Path)),
     responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
-async fn pause(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<Json<Subscription>, Problem> {
+async fn pause(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Subscription> {
     apply(&state, uuid, Patch { paused: Some(true), ..Patch::default() }).await
 }
 
@@ -149,10 +141,7 @@ async fn pause(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/resume", tag = "subscriptions", operation_id = "resume_subscription",
     params(("uuid" = String, Path)),
     responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
-async fn resume(
-    State(state): State<Shared>,
-    Path(uuid): Path<String>,
-) -> Result<Json<Subscription>, Problem> {
+async fn resume(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Subscription> {
     apply(&state, uuid, Patch { paused: Some(false), ..Patch::default() }).await
 }
 
@@ -182,7 +171,7 @@ async fn rotate_secret(
     State(state): State<Shared>,
     Path(uuid): Path<String>,
     Body(rotation): Body<Rotation>,
-) -> Result<Json<Rotated>, Problem> {
+) -> Reply<Rotated> {
     let overlap = match rotation.overlap.as_deref() {
         None => DEFAULT_SECRET_OVERLAP,
         Some(text) => duration::parse(text)
@@ -203,10 +192,7 @@ async fn rotate_secret(
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/revoke-old-secrets", tag = "subscriptions", operation_id = "revoke_old_secrets",
     params(("uuid" = String, Path)),
     responses((status = 200, body = Subscription), (status = 404, body = Details, content_type = "application/problem+json")))]
-async fn revoke_old_secrets(
-    State(state): State<Shared>,
-    Path(uuid): Path<String>,
-) -> Result<Json<Subscription>, Problem> {
+async fn revoke_old_secrets(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Subscription> {
     let row = change(&state, move |catalog| {
         catalog.revoke_old_secrets(&uuid, now())?;
         Ok(uuid)
@@ -217,20 +203,23 @@ async fn revoke_old_secrets(
 /// Sends one test event with the topic `test.ping`, and returns the result within 25 s. It does not affect the subscription's health.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/test", tag = "subscriptions", operation_id = "test_subscription",
     params(("uuid" = String, Path)),
-    responses((status = 200, body = TestResult), (status = 404, body = Details, content_type = "application/problem+json")))]
+    responses((status = 200, body = Tested), (status = 404, body = Details, content_type = "application/problem+json")))]
 async fn test(
     State(state): State<Shared>,
     Extension(requester): Extension<Principal>,
     Path(uuid): Path<String>,
-) -> Result<Json<TestResult>, Problem> {
+) -> Reply<Tested> {
     let found = state.catalog.run(move |catalog| found(catalog, &uuid)).await?;
     Ok(receiver::test(&state, &requester, found).await)
 }
 
-async fn apply(state: &Shared, uuid: String, patch: Patch) -> Result<Json<Subscription>, Problem> {
+async fn apply(state: &Shared, uuid: String, patch: Patch) -> Reply<Subscription> {
     let row = change(state, move |catalog| {
-        if let Some(name) = &patch.name {
-            check_other_name(catalog, &uuid, name)?;
+        // The current name is not checked: DECNET's route may have accepted a name that this one rejects.
+        if let Some(name) = &patch.name
+            && found(catalog, &uuid)?.0.name != *name
+        {
+            check_new_name(name)?;
         }
         catalog.update(&uuid, &patch, now())?;
         Ok(uuid)
@@ -238,14 +227,8 @@ async fn apply(state: &Shared, uuid: String, patch: Patch) -> Result<Json<Subscr
     Ok(Json(row.await?.into()))
 }
 
-/// Checks a new name. The current one is not checked: DECNET's route may have accepted a name that this one rejects.
-fn check_other_name(catalog: &Catalog, uuid: &str, name: &str) -> Result<(), Problem> {
-    let (row, _) = found(catalog, uuid)?;
-    if row.name == name { Ok(()) } else { Ok(check_new_name(name)?) }
-}
-
 /// Changes the catalog, notifies the worker, and returns the row whose UUID `work` returns.
-async fn change(
+pub(super) async fn change(
     state: &Shared,
     work: impl FnOnce(&mut Catalog) -> Result<String, Problem> + Send + 'static,
 ) -> Result<Row, Problem> {
@@ -257,6 +240,6 @@ async fn change(
     changed.await.flatten().map(|(row, _)| row)
 }
 
-fn found(catalog: &Catalog, uuid: &str) -> Result<(Row, Option<Stored>), Problem> {
+pub(super) fn found(catalog: &Catalog, uuid: &str) -> Result<(Row, Option<StoredSubscription>), Problem> {
     catalog.get(uuid)?.ok_or_else(|| Problem::not_found("subscription not found"))
 }

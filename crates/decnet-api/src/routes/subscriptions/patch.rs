@@ -42,11 +42,11 @@ pub(super) struct SubscriptionPatch {
     /// Settings to change; null resets all of them to their defaults.
     #[serde(default, deserialize_with = "settings")]
     #[schema(value_type = Option<SettingsChange>)]
-    settings: Change<SettingsPatch>,
+    settings: SettingsPatch,
 }
 
-fn settings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Change<SettingsPatch>, D::Error> {
-    body::nullable_object(deserializer).map(Change::to)
+fn settings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SettingsPatch, D::Error> {
+    Ok(body::nullable_object(deserializer)?.unwrap_or_else(defaults))
 }
 
 impl SubscriptionPatch {
@@ -62,11 +62,7 @@ impl SubscriptionPatch {
             patterns: patterns.map(|patterns| requested_patterns(&[], &patterns)).transpose()?,
             enabled: not_null("enabled", self.enabled)?,
             paused: not_null("paused", self.paused)?,
-            settings: match self.settings {
-                Change::Keep => SettingsPatch::default(),
-                Change::Reset => defaults(),
-                Change::To(settings) => settings,
-            },
+            settings: self.settings,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Subscriptions as JSON.
 
-use decnet_core::settings::{Settings, Shown};
+use decnet_core::settings::{RedactedSettings, Settings};
 use decnet_core::subscription::Activity;
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::Row;
@@ -79,7 +79,7 @@ impl From<Row> for Subscription {
     fn from(row: Row) -> Self {
         let at = |at: Option<UnixMicros>| at.map(UnixMicros::to_iso8601);
         Self {
-            url: row.shown_url(),
+            url: row.redacted_url(),
             state: state(&row),
             uuid: row.uuid,
             name: row.name,
@@ -114,5 +114,5 @@ fn state(row: &Row) -> &'static str {
 }
 
 fn shown<S: Serializer>(settings: &Settings, serializer: S) -> Result<S::Ok, S::Error> {
-    Shown(settings).serialize(serializer)
+    RedactedSettings(settings).serialize(serializer)
 }

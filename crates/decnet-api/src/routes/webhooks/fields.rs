@@ -2,10 +2,11 @@
 
 use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
 use serde_json::{Map, Value};
 
 use crate::body::{self, RawBody};
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 use crate::state::Shared;
 
 /// A JSON object.
@@ -18,8 +19,8 @@ impl FromRequest<Shared> for Fields {
         if request.body().is_end_stream() {
             return Err(Problem::malformed("the body is missing: send a JSON object"));
         }
-        let unreadable = |problem: Problem| match problem.kind() {
-            Kind::Malformed => Problem::invalid(problem.detail()),
+        let unreadable = |problem: Problem| match problem.status() {
+            StatusCode::BAD_REQUEST => Problem::invalid(problem.detail()),
             _ => problem,
         };
         let RawBody(bytes) = RawBody::from_request(request, state).await.map_err(unreadable)?;
@@ -44,30 +45,25 @@ impl Fields {
         }
     }
 
-    /// Returns a string.
-    pub(super) fn text(&self, field: &str) -> Result<Option<&str>, Problem> {
-        match self.get(field) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(wrong(field, "a string")),
-        }
-    }
-
-    /// Returns a string of `least` to `most` characters.
+    /// Returns a string of `least` to `most` characters, which is not empty.
     pub(super) fn text_within(
         &self,
         field: &str,
         least: usize,
         most: usize,
     ) -> Result<Option<&str>, Problem> {
-        let Some(text) = self.text(field)? else { return Ok(None) };
+        let text = match self.get(field) {
+            None => return Ok(None),
+            Some(Value::String(text)) => text,
+            Some(_) => return Err(wrong(field, "a string")),
+        };
         match text.chars().count() {
-            0 if least > 0 => Err(Problem::malformed(format!("{field}: must not be empty"))),
+            0 => Err(Problem::malformed(format!("{field}: must not be empty"))),
             length if length < least => {
-                Err(Problem::malformed(format!("{field}: must have at least {}", characters(least))))
+                Err(Problem::malformed(format!("{field}: must have at least {least} characters")))
             }
             length if length > most => {
-                Err(Problem::invalid(format!("{field}: must have at most {}", characters(most))))
+                Err(Problem::invalid(format!("{field}: must have at most {most} characters")))
             }
             _ => Ok(Some(text)),
         }
@@ -86,11 +82,8 @@ impl Fields {
         let flag = match self.get(field) {
             None => return Ok(None),
             Some(Value::Bool(flag)) => Some(*flag),
-            Some(Value::Number(number)) => match number.as_f64() {
-                Some(1.0) => Some(true),
-                Some(0.0) => Some(false),
-                _ => None,
-            },
+            Some(Value::Number(number)) if number.as_f64() == Some(1.0) => Some(true),
+            Some(Value::Number(number)) if number.as_f64() == Some(0.0) => Some(false),
             Some(Value::String(text)) => spelled(text),
             Some(_) => None,
         };
@@ -108,7 +101,7 @@ impl Fields {
 /// The first malformed field, else the first error.
 pub(super) fn refuse<const N: usize>(wrong: [Option<&Problem>; N]) -> Result<(), Problem> {
     let mut all = wrong.into_iter().flatten();
-    let malformed = all.clone().find(|problem| problem.kind() == Kind::Malformed);
+    let malformed = all.clone().find(|problem| problem.status() == StatusCode::BAD_REQUEST);
     malformed.or_else(|| all.next()).map_or(Ok(()), |problem| Err(problem.clone()))
 }
 
@@ -118,10 +111,6 @@ fn spelled(text: &str) -> Option<bool> {
         "false" | "0" | "off" | "no" | "f" | "n" => Some(false),
         _ => None,
     }
-}
-
-fn characters(count: usize) -> String {
-    if count == 1 { "1 character".into() } else { format!("{count} characters") }
 }
 
 fn wrong(field: &str, what: &str) -> Problem {

@@ -12,16 +12,18 @@ use std::time::Instant;
 use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
-use decnet_store::catalog::{Catalog, Row, Stored};
+use decnet_store::catalog::{Row, StoredSubscription};
 use utoipa_axum::routes;
 
 use self::fields::Fields;
 use self::reply::{CreatedWebhook, Message, Webhook};
 use self::request::{CreateWebhook, UpdateWebhook};
-use super::Routes;
-use super::receiver::{self, TestResult};
+use super::receiver;
+use super::subscriptions::{change, found};
+use super::{Reply, Routes};
 use crate::auth::{Network, Principal, Scope};
-use crate::problem::{DecnetDetail, Kind, Problem};
+use crate::outbound::Tested;
+use crate::problem::{DecnetDetail, Problem};
 use crate::server::Peer;
 use crate::state::{Shared, now};
 
@@ -35,7 +37,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 /// Lists all subscriptions, oldest first.
 #[utoipa::path(get, path = "/api/v1/webhooks", tag = "webhooks", operation_id = "list_webhooks",
     responses((status = 200, body = Vec<Webhook>)))]
-async fn list(State(state): State<Shared>) -> Result<Json<Vec<Webhook>>, Problem> {
+async fn list(State(state): State<Shared>) -> Reply<Vec<Webhook>> {
     let mut rows = state.catalog.run(|catalog| catalog.rows()).await?;
     rows.sort_by_key(|row| row.created_at);
     Ok(Json(rows.into_iter().map(Webhook::from).collect()))
@@ -63,11 +65,8 @@ async fn create(
     check_name(&state, &new.name, None).await?;
     receiver::check_url(&state, &new.url).await?;
     let secret = new.secret.expose().to_owned();
-    let created = state.change_catalog(move |catalog| {
-        let uuid = catalog.create(&new, now())?;
-        Ok::<_, Problem>(existing(catalog, &uuid))
-    });
-    let row = created.await.flatten().map_err(as_webhook)?;
+    let created = change(&state, move |catalog| Ok(catalog.create(&new, now())?));
+    let row = created.await.map_err(as_webhook)?;
     Ok((StatusCode::CREATED, Json(CreatedWebhook { webhook: row.into(), secret })))
 }
 
@@ -75,9 +74,8 @@ async fn create(
 #[utoipa::path(get, path = "/api/v1/webhooks/{uuid}", tag = "webhooks", operation_id = "get_webhook",
     params(("uuid" = String, Path)),
     responses((status = 200, body = Webhook), (status = 404, body = DecnetDetail)))]
-async fn get(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<Json<Webhook>, Problem> {
-    let row = state.catalog.run(move |catalog| existing(catalog, &uuid)).await?;
-    Ok(Json(row.into()))
+async fn get(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Webhook> {
+    Ok(Json(row(&state, uuid).await?.0.into()))
 }
 
 /// Changes the given fields; an empty change returns the row unchanged.
@@ -90,37 +88,31 @@ async fn get(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<Js
         (status = 409, body = DecnetDetail, description = "The name is taken"),
         (status = 422, body = DecnetDetail, description = "Another field is wrong, or the URL leads to a forbidden address"),
     ))]
-async fn update(
-    State(state): State<Shared>,
-    Path(uuid): Path<String>,
-    fields: Fields,
-) -> Result<Json<Webhook>, Problem> {
-    let change = request::update(&fields)?;
-    let wanted = uuid.clone();
-    let row = state.catalog.run(move |catalog| existing(catalog, &wanted)).await?;
-    if let Some(name) = change.name() {
+async fn update(State(state): State<Shared>, Path(uuid): Path<String>, fields: Fields) -> Reply<Webhook> {
+    let update = request::update(&fields)?;
+    let (current, _) = row(&state, uuid.clone()).await?;
+    if let Some(name) = &update.patch.name {
         check_name(&state, name, Some(&uuid)).await?;
     }
-    if let Some(url) = change.url() {
+    if let Some(url) = &update.patch.url {
         receiver::check_url(&state, url).await?;
     }
-    let patch = change.patch(&row.topic_patterns)?;
+    let patch = update.patch(&current.topic_patterns)?;
     if patch == Default::default() {
-        return Ok(Json(row.into()));
+        return Ok(Json(current.into()));
     }
-    let updated = state.change_catalog(move |catalog| {
+    let updated = change(&state, move |catalog| {
         catalog.update(&uuid, &patch, now())?;
-        Ok::<_, Problem>(existing(catalog, &uuid))
+        Ok(uuid)
     });
-    let row = updated.await.flatten().map_err(as_webhook)?;
-    Ok(Json(row.into()))
+    Ok(Json(updated.await.map_err(as_webhook)?.into()))
 }
 
 /// Deletes a subscription.
 #[utoipa::path(delete, path = "/api/v1/webhooks/{uuid}", tag = "webhooks", operation_id = "delete_webhook",
     params(("uuid" = String, Path)),
     responses((status = 200, body = Message), (status = 404, body = DecnetDetail)))]
-async fn delete(State(state): State<Shared>, Path(uuid): Path<String>) -> Result<Json<Message>, Problem> {
+async fn delete(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Message> {
     state.change_catalog(move |catalog| catalog.delete(&uuid)).await.map_err(as_webhook)?;
     Ok(Json(Message { message: "Webhook deleted" }))
 }
@@ -128,40 +120,35 @@ async fn delete(State(state): State<Shared>, Path(uuid): Path<String>) -> Result
 /// Sends one test event with the topic `test.ping`, and returns the result.
 #[utoipa::path(post, path = "/api/v1/webhooks/{uuid}/test", tag = "webhooks", operation_id = "test_webhook",
     params(("uuid" = String, Path)),
-    responses((status = 200, body = TestResult), (status = 404, body = DecnetDetail)))]
+    responses((status = 200, body = Tested), (status = 404, body = DecnetDetail)))]
 async fn test(
     State(state): State<Shared>,
     Extension(requester): Extension<Principal>,
     Path(uuid): Path<String>,
-) -> Result<Json<TestResult>, Problem> {
-    let found = state.catalog.run(move |catalog| found(catalog, &uuid)).await?;
-    Ok(receiver::test(&state, &requester, found).await)
+) -> Reply<Tested> {
+    Ok(receiver::test(&state, &requester, row(&state, uuid).await?).await)
 }
 
-fn found(catalog: &Catalog, uuid: &str) -> Result<(Row, Option<Stored>), Problem> {
-    catalog.get(uuid)?.ok_or_else(|| Problem::not_found("Webhook not found"))
-}
-
-fn existing(catalog: &Catalog, uuid: &str) -> Result<Row, Problem> {
-    found(catalog, uuid).map(|(row, _)| row)
+async fn row(state: &Shared, uuid: String) -> Result<(Row, Option<StoredSubscription>), Problem> {
+    state.catalog.run(move |catalog| found(catalog, &uuid)).await.map_err(as_webhook)
 }
 
 /// Converts a problem to DECNET's texts.
 fn as_webhook(problem: Problem) -> Problem {
-    match problem.kind() {
-        Kind::NotFound => Problem::not_found("Webhook not found"),
-        Kind::Conflict => name_taken(),
+    match problem.status() {
+        StatusCode::NOT_FOUND => Problem::not_found("Webhook not found"),
+        StatusCode::CONFLICT => name_taken(),
         _ => problem,
     }
 }
 
 fn name_taken() -> Problem {
-    Problem::new(Kind::Conflict, "Webhook name already exists")
+    Problem::new(StatusCode::CONFLICT, "Webhook name already exists")
 }
 
 /// Checks that a name is free or the subscription's own, before the URL is resolved. The write checks it again.
 async fn check_name(state: &Shared, name: &str, own: Option<&str>) -> Result<(), Problem> {
     let name = name.to_owned();
-    let owner = state.catalog.run(move |catalog| catalog.owner(&name)).await?;
+    let owner = state.catalog.run(move |catalog| catalog.uuid_by_name(&name)).await?;
     if owner.is_some_and(|owner| Some(&*owner) != own) { Err(name_taken()) } else { Ok(()) }
 }

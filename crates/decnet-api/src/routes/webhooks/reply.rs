@@ -1,5 +1,6 @@
 //! The answers of DECNET's routes.
 
+use decnet_core::subscription::check_new_name;
 use decnet_core::time::UnixMicros;
 use decnet_store::catalog::Row;
 use serde::Serialize;
@@ -45,7 +46,9 @@ pub(super) struct Message {
 
 impl From<Row> for Webhook {
     fn from(row: Row) -> Self {
-        let warnings = insecure(&row.url).into_iter().chain(row.problem).chain(row.warnings);
+        // DECNET accepts such names, and its routes must too.
+        let name = check_new_name(&row.name).err().map(|problem| problem.to_string());
+        let warnings = insecure(&row.url).into_iter().chain(name).chain(row.problem).chain(row.warnings);
         Self {
             warnings: warnings.collect(),
             uuid: row.uuid,

@@ -66,40 +66,40 @@ pub(super) struct UpdateWebhook {
 
 /// Parses a new subscription.
 pub(super) fn create(fields: &Fields) -> Result<NewSubscription, Problem> {
-    let nulls = fields.without_null(&["simple_events", "topic_patterns", "enabled"]);
-    let name = name(fields).and_then(|name| Fields::required("name", name));
-    let url = url(fields).and_then(|url| Fields::required("url", url));
-    let (secret, wanted, enabled) = (secret(fields), Wanted::read(fields), fields.flag("enabled"));
-    refuse([
-        nulls.as_ref().err(),
-        name.as_ref().err(),
-        url.as_ref().err(),
-        secret.as_ref().err(),
-        wanted.as_ref().err(),
-        enabled.as_ref().err(),
-    ])?;
-    let patterns = wanted?.patterns("give at least one of simple_events and topic_patterns")?;
+    let Update { patch, wanted } = read(fields, true)?;
     Ok(NewSubscription {
-        name: name?,
-        url: url?,
-        secret: secret?.unwrap_or_else(|| Secret::new(generate_secret())),
-        patterns,
-        enabled: enabled?.unwrap_or(true),
+        patterns: wanted.patterns("give at least one of simple_events and topic_patterns")?,
+        name: Fields::required("name", patch.name)?,
+        url: Fields::required("url", patch.url)?,
+        secret: patch.secret.unwrap_or_else(|| Secret::new(generate_secret())),
+        enabled: patch.enabled.unwrap_or(true),
         settings: Settings::default(),
     })
 }
 
+/// Parses a change.
+pub(super) fn update(fields: &Fields) -> Result<Update, Problem> {
+    read(fields, false)
+}
+
 /// A change whose patterns are not yet parsed: whether the row exists is checked first.
 pub(super) struct Update {
-    patch: Patch,
+    pub(super) patch: Patch,
     wanted: Wanted,
 }
 
-/// Parses a change.
-pub(super) fn update(fields: &Fields) -> Result<Update, Problem> {
-    let (name, url, secret) = (name(fields), url(fields), secret(fields));
+/// Parses the fields of both requests. In a new subscription, some are required and some may be absent but not null.
+fn read(fields: &Fields, is_new: bool) -> Result<Update, Problem> {
+    let not_null: &[_] = if is_new { &["simple_events", "topic_patterns", "enabled"] } else { &[] };
+    let nulls = fields.without_null(not_null);
+    let (mut name, mut url, secret) = (name(fields), url(fields), secret(fields));
     let (wanted, enabled) = (Wanted::read(fields), fields.flag("enabled"));
+    if is_new {
+        name = name.and_then(|name| Fields::required("name", name).map(Some));
+        url = url.and_then(|url| Fields::required("url", url).map(Some));
+    }
     refuse([
+        nulls.as_ref().err(),
         name.as_ref().err(),
         url.as_ref().err(),
         secret.as_ref().err(),
@@ -111,16 +111,6 @@ pub(super) fn update(fields: &Fields) -> Result<Update, Problem> {
 }
 
 impl Update {
-    /// Returns the new name, if any.
-    pub(super) fn name(&self) -> Option<&str> {
-        self.patch.name.as_deref()
-    }
-
-    /// Returns the new receiver, if any.
-    pub(super) fn url(&self) -> Option<&EndpointUrl> {
-        self.patch.url.as_ref()
-    }
-
     /// Returns the change to a row whose patterns are `current`. Sending these back, as a form does, changes nothing: a row may
     /// hold patterns that would now be rejected.
     pub(super) fn patch(self, current: &[String]) -> Result<Patch, Problem> {

@@ -1,4 +1,4 @@
-//! The few patterns a worker subscribes to so that every subscription gets its events.
+//! The cover: a few patterns to which a worker subscribes so that every subscription gets its events.
 
 use std::collections::BTreeSet;
 
@@ -6,35 +6,34 @@ use super::node::{NodeId, ROOT};
 use super::{Pattern, PatternTrie};
 use crate::limits::MAX_PATTERN_TOKENS;
 
-/// Patterns, as a multiple of the bound, of which some may still be covered by others: pattern against pattern is
-/// quadratic.
-const MANY: usize = 4;
+/// The bound of patterns that may still cover each other, as a multiple of the cover's bound: comparing them is quadratic.
+const CANDIDATES_FACTOR: usize = 4;
 
-/// Patterns of the trie, those with more than `depth` tokens cut to so many and `>`.
+/// The patterns of the trie; longer ones are truncated to `depth` tokens and `>`.
 struct Widened {
     patterns: BTreeSet<Pattern>,
     depth: usize,
     limit: usize,
-    /// One was cut.
-    is_cut: bool,
+    /// Whether a pattern was truncated.
+    is_truncated: bool,
 }
 
 impl PatternTrie {
-    /// A minimal set of patterns that covers all of the trie's: none that another covers, and at most `max`
-    /// (at least one). Beyond `max`, patterns are widened, longest first, by cutting tokens from their end to
-    /// `>`; in the extreme the answer is `>` alone.
+    /// Returns a set of patterns that covers all patterns of the trie: at most `max` (at least one), none of which covers
+    /// another. If there are more, they are widened, longest first, by replacing their last tokens by `>`; in the extreme
+    /// case the result is `>` alone.
     ///
-    /// A bus tests every pattern of a connection for every event, so few wide patterns cost it less than many
-    /// narrow ones, and the events that come too many are dropped by the local trie.
+    /// A bus tests every pattern of a connection for every event. A few wide patterns therefore cost less than many narrow
+    /// ones, and the local trie drops the additional events.
     ///
-    /// Costs as much as `max` asks for, however many patterns there are.
+    /// The cost depends on `max`, not on the number of patterns.
     #[must_use]
     pub fn cover(&self, max: usize) -> Vec<Pattern> {
         let max = max.max(1);
-        let mut widened = self.narrowest(MANY * max);
+        let mut widened = self.narrowest(CANDIDATES_FACTOR * max);
         loop {
             let depth = widened.depth;
-            let cover = uncovered(widened.patterns);
+            let cover = without_covered(widened.patterns);
             if cover.len() <= max || depth == 0 {
                 return cover;
             }
@@ -42,10 +41,10 @@ impl PatternTrie {
         }
     }
 
-    /// The longest patterns that are not too many.
+    /// Returns the longest patterns of which there are at most `limit`.
     fn narrowest(&self, limit: usize) -> Widened {
         let mut narrowest = self.widened(0, limit);
-        while narrowest.is_cut && narrowest.depth < MAX_PATTERN_TOKENS {
+        while narrowest.is_truncated && narrowest.depth < MAX_PATTERN_TOKENS {
             let narrower = self.widened(narrowest.depth + 1, limit);
             if narrower.patterns.len() > limit {
                 break;
@@ -55,25 +54,25 @@ impl PatternTrie {
         narrowest
     }
 
-    /// Stops once there are more than `limit`.
+    /// Returns the patterns truncated to `depth` tokens. Stops at more than `limit` patterns.
     fn widened(&self, depth: usize, limit: usize) -> Widened {
-        let mut widened = Widened { patterns: BTreeSet::new(), depth, limit, is_cut: false };
+        let mut widened = Widened { patterns: BTreeSet::new(), depth, limit, is_truncated: false };
         self.widen(ROOT, None, 0, &mut widened);
         widened
     }
 
     fn widen(&self, at: NodeId, prefix: Option<&str>, depth: usize, into: &mut Widened) {
         let node = &self.nodes[at as usize];
-        if !node.here.is_none() {
+        if !node.exact.is_empty() {
             into.add(prefix, None);
         }
         let is_deep = depth == into.depth;
-        if if is_deep { self.goes_on(at) } else { !node.below.is_none() } {
+        if if is_deep { self.has_longer_patterns(at) } else { !node.tail.is_empty() } {
             into.add(prefix, Some(">"));
         }
         for child in self.children(at) {
             if is_deep || into.patterns.len() > into.limit {
-                into.is_cut = true;
+                into.is_truncated = true;
                 return;
             }
             let token = String::from_utf8_lossy(self.nodes[child as usize].token());
@@ -94,15 +93,15 @@ fn joined(prefix: Option<&str>, token: &str) -> String {
     prefix.map_or_else(|| token.to_owned(), |prefix| format!("{prefix}.{token}"))
 }
 
-/// What a pattern at the bound of its length is widened to, should `>` make it longer than may be.
+/// Returns the pattern that replaces one that `>` would make too long.
 fn everything() -> Pattern {
-    Pattern::stored(">").expect("the widest pattern is one")
+    Pattern::stored(">").expect("a valid pattern")
 }
 
-/// Drops every pattern that another covers.
+/// Removes every pattern that another one covers.
 ///
-/// Exact patterns are looked up in the wildcard ones only, which are few in practice.
-fn uncovered(distinct: BTreeSet<Pattern>) -> Vec<Pattern> {
+/// Exact patterns are compared only with wildcard patterns, which are few in practice.
+fn without_covered(distinct: BTreeSet<Pattern>) -> Vec<Pattern> {
     let (wild, exact): (Vec<Pattern>, Vec<Pattern>) = distinct.into_iter().partition(Pattern::has_wildcard);
     let mut kept = Vec::<Pattern>::new();
     for pattern in wild {
@@ -128,21 +127,21 @@ mod tests {
     }
 
     #[test]
-    fn drops_what_another_covers() {
+    fn covered_patterns_are_removed() {
         assert_eq!(cover(&["a.b", "a.>", "a.*", "b.c", "b.c"], 64), ["a.>", "b.c"]);
         assert_eq!(cover(&[">", "a.b", "*.c"], 64), [">"]);
         assert_eq!(cover(&[], 64), Vec::<String>::new());
     }
 
     #[test]
-    fn very_many_patterns_end_in_few() {
+    fn many_patterns_have_a_small_cover() {
         let many: Vec<String> = (0..20_000).map(|n| format!("a.b{}.*.{n}", n % 3)).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert_eq!(cover(&many, 64), ["a.b0.*.>", "a.b1.*.>", "a.b2.*.>"]);
     }
 
     #[test]
-    fn widens_beyond_the_bound() {
+    fn patterns_are_widened_to_fit_the_bound() {
         assert_eq!(cover(&["a.b.1", "a.b.2", "a.c.1", "d"], 3), ["a.b.>", "a.c.>", "d"]);
         assert_eq!(cover(&["a.b.1", "a.b.2", "a.c.1", "d"], 2), ["a.>", "d"]);
         assert_eq!(cover(&["a.1", "b.1", "c.1"], 2), [">"]);

@@ -1,48 +1,48 @@
-//! Patterns come and go.
+//! Adding and removing of patterns.
 
 use super::node::{Links, NONE, Node, NodeId, ROOT};
 use super::{Pattern, PatternTrie, edges};
 
 impl PatternTrie {
-    /// Adds a subscription's pattern; one that is there already stays as it is.
+    /// Adds a pattern of a subscription. Has no effect if it exists.
     pub fn insert(&mut self, pattern: &Pattern, subscription: u32) {
         let mut at = ROOT;
         for token in pattern.tokens() {
             if token == ">" {
-                return self.nodes[at as usize].below.insert(subscription);
+                return self.nodes[at as usize].tail.insert(subscription);
             }
-            at = self.known_child(at, token).unwrap_or_else(|| self.grow(at, token));
+            at = self.existing_child(at, token).unwrap_or_else(|| self.add_child(at, token));
         }
-        self.nodes[at as usize].here.insert(subscription);
+        self.nodes[at as usize].exact.insert(subscription);
     }
 
-    /// Takes away a subscription's pattern, if it is there, and the nodes that led to it alone.
+    /// Removes a pattern of a subscription, if it exists, and the nodes that only it needed.
     pub fn remove(&mut self, pattern: &Pattern, subscription: u32) {
         let mut at = ROOT;
         for token in pattern.tokens() {
             if token == ">" {
-                self.nodes[at as usize].below.remove(subscription);
+                self.nodes[at as usize].tail.remove(subscription);
                 return self.prune(at);
             }
-            let Some(child) = self.known_child(at, token) else { return };
+            let Some(child) = self.existing_child(at, token) else { return };
             at = child;
         }
-        self.nodes[at as usize].here.remove(subscription);
+        self.nodes[at as usize].exact.remove(subscription);
         self.prune(at);
     }
 
-    fn known_child(&self, parent: NodeId, token: &str) -> Option<NodeId> {
+    fn existing_child(&self, parent: NodeId, token: &str) -> Option<NodeId> {
         if token == "*" {
             return Some(self.nodes[parent as usize].star).filter(|star| *star != NONE);
         }
         self.child(parent, token.as_bytes())
     }
 
-    /// A new child, the first of its siblings.
-    fn grow(&mut self, parent: NodeId, token: &str) -> NodeId {
+    /// Adds a child as the first of its siblings.
+    fn add_child(&mut self, parent: NodeId, token: &str) -> NodeId {
         let next = self.links[parent as usize].first_child;
         let links = Links { next, ..Links::default() };
-        let child = self.place(Node::new(parent, token), links);
+        let child = self.allocate(Node::new(parent, token), links);
         self.links[parent as usize].first_child = child;
         if next != NONE {
             self.links[next as usize].previous = child;
@@ -55,7 +55,7 @@ impl PatternTrie {
         child
     }
 
-    fn place(&mut self, node: Node, links: Links) -> NodeId {
+    fn allocate(&mut self, node: Node, links: Links) -> NodeId {
         if let Some(at) = self.free.pop() {
             (self.nodes[at as usize], self.links[at as usize]) = (node, links);
             return at;
@@ -66,13 +66,15 @@ impl PatternTrie {
         at.expect("fewer than 2^32 nodes fit in memory")
     }
 
-    /// Takes away `at` and its ancestors, as far as nothing is left there.
+    /// Removes `at` and its ancestors as far as they have neither subscriptions nor children.
     fn prune(&mut self, mut at: NodeId) {
-        while at != ROOT && !self.nodes[at as usize].has_ends() && self.links[at as usize].first_child == NONE
+        while at != ROOT
+            && !self.nodes[at as usize].has_subscriptions()
+            && self.links[at as usize].first_child == NONE
         {
             let parent = self.nodes[at as usize].parent();
             self.unlink(parent, at);
-            // It may be large, and the place may stay free for long.
+            // Release the token: it may be long, and the node may stay free for a long time.
             self.nodes[at as usize] = Node::new(NONE, "");
             self.free.push(at);
             at = parent;
@@ -96,15 +98,15 @@ impl PatternTrie {
         }
     }
 
-    /// A node's children, in no order.
+    /// Returns the children of a node, in unspecified order.
     pub(super) fn children(&self, parent: NodeId) -> impl Iterator<Item = NodeId> {
         let some = |at: NodeId| (at != NONE).then_some(at);
         let first = some(self.links[parent as usize].first_child);
         std::iter::successors(first, move |at| some(self.links[*at as usize].next))
     }
 
-    /// Does a pattern go beyond this node?
-    pub(super) fn goes_on(&self, at: NodeId) -> bool {
-        !self.nodes[at as usize].below.is_none() || self.links[at as usize].first_child != NONE
+    /// Returns whether any pattern continues after this node.
+    pub(super) fn has_longer_patterns(&self, at: NodeId) -> bool {
+        !self.nodes[at as usize].tail.is_empty() || self.links[at as usize].first_child != NONE
     }
 }

@@ -1,46 +1,46 @@
-//! A topic to the set of its subscriptions, in time that grows with the topic's tokens alone.
+//! Routing of topics to subscriptions. The time depends on the tokens of the topic, not on the number of patterns.
 //!
-//! - `node`: a place in the trie, in one cache line;
-//! - `edges`: from a node and a token to the next node, one table for all;
-//! - `edit`: patterns come and go, one at a time, so that a change costs as much as it changes;
-//! - `cover`: the few patterns that let through whatever the trie has.
+//! - `node`: a node of the trie, in one cache line;
+//! - `edges`: one hash table for all edges, from a node and a token to the next node;
+//! - `edit`: adds and removes single patterns, so that the cost of a change depends on its size;
+//! - `cover`: a few patterns that match everything that the trie matches.
 
 mod cover;
 mod edges;
 mod edit;
 mod node;
 
-use self::edges::Edges;
+use self::edges::EdgeTable;
 use self::node::{Links, NONE, Node, NodeId, ROOT};
 use super::Pattern;
 
-/// Patterns of many subscriptions, ready for routing.
+/// The patterns of many subscriptions, for routing.
 ///
-/// A subscription is a number that the caller chooses.
+/// The caller chooses the numbers that identify subscriptions.
 #[derive(Debug)]
 pub struct PatternTrie {
-    /// What routing reads. A place that is free has no ends and no children.
+    /// The part of the nodes that routing reads. Free nodes have no subscriptions and no children.
     nodes: Vec<Node>,
-    /// What only changes read.
+    /// The part of the nodes that only edits read.
     links: Vec<Links>,
     free: Vec<NodeId>,
-    edges: Edges,
+    edges: EdgeTable,
 }
 
-/// Matches nothing.
+/// The empty trie, which matches nothing.
 impl Default for PatternTrie {
     fn default() -> Self {
         Self {
             nodes: vec![Node::new(NONE, "")],
             links: vec![Links::default()],
             free: Vec::new(),
-            edges: Edges::default(),
+            edges: EdgeTable::default(),
         }
     }
 }
 
 impl PatternTrie {
-    /// Compiles pairs of pattern and subscription.
+    /// Builds a trie from pairs of pattern and subscription.
     #[must_use]
     pub fn new<'a>(patterns: impl IntoIterator<Item = (&'a Pattern, u32)>) -> Self {
         let mut trie = Self::default();
@@ -50,9 +50,9 @@ impl PatternTrie {
         trie
     }
 
-    /// Replaces `found` by the subscriptions with a pattern that matches `topic`, each once, ascending.
+    /// Replaces `found` by the subscriptions with a pattern that matches `topic`, unique and in ascending order.
     ///
-    /// The buffer is the caller's so that routing allocates nothing.
+    /// The caller provides the buffer, so that routing does not allocate.
     pub fn route(&self, topic: &str, found: &mut Vec<u32>) {
         found.clear();
         self.walk(ROOT, Some(topic.as_bytes()), found);
@@ -62,11 +62,11 @@ impl PatternTrie {
         }
     }
 
-    /// Follows the text edge and the `*` edge of each token; the recursion is as deep as the longest pattern.
+    /// Follows the literal edge and the `*` edge of each token. The recursion is as deep as the longest pattern.
     fn walk(&self, at: NodeId, rest: Option<&[u8]>, found: &mut Vec<u32>) {
         let node = &self.nodes[at as usize];
-        let Some(rest) = rest else { return node.here.add_to(found) };
-        node.below.add_to(found);
+        let Some(rest) = rest else { return node.exact.add_to(found) };
+        node.tail.add_to(found);
         let (token, rest) = first_token(rest);
         if node.star != NONE && !token.is_empty() {
             self.walk(node.star, rest, found);
@@ -76,13 +76,14 @@ impl PatternTrie {
         }
     }
 
-    /// Where the text `token` leads from `parent`; the wildcard has an edge of its own.
+    /// Returns the child for a literal `token`. The child for `*` is stored in the node.
     fn child(&self, parent: NodeId, token: &[u8]) -> Option<NodeId> {
-        self.edges.find(edges::hash(parent, token), |child| self.nodes[child as usize].is(parent, token))
+        self.edges
+            .find(edges::hash(parent, token), |child| self.nodes[child as usize].is_child(parent, token))
     }
 }
 
-/// A topic's next token, and what follows it.
+/// Returns the first token of a topic and the rest, if there is any.
 fn first_token(text: &[u8]) -> (&[u8], Option<&[u8]>) {
     match text.iter().position(|byte| *byte == b'.') {
         Some(dot) => (&text[..dot], Some(&text[dot + 1..])),

@@ -1,32 +1,32 @@
-//! A place in the trie. What routing needs of it is one cache line, since at a hundred thousand patterns it is the
-//! memory that takes the time.
+//! Nodes of the trie. The part that routing reads is one cache line, since with a hundred thousand patterns memory access
+//! dominates the time.
 
-/// Where a node is.
+/// The index of a node.
 pub(super) type NodeId = u32;
 
 pub(super) const ROOT: NodeId = 0;
-/// No node.
+/// The absence of a node.
 pub(super) const NONE: NodeId = NodeId::MAX;
 
-/// Longest token that is kept in its node, in bytes.
+/// Maximum length of a token that is stored in its node, in bytes.
 const SHORT_BYTES: usize = 22;
 const _: () = assert!(size_of::<Node>() == 64);
 
-/// What routing reads.
+/// The part of a node that routing reads.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(super) struct Node {
     parent: NodeId,
-    /// Where `*` leads.
+    /// The child for `*`.
     pub(super) star: NodeId,
     token: Token,
-    /// Whose patterns end here.
-    pub(super) here: Ends,
-    /// Whose patterns go on with `>`.
-    pub(super) below: Ends,
+    /// The subscriptions whose patterns end at this node.
+    pub(super) exact: SubscriptionSet,
+    /// The subscriptions whose patterns continue with `>`.
+    pub(super) tail: SubscriptionSet,
 }
 
-/// A node among its siblings.
+/// The links of a node to its siblings and children.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Links {
     pub(super) first_child: NodeId,
@@ -40,20 +40,21 @@ enum Token {
     Long(Box<str>),
 }
 
-/// A set of subscriptions; most have one member at most.
+/// A set of subscriptions; most sets have at most one member.
 #[derive(Debug, Default)]
-pub(super) enum Ends {
+pub(super) enum SubscriptionSet {
     #[default]
-    None,
+    Empty,
     One(u32),
-    /// Ascending.
+    /// Two or more members, in ascending order.
     #[expect(clippy::box_collection, reason = "a vector by itself does not fit into the node's cache line")]
     Many(Box<Vec<u32>>),
 }
 
 impl Node {
     pub(super) fn new(parent: NodeId, token: &str) -> Self {
-        Self { parent, star: NONE, token: Token::new(token), here: Ends::None, below: Ends::None }
+        let (exact, tail) = (SubscriptionSet::Empty, SubscriptionSet::Empty);
+        Self { parent, star: NONE, token: Token::new(token), exact, tail }
     }
 
     pub(super) fn parent(&self) -> NodeId {
@@ -67,13 +68,13 @@ impl Node {
         }
     }
 
-    /// Is it where `token` leads from `parent`?
-    pub(super) fn is(&self, parent: NodeId, token: &[u8]) -> bool {
+    /// Returns whether this node is the child of `parent` for `token`.
+    pub(super) fn is_child(&self, parent: NodeId, token: &[u8]) -> bool {
         self.parent == parent && self.token() == token
     }
 
-    pub(super) fn has_ends(&self) -> bool {
-        !matches!((&self.here, &self.below), (Ends::None, Ends::None))
+    pub(super) fn has_subscriptions(&self) -> bool {
+        !(self.exact.is_empty() && self.tail.is_empty())
     }
 }
 
@@ -96,24 +97,24 @@ impl Token {
     }
 }
 
-impl Ends {
-    pub(super) fn is_none(&self) -> bool {
-        matches!(self, Self::None)
+impl SubscriptionSet {
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Empty)
     }
 
     #[inline]
     pub(super) fn add_to(&self, found: &mut Vec<u32>) {
         match self {
-            Self::None => {}
+            Self::Empty => {}
             Self::One(subscription) => found.push(*subscription),
             Self::Many(all) => found.extend_from_slice(all),
         }
     }
 
-    /// Quick for numbers that come in ascending order.
+    /// Adds a member; fast for ascending numbers.
     pub(super) fn insert(&mut self, new: u32) {
         match self {
-            Self::None => *self = Self::One(new),
+            Self::Empty => *self = Self::One(new),
             Self::One(only) if *only == new => {}
             Self::One(only) => *self = Self::Many(Box::new(vec![new.min(*only), new.max(*only)])),
             Self::Many(all) if all.last().is_some_and(|last| *last < new) => all.push(new),
@@ -127,8 +128,8 @@ impl Ends {
 
     pub(super) fn remove(&mut self, old: u32) {
         match self {
-            Self::One(only) if *only == old => *self = Self::None,
-            Self::None | Self::One(_) => {}
+            Self::One(only) if *only == old => *self = Self::Empty,
+            Self::Empty | Self::One(_) => {}
             Self::Many(all) => {
                 if let Ok(at) = all.binary_search(&old) {
                     all.remove(at);

@@ -1,4 +1,4 @@
-//! Whatever comes and goes, the trie routes as the plain definition does.
+//! The trie routes as the reference matcher does, after any edits.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ fn patterns(max: usize) -> impl Strategy<Value = Vec<(Pattern, u32)>> {
     prop::collection::vec(pattern, 0..max)
 }
 
-fn naive<'a>(all: impl IntoIterator<Item = &'a (Pattern, u32)>, topic: &str) -> Vec<u32> {
+fn expected<'a>(all: impl IntoIterator<Item = &'a (Pattern, u32)>, topic: &str) -> Vec<u32> {
     let found: BTreeSet<u32> =
         all.into_iter().filter(|(p, _)| matches(p.as_str(), topic)).map(|(_, s)| *s).collect();
     found.into_iter().collect()
@@ -31,18 +31,18 @@ fn naive<'a>(all: impl IntoIterator<Item = &'a (Pattern, u32)>, topic: &str) -> 
 
 proptest! {
     #[test]
-    fn routes_as_the_naive_matcher(all in patterns(12), topics in prop::collection::vec(text(), 1..12)) {
+    fn routing_equals_the_reference_matcher(all in patterns(12), topics in prop::collection::vec(text(), 1..12)) {
         let trie = PatternTrie::new(all.iter().map(|(p, s)| (p, *s)));
         let mut found = Vec::new();
         for topic in topics {
             trie.route(&topic, &mut found);
-            prop_assert_eq!(&found, &naive(&all, &topic), "topic {}", topic);
+            prop_assert_eq!(&found, &expected(&all, &topic), "topic {}", topic);
         }
     }
 
-    /// Each pair is added where it is not there, and taken away where it is; some are neither.
+    /// Each pair is added if it does not exist, and removed if it does. `strays` are removed although they do not exist.
     #[test]
-    fn after_any_edits_it_routes_as_if_made_anew(
+    fn an_edited_trie_equals_a_new_one(
         edits in patterns(60), strays in patterns(5), topics in prop::collection::vec(text(), 1..8),
     ) {
         let (mut trie, mut model) = (PatternTrie::default(), BTreeSet::new());
@@ -60,23 +60,23 @@ proptest! {
             }
             for topic in &topics {
                 trie.route(topic, &mut found);
-                prop_assert_eq!(&found, &naive(&model, topic), "topic {}", topic);
+                prop_assert_eq!(&found, &expected(&model, topic), "topic {}", topic);
             }
         }
-        let anew = PatternTrie::new(model.iter().map(|(p, s)| (p, *s)));
-        prop_assert_eq!(trie.nodes.len() - trie.free.len(), anew.nodes.len());
-        prop_assert_eq!(trie.cover(3), anew.cover(3));
+        let new = PatternTrie::new(model.iter().map(|(p, s)| (p, *s)));
+        prop_assert_eq!(trie.nodes.len() - trie.free.len(), new.nodes.len());
+        prop_assert_eq!(trie.cover(3), new.cover(3));
     }
 
     #[test]
-    fn a_cover_matches_whatever_its_patterns_match(
+    fn cover_matches_all_topics_of_its_patterns(
         all in patterns(10), max in 1usize..6, topic in text(),
     ) {
         let trie = PatternTrie::new(all.iter().map(|(p, s)| (p, *s)));
         let cover = trie.cover(max);
         prop_assert!(cover.len() <= max);
-        let wanted = all.iter().any(|(p, _)| matches(p.as_str(), &topic));
-        prop_assert!(!wanted || cover.iter().any(|p| matches(p.as_str(), &topic)));
+        let is_matched = all.iter().any(|(p, _)| matches(p.as_str(), &topic));
+        prop_assert!(!is_matched || cover.iter().any(|p| matches(p.as_str(), &topic)));
         for (index, pattern) in cover.iter().enumerate() {
             let covers = |(other, by): (usize, &Pattern)| other != index && by.covers(pattern);
             prop_assert!(!cover.iter().enumerate().any(covers), "{:?}", cover);
@@ -85,7 +85,7 @@ proptest! {
 }
 
 #[test]
-fn a_trie_that_was_emptied_keeps_no_node() {
+fn emptied_trie_has_only_free_nodes() {
     let mut trie = PatternTrie::default();
     let all: Vec<Pattern> =
         ["a.b.c", "a.*.c", "a.>", ">", "a"].iter().map(|p| Pattern::new(p).unwrap()).collect();

@@ -1,5 +1,5 @@
-//! What was read, carried out: each row to its lane and to the routing table in one step, a few rows a turn of the
-//! loop, so that a change of all rows holds up no delivery.
+//! Applies changed rows to their lanes and the routing table: a row in one step, and a few rows per turn of the loop, so
+//! that a change of all rows does not delay deliveries.
 
 use std::vec;
 
@@ -8,29 +8,29 @@ use decnet_core::limits::MAX_RETRY_AFTER;
 use decnet_core::subscription::{Activity, Subscription};
 use decnet_core::time::{BootMicros, UnixMicros};
 use decnet_core::topic::Pattern;
-use decnet_store::catalog::Stored;
+use decnet_store::catalog::StoredSubscription;
 use decnet_store::queue::SubscriptionKey;
 
 use super::super::Dispatcher;
 use super::read::Loaded;
-use crate::clock;
 use crate::lane::Lane;
-use crate::status::Status;
+use crate::lane_state::LaneState;
+use decnet_runtime::clock;
 
-/// Rows a turn: about a millisecond.
-const ROWS_AT_ONCE: usize = 256;
+/// The number of rows per turn, which take about a millisecond.
+const ROWS_PER_TURN: usize = 256;
 
-/// What is left to carry out.
+/// The rows that are not applied yet.
 #[derive(Debug, Default)]
-pub(super) struct Applying {
-    changed: vec::IntoIter<(SubscriptionKey, Stored)>,
+pub(super) struct PendingRows {
+    changed: vec::IntoIter<(SubscriptionKey, StoredSubscription)>,
     missing: vec::IntoIter<SubscriptionKey>,
-    /// Had no row before: they have one again by now, or still have to end.
+    /// The lanes without a row before this reload.
     rowless: vec::IntoIter<SubscriptionKey>,
 }
 
-/// What a row's events are.
-fn routed(stored: &Stored) -> &[Pattern] {
+/// Returns the patterns by which events are routed to the subscription.
+fn routed_patterns(stored: &StoredSubscription) -> &[Pattern] {
     match stored.subscription.activity {
         Activity::Disabled => &[],
         Activity::Active | Activity::Tripped => &stored.subscription.patterns,
@@ -38,206 +38,199 @@ fn routed(stored: &Stored) -> &[Pattern] {
 }
 
 impl Dispatcher {
-    pub(super) fn begin_to_apply(&mut self, loaded: Loaded) {
-        self.complain(&loaded.problems);
-        self.reload.bad = loaded.bad;
-        self.stats.bad_rows.set(self.reload.bad.len() as u64);
+    pub(super) fn start_applying(&mut self, loaded: Loaded) {
+        self.reload.log_problems(&loaded.problems);
+        self.reload.invalid = loaded.invalid;
+        self.stats.bad_rows.set(self.reload.invalid.len() as u64);
         self.stats.subscriptions.set(loaded.usable as u64);
         let rowless: Vec<SubscriptionKey> = self.reload.rowless.iter().copied().collect();
-        self.reload.applying = Applying {
+        self.reload.pending = PendingRows {
             changed: loaded.changed.into_iter(),
             missing: loaded.missing.into_iter(),
             rowless: rowless.into_iter(),
         };
     }
 
-    /// One piece; true if there may be more.
+    /// Applies some rows. Returns whether there may be more.
     pub(super) fn apply_some(&mut self) -> bool {
-        for _ in 0..ROWS_AT_ONCE {
-            let Applying { changed, missing, rowless } = &mut self.reload.applying;
+        for _ in 0..ROWS_PER_TURN {
+            let PendingRows { changed, missing, rowless } = &mut self.reload.pending;
             if let Some((key, stored)) = changed.next() {
                 self.apply_row(key, stored);
             } else if let Some(key) = missing.next() {
-                self.miss(key);
+                self.remove_row(key);
             } else if let Some(key) = rowless.next() {
-                self.still_rowless(key);
+                self.close_rowless(key);
             } else {
-                self.reload.applying = Applying::default();
+                self.reload.pending = PendingRows::default();
                 return false;
             }
         }
         true
     }
 
-    fn apply_row(&mut self, key: SubscriptionKey, stored: Stored) {
+    fn apply_row(&mut self, key: SubscriptionKey, stored: StoredSubscription) {
         let was_rowless = self.reload.rowless.remove(&key);
-        self.reroute(key, was_rowless, routed(&stored));
+        self.reroute(key, was_rowless, routed_patterns(&stored));
         let number = self.reload.number;
-        match self.lanes.get(&key) {
-            Some(lane) if lane.is_as(&stored) => {}
-            // What was read is older than what we know; once that is written, the row is read again.
-            Some(lane) if lane.record.has_circuit() => {
-                self.reload.passed_over = true;
-                self.pass_over(key, &stored);
+        match self.lanes.get(key) {
+            Some(lane) if lane.matches_row(&stored) => {}
+            // The row does not show the worker's own change yet. It is read again once that is written.
+            Some(lane) if lane.pending_health.has_circuit_change() => {
+                self.reload.has_skipped = true;
+                self.skip_row(key, &stored);
             }
-            // It was written meanwhile: it is read again at once.
-            Some(lane) if lane.record.outdates(number) => {
-                self.reload.again = true;
-                self.pass_over(key, &stored);
+            // The change was written after the row was read. It is read again at once.
+            Some(lane) if lane.pending_health.outdates(number) => {
+                self.reload.is_requested = true;
+                self.skip_row(key, &stored);
             }
-            Some(_) => self.change(key, stored),
-            None => self.open(key, stored),
+            Some(_) => self.change_lane(key, stored),
+            None => self.open_lane(key, stored),
         }
     }
 
-    /// Routes a lane's events by `new` patterns. What it is routed by is what its row says, unless it has none.
-    fn reroute(&mut self, key: SubscriptionKey, is_rowless: bool, new: &[Pattern]) {
-        let lane = self.lanes.get(&key).filter(|_| !is_rowless);
-        let old = lane.map_or(&[][..], |lane| routed(&lane.stored));
-        if old != new {
-            old.iter().for_each(|pattern| self.trie.remove(pattern, key.0));
-            new.iter().for_each(|pattern| self.trie.insert(pattern, key.0));
-            self.reload.rerouted = true;
-        }
+    /// Routes a lane's events by the patterns `new`. Until now they were routed by those of its row, if it had one.
+    fn reroute(&mut self, key: SubscriptionKey, was_rowless: bool, new: &[Pattern]) {
+        let lane = self.lanes.get(key).filter(|_| !was_rowless);
+        let old = lane.map_or(&[][..], |lane| routed_patterns(&lane.stored));
+        self.routing.replace(key, old, new);
     }
 
-    /// Leaves a lane as it is until its row is read again, but for what its events are.
-    fn pass_over(&mut self, key: SubscriptionKey, stored: &Stored) {
+    /// Leaves a lane unchanged until its row is read again, except for its patterns.
+    fn skip_row(&mut self, key: SubscriptionKey, stored: &StoredSubscription) {
         self.reload.is_partial = true;
-        self.read_again(key);
-        if let Some(lane) = self.lanes.get_mut(&key) {
-            lane.stored.subscription.patterns = routed(stored).to_vec();
-        }
+        let lane = &mut self.lanes[key];
+        self.reload.reread(lane);
+        lane.stored.subscription.patterns = routed_patterns(stored).to_vec();
     }
 
-    fn open(&mut self, key: SubscriptionKey, stored: Stored) {
+    fn open_lane(&mut self, key: SubscriptionKey, stored: StoredSubscription) {
         let failures = stored.subscription.consecutive_failures;
         let health = Health::new(failures, self.options.circuit_threshold);
-        let status = Status::of(&stored, self.first_probe());
+        let state = LaneState::of_row(&stored, self.first_probe());
         let Subscription { uuid, name, .. } = &stored.subscription;
-        let tally = self.stats.shown.place(uuid, name, status.standing(stored.paused));
-        if tally.is_own() {
-            self.watch.own.push(key);
+        let metrics = self.stats.by_subscription.register(uuid, name, state.reported(stored.paused));
+        if metrics.is_individual() {
+            self.census.add(key);
         }
         let deferred_until = stored.deferred_until;
-        self.lanes.insert(key, Lane::new(key, stored, health, status, tally, self.clock.clone()));
-        self.go_on_deferring(key, deferred_until);
-        match status {
-            Status::Tripped { next_at, .. } => self.look_again(key, next_at),
-            // At the start the queue is asked once for all lanes; a row that was bad until now may have a backlog.
-            Status::Open if self.reload.is_started => self.look_again(key, BootMicros(0)),
+        self.lanes.insert(Lane::new(key, stored, health, state, metrics, self.clock.clone()));
+        self.restore_deferral(key, deferred_until);
+        match state {
+            LaneState::Tripped { next_at, .. } => self.schedule(key, next_at),
+            // At the start, one query finds the backlogs of all lanes. Later, a row that was invalid may have one.
+            LaneState::Open if self.reload.is_loaded => self.schedule(key, BootMicros(0)),
             _ => {}
         }
     }
 
-    /// An earlier worker has noted that the receiver is to be sent nothing before then.
-    fn go_on_deferring(&mut self, key: SubscriptionKey, until: Option<UnixMicros>) {
+    /// Holds the lane until the time that an earlier worker has recorded for its receiver.
+    fn restore_deferral(&mut self, key: SubscriptionKey, until: Option<UnixMicros>) {
         let now = self.clock.uptime();
         let until = until.map(|until| self.clock.uptime_at(until).min(now.after(MAX_RETRY_AFTER)));
-        if let (Some(until), Some(lane)) = (until.filter(|until| *until > now), self.lanes.get_mut(&key)) {
-            lane.hold.by_receiver(until);
-            lane.tally.deferred(Some(until));
+        if let Some(until) = until.filter(|until| *until > now) {
+            let lane = &mut self.lanes[key];
+            lane.hold.extend_by_receiver(until);
+            lane.metrics.set_deferred_until(Some(until));
         }
     }
 
-    /// A row is gone, or has become unusable: then what waits for it waits until it is mended.
-    fn miss(&mut self, key: SubscriptionKey) {
-        let is_rowless = !self.reload.rowless.insert(key);
-        self.reroute(key, is_rowless, &[]);
-        self.still_rowless(key);
+    /// Handles a row that is deleted, or has become invalid.
+    fn remove_row(&mut self, key: SubscriptionKey) {
+        let was_rowless = !self.reload.rowless.insert(key);
+        self.reroute(key, was_rowless, &[]);
+        self.close_rowless(key);
     }
 
-    /// Asked again at every reload: a row that could not be used may be gone by now, and a lane that could not go
-    /// yet for what was under way may be idle.
-    fn still_rowless(&mut self, key: SubscriptionKey) {
+    /// Closes a lane without a row. Repeated by every reload: an invalid row may be deleted by now, and a lane that could
+    /// not be removed because work was under way may be idle.
+    fn close_rowless(&mut self, key: SubscriptionKey) {
         if !self.reload.rowless.contains(&key) {
             return;
         }
-        let Some(lane) = self.lanes.get(&key) else {
+        // A lane that is removed since needs no further reload.
+        let Some(lane) = self.lanes.get(key) else {
             self.reload.rowless.remove(&key);
             return;
         };
-        if self.is_bad(&lane.stored.subscription.uuid) {
-            if lane.status != Status::Disabled {
-                self.set_status(key, Status::Disabled);
+        if self.reload.is_row_invalid(&lane.stored.subscription.uuid) {
+            if lane.state != LaneState::Disabled {
+                self.set_state(key, LaneState::Disabled);
             }
         } else {
-            self.set_status(key, Status::Deleted);
-            self.forget(key);
+            self.set_state(key, LaneState::Deleted);
+            self.discard(key);
         }
     }
 
-    /// Is there a row of this key that cannot be used?
-    pub(in super::super) fn is_bad(&self, uuid: &str) -> bool {
-        self.reload.bad.contains(uuid)
-    }
-
-    /// A row differs. Only a change of URL, secret or activity makes what is under way count no more.
-    fn change(&mut self, key: SubscriptionKey, stored: Stored) {
-        self.versions += 1;
-        let status = Status::of(&stored, self.first_probe());
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
+    /// Changes a lane after its row. Results of attempts under way still count unless URL, secret or activity have changed.
+    fn change_lane(&mut self, key: SubscriptionKey, stored: StoredSubscription) {
+        self.reload.last_version += 1;
+        let state = LaneState::of_row(&stored, self.first_probe());
+        let lane = &mut self.lanes[key];
         let (old, new) = (&lane.stored.subscription, &stored.subscription);
-        let sends_elsewhere = old.url != new.url || old.secret != new.secret;
-        let renewed = sends_elsewhere || !lane.status.is_like(status);
+        let is_other_receiver = old.url != new.url || old.secret != new.secret;
+        let is_reset = is_other_receiver || !lane.state.is_like(state);
         let is_lifted = lane.stored.deferrals_lifted != stored.deferrals_lifted;
-        if renewed {
-            lane.renew(self.versions, Health::new(new.consecutive_failures, self.options.circuit_threshold));
+        if is_reset {
+            let health = Health::new(new.consecutive_failures, self.options.circuit_threshold);
+            lane.reset_receiver(self.reload.last_version, health);
         }
-        let toggled = lane.is_paused() != stored.paused;
-        lane.adopt(stored);
-        if renewed || is_lifted {
+        let is_toggled = lane.is_paused() != stored.paused;
+        lane.replace_row(stored);
+        if is_reset || is_lifted {
             self.lift_deferral(key);
         }
-        match (renewed, toggled) {
-            (true, _) => self.set_status(key, status),
+        match (is_reset, is_toggled) {
+            (true, _) => self.set_state(key, state),
             (false, true) => self.pause_or_resume(key),
             (false, false) => self.pump(key),
         }
     }
 
-    /// An operator holds it back, or lets it go on. Its receiver is the same, so what was learnt of it counts.
+    /// Follows a change of the operator's pause. The receiver is the same, so what was observed about it still counts.
     fn pause_or_resume(&mut self, key: SubscriptionKey) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        let said = if lane.is_paused() { "paused; what is routed to it waits" } else { "resumed" };
-        tracing::info!(subscription = lane.name(), "{said}");
-        lane.backlog.look_everywhere();
-        self.go_on(key);
+        let lane = &mut self.lanes[key];
+        let change = if lane.is_paused() { "paused; its deliveries wait" } else { "resumed" };
+        tracing::info!(subscription = lane.name(), "{change}");
+        lane.backlog.rescan();
+        self.resume_or_spill(key);
     }
 
-    /// Tripped rows found at a start are probed soon, but not all at once.
+    /// Returns the time of the first probe of a lane that is opened as tripped: soon, but not the same for all lanes.
     fn first_probe(&self) -> BootMicros {
         let spread = clock::jitter().abs();
         self.clock.uptime().after(self.options.probe_delay.0.mul_f64(spread))
     }
 
-    /// Sets a lane's status, and does what follows from it.
-    fn set_status(&mut self, key: SubscriptionKey, status: Status) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
+    /// Sets a lane's state, and sends or spills its deliveries accordingly.
+    fn set_state(&mut self, key: SubscriptionKey, state: LaneState) {
+        let lane = &mut self.lanes[key];
         let was_open = lane.is_open();
-        lane.stand(status);
-        if status == Status::Open {
+        lane.set_state(state);
+        if state == LaneState::Open {
             lane.reopen();
         }
         if lane.is_open() && !was_open {
-            tracing::info!(subscription = lane.name(), "enabled; sending what was parked");
+            tracing::info!(subscription = lane.name(), "enabled; sending the parked deliveries");
         }
-        self.go_on(key);
+        self.resume_or_spill(key);
     }
 
-    /// Sends what waits, if the lane is open; else what it holds in memory goes back to the queue.
-    fn go_on(&mut self, key: SubscriptionKey) {
-        let Some(lane) = self.lanes.get(&key) else { return };
-        let status = lane.status;
+    /// Sends the waiting deliveries if the lane is open. Otherwise moves those in memory to the queue.
+    fn resume_or_spill(&mut self, key: SubscriptionKey) {
+        let lane = &self.lanes[key];
+        let state = lane.state;
         if lane.is_open() {
             self.retention.unpark(key);
             self.pump(key);
-            self.look_again(key, BootMicros(0));
+            self.schedule(key, BootMicros(0));
         } else {
-            self.give_up(key);
+            self.spill_to_queue(key);
         }
-        if let Status::Tripped { next_at, .. } = status {
-            self.look_again(key, next_at);
+        if let LaneState::Tripped { next_at, .. } = state {
+            self.schedule(key, next_at);
         }
     }
 }

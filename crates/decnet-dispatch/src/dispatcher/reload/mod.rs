@@ -1,216 +1,226 @@
-//! Reload as a diff: what differs in the catalog is found off the loop; on it, only what differs is touched.
+//! Reloads the subscriptions as a diff: the changed rows are found on a thread for blocking jobs, and only they are
+//! applied.
 //!
-//! - `read`: which rows differ, and their keys in the queue;
-//! - `apply`: those rows to their lanes and the routing table, a few at a time.
+//! - `read`: finds the changed rows, and their keys in the queue;
+//! - `apply`: applies those rows to their lanes and the routing table, a few per turn of the loop.
 
 mod apply;
 mod read;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use decnet_core::limits::MAX_COVER_PATTERNS;
 use decnet_store::catalog::{Catalog, RowProblem};
 use decnet_store::queue::SubscriptionKey;
 use rustc_hash::FxHashSet;
 use tokio::time::Instant;
 
-use self::apply::Applying;
-use self::read::{Known, Loaded, load};
+use self::apply::PendingRows;
+use self::read::{LastLoad, Loaded, load};
 use super::{Dispatcher, Done, Error, Inputs};
-use crate::intake::Wanted;
+use crate::intake::BusCover;
+use crate::lane::Lane;
 
 /// The catalog, used by one blocking job at a time.
 pub(crate) type SharedCatalog = Arc<Mutex<Catalog>>;
 
-/// Reloads under way and asked for.
+/// The state of the running reload, and what the next one needs.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
-    is_started: bool,
-    running: bool,
-    begun_at: Option<Instant>,
-    again: bool,
-    /// Reloads begun so far, without the first load.
-    pub(super) number: u64,
-    /// What was read so far; away while it is read again.
-    known: Known,
-    /// Rows to read again whether they differ or not: what they say was not carried out, or we wrote to them.
-    unsettled: Vec<Box<str>>,
-    /// What was read and is not yet carried out.
-    applying: Applying,
-    /// Lanes whose row is gone or cannot be used. Nothing is routed to them.
+pub(super) struct ReloadProgress {
+    /// Whether the first load is complete.
+    is_loaded: bool,
+    is_running: bool,
+    started_at: Option<Instant>,
+    /// Whether another reload was requested since the running one started.
+    is_requested: bool,
+    /// The number of reloads that have started, without the first load.
+    number: u64,
+    /// The result of the last read. Empty while a job reads.
+    last_load: LastLoad,
+    /// The uuids of rows that the next reload applies even if they are unchanged, because they were skipped or the worker
+    /// has written to them.
+    reread: Vec<Box<str>>,
+    /// The rows that are read and not yet applied.
+    pending: PendingRows,
+    /// Lanes whose row is deleted or invalid. Nothing is routed to them.
     rowless: FxHashSet<SubscriptionKey>,
-    /// Rows complained of, so that each problem is said once.
-    complained: FxHashSet<String>,
-    /// Rows that are there and cannot be used: what waits for them waits on.
-    bad: FxHashSet<String>,
-    /// A row was left as it is since our own verdict on it was not written yet.
-    pub(super) passed_over: bool,
-    /// The reload that is applied has left a row as it is; another one follows.
+    /// The problems of rows that were logged, so that each is logged once.
+    logged_problems: FxHashSet<String>,
+    /// The uuids of invalid rows. Their deliveries are kept.
+    invalid: FxHashSet<String>,
+    /// Whether a row was skipped because the worker's own change of its circuit was not written yet.
+    has_skipped: bool,
+    /// Whether the running reload has skipped a row, so that another one follows.
     is_partial: bool,
-    /// The queue's count of changes when the reload that is applied began.
+    /// The queue's count of changes when the running reload started.
     changes: i64,
-    failed_before: bool,
-    /// The patterns are others than the cover was made of.
-    rerouted: bool,
+    /// Whether the last reload failed, which was logged.
+    has_failed: bool,
+    /// The last version that was given to a lane.
+    last_version: u64,
 }
 
-/// What a reload came to.
+/// The result of reading the subscriptions.
 pub(super) struct Reloaded {
-    known: Known,
+    last_load: LastLoad,
     /// The queue's count of changes before the catalog was read.
     changes: i64,
     loaded: Result<Loaded, Error>,
 }
 
+impl ReloadProgress {
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Returns whether rows were skipped since the last call.
+    pub(super) fn take_skipped(&mut self) -> bool {
+        std::mem::take(&mut self.has_skipped)
+    }
+
+    /// Makes the next reload apply the lane's row even if it is unchanged.
+    pub(super) fn reread(&mut self, lane: &Lane) {
+        self.reread.push(lane.stored.subscription.uuid.clone());
+    }
+
+    /// Returns whether there is an invalid row with this uuid.
+    pub(super) fn is_row_invalid(&self, uuid: &str) -> bool {
+        self.invalid.contains(uuid)
+    }
+
+    /// Logs the problems of rows, each once until it is solved.
+    fn log_problems(&mut self, problems: &[RowProblem]) {
+        let format = |row: &RowProblem| format!("{} ({}): {}", row.name, row.uuid, row.problem);
+        let current: FxHashSet<String> = problems.iter().map(format).collect();
+        for problem in current.difference(&self.logged_problems) {
+            tracing::warn!(problem, "the row of a subscription has a problem; correct it");
+        }
+        self.logged_problems = current;
+    }
+
+    /// Logs that the subscriptions cannot be read, once until they can.
+    fn log_failure(&mut self, error: &Error) {
+        if std::mem::replace(&mut self.has_failed, true) {
+            tracing::debug!(%error, "the subscriptions still cannot be read");
+        } else {
+            tracing::warn!(%error, "cannot read the subscriptions; using those loaded before, and retrying");
+        }
+    }
+}
+
 impl Dispatcher {
-    /// The first load; the worker does not start without it.
+    /// Loads the subscriptions for the first time. The worker does not start without them.
     pub(super) async fn load_first(&mut self) -> Result<(), Error> {
-        let Reloaded { known, changes, loaded } = self.read().await;
-        self.reload.known = known;
-        self.begin_to_apply(loaded?);
-        self.freshness.end(changes);
+        let Reloaded { last_load, changes, loaded } = self.read().await;
+        self.reload.last_load = last_load;
+        self.start_applying(loaded?);
+        self.freshness.finish_reload(changes);
         while self.apply_some() {}
-        self.renew_cover();
+        self.routing.update_cover();
         self.count_reload();
-        self.reload.is_started = true;
+        self.reload.is_loaded = true;
         Ok(())
     }
 
-    /// Reads the subscriptions again; requests that come while they are read are served together, after it.
+    /// Starts a reload. All requests that arrive while one is running are served by one more reload.
     pub(super) fn reload(&mut self) {
-        if self.reload.running {
-            self.reload.again = true;
+        if self.reload.is_running {
+            self.reload.is_requested = true;
             return;
         }
-        self.reload.running = true;
-        self.freshness.begin();
+        self.reload.is_running = true;
+        self.freshness.start_reload();
         self.reload.number += 1;
         let (read, inbox) = (self.read(), self.inbox.clone());
         tokio::task::spawn_local(async move { inbox.put(Done::Reloaded(read.await)) });
     }
 
-    /// Reads the subscriptions again for something that the running reload may cover; else another follows it.
+    /// Starts a reload for a change that a running reload may include already. If it does not, another one follows it.
     pub(super) fn reload_unless_running(&mut self) {
-        if !self.reload.running {
+        if !self.reload.is_running {
             self.reload();
         }
     }
 
     fn read(&mut self) -> impl Future<Output = Reloaded> + 'static {
-        self.reload.begun_at = Some(Instant::now());
-        let (known, unsettled) =
-            (std::mem::take(&mut self.reload.known), std::mem::take(&mut self.reload.unsettled));
-        load(self.queue.clone(), Arc::clone(&self.catalog), known, unsettled)
+        self.reload.started_at = Some(Instant::now());
+        let last_load = std::mem::take(&mut self.reload.last_load);
+        let reread = std::mem::take(&mut self.reload.reread);
+        load(self.queue.clone(), Arc::clone(&self.catalog), last_load, reread)
     }
 
-    pub(super) fn reloaded(
-        &mut self,
-        Reloaded { known, changes, loaded }: Reloaded,
-        inputs: Option<&Inputs>,
-    ) {
-        (self.reload.known, self.reload.changes) = (known, changes);
+    pub(super) fn on_reloaded(&mut self, reloaded: Reloaded, inputs: Option<&Inputs>) {
+        let Reloaded { last_load, changes, loaded } = reloaded;
+        (self.reload.last_load, self.reload.changes) = (last_load, changes);
         match loaded {
             Ok(loaded) => {
-                self.reload.failed_before = false;
-                self.begin_to_apply(loaded);
-                self.go_on_applying(inputs);
+                self.reload.has_failed = false;
+                self.start_applying(loaded);
+                self.apply_more(inputs);
             }
             Err(error) => {
                 self.stats.reload_failures.add(1);
-                self.cannot_read(&error);
-                self.end_reload(inputs);
+                self.reload.log_failure(&error);
+                self.finish_reload(inputs);
             }
         }
     }
 
-    /// Carries out some of what was read. What else the loop has to do is done before the next piece.
-    pub(super) fn go_on_applying(&mut self, inputs: Option<&Inputs>) {
+    /// Applies some of the rows. The loop processes other work before the next ones.
+    pub(super) fn apply_more(&mut self, inputs: Option<&Inputs>) {
         if self.apply_some() {
-            return self.inbox.put(Done::ReloadGoesOn);
+            return self.inbox.put(Done::ApplyMore);
         }
-        self.renew_cover();
+        self.routing.update_cover();
         self.count_reload();
-        self.end_reload(inputs);
+        self.finish_reload(inputs);
     }
 
     fn count_reload(&mut self) {
         self.stats.reloads.add(1);
-        if let Some(begun_at) = self.reload.begun_at.take() {
-            self.stats.reload_time.observe_time(begun_at.elapsed());
+        if let Some(started_at) = self.reload.started_at.take() {
+            self.stats.reload_time.observe_time(started_at.elapsed());
         }
     }
 
-    /// What was held for this reload goes; if there is more to be read, the next one begins.
-    fn end_reload(&mut self, inputs: Option<&Inputs>) {
-        self.reload.running = false;
-        // A row that cannot be written is not waited for.
-        if std::mem::take(&mut self.reload.is_partial) && !self.record_failed {
-            self.record();
+    /// Admits the events that were held for this reload, and starts the next one if it was requested.
+    fn finish_reload(&mut self, inputs: Option<&Inputs>) {
+        self.reload.is_running = false;
+        // A skipped row is applied once the worker's own change is written. If that fails, it is not waited for.
+        if std::mem::take(&mut self.reload.is_partial) && !self.health.has_failed() {
+            self.write_health();
         } else {
-            self.freshness.end(self.reload.changes);
+            self.freshness.finish_reload(self.reload.changes);
         }
         if let Some(inputs) = inputs {
             self.publish_cover(inputs);
         }
         self.admit_held();
-        let again = std::mem::take(&mut self.reload.again) && !self.stopping;
-        if again || (self.freshness.holds() && !self.recording) {
+        let is_requested = std::mem::take(&mut self.reload.is_requested) && !self.is_stopping;
+        if is_requested || (self.freshness.is_holding() && !self.health.is_writing()) {
             self.reload();
         }
     }
 
-    /// The next reload reads this row whether it differs or not.
-    pub(super) fn read_again(&mut self, key: SubscriptionKey) {
-        if let Some(lane) = self.lanes.get(&key) {
-            self.reload.unsettled.push(lane.stored.subscription.uuid.clone());
-        }
-    }
-
-    /// Tells the intake what to subscribe to, and which changes that includes.
+    /// Publishes what the intake is to subscribe to, and the changes that this includes.
     pub(super) fn publish_cover(&self, inputs: &Inputs) {
-        let wanted = Wanted { cover: self.cover.clone(), applied: self.freshness.applied };
+        let cover = BusCover { patterns: self.routing.cover().to_vec(), applied: self.freshness.applied() };
         inputs.cover.send_if_modified(|published| {
-            let is_new = published.as_ref() != Some(&wanted);
+            let is_new = published.as_ref() != Some(&cover);
             if is_new {
-                *published = Some(wanted);
+                *published = Some(cover);
             }
             is_new
         });
     }
-
-    fn renew_cover(&mut self) {
-        if std::mem::take(&mut self.reload.rerouted) {
-            self.cover = self.trie.cover(MAX_COVER_PATTERNS);
-        }
-    }
-
-    /// Said once, until it works again.
-    fn cannot_read(&mut self, error: &Error) {
-        if std::mem::replace(&mut self.reload.failed_before, true) {
-            tracing::debug!(%error, "the subscriptions are still unreadable");
-        } else {
-            tracing::warn!(%error, "cannot read the subscriptions; going on with those already known");
-        }
-    }
-
-    /// Says what is wrong with rows, once for each, and forgets what has been mended.
-    fn complain(&mut self, problems: &[RowProblem]) {
-        let said = |problem: &RowProblem| format!("{} ({}): {}", problem.name, problem.uuid, problem.what);
-        let now: FxHashSet<String> = problems.iter().map(said).collect();
-        for problem in now.difference(&self.reload.complained) {
-            tracing::warn!(problem, "a subscription's row is not as it should be; the others go on");
-        }
-        self.reload.complained = now;
-    }
 }
 
 pub(super) fn lock(catalog: &SharedCatalog) -> std::sync::MutexGuard<'_, Catalog> {
-    // A panic while the lock was held cannot leave a half-done transaction: SQLite rolls it back.
+    // A poisoned lock is harmless: SQLite rolls back the transaction of a job that panicked.
     catalog.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work)
+pub(super) async fn blocking<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(job)
         .await
         .expect("the runtime outlives the dispatcher, and the job does not panic")
 }

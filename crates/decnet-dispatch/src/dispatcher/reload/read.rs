@@ -1,153 +1,159 @@
-//! Which rows of the catalog differ, and what the queue calls them. None of it runs on the loop's turn.
+//! Finds the changed rows of the catalog and their keys in the queue. Nothing here blocks the loop.
 
 use std::sync::Arc;
 
 use decnet_core::time::UnixMicros;
-use decnet_store::catalog::{Changes, RowProblem, Seen, Stored};
+use decnet_store::catalog::{Changes, RowDigests, RowProblem, StoredSubscription};
 use decnet_store::queue::{Queue, SubscriptionKey};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::super::Error;
 use super::{Reloaded, SharedCatalog, blocking, lock};
-use crate::sender::Target;
+use decnet_sender::Target;
 
-/// What earlier reloads have read.
+/// The state of the catalog as read by the last reload.
 #[derive(Debug, Default)]
-pub(super) struct Known {
-    seen: Seen,
-    /// The queue's keys by uuid, with the names it knows, so that it is asked only for what is new.
+pub(super) struct LastLoad {
+    digests: RowDigests,
+    /// The keys by uuid, with the names that the queue knows, so that only new rows are registered.
     keys: FxHashMap<Arc<str>, (Box<str>, SubscriptionKey)>,
-    /// Secrets whose time is over could not be removed, and that was said.
-    keeps_secrets: bool,
+    /// Whether the removal of expired secrets failed, which was logged.
+    has_removal_failed: bool,
 }
 
-/// What differs in the catalog.
+/// The changes of the catalog.
 pub(super) struct Loaded {
-    pub(super) changed: Vec<(SubscriptionKey, Stored)>,
-    /// Their rows cannot be used any more, or are gone.
+    pub(super) changed: Vec<(SubscriptionKey, StoredSubscription)>,
+    /// Subscriptions whose rows are deleted, or have become invalid.
     pub(super) missing: Vec<SubscriptionKey>,
     pub(super) problems: Vec<RowProblem>,
-    /// The uuids of all rows that cannot be used.
-    pub(super) bad: FxHashSet<String>,
+    /// The uuids of all invalid rows.
+    pub(super) invalid: FxHashSet<String>,
     pub(super) usable: usize,
 }
 
-/// Reads what differs. If that fails, nothing counts as known, so that the next reload reports all of it.
+/// Reads the changed rows, and those in `reread`. After a failure the next reload reports all rows as changed.
 ///
-/// All rows may differ, so what is done with each of them is done on a thread for blocking jobs.
+/// All rows may have changed, so the work per row is done on a thread for blocking jobs.
 pub(super) async fn load(
     queue: Queue,
     catalog: SharedCatalog,
-    known: Known,
-    unsettled: Vec<Box<str>>,
+    last_load: LastLoad,
+    reread: Vec<Box<str>>,
 ) -> Reloaded {
-    // Before the catalog is read: what is counted by now is in what will be read.
+    // Counted before the catalog is read, so that the rows include at least these changes.
     let changes = match queue.catalog_changes().await {
         Ok(changes) => changes,
-        Err(error) => return Reloaded { known: Known::default(), changes: 0, loaded: Err(error.into()) },
+        Err(error) => {
+            return Reloaded { last_load: LastLoad::default(), changes: 0, loaded: Err(error.into()) };
+        }
     };
     let now = queue.clock().trusted_now();
-    let loaded = match blocking(move || read(&catalog, known, &unsettled, now)).await {
-        Ok(read) => name(read, &queue).await,
+    let loaded = match blocking(move || read(&catalog, last_load, &reread, now)).await {
+        Ok(read) => assign_keys(read, &queue).await,
         Err(error) => Err(error),
     };
     match loaded {
-        Ok((known, loaded)) => Reloaded { known, changes, loaded: Ok(loaded) },
-        Err(error) => Reloaded { known: Known::default(), changes, loaded: Err(error) },
+        Ok((last_load, loaded)) => Reloaded { last_load, changes, loaded: Ok(loaded) },
+        Err(error) => Reloaded { last_load: LastLoad::default(), changes, loaded: Err(error) },
     }
 }
 
-/// What differs, not yet named.
+/// The changed rows, without their keys.
 struct Read {
-    known: Known,
+    last_load: LastLoad,
     changes: Changes,
-    /// Uuids and names that the queue does not know yet.
-    new: Vec<(Box<str>, Box<str>)>,
+    /// The uuids and names that the queue does not know yet.
+    unregistered: Vec<(Box<str>, Box<str>)>,
 }
 
-/// Secrets are forgotten for good, so none is while the clock is in doubt and there is no `now`.
+/// `now` is `None` while the clock is in doubt; then no secret is removed.
 fn read(
     catalog: &SharedCatalog,
-    mut known: Known,
-    unsettled: &[Box<str>],
+    mut last_load: LastLoad,
+    reread: &[Box<str>],
     now: Option<UnixMicros>,
 ) -> Result<Read, Error> {
-    unsettled.iter().for_each(|uuid| known.seen.forget(uuid));
+    reread.iter().for_each(|uuid| last_load.digests.invalidate(uuid));
     let mut catalog = lock(catalog);
-    if catalog.follow()? {
+    if catalog.reopen_if_replaced()? {
         tracing::info!(path = %catalog.path().display(), "the catalog's file was replaced; reading the new one");
     }
-    let forgotten = now.map_or(Ok(0), |now| catalog.forget_expired_secrets(now));
-    known.complain_once(forgotten.err().as_ref());
-    let changes = catalog.changes(&mut known.seen)?;
+    let removed = now.map_or(Ok(0), |now| catalog.remove_expired_secrets(now));
+    last_load.log_removal(removed.err().as_ref());
+    let changes = catalog.changes(&mut last_load.digests)?;
     drop(catalog);
-    let changes = sort_out(changes, &mut known.seen);
-    let new = known.unnamed(&changes.changed);
-    Ok(Read { known, changes, new })
+    let changes = reject_unsendable(changes, &mut last_load.digests);
+    let unregistered = last_load.unregistered(&changes.changed);
+    Ok(Read { last_load, changes, unregistered })
 }
 
-/// Counts rows that cannot be sent to as such, each time anew.
-fn sort_out(mut changes: Changes, seen: &mut Seen) -> Changes {
+/// Moves rows without a valid target to the problems, also if they are unchanged.
+fn reject_unsendable(mut changes: Changes, digests: &mut RowDigests) -> Changes {
     let Changes { changed, missing, problems, usable } = &mut changes;
     changed.retain(|stored| {
-        let can_be_sent_to = can_be_sent_to(stored, problems);
-        if !can_be_sent_to {
-            seen.forget(&stored.subscription.uuid);
+        let problem = target_problem(stored);
+        let is_valid = problem.is_none();
+        if !is_valid {
+            digests.invalidate(&stored.subscription.uuid);
             missing.push((*stored.subscription.uuid).into());
             *usable -= 1;
         }
-        can_be_sent_to
+        problems.extend(problem);
+        is_valid
     });
     changes
 }
 
-/// Can it? If not, notes why.
-fn can_be_sent_to(stored: &Stored, problems: &mut Vec<RowProblem>) -> bool {
+/// Returns why no request can be made for the subscription, if so.
+fn target_problem(stored: &StoredSubscription) -> Option<RowProblem> {
     let subscription = &stored.subscription;
-    let Err(error) = Target::of(stored) else { return true };
-    problems.push(RowProblem {
+    let target = Target::for_subscription(subscription, &stored.settings, &stored.old_secrets);
+    target.err().map(|error| RowProblem {
         uuid: subscription.uuid.to_string(),
         name: subscription.name.to_string(),
-        what: error.to_string(),
-    });
-    false
+        problem: error.to_string(),
+    })
 }
 
-/// Finds the keys of all rows that differ.
-async fn name(Read { mut known, changes, new }: Read, queue: &Queue) -> Result<(Known, Loaded), Error> {
-    let keys = if new.is_empty() { Vec::new() } else { queue.register(new.clone()).await? };
+/// Registers new rows in the queue and finds the keys of all changed rows.
+async fn assign_keys(read: Read, queue: &Queue) -> Result<(LastLoad, Loaded), Error> {
+    let Read { mut last_load, changes, unregistered } = read;
+    let keys =
+        if unregistered.is_empty() { Vec::new() } else { queue.register(unregistered.clone()).await? };
     let finish = move || {
-        let named = new.into_iter().zip(keys).map(|((uuid, name), key)| (uuid.into(), (name, key)));
-        known.keys.extend(named);
-        let loaded = known.loaded(changes);
-        (known, loaded)
+        let rows = unregistered.into_iter().zip(keys);
+        last_load.keys.extend(rows.map(|((uuid, name), key)| (uuid.into(), (name, key))));
+        let loaded = last_load.loaded(changes);
+        (last_load, loaded)
     };
     Ok(blocking(finish).await)
 }
 
-impl Known {
-    /// Secrets whose time is over sign nothing, so it does no harm that they are still in the file.
-    fn complain_once(&mut self, error: Option<&decnet_store::catalog::Error>) {
-        let said = std::mem::replace(&mut self.keeps_secrets, error.is_some());
-        if let Some(error) = error.filter(|_| !said) {
-            tracing::warn!(%error, "cannot remove secrets whose time is over; they sign nothing any more");
+impl LastLoad {
+    /// Logs a failure to remove expired secrets, once until it succeeds.
+    fn log_removal(&mut self, error: Option<&decnet_store::catalog::Error>) {
+        let has_failed = std::mem::replace(&mut self.has_removal_failed, error.is_some());
+        if let Some(error) = error.filter(|_| !has_failed) {
+            tracing::warn!(%error, "cannot remove expired secrets from the catalog; they sign no requests; retrying");
         }
     }
 
-    fn unnamed(&self, changed: &[Stored]) -> Vec<(Box<str>, Box<str>)> {
-        let names = changed.iter().map(|stored| (&stored.subscription.uuid, &stored.subscription.name));
+    fn unregistered(&self, changed: &[StoredSubscription]) -> Vec<(Box<str>, Box<str>)> {
+        let rows = changed.iter().map(|stored| (&stored.subscription.uuid, &stored.subscription.name));
         let is_new = |uuid: &str, name: &str| self.keys.get(uuid).is_none_or(|(known, _)| **known != *name);
-        let new = names.filter(|(uuid, name)| is_new(uuid, name));
+        let new = rows.filter(|(uuid, name)| is_new(uuid, name));
         new.map(|(uuid, name)| (uuid.clone(), name.clone())).collect()
     }
 
     fn loaded(&mut self, changes: Changes) -> Loaded {
         let Changes { changed, missing, mut problems, usable } = changes;
-        let bad = problems.iter().map(|problem| problem.uuid.clone()).collect();
-        problems.extend(changed.iter().flat_map(Stored::complaints));
+        let invalid = problems.iter().map(|problem| problem.uuid.clone()).collect();
+        problems.extend(changed.iter().flat_map(StoredSubscription::row_warnings));
         let missing = missing.iter().filter_map(|uuid| self.keys.remove(uuid)).map(|(_, key)| key).collect();
-        let key = |stored: &Stored| self.keys.get(&*stored.subscription.uuid).map(|(_, key)| *key);
+        let key =
+            |stored: &StoredSubscription| self.keys.get(&*stored.subscription.uuid).map(|(_, key)| *key);
         let changed = changed.into_iter().filter_map(|stored| Some((key(&stored)?, stored))).collect();
-        Loaded { changed, missing, problems, bad, usable }
+        Loaded { changed, missing, problems, invalid, usable }
     }
 }

@@ -1,4 +1,4 @@
-//! Who may use the HTTP API: our own tokens, in a table of ours, and the sessions of DECNET's users, in its tables.
+//! Access to the HTTP API: API tokens in a table of `decnet`, and sessions of DECNET's users in tables of DECNET.
 
 mod schema;
 mod sessions;

@@ -1,53 +1,53 @@
-//! What DECNET's own tables say of a session: its user, and whether it was ended.
+//! Sessions of DECNET's dashboard: their users and revocations, from DECNET's tables.
 //!
-//! They are DECNET's, in whatever version: a value that makes no sense counts against the session, and what came to these
-//! tables later, revocation among it, may be missing and then limits nothing.
+//! The tables may have any version of DECNET. An invalid value makes the session invalid. Missing tables and columns of later
+//! versions, such as revocations, impose no restriction.
 
 use decnet_core::time::UnixMicros;
 use rusqlite::OptionalExtension as _;
 
-use super::schema::columns;
-use crate::catalog::cell::Cell;
 use crate::catalog::error::Error;
 use crate::catalog::open::Catalog;
+use crate::catalog::schema::column_names;
+use crate::catalog::sql_value::SqlValue;
 
-/// What is known of a session.
+/// The state of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Session {
-    /// This catalog has no users: it is not DECNET's.
+    /// The catalog has no table of users, since DECNET did not create it.
     NoUsers,
-    /// Nobody has that id, or what the row holds makes no sense.
+    /// The user does not exist, or the user's row is invalid.
     UnknownUser,
-    /// The session was ended.
+    /// The session was revoked.
     Revoked,
-    /// It goes on, and belongs to this user.
-    Of(DecnetUser),
+    /// The session is valid and belongs to this user.
+    Valid(DecnetUser),
 }
 
 /// A user of DECNET's dashboard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecnetUser {
-    /// What to call them, where the row says it.
+    /// The user's name, if the row has one.
     pub username: Option<String>,
-    /// `admin`, `viewer` or another.
+    /// The role: `admin`, `viewer` or another.
     pub role: String,
-    /// Sessions that were issued before do not count, in seconds since the epoch; rounded down, as they are.
+    /// Sessions that were issued earlier are invalid. In seconds since the epoch, rounded down as in a session's claims.
     pub valid_from: Option<i64>,
-    /// DECNET lets this user do nothing before they have changed their password.
+    /// Whether the user must change the password before any other action.
     pub must_change_password: bool,
 }
 
 impl Catalog {
-    /// Looks a session up, by its user's id and its own.
+    /// Returns the state of a session, given the id of its user and its own id.
     ///
     /// # Errors
-    /// Only if the file cannot be read.
+    /// The file cannot be read.
     pub fn session(&self, user: &str, id: &str) -> Result<Session, Error> {
-        self.look_up(user, id).map_err(self.explain())
+        self.read_session(user, id).map_err(self.sqlite_error())
     }
 
-    fn look_up(&self, user: &str, id: &str) -> rusqlite::Result<Session> {
-        let names = columns(&self.connection, "users")?;
+    fn read_session(&self, user: &str, id: &str) -> rusqlite::Result<Session> {
+        let names = column_names(&self.connection, "users")?;
         if names.is_empty() {
             return Ok(Session::NoUsers);
         }
@@ -61,21 +61,21 @@ impl Catalog {
         let select =
             format!("SELECT {username}, role, {valid_from}, {must_change} FROM users WHERE uuid = ?1");
         let mut select = self.connection.prepare_cached(&select)?;
-        let cells = |row: &rusqlite::Row<'_>| {
-            let cell = |index| Ok::<_, rusqlite::Error>(Cell::read(row.get_ref(index)?));
-            Ok([cell(0)?, cell(1)?, cell(2)?, cell(3)?])
+        let values = |row: &rusqlite::Row<'_>| {
+            let value = |index| Ok::<_, rusqlite::Error>(SqlValue::read(row.get_ref(index)?));
+            Ok([value(0)?, value(1)?, value(2)?, value(3)?])
         };
-        let Some(cells) = select.query_row([user], cells).optional()? else {
+        let Some(values) = select.query_row([user], values).optional()? else {
             return Ok(Session::UnknownUser);
         };
         if self.is_revoked(id)? {
             return Ok(Session::Revoked);
         }
-        Ok(read_user(&cells).map_or(Session::UnknownUser, Session::Of))
+        Ok(read_user(&values).map_or(Session::UnknownUser, Session::Valid))
     }
 
     fn is_revoked(&self, id: &str) -> rusqlite::Result<bool> {
-        if !columns(&self.connection, "revoked_tokens")?.iter().any(|name| name == "jti") {
+        if !column_names(&self.connection, "revoked_tokens")?.iter().any(|name| name == "jti") {
             return Ok(false);
         }
         let revoked = "SELECT 1 FROM revoked_tokens WHERE jti = ?1";
@@ -83,17 +83,17 @@ impl Catalog {
     }
 }
 
-fn read_user([username, role, valid_from, must_change]: &[Cell; 4]) -> Option<DecnetUser> {
+fn read_user([username, role, valid_from, must_change]: &[SqlValue; 4]) -> Option<DecnetUser> {
     let valid_from = match valid_from {
-        Cell::Null => None,
-        Cell::Integer(seconds) => Some(*seconds),
-        Cell::Real(seconds) => Some(UnixMicros::from_seconds(*seconds)?.as_seconds()),
+        SqlValue::Null => None,
+        SqlValue::Integer(seconds) => Some(*seconds),
+        SqlValue::Real(seconds) => Some(UnixMicros::from_seconds(*seconds)?.as_seconds()),
         other => Some(other.time().0?.as_seconds()),
     };
     let must_change_password = match must_change {
-        Cell::Null => false,
-        Cell::Integer(value) => *value != 0,
-        Cell::Text(text) => !matches!(&**text, "0" | "false" | "False"),
+        SqlValue::Null => false,
+        SqlValue::Integer(value) => *value != 0,
+        SqlValue::Text(text) => !matches!(&**text, "0" | "false" | "False"),
         _ => true,
     };
     let username = username.text().ok().map(str::to_owned);

@@ -1,4 +1,4 @@
-//! Our own tokens. Only the digest of a secret is kept, so that who reads the catalog has no token.
+//! API tokens. The catalog contains only digests, from which a token cannot be derived.
 
 use decnet_core::access::{ApiToken, RANDOM_BYTES, Scope, Scopes, TokenDigest, check_token_name};
 use decnet_core::limits::{MAX_API_TOKENS, MAX_NAME_CHARS, TOKEN_USE_INTERVAL};
@@ -6,63 +6,64 @@ use decnet_core::time::UnixMicros;
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use serde::{Serialize, Serializer};
 
-use super::schema::{self, KNOWN_VERSION, Table};
-use crate::catalog::cell::Cell;
+use super::schema::{self, SUPPORTED_VERSION, TokenTable};
 use crate::catalog::error::Error;
 use crate::catalog::open::Catalog;
+use crate::catalog::row::iso8601;
+use crate::catalog::sql_value::SqlValue;
 
-/// What a new token needs.
+/// The values of a new token.
 #[derive(Debug, Clone)]
 pub struct NewToken {
-    /// Unique among the tokens that are not revoked.
+    /// The name, unique among the tokens that are not revoked.
     pub name: String,
-    /// What it may be used for.
+    /// The permitted actions.
     pub scopes: Scopes,
-    /// When it stops by itself, if it does.
+    /// The time at which the token expires.
     pub expires_at: Option<UnixMicros>,
 }
 
-/// A token as it is kept. Serialises to what may be shown of it.
+/// A token in the catalog. Serializes without the digest.
 #[derive(Debug, Clone, Serialize)]
 pub struct StoredToken {
-    /// By what it is found; the part of the token that is not secret.
+    /// The id, which is the part of the token that is not secret.
     pub id: String,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// What it may be used for; nothing, where the row says something that we do not know.
+    /// The permitted actions; none if the row has an unknown scope.
     #[serde(serialize_with = "list")]
     pub scopes: Scopes,
-    /// When it was made.
+    /// The time at which the token was created.
     #[serde(serialize_with = "iso8601")]
     pub created_at: Option<UnixMicros>,
-    /// When it stops by itself, if it does.
+    /// The time at which the token expires.
     #[serde(serialize_with = "iso8601")]
     pub expires_at: Option<UnixMicros>,
-    /// When it was used last, to within [`TOKEN_USE_INTERVAL`].
+    /// The time of the last use, to within [`TOKEN_USE_INTERVAL`].
     #[serde(serialize_with = "iso8601")]
     pub last_used_at: Option<UnixMicros>,
-    /// When it was revoked, if it was.
+    /// The time at which the token was revoked.
     #[serde(serialize_with = "iso8601")]
     pub revoked_at: Option<UnixMicros>,
-    /// The digest of its secret; nothing for a row that holds none.
+    /// The digest of the secret; `None` if the row is invalid.
     #[serde(skip)]
     pub digest: Option<TokenDigest>,
 }
 
-/// What a token is good for at a moment.
+/// The state of a token at a given time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenState {
-    /// It can be used.
+    /// The token can be used.
     Active,
-    /// Its time is over.
+    /// The token has expired.
     Expired,
-    /// An operator took it back.
+    /// An operator revoked the token.
     Revoked,
 }
 
 impl StoredToken {
-    /// What it is good for at that moment.
+    /// Returns the state at the time `now`.
     #[must_use]
     pub fn state(&self, now: UnixMicros) -> TokenState {
         match (self.revoked_at, self.expires_at) {
@@ -77,20 +78,20 @@ const SELECT: &str = "SELECT id, name, scopes, created_at, expires_at, last_used
                       FROM decnet_api_tokens";
 
 impl Catalog {
-    /// Makes a token; this is the only time that its secret is known.
+    /// Creates a token. Only the result contains its secret.
     ///
     /// # Errors
-    /// A name that is taken or cannot be one, too many tokens, or a file that cannot be written.
+    /// The name is taken or invalid, there are too many tokens, or the file cannot be written.
     pub fn create_token(&mut self, new: &NewToken, now: UnixMicros) -> Result<ApiToken, Error> {
         check_token_name(&new.name).map_err(Error::TokenName)?;
         let mut bytes = [0; RANDOM_BYTES];
-        getrandom::fill(&mut bytes).expect("every system that we run on has a source of random bytes");
+        getrandom::fill(&mut bytes).expect("the operating system provides random bytes");
         let token = ApiToken::from_random(bytes);
         self.write_tokens(|transaction| {
             if is_taken(transaction, &new.name)? {
                 return Ok(Err(Error::TokenNameTaken(new.name.clone())));
             }
-            if !make_room(transaction)? {
+            if !ensure_capacity(transaction)? {
                 return Ok(Err(Error::TooManyTokens));
             }
             insert(transaction, &token, new, now)?;
@@ -99,47 +100,47 @@ impl Catalog {
         Ok(token)
     }
 
-    /// Every token, revoked ones too, in the order in which they were made.
+    /// Returns all tokens, including revoked ones, in the order of their creation.
     ///
     /// # Errors
-    /// Only if the file cannot be read, or a newer program wrote the table.
+    /// The file cannot be read, or a newer program wrote the table.
     pub fn tokens(&self) -> Result<Vec<StoredToken>, Error> {
         if !self.has_token_table()? {
             return Ok(Vec::new());
         }
         let select = format!("{SELECT} ORDER BY created_at, id LIMIT {MAX_API_TOKENS}");
         let all = || self.connection.prepare(&select)?.query_map([], read)?.collect::<Result<_, _>>();
-        all().map_err(self.explain())
+        all().map_err(self.sqlite_error())
     }
 
-    /// The token with that id, whatever its state.
+    /// Returns the token with this id, in any state.
     ///
     /// # Errors
-    /// Only if the file cannot be read, or a newer program wrote the table.
+    /// See [`Self::tokens`].
     pub fn token(&self, id: &str) -> Result<Option<StoredToken>, Error> {
         if !self.has_token_table()? {
             return Ok(None);
         }
         let select = format!("{SELECT} WHERE id = ?1");
         let one = || self.connection.prepare_cached(&select)?.query_row([id], read).optional();
-        one().map_err(self.explain())
+        one().map_err(self.sqlite_error())
     }
 
-    /// Is there a token that can be used at that moment?
+    /// Returns whether a token is active at the time `now`.
     ///
     /// # Errors
-    /// As [`Self::tokens`].
+    /// See [`Self::tokens`].
     pub fn has_active_token(&self, now: UnixMicros) -> Result<bool, Error> {
         Ok(self.tokens()?.iter().any(|token| token.state(now) == TokenState::Active))
     }
 
-    /// Revokes a token for good, by its id or its name. An id wins over a name that looks like it; of several with one name, the
-    /// one in use is revoked.
+    /// Revokes the token with this id, otherwise the active token with this name. Revocation is final.
     ///
     /// # Errors
-    /// No such token, one that is revoked already, or a file that cannot be written.
+    /// The token does not exist or is already revoked, or the file cannot be written.
     pub fn revoke_token(&mut self, name_or_id: &str, now: UnixMicros) -> Result<StoredToken, Error> {
-        let found = self.tokens()?.into_iter().filter(|it| it.name == name_or_id || it.id == name_or_id);
+        let found =
+            self.tokens()?.into_iter().filter(|token| token.name == name_or_id || token.id == name_or_id);
         let found = found.min_by_key(|token| (token.id != name_or_id, token.revoked_at.is_some()));
         let token = match found {
             None => return Err(Error::NoToken(name_or_id.to_owned())),
@@ -156,26 +157,26 @@ impl Catalog {
         Ok(StoredToken { revoked_at: Some(now), ..token })
     }
 
-    /// Notes that a token was used, unless that was noted within [`TOKEN_USE_INTERVAL`]. A note from the future, by a clock that
-    /// was wrong, gives way.
+    /// Records the use of a token, unless a use within [`TOKEN_USE_INTERVAL`] is already recorded. Replaces a recorded time in the
+    /// future, which a wrong clock has set.
     ///
     /// # Errors
-    /// A file that cannot be written.
-    pub fn note_token_use(&mut self, id: &str, now: UnixMicros) -> Result<(), Error> {
+    /// The file cannot be written.
+    pub fn record_token_use(&mut self, id: &str, now: UnixMicros) -> Result<(), Error> {
         let before = now.before(TOKEN_USE_INTERVAL);
         self.write_tokens(|transaction| {
-            let note = "UPDATE decnet_api_tokens SET last_used_at = ?2
-                        WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at <= ?3 OR last_used_at > ?2)";
-            transaction.prepare_cached(note)?.execute(params![id, now.0, before.0])?;
+            let update = "UPDATE decnet_api_tokens SET last_used_at = ?2
+                          WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at <= ?3 OR last_used_at > ?2)";
+            transaction.prepare_cached(update)?.execute(params![id, now.0, before.0])?;
             Ok(Ok(()))
         })
     }
 
     fn has_token_table(&self) -> Result<bool, Error> {
-        match schema::look(&self.connection).map_err(self.explain())? {
-            Table::Absent => Ok(false),
-            Table::Present => Ok(true),
-            Table::Newer(found) => Err(self.newer_tokens(found)),
+        match schema::detect(&self.connection).map_err(self.sqlite_error())? {
+            TokenTable::Absent => Ok(false),
+            TokenTable::Present => Ok(true),
+            TokenTable::Newer(found) => Err(self.newer_tokens(found)),
         }
     }
 
@@ -184,12 +185,12 @@ impl Catalog {
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Result<(), Error>>,
     ) -> Result<(), Error> {
         let newer = self.newer_tokens(0);
-        self.transact(|transaction| match (schema::look(transaction)?, newer) {
-            (Table::Newer(found), Error::NewerTokens { path, known, .. }) => {
-                Ok(Err(Error::NewerTokens { path, found, known }))
+        self.transact(|transaction| match (schema::detect(transaction)?, newer) {
+            (TokenTable::Newer(found), Error::NewerTokens { path, supported, .. }) => {
+                Ok(Err(Error::NewerTokens { path, found, supported }))
             }
-            (Table::Absent, _) => {
-                schema::make(transaction)?;
+            (TokenTable::Absent, _) => {
+                schema::create(transaction)?;
                 work(transaction)
             }
             _ => work(transaction),
@@ -197,7 +198,7 @@ impl Catalog {
     }
 
     fn newer_tokens(&self, found: i64) -> Error {
-        Error::NewerTokens { path: self.path().into(), found, known: KNOWN_VERSION }
+        Error::NewerTokens { path: self.path().into(), found, supported: SUPPORTED_VERSION }
     }
 }
 
@@ -206,8 +207,8 @@ fn is_taken(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<bool>
     Ok(transaction.query_row(taken, [name], |_| Ok(())).optional()?.is_some())
 }
 
-/// Is there room for one more? The one that was revoked first goes, if there is none.
-fn make_room(transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
+/// Returns whether there is space for another token. Deletes the token that was revoked first if necessary.
+fn ensure_capacity(transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
     let count = "SELECT COUNT(*) FROM decnet_api_tokens";
     let count: i64 = transaction.query_row(count, [], |row| row.get(0))?;
     let remove = "DELETE FROM decnet_api_tokens WHERE id = (
@@ -231,15 +232,15 @@ fn insert(
     Ok(())
 }
 
-/// What a row cannot say counts against it: no scope, no digest, no time left.
+/// Reads a row. An invalid value restricts the token: no scopes, no digest, or expired.
 fn read(row: &Row<'_>) -> rusqlite::Result<StoredToken> {
-    let cell = |index| row.get_ref(index).map(Cell::read);
-    let at = |index| cell(index).map(|cell| time(&cell));
+    let value = |index| row.get_ref(index).map(SqlValue::read);
+    let at = |index| value(index).map(|value| time(&value));
     let digest = row.get_ref(7)?.as_blob().ok().and_then(TokenDigest::from_bytes);
     Ok(StoredToken {
-        id: cell(0)?.shown(MAX_NAME_CHARS),
-        name: cell(1)?.shown(MAX_NAME_CHARS),
-        scopes: cell(2)?.text().ok().and_then(|text| text.parse().ok()).unwrap_or_default(),
+        id: value(0)?.display(MAX_NAME_CHARS),
+        name: value(1)?.display(MAX_NAME_CHARS),
+        scopes: value(2)?.text().ok().and_then(|text| text.parse().ok()).unwrap_or_default(),
         created_at: at(3)?,
         expires_at: at(4)?,
         last_used_at: at(5)?,
@@ -248,11 +249,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredToken> {
     })
 }
 
-/// In microseconds since the epoch. What is there and is no time was long ago, so that nothing goes on for ever.
-fn time(cell: &Cell) -> Option<UnixMicros> {
-    match cell {
-        Cell::Null => None,
-        Cell::Integer(micros) => Some(UnixMicros(*micros)),
+/// Returns a time in microseconds since the epoch. An invalid value counts as the epoch, so that the token has expired.
+fn time(value: &SqlValue) -> Option<UnixMicros> {
+    match value {
+        SqlValue::Null => None,
+        SqlValue::Integer(micros) => Some(UnixMicros(*micros)),
         _ => Some(UnixMicros(0)),
     }
 }
@@ -260,9 +261,4 @@ fn time(cell: &Cell) -> Option<UnixMicros> {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference to the field")]
 fn list<S: Serializer>(scopes: &Scopes, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(scopes.iter().map(Scope::as_str))
-}
-
-#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
-fn iso8601<S: Serializer>(at: &Option<UnixMicros>, serializer: S) -> Result<S::Ok, S::Error> {
-    at.map(UnixMicros::to_iso8601).serialize(serializer)
 }

@@ -1,33 +1,33 @@
-//! What the catalog says of subscriptions, for telling what is parked.
+//! The catalog's view of subscriptions, which decides whether a delivery is parked.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use decnet_core::delivery::Standing;
+use decnet_core::delivery::DeliveryStatus;
 use decnet_core::time::UnixMicros;
 
 use super::list::Listed;
 use crate::catalog::Row;
 
-/// The subscriptions that get events now, and which there are. By default nobody knows: then nothing is parked. Clones
-/// share it.
+/// The subscriptions of the catalog, and which of them are active. By default the catalog is unknown; then every subscription
+/// counts as existing and active. Clones share the data.
 #[derive(Debug, Clone, Default)]
-pub struct Active(Option<Arc<Known>>);
+pub struct ActiveSubscriptions(Option<Arc<Subscriptions>>);
 
 #[derive(Debug)]
-struct Known {
-    /// UUIDs.
+struct Subscriptions {
+    /// UUIDs of active subscriptions.
     active: HashSet<String>,
-    /// The other UUIDs, and why nothing is sent to them.
+    /// UUIDs of the others, and why nothing is sent to them.
     parked: HashMap<String, &'static str>,
-    /// UUIDs, and until when their receivers have asked to be sent nothing.
+    /// UUIDs of subscriptions whose receivers asked for a pause, and its end.
     deferred: HashMap<String, UnixMicros>,
-    /// Names and UUIDs.
+    /// Names and UUIDs of all subscriptions.
     all: HashSet<String>,
 }
 
-impl Active {
-    /// From the catalog's rows.
+impl ActiveSubscriptions {
+    /// Creates the view from the catalog's rows.
     #[must_use]
     pub fn of(rows: Vec<Row>) -> Self {
         let active = rows.iter().filter(|row| row.parked_by().is_none());
@@ -35,43 +35,45 @@ impl Active {
         let parked = rows.iter().filter_map(|row| Some((row.uuid.clone(), row.parked_by()?))).collect();
         let deferred = rows.iter().filter_map(|row| Some((row.uuid.clone(), row.deferred_until?))).collect();
         let all = rows.into_iter().flat_map(|row| [row.name, row.uuid]).collect();
-        Self(Some(Arc::new(Known { active, parked, deferred, all })))
+        Self(Some(Arc::new(Subscriptions { active, parked, deferred, all })))
     }
 
-    /// Whether a subscription has this name or UUID now, as far as can be told.
+    /// Returns whether a subscription has this name or UUID; `true` if the catalog is unknown.
     #[must_use]
-    pub fn knows(&self, wanted: &str) -> bool {
-        self.0.as_ref().is_none_or(|known| known.all.contains(wanted))
+    pub fn contains(&self, name_or_uuid: &str) -> bool {
+        self.0.as_ref().is_none_or(|catalog| catalog.all.contains(name_or_uuid))
     }
 
-    /// Returns whether the subscription with this UUID exists; `true` where nobody knows which do.
+    /// Returns whether a subscription has this UUID; `true` if the catalog is unknown.
     #[must_use]
     pub fn exists(&self, uuid: &str) -> bool {
-        let exists = |known: &Arc<Known>| known.active.contains(uuid) || known.parked.contains_key(uuid);
+        let exists =
+            |catalog: &Arc<Subscriptions>| catalog.active.contains(uuid) || catalog.parked.contains_key(uuid);
         self.0.as_ref().is_none_or(exists)
     }
 
-    /// Where a delivery stands.
+    /// Returns the status of a delivery.
     #[must_use]
-    pub fn standing(&self, listed: &Listed) -> Standing {
-        let is_active = self.0.as_ref().is_none_or(|known| known.active.contains(&*listed.subscription_uuid));
-        Standing::new(listed.state, is_active)
+    pub fn status(&self, listed: &Listed) -> DeliveryStatus {
+        let is_active =
+            self.0.as_ref().is_none_or(|catalog| catalog.active.contains(&*listed.subscription_uuid));
+        DeliveryStatus::new(listed.state, is_active)
     }
 
-    /// Returns until when a delivery waits because its receiver has asked to be sent nothing (`Retry-After`), if it does at
+    /// Returns the time until which a delivery waits because its receiver asked for a pause (`Retry-After`), if that is after
     /// `now`.
     #[must_use]
     pub fn deferred_until(&self, listed: &Listed, now: UnixMicros) -> Option<UnixMicros> {
         let until = *self.0.as_ref()?.deferred.get(&*listed.subscription_uuid)?;
-        let waits = matches!(self.standing(listed), Standing::Pending | Standing::Retrying);
+        let waits = matches!(self.status(listed), DeliveryStatus::Pending | DeliveryStatus::Retrying);
         (waits && until > now).then_some(until)
     }
 
-    /// Why a delivery is parked, in a word or two, if it is.
+    /// Returns why a delivery is parked, in one or two words, if it is.
     #[must_use]
     pub fn parked_by(&self, listed: &Listed) -> Option<&'static str> {
-        let why = |known: &Arc<Known>| known.parked.get(&*listed.subscription_uuid).copied();
-        let is_parked = self.standing(listed) == Standing::Parked;
-        is_parked.then(|| self.0.as_ref().and_then(why).unwrap_or("no subscription"))
+        let reason = |catalog: &Arc<Subscriptions>| catalog.parked.get(&*listed.subscription_uuid).copied();
+        let is_parked = self.status(listed) == DeliveryStatus::Parked;
+        is_parked.then(|| self.0.as_ref().and_then(reason).unwrap_or("no subscription"))
     }
 }

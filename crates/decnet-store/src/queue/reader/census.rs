@@ -1,10 +1,10 @@
-//! How much waits and how much is dead, by subscription, without reading what was delivered.
+//! Counts of waiting and dead deliveries by subscription, without reading delivered ones.
 //!
-//! The indexes of what is queued, what retries and what is dead are walked in steps, each a short read transaction.
-//! Others write between two of them: what moves meanwhile may be counted twice or not at all. What is held is in no
-//! index; the worker that holds it knows how much that is.
+//! The census walks over the indexes of queued, retrying and dead deliveries in steps, each a short read transaction. A
+//! delivery that changes its state between two steps may be counted twice or not at all. Held deliveries are not indexed; the
+//! worker that holds them counts them itself.
 
-use decnet_core::limits::{CENSUS_STEP_ROWS, OLDEST_RETRIES};
+use decnet_core::limits::{CENSUS_STEP_ROWS, OLDEST_SCAN_RETRIES};
 use decnet_core::time::UnixMicros;
 use rusqlite::{Connection, OptionalExtension};
 use rustc_hash::FxHashMap;
@@ -12,23 +12,23 @@ use rustc_hash::FxHashMap;
 use super::super::error::Error;
 use super::super::id::{DeliveryId, SubscriptionKey};
 
-/// A counting under way, and what it came to so far.
+/// A running census and its counts so far.
 #[derive(Debug, Default)]
 pub struct Census {
     stage: Stage,
-    found: FxHashMap<SubscriptionKey, Found>,
+    counts: FxHashMap<SubscriptionKey, CensusCounts>,
 }
 
-/// What was counted of one subscription.
+/// The counts of one subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Found {
-    /// Queued, or waiting for a retry.
+pub struct CensusCounts {
+    /// Queued and retrying deliveries.
     pub waiting: u64,
-    /// Given up, and still kept.
+    /// Dead deliveries that are still kept.
     pub dead: u64,
 }
 
-/// Which index, and after which entry of it.
+/// The index that is being read, and the last entry read.
 #[derive(Debug, Clone, Copy)]
 enum Stage {
     Waiting { state: i64, after: (i64, i64, i64) },
@@ -47,87 +47,90 @@ impl Default for Stage {
 }
 
 impl Census {
-    /// By subscription; one with nothing is not there.
+    /// Returns the counts by subscription, without those that have no deliveries.
     #[must_use]
-    pub fn into_found(self) -> FxHashMap<SubscriptionKey, Found> {
-        self.found
+    pub fn into_counts(self) -> FxHashMap<SubscriptionKey, CensusCounts> {
+        self.counts
     }
 }
 
-/// One step; false when all is counted.
+/// Runs one step. Returns whether there are more.
 pub(super) fn count_some(conn: &Connection, census: &mut Census) -> Result<bool, Error> {
     census.stage = match census.stage {
-        Stage::Waiting { state, after } => match (waiting(conn, state, after, &mut census.found)?, state) {
-            (Some(after), _) => Stage::Waiting { state, after },
-            (None, QUEUED) => Stage::Waiting { state: RETRYING, after: FIRST },
-            (None, _) => Stage::Dead { after: i64::MIN },
-        },
+        Stage::Waiting { state, after } => {
+            match (count_waiting(conn, state, after, &mut census.counts)?, state) {
+                (Some(after), _) => Stage::Waiting { state, after },
+                (None, QUEUED) => Stage::Waiting { state: RETRYING, after: FIRST },
+                (None, _) => Stage::Dead { after: i64::MIN },
+            }
+        }
         Stage::Dead { after } => {
-            dead(conn, after, &mut census.found)?.map_or(Stage::Done, |after| Stage::Dead { after })
+            count_dead(conn, after, &mut census.counts)?.map_or(Stage::Done, |after| Stage::Dead { after })
         }
         Stage::Done => Stage::Done,
     };
     Ok(!matches!(census.stage, Stage::Done))
 }
 
-/// The last entry that was counted, if there may be more behind it.
-fn waiting(
+/// Counts some waiting deliveries. Returns the last one, if there may be more.
+fn count_waiting(
     conn: &Connection,
     state: i64,
     after: (i64, i64, i64),
-    found: &mut FxHashMap<SubscriptionKey, Found>,
+    counts: &mut FxHashMap<SubscriptionKey, CensusCounts>,
 ) -> Result<Option<(i64, i64, i64)>, Error> {
-    // A literal state, so that the partial index is found; it holds all three columns.
+    // A literal state selects the partial index, which contains all three columns.
     let sql = format!(
         "SELECT sub, due_at, id FROM deliveries WHERE state = {state} AND (sub, due_at, id) > (?1, ?2, ?3)
          ORDER BY sub, due_at, id LIMIT ?4"
     );
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query((after.0, after.1, after.2, CENSUS_STEP_ROWS))?;
-    let (mut last, mut seen) = (None, 0);
+    let (mut last, mut read) = (None, 0);
     while let Some(row) = rows.next()? {
         let sub: u32 = row.get(0)?;
-        found.entry(SubscriptionKey(sub)).or_default().waiting += 1;
-        (last, seen) = (Some((sub.into(), row.get(1)?, row.get(2)?)), seen + 1);
+        counts.entry(SubscriptionKey(sub)).or_default().waiting += 1;
+        (last, read) = (Some((sub.into(), row.get(1)?, row.get(2)?)), read + 1);
     }
-    Ok(last.filter(|_| seen == CENSUS_STEP_ROWS))
+    Ok(last.filter(|_| read == CENSUS_STEP_ROWS))
 }
 
-fn dead(
+/// Counts some dead deliveries. Returns the last one, if there may be more.
+fn count_dead(
     conn: &Connection,
     after: i64,
-    found: &mut FxHashMap<SubscriptionKey, Found>,
+    counts: &mut FxHashMap<SubscriptionKey, CensusCounts>,
 ) -> Result<Option<i64>, Error> {
     let mut statement = conn
         .prepare_cached("SELECT id, sub FROM deliveries WHERE state = 4 AND id > ?1 ORDER BY id LIMIT ?2")?;
     let mut rows = statement.query((after, CENSUS_STEP_ROWS))?;
-    let (mut last, mut seen) = (None, 0);
+    let (mut last, mut read) = (None, 0);
     while let Some(row) = rows.next()? {
-        found.entry(SubscriptionKey(row.get(1)?)).or_default().dead += 1;
-        (last, seen) = (Some(row.get(0)?), seen + 1);
+        counts.entry(SubscriptionKey(row.get(1)?)).or_default().dead += 1;
+        (last, read) = (Some(row.get(0)?), read + 1);
     }
-    Ok(last.filter(|_| seen == CENSUS_STEP_ROWS))
+    Ok(last.filter(|_| read == CENSUS_STEP_ROWS))
 }
 
-/// When the event of the oldest delivery that waits for `sub` was admitted: of what is queued, of its earliest
-/// retries, and of `held`.
+/// Returns the admission time of the oldest event with a waiting delivery of `sub`: among the queued deliveries, the earliest
+/// retries, and `held`.
 pub(super) fn oldest(
     conn: &Connection,
     sub: SubscriptionKey,
     held: Option<DeliveryId>,
 ) -> Result<Option<UnixMicros>, Error> {
-    let one = |sql: &str, limit: u32| -> Result<Option<i64>, Error> {
+    let first = |sql: &str, limit: u32| -> Result<Option<i64>, Error> {
         Ok(conn.prepare_cached(sql)?.query_row((sub.0, limit), |row| row.get(0))?)
     };
-    let queued = one(
+    let queued = first(
         "SELECT min(id) FROM
              (SELECT id FROM deliveries WHERE state = 1 AND sub = ?1 ORDER BY due_at LIMIT ?2)",
         1,
     )?;
-    let retrying = one(
+    let retrying = first(
         "SELECT min(id) FROM
              (SELECT id FROM deliveries WHERE state = 2 AND sub = ?1 ORDER BY due_at LIMIT ?2)",
-        OLDEST_RETRIES,
+        OLDEST_SCAN_RETRIES,
     )?;
     let Some(oldest) = [queued, retrying, held.map(DeliveryId::raw)].into_iter().flatten().min() else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! How much there is, by subscription and state.
+//! Counts of deliveries by subscription and state.
 
 use decnet_core::time::UnixMicros;
 use rusqlite::{Connection, Row};
@@ -6,24 +6,24 @@ use rusqlite::{Connection, Row};
 use super::super::error::Error;
 use super::super::id::SubscriptionKey;
 
-/// One subscription's deliveries.
+/// The numbers of one subscription's deliveries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts {
-    /// The queue's number for it.
+    /// The subscription.
     pub sub: SubscriptionKey,
-    /// Its uuid in the catalog.
+    /// The UUID of the subscription in the catalog.
     pub uuid: Box<str>,
-    /// Its name when the worker last saw it.
+    /// The last name of the subscription that the worker recorded.
     pub name: Box<str>,
-    /// Not yet attempted.
+    /// Deliveries that were not yet attempted.
     pub pending: u64,
-    /// Attempted, and waiting for the next attempt.
+    /// Deliveries that wait for a retry.
     pub retrying: u64,
-    /// Delivered and still kept.
+    /// Delivered ones that are still kept.
     pub delivered: u64,
-    /// Given up and still kept.
+    /// Dead ones that are still kept.
     pub dead: u64,
-    /// When the event of its oldest pending delivery was admitted.
+    /// The admission time of the event of the oldest pending delivery.
     pub oldest_pending_at: Option<UnixMicros>,
 }
 
@@ -36,7 +36,7 @@ const COUNTS: &str = "
         FROM deliveries GROUP BY sub) ON sub = key
     ORDER BY name, key";
 
-const _: () = assert!(super::super::id::DeliveryId::NUMBER_BITS == 20, "the statement above says so");
+const _: () = assert!(super::super::id::DeliveryId::NUMBER_BITS == 20, "the statement above contains it");
 
 pub(super) fn counts(conn: &Connection) -> Result<Vec<Counts>, Error> {
     let mut statement = conn.prepare_cached(COUNTS)?;

@@ -1,4 +1,4 @@
-//! One delivery, with everything that is known of it.
+//! One delivery with its event and its attempts.
 
 use std::time::Duration;
 
@@ -16,16 +16,16 @@ use super::list::{BODY, COLUMNS, JOIN, Listed, read};
 /// A delivery, its event and its attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detail {
-    /// As a list shows it.
+    /// The fields of a list entry.
     pub listed: Listed,
-    /// The JSON that is sent; empty if it was erased.
+    /// The JSON body that is sent; empty if it was erased.
     pub body: Bytes,
-    /// In their order.
+    /// The attempts, ordered by number.
     pub attempts: Vec<Attempt>,
 }
 
 pub(super) fn get(conn: &Connection, id: DeliveryId) -> Result<Option<Detail>, Error> {
-    // One transaction: the delivery and its attempts belong together.
+    // One transaction, so that the attempts match the delivery.
     let tx = conn.unchecked_transaction()?;
     let sql = format!("SELECT {COLUMNS}, e.body FROM deliveries d {JOIN} WHERE d.id = ?1");
     let found = tx.query_row(&sql, [id.raw()], |row| Ok((read(row)?, row.get::<_, Vec<u8>>(BODY)?)));
@@ -33,7 +33,7 @@ pub(super) fn get(conn: &Connection, id: DeliveryId) -> Result<Option<Detail>, E
     Ok(Some(Detail { listed, body: body.into(), attempts: attempts(&tx, id)? }))
 }
 
-/// The one that delivered is in its delivery's row.
+/// Returns the attempts of a delivery. The successful one is stored in the delivery's row.
 pub(super) fn attempts(conn: &Connection, id: DeliveryId) -> Result<Vec<Attempt>, Error> {
     let mut find = conn.prepare_cached(
         "SELECT number, started_at, duration_us, status, reason, detail, reply,

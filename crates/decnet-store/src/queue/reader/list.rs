@@ -1,8 +1,8 @@
-//! The newest deliveries, filtered.
+//! Lists of deliveries that match a filter, newest first.
 
-use decnet_core::delivery::{Reason, Standing, State};
-use decnet_core::event::fit_id;
-use decnet_core::limits::{LIST_STEP_ROWS, PAGE_LOOK_ROWS};
+use decnet_core::delivery::{DeliveryStatus, Reason, State};
+use decnet_core::event::sendable_id;
+use decnet_core::limits::{LIST_STEP_ROWS, PAGE_SCAN_ROWS};
 use decnet_core::subscription::is_same_name;
 use decnet_core::time::UnixMicros;
 use decnet_core::topic::{Pattern, matches};
@@ -11,85 +11,86 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::super::error::Error;
 use super::super::id::DeliveryId;
 use super::super::state;
-use super::active::Active;
+use super::active::ActiveSubscriptions;
 
-/// Which deliveries to list; all of them by default.
+/// The conditions for a list of deliveries. The default matches all.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Only of the subscription with exactly this UUID, else of those with this name.
+    /// Matches the subscription with exactly this UUID, or otherwise those with this name.
     pub subscription: Option<String>,
-    /// Only standing so; however they stand, if it is empty.
-    pub standings: Vec<Standing>,
-    /// Which subscriptions get events now; where nobody says it, nothing is parked.
-    pub active: Active,
-    /// Only dead ones, for this reason.
+    /// Matches these statuses; all if empty.
+    pub statuses: Vec<DeliveryStatus>,
+    /// The active subscriptions, which decide whether a delivery is parked.
+    pub active: ActiveSubscriptions,
+    /// Matches dead deliveries with this reason.
     pub reason: Option<Reason>,
-    /// Only of events whose topic matches.
+    /// Matches events whose topic matches the pattern.
     pub topic: Option<Pattern>,
-    /// Only of events admitted then or later.
+    /// Matches events admitted at this time or later.
     pub since: Option<UnixMicros>,
-    /// Only of events admitted before then.
+    /// Matches events admitted before this time.
     pub until: Option<UnixMicros>,
-    /// Only of the event with this id.
+    /// Matches the event with this id.
     pub event_id: Option<String>,
-    /// At most so many; all if it is none.
+    /// The maximum number of deliveries; unlimited if `None`.
     pub limit: Option<usize>,
-    /// Only ones before this, in other words older: [`Page::next`], or the last id of the page before.
+    /// Matches older deliveries than this one: [`Page::next`], or the last id of the previous page.
     pub before: Option<DeliveryId>,
 }
 
-/// Some of what a filter describes.
+/// One page of the deliveries that match a filter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Page {
-    /// Newest first.
+    /// The deliveries, newest first.
     pub deliveries: Vec<Listed>,
-    /// Where the next page begins, if there may be one: its filter's `before`.
+    /// The value of [`Filter::before`] for the next page, if there may be one.
     pub next: Option<DeliveryId>,
 }
 
 /// A delivery in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// Its id.
+    /// The id of the delivery.
     pub id: DeliveryId,
-    /// Its subscription's uuid.
+    /// The UUID of the subscription.
     pub subscription_uuid: Box<str>,
-    /// Its subscription's name when the worker last saw it.
+    /// The last name of the subscription that the worker recorded.
     pub subscription_name: Box<str>,
-    /// Where it stands.
+    /// The state of the delivery.
     pub state: State,
-    /// Attempts so far.
+    /// The number of attempts so far.
     pub attempts: u32,
-    /// When its event was admitted.
+    /// The admission time of the event.
     pub admitted_at: UnixMicros,
-    /// When it became final.
+    /// The time at which the delivery became final.
     pub settled_at: Option<UnixMicros>,
-    /// The delivery by which it was sent again, if it was: that one counts in its place. Retention may have removed it.
+    /// The redelivery that replaces this delivery, if any. Retention may have removed it.
     pub again: Option<DeliveryId>,
-    /// Its event's id.
+    /// The id of the event.
     pub event_id: Box<str>,
-    /// Its event's topic.
+    /// The topic of the event.
     pub topic: Box<str>,
 }
 
 pub(super) const COLUMNS: &str = "d.id, s.uuid, s.name, d.state, d.due_at, d.reason, d.attempts, e.admitted_at, \
                                   d.settled_at, e.id, e.topic, d.again";
 pub(super) const JOIN: &str = "JOIN events e ON e.seq = d.id >> 20 JOIN subscriptions s ON s.key = d.sub";
-/// The first column after [`COLUMNS`].
+/// The index of the first column after [`COLUMNS`].
 pub(super) const BODY: usize = 12;
 
+/// Returns all deliveries that match, up to the limit of the filter.
 pub(super) fn list(conn: &Connection, filter: &Filter) -> Result<Vec<Listed>, Error> {
-    Ok(look(conn, filter, usize::MAX)?.deliveries)
+    Ok(scan(conn, filter, usize::MAX)?.deliveries)
 }
 
-/// The same, but without looking at more than `PAGE_LOOK_ROWS` deliveries.
+/// Returns a page of the deliveries that match, after scanning at most `PAGE_SCAN_ROWS` deliveries.
 pub(super) fn page(conn: &Connection, filter: &Filter) -> Result<Page, Error> {
-    look(conn, filter, PAGE_LOOK_ROWS / LIST_STEP_ROWS as usize)
+    scan(conn, filter, PAGE_SCAN_ROWS / LIST_STEP_ROWS as usize)
 }
 
-fn look(conn: &Connection, filter: &Filter, most_steps: usize) -> Result<Page, Error> {
+fn scan(conn: &Connection, filter: &Filter, max_steps: usize) -> Result<Page, Error> {
     let limit = filter.limit.unwrap_or(usize::MAX);
-    let subs = filter.subscription.as_deref().map(|wanted| keys_of(conn, wanted)).transpose()?;
+    let subs = filter.subscription.as_deref().map(|name| subscription_keys(conn, name)).transpose()?;
     if subs.as_ref().is_some_and(Vec::is_empty) {
         return Ok(Page::default());
     }
@@ -99,12 +100,12 @@ fn look(conn: &Connection, filter: &Filter, most_steps: usize) -> Result<Page, E
     let mut found = Vec::new();
     let mut before = filter.before.map_or(i64::MAX, DeliveryId::raw).min(end);
     let mut steps = 0;
-    // Each step is a short read, so that the worker's log can begin anew between two of them.
+    // Each step is a short read, so that the write-ahead log can restart between two steps.
     while found.len() < limit
         && before > oldest
-        && let Some(from) = step_before(conn, filter.are_all_dead(), before)?
+        && let Some(from) = step_before(conn, filter.is_dead_only(), before)?
     {
-        if steps >= most_steps {
+        if steps >= max_steps {
             return Ok(Page { deliveries: found, next: Some(DeliveryId::from_raw(before)) });
         }
         steps += 1;
@@ -115,17 +116,17 @@ fn look(conn: &Connection, filter: &Filter, most_steps: usize) -> Result<Page, E
     Ok(Page { deliveries: found, next })
 }
 
-/// Returns the queue's numbers of the subscription with exactly this UUID, else of those with a name that reads the same.
-fn keys_of(conn: &Connection, wanted: &str) -> Result<Vec<u32>, Error> {
+/// Returns the key of the subscription with exactly this UUID, or otherwise those of the subscriptions with an equivalent name.
+fn subscription_keys(conn: &Connection, name_or_uuid: &str) -> Result<Vec<u32>, Error> {
     let mut by_uuid = conn.prepare_cached("SELECT key FROM subscriptions WHERE uuid = ?1")?;
-    if let Some(key) = by_uuid.query_row([wanted], |row| row.get(0)).optional()? {
+    if let Some(key) = by_uuid.query_row([name_or_uuid], |row| row.get(0)).optional()? {
         return Ok(vec![key]);
     }
     let mut by_name = conn.prepare_cached("SELECT key, name FROM subscriptions WHERE name = ?1 OR ?2")?;
-    let mut rows = by_name.query((wanted, !wanted.is_ascii()))?;
+    let mut rows = by_name.query((name_or_uuid, !name_or_uuid.is_ascii()))?;
     let mut keys = Vec::new();
     while let Some(row) = rows.next()? {
-        if is_same_name(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?, wanted) {
+        if is_same_name(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?, name_or_uuid) {
             keys.push(row.get(0)?);
         }
     }
@@ -136,7 +137,8 @@ fn json_list(keys: &[u32]) -> String {
     serde_json::to_string(keys).expect("numbers always serialise")
 }
 
-/// The lowest id that an event admitted at `since` or later can have: times ascend with sequence numbers.
+/// Returns the lowest id of a delivery whose event was admitted at `since` or later, by binary search: admission times ascend with
+/// sequence numbers.
 pub(in super::super) fn first_since(conn: &Connection, since: UnixMicros) -> Result<i64, Error> {
     let mut admitted_at =
         conn.prepare_cached("SELECT admitted_at FROM events WHERE seq >= ?1 ORDER BY seq LIMIT 1")?;
@@ -149,10 +151,10 @@ pub(in super::super) fn first_since(conn: &Connection, since: UnixMicros) -> Res
     Ok(DeliveryId::new(low, 0).raw())
 }
 
-/// Where the next step, of a bounded number of rows, begins.
-pub(super) fn step_before(conn: &Connection, all_dead: bool, before: i64) -> Result<Option<i64>, Error> {
-    // The dead are often few and far between, and have an index.
-    let condition = if all_dead { "state = 4" } else { "true" };
+/// Returns the lowest id of the next step, which has at most `LIST_STEP_ROWS` rows before `before`.
+pub(super) fn step_before(conn: &Connection, dead_only: bool, before: i64) -> Result<Option<i64>, Error> {
+    // Dead deliveries are often rare, and have an index.
+    let condition = if dead_only { "state = 4" } else { "true" };
     let sql = format!(
         "SELECT min(id) FROM
              (SELECT id FROM deliveries WHERE {condition} AND id < ?1 ORDER BY id DESC LIMIT ?2)"
@@ -160,6 +162,7 @@ pub(super) fn step_before(conn: &Connection, all_dead: bool, before: i64) -> Res
     Ok(conn.prepare_cached(&sql)?.query_row((before, LIST_STEP_ROWS), |row| row.get(0))?)
 }
 
+/// Adds the matching deliveries from `from` until before `before`, newest first.
 fn list_between(
     conn: &Connection,
     filter: &Filter,
@@ -182,7 +185,7 @@ fn list_between(
         && let Some(row) = rows.next()?
     {
         let listed = read(row)?;
-        if filter.admits(&listed) {
+        if filter.matches(&listed) {
             found.push(listed);
         }
     }
@@ -190,43 +193,43 @@ fn list_between(
 }
 
 impl Filter {
-    /// Can the index of the dead be used?
-    fn are_all_dead(&self) -> bool {
-        let only =
-            |wanted| !self.standings.is_empty() && self.standings.iter().all(|standing| *standing == wanted);
-        only(Standing::Dead) || (self.reason.is_some() && self.standings.is_empty())
+    /// Returns whether only dead deliveries can match, so that their index is used.
+    fn is_dead_only(&self) -> bool {
+        let only = |wanted| !self.statuses.is_empty() && self.statuses.iter().all(|status| *status == wanted);
+        only(DeliveryStatus::Dead) || (self.reason.is_some() && self.statuses.is_empty())
     }
 
-    /// The stored states that may be meant. Literals, so that the partial index is found.
+    /// Returns an SQL condition on the stored states. Its literals select the partial index.
     fn condition(&self) -> String {
-        if self.are_all_dead() {
+        if self.is_dead_only() {
             return "d.state = 4".into();
         }
-        let states: Vec<&str> = self.standings.iter().map(|standing| stored(*standing)).collect();
+        let states: Vec<&str> = self.statuses.iter().map(|status| sql_condition(*status)).collect();
         if states.is_empty() { "true".into() } else { states.join(" OR ") }
     }
 
-    /// What SQL has not seen to.
-    fn admits(&self, listed: &Listed) -> bool {
-        (self.standings.is_empty() || self.standings.contains(&self.active.standing(listed)))
+    /// Checks the conditions that the SQL statement does not contain.
+    fn matches(&self, listed: &Listed) -> bool {
+        (self.statuses.is_empty() || self.statuses.contains(&self.active.status(listed)))
             && self.topic.as_ref().is_none_or(|pattern| matches(pattern.as_str(), &listed.topic))
             && self.event_id.as_ref().is_none_or(|id| is_published_as(listed, id))
     }
 }
 
-/// Returns whether the event was published with this id. One that cannot be sent with it was stored with the id derived from
+/// Returns whether the event was published with this id. If the id cannot be sent, the event was stored with an id derived from
 /// it.
 fn is_published_as(listed: &Listed, id: &str) -> bool {
-    *listed.event_id == *id || fit_id(id) == *listed.event_id
+    *listed.event_id == *id || sendable_id(id) == *listed.event_id
 }
 
-fn stored(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Pending => "d.state < 2",
-        Standing::Retrying => "d.state = 2",
-        Standing::Parked => "d.state < 3",
-        Standing::Delivered => "d.state = 3",
-        Standing::Dead => "d.state = 4",
+/// Returns an SQL condition that every delivery with this status meets.
+fn sql_condition(status: DeliveryStatus) -> &'static str {
+    match status {
+        DeliveryStatus::Pending => "d.state < 2",
+        DeliveryStatus::Retrying => "d.state = 2",
+        DeliveryStatus::Parked => "d.state < 3",
+        DeliveryStatus::Delivered => "d.state = 3",
+        DeliveryStatus::Dead => "d.state = 4",
     }
 }
 

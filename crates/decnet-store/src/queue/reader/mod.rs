@@ -1,4 +1,4 @@
-//! Reading the queue from beside the worker, or without one.
+//! Read access to the queue, with or without a running worker.
 
 mod active;
 mod census;
@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
 
-pub use self::active::Active;
-pub use self::census::{Census, Found};
+pub use self::active::ActiveSubscriptions;
+pub use self::census::{Census, CensusCounts};
 pub use self::counts::Counts;
 pub use self::detail::Detail;
 pub use self::event::{EventDetail, Search};
@@ -23,18 +23,18 @@ pub use self::list::{Filter, Listed, Page};
 use super::connection::{open_reader, path};
 use super::error::Error;
 use super::id::{DeliveryId, SubscriptionKey};
-use super::times::{KnownTimes, known_times};
-use crate::origin::Origin;
+use super::times::{RecordedTimes, recorded_times};
+use crate::file_identity::OpenedFile;
 use decnet_core::time::UnixMicros;
 
-/// A read-only view. Each call reads in short transactions, so that the worker's log can begin anew.
+/// A read-only connection to the queue. Each call uses short transactions, so that the write-ahead log can restart.
 #[derive(Debug)]
 pub struct Reader {
     pub(super) conn: Connection,
-    origin: Origin,
+    file: OpenedFile,
 }
 
-/// Readers wait for nobody but a process that opens or closes the file.
+/// How long a read waits for a lock. Only a process that opens or closes the file blocks readers.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Reader {
@@ -43,17 +43,17 @@ impl Reader {
     /// # Errors
     /// There is no queue yet, or the file cannot be used.
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        let origin = Origin::of(&path(dir));
-        Ok(Self { conn: open_reader(origin.path(), BUSY_TIMEOUT)?, origin })
+        let file = OpenedFile::of(&path(dir));
+        Ok(Self { conn: open_reader(file.path(), BUSY_TIMEOUT)?, file })
     }
 
-    /// Is the file still the one in its directory? A queue that was restored is another file.
+    /// Returns whether the path still leads to the open file. A restored queue is another file.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.origin.is_current()
+        self.file.is_current()
     }
 
-    /// The newest deliveries that `filter` describes, newest first.
+    /// Returns the deliveries that match `filter`, newest first.
     ///
     /// # Errors
     /// See [`Error`].
@@ -61,8 +61,8 @@ impl Reader {
         list::list(&self.conn, filter)
     }
 
-    /// The same for somebody who waits for an answer: it comes after `PAGE_LOOK_ROWS` deliveries at the latest, with
-    /// what was found among them, and says where to go on.
+    /// Returns a page of the deliveries that match `filter`. At most `PAGE_SCAN_ROWS` deliveries are scanned, so that the answer
+    /// comes soon even if few match; [`Page::next`] is the position of the next page.
     ///
     /// # Errors
     /// See [`Error`].
@@ -70,17 +70,17 @@ impl Reader {
         list::page(&self.conn, filter)
     }
 
-    /// Looks for the newest event with this id. Ids have no index: all events may have to be looked at, newest first.
-    /// `go_on` is asked before each of the short reads that this takes; where it says no, the search ends unfinished.
+    /// Searches for the newest event with this id. Ids are not indexed, so all events may be scanned, newest first, in short reads.
+    /// The search ends unfinished when `keep_going`, which is called before each read, returns false.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn find_event(&self, id: &str, go_on: impl Fn() -> bool) -> Result<Search, Error> {
-        event::find(&self.conn, id, go_on)
+    pub fn find_event(&self, id: &str, keep_going: impl Fn() -> bool) -> Result<Search, Error> {
+        event::find(&self.conn, id, keep_going)
     }
 
-    /// The event with this sequence number, as the subscription with this uuid got it. None if there is no such event, or
-    /// not any more.
+    /// Returns the event with this sequence number, and its newest delivery to the subscription with this UUID. `None` if the
+    /// event does not exist, or retention has removed it.
     ///
     /// # Errors
     /// See [`Error`].
@@ -88,7 +88,7 @@ impl Reader {
         event::event(&self.conn, seq, subscription)
     }
 
-    /// The topic of an event that was submitted, and is not yet taken by the worker. Looks at all that are.
+    /// Returns the topic of a submitted event that is not yet admitted. Scans all of those.
     ///
     /// # Errors
     /// See [`Error`].
@@ -97,7 +97,7 @@ impl Reader {
         Ok(find.query_row([event_id], |row| row.get(0)).optional()?)
     }
 
-    /// A delivery with its event and attempts.
+    /// Returns a delivery with its event and attempts.
     ///
     /// # Errors
     /// See [`Error`].
@@ -105,15 +105,15 @@ impl Reader {
         detail::get(&self.conn, id)
     }
 
-    /// Returns what the queue tells about the time.
+    /// Returns the times that the queue has recorded.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn known_times(&self) -> Result<KnownTimes, Error> {
-        known_times(&self.conn)
+    pub fn recorded_times(&self) -> Result<RecordedTimes, Error> {
+        recorded_times(&self.conn)
     }
 
-    /// The delivery that was admitted last; none if there is none. One look into the index, however many there are.
+    /// Returns the delivery with the highest id, by one index lookup.
     ///
     /// # Errors
     /// See [`Error`].
@@ -123,7 +123,7 @@ impl Reader {
         Ok(newest.map(|id: Option<i64>| id.map(DeliveryId::from_raw))?)
     }
 
-    /// How many deliveries each subscription has, by state. Reads all of them.
+    /// Returns the number of deliveries of each subscription, by state. Scans all deliveries.
     ///
     /// # Errors
     /// See [`Error`].
@@ -131,7 +131,7 @@ impl Reader {
         counts::counts(&self.conn)
     }
 
-    /// One step of counting what waits and what is dead; false when all is counted. See [`Census`].
+    /// Runs one step of a census of waiting and dead deliveries. Returns whether there are more. See [`Census`].
     ///
     /// # Errors
     /// See [`Error`].
@@ -139,8 +139,8 @@ impl Reader {
         census::count_some(&self.conn, census)
     }
 
-    /// When the event of the oldest delivery that waits for `sub` was admitted; `held` is the oldest that its worker
-    /// has in memory. Of what waits for a retry, only the `OLDEST_RETRIES` that are due first are looked at.
+    /// Returns the admission time of the oldest event with a waiting delivery of `sub`; `held` is the oldest one in the worker's
+    /// memory. Of the retries, only the `OLDEST_SCAN_RETRIES` that are due first are considered.
     ///
     /// # Errors
     /// See [`Error`].

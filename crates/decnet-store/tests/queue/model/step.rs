@@ -1,4 +1,4 @@
-//! What can happen to a queue.
+//! The operations of the model test.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -7,12 +7,12 @@ use super::{SUBMITTED, SUBS};
 
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    /// Events by number, some of them known, each to some subscriptions, held or not.
+    /// Admits events by number, some of them repeated, each to some subscriptions, held or not.
     Admit(Vec<(usize, Vec<(usize, bool)>)>),
-    /// Events by number that another process hands in, some of them known to it.
+    /// Submits events by number from another process, some of them repeated.
     Submit(Vec<usize>),
-    /// All that was handed in is admitted, to these; or only read, and left.
-    TakeSubmitted {
+    /// Reads all submitted events. Admits them to these subscriptions if `admit` is set.
+    ReadSubmitted {
         to: Vec<(usize, bool)>,
         admit: bool,
     },
@@ -22,7 +22,7 @@ pub(super) enum Step {
         limit: usize,
         max_bytes: usize,
     },
-    /// Which delivery, which attempt relative to its turn, and what it leads to.
+    /// Settles deliveries: which one, the attempt number relative to the expected one, and the result.
     Settle(Vec<(Index, i8, Fate)>),
     Release(Vec<Index>),
     Redeliver(Vec<Index>),
@@ -36,14 +36,14 @@ pub(super) enum Step {
     Wait(u8),
     Close,
     Drop,
-    /// The files as a kill would leave them.
+    /// Continues with the files as a kill would leave them.
     Kill,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fate {
     Delivered,
-    Retry(u8),
+    Retry { hours: u8, is_free: bool },
     Dead,
 }
 
@@ -51,13 +51,14 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
     use prop::collection::vec;
     let to = prop::collection::btree_map(0..SUBS, any::<bool>(), 0..=SUBS)
         .prop_map(|to| to.into_iter().collect::<Vec<_>>());
-    let fate = prop_oneof![Just(Fate::Delivered), (0..5u8).prop_map(Fate::Retry), Just(Fate::Dead)];
+    let retry = (0..5u8, any::<bool>()).prop_map(|(hours, is_free)| Fate::Retry { hours, is_free });
+    let fate = prop_oneof![Just(Fate::Delivered), retry, Just(Fate::Dead)];
     let turn = prop_oneof![4 => Just(0i8), 1 => -2..=2i8];
     let indexes = || vec(any::<Index>(), 0..4);
     prop_oneof![
         4 => vec((0..30usize, to.clone()), 1..4).prop_map(Step::Admit),
         2 => vec(SUBMITTED..SUBMITTED + 20, 1..5).prop_map(Step::Submit),
-        2 => (to, any::<bool>()).prop_map(|(to, admit)| Step::TakeSubmitted { to, admit }),
+        2 => (to, any::<bool>()).prop_map(|(to, admit)| Step::ReadSubmitted { to, admit }),
         4 => (0..SUBS, indexes(), 0..6usize, prop_oneof![Just(usize::MAX), 1..400usize])
             .prop_map(|(sub, exclude, limit, max_bytes)| Step::Claim { sub, exclude, limit, max_bytes }),
         5 => vec((any::<Index>(), turn, fate), 1..5).prop_map(Step::Settle),

@@ -7,9 +7,9 @@ use anyhow::Context as _;
 use decnet_api::{Access, SetupCode, check_exposure};
 use decnet_core::access::JwtKey;
 use decnet_core::duration;
-use decnet_core::limits::SETUP_LINK_AGE;
-use decnet_store::catalog::{Catalog, Create, Error};
+use decnet_core::limits::SETUP_LINK_TTL;
 
+use crate::commands::shared::catalog::read_if_exists;
 use crate::config::Config;
 use crate::output;
 use crate::receiver::now;
@@ -49,11 +49,7 @@ pub(crate) fn has_credential(config: &Config) -> anyhow::Result<bool> {
     if config.access.jwt_secret.is_some() {
         return Ok(true);
     }
-    match Catalog::open(config.database.path()?, Create::Never) {
-        Ok(catalog) => Ok(catalog.has_active_token(now())?),
-        Err(Error::Missing { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    Ok(read_if_exists(config, |catalog| catalog.has_active_token(now()))?.unwrap_or(false))
 }
 
 /// Reports how to create the first token. The link is secret while it is valid, so it is printed only to a terminal, never
@@ -69,7 +65,7 @@ fn invite(config: &Config, address: SocketAddr, first: FirstToken) -> Option<Set
     let code = SetupCode::generate();
     output::say(&format!(
         "the API has no token yet; to create one for the admin, open this link on this host within {}:",
-        duration::show(SETUP_LINK_AGE)
+        duration::show(SETUP_LINK_TTL)
     ));
     output::say(&format!("  {}", code.link(address)));
     Some(code)

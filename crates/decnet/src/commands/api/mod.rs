@@ -17,17 +17,17 @@ use tokio_util::sync::CancellationToken;
 use self::access::{FirstToken, access};
 pub(crate) use self::access::{has_credential, refuse_exposed};
 use self::outbound::Dispatch;
-use super::bus_client;
-use super::catalog::create_catalog_dir;
-use super::detach::DetachArgs;
-use super::thread::RuntimeThread;
+use super::shared::bus_client;
+use super::shared::catalog::create_catalog_dir;
+use super::shared::detach::DetachArgs;
 use crate::config::Config;
 use crate::context::Context;
 use crate::descriptors;
-use crate::observe::api::Page;
 use crate::output;
 use crate::supervision::Service;
 use crate::worker::open_catalog;
+use decnet_runtime::thread::RuntimeThread;
+use decnet_telemetry::api::Page;
 
 /// Runs the HTTP API alone: subscriptions, events, deliveries.
 ///
@@ -56,20 +56,13 @@ pub(crate) struct Args {
     workers: Option<u32>,
 }
 
-impl Args {
-    /// Reports the options that have no effect.
-    fn report_ignored(&self) {
-        if self.log_file.is_some() {
-            output::say("decnet: --log-file has no effect: only DECNET's own API reads that file");
-        }
-        if self.workers.is_some() {
-            output::say("decnet: --workers has no effect: one process serves all requests");
-        }
-    }
-}
-
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    args.report_ignored();
+    if args.log_file.is_some() {
+        output::say("decnet: --log-file has no effect: only DECNET's own API reads that file");
+    }
+    if args.workers.is_some() {
+        output::say("decnet: --workers has no effect: one process serves all requests");
+    }
     let config = &context.config;
     let host = args.host.as_deref().unwrap_or(&config.api.host);
     let listener = listen(host, args.port.unwrap_or(config.api.port))?;
@@ -78,11 +71,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     drop(open_catalog(config)?);
     let sockets = if config.bus.enabled { bus_client::sockets(config) } else { Vec::new() };
     let address = listener.local_addr()?;
-    let access = access(config, address, FirstToken::Hint)?;
+    let api = Api::new(options(config, sockets, None, access(config, address, FirstToken::Hint)?)?);
     tracing::info!(%address, "the API is listening");
-    let api = Api::new(options(config, sockets, None, access)?);
     // The API has no loop to watch; this runtime's progress is its liveness signal.
-    let service = Service { pulses: Vec::new(), status: Box::new(move || format!("serving at {address}")) };
+    let status = Box::new(move || format!("serving at {address}"));
+    let service = Service { liveness: Vec::new(), status, is_saving: None };
     args.detach.leave()?;
     let _reporting = service.report(context.shutdown.clone());
     Ok(api.run(listener, context.shutdown.clone()).await?)
@@ -95,7 +88,7 @@ pub(crate) fn start(
     nudge: Arc<Notify>,
     listener: TcpListener,
     stop: &CancellationToken,
-) -> anyhow::Result<RuntimeThread<()>> {
+) -> anyhow::Result<RuntimeThread<(), anyhow::Error>> {
     let access = access(config, listener.local_addr()?, FirstToken::Link)?;
     let (api, stop) = (Api::new(options(config, sockets, Some(nudge), access)?), stop.clone());
     RuntimeThread::start("API", move |ready| async move {

@@ -5,18 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use decnet_api::{Outbound, Refused, Tested};
-use decnet_core::delivery::{Verdict, classify};
 use decnet_core::duration;
 use decnet_core::limits::{API_TEST_TIMEOUT, MAX_API_TESTS};
 use decnet_core::redact::EndpointUrl;
-use decnet_dispatch::sender::Guard;
-use decnet_store::catalog::Stored;
+use decnet_sender::{AttemptResult, EgressGuard};
+use decnet_store::catalog::StoredSubscription;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::commands::subscription::test::{ping, status_and_error};
+use crate::commands::shared::test_event::{ping, tested};
 use crate::config::Config;
 use crate::failure;
 
@@ -26,13 +25,13 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// The outbound operations with this process's configuration.
 pub(super) struct Dispatch {
     config: Arc<Config>,
-    guard: Guard,
+    guard: EgressGuard,
     tests: Arc<Semaphore>,
 }
 
 impl Dispatch {
     pub(super) fn new(config: Config) -> Self {
-        let guard = Guard::new(config.egress.allow_private, config.egress.allow.clone());
+        let guard = EgressGuard::new(config.egress.allow_private, config.egress.allow.clone());
         Self { config: Arc::new(config), guard, tests: Arc::new(Semaphore::new(MAX_API_TESTS)) }
     }
 }
@@ -49,7 +48,7 @@ impl Outbound for Dispatch {
         .boxed()
     }
 
-    fn test(&self, stored: Box<Stored>, triggered_by: Arc<str>) -> BoxFuture<'static, Tested> {
+    fn test(&self, stored: Box<StoredSubscription>, triggered_by: Arc<str>) -> BoxFuture<'static, Tested> {
         let (config, tests) = (Arc::clone(&self.config), Arc::clone(&self.tests));
         let deadline = Instant::now() + API_TEST_TIMEOUT;
         async move {
@@ -80,29 +79,32 @@ async fn addresses(url: &EndpointUrl) -> Vec<IpAddr> {
     found.ok().and_then(Result::ok).into_iter().flatten().map(|address| address.ip()).collect()
 }
 
-/// Sends a test event. An attempt must stay on one thread, so it gets a current-thread runtime.
-fn test(stored: &Stored, triggered_by: &str, config: &Config, deadline: Instant) -> Tested {
-    let attempted = tokio::runtime::Builder::new_current_thread().enable_all().build().map(|runtime| {
-        let ping = async { timeout_at(deadline, ping(stored, triggered_by, config)).await };
-        let attempted = runtime.block_on(ping);
-        // A pending name lookup must not keep the permit.
-        runtime.shutdown_background();
-        attempted
-    });
-    match attempted {
-        Ok(Ok(Ok(attempted))) => {
-            let (status_code, error) = status_and_error(&attempted);
-            let delivered = classify(&attempted.outcome) == Verdict::Delivered;
-            Tested { delivered, status_code, error }
-        }
-        Ok(Ok(Err(error))) => failed(failure::format_error(&error)),
-        Ok(Err(_)) => failed(format!(
-            "no answer within {}, the limit of a test over HTTP; `decnet subscription test` waits for the \
-             subscription's timeout",
-            duration::show(API_TEST_TIMEOUT)
-        )),
-        Err(error) => failed(error.to_string()),
+fn test(stored: &StoredSubscription, triggered_by: &str, config: &Config, deadline: Instant) -> Tested {
+    match attempt(stored, triggered_by, config, deadline) {
+        Ok(attempted) => tested(&attempted),
+        Err(error) => failed(failure::format_error(&error)),
     }
+}
+
+/// Sends a test event. An attempt must stay on one thread, so it gets a current-thread runtime.
+fn attempt(
+    stored: &StoredSubscription,
+    triggered_by: &str,
+    config: &Config,
+    deadline: Instant,
+) -> anyhow::Result<AttemptResult> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let attempted =
+        runtime.block_on(async { timeout_at(deadline, ping(stored, triggered_by, config)).await });
+    // A pending name lookup must not keep the permit.
+    runtime.shutdown_background();
+    attempted.unwrap_or_else(|_| {
+        let limit = duration::show(API_TEST_TIMEOUT);
+        anyhow::bail!(
+            "no answer within {limit}, the limit of a test over HTTP; `decnet subscription test` waits for the \
+             subscription's timeout"
+        )
+    })
 }
 
 fn failed(error: String) -> Tested {

@@ -1,18 +1,14 @@
 //! `decnet bench`: measures this machine with the real bus, worker and queue.
 //!
-//! - `plan`: the amount of each measurement; [`consent`]: the confirmation for an external receiver;
-//! - `rig`: bus, receiver and worker in a temporary directory; `receiver`: the built-in receiver;
-//! - `driver`: the load generator; `disk` and [`cpu`]: measurements of the machine;
-//! - `figures`: the results; `verdict`: their interpretation.
+//! - [`plan`]: the amount of each measurement;
+//! - [`rig`]: bus, receiver and worker in a temporary directory; [`driver`]: the measurements;
+//! - [`figures`]: the results; [`verdict`]: their interpretation.
+//!
+//! The load generator, the built-in receiver and the measurements of disk and CPU are in the crate `decnet-bench`.
 
-mod consent;
-mod cpu;
-mod disk;
 mod driver;
 mod figures;
 mod plan;
-mod progress;
-mod receiver;
 mod rig;
 mod verdict;
 
@@ -21,7 +17,8 @@ use std::time::Duration;
 use decnet_core::redact::EndpointUrl;
 
 use self::plan::Plan;
-use crate::commands::secret_args::SecretArgs;
+use crate::commands::shared::confirm;
+use crate::commands::shared::secret_args::SecretArgs;
 use crate::config::read_duration;
 use crate::context::Context;
 use crate::output;
@@ -84,10 +81,26 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let plan = Plan::new(args.receiver.is_some(), args.events, args.seconds);
     let secret = args.secret.read()?;
     if let Some(url) = &args.receiver {
-        consent::obtain(url, &plan, args.yes, context).await?;
+        obtain_consent(url, &plan, args.yes, context).await?;
     }
     let figures = rig::measure(args.receiver.as_ref(), secret, plan, context).await?;
     if args.json { output::json(&figures) } else { output::print(&figures.human(context.paint)) }
+}
+
+/// Reports what will be sent, and asks for confirmation unless `yes` is set.
+///
+/// # Errors
+/// There is no terminal to ask on, or the answer is no.
+async fn obtain_consent(url: &EndpointUrl, plan: &Plan, yes: bool, context: &Context) -> anyhow::Result<()> {
+    let (requests, at_once) = (plan.requests(), context.config.delivery.concurrency);
+    let what =
+        format!("up to {requests} real requests to {url}, {at_once} at a time, signed, with topic `bench`");
+    if yes {
+        output::say(&format!("sending {what}"));
+        return Ok(());
+    }
+    let problem = format!("this would send {what}; there is no terminal to confirm it on, so pass --yes");
+    confirm::ask(format!("This sends {what}. Continue? [y/N] "), problem, "nothing was sent", context).await
 }
 
 #[cfg(test)]

@@ -1,40 +1,48 @@
 //! The system under test: bus, worker and queue as in `decnet serve`, in a temporary directory.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as StdListener};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use decnet_core::delivery::{Verdict, classify};
+use decnet_bench::disk;
+use decnet_bench::load::{EVENT_TYPE, payload};
+use decnet_bench::receiver::Receiver;
+use decnet_bus::Client;
 use decnet_core::event::Event;
 use decnet_core::limits::MAX_BUS_CONNECTIONS;
-use decnet_core::pulse::Pulse;
 use decnet_core::redact::{EndpointUrl, Secret};
-use decnet_core::settings::Settings;
-use decnet_core::topic::Pattern;
-use decnet_dispatch::sender::Target;
-use decnet_store::catalog::{Catalog, Create, NewSubscription, generate_secret};
+use decnet_core::topic::system_topics::HEALTH_TOPIC;
+use decnet_runtime::clock::now;
+use decnet_runtime::liveness::Liveness;
+use decnet_runtime::thread::RuntimeThread;
+use decnet_sender::Target;
+use decnet_store::catalog::{Catalog, Create, generate_secret};
+use indicatif::ProgressBar;
 use ipnet::IpNet;
 use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
-use super::disk;
-use super::driver::{Driver, KIND, MANY_TOPIC, TOPIC, payload};
+use super::driver::{Driver, MANY_TOPIC, Measured, TOPIC};
 use super::figures::Figures;
 use super::plan::Plan;
-use super::receiver;
-use crate::commands::bus_client::SERVE_SOCKET;
 use crate::commands::serve::start_bus;
-use crate::commands::subscription::test;
-use crate::commands::thread::{RuntimeThread, both};
+use crate::commands::shared::bus_client::SERVE_SOCKET;
+use crate::commands::shared::test_event::{attempt, tested};
 use crate::config::{Config, Database};
 use crate::context::Context;
-use crate::receiver::now;
+use crate::failure::both;
 use crate::worker::Prepared;
 
 /// The names of the threads that do not belong to the worker.
-pub(super) const OTHER_THREADS: [&str; 3] = ["bus", RECEIVER, PUBLISHER];
-pub(super) const RECEIVER: &str = "receiver";
-pub(super) const PUBLISHER: &str = "publisher";
+pub(super) const OTHER_THREADS: [&str; 4] = ["bus", RECEIVER, DRIVER, decnet_bench::load::THREAD];
+const RECEIVER: &str = "receiver";
+const DRIVER: &str = "bench";
+const NAME: &str = "decnet-bench";
+/// The maximum number and duration of the measured syncs.
+const SYNCS: (usize, Duration) = (500, Duration::from_secs(1));
 
 /// Runs all measurements. Removes its files on every return.
 ///
@@ -51,7 +59,7 @@ pub(super) async fn measure(
         try_once(url, &secret, context).await?;
     }
     let directory = make_directory(&context.config.data_dir)?;
-    let disk = disk::measure(directory.path())
+    let disk = disk::measure(directory.path(), SYNCS.0, SYNCS.1)
         .with_context(|| format!("cannot write to {}", directory.path().display()))?;
     let config = configuration(&context.config, directory.path());
     let stop = CancellationToken::new();
@@ -59,16 +67,15 @@ pub(super) async fn measure(
     let (url, built_in) = match receiver {
         Some(url) => (url.clone(), None),
         None => {
-            let (address, thread) = receiver::start(&stop)?;
+            let (address, thread) = start_receiver(&stop)?;
             (EndpointUrl::new(&format!("http://{address}/bench"))?, Some(thread))
         }
     };
     subscribe(&config, &url, &secret, plan)?;
     let socket = directory.path().join(SERVE_SOCKET);
-    let bus = start_bus(&config, &socket, &Pulse::default(), &stop)?;
+    let bus = start_bus(&config, &socket, &Liveness::default(), &stop)?;
     let allow = built_in.iter().map(|_| IpNet::from(IpAddr::from(Ipv4Addr::LOCALHOST))).collect::<Vec<_>>();
-    let driver = Driver::prepare(&socket, directory.path(), plan).await?;
-    let measured = work(&config, &socket, &allow, driver, context).await;
+    let measured = work(&config, &socket, &allow, plan, context).await;
     stop.cancel();
     let received = match built_in {
         Some(receiver) => receiver.join().await,
@@ -85,15 +92,19 @@ async fn work(
     config: &Config,
     socket: &Path,
     allow: &[IpNet],
-    driver: Driver,
+    plan: Plan,
     context: &Context,
-) -> anyhow::Result<super::driver::Measured> {
+) -> anyhow::Result<Measured> {
     let prepared = Prepared::open(config, Some(socket), allow, MAX_BUS_CONNECTIONS)?;
+    let mut watcher = Client::connect(socket, NAME).await?;
+    watcher.subscribe(HEALTH_TOPIC).await?;
+    let (socket, directory, stats) = (socket.to_owned(), config.data_dir.clone(), prepared.stats());
+    let driver = Driver { socket, directory, plan, stats, progress: ProgressBar::new_spinner() };
     let stop = context.shutdown.child_token();
-    let (stats, token) = (prepared.stats(), stop.clone());
-    let driving = RuntimeThread::start(PUBLISHER, move |ready| {
+    let token = stop.clone();
+    let driving = RuntimeThread::start(DRIVER, move |ready| {
         ready.up();
-        driver.run(stats, token)
+        driver.run(watcher, token)
     })?;
     let worked = prepared.run(stop.clone()).await;
     stop.cancel();
@@ -101,22 +112,41 @@ async fn work(
     measured.context("interrupted; all files were removed")
 }
 
+/// Starts the built-in receiver on a thread of its own until `stop` is cancelled. Returns its address.
+fn start_receiver(
+    stop: &CancellationToken,
+) -> anyhow::Result<(SocketAddr, RuntimeThread<(), anyhow::Error>)> {
+    let listener = StdListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    listener.set_nonblocking(true)?;
+    let (address, stop) = (listener.local_addr()?, stop.clone());
+    let thread = RuntimeThread::start(RECEIVER, move |ready| async move {
+        let listener = TcpListener::from_std(listener)?;
+        ready.up();
+        let serving = Receiver::default().accept(listener, None);
+        match LocalSet::new().run_until(stop.run_until_cancelled(serving)).await {
+            Some(Err(error)) => Err(error.into()),
+            None => Ok(()),
+        }
+    })?;
+    Ok((address, thread))
+}
+
 /// Sends one request before anything else is set up, to find configuration mistakes early.
 async fn try_once(url: &EndpointUrl, secret: &Secret, context: &Context) -> anyhow::Result<()> {
     let (at, target) = (now(), Target::new(url, secret)?);
-    let event = Event::new(&format!("bench-{}", at.0), TOPIC, KIND, at, &payload(at.0).to_string())?;
+    let payload = payload(TOPIC, at.0.unsigned_abs());
+    let event = Event::new(&format!("bench-{}", at.0), TOPIC, EVENT_TYPE, at, &payload)?;
     let attempted = tokio::select! {
-        attempted = test::attempt(&target, &event, &context.config) => attempted?,
+        attempted = attempt(&target, &event, &context.config) => attempted?,
         () = context.shutdown.cancelled() => anyhow::bail!("interrupted"),
     };
-    if classify(&attempted.outcome) == Verdict::Delivered {
+    let tested = tested(&attempted);
+    if tested.delivered {
         return Ok(());
     }
-    let (status, error) = test::status_and_error(&attempted);
-    let status = status.map_or(String::new(), |status| format!("status {status}"));
-    let error = error.unwrap_or_default();
-    let separator = if status.is_empty() || error.is_empty() { "" } else { ": " };
-    anyhow::bail!("{url} did not accept a test request, so nothing else was sent: {status}{separator}{error}")
+    let status = tested.status_code.map(|status| format!("status {status}"));
+    let reason = status.into_iter().chain(tested.error).collect::<Vec<_>>().join(": ");
+    anyhow::bail!("{url} did not accept a test request, so nothing else was sent: {reason}")
 }
 
 /// Creates the directory inside the data directory, so on its disk, or in the nearest existing parent.
@@ -143,15 +173,7 @@ fn subscribe(config: &Config, url: &EndpointUrl, secret: &Secret, plan: Plan) ->
     let mut catalog = Catalog::open(config.database.path()?, Create::IfMissing)?;
     let topics = std::iter::once(TOPIC).chain((0..plan.many.unwrap_or(0)).map(|_| MANY_TOPIC));
     for (number, topic) in topics.enumerate() {
-        let new = NewSubscription {
-            name: format!("bench-{number}"),
-            url: url.clone(),
-            secret: secret.clone(),
-            patterns: vec![Pattern::new(topic)?],
-            enabled: true,
-            settings: Settings::default(),
-        };
-        catalog.create(&new, now())?;
+        catalog.create(&decnet_bench::subscription(number, url.clone(), secret.clone(), topic)?, now())?;
     }
     Ok(())
 }

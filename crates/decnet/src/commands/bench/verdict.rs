@@ -1,11 +1,12 @@
-//! The interpretation of the results: the bottleneck, and how to remove it. Pure.
+//! The interpretation of the results: the bottleneck, and how to remove it.
 
 use std::time::Duration;
 
+use decnet_bench::disk::Disk;
+use decnet_bench::format::{millis, rate};
 use serde::Serialize;
 
-use super::disk::Disk;
-use super::figures::{Throughput, grouped};
+use super::figures::Throughput;
 
 /// The share of all cores from which the processor is the bottleneck. Below 1, because threads also wait for each other.
 const BUSY: f64 = 0.75;
@@ -46,97 +47,75 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    /// Returns the deliveries per second that the concurrency allows for one subscription.
-    fn max_throughput(&self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "a setting, far below 2^53")]
-        let concurrency = self.concurrency as f64;
-        concurrency / self.attempt.as_secs_f64().max(1e-6)
-    }
-}
-
-/// Returns the bottleneck of the first throughput measurement, which is to one subscription.
-pub(super) fn limit(conditions: &Conditions, throughput: &[Throughput]) -> Limit {
-    let Some(one) = throughput.first() else { return Limit::Disk };
-    #[expect(clippy::cast_precision_loss, reason = "a number of cores")]
-    let cores = conditions.cores as f64;
-    if one.cores_used.is_some_and(|used| used >= BUSY * cores) {
-        Limit::Processor
-    } else if one.cores_busy.is_some_and(|busy| busy >= BUSY * cores) {
-        Limit::OtherPrograms
-    } else if one.busiest_thread.is_some_and(|share| share >= BUSY_THREAD) {
-        Limit::OneCore
-    } else if one.deliveries_per_second >= SATURATED * conditions.max_throughput() {
-        Limit::Receiver
-    } else if one.cores_used.is_none_or(|used| used < IDLE * cores) {
-        Limit::Disk
-    } else {
-        Limit::Several
-    }
-}
-
-/// Returns the sentences of the verdict.
-pub(super) fn sentences(conditions: &Conditions, throughput: &[Throughput], limit: Limit) -> Vec<String> {
-    let mut sentences = vec![rates(throughput), reason(conditions, limit)];
-    if conditions.disk.in_memory {
-        sentences.push(
-            "The data directory is in memory: it does not survive a power failure, and these results do not \
- apply to a disk; name a directory on a disk with --data-dir."
-                .into(),
-        );
-    }
-    if conditions.is_built_in {
-        sentences.push(
-"Publisher, bus and receiver also used this machine; with a receiver elsewhere more is left for the worker."
-.into(),
-);
-    }
-    sentences
-}
-
-fn rates(throughput: &[Throughput]) -> String {
-    let rates = throughput.iter().map(|throughput| match throughput.subscriptions {
-        1 => format!("about {} events per second to one subscription", grouped(throughput.events_per_second)),
-        many => format!("about {} per second to each of {many}", grouped(throughput.events_per_second)),
-    });
-    let text = rates.collect::<Vec<_>>().join(", or ");
-    format!("This machine delivers {text}.")
-}
-
-fn reason(conditions: &Conditions, limit: Limit) -> String {
-    let commit = format!("{:.2} ms", conditions.disk.fdatasync.p50.as_secs_f64() * 1e3);
-    match limit {
-        Limit::Processor => format!("The processor is the limit: all {} cores are busy.", conditions.cores),
-        Limit::OtherPrograms => format!(
-            "Other programs are the limit: all {} cores are busy, and this program uses only some of them; measure \
-             again when the others are idle.",
-            conditions.cores
-        ),
-        Limit::OneCore => {
-            "One core is the limit: the worker's busiest thread uses all of it; a faster core would help, more cores \
-             would not."
-                .into()
+    /// Returns the bottleneck of the first throughput measurement, which is to one subscription.
+    pub(super) fn limit(&self, throughput: &[Throughput]) -> Limit {
+        let Some(one) = throughput.first() else { return Limit::Disk };
+        let cores = self.cores as f64;
+        let max_throughput = self.concurrency as f64 / self.attempt.as_secs_f64().max(1e-6);
+        if one.cores_used.is_some_and(|used| used >= BUSY * cores) {
+            Limit::Processor
+        } else if one.cores_busy.is_some_and(|busy| busy >= BUSY * cores) {
+            Limit::OtherPrograms
+        } else if one.busiest_thread.is_some_and(|share| share >= BUSY_THREAD) {
+            Limit::OneCore
+        } else if one.deliveries_per_second >= SATURATED * max_throughput {
+            Limit::Receiver
+        } else if one.cores_used.is_none_or(|used| used < IDLE * cores) {
+            Limit::Disk
+        } else {
+            Limit::Several
         }
-        Limit::Receiver => format!(
-            "The receiver is the limit: it responds in {:.1} ms and gets at most {} concurrent requests; raise \
-             DECNET_WEBHOOK_CONCURRENCY if it can handle more.",
-            conditions.attempt.as_secs_f64() * 1e3,
-            conditions.concurrency
-        ),
-        Limit::Several => format!(
-            "No single component is the limit: the processor is mostly busy, and the remaining time is spent waiting for \
-             the disk, {commit} per commit, and for the receiver."
-        ),
-        Limit::Disk => format!(
-            "The disk is the limit: each commit waits for it, for {commit} without other load, and neither processor nor \
-             receiver is busy."
-        ),
+    }
+
+    /// Returns the sentences of the verdict.
+    pub(super) fn sentences(&self, throughput: &[Throughput], limit: Limit) -> Vec<String> {
+        let rates = throughput.iter().map(|one| match (rate(one.events_per_second), one.subscriptions) {
+            (rate, 1) => format!("about {rate} events per second to one subscription"),
+            (rate, many) => format!("about {rate} per second to each of {many}"),
+        });
+        let rates = rates.collect::<Vec<_>>().join(", or ");
+        let mut sentences = vec![format!("This machine delivers {rates}."), self.explain(limit)];
+        if self.disk.in_memory {
+            sentences.push(
+                "The data directory is in memory, so these results do not apply to a disk; name a directory on a disk \
+                 with --data-dir."
+                    .into(),
+            );
+        }
+        if self.is_built_in {
+            sentences.push("Publisher, bus and receiver also used this machine.".into());
+        }
+        sentences
+    }
+
+    fn explain(&self, limit: Limit) -> String {
+        match limit {
+            Limit::Processor => format!("The processor is the limit: all {} cores are busy.", self.cores),
+            Limit::OtherPrograms => {
+                "Other programs are the limit: they use most cores; measure again when they are idle.".into()
+            }
+            Limit::OneCore => {
+                "One core is the limit: the worker's busiest thread uses all of it, so more cores would not help."
+                    .into()
+            }
+            Limit::Receiver => format!(
+                "The receiver is the limit: it responds in {} and gets at most {} concurrent requests; raise \
+                 DECNET_WEBHOOK_CONCURRENCY if it can handle more.",
+                millis(self.attempt),
+                self.concurrency
+            ),
+            Limit::Disk => {
+                format!("The disk is the limit: each commit waits {} for it.", millis(self.disk.fdatasync.p50))
+            }
+            Limit::Several => "No single component is the limit.".into(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::cpu::CpuTime;
-    use super::super::figures::Quantiles;
+    use decnet_bench::quantiles::Quantiles;
+
     use super::*;
 
     fn conditions() -> Conditions {
@@ -145,9 +124,16 @@ mod tests {
         Conditions { disk, cores: 4, concurrency: 10, attempt: Duration::from_millis(1), is_built_in: true }
     }
 
-    fn throughput(per_second: u64, cores: f64, others: f64, busiest: f64) -> Throughput {
-        let cpu = CpuTime { machine: cores + others, process: cores, worker: cores / 2.0, busiest };
-        Throughput::new(1, per_second, Duration::from_secs(1), Some(cpu))
+    fn throughput(per_second: u32, cores: f64, others: f64, busiest: f64) -> Throughput {
+        Throughput {
+            subscriptions: 1,
+            deliveries_per_second: per_second.into(),
+            events_per_second: per_second.into(),
+            busiest_thread: Some(busiest),
+            cores_used: Some(cores),
+            cores_busy: Some(cores + others),
+            ..Throughput::default()
+        }
     }
 
     #[test]
@@ -161,8 +147,8 @@ mod tests {
             (2000, 2.5, 0.1, 0.2, Limit::Several),
         ] {
             let throughput = [throughput(per_second, cores, others, busiest)];
-            assert_eq!(limit(&conditions(), &throughput), expected);
-            let text = sentences(&conditions(), &throughput, expected).join(" ");
+            assert_eq!(conditions().limit(&throughput), expected);
+            let text = conditions().sentences(&throughput, expected).join(" ");
             assert!(text.contains("the limit") && text.contains("events per second"), "{text}");
         }
     }
@@ -171,7 +157,7 @@ mod tests {
     fn file_system_in_memory_is_reported() {
         let mut conditions = conditions();
         conditions.disk.in_memory = true;
-        let text = sentences(&conditions, &[throughput(1, 1.0, 0.0, 0.1)], Limit::Disk).join(" ");
+        let text = conditions.sentences(&[throughput(1, 1.0, 0.0, 0.1)], Limit::Disk).join(" ");
         assert!(text.contains("is in memory") && text.contains("--data-dir"), "{text}");
     }
 }

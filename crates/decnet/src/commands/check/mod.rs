@@ -10,7 +10,7 @@ use self::probe::{Health, Probe};
 use self::service::Service;
 use crate::config::{Found, Setting};
 use crate::context::Context;
-use crate::failure::{Said, Usage};
+use crate::failure::{AlreadyReported, Usage};
 use crate::output::{self, Paint, Table};
 
 /// Prints the settings in effect and checks the environment.
@@ -51,9 +51,8 @@ pub(crate) async fn run(args: &Args, found: Found, context: &Context) -> anyhow:
         Some(service) => vec![service::probe(service, &context.config).await],
         None => probe::all(&context.config).await,
     };
-    if args.service.is_some() && !args.json {
-        probes.iter().try_for_each(|probe| output::print(&probe.human(context.paint)))?;
-    } else if args.json {
+    if args.json {
+        let setting = |of: &Setting| json!({"name": of.name, "value": of.value, "source": of.source});
         output::json(&json!({
             "settings": found.settings.iter().map(setting).collect::<Vec<_>>(),
             "problems": found.problems,
@@ -61,25 +60,26 @@ pub(crate) async fn run(args: &Args, found: Found, context: &Context) -> anyhow:
             "checks": probes.iter().map(Probe::json).collect::<Vec<_>>(),
         }))?;
     } else {
-        print(&found.settings, &probes, context.paint)?;
+        if args.service.is_none() {
+            print(&found.settings, context.paint)?;
+        }
+        probes.iter().try_for_each(|probe| output::print(&probe.human(context.paint)))?;
     }
     if !found.problems.is_empty() {
         return Err(Usage(found.problems).into());
     }
-    if probes.iter().any(|probe| probe.health == Health::Unusable) { Err(Said.into()) } else { Ok(()) }
-}
-
-fn setting(setting: &Setting) -> serde_json::Value {
-    json!({"name": setting.name, "value": setting.value, "source": setting.source})
-}
-
-fn print(settings: &[Setting], probes: &[Probe], paint: Paint) -> anyhow::Result<()> {
-    let mut table = Table::new(&["SETTING", "VALUE", "SOURCE"]);
-    for Setting { name, value, source } in settings {
-        let value = if value.is_empty() { "-" } else { value };
-        table.row([(*name).to_owned(), value.to_owned(), source.clone()]);
+    if probes.iter().any(|probe| probe.health == Health::Unusable) {
+        Err(AlreadyReported.into())
+    } else {
+        Ok(())
     }
-    table.print(paint)?;
-    output::line("")?;
-    probes.iter().try_for_each(|probe| output::print(&probe.human(paint)))
+}
+
+fn print(settings: &[Setting], paint: Paint) -> anyhow::Result<()> {
+    let row = |Setting { name, value, source }: &Setting| {
+        let value = if value.is_empty() { "-" } else { value };
+        [(*name).to_owned(), value.to_owned(), source.clone()]
+    };
+    Table::new(["SETTING", "VALUE", "SOURCE"], settings.iter().map(row)).print(paint)?;
+    output::line("")
 }

@@ -3,14 +3,15 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use decnet_store::catalog::{self, Catalog, Create, Row};
+use decnet_store::catalog::{Catalog, Row};
 use decnet_store::queue::{self, Reader};
 use rustix::fs::{Access, access};
 use serde_json::{Value, json};
 
 use super::units;
 use crate::commands::api::has_credential;
-use crate::commands::bus_client;
+use crate::commands::shared::bus_client;
+use crate::commands::shared::catalog::read_if_exists;
 use crate::config::Config;
 use crate::failure::format_error;
 use crate::output::{Paint, Text, pluralize};
@@ -34,8 +35,11 @@ pub(super) enum Health {
 }
 
 impl Probe {
-    pub(super) fn new(what: &'static str, health: Health, detail: impl Into<String>) -> Self {
-        Self { what, health, detail: detail.into() }
+    /// Creates the result of a check. An error means that the component is not usable.
+    pub(super) fn new(what: &'static str, checked: anyhow::Result<(Health, String)>) -> Self {
+        let unusable = |error| (Health::Unusable, format_error(&error));
+        let (health, detail) = checked.unwrap_or_else(unusable);
+        Self { what, health, detail }
     }
 
     pub(super) fn json(&self) -> Value {
@@ -49,8 +53,7 @@ impl Probe {
             Health::Waiting => paint.doubtful(&health),
             Health::Unusable => paint.bad(&health),
         };
-        text += format!(" {}: {}", self.what, self.detail);
-        text.end_line();
+        text.line(format!(" {}: {}", self.what, self.detail));
         text
     }
 }
@@ -68,121 +71,98 @@ impl Health {
 /// Runs every check, in the order in which a start depends on the components.
 pub(super) async fn all(config: &Config) -> Vec<Probe> {
     vec![
-        data_dir(&config.data_dir),
-        catalog(config),
-        queue(&config.data_dir),
-        bus(config).await,
-        api(config),
+        Probe::new("data directory", data_dir(&config.data_dir)),
+        Probe::new("catalog", catalog(config)),
+        Probe::new("queue", queue(&config.data_dir)),
+        Probe::new("bus", Ok(bus(config).await)),
+        Probe::new("API", api(config)),
         units::probe(),
     ]
 }
 
-fn data_dir(path: &Path) -> Probe {
-    let what = "data directory";
+fn data_dir(path: &Path) -> anyhow::Result<(Health, String)> {
     let writable = |path: &Path| access(path, Access::WRITE_OK | Access::EXEC_OK);
     let shown = path.display();
     match path.metadata() {
-        Ok(metadata) if !metadata.is_dir() => {
-            Probe::new(what, Health::Unusable, format!("{shown} is not a directory"))
-        }
+        Ok(metadata) if !metadata.is_dir() => anyhow::bail!("{shown} is not a directory"),
         Ok(_) => match writable(path) {
-            Ok(()) => Probe::new(what, Health::Good, shown.to_string()),
-            Err(error) => Probe::new(what, Health::Unusable, format!("cannot write to {shown}: {error}")),
+            Ok(()) => Ok((Health::Good, shown.to_string())),
+            Err(error) => anyhow::bail!("cannot write to {shown}: {error}"),
         },
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let parent = path.ancestors().skip(1).find(|parent| parent.exists()).unwrap_or(Path::new("."));
             match writable(parent) {
-                Ok(()) => Probe::new(what, Health::Waiting, format!("{shown} will be created")),
-                Err(error) => Probe::new(what, Health::Unusable, format!("cannot create {shown}: {error}")),
+                Ok(()) => Ok((Health::Waiting, format!("{shown} will be created"))),
+                Err(error) => anyhow::bail!("cannot create {shown}: {error}"),
             }
         }
-        Err(error) => Probe::new(what, Health::Unusable, format!("{shown}: {error}")),
+        Err(error) => anyhow::bail!("{shown}: {error}"),
     }
 }
 
-fn catalog(config: &Config) -> Probe {
-    let what = "catalog";
-    let opened = config.database.path().map_err(anyhow::Error::from).and_then(count);
-    match opened {
-        Ok(count) => Probe::new(what, Health::Good, format!("{}: {count}", config.database)),
-        Err(error) if matches!(error.downcast_ref(), Some(catalog::Error::Missing { .. })) => {
-            Probe::new(what, Health::Waiting, format!("{} will be created", config.database))
-        }
-        Err(error) => Probe::new(what, Health::Unusable, format_error(&error)),
+fn catalog(config: &Config) -> anyhow::Result<(Health, String)> {
+    Ok(match read_if_exists(config, Catalog::rows)? {
+        Some(rows) => (Health::Good, format!("{}: {}", config.database, count(&rows))),
+        None => (Health::Waiting, format!("{} will be created", config.database)),
+    })
+}
+
+fn count(rows: &[Row]) -> String {
+    let mut text = pluralize(rows.len() as u64, "subscription", "subscriptions");
+    let invalid = rows.iter().filter(|row| row.problem.is_some()).map(|row| row.name.as_str());
+    let invalid: Vec<_> = invalid.collect();
+    if !invalid.is_empty() {
+        text += &format!(", with an invalid row: {}", invalid.join(", "));
     }
+    let usable = rows.iter().filter(|row| row.problem.is_none() && !row.warnings.is_empty());
+    for row in usable {
+        text += &format!("; {}: {}", row.name, row.warnings.join(", "));
+    }
+    text
 }
 
-fn count(path: &Path) -> anyhow::Result<String> {
-    let rows = Catalog::open(path, Create::Never)?.rows()?;
-    let invalid: Vec<&str> =
-        rows.iter().filter(|row| row.problem.is_some()).map(|row| row.name.as_str()).collect();
-    let invalid = if invalid.is_empty() {
-        String::new()
-    } else {
-        format!(", with an invalid row: {}", invalid.join(", "))
-    };
-    let warnings: Vec<String> = rows.iter().filter_map(warning).collect();
-    let warnings = if warnings.is_empty() { String::new() } else { format!("; {}", warnings.join("; ")) };
-    Ok(pluralize(rows.len() as u64, "subscription", "subscriptions") + &invalid + &warnings)
-}
-
-/// Returns the warnings about a usable row.
-fn warning(row: &Row) -> Option<String> {
-    let is_usable = row.problem.is_none() && !row.warnings.is_empty();
-    is_usable.then(|| format!("{}: {}", row.name, row.warnings.join(", ")))
-}
-
-fn queue(data_dir: &Path) -> Probe {
-    let what = "queue";
+fn queue(data_dir: &Path) -> anyhow::Result<(Health, String)> {
     let counts = Reader::open(data_dir).and_then(|reader| {
         queue::check_remains(data_dir)?;
         reader.counts()
     });
     match counts {
         Ok(counts) => {
-            let waiting: u64 = counts.iter().map(|counts| counts.pending + counts.retrying).sum();
-            let dead: u64 = counts.iter().map(|counts| counts.dead).sum();
-            Probe::new(what, Health::Good, deliveries(waiting, dead))
+            let waiting = counts.iter().map(|counts| counts.pending + counts.retrying).sum();
+            let dead = counts.iter().map(|counts| counts.dead).sum();
+            let waiting = pluralize(waiting, "delivery waits", "deliveries wait");
+            Ok((Health::Good, format!("{waiting}, {}", pluralize(dead, "is dead", "are dead"))))
         }
         Err(queue::Error::NoQueue { .. }) => {
-            Probe::new(what, Health::Waiting, "will be created when the worker starts")
+            Ok((Health::Waiting, "will be created when the worker starts".into()))
         }
-        Err(error) => Probe::new(what, Health::Unusable, format_error(&error.into())),
+        Err(error) => Err(error.into()),
     }
 }
 
-fn deliveries(waiting: u64, dead: u64) -> String {
-    let waiting = pluralize(waiting, "delivery waits", "deliveries wait");
-    format!("{waiting}, {}", pluralize(dead, "is dead", "are dead"))
-}
-
-async fn bus(config: &Config) -> Probe {
-    let what = "bus";
+/// Checks the bus. A worker waits for a bus that does not answer.
+async fn bus(config: &Config) -> (Health, String) {
     if !config.bus.enabled {
-        return Probe::new(what, Health::Waiting, "disabled by DECNET_BUS_ENABLED=false");
+        return (Health::Waiting, "disabled by DECNET_BUS_ENABLED=false".into());
     }
     match bus_client::round_trip(config).await {
         Ok(socket) => {
             let owner =
                 if socket == config.bus.path() { "" } else { " (of `decnet serve` on this data directory)" };
-            Probe::new(what, Health::Good, format!("{} answers{owner}", socket.display()))
+            (Health::Good, format!("{} answers{owner}", socket.display()))
         }
-        Err(error) => Probe::new(what, Health::Waiting, format_error(&error)),
+        Err(error) => (Health::Waiting, format_error(&error)),
     }
 }
 
 /// Checks whether a credential for the API exists. Without one only its public pages can be used.
-fn api(config: &Config) -> Probe {
-    let what = "API";
-    if !config.api.enabled {
-        return Probe::new(what, Health::Waiting, "disabled in `decnet serve` by DECNET_API_ENABLED=false");
-    }
-    match has_credential(config) {
-        Ok(true) => Probe::new(what, Health::Good, "a token or DECNET_JWT_SECRET exists"),
-        Ok(false) => {
-            let advice = "no token yet; create one with: decnet token create --name admin --scope admin";
-            Probe::new(what, Health::Waiting, advice)
-        }
-        Err(error) => Probe::new(what, Health::Unusable, format_error(&error)),
-    }
+fn api(config: &Config) -> anyhow::Result<(Health, String)> {
+    let (health, detail) = if !config.api.enabled {
+        (Health::Waiting, "disabled in `decnet serve` by DECNET_API_ENABLED=false")
+    } else if has_credential(config)? {
+        (Health::Good, "a token or DECNET_JWT_SECRET exists")
+    } else {
+        (Health::Waiting, "no token yet; create one with: decnet token create --name admin --scope admin")
+    };
+    Ok((health, detail.to_owned()))
 }

@@ -12,10 +12,9 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::probe::{Health, Probe};
-use crate::commands::bus_client;
+use crate::commands::shared::bus_client;
 use crate::config::Config;
-use crate::failure::format_error;
-use crate::observe::client;
+use decnet_telemetry::client;
 
 /// The interval at which the worker's loop counter is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -37,14 +36,9 @@ pub(super) async fn probe(service: Service, config: &Config) -> Probe {
         Service::Webhook => ("worker", timeout(SERVICE_CHECK_TIMEOUT, worker(config)).await),
         Service::Api => ("API", timeout(SERVICE_CHECK_TIMEOUT, api(config)).await),
     };
-    match answered {
-        Ok(Ok(detail)) => Probe::new(what, Health::Good, detail),
-        Ok(Err(error)) => Probe::new(what, Health::Unusable, format_error(&error)),
-        Err(_) => {
-            let detail = format!("no answer within {}", duration::show(SERVICE_CHECK_TIMEOUT));
-            Probe::new(what, Health::Unusable, detail)
-        }
-    }
+    let late = |_| anyhow::anyhow!("no answer within {}", duration::show(SERVICE_CHECK_TIMEOUT));
+    let detail = answered.map_err(late).flatten();
+    Probe::new(what, detail.map(|detail| (Health::Good, detail)))
 }
 
 async fn bus(config: &Config) -> anyhow::Result<String> {

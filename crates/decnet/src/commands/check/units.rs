@@ -13,14 +13,13 @@ pub(super) fn probe() -> Probe {
 }
 
 fn check(places: &[PathBuf], program: Option<&Path>) -> Probe {
-    let what = "services";
     let found: Vec<_> = UNITS.iter().filter_map(|name| find(places, name)).collect();
     if found.is_empty() {
         let detail = "not installed; `sudo decnet init` installs them (not needed for `decnet serve`)";
-        return Probe::new(what, Health::Waiting, detail);
+        return Probe::new("services", Ok((Health::Waiting, detail.into())));
     }
     let units: Vec<_> = found.iter().map(|(path, text)| describe(path, text, program)).collect();
-    Probe::new(what, Health::Good, units.join(", "))
+    Probe::new("services", Ok((Health::Good, units.join(", "))))
 }
 
 fn find(places: &[PathBuf], name: &str) -> Option<(PathBuf, String)> {

@@ -2,14 +2,14 @@
 
 use std::num::NonZeroUsize;
 
-use decnet_core::delivery::{Reason, Standing, State};
+use decnet_core::delivery::{DeliveryStatus, State};
 use decnet_core::time::UnixMicros;
-use decnet_core::topic::Pattern;
-use decnet_store::queue::{Active, Error, Filter, Listed, Reader};
+use decnet_store::queue::{ActiveSubscriptions, Error, Filter, Listed, Reader};
 use serde_json::{Value, json};
 
+use super::filter_args::FilterArgs;
 use super::standing::{active, parser};
-use crate::commands::since::since;
+use crate::commands::shared::times::when;
 use crate::context::Context;
 use crate::output::{self, Table};
 use crate::receiver::now;
@@ -23,25 +23,12 @@ Examples:
   decnet delivery list --state dead --since 2h --topic 'attacker.>' --json
   decnet delivery list --reason timeout --since 1d --until 12h
   decnet delivery list --event-id 4f0c2d9e6b1a4c7f8d3e5a2b1c0f9e8d")]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Only deliveries in this state; may be given several times
     #[arg(long, value_parser = parser())]
-    state: Vec<Standing>,
-    /// Only dead deliveries with this reason: timeout, server_error, refused, ...
-    #[arg(long)]
-    reason: Option<Reason>,
-    /// Only deliveries of this subscription: its name or UUID
-    #[arg(long, value_name = "NAME")]
-    subscription: Option<String>,
-    /// Only events whose topic matches this pattern
-    #[arg(long, value_name = "PATTERN", value_parser = |text: &str| Pattern::new(text))]
-    topic: Option<Pattern>,
-    /// Only events admitted since this time: 2h (ago), or 2026-11-23T10:00 (UTC)
-    #[arg(long, value_name = "TIME", value_parser = since)]
-    since: Option<UnixMicros>,
-    /// Only events admitted before this time, in the same format
-    #[arg(long, value_name = "TIME", value_parser = since)]
-    until: Option<UnixMicros>,
+    state: Vec<DeliveryStatus>,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// Only the event with this id
     #[arg(long, value_name = "ID")]
     event_id: Option<String>,
@@ -55,8 +42,14 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let active = active(&context.config);
+    let filter = Filter {
+        statuses: args.state.clone(),
+        event_id: args.event_id.clone(),
+        limit: Some(args.limit.get()),
+        ..args.filter.filter(&active)
+    };
     let found = match Reader::open(&context.config.data_dir) {
-        Ok(reader) => reader.list(&filter(args, &active))?,
+        Ok(reader) => reader.list(&filter)?,
         Err(error @ Error::NoQueue { .. }) => {
             output::say(&format!("decnet: {error}"));
             return if args.json { output::json(&[(); 0]) } else { Ok(()) };
@@ -67,51 +60,35 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         return output::json(&found.iter().map(|listed| json(listed, &active)).collect::<Vec<_>>());
     }
     if found.is_empty() {
-        output::say(&no_match(args.subscription.as_deref(), &active));
+        output::say(&no_match(args.filter.subscription.as_deref(), &active));
         return Ok(());
     }
-    let mut table = Table::new(&["ID", "STATE", "SUBSCRIPTION", "TOPIC", "TRIES", "ADMITTED", "EVENT"]);
-    for listed in &found {
-        table.row([
+    let row = |listed: &Listed| {
+        [
             listed.id.to_string(),
             state(listed, &active),
             listed.subscription_name.to_string(),
             listed.topic.to_string(),
             listed.attempts.to_string(),
-            listed.admitted_at.to_sqlite().chars().take(19).collect(),
+            when(listed.admitted_at),
             listed.event_id.to_string(),
-        ]);
-    }
-    table.print(context.paint)
+        ]
+    };
+    let headings = ["ID", "STATE", "SUBSCRIPTION", "TOPIC", "TRIES", "ADMITTED", "EVENT"];
+    Table::new(headings, found.iter().map(row)).print(context.paint)
 }
 
 /// Returns why nothing matches. An unknown subscription is not an error, because deleted ones may still have deliveries.
-pub(super) fn no_match(subscription: Option<&str>, active: &Active) -> String {
-    match subscription.filter(|name| !active.knows(name)) {
+pub(super) fn no_match(subscription: Option<&str>, active: &ActiveSubscriptions) -> String {
+    match subscription.filter(|name| !active.contains(name)) {
         Some(name) => format!("no delivery matches, and there is no subscription `{name}`"),
         None => "no delivery matches".into(),
     }
 }
 
-/// Returns the filter that the arguments describe.
-fn filter(args: &Args, active: &Active) -> Filter {
-    Filter {
-        subscription: args.subscription.clone(),
-        standings: args.state.clone(),
-        active: active.clone(),
-        reason: args.reason,
-        topic: args.topic.clone(),
-        since: args.since,
-        until: args.until,
-        event_id: args.event_id.clone(),
-        limit: Some(args.limit.get()),
-        before: None,
-    }
-}
-
 /// Formats the state of a delivery, with the reason if it is dead or parked.
-pub(super) fn state(listed: &Listed, active: &Active) -> String {
-    let standing = active.standing(listed).as_str();
+pub(super) fn state(listed: &Listed, active: &ActiveSubscriptions) -> String {
+    let standing = active.status(listed).as_str();
     let reason = match listed.state {
         State::Dead { reason } => Some(reason.as_str()),
         State::Pending | State::Retrying { .. } | State::Delivered => active.parked_by(listed),
@@ -120,7 +97,7 @@ pub(super) fn state(listed: &Listed, active: &Active) -> String {
 }
 
 /// Formats a delivery as JSON, with times in ISO 8601.
-pub(super) fn json(listed: &Listed, active: &Active) -> Value {
+pub(super) fn json(listed: &Listed, active: &ActiveSubscriptions) -> Value {
     let (due_at, reason) = match listed.state {
         State::Retrying { due_at } => (Some(due_at.to_iso8601()), active.parked_by(listed)),
         State::Dead { reason } => (None, Some(reason.as_str())),
@@ -128,7 +105,7 @@ pub(super) fn json(listed: &Listed, active: &Active) -> Value {
     };
     json!({
         "id": listed.id.to_string(),
-        "state": active.standing(listed).as_str(),
+        "state": active.status(listed).as_str(),
         "reason": reason,
         "due_at": due_at,
         "deferred_until": active.deferred_until(listed, now()).map(UnixMicros::to_iso8601),

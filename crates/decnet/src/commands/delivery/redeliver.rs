@@ -3,25 +3,26 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use decnet_core::delivery::{Reason, Standing};
+use decnet_core::delivery::DeliveryStatus;
 use decnet_core::limits::MAX_REDELIVERY_RATE;
-use decnet_core::time::UnixMicros;
-use decnet_core::topic::Pattern;
-use decnet_store::queue::{Active, DeliveryId, Filter, Operator, Reader, Redelivery};
+use decnet_store::queue::{DeliveryId, ExternalWriter, Filter, Reader, Redelivery};
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::filter_args::FilterArgs;
 use super::list::no_match;
 use super::standing::{self, active};
-use crate::commands::bus_client;
-use crate::commands::progress::Progress;
-use crate::commands::since::since;
+use crate::commands::shared::bus_client;
+use crate::commands::shared::progress::Progress;
 use crate::context::Context;
-use crate::failure::Said;
+use crate::failure::AlreadyReported;
 use crate::output;
 
 /// The interval at which the worker is notified of new deliveries.
 const SIGNAL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The arguments that select deliveries: ids, or filters.
+const WHICH: [&str; 7] = ["ids", "dead", "reason", "subscription", "topic", "since", "until"];
 
 /// Redelivers old events: makes a new delivery of the same event, with the same webhook-id.
 ///
@@ -36,30 +37,17 @@ Examples:
   decnet delivery redeliver 1042.0 1043.1
   decnet delivery redeliver --dead --subscription siem --dry-run
   decnet delivery redeliver --since 2h --subscription siem --topic 'attacker.>'",
-    group = clap::ArgGroup::new("which").required(true).multiple(true)
+    group = clap::ArgGroup::new("which").required(true).multiple(true).args(WHICH)
 )]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// The ids of deliveries, as shown by `decnet delivery list`
-    #[arg(value_name = "ID", group = "which", conflicts_with_all = ["dead", "reason", "since", "until", "subscription", "topic"])]
+    #[arg(value_name = "ID", conflicts_with_all = &WHICH[1..])]
     ids: Vec<DeliveryId>,
     /// Only dead deliveries
-    #[arg(long, group = "which")]
+    #[arg(long)]
     dead: bool,
-    /// Only dead deliveries with this reason: timeout, server_error, refused, ...
-    #[arg(long, group = "which")]
-    reason: Option<Reason>,
-    /// Only events admitted since this time: 2h (ago), or 2026-11-23T10:00 (UTC)
-    #[arg(long, value_name = "TIME", value_parser = since, group = "which")]
-    since: Option<UnixMicros>,
-    /// Only events admitted before this time, in the same format
-    #[arg(long, value_name = "TIME", value_parser = since, group = "which")]
-    until: Option<UnixMicros>,
-    /// Only deliveries of this subscription: its name or UUID
-    #[arg(long, value_name = "NAME", group = "which")]
-    subscription: Option<String>,
-    /// Only events whose topic matches this pattern
-    #[arg(long, value_name = "PATTERN", value_parser = |text: &str| Pattern::new(text), group = "which")]
-    topic: Option<Pattern>,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// Report the number of new deliveries and make none
     #[arg(long)]
     dry_run: bool,
@@ -74,26 +62,24 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let Some(mut chosen) = choose(&args, context).await? else {
         output::say("interrupted; nothing was redelivered");
-        return Err(Said.into());
+        return Err(AlreadyReported.into());
     };
     let made = if args.dry_run { Vec::new() } else { redeliver(&args, &mut chosen, context).await? };
-    let written =
-        if args.json { print_json(&args, &chosen, &made) } else { print(&args, &chosen, &made, context) };
+    let written = print(&args, &chosen, &made, context);
     if made.is_empty() { written } else { output::done(&summary(&args, chosen.total(), &made), written) }
 }
 
-fn print_json(args: &Args, chosen: &Redelivery, made: &[DeliveryId]) -> anyhow::Result<()> {
-    output::json(&json!({
-        "chosen": chosen.total(),
-        "redelivered": made.len(),
-        "skipped_not_final": chosen.not_final(),
-        "skipped_superseded": chosen.superseded(),
-        "skipped_deleted": chosen.deleted(),
-        "dry_run": args.dry_run,
-    }))
-}
-
 fn print(args: &Args, chosen: &Redelivery, made: &[DeliveryId], context: &Context) -> anyhow::Result<()> {
+    if args.json {
+        return output::json(&json!({
+            "chosen": chosen.total(),
+            "redelivered": made.len(),
+            "skipped_not_final": chosen.not_final(),
+            "skipped_superseded": chosen.superseded(),
+            "skipped_deleted": chosen.deleted(),
+            "dry_run": args.dry_run,
+        }));
+    }
     let skipped = [
         (chosen.not_final(), "are not final and will be sent anyway"),
         (chosen.superseded(), "were redelivered before"),
@@ -106,7 +92,7 @@ fn print(args: &Args, chosen: &Redelivery, made: &[DeliveryId], context: &Contex
         }
     }
     if chosen.total() == 0 && skipped.iter().all(|(count, _)| *count == 0) {
-        output::say(&no_match(args.subscription.as_deref(), &active(&context.config)));
+        output::say(&no_match(args.filter.subscription.as_deref(), &active(&context.config)));
         return Ok(());
     }
     output::line(&summary(args, chosen.total(), made))
@@ -116,9 +102,11 @@ fn print(args: &Args, chosen: &Redelivery, made: &[DeliveryId], context: &Contex
 async fn choose(args: &Args, context: &Context) -> anyhow::Result<Option<Redelivery>> {
     let reader = Reader::open(&context.config.data_dir)?;
     let active = active(&context.config);
-    let (ids, filter, shutdown) = (args.ids.clone(), filter(args, &active), context.shutdown.clone());
+    let statuses = if args.dead { vec![DeliveryStatus::Dead] } else { Vec::new() };
+    let filter = Filter { statuses, ..args.filter.filter(&active) };
+    let (ids, shutdown) = (args.ids.clone(), context.shutdown.clone());
     let choose = move || match ids {
-        none if none.is_empty() => Redelivery::choose(&reader, &filter, || !shutdown.is_cancelled()),
+        none if none.is_empty() => Redelivery::select(&reader, &filter, || !shutdown.is_cancelled()),
         ids => Redelivery::of(&ids, &reader, &active).map(Some),
     };
     Ok(tokio::task::spawn_blocking(choose).await??)
@@ -135,20 +123,6 @@ fn summary(args: &Args, chosen: usize, made: &[DeliveryId]) -> String {
     }
 }
 
-/// Returns the filter that the arguments describe.
-fn filter(args: &Args, active: &Active) -> Filter {
-    Filter {
-        subscription: args.subscription.clone(),
-        standings: if args.dead { vec![Standing::Dead] } else { Vec::new() },
-        active: active.clone(),
-        reason: args.reason,
-        topic: args.topic.clone(),
-        since: args.since,
-        until: args.until,
-        ..Filter::default()
-    }
-}
-
 /// Makes the deliveries in small steps and notifies the worker at intervals. Returns their ids.
 ///
 /// # Errors
@@ -161,12 +135,12 @@ async fn redeliver(
     let progress = Progress::new(Some(chosen.total() as u64), "deliveries");
     let mut made = Vec::with_capacity(chosen.total());
     let result = run_steps(args.rate, chosen, &mut made, &progress, context).await;
-    progress.finish();
+    drop(progress);
     bus_client::signal_change(&context.config).await;
     if chosen.done() < chosen.total() {
         let (made, total) = (made.len(), chosen.total());
         output::say(&format!("interrupted; only {made} of {total} new deliveries were made"));
-        return Err(result.err().unwrap_or_else(|| Said.into()));
+        return Err(result.err().unwrap_or_else(|| AlreadyReported.into()));
     }
     result.map(|()| made)
 }
@@ -178,16 +152,15 @@ async fn run_steps(
     progress: &Progress,
     context: &Context,
 ) -> anyhow::Result<()> {
-    let mut operator = Operator::open(&context.config.data_dir)?;
+    let mut writer = ExternalWriter::open(&context.config.data_dir)?;
     let (mut due, mut notified_at) = (Instant::now(), Instant::now());
     let mut active = active(&context.config);
     loop {
-        tokio::select! {
-            () = tokio::time::sleep_until(due) => {}
-            () = context.shutdown.cancelled() => return Ok(()),
+        if context.shutdown.run_until_cancelled(tokio::time::sleep_until(due)).await.is_none() {
+            return Ok(());
         }
         due = Instant::now();
-        let Some(step) = chosen.step(&mut operator, rate, &active)? else { return Ok(()) };
+        let Some(step) = chosen.step(&mut writer, rate, &active)? else { return Ok(()) };
         due += step.pause;
         made.extend(step.made);
         progress.set_position(chosen.done() as u64);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use decnet_core::delivery::{Reason, Standing, State};
+use decnet_core::delivery::{DeliveryStatus, Reason, State};
 use decnet_core::text::escape_json;
-use decnet_store::queue::{Active, Attempt, DeliveryId, Detail, Listed, Reader};
+use decnet_store::queue::{ActiveSubscriptions, Attempt, DeliveryId, Detail, Listed, Reader};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ use crate::receiver::now;
 Examples:
   decnet delivery show 1042.0
   decnet delivery show 1042.0 --json | jq .body")]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// The id of the delivery, as shown by `decnet delivery list`
     id: DeliveryId,
     /// Print a JSON object
@@ -55,7 +55,7 @@ struct Json {
     tries: Vec<Value>,
 }
 
-fn json(detail: &Detail, active: &Active) -> Json {
+fn json(detail: &Detail, active: &ActiveSubscriptions) -> Json {
     Json {
         listed: list::json(&detail.listed, active),
         body: json_text::compact(&detail.body),
@@ -86,7 +86,7 @@ fn millis(duration: Option<Duration>) -> Option<f64> {
     duration.map(|duration| duration.as_secs_f64() * 1e3)
 }
 
-fn human(detail: &Detail, active: &Active, paint: Paint) -> Text {
+fn human(detail: &Detail, active: &ActiveSubscriptions, paint: Paint) -> Text {
     let Detail { listed, body, attempts } = detail;
     let fields = [
         ("id", listed.id.to_string()),
@@ -102,41 +102,37 @@ fn human(detail: &Detail, active: &Active, paint: Paint) -> Text {
         text.field(paint, name, &value);
     }
     text.end_line();
-    text += &*escape_json(&String::from_utf8_lossy(body));
-    text.end_line();
+    text.line(&*escape_json(&String::from_utf8_lossy(body)));
     if !attempts.is_empty() {
         text.end_line();
-        text += tries(attempts).render(paint);
+        let headings = ["TRY", "AT", "TOOK", "STATUS", "REASON", "REPLY"];
+        text += Table::new(headings, attempts.iter().map(tried)).render(paint);
     }
     text
 }
 
 /// Returns the time of the next attempt, unless the delivery is parked and so has none.
-fn next_try(listed: &Listed, active: &Active) -> Option<(&'static str, String)> {
+fn next_try(listed: &Listed, active: &ActiveSubscriptions) -> Option<(&'static str, String)> {
     let State::Retrying { due_at } = listed.state else { return None };
-    let is_parked = active.standing(listed) == Standing::Parked;
+    let is_parked = active.status(listed) == DeliveryStatus::Parked;
     (!is_parked).then(|| ("next try", due_at.to_sqlite()))
 }
 
 /// Returns the time until which the receiver has asked not to be sent requests.
-fn deferred(listed: &Listed, active: &Active) -> Option<(&'static str, String)> {
+fn deferred(listed: &Listed, active: &ActiveSubscriptions) -> Option<(&'static str, String)> {
     let until = active.deferred_until(listed, now())?;
     Some(("deferred", format!("until {}, as requested by the receiver (Retry-After)", until.to_sqlite())))
 }
 
-fn tries(attempts: &[Attempt]) -> Table {
-    let mut table = Table::new(&["TRY", "AT", "TOOK", "STATUS", "REASON", "REPLY"]);
-    for attempt in attempts {
-        table.row([
-            attempt.number.to_string(),
-            attempt.started_at.to_sqlite(),
-            format!("{:.1} ms", attempt.duration.as_secs_f64() * 1e3),
-            attempt.status.map_or_else(|| "-".into(), |status| status.to_string()),
-            remarks(attempt),
-            String::from_utf8_lossy(&attempt.reply).chars().take(200).collect(),
-        ]);
-    }
-    table
+fn tried(attempt: &Attempt) -> [String; 6] {
+    [
+        attempt.number.to_string(),
+        attempt.started_at.to_sqlite(),
+        format!("{:.1} ms", attempt.duration.as_secs_f64() * 1e3),
+        attempt.status.map_or_else(|| "-".into(), |status| status.to_string()),
+        remarks(attempt),
+        String::from_utf8_lossy(&attempt.reply).chars().take(200).collect(),
+    ]
 }
 
 /// Returns the reason of a failed attempt and the number of sends within it.

@@ -2,10 +2,11 @@
 
 use std::io;
 
-use super::execute::run;
+use decnet_runtime::accounts::{entry, number};
+
+use super::execute::{Executor, run, skip};
 use super::layout::Layout;
 use super::report::Outcome;
-use crate::passwd::{entry, number};
 
 /// The home directory of a user that init creates.
 const HOME: &str = "/var/lib/decnet";
@@ -49,68 +50,50 @@ impl Accounts<'_> {
     }
 
     fn look_up(&self, file: &str, name: &str) -> io::Result<Option<Vec<String>>> {
-        let text = self.layout.root().read(&self.layout.below(&format!("/etc/{file}")))?;
+        let text = self.layout.root.read(&self.layout.root.below(&format!("/etc/{file}")))?;
         Ok(text.and_then(|text| entry(&text, name)))
     }
 
     /// Creates the user and the group if they do not exist.
-    pub(super) fn create(&self, dry_run: bool) -> io::Result<Outcome> {
+    pub(super) fn create(&self, executor: &Executor<'_>) -> io::Result<Outcome> {
         let has_group = self.look_up("group", self.group)?.is_some();
         let has_user = self.look_up("passwd", self.user)?.is_some();
         if has_group && has_user {
-            return Ok(Outcome::Skipped("exist already".into()));
+            return skip("exist already");
         }
         if !self.layout.is_live() {
-            return Ok(Outcome::Skipped("systemd-sysusers creates them when the image boots".into()));
+            return skip("systemd-sysusers creates them when the image boots");
         }
-        if dry_run {
-            return Ok(Outcome::Done("would be created".into()));
-        }
-        if !has_group {
-            let made = run("groupadd", &words(&["--system", self.group]))?;
-            if matches!(made, Outcome::Failed(_)) {
-                return Ok(made);
+        executor.act("created", || {
+            if !has_group {
+                run("groupadd", &["--system", self.group])?;
             }
-        }
-        if !has_user {
-            let home = ["--home-dir", HOME, "--no-create-home", "--shell", SHELL];
-            let group = ["--system", "--gid", self.group];
-            let made = run("useradd", &words(&[&group[..], &home, &[self.user]].concat()))?;
-            if matches!(made, Outcome::Failed(_)) {
-                return Ok(made);
+            if !has_user {
+                let home = ["--home-dir", HOME, "--no-create-home", "--shell", SHELL];
+                let group = ["--system", "--gid", self.group];
+                run("useradd", &[&group[..], &home, &[self.user]].concat())?;
             }
-        }
-        Ok(Outcome::Done("created".into()))
+            Ok(())
+        })
     }
 
     /// Removes both if they look as init creates them. A user that existed before is kept, and so is a group with members.
-    pub(super) fn remove(&self, dry_run: bool) -> io::Result<Outcome> {
+    pub(super) fn remove(&self, executor: &Executor<'_>) -> io::Result<Outcome> {
         if !self.layout.is_live() {
-            return Ok(Outcome::Skipped("not in an image".into()));
+            return skip("not in an image");
         }
         if !self.look_up("passwd", self.user)?.as_deref().is_some_and(is_created_user) {
-            return Ok(Outcome::Skipped("do not exist, or are not as init creates them".into()));
+            return skip("do not exist, or are not as init creates them");
         }
-        if dry_run {
-            return Ok(Outcome::Done("would be removed".into()));
-        }
-        let removed = run("userdel", &words(&[self.user]))?;
-        if matches!(removed, Outcome::Failed(_)) {
-            return Ok(removed);
-        }
-        // userdel also removes the group if it is the user's primary group.
-        if self.look_up("group", self.group)?.as_deref().is_some_and(is_created_group) {
-            let removed = run("groupdel", &words(&[self.group]))?;
-            if matches!(removed, Outcome::Failed(_)) {
-                return Ok(removed);
+        executor.act("removed", || {
+            run("userdel", &[self.user])?;
+            // userdel also removes the group if it is the user's primary group.
+            if self.look_up("group", self.group)?.as_deref().is_some_and(is_created_group) {
+                run("groupdel", &[self.group])?;
             }
-        }
-        Ok(Outcome::Done("removed".into()))
+            Ok(())
+        })
     }
-}
-
-fn words(words: &[&str]) -> Vec<String> {
-    words.iter().map(ToString::to_string).collect()
 }
 
 /// Returns whether an entry of `passwd(5)` looks as init creates it.
@@ -125,11 +108,6 @@ fn is_created_group(fields: &[String]) -> bool {
 
 fn is_system_account(fields: &[String]) -> bool {
     number(fields).is_some_and(|number| (1..=MAX_SYSTEM_ID).contains(&number))
-}
-
-/// Returns whether this process runs as root.
-pub(super) fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
 }
 
 #[cfg(test)]

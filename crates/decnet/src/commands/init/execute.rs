@@ -1,7 +1,8 @@
 //! Execution of the steps, one by one. A failed step does not stop the others.
 
+use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::fs::FileType;
@@ -20,58 +21,66 @@ const PROGRAMS: [&str; 5] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/run/cur
 /// Executes steps.
 pub(super) struct Executor<'a> {
     pub(super) accounts: Accounts<'a>,
-    pub(super) root: Root,
+    pub(super) root: &'a Root,
     /// Whether steps are only described.
     pub(super) dry_run: bool,
 }
 
 type Result = io::Result<Outcome>;
 
+/// Returns the outcome of a step for which there is nothing to do.
+pub(super) fn skip(why: &str) -> Result {
+    Ok(Outcome::Skipped(why.to_owned()))
+}
+
 impl Executor<'_> {
     /// Executes a step.
     pub(super) fn execute(&self, step: &Step) -> Outcome {
         let result = match &step.action {
-            Action::CreateAccounts => self.accounts.create(self.dry_run),
+            Action::CreateAccounts => self.accounts.create(self),
             Action::Directory { path, mode, owner } => self.directory(path, *mode, *owner),
-            Action::Write { path, text, mode, owner, existing } => {
-                self.write(path, text, *mode, *owner, *existing)
-            }
-            Action::Remove { path } => self.remove(path),
-            Action::RemoveTree { path } => self.remove_tree(path),
-            Action::RemoveAccounts => self.accounts.remove(self.dry_run),
-            Action::Run { program, arguments } => self.run(program, arguments),
-            Action::Skip(why) => Ok(Outcome::Skipped(why.clone())),
+            Action::Write { path, text, existing } => self.write(path, text, *existing),
+            Action::Remove(path) => self.remove(path),
+            Action::RemoveTree(path) => self.remove_tree(path),
+            Action::RemoveAccounts => self.accounts.remove(self),
+            Action::Run(program, arguments) => self.act("run", || run(program, arguments)),
+            Action::Skip(why) => skip(why),
             Action::Fail(why) => Ok(Outcome::Failed(why.clone())),
         };
         result.unwrap_or_else(|error| Outcome::Failed(advice(&error)))
     }
 
-    fn directory(&self, path: &Path, mode: u32, owner: Owner) -> Result {
-        match self.root.stat(path)?.map(|found| FileType::from_raw_mode(found.st_mode)) {
-            Some(FileType::Directory) => return Ok(Outcome::Skipped("exists already".into())),
-            Some(_) => return Err(io::Error::other("is not a directory; move it away, then run this again")),
-            None if self.dry_run => return Ok(Outcome::Done(format!("would be created, mode {mode:04o}"))),
-            None => {}
+    /// Changes the system, unless steps are only described. `done` describes the change.
+    pub(super) fn act(&self, done: &str, change: impl FnOnce() -> io::Result<()>) -> Result {
+        if self.dry_run {
+            return Ok(Outcome::Done(format!("would be {done}")));
         }
-        self.root.make_directory(path, mode, self.ownership(owner)?)?;
-        Ok(Outcome::Done(format!("created, mode {mode:04o}")))
+        change()?;
+        Ok(Outcome::Done(done.to_owned()))
     }
 
-    fn write(&self, path: &Path, text: &str, mode: u32, owner: Owner, existing: Existing) -> Result {
+    fn directory(&self, path: &Path, mode: u32, owner: Owner) -> Result {
+        match self.root.stat(path)?.map(|found| FileType::from_raw_mode(found.st_mode)) {
+            Some(FileType::Directory) => skip("exists already"),
+            Some(_) => Err(io::Error::other("is not a directory; move it away, then run this again")),
+            None => self.act(&format!("created, mode {mode:04o}"), || {
+                self.root.make_directory(path, mode, self.ownership(owner)?)
+            }),
+        }
+    }
+
+    fn write(&self, path: &Path, text: &str, existing: Existing) -> Result {
         let done = match self.current_text(path)? {
             None => "written".to_owned(),
-            Some(found) if found == text => return Ok(Outcome::Skipped("is up to date".into())),
-            Some(found) => match reason_to_keep(existing, templates::is_ours(&found)) {
-                Some(why) => return Ok(Outcome::Skipped(why.into())),
+            Some(found) if found == text => return skip("is up to date"),
+            Some(found) => match existing.reason_to_keep(templates::is_ours(&found)) {
+                Some(why) => return skip(why),
                 None if templates::is_ours(&found) => "updated".to_owned(),
                 None => self.save(path, &found)?,
             },
         };
-        if self.dry_run {
-            return Ok(Outcome::Done(format!("would be {done}")));
-        }
-        self.root.put(path, text, mode, self.ownership(owner)?)?;
-        Ok(Outcome::Done(done))
+        let (mode, owner) = existing.access();
+        self.act(&done, || self.root.put(path, text, mode, self.ownership(owner)?))
     }
 
     /// Saves a file that init did not write, replacing an earlier saved one. Returns the description of the step.
@@ -95,32 +104,25 @@ impl Executor<'_> {
     }
 
     fn remove(&self, path: &Path) -> Result {
-        let kept = saved(path);
         match self.current_text(path)? {
-            None => return Ok(Outcome::Skipped("does not exist".into())),
+            None => return skip("does not exist"),
             Some(found) if !templates::is_ours(&found) => {
-                return Ok(Outcome::Skipped("was not written by decnet init; kept".into()));
+                return skip("was not written by decnet init; kept");
             }
             Some(_) => {}
         }
-        let restores = self.root.stat(&kept)?.is_some();
-        if !self.dry_run {
-            if restores { self.root.rename(&kept, path)? } else { self.root.remove(path)? }
+        let kept = saved(path);
+        match self.root.stat(&kept)? {
+            Some(_) => self.act("removed; the previous file is restored", || self.root.rename(&kept, path)),
+            None => self.act("removed", || self.root.remove(path)),
         }
-        let would = if self.dry_run { "would be " } else { "" };
-        let back = if restores { "removed; the previous file is restored" } else { "removed" };
-        Ok(Outcome::Done(format!("{would}{back}")))
     }
 
     fn remove_tree(&self, path: &Path) -> Result {
         if self.root.stat(path)?.is_none() {
-            return Ok(Outcome::Skipped("does not exist".into()));
+            return skip("does not exist");
         }
-        if self.dry_run {
-            return Ok(Outcome::Done("would be removed with its contents".into()));
-        }
-        self.root.remove_tree(path)?;
-        Ok(Outcome::Done("removed with its contents".into()))
+        self.act("removed with its contents", || self.root.remove_tree(path))
     }
 
     /// Returns the file's current text, if it exists. A symbolic link, such as a masked unit, is an error.
@@ -134,47 +136,27 @@ impl Executor<'_> {
             Some(_) => Err(io::Error::other("is not a regular file; move it away, then run this again")),
         }
     }
-
-    fn run(&self, program: &str, arguments: &[String]) -> Result {
-        if self.dry_run {
-            return Ok(Outcome::Done("would be run".into()));
-        }
-        run(program, arguments)
-    }
 }
 
-/// Returns why an existing file that differs is kept, if it is.
-fn reason_to_keep(existing: Existing, is_ours: bool) -> Option<&'static str> {
-    match (existing, is_ours) {
-        (Existing::Settings, _) => Some("belongs to the operator; kept"),
-        (Existing::Shared, true) => Some("is shared with other services; kept"),
-        (Existing::Shared | Existing::Keep, false) => Some("was not written by decnet init; kept"),
-        (Existing::Keep | Existing::TakeOver, true) => Some("differs; --force overwrites it"),
-        (Existing::TakeOver, false) | (Existing::Renew, _) => None,
-    }
-}
-
-/// Runs a system program without the caller's environment. If it fails, the outcome contains its stderr.
-pub(super) fn run(program: &str, arguments: &[String]) -> Result {
-    let Some(path) = find(program) else {
+/// Runs a system program without the caller's environment.
+///
+/// # Errors
+/// The program does not exist or fails. The error contains its stderr.
+pub(super) fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> io::Result<()> {
+    let path = PROGRAMS.iter().map(|place| Path::new(place).join(program)).find(|path| path.is_file());
+    let path = path.ok_or_else(|| {
         let places = PROGRAMS.join(", ");
-        return Ok(Outcome::Failed(format!(
-            "{program} was not found in {places}; install it, then run this again"
-        )));
-    };
+        io::Error::other(format!("{program} was not found in {places}; install it, then run this again"))
+    })?;
     let mut command = Command::new(path);
     command.args(arguments).env_clear().env("PATH", PROGRAMS.join(":")).stdin(Stdio::null());
     let output = command.output()?;
     if output.status.success() {
-        return Ok(Outcome::Done("run".into()));
+        return Ok(());
     }
     let stderr = String::from_utf8_lossy(&output.stderr);
     let stderr = stderr.trim().lines().collect::<Vec<_>>().join("; ");
-    Ok(Outcome::Failed(format!("{}: {stderr}", output.status)))
-}
-
-fn find(program: &str) -> Option<PathBuf> {
-    PROGRAMS.iter().map(|place| Path::new(place).join(program)).find(|path| path.is_file())
+    Err(io::Error::other(format!("{}: {stderr}", output.status)))
 }
 
 fn advice(error: &io::Error) -> String {

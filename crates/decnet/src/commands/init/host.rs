@@ -41,10 +41,10 @@ pub(super) struct Host {
 impl Host {
     pub(super) fn inspect(layout: &Layout) -> Self {
         let has_systemd = layout.is_live() && Path::new("/run/systemd/system").is_dir();
-        let root = layout.root();
-        let packages: BTreeSet<_> = layout.packages.iter().flat_map(|place| services(&root, place)).collect();
+        let root = &layout.root;
+        let packages: BTreeSet<_> = layout.packages.iter().flat_map(|place| services(root, place)).collect();
         let has_package = !packages.is_empty();
-        let names: BTreeSet<_> = services(&root, &layout.units).into_iter().chain(packages).collect();
+        let names: BTreeSet<_> = services(root, &layout.units).into_iter().chain(packages).collect();
         let units = names.into_iter().filter_map(|name| unit(layout, name)).collect();
         Self { has_systemd, has_package, units, target: unit(layout, TARGET.into()) }
     }
@@ -52,6 +52,21 @@ impl Host {
     /// Returns the unit with this name, which may be `decnet.target`.
     pub(super) fn unit(&self, name: &str) -> Option<&Unit> {
         self.units.iter().chain(&self.target).find(|unit| unit.name == name)
+    }
+
+    /// Returns the existing unit of a service from which its settings are inherited, if any. With `takes_over` it may be the
+    /// unit of another installation that ours replaces.
+    pub(super) fn inherited(&self, service: &str, takes_over: bool) -> Option<&str> {
+        let unit = self.units.iter().find(|unit| unit.name == service);
+        unit.filter(|unit| unit.is_ours || takes_over).map(|unit| unit.text.as_str())
+    }
+
+    /// Returns the unit from which shared settings are inherited: that of the first affected service, else the first of ours,
+    /// else an empty text.
+    pub(super) fn inherited_by_all(&self, touched: &[&String], takes_over: bool) -> &str {
+        let ours = self.units.iter().filter(|unit| unit.is_ours).map(|unit| unit.text.as_str());
+        let touched = touched.iter().filter_map(|name| self.inherited(name, takes_over));
+        touched.chain(ours).next().unwrap_or_default()
     }
 
     /// Returns the services that remain after ours are removed.
@@ -70,7 +85,7 @@ fn services(root: &Root, directory: &Path) -> Vec<String> {
 /// Returns the effective unit: the one in the administrator's directory (which may be a link, as of a masked unit), else a
 /// package's.
 fn unit(layout: &Layout, name: String) -> Option<Unit> {
-    let (root, path) = (layout.root(), layout.unit(&name));
+    let (root, path) = (&layout.root, layout.unit(&name));
     let packages = layout.packages.iter().map(|place| place.join(&name)).find(|unit| root.is_file(unit));
     let is_there = |path: &Path| root.stat(path).is_ok_and(|found| found.is_some());
     let is_packages = !is_there(&path);
@@ -83,5 +98,5 @@ fn unit(layout: &Layout, name: String) -> Option<Unit> {
 /// Returns the path of DECNET's catalog in `install_dir`, if it exists.
 pub(super) fn catalog(layout: &Layout, install_dir: &str) -> Option<String> {
     let catalog = format!("{install_dir}/decnet.db");
-    layout.root().is_file(&layout.below(&catalog)).then_some(catalog)
+    layout.root.is_file(&layout.root.below(&catalog)).then_some(catalog)
 }

@@ -8,7 +8,7 @@ use crate::units::{ADMINISTRATORS, PACKAGES};
 /// The paths of an installation, all below its prefix.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
-    pub(super) prefix: PathBuf,
+    pub(super) root: Root,
     pub(super) units: PathBuf,
     /// The unit directories of packages. Units in `units` override those there.
     pub(super) packages: Vec<PathBuf>,
@@ -28,26 +28,23 @@ impl Layout {
     /// Returns the paths of an administrator's installation in `/etc`, or of a package's (`vendor`) in `/usr`, which the
     /// administrator's overrides.
     pub(super) fn new(prefix: &Path, vendor: bool) -> Self {
-        let either = |admin: &str, package: &str| below(prefix, if vendor { package } else { admin });
+        let root = Root::new(prefix);
+        let below = |path: &str| root.below(path);
+        let either = |admin, package| below(if vendor { package } else { admin });
         Self {
-            prefix: prefix.to_owned(),
-            units: below(prefix, if vendor { PACKAGES[0] } else { ADMINISTRATORS }),
-            packages: if vendor { Vec::new() } else { PACKAGES.map(|place| below(prefix, place)).into() },
+            units: below(if vendor { PACKAGES[0] } else { ADMINISTRATORS }),
+            packages: if vendor { Vec::new() } else { PACKAGES.map(below).into() },
             tmpfiles: either("/etc/tmpfiles.d/decnet.conf", "/usr/lib/tmpfiles.d/decnet.conf"),
             sysusers: either("/etc/sysusers.d/decnet.conf", "/usr/lib/sysusers.d/decnet.conf"),
             polkit: either("/etc/polkit-1/rules.d", "/usr/share/polkit-1/rules.d"),
-            logrotate: below(prefix, "/etc/logrotate.d/decnet"),
-            settings: below(prefix, "/etc/decnet"),
-            ini: below(prefix, "/etc/decnet/decnet.ini"),
-            data: below(prefix, "/var/lib/decnet"),
-            logs: below(prefix, "/var/log/decnet"),
-            runtime: below(prefix, "/run/decnet"),
+            logrotate: below("/etc/logrotate.d/decnet"),
+            settings: below("/etc/decnet"),
+            ini: below("/etc/decnet/decnet.ini"),
+            data: below("/var/lib/decnet"),
+            logs: below("/var/log/decnet"),
+            runtime: below("/run/decnet"),
+            root,
         }
-    }
-
-    /// Returns the root directory of the installation.
-    pub(super) fn root(&self) -> Root {
-        Root::new(&self.prefix)
     }
 
     /// Returns the path of a unit.
@@ -65,14 +62,9 @@ impl Layout {
         self.polkit.join("50-decnet.rules")
     }
 
-    /// Returns a path of the installed system, below the prefix.
-    pub(super) fn below(&self, path: &str) -> PathBuf {
-        below(&self.prefix, path)
-    }
-
     /// Returns whether the installation is for the running system and not for an image.
     pub(super) fn is_live(&self) -> bool {
-        self.prefix == Path::new("/")
+        self.root.is_live()
     }
 }
 
@@ -81,8 +73,4 @@ pub(super) fn saved(unit: &Path) -> PathBuf {
     let mut name = unit.as_os_str().to_owned();
     name.push(".before-decnet-init");
     name.into()
-}
-
-fn below(prefix: &Path, path: &str) -> PathBuf {
-    prefix.join(path.trim_start_matches('/'))
 }

@@ -18,22 +18,22 @@ mod template_dir;
 mod templates;
 mod validate;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use rustix::process::geteuid;
 
-use self::accounts::{Accounts, is_root};
+use self::accounts::Accounts;
 use self::execute::Executor;
 use self::host::Host;
 use self::layout::Layout;
 use self::plan::{Step, Wanted};
 use self::report::Outcome;
-use self::settings::Inherited;
 use self::templates::{Templates, Variables};
-use super::confirm;
+use super::shared::confirm;
 use crate::context::Context;
-use crate::failure::{Said, Usage};
-use crate::output;
+use crate::failure::{AlreadyReported, Usage};
+use crate::output::{self, pluralize};
 use crate::trust::Trust;
 
 /// Installs and starts the systemd units, or removes them.
@@ -104,13 +104,17 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    if args.prefix.is_none() && !args.dry_run && !is_root() {
+    if args.prefix.is_none() && !args.dry_run && !geteuid().is_root() {
         output::say(
             "decnet: init changes the system and must run as root: use sudo decnet init, or --dry-run to preview it",
         );
-        return Err(Said.into());
+        return Err(AlreadyReported.into());
     }
-    let layout = Layout::new(&prefix(&args)?, args.vendor);
+    let prefix = args.prefix.as_deref().unwrap_or(Path::new("/"));
+    // Messages name absolute paths.
+    let absolute = std::path::absolute(prefix);
+    let absolute = absolute.with_context(|| format!("--prefix {} cannot be used", prefix.display()))?;
+    let layout = Layout::new(&absolute, args.vendor);
     // Root's service manager executes the units of this system, so templates must be root's own.
     let trust = layout.is_live().then(|| Trust::default().without_services());
     let templates = Templates::load(args.templates.as_deref(), trust.as_ref())?;
@@ -135,37 +139,26 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
 fn execute_steps(steps: &[Step], wanted: &Wanted, args: &Args, context: &Context) -> anyhow::Result<()> {
     let Variables { user, group, .. } = &wanted.variables;
     let accounts = Accounts { layout: &wanted.layout, user, group };
-    let executor = Executor { accounts, root: wanted.layout.root(), dry_run: args.dry_run };
+    let executor = Executor { accounts, root: &wanted.layout.root, dry_run: args.dry_run };
     let (mut failures, mut written) = (0, Ok(()));
     for step in steps {
         let is_cancelled = context.shutdown.is_cancelled();
         anyhow::ensure!(!is_cancelled, "stopped before {}; completed steps are kept", step.what);
         let outcome = executor.execute(step);
-        failures += usize::from(outcome.is_failure());
+        failures += u64::from(matches!(outcome, Outcome::Failed(_)));
         // Finish the remaining steps even if the output can no longer be written.
         if written.is_ok() {
-            written = show(&outcome, step, args, context);
+            written = outcome.print(&step.what, args.json, context.paint);
         }
     }
     if failures == 0 {
         return if args.dry_run { written } else { output::done("every step was completed", written) };
     }
-    output::say(&format!("decnet: {}", report::failed(failures)));
-    Err(Said.into())
-}
-
-fn show(outcome: &Outcome, step: &Step, args: &Args, context: &Context) -> anyhow::Result<()> {
-    if args.json {
-        output::json(&outcome.json(&step.what))
-    } else {
-        output::print(&outcome.line(&step.what, context.paint))
-    }
-}
-
-/// Returns the prefix as an absolute path, so that messages name absolute paths.
-fn prefix(args: &Args) -> anyhow::Result<PathBuf> {
-    let Some(prefix) = &args.prefix else { return Ok("/".into()) };
-    std::path::absolute(prefix).with_context(|| format!("--prefix {} cannot be used", prefix.display()))
+    let failed = pluralize(failures, "step", "steps");
+    output::say(&format!(
+        "decnet: {failed} failed; fix the reported problems and run this again: completed steps are skipped"
+    ));
+    Err(AlreadyReported.into())
 }
 
 fn wanted(args: &Args, layout: Layout, host: &Host, templates: &Templates) -> anyhow::Result<Wanted> {
@@ -177,11 +170,13 @@ fn wanted(args: &Args, layout: Layout, host: &Host, templates: &Templates) -> an
     };
     let touched = templates.services.iter().map(|(name, _)| name);
     let touched: Vec<_> = touched.filter(|name| only.is_empty() || only.contains(name)).collect();
-    let inherited = Inherited { host, takes_over: !only.is_empty() };
-    let shared = inherited.shared(&touched);
+    let takes_over = !only.is_empty();
+    let shared = host.inherited_by_all(&touched, takes_over);
     let resolve = |unit| settings::resolve(args, &layout, &binary, unit).map_err(Usage);
     let variables = resolve(shared)?;
-    let of = |name: &&String| anyhow::Ok(((*name).clone(), resolve(inherited.unit(name).unwrap_or(shared))?));
+    let of = |name: &&String| {
+        anyhow::Ok(((*name).clone(), resolve(host.inherited(name, takes_over).unwrap_or(shared))?))
+    };
     let services = touched.iter().map(of).collect::<Result<_, _>>()?;
     let (force, start, purge) = (args.force, !args.no_start, args.purge);
     Ok(Wanted { layout, variables, services, only, force, start, purge })
@@ -190,28 +185,23 @@ fn wanted(args: &Args, layout: Layout, host: &Host, templates: &Templates) -> an
 /// Returns the unit names of the services that `--only` names.
 fn services(only: &[String], templates: &Templates) -> Result<Vec<String>, Usage> {
     let known: Vec<_> = templates.services.iter().map(|(name, _)| name.as_str()).collect();
-    let find = |name: &String| {
+    let short = |name: &&str| name.trim_start_matches("decnet-").trim_end_matches(".service").to_owned();
+    let names = known.iter().map(short).collect::<Vec<_>>().join(", ");
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    for name in only {
         let unit = format!("decnet-{name}.service");
-        let found = known.iter().find(|known| **known == unit || *known == name);
-        found.map(ToString::to_string).ok_or_else(|| {
-            let short =
-                |name: &&str| name.trim_start_matches("decnet-").trim_end_matches(".service").to_owned();
-            let names = known.iter().map(short).collect::<Vec<_>>().join(", ");
-            format!("--only {name}: no such service; the services are {names}")
-        })
-    };
-    let (found, missing): (Vec<_>, Vec<_>) = only.iter().map(find).partition(Result::is_ok);
-    let problems: Vec<_> = missing.into_iter().filter_map(Result::err).collect();
-    if problems.is_empty() { Ok(found.into_iter().flatten().collect()) } else { Err(Usage(problems)) }
+        match known.iter().find(|known| **known == unit || *known == name) {
+            Some(known) => found.push((*known).to_owned()),
+            None => problems.push(format!("--only {name}: no such service; the services are {names}")),
+        }
+    }
+    if problems.is_empty() { Ok(found) } else { Err(Usage(problems)) }
 }
 
 async fn ask(layout: &Layout, context: &Context) -> anyhow::Result<()> {
     let (settings, data, logs) = (layout.settings.display(), layout.data.display(), layout.logs.display());
     let what = format!("{settings}, {logs} and {data} with every subscription and every undelivered event");
     let problem = format!("this would remove {what}; without a terminal to confirm it, use --yes");
-    if confirm::ask(format!("This removes {what}. Continue? [y/N] "), problem, context).await? {
-        return Ok(());
-    }
-    output::say("nothing was removed");
-    Err(Said.into())
+    confirm::ask(format!("This removes {what}. Continue? [y/N] "), problem, "nothing was removed", context)
+        .await
 }

@@ -53,7 +53,7 @@ fn catalog(service: &str, variables: &Variables) -> Option<String> {
 
 /// Returns why the catalog in the installation directory is not trusted, if another user could have put it there.
 fn untrusted_catalog(service: &str, variables: &Variables, wanted: &Wanted) -> Option<String> {
-    let path = variables.catalog.as_deref().filter(|_| variables.names_catalog && wanted.layout.is_live())?;
+    let path = variables.catalog.as_deref().filter(|_| wanted.layout.is_live())?;
     let why = untrusted(trust(wanted, variables).open(Path::new(path), Given::Named))?;
     let user = &variables.user;
     Some(format!(

@@ -1,8 +1,8 @@
 //! The outcomes of steps and their presentation as a checklist.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::output::{Paint, Text, pluralize};
+use crate::output::{self, Paint};
 
 /// The outcome of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,36 +16,17 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    /// Returns a line of the checklist.
-    pub(super) fn line(&self, what: &str, paint: Paint) -> Text {
-        let (mut text, detail) = match self {
-            Self::Done(detail) => (paint.good("[ OK ]"), detail),
-            Self::Skipped(detail) => (paint.faint("[SKIP]"), detail),
-            Self::Failed(detail) => (paint.bad("[FAIL]"), detail),
+    /// Prints a line of the checklist, as text or as JSON. `what` names the step.
+    pub(super) fn print(&self, what: &str, as_json: bool, paint: Paint) -> anyhow::Result<()> {
+        let (outcome, mut text, detail) = match self {
+            Self::Done(detail) => ("ok", paint.good("[ OK ]"), detail),
+            Self::Skipped(detail) => ("skip", paint.faint("[SKIP]"), detail),
+            Self::Failed(detail) => ("fail", paint.bad("[FAIL]"), detail),
         };
-        text += format!(" {what}: {detail}");
-        text.end_line();
-        text
+        if as_json {
+            return output::json(&json!({"step": what, "outcome": outcome, "detail": detail}));
+        }
+        text.line(format!(" {what}: {detail}"));
+        output::print(&text)
     }
-
-    pub(super) fn json(&self, what: &str) -> Value {
-        let (outcome, detail) = match self {
-            Self::Done(detail) => ("ok", detail),
-            Self::Skipped(detail) => ("skip", detail),
-            Self::Failed(detail) => ("fail", detail),
-        };
-        json!({"step": what, "outcome": outcome, "detail": detail})
-    }
-
-    pub(super) fn is_failure(&self) -> bool {
-        matches!(self, Self::Failed(_))
-    }
-}
-
-/// Returns the final message if steps failed.
-pub(super) fn failed(number: usize) -> String {
-    format!(
-        "{} failed; fix the reported problems and run this again: completed steps are skipped",
-        pluralize(number as u64, "step", "steps")
-    )
 }

@@ -19,6 +19,9 @@ use rustix::io::Errno;
 /// The mode of parent directories that are created.
 const PARENT_MODE: u32 = 0o755;
 const NEW_FILE: OFlags = OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW);
+/// Opens a directory itself, not the target of a link.
+const OWN_DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// The root directory of an installation.
 #[derive(Debug, Clone)]
@@ -44,6 +47,16 @@ impl Root {
         Self { prefix: prefix.to_owned() }
     }
 
+    /// Returns whether this is the root directory of the running system and not of an image.
+    pub(super) fn is_live(&self) -> bool {
+        self.prefix == Path::new("/")
+    }
+
+    /// Returns a path of the installed system, below the prefix.
+    pub(super) fn below(&self, path: &str) -> PathBuf {
+        self.prefix.join(path.trim_start_matches('/'))
+    }
+
     /// Returns the metadata of a path without following a link at its end; `None` if it does not exist.
     pub(super) fn stat(&self, path: &Path) -> io::Result<Option<Stat>> {
         let Some(place) = self.place(path)? else { return Ok(None) };
@@ -59,11 +72,10 @@ impl Root {
     /// Reads the file at a path, replacing invalid UTF-8; `None` if it does not exist.
     pub(super) fn read(&self, path: &Path) -> io::Result<Option<String>> {
         let mut bytes = Vec::new();
-        match self.open(path, OFlags::RDONLY | OFlags::NONBLOCK) {
-            Ok(file) => File::from(file).read_to_end(&mut bytes)?,
-            Err(error) if is_missing(&error) => return Ok(None),
-            Err(error) => return Err(error),
+        let Some(file) = optional(self.open(path, OFlags::RDONLY | OFlags::NONBLOCK))? else {
+            return Ok(None);
         };
+        File::from(file).read_to_end(&mut bytes)?;
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
@@ -77,8 +89,7 @@ impl Root {
     pub(super) fn make_directory(&self, path: &Path, mode: u32, owner: Ownership) -> io::Result<()> {
         let place = self.make_place(path)?;
         mkdirat(&place.directory, &place.name, Mode::RWXU)?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = openat(&place.directory, &place.name, flags, Mode::empty())?;
+        let directory = openat(&place.directory, &place.name, OWN_DIRECTORY, Mode::empty())?;
         set_owner_and_mode(&directory, mode, owner)
     }
 
@@ -101,8 +112,8 @@ impl Root {
 
     /// Removes a file.
     pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
-        let place = self.place(path)?.ok_or(ErrorKind::NotFound)?;
-        Ok(unlinkat(&place.directory, &place.name, AtFlags::empty())?)
+        let Place { directory, name } = self.place(path)?.ok_or(ErrorKind::NotFound)?;
+        Ok(unlinkat(directory, name, AtFlags::empty())?)
     }
 
     /// Renames a file within its directory, replacing an existing one.
@@ -120,7 +131,7 @@ impl Root {
     /// Opens the file or directory at a path.
     fn open(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC;
-        if self.prefix == Path::new("/") {
+        if self.is_live() {
             return Ok(openat(CWD, path, flags, Mode::empty())?);
         }
         let root =
@@ -138,11 +149,8 @@ impl Root {
     /// Opens the parent directory of a path; `None` if it does not exist.
     fn place(&self, path: &Path) -> io::Result<Option<Place>> {
         let (above, name) = split(path)?;
-        match self.open(above, OFlags::PATH | OFlags::DIRECTORY) {
-            Ok(directory) => Ok(Some(Place { directory, name })),
-            Err(error) if is_missing(&error) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let directory = optional(self.open(above, OFlags::PATH | OFlags::DIRECTORY))?;
+        Ok(directory.map(|directory| Place { directory, name }))
     }
 
     /// Opens the parent directory of a path, creating missing directories.
@@ -154,10 +162,11 @@ impl Root {
         let mut directory = self.open(&at, OFlags::PATH | OFlags::DIRECTORY)?;
         for part in below {
             at.push(part);
-            directory = match self.open(&at, OFlags::PATH | OFlags::DIRECTORY) {
+            let open = || self.open(&at, OFlags::PATH | OFlags::DIRECTORY);
+            directory = match open() {
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     mkdirat(&directory, part, Mode::from_raw_mode(PARENT_MODE))?;
-                    self.open(&at, OFlags::PATH | OFlags::DIRECTORY)?
+                    open()?
                 }
                 opened => opened?,
             };
@@ -172,16 +181,11 @@ fn split(path: &Path) -> io::Result<(&Path, OsString)> {
 }
 
 /// Converts a "not found" error into `None`.
-fn optional<T>(result: rustix::io::Result<T>) -> io::Result<Option<T>> {
-    match result {
-        Ok(found) => Ok(Some(found)),
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-        Err(error) => Err(error.into()),
+fn optional<T>(result: Result<T, impl Into<io::Error>>) -> io::Result<Option<T>> {
+    match result.map_err(Into::into) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        found => found.map(Some),
     }
-}
-
-fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 /// Sets the owner of a new file, then its mode, so that no other user can use it in between.
@@ -194,15 +198,9 @@ fn set_owner_and_mode(new: impl AsFd, mode: u32, owner: Ownership) -> io::Result
 }
 
 fn names(directory: BorrowedFd<'_>) -> io::Result<Vec<OsString>> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(directory)? {
-        let entry = entry?;
-        let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        if name != "." && name != ".." {
-            names.push(name.to_owned());
-        }
-    }
-    Ok(names)
+    let names = Dir::read_from(directory)?
+        .map(|entry| Ok(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned()));
+    names.filter(|name| !matches!(name, Ok(name) if name == "." || name == "..")).collect()
 }
 
 fn remove_tree(above: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
@@ -211,8 +209,7 @@ fn remove_tree(above: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
         Err(Errno::ISDIR | Errno::PERM) => {}
         done => return Ok(done?),
     }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let directory = openat(above, name, flags, Mode::empty())?;
+    let directory = openat(above, name, OWN_DIRECTORY, Mode::empty())?;
     for inside in names(directory.as_fd())? {
         remove_tree(directory.as_fd(), &inside)?;
     }

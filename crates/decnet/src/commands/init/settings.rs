@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::host::{self, Host};
+use super::host;
 use super::layout::Layout;
 use super::templates::Variables;
 use super::{Args, validate};
@@ -13,28 +13,6 @@ use crate::units;
 const VIRTUAL_ENVIRONMENTS: [&str; 5] = ["venv", ".venv", ".311", ".312", ".313"];
 /// The name that is used if none of them has DECNET's program.
 const DEFAULT_ENVIRONMENT: &str = ".venv";
-
-/// The existing units from which settings are inherited.
-pub(super) struct Inherited<'a> {
-    pub(super) host: &'a Host,
-    /// Whether settings are also inherited from the units of another installation that ours replace.
-    pub(super) takes_over: bool,
-}
-
-impl<'a> Inherited<'a> {
-    /// Returns the existing unit of a service from which its settings are inherited, if any.
-    pub(super) fn unit(&self, service: &str) -> Option<&'a str> {
-        let unit = self.host.units.iter().find(|unit| unit.name == service);
-        unit.filter(|unit| unit.is_ours || self.takes_over).map(|unit| unit.text.as_str())
-    }
-
-    /// Returns the unit from which shared settings are inherited: that of the first affected service, else the first of ours,
-    /// else an empty text.
-    pub(super) fn shared(&self, touched: &[&String]) -> &'a str {
-        let ours = self.host.units.iter().filter(|unit| unit.is_ours).map(|unit| unit.text.as_str());
-        touched.iter().filter_map(|name| self.unit(name)).chain(ours).next().unwrap_or_default()
-    }
-}
 
 /// Returns the variables from the arguments, else from the existing unit, else the defaults.
 ///
@@ -58,31 +36,32 @@ pub(super) fn resolve(
         validate::path("--binary", binary),
     ];
     let problems: Vec<_> = results.iter().filter_map(|result| result.clone().err()).collect();
-    let [Ok(install_dir), Ok(venv_dir), Ok(user), Ok(group), Ok(binary)] = results else {
+    let [Ok(install_dir), Ok(venv_dir), Ok(user), Ok(group), Ok(decnet)] = results else {
         return Err(problems);
     };
-    let mut variables = Variables::new(install_dir, venv_dir, user, group, binary);
-    variables.catalog = host::catalog(layout, &variables.install_dir);
-    variables.database = config::services_database(&service_files(layout, &variables.install_dir));
-    variables.names_catalog = variables.database.is_none();
+    let database = config::services_database(&service_files(layout, &install_dir));
+    let catalog = host::catalog(layout, &install_dir).filter(|_| database.is_none());
+    let rest = Variables { catalog, database, decnet, ..Variables::default() };
+    let mut variables = Variables { install_dir, venv_dir, user, group, ..rest };
     variables.writable = writable(&variables);
     Ok(variables)
 }
 
 /// Returns the first virtual environment in the installation directory that has DECNET's program.
 fn virtual_environment(layout: &Layout, install_dir: &Path) -> PathBuf {
-    let root = layout.root();
-    let has_program =
-        |directory: &PathBuf| root.is_file(&layout.below(&directory.join("bin/decnet").to_string_lossy()));
+    let root = &layout.root;
+    let has_program = |directory: &PathBuf| {
+        root.is_file(&layout.root.below(&directory.join("bin/decnet").to_string_lossy()))
+    };
     let mut all = VIRTUAL_ENVIRONMENTS.iter().map(|name| install_dir.join(name));
     all.find(has_program).unwrap_or_else(|| install_dir.join(DEFAULT_ENVIRONMENT))
 }
 
 /// Reads the files from which a service gets its settings. An unreadable file counts as empty, as it does for the service.
 fn service_files(layout: &Layout, install_dir: &str) -> ServiceFiles {
-    let root = layout.root();
+    let root = &layout.root;
     let read = |path: &Path| root.read(path).ok().flatten().unwrap_or_default();
-    let directory = layout.below(install_dir);
+    let directory = layout.root.below(install_dir);
     ServiceFiles {
         ini: read(&layout.ini),
         env_local: read(&directory.join(".env.local")),

@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
+use decnet_core::limits::{MAX_UNIT_TEMPLATE_BYTES, MAX_UNIT_TEMPLATES};
 
 use super::validate;
 use crate::trust::{Given, Trust};
@@ -11,16 +12,12 @@ use crate::trust::{Given, Trust};
 /// The names of templates with their texts, or the reason why one cannot be used.
 pub(super) type TemplateTexts = Vec<(String, Result<String, String>)>;
 
-/// Reads at most `most` templates of at most `bytes` bytes each; if `trust` is given, only trusted files.
+/// Reads at most [`MAX_UNIT_TEMPLATES`] templates of at most [`MAX_UNIT_TEMPLATE_BYTES`] bytes each; if `trust` is given, only
+/// trusted files.
 ///
 /// # Errors
 /// The directory cannot be read, or contains more templates.
-pub(super) fn units(
-    directory: &Path,
-    most: usize,
-    bytes: u64,
-    trust: Option<&Trust>,
-) -> anyhow::Result<TemplateTexts> {
+pub(super) fn units(directory: &Path, trust: Option<&Trust>) -> anyhow::Result<TemplateTexts> {
     let shown = directory.display();
     let entries = std::fs::read_dir(directory).with_context(|| {
         format!("cannot read the templates in {shown}; --templates must name a directory")
@@ -32,11 +29,11 @@ pub(super) fn units(
             continue;
         }
         ensure!(
-            templates.len() < most,
-            "{shown} contains more than {most} templates; check that --templates names the right directory"
+            templates.len() < MAX_UNIT_TEMPLATES,
+            "{shown} contains more than {MAX_UNIT_TEMPLATES} templates; check that --templates names the right directory"
         );
         let service = name.trim_end_matches(".j2");
-        let text = validate::service(service).and_then(|()| read(&directory.join(&name), bytes, trust));
+        let text = validate::service(service).and_then(|()| read(&directory.join(&name), trust));
         // An invalid name is only displayed.
         let name = if validate::service(service).is_ok() { name } else { name.escape_debug().to_string() };
         templates.push((name, text));
@@ -44,7 +41,8 @@ pub(super) fn units(
     Ok(templates)
 }
 
-fn read(path: &Path, bytes: u64, trust: Option<&Trust>) -> Result<String, String> {
+fn read(path: &Path, trust: Option<&Trust>) -> Result<String, String> {
+    let bytes = MAX_UNIT_TEMPLATE_BYTES;
     if let Some(trust) = trust {
         let read = trust.read(path, Given::Named, bytes).map(|read| read.text);
         return read.map_err(|error| format!("{} cannot be used: {error}", path.display()));
@@ -76,7 +74,7 @@ mod tests {
         set_permissions(dir.path().join(good[1]), Permissions::from_mode(0o646)).unwrap();
         let trust = Trust::default();
         for (trust, are_read) in [(None, [true, true]), (Some(&trust), [true, false])] {
-            let mut templates = units(dir.path(), 10, 100, trust).unwrap();
+            let mut templates = units(dir.path(), trust).unwrap();
             templates.sort();
             let texts: Vec<_> = templates.iter().map(|(name, text)| (name.as_str(), text.is_ok())).collect();
             let refused = [("decnet-a b.service.j2", false), ("decnet-a\\\"\\n.service.j2", false)];

@@ -63,17 +63,13 @@ impl Input {
     fn file(mut file: File) -> std::io::Result<Self> {
         let mut beginning = Vec::new();
         (&mut file).take(MAX_LINE_BYTES).read_to_end(&mut beginning)?;
-        let json = without_mark(&beginning);
-        let is_one = serde_json::from_slice::<serde::de::IgnoredAny>(json).is_ok();
-        match String::from_utf8(beginning) {
-            Ok(text) if is_one => {
-                let json = text.trim_start_matches(BYTE_ORDER_MARK);
-                refuse_replaced(json).map_err(std::io::Error::other)?;
-                Ok(Self::One(json.to_owned()))
-            }
-            Ok(lines) => Ok(Self::Lines(Box::new(Cursor::new(lines.into_bytes()).chain(file)))),
-            Err(error) => Ok(Self::Lines(Box::new(Cursor::new(error.into_bytes()).chain(file)))),
+        if let Ok(json) = str::from_utf8(without_mark(&beginning))
+            && serde_json::from_str::<serde::de::IgnoredAny>(json).is_ok()
+        {
+            refuse_replaced(json).map_err(std::io::Error::other)?;
+            return Ok(Self::One(json.to_owned()));
         }
+        Ok(Self::Lines(Box::new(Cursor::new(beginning).chain(file))))
     }
 }
 

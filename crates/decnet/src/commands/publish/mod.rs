@@ -12,10 +12,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::input::{Input, Line};
-use super::bus_client;
-use super::progress::Progress;
+use super::shared::bus_client;
+use super::shared::progress::Progress;
 use crate::context::Context;
-use crate::failure::{Said, Usage, format_error};
+use crate::failure::{AlreadyReported, Usage, format_error};
 use crate::output;
 
 /// The buffered bytes at which the buffer is written.
@@ -78,11 +78,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         );
     }
     let (client, _) = bus_client::connect(&context.config).await?;
-    let mut publisher = Publisher::new(client, &args);
-    let ended = tokio::select! {
-        ended = publisher.publish_all(input) => Some(ended),
-        () = context.shutdown.cancelled() => None,
-    };
+    let progress = Progress::new(args.total(), "events");
+    let (args, started) = (&args, Instant::now());
+    let mut publisher = Publisher { client, args, started, published: 0, refused: 0, progress };
+    let ended = context.shutdown.run_until_cancelled(publisher.publish_all(input)).await;
     publisher.finish(ended).await
 }
 
@@ -96,12 +95,7 @@ struct Publisher<'a> {
     progress: Progress,
 }
 
-impl<'a> Publisher<'a> {
-    fn new(client: Client, args: &'a Args) -> Self {
-        let progress = Progress::new(args.total(), "events");
-        Self { client, args, started: Instant::now(), published: 0, refused: 0, progress }
-    }
-
+impl Publisher<'_> {
     async fn publish_all(&mut self, input: Input) -> anyhow::Result<()> {
         match input {
             Input::One(json) => {
@@ -127,8 +121,10 @@ impl<'a> Publisher<'a> {
                     Ok(json) => self.publish(&json).await?.map_err(anyhow::Error::from),
                     Err(error) => Err(error),
                 };
-                if let Err(error) = published {
-                    self.refuse(number, &error);
+                let Err(error) = published else { continue };
+                self.refused += 1;
+                if self.refused <= MAX_REPORTED_LINES {
+                    output::say(&format!("line {number} was not published: {}", format_error(&error)));
                 }
             }
             self.flush().await?;
@@ -137,13 +133,6 @@ impl<'a> Publisher<'a> {
         let refused = output::pluralize(self.refused, "line was", "lines were");
         anyhow::ensure!(self.refused == 0, "{refused} not published");
         Ok(())
-    }
-
-    fn refuse(&mut self, line: u64, error: &anyhow::Error) {
-        self.refused += 1;
-        if self.refused <= MAX_REPORTED_LINES {
-            output::say(&format!("line {line} was not published: {}", format_error(error)));
-        }
     }
 
     /// Publishes one event when it is due. The inner error concerns only this event.
@@ -182,7 +171,7 @@ impl<'a> Publisher<'a> {
     /// Waits until the bus has read everything, and reports the result. `ended` is `None` after a signal.
     async fn finish(self, ended: Option<anyhow::Result<()>>) -> anyhow::Result<()> {
         let Self { client, args, published, progress, .. } = self;
-        progress.finish();
+        drop(progress);
         let (ended, confirmed) = match ended {
             Some(Err(error)) if is_lost(&error) => (None, Err(error)),
             ended => (ended, client.confirm(PUBLISH_CONFIRM_TIMEOUT).await.map_err(Into::into)),
@@ -200,7 +189,7 @@ impl<'a> Publisher<'a> {
         let Some(ended) = ended else {
             let rest = rest.map_or_else(|| "the rest of the input".into(), |rest| format!("{rest} more"));
             output::say(&format!("decnet: interrupted; {rest} not published"));
-            return Err(Said.into());
+            return Err(AlreadyReported.into());
         };
         ended
     }

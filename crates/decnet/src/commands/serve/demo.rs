@@ -1,6 +1,6 @@
 //! The demo: a receiver that verifies signatures, a subscription to it, and sample events through the real socket.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,21 +9,20 @@ use decnet_core::redact::{EndpointUrl, Secret};
 use decnet_core::settings::Settings;
 use decnet_core::signature::SigningKey;
 use decnet_core::topic::Pattern;
-use decnet_core::topic::own::HEALTH_TOPIC;
-use decnet_dispatch::clock;
+use decnet_core::topic::system_topics::HEALTH_TOPIC;
+use decnet_runtime::clock;
 use decnet_store::catalog::{self, Catalog, Create, NewSubscription, Patch, generate_secret};
-use ipnet::IpNet;
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::samples::sample;
 use super::summary::Summary;
 use crate::commands::receive::human;
-use crate::commands::thread::RuntimeThread;
 use crate::config::Config;
 use crate::output::{self, Paint};
-use crate::receiver::{Options, Received, Receiver};
+use crate::receiver::{Options, Receiver};
+use decnet_runtime::thread::RuntimeThread;
 
 const NAME: &str = "demo";
 const PATTERNS: [&str; 4] = ["attacker.>", "decky.>", "credential.>", "canary.>"];
@@ -32,7 +31,7 @@ const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
 /// The number of requests that may wait to be printed.
 const MAX_UNPRINTED: usize = 256;
 /// How long the receiver stays open for the last deliveries.
-const DRAIN_TIME: Duration = Duration::from_secs(2);
+const DRAIN_TIME: Duration = Duration::from_millis(250);
 
 /// A demo whose subscription exists and whose receiver is bound.
 pub(super) struct Demo {
@@ -55,13 +54,11 @@ impl Demo {
         Ok(Self { listener, secret, socket: socket.to_owned(), watcher, paint })
     }
 
-    /// Returns the only address that the egress guard allows in addition to the public ones.
-    pub(super) fn allowed(&self) -> IpNet {
-        IpNet::from(IpAddr::from(Ipv4Addr::LOCALHOST))
-    }
-
     /// Publishes and receives on a thread of its own, until `stop`.
-    pub(super) fn start(self, stop: CancellationToken) -> anyhow::Result<RuntimeThread<Summary>> {
+    pub(super) fn start(
+        self,
+        stop: CancellationToken,
+    ) -> anyhow::Result<RuntimeThread<Summary, anyhow::Error>> {
         RuntimeThread::start("demo", move |ready| {
             ready.up();
             self.run(stop)
@@ -75,22 +72,19 @@ impl Demo {
         let (received, mut requests) = mpsc::channel(MAX_UNPRINTED);
         let stop_receiver = CancellationToken::new();
         let serving = tokio::spawn(receiver.run(received, stop_receiver.clone()));
-        let publishing = publish(watcher, &socket, &stop);
         let mut summary = Summary::default();
         let printing = async {
             while let Some(request) = requests.recv().await {
-                show(&request, paint, &mut summary)?;
+                summary.count(&request);
+                output::print(&human(&request, paint, false))?;
             }
             anyhow::Ok(())
         };
         let publishing = async {
-            let published = publishing.await;
-            tokio::time::sleep(if published.is_ok() {
-                DRAIN_TIME.min(PUBLISH_INTERVAL)
-            } else {
-                Duration::ZERO
-            })
-            .await;
+            let published = publish(watcher, &socket, &stop).await;
+            if published.is_ok() {
+                tokio::time::sleep(DRAIN_TIME).await;
+            }
             stop_receiver.cancel();
             published
         };
@@ -102,37 +96,21 @@ impl Demo {
     }
 }
 
-fn show(request: &Received, paint: Paint, summary: &mut Summary) -> anyhow::Result<()> {
-    summary.count(request);
-    output::print(&human(request, paint, false))
-}
-
 /// Publishes samples until `stop`. Returns their number.
 async fn publish(mut watcher: Client, socket: &Path, stop: &CancellationToken) -> anyhow::Result<u64> {
     let mut ready = Vec::new();
-    tokio::select! {
-        result = watcher.recv_batch(&mut ready) => result?,
-        () = stop.cancelled() => return Ok(0),
-    }
+    let Some(received) = stop.run_until_cancelled(watcher.recv_batch(&mut ready)).await else { return Ok(0) };
+    received?;
     let mut client = Client::connect(socket, "decnet-demo").await?;
-    let mut ticks = ticks();
+    let mut ticks = interval(PUBLISH_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut published = 0;
-    for n in 0.. {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = stop.cancelled() => break,
-        }
-        let event = sample(n);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let event = sample(published);
         client.publish(&event.topic, event.kind, &event.payload).await?;
         published += 1;
     }
-    Ok(published)
-}
-
-fn ticks() -> Interval {
-    let mut ticks = interval(PUBLISH_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
+    Ok(published as u64)
 }
 
 /// Creates the demo's subscription, or updates the one of an earlier demo.
@@ -142,25 +120,13 @@ fn subscribe(catalog: &Path, address: &SocketAddr, secret: &Secret) -> anyhow::R
     let patterns = PATTERNS.iter().map(|pattern| Pattern::new(pattern)).collect::<Result<Vec<_>, _>>()?;
     match catalog.find(NAME) {
         Ok(row) => {
-            let secret = Some(secret.clone());
-            let patch = Patch {
-                url: Some(url),
-                secret,
-                patterns: Some(patterns),
-                enabled: Some(true),
-                ..Patch::default()
-            };
+            let (url, secret, patterns) = (Some(url), Some(secret.clone()), Some(patterns));
+            let patch = Patch { url, secret, patterns, enabled: Some(true), ..Patch::default() };
             catalog.update(&row.uuid, &patch, clock::now())?;
         }
         Err(catalog::Error::NotFound { .. }) => {
-            let new = NewSubscription {
-                name: NAME.into(),
-                url,
-                secret: secret.clone(),
-                patterns,
-                enabled: true,
-                settings: Settings::default(),
-            };
+            let (name, secret, settings) = (NAME.into(), secret.clone(), Settings::default());
+            let new = NewSubscription { name, url, secret, patterns, enabled: true, settings };
             catalog.create(&new, clock::now())?;
         }
         Err(error) => return Err(error.into()),

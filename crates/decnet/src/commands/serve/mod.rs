@@ -4,28 +4,28 @@ mod demo;
 mod samples;
 mod summary;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use anyhow::Context as _;
 use decnet_bus::{Server, ServerOptions};
 use decnet_core::limits::{MAX_API_CONNECTIONS, MAX_BUS_CONNECTIONS};
-use decnet_core::pulse::Pulse;
-use decnet_store::catalog::{Catalog, Create};
+use decnet_runtime::liveness::Liveness;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use self::demo::Demo;
 use super::api;
 use super::bus;
-use super::bus_client::SERVE_SOCKET;
-use super::catalog::create_data_dir;
-use super::thread::{RuntimeThread, both};
+use super::shared::bus_client::SERVE_SOCKET;
+use super::shared::catalog::{create_data_dir, open_existing};
 use crate::config::{Api, Config, Database};
 use crate::context::Context;
+use crate::failure::both;
 use crate::output;
 use crate::trust::Trust;
 use crate::worker::Prepared;
+use decnet_runtime::thread::RuntimeThread;
 
 /// Runs bus, worker and HTTP API in one process.
 ///
@@ -57,11 +57,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let listener = (config.api.enabled && !args.no_api).then(|| listen(&config, args.demo)).transpose()?;
     let socket = config.bus.socket.clone().unwrap_or_else(|| config.data_dir.join(SERVE_SOCKET));
     let stop_bus = CancellationToken::new();
-    let bus_pulse = Pulse::default();
-    let bus = start_bus(&config, &socket, &bus_pulse, &stop_bus)?;
+    let bus_liveness = Liveness::default();
+    let bus = start_bus(&config, &socket, &bus_liveness, &stop_bus)?;
     let demo = if args.demo { Some(Demo::prepare(&config, &socket, context.paint).await?) } else { None };
-    let allow: Vec<_> = demo.iter().map(Demo::allowed).collect();
-    let prepared = Prepared::open(&config, Some(&socket), &allow, MAX_BUS_CONNECTIONS + MAX_API_CONNECTIONS)?;
+    // The demo's receiver is the only address that the egress guard allows in addition to the public ones.
+    let allow = args.demo.then(|| IpAddr::from(Ipv4Addr::LOCALHOST).into());
+    let prepared =
+        Prepared::open(&config, Some(&socket), allow.as_slice(), MAX_BUS_CONNECTIONS + MAX_API_CONNECTIONS)?;
     let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
     let api = listener
         .map(|listener| api::start(&config, vec![socket.clone()], prepared.nudge(), listener, &shutdown));
@@ -69,8 +71,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     print_ready(&config, &socket, address, temporary.is_some())?;
     let running = demo.map(|demo| demo.start(shutdown.clone())).transpose()?;
     let mut service = prepared.service();
-    service.pulses.push(bus_pulse);
-    let _reporting = service.report_saving(shutdown.clone(), prepared.is_saving());
+    service.liveness.push(bus_liveness);
+    let _reporting = service.report(shutdown.clone());
     let worked = prepared.run(shutdown.clone()).await;
     shutdown.cancel();
     stop_bus.cancel();
@@ -122,12 +124,13 @@ fn prepare_directory(config: &mut Config, demo: bool) -> anyhow::Result<Option<T
 pub(super) fn start_bus(
     config: &Config,
     socket: &Path,
-    pulse: &Pulse,
+    liveness: &Liveness,
     stop: &CancellationToken,
-) -> anyhow::Result<RuntimeThread<()>> {
+) -> anyhow::Result<RuntimeThread<(), anyhow::Error>> {
+    bus::check_location(socket)?;
     let options = ServerOptions {
         group: Some(config.bus.group.clone()),
-        pulse: pulse.clone(),
+        liveness: liveness.clone(),
         users: bus::users(&config.bus)?,
         ..ServerOptions::new(socket)
     };
@@ -155,7 +158,7 @@ fn print_ready(
     if temporary {
         output::say("this is a demo: its temporary directory is removed at the end");
     } else {
-        if Catalog::open(config.database.path()?, Create::Never)?.rows()?.is_empty() {
+        if open_existing(config)?.rows()?.is_empty() {
             output::say(&format!(
                 "no subscriptions yet; create one with: decnet --data-dir {data} subscription create --name siem \
                  --url https://siem.example/hook --pattern 'attacker.>'"

@@ -3,82 +3,61 @@
 use std::collections::HashMap;
 
 use decnet_core::subscription::Activity;
-use decnet_store::catalog::{self, Catalog, Create, Row};
-use decnet_store::queue::{self, Counts, Reader};
-use serde_json::{Value, json};
+use decnet_store::catalog::{Catalog, Row};
+use decnet_store::queue::{self, Reader};
+use serde::Serialize;
 
+use crate::commands::shared::catalog::read_if_exists;
 use crate::context::Context;
-use crate::output::{self, Paint, Table};
+use crate::output::{self, Table};
 
-/// The subscriptions of the catalog, and the deliveries of each in the queue.
+/// The status of the files. A missing file counts as empty.
+#[derive(Serialize)]
 pub(super) struct Files {
-    rows: Vec<Row>,
-    deliveries: HashMap<String, Deliveries>,
+    subscriptions: Vec<Subscription>,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Deliveries {
+/// A subscription of the catalog, and its deliveries in the queue.
+#[derive(Serialize)]
+struct Subscription {
+    uuid: String,
+    name: String,
+    state: &'static str,
     waiting: u64,
     dead: u64,
+    last_error: Option<String>,
 }
 
 impl Files {
-    /// Reads the files. A missing file counts as empty.
     pub(super) fn read(context: &Context) -> anyhow::Result<Self> {
-        let config = &context.config;
-        let rows = match Catalog::open(config.database.path()?, Create::Never) {
-            Ok(catalog) => catalog.rows()?,
-            Err(catalog::Error::Missing { .. }) => Vec::new(),
+        let rows = read_if_exists(&context.config, Catalog::rows)?.unwrap_or_default();
+        let counts = match Reader::open(&context.config.data_dir) {
+            Ok(reader) => reader.counts()?,
+            Err(queue::Error::NoQueue { .. }) => Vec::new(),
             Err(error) => return Err(error.into()),
         };
-        let deliveries = match Reader::open(&config.data_dir) {
-            Ok(reader) => deliveries(&reader)?,
-            Err(queue::Error::NoQueue { .. }) => HashMap::new(),
-            Err(error) => return Err(error.into()),
+        let counts: HashMap<&str, _> = counts.iter().map(|counts| (&*counts.uuid, counts)).collect();
+        let subscription = |row: Row| {
+            let counts = counts.get(row.uuid.as_str());
+            let waiting = counts.map_or(0, |counts| counts.pending + counts.retrying);
+            let (state, dead) = (state(&row), counts.map_or(0, |counts| counts.dead));
+            Subscription { uuid: row.uuid, name: row.name, state, waiting, dead, last_error: row.last_error }
         };
-        Ok(Self { rows, deliveries })
+        Ok(Self { subscriptions: rows.into_iter().map(subscription).collect() })
     }
 
-    pub(super) fn print(&self, paint: Paint) -> anyhow::Result<()> {
-        let mut table = Table::new(&["SUBSCRIPTION", "STATE", "WAITING", "DEAD", "LAST ERROR"]);
-        for row in &self.rows {
-            let deliveries = self.deliveries(row);
-            let error = row.last_error.clone().unwrap_or_default();
-            table.row([
-                row.name.clone(),
-                state(row).into(),
-                deliveries.waiting.to_string(),
-                deliveries.dead.to_string(),
-                error,
-            ]);
-        }
-        if !self.rows.is_empty() {
-            table.print(paint)?;
+    pub(super) fn print(self, context: &Context) -> anyhow::Result<()> {
+        if !self.subscriptions.is_empty() {
+            let row = |of: Subscription| {
+                let error = of.last_error.unwrap_or_default();
+                [of.name, of.state.into(), of.waiting.to_string(), of.dead.to_string(), error]
+            };
+            let headings = ["SUBSCRIPTION", "STATE", "WAITING", "DEAD", "LAST ERROR"];
+            Table::new(headings, self.subscriptions.into_iter().map(row)).print(context.paint)?;
         }
         output::say("start a worker with `decnet webhook` or `decnet serve` to deliver what waits");
         Ok(())
     }
-
-    pub(super) fn json(&self) -> Value {
-        let row = |row: &Row| {
-            let Deliveries { waiting, dead } = self.deliveries(row);
-            json!({ "uuid": row.uuid, "name": row.name, "state": state(row), "waiting": waiting, "dead": dead,
-                    "last_error": row.last_error })
-        };
-        json!({ "subscriptions": self.rows.iter().map(row).collect::<Vec<_>>() })
-    }
-
-    fn deliveries(&self, row: &Row) -> Deliveries {
-        self.deliveries.get(&row.uuid).copied().unwrap_or_default()
-    }
-}
-
-fn deliveries(reader: &Reader) -> anyhow::Result<HashMap<String, Deliveries>> {
-    let entry = |counts: Counts| {
-        let Counts { uuid, pending, retrying, dead, .. } = counts;
-        (uuid.into(), Deliveries { waiting: pending + retrying, dead })
-    };
-    Ok(reader.counts()?.into_iter().map(entry).collect())
 }
 
 fn state(row: &Row) -> &'static str {

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use self::files::Files;
 use self::view::View;
-pub(super) use self::view::show_age;
 use crate::context::Context;
-use crate::observe::client::{self, Error};
-use crate::observe::status::Status;
 use crate::output;
+use decnet_telemetry::client::{self, Error};
+use decnet_telemetry::status::Status;
 
 /// The time between the two samples from which rates are computed.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
@@ -49,38 +49,31 @@ fn interval(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    match (args.watch, args.json) {
-        (true, _) => watch::run(&args, context).await,
-        (false, true) => print_json(context).await,
-        (false, false) => print(context).await,
-    }
+    if args.watch { watch::run(&args, context).await } else { print(args.json, context).await }
 }
 
 async fn fetch(context: &Context) -> Result<Status, Error> {
     client::status(&context.config.data_dir).await
 }
 
-async fn print(context: &Context) -> anyhow::Result<()> {
+async fn print(as_json: bool, context: &Context) -> anyhow::Result<()> {
     let before = match fetch(context).await {
         Ok(before) => before,
         Err(error @ Error::NoWorker(_)) => {
-            files::Files::read(context)?.print(context.paint)?;
+            let files = Files::read(context)?;
+            if as_json {
+                output::json(&json!({ "worker": null, "files": files }))?;
+            } else {
+                files.print(context)?;
+            }
             return Err(error.into());
         }
         Err(error) => return Err(error.into()),
     };
+    if as_json {
+        return output::json(&json!({ "worker": before }));
+    }
     tokio::time::sleep(SAMPLE_INTERVAL).await;
     let view = View::between(Some(&before), &fetch(context).await?);
     output::print(&view.render(context.paint))
-}
-
-async fn print_json(context: &Context) -> anyhow::Result<()> {
-    match fetch(context).await {
-        Ok(status) => output::json(&json!({ "worker": status })),
-        Err(error @ Error::NoWorker(_)) => {
-            output::json(&json!({ "worker": null, "files": files::Files::read(context)?.json() }))?;
-            Err(error.into())
-        }
-        Err(error) => Err(error.into()),
-    }
 }

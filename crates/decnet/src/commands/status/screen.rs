@@ -1,25 +1,30 @@
 //! The full-screen page on a terminal, redrawn after each update and each key.
 
-use std::io;
+use std::io::{self, Write as _, stdout};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use crossterm::cursor::{Hide, MoveTo, Show};
+use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::style::{Print, StyledContent, Stylize as _};
+use crossterm::terminal::{
+    self, BeginSynchronizedUpdate, Clear, ClearType, DisableLineWrap, EnableLineWrap, EndSynchronizedUpdate,
+    EnterAlternateScreen, LeaveAlternateScreen,
+};
+use crossterm::{execute, queue};
 use decnet_core::text::escape;
-use ratatui::DefaultTerminal;
-use ratatui::Frame;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use ratatui::layout::{Constraint, Layout};
-use ratatui::style::{Color, Modifier, Style};
-use ratatui::text::{Line, Text};
-use ratatui::widgets::{Paragraph, Row, Table, TableState};
 use tokio_util::sync::CancellationToken;
 
-use super::view::{self, HEADINGS, Order, View};
+use super::view::{HEADINGS, Order, Row, View};
 
 /// How long to wait for a key before checking for an update.
 const POLL: Duration = Duration::from_millis(100);
 /// The rows that a page key scrolls.
 const PAGE: usize = 10;
+/// The widest column but the last, in characters.
+const MAX_WIDTH: usize = 40;
+/// The narrowest last column, unless the terminal is too narrow for it.
+const MIN_LAST_WIDTH: usize = 10;
 
 /// An update of the page.
 pub(super) enum Update {
@@ -28,6 +33,9 @@ pub(super) enum Update {
     Error(String),
 }
 
+/// A line of the page, escaped.
+type Line = StyledContent<String>;
+
 /// The content of the page.
 #[derive(Default)]
 struct Page {
@@ -35,35 +43,66 @@ struct Page {
     /// The reason why the view is outdated.
     error: Option<String>,
     order: Order,
-    table: TableState,
+    selected: Option<usize>,
+    /// The first row that is shown.
+    top: usize,
     is_closed: bool,
+}
+
+/// The terminal while it shows the page; restored when dropped.
+struct Screen;
+
+impl Screen {
+    fn open() -> io::Result<Self> {
+        terminal::enable_raw_mode()?;
+        let screen = Self;
+        execute!(stdout(), EnterAlternateScreen, DisableLineWrap, Hide)?;
+        Ok(screen)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // There is no other terminal to restore or to report an error on.
+        drop(execute!(stdout(), Show, EnableLineWrap, LeaveAlternateScreen));
+        drop(terminal::disable_raw_mode());
+    }
 }
 
 /// Shows the page until a key or `stop` closes it, then restores the terminal.
 pub(super) fn run(updates: &Receiver<Update>, stop: &CancellationToken) -> io::Result<()> {
-    let mut terminal = ratatui::try_init()?;
-    let result = draw(&mut terminal, updates, stop);
-    ratatui::try_restore()?;
-    result
-}
-
-fn draw(
-    terminal: &mut DefaultTerminal,
-    updates: &Receiver<Update>,
-    stop: &CancellationToken,
-) -> io::Result<()> {
+    let _screen = Screen::open()?;
     let mut page = Page::default();
+    let mut shown = Vec::new();
     while !page.is_closed && !stop.is_cancelled() {
         updates.try_iter().for_each(|update| page.update(update));
-        terminal.draw(|frame| page.draw(frame))?;
-        if event::poll(POLL)?
-            && let Event::Key(key) = event::read()?
-            && key.kind != KeyEventKind::Release
-        {
-            page.press(key);
+        let (width, height) = terminal::size()?;
+        let lines = page.lines(width.into(), height.into());
+        if lines != shown {
+            write(&lines)?;
+            shown = lines;
+        }
+        if event::poll(POLL)? {
+            match event::read()? {
+                Event::Key(key) if key.kind != KeyEventKind::Release => page.press(key),
+                Event::Resize(..) => shown.clear(),
+                _ => {}
+            }
         }
     }
     Ok(())
+}
+
+fn write(lines: &[Line]) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    queue!(bytes, BeginSynchronizedUpdate)?;
+    for (row, line) in (0..).zip(lines) {
+        queue!(bytes, MoveTo(0, row), Clear(ClearType::CurrentLine), Print(line))?;
+    }
+    queue!(bytes, EndSynchronizedUpdate)?;
+    let mut out = stdout().lock();
+    out.write_all(&bytes)?;
+    out.flush()
 }
 
 impl Page {
@@ -79,7 +118,7 @@ impl Page {
 
     fn press(&mut self, key: KeyEvent) {
         let rows = self.view.as_ref().map_or(0, |view| view.rows.len());
-        let at = self.table.selected().unwrap_or(0);
+        let at = self.selected.unwrap_or(0);
         let to = match key.code {
             KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
                 return self.is_closed = true;
@@ -94,7 +133,7 @@ impl Page {
             KeyCode::End => rows,
             _ => return,
         };
-        self.table.select(Some(to.min(rows.saturating_sub(1))));
+        self.selected = Some(to.min(rows.saturating_sub(1)));
     }
 
     fn sort(&mut self) {
@@ -102,86 +141,104 @@ impl Page {
         if let Some(view) = &mut self.view {
             view.sort(self.order);
         }
-        self.table.select(Some(0));
+        self.selected = Some(0);
     }
 
-    fn draw(&mut self, frame: &mut Frame<'_>) {
-        let head = self.head();
-        let height = u16::try_from(head.lines.len()).unwrap_or(u16::MAX);
-        let parts =
-            [Constraint::Length(height), Constraint::Length(1), Constraint::Min(3), Constraint::Length(1)];
-        let [above, _, middle, below] = Layout::vertical(parts).areas(frame.area());
-        frame.render_widget(Paragraph::new(head), above);
-        let help = format!("q quits, arrows scroll, s sorts (by {})", self.order.as_str());
-        frame.render_widget(Paragraph::new(help).style(Style::new().add_modifier(Modifier::DIM)), below);
-        if let Some(view) = &self.view {
-            let is_outdated = self.error.is_some();
-            frame.render_stateful_widget(table(view, is_outdated), middle, &mut self.table);
-        }
+    /// Returns the lines of a terminal of this size.
+    fn lines(&mut self, width: usize, height: usize) -> Vec<Line> {
+        let mut lines = self.head();
+        lines.push(String::new().stylize());
+        let height = height.saturating_sub(1);
+        let mut table = self.table(width).into_iter();
+        lines.extend(table.next());
+        self.scroll(table.len(), height.saturating_sub(lines.len()).max(1));
+        lines.extend(table.skip(self.top));
+        lines.resize(height, String::new().stylize());
+        lines.push(format!("q quits, arrows scroll, s sorts (by {})", self.order.as_str()).dim());
+        let cut = |line: &Line| StyledContent::new(*line.style(), format!("{:.width$}", line.content()));
+        lines.iter().map(cut).collect()
     }
 
-    fn head(&self) -> Text<'static> {
-        let bad = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
-        let mut lines: Vec<Line<'static>> = Vec::new();
-        lines.extend(self.error.iter().map(|error| line(error, bad)));
-        if self.error.is_some() && self.view.is_some() {
-            lines.push(Line::styled("last known status:", Style::new().add_modifier(Modifier::DIM)));
+    /// Keeps the selected row among those that are shown.
+    fn scroll(&mut self, rows: usize, room: usize) {
+        let selected = self.selected.unwrap_or(0).min(rows.saturating_sub(1));
+        self.top = self.top.clamp((selected + 1).saturating_sub(room), selected);
+    }
+
+    fn head(&self) -> Vec<Line> {
+        let line = |text: &String| escape(text).into_owned().stylize();
+        let mut lines: Vec<Line> = self.error.iter().map(|error| line(error).red().bold()).collect();
+        let Some(view) = &self.view else { return lines };
+        if self.error.is_some() {
+            lines.push(String::from("last known status:").dim());
         }
-        let Some(view) = &self.view else { return lines.into() };
-        let painted = |health: &view::Line| {
-            let style = if health.is_bad { bad } else { Style::new().add_modifier(Modifier::BOLD) };
-            line(&health.text, style)
+        let painted = view.health.iter().map(|health| {
+            let text = line(&health.text).bold();
+            if health.is_bad { text.red() } else { text }
+        });
+        lines.extend(painted);
+        lines.extend(view.summary.iter().map(line));
+        lines
+    }
+
+    /// Returns the headings and a line for each subscription. A column is as wide as its cells; the last error gets the remaining
+    /// width.
+    fn table(&self, width: usize) -> Vec<Line> {
+        let Some(view) = &self.view else { return Vec::new() };
+        let cells: Vec<_> =
+            view.rows.iter().map(|row| row.cells().map(|cell| escape(&cell).into_owned())).collect();
+        let headings = HEADINGS.map(String::from);
+        let widths = widths(cells.iter().chain([&headings]), width);
+        let line = |cells: &[String; HEADINGS.len()]| {
+            let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$.width$}"));
+            format!("{:<width$}", padded.collect::<Vec<_>>().join("  "))
         };
-        lines.extend(view.health.iter().map(painted));
-        lines.extend(view.summary.iter().map(|text| line(text, Style::new())));
-        lines.into()
+        let row = |(index, (row, cells)): (usize, (&Row, _))| {
+            let text = match row.of.state.as_str() {
+                _ if self.error.is_some() => line(cells).dim(),
+                "tripped" | "gone" => line(cells).red(),
+                "disabled" => line(cells).dim(),
+                _ => line(cells).stylize(),
+            };
+            if self.selected == Some(index) { text.reverse() } else { text }
+        };
+        let rows = view.rows.iter().zip(&cells).enumerate().map(row);
+        [line(&headings).bold()].into_iter().chain(rows).collect()
     }
 }
 
-/// Returns a line of untrusted text, escaped.
-fn line(text: &str, style: Style) -> Line<'static> {
-    Line::styled(escape(text).into_owned(), style)
-}
-
-/// Returns the table of subscriptions. Each column has the width of its cells; the last error gets the remaining width.
-fn table(view: &View, is_outdated: bool) -> Table<'static> {
-    let cells: Vec<[String; HEADINGS.len()]> =
-        view.rows.iter().map(|row| row.cells().map(|cell| escape(&cell).into_owned())).collect();
-    let width = |column: usize| {
-        let widest =
-            cells.iter().map(|row| row[column].chars().count()).chain([HEADINGS[column].len()]).max();
-        u16::try_from(widest.unwrap_or(0).min(40)).unwrap_or(40)
-    };
-    let widths = (0..HEADINGS.len()).map(|column| match column {
-        last if last == HEADINGS.len() - 1 => Constraint::Min(10),
-        column => Constraint::Length(width(column)),
-    });
-    let style = |row: &view::Row| match row.of.state.as_str() {
-        _ if is_outdated => Style::new().add_modifier(Modifier::DIM),
-        "tripped" | "gone" => Style::new().fg(Color::Red),
-        "disabled" => Style::new().add_modifier(Modifier::DIM),
-        _ => Style::new(),
-    };
-    let rows = view.rows.iter().zip(cells.clone()).map(|(row, cells)| Row::new(cells).style(style(row)));
-    Table::new(rows.collect::<Vec<_>>(), widths.collect::<Vec<_>>())
-        .header(Row::new(HEADINGS).style(Style::new().add_modifier(Modifier::BOLD)))
-        .column_spacing(2)
-        .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED))
+/// Returns the widths of the columns. If they are too wide for the terminal, the widest ones are narrowed.
+fn widths<'a>(
+    rows: impl Iterator<Item = &'a [String; HEADINGS.len()]>,
+    terminal: usize,
+) -> [usize; HEADINGS.len()] {
+    let mut widths = [0; HEADINGS.len()];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().min(MAX_WIDTH).max(*width);
+        }
+    }
+    let (last, others) = widths.split_last_mut().expect("there are headings");
+    let gaps = 2 * others.len();
+    let left = |others: &[usize]| terminal.saturating_sub(gaps + others.iter().sum::<usize>());
+    while left(others) < MIN_LAST_WIDTH
+        && let Some(widest) = others.iter_mut().max().filter(|widest| **widest > 1)
+    {
+        *widest -= 1;
+    }
+    *last = left(others);
+    widths
 }
 
 #[cfg(test)]
 mod tests {
-    use ratatui::Terminal;
-    use ratatui::backend::TestBackend;
-
     use super::*;
-    use crate::observe::status::{Status, Subscription};
+    use decnet_telemetry::status::{Status, Subscription};
 
     fn text(page: &mut Page) -> String {
-        let mut terminal = Terminal::new(TestBackend::new(140, 16)).unwrap();
-        terminal.draw(|frame| page.draw(frame)).unwrap();
-        let cells = terminal.backend().buffer().content().chunks(140);
-        cells.map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>() + "\n").collect()
+        let lines = page.lines(140, 16);
+        assert_eq!(lines.len(), 16);
+        lines.iter().map(|line| line.content().to_owned() + "\n").collect()
     }
 
     fn view(names: &[&str]) -> Update {
@@ -212,12 +269,30 @@ mod tests {
         page.update(view(&["a", "b", "c"]));
         let mut press = |code| {
             page.press(KeyEvent::new(code, KeyModifiers::NONE));
-            (page.table.selected(), page.order, page.is_closed)
+            (page.selected, page.order, page.is_closed)
         };
         assert_eq!(press(KeyCode::Down).0, Some(1));
         assert_eq!(press(KeyCode::PageDown).0, Some(2));
         assert_eq!(press(KeyCode::Up).0, Some(1));
         assert_eq!(press(KeyCode::Char('s')).1, Order::Rate);
         assert!(press(KeyCode::Char('q')).2);
+    }
+
+    #[test]
+    fn selected_row_is_shown_on_a_small_terminal() {
+        let mut page = Page::default();
+        page.update(view(&["a", "b", "c", "d", "e", "f"]));
+        let mut shown_after = |code| {
+            page.press(KeyEvent::new(code, KeyModifiers::NONE));
+            let head = page.head().len() + 2;
+            let lines = page.lines(90, head + 3);
+            assert!(lines.len() == head + 3 && lines.iter().all(|line| line.content().chars().count() <= 90));
+            lines[head..].iter().map(|line| line.content()[..1].to_owned()).collect::<String>()
+        };
+        assert_eq!(shown_after(KeyCode::Down), "abq");
+        assert_eq!(shown_after(KeyCode::Down), "bcq");
+        assert_eq!(shown_after(KeyCode::End), "efq");
+        assert_eq!(shown_after(KeyCode::Up), "efq");
+        assert_eq!(shown_after(KeyCode::Home), "abq");
     }
 }

@@ -2,12 +2,12 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::time::Duration;
 
 use decnet_bus::Losses;
 
-use crate::observe::status::{Bus, Status, Subscription};
+use crate::commands::shared::times::{show_age, show_clock};
 use crate::output::{Paint, Table, Text};
+use decnet_telemetry::status::{Bus, Degraded, Status, Subscription};
 
 pub(super) const HEADINGS: [&str; 10] = [
     "SUBSCRIPTION",
@@ -126,14 +126,11 @@ impl View {
         let painted = |line: &Line| if line.is_bad { paint.bad(&line.text) } else { (&line.text).into() };
         let mut text = Text::default();
         for line in self.health.iter().map(painted).chain(self.summary.iter().map(Text::from)) {
-            text += line;
-            text.end_line();
+            text.line(line);
         }
         if !self.rows.is_empty() {
-            let mut table = Table::new(&HEADINGS);
-            self.rows.iter().for_each(|row| table.row(row.cells()));
             text.end_line();
-            text += table.render(paint);
+            text += Table::new(HEADINGS, self.rows.iter().map(Row::cells)).render(paint);
         }
         text
     }
@@ -178,40 +175,34 @@ fn health(now: &Status) -> Vec<Line> {
     };
     let Status { version, pid, .. } = now;
     let up = show_age(now.uptime_seconds);
-    let mut lines = vec![Line { text: format!("decnet {version}, process {pid}, up {up}"), is_bad: false }];
-    match &now.degraded {
-        None => lines.push(Line { text: format!("queue ok, {bus}"), is_bad: now.bus == Bus::Away }),
-        Some(degraded) => {
-            let since = show_age(degraded.seconds);
-            let text = format!("queue DEGRADED for {since}: {}; {bus}", degraded.error);
-            lines.push(Line { text, is_bad: true });
+    let bad = |text| Line { text, is_bad: true };
+    let good = |text| Line { text, is_bad: false };
+    let queue = match &now.degraded {
+        None => Line { text: format!("queue ok, {bus}"), is_bad: now.bus == Bus::Away },
+        Some(Degraded { error, seconds }) => {
+            bad(format!("queue DEGRADED for {}: {error}; {bus}", show_age(*seconds)))
         }
-    }
-    if let Some(degraded) = &now.bus_degraded {
-        let since = show_age(degraded.seconds);
-        let text = format!("bus DEGRADED for {since}: {}; events can be lost", degraded.error);
-        lines.push(Line { text, is_bad: true });
-    }
-    lines.extend(now.clock_ahead_seconds.map(clock));
-    lines.extend(now.bus_losses.and_then(losses));
-    if now.bad_rows > 0 {
-        let text =
-            format!("{} invalid subscription rows; `decnet subscription list` shows why", now.bad_rows);
-        lines.push(Line { text, is_bad: true });
-    }
-    if !now.counted {
-        lines.push(Line { text: "deliveries from before the start are being counted".into(), is_bad: false });
-    }
-    lines
+    };
+    let others = [
+        now.bus_degraded.as_ref().map(|Degraded { error, seconds }| {
+            bad(format!("bus DEGRADED for {}: {error}; events can be lost", show_age(*seconds)))
+        }),
+        now.clock_ahead_seconds.map(clock),
+        now.bus_losses.and_then(losses),
+        (now.bad_rows > 0).then(|| {
+            bad(format!("{} invalid subscription rows; `decnet subscription list` shows why", now.bad_rows))
+        }),
+        (!now.counted).then(|| good("deliveries from before the start are being counted".into())),
+    ];
+    let process = good(format!("decnet {version}, process {pid}, up {up}"));
+    [process, queue].into_iter().chain(others.into_iter().flatten()).collect()
 }
 
 /// Returns a line about a system clock that is not trusted, with the remedy.
 fn clock(ahead_seconds: f64) -> Line {
-    let (by, how) =
-        (show_age(ahead_seconds.abs().round()), if ahead_seconds > 0.0 { "ahead of" } else { "behind" });
     let text = format!(
-        "the system clock is {by} {how} the expected time: nothing is removed by age until they agree; \
-         check the clock, and if it is right, run `decnet clock --confirm`"
+        "{}: nothing is removed by age until they agree; check the clock, and if it is right, run `decnet clock --confirm`",
+        show_clock(ahead_seconds)
     );
     Line { text, is_bad: true }
 }
@@ -229,15 +220,13 @@ fn losses(of: Losses) -> Option<Line> {
 
 fn summary(before: Option<&Status>, now: &Status, seconds: f64) -> Vec<String> {
     let (queue, totals) = (&now.queue, &now.totals);
-    let per_second = |value: &dyn Fn(&Status) -> u64| {
+    let per_second = |value: fn(&Status) -> u64| {
         before.map_or_else(|| "-".into(), |before| show_rate(rate(value(before), value(now), seconds)))
     };
-    let commits = now.queue.commits - before.map_or(0, |before| before.queue.commits.min(now.queue.commits));
-    let micros = now.queue.commit_micros
-        - before.map_or(0, |before| before.queue.commit_micros.min(now.queue.commit_micros));
-    let commit = micros
-        .checked_div(commits)
-        .map_or_else(String::new, |each| format!(" at {}", show_millis(Duration::from_micros(each))));
+    let since_before = |value: fn(&Status) -> u64| value(now).saturating_sub(before.map_or(0, value));
+    let micros = since_before(|status| status.queue.commit_micros);
+    let each = micros.checked_div(since_before(|status| status.queue.commits));
+    let commit = each.map_or_else(String::new, |each| format!(" at {:.1} ms", each as f64 / 1e3));
     vec![
         format!(
             "queue {} of {}, log {}, {} free; {} commits/s{commit}",
@@ -245,13 +234,13 @@ fn summary(before: Option<&Status>, now: &Status, seconds: f64) -> Vec<String> {
             show_bytes(queue.limit_bytes),
             show_bytes(queue.log_bytes),
             show_bytes(queue.disk_free_bytes),
-            per_second(&|status| status.queue.commits),
+            per_second(|status| status.queue.commits),
         ),
         format!(
             "{} admitted/s, {} delivered/s, {} failed attempts/s; {} in flight, {} in memory",
-            per_second(&|status| status.totals.admitted),
-            per_second(&|status| status.totals.delivered),
-            per_second(&|status| status.totals.failed_attempts),
+            per_second(|status| status.totals.admitted),
+            per_second(|status| status.totals.delivered),
+            per_second(|status| status.totals.failed_attempts),
             totals.in_flight,
             totals.held,
         ),
@@ -271,38 +260,21 @@ fn show_rate(rate: f64) -> String {
     if rate == 0.0 || rate >= 100.0 { format!("{rate:.0}") } else { format!("{rate:.1}") }
 }
 
-/// Formats a duration, rounded down to its largest unit.
-pub(in crate::commands) fn show_age(seconds: f64) -> String {
-    let duration = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
-    match duration.as_secs() {
-        0 => format!("{}ms", duration.as_millis()),
-        secs @ 1..120 => format!("{secs}s"),
-        secs @ 120..7_200 => format!("{}m", secs / 60),
-        secs @ 7_200..172_800 => format!("{}h", secs / 3_600),
-        secs => format!("{}d", secs / 86_400),
-    }
-}
-
-fn show_millis(duration: Duration) -> String {
-    format!("{:.1} ms", duration.as_secs_f64() * 1e3)
-}
-
 #[expect(clippy::cast_precision_loss, reason = "shown to a tenth")]
 fn show_bytes(bytes: u64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < units.len() {
-        value /= 1024.0;
-        unit += 1;
+    let (mut value, mut shown) = (bytes as f64, format!("{bytes} B"));
+    for unit in ["KiB", "MiB", "GiB", "TiB"] {
+        if value >= 1024.0 {
+            value /= 1024.0;
+            shown = format!("{value:.1} {unit}");
+        }
     }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
+    shown
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::status::Degraded;
 
     fn subscription(name: &str, state: &str, delivered: u64, waiting: u64) -> Subscription {
         let (uuid, name, state) = (name.to_owned(), name.to_owned(), state.to_owned());
@@ -372,9 +344,8 @@ mod tests {
     }
 
     #[test]
-    fn sizes_ages_and_rates_are_rounded() {
+    fn sizes_and_rates_are_rounded() {
         assert_eq!([12, 2048, 10 << 30].map(show_bytes), ["12 B", "2.0 KiB", "10.0 GiB"]);
-        assert_eq!([0.25, 61.0, 7_300.0, 200_000.0].map(show_age), ["250ms", "61s", "2h", "2d"]);
         assert_eq!([0.0, 0.5, 1234.4].map(show_rate), ["0", "0.5", "1234"]);
     }
 }

@@ -10,8 +10,8 @@ use super::screen::{self, Update};
 use super::view::View;
 use super::{Args, fetch};
 use crate::context::Context;
-use crate::observe::status::Status;
 use crate::output;
+use decnet_telemetry::status::Status;
 
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     if args.json || !stdout().is_terminal() { lines(args, context).await } else { page(args, context).await }
@@ -21,11 +21,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 async fn lines(args: &Args, context: &Context) -> anyhow::Result<()> {
     let mut ticks = ticks(args);
     let mut before: Option<Status> = None;
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = context.shutdown.cancelled() => return Ok(()),
-        }
+    while context.shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
         let now = fetch(context).await.inspect_err(|error| output::say(&error.to_string())).ok();
         if args.json {
             output::json(&json!({ "worker": now }))?;
@@ -36,6 +32,7 @@ async fn lines(args: &Args, context: &Context) -> anyhow::Result<()> {
         }
         before = now;
     }
+    Ok(())
 }
 
 /// Shows a page on the terminal. A thread of its own draws it and reads the keys.
@@ -50,11 +47,7 @@ async fn page(args: &Args, context: &Context) -> anyhow::Result<()> {
     });
     let mut ticks = ticks(args);
     let mut before = None;
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = stop.cancelled() => break,
-        }
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let update = match fetch(context).await {
             Ok(now) => {
                 let view = View::between(before.as_ref(), &now);

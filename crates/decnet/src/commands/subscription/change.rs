@@ -1,4 +1,4 @@
-//! `decnet subscription update`, `delete`, `enable` and `disable`.
+//! `decnet subscription update`, `delete`, `enable`, `disable`, `pause` and `resume`.
 
 use decnet_core::subscription::check_new_name;
 use decnet_store::catalog::{Patch, Row};
@@ -6,9 +6,10 @@ use decnet_store::catalog::{Patch, Row};
 use super::patterns::PatternArgs;
 use super::settings_args::SettingsArgs;
 use super::url_args::UrlArgs;
-use super::{open_existing, show, warn};
-use crate::commands::bus_client;
-use crate::commands::secret_args::SecretArgs;
+use super::{Target, show, warn};
+use crate::commands::shared::bus_client;
+use crate::commands::shared::catalog::open_existing;
+use crate::commands::shared::secret_args::SecretArgs;
 use crate::context::Context;
 use crate::failure::Usage;
 use crate::output;
@@ -29,7 +30,7 @@ Examples:
   decnet subscription update siem --header-file headers.txt --no-header x-old
   decnet subscription update siem --retry-schedule 1s,2s,4s,30s --timeout 5s --concurrency 4
   decnet subscription update siem --retry-schedule default --trace")]
-pub(super) struct UpdateArgs {
+pub(crate) struct UpdateArgs {
     #[command(flatten)]
     target: Target,
     /// The new name
@@ -45,70 +46,11 @@ pub(super) struct UpdateArgs {
     settings: SettingsArgs,
 }
 
-/// Deletes a subscription. Its waiting deliveries become dead.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  decnet subscription delete siem")]
-pub(super) struct DeleteArgs {
-    #[command(flatten)]
-    target: Target,
-}
-
-/// Enables a subscription and resets its circuit breaker. Parked deliveries are sent.
-///
-/// Deliveries that were never attempted are sent at once, the others when their retry is due. If the receiver has asked for
-/// a delay with Retry-After, the delay is cancelled and all waiting deliveries are sent at once.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  decnet subscription enable siem")]
-pub(super) struct EnableArgs {
-    #[command(flatten)]
-    target: Target,
-}
-
-/// Disables a subscription: it gets no new deliveries, and the waiting ones are parked.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  decnet subscription disable siem")]
-pub(super) struct DisableArgs {
-    #[command(flatten)]
-    target: Target,
-}
-
-/// Pauses a subscription: new events are queued for it, and nothing is sent until it is resumed.
-///
-/// Waiting deliveries are parked, so they are kept for DECNET_WEBHOOK_RETAIN_PARKED. A disabled subscription, in
-/// contrast, gets no new deliveries.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  decnet subscription pause siem")]
-pub(super) struct PauseArgs {
-    #[command(flatten)]
-    target: Target,
-}
-
-/// Resumes a paused subscription: waiting deliveries are sent. A tripped or disabled subscription stays so.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  decnet subscription resume siem")]
-pub(super) struct ResumeArgs {
-    #[command(flatten)]
-    target: Target,
-}
-
-#[derive(Debug, clap::Args)]
-struct Target {
-    /// The name or UUID of the subscription
-    #[arg(value_name = "NAME")]
-    name: String,
-    /// Print a JSON object
-    #[arg(long)]
-    json: bool,
-}
-
 pub(super) async fn update(args: UpdateArgs, context: &Context) -> anyhow::Result<()> {
     let url = args.url.read()?;
-    let patterns = if args.patterns.is_empty() { None } else { Some(args.patterns.read()) };
-    let patterns = patterns.transpose()?;
+    let patterns = (!args.patterns.is_empty()).then(|| args.patterns.read()).transpose()?;
     let secret = args.secret.read_new()?;
-    for warning in url.iter().flat_map(|url| warn::of_url(url, &context.config)) {
-        output::say(&format!("decnet: warning: {warning}"));
-    }
+    url.iter().flat_map(|url| warn::of_url(url, &context.config)).for_each(|warning| warn::say(&warning));
     let settings = args.settings.read()?;
     let patch = Patch { name: args.new_name, url, secret, patterns, settings, ..Patch::default() };
     if patch == Patch::default() {
@@ -118,28 +60,14 @@ pub(super) async fn update(args: UpdateArgs, context: &Context) -> anyhow::Resul
     change(&args.target, &patch, "updated", context).await
 }
 
-pub(super) async fn enable(args: EnableArgs, context: &Context) -> anyhow::Result<()> {
-    let patch = Patch { enabled: Some(true), ..Patch::default() };
-    change(&args.target, &patch, "enabled", context).await
-}
-
-pub(super) async fn disable(args: DisableArgs, context: &Context) -> anyhow::Result<()> {
-    let patch = Patch { enabled: Some(false), ..Patch::default() };
-    change(&args.target, &patch, "disabled", context).await
-}
-
-pub(super) async fn pause(args: PauseArgs, context: &Context) -> anyhow::Result<()> {
-    let patch = Patch { paused: Some(true), ..Patch::default() };
-    change(&args.target, &patch, "paused", context).await
-}
-
-pub(super) async fn resume(args: ResumeArgs, context: &Context) -> anyhow::Result<()> {
-    let patch = Patch { paused: Some(false), ..Patch::default() };
-    change(&args.target, &patch, "resumed", context).await
-}
-
-async fn change(target: &Target, patch: &Patch, done: &str, context: &Context) -> anyhow::Result<()> {
-    let mut catalog = open_existing(context)?;
+/// Changes a subscription and prints it. `done` is what was done to it.
+pub(super) async fn change(
+    target: &Target,
+    patch: &Patch,
+    done: &str,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let mut catalog = open_existing(&context.config)?;
     let Row { uuid, name, .. } = catalog.find(&target.name)?;
     // An unchanged name is accepted, because DECNET may have set one that the rules here forbid.
     if let Some(new) = patch.name.as_ref().filter(|new| **new != name) {
@@ -152,14 +80,13 @@ async fn change(target: &Target, patch: &Patch, done: &str, context: &Context) -
     output::done(&what, print(target, &row, done, context))
 }
 
-pub(super) async fn delete(args: DeleteArgs, context: &Context) -> anyhow::Result<()> {
-    let mut catalog = open_existing(context)?;
-    let row = catalog.find(&args.target.name)?;
+pub(super) async fn delete(target: &Target, context: &Context) -> anyhow::Result<()> {
+    let mut catalog = open_existing(&context.config)?;
+    let row = catalog.find(&target.name)?;
     catalog.delete(&row.uuid)?;
     bus_client::announce_change(&context.config).await;
     let what = format!("deleted {} ({})", row.name, row.uuid);
-    let written = if args.target.json { output::json(&row) } else { output::line(&what) };
-    output::done(&what, written)
+    output::done(&what, if target.json { output::json(&row) } else { output::line(&what) })
 }
 
 fn print(target: &Target, row: &Row, done: &str, context: &Context) -> anyhow::Result<()> {

@@ -1,14 +1,15 @@
 //! `--header` and `--header-file`: additional headers of a subscription's requests.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use decnet_core::limits::{MAX_CUSTOM_HEADERS, MAX_CUSTOM_HEADERS_BYTES};
+use decnet_core::redact::Secret;
 use decnet_core::settings::{Change, HeaderChanges, HeaderError};
 use decnet_core::text::BYTE_ORDER_MARK;
 
-use crate::commands::file_args;
+use crate::commands::shared::file_args;
+use crate::commands::shared::secret_args::secret;
 use crate::failure::Usage;
 use crate::output;
 
@@ -16,12 +17,12 @@ use crate::output;
 const MAX_FILE_BYTES: u64 = (MAX_CUSTOM_HEADERS_BYTES + 16 * MAX_CUSTOM_HEADERS) as u64;
 
 /// The headers to set and to remove. Others are kept.
-#[derive(clap::Args)]
+#[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Custom headers")]
 pub(super) struct HeaderArgs {
     /// A header of every request; visible in the process list, so prefer --header-file for secrets
-    #[arg(long = "header", value_name = "NAME: VALUE")]
-    headers: Vec<String>,
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = secret)]
+    headers: Vec<Secret>,
     /// A file with one header per line, or - for stdin
     #[arg(long, value_name = "FILE")]
     header_file: Option<PathBuf>,
@@ -31,12 +32,6 @@ pub(super) struct HeaderArgs {
     /// Remove all custom headers
     #[arg(long, conflicts_with_all = ["headers", "header_file", "removed"])]
     no_headers: bool,
-}
-
-impl std::fmt::Debug for HeaderArgs {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HeaderArgs").field("header_file", &self.header_file).finish_non_exhaustive()
-    }
 }
 
 impl HeaderArgs {
@@ -54,7 +49,7 @@ impl HeaderArgs {
             );
         }
         let file = self.header_file.as_deref().map(read_file).transpose()?.unwrap_or_default();
-        let lines = self.headers.iter().map(String::as_str).chain(file.lines());
+        let lines = self.headers.iter().map(Secret::expose).chain(file.lines());
         let set = lines.filter(|line| !line.trim().is_empty()).map(|line| {
             let (name, value) = HeaderChanges::split(line)?;
             Ok((name.trim(), Some(value)))
@@ -67,11 +62,11 @@ impl HeaderArgs {
 }
 
 fn read_file(path: &Path) -> anyhow::Result<String> {
-    let mut text = String::new();
-    let read = file_args::open(path, MAX_FILE_BYTES + 1).and_then(|mut file| file.read_to_string(&mut text));
-    let read = read.with_context(|| format!("cannot read headers from {}", path.display()))?;
-    anyhow::ensure!(read as u64 <= MAX_FILE_BYTES, "{} is longer than the headers may be", path.display());
-    anyhow::ensure!(!text.trim().is_empty(), "{} has no header; write one per line", path.display());
+    let shown = path.display();
+    let text = file_args::read(path, MAX_FILE_BYTES + 1);
+    let text = text.with_context(|| format!("cannot read headers from {shown}"))?;
+    anyhow::ensure!(text.len() as u64 <= MAX_FILE_BYTES, "{shown} is longer than the headers may be");
+    anyhow::ensure!(!text.trim().is_empty(), "{shown} has no header; write one per line");
     // Some editors write a byte order mark.
     Ok(text.strip_prefix(BYTE_ORDER_MARK).map(str::to_owned).unwrap_or(text))
 }

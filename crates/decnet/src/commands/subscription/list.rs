@@ -1,10 +1,10 @@
 //! `decnet subscription list`: lists the subscriptions.
 
 use decnet_core::subscription::Activity;
-use decnet_core::time::UnixMicros;
-use decnet_store::catalog::{Error, Row};
+use decnet_store::catalog::{Catalog, Row};
 
-use super::open_existing;
+use crate::commands::shared::catalog::read_if_exists;
+use crate::commands::shared::times::when;
 use crate::context::Context;
 use crate::output::{self, Table};
 
@@ -17,14 +17,14 @@ Examples:
   decnet subscription list
   decnet subscription list --json | jq -r '.[] | select(.paused) | .name'
   decnet subscription list --json | jq -r '.[] | select(.problem) | .name'")]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Print a JSON list
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let rows = rows(context)?;
+    let rows = read_if_exists(&context.config, Catalog::rows)?.unwrap_or_default();
     if args.json {
         return output::json(&rows);
     }
@@ -35,35 +35,18 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         ));
         return Ok(());
     }
-    let mut table = Table::new(&["NAME", "UUID", "STATE", "URL", "PATTERNS", "LAST SUCCESS"]);
-    for row in &rows {
-        table.row([
-            row.name.clone(),
-            row.uuid.clone(),
-            state(row),
-            row.shown_url(),
-            row.topic_patterns.join(" "),
-            when(row.last_success_at),
-        ]);
+    let cells = |row: &Row| {
+        let (url, patterns) = (row.redacted_url(), row.topic_patterns.join(" "));
+        [row.name.clone(), row.uuid.clone(), state(row), url, patterns, when(row.last_success_at)]
+    };
+    let headings = ["NAME", "UUID", "STATE", "URL", "PATTERNS", "LAST SUCCESS"];
+    Table::new(headings, rows.iter().map(cells)).print(context.paint)?;
+    for Row { name, problem, warnings, .. } in &rows {
+        let problem = problem.iter().map(|what| format!("{name}: nothing is delivered: {what}"));
+        let warnings = warnings.iter().map(|what| format!("{name}: {what}"));
+        problem.chain(warnings).for_each(|line| output::say(&line));
     }
-    table.print(context.paint)?;
-    rows.iter().for_each(report);
     Ok(())
-}
-
-/// Returns the rows; none if there is no catalog yet.
-fn rows(context: &Context) -> anyhow::Result<Vec<Row>> {
-    match open_existing(context) {
-        Ok(catalog) => Ok(catalog.rows()?),
-        Err(error) if matches!(error.downcast_ref(), Some(Error::Missing { .. })) => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
-}
-
-fn report(row: &Row) {
-    let problem = row.problem.iter().map(|what| format!("{}: nothing is delivered: {what}", row.name));
-    let warnings = row.warnings.iter().map(|what| format!("{}: {what}", row.name));
-    problem.chain(warnings).for_each(|line| output::say(&line));
 }
 
 /// Formats the state of a subscription.
@@ -80,9 +63,4 @@ pub(super) fn state(row: &Row) -> String {
         (Activity::Tripped, false) => "tripped".into(),
         (Activity::Disabled, _) => "disabled".into(),
     }
-}
-
-/// Formats a time in UTC, to the second.
-pub(super) fn when(at: Option<UnixMicros>) -> String {
-    at.map_or_else(|| "-".into(), |at| at.to_sqlite().chars().take(19).collect())
 }

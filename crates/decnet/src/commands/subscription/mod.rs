@@ -9,15 +9,14 @@ mod rotate;
 mod secret;
 mod settings_args;
 mod show;
-pub(crate) mod test;
+mod test;
 mod url_args;
 mod warn;
 
 use decnet_core::settings::{BatchError, SettingsError};
 use decnet_core::subscription::Problem;
-use decnet_store::catalog::Error;
+use decnet_store::catalog::{Error, Patch};
 
-pub(crate) use crate::commands::catalog::open_existing;
 use crate::context::Context;
 use crate::failure::Usage;
 
@@ -25,52 +24,82 @@ use crate::failure::Usage;
 ///
 /// A subscription is identified by its name, its UUID, or the first 8 characters of the UUID. A change applies to every
 /// event that is published after the command has ended.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, clap::Subcommand)]
 #[command(after_help = "\
 Examples:
   decnet subscription create --name siem --url https://siem.example/hook --pattern 'attacker.>'
   decnet subscription list
   decnet subscription test siem")]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum Command {
+pub(crate) enum Command {
     List(list::Args),
-    Show(show::Args),
+    /// Shows one subscription, without its secret.
+    ///
+    /// Only scheme, host and port of the URL are shown, because the rest may be a secret; --json prints it completely.
+    #[command(after_help = "\
+Examples:
+  decnet subscription show siem
+  decnet subscription show 3f2b8c1d --json")]
+    Show(Target),
     Create(create::Args),
     Update(change::UpdateArgs),
-    Delete(change::DeleteArgs),
-    Enable(change::EnableArgs),
-    Disable(change::DisableArgs),
-    Pause(change::PauseArgs),
-    Resume(change::ResumeArgs),
+    /// Deletes a subscription. Its waiting deliveries become dead.
+    #[command(after_help = "Examples:\n  decnet subscription delete siem")]
+    Delete(Target),
+    /// Enables a subscription and resets its circuit breaker. Parked deliveries are sent.
+    ///
+    /// Deliveries that were never attempted are sent at once, the others when their retry is due. If the receiver has asked for
+    /// a delay with Retry-After, the delay is cancelled and all waiting deliveries are sent at once.
+    #[command(after_help = "Examples:\n  decnet subscription enable siem")]
+    Enable(Target),
+    /// Disables a subscription: it gets no new deliveries, and the waiting ones are parked.
+    #[command(after_help = "Examples:\n  decnet subscription disable siem")]
+    Disable(Target),
+    /// Pauses a subscription: new events are queued for it, and nothing is sent until it is resumed.
+    ///
+    /// Waiting deliveries are parked, so they are kept for DECNET_WEBHOOK_RETAIN_PARKED. A disabled subscription, in
+    /// contrast, gets no new deliveries.
+    #[command(after_help = "Examples:\n  decnet subscription pause siem")]
+    Pause(Target),
+    /// Resumes a paused subscription: waiting deliveries are sent. A tripped or disabled subscription stays so.
+    #[command(after_help = "Examples:\n  decnet subscription resume siem")]
+    Resume(Target),
     RotateSecret(rotate::Args),
-    Test(test::Args),
+    /// Sends one test event to a subscription, without retries, and reports the result.
+    ///
+    /// The event has topic test.ping and type test. It is not stored in the queue and does not affect the subscription's
+    /// health.
+    #[command(after_help = "\
+Examples:
+  decnet subscription test siem
+  decnet subscription test siem --json")]
+    Test(Target),
 }
 
-impl Args {
-    /// Returns whether the command sends a test event.
-    pub(crate) fn is_test(&self) -> bool {
-        matches!(self.command, Command::Test(_))
-    }
+/// The subscription that a command is about.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Target {
+    /// The name or UUID of the subscription
+    name: String,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
 }
 
-pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    match args.command {
+pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
+    let enabled = |enabled| Patch { enabled: Some(enabled), ..Patch::default() };
+    let paused = |paused| Patch { paused: Some(paused), ..Patch::default() };
+    match command {
         Command::List(args) => list::run(&args, context),
-        Command::Show(args) => show::run(&args, context),
+        Command::Show(target) => show::run(&target, context),
         Command::Create(args) => create::run(args, context).await,
         Command::Update(args) => change::update(args, context).await,
-        Command::Delete(args) => change::delete(args, context).await,
-        Command::Enable(args) => change::enable(args, context).await,
-        Command::Disable(args) => change::disable(args, context).await,
-        Command::Pause(args) => change::pause(args, context).await,
-        Command::Resume(args) => change::resume(args, context).await,
+        Command::Delete(target) => change::delete(&target, context).await,
+        Command::Enable(target) => change::change(&target, &enabled(true), "enabled", context).await,
+        Command::Disable(target) => change::change(&target, &enabled(false), "disabled", context).await,
+        Command::Pause(target) => change::change(&target, &paused(true), "paused", context).await,
+        Command::Resume(target) => change::change(&target, &paused(false), "resumed", context).await,
         Command::RotateSecret(args) => rotate::run(args, context).await,
-        Command::Test(args) => test::run(&args, context).await,
+        Command::Test(target) => test::run(&target, context).await,
     }
 }
 

@@ -6,12 +6,13 @@ use decnet_core::duration;
 use decnet_core::limits::DEFAULT_SECRET_OVERLAP;
 use decnet_store::catalog::Row;
 
-use super::{open_existing, secret};
-use crate::commands::bus_client;
-use crate::commands::secret_args::SecretArgs;
+use super::{Target, secret};
+use crate::commands::shared::bus_client;
+use crate::commands::shared::catalog::open_existing;
+use crate::commands::shared::secret_args::SecretArgs;
 use crate::config::read_duration;
 use crate::context::Context;
-use crate::output::{self, Text};
+use crate::output;
 use crate::receiver::now;
 
 /// Gives a subscription a new secret. The old one stays valid for a while.
@@ -25,10 +26,7 @@ Examples:
   decnet subscription rotate-secret siem --overlap 7d --secret-file new-secret.txt
   decnet subscription rotate-secret siem --overlap 0     # the old secret has leaked
   decnet subscription rotate-secret siem --revoke        # the receiver uses the new secret")]
-pub(super) struct Args {
-    /// The name or UUID of the subscription
-    #[arg(value_name = "NAME")]
-    name: String,
+pub(crate) struct Args {
     /// How long requests are also signed with the old secret, up to 30d [default: 24h]
     #[arg(long, value_name = "DURATION", value_parser = read_duration)]
     overlap: Option<Duration>,
@@ -37,49 +35,36 @@ pub(super) struct Args {
     /// Keep the current secret and stop signing with older ones
     #[arg(long, conflicts_with_all = ["overlap", "secret", "secret_file"])]
     revoke: bool,
-    /// Print a JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    target: Target,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    let mut catalog = open_existing(context)?;
-    let uuid = catalog.find(&args.name)?.uuid;
+    let (mut catalog, as_json) = (open_existing(&context.config)?, args.target.json);
+    let uuid = catalog.find(&args.target.name)?.uuid;
     if args.revoke {
         let revoked = catalog.revoke_old_secrets(&uuid, now())?;
         let row = catalog.find(&uuid)?;
         bus_client::announce_change(&context.config).await;
         let what = describe_revoked(&row, revoked);
-        let written = if args.json { output::json(&row) } else { output::line(&what) };
-        return output::done(&what, written);
+        return output::done(&what, if as_json { output::json(&row) } else { output::line(&what) });
     }
     let (secret, generated) = args.secret.read_or_generate()?;
     let overlap = args.overlap.unwrap_or(DEFAULT_SECRET_OVERLAP);
     catalog.rotate_secret(&uuid, &secret, overlap, now()).map_err(super::refused)?;
     let row = catalog.find(&uuid)?;
     bus_client::announce_change(&context.config).await;
-    let shown = generated.as_deref();
-    let written = if args.json { json(&row, shown) } else { human(&row, shown, overlap) };
+    let done = format!("{} has a new secret; {}", row.name, describe_old(overlap));
+    let written = secret::print(&row, generated.as_deref(), Vec::new(), &done, as_json);
     let what = format!("{} ({}) has a new secret", row.name, row.uuid);
     output::done(&secret::unseen(what, &row, generated.is_some()), written)
 }
 
-fn json(row: &Row, generated: Option<&str>) -> anyhow::Result<()> {
-    let mut value = serde_json::to_value(row)?;
-    value["secret"] = generated.into();
-    output::json(&value)
-}
-
-fn human(row: &Row, generated: Option<&str>, overlap: Duration) -> anyhow::Result<()> {
-    let old = if overlap.is_zero() {
-        "requests are no longer signed with the old secret".to_owned()
-    } else {
-        format!("requests are also signed with the old secret for {}", duration::show(overlap))
-    };
-    let mut text = Text::from(format!("{} has a new secret; {old}", row.name));
-    text.end_line();
-    secret::show(&mut text, generated);
-    output::print(&text)
+fn describe_old(overlap: Duration) -> String {
+    if overlap.is_zero() {
+        return "requests are no longer signed with the old secret".into();
+    }
+    format!("requests are also signed with the old secret for {}", duration::show(overlap))
 }
 
 fn describe_revoked(row: &Row, revoked: usize) -> String {

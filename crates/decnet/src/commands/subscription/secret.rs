@@ -1,16 +1,32 @@
-//! The output of generated secrets, which are shown once.
+//! The output of commands that set a secret. A generated one is shown once.
 
 use decnet_store::catalog::Row;
 
-use crate::output::Text;
+use crate::output::{self, Text};
 
-/// Appends the lines that show a secret, if one was generated.
-pub(super) fn show(text: &mut Text, generated: Option<&str>) {
-    let Some(secret) = generated else { return };
-    *text += format!("secret: {secret}");
-    text.end_line();
-    *text += "The secret is not shown again; the receiver needs it.";
-    text.end_line();
+/// Prints a row with its generated secret, if any: as JSON, which also has the `warnings`, or below the line `done`.
+pub(super) fn print(
+    row: &Row,
+    generated: Option<&str>,
+    warnings: Vec<String>,
+    done: &str,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    if as_json {
+        let mut value = serde_json::to_value(row)?;
+        value["secret"] = generated.into();
+        if let Some(all) = value["warnings"].as_array_mut() {
+            all.extend(warnings.into_iter().map(Into::into));
+        }
+        return output::json(&value);
+    }
+    let mut text = Text::default();
+    text.line(done);
+    if let Some(secret) = generated {
+        text.line(format!("secret: {secret}"));
+        text.line("The secret is not shown again; the receiver needs it.");
+    }
+    output::print(&text)
 }
 
 /// Returns the report for a lost output: `what` was done, and how to replace a generated secret that was not shown.

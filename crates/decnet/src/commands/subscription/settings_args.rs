@@ -12,6 +12,7 @@ use decnet_core::settings::{
 };
 
 use super::header_args::HeaderArgs;
+use super::show;
 use crate::config::read_duration;
 
 /// The settings to change. Others are kept.
@@ -20,7 +21,7 @@ use crate::config::read_duration;
 pub(super) struct SettingsArgs {
     /// The maximum rate of requests, such as 50/s or 1000/h; `none` for no limit
     #[arg(long, value_parser = rate)]
-    rate: Option<Own<Rate>>,
+    rate: Option<Change<Rate>>,
     /// Deliver one event at a time, in order: a failed delivery blocks the next ones until it is delivered or dead
     #[arg(long, overrides_with = "unordered")]
     ordered: bool,
@@ -41,13 +42,13 @@ pub(super) struct SettingsArgs {
     no_batch: bool,
     /// The delays before retries, such as 1s,2s,4s,30s; `none` for no retries, `default` for the worker's setting
     #[arg(long, value_name = "DELAYS", value_parser = own::<RetrySchedule>)]
-    retry_schedule: Option<Own<RetrySchedule>>,
+    retry_schedule: Option<Change<RetrySchedule>>,
     /// The timeout of an attempt, from 100ms to 5m; `default` for the worker's setting
     #[arg(long, value_name = "DURATION", value_parser = own::<Timeout>)]
-    timeout: Option<Own<Timeout>>,
+    timeout: Option<Change<Timeout>>,
     /// The maximum number of requests in flight, from 1 to 256; `default` for the worker's setting
     #[arg(long, value_name = "REQUESTS", value_parser = concurrency)]
-    concurrency: Option<Own<Concurrency>>,
+    concurrency: Option<Change<Concurrency>>,
     /// Send a `traceparent` header (W3C Trace Context) derived from event and attempt
     #[arg(long, overrides_with = "no_trace")]
     trace: bool,
@@ -64,24 +65,20 @@ fn formats() -> impl TypedValueParser<Value = BatchFormat> {
     PossibleValuesParser::new(all).try_map(|text| text.parse::<BatchFormat>())
 }
 
-/// A value of the subscription, or `None` for the default.
-#[derive(Debug, Clone, Copy)]
-struct Own<T>(Option<T>);
-
 /// Parses `default` or a value.
-fn own<T: FromStr>(text: &str) -> Result<Own<T>, T::Err> {
-    if text == "default" { Ok(Own(None)) } else { text.parse().map(|value| Own(Some(value))) }
+fn own<T: FromStr>(text: &str) -> Result<Change<T>, T::Err> {
+    if text == "default" { Ok(Change::Reset) } else { text.parse().map(Change::To) }
 }
 
-/// Parses a rate. `none` means the default, which is no limit.
-fn rate(text: &str) -> Result<Own<Rate>, ParseRateError> {
-    if text == "none" { Ok(Own(None)) } else { own(text) }
+/// Parses a rate. `none` means the default, which is unlimited.
+fn rate(text: &str) -> Result<Change<Rate>, ParseRateError> {
+    if text == "none" { Ok(Change::Reset) } else { own(text) }
 }
 
-fn concurrency(text: &str) -> Result<Own<Concurrency>, ConcurrencyError> {
+fn concurrency(text: &str) -> Result<Change<Concurrency>, ConcurrencyError> {
     match text {
-        "default" => Ok(Own(None)),
-        text => Concurrency::new(text.parse().map_err(|_| ConcurrencyError)?).map(|value| Own(Some(value))),
+        "default" => Ok(Change::Reset),
+        text => Concurrency::new(text.parse().map_err(|_| ConcurrencyError)?).map(Change::To),
     }
 }
 
@@ -90,15 +87,15 @@ impl SettingsArgs {
     ///
     /// # Errors
     /// A header is invalid, or the file of headers cannot be read.
-    pub(super) fn read(&self) -> anyhow::Result<SettingsPatch> {
+    pub(super) fn read(self) -> anyhow::Result<SettingsPatch> {
         let switch = |on: bool, off: bool| if on || off { Change::To(on) } else { Change::Keep };
         Ok(SettingsPatch {
-            rate: to(self.rate),
-            ordered: switch(self.ordered, self.unordered),
             batch: self.batch(),
-            retry_schedule: to(self.retry_schedule.clone()),
-            timeout: to(self.timeout),
-            concurrency: to(self.concurrency),
+            rate: self.rate.unwrap_or_default(),
+            ordered: switch(self.ordered, self.unordered),
+            retry_schedule: self.retry_schedule.unwrap_or_default(),
+            timeout: self.timeout.unwrap_or_default(),
+            concurrency: self.concurrency.unwrap_or_default(),
             trace: switch(self.trace, self.no_trace),
             headers: self.headers.read()?,
         })
@@ -118,10 +115,6 @@ impl SettingsArgs {
     }
 }
 
-fn to<T>(argument: Option<Own<T>>) -> Change<T> {
-    argument.map_or(Change::Keep, |Own(value)| Change::to(value))
-}
-
 /// Summarizes settings on one line.
 pub(super) fn summary(settings: &Settings) -> String {
     let rate = settings.rate.map(|rate| format!("at most {rate}"));
@@ -137,7 +130,5 @@ pub(super) fn summary(settings: &Settings) -> String {
     let timeout = settings.timeout.map(|timeout| format!("timeout {timeout}"));
     let concurrency = settings.concurrency.map(|most| format!("at most {} at once", most.get()));
     let trace = settings.trace.then(|| "traced".to_owned());
-    let all = rate.into_iter().chain(ordered).chain(batch).chain(retries).chain(timeout);
-    let all: Vec<String> = all.chain(concurrency).chain(trace).collect();
-    if all.is_empty() { "-".into() } else { all.join(", ") }
+    show::list([rate, ordered, batch, retries, timeout, concurrency, trace].into_iter().flatten())
 }

@@ -1,35 +1,29 @@
 //! `--url` and `--url-file`: the URL of a subscription.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use decnet_core::limits::MAX_URL_BYTES;
-use decnet_core::redact::{EndpointUrl, UrlError};
+use decnet_core::redact::{EndpointUrl, Secret, UrlError};
 use decnet_core::text::BYTE_ORDER_MARK;
 
-use crate::commands::file_args;
+use crate::commands::shared::file_args;
+use crate::commands::shared::secret_args::secret;
 use crate::failure::Usage;
 
 /// The maximum bytes of a URL file: the longest URL and a line end.
 const MAX_FILE_BYTES: u64 = MAX_URL_BYTES as u64 + 2;
 
 /// The source of a URL.
-#[derive(clap::Args)]
+#[derive(Debug, clap::Args)]
 pub(super) struct UrlArgs {
     /// The URL of the receiver, http or https; visible in the process list, so prefer --url-file for secret URLs, such as those of
     /// chat services
-    #[arg(long, conflicts_with = "url_file")]
-    url: Option<String>,
+    #[arg(long, conflicts_with = "url_file", value_parser = secret)]
+    url: Option<Secret>,
     /// A file with the URL on its first line, or - for stdin
     #[arg(long, value_name = "FILE")]
     url_file: Option<PathBuf>,
-}
-
-impl std::fmt::Debug for UrlArgs {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UrlArgs").field("url_file", &self.url_file).finish_non_exhaustive()
-    }
 }
 
 impl UrlArgs {
@@ -39,7 +33,7 @@ impl UrlArgs {
     /// The URL is invalid, or the file cannot be read or is empty. The error does not contain the URL, which may be a secret.
     pub(super) fn read(&self) -> anyhow::Result<Option<EndpointUrl>> {
         let (text, from) = match (&self.url, &self.url_file) {
-            (Some(url), _) => (url.clone(), "--url"),
+            (Some(url), _) => (url.expose().to_owned(), "--url"),
             (None, Some(path)) => (read_file(path)?, "--url-file"),
             (None, None) => return Ok(None),
         };
@@ -49,23 +43,15 @@ impl UrlArgs {
         });
         Ok(Some(url?))
     }
-
-    /// Returns the URL.
-    ///
-    /// # Errors
-    /// As [`UrlArgs::read`]; also if no URL was given.
-    pub(super) fn required(&self) -> anyhow::Result<EndpointUrl> {
-        Ok(self.read()?.ok_or_else(|| Usage::new("no URL of the receiver: give --url or --url-file"))?)
-    }
 }
 
 fn read_file(path: &Path) -> anyhow::Result<String> {
-    let mut text = String::new();
-    let read = file_args::open(path, MAX_FILE_BYTES + 1).and_then(|mut file| file.read_to_string(&mut text));
-    read.with_context(|| format!("cannot read the URL from {}", path.display()))?;
+    let shown = path.display();
+    let text = file_args::read(path, MAX_FILE_BYTES + 1);
+    let text = text.with_context(|| format!("cannot read the URL from {shown}"))?;
     let mark = "begins with a byte order mark (U+FEFF); save it without one";
-    anyhow::ensure!(!text.starts_with(BYTE_ORDER_MARK), "{} {mark}", path.display());
+    anyhow::ensure!(!text.starts_with(BYTE_ORDER_MARK), "{shown} {mark}");
     let url = text.lines().next().unwrap_or_default().trim();
-    anyhow::ensure!(!url.is_empty(), "{} has no URL on its first line", path.display());
+    anyhow::ensure!(!url.is_empty(), "{shown} has no URL on its first line");
     Ok(url.to_owned())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use decnet_core::access::{ApiToken, Scope, Scopes};
 use decnet_store::catalog::{Error, NewToken, StoredToken};
 
-use crate::commands::catalog::open_or_create;
+use crate::commands::shared::catalog::open_or_create;
 use crate::config::read_duration;
 use crate::context::Context;
 use crate::failure::Usage;
@@ -22,7 +22,7 @@ Examples:
   decnet token create --name ci --scope publish --expires 90d
   decnet token create --name dashboard --scope read --scope publish
   decnet token create --name ops --scope admin --json | jq -r .token > token")]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// The name of the token; unique among the active ones
     #[arg(long)]
     name: String,
@@ -40,7 +40,7 @@ pub(super) struct Args {
 pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let (now, scopes) = (now(), Scopes::new(args.scopes));
     let expires_at = args.expires.map(|lifetime| now.after(lifetime));
-    let mut catalog = open_or_create(context)?;
+    let mut catalog = open_or_create(&context.config)?;
     let token =
         catalog.create_token(&NewToken { name: args.name, scopes, expires_at }, now).map_err(refused)?;
     let stored = catalog.token(token.id())?;
@@ -50,23 +50,19 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         stored.name,
         id = stored.id
     );
-    output::done(&what, if args.json { json(&token, &stored) } else { human(&token, &stored) })
+    output::done(&what, print(&token, &stored, args.json))
 }
 
-fn json(token: &ApiToken, stored: &StoredToken) -> anyhow::Result<()> {
-    let mut value = serde_json::to_value(stored)?;
-    value["token"] = token.expose().into();
-    output::json(&value)
-}
-
-fn human(token: &ApiToken, stored: &StoredToken) -> anyhow::Result<()> {
-    let created = format!("created {} ({}), scope {}", stored.name, stored.id, stored.scopes);
-    let shown = format!("token: {}", token.expose());
-    let mut text = Text::default();
-    for line in [&*created, &*shown, "The token is not shown again: only a digest of it is stored."] {
-        text += line;
-        text.end_line();
+fn print(token: &ApiToken, stored: &StoredToken, as_json: bool) -> anyhow::Result<()> {
+    if as_json {
+        let mut value = serde_json::to_value(stored)?;
+        value["token"] = token.expose().into();
+        return output::json(&value);
     }
+    let mut text = Text::default();
+    text.line(format!("created {} ({}), scope {}", stored.name, stored.id, stored.scopes));
+    text.line(format!("token: {}", token.expose()));
+    text.line("The token is not shown again: only a digest of it is stored.");
     output::print(&text)
 }
 

@@ -1,10 +1,10 @@
 //! `decnet token list`: lists the tokens.
 
-use decnet_core::time::UnixMicros;
-use decnet_store::catalog::{Error, StoredToken, TokenState};
+use decnet_store::catalog::{Catalog, StoredToken, TokenState};
 use serde::Serialize;
 
-use crate::commands::catalog::open_existing;
+use crate::commands::shared::catalog::read_if_exists;
+use crate::commands::shared::times::when;
 use crate::context::Context;
 use crate::output::{self, Table};
 use crate::receiver::now;
@@ -15,7 +15,7 @@ use crate::receiver::now;
 Examples:
   decnet token list
   decnet token list --json | jq -r '.[] | select(.state == \"active\") | .name'")]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Print a JSON list
     #[arg(long)]
     json: bool,
@@ -30,7 +30,8 @@ struct Listed<'a> {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let (tokens, now) = (tokens(context)?, now());
+    let tokens = read_if_exists(&context.config, Catalog::tokens)?.unwrap_or_default();
+    let now = now();
     if args.json {
         let listed = tokens.iter().map(|token| Listed { token, state: token.state(now) });
         return output::json(&listed.collect::<Vec<_>>());
@@ -39,28 +40,13 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         output::say("no tokens yet; create one with `decnet token create`");
         return Ok(());
     }
-    let mut table = Table::new(&["NAME", "ID", "SCOPE", "STATE", "CREATED", "EXPIRES", "LAST USED"]);
-    for token in &tokens {
-        table.row([
-            token.name.clone(),
-            token.id.clone(),
-            token.scopes.to_string(),
-            state(token.state(now)).to_owned(),
-            when(token.created_at),
-            when(token.expires_at),
-            when(token.last_used_at),
-        ]);
-    }
-    table.print(context.paint)
-}
-
-/// Returns the tokens; none if there is no catalog yet.
-fn tokens(context: &Context) -> anyhow::Result<Vec<StoredToken>> {
-    match open_existing(context) {
-        Ok(catalog) => Ok(catalog.tokens()?),
-        Err(error) if matches!(error.downcast_ref(), Some(Error::Missing { .. })) => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
+    let row = |token: StoredToken| {
+        let (state, scopes) = (state(token.state(now)).to_owned(), token.scopes.to_string());
+        let [created, expires, used] = [token.created_at, token.expires_at, token.last_used_at].map(when);
+        [token.name, token.id, scopes, state, created, expires, used]
+    };
+    let headings = ["NAME", "ID", "SCOPE", "STATE", "CREATED", "EXPIRES", "LAST USED"];
+    Table::new(headings, tokens.into_iter().map(row)).print(context.paint)
 }
 
 fn state(state: TokenState) -> &'static str {
@@ -69,9 +55,4 @@ fn state(state: TokenState) -> &'static str {
         TokenState::Expired => "expired",
         TokenState::Revoked => "revoked",
     }
-}
-
-/// Formats a time in UTC, to the second.
-fn when(at: Option<UnixMicros>) -> String {
-    at.map_or_else(|| "-".into(), |at| at.to_sqlite().chars().take(19).collect())
 }

@@ -1,6 +1,6 @@
 //! `decnet token revoke`: revokes a token.
 
-use crate::commands::catalog::open_existing;
+use crate::commands::shared::catalog::open_existing;
 use crate::context::Context;
 use crate::output;
 use crate::receiver::now;
@@ -11,7 +11,7 @@ use crate::receiver::now;
 Examples:
   decnet token revoke ci
   decnet token revoke 5f0c3a91d27be846")]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// The name or id of the token
     token: String,
     /// Print a JSON object
@@ -20,7 +20,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let revoked = open_existing(context)?.revoke_token(&args.token, now())?;
+    let revoked = open_existing(&context.config)?.revoke_token(&args.token, now())?;
     let what = format!("revoked {} ({})", revoked.name, revoked.id);
     output::done(&what, if args.json { output::json(&revoked) } else { output::line(&what) })
 }

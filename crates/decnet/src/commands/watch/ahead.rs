@@ -35,9 +35,8 @@ pub(super) struct Printer {
 #[derive(Default)]
 pub(super) struct Counts {
     waiting_bytes: AtomicUsize,
-    taken: AtomicU64,
-    /// Events that were printed, or reported as invalid.
-    done: AtomicU64,
+    /// Events that were neither printed nor reported as invalid yet.
+    waiting: AtomicU64,
     printed: AtomicU64,
 }
 
@@ -57,7 +56,7 @@ impl ReadAhead {
             return false;
         }
         self.counts.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.counts.taken.fetch_add(1, Ordering::Relaxed);
+        self.counts.waiting.fetch_add(1, Ordering::Relaxed);
         // A printer that has ended has reported its error or has reached its limit.
         drop(self.events.send(event));
         true
@@ -90,7 +89,7 @@ impl Printer {
             output::json_lines(&lines)?;
             left -= printed;
             self.counts.printed.fetch_add(printed, Ordering::Relaxed);
-            self.counts.done.fetch_add(done, Ordering::Relaxed);
+            self.counts.waiting.fetch_sub(done, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -103,7 +102,7 @@ impl Counts {
 
     /// Returns the number of events in the queue.
     pub(super) fn waiting(&self) -> u64 {
-        self.taken.load(Ordering::Relaxed) - self.done.load(Ordering::Relaxed)
+        self.waiting.load(Ordering::Relaxed)
     }
 }
 

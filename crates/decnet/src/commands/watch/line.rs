@@ -9,19 +9,13 @@ use serde_json::value::RawValue;
 use crate::json_text;
 
 /// The members of an event's line. Values are copied verbatim where possible.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Line<'a> {
-    id: Option<&'a RawValue>,
-    topic: &'a str,
-    r#type: Option<&'a RawValue>,
-    ts: Option<&'a RawValue>,
-    payload: Option<Compact<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Envelope<'a> {
     #[serde(borrow)]
     id: Option<&'a RawValue>,
+    /// The topic of the header, not of the body.
+    #[serde(skip_deserializing)]
+    topic: &'a str,
     #[serde(borrow)]
     r#type: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -30,34 +24,17 @@ struct Envelope<'a> {
     payload: Option<&'a RawValue>,
 }
 
-/// Appends an event as a line.
+/// Appends an event as a line. A payload that contains line breaks is rewritten.
 ///
 /// # Errors
 /// The body is not an event envelope.
 pub(super) fn append(event: &Received, lines: &mut Vec<u8>) -> anyhow::Result<()> {
-    let Envelope { id, r#type, ts, payload } = serde_json::from_slice(&event.body)?;
-    let payload = payload.map(Compact::new);
+    let Line { id, r#type, ts, payload, .. } = serde_json::from_slice(&event.body)?;
+    let with_breaks = payload.filter(|payload| payload.get().contains(['\n', '\r']));
+    let rewritten = with_breaks.and_then(|payload| json_text::compact(payload.get().as_bytes()));
+    let payload = rewritten.as_deref().or(payload);
     serde_json::to_writer(&mut *lines, &Line { id, topic: &event.topic, r#type, ts, payload })?;
     Ok(lines.write_all(b"\n")?)
-}
-
-/// A payload on one line: verbatim, unless it contains line breaks.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Compact<'a> {
-    Raw(&'a RawValue),
-    Rewritten(Option<Box<RawValue>>),
-}
-
-impl<'a> Compact<'a> {
-    fn new(payload: &'a RawValue) -> Self {
-        let has_lines = payload.get().bytes().any(|byte| matches!(byte, b'\n' | b'\r'));
-        if has_lines {
-            Self::Rewritten(json_text::compact(payload.get().as_bytes()))
-        } else {
-            Self::Raw(payload)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct Missed {
     /// Events that did not fit into the queue.
-    unprinted: u64,
+    pub(super) unprinted: u64,
     /// Events that the bus reports as dropped on this connection.
-    by_bus: u64,
+    pub(super) by_bus: u64,
     /// Events that the bus dropped on earlier connections.
     by_bus_before: u64,
     reported: u64,
@@ -21,15 +21,6 @@ pub(super) struct Missed {
 }
 
 impl Missed {
-    pub(super) fn add_unprinted(&mut self, events: u64) {
-        self.unprinted += events;
-    }
-
-    /// Sets the number of events that the bus has dropped on this connection.
-    pub(super) fn set_by_bus(&mut self, events: u64) {
-        self.by_bus = events;
-    }
-
     /// Records the end of the connection. The bus counts from 0 on the next one.
     pub(super) fn disconnected(&mut self) {
         self.by_bus_before += std::mem::take(&mut self.by_bus);
@@ -57,7 +48,7 @@ impl Missed {
         }
         (self.reported, self.reported_at) = (self.total(), Some(now));
         let missed = pluralize(self.total(), "event was", "events were");
-        Some(format!("{missed} missed so far: they arrive faster than they can be printed"))
+        Some(format!("{missed} missed so far: they arrive faster than the bus relays or stdout accepts them"))
     }
 
     fn total(&self) -> u64 {
@@ -73,12 +64,12 @@ mod tests {
     fn losses_of_all_connections_are_summed_and_reported_at_intervals() {
         let (mut missed, start) = (Missed::default(), Instant::now());
         assert_eq!(missed.due(start), None);
-        missed.set_by_bus(3);
+        missed.by_bus = 3;
         assert!(missed.due(start).is_some_and(|text| text.starts_with("3 events were missed so far")));
-        missed.set_by_bus(4);
+        missed.by_bus = 4;
         missed.disconnected();
-        missed.set_by_bus(1);
-        missed.add_unprinted(2);
+        missed.by_bus = 1;
+        missed.unprinted += 2;
         assert_eq!(missed.due(start + REPORT_INTERVAL / 2), None);
         assert!(missed.due(start + REPORT_INTERVAL).is_some_and(|text| text.starts_with("7 events")));
         assert_eq!(missed.due(start + 2 * REPORT_INTERVAL), None);

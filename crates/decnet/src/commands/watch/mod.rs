@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use self::ahead::ReadAhead;
 use self::missed::Missed;
-use super::bus_client;
+use super::shared::bus_client;
 use crate::context::Context;
 use crate::output::{self, pluralize};
 
@@ -64,7 +64,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         None => timeout(PRINT_GRACE, printing).await.ok(),
     };
     if ended.is_none() {
-        missed.add_unprinted(counts.waiting());
+        missed.unprinted += counts.waiting();
     }
     missed.report_all();
     ended.transpose().context("the printing thread panicked")?.transpose()?;
@@ -94,7 +94,7 @@ impl Reading {
                 Step::Messages => {
                     let rejected =
                         events.drain(..).map(|event| self.ahead.push(event)).filter(|queued| !queued).count();
-                    self.missed.add_unprinted(rejected as u64);
+                    self.missed.unprinted += rejected as u64;
                 }
                 Step::Notice => {}
                 Step::Connected if self.was_connected => output::say("reconnected to the bus"),
@@ -108,7 +108,7 @@ impl Reading {
                 }
             }
             if let Some(notice) = self.source.notice() {
-                self.missed.set_by_bus(notice.lost);
+                self.missed.by_bus = notice.lost;
             }
             self.missed.report(Instant::now());
         }

@@ -75,7 +75,7 @@ fn the_defaults_are_decnets() {
     assert_eq!(config.delivery.timeout, Duration::from_secs(10));
     assert_eq!(config.delivery.schedule, decnet_core::delivery::RetrySchedule::default());
     assert!(!config.egress.allow_private && config.egress.allow.is_empty());
-    assert_eq!(config.retention.bytes, 10 << 30);
+    assert_eq!(config.retention.max_bytes, 10 << 30);
     assert_eq!((config.log.filter, config.log.format), (None, LogFormat::Human));
 }
 
@@ -179,6 +179,11 @@ fn concurrency_above_the_total_is_a_problem() {
 fn named_file_must_exist() {
     let problems = problems(&[("DECNET_CONFIG", "/nowhere/decnet.ini")], "");
     assert!(problems[0].contains("/nowhere/decnet.ini"), "{problems:?}");
+}
+
+#[test]
+fn dev_null_means_no_ini_file() {
+    assert_eq!(problems(&[("DECNET_CONFIG", "/dev/null")], "[decnet]\nmode = agent\n"), [""; 0]);
 }
 
 #[test]

@@ -43,6 +43,23 @@ fn dotenv_writable_by_others_is_ignored_with_a_warning() {
     }
 }
 
+#[test]
+fn relative_directories_in_an_untrusted_directory_are_a_problem() {
+    let values = [("DECNET_DATA_DIR", "data"), ("DECNET_BUS_SOCKET", "bus.sock")];
+    for (name, value) in values {
+        let host = Host::new(&[(name, value)], "");
+        let host = Host { inputs: without_ini(&host), ..host };
+        assert_eq!(host.find().problems, [""; 0], "{name}");
+        host.chmod("", 0o1777);
+        let [problem] = &host.find().problems[..] else { panic!("{name}") };
+        assert!(problem.starts_with(name) && problem.contains("mode 1777"), "{problem}");
+    }
+    let mut host = Host::new(&[], "");
+    host.inputs = Inputs { data_dir: Some("data".into()), ..without_ini(&host) };
+    host.chmod("", 0o1777);
+    assert_eq!(host.find().problems, [""; 0], "an argument is the user's own word");
+}
+
 fn without_ini(host: &Host) -> Inputs {
     let mut inputs = host.inputs.clone();
     inputs.environment.remove("DECNET_CONFIG");

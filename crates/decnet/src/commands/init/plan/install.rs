@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::super::host::{Host, TARGET, Unit};
-use super::super::templates::Templates;
+use super::super::templates::{Templates, Variables};
 use super::{Action, Existing, Owner, Step, Wanted, accounts, removal, run, shown, step, systemctl};
 
 /// The key with which a target pulls in services.
@@ -21,8 +21,16 @@ struct Changes<'a> {
     renewed: Vec<&'a str>,
 }
 
+/// The inputs of a plan.
+struct Planner<'a> {
+    wanted: &'a Wanted,
+    host: &'a Host,
+    templates: &'a Templates,
+}
+
 /// Returns the steps, in order.
 pub(in super::super) fn install(wanted: &Wanted, host: &Host, templates: &Templates) -> Vec<Step> {
+    let planner = Planner { wanted, host, templates };
     let layout = &wanted.layout;
     let shared = |name, path: &Path| {
         let text = templates.render(name, &wanted.variables);
@@ -36,7 +44,7 @@ pub(in super::super) fn install(wanted: &Wanted, host: &Host, templates: &Templa
         directory(&layout.logs, 0o750, Owner::Service),
         shared("tmpfiles", &layout.tmpfiles),
         shared("logrotate", &layout.logrotate),
-        settings(wanted, templates),
+        write(layout.ini.clone(), templates.render("ini", &wanted.variables), Existing::Settings),
     ];
     let (mut written, mut changes) = (Vec::new(), Changes::default());
     for (name, problem) in templates.services.iter().filter(|(name, _)| wanted.touches(name)) {
@@ -46,12 +54,12 @@ pub(in super::super) fn install(wanted: &Wanted, host: &Host, templates: &Templa
             written.push(name.as_str());
             changes.add(name, text, host, wanted.existing());
         }
-        steps.extend(unit(wanted, host, templates, name, rendered, wanted.existing()));
+        steps.extend(planner.unit(name, rendered, wanted.existing()));
     }
-    let (text, existing) = target(wanted, host, templates, &written, &changes.new);
-    steps.extend(unit(wanted, host, templates, TARGET, text, existing));
+    let (text, existing) = planner.target(&written, &changes.new);
+    steps.extend(planner.unit(TARGET, text, existing));
     steps.push(removal(layout.rule_of_all()));
-    steps.extend(started(wanted, host, &changes));
+    steps.extend(planner.started(&changes));
     steps
 }
 
@@ -67,15 +75,9 @@ impl<'a> Changes<'a> {
     }
 }
 
-/// Returns whether an existing unit with a different text is kept.
+/// Returns whether an existing unit with a different text is kept. A package's unit is overridden by one in /etc.
 fn stays(unit: &Unit, existing: Existing) -> bool {
-    match existing {
-        // A package's unit is not changed; a unit in /etc overrides it.
-        _ if unit.is_packages => false,
-        Existing::Renew => false,
-        Existing::TakeOver => unit.is_ours,
-        Existing::Settings | Existing::Shared | Existing::Keep => true,
-    }
+    !unit.is_packages && existing.reason_to_keep(unit.is_ours).is_some()
 }
 
 fn directory(path: &Path, mode: u32, owner: Owner) -> Step {
@@ -84,55 +86,67 @@ fn directory(path: &Path, mode: u32, owner: Owner) -> Step {
 
 fn write(path: PathBuf, text: Result<String, String>, existing: Existing) -> Step {
     let what = shown(&path);
-    let write = |text| Action::Write { path, text, mode: 0o644, owner: Owner::Root, existing };
-    step(what, text.map_or_else(Action::Fail, write))
+    step(what, text.map_or_else(Action::Fail, |text| Action::Write { path, text, existing }))
 }
 
-/// Returns the step for the INI file. Other users cannot read it, since it names hosts and networks.
-fn settings(wanted: &Wanted, templates: &Templates) -> Step {
-    let path = wanted.layout.ini.clone();
-    let text = templates.render("ini", &wanted.variables);
-    let (mode, owner, existing) = (0o640, Owner::Group, Existing::Settings);
-    step(
-        shown(&path),
-        text.map_or_else(Action::Fail, |text| Action::Write { path, text, mode, owner, existing }),
-    )
-}
-
-/// Returns the steps for a unit and its polkit rule. A unit of another installation that is kept gets no rule.
-fn unit(
-    wanted: &Wanted,
-    host: &Host,
-    templates: &Templates,
-    name: &str,
-    text: Result<String, String>,
-    existing: Existing,
-) -> Vec<Step> {
-    let stays_anothers = host.unit(name).is_some_and(|unit| !unit.is_ours && stays(unit, existing));
-    let has_rule = text.is_ok() && !stays_anothers;
-    let mut steps = vec![write(wanted.layout.unit(name), text, existing)];
-    if has_rule {
-        let mut variables = wanted.variables(name).clone();
-        name.clone_into(&mut variables.unit);
-        steps.push(write(wanted.layout.rule(name), templates.render("polkit", &variables), existing));
+impl Planner<'_> {
+    /// Returns the steps for a unit and its polkit rule. A unit of another installation that is kept gets no rule.
+    fn unit(&self, name: &str, text: Result<String, String>, existing: Existing) -> Vec<Step> {
+        let Self { wanted, host, templates } = self;
+        let stays_anothers = host.unit(name).is_some_and(|unit| !unit.is_ours && stays(unit, existing));
+        let has_rule = text.is_ok() && !stays_anothers;
+        let mut steps = vec![write(wanted.layout.unit(name), text, existing)];
+        if has_rule {
+            let variables = Variables { unit: name.to_owned(), ..wanted.variables(name).clone() };
+            steps.push(write(wanted.layout.rule(name), templates.render("polkit", &variables), existing));
+        }
+        steps
     }
-    steps
-}
 
-/// Returns the text of `decnet.target` and the treatment of an existing one. The target wants all written and existing
-/// services. If a changed target of ours is kept, only new services are added to it.
-fn target(
-    wanted: &Wanted,
-    host: &Host,
-    templates: &Templates,
-    written: &[&str],
-    new: &[&str],
-) -> (Result<String, String>, Existing) {
-    let existing = wanted.existing_shared();
-    let kept = host.target.as_ref().filter(|target| target.is_ours && stays(target, existing));
-    match kept.and_then(|target| with_wants(&target.text, new)) {
-        Some(text) => (Ok(text), Existing::Renew),
-        None => (rendered_target(wanted, host, templates, written), existing),
+    /// Returns the text of `decnet.target` and the treatment of an existing one. The target wants all written and existing
+    /// services. If a changed target of ours is kept, only new services are added to it.
+    fn target(&self, written: &[&str], new: &[&str]) -> (Result<String, String>, Existing) {
+        let existing = self.wanted.existing_shared();
+        let kept = self.host.target.as_ref().filter(|target| target.is_ours && stays(target, existing));
+        if let Some(text) = kept.and_then(|target| with_wants(&target.text, new)) {
+            return (Ok(text), Existing::Renew);
+        }
+        let there = self.host.units.iter().map(|unit| unit.name.as_str());
+        let services: BTreeSet<_> = there.chain(written.iter().copied()).map(str::to_owned).collect();
+        let services = services.into_iter().collect();
+        let variables = Variables { services, ..self.wanted.variables.clone() };
+        (self.templates.render(TARGET, &variables), existing)
+    }
+
+    fn started(&self, changes: &Changes<'_>) -> Vec<Step> {
+        let Self { wanted, host, .. } = self;
+        let tmpfiles = shown(&wanted.layout.tmpfiles);
+        let mut steps = vec![
+            run(host, "systemd-tmpfiles", ["--create", &tmpfiles]),
+            systemctl(host, &["daemon-reload"], []),
+        ];
+        let Changes { new, taken_over, renewed } = changes;
+        let target = host.target.is_none().then_some(TARGET);
+        let enabled: Vec<_> = target.into_iter().chain(new.iter().chain(taken_over).copied()).collect();
+        if !wanted.start {
+            let units = if enabled.is_empty() { TARGET.to_owned() } else { enabled.join(" ") };
+            steps.push(step(
+                "start",
+                Action::Skip(format!("--no-start is set; to start later: systemctl enable --now {units}")),
+            ));
+            return steps;
+        }
+        if !enabled.is_empty() {
+            steps.push(systemctl(host, &["enable", "--now"], enabled));
+        }
+        // The running process is still that of the replaced unit.
+        if !taken_over.is_empty() {
+            steps.push(systemctl(host, &["restart"], taken_over.iter().copied()));
+        }
+        if !renewed.is_empty() {
+            steps.push(restarted(wanted, host, renewed));
+        }
+        steps
     }
 }
 
@@ -143,49 +157,6 @@ fn with_wants(text: &str, new: &[&str]) -> Option<String> {
     let all: BTreeSet<&str> = wanted.iter().chain(new).copied().collect();
     let renewed = format!("{WANTS}{}", all.iter().copied().collect::<Vec<_>>().join(" "));
     (all.len() > wanted.len()).then(|| text.replacen(line, &renewed, 1))
-}
-
-fn rendered_target(
-    wanted: &Wanted,
-    host: &Host,
-    templates: &Templates,
-    written: &[&str],
-) -> Result<String, String> {
-    let there = host.units.iter().map(|unit| unit.name.as_str());
-    let mut services: Vec<_> = there.chain(written.iter().copied()).map(str::to_owned).collect();
-    services.sort();
-    services.dedup();
-    let mut variables = wanted.variables.clone();
-    variables.services = services;
-    templates.render(TARGET, &variables)
-}
-
-fn started(wanted: &Wanted, host: &Host, changes: &Changes<'_>) -> Vec<Step> {
-    let tmpfiles = shown(&wanted.layout.tmpfiles);
-    let mut steps =
-        vec![run(host, "systemd-tmpfiles", ["--create", &tmpfiles]), systemctl(host, &["daemon-reload"], [])];
-    let Changes { new, taken_over, renewed } = changes;
-    let target = host.target.is_none().then_some(TARGET);
-    let enabled: Vec<_> = target.into_iter().chain(new.iter().chain(taken_over).copied()).collect();
-    if !wanted.start {
-        let units = if enabled.is_empty() { TARGET.to_owned() } else { enabled.join(" ") };
-        steps.push(step(
-            "start",
-            Action::Skip(format!("--no-start is set; to start later: systemctl enable --now {units}")),
-        ));
-        return steps;
-    }
-    if !enabled.is_empty() {
-        steps.push(systemctl(host, &["enable", "--now"], enabled));
-    }
-    // The running process is still that of the replaced unit.
-    if !taken_over.is_empty() {
-        steps.push(systemctl(host, &["restart"], taken_over.iter().copied()));
-    }
-    if !renewed.is_empty() {
-        steps.push(restarted(wanted, host, renewed));
-    }
-    steps
 }
 
 /// Returns the step for running services with an outdated unit. Without `--only` the operator chooses the time of the

@@ -35,23 +35,15 @@ pub(super) enum Action {
     Write {
         path: PathBuf,
         text: String,
-        mode: u32,
-        owner: Owner,
         existing: Existing,
     },
     /// Removes a file if init wrote it, and restores the file that it replaced.
-    Remove {
-        path: PathBuf,
-    },
+    Remove(PathBuf),
     /// Removes a directory with its contents.
-    RemoveTree {
-        path: PathBuf,
-    },
+    RemoveTree(PathBuf),
     RemoveAccounts,
-    Run {
-        program: &'static str,
-        arguments: Vec<String>,
-    },
+    /// Runs a program with these arguments.
+    Run(&'static str, Vec<String>),
     /// Does nothing, for this reason.
     Skip(String),
     /// Fails, for this reason.
@@ -81,6 +73,24 @@ pub(super) enum Existing {
     TakeOver,
     /// Replace the file, and save it if init did not write it.
     Renew,
+}
+
+impl Existing {
+    /// Returns the mode and the owner of a written file. Other users cannot read the settings, which name hosts and networks.
+    pub(super) fn access(self) -> (u32, Owner) {
+        if self == Self::Settings { (0o640, Owner::Group) } else { (0o644, Owner::Root) }
+    }
+
+    /// Returns why an existing file that differs is kept, if it is.
+    pub(super) fn reason_to_keep(self, is_ours: bool) -> Option<&'static str> {
+        match (self, is_ours) {
+            (Self::Settings, _) => Some("belongs to the operator; kept"),
+            (Self::Shared, true) => Some("is shared with other services; kept"),
+            (Self::Shared | Self::Keep, false) => Some("was not written by decnet init; kept"),
+            (Self::Keep | Self::TakeOver, true) => Some("differs; --force overwrites it"),
+            (Self::TakeOver, false) | (Self::Renew, _) => None,
+        }
+    }
 }
 
 /// The requested installation or removal.
@@ -128,7 +138,7 @@ fn step(what: impl Into<String>, action: Action) -> Step {
 
 /// Returns the step that removes a file if init wrote it.
 fn removal(path: PathBuf) -> Step {
-    step(shown(&path), Action::Remove { path })
+    step(shown(&path), Action::Remove(path))
 }
 
 fn accounts(wanted: &Wanted) -> String {
@@ -147,7 +157,7 @@ fn run<'a>(host: &Host, program: &'static str, arguments: impl IntoIterator<Item
     let arguments: Vec<_> = arguments.into_iter().map(str::to_owned).collect();
     let what = format!("{program} {}", arguments.join(" "));
     if host.has_systemd {
-        step(what, Action::Run { program, arguments })
+        step(what, Action::Run(program, arguments))
     } else {
         step(what, Action::Skip("systemd is not running on this system".into()))
     }

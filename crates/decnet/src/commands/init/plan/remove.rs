@@ -51,8 +51,7 @@ fn purge(wanted: &Wanted, host: &Host) -> Vec<Step> {
         return vec![step("purge", Action::Skip(format!("data and user are kept: {users} still need them")))];
     }
     let trees = [&layout.settings, &layout.data, &layout.logs, &layout.runtime];
-    let mut steps: Vec<_> =
-        trees.map(|path| step(shown(path), Action::RemoveTree { path: path.clone() })).into();
+    let mut steps: Vec<_> = trees.map(|path| step(shown(path), Action::RemoveTree(path.clone()))).into();
     steps.push(step(accounts(wanted), Action::RemoveAccounts));
     steps
 }

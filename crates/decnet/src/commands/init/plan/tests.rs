@@ -8,13 +8,14 @@ fn wanted(only: &[&str]) -> Wanted {
     let text = |text: &str| text.to_owned();
     Wanted {
         layout: Layout::new(Path::new("/"), false),
-        variables: Variables::new(
-            text("/opt/decnet"),
-            text("/opt/decnet/.venv"),
-            text("decnet"),
-            text("decnet"),
-            text("/usr/bin/decnet"),
-        ),
+        variables: Variables {
+            install_dir: text("/opt/decnet"),
+            venv_dir: text("/opt/decnet/.venv"),
+            user: text("decnet"),
+            group: text("decnet"),
+            decnet: text("/usr/bin/decnet"),
+            ..Variables::default()
+        },
         services: BTreeMap::new(),
         only: only.iter().map(ToString::to_string).collect(),
         force: false,

@@ -1,0 +1,2 @@
+document.getElementById('code').value = location.hash.slice(1);
+history.replaceState(null, '', '/setup');

@@ -1,0 +1,119 @@
+//! Polls for writes of other processes to the queue: submitted events, redeliveries, erasures, changes of the
+//! subscriptions, and confirmations of the clock. Without a bus these processes cannot notify the worker.
+
+use decnet_core::clock::Reading;
+use decnet_store::queue::{Error, Queue, SubscriptionKey};
+
+use super::Dispatcher;
+use super::writes::WriteResult;
+
+/// The state of the poll. Polls run one at a time: a result that arrived out of order would report a change twice.
+#[derive(Debug, Default)]
+pub(super) struct ExternalChangePoll {
+    is_running: bool,
+    /// Whether another poll was requested since the running one started.
+    is_requested: bool,
+    /// The queue's count of erasures at the last poll.
+    erasures: i64,
+}
+
+/// Counts and times in the queue that other processes change.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ExternalChanges {
+    /// The number of erasures, ever.
+    erasures: i64,
+    /// The number of changes of the subscriptions, ever.
+    changes: i64,
+    /// The last trusted reading of the clocks, which an operator may have confirmed.
+    trusted: Option<Reading>,
+}
+
+impl ExternalChangePoll {
+    pub(super) fn set_erasures(&mut self, erasures: i64) {
+        self.erasures = erasures;
+    }
+
+    /// Returns whether a poll may start now. Otherwise another one follows the running one.
+    fn start(&mut self) -> bool {
+        self.is_requested = std::mem::replace(&mut self.is_running, true);
+        !self.is_requested
+    }
+
+    /// Ends the running poll. Returns whether another one was requested.
+    fn finish(&mut self) -> bool {
+        self.is_running = false;
+        std::mem::take(&mut self.is_requested)
+    }
+}
+
+impl ExternalChanges {
+    /// Reads the counts, if another process has written since the last call.
+    async fn read(queue: &Queue) -> Result<Option<Self>, Error> {
+        if !queue.changed_elsewhere().await? {
+            return Ok(None);
+        }
+        let (erasures, changes) = (queue.erasures().await?, queue.catalog_changes().await?);
+        Ok(Some(Self { erasures, changes, trusted: queue.recorded_times().await?.trusted }))
+    }
+}
+
+impl Dispatcher {
+    pub(super) fn poll_external_changes(&mut self) {
+        if !self.external_changes.start() {
+            return;
+        }
+        let queue = self.queue.clone();
+        self.spawn_write(async move { ExternalChanges::read(&queue).await }, WriteResult::ExternalChanges);
+    }
+
+    pub(super) fn on_external_changes(&mut self, changes: Option<ExternalChanges>) {
+        let is_requested = self.external_changes.finish();
+        self.census.is_stale |= changes.is_some();
+        if self.is_stopping {
+            return;
+        }
+        if let Some(changes) = changes {
+            self.apply_external_changes(changes);
+        }
+        if is_requested {
+            self.poll_external_changes();
+        }
+    }
+
+    fn apply_external_changes(&mut self, ExternalChanges { erasures, changes, trusted }: ExternalChanges) {
+        self.on_recorded_time(trusted);
+        if self.freshness.lacks(changes) {
+            self.reload_unless_running();
+        }
+        if std::mem::replace(&mut self.external_changes.erasures, erasures) != erasures {
+            self.drop_payloads_in_memory();
+        }
+        self.find_backlogs();
+        self.take_submitted();
+    }
+
+    /// Makes every lane spill to the queue and claim what is left there after an erasure. Requests in flight continue; the
+    /// settlement of an erased delivery changes nothing.
+    fn drop_payloads_in_memory(&mut self) {
+        tracing::info!("payloads were erased; reading the waiting deliveries again");
+        let keys: Vec<SubscriptionKey> = self.lanes.iter().map(|lane| lane.key).collect();
+        for key in keys {
+            self.spill_to_queue(key);
+            self.refill(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_poll_runs_at_a_time_and_one_follows_for_all_requests() {
+        let mut poll = ExternalChangePoll::default();
+        let started = [(); 4].map(|()| poll.start());
+        assert_eq!(started, [true, false, false, false]);
+        assert!(poll.finish() && poll.start());
+        assert!(!poll.finish());
+    }
+}

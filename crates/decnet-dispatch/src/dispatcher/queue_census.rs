@@ -1,0 +1,207 @@
+//! Counts the queue on a thread for blocking jobs: how many deliveries of each subscription wait or are dead, and since
+//! when the oldest one waits.
+//!
+//! The loop counts what it admits and settles. A census corrects these counts: at the start, when the queue contains
+//! deliveries of earlier workers, and after other processes or retention have changed the queue. Changes during the census
+//! make its result uncertain. If it then differs from the counts, it is repeated until nothing changes meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use decnet_core::limits::{CENSUS_INTERVAL, OLDEST_SCAN_INTERVAL};
+use decnet_core::time::UnixMicros;
+use decnet_store::queue::{Census, CensusCounts, DeliveryId, Error, Queue, SubscriptionKey};
+use rustc_hash::FxHashMap;
+use tokio::time::Instant;
+
+use super::reload::blocking;
+use super::{Dispatcher, Done};
+
+/// A census runs at most 1/20 of the time.
+const CENSUS_SHARE: u32 = 20;
+
+/// The result of a census, and its duration.
+pub(super) struct Counted {
+    counts: Result<FxHashMap<SubscriptionKey, CensusCounts>, Error>,
+    took: Duration,
+}
+
+/// The admission time of the oldest waiting delivery of each subscription.
+pub(super) type Oldest = Result<Vec<(SubscriptionKey, Option<UnixMicros>)>, Error>;
+
+/// The state of the census, and of the search for the oldest deliveries.
+#[derive(Debug)]
+pub(super) struct QueueCensus {
+    /// The subscriptions with metrics of their own.
+    individual: Vec<SubscriptionKey>,
+    /// Whether the counts may be wrong.
+    pub(super) is_stale: bool,
+    is_counting: bool,
+    /// Whether writes were under way when the census started. It may have seen their changes or not.
+    is_disturbed: bool,
+    count_at: Instant,
+    is_searching: bool,
+    search_at: Instant,
+    stop: Arc<AtomicBool>,
+}
+
+impl Default for QueueCensus {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self {
+            individual: Vec::new(),
+            is_stale: true,
+            is_counting: false,
+            is_disturbed: false,
+            count_at: now,
+            is_searching: false,
+            search_at: now,
+            stop: Arc::default(),
+        }
+    }
+}
+
+impl QueueCensus {
+    /// Adds a subscription with metrics of its own.
+    pub(super) fn add(&mut self, key: SubscriptionKey) {
+        self.individual.push(key);
+    }
+
+    /// Aborts a running census at the shutdown.
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Dispatcher {
+    /// Starts a census, or a search for the oldest deliveries, if it is due.
+    pub(super) fn count_if_due(&mut self) {
+        if self.is_stopping {
+            return;
+        }
+        let now = Instant::now();
+        if self.census.is_stale && !self.census.is_counting && self.census.count_at <= now {
+            self.start_census();
+        }
+        if !self.census.is_searching && self.census.search_at <= now {
+            self.find_oldest(now);
+        }
+    }
+
+    fn start_census(&mut self) {
+        (self.census.is_counting, self.census.is_stale) = (true, false);
+        self.census.is_disturbed = !self.writes.is_empty();
+        self.lanes.iter_mut().for_each(|lane| lane.metrics.start_census());
+        let (queue, inbox, stop) = (self.queue.clone(), self.inbox.clone(), Arc::clone(&self.census.stop));
+        tokio::task::spawn_local(async move {
+            inbox.put(Done::Counted(blocking(move || count(&queue, &stop)).await));
+        });
+    }
+
+    pub(super) fn on_counted(&mut self, Counted { counts, took }: Counted) {
+        self.census.is_counting = false;
+        self.census.count_at = Instant::now() + CENSUS_INTERVAL.max(took * CENSUS_SHARE);
+        match counts {
+            Ok(counts) => {
+                let is_disturbed = self.census.is_disturbed || !self.writes.is_empty();
+                for lane in self.lanes.iter_mut() {
+                    let CensusCounts { waiting, dead } = counts.get(&lane.key).copied().unwrap_or_default();
+                    self.census.is_stale |= lane.metrics.apply_census(waiting, dead, is_disturbed);
+                    self.notices.record_backlog(lane, self.options.backlog_threshold);
+                }
+                self.stats.censuses.add(1);
+            }
+            Err(error) => {
+                self.census.is_stale = true;
+                tracing::debug!(%error, "cannot count the waiting deliveries; retrying later");
+            }
+        }
+    }
+
+    fn find_oldest(&mut self, now: Instant) {
+        self.census.search_at = now + OLDEST_SCAN_INTERVAL;
+        let lanes = &self.lanes;
+        self.census.individual.retain(|key| lanes.get(*key).is_some());
+        let mut waiting = Vec::new();
+        for lane in self.census.individual.iter().map(|key| &lanes[*key]) {
+            if lane.metrics.waiting() > 0 {
+                waiting.push((lane.key, lane.oldest_ready()));
+            } else {
+                lane.metrics.metrics().oldest_at.set(0);
+            }
+        }
+        if waiting.is_empty() {
+            return;
+        }
+        self.census.is_searching = true;
+        let (queue, inbox) = (self.queue.clone(), self.inbox.clone());
+        tokio::task::spawn_local(async move {
+            inbox.put(Done::Oldest(blocking(move || oldest(&queue, waiting)).await));
+        });
+    }
+
+    pub(super) fn on_oldest(&mut self, oldest: Oldest) {
+        self.census.is_searching = false;
+        match oldest {
+            Ok(oldest) => {
+                for (key, at) in oldest {
+                    // The metrics of a lane that was removed meanwhile are gone, too.
+                    if let Some(lane) = self.lanes.get(key) {
+                        let at = at.map_or(0, |at| at.0.unsigned_abs());
+                        lane.metrics.metrics().oldest_at.set(at);
+                    }
+                }
+            }
+            Err(error) => tracing::debug!(%error, "cannot find the oldest deliveries; retrying later"),
+        }
+    }
+}
+
+/// Counts in steps. The pauses between them leave half of the disk and the processor to others.
+fn count(queue: &Queue, stop: &AtomicBool) -> Counted {
+    let start = Instant::now();
+    let counts = || {
+        let (reader, mut census) = (queue.reader()?, Census::default());
+        let mut step = Instant::now();
+        while reader.count_some(&mut census)? {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::Closed);
+            }
+            std::thread::sleep(step.elapsed());
+            step = Instant::now();
+        }
+        Ok(census.into_counts())
+    };
+    Counted { counts: counts(), took: start.elapsed() }
+}
+
+/// Finds the oldest waiting delivery of each subscription; some have one in memory.
+fn oldest(queue: &Queue, waiting: Vec<(SubscriptionKey, Option<DeliveryId>)>) -> Oldest {
+    let reader = queue.reader()?;
+    let find = |(key, in_memory)| Ok((key, reader.oldest_waiting(key, in_memory)?));
+    waiting.into_iter().map(find).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use decnet_core::event::Event;
+    use decnet_core::limits::CENSUS_STEP_ROWS;
+    use decnet_store::queue::{Admission, Options, Recipient};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn stopped_census_returns_no_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = Queue::open(dir.path(), Options::default()).unwrap();
+        let keys = queue.register(vec![("uuid".into(), "name".into())]).await.unwrap();
+        let to = vec![Recipient { sub: keys[0], held: false }; 2 * CENSUS_STEP_ROWS as usize];
+        let event = Event::new("id", "a.b", "test", UnixMicros(0), "{}").unwrap();
+        queue.admit([Admission { event: Arc::new(event), to, submitted: None }].into()).await.unwrap();
+        let stop = AtomicBool::new(true);
+        assert!(count(&queue, &stop).counts.is_err());
+        stop.store(false, Ordering::Relaxed);
+        assert_eq!(count(&queue, &stop).counts.unwrap()[&keys[0]].waiting, 2 * u64::from(CENSUS_STEP_ROWS));
+    }
+}

@@ -1,0 +1,102 @@
+//! The system's account files, `passwd(5)` and `group(5)`.
+//!
+//! Other sources, such as LDAP, are not read: the accounts of a daemon are local.
+
+use std::io;
+
+/// The path of the user database.
+const USERS: &str = "/etc/passwd";
+/// The path of the group database.
+const GROUPS: &str = "/etc/group";
+
+/// Returns the content of this host's `/etc/passwd`, with invalid UTF-8 replaced.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn users() -> io::Result<String> {
+    read(USERS)
+}
+
+/// Returns the uid of a user, given by name or uid; `None` if there is no such name.
+///
+/// # Errors
+/// The user database cannot be read.
+pub fn user_id(name: &str) -> io::Result<Option<u32>> {
+    match name.parse() {
+        Ok(uid) => Ok(Some(uid)),
+        Err(_) => Ok(id(&users()?, name)),
+    }
+}
+
+/// Returns the gid of a group; `None` if there is no such group.
+///
+/// # Errors
+/// The group database cannot be read.
+pub fn group_id(name: &str) -> io::Result<Option<u32>> {
+    Ok(id(&read(GROUPS)?, name))
+}
+
+/// Returns the fields of the entry with this name.
+#[must_use]
+pub fn entry(file: &str, name: &str) -> Option<Vec<String>> {
+    lines(file).find(|fields| fields[0] == name)
+}
+
+/// Returns the uid or gid of an entry, which is the third field in both files.
+#[must_use]
+pub fn number(fields: &[String]) -> Option<u32> {
+    fields.get(2)?.parse().ok()
+}
+
+/// Returns the uid or gid of the entry with this name.
+#[must_use]
+pub fn id(file: &str, name: &str) -> Option<u32> {
+    number(&entry(file, name)?)
+}
+
+/// Returns the absolute home directory of a user, by uid, from the content of `passwd(5)`.
+#[must_use]
+pub fn home(users: &str, uid: u32) -> Option<String> {
+    let fields = lines(users).find(|fields| number(fields) == Some(uid))?;
+    fields.get(5).filter(|home| home.starts_with('/')).cloned()
+}
+
+fn read(path: &str) -> io::Result<String> {
+    Ok(String::from_utf8_lossy(&std::fs::read(path)?).into_owned())
+}
+
+fn lines(file: &str) -> impl Iterator<Item = Vec<String>> {
+    file.lines().map(|line| line.split(':').map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USERS: &str = "root:x:0:0:root:/root:/bin/bash\ndecnet2:x:7:8::/:/bin/sh\ndecnet:x:998:997::relative:/bin/sh\nbad\n";
+
+    #[test]
+    fn numbers_are_found_by_whole_names() {
+        assert_eq!(id(USERS, "decnet"), Some(998));
+        assert_eq!(id(USERS, "dec"), None);
+        assert_eq!(id(USERS, "bad"), None);
+        let groups = "root:x:0:\n# decnet:x:7:\ndecnet-old:x:998:\ndecnet:x:999:joe,ann\nbroken\n";
+        assert_eq!(id(groups, "decnet"), Some(999));
+        assert_eq!(id(groups, "dec"), None);
+        assert_eq!(id(groups, "broken"), None);
+    }
+
+    #[test]
+    fn homes_are_found_by_number() {
+        assert_eq!(home(USERS, 0).as_deref(), Some("/root"));
+        assert_eq!(home(USERS, 998), None, "a relative path is not a home");
+        assert_eq!(home(USERS, 5), None);
+    }
+
+    #[test]
+    fn user_is_given_by_name_or_number() {
+        assert_eq!(user_id("root").unwrap(), Some(0));
+        assert_eq!(user_id("4711").unwrap(), Some(4711));
+        assert_eq!(user_id("no-such-user").unwrap(), None);
+    }
+}

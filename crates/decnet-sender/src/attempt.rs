@@ -1,0 +1,398 @@
+//! The pipeline of one attempt, and its deadline.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use decnet_core::delivery::{Outcome, Reason, Timings};
+use decnet_core::limits::{
+    DEFAULT_DEADLINE, IDLE_CONNECTION_TIMEOUT, MAX_CONNECTION_AGE, MAX_IDLE_PER_RECEIVER,
+    ROOT_RELOAD_INTERVAL,
+};
+use decnet_core::time::UnixMicros;
+use decnet_runtime::clock::Clock;
+use http::header::{HeaderValue, InvalidHeaderValue};
+use rustls::pki_types::CertificateDer;
+
+use crate::connect::{ConnectStep, Connector, format_duration};
+use crate::egress::EgressGuard;
+use crate::fault::Fault;
+use crate::pool::{Connection, OriginState, Pool, PooledConnection};
+use crate::repeat::{NoReply, NoReplyKind, RepeatBudget};
+use crate::request::{Message, RequestTime, Target};
+use crate::resolve::Resolver;
+use crate::response::{self, BodyEnd, Reply, ReplyPrefix, status_text};
+use crate::sockets::SocketLimit;
+use crate::tls::{Roots, Tls};
+
+/// The settings of a [`Sender`].
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The deadline of an attempt, from the lookup of the host name to the last byte of the reply, unless a target has
+    /// its own.
+    pub deadline: Duration,
+    /// The addresses to which requests may be sent.
+    pub guard: EgressGuard,
+    /// The `User-Agent` header.
+    pub user_agent: String,
+    /// The maximum number of idle HTTP/1.1 connections kept per receiver.
+    pub max_idle_per_receiver: usize,
+    /// The time for which an idle connection is kept.
+    pub idle_age: Duration,
+    /// The age at which a connection gets no further request. Each connection has a limit of its own, up to a quarter
+    /// lower.
+    pub max_connection_age: Duration,
+    /// The maximum number of sockets open at once, including idle connections and lookups of names.
+    pub max_sockets: usize,
+    /// The source of the addresses of host names.
+    pub resolver: Resolver,
+    /// The source of the trusted root certificates.
+    pub roots: Roots,
+    /// Root certificates (DER) that are trusted in addition.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+    /// The shortest time between two loads of the trusted roots. An unknown issuer causes one.
+    pub roots_interval: Duration,
+    /// The clock that decides until when replaced secrets sign.
+    pub clock: Clock,
+}
+
+/// The reasons why a [`Sender`] cannot be created.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The user agent contains bytes that a header value must not contain.
+    #[error("the user agent is not a valid header value; use printable ASCII")]
+    UserAgent(#[from] InvalidHeaderValue),
+}
+
+/// A sender of events, for the thread whose [`tokio::task::LocalSet`] it is used in. Clones share their connections.
+#[derive(Clone)]
+pub struct Sender(Rc<Inner>);
+
+struct Inner {
+    deadline: Duration,
+    agent: HeaderValue,
+    connector: Connector,
+    pool: Rc<Pool>,
+    clock: Clock,
+}
+
+/// The result of an attempt.
+#[derive(Debug, Clone)]
+pub struct AttemptResult {
+    /// The outcome. A status counts once the reply's headers have arrived, whatever happens to its body.
+    pub outcome: Outcome,
+    /// A description of the problem for operators, if there was one. Never contains credentials, query or secret.
+    pub detail: Option<Box<str>>,
+    /// The first [`MAX_STORED_REPLY_BYTES`](decnet_core::limits::MAX_STORED_REPLY_BYTES) of the reply's body, as far as they arrived.
+    pub reply: Bytes,
+    /// The duration of the attempt, which exceeds the deadline only slightly, if at all.
+    pub duration: Duration,
+    /// The durations of the attempt's phases.
+    pub timings: Timings,
+    /// The number of times the request was sent again within the attempt, because a connection ended before a reply or the
+    /// receiver refused the request unprocessed.
+    pub repeats: u8,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            deadline: DEFAULT_DEADLINE,
+            guard: EgressGuard::default(),
+            user_agent: concat!("decnet-webhook/", env!("CARGO_PKG_VERSION")).into(),
+            max_idle_per_receiver: MAX_IDLE_PER_RECEIVER,
+            idle_age: IDLE_CONNECTION_TIMEOUT,
+            max_connection_age: MAX_CONNECTION_AGE,
+            max_sockets: usize::MAX,
+            resolver: Resolver::System,
+            roots: Roots::System,
+            extra_roots: Vec::new(),
+            roots_interval: ROOT_RELOAD_INTERVAL,
+            clock: Clock::default(),
+        }
+    }
+}
+
+impl Sender {
+    /// Creates a sender. It opens no connection yet, and loads the trusted root certificates when the first `https`
+    /// receiver is dialled.
+    ///
+    /// # Errors
+    /// [`Error::UserAgent`] if the user agent is not a valid header value.
+    pub fn new(options: Options) -> Result<Self, Error> {
+        let tls = Tls::new(options.roots, options.extra_roots, options.roots_interval);
+        let sockets = SocketLimit::new(options.max_sockets);
+        let Options { max_idle_per_receiver, idle_age, max_connection_age, .. } = options;
+        Ok(Self(Rc::new(Inner {
+            deadline: options.deadline,
+            agent: HeaderValue::from_str(&options.user_agent)?,
+            connector: Connector::new(options.guard, options.resolver, tls, sockets),
+            pool: Pool::new(max_idle_per_receiver, idle_age, max_connection_age),
+            clock: options.clock,
+        })))
+    }
+
+    /// Makes one attempt and returns its result, which also reports failures. `started_at` is the time that is signed.
+    ///
+    /// Dropping the future closes the HTTP/1.1 connection that it used, or resets its HTTP/2 stream.
+    pub async fn send<'a>(
+        &self,
+        target: &Target,
+        message: impl Into<Message<'a>>,
+        started_at: UnixMicros,
+    ) -> AttemptResult {
+        let start = Instant::now();
+        let origin = self.0.pool.origin(&target.origin);
+        let mut attempt = Attempt::new(&self.0, target, origin, started_at);
+        let in_time = tokio::time::timeout(attempt.deadline(), attempt.run(message.into())).await;
+        let ended = in_time.unwrap_or_else(|_| attempt.timed_out());
+        attempt.result(ended, start)
+    }
+}
+
+/// The stage of an attempt, which decides what a missed deadline means.
+enum Stage {
+    Connecting,
+    /// Waiting for the reply on the connection with this number.
+    Waiting(u64),
+    /// Sending the rest of the request, whose reply with this status arrived early.
+    Sending(u16),
+    Reading(Outcome),
+}
+
+struct Attempt<'a> {
+    sender: &'a Inner,
+    target: &'a Target,
+    origin: Rc<OriginState>,
+    started_at: UnixMicros,
+    stage: Stage,
+    /// The progress of [`Stage::Connecting`].
+    connect_step: ConnectStep,
+    timings: Timings,
+    reply_prefix: ReplyPrefix,
+    /// The target of the reply's redirect, if it is one.
+    redirect: Option<Box<str>>,
+    repeats: RepeatBudget,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(sender: &'a Inner, target: &'a Target, origin: Rc<OriginState>, started_at: UnixMicros) -> Self {
+        Self {
+            sender,
+            target,
+            origin,
+            started_at,
+            stage: Stage::Connecting,
+            connect_step: ConnectStep::default(),
+            timings: Timings::default(),
+            reply_prefix: ReplyPrefix::default(),
+            redirect: None,
+            repeats: RepeatBudget::default(),
+        }
+    }
+
+    async fn run(&mut self, message: Message<'_>) -> Result<(Outcome, BodyEnd), Fault> {
+        let (mut pooled, mut reply) = self.post(&message).await?;
+        let outcome = reply.outcome(self.started_at);
+        self.redirect = reply.redirect();
+        if !is_sent(&pooled, &reply) {
+            Box::pin(self.send_rest(&message, &mut pooled, &mut reply)).await?;
+        }
+        self.stage = Stage::Reading(outcome.clone());
+        let end = match (&mut reply, &mut pooled.connection) {
+            (Reply::Http1(head), Connection::Http1(connection)) => {
+                connection.read_body(head, &mut self.reply_prefix).await
+            }
+            (Reply::Http2(reply), _) => reply.read_body(&mut self.reply_prefix).await,
+            (Reply::Http1(_), Connection::Http2(_)) => BodyEnd::Lost,
+        };
+        if end == BodyEnd::Complete {
+            self.sender.pool.release(&self.origin, pooled);
+        }
+        Ok((outcome, end))
+    }
+
+    /// Sends the request and waits for its reply. A request that was certainly not processed, or that was sent on a reused
+    /// connection which turned out to be closed, is sent again: see [`RepeatBudget`].
+    async fn post(&mut self, message: &Message<'_>) -> Result<(PooledConnection, Reply), Fault> {
+        let mut pooled = match self.sender.pool.take(&self.origin) {
+            Some(waiting) => waiting,
+            None => Box::pin(self.connect()).await?,
+        };
+        loop {
+            if pooled.was_idle {
+                // Lets the reactor run first: a connection closed meanwhile then refuses the request unsent.
+                tokio::task::yield_now().await;
+            }
+            self.stage = Stage::Waiting(pooled.number);
+            let start = Instant::now();
+            match self.exchange(message, &mut pooled).await {
+                Ok(reply) => {
+                    self.timings.first_byte = Some(start.elapsed());
+                    return Ok((pooled, reply));
+                }
+                Err(no_reply) => pooled = Box::pin(self.replace(pooled, no_reply)).await?,
+            }
+        }
+    }
+
+    async fn exchange(&self, message: &Message<'_>, pooled: &mut PooledConnection) -> Result<Reply, NoReply> {
+        let (target, agent) = (self.target, &self.sender.agent);
+        let at = RequestTime { signed: self.started_at, clock: &self.sender.clock };
+        match &mut pooled.connection {
+            Connection::Http1(connection) => {
+                if pooled.was_idle && connection.is_stale() {
+                    return Err(NoReply::unsent());
+                }
+                let head = |out: &mut Vec<u8>| target.write_head(message, at, agent, out);
+                let replied = connection.exchange(head, message.body).await;
+                replied.map(Reply::Http1).map_err(|error| NoReply::http1(error, connection.has_received()))
+            }
+            Connection::Http2(connection) => {
+                let request = target.http2_request(message, at, agent);
+                // Boxed because its state would make every attempt larger.
+                let replied = Box::pin(connection.exchange(request, message.body)).await;
+                replied.map(|reply| Reply::Http2(Box::new(reply))).map_err(NoReply::http2)
+            }
+        }
+    }
+
+    /// Returns the connection on which the request is sent again, if it may be.
+    async fn replace(
+        &mut self,
+        pooled: PooledConnection,
+        no_reply: NoReply,
+    ) -> Result<PooledConnection, Fault> {
+        if let Some(precaution) = no_reply.precaution {
+            self.origin.take_precaution(precaution);
+        }
+        if !no_reply.leaves_connection_open {
+            Pool::stop_sharing(&self.origin, pooled.number);
+        }
+        if !self.repeats.try_repeat(no_reply.kind, pooled.reused) {
+            return Err(match self.connect_step {
+                ConnectStep::WithoutCertificate => no_reply.fault.after_request_for_certificate(),
+                _ => no_reply.fault,
+            });
+        }
+        // The next connection may need its socket. An HTTP/2 connection is closed by its own task.
+        drop(pooled);
+        tokio::task::yield_now().await;
+        let may_have_arrived = no_reply.kind != NoReplyKind::Unsent || self.repeats.used() > 0;
+        match self.connect().await {
+            // A request may have reached the receiver, so the attempt counts and its first fault is reported.
+            Err(fault) if may_have_arrived && fault.outcome == Outcome::LocalFault => Err(no_reply.fault),
+            Err(fault) => Err(fault),
+            Ok(next) => {
+                self.repeats.record(no_reply.kind);
+                Ok(next)
+            }
+        }
+    }
+
+    /// Sends the rest of a request whose reply arrived early. Only an error status lets a sender stop (RFC 9112
+    /// section 9.5, RFC 9110 section 15); a 2xx counts only if the whole request was sent.
+    async fn send_rest(
+        &mut self,
+        message: &Message<'_>,
+        pooled: &mut PooledConnection,
+        reply: &mut Reply,
+    ) -> Result<(), Fault> {
+        let status = reply.status();
+        if status >= 400 {
+            return Ok(());
+        }
+        self.stage = match is_success(status) {
+            true => Stage::Sending(status),
+            false => Stage::Reading(reply.outcome(self.started_at)),
+        };
+        let sent = match (reply, &mut pooled.connection) {
+            (Reply::Http2(reply), _) => reply.send_rest().await.is_ok(),
+            (Reply::Http1(_), Connection::Http1(connection)) => {
+                connection.send_rest(message.body).await.is_ok()
+            }
+            (Reply::Http1(_), Connection::Http2(_)) => false,
+        };
+        if sent || !is_success(status) {
+            return Ok(());
+        }
+        let text = format!(
+            "HTTP {} came before the whole request was sent, and the connection ended; the receiver must read the whole body",
+            status_text(status)
+        );
+        Err(Fault::new(Reason::Disconnected, text))
+    }
+
+    /// Returns a shared connection, or opens one. Callers box the future: it is rarely needed, and its state would make
+    /// every attempt much larger.
+    async fn connect(&mut self) -> Result<PooledConnection, Fault> {
+        (self.stage, self.connect_step) = (Stage::Connecting, ConnectStep::Waiting);
+        let (pool, origin) = (&self.sender.pool, &self.target.origin);
+        let turn = self.origin.dialling.lock();
+        let _turn = if self.origin.may_dial_concurrently() { None } else { Some(turn.await) };
+        if let Some(shared) = pool.shared(&self.origin) {
+            return Ok(shared);
+        }
+        let (connector, protocols) = (&self.sender.connector, self.origin.protocols());
+        let step = &mut self.connect_step;
+        let connection = match connector.connect(origin, protocols, &mut self.timings, step).await {
+            // Idle connections may hold what this host lacks.
+            Err(error) if error.is_shortage() && pool.close_oldest() => {
+                // An HTTP/2 connection is closed by its own task.
+                tokio::task::yield_now().await;
+                connector.connect(origin, protocols, &mut self.timings, step).await?
+            }
+            connected => connected?,
+        };
+        Ok(pool.add(&self.origin, connection))
+    }
+
+    fn deadline(&self) -> Duration {
+        self.target.deadline.unwrap_or(self.sender.deadline)
+    }
+
+    /// Returns the result at the deadline. A reply whose headers have arrived counts, however its body ends.
+    fn timed_out(&mut self) -> Result<(Outcome, BodyEnd), Fault> {
+        let deadline = format_duration(self.deadline());
+        let text = match &self.stage {
+            Stage::Connecting => self.connect_step.timeout_text(&self.target.origin, &deadline),
+            Stage::Waiting(number) => {
+                Pool::stop_sharing(&self.origin, *number);
+                format!("no reply within {deadline}")
+            }
+            Stage::Sending(status) => {
+                let status = status_text(*status);
+                format!(
+                    "HTTP {status} came before the whole request was sent, and the rest was not read within {deadline}"
+                )
+            }
+            Stage::Reading(outcome) => return Ok((outcome.clone(), BodyEnd::TimedOut)),
+        };
+        Err(Fault::new(Reason::Timeout, text))
+    }
+
+    fn result(self, ended: Result<(Outcome, BodyEnd), Fault>, start: Instant) -> AttemptResult {
+        let (outcome, detail) = match ended {
+            Ok((outcome, end)) => {
+                let detail = response::detail(&outcome, end, self.redirect.as_deref());
+                (outcome, detail)
+            }
+            Err(fault) => (fault.outcome, Some(fault.detail)),
+        };
+        let (reply, repeats) = (self.reply_prefix.into_bytes(), self.repeats.used());
+        AttemptResult { outcome, detail, reply, duration: start.elapsed(), timings: self.timings, repeats }
+    }
+}
+
+/// Returns whether the whole request was written when its reply arrived.
+fn is_sent(pooled: &PooledConnection, reply: &Reply) -> bool {
+    match (reply, &pooled.connection) {
+        (Reply::Http2(reply), _) => reply.is_sent(),
+        (Reply::Http1(_), Connection::Http1(connection)) => connection.is_sent(),
+        (Reply::Http1(_), Connection::Http2(_)) => false,
+    }
+}
+
+fn is_success(status: u16) -> bool {
+    (200..=299).contains(&status)
+}

@@ -1,0 +1,256 @@
+//! A new connection: look up the name, check the addresses, dial, encrypt, and negotiate the protocol.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use decnet_core::delivery::Timings;
+use decnet_core::limits::{CONNECTION_ATTEMPT_DELAY, MAX_DIALLED_ADDRESSES};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio_rustls::client::TlsStream;
+
+use crate::egress::{EgressGuard, ForbiddenAddress};
+use crate::http1::{self, MaybeTlsStream};
+use crate::http2;
+use crate::pool::Connection;
+use crate::request::Origin;
+use crate::resolve::{self, Lookups, Resolver};
+use crate::sockets::{Shortage, Socket, SocketLimit};
+use crate::texts;
+use crate::tls::{self, Protocols, Tls};
+
+/// The reasons why a connection could not be established.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Shortage(#[from] Shortage),
+    #[error(transparent)]
+    Resolve(resolve::Error),
+    #[error(transparent)]
+    Forbidden(#[from] ForbiddenAddress),
+    #[error("{} ({address})", texts::io(source))]
+    Dial { address: SocketAddr, source: io::Error },
+    #[error("TLS with {peer}: {source}")]
+    Tls { peer: Box<str>, source: tls::Error },
+    #[error("failed to start HTTP/2: {}", texts::http2(.0))]
+    Http2Preface(#[from] h2::Error),
+}
+
+impl Error {
+    /// Returns whether closing other connections may help.
+    pub(crate) fn is_shortage(&self) -> bool {
+        matches!(self, Self::Shortage(shortage) if !matches!(shortage, Shortage::Ports(_)))
+    }
+
+    /// Returns whether this host is the cause, so that nothing was sent to the receiver.
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            Self::Shortage(_) => true,
+            Self::Tls { source, .. } => source.is_local(),
+            Self::Resolve(_) | Self::Forbidden(_) | Self::Dial { .. } | Self::Http2Preface(_) => false,
+        }
+    }
+}
+
+impl From<resolve::Error> for Error {
+    fn from(error: resolve::Error) -> Self {
+        match error {
+            resolve::Error::Shortage(shortage) => shortage.into(),
+            other => Self::Resolve(other),
+        }
+    }
+}
+
+/// The step of connecting that is under way, which a missed deadline reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum ConnectStep {
+    /// Waiting for another request's connection to the same origin, which may serve both.
+    #[default]
+    Waiting,
+    /// Looking up the host name.
+    Resolving,
+    /// Dialling; the first address and the number of addresses.
+    Dialling(SocketAddr, usize),
+    /// Negotiating TLS with this address.
+    Handshaking(SocketAddr),
+    /// Connected to a receiver that requested a client certificate and got none.
+    WithoutCertificate,
+}
+
+impl ConnectStep {
+    /// Describes what did not happen within the deadline.
+    pub(crate) fn timeout_text(self, origin: &Origin, deadline: &str) -> String {
+        match self {
+            Self::Waiting | Self::WithoutCertificate => {
+                format!("no connection to {origin} within {deadline}")
+            }
+            Self::Resolving => {
+                format!("no answer from the name servers for {} within {deadline}", origin.name)
+            }
+            Self::Dialling(first, 1) => format!("no connection to {first} within {deadline}"),
+            Self::Dialling(first, all) => {
+                format!("no connection to {first} or {} more of its addresses within {deadline}", all - 1)
+            }
+            Self::Handshaking(address) => {
+                format!("no TLS handshake with {} within {deadline}", peer(origin, address))
+            }
+        }
+    }
+}
+
+/// Names a receiver and the address at which it was dialled.
+fn peer(origin: &Origin, address: SocketAddr) -> String {
+    if origin.address.is_some() { address.to_string() } else { format!("{} ({address})", origin.name) }
+}
+
+/// Opens connections, only to addresses that the egress guard permits.
+pub(crate) struct Connector {
+    guard: EgressGuard,
+    lookups: Lookups,
+    tls: Tls,
+    sockets: SocketLimit,
+}
+
+impl Connector {
+    pub(crate) fn new(guard: EgressGuard, resolver: Resolver, tls: Tls, sockets: SocketLimit) -> Self {
+        Self { guard, lookups: Lookups::new(resolver, sockets.clone()), tls, sockets }
+    }
+
+    /// Connects. Records the duration of each step in `timings` when it is complete, and the current step in `step`.
+    ///
+    /// If the receiver's issuer is unknown and the trusted roots have changed meanwhile, it is dialled once more.
+    pub(crate) async fn connect(
+        &self,
+        origin: &Origin,
+        protocols: Protocols,
+        timings: &mut Timings,
+        step: &mut ConnectStep,
+    ) -> Result<Connection, Error> {
+        *step = ConnectStep::Resolving;
+        let addresses = self.permitted(origin, timings).await?;
+        if !origin.https {
+            let socket = self.dial(&addresses, timings, step).await?;
+            return Ok(Connection::Http1(http1::Connection::new(MaybeTlsStream::Plain(socket))));
+        }
+        let stream = match self.encrypt(origin, protocols, &addresses, timings, step).await {
+            Err(Error::Tls { source, .. }) if self.tls.reload_after(&source).await => {
+                self.encrypt(origin, protocols, &addresses, timings, step).await?
+            }
+            encrypted => encrypted?,
+        };
+        if tls::negotiated_http2(&stream) {
+            return Ok(Connection::Http2(http2::Connection::start(stream).await?));
+        }
+        Ok(Connection::Http1(http1::Connection::new(MaybeTlsStream::Tls(Box::new(stream)))))
+    }
+
+    async fn encrypt(
+        &self,
+        origin: &Origin,
+        protocols: Protocols,
+        addresses: &[SocketAddr],
+        timings: &mut Timings,
+        step: &mut ConnectStep,
+    ) -> Result<TlsStream<Socket>, Error> {
+        let socket = self.dial(addresses, timings, step).await?;
+        let address = socket.peer().unwrap_or(addresses[0]);
+        *step = ConnectStep::Handshaking(address);
+        let start = Instant::now();
+        let stream = self.tls.connect(&origin.name, protocols, socket).await;
+        let (stream, certificate_requested) =
+            stream.map_err(|source| Error::Tls { peer: peer(origin, address).into(), source })?;
+        timings.tls = Some(start.elapsed());
+        if certificate_requested {
+            *step = ConnectStep::WithoutCertificate;
+        }
+        Ok(stream)
+    }
+
+    async fn dial(
+        &self,
+        addresses: &[SocketAddr],
+        timings: &mut Timings,
+        step: &mut ConnectStep,
+    ) -> Result<Socket, Error> {
+        *step = ConnectStep::Dialling(addresses[0], addresses.len());
+        let start = Instant::now();
+        let socket = dial(addresses, &self.sockets).await?;
+        timings.connect = Some(start.elapsed());
+        Ok(socket)
+    }
+
+    /// Returns the addresses to dial. A single forbidden address rejects the host: which address is dialled must not
+    /// depend on the order in which a name server lists them.
+    async fn permitted(&self, origin: &Origin, timings: &mut Timings) -> Result<Vec<SocketAddr>, Error> {
+        let start = Instant::now();
+        let addresses: Rc<[IpAddr]> = match origin.address {
+            Some(address) => Rc::new([address]),
+            None => {
+                let found = self.lookups.resolve(&origin.name).await?;
+                timings.resolve = Some(start.elapsed());
+                found
+            }
+        };
+        addresses.iter().try_for_each(|address| self.guard.check(*address))?;
+        Ok(interleaved(&addresses).map(|address| SocketAddr::new(address, origin.port)).collect())
+    }
+}
+
+/// Returns up to [`MAX_DIALLED_ADDRESSES`] addresses with alternating families, starting with the family that the resolver
+/// lists first (RFC 8305 section 4).
+fn interleaved(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
+    let prefers_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
+    let (mut first, mut second): (Vec<_>, Vec<_>) =
+        addresses.iter().copied().partition(|address| address.is_ipv6() == prefers_v6);
+    first.reverse();
+    second.reverse();
+    let mut turn = false;
+    std::iter::from_fn(move || {
+        turn = !turn;
+        if turn { first.pop().or_else(|| second.pop()) } else { second.pop().or_else(|| first.pop()) }
+    })
+    .take(MAX_DIALLED_ADDRESSES)
+}
+
+/// Dials each address [`CONNECTION_ATTEMPT_DELAY`] after the previous one, or as soon as that has failed, and returns the first
+/// connection (RFC 8305 section 5). If all fail, the last error is reported that this host did not cause, if there is one.
+async fn dial(addresses: &[SocketAddr], sockets: &SocketLimit) -> Result<Socket, Error> {
+    let mut waiting = addresses.iter().copied();
+    let mut dials = FuturesUnordered::new();
+    let mut failure: Option<Error> = None;
+    loop {
+        let next = waiting.next();
+        dials.extend(next.map(|address| dial_one(address, sockets)));
+        let finished = if waiting.len() > 0 {
+            tokio::time::timeout(CONNECTION_ATTEMPT_DELAY, dials.next()).await
+        } else {
+            Ok(dials.next().await)
+        };
+        match finished {
+            Ok(Some(Ok(stream))) => return Ok(stream),
+            Ok(Some(Err(error))) if error.is_local() && failure.is_some() => {}
+            Ok(Some(Err(error))) => failure = Some(error),
+            Ok(None) => return Err(failure.expect("a host has at least one address")),
+            Err(_stagger_elapsed) => {}
+        }
+    }
+}
+
+async fn dial_one(address: SocketAddr, sockets: &SocketLimit) -> Result<Socket, Error> {
+    let connected = Socket::connect(address, sockets.acquire()?).await;
+    connected.map_err(|source| match Shortage::of_connect(&source, address) {
+        Some(shortage) => shortage.into(),
+        None => Error::Dial { address, source },
+    })
+}
+
+/// Formats a duration in seconds, or in milliseconds if it is not a whole number of seconds.
+pub(crate) fn format_duration(duration: Duration) -> String {
+    if duration.subsec_millis() == 0 {
+        format!("{} s", duration.as_secs())
+    } else {
+        format!("{} ms", duration.as_millis())
+    }
+}

@@ -1,0 +1,320 @@
+//! An HTTP/1.1 client (RFC 9112) for one request at a time per connection.
+//!
+//! Nearly every delivery is sent here. There is no task and no channel between the attempt and its socket, so that a request
+//! costs one write and its reply one read.
+
+mod body;
+mod head;
+mod stream;
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use decnet_core::limits::{KEEP_ALIVE_MARGIN, MAX_REPLY_BYTES, MAX_REPLY_HEADER_BYTES};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
+
+use self::body::Decoder;
+pub(crate) use self::head::Head;
+use self::head::{Framing, HeadParser};
+pub(crate) use self::stream::MaybeTlsStream;
+use crate::meter::Meter;
+use crate::response::{BodyEnd, ReplyPrefix};
+use crate::texts;
+
+/// The maximum size of a body that is copied behind its head and sent in one write, in bytes.
+const MAX_COPIED_BODY: usize = 16 * 1024;
+/// The size of a read of a reply's head, in bytes. Most replies fit.
+const HEAD_READ_SIZE: usize = 1024;
+/// The size of a read of the rest of a body, in bytes.
+const BODY_READ_SIZE: usize = 8 * 1024;
+
+/// The reasons why there is no reply.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// Provably no byte of the request was sent.
+    #[error("the connection was closed before the request was sent")]
+    Unsent,
+    #[error("the receiver closed the connection before its reply")]
+    Closed,
+    #[error("connection lost before the reply ({})", texts::io(.0))]
+    Lost(#[source] io::Error),
+    /// The receiver sent bytes after its previous reply.
+    #[error("the receiver sent bytes outside a reply")]
+    Unsolicited,
+    #[error("the reply's headers are too large")]
+    TooLarge,
+    #[error("the reply is not valid HTTP ({0})")]
+    Malformed(#[from] head::Malformed),
+    #[error("the port speaks TLS; use https:// in the URL")]
+    Encrypted,
+}
+
+/// The beginning of a TLS record with an alert (RFC 8446 section 5.1), which a TLS server sends in reply to clear text.
+const TLS_ALERT: [u8; 2] = [21, 3];
+
+/// A connection to a receiver. It must be dropped if an exchange did not complete.
+pub(crate) struct Connection {
+    stream: MaybeTlsStream,
+    meter: Rc<Meter>,
+    /// The request, without a body that is too large to be copied.
+    out: Vec<u8>,
+    /// The number of bytes of the request that were written.
+    sent: usize,
+    /// Whether the whole request was written and flushed.
+    is_sent: bool,
+    /// Bytes that were received and not consumed.
+    input: Vec<u8>,
+    parser: HeadParser,
+    /// The number of bytes received since the start of the request.
+    received: usize,
+    /// Whether a reply was received before the current one.
+    has_served: bool,
+    /// Whether the replies allow another request.
+    keeps_alive: bool,
+    keep_alive_timeout: Option<Duration>,
+}
+
+/// The end of the writing of a request.
+enum WriteEnd {
+    Complete,
+    /// The reply arrived first.
+    Early(Result<Head, Error>),
+    Failed(io::Error),
+}
+
+impl Connection {
+    pub(crate) fn new(stream: MaybeTlsStream) -> Self {
+        Self {
+            meter: stream.meter(),
+            stream,
+            out: Vec::new(),
+            sent: 0,
+            is_sent: false,
+            input: Vec::new(),
+            parser: HeadParser::default(),
+            received: 0,
+            has_served: false,
+            keeps_alive: true,
+            keep_alive_timeout: None,
+        }
+    }
+
+    /// Returns whether the receiver has closed the connection or sent anything since its last reply, as far as the reactor
+    /// knows.
+    pub(crate) fn is_stale(&mut self) -> bool {
+        let (mut byte, mut context) = ([0], Context::from_waker(Waker::noop()));
+        Pin::new(&mut self.stream).poll_read(&mut context, &mut ReadBuf::new(&mut byte)).is_ready()
+    }
+
+    /// Closes an idle connection, with a `close_notify` alert if it is encrypted (RFC 8446 section 6.1).
+    pub(crate) fn close(mut self) {
+        // An alert that the socket does not accept at once is not waited for.
+        let _ended = Pin::new(&mut self.stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+    }
+
+    /// Returns whether the connection can take another request, now that the reply has been read.
+    pub(crate) fn is_reusable(&self) -> bool {
+        self.keeps_alive && self.is_sent && self.input.is_empty()
+    }
+
+    /// Returns the time for which the connection may be idle, if the receiver announced one: slightly less than announced,
+    /// since a request is lost if the receiver closes the connection at the same time.
+    pub(crate) fn idle_timeout(&self) -> Option<Duration> {
+        self.keep_alive_timeout.map(|timeout| timeout - KEEP_ALIVE_MARGIN.min(timeout / 4))
+    }
+
+    /// Returns whether anything was received since the start of the request.
+    pub(crate) fn has_received(&self) -> bool {
+        self.received > 0
+    }
+
+    /// Returns whether the whole request was written.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.is_sent
+    }
+
+    /// Sends a request, its head written by `head`, and reads the head of its reply, which may arrive before the request
+    /// was sent. Interim replies are skipped.
+    ///
+    /// # Errors
+    /// There was no reply.
+    pub(crate) async fn exchange(
+        &mut self,
+        head: impl FnOnce(&mut Vec<u8>),
+        body: &[u8],
+    ) -> Result<Head, Error> {
+        let rest = self.prepare(head, body);
+        let head = match poll_fn(|context| self.poll_write_or_reply(context, rest)).await {
+            WriteEnd::Complete => self.read_head().await?,
+            WriteEnd::Early(head) => head?,
+            WriteEnd::Failed(_) if self.sent == 0 => return Err(Error::Unsent),
+            // A receiver may reply to a request that it does not read to its end.
+            WriteEnd::Failed(error) => match self.read_head().await {
+                Err(Error::Closed | Error::Lost(_)) => return Err(Error::Lost(error)),
+                head => head?,
+            },
+        };
+        (self.has_served, self.keeps_alive, self.keep_alive_timeout) =
+            (true, head.keeps_alive, head.keep_alive_timeout);
+        Ok(head)
+    }
+
+    /// Sends the rest of the request after an early reply. Meanwhile the reply is read, within limits: a receiver may wait
+    /// for that before it reads on.
+    ///
+    /// # Errors
+    /// The connection was lost.
+    pub(crate) async fn send_rest(&mut self, body: &[u8]) -> io::Result<()> {
+        let rest = not_copied(body);
+        poll_fn(|context| self.poll_write_and_read(context, rest)).await
+    }
+
+    /// Reads the body of the reply to its end or to [`MAX_REPLY_BYTES`], and adds its beginning to `prefix`.
+    pub(crate) async fn read_body(&mut self, head: &Head, prefix: &mut ReplyPrefix) -> BodyEnd {
+        let (mut decoder, mut read) = (Decoder::new(head.framing), 0);
+        loop {
+            let decoded = decoder.decode(&self.input, |data| {
+                read += data.len();
+                prefix.add(data);
+            });
+            let Ok((length, done)) = decoded else { return BodyEnd::Lost };
+            self.input.drain(..length);
+            if read > MAX_REPLY_BYTES {
+                return BodyEnd::TooLong;
+            }
+            if done {
+                self.input.shrink_to(BODY_READ_SIZE);
+                return BodyEnd::Complete;
+            }
+            if head.framing == Framing::Unknown {
+                return BodyEnd::Unframed;
+            }
+            match self.read(BODY_READ_SIZE).await {
+                Ok(0) if decoder.ends_with_connection() => return BodyEnd::Complete,
+                Err(_) if self.meter.is_exhausted() => return BodyEnd::TooLong,
+                Ok(0) | Err(_) => return BodyEnd::Lost,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Prepares the request, and returns the body if it is written from where it is.
+    fn prepare<'b>(&mut self, head: impl FnOnce(&mut Vec<u8>), body: &'b [u8]) -> &'b [u8] {
+        self.meter.allow_reply();
+        (self.sent, self.is_sent, self.received, self.parser) = (0, false, 0, HeadParser::default());
+        self.out.clear();
+        head(&mut self.out);
+        let rest = not_copied(body);
+        if rest.is_empty() {
+            self.out.extend_from_slice(body);
+        }
+        rest
+    }
+
+    fn poll_write_or_reply(&mut self, context: &mut Context<'_>, rest: &[u8]) -> Poll<WriteEnd> {
+        match self.poll_write(context, rest) {
+            Poll::Ready(Ok(())) => return Poll::Ready(WriteEnd::Complete),
+            Poll::Ready(Err(error)) => return Poll::Ready(WriteEnd::Failed(error)),
+            Poll::Pending => {}
+        }
+        loop {
+            match ready!(self.poll_read(context)) {
+                Ok(0) => return Poll::Ready(WriteEnd::Failed(io::ErrorKind::UnexpectedEof.into())),
+                Err(error) => return Poll::Ready(WriteEnd::Failed(error)),
+                Ok(_) => {}
+            }
+            if let Some(head) = self.parse_head().transpose() {
+                return Poll::Ready(WriteEnd::Early(head));
+            }
+        }
+    }
+
+    fn poll_write_and_read(&mut self, context: &mut Context<'_>, rest: &[u8]) -> Poll<io::Result<()>> {
+        if self.poll_write(context, rest)?.is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        while self.input.len() <= MAX_REPLY_BYTES {
+            // A receiver that has sent everything may still read.
+            if ready!(self.poll_read(context))? == 0 {
+                break;
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Polls until the whole request is written and flushed.
+    fn poll_write(&mut self, context: &mut Context<'_>, rest: &[u8]) -> Poll<io::Result<()>> {
+        while self.sent < self.out.len() + rest.len() {
+            let piece = self.out.get(self.sent..).filter(|piece| !piece.is_empty());
+            let piece = piece.unwrap_or_else(|| &rest[self.sent - self.out.len()..]);
+            match ready!(Pin::new(&mut self.stream).poll_write(context, piece))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.sent += written,
+            }
+        }
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        self.is_sent = true;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads available bytes; ready with 0 at the end of the stream. The input buffer grows only if bytes arrive.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut buffer = [0; HEAD_READ_SIZE];
+        let mut buffer = ReadBuf::new(&mut buffer);
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+        self.input.extend_from_slice(buffer.filled());
+        self.received += buffer.filled().len();
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    async fn read_head(&mut self) -> Result<Head, Error> {
+        loop {
+            if let Some(head) = self.parse_head()? {
+                return Ok(head);
+            }
+            match self.read(HEAD_READ_SIZE).await {
+                Ok(0) => return Err(Error::Closed),
+                Err(_) if self.meter.is_exhausted() => return Err(Error::TooLarge),
+                Err(error) => return Err(Error::Lost(error)),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Removes the reply's head from the input and returns it, once it is complete.
+    fn parse_head(&mut self) -> Result<Option<Head>, Error> {
+        match self.parser.parse(&mut self.input) {
+            Ok(Some((head, length))) => {
+                self.input.drain(..length);
+                Ok(Some(head))
+            }
+            _ if self.input.starts_with(&TLS_ALERT) => Err(Error::Encrypted),
+            Ok(None) if self.received > MAX_REPLY_HEADER_BYTES => Err(Error::TooLarge),
+            Ok(None) => Ok(None),
+            Err(_) if self.begins_with_leftovers() => Err(Error::Unsolicited),
+            Err(malformed) => Err(malformed.into()),
+        }
+    }
+
+    /// Returns whether a reused connection received bytes that do not begin like a reply: they belong to the previous
+    /// reply, beyond its announced length.
+    fn begins_with_leftovers(&self) -> bool {
+        self.has_served && self.received == self.input.len() && !self.input.starts_with(b"HTTP/")
+    }
+
+    async fn read(&mut self, capacity: usize) -> io::Result<usize> {
+        self.input.reserve(capacity);
+        let read = self.stream.read_buf(&mut self.input).await?;
+        self.received += read;
+        Ok(read)
+    }
+}
+
+/// Returns the body if it is too large to be copied behind the head, and nothing otherwise.
+fn not_copied(body: &[u8]) -> &[u8] {
+    if body.len() <= MAX_COPIED_BODY { &[] } else { body }
+}

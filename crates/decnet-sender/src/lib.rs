@@ -1,0 +1,47 @@
+//! One delivery attempt: takes or opens a connection, signs and POSTs the request, and reads a bounded reply, all within
+//! one deadline.
+//!
+//! ```text
+//! request ──► pool ──► POST ──► response
+//!               │       ▲
+//!   (none idle) ▼       │
+//!            connect ───┘
+//!   resolve ► egress guard ► dial ► TLS
+//! ```
+//!
+//! - `attempt`: the pipeline and its deadline, behind [`Sender`];
+//! - `request`: the parts of a request that the subscription determines, prepared once, and the parts written per attempt;
+//! - `pool`: open connections by origin, and the precautions against origins that misbehave;
+//! - `connect`: a new connection, through `resolve`, `egress` (which addresses may be dialled), `tls` and `verifier`;
+//! - `sockets`: the limit on open sockets, and the shortages of this host;
+//! - `meter`: the limit on the bytes that a receiver sends;
+//! - `http1`, `http2`: requests and replies on a connection;
+//! - `response`: status, `Retry-After` and the beginning of the body;
+//! - `repeat`: when a request is sent again within its attempt;
+//! - `fault`: why there was no reply; `texts`: the same for an operator.
+//!
+//! Everything runs on one thread, in a [`tokio::task::LocalSet`].
+
+mod attempt;
+mod connect;
+mod egress;
+mod fault;
+mod http1;
+mod http2;
+mod meter;
+mod pool;
+mod repeat;
+mod request;
+mod resolve;
+mod response;
+mod sockets;
+mod texts;
+mod tls;
+mod verifier;
+
+pub use attempt::{AttemptResult, Error, Options, Sender};
+pub use decnet_core::delivery::Timings;
+pub use egress::{EgressGuard, ForbiddenAddress};
+pub use request::{Message, Target, TargetError};
+pub use resolve::Resolver;
+pub use tls::Roots;

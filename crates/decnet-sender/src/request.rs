@@ -1,0 +1,362 @@
+//! The contents of requests. The parts that depend only on the subscription are prepared once.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use decnet_core::event::Event;
+use decnet_core::redact::{EndpointUrl, Secret};
+use decnet_core::settings::{Headers, Settings, Timeout};
+use decnet_core::signature::{OldSecret, SigningKey};
+use decnet_core::subscription::Subscription;
+use decnet_core::time::UnixMicros;
+use decnet_core::trace;
+use decnet_runtime::clock::Clock;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use http::uri::InvalidUri;
+use http::{Method, Request, Uri, Version};
+use percent_encoding::percent_decode_str;
+
+const JSON: &str = "application/json";
+
+/// The origin of a URL: scheme, host and port. Connections are shared by origin and never by address, because two hosts
+/// with one address may be two different receivers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Origin {
+    pub(crate) https: bool,
+    /// The host as in a URL, with an IPv6 address in brackets.
+    pub(crate) name: Box<str>,
+    pub(crate) port: u16,
+    /// The address, if the host is a literal address.
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// The prepared requests of one subscription. Prepare it once per version of the subscription.
+#[derive(Clone)]
+pub struct Target {
+    pub(crate) origin: Origin,
+    /// The HTTP/1.1 request line and the headers that are the same in every request.
+    head: Box<[u8]>,
+    /// The HTTP/2 counterpart of `head`, if the URL is `https`.
+    http2: Option<Box<Http2>>,
+    key: SigningKey,
+    /// The keys of recently replaced secrets, which sign as well until the given time.
+    old_keys: Box<[(SigningKey, UnixMicros)]>,
+    /// The deadline of the subscription, if it has its own.
+    pub(crate) deadline: Option<Duration>,
+    /// The UUID of the subscription, if its requests carry `traceparent`.
+    traced: Option<Box<str>>,
+}
+
+#[derive(Clone)]
+struct Http2 {
+    /// The URL without user information and fragment.
+    uri: Uri,
+    /// The headers that are the same in every request.
+    headers: HeaderMap,
+}
+
+/// The time of a request.
+#[derive(Clone, Copy)]
+pub(crate) struct RequestTime<'a> {
+    /// The wall-clock time at which the attempt started. It is signed, since the receiver compares it with its own clock.
+    pub(crate) signed: UnixMicros,
+    /// The clock that decides whether a replaced secret still signs, so that a step of the wall clock does not end it early.
+    pub(crate) clock: &'a Clock,
+}
+
+/// The message to send: one event, or a batch of events.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// The `webhook-id`, by which the receiver recognizes repetitions.
+    pub id: &'a str,
+    /// The topic on which the event was published.
+    pub topic: &'a str,
+    /// The content type of `body`, in printable ASCII.
+    pub content_type: &'static str,
+    /// The bytes that are signed and sent.
+    pub body: &'a Bytes,
+    /// The number of the delivery among those of its event, counted from 0.
+    pub delivery: u32,
+    /// The number of the attempt among those of its delivery, counted from 1.
+    pub attempt: u32,
+}
+
+impl<'a> From<&'a Event> for Message<'a> {
+    fn from(event: &'a Event) -> Self {
+        let (content_type, body) = (JSON, &event.body);
+        Self { id: &event.id, topic: &event.topic, content_type, body, delivery: 0, attempt: 1 }
+    }
+}
+
+/// The reasons why requests cannot be prepared. The texts contain no part of the URL.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// The path or the host of the URL is not valid in a request.
+    #[error("the URL is not valid in an HTTP request")]
+    Uri(#[from] InvalidUri),
+    /// The host is not a valid header value.
+    #[error("the URL's host is not a valid header value")]
+    Host(#[from] InvalidHeaderValue),
+    /// A header of the subscription is not valid. Headers are validated when they are set, so this is an internal error.
+    #[error("a header of the subscription is not valid in an HTTP request")]
+    Header,
+}
+
+impl Target {
+    /// Prepares the requests of a subscription with its settings. Replaced secrets sign as well until they expire.
+    ///
+    /// # Errors
+    /// [`TargetError`] if the URL or a header is not valid in an HTTP request.
+    pub fn for_subscription(
+        subscription: &Subscription,
+        settings: &Settings,
+        old_secrets: &[OldSecret],
+    ) -> Result<Self, TargetError> {
+        let key = |old: &OldSecret| (SigningKey::new(&old.secret), old.until);
+        Ok(Self {
+            old_keys: old_secrets.iter().map(key).collect(),
+            deadline: settings.timeout.map(Timeout::get),
+            traced: settings.trace.then(|| subscription.uuid.clone()),
+            ..Self::with_headers(&subscription.url, &subscription.secret, &settings.headers)?
+        })
+    }
+
+    /// Prepares requests with default settings. User information in the URL is sent as Basic authentication (RFC 7617) and
+    /// nowhere else.
+    ///
+    /// # Errors
+    /// [`TargetError`] if the URL is not valid in an HTTP request.
+    pub fn new(url: &EndpointUrl, secret: &Secret) -> Result<Self, TargetError> {
+        Self::with_headers(url, secret, &Headers::default())
+    }
+
+    fn with_headers(url: &EndpointUrl, secret: &Secret, own: &Headers) -> Result<Self, TargetError> {
+        let authority = match url.explicit_port() {
+            Some(port) => format!("{}:{port}", url.host_str()),
+            None => url.host_str().into(),
+        };
+        let headers = fixed_headers(url, own)?;
+        let head = http1_head(url, &authority, &headers)?.into();
+        let http2 = match url.is_https() {
+            true => {
+                let uri = format!("https://{authority}{}", url.path_and_query()).parse()?;
+                Some(Box::new(Http2 { uri, headers }))
+            }
+            false => None,
+        };
+        Ok(Self {
+            origin: Origin::of(url),
+            head,
+            http2,
+            key: SigningKey::new(secret),
+            old_keys: Box::default(),
+            deadline: None,
+            traced: None,
+        })
+    }
+
+    /// Writes the head of an HTTP/1.1 request.
+    pub(crate) fn write_head(
+        &self,
+        message: &Message<'_>,
+        at: RequestTime<'_>,
+        agent: &HeaderValue,
+        out: &mut Vec<u8>,
+    ) {
+        out.extend_from_slice(&self.head);
+        self.put_headers(message, at, agent, |name, value| {
+            for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
+                out.extend_from_slice(piece);
+            }
+        });
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Returns the head of an HTTP/2 request. Its URI contains the authority, instead of a `host` header (RFC 9113 section
+    /// 8.3.1).
+    pub(crate) fn http2_request(
+        &self,
+        message: &Message<'_>,
+        at: RequestTime<'_>,
+        agent: &HeaderValue,
+    ) -> Request<()> {
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.version_mut() = Version::HTTP_2;
+        if let Some(http2) = &self.http2 {
+            *request.uri_mut() = http2.uri.clone();
+            *request.headers_mut() = http2.headers.clone();
+        }
+        self.put_headers(message, at, agent, |name, value| {
+            let value = HeaderValue::from_bytes(value).expect("printable ASCII is a valid header value");
+            request.headers_mut().insert(HeaderName::from_static(name), value);
+        });
+        request
+    }
+
+    /// Passes the headers that differ from request to request to `put`, in the order in which they are sent.
+    fn put_headers(
+        &self,
+        message: &Message<'_>,
+        at: RequestTime<'_>,
+        agent: &HeaderValue,
+        mut put: impl FnMut(&'static str, &[u8]),
+    ) {
+        let (id, body, seconds) = (printable(message.id), message.body, at.signed.as_seconds());
+        let timestamp = seconds.to_string();
+        put("content-type", message.content_type.as_bytes());
+        put("user-agent", agent.as_bytes());
+        put("x-decnet-signature", self.key.decnet(body).as_bytes());
+        put("x-decnet-event-id", id.as_bytes());
+        put("x-decnet-event-topic", printable(message.topic).as_bytes());
+        put("x-decnet-timestamp", timestamp.as_bytes());
+        put("webhook-id", id.as_bytes());
+        put("webhook-timestamp", timestamp.as_bytes());
+        put("webhook-signature", self.signatures(message, at).as_bytes());
+        if let Some(subscription) = &self.traced {
+            let parent = trace::attempt_span(message.id, subscription, message.delivery, message.attempt);
+            put("traceparent", trace::traceparent(trace::trace_id(message.id), parent).as_bytes());
+        }
+        put("content-length", body.len().to_string().as_bytes());
+    }
+
+    /// Returns the signature by the secret, followed by those of recently replaced secrets (Standard Webhooks 1.0, "Signature
+    /// scheme": a space-separated list of which one must match).
+    fn signatures(&self, message: &Message<'_>, at: RequestTime<'_>) -> String {
+        let (id, body, seconds) = (message.id, message.body, at.signed.as_seconds());
+        let mut list = self.key.standard(id, seconds, body);
+        for (old, _) in self.old_keys.iter().filter(|(_, until)| *until > at.clock.now()) {
+            list.push(' ');
+            list.push_str(&old.standard(id, seconds, body));
+        }
+        list
+    }
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Target({})", self.origin)
+    }
+}
+
+impl Origin {
+    fn of(url: &EndpointUrl) -> Self {
+        let address = url.host_str().trim_start_matches('[').trim_end_matches(']').parse().ok();
+        Self { https: url.is_https(), name: url.host_str().into(), port: url.port(), address }
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}://{}:{}", if self.https { "https" } else { "http" }, self.name, self.port)
+    }
+}
+
+/// Returns the subscription's own headers, and `authorization` if the URL contains credentials. Only one of them can
+/// authenticate.
+fn fixed_headers(url: &EndpointUrl, own: &Headers) -> Result<HeaderMap, TargetError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in own.iter() {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| TargetError::Header)?;
+        let mut value = HeaderValue::from_str(value.expose()).map_err(|_| TargetError::Header)?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    if let Some((user, password)) = url.credentials() {
+        headers.insert(AUTHORIZATION, basic(user, password));
+    }
+    Ok(headers)
+}
+
+fn http1_head(url: &EndpointUrl, authority: &str, headers: &HeaderMap) -> Result<Vec<u8>, TargetError> {
+    let path: Uri = url.path_and_query().parse()?;
+    let host = HeaderValue::from_str(authority)?;
+    let mut head = format!("POST {path} HTTP/1.1\r\nhost: ").into_bytes();
+    head.extend_from_slice(host.as_bytes());
+    head.extend_from_slice(b"\r\n");
+    for (name, value) in headers {
+        for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            head.extend_from_slice(piece);
+        }
+    }
+    Ok(head)
+}
+
+fn basic(user: &str, password: &str) -> HeaderValue {
+    let mut pair: Vec<u8> = percent_decode_str(user).collect();
+    pair.push(b':');
+    pair.extend(percent_decode_str(password));
+    let text = format!("Basic {}", STANDARD.encode(pair));
+    let mut value = HeaderValue::try_from(text).expect("base64 is printable");
+    value.set_sensitive(true);
+    value
+}
+
+/// Returns a text as a header value: every byte that is not printable ASCII becomes `?`.
+fn printable(text: &str) -> Cow<'_, str> {
+    let fits = |byte: u8| matches!(byte, b' '..=b'~');
+    if text.bytes().all(fits) {
+        return text.into();
+    }
+    text.bytes().map(|byte| if fits(byte) { char::from(byte) } else { '?' }).collect::<String>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(url: &str) -> Target {
+        Target::new(&EndpointUrl::new(url).unwrap(), &Secret::new("0123456789abcdef")).unwrap()
+    }
+
+    #[test]
+    fn http1_and_http2_requests_have_the_same_headers() {
+        let target = target("https://user:p%40ss@example.org:8080/in?x=1");
+        let event = Event::new("e", "a.b", "t", UnixMicros(0), "{}").unwrap();
+        let (message, agent) = (Message::from(&event), HeaderValue::from_static("agent"));
+        let mut head = Vec::new();
+        let clock = Clock::default();
+        let at = RequestTime { signed: UnixMicros(0), clock: &clock };
+        target.write_head(&message, at, &agent, &mut head);
+        let head = String::from_utf8(head).unwrap();
+        let mut lines: Vec<&str> = head.strip_suffix("\r\n\r\n").unwrap().split("\r\n").collect();
+        assert_eq!(lines[..2], ["POST /in?x=1 HTTP/1.1", "host: example.org:8080"]);
+        assert_eq!(lines[2], "authorization: Basic dXNlcjpwQHNz");
+
+        let request = target.http2_request(&message, at, &agent);
+        assert_eq!(request.uri(), "https://example.org:8080/in?x=1");
+        let mut http2_lines: Vec<String> = request
+            .headers()
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        http2_lines.sort();
+        lines.drain(..2);
+        lines.sort_unstable();
+        assert_eq!(http2_lines, lines);
+    }
+
+    #[test]
+    fn debug_output_contains_neither_credentials_nor_query() {
+        let text = format!("{:?}", target("https://user:hunter2@example.org/in?token=abc"));
+        assert_eq!(text, "Target(https://example.org:443)");
+    }
+
+    #[test]
+    fn literal_addresses_are_recognized() {
+        assert_eq!(target("http://[::1]/").origin.address, "::1".parse().ok());
+        assert_eq!(target("http://127.1/").origin.address, "127.0.0.1".parse().ok());
+        assert_eq!(target("http://localhost/").origin.address, None);
+    }
+
+    #[test]
+    fn bytes_not_valid_in_a_header_are_replaced() {
+        assert_eq!(printable("a.b"), "a.b");
+        assert_eq!(printable("a\r\nx: y\0"), "a??x: y?");
+        assert_eq!(printable("é"), "??");
+    }
+}

@@ -1,0 +1,144 @@
+//! Replies: the status decides the outcome; only the beginning of the body is kept, and little more is read.
+
+use bytes::{Bytes, BytesMut};
+use decnet_core::delivery::{Outcome, retry_after};
+use decnet_core::limits::MAX_STORED_REPLY_BYTES;
+use decnet_core::redact::EndpointUrl;
+use decnet_core::time::UnixMicros;
+use http::StatusCode;
+
+use crate::{http1, http2};
+
+/// The end of the reading of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyEnd {
+    /// The whole body was read, so the connection can be reused.
+    Complete,
+    /// The body is longer than the limit. The connection is closed.
+    TooLong,
+    /// The length of the body is invalid, so it was not read. The connection is closed.
+    Unframed,
+    /// The connection was lost, or the body is malformed.
+    Lost,
+    /// The deadline passed first.
+    TimedOut,
+}
+
+/// A reply whose body has not been read.
+pub(crate) enum Reply {
+    Http1(http1::Head),
+    /// Boxed because it would make every attempt larger.
+    Http2(Box<http2::Reply>),
+}
+
+impl Reply {
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Self::Http1(head) => head.status,
+            Self::Http2(reply) => reply.status(),
+        }
+    }
+
+    /// Returns the outcome by the status and the headers.
+    pub(crate) fn outcome(&self, now: UnixMicros) -> Outcome {
+        let requested = match self {
+            Self::Http1(head) => head.retry_after.as_deref(),
+            Self::Http2(reply) => reply.retry_after(),
+        };
+        let retry_after = requested.and_then(|text| retry_after(text, now));
+        Outcome::Replied { status: self.status(), retry_after }
+    }
+
+    /// Describes the target of a redirect without the parts of the URL that may be secret.
+    pub(crate) fn redirect(&self) -> Option<Box<str>> {
+        let location = match self {
+            Self::Http1(head) => head.location.as_deref(),
+            Self::Http2(reply) => reply.location(),
+        };
+        Some(redirect_target(location?).into())
+    }
+}
+
+/// Describes the target of a redirect (RFC 9110 section 10.2.2) by its scheme, host and port.
+fn redirect_target(location: &str) -> String {
+    match EndpointUrl::new(location) {
+        Ok(url) => format!("to {url}"),
+        Err(_) if location.starts_with("//") => "to another host".into(),
+        Err(_) if location.contains("://") => "to a URL that cannot be used".into(),
+        Err(_) => "to another path of this receiver".into(),
+    }
+}
+
+/// The first [`MAX_STORED_REPLY_BYTES`] of a body, copied so that a few kept bytes do not retain a connection's whole buffer.
+#[derive(Default)]
+pub(crate) struct ReplyPrefix(BytesMut);
+
+impl ReplyPrefix {
+    pub(crate) fn add(&mut self, data: &[u8]) {
+        let left = MAX_STORED_REPLY_BYTES - self.0.len();
+        self.0.extend_from_slice(&data[..data.len().min(left)]);
+    }
+
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.0.freeze()
+    }
+}
+
+/// Describes a reply that was not a success, or whose body did not end well; `redirect` describes its target.
+pub(crate) fn detail(outcome: &Outcome, end: BodyEnd, redirect: Option<&str>) -> Option<Box<str>> {
+    let Outcome::Replied { status, retry_after } = *outcome else { return None };
+    let note = match (status, end, redirect) {
+        (300..=303 | 305..=399, _, Some(target)) => &*format!("; redirects are not followed ({target})"),
+        (300..=303 | 305..=399, _, None) => "; redirects are not followed",
+        (_, BodyEnd::Lost, _) => "; the connection was lost within its body",
+        (_, BodyEnd::TimedOut, _) => "; its body did not end in time",
+        (_, BodyEnd::Unframed, _) => "; its content-length is invalid, so its body was not read",
+        (200..=299, BodyEnd::Complete | BodyEnd::TooLong, _) => return None,
+        (_, BodyEnd::Complete | BodyEnd::TooLong, _) => "",
+    };
+    let wait = retry_after.filter(|wait| matches!(status, 429 | 503) && !wait.is_zero());
+    let wait = wait.map_or_else(String::new, |wait| format!("; asks to wait {} s", wait.as_secs()));
+    Some(format!("HTTP {}{wait}{note}", status_text(status)).into())
+}
+
+/// Formats a status with its standard reason phrase, if it has one.
+pub(crate) fn status_text(status: u16) -> String {
+    let phrase = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    phrase.map_or_else(|| status.to_string(), |phrase| format!("{status} {phrase}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirect_target_contains_no_secret() {
+        for (location, expected) in [
+            ("https://elsewhere.example/", "to https://elsewhere.example/"),
+            (
+                "https://user:hunter2@elsewhere.example:8443/token?key=1",
+                "to https://elsewhere.example:8443/…",
+            ),
+            ("/login?next=secret", "to another path of this receiver"),
+            ("login", "to another path of this receiver"),
+            ("//elsewhere.example/secret", "to another host"),
+            ("ftp://elsewhere.example/secret", "to a URL that cannot be used"),
+        ] {
+            assert_eq!(redirect_target(location), expected, "{location}");
+        }
+    }
+
+    #[test]
+    fn only_redirects_are_described_as_redirects() {
+        let of = |status, redirect| {
+            detail(&Outcome::Replied { status, retry_after: None }, BodyEnd::Complete, redirect)
+                .unwrap_or_default()
+        };
+        assert_eq!(
+            &*of(308, Some("to https://a.example/…")),
+            "HTTP 308 Permanent Redirect; redirects are not followed (to https://a.example/…)"
+        );
+        assert_eq!(&*of(301, None), "HTTP 301 Moved Permanently; redirects are not followed");
+        assert_eq!(&*of(304, Some("to https://a.example/…")), "HTTP 304 Not Modified");
+    }
+}

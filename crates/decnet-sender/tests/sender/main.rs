@@ -1,0 +1,15 @@
+//! The sender against real receivers.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod connections;
+mod early_replies;
+mod egress;
+mod faults;
+mod framing;
+mod http2;
+mod repeats;
+mod request;
+mod settings;
+mod support;
+mod tls;

@@ -1,0 +1,77 @@
+//! Writes to the queue by other processes and threads than the worker's writer.
+//!
+//! - [`record_catalog_change`]: counts a change of the subscriptions;
+//! - [`ExternalWriter::submit_all`]: submits events from programs without a bus;
+//! - [`ExternalWriter::redeliver`], and [`Redelivery`] for many deliveries: sends old events again;
+//! - [`Erasure`]: erases the payloads of one subscription or one event; [`ExternalWriter::clean_up`] completes it;
+//! - [`ExternalWriter::confirm_clock`]: confirms that the system's clock is right.
+
+mod catalog_change;
+mod erase;
+mod redeliver;
+mod submit;
+
+use std::path::Path;
+use std::time::Duration;
+
+use decnet_core::clock::Reading;
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::connection::{open_second, path};
+use super::error::Error;
+use super::times::record_time;
+use crate::file_identity::OpenedFile;
+
+pub use self::catalog_change::record_catalog_change;
+pub use self::erase::{Erased, Erasure, ErasureTarget};
+pub use self::redeliver::{Redelivery, RedeliveryStep};
+pub use self::submit::{IdempotencyKey, Submission, Submitted};
+
+/// A writing connection of another process or thread. Needs no lease, because it only adds rows that the worker reads, and
+/// never changes a delivery in flight.
+#[derive(Debug)]
+pub struct ExternalWriter {
+    conn: Connection,
+    file: OpenedFile,
+}
+
+/// How long a write waits for a commit of the worker before it fails as busy.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl ExternalWriter {
+    /// Opens the queue in `dir`, with or without a running worker.
+    ///
+    /// # Errors
+    /// There is no queue, or the file cannot be used.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        let file = OpenedFile::of(&path(dir));
+        Ok(Self { conn: open_second(file.path(), BUSY_TIMEOUT)?, file })
+    }
+
+    /// Records this reading of the clocks as trusted, even if it deviates from the expected time. A running worker applies it
+    /// within a second.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn confirm_clock(&mut self, reading: &Reading) -> Result<(), Error> {
+        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        record_time(&tx, reading)?;
+        Ok(tx.commit()?)
+    }
+
+    /// Returns whether the path still leads to the open file. After a restore it leads to another file, and writes to the open
+    /// one are not seen by a worker.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.file.is_current()
+    }
+
+    /// Runs `work`, which commits a change, and then checks that the path still leads to the changed file.
+    ///
+    /// # Errors
+    /// Those of `work`, or [`Error::Replaced`].
+    fn write<T>(&mut self, work: impl FnOnce(&mut Connection) -> Result<T, Error>) -> Result<T, Error> {
+        let output = work(&mut self.conn).map_err(|error| error.at(self.file.path()))?;
+        if self.is_current() { Ok(output) } else { Err(Error::Replaced { path: self.file.path().into() }) }
+    }
+}

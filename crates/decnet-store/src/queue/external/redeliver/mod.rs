@@ -1,0 +1,137 @@
+//! Redeliver: creates new deliveries of old events, queued behind live traffic: one, several, or all that match a filter.
+//!
+//! The row of the old delivery contains the id of the new one. The existence of a later delivery would not be sufficient,
+//! because retention may remove that one first.
+
+mod bulk;
+
+use decnet_core::limits::MAX_FAN_OUT;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+
+use self::bulk::Selected;
+use super::super::error::Error;
+use super::super::id::{DeliveryId, SubscriptionKey};
+use super::super::reader::ActiveSubscriptions;
+use super::super::state;
+use super::ExternalWriter;
+
+pub use self::bulk::{Redelivery, RedeliveryStep};
+
+/// Added to the admission order, so that redeliveries are queued behind live traffic.
+const BEHIND_LIVE: i64 = 1 << 62;
+
+/// A delivery that can be redelivered.
+struct Redeliverable {
+    id: DeliveryId,
+    sub: SubscriptionKey,
+    /// The last delivery of the event to the subscription: this one if it was not redelivered. Retention may have removed it.
+    latest: DeliveryId,
+}
+
+impl ExternalWriter {
+    /// Creates new deliveries of the same events to the same subscriptions in one short transaction, and returns their ids in
+    /// the order of `ids`. `active` contains the existing subscriptions. The caller limits the number and the rate.
+    ///
+    /// # Errors
+    /// A delivery is unknown, erased, not final or to a deleted subscription, or its event cannot have more deliveries. Nothing
+    /// is done then.
+    pub fn redeliver(
+        &mut self,
+        ids: &[DeliveryId],
+        active: &ActiveSubscriptions,
+    ) -> Result<Vec<DeliveryId>, Error> {
+        self.write(|conn| {
+            let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let insert = |id: &DeliveryId| insert_redelivery(&tx, &find_redeliverable(&tx, *id, active)?);
+            let created = ids.iter().map(insert).collect::<Result<Vec<_>, _>>()?;
+            tx.commit()?;
+            Ok(created)
+        })
+    }
+
+    /// Redelivers a selection, except deliveries that since then were removed by retention, erased or redelivered, or whose
+    /// subscription was deleted.
+    fn redeliver_remaining(
+        &mut self,
+        selected: &[Selected],
+        active: &ActiveSubscriptions,
+    ) -> Result<Vec<DeliveryId>, Error> {
+        self.write(|conn| {
+            let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut created = Vec::with_capacity(selected.len());
+            for Selected { id, latest } in selected {
+                match find_redeliverable(&tx, *id, active) {
+                    Ok(old) if old.latest <= *latest => created.push(insert_redelivery(&tx, &old)?),
+                    Ok(_) => {}
+                    Err(error) if error.rules_out_redelivery() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            tx.commit()?;
+            Ok(created)
+        })
+    }
+}
+
+/// Returns the delivery if it can be redelivered and its subscription exists.
+fn find_redeliverable(
+    conn: &Connection,
+    id: DeliveryId,
+    active: &ActiveSubscriptions,
+) -> Result<Redeliverable, Error> {
+    let old = find_final(conn, id)?;
+    let mut sub = conn.prepare_cached("SELECT uuid, name FROM subscriptions WHERE key = ?1")?;
+    let sub: Option<(String, Box<str>)> =
+        sub.query_row([old.sub.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    match sub {
+        Some((uuid, name)) if !active.exists(&uuid) => Err(Error::SubscriptionDeleted { delivery: id, name }),
+        _ => Ok(old),
+    }
+}
+
+/// Returns the delivery if it is final and its event was not erased.
+fn find_final(conn: &Connection, id: DeliveryId) -> Result<Redeliverable, Error> {
+    let mut find = conn.prepare_cached(
+        "SELECT d.sub, length(e.body) > 0, d.state, d.again IS NOT NULL
+         FROM deliveries d JOIN events e ON e.seq = ?2 WHERE d.id = ?1",
+    )?;
+    let found = find.query_row((id.raw(), id.seq()), |row| {
+        let sub = row.get(0).map(SubscriptionKey)?;
+        Ok((sub, row.get::<_, bool>(1)?, state::is_final(row.get(2)?), row.get::<_, bool>(3)?))
+    });
+    match found.optional()? {
+        None => Err(Error::UnknownDelivery(id)),
+        Some((_, _, false, _)) => Err(Error::NotFinal(id)),
+        Some((_, false, ..)) => Err(Error::Erased(id)),
+        Some((sub, true, true, false)) => Ok(Redeliverable { id, sub, latest: id }),
+        Some((sub, true, true, true)) => Ok(Redeliverable { id, sub, latest: latest(conn, id, sub)? }),
+    }
+}
+
+/// Returns the last known delivery of the event to the subscription. Reads all remaining deliveries of the event.
+fn latest(conn: &Connection, id: DeliveryId, sub: SubscriptionKey) -> Result<DeliveryId, Error> {
+    let mut latest = conn.prepare_cached(
+        "SELECT max(coalesce(again, id)) FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND sub = ?3",
+    )?;
+    let range = (DeliveryId::new(id.seq(), 0).raw(), id.last_of_event().raw(), sub.0);
+    Ok(latest.query_row(range, |row| row.get(0)).map(DeliveryId::from_raw)?)
+}
+
+/// Inserts the next delivery of the event, and stores its id in the old delivery and in the latest.
+fn insert_redelivery(conn: &Connection, old: &Redeliverable) -> Result<DeliveryId, Error> {
+    let mut newest = conn.prepare_cached("SELECT max(id) FROM deliveries WHERE id BETWEEN ?1 AND ?2")?;
+    let range = (old.id.raw(), old.id.last_of_event().raw());
+    let newest = newest.query_row(range, |row| row.get(0)).map(DeliveryId::from_raw)?;
+    let last = newest.max(old.latest);
+    if last.number() + 1 >= MAX_FAN_OUT {
+        return Err(Error::TooManyRecipients);
+    }
+    let new = last.plus(1);
+    let mut insert = conn.prepare_cached(
+        "INSERT INTO deliveries (id, sub, state, attempts, due_at) VALUES (?1, ?2, 1, 0, ?3)",
+    )?;
+    insert.execute((new.raw(), old.sub.0, BEHIND_LIVE + new.raw()))?;
+    let mut update = conn.prepare_cached("UPDATE deliveries SET again = ?1 WHERE id IN (?2, ?3)")?;
+    update.execute((new.raw(), old.id.raw(), old.latest.raw()))?;
+    Ok(new)
+}

@@ -1,0 +1,31 @@
+//! Space in use, and the return of free pages to the file system.
+
+use rusqlite::Connection;
+
+use super::super::error::Error;
+
+/// Free pages up to one in `FREE_FRACTION` pages are kept for new rows.
+const FREE_FRACTION: u64 = 4;
+
+/// Returns the bytes in use in the database file.
+pub(super) fn used_bytes(conn: &Connection) -> Result<u64, Error> {
+    Ok((pragma(conn, "page_count")? - pragma(conn, "freelist_count")?) * pragma(conn, "page_size")?)
+}
+
+/// Returns some free pages to the file system if there are many. Returns whether it did.
+pub(super) fn vacuum_some(conn: &Connection) -> Result<bool, Error> {
+    let (pages, free) = (pragma(conn, "page_count")?, pragma(conn, "freelist_count")?);
+    if free <= pages / FREE_FRACTION {
+        return Ok(false);
+    }
+    // Another page may have to move for each: at most 1 MiB goes through the log.
+    let mut vacuum = conn.prepare_cached("PRAGMA incremental_vacuum(64)")?;
+    let mut rows = vacuum.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(true)
+}
+
+fn pragma(conn: &Connection, name: &str) -> Result<u64, Error> {
+    let value: i64 = conn.prepare_cached(&format!("PRAGMA {name}"))?.query_row([], |row| row.get(0))?;
+    Ok(value.unsigned_abs())
+}

@@ -1,0 +1,259 @@
+//! One step over the deliveries: reads some, decides on each, and expires or removes it.
+//!
+//! Every statement searches by key, and a step ends after a number of rows, bytes or milliseconds, whichever comes first.
+//! The next commit is therefore not delayed for long, regardless of the size of the queue and its events.
+
+use std::time::{Duration, Instant};
+
+use decnet_core::delivery::Reason;
+use decnet_core::limits::{CLOCK_TOLERANCE, RETENTION_STEP_ROWS};
+use decnet_core::time::UnixMicros;
+use rusqlite::{Connection, OptionalExtension};
+
+use super::super::error::Error;
+use super::super::id::{DeliveryId, SubscriptionKey};
+use super::super::state::{DEAD, DELIVERED, QUEUED, RETRYING};
+use super::{Pressure, Pruned, Retention};
+
+/// Bytes of events after which a step ends: overflow pages must be read to be freed.
+const STEP_BYTES: u64 = 4 * 1024 * 1024;
+/// The minimum for a small excess: a page with several events is free only when all of them are removed.
+const MIN_STEP_BYTES: u64 = 64 * 1024;
+/// The time after which a step removes no more deliveries. The removal of their events and the commit take additional time.
+const STEP_TIME: Duration = Duration::from_millis(1);
+/// The approximate size of a delivery and its event without the event's body.
+const ROW_BYTES: u64 = 128;
+
+const NEXT: &str =
+    "SELECT id, sub, state, attempts, settled_at FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?2";
+const ADMITTED: &str = "SELECT admitted_at FROM events WHERE seq >= ?1 ORDER BY seq LIMIT 1";
+const EVENT_BYTES: &str = "SELECT length(body) FROM events WHERE seq = ?1";
+const EXPIRE: &str =
+    "UPDATE deliveries SET state = 4, due_at = NULL, settled_at = ?2, reason = ?3 WHERE id = ?1";
+const REMOVE: &str = "DELETE FROM deliveries WHERE id = ?1";
+const REMOVE_ATTEMPTS: &str = "DELETE FROM attempts WHERE delivery = ?1";
+/// Removes events without deliveries. The row of the newest event stays, because its sequence number must not be reused and its
+/// id is needed for deduplication.
+const REMOVE_EVENTS: &str = "DELETE FROM events WHERE seq BETWEEN ?1 AND ?2
+     AND +seq < (SELECT max(seq) FROM events)
+     AND NOT EXISTS (SELECT 1 FROM deliveries WHERE id >= seq << ?3 AND id < (seq + 1) << ?3)";
+/// Empties the body of the newest event if it has no deliveries.
+const EMPTY_NEWEST: &str = "UPDATE events SET body = x'' WHERE seq = (SELECT max(seq) FROM events)
+     AND seq BETWEEN ?1 AND ?2 AND length(body) > 0
+     AND NOT EXISTS (SELECT 1 FROM deliveries WHERE id >= seq << ?3 AND id < (seq + 1) << ?3)";
+
+/// The bounds of one step: the times before which deliveries are too old, and the bytes to remove.
+pub(super) struct Bounds<'p> {
+    policy: &'p Retention,
+    now: UnixMicros,
+    /// A settlement time after this was recorded while the clock was wrong.
+    future: i64,
+    delivered_before: i64,
+    dead_before: i64,
+    parked_before: i64,
+    /// Whether parked ones are removed instead of expired.
+    removes_parked: bool,
+    bytes: u64,
+}
+
+struct Row {
+    id: DeliveryId,
+    sub: SubscriptionKey,
+    state: i64,
+    attempts: u32,
+    settled_at: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decision {
+    Keep,
+    Expire,
+    Remove,
+}
+
+/// The work that a step has done so far.
+struct Work {
+    started: Instant,
+    rows: usize,
+    bytes: u64,
+    /// The event that was counted last.
+    last_seq: Option<i64>,
+}
+
+/// Runs one step over the deliveries after `after`. Returns the last id that it checked, or `None` if the pass is complete,
+/// because all further deliveries are too young.
+pub(super) fn run(
+    conn: &Connection,
+    after: i64,
+    bounds: &Bounds<'_>,
+    pruned: &mut Pruned,
+) -> Result<Option<i64>, Error> {
+    let mut work = Work::start();
+    let rows = next_deliveries(conn, after)?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let oldest = admitted_at(conn, first)?;
+    if oldest >= bounds.horizon() {
+        return Ok(None);
+    }
+    let mut last = first.id;
+    for row in rows {
+        if work.is_enough(bounds) {
+            break;
+        }
+        last = row.id;
+        match bounds.decide(&row, oldest, || admitted_at(conn, &row))? {
+            Decision::Keep => {}
+            Decision::Expire => pruned.expired += expire(conn, row.id, bounds.now, &mut work)?,
+            Decision::Remove => remove(conn, &row, &mut work, pruned)?,
+        }
+    }
+    if work.last_seq.is_some() {
+        pruned.events += remove_events(conn, DeliveryId::from_raw(after), last)?;
+    }
+    Ok(Some(last.raw()))
+}
+
+impl<'p> Bounds<'p> {
+    /// Creates the bounds of a step. Without a time, nothing is too old.
+    pub(super) fn new(
+        policy: &'p Retention,
+        pressure: Pressure,
+        excess: u64,
+        now: Option<UnixMicros>,
+    ) -> Self {
+        let now = now.unwrap_or(UnixMicros(i64::MIN));
+        let before = |age: Duration| now.0.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
+        let by = |level, age| if pressure >= level { i64::MAX } else { before(age) };
+        Self {
+            policy,
+            now,
+            future: now.after(CLOCK_TOLERANCE).0,
+            delivered_before: by(Pressure::Delivered, policy.delivered_age),
+            dead_before: by(Pressure::Dead, policy.dead_age),
+            parked_before: by(Pressure::Parked, policy.parked_age),
+            removes_parked: pressure == Pressure::Parked,
+            // Half of the excess, because an event also frees the rest of its page.
+            bytes: if excess > 0 { (excess / 2).clamp(MIN_STEP_BYTES, STEP_BYTES) } else { STEP_BYTES },
+        }
+    }
+
+    /// Returns the admission time from which on nothing is removed.
+    fn horizon(&self) -> i64 {
+        self.delivered_before.max(self.dead_before).max(self.parked_before)
+    }
+
+    /// Decides on one delivery. `oldest` is the admission time of the step's first event. `admitted_at`, which reads that of the
+    /// row's own event, is only called if `oldest` is not sufficient.
+    fn decide(
+        &self,
+        row: &Row,
+        oldest: i64,
+        admitted_at: impl Fn() -> Result<i64, Error>,
+    ) -> Result<Decision, Error> {
+        let remove_if = |is_old| if is_old { Decision::Remove } else { Decision::Keep };
+        Ok(match row.state {
+            DELIVERED => remove_if(self.is_old(row, self.delivered_before, admitted_at)?),
+            DEAD => remove_if(self.is_old(row, self.dead_before, admitted_at)?),
+            QUEUED | RETRYING if !self.policy.parked.contains(&row.sub) => Decision::Keep,
+            QUEUED | RETRYING if self.removes_parked => Decision::Remove,
+            QUEUED | RETRYING if oldest >= self.parked_before => Decision::Keep,
+            QUEUED | RETRYING if admitted_at()? >= self.parked_before => Decision::Keep,
+            QUEUED | RETRYING => Decision::Expire,
+            _ => Decision::Keep,
+        })
+    }
+
+    /// Returns whether a final delivery was settled before `before`. A settlement time before the event's admission or in the
+    /// future is wrong; the admission time is used instead.
+    fn is_old(
+        &self,
+        row: &Row,
+        before: i64,
+        admitted_at: impl Fn() -> Result<i64, Error>,
+    ) -> Result<bool, Error> {
+        let may_be_old = row.settled_at < before || row.settled_at > self.future;
+        Ok(before == i64::MAX || (may_be_old && admitted_at()? < before))
+    }
+}
+
+impl Work {
+    fn start() -> Self {
+        Self { started: Instant::now(), rows: 0, bytes: 0, last_seq: None }
+    }
+
+    /// Returns whether the step must end. The time counts only after some work, so that each step makes progress.
+    fn is_enough(&self, bounds: &Bounds<'_>) -> bool {
+        let is_late = || self.rows > 0 && self.started.elapsed() >= STEP_TIME;
+        self.rows >= RETENTION_STEP_ROWS || self.bytes >= bounds.bytes || is_late()
+    }
+}
+
+fn next_deliveries(conn: &Connection, after: i64) -> Result<Vec<Row>, Error> {
+    let mut next = conn.prepare_cached(NEXT)?;
+    let rows = next.query_map((after, RETENTION_STEP_ROWS as i64), |row| {
+        Ok(Row {
+            id: DeliveryId::from_raw(row.get(0)?),
+            sub: SubscriptionKey(row.get(1)?),
+            state: row.get(2)?,
+            attempts: row.get(3)?,
+            settled_at: row.get::<_, Option<i64>>(4)?.unwrap_or(i64::MAX),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Returns the admission time of the row's event.
+fn admitted_at(conn: &Connection, row: &Row) -> Result<i64, Error> {
+    let found = conn.prepare_cached(ADMITTED)?.query_row([row.id.seq()], |row| row.get(0)).optional()?;
+    Ok(found.unwrap_or(i64::MAX))
+}
+
+fn expire(conn: &Connection, id: DeliveryId, now: UnixMicros, work: &mut Work) -> Result<u64, Error> {
+    work.rows += 1;
+    let expired = conn.prepare_cached(EXPIRE)?.execute((id.raw(), now.0, Reason::Expired.code()))?;
+    Ok(expired as u64)
+}
+
+fn remove(conn: &Connection, row: &Row, work: &mut Work, pruned: &mut Pruned) -> Result<(), Error> {
+    // The successful attempt is in the delivery's own row.
+    let recorded = row.attempts - u32::from(row.state == DELIVERED).min(row.attempts);
+    if recorded > 0 {
+        work.rows += conn.prepare_cached(REMOVE_ATTEMPTS)?.execute([row.id.raw()])?;
+    }
+    work.rows += conn.prepare_cached(REMOVE)?.execute([row.id.raw()])?;
+    let seq = row.id.seq();
+    if work.last_seq.replace(seq) != Some(seq) {
+        let bytes: Option<u32> =
+            conn.prepare_cached(EVENT_BYTES)?.query_row([seq], |row| row.get(0)).optional()?;
+        work.bytes += u64::from(bytes.unwrap_or(0)) + ROW_BYTES;
+    }
+    match row.state {
+        DELIVERED => pruned.delivered += 1,
+        DEAD => pruned.dead += 1,
+        _ => pruned.parked += 1,
+    }
+    Ok(())
+}
+
+fn remove_events(conn: &Connection, after: DeliveryId, last: DeliveryId) -> Result<u64, Error> {
+    let range = (after.seq(), last.seq(), DeliveryId::NUMBER_BITS);
+    conn.prepare_cached(EMPTY_NEWEST)?.execute(range)?;
+    Ok(conn.prepare_cached(REMOVE_EVENTS)?.execute(range)? as u64)
+}
+
+#[cfg(test)]
+mod tests {
+
+    use super::super::super::schema;
+    use super::*;
+
+    #[test]
+    fn every_statement_searches_by_key() {
+        for sql in [NEXT, ADMITTED, EVENT_BYTES, EXPIRE, REMOVE, REMOVE_ATTEMPTS, REMOVE_EVENTS, EMPTY_NEWEST]
+        {
+            let plan = schema::query_plan(sql);
+            let is_bounded = |step: &String| !step.contains("SCAN") && !step.contains("TEMP B-TREE");
+            assert!(!plan.is_empty() && plan.iter().all(is_bounded), "{sql}: {plan:?}");
+        }
+    }
+}

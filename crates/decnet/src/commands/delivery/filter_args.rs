@@ -1,0 +1,43 @@
+//! The filters of deliveries, as arguments.
+
+use decnet_core::delivery::Reason;
+use decnet_core::time::UnixMicros;
+use decnet_core::topic::Pattern;
+use decnet_store::queue::{ActiveSubscriptions, Filter};
+
+use crate::commands::shared::times::since;
+
+/// The filters that listing and redelivery have in common.
+#[derive(Debug, clap::Args)]
+pub(super) struct FilterArgs {
+    /// Only dead deliveries with this reason: timeout, server_error, refused, ...
+    #[arg(long)]
+    reason: Option<Reason>,
+    /// Only deliveries of this subscription: its name or UUID
+    #[arg(long, value_name = "NAME")]
+    pub(super) subscription: Option<String>,
+    /// Only events whose topic matches this pattern
+    #[arg(long, value_name = "PATTERN", value_parser = |text: &str| Pattern::new(text))]
+    topic: Option<Pattern>,
+    /// Only events admitted since this time: 2h (ago), or 2026-11-23T10:00 (UTC)
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<UnixMicros>,
+    /// Only events admitted before this time, in the same format
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    until: Option<UnixMicros>,
+}
+
+impl FilterArgs {
+    /// Returns the filter that the arguments describe.
+    pub(super) fn filter(&self, active: &ActiveSubscriptions) -> Filter {
+        Filter {
+            subscription: self.subscription.clone(),
+            active: active.clone(),
+            reason: self.reason,
+            topic: self.topic.clone(),
+            since: self.since,
+            until: self.until,
+            ..Filter::default()
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Checks and benchmarks of this repository, run as `cargo xtask`.
 
 mod bench;
+mod build;
 mod cost;
 mod tidy;
 

@@ -48,8 +48,8 @@ impl Api {
     }
 }
 
-/// Returns the router with its layers. The last one added is outermost: metrics, log, headers, the rendering of problems, CORS,
-/// rate limits, request checks, the time limit; authentication is per route.
+/// Returns the router with its layers. The last layer added is the outermost: metrics, log, headers, the rendering of problems,
+/// CORS, rate limits, request checks, the time limit; authentication is per route.
 fn router(state: Shared, origins: &[String]) -> Router {
     let (router, document) = routes::all().split();
     let router = page::serve(openapi::serve(router, &document));
@@ -68,7 +68,8 @@ fn router(state: Shared, origins: &[String]) -> Router {
         .with_state(state)
 }
 
-/// Adds CORS around the rate limit, so that scripts can read its rejections too. Preflights end here, so they are limited before.
+/// Adds CORS around the rate limit, so that scripts can read its rejections too. Preflights end here, so an outer
+/// layer limits them.
 fn cross_origin(router: Router<Shared>, state: &Shared, origins: &[String]) -> Router<Shared> {
     let count = from_fn_with_state(Arc::clone(&state.gate), middleware::count_preflights);
     router.layer(middleware::cors(origins)).layer(count)

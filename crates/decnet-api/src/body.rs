@@ -87,7 +87,7 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem
 fn malformed(bytes: &[u8], error: &serde_json::Error) -> Problem {
     Problem::malformed(byte_order_mark(bytes).map_or_else(
         || format!("the body is not valid JSON: {error}"),
-        |mark| format!("the body begins with a {mark}; send JSON as UTF-8 without one"),
+        |mark| format!("the body begins with a {mark}; send JSON as UTF-8 without the mark"),
     ))
 }
 
@@ -104,7 +104,7 @@ pub(crate) fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserialize
 /// Parses an object or `null`.
 ///
 /// # Errors
-/// As [`object`].
+/// The value is neither `null` nor an object, or the object does not parse.
 pub(crate) fn nullable_object<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn byte_order_mark_is_named() {
+    fn byte_order_mark_is_reported_by_name() {
         let refused = |bytes: &[u8]| read::<serde_json::Value>(bytes).unwrap_err();
         for (bytes, named) in [
             ("\u{feff}{}".as_bytes(), "byte order mark (U+FEFF)"),

@@ -16,11 +16,11 @@ pub(crate) struct BodyBudget(Arc<Mutex<Usage>>);
 #[derive(Default)]
 struct Usage {
     bytes: usize,
-    /// The bytes of each sender that holds any.
+    /// The bytes held by each sender; senders without bytes have no entry.
     by_sender: HashMap<PrincipalId, usize>,
 }
 
-/// The bytes that one request holds, released on drop. Only received bytes count, not announced ones.
+/// The bytes that one request holds, released on drop. Only received bytes count, not announced bytes.
 pub(crate) struct BodyReservation {
     budget: BodyBudget,
     sender: PrincipalId,
@@ -28,7 +28,7 @@ pub(crate) struct BodyReservation {
 }
 
 impl BodyBudget {
-    /// Starts a reservation for a request of `sender`.
+    /// Creates an empty reservation for a request from `sender`.
     pub(crate) fn reserve(&self, sender: PrincipalId) -> BodyReservation {
         BodyReservation { budget: self.clone(), sender, bytes: 0 }
     }
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn total_is_bounded() {
+    fn total_budget_is_bounded() {
         let (budget, each) = (BodyBudget::default(), MAX_API_CLIENT_SUBMISSION_BYTES);
         let held: Vec<_> = (0..).map_while(|n| filled(&budget, &format!("{n}"), each).ok()).collect();
         assert_eq!(held.len(), MAX_API_SUBMISSION_BYTES / each);

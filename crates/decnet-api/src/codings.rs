@@ -11,9 +11,9 @@ const CHUNKED: &str = "chunked";
 /// Rejects a body whose coding is not supported.
 ///
 /// # Errors
-/// 501 for another transfer coding than `chunked` (RFC 9112, section 6.1), 400 for `chunked` twice (section 7), 415 for another
-/// content coding than `identity`, with `Accept-Encoding` (RFC 9110, section 15.5.16). hyper has already rejected a transfer
-/// coding that does not end with `chunked`, since the end of such a body cannot be determined.
+/// 501 for a transfer coding other than `chunked` (RFC 9112, section 6.1), 400 for `chunked` twice (section 7), 415 for a
+/// content coding other than `identity`, with `Accept-Encoding` (RFC 9110, section 15.5.16). hyper has already rejected a
+/// transfer coding that does not end with `chunked`, since the end of such a body cannot be determined.
 pub(crate) fn check(headers: &HeaderMap) -> Result<(), Problem> {
     let transfer = values(headers, &TRANSFER_ENCODING);
     if transfer.iter().any(|coding| coding != CHUNKED) {

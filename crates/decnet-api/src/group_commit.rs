@@ -1,4 +1,4 @@
-//! Group commit of submitted events: requests that arrive during one commit share the next.
+//! Group commit of submitted events: requests that arrive during one commit share the next commit.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -29,7 +29,7 @@ pub(crate) struct GroupCommit {
 #[derive(Default)]
 struct Waiting {
     calls: VecDeque<(Batch, Caller)>,
-    /// Whether a task is committing; it continues until nothing waits.
+    /// Whether a task is committing. The task continues until no batch waits.
     busy: bool,
     /// The error of the last commit, and its time.
     last_error: Option<(Instant, Problem)>,
@@ -45,7 +45,7 @@ struct Batch {
 /// The caller that waits for the commit.
 struct Caller {
     answer: oneshot::Sender<Result<Vec<Submitted>, Problem>>,
-    /// Counts the bytes until they are committed.
+    /// The reservation of the body's bytes until the events are committed.
     _reservation: BodyReservation,
 }
 
@@ -112,15 +112,15 @@ impl GroupCommit {
         }
     }
 
-    /// Returns the error of the last commit, for a while. It expires because clients that wait for readiness send no events that
-    /// could clear it.
+    /// Returns the error of the last commit until it expires. Errors expire because clients that wait for readiness send no
+    /// events, so no commit would clear the error.
     pub(crate) fn last_error(&self) -> Option<Problem> {
         let waiting = lock(&self.waiting);
         let (at, problem) = waiting.last_error.as_ref()?;
         (at.elapsed() < API_NOT_READY_TIME).then(|| problem.clone())
     }
 
-    /// Takes the next calls to commit together, in order. Returns `None` if nothing waits.
+    /// Removes and returns the next batches to commit together, in order; `None` if no batch waits.
     fn next(&self) -> Option<Vec<(Batch, Caller)>> {
         let mut waiting = lock(&self.waiting);
         let (mut calls, mut events) = (Vec::new(), 0);

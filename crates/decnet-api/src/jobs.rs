@@ -25,17 +25,17 @@ pub(crate) struct Job<P> {
     /// Id of the job in paths.
     id: String,
     status: Status,
-    /// Whether it only counts.
+    /// Whether the job only counts.
     dry_run: bool,
     #[serde(flatten)]
     progress: P,
-    /// Reason why it failed; while it runs, the temporary failure that it waits for to end.
+    /// Reason why the job failed. While the job runs, the temporary failure that must end before it continues.
     error: Option<String>,
     started_at: String,
     ended_at: Option<String>,
 }
 
-/// The running and the last ended jobs of one kind, oldest first.
+/// The running jobs of one kind and those that ended last, oldest first.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct JobList<P> {
     jobs: Vec<Job<P>>,
@@ -52,21 +52,21 @@ enum Status {
     Failed,
 }
 
-/// The way in which work ended that did not fail.
+/// The outcome of a job that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     Done,
     Cancelled,
 }
 
-/// The jobs of one kind. Ended jobs are dropped for new ones.
+/// The jobs of one kind. Ended jobs are dropped to make room for new jobs.
 pub(crate) struct Jobs<P> {
-    /// The name of one job, and its plural.
+    /// The singular and the plural of the jobs' name.
     names: (&'static str, &'static str),
     /// The maximum number of running jobs.
     max_running: usize,
     started: AtomicU64,
-    /// Oldest first.
+    /// The jobs, oldest first.
     jobs: Mutex<VecDeque<Handle<P>>>,
 }
 
@@ -86,11 +86,11 @@ where
         Self { names, max_running, started: AtomicU64::new(0), jobs: Mutex::default() }
     }
 
-    /// Starts a job and waits up to `patience` for its end; then it continues in the background, also if the caller is gone.
-    /// Returns the job as it is then.
+    /// Starts a job and waits up to `patience` for its end. A longer job continues in the background, even if the caller is gone.
+    /// Returns the current state of the job.
     ///
     /// # Errors
-    /// Too many jobs are running, or the job failed meanwhile.
+    /// Too many jobs are running, or the job failed during the wait.
     pub(crate) async fn start<W>(
         &self,
         dry_run: bool,
@@ -138,8 +138,10 @@ where
     fn find(&self, id: &str) -> Result<Handle<P>, Problem> {
         let found = lock(&self.jobs).iter().find(|handle| handle.job.borrow().id == id).cloned();
         found.ok_or_else(|| {
-            let what =
-                format!("{} not found; only the last ones are kept, until the server stops", self.names.0);
+            let what = format!(
+                "{} not found; only recently ended jobs are kept, until the server stops",
+                self.names.0
+            );
             Problem::not_found(what)
         })
     }
@@ -148,7 +150,10 @@ where
         let mut jobs = lock(&self.jobs);
         let running = jobs.iter().filter(|handle| handle.is_running()).count();
         if running >= self.max_running {
-            let what = format!("{running} {} are already running; wait for one or cancel it", self.names.1);
+            let what = format!(
+                "{running} {} are already running; wait until one has ended, or cancel one",
+                self.names.1
+            );
             return Err(Problem::unavailable(what));
         }
         if jobs.len() >= MAX_API_JOBS
@@ -163,7 +168,7 @@ where
 }
 
 impl<P: Clone + Default + Send + Sync + 'static> Handle<P> {
-    /// The id contains the time, so that ids of an earlier server are not reused.
+    /// Creates a handle. The id contains the time, so that ids of an earlier server are not reused.
     fn new(number: u64, dry_run: bool) -> Self {
         let at = now();
         let job = Job {
@@ -186,7 +191,7 @@ impl<P: Clone + Default + Send + Sync + 'static> Handle<P> {
         });
     }
 
-    /// Records a temporary failure that the job waits for to end.
+    /// Records a temporary failure that must end before the job continues.
     pub(crate) fn report_wait(&self, problem: &Problem) {
         self.job.send_modify(|job| job.error = Some(problem.detail().to_owned()));
     }
@@ -271,7 +276,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn failed_and_aborted_jobs_report_it() {
+    async fn failed_and_aborted_jobs_report_their_error() {
         let jobs = jobs();
         let failed = jobs.start(true, PATIENCE, async |_| Err(Problem::invalid("no"))).await.unwrap_err();
         assert_eq!(failed.status(), StatusCode::UNPROCESSABLE_ENTITY);

@@ -1,4 +1,4 @@
-//! The HTTP API: DECNET's routes for subscriptions, our own for everything else.
+//! The HTTP API: DECNET's routes for subscriptions, and our own routes for everything else.
 //!
 //! The API does not call the dispatcher: they communicate through the store and the bus. The binary provides what only the
 //! dispatcher can do, checking a URL and sending a test event, as an [`Outbound`].

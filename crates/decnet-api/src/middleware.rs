@@ -44,7 +44,7 @@ pub(crate) async fn headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// Rate-limits requests without a valid credential per address. A request with one counts against its principal only,
+/// Rate-limits requests without a valid credential per address. An authenticated request counts against its principal only,
 /// whatever its answer, so that clients behind one address do not affect each other. Health checks are not limited.
 pub(crate) async fn count(gate: State<Arc<Gate>>, request: Request, next: Next) -> Result<Response, Problem> {
     let peer = request.extensions().get::<Peer>().copied();
@@ -81,7 +81,8 @@ pub(crate) async fn check_form(request: Request, next: Next) -> Result<Response,
         return Err(Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, what));
     }
     if !has_host(request.version(), request.headers()) {
-        let what = "send exactly one Host header with the name of this server and, if needed, its port";
+        let what = "the request must have exactly one Host header with the name of this server and, if needed, its \
+                    port";
         return Err(Problem::malformed(what));
     }
     let has_body = !request.body().is_end_stream();
@@ -91,8 +92,8 @@ pub(crate) async fn check_form(request: Request, next: Next) -> Result<Response,
     Ok(next.run(request).await)
 }
 
-/// Returns the size of a request's head without insignificant blanks. hyper bounds only what it buffers of an incomplete
-/// head, so a complete one may be up to twice as large.
+/// Returns the size of a request's head without insignificant whitespace. hyper bounds only what it buffers of an incomplete
+/// head, so a complete head may be up to twice as large.
 fn head_bytes(request: &Request) -> usize {
     let line = request.method().as_str().len() + request.uri().path().len();
     let query = request.uri().query().map_or(0, |query| 1 + query.len());
@@ -181,7 +182,7 @@ mod tests {
         Arc::new(Gate::new(Access::default(), || Err(Problem::stopping())))
     }
 
-    /// A request of [`PEER`]; the route `/overdue` takes any credential for a good one.
+    /// Returns a request of [`PEER`]. The route `/overdue` accepts any credential.
     fn request(method: Method, path: &'static str, authorization: Option<&'static str>) -> Request {
         let mut request = Request::new(axum::body::Body::empty());
         *request.method_mut() = method;
@@ -193,7 +194,7 @@ mod tests {
         request
     }
 
-    /// Uses up what an address may ask in the present window.
+    /// Uses up the requests that an address may send in the current window.
     fn use_up(gate: &Gate) {
         while gate.count_address(PEER).is_ok() {}
     }
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_used_up_address_refuses_neither_credentials_nor_health() {
+    async fn exhausted_address_blocks_no_credentials_or_health_checks() {
         let gate = gate();
         let routes = Router::new().route("/overdue", get(overdue)).route("/ready", get(|| async {}));
         let mut router =
@@ -222,7 +223,7 @@ mod tests {
             let Ok(response) = router.call(request(Method::GET, path, authorization)).await;
             response.status()
         };
-        // A window may end in between; then all of it is done again.
+        // A window may end in between; the test then repeats everything.
         loop {
             use_up(&gate);
             let statuses = [
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refused_preflight_says_when_to_retry() {
+    async fn rejected_preflight_has_a_retry_after_header() {
         let gate = gate();
         let routes = Router::new().route("/ready", get(|| async {}));
         let counted = routes.layer(from_fn_with_state(gate.clone(), count_preflights));

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 /// Operations that only the dispatcher can perform: it has the egress guard and the HTTP client.
 pub trait Outbound: Send + Sync + 'static {
-    /// Checks whether the egress guard allows requests to this URL, by what its host resolves to now.
+    /// Checks whether the egress guard allows requests to this URL, by the addresses to which its host resolves now.
     fn check(&self, url: EndpointUrl) -> BoxFuture<'static, Result<(), Refused>>;
 
     /// Sends one test event to a subscription once, with the requester's name in it. The result does not affect its health.

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn follow_up_of_a_change_runs_without_a_caller() {
+    async fn work_completes_after_its_caller_is_dropped() {
         let pool = Pool::new(1, || Ok(()), |()| true);
         let (release, held) = mpsc::channel::<()>();
         let (notify, notified) = tokio::sync::oneshot::channel();

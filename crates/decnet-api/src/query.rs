@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::problem::Problem;
 use crate::state::Shared;
 
-/// The parameters of a query. Unknown ones are rejected by name if `T` denies them.
+/// The parameters of a query. Unknown parameters are rejected by name if `T` denies them.
 pub(crate) struct Params<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequestParts<Shared> for Params<T> {

@@ -22,7 +22,7 @@ struct Last<T> {
 }
 
 impl<T: Clone> SingleFlight<T> {
-    /// Returns the cached answer or computes a new one. Concurrent callers wait for the same computation.
+    /// Returns the cached answer or computes a new answer. Concurrent callers wait for the same computation.
     ///
     /// # Errors
     /// Errors of `compute`, which are not cached.
@@ -40,7 +40,7 @@ impl<T: Clone> SingleFlight<T> {
         Ok(answer)
     }
 
-    /// Invalidates the answer, also that of a computation in progress.
+    /// Invalidates the answer, including that of a computation in progress.
     pub(crate) fn invalidate(&self) {
         self.changes.fetch_add(1, Ordering::Release);
     }
@@ -57,7 +57,7 @@ mod tests {
     async fn concurrent_callers_share_one_computation() {
         let (flight, runs) = (SingleFlight::default(), Cell::new(0));
         let compute = async || {
-            // All callers have asked by then.
+            // By then, all callers are waiting.
             tokio::task::yield_now().await;
             runs.set(runs.get() + 1);
             Ok::<_, Infallible>(runs.get())

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 
 /// The client name sent to the bus, which logs it.
 const NAME: &str = "decnet-api";
-/// How long to leave a bus alone that did not read a signal.
+/// The time for which no signals are sent after the bus did not read a signal.
 const QUIET_AFTER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Publishes signals to the worker. An absent or stuck bus fails no request and delays none for long: the worker polls once
@@ -31,7 +31,7 @@ type Message = (&'static str, &'static str);
 const CHANGED: Message = (CHANGED_TOPIC, "changed");
 const SUBMITTED: Message = (SUBMITTED_TOPIC, "submitted");
 
-/// The state of one kind of signal. A caller that asks during a publication waits for the next one.
+/// The state of one kind of signal. A caller that arrives during a publication waits for the next publication.
 #[derive(Default)]
 struct SignalState {
     /// Whether a task is publishing.
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_bus_nothing_waits() {
+    async fn changes_do_not_wait_without_a_bus() {
         WorkerNotifier::new(Vec::new(), None).subscriptions_changed().await;
         let away = WorkerNotifier::new(vec!["/nowhere/bus.sock".into()], None);
         away.subscriptions_changed().await;

@@ -37,14 +37,6 @@ impl CpuSample {
         Ok(Self { pid, machine, process: process.cpu_seconds, threads })
     }
 
-    /// Takes a sample of this process.
-    ///
-    /// # Errors
-    /// There is no `/proc`.
-    pub fn of_this_process() -> Result<Self> {
-        Self::of(std::process::id())
-    }
-
     /// Returns the time used since the sample was taken.
     ///
     /// # Errors
@@ -67,8 +59,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn busy_thread_uses_cpu_time() {
-        let sample = CpuSample::of_this_process().unwrap();
+    fn cpu_sample_includes_a_busy_thread() {
+        let sample = CpuSample::of(std::process::id()).unwrap();
         let time = loop {
             let time = sample.elapsed().unwrap();
             if time.threads.iter().any(|thread| thread.cpu_seconds > 0.0) {

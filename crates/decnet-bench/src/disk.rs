@@ -1,4 +1,4 @@
-//! How long a disk takes to make bytes durable.
+//! The time that a disk takes to make bytes durable.
 
 use std::fs::File;
 use std::io::{Result, Write as _};

@@ -1,4 +1,4 @@
-//! What the benchmark program, run by `cargo xtask bench`, and the command `decnet bench` share.
+//! Code that the benchmark program, run by `cargo xtask bench`, and the command `decnet bench` share.
 //!
 //! - [`load`]: a publisher, and the progress of its events;
 //! - [`receiver`]: a receiver that counts requests as fast as it can;

@@ -20,14 +20,14 @@ pub const THREAD: &str = "publisher";
 pub const BODY_BYTES: usize = 600;
 /// The bytes of a delivered body apart from padding and topic: id, time, type and numbers.
 const FRAME_BYTES: usize = 160;
-/// How long the publisher sleeps when it is too far ahead.
+/// The time for which the publisher sleeps when it is too far ahead.
 const PAUSE: Duration = Duration::from_millis(1);
-/// The minimum number of events by which a load of limited duration is ahead of the completed ones.
+/// The minimum number of events by which a load of limited duration is ahead of the completed events.
 const MIN_AHEAD: u64 = 512;
-/// How far such a load is ahead, in milliseconds of deliveries: enough to keep the worker busy, little enough that a slow
+/// The lead of such a load, in milliseconds of deliveries: enough to keep the worker busy, little enough that a slow
 /// machine finishes soon after the time is up.
 const AHEAD_MILLIS: u64 = 250;
-/// How long a load may make no progress before it fails.
+/// The time for which a load may make no progress before it fails.
 pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Events to publish.
@@ -46,11 +46,11 @@ pub struct Load {
 /// The times at which events are published.
 #[derive(Debug, Clone, Copy)]
 pub enum Pace {
-    /// As fast as the bus accepts them, at most this number of events before the completed ones.
+    /// As fast as the bus accepts them, at most this number of events before the completed events.
     FlatOut(u64),
     /// As fast as they are completed, for this duration.
     For(Duration),
-    /// Each event at its own time, at this rate per second, even if the previous one was late.
+    /// Each event at its own time, at this rate per second, even if the previous event was late.
     PerSecond(u32),
 }
 
@@ -87,13 +87,13 @@ pub struct Run {
 /// The bounds of a publisher, which its run moves.
 #[derive(Debug)]
 struct Bounds {
-    /// The number of events after which it ends.
+    /// The number of events after which the publisher ends.
     events: AtomicU64,
-    /// The number of events after which it waits.
+    /// The number of events after which the publisher waits.
     limit: AtomicU64,
 }
 
-/// Detects that nothing happens any more.
+/// A detector of loads that make no progress.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
     completed: u64,
@@ -115,7 +115,7 @@ impl Load {
         Self { topics: vec![topic.into()], events, fan_out, pace: Pace::PerSecond(rate) }
     }
 
-    /// Starts to publish to the bus at `socket`.
+    /// Starts publishing to the bus at `socket`.
     ///
     /// # Errors
     /// The thread cannot be started.
@@ -191,7 +191,7 @@ impl Default for Progress {
 }
 
 impl Progress {
-    /// Records what is completed.
+    /// Records the number of completed deliveries.
     ///
     /// # Errors
     /// There was no progress for [`STALL_TIMEOUT`].
@@ -257,7 +257,7 @@ async fn publish(socket: &Path, topics: &[String], pace: Pace, bounds: &Bounds) 
     Ok(Published { events, begun_us, late: Quantiles::of(late) })
 }
 
-/// Returns how many events to publish before the completed ones, `completed` being those of `elapsed`.
+/// Returns how many events to publish before the completed events, given that `completed` events took `elapsed`.
 fn ahead(completed: u64, elapsed: Duration) -> u64 {
     let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(100);
     (completed * AHEAD_MILLIS / millis).max(MIN_AHEAD)

@@ -37,7 +37,7 @@ pub(crate) struct Options {
     /// Rounds of reference and subject; the report shows medians
     #[arg(long, value_name = "N")]
     pub(crate) rounds: Option<usize>,
-    /// Number of events that the publisher may be ahead of the receiver; with a few hundred, all of them stay in memory
+    /// Number of events that the publisher may be ahead of the receiver; with a few hundred, all of them remain in memory
     #[arg(long, value_name = "N")]
     pub(crate) ahead: Option<u64>,
     /// Directory for the queues; must be on a disk [default: a directory beside the program]

@@ -24,7 +24,7 @@ pub struct Quantiles {
 }
 
 impl Quantiles {
-    /// Returns the quantiles of these durations; of none, all are 0.
+    /// Returns the quantiles of these durations; without durations, all quantiles are 0.
     #[must_use]
     pub fn of(mut times: Vec<Duration>) -> Self {
         times.sort_unstable();

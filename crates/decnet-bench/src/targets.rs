@@ -18,9 +18,9 @@ pub(crate) const LATENCY_P99: Target = AtMost(5.0 * MILLI);
 pub(crate) const BURST: Target = AtLeast(100_000.0);
 /// Number of events lost or delivered twice.
 pub(crate) const NONE: Target = AtMost(0.0);
-/// Ratio of the healthy receivers' p99 beside bad receivers to their p99 alone.
+/// Ratio of the healthy receivers' p99 alongside bad receivers to their p99 alone.
 pub(crate) const ISOLATION_P99: Target = AtMost(2.0);
-/// Ratio of the healthy receivers' deliveries per second beside bad receivers to their rate alone.
+/// Ratio of the healthy receivers' deliveries per second alongside bad receivers to their rate alone.
 pub(crate) const ISOLATION_RATE: Target = AtLeast(0.95);
 /// Ratio of deliveries per second to a thousand receivers to the bare sender's rate to the same receivers.
 pub(crate) const RECEIVERS: Target = AtLeast(0.6);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The numbers of lost events since the bus started. The heartbeat's payload has them beside DECNET's own keys.
+/// The numbers of lost events since the bus started. The heartbeat's payload contains them in addition to DECNET's own keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Losses {
     /// Events dropped for ordinary readers, which read too slowly.
@@ -26,7 +26,7 @@ struct Payload {
 }
 
 impl Losses {
-    /// Reads the envelope of a heartbeat. Returns `None` if it has no loss counters, as that of DECNET's daemon.
+    /// Reads the envelope of a heartbeat. Returns `None` if it has no loss counters, as in a heartbeat of DECNET's daemon.
     ///
     /// # Errors
     /// The envelope is not a heartbeat, or a counter is not a whole number.

@@ -1,8 +1,9 @@
 //! Reports of DECNET Webhook's bus to one connection.
 //!
 //! DECNET's protocol has no such frame. A client requests notices in the body of its `HELLO`, which DECNET's daemon does
-//! not read. DECNET Webhook's bus then sends `HELLO decnet-bus` frames. A client that has received one therefore knows which
-//! bus it is connected to, and that only the bus publishes [`BUS_HEALTH_TOPIC`](decnet_core::topic::system_topics::BUS_HEALTH_TOPIC).
+//! not read. DECNET Webhook's bus then sends `HELLO decnet-bus` frames. A client that has received such a frame therefore knows
+//! which bus it is connected to, and that only the bus publishes
+//! [`BUS_HEALTH_TOPIC`](decnet_core::topic::system_topics::BUS_HEALTH_TOPIC).
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,7 @@ pub(crate) const BUS_NAME: &str = "decnet-bus";
 /// The body of a `HELLO` that requests notices.
 pub(crate) const ASK: &[u8] = br#"{"notices":true}"#;
 
-/// A report of the bus to one connection: sent in reply to its `HELLO`, and after every change.
+/// A report from the bus to one connection, sent in reply to its `HELLO` and whenever the report changes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Notice {
     /// The reason why the connection does not get the lossless queue that its name requests.

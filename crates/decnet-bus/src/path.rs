@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-/// Created by systemd with the right group; never created here.
+/// The runtime directory. systemd creates it with the right group; this program never creates it.
 const RUNTIME_DIR: &str = "/run/decnet";
 const SOCKET_NAME: &str = "bus.sock";
 

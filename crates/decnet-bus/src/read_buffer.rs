@@ -25,7 +25,7 @@ impl ReadBuffer {
         &self.bytes
     }
 
-    /// Returns how many more bytes the incomplete frame needs, as far as its header tells.
+    /// Returns how many more bytes the incomplete frame needs, as far as its header determines this.
     pub(super) fn missing(&self) -> usize {
         missing(&self.bytes)
     }

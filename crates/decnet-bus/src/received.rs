@@ -15,7 +15,7 @@ pub struct Topic(Bytes);
 /// [`MAX_READ_BYTES`](crate::protocol::MAX_READ_BYTES), or one large frame): parse soon, or copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
-    /// The topic in the frame's header, never that in the body.
+    /// The topic in the frame's header, never the topic in the body.
     pub topic: Topic,
     /// The envelope `{v,id,topic,type,ts,payload}`: JSON as received, not validated.
     pub body: Bytes,

@@ -18,11 +18,11 @@ use crate::received::Received;
 
 /// The backoff before the first retry.
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
-/// A connection that ended sooner counts as a failed attempt.
+/// The minimum age of a connection that does not count as a failed attempt when it ends.
 const MIN_STABLE_AGE: Duration = Duration::from_secs(1);
 /// The number of unsent bytes beyond which a bus that does not read counts as disconnected.
 const MAX_UNSENT_BYTES: usize = 8 * 1024 * 1024;
-/// The time that the bus gets to accept the last frames.
+/// The time that the bus has to accept the last frames.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// The result of [`Source::next`].
@@ -93,7 +93,7 @@ impl Source {
         self
     }
 
-    /// Replaces the wanted patterns. Subscribes to the new ones before it unsubscribes from the old ones, so that no event
+    /// Replaces the wanted patterns. Subscribes to the new patterns before it unsubscribes from the old, so that no event
     /// that both sets match is missed.
     pub fn set_patterns(&mut self, wanted: impl IntoIterator<Item = Pattern>) {
         let wanted: BTreeSet<Pattern> = wanted.into_iter().collect();
@@ -186,7 +186,7 @@ impl Source {
         Step::Disconnected
     }
 
-    /// Retries until it succeeds.
+    /// Connects. Retries until a connection is established.
     async fn connect(&mut self) {
         while let Link::Away { since, retry_at, .. } = self.link {
             tokio::time::sleep_until(retry_at).await;

@@ -23,7 +23,7 @@ pub struct Reading {
     pub wall: UnixMicros,
     /// The boot clock.
     pub uptime: BootMicros,
-    /// The boot that the boot clock belongs to; `None` if only the wall clock is known.
+    /// The boot to which the boot clock belongs; `None` if only the wall clock is known.
     pub boot: Option<BootId>,
 }
 
@@ -39,10 +39,10 @@ pub enum Agreement {
 }
 
 impl Reading {
-    /// Returns the reading that a starting worker compares its clock with.
+    /// Returns the reading with which a starting worker compares its clock.
     ///
-    /// `stored` is the last trusted reading of an earlier worker, `newest` the newest admission in the queue (0 if it is
-    /// empty).
+    /// `stored` is the last trusted reading of an earlier worker. `newest` is the time of the newest admission in the queue, or
+    /// 0 if the queue is empty.
     #[must_use]
     pub fn last_known(stored: Option<Self>, newest: UnixMicros, now: &Self) -> Self {
         match stored {
@@ -52,11 +52,11 @@ impl Reading {
         }
     }
 
-    /// Compares a later reading with this one, which is trusted.
+    /// Compares a later reading with this reading, which is trusted.
     ///
-    /// Within one boot the time between them is known exactly. Across a reboot only the lower bound
-    /// [`expected_at`](Self::expected_at) is known. A later wall clock counts as ahead there if it exceeds this reading by more
-    /// than the new uptime and [`MAX_DOWNTIME`].
+    /// Within one boot the time between two readings is known exactly. Across a reboot only the lower bound
+    /// [`expected_at`](Self::expected_at) is known. In that case a later wall clock counts as ahead if it exceeds this reading by
+    /// more than the new uptime and [`MAX_DOWNTIME`].
     #[must_use]
     pub fn agreement(&self, later: &Self) -> Agreement {
         let least = self.expected_at(later);
@@ -74,7 +74,7 @@ impl Reading {
         }
     }
 
-    /// Returns the time that a worker starting at `now` uses, with this as the last known reading.
+    /// Returns the time that a worker starting at `now` uses, given that this is the last known reading.
     ///
     /// This is the wall clock, unless it is too early or was stepped forward within this boot.
     #[must_use]

@@ -1,4 +1,4 @@
-//! Why an event was, or was not, sent to a subscription: one step for each condition.
+//! The reason why an event was, or was not, sent to a subscription: one step for each condition.
 
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ pub struct Subscription<'a> {
     pub patterns: &'a [String],
     /// Whether the subscription is enabled, tripped or disabled.
     pub activity: Activity,
-    /// Why the row is not valid, if so.
+    /// The reason why the row is not valid, if it is not.
     pub problem: Option<&'a str>,
     /// Whether the receiver has answered 410.
     pub gone: bool,
@@ -21,21 +21,21 @@ pub struct Subscription<'a> {
     pub paused: bool,
 }
 
-/// The event to be explained, and where it was found.
+/// The event to be explained, and the place where it was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
     /// An event that does not exist: only its topic is given.
     Hypothetical,
-    /// In the queue.
+    /// The event is in the queue.
     Admitted,
-    /// Submitted, but not yet admitted by a worker.
+    /// The event was submitted, but no worker has admitted it yet.
     Submitted,
-    /// Not found: never published where the worker listened, without a matching subscription, or removed.
+    /// The event was not found: it was never published where the worker listened, had no matching subscription, or was removed.
     Unknown {
         /// The requested id.
         id: &'a str,
     },
-    /// Not among the newest events of the queue; the search stopped there.
+    /// The event is not among the newest events of the queue, after which the search stopped.
     NotAmongNewest {
         /// The requested id.
         id: &'a str,
@@ -53,7 +53,7 @@ pub struct Delivery {
     pub status: DeliveryStatus,
     /// The number of attempts so far.
     pub attempts: u32,
-    /// Why the delivery is dead, if so.
+    /// The reason why the delivery is dead, if it is.
     pub reason: Option<Reason>,
 }
 
@@ -62,7 +62,7 @@ pub struct Delivery {
 pub struct ExplanationStep {
     /// The stable name of the step.
     pub step: &'static str,
-    /// Whether the event passed the step; `None` if this is not decided, or can no longer be determined.
+    /// Whether the event passed the step; `None` if that is undecided or can no longer be determined.
     pub passed: Option<bool>,
     /// The reason, and what to do, as text for operators.
     pub detail: String,
@@ -70,7 +70,8 @@ pub struct ExplanationStep {
 
 /// Returns the steps in order.
 ///
-/// All conditions of the row are included, even after one that failed. The steps of the delivery end where the delivery is now.
+/// All conditions of the row are included, even after a failed condition. The steps of the delivery end at its current
+/// state.
 #[must_use]
 pub fn explain(
     topic: Option<&str>,
@@ -103,39 +104,30 @@ fn event_step(event: Event<'_>) -> ExplanationStep {
     match event {
         Event::Hypothetical => step("event", true, "an event with this topic, published now"),
         Event::Admitted => step("event", true, "the event is in the queue"),
-        Event::Submitted => step(
-            "event",
-            false,
-            "the event was submitted, but no worker has admitted it yet; check that a worker runs",
-        ),
-        Event::NotAmongNewest { id, scanned } => step(
-            "event",
-            None,
-            format!(
-                "event {id} is not among the newest {scanned} events; `decnet explain` searches all of them"
-            ),
-        ),
-        Event::Unknown { id } => step(
-            "event",
-            false,
-            format!(
-                "event {id} is not in the queue: it was not published where the worker listens, no subscription matched it \
-                 when it arrived, or retention has removed it"
-            ),
-        ),
+        Event::Submitted => {
+            let detail =
+                "the event was submitted, but no worker has admitted it yet; check that a worker runs";
+            step("event", false, detail)
+        }
+        Event::NotAmongNewest { id, scanned } => {
+            let newest = format!("event {id} is not among the newest {scanned} events");
+            step("event", None, newest + "; `decnet explain` searches all of them")
+        }
+        Event::Unknown { id } => {
+            let detail = "it was not published where the worker listens, no subscription matched it when it arrived, or \
+                          retention has removed it";
+            step("event", false, format!("event {id} is not in the queue: {detail}"))
+        }
     }
 }
 
 fn row_step(subscription: &Subscription<'_>) -> ExplanationStep {
     match subscription.problem {
         None => step("row", true, "the row of the subscription is valid"),
-        Some(problem) => step(
-            "row",
-            false,
-            format!(
-                "the row of the subscription is not valid: {problem}; correct it and the worker reloads it"
-            ),
-        ),
+        Some(problem) => {
+            let detail = format!("the row of the subscription is not valid: {problem}");
+            step("row", false, detail + "; correct it and the worker reloads it")
+        }
     }
 }
 
@@ -152,23 +144,20 @@ fn pattern_step(topic: &str, subscription: &Subscription<'_>) -> ExplanationStep
 }
 
 fn enabled_step(subscription: &Subscription<'_>) -> ExplanationStep {
-    let (passed, detail) = match (subscription.activity, subscription.gone) {
-        (Activity::Active, _) => (true, "the subscription is enabled"),
-        (Activity::Tripped, true) => (
-            false,
-            "the receiver answered 410 Gone: events are kept and sent once the subscription is enabled",
-        ),
-        (Activity::Tripped, false) => (
-            false,
+    let detail = match (subscription.activity, subscription.gone) {
+        (Activity::Active, _) => "the subscription is enabled",
+        (Activity::Tripped, true) => {
+            "the receiver answered 410 Gone: events are kept and sent once the subscription is enabled"
+        }
+        (Activity::Tripped, false) => {
             "the subscription is tripped after consecutive failures: events are kept and sent when a probe succeeds or \
-             it is enabled",
-        ),
-        (Activity::Disabled, _) => (
-            false,
-            "the subscription is disabled: new events are not kept for it; earlier deliveries are sent once it is enabled",
-        ),
+             it is enabled"
+        }
+        (Activity::Disabled, _) => {
+            "the subscription is disabled: new events are not kept for it; earlier deliveries are sent once it is enabled"
+        }
     };
-    step("enabled", passed, detail)
+    step("enabled", subscription.activity == Activity::Active, detail)
 }
 
 /// Returns what would happen to an event, given the steps so far.

@@ -34,7 +34,7 @@ impl Health {
     }
 }
 
-/// Returns the delay before the next probe of a tripped subscription, after `probes` failed ones.
+/// Returns the delay before the next probe of a tripped subscription, after `probes` failed probes.
 ///
 /// The delay doubles from `first` to `longest`. `jitter` from -1 to 1 changes it by up to 10 %.
 #[must_use]

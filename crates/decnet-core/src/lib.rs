@@ -6,13 +6,13 @@
 //! - [`event`]: parses a bus message into an [`event::Event`], whose body is serialised once;
 //! - [`topic`]: patterns, the trie that routes a topic, and the cover that a worker subscribes to;
 //! - [`subscription`]: subscriptions, and the validation of their rows;
-//! - [`settings`]: the settings of one subscription that its row does not have;
+//! - [`settings`]: the settings of one subscription that are not in its row;
 //! - [`signature`]: the signature by which a receiver verifies a request;
 //! - [`delivery`]: the verdict on a reply, the retry schedule, and the one function that changes a delivery's state;
 //! - [`health`]: consecutive failures of a subscription, the trip, and the delays of probes;
 //! - [`congestion_window`]: the number of concurrent requests to a receiver;
 //! - [`trace`]: the identifiers of traces and spans;
-//! - [`explain`]: why an event was, or was not, sent to a subscription;
+//! - [`explain`]: the reason why an event was, or was not, sent to a subscription;
 //! - [`access`]: API tokens, scopes, and dashboard sessions;
 //! - [`duration`], [`time`]: durations and times, and their text forms;
 //! - [`clock`]: whether the wall clock is plausible;

@@ -33,8 +33,8 @@ impl fmt::Debug for Secret {
 
 /// The URL of a receiver: an absolute http or https URL.
 ///
-/// `Display` and `Debug` print scheme, host and port only, and `/…` for the rest. The rest may be a secret, as the path is in
-/// the webhook URLs of many chat services; so may user information.
+/// `Display` and `Debug` print scheme, host and port only, and `/…` for the rest. The rest may be a secret: the path is in
+/// the webhook URLs of many chat services, and user information may be.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EndpointUrl(Url);
 
@@ -54,7 +54,7 @@ pub enum UrlError {
     #[error("the URL begins with a byte order mark (U+FEFF); remove it")]
     ByteOrderMark,
     /// The text is longer than [`MAX_URL_BYTES`].
-    #[error("longer than {MAX_URL_BYTES} bytes")]
+    #[error("the URL is longer than {MAX_URL_BYTES} bytes")]
     TooLong,
 }
 
@@ -111,13 +111,13 @@ impl EndpointUrl {
         self.0.host_str().unwrap_or("")
     }
 
-    /// Returns the port: the explicit one, else that of the scheme.
+    /// Returns the explicit port, or otherwise the default port of the scheme.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.0.port_or_known_default().unwrap_or(80)
     }
 
-    /// Returns the port if it is explicit and not that of the scheme.
+    /// Returns the port if it is explicit and not the default port of the scheme.
     #[must_use]
     pub fn explicit_port(&self) -> Option<u16> {
         self.0.port()

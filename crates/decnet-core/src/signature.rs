@@ -1,6 +1,7 @@
-//! Signatures of request bodies: DECNET's and that of Standard Webhooks 1.0.
+//! Signatures of request bodies: the DECNET signature and the Standard Webhooks 1.0 signature.
 
 use base64::Engine as _;
+use base64::alphabet::{self, Alphabet};
 use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use hmac::{Hmac, KeyInit, Mac};
@@ -25,11 +26,12 @@ pub struct SigningKey {
 
 impl SigningKey {
     /// Prepares a secret. Its UTF-8 bytes are DECNET's key. For Standard Webhooks a `whsec_` secret is decoded from base64;
-    /// any other, or one that is not valid base64, is used unchanged.
+    /// any other secret, or a secret that is not valid base64, is used unchanged.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         let text = secret.expose();
-        let decoded = text.strip_prefix(BASE64_PREFIX).and_then(|rest| lenient().decode(rest).ok());
+        let decoded =
+            text.strip_prefix(BASE64_PREFIX).and_then(|rest| lenient(&alphabet::STANDARD).decode(rest).ok());
         let standard = decoded.as_deref().unwrap_or(text.as_bytes());
         Self { decnet: hmac(text.as_bytes()), standard: hmac(standard) }
     }
@@ -94,17 +96,17 @@ fn hmac(key: &[u8]) -> HmacSha256 {
 }
 
 /// Returns a base64 decoder that accepts missing padding.
-fn lenient() -> GeneralPurpose {
+pub(crate) fn lenient(alphabet: &Alphabet) -> GeneralPurpose {
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    GeneralPurpose::new(&base64::alphabet::STANDARD, config)
+    GeneralPurpose::new(alphabet, config)
 }
 
-/// A replaced secret that still signs beside its successor.
+/// A replaced secret with which requests are still signed, in addition to its successor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OldSecret {
     /// The replaced secret.
     pub secret: Secret,
-    /// The time until which it signs.
+    /// The time until which requests are also signed with it.
     pub until: UnixMicros,
 }
 

@@ -1,4 +1,4 @@
-//! Escaping of foreign text before it is shown: control characters and invisible characters.
+//! Escaping of control characters and invisible characters in foreign text before it is displayed.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -67,7 +67,7 @@ fn write_utf16(c: char, escaped: &mut String) -> fmt::Result {
     c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(escaped, "\\u{unit:04x}"))
 }
 
-/// Replaces every hidden character by what `write` appends for it.
+/// Replaces every hidden character by the text that `write` appends for it.
 fn replace(text: &str, write: impl Fn(char, &mut String)) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
         return Cow::Borrowed(text);

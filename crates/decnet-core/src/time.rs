@@ -38,7 +38,7 @@ impl BootMicros {
 impl UnixMicros {
     /// Converts fractional seconds, rounding half to even as Python's `datetime.fromtimestamp` does.
     ///
-    /// Returns `None` if they are not finite or outside the years -9999 to 9999.
+    /// Returns `None` if the seconds are not finite or outside the years -9999 to 9999.
     #[must_use]
     pub fn from_seconds(seconds: f64) -> Option<Self> {
         if !seconds.is_finite() || seconds.abs() > 3e11 {
@@ -93,7 +93,7 @@ impl UnixMicros {
         self.format(" ", "", true)
     }
 
-    /// Parses the forms of DECNET's tables: with a space or `T`, with or without a fraction and a zone.
+    /// Parses the formats in DECNET's tables: with a space or `T`, with or without a fraction and a zone.
     #[must_use]
     pub fn from_sqlite(text: &str) -> Option<Self> {
         let zoned = || text.parse::<Timestamp>().ok();
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formats_as_python_does() {
+    fn times_are_formatted_as_in_python() {
         let whole = UnixMicros(1_776_988_800_000_000);
         assert_eq!(whole.to_iso8601(), "2026-04-24T00:00:00+00:00");
         assert_eq!(whole.to_sqlite(), "2026-04-24 00:00:00.000000");
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn all_forms_of_the_tables_are_parsed() {
+    fn all_time_formats_of_the_tables_are_parsed() {
         let at = Some(UnixMicros(1_776_988_800_250_000));
         assert_eq!(UnixMicros::from_sqlite("2026-04-24 00:00:00.250000"), at);
         assert_eq!(UnixMicros::from_sqlite("2026-04-24T00:00:00.25+00:00"), at);

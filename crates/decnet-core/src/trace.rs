@@ -3,7 +3,7 @@
 //! All ids are derived from existing data. Nothing is stored, each attempt has a different span, and the exporter of spans and
 //! the sender of the header compute the same ids independently:
 //!
-//! - trace: the event's id if it is a UUID, else the first bytes of its SHA-256;
+//! - trace: the event's id if it is a UUID, otherwise the first bytes of its SHA-256;
 //! - root span: the event's publication;
 //! - span of an attempt: event, subscription, delivery and number of the attempt.
 
@@ -11,26 +11,28 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-/// The 16 bytes of a trace id, not all zero; printed in hex.
+/// The id of a trace or a span: `N` bytes, not all zero; printed in hex.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TraceId([u8; 16]);
+pub struct Id<const N: usize>([u8; N]);
 
-/// The 8 bytes of a span id, not all zero; printed in hex.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SpanId([u8; 8]);
+/// The id of a trace.
+pub type TraceId = Id<16>;
 
-/// Returns the trace of an event: its id if that has 32 hexadecimal digits, apart from dashes, else the first 16 bytes of the
-/// SHA-256 of the id.
+/// The id of a span.
+pub type SpanId = Id<8>;
+
+/// Returns the trace id of an event: the event id if it has 32 hexadecimal digits, apart from dashes, otherwise the first 16
+/// bytes of the SHA-256 of the event id.
 #[must_use]
 pub fn trace_id(event_id: &str) -> TraceId {
     let bytes = parse_uuid(event_id).filter(|bytes| *bytes != [0; 16]);
-    TraceId(bytes.unwrap_or_else(|| hash(&[event_id.as_bytes()])))
+    Id(bytes.unwrap_or_else(|| hash(&[event_id.as_bytes()])))
 }
 
 /// Returns the span of an event's publication, the parent of all its attempts.
 #[must_use]
 pub fn root_span(event_id: &str) -> SpanId {
-    SpanId(hash(&[b"event\0", event_id.as_bytes()]))
+    Id(hash(&[b"event\0", event_id.as_bytes()]))
 }
 
 /// Returns the span of attempt number `attempt`, from 1, of this event's delivery to this subscription. `delivery` is the
@@ -46,7 +48,7 @@ pub fn attempt_span(event_id: &str, subscription_uuid: &str, delivery: u32, atte
         &delivery.to_be_bytes(),
         &attempt.to_be_bytes(),
     ];
-    SpanId(hash(&pieces))
+    Id(hash(&pieces))
 }
 
 /// Returns the value of `traceparent`, version 00, sampled.
@@ -55,18 +57,10 @@ pub fn traceparent(trace: TraceId, parent: SpanId) -> String {
     format!("00-{trace}-{parent}-01")
 }
 
-impl TraceId {
+impl<const N: usize> Id<N> {
     /// Returns the bytes, as in OTLP.
     #[must_use]
-    pub fn to_bytes(self) -> [u8; 16] {
-        self.0
-    }
-}
-
-impl SpanId {
-    /// Returns the bytes, as in OTLP.
-    #[must_use]
-    pub fn to_bytes(self) -> [u8; 8] {
+    pub fn to_bytes(self) -> [u8; N] {
         self.0
     }
 }
@@ -93,31 +87,15 @@ fn hash<const N: usize>(pieces: &[&[u8]]) -> [u8; N] {
     bytes
 }
 
-fn hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-}
-
-impl fmt::Display for TraceId {
+impl<const N: usize> fmt::Display for Id<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        hex(&self.0, f)
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
-impl fmt::Display for SpanId {
+impl<const N: usize> fmt::Debug for Id<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        hex(&self.0, f)
-    }
-}
-
-impl fmt::Debug for TraceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        hex(&self.0, f)
-    }
-}
-
-impl fmt::Debug for SpanId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        hex(&self.0, f)
+        fmt::Display::fmt(self, f)
     }
 }
 

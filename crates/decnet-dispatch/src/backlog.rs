@@ -1,20 +1,20 @@
-//! The deliveries of a lane that are in the queue only, as far as the lane knows.
+//! The deliveries of a lane that are only in the queue and not in memory, as far as the lane knows.
 
 use decnet_core::time::BootMicros;
 use decnet_store::queue::{Claimed, Delivery, DeliveryId};
 
 use crate::memory_budget::Allowance;
 
-/// The deliveries of a lane that are in the queue only.
+/// The deliveries of a lane that are only in the queue and not in memory.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     /// The deliveries that could be claimed.
     pub(crate) queued: Queued,
     /// The part of `queued` that was added since the current claim started.
     queued_since_claim: Queued,
-    /// Whether the current claim returns everything that is queued. Then newly admitted deliveries may stay in memory.
+    /// Whether the current claim returns everything that is queued. In that case newly admitted deliveries may stay in memory.
     pub(crate) is_draining: bool,
-    /// All queued deliveries up to this one have been claimed.
+    /// The last delivery of the queue up to which all deliveries have been claimed.
     pub(crate) claimed_up_to: Option<DeliveryId>,
     /// Whether retries are claimed before they are due: the lane has just been opened, and its receiver answers.
     pub(crate) ignores_due_times: bool,
@@ -37,12 +37,12 @@ pub(crate) enum Queued {
         deliveries: usize,
         bytes: usize,
     },
-    /// There may be any number, or none.
+    /// There may be any number of deliveries, or none.
     Unknown,
 }
 
 impl Backlog {
-    /// Returns whether a delivery may precede those in memory. An ordered lane sends nothing meanwhile.
+    /// Returns whether a queued delivery may precede the deliveries in memory. While this is true, an ordered lane sends nothing.
     pub(crate) fn blocks_ordered_lane(&self) -> bool {
         self.uncommitted_retries > 0 || self.next_due.is_some() || self.is_claiming
     }
@@ -53,7 +53,7 @@ impl Backlog {
         self.queued_since_claim.add(bytes);
     }
 
-    /// Makes the next claim search the queue from its beginning: something may be queued before what was claimed last.
+    /// Makes the next claim search the queue from its beginning: a delivery may be queued before the last claimed delivery.
     pub(crate) fn rescan(&mut self) {
         (self.queued, self.queued_since_claim) = (Queued::Unknown, Queued::Unknown);
         self.claimed_up_to = None;
@@ -90,8 +90,8 @@ impl Queued {
         };
     }
 
-    /// Subtracts claimed deliveries, with others left in the queue. If fewer were counted than claimed, the count was
-    /// wrong.
+    /// Subtracts claimed deliveries while other deliveries remain in the queue. If fewer deliveries were counted than claimed,
+    /// the count was wrong.
     fn remove(&mut self, claimed: &[Delivery]) {
         let fresh = claimed.iter().filter(|delivery| !delivery.was_retry);
         let (count, size) = fresh.fold((0, 0), |(n, sum), d| (n + 1, sum + d.event.body.len()));
@@ -103,7 +103,7 @@ impl Queued {
         };
     }
 
-    /// Returns whether a claim with this allowance returns all of it.
+    /// Returns whether a claim with this allowance returns all queued deliveries.
     fn fits(self, allowance: Allowance) -> bool {
         match self {
             Self::Nothing => true,

@@ -10,12 +10,12 @@ use crate::request_batch::DeliverySource;
 pub(crate) struct ClaimedSet {
     /// Deliveries that were queued in the order of their admission.
     in_order: FxHashSet<DeliveryId>,
-    /// The others: retries wait for their time, and redeliveries behind everything else.
+    /// All other deliveries: retries wait until they are due, and redeliveries wait behind all other deliveries.
     out_of_order: FxHashSet<DeliveryId>,
 }
 
 impl ClaimedSet {
-    /// Adds a delivery. One that never left memory is ignored, since it is in no index that a claim searches.
+    /// Adds a delivery. A delivery that never left memory is ignored, since it is in no index that a claim searches.
     pub(crate) fn insert(&mut self, id: DeliveryId, source: DeliverySource) {
         match source {
             DeliverySource::Admitted => false,
@@ -24,7 +24,7 @@ impl ClaimedSet {
         };
     }
 
-    /// Removes a delivery: its settlement is committed, or it is back in the queue.
+    /// Removes a delivery whose settlement is committed or that is back in the queue.
     pub(crate) fn release(&mut self, id: DeliveryId, source: DeliverySource) {
         match source {
             DeliverySource::Admitted => false,
@@ -33,9 +33,9 @@ impl ClaimedSet {
         };
     }
 
-    /// Returns what a claim that continues after the delivery `after` must exclude. Some of it may lie behind `after`: a
-    /// lane that searches the queue from its beginning continues from what it finds first, not from the last one it ever
-    /// had.
+    /// Returns the deliveries that a claim that continues after the delivery `after` must exclude. Some of them may be behind
+    /// `after`: a lane that searches the queue from its beginning continues from the first delivery that it finds, and not
+    /// from the last delivery that it claimed before.
     pub(crate) fn excluded_after(&self, after: Option<DeliveryId>) -> FxHashSet<DeliveryId> {
         let is_behind = |id: &&DeliveryId| after.is_none_or(|after| **id > after);
         self.out_of_order.iter().chain(self.in_order.iter().filter(is_behind)).copied().collect()

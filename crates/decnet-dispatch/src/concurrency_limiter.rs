@@ -1,9 +1,9 @@
-//! The limit of requests in flight over all lanes, and which lane may start the next request.
+//! The limit on requests in flight over all lanes, and which lane may start the next request.
 //!
-//! A lane is *proven* if its last attempt was a fast success. The lanes that are not (new, slow or failing ones) together
-//! get at most half of the permits, so however many receivers hang, the healthy lanes keep the other half. When permits
+//! A lane is *proven* if its last attempt was a fast success. All other lanes (new, slow or failing lanes) together
+//! get at most half of the permits. However many receivers hang, the healthy lanes keep the other half. When permits
 //! are scarce, the lane with the fewest requests in flight goes first, proven or not: a new lane gets its turn however busy
-//! the healthy ones are.
+//! the healthy lanes are.
 //!
 //! The number of permits that a lane may hold shrinks with the square of the free permits of its kind, after the dynamic
 //! thresholds of Choudhury and Hahne (1998), which shrink in proportion. A single lane gets more than a third of all
@@ -21,7 +21,7 @@ pub(crate) struct Permit {
     is_proven: bool,
 }
 
-/// The position of a lane in the queue for a permit. It ends with [`ConcurrencyLimiter::cancel`], or when
+/// The position of a lane in the queue for a permit. The position ends with [`ConcurrencyLimiter::cancel`], or when
 /// [`ConcurrencyLimiter::grant_next`] returns the lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket {
@@ -32,7 +32,7 @@ pub(crate) struct Ticket {
     lane: SubscriptionKey,
 }
 
-/// The limit, the permits that are in use, and the lanes that wait for one.
+/// The limit, the permits that are in use, and the lanes that wait for a permit.
 #[derive(Debug)]
 pub(crate) struct ConcurrencyLimiter {
     total: usize,
@@ -60,7 +60,7 @@ impl ConcurrencyLimiter {
         self.in_use
     }
 
-    /// Returns a permit if a lane with `in_flight` requests may have another one, and no waiting lane could use it.
+    /// Returns a permit if a lane with `in_flight` requests may have another permit and no waiting lane could use it.
     pub(crate) fn try_acquire(&mut self, is_proven: bool, in_flight: usize) -> Option<Permit> {
         (self.admits(is_proven, in_flight) && self.first().is_none()).then(|| self.grant(is_proven))
     }
@@ -103,7 +103,8 @@ impl ConcurrencyLimiter {
         [first(true), first(false)].into_iter().flatten().min()
     }
 
-    /// Returns whether a lane with `in_flight` requests may have another permit. If not, no lane with more requests may.
+    /// Returns whether a lane with `in_flight` requests may have another permit. If it may not, neither may any lane with more
+    /// requests.
     fn admits(&self, is_proven: bool, in_flight: usize) -> bool {
         let (free, half) = (self.total - self.in_use, self.total.div_ceil(2));
         let (all, free) =
@@ -126,7 +127,7 @@ mod tests {
     const A: SubscriptionKey = SubscriptionKey(1);
     const B: SubscriptionKey = SubscriptionKey(2);
 
-    /// Takes as many permits as one lane can have.
+    /// Acquires as many permits as one lane can have, and returns their number.
     fn fill(limiter: &mut ConcurrencyLimiter, is_proven: bool) -> usize {
         (0..).find(|held| limiter.try_acquire(is_proven, *held).is_none()).unwrap()
     }

@@ -33,7 +33,7 @@ impl Default for FailureLog {
 }
 
 impl FailureLog {
-    /// Logs a failed delivery that followed a successful one.
+    /// Logs a failed delivery that followed a successful delivery.
     pub(crate) fn log_failure(&self, subscription: &str, url: &EndpointUrl, error: &str, now: Instant) {
         if let Some(times) = self.failures.borrow_mut().record(now) {
             tracing::warn!(subscription, %url, error, times, "delivery failed");
@@ -66,7 +66,7 @@ impl FailureLog {
         }
     }
 
-    /// Logs a successful delivery that followed failed ones.
+    /// Logs a successful delivery that followed failed deliveries.
     pub(crate) fn log_recovery(&self, subscription: &str, failures: u32) {
         if self.is_failure_logged.take() {
             tracing::info!(subscription, failures, "delivering again");

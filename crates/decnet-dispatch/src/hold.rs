@@ -11,9 +11,9 @@ const SAME_WAIT: Duration = Duration::from_secs(1);
 /// The times before which a lane sends nothing, by cause. They may have passed.
 #[derive(Debug, Default)]
 pub(crate) struct Hold {
-    /// Set after this host could not send, since the next request would fail in the same way.
+    /// The end of the hold after this host could not send: the next request would fail in the same way.
     host: Option<BootMicros>,
-    /// Set by the receiver's `Retry-After`.
+    /// The end of the hold that the receiver's `Retry-After` requested.
     receiver: Option<BootMicros>,
 }
 
@@ -24,7 +24,7 @@ impl Hold {
     }
 
     /// Holds the lane at the receiver's request. The latest of several requests counts, which satisfies all of them.
-    /// Returns whether this is a new wait, and not the same wait in another reply.
+    /// Returns whether this is a new wait and not the same wait in another reply.
     pub(crate) fn extend_by_receiver(&mut self, until: BootMicros) -> bool {
         let before = self.receiver;
         self.receiver = before.max(Some(until));
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn lifting_keeps_the_hold_of_this_host() {
+    fn lifting_the_receivers_hold_keeps_the_hosts() {
         let mut hold = Hold::default();
         hold.set_by_host(BootMicros(SECOND));
         assert!(!hold.lift(BootMicros(0)), "the receiver has asked for nothing");

@@ -1,7 +1,7 @@
 //! The intake: reads messages from the bus on a thread of its own and passes events to the dispatcher.
 //!
-//! A bus drops messages that a slow reader leaves unread, so the dispatcher must never delay the reading. Events that are
-//! read and not yet committed are bounded in bytes; at the bound the socket is left unread.
+//! A bus drops messages that a slow reader leaves unread, so the dispatcher must never delay the reading. The total size of
+//! events that are read and not yet committed is bounded; at the bound the socket is left unread.
 //!
 //! A signal that the subscriptions have changed splits the stream: each [`IncomingBatch`] carries the [`BusOffset`] of the
 //! last change before it, and the dispatcher routes it only by subscriptions that were loaded after that change.
@@ -47,20 +47,20 @@ pub(crate) struct IncomingBatch {
     pub(crate) _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// A request of the bus to the worker.
+/// A request from the bus to the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// Reload the subscriptions: a signal may have been missed.
+    /// A request to reload the subscriptions, because a signal may have been missed.
     Reload,
-    /// Reload the subscriptions: a change was signalled before this offset.
+    /// A request to reload the subscriptions, because a change was signalled before this offset.
     Changed(BusOffset),
     /// Events were submitted to the queue.
     Submitted,
-    /// Stop, as with SIGTERM.
+    /// A request to stop, as with SIGTERM.
     Stop,
 }
 
-/// A message of the worker for the bus.
+/// A message from the worker to the bus.
 #[derive(Debug)]
 pub(crate) struct Publication {
     pub(crate) topic: &'static str,
@@ -71,7 +71,7 @@ pub(crate) struct Publication {
 /// The patterns that the dispatcher needs from the bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BusCover {
-    /// Patterns that cover those of all subscriptions.
+    /// Patterns that cover the patterns of all subscriptions.
     pub(crate) patterns: Vec<Pattern>,
     /// The offset up to which the patterns include all signalled changes.
     pub(crate) applied: BusOffset,
@@ -211,7 +211,7 @@ impl Intake {
                 continue;
             }
             self.stats.received.add(1);
-            match Event::from_bus(&message.topic, &message.body, now, fresh_id) {
+            match Event::from_bus(&message.topic, &message.body, now, || uuid::Uuid::new_v4().to_string()) {
                 Ok(event) => {
                     bytes += event.body.len();
                     events.push(event);
@@ -252,7 +252,8 @@ impl Intake {
 
     /// Returns whether messages of a topic are only for workers or the bus, and so neither admitted nor counted. Programs
     /// publish a submission notice after each commit, so admitting it would double their events. Reports of other workers
-    /// are for the bus. The bus's heartbeat, every few seconds, is an event only for subscriptions that match it.
+    /// are for the bus. The heartbeat of the bus, which is sent every few seconds, is an event only for subscriptions that match
+    /// it.
     fn is_internal(&self, topic: &str) -> bool {
         topic == SUBMITTED_TOPIC
             || topic == APPLIED_TOPIC
@@ -362,10 +363,6 @@ fn control(body: &[u8]) -> Option<Signal> {
     }
     tracing::debug!("ignoring a control message with an unknown action");
     None
-}
-
-fn fresh_id() -> String {
-    uuid::Uuid::new_v4().to_string()
 }
 
 #[cfg(test)]

@@ -34,11 +34,12 @@ use decnet_sender::Target;
 pub(crate) struct Lane {
     pub(crate) key: SubscriptionKey,
     pub(crate) stored: StoredSubscription,
-    /// The row as the worker's own writes have left it, which fences the next write.
+    /// The version of the row after the worker's own writes, which fences the next write.
     pub(crate) row: Arc<RowVersion>,
-    /// Raised when URL, secret or activity change. Results of attempts with an older version do not count.
+    /// The version of the lane, which increases when the URL, the secret or the activity changes. Results of attempts with an
+    /// older version do not count.
     pub(crate) version: u64,
-    /// Created on first use: it takes most of a lane's memory, and most of many lanes are quiet.
+    /// The target of requests, created on first use: it takes most of a lane's memory, and most lanes are quiet.
     target: Option<Rc<Target>>,
     pub(crate) state: LaneState,
     pub(crate) health: Health,
@@ -51,11 +52,11 @@ pub(crate) struct Lane {
     /// The lane's position in the queue for a permit.
     pub(crate) ticket: Option<Ticket>,
     pub(crate) in_flight: usize,
-    /// The deliveries that its requests in flight carry.
+    /// The deliveries that the lane's requests in flight carry.
     carried: Allowance,
-    /// Finished attempts whose commit is under way.
+    /// The number of finished attempts whose commit is under way.
     pub(crate) settling: usize,
-    /// Deliveries that are admitted into memory, whose commit is under way.
+    /// The number of deliveries that are admitted into memory and whose commit is under way.
     pub(crate) reserved: usize,
     pub(crate) backlog: Backlog,
     pacer: Pacer,
@@ -69,7 +70,7 @@ pub(crate) struct Lane {
     pub(crate) notice_throttle: NoticeThrottle,
     ready: VecDeque<ReadyDelivery>,
     ready_bytes: usize,
-    claimed: ClaimedSet,
+    pub(crate) claimed: ClaimedSet,
 }
 
 impl Lane {
@@ -91,7 +92,7 @@ impl Lane {
             health,
             is_proven: false,
             is_answering: false,
-            window: CongestionWindow::new(),
+            window: CongestionWindow::default(),
             ticket: None,
             in_flight: 0,
             carried: Allowance { deliveries: 0, bytes: 0 },
@@ -120,11 +121,11 @@ impl Lane {
     pub(crate) fn replace_row(&mut self, stored: StoredSubscription) {
         let (old, new) = (&self.stored.settings, &stored.settings);
         if (old.rate, old.batch) != (new.rate, new.batch) {
-            // The pace of the old rate and the linger of the old batch do not apply to the new ones.
+            // The pace of the old rate and the linger of the old batch do not apply to the new rate and batch.
             (self.pacer, self.wake_at) = (Pacer::default(), None);
         }
         if self.stored.subscription.name != stored.subscription.name {
-            self.metrics.set_name(&stored.subscription.name);
+            self.metrics.update_labels(|labels| labels.name.clone_from(&stored.subscription.name));
         }
         self.row = Arc::clone(&stored.version);
         self.target = None;
@@ -132,11 +133,12 @@ impl Lane {
         self.metrics.set_state(self.state.reported(self.is_paused()));
     }
 
-    /// Drops what was observed about the receiver, since it is another one now. `version` is the lane's new version.
+    /// Discards the observations of the receiver, since the subscription now has a different receiver. `version` is the lane's
+    /// new version.
     pub(crate) fn reset_receiver(&mut self, version: u64, health: Health) {
         self.version = version;
         self.health = health;
-        (self.is_proven, self.is_answering, self.window) = (false, false, CongestionWindow::new());
+        (self.is_proven, self.is_answering, self.window) = (false, false, CongestionWindow::default());
         self.pending_health = PendingHealthUpdate::default();
     }
 
@@ -150,7 +152,7 @@ impl Lane {
         Rc::clone(self.target.get_or_insert_with(prepare))
     }
 
-    /// Returns whether the row says what the lane does already.
+    /// Returns whether the lane already conforms to the row.
     pub(crate) fn matches_row(&self, stored: &StoredSubscription) -> bool {
         self.stored == *stored && self.state.is_like(LaneState::of_row(stored, BootMicros(0)))
     }
@@ -166,13 +168,13 @@ impl Lane {
         self.stored.paused
     }
 
-    /// Returns the maximum of requests in flight: the subscription's own setting, or `default`.
+    /// Returns the maximum number of requests in flight: the subscription's own setting, or `default`.
     pub(crate) fn concurrency(&self, default: usize) -> usize {
         self.stored.settings.concurrency.map_or(default, Concurrency::get)
     }
 
-    /// Returns whether a request may start once there is a permit. A receiver that has not answered yet, or not well, gets
-    /// a few requests only, so that it holds few permits if it hangs.
+    /// Returns whether a request may start once there is a permit. A receiver that has not answered yet, or has answered
+    /// badly, gets only a few requests, so that it holds few permits if it hangs.
     pub(crate) fn may_start(&self, default_concurrency: usize) -> bool {
         let concurrency = self.concurrency(default_concurrency);
         let allowed = match (self.stored.settings.ordered, self.is_answering) {
@@ -243,7 +245,7 @@ impl Lane {
             && self.ready.is_empty()
     }
 
-    /// Returns the first delivery to be sent of those in memory, which is about the oldest.
+    /// Returns the delivery in memory that is to be sent first, which is approximately the oldest.
     pub(crate) fn oldest_ready(&self) -> Option<DeliveryId> {
         self.ready.front().map(|delivery| delivery.id)
     }
@@ -256,8 +258,8 @@ impl Lane {
         self.ready_bytes
     }
 
-    /// Returns whether a newly admitted delivery may stay in memory: not before older ones in the queue, which would
-    /// starve.
+    /// Returns whether a newly admitted delivery may stay in memory. It may not if older deliveries are in the queue, because
+    /// they would starve.
     pub(crate) fn fits(&self, bytes: usize, capacity: usize) -> bool {
         let count = self.ready.len() + self.reserved;
         self.is_open()
@@ -271,30 +273,31 @@ impl Lane {
         self.is_proven && !self.stored.settings.ordered
     }
 
-    /// Returns how many more deliveries the lane may hold.
+    /// Returns the number of further deliveries that the lane may hold.
     pub(crate) fn free_deliveries(&self, capacity: usize) -> usize {
         capacity.saturating_sub(self.ready.len() + self.reserved)
     }
 
-    /// Returns how many more body bytes the lane may hold.
+    /// Returns the number of further body bytes that the lane may hold.
     pub(crate) fn free_bytes(&self) -> usize {
         LANE_BYTES.saturating_sub(self.ready_bytes)
     }
 
     /// Returns the number of deliveries in memory at or below which the lane claims more: half of its capacity, or one less
-    /// than a full batch, since an incomplete one would linger for the others in vain.
+    /// than a full batch, since an incomplete batch would wait for further events in vain.
     pub(crate) fn low_watermark(&self, capacity: usize) -> usize {
         let batch = self.stored.settings.batch.map_or(0, |batch| batch.max_events() - 1);
         batch.max(capacity / 2)
     }
 
-    /// Returns how many deliveries this number of requests can carry. That many are worth claiming even in a full lane.
+    /// Returns the number of deliveries that this number of requests can carry. Even a full lane should claim that many
+    /// deliveries.
     pub(crate) fn burst(&self, requests: usize) -> usize {
         let max_events = self.stored.settings.batch.map_or(1, Batch::max_events);
         (requests * max_events).min(LANE_CAPACITY)
     }
 
-    /// Appends a delivery to those in memory.
+    /// Appends a delivery to the deliveries in memory.
     pub(crate) fn push(&mut self, mut delivery: ReadyDelivery) {
         self.register(&mut delivery);
         self.ready.push_back(delivery);
@@ -327,7 +330,7 @@ impl Lane {
             delivery.ready_at = self.clock.uptime();
         }
         self.ready_bytes += delivery.bytes();
-        self.mark_claimed(delivery);
+        self.claimed.insert(delivery.id, delivery.source);
     }
 
     /// Removes and returns the deliveries of the next request, which counts once towards the rate.
@@ -364,14 +367,14 @@ impl Lane {
         Some(delivery)
     }
 
-    /// Removes all deliveries from memory. Returns those that the caller must release in the queue; the others were
-    /// claimed, and are still there.
+    /// Removes all deliveries from memory. Returns the deliveries that the caller must release in the queue. The other
+    /// deliveries were claimed and are still in the queue.
     pub(crate) fn clear(&mut self) -> Vec<ReadyDelivery> {
         self.ready_bytes = 0;
         let (admitted, claimed): (Vec<ReadyDelivery>, Vec<ReadyDelivery>) =
             self.ready.drain(..).partition(|delivery| delivery.source == DeliverySource::Admitted);
         for delivery in &claimed {
-            self.unmark_claimed(delivery.id, delivery.source);
+            self.claimed.release(delivery.id, delivery.source);
         }
         if !claimed.is_empty() {
             self.backlog.rescan();
@@ -379,22 +382,12 @@ impl Lane {
         admitted
     }
 
-    /// Starts a claim of what is due at `now`.
+    /// Starts a claim of the deliveries that are due at `now`.
     pub(crate) fn start_claim(&mut self, allowance: Allowance, now: UnixMicros) -> Claim {
         self.backlog.start_claim(allowance, self.stored.settings.ordered);
         let after = self.backlog.claimed_up_to;
         let exclude = self.claimed.excluded_after(after);
         let now = if self.backlog.ignores_due_times { UnixMicros(i64::MAX) } else { now };
         Claim { sub: self.key, after, exclude, limit: allowance.deliveries, max_bytes: allowance.bytes, now }
-    }
-
-    /// Excludes a delivery that comes into memory from further claims.
-    pub(crate) fn mark_claimed(&mut self, delivery: &ReadyDelivery) {
-        self.claimed.insert(delivery.id, delivery.source);
-    }
-
-    /// Allows claims of a delivery again: its settlement is committed, or it is back in the queue.
-    pub(crate) fn unmark_claimed(&mut self, id: DeliveryId, source: DeliverySource) {
-        self.claimed.release(id, source);
     }
 }

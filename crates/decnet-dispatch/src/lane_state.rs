@@ -1,4 +1,4 @@
-//! Whether a lane may send, and how its state is reported.
+//! The state of a lane, which determines whether it may send, and the state that is reported.
 
 use decnet_core::subscription::Activity;
 use decnet_core::time::BootMicros;
@@ -6,7 +6,7 @@ use decnet_store::catalog::StoredSubscription;
 
 use crate::subscription_metrics::SubscriptionState;
 
-/// Whether a lane may send.
+/// The state of a lane, which determines whether it may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LaneState {
     /// Deliveries are sent.
@@ -24,12 +24,12 @@ pub(crate) enum LaneState {
     Gone,
     /// An operator has disabled the subscription, or its row is invalid.
     Disabled,
-    /// The row was deleted. The lane is removed as soon as nothing of it is under way.
+    /// The row was deleted. The lane is removed as soon as none of its work is under way.
     Deleted,
 }
 
 impl LaneState {
-    /// Returns the state that a row asks for. A tripped subscription is probed from `probe_at`.
+    /// Returns the state that a row requires. A tripped subscription is probed from `probe_at`.
     pub(crate) fn of_row(stored: &StoredSubscription, probe_at: BootMicros) -> Self {
         match stored.subscription.activity {
             Activity::Active => Self::Open,
@@ -39,7 +39,7 @@ impl LaneState {
         }
     }
 
-    /// Returns the state to report; an operator may have paused the subscription besides.
+    /// Returns the state to report; an operator may also have paused the subscription.
     pub(crate) fn reported(self, is_paused: bool) -> SubscriptionState {
         match self {
             Self::Open if is_paused => SubscriptionState::Paused,

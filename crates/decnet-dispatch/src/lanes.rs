@@ -1,6 +1,6 @@
 //! The lanes of all subscriptions.
 
-use std::ops::{Index, IndexMut};
+use std::ops::{Deref, DerefMut, Index, IndexMut};
 
 use decnet_store::queue::SubscriptionKey;
 use rustc_hash::FxHashMap;
@@ -14,39 +14,23 @@ use crate::lane::Lane;
 ///
 /// - `lanes[key]` is for the results of such work, and for a lane that the same handler has found before. The lane exists;
 ///   otherwise its counters are wrong, and indexing panics.
-/// - [`Lanes::get`] and [`Lanes::get_mut`] are for a key that was kept without being counted in the lane: by a timer, a
-///   list, a release, a census or a write of the catalog. The lane may have been removed meanwhile; each caller states the
+/// - `get` and `get_mut` are for a key that was kept without being counted in the lane: by a timer, a
+///   list, a release, a census or a write of the catalog. The lane may have been removed since then; each caller states the
 ///   consequence.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes(FxHashMap<SubscriptionKey, Lane>);
 
-impl Lanes {
-    pub(crate) fn get(&self, key: SubscriptionKey) -> Option<&Lane> {
-        self.0.get(&key)
-    }
+impl Deref for Lanes {
+    type Target = FxHashMap<SubscriptionKey, Lane>;
 
-    pub(crate) fn get_mut(&mut self, key: SubscriptionKey) -> Option<&mut Lane> {
-        self.0.get_mut(&key)
+    fn deref(&self) -> &Self::Target {
+        &self.0
     }
+}
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Lane> {
-        self.0.values()
-    }
-
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Lane> {
-        self.0.values_mut()
-    }
-
-    pub(crate) fn insert(&mut self, lane: Lane) {
-        self.0.insert(lane.key, lane);
-    }
-
-    pub(crate) fn remove(&mut self, key: SubscriptionKey) {
-        self.0.remove(&key);
+impl DerefMut for Lanes {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
     }
 }
 
@@ -54,12 +38,12 @@ impl Index<SubscriptionKey> for Lanes {
     type Output = Lane;
 
     fn index(&self, key: SubscriptionKey) -> &Lane {
-        self.get(key).expect("a lane is kept while work of it is under way")
+        self.get(&key).expect("a lane is kept while work of it is under way")
     }
 }
 
 impl IndexMut<SubscriptionKey> for Lanes {
     fn index_mut(&mut self, key: SubscriptionKey) -> &mut Lane {
-        self.get_mut(key).expect("a lane is kept while work of it is under way")
+        self.get_mut(&key).expect("a lane is kept while work of it is under way")
     }
 }

@@ -11,7 +11,7 @@
 //! - `backlog`, `claimed_set`, `hold`, `request_batch`: a lane's waiting deliveries, the deliveries that it has claimed from the
 //!   queue, its pauses after `Retry-After` or local faults, and the deliveries of one request;
 //! - `concurrency_limiter`, `memory_budget`: the shares of all lanes in the requests in flight and the memory;
-//! - `inbox`, `timers`: the results of tasks, and the times at which lanes are due;
+//! - `timers`: the times at which lanes are due;
 //! - `failure_log`, `notice_throttle`, `pending_health`: the limits on logs and operational events, and the health updates that
 //!   are not written yet;
 //! - `stats`, `subscription_metrics`, `metrics_handle`, `spans`: metrics of the worker and of each subscription, and tracing;
@@ -23,7 +23,6 @@ mod concurrency_limiter;
 mod dispatcher;
 mod failure_log;
 mod hold;
-mod inbox;
 mod intake;
 mod lane;
 mod lane_state;
@@ -43,7 +42,7 @@ mod worker;
 pub use dispatcher::Error;
 pub use options::Options;
 pub use spans::{Span, SpanKind, SpanSink};
-pub use stats::{Counter, Stats};
+pub use stats::{Counter, Stats, Times};
 pub use subscription_metrics::{
     SubscriptionLabels, SubscriptionMetrics, SubscriptionRegistry, SubscriptionState,
 };

@@ -1,7 +1,7 @@
-//! The memory that all lanes share, and which lane may claim more deliveries from the queue.
+//! The memory that all lanes share, and the choice of the lane that may claim more deliveries from the queue.
 //!
 //! A claim reserves its allowance until its result arrives, so that concurrent claims stay within the bound. When memory is
-//! full, perhaps of deliveries to receivers that hang, a lane without deliveries still gets a few from a reserve.
+//! full, for example of deliveries to receivers that hang, a lane without deliveries still gets a few from a reserve.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ use decnet_core::limits::{
 };
 use decnet_store::queue::SubscriptionKey;
 
-/// The most that a claim may return.
+/// The maximum number and size of the deliveries that a claim may return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Allowance {
     pub(crate) deliveries: usize,
@@ -26,7 +26,7 @@ pub(crate) struct MemoryBudget {
     held_bytes: usize,
     reserved: usize,
     reserved_bytes: usize,
-    /// Lanes without deliveries that could not claim any, each once, in the order of their requests.
+    /// Lanes without deliveries that could not claim any, without duplicates, in the order of their requests.
     starved: VecDeque<SubscriptionKey>,
 }
 
@@ -41,8 +41,8 @@ impl MemoryBudget {
         self.held < MEMORY_BUDGET_DELIVERIES && self.held_bytes + bytes <= MEMORY_BUDGET_BYTES
     }
 
-    /// Returns how many deliveries one lane may hold. A fast lane may hold many, but at most an eighth of what is free, so
-    /// that a few lanes cannot take everything.
+    /// Returns the number of deliveries that one lane may hold. A fast lane may hold many deliveries, but at most an eighth of
+    /// the free memory, so that a few lanes cannot take all of it.
     pub(crate) fn lane_capacity(&self, is_fast: bool) -> usize {
         let free = MEMORY_BUDGET_DELIVERIES.saturating_sub(self.held + self.reserved);
         if is_fast { (free / 8).clamp(LANE_CAPACITY, PROVEN_LANE_CAPACITY) } else { LANE_CAPACITY }
@@ -60,7 +60,7 @@ impl MemoryBudget {
         self.held_bytes -= bytes;
     }
 
-    /// Returns how much of `wanted` a lane may claim. A lane without deliveries (`is_empty`) gets up to `minimum` from the
+    /// Returns the part of `wanted` that a lane may claim. A lane without deliveries (`is_empty`) gets up to `minimum` from the
     /// reserve when memory is full.
     pub(crate) fn allowance(&self, wanted: Allowance, is_empty: bool, minimum: usize) -> Option<Allowance> {
         let (held, bytes) = (self.held + self.reserved, self.held_bytes + self.reserved_bytes);

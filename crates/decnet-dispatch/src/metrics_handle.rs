@@ -6,14 +6,14 @@ use decnet_core::delivery::State;
 use decnet_core::time::BootMicros;
 
 use crate::request_batch::DeliverySource;
-use crate::subscription_metrics::{SubscriptionMetrics, SubscriptionState};
+use crate::subscription_metrics::{SubscriptionLabels, SubscriptionMetrics, SubscriptionState};
 
-/// A lane's share of the metrics that it counts in. Dropping it subtracts the share from the gauges.
+/// A lane's share of the metrics in which it counts. Dropping it subtracts the share from the gauges.
 #[derive(Debug)]
 pub(crate) struct MetricsHandle {
     metrics: Arc<SubscriptionMetrics>,
     /// Whether no other lane counts in these metrics.
-    is_individual: bool,
+    pub(crate) is_individual: bool,
     state: SubscriptionState,
     /// Waiting deliveries that are in memory and in no index of the queue.
     memory_only: i64,
@@ -27,8 +27,8 @@ pub(crate) struct MetricsHandle {
 #[derive(Debug, Default)]
 struct IndexRows {
     count: i64,
-    /// Rows that were added, removed or moved since the census started. It may have missed each of them, or counted it
-    /// twice.
+    /// The number of rows that were added, removed or moved since the census started. The census may have missed each of them,
+    /// or counted it twice.
     changes: u64,
 }
 
@@ -38,7 +38,7 @@ impl IndexRows {
         self.changes += more.unsigned_abs();
     }
 
-    /// Corrects the count by a census, except for the difference that changes since its start can explain. Returns the
+    /// Corrects the count according to a census, except for the difference that changes since its start can explain. Returns the
     /// correction, and whether the census is to be repeated.
     fn apply_census(&mut self, found: u64, is_disturbed: bool) -> (i64, bool) {
         let difference = found.cast_signed() - self.count;
@@ -67,12 +67,7 @@ impl MetricsHandle {
         }
     }
 
-    /// Returns whether the subscription has metrics of its own.
-    pub(crate) fn is_individual(&self) -> bool {
-        self.is_individual
-    }
-
-    /// Returns the metrics that the lane counts in.
+    /// Returns the metrics in which the lane counts.
     pub(crate) fn metrics(&self) -> &SubscriptionMetrics {
         &self.metrics
     }
@@ -86,9 +81,10 @@ impl MetricsHandle {
         self.memory_only + self.indexed.count
     }
 
-    pub(crate) fn set_name(&self, name: &str) {
+    /// Changes the labels, unless they belong to the shared set.
+    pub(crate) fn update_labels(&self, change: impl FnOnce(&mut SubscriptionLabels)) {
         if self.is_individual {
-            self.metrics.update_labels(|labels| labels.name = name.into());
+            self.metrics.update_labels(change);
         }
     }
 
@@ -120,7 +116,7 @@ impl MetricsHandle {
         self.indexed.add(deliveries);
     }
 
-    /// Counts a committed settlement. One that was not `applied` came too late and changed nothing.
+    /// Counts a committed settlement. A settlement that was not `applied` came too late and changed nothing.
     pub(crate) fn count_settled(&mut self, source: DeliverySource, state: &State, applied: bool) {
         let is_final = applied && state.is_final();
         match (source == DeliverySource::Admitted, is_final) {
@@ -131,14 +127,11 @@ impl MetricsHandle {
             // The delivery moves to another place in the index.
             (false, false) => self.indexed.changes += 1,
         }
-        if is_final {
-            self.count_final(*state == State::Delivered);
+        if !is_final {
+            return;
         }
-    }
-
-    fn count_final(&mut self, is_delivered: bool) {
         self.add_to_gauge(-1);
-        if is_delivered {
+        if *state == State::Delivered {
             self.metrics.delivered.add(1);
         } else {
             self.metrics.dead_lettered.add(1);
@@ -159,24 +152,16 @@ impl MetricsHandle {
     }
 
     pub(crate) fn set_last_error(&self, at: BootMicros, error: &str) {
-        if self.is_individual {
-            self.metrics.update_labels(|labels| labels.last_error = Some((at, error.into())));
-        }
+        self.update_labels(|labels| labels.last_error = Some((at, error.into())));
     }
 
-    pub(crate) fn set_deferred_until(&self, until: Option<BootMicros>) {
-        if self.is_individual {
-            self.metrics.update_labels(|labels| labels.deferred_until = until);
-        }
-    }
-
-    /// Notes that a census starts.
+    /// Records that a census starts.
     pub(crate) fn start_census(&mut self) {
         (self.indexed.changes, self.dead.changes) = (0, 0);
     }
 
-    /// Corrects the counts by what a census found in the queue's indexes, except for differences that changes since its
-    /// start can explain. `is_disturbed`: writes were under way when it started or ended. Returns whether the census is to
+    /// Corrects the counts according to the result of a census of the queue's indexes, except for differences that changes since
+    /// its start can explain. `is_disturbed`: writes were under way when it started or ended. Returns whether the census is to
     /// be repeated: there was a difference, and something changed, so the counts may still be wrong.
     pub(crate) fn apply_census(&mut self, waiting: u64, dead: u64, is_disturbed: bool) -> bool {
         let (waiting, is_waiting_unsure) = self.indexed.apply_census(waiting, is_disturbed);

@@ -1,19 +1,19 @@
-//! Limits how often operational events about one subscription are emitted. Does no I/O and reads no clock.
+//! Limits the rate of operational events about one subscription. This module does no I/O and reads no clock.
 
 use std::time::Instant;
 
 use decnet_core::delivery::Reason;
 use decnet_core::limits::DEAD_EVENT_INTERVAL;
 
-/// The operational events about one subscription: the last ones, and the delayed ones.
+/// The last and the delayed operational events about one subscription.
 #[derive(Debug, Default)]
 pub(crate) struct NoticeThrottle {
     /// The time at which dead letters were last reported.
     dead_at: Option<Instant>,
     delayed: Option<DeadLetterSummary>,
     level: BacklogLevel,
-    /// Whether the subscription was tripped by deliveries of operational events. Then neither the trip nor the recovery is
-    /// reported, so that no operational event is about the delivery of operational events.
+    /// Whether the subscription was tripped by deliveries of operational events. In that case neither the trip nor the recovery
+    /// is reported, so that no operational event is about the delivery of operational events.
     pub(crate) is_trip_silent: bool,
 }
 
@@ -21,16 +21,17 @@ pub(crate) struct NoticeThrottle {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DeadLetterSummary {
     pub(crate) count: u64,
-    /// The reason of the last one.
+    /// The reason for the last dead letter.
     pub(crate) reason: Reason,
-    /// The id of the last one's event.
+    /// The id of the event of the last dead letter.
     pub(crate) event_id: Box<str>,
-    /// The topic of the last one's event.
+    /// The topic of the event of the last dead letter.
     pub(crate) topic: Box<str>,
 }
 
 /// The size of a backlog, relative to the operator's threshold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum BacklogLevel {
     /// Less than half of the threshold.
     #[default]
@@ -49,19 +50,10 @@ impl BacklogLevel {
             _ => Self::Low,
         }
     }
-
-    /// Returns the name that operational events show.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Half => "half",
-            Self::Full => "full",
-        }
-    }
 }
 
 impl NoticeThrottle {
-    /// Records dead letters. Returns what to report now: the first at once, later ones together after
+    /// Records dead letters. Returns the dead letters to report now: the first at once, later dead letters together after
     /// [`DEAD_EVENT_INTERVAL`].
     pub(crate) fn record_dead(&mut self, dead: DeadLetterSummary, now: Instant) -> Option<DeadLetterSummary> {
         let earlier = self.delayed.take().map_or(0, |earlier| earlier.count);
@@ -121,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn first_dead_letter_is_reported_at_once_and_others_once_a_minute() {
+    fn dead_letters_are_reported_at_once_then_once_a_minute() {
         let (mut throttle, start) = (NoticeThrottle::default(), Instant::now());
         let second = |n| start + Duration::from_secs(n);
         assert_eq!(throttle.record_dead(dead(1), second(0)), Some(dead(1)));

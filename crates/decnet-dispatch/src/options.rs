@@ -23,11 +23,12 @@ pub struct Options {
     pub schedule: RetrySchedule,
     /// The number of consecutive failed deliveries that trip a subscription.
     pub circuit_threshold: u32,
-    /// The number of deliveries waiting for one subscription at which a warning is published, as at half of it; 0 for none.
+    /// The number of waiting deliveries of one subscription at which a warning is published, as also at half this number; 0 for
+    /// no warning.
     pub backlog_threshold: u64,
     /// The first and the longest delay between probes of a tripped subscription.
     pub probe_delay: (Duration, Duration),
-    /// The time between two reloads of the subscriptions, which are made in case a change signal was lost.
+    /// The time between two reloads of the subscriptions, which take place in case a change signal was lost.
     pub reload_interval: Duration,
     /// The time between two writes of the subscriptions' health, and between two heartbeats of the loop.
     pub record_interval: Duration,

@@ -1,28 +1,17 @@
-//! The health of a subscription, as far as it is not written to the row yet.
+//! The changes of a subscription's health that are not written to the row yet.
 
 use decnet_core::time::UnixMicros;
-use decnet_store::catalog::Deferral;
-
-/// A change of the circuit breaker that the row must show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Circuit {
-    /// Too many deliveries failed in a row.
-    Tripped,
-    /// The receiver answered 410.
-    Gone,
-    /// A probe succeeded.
-    Reopened,
-}
+use decnet_store::catalog::{CircuitChange, Deferral, LastFailure};
 
 /// Successes and failures since the last write, folded into one update.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct HealthChanges {
     pub(crate) succeeded_at: Option<UnixMicros>,
     /// Failures since the last success.
     pub(crate) failures: u32,
-    pub(crate) failed_at: Option<UnixMicros>,
-    pub(crate) error: Option<Box<str>>,
-    pub(crate) circuit: Option<Circuit>,
+    pub(crate) last_failure: Option<LastFailure>,
+    /// The change of the circuit breaker that the row must show.
+    pub(crate) circuit: CircuitChange,
     pub(crate) deferral: Deferral,
 }
 
@@ -30,7 +19,6 @@ pub(crate) struct HealthChanges {
 #[derive(Debug, Default)]
 pub(crate) struct PendingHealthUpdate {
     changes: HealthChanges,
-    is_dirty: bool,
     /// Whether the lane is in the list of the next write.
     is_listed: bool,
     is_writing_circuit: bool,
@@ -40,7 +28,6 @@ pub(crate) struct PendingHealthUpdate {
 
 impl PendingHealthUpdate {
     pub(crate) fn record_success(&mut self, at: UnixMicros) {
-        self.is_dirty = true;
         self.changes.succeeded_at = Some(at);
         self.changes.failures = 0;
     }
@@ -52,25 +39,21 @@ impl PendingHealthUpdate {
 
     /// Records a failure that does not count towards the circuit threshold.
     pub(crate) fn record_refusal(&mut self, at: UnixMicros, error: &str) {
-        self.is_dirty = true;
-        self.changes.failed_at = Some(at);
-        self.changes.error = Some(error.into());
+        self.changes.last_failure = Some(LastFailure { at, error: error.into() });
     }
 
-    pub(crate) fn record_circuit(&mut self, circuit: Circuit) {
-        self.is_dirty = true;
-        self.changes.circuit = Some(circuit);
+    pub(crate) fn record_circuit(&mut self, circuit: CircuitChange) {
+        self.changes.circuit = circuit;
     }
 
     /// Records that the receiver has asked for a pause (`Retry-After`), or that an operator has lifted it.
     pub(crate) fn record_deferral(&mut self, deferral: Deferral) {
-        self.is_dirty = true;
         self.changes.deferral = deferral;
     }
 
     /// Returns whether a change of the circuit waits to be written, or is being written.
     pub(crate) fn has_circuit_change(&self) -> bool {
-        self.changes.circuit.is_some() || self.is_writing_circuit
+        self.changes.circuit != CircuitChange::None || self.is_writing_circuit
     }
 
     /// Returns whether the reload with this number may have read the row before a change of the circuit was written.
@@ -81,17 +64,17 @@ impl PendingHealthUpdate {
     /// Marks the lane as listed for the next write. Returns whether it must be added to the list: there are changes, and it
     /// was not listed before.
     pub(crate) fn mark_listed(&mut self) -> bool {
-        self.is_dirty && !std::mem::replace(&mut self.is_listed, true)
+        self.changes != HealthChanges::default() && !std::mem::replace(&mut self.is_listed, true)
     }
 
     /// Takes the changes for a write that starts now.
     pub(crate) fn take(&mut self) -> Option<HealthChanges> {
         self.is_listed = false;
-        if !std::mem::take(&mut self.is_dirty) {
+        let changes = std::mem::take(&mut self.changes);
+        if changes == HealthChanges::default() {
             return None;
         }
-        let changes = std::mem::take(&mut self.changes);
-        self.is_writing_circuit = changes.circuit.is_some();
+        self.is_writing_circuit = changes.circuit != CircuitChange::None;
         Some(changes)
     }
 
@@ -103,18 +86,18 @@ impl PendingHealthUpdate {
         }
     }
 
-    /// Ends a write that failed: its changes are due again, folded with those that were recorded meanwhile.
+    /// Ends a write that failed: its changes are due again, folded with the changes that were recorded during the write.
     pub(crate) fn restore(&mut self, earlier: HealthChanges) {
         self.is_writing_circuit = false;
         let later = std::mem::replace(&mut self.changes, earlier);
-        self.is_dirty = true;
         if let Some(at) = later.succeeded_at {
             self.record_success(at);
         }
         self.changes.failures = self.changes.failures.saturating_add(later.failures);
-        self.changes.failed_at = later.failed_at.or(self.changes.failed_at);
-        self.changes.error = later.error.or(self.changes.error.take());
-        self.changes.circuit = later.circuit.or(self.changes.circuit);
+        self.changes.last_failure = later.last_failure.or(self.changes.last_failure.take());
+        if later.circuit != CircuitChange::None {
+            self.changes.circuit = later.circuit;
+        }
         if later.deferral != Deferral::Keep {
             self.changes.deferral = later.deferral;
         }
@@ -125,6 +108,10 @@ impl PendingHealthUpdate {
 mod tests {
     use super::*;
 
+    fn failure(at: i64, error: &str) -> Option<LastFailure> {
+        Some(LastFailure { at: UnixMicros(at), error: error.into() })
+    }
+
     #[test]
     fn results_are_folded_until_they_are_written() {
         let mut pending = PendingHealthUpdate::default();
@@ -133,7 +120,7 @@ mod tests {
         pending.record_success(UnixMicros(2));
         pending.record_failure(UnixMicros(3), "b");
         let changes = pending.take().unwrap();
-        assert_eq!((changes.failures, changes.error.as_deref()), (1, Some("b")));
+        assert_eq!((changes.failures, changes.last_failure), (1, failure(3, "b")));
         assert_eq!(changes.succeeded_at, Some(UnixMicros(2)));
         assert!(pending.take().is_none());
     }
@@ -143,8 +130,7 @@ mod tests {
         let mut pending = PendingHealthUpdate::default();
         pending.record_refusal(UnixMicros(1), "a");
         let changes = pending.take().unwrap();
-        assert_eq!((changes.failures, changes.failed_at), (0, Some(UnixMicros(1))));
-        assert_eq!(changes.error.as_deref(), Some("a"));
+        assert_eq!((changes.failures, changes.last_failure), (0, failure(1, "a")));
     }
 
     #[test]
@@ -167,7 +153,7 @@ mod tests {
         pending.take().unwrap();
         pending.mark_written(1);
         assert!(!pending.outdates(1), "only a change of the circuit counts");
-        pending.record_circuit(Circuit::Tripped);
+        pending.record_circuit(CircuitChange::Trip);
         pending.take().unwrap();
         pending.mark_written(2);
         assert!(pending.outdates(2) && !pending.outdates(3));
@@ -177,15 +163,15 @@ mod tests {
     fn failed_write_is_folded_with_later_results() {
         let mut pending = PendingHealthUpdate::default();
         pending.record_failure(UnixMicros(1), "a");
-        pending.record_circuit(Circuit::Tripped);
+        pending.record_circuit(CircuitChange::Trip);
         pending.record_deferral(Deferral::Until(UnixMicros(7)));
         let changes = pending.take().unwrap();
         assert!(pending.has_circuit_change());
         pending.record_failure(UnixMicros(2), "b");
         pending.restore(changes);
         let changes = pending.take().unwrap();
-        assert_eq!((changes.failures, changes.failed_at), (2, Some(UnixMicros(2))));
+        assert_eq!((changes.failures, changes.last_failure), (2, failure(2, "b")));
         assert_eq!(changes.deferral, Deferral::Until(UnixMicros(7)));
-        assert_eq!(changes.circuit, Some(Circuit::Tripped));
+        assert_eq!(changes.circuit, CircuitChange::Trip);
     }
 }

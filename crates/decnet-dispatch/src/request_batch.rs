@@ -21,7 +21,7 @@ pub(crate) struct ReadyDelivery {
     pub(crate) ready_at: BootMicros,
 }
 
-/// The way by which a delivery came into memory. A claimed one is not claimed again until it is settled.
+/// The origin of a delivery in memory. A claimed delivery is not claimed again until it is settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DeliverySource {
     /// Kept in memory when it was admitted.
@@ -34,7 +34,7 @@ pub(crate) enum DeliverySource {
     Redelivered,
 }
 
-/// The deliveries of one request: a single one, which costs no allocation, or those of a batch.
+/// The deliveries of one request: a single delivery, which needs no allocation, or the deliveries of a batch.
 #[derive(Debug)]
 pub(crate) struct RequestBatch {
     pub(crate) first: ReadyDelivery,
@@ -57,8 +57,8 @@ impl ReadyDelivery {
         self.attempts.saturating_add(1)
     }
 
-    /// Returns the number of attempts on which retries depend: the one that is being made, and the earlier ones that were not
-    /// free.
+    /// Returns the number of attempts on which retries depend: the attempt that is being made, and the earlier attempts that were
+    /// not free.
     pub(crate) fn counted_attempts(&self) -> u32 {
         self.attempts.saturating_sub(self.free_attempts).saturating_add(1)
     }

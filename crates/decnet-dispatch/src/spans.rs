@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use decnet_core::delivery::{Outcome, Verdict};
+use decnet_core::delivery::Verdict;
 use decnet_core::event::Event;
 use decnet_core::time::UnixMicros;
 use decnet_core::trace::{SpanId, TraceId, attempt_span, root_span, trace_id};
@@ -20,14 +20,15 @@ pub trait SpanSink: fmt::Debug + Send + Sync {
     /// Records a span.
     fn record(&self, span: Span);
 
-    /// Called once, after the last span and before the worker's metrics are dropped, so that both can be exported.
+    /// Ends the recording. Called once, after the last span and before the worker's metrics are dropped, so that both can be
+    /// exported.
     fn end(&self);
 }
 
 /// A span in the trace of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
-    /// The trace, whose id is derived from that of the event.
+    /// The trace, whose id is derived from the id of the event.
     pub trace: TraceId,
     /// The id of the span.
     pub id: SpanId,
@@ -58,7 +59,7 @@ pub enum SpanKind {
         number: u32,
         /// The status of the reply, if there was one.
         status: Option<u16>,
-        /// `delivered`, or the reason of the failure.
+        /// `delivered`, or the reason for the failure.
         outcome: &'static str,
         /// The description of the failure, if there was one.
         detail: Option<Box<str>>,
@@ -101,10 +102,7 @@ impl Span {
             kind: SpanKind::Attempt {
                 subscription: subscription.name.clone(),
                 number,
-                status: match result.outcome {
-                    Outcome::Replied { status, .. } => Some(status),
-                    Outcome::Failed(_) | Outcome::LocalFault => None,
-                },
+                status: result.outcome.status(),
                 outcome: verdict.reason().map_or("delivered", |reason| reason.as_str()),
                 detail: result.detail.clone(),
             },

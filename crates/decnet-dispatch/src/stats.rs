@@ -1,7 +1,7 @@
 //! The metrics of the worker.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use decnet_bus::Losses;
@@ -9,6 +9,7 @@ use decnet_core::delivery::{Reason, State};
 use decnet_runtime::liveness::Liveness;
 pub use decnet_runtime::metrics::Counter;
 use decnet_runtime::metrics::{Gauge, Histogram};
+use decnet_runtime::sync::lock;
 
 use crate::subscription_metrics::SubscriptionRegistry;
 
@@ -43,7 +44,7 @@ const DELIVERY_BOUNDS: &[u64] = &[
 const RELOAD_BOUNDS: &[u64] = &[1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000];
 
 /// The metrics of the worker. Counters start at zero when the worker starts.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Stats {
     /// Events read from the bus or taken from the submissions in the queue.
     pub received: Counter,
@@ -67,20 +68,16 @@ pub struct Stats {
     attempts: [Counter; Reason::ALL.len() + 1],
     /// Requests that were sent again within their attempt.
     pub repeats: Counter,
-    /// Durations of attempts, in microseconds.
-    pub attempt_time: Histogram,
-    /// The time from an event to the 2xx for each of its deliveries, in microseconds; committed or not.
-    pub delivery_time: Histogram,
+    /// Durations, in microseconds.
+    pub times: Times,
     /// Subscriptions with a valid row.
     pub subscriptions: Gauge,
     /// Subscriptions with an invalid row.
     pub bad_rows: Gauge,
-    /// Reloads of the subscriptions, the first one included.
+    /// Reloads of the subscriptions, including the first reload.
     pub reloads: Counter,
     /// Reloads that failed to read the subscriptions.
     pub reload_failures: Counter,
-    /// Durations of reloads, from the start until the subscriptions are in effect, in microseconds.
-    pub reload_time: Histogram,
     /// Circuit breaker trips of subscriptions.
     pub trips: Counter,
     /// Tripped subscriptions whose receivers recovered.
@@ -95,13 +92,13 @@ pub struct Stats {
     pub bus_connections: Counter,
     /// The losses of the bus since its start, as last reported.
     bus_losses: Mutex<Option<Losses>>,
-    /// The reason and the start of the bus's refusal of a lossless queue.
+    /// The reason for the bus's refusal of a lossless queue, and the time at which it began.
     bus_refusal: Mutex<Option<(Box<str>, Instant)>>,
     /// Operational events that the worker published.
     pub operational_events: Counter,
     /// Operational events that the rate limit suppressed.
     pub suppressed_operational_events: Counter,
-    /// Completed censuses of the queue. Before the first one, deliveries from before the start are not counted.
+    /// Completed censuses of the queue. Before the first census, deliveries from before the start are not counted.
     pub censuses: Counter,
     /// The liveness of the dispatcher's loop.
     pub liveness: Liveness,
@@ -109,41 +106,23 @@ pub struct Stats {
     pub by_subscription: SubscriptionRegistry,
 }
 
-impl Default for Stats {
+/// The distributions of durations, in microseconds.
+#[derive(Debug)]
+pub struct Times {
+    /// Durations of attempts.
+    pub attempt: Histogram,
+    /// The time from an event to the 2xx for each of its deliveries; committed or not.
+    pub delivery: Histogram,
+    /// Durations of reloads, from the start until the subscriptions are in effect.
+    pub reload: Histogram,
+}
+
+impl Default for Times {
     fn default() -> Self {
-        let counter = Counter::default;
         Self {
-            received: counter(),
-            unrouted: counter(),
-            malformed: counter(),
-            admitted: counter(),
-            duplicates: counter(),
-            delivered: counter(),
-            retried: counter(),
-            dead: counter(),
-            expired: counter(),
-            attempts: std::array::from_fn(|_| counter()),
-            repeats: counter(),
-            attempt_time: Histogram::new(ATTEMPT_BOUNDS),
-            delivery_time: Histogram::new(DELIVERY_BOUNDS),
-            subscriptions: Gauge::default(),
-            bad_rows: Gauge::default(),
-            reloads: counter(),
-            reload_failures: counter(),
-            reload_time: Histogram::new(RELOAD_BOUNDS),
-            trips: counter(),
-            recoveries: counter(),
-            held: Gauge::default(),
-            in_flight: Gauge::default(),
-            bus_connected: AtomicBool::new(false),
-            bus_connections: counter(),
-            bus_losses: Mutex::default(),
-            bus_refusal: Mutex::default(),
-            operational_events: counter(),
-            suppressed_operational_events: counter(),
-            censuses: counter(),
-            liveness: Liveness::default(),
-            by_subscription: SubscriptionRegistry::default(),
+            attempt: Histogram::new(ATTEMPT_BOUNDS),
+            delivery: Histogram::new(DELIVERY_BOUNDS),
+            reload: Histogram::new(RELOAD_BOUNDS),
         }
     }
 }
@@ -164,23 +143,23 @@ impl Stats {
     /// Returns the losses of the bus since its start, as last reported; `None` for a bus that reports none, such as DECNET's.
     #[must_use]
     pub fn bus_losses(&self) -> Option<Losses> {
-        *self.bus_losses.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.bus_losses)
     }
 
     pub(crate) fn set_bus_losses(&self, losses: Option<Losses>) {
-        *self.bus_losses.lock().unwrap_or_else(PoisonError::into_inner) = losses;
+        *lock(&self.bus_losses) = losses;
     }
 
-    /// Returns the reason why the bus refused the lossless queue that the worker requested, and when it first did. `None` while
-    /// the queue is lossless, while the bus is disconnected, and with DECNET's bus, which has only ordinary queues.
+    /// Returns the reason why the bus refused the lossless queue that the worker requested, and the time of the first refusal.
+    /// `None` while the queue is lossless, while the bus is disconnected, and with DECNET's bus, which has only ordinary queues.
     #[must_use]
     pub fn bus_refusal(&self) -> Option<(Box<str>, Instant)> {
-        self.bus_refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.bus_refusal).clone()
     }
 
-    /// Records the reason of a refusal, or that there is none. Returns whether it has changed.
+    /// Records the reason for a refusal, or that there is none. Returns whether it has changed.
     pub(crate) fn set_bus_refusal(&self, why: Option<Box<str>>) -> bool {
-        let mut refusal = self.bus_refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refusal = lock(&self.bus_refusal);
         let before = refusal.as_ref().map(|(why, _)| why);
         let has_changed = before != why.as_ref();
         if has_changed {

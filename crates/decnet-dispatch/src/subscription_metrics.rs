@@ -1,13 +1,14 @@
-//! Metrics by subscription. The first `MAX_SUBSCRIPTION_SERIES` subscriptions have metrics of their own, the others share
-//! one set.
+//! Metrics by subscription. The first `MAX_SUBSCRIPTION_SERIES` subscriptions have metrics of their own; the other subscriptions
+//! share one set.
 //!
 //! Each lane holds a [`MetricsHandle`] to its metrics, so that counting needs no lookup.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use decnet_core::limits::MAX_SUBSCRIPTION_SERIES;
 use decnet_core::time::BootMicros;
 use decnet_runtime::metrics::{Counter, Gauge};
+use decnet_runtime::sync::lock;
 
 use crate::metrics_handle::MetricsHandle;
 
@@ -90,17 +91,17 @@ impl SubscriptionMetrics {
     /// Returns a copy of the labels.
     #[must_use]
     pub fn labels(&self) -> SubscriptionLabels {
-        self.labels.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.labels).clone()
     }
 
-    /// Returns the number of subscriptions in this state: 0 or 1 if the metrics are those of one subscription.
+    /// Returns the number of subscriptions in this state: 0 or 1 if the metrics belong to one subscription.
     #[must_use]
     pub fn in_state(&self, state: SubscriptionState) -> u64 {
         self.by_state[state as usize].get()
     }
 
     pub(crate) fn update_labels(&self, change: impl FnOnce(&mut SubscriptionLabels)) {
-        change(&mut self.labels.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut lock(&self.labels));
     }
 }
 
@@ -108,7 +109,7 @@ impl SubscriptionRegistry {
     /// Returns the metrics of the subscriptions that have their own, in the order of registration.
     #[must_use]
     pub fn individual(&self) -> Vec<Arc<SubscriptionMetrics>> {
-        let individual = self.individual.lock().unwrap_or_else(PoisonError::into_inner);
+        let individual = lock(&self.individual);
         individual.iter().filter_map(Weak::upgrade).collect()
     }
 
@@ -120,7 +121,7 @@ impl SubscriptionRegistry {
 
     /// Registers a subscription. It shares the metrics of the others if the maximum is reached.
     pub(crate) fn register(&self, uuid: &str, name: &str, state: SubscriptionState) -> MetricsHandle {
-        let mut individual = self.individual.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut individual = lock(&self.individual);
         if individual.len() >= MAX_SUBSCRIPTION_SERIES {
             individual.retain(|metrics| metrics.strong_count() > 0);
         }
@@ -139,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn subscriptions_beyond_the_maximum_share_metrics_until_one_is_dropped() {
+    fn excess_subscriptions_share_metrics_until_one_is_dropped() {
         let registry = SubscriptionRegistry::default();
         let mut individual: Vec<MetricsHandle> = (0..MAX_SUBSCRIPTION_SERIES)
             .map(|n| registry.register(&n.to_string(), "own", SubscriptionState::Open))
@@ -153,7 +154,7 @@ mod tests {
         assert_eq!(others(), (2, 2));
         individual.pop();
         let late = registry.register("late", "late", SubscriptionState::Tripped);
-        assert!(late.is_individual());
+        assert!(late.is_individual);
         assert!(registry.individual().iter().any(|metrics| &*metrics.labels().name == "late"));
         drop(shared);
         assert_eq!(others(), (0, 0));

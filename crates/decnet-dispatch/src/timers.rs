@@ -1,4 +1,4 @@
-//! The timers of the lanes: at most one of each kind per lane, so that lanes bound their number.
+//! The timers of the lanes: at most one of each kind per lane, so that the number of lanes bounds the number of timers.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ pub(crate) enum TimerKind {
 pub(crate) struct Timers(BTreeSet<(BootMicros, SubscriptionKey, TimerKind)>);
 
 impl Timers {
-    /// Sets a lane's timer to `at` unless it is set to an earlier time. `slot` is the time to which it is set.
+    /// Sets a lane's timer to `at` unless it is set to an earlier time. `slot` is the time to which the timer is set.
     pub(crate) fn set(
         &mut self,
         slot: &mut Option<BootMicros>,

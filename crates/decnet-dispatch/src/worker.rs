@@ -1,4 +1,4 @@
-//! The worker: the intake on its own thread, everything else on the caller's thread.
+//! The worker: the intake runs on its own thread, everything else on the caller's thread.
 
 use std::sync::{Arc, Mutex};
 
@@ -44,34 +44,29 @@ impl Worker {
         let (cover_sender, cover) = watch::channel(None);
         let (publication_sender, publications) = mpsc::channel(MAX_UNPUBLISHED_EVENTS);
         let catalog = Arc::new(Mutex::new(self.catalog));
-        let heartbeat = self.options.heartbeat_interval;
-        let (health, clock) = (self.queue.health(), self.queue.clock().clone());
         let spans = self.options.spans.clone();
-        let mut dispatcher =
-            Dispatcher::start(self.options, self.queue, catalog, Arc::clone(&self.stats), publication_sender)
-                .await?;
-        let (stats, nudge) = (self.stats, self.nudge);
         let intake = self.source.map(|source| Intake {
             source,
             batches: batch_sender,
             signals: signal_sender,
             cover,
             offsets: OffsetTracker::default(),
-            heartbeat,
-            health,
-            clock,
-            stats,
+            heartbeat: self.options.heartbeat_interval,
+            health: self.queue.health(),
+            clock: self.queue.clock().clone(),
+            stats: Arc::clone(&self.stats),
             publications,
             covers_bus_health: false,
         });
+        let mut dispatcher =
+            Dispatcher::start(self.options, self.queue, catalog, self.stats, publication_sender).await?;
         let has_intake = intake.is_some();
         if !has_intake {
             tracing::warn!("running without a bus; only queued and submitted events are delivered");
         }
         let thread = intake.map(|intake| intake.spawn(shutdown.clone())).transpose()?;
-        let result = dispatcher
-            .run(Inputs { batches, signals, has_intake, cover: cover_sender, nudge }, shutdown.clone())
-            .await;
+        let inputs = Inputs { batches, signals, has_intake, cover: cover_sender, nudge: self.nudge };
+        let result = dispatcher.run(inputs, shutdown.clone()).await;
         shutdown.cancel();
         if let Some(thread) = thread
             && thread.join().is_err()

@@ -13,12 +13,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A listening socket.
 pub trait Listener {
-    /// The type of its connections.
+    /// The type of an accepted connection.
     type Stream;
     /// The address of a client.
     type Address;
 
-    /// Accepts a connection. Cancel safe.
+    /// Accepts a connection. This is cancel safe.
     ///
     /// # Errors
     /// The error of accept(2).
@@ -52,7 +52,7 @@ impl<L: Listener + Sync> Listener for &L {
     }
 }
 
-/// Accepts connections. A failure is logged, throttled, and followed by a pause.
+/// A loop that accepts connections. A failure is logged at a limited rate and followed by a pause.
 #[derive(Debug)]
 pub struct Acceptor<L> {
     listener: L,
@@ -61,12 +61,12 @@ pub struct Acceptor<L> {
 }
 
 impl<L: Listener> Acceptor<L> {
-    /// Accepts connections of `listener`; log messages name the `server`.
+    /// Creates an acceptor for connections to `listener`. Log messages contain the name `server`.
     pub fn new(listener: L, server: &'static str) -> Self {
         Self { listener, server, failures: LogThrottle::default() }
     }
 
-    /// Returns the next connection and the address of its client. Retries after failures. Cancel safe.
+    /// Returns the next connection and the address of its client. Retries after failures. This is cancel safe.
     pub async fn accept(&mut self) -> (L::Stream, L::Address) {
         loop {
             match self.listener.accept_one().await {
@@ -97,7 +97,7 @@ mod tests {
 
     use super::*;
 
-    /// A listener that fails with these errors, last first, and then accepts.
+    /// A listener that fails with these errors, in reverse order, and then accepts a connection.
     struct Failing(Mutex<Vec<io::ErrorKind>>);
 
     impl Listener for Failing {

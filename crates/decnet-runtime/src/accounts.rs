@@ -17,7 +17,7 @@ pub fn users() -> io::Result<String> {
     read(USERS)
 }
 
-/// Returns the uid of a user, given by name or uid; `None` if there is no such name.
+/// Returns the uid of a user, given by name or uid; `None` if no user has this name.
 ///
 /// # Errors
 /// The user database cannot be read.
@@ -28,7 +28,7 @@ pub fn user_id(name: &str) -> io::Result<Option<u32>> {
     }
 }
 
-/// Returns the gid of a group; `None` if there is no such group.
+/// Returns the gid of a group; `None` if no group has this name.
 ///
 /// # Errors
 /// The group database cannot be read.
@@ -54,7 +54,7 @@ pub fn id(file: &str, name: &str) -> Option<u32> {
     number(&entry(file, name)?)
 }
 
-/// Returns the absolute home directory of a user, by uid, from the content of `passwd(5)`.
+/// Returns the absolute home directory of the user with this uid, from the content of `passwd(5)`.
 #[must_use]
 pub fn home(users: &str, uid: u32) -> Option<String> {
     let fields = lines(users).find(|fields| number(fields) == Some(uid))?;
@@ -76,7 +76,7 @@ mod tests {
     const USERS: &str = "root:x:0:0:root:/root:/bin/bash\ndecnet2:x:7:8::/:/bin/sh\ndecnet:x:998:997::relative:/bin/sh\nbad\n";
 
     #[test]
-    fn numbers_are_found_by_whole_names() {
+    fn ids_are_found_by_exact_name() {
         assert_eq!(id(USERS, "decnet"), Some(998));
         assert_eq!(id(USERS, "dec"), None);
         assert_eq!(id(USERS, "bad"), None);
@@ -87,14 +87,14 @@ mod tests {
     }
 
     #[test]
-    fn homes_are_found_by_number() {
+    fn homes_are_found_by_uid() {
         assert_eq!(home(USERS, 0).as_deref(), Some("/root"));
         assert_eq!(home(USERS, 998), None, "a relative path is not a home");
         assert_eq!(home(USERS, 5), None);
     }
 
     #[test]
-    fn user_is_given_by_name_or_number() {
+    fn users_are_found_by_name_or_number() {
         assert_eq!(user_id("root").unwrap(), Some(0));
         assert_eq!(user_id("4711").unwrap(), Some(4711));
         assert_eq!(user_id("no-such-user").unwrap(), None);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The delays between attempts: each is twice as long as the previous one, up to a maximum.
+/// The delays between attempts: each delay is twice as long as the previous delay, up to a maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     min: Duration,
@@ -17,7 +17,7 @@ impl Backoff {
         Self { min, max: max.max(min), next: min }
     }
 
-    /// Returns the delay before the next attempt and doubles the one after it.
+    /// Returns the delay before the next attempt, and doubles the delay after that.
     pub fn next_delay(&mut self) -> Duration {
         let delay = self.next.min(self.max);
         self.next = (delay * 2).min(self.max);

@@ -1,4 +1,4 @@
-//! The wall clock, which all processes but the bus read here, and the clock of a worker.
+//! The wall clock, which all processes except the bus read through this module, and the clock of a worker.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,7 +9,7 @@ use decnet_core::limits::CLOCK_SLEW;
 use decnet_core::time::{BootMicros, UnixMicros};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Maximum number of readings of both clocks; the fastest one is used.
+/// Maximum number of readings of both clocks; the fastest reading is used.
 const MAX_READINGS: u32 = 8;
 /// Duration of a reading that is sufficiently precise.
 const PRECISION: Duration = Duration::from_micros(100);
@@ -30,15 +30,15 @@ pub fn now() -> UnixMicros {
 /// | [`wall`](Self::wall) | times that others see: signatures, events, attempts, the subscriptions' rows |
 /// | [`admission`](Self::admission) | the time at which an event was admitted |
 ///
-/// [`now`](Self::now) is the wall clock while that is trusted. When the wall clock is stepped, [`now`](Self::now) continues with
-/// the boot clock until the worker [corrects](Self::correct) it.
+/// [`now`](Self::now) is the wall clock while the wall clock is trusted. When the wall clock is stepped, [`now`](Self::now)
+/// continues with the boot clock until the worker [corrects](Self::correct) it.
 #[derive(Debug, Clone)]
 pub struct Clock(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     boot: BootId,
-    /// The difference of [`Clock::now`] to the boot clock, in microseconds.
+    /// The offset of [`Clock::now`] from the boot clock, in microseconds.
     offset: AtomicI64,
     /// See [`Clock::doubt`]; 0 if the wall clock is trusted.
     doubt: AtomicI64,
@@ -83,14 +83,15 @@ impl Clock {
         self.time_at(self.uptime())
     }
 
-    /// Returns [`now`](Self::now), or `None` if the wall clock is in doubt: then nothing may be removed by age.
+    /// Returns [`now`](Self::now), or `None` if the wall clock is in doubt. In that case nothing may be removed because of its
+    /// age.
     #[must_use]
     pub fn trusted_now(&self) -> Option<UnixMicros> {
         self.doubt().is_none().then(|| self.now())
     }
 
     /// Returns the admission time of an event that is admitted now: the later of [`now`](Self::now) and the wall clock. An event
-    /// is therefore never regarded as older than it is, whichever of them is wrong.
+    /// is therefore never regarded as older than it is, whichever of the two is wrong.
     #[must_use]
     pub fn admission(&self) -> UnixMicros {
         self.now().max(self.wall())
@@ -108,7 +109,7 @@ impl Clock {
         BootMicros(at.0.saturating_sub(load(&self.0.offset)))
     }
 
-    /// Returns the time of the wall clock at a time of the boot clock, if the wall clock is not set until then.
+    /// Returns the time of the wall clock at a time of the boot clock, if the wall clock is not set before that time.
     #[must_use]
     pub fn wall_at(&self, at: BootMicros) -> UnixMicros {
         UnixMicros(self.time_at(at).0.saturating_add(self.difference()))
@@ -135,15 +136,15 @@ impl Clock {
         best.1
     }
 
-    /// Returns how far the wall clock is ahead of [`now`](Self::now), in microseconds; negative if it is behind.
+    /// Returns the time by which the wall clock is ahead of [`now`](Self::now), in microseconds; negative if it is behind.
     #[must_use]
     pub fn difference(&self) -> i64 {
         let reading = self.reading();
         reading.wall.0.saturating_sub(self.time_at(reading.uptime).0)
     }
 
-    /// Returns how far the wall clock was ahead of the expected time when it was last checked, in microseconds, negative if it
-    /// was behind; `None` if it is trusted.
+    /// Returns the time by which the wall clock was ahead of the expected time at the last check, in microseconds (negative if
+    /// it was behind); `None` if the wall clock is trusted.
     #[must_use]
     pub fn doubt(&self) -> Option<i64> {
         Some(load(&self.0.doubt)).filter(|doubt| *doubt != 0)
@@ -192,7 +193,7 @@ fn load(value: &AtomicI64) -> i64 {
     value.load(Ordering::Relaxed)
 }
 
-/// Returns a random number from -1 to 1 that spreads load. Not for secrets.
+/// Returns a random number from -1 to 1 that spreads load. It must not be used for secrets.
 #[must_use]
 pub fn jitter() -> f64 {
     fastrand::f64().mul_add(2.0, -1.0)

@@ -5,9 +5,9 @@
 //! - [`thread`](mod@thread): a thread with a runtime of its own;
 //! - [`accept`]: the accept loop of a server;
 //! - [`accounts`]: the users and groups of this host;
-//! - [`log_throttle`]: repeated messages are logged once per interval and counted in between;
+//! - [`log_throttle`]: a throttle that logs a repeated message once per interval and counts it in between;
 //! - [`error_chain`]: an error and its causes in one line;
-//! - [`liveness`]: whether a loop still turns;
+//! - [`liveness`]: the liveness of a loop;
 //! - [`metrics`]: counters, gauges and histograms;
 //! - [`procfs`]: CPU time and memory of processes and threads;
 //! - [`sync`]: locks that a panic does not poison.

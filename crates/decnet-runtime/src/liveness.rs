@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts the turns of one loop. Clones share the counter, so that a supervisor can tell whether the loop still turns.
+/// A counter of the iterations of one loop. Clones share it, so that a supervisor can detect whether the loop still runs.
 #[derive(Debug, Clone, Default)]
 pub struct Liveness(Arc<AtomicU64>);
 
 impl Liveness {
-    /// Counts a turn. A live loop calls this at least every
+    /// Counts an iteration. A live loop calls this at least every
     /// [`LIVENESS_INTERVAL`](decnet_core::limits::LIVENESS_INTERVAL).
     pub fn record_turn(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns the number of turns so far; 0 if the loop has not started.
+    /// Returns the number of iterations so far; 0 if the loop has not started.
     #[must_use]
     pub fn turns(&self) -> u64 {
         self.0.load(Ordering::Relaxed)

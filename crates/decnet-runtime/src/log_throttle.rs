@@ -20,13 +20,13 @@ impl Default for LogThrottle {
 }
 
 impl LogThrottle {
-    /// Creates a throttle that lets one message pass per `min_interval`.
+    /// Creates a throttle that permits one message per `min_interval`.
     #[must_use]
     pub const fn new(min_interval: Duration) -> Self {
         Self { min_interval, logged_at: None, pending: 0 }
     }
 
-    /// Counts one occurrence. Returns the number of unlogged occurrences, this one included, if a message is due.
+    /// Counts one occurrence. Returns the number of unlogged occurrences, including this occurrence, if a message is due.
     #[must_use]
     pub fn record(&mut self, now: Instant) -> Option<u64> {
         self.add(1);
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_pending_does_not_start_an_interval() {
+    fn interval_does_not_start_without_pending_occurrences() {
         let (mut throttle, start) = (LogThrottle::default(), Instant::now());
         assert_eq!(throttle.due(start), None);
         assert_eq!(throttle.record(start), Some(1));

@@ -1,6 +1,6 @@
 //! Counters, gauges and histograms: relaxed atomics, without locks or allocations on update.
 //!
-//! Each value is consistent in itself. Values read one after the other are not a snapshot of one moment.
+//! Each value is consistent. Several values that are read one after another are not a snapshot of one moment.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -31,12 +31,12 @@ impl Gauge {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// Sets the value, at most to `i64::MAX`.
+    /// Sets the value, which is limited to `i64::MAX`.
     pub fn set(&self, n: u64) {
         self.0.store(i64::try_from(n).unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 
-    /// Returns the current value; 0 if the counted value is negative.
+    /// Returns the current value; 0 if it is negative.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed).max(0).unsigned_abs()
@@ -47,7 +47,7 @@ impl Gauge {
 #[derive(Debug)]
 pub struct Histogram {
     bounds: &'static [u64],
-    /// One count per bound, and one for the values above the last bound.
+    /// One count per bound, and one count for the values above the last bound.
     counts: Box<[AtomicU64]>,
     sum: AtomicU64,
 }
@@ -57,7 +57,7 @@ pub struct Histogram {
 pub struct Distribution {
     /// The inclusive upper bounds of the buckets, ascending. A last bucket, without a bound, follows.
     pub bounds: &'static [u64],
-    /// The number of values in each bucket, one more than there are bounds.
+    /// The number of values in each bucket. There is one more bucket than there are bounds.
     pub counts: Vec<u64>,
     /// The sum of all values.
     pub sum: u64,

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-/// The fields of the first line of `/proc/stat` that are busy time: user, nice, system, irq, softirq and steal.
+/// The indexes of the fields of the first line of `/proc/stat` that count as busy time: user, nice, system, irq, softirq and
+/// steal.
 const BUSY: [usize; 6] = [0, 1, 2, 5, 6, 7];
 
-/// The used fields of `/proc/PID/stat`; see proc_pid_stat(5).
+/// The fields of `/proc/PID/stat` that this program uses; see proc_pid_stat(5).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ProcessStat {
     /// CPU time in user and system mode, in seconds.
@@ -43,7 +44,7 @@ pub fn process(pid: u32) -> Option<ProcessStat> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// Returns the threads of a process by id. Threads that end meanwhile are left out; without `/proc` the map is empty.
+/// Returns the threads of a process by id. Threads that end during the call are omitted. Without `/proc` the map is empty.
 #[must_use]
 pub fn threads(pid: u32) -> BTreeMap<u32, ThreadTime> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_is_found() {
+    fn this_process_is_found_in_procfs() {
         let pid = std::process::id();
         let stat = process(pid).unwrap();
         assert!(stat.resident_bytes > 100_000 && stat.virtual_bytes >= stat.resident_bytes);

@@ -1,4 +1,4 @@
-//! Threads with a runtime of their own, for tasks that run beside the worker.
+//! Threads with a runtime of their own, for tasks that run in parallel with the worker.
 
 use std::io;
 use std::sync::mpsc;
@@ -37,7 +37,7 @@ impl<E> Ready<E> {
     /// Reports that the start failed. The starting thread returns the error.
     ///
     /// # Errors
-    /// Never; the type is that of the task.
+    /// None. The return type is the return type of the task.
     pub fn failed<T: Default>(self, error: E) -> Result<T, E> {
         drop(self.0.send(Err(error)));
         Ok(T::default())

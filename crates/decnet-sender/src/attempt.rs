@@ -11,7 +11,6 @@ use decnet_core::limits::{
 };
 use decnet_core::time::UnixMicros;
 use decnet_runtime::clock::Clock;
-use http::header::{HeaderValue, InvalidHeaderValue};
 use rustls::pki_types::CertificateDer;
 
 use crate::connect::{ConnectStep, Connector, format_duration};
@@ -29,20 +28,18 @@ use crate::tls::{Roots, Tls};
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The deadline of an attempt, from the lookup of the host name to the last byte of the reply, unless a target has
-    /// its own.
+    /// its own deadline.
     pub deadline: Duration,
     /// The addresses to which requests may be sent.
     pub guard: EgressGuard,
-    /// The `User-Agent` header.
-    pub user_agent: String,
     /// The maximum number of idle HTTP/1.1 connections kept per receiver.
     pub max_idle_per_receiver: usize,
-    /// The time for which an idle connection is kept.
+    /// The time for which an idle connection is kept open.
     pub idle_age: Duration,
     /// The age at which a connection gets no further request. Each connection has a limit of its own, up to a quarter
     /// lower.
     pub max_connection_age: Duration,
-    /// The maximum number of sockets open at once, including idle connections and lookups of names.
+    /// The maximum number of sockets open at once, including idle connections and name lookups.
     pub max_sockets: usize,
     /// The source of the addresses of host names.
     pub resolver: Resolver,
@@ -50,18 +47,10 @@ pub struct Options {
     pub roots: Roots,
     /// Root certificates (DER) that are trusted in addition.
     pub extra_roots: Vec<CertificateDer<'static>>,
-    /// The shortest time between two loads of the trusted roots. An unknown issuer causes one.
+    /// The shortest time between two loads of the trusted roots. An unknown issuer causes a load.
     pub roots_interval: Duration,
     /// The clock that decides until when replaced secrets sign.
     pub clock: Clock,
-}
-
-/// The reasons why a [`Sender`] cannot be created.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The user agent contains bytes that a header value must not contain.
-    #[error("the user agent is not a valid header value; use printable ASCII")]
-    UserAgent(#[from] InvalidHeaderValue),
 }
 
 /// A sender of events, for the thread whose [`tokio::task::LocalSet`] it is used in. Clones share their connections.
@@ -70,7 +59,6 @@ pub struct Sender(Rc<Inner>);
 
 struct Inner {
     deadline: Duration,
-    agent: HeaderValue,
     connector: Connector,
     pool: Rc<Pool>,
     clock: Clock,
@@ -79,11 +67,12 @@ struct Inner {
 /// The result of an attempt.
 #[derive(Debug, Clone)]
 pub struct AttemptResult {
-    /// The outcome. A status counts once the reply's headers have arrived, whatever happens to its body.
+    /// The outcome. A status counts once the reply's headers have arrived, even if its body is incomplete.
     pub outcome: Outcome,
-    /// A description of the problem for operators, if there was one. Never contains credentials, query or secret.
+    /// A description of the problem for operators, if there was one. It never contains credentials, a query or a secret.
     pub detail: Option<Box<str>>,
-    /// The first [`MAX_STORED_REPLY_BYTES`](decnet_core::limits::MAX_STORED_REPLY_BYTES) of the reply's body, as far as they arrived.
+    /// The first [`MAX_STORED_REPLY_BYTES`](decnet_core::limits::MAX_STORED_REPLY_BYTES) of the reply's body, as far as they
+    /// arrived.
     pub reply: Bytes,
     /// The duration of the attempt, which exceeds the deadline only slightly, if at all.
     pub duration: Duration,
@@ -99,7 +88,6 @@ impl Default for Options {
         Self {
             deadline: DEFAULT_DEADLINE,
             guard: EgressGuard::default(),
-            user_agent: concat!("decnet-webhook/", env!("CARGO_PKG_VERSION")).into(),
             max_idle_per_receiver: MAX_IDLE_PER_RECEIVER,
             idle_age: IDLE_CONNECTION_TIMEOUT,
             max_connection_age: MAX_CONNECTION_AGE,
@@ -116,20 +104,17 @@ impl Default for Options {
 impl Sender {
     /// Creates a sender. It opens no connection yet, and loads the trusted root certificates when the first `https`
     /// receiver is dialled.
-    ///
-    /// # Errors
-    /// [`Error::UserAgent`] if the user agent is not a valid header value.
-    pub fn new(options: Options) -> Result<Self, Error> {
+    #[must_use]
+    pub fn new(options: Options) -> Self {
         let tls = Tls::new(options.roots, options.extra_roots, options.roots_interval);
         let sockets = SocketLimit::new(options.max_sockets);
         let Options { max_idle_per_receiver, idle_age, max_connection_age, .. } = options;
-        Ok(Self(Rc::new(Inner {
+        Self(Rc::new(Inner {
             deadline: options.deadline,
-            agent: HeaderValue::from_str(&options.user_agent)?,
             connector: Connector::new(options.guard, options.resolver, tls, sockets),
             pool: Pool::new(max_idle_per_receiver, idle_age, max_connection_age),
             clock: options.clock,
-        })))
+        }))
     }
 
     /// Makes one attempt and returns its result, which also reports failures. `started_at` is the time that is signed.
@@ -142,8 +127,18 @@ impl Sender {
         started_at: UnixMicros,
     ) -> AttemptResult {
         let start = Instant::now();
-        let origin = self.0.pool.origin(&target.origin);
-        let mut attempt = Attempt::new(&self.0, target, origin, started_at);
+        let mut attempt = Attempt {
+            sender: &self.0,
+            target,
+            origin: self.0.pool.origin(&target.origin),
+            started_at,
+            stage: Stage::Connecting,
+            connect_step: ConnectStep::default(),
+            timings: Timings::default(),
+            reply_prefix: ReplyPrefix::default(),
+            redirect: None,
+            repeats: RepeatBudget::default(),
+        };
         let in_time = tokio::time::timeout(attempt.deadline(), attempt.run(message.into())).await;
         let ended = in_time.unwrap_or_else(|_| attempt.timed_out());
         attempt.result(ended, start)
@@ -153,9 +148,9 @@ impl Sender {
 /// The stage of an attempt, which decides what a missed deadline means.
 enum Stage {
     Connecting,
-    /// Waiting for the reply on the connection with this number.
+    /// The attempt is waiting for the reply on the connection with this number.
     Waiting(u64),
-    /// Sending the rest of the request, whose reply with this status arrived early.
+    /// The attempt is sending the rest of the request, whose reply with this status arrived early.
     Sending(u16),
     Reading(Outcome),
 }
@@ -170,27 +165,12 @@ struct Attempt<'a> {
     connect_step: ConnectStep,
     timings: Timings,
     reply_prefix: ReplyPrefix,
-    /// The target of the reply's redirect, if it is one.
+    /// The target of the redirect, if the reply is a redirect.
     redirect: Option<Box<str>>,
     repeats: RepeatBudget,
 }
 
-impl<'a> Attempt<'a> {
-    fn new(sender: &'a Inner, target: &'a Target, origin: Rc<OriginState>, started_at: UnixMicros) -> Self {
-        Self {
-            sender,
-            target,
-            origin,
-            started_at,
-            stage: Stage::Connecting,
-            connect_step: ConnectStep::default(),
-            timings: Timings::default(),
-            reply_prefix: ReplyPrefix::default(),
-            redirect: None,
-            repeats: RepeatBudget::default(),
-        }
-    }
-
+impl Attempt<'_> {
     async fn run(&mut self, message: Message<'_>) -> Result<(Outcome, BodyEnd), Fault> {
         let (mut pooled, mut reply) = self.post(&message).await?;
         let outcome = reply.outcome(self.started_at);
@@ -213,7 +193,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Sends the request and waits for its reply. A request that was certainly not processed, or that was sent on a reused
-    /// connection which turned out to be closed, is sent again: see [`RepeatBudget`].
+    /// connection that turned out to be closed, is sent again: see [`RepeatBudget`].
     async fn post(&mut self, message: &Message<'_>) -> Result<(PooledConnection, Reply), Fault> {
         let mut pooled = match self.sender.pool.take(&self.origin) {
             Some(waiting) => waiting,
@@ -221,7 +201,7 @@ impl<'a> Attempt<'a> {
         };
         loop {
             if pooled.was_idle {
-                // Lets the reactor run first: a connection closed meanwhile then refuses the request unsent.
+                // Lets the reactor run first: a connection that was closed in the meantime then refuses the request unsent.
                 tokio::task::yield_now().await;
             }
             self.stage = Stage::Waiting(pooled.number);
@@ -237,27 +217,27 @@ impl<'a> Attempt<'a> {
     }
 
     async fn exchange(&self, message: &Message<'_>, pooled: &mut PooledConnection) -> Result<Reply, NoReply> {
-        let (target, agent) = (self.target, &self.sender.agent);
+        let target = self.target;
         let at = RequestTime { signed: self.started_at, clock: &self.sender.clock };
         match &mut pooled.connection {
             Connection::Http1(connection) => {
                 if pooled.was_idle && connection.is_stale() {
                     return Err(NoReply::unsent());
                 }
-                let head = |out: &mut Vec<u8>| target.write_head(message, at, agent, out);
+                let head = |out: &mut Vec<u8>| target.write_head(message, at, out);
                 let replied = connection.exchange(head, message.body).await;
-                replied.map(Reply::Http1).map_err(|error| NoReply::http1(error, connection.has_received()))
+                replied.map(Reply::Http1).map_err(|error| NoReply::http1(&error, connection.has_received()))
             }
             Connection::Http2(connection) => {
-                let request = target.http2_request(message, at, agent);
+                let request = target.http2_request(message, at);
                 // Boxed because its state would make every attempt larger.
                 let replied = Box::pin(connection.exchange(request, message.body)).await;
-                replied.map(|reply| Reply::Http2(Box::new(reply))).map_err(NoReply::http2)
+                replied.map(|reply| Reply::Http2(Box::new(reply))).map_err(|error| NoReply::http2(&error))
             }
         }
     }
 
-    /// Returns the connection on which the request is sent again, if it may be.
+    /// Returns the connection on which the request is sent again, if a repeat is permitted.
     async fn replace(
         &mut self,
         pooled: PooledConnection,
@@ -323,8 +303,8 @@ impl<'a> Attempt<'a> {
         Err(Fault::new(Reason::Disconnected, text))
     }
 
-    /// Returns a shared connection, or opens one. Callers box the future: it is rarely needed, and its state would make
-    /// every attempt much larger.
+    /// Returns a shared connection, or opens a new connection. Callers box the future: it is rarely needed, and its state would
+    /// make every attempt much larger.
     async fn connect(&mut self) -> Result<PooledConnection, Fault> {
         (self.stage, self.connect_step) = (Stage::Connecting, ConnectStep::Waiting);
         let (pool, origin) = (&self.sender.pool, &self.target.origin);
@@ -336,7 +316,7 @@ impl<'a> Attempt<'a> {
         let (connector, protocols) = (&self.sender.connector, self.origin.protocols());
         let step = &mut self.connect_step;
         let connection = match connector.connect(origin, protocols, &mut self.timings, step).await {
-            // Idle connections may hold what this host lacks.
+            // Idle connections may hold the resource that this host lacks.
             Err(error) if error.is_shortage() && pool.close_oldest() => {
                 // An HTTP/2 connection is closed by its own task.
                 tokio::task::yield_now().await;
@@ -351,7 +331,7 @@ impl<'a> Attempt<'a> {
         self.target.deadline.unwrap_or(self.sender.deadline)
     }
 
-    /// Returns the result at the deadline. A reply whose headers have arrived counts, however its body ends.
+    /// Returns the result at the deadline. A reply whose headers have arrived counts, even if its body is incomplete.
     fn timed_out(&mut self) -> Result<(Outcome, BodyEnd), Fault> {
         let deadline = format_duration(self.deadline());
         let text = match &self.stage {

@@ -1,4 +1,4 @@
-//! A new connection: look up the name, check the addresses, dial, encrypt, and negotiate the protocol.
+//! Opening a connection: looks up the name, checks the addresses, dials, encrypts, and negotiates the protocol.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -27,7 +27,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     Shortage(#[from] Shortage),
     #[error(transparent)]
-    Resolve(resolve::Error),
+    Resolve(#[from] resolve::Error),
     #[error(transparent)]
     Forbidden(#[from] ForbiddenAddress),
     #[error("{} ({address})", texts::io(source))]
@@ -39,39 +39,33 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    fn shortage(&self) -> Option<&Shortage> {
+        match self {
+            Self::Shortage(shortage) | Self::Resolve(resolve::Error::Shortage(shortage)) => Some(shortage),
+            _ => None,
+        }
+    }
+
     /// Returns whether closing other connections may help.
     pub(crate) fn is_shortage(&self) -> bool {
-        matches!(self, Self::Shortage(shortage) if !matches!(shortage, Shortage::Ports(_)))
+        self.shortage().is_some_and(|shortage| !matches!(shortage, Shortage::Ports(_)))
     }
 
     /// Returns whether this host is the cause, so that nothing was sent to the receiver.
     pub(crate) fn is_local(&self) -> bool {
-        match self {
-            Self::Shortage(_) => true,
-            Self::Tls { source, .. } => source.is_local(),
-            Self::Resolve(_) | Self::Forbidden(_) | Self::Dial { .. } | Self::Http2Preface(_) => false,
-        }
-    }
-}
-
-impl From<resolve::Error> for Error {
-    fn from(error: resolve::Error) -> Self {
-        match error {
-            resolve::Error::Shortage(shortage) => shortage.into(),
-            other => Self::Resolve(other),
-        }
+        self.shortage().is_some() || matches!(self, Self::Tls { source, .. } if source.is_local())
     }
 }
 
 /// The step of connecting that is under way, which a missed deadline reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum ConnectStep {
-    /// Waiting for another request's connection to the same origin, which may serve both.
+    /// Waiting for another request's connection to the same origin, which may serve both requests.
     #[default]
     Waiting,
     /// Looking up the host name.
     Resolving,
-    /// Dialling; the first address and the number of addresses.
+    /// Dialling, with the first address and the number of addresses.
     Dialling(SocketAddr, usize),
     /// Negotiating TLS with this address.
     Handshaking(SocketAddr),
@@ -80,7 +74,7 @@ pub(crate) enum ConnectStep {
 }
 
 impl ConnectStep {
-    /// Describes what did not happen within the deadline.
+    /// Describes the step that was not completed within the deadline.
     pub(crate) fn timeout_text(self, origin: &Origin, deadline: &str) -> String {
         match self {
             Self::Waiting | Self::WithoutCertificate => {
@@ -100,7 +94,7 @@ impl ConnectStep {
     }
 }
 
-/// Names a receiver and the address at which it was dialled.
+/// Formats the name of a receiver and the address at which it was dialled.
 fn peer(origin: &Origin, address: SocketAddr) -> String {
     if origin.address.is_some() { address.to_string() } else { format!("{} ({address})", origin.name) }
 }
@@ -118,9 +112,9 @@ impl Connector {
         Self { guard, lookups: Lookups::new(resolver, sockets.clone()), tls, sockets }
     }
 
-    /// Connects. Records the duration of each step in `timings` when it is complete, and the current step in `step`.
+    /// Connects. Records the duration of each step in `timings` when the step is complete, and the current step in `step`.
     ///
-    /// If the receiver's issuer is unknown and the trusted roots have changed meanwhile, it is dialled once more.
+    /// If the receiver's issuer is unknown and the trusted roots have since changed, the receiver is dialled once more.
     pub(crate) async fn connect(
         &self,
         origin: &Origin,
@@ -132,7 +126,7 @@ impl Connector {
         let addresses = self.permitted(origin, timings).await?;
         if !origin.https {
             let socket = self.dial(&addresses, timings, step).await?;
-            return Ok(Connection::Http1(http1::Connection::new(MaybeTlsStream::Plain(socket))));
+            return Ok(Connection::Http1(http1::Connection::new(MaybeTlsStream::Left(socket))));
         }
         let stream = match self.encrypt(origin, protocols, &addresses, timings, step).await {
             Err(Error::Tls { source, .. }) if self.tls.reload_after(&source).await => {
@@ -143,7 +137,7 @@ impl Connector {
         if tls::negotiated_http2(&stream) {
             return Ok(Connection::Http2(http2::Connection::start(stream).await?));
         }
-        Ok(Connection::Http1(http1::Connection::new(MaybeTlsStream::Tls(Box::new(stream)))))
+        Ok(Connection::Http1(http1::Connection::new(MaybeTlsStream::Right(Box::new(stream)))))
     }
 
     async fn encrypt(
@@ -215,7 +209,7 @@ fn interleaved(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
 }
 
 /// Dials each address [`CONNECTION_ATTEMPT_DELAY`] after the previous one, or as soon as that has failed, and returns the first
-/// connection (RFC 8305 section 5). If all fail, the last error is reported that this host did not cause, if there is one.
+/// connection (RFC 8305 section 5). If all fail, the last error that this host did not cause is reported, if there is one.
 async fn dial(addresses: &[SocketAddr], sockets: &SocketLimit) -> Result<Socket, Error> {
     let mut waiting = addresses.iter().copied();
     let mut dials = FuturesUnordered::new();

@@ -3,7 +3,6 @@
 use decnet_core::delivery::{Outcome, Reason};
 
 use crate::connect::Error as ConnectError;
-use crate::{http1, http2, texts};
 
 /// The failure of an attempt that got no reply.
 #[derive(Debug)]
@@ -40,33 +39,5 @@ impl From<ConnectError> for Fault {
             ConnectError::Http2Preface(_) => Outcome::Failed(Reason::Disconnected),
         };
         Self { outcome, detail: error.to_string().into() }
-    }
-}
-
-impl From<http1::Error> for Fault {
-    fn from(error: http1::Error) -> Self {
-        use http1::Error;
-        let reason = match &error {
-            Error::TooLarge | Error::Malformed(_) | Error::Unsolicited | Error::Encrypted => Reason::Protocol,
-            // TLS 1.3 lets a receiver reject a client without a certificate after the handshake (RFC 8446 section 4.4.2.4).
-            Error::Lost(error) if texts::tls_cause(error).is_some() => Reason::Tls,
-            Error::Unsent | Error::Closed | Error::Lost(_) => Reason::Disconnected,
-        };
-        Self::new(reason, error.to_string())
-    }
-}
-
-impl From<http2::Error> for Fault {
-    fn from(error: http2::Error) -> Self {
-        use http2::Error;
-        let reason = match &error {
-            Error::Violation(_) | Error::Flooded | Error::Http1Required => Reason::Protocol,
-            Error::Lost(error) if texts::is_alert(error) => Reason::Tls,
-            Error::Unsent | Error::Unprocessed(_) | Error::Closed | Error::Lost(_) | Error::Reset(_) => {
-                Reason::Disconnected
-            }
-            Error::Internal(_) => Reason::Internal,
-        };
-        Self::new(reason, error.to_string())
     }
 }

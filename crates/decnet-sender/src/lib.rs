@@ -17,8 +17,8 @@
 //! - `meter`: the limit on the bytes that a receiver sends;
 //! - `http1`, `http2`: requests and replies on a connection;
 //! - `response`: status, `Retry-After` and the beginning of the body;
-//! - `repeat`: when a request is sent again within its attempt;
-//! - `fault`: why there was no reply; `texts`: the same for an operator.
+//! - `repeat`: the decision whether a request is sent again within its attempt;
+//! - `fault`: the reason why there was no reply; `texts`: descriptions of errors for operators.
 //!
 //! Everything runs on one thread, in a [`tokio::task::LocalSet`].
 
@@ -39,7 +39,7 @@ mod texts;
 mod tls;
 mod verifier;
 
-pub use attempt::{AttemptResult, Error, Options, Sender};
+pub use attempt::{AttemptResult, Options, Sender};
 pub use decnet_core::delivery::Timings;
 pub use egress::{EgressGuard, ForbiddenAddress};
 pub use request::{Message, Target, TargetError};

@@ -13,7 +13,7 @@ use decnet_core::limits::{
 /// The allowance of one connection, in bytes.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    /// Negative once too much has arrived.
+    /// The number of bytes that are left. Negative once too many bytes have arrived.
     left: Cell<i64>,
     /// The sum of the allowances of the exchanges in flight.
     granted: Cell<i64>,
@@ -33,7 +33,7 @@ impl Meter {
         Rc::new(Self { left: Cell::new(bytes(MAX_REPLY_WIRE_BYTES)), granted: Cell::new(0) })
     }
 
-    /// Sets the allowance to that of one reply, on a connection that carries one exchange at a time.
+    /// Sets the allowance to the allowance of one reply, on a connection that carries one exchange at a time.
     pub(crate) fn allow_reply(&self) {
         self.left.set(bytes(MAX_REPLY_WIRE_BYTES));
     }
@@ -66,7 +66,7 @@ impl Allowance {
 }
 
 impl Drop for Allowance {
-    /// Takes back the part of the allowance that was for the body and not used by it, and limits the rest to its bound.
+    /// Takes back the part of the allowance that was reserved for the body and not used, and limits the rest to its bound.
     fn drop(&mut self) {
         let meter = &self.meter;
         meter.granted.set(meter.granted.get() - self.granted);

@@ -1,8 +1,8 @@
 //! Open connections that wait for their next request, by origin.
 //!
-//! Idle HTTP/1.1 connections form a stack: the one used last is the most likely to be still open, and the surplus at
-//! the bottom ages out. An HTTP/2 origin has one connection that all requests share. A connection that has reached its
-//! maximum age gets no further request, so that a new one follows changes of the host's addresses.
+//! Idle HTTP/1.1 connections form a stack: the connection used last is the most likely to be still open, and the surplus
+//! connections at the bottom expire. An HTTP/2 origin has one connection that all requests share. A connection that has reached
+//! its maximum age gets no further request, so that a new connection follows changes of the host's addresses.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -17,7 +17,7 @@ use crate::tls::Protocols;
 use crate::{http1, http2};
 
 /// The idle time after which a connection is checked before it is used: see [`PooledConnection::was_idle`]. Receivers keep
-/// idle connections for seconds; under load a connection does not wait that long, and the check is saved.
+/// idle connections for seconds; under load a connection is not idle for that long, and no check is made.
 const CHECK_AFTER_IDLE: Duration = Duration::from_millis(100);
 /// The fraction of the maximum age by which a connection's own limit may be lower.
 const AGE_JITTER: f64 = 0.25;
@@ -36,8 +36,8 @@ pub(crate) enum Connection {
 pub(crate) enum Precaution {
     /// Only HTTP/1.1 is offered: the receiver requires it, or sent too much over HTTP/2.
     Http1,
-    /// Each connection serves one request: the receiver sent bytes outside a reply, which must not be taken for the
-    /// next one.
+    /// Each connection serves one request: the receiver sent bytes outside a reply, which must not be taken for
+    /// the next reply.
     NoReuse,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct OriginState {
     http1_until: Cell<Option<Instant>>,
     /// The end of [`Precaution::NoReuse`].
     no_reuse_until: Cell<Option<Instant>>,
-    /// Held while dialling an origin that may speak HTTP/2: its first connection serves all waiting requests.
+    /// The lock that is held while dialling an origin that may speak HTTP/2: its first connection serves all waiting requests.
     pub(crate) dialling: Mutex<()>,
 }
 
@@ -73,17 +73,18 @@ struct Shared {
 /// A connection taken from the pool or just opened, for one request.
 pub(crate) struct PooledConnection {
     pub(crate) connection: Connection,
-    /// Whether it has served a request before, so that the receiver may have closed it meanwhile.
+    /// Whether the connection has served a request before, so that the receiver may have closed it since then.
     pub(crate) reused: bool,
-    /// Whether it was idle for so long that the receiver may have closed it and the reactor may not have run since.
+    /// Whether the connection was idle for so long that the receiver may have closed it and the reactor may not have run since.
     pub(crate) was_idle: bool,
-    /// The number of a shared connection; 0 for one that is not shared.
+    /// The number of a shared connection; 0 for a connection that is not shared.
     pub(crate) number: u64,
     /// The time at which the connection reaches its maximum age.
     expires_at: Instant,
 }
 
 /// All connections of a sender that are not used exclusively by a request.
+#[derive(Default)]
 pub(crate) struct Pool {
     origins: RefCell<FxHashMap<Origin, Rc<OriginState>>>,
     idle_count: Cell<usize>,
@@ -117,7 +118,7 @@ impl OriginState {
         if is_future(&self.http1_until) { Protocols::Http1 } else { Protocols::Both }
     }
 
-    /// Takes a precaution for [`PRECAUTION_TTL`]. Logs it unless it is in effect already.
+    /// Takes a precaution for [`PRECAUTION_TTL`]. Logs it unless it is already in effect.
     pub(crate) fn take_precaution(&self, precaution: Precaution) {
         let (until, problem, remedy) = match precaution {
             Precaution::Http1 => (
@@ -156,15 +157,7 @@ impl Pool {
     /// Creates a pool. `idle_age` is the longest time for which a connection is kept idle, `max_age` its maximum age when it
     /// gets a request.
     pub(crate) fn new(max_idle_per_receiver: usize, idle_age: Duration, max_age: Duration) -> Rc<Self> {
-        Rc::new(Self {
-            origins: RefCell::default(),
-            idle_count: Cell::new(0),
-            sweeping: Cell::new(false),
-            last_number: Cell::new(0),
-            max_idle_per_receiver,
-            idle_age,
-            max_age,
-        })
+        Rc::new(Self { max_idle_per_receiver, idle_age, max_age, ..Self::default() })
     }
 
     /// Returns the state of an origin, which is created at its first use.
@@ -262,8 +255,8 @@ impl Pool {
         self.start_sweeping();
     }
 
-    /// Closes the connections that have been idle longest, a fraction of all, to make room for another one. Returns whether
-    /// there were any.
+    /// Closes the fraction of all connections that have been idle longest, to make room for another connection. Returns whether
+    /// there were any idle connections.
     pub(crate) fn close_oldest(&self) -> bool {
         let mut times = Vec::with_capacity(self.idle_count.get());
         for origin in self.origins.borrow().values() {
@@ -279,7 +272,7 @@ impl Pool {
         true
     }
 
-    /// Closes the connections that have been idle since `cutoff` or longer, and those that have expired.
+    /// Closes the connections that have been idle since `cutoff` or longer, and the connections that have expired.
     fn close_idle_until(&self, cutoff: Instant) {
         let (mut left, now) = (0, Instant::now());
         for origin in self.origins.borrow().values() {
@@ -307,7 +300,7 @@ impl Pool {
         });
     }
 
-    /// Starts the periodic sweep unless it runs already. It ends when there are no origins.
+    /// Starts the periodic sweep unless it is already running. The sweep ends when there are no origins.
     fn start_sweeping(self: &Rc<Self>) {
         if !self.sweeping.replace(true) {
             tokio::task::spawn_local(sweep_until_empty(Rc::downgrade(self), self.idle_age / 2));

@@ -1,19 +1,20 @@
-//! When a request is sent again within its attempt.
+//! The decision whether a request is sent again within its attempt.
 //!
-//! A request without a reply is normally retried by another attempt. Two cases are repeated at once, because they say
-//! nothing about the receiver's health:
+//! A request without a reply is normally retried by another attempt. Two cases are repeated at once, because they do not
+//! indicate anything about the receiver's health:
 //!
 //! - The request was certainly not processed: none of it was sent, or the receiver declares so (RFC 9113 sections 6.8 and
 //!   8.7).
 //! - A reused connection ended before the first byte of a reply. Most likely the receiver closed it while it was idle
-//!   (RFC 9112 section 9.3.1), but it may have processed the request. Delivery is at least once and `webhook-id` stays the
-//!   same, so the request is sent once more, on a new connection.
+//!   (RFC 9112 section 9.3.1), but it may have processed the request. Delivery is at least once and `webhook-id` remains
+//!   unchanged, so the request is sent once more, on a new connection.
 
+use decnet_core::delivery::Reason;
 use decnet_core::limits::MAX_SENDS_PER_ATTEMPT;
 
 use crate::fault::Fault;
 use crate::pool::Precaution;
-use crate::{http1, http2};
+use crate::{http1, http2, texts};
 
 /// The failure of a request that got no reply on a connection, and its consequences.
 pub(crate) struct NoReply {
@@ -25,52 +26,63 @@ pub(crate) struct NoReply {
     pub(crate) leaves_connection_open: bool,
 }
 
-/// What is known about the processing of a request that got no reply.
+/// The known extent to which a request without a reply was processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoReplyKind {
-    /// No byte of it was sent.
+    /// No byte of the request was sent.
     Unsent,
-    /// The receiver declares that it did not process it.
+    /// The receiver declares that it did not process the request.
     Unprocessed,
     /// The connection ended before the first byte of a reply.
     ConnectionEnded,
-    /// Any other failure: it may have been processed.
+    /// Any other failure: the request may have been processed.
     Unknown,
 }
 
 impl NoReply {
     /// Returns the failure of a request whose connection was found closed before anything was sent.
     pub(crate) fn unsent() -> Self {
-        Self::http1(http1::Error::Unsent, false)
+        Self::http1(&http1::Error::Unsent, false)
     }
 
     /// Returns the failure of a request over HTTP/1.1; `has_received` is whether any byte of a reply has arrived.
-    pub(crate) fn http1(error: http1::Error, has_received: bool) -> Self {
+    pub(crate) fn http1(error: &http1::Error, has_received: bool) -> Self {
         use http1::Error;
-        let (kind, precaution) = match &error {
-            Error::Unsent => (NoReplyKind::Unsent, None),
-            Error::Closed | Error::Lost(_) if !has_received => (NoReplyKind::ConnectionEnded, None),
+        let ended = if has_received { NoReplyKind::Unknown } else { NoReplyKind::ConnectionEnded };
+        let (reason, kind) = match error {
+            Error::Unsent => (Reason::Disconnected, NoReplyKind::Unsent),
+            // TLS 1.3 lets a receiver reject a client without a certificate after the handshake (RFC 8446 section 4.4.2.4).
+            Error::Lost(error) if texts::tls_cause(error).is_some() => (Reason::Tls, ended),
+            Error::Closed | Error::Lost(_) => (Reason::Disconnected, ended),
             // The receiver sent these bytes before the request.
-            Error::Unsolicited => (NoReplyKind::ConnectionEnded, Some(Precaution::NoReuse)),
-            Error::Closed | Error::Lost(_) => (NoReplyKind::Unknown, None),
-            Error::TooLarge | Error::Malformed(_) | Error::Encrypted => (NoReplyKind::Unknown, None),
+            Error::Unsolicited => (Reason::Protocol, NoReplyKind::ConnectionEnded),
+            Error::TooLarge | Error::Malformed(_) | Error::Encrypted => {
+                (Reason::Protocol, NoReplyKind::Unknown)
+            }
         };
-        Self { fault: error.into(), kind, precaution, leaves_connection_open: false }
+        let precaution = matches!(error, Error::Unsolicited).then_some(Precaution::NoReuse);
+        let fault = Fault::new(reason, error.to_string());
+        Self { fault, kind, precaution, leaves_connection_open: false }
     }
 
     /// Returns the failure of a request over HTTP/2.
-    pub(crate) fn http2(error: http2::Error) -> Self {
+    pub(crate) fn http2(error: &http2::Error) -> Self {
         use http2::Error;
-        let (kind, precaution) = match &error {
-            Error::Unsent => (NoReplyKind::Unsent, None),
-            Error::Unprocessed(_) => (NoReplyKind::Unprocessed, None),
-            Error::Http1Required => (NoReplyKind::Unprocessed, Some(Precaution::Http1)),
-            Error::Closed | Error::Lost(_) => (NoReplyKind::ConnectionEnded, None),
-            Error::Flooded => (NoReplyKind::ConnectionEnded, Some(Precaution::Http1)),
-            Error::Reset(_) | Error::Violation(_) | Error::Internal(_) => (NoReplyKind::Unknown, None),
+        let (reason, kind) = match error {
+            Error::Unsent => (Reason::Disconnected, NoReplyKind::Unsent),
+            Error::Unprocessed(_) => (Reason::Disconnected, NoReplyKind::Unprocessed),
+            Error::Http1Required => (Reason::Protocol, NoReplyKind::Unprocessed),
+            Error::Lost(error) if texts::is_alert(error) => (Reason::Tls, NoReplyKind::ConnectionEnded),
+            Error::Closed | Error::Lost(_) => (Reason::Disconnected, NoReplyKind::ConnectionEnded),
+            Error::Flooded => (Reason::Protocol, NoReplyKind::ConnectionEnded),
+            Error::Reset(_) => (Reason::Disconnected, NoReplyKind::Unknown),
+            Error::Violation(_) => (Reason::Protocol, NoReplyKind::Unknown),
+            Error::Internal(_) => (Reason::Internal, NoReplyKind::Unknown),
         };
+        let precaution = matches!(error, Error::Http1Required | Error::Flooded).then_some(Precaution::Http1);
         let leaves_connection_open = matches!(error, Error::Unprocessed(_) | Error::Reset(_));
-        Self { fault: error.into(), kind, precaution, leaves_connection_open }
+        let fault = Fault::new(reason, error.to_string());
+        Self { fault, kind, precaution, leaves_connection_open }
     }
 }
 
@@ -86,8 +98,8 @@ pub(crate) struct RepeatBudget {
 }
 
 impl RepeatBudget {
-    /// Returns whether a request without a reply may be sent again, and takes that from the budget. `reused` is whether its
-    /// connection had served a request before.
+    /// Returns whether a request without a reply may be sent again, and deducts the repeat from the budget. `reused` is whether
+    /// its connection had served a request before.
     pub(crate) fn try_repeat(&mut self, kind: NoReplyKind, reused: bool) -> bool {
         let (count, max) = match kind {
             NoReplyKind::Unprocessed => (&mut self.unprocessed, MAX_SENDS_PER_ATTEMPT - 1),

@@ -21,6 +21,7 @@ use http::{Method, Request, Uri, Version};
 use percent_encoding::percent_decode_str;
 
 const JSON: &str = "application/json";
+const USER_AGENT: &str = concat!("decnet-webhook/", env!("CARGO_PKG_VERSION"));
 
 /// The origin of a URL: scheme, host and port. Connections are shared by origin and never by address, because two hosts
 /// with one address may be two different receivers.
@@ -34,7 +35,7 @@ pub(crate) struct Origin {
     pub(crate) address: Option<IpAddr>,
 }
 
-/// The prepared requests of one subscription. Prepare it once per version of the subscription.
+/// The prepared requests of one subscription. Prepare a target once per version of the subscription.
 #[derive(Clone)]
 pub struct Target {
     pub(crate) origin: Origin,
@@ -45,7 +46,7 @@ pub struct Target {
     key: SigningKey,
     /// The keys of recently replaced secrets, which sign as well until the given time.
     old_keys: Box<[(SigningKey, UnixMicros)]>,
-    /// The deadline of the subscription, if it has its own.
+    /// The deadline of the subscription, if it has a deadline of its own.
     pub(crate) deadline: Option<Duration>,
     /// The UUID of the subscription, if its requests carry `traceparent`.
     traced: Option<Box<str>>,
@@ -79,9 +80,9 @@ pub struct Message<'a> {
     pub content_type: &'static str,
     /// The bytes that are signed and sent.
     pub body: &'a Bytes,
-    /// The number of the delivery among those of its event, counted from 0.
+    /// The number of the delivery among the deliveries of its event, counted from 0.
     pub delivery: u32,
-    /// The number of the attempt among those of its delivery, counted from 1.
+    /// The number of the attempt among the attempts of its delivery, counted from 1.
     pub attempt: u32,
 }
 
@@ -92,7 +93,7 @@ impl<'a> From<&'a Event> for Message<'a> {
     }
 }
 
-/// The reasons why requests cannot be prepared. The texts contain no part of the URL.
+/// The reason why requests cannot be prepared. The texts contain no part of the URL.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
     /// The path or the host of the URL is not valid in a request.
@@ -160,15 +161,9 @@ impl Target {
     }
 
     /// Writes the head of an HTTP/1.1 request.
-    pub(crate) fn write_head(
-        &self,
-        message: &Message<'_>,
-        at: RequestTime<'_>,
-        agent: &HeaderValue,
-        out: &mut Vec<u8>,
-    ) {
+    pub(crate) fn write_head(&self, message: &Message<'_>, at: RequestTime<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.head);
-        self.put_headers(message, at, agent, |name, value| {
+        self.put_headers(message, at, |name, value| {
             for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
                 out.extend_from_slice(piece);
             }
@@ -178,12 +173,7 @@ impl Target {
 
     /// Returns the head of an HTTP/2 request. Its URI contains the authority, instead of a `host` header (RFC 9113 section
     /// 8.3.1).
-    pub(crate) fn http2_request(
-        &self,
-        message: &Message<'_>,
-        at: RequestTime<'_>,
-        agent: &HeaderValue,
-    ) -> Request<()> {
+    pub(crate) fn http2_request(&self, message: &Message<'_>, at: RequestTime<'_>) -> Request<()> {
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
         *request.version_mut() = Version::HTTP_2;
@@ -191,7 +181,7 @@ impl Target {
             *request.uri_mut() = http2.uri.clone();
             *request.headers_mut() = http2.headers.clone();
         }
-        self.put_headers(message, at, agent, |name, value| {
+        self.put_headers(message, at, |name, value| {
             let value = HeaderValue::from_bytes(value).expect("printable ASCII is a valid header value");
             request.headers_mut().insert(HeaderName::from_static(name), value);
         });
@@ -203,13 +193,12 @@ impl Target {
         &self,
         message: &Message<'_>,
         at: RequestTime<'_>,
-        agent: &HeaderValue,
         mut put: impl FnMut(&'static str, &[u8]),
     ) {
         let (id, body, seconds) = (printable(message.id), message.body, at.signed.as_seconds());
         let timestamp = seconds.to_string();
         put("content-type", message.content_type.as_bytes());
-        put("user-agent", agent.as_bytes());
+        put("user-agent", USER_AGENT.as_bytes());
         put("x-decnet-signature", self.key.decnet(body).as_bytes());
         put("x-decnet-event-id", id.as_bytes());
         put("x-decnet-event-topic", printable(message.topic).as_bytes());
@@ -224,8 +213,8 @@ impl Target {
         put("content-length", body.len().to_string().as_bytes());
     }
 
-    /// Returns the signature by the secret, followed by those of recently replaced secrets (Standard Webhooks 1.0, "Signature
-    /// scheme": a space-separated list of which one must match).
+    /// Returns the signature with the secret, followed by the signatures with recently replaced secrets (Standard Webhooks 1.0,
+    /// "Signature scheme": a space-separated list of which one must match).
     fn signatures(&self, message: &Message<'_>, at: RequestTime<'_>) -> String {
         let (id, body, seconds) = (message.id, message.body, at.signed.as_seconds());
         let mut list = self.key.standard(id, seconds, body);
@@ -256,7 +245,7 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// Returns the subscription's own headers, and `authorization` if the URL contains credentials. Only one of them can
+/// Returns the subscription's own headers, and `authorization` if the URL contains credentials. Only one of the two can
 /// authenticate.
 fn fixed_headers(url: &EndpointUrl, own: &Headers) -> Result<HeaderMap, TargetError> {
     let mut headers = HeaderMap::new();
@@ -317,17 +306,17 @@ mod tests {
     fn http1_and_http2_requests_have_the_same_headers() {
         let target = target("https://user:p%40ss@example.org:8080/in?x=1");
         let event = Event::new("e", "a.b", "t", UnixMicros(0), "{}").unwrap();
-        let (message, agent) = (Message::from(&event), HeaderValue::from_static("agent"));
+        let message = Message::from(&event);
         let mut head = Vec::new();
         let clock = Clock::default();
         let at = RequestTime { signed: UnixMicros(0), clock: &clock };
-        target.write_head(&message, at, &agent, &mut head);
+        target.write_head(&message, at, &mut head);
         let head = String::from_utf8(head).unwrap();
         let mut lines: Vec<&str> = head.strip_suffix("\r\n\r\n").unwrap().split("\r\n").collect();
         assert_eq!(lines[..2], ["POST /in?x=1 HTTP/1.1", "host: example.org:8080"]);
         assert_eq!(lines[2], "authorization: Basic dXNlcjpwQHNz");
 
-        let request = target.http2_request(&message, at, &agent);
+        let request = target.http2_request(&message, at);
         assert_eq!(request.uri(), "https://example.org:8080/in?x=1");
         let mut http2_lines: Vec<String> = request
             .headers()

@@ -23,7 +23,7 @@ pub enum Resolver {
     Fixed(BTreeMap<String, Vec<IpAddr>>),
 }
 
-/// The reasons why a lookup failed, shared by all requests that waited for it.
+/// The reason why a lookup failed, shared by all requests that waited for it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum Error {
     #[error("lookup of {host} failed: {}", texts::lookup(source))]
@@ -74,7 +74,7 @@ impl Lookups {
         lookup
     }
 
-    /// Starts a lookup as a task of its own, so that it completes and leaves the table even if no request waits any more.
+    /// Starts a lookup as a task of its own, so that it completes and leaves the table even if no request is waiting any longer.
     fn start(&self, host: Box<str>) -> Lookup {
         let (in_progress, sockets, name) = (Rc::clone(&self.in_progress), self.sockets.clone(), host.clone());
         let task = tokio::task::spawn_local(async move {

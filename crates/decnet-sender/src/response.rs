@@ -1,4 +1,4 @@
-//! Replies: the status decides the outcome; only the beginning of the body is kept, and little more is read.
+//! Replies: the status determines the outcome. Only the beginning of the body is kept, and little more is read.
 
 use bytes::{Bytes, BytesMut};
 use decnet_core::delivery::{Outcome, retry_after};
@@ -9,7 +9,7 @@ use http::StatusCode;
 
 use crate::{http1, http2};
 
-/// The end of the reading of a body.
+/// The outcome of reading a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyEnd {
     /// The whole body was read, so the connection can be reused.
@@ -27,7 +27,7 @@ pub(crate) enum BodyEnd {
 /// A reply whose body has not been read.
 pub(crate) enum Reply {
     Http1(http1::Head),
-    /// Boxed because it would make every attempt larger.
+    /// A reply over HTTP/2, boxed because it would make every attempt larger.
     Http2(Box<http2::Reply>),
 }
 
@@ -39,7 +39,7 @@ impl Reply {
         }
     }
 
-    /// Returns the outcome by the status and the headers.
+    /// Returns the outcome, which depends on the status and the headers.
     pub(crate) fn outcome(&self, now: UnixMicros) -> Outcome {
         let requested = match self {
             Self::Http1(head) => head.retry_after.as_deref(),
@@ -49,7 +49,7 @@ impl Reply {
         Outcome::Replied { status: self.status(), retry_after }
     }
 
-    /// Describes the target of a redirect without the parts of the URL that may be secret.
+    /// Describes the target of a redirect without the parts of the URL that may contain a secret.
     pub(crate) fn redirect(&self) -> Option<Box<str>> {
         let location = match self {
             Self::Http1(head) => head.location.as_deref(),
@@ -84,7 +84,8 @@ impl ReplyPrefix {
     }
 }
 
-/// Describes a reply that was not a success, or whose body did not end well; `redirect` describes its target.
+/// Describes a reply with a status other than 2xx, or whose body was lost, late or of an invalid length; `redirect` describes the
+/// target of a redirect. Returns `None` for other replies.
 pub(crate) fn detail(outcome: &Outcome, end: BodyEnd, redirect: Option<&str>) -> Option<Box<str>> {
     let Outcome::Replied { status, retry_after } = *outcome else { return None };
     let note = match (status, end, redirect) {

@@ -20,16 +20,16 @@ pub(crate) enum Shortage {
     /// The limit on the sockets of requests is reached.
     #[error("all {0} sockets that requests may use are in use; raise LimitNOFILE= of the unit (ulimit -n)")]
     Sockets(usize),
-    /// `EMFILE`
+    /// The limit on the file descriptors of this process (`EMFILE`).
     #[error("too many open files in this process; raise LimitNOFILE= of the unit (ulimit -n)")]
     Descriptors,
-    /// `ENFILE`
+    /// The limit on the open files of this host (`ENFILE`).
     #[error("too many open files on this host; raise the kernel's fs.file-max")]
     SystemDescriptors,
-    /// `ENOBUFS`, `ENOMEM`
+    /// Memory (`ENOBUFS`, `ENOMEM`).
     #[error("this host is out of memory for sockets")]
     Memory,
-    /// `EADDRNOTAVAIL`
+    /// A local port for a connection to this address (`EADDRNOTAVAIL`).
     #[error("no local port is left for connections to {0}; widen the kernel's net.ipv4.ip_local_port_range")]
     Ports(SocketAddr),
 }
@@ -52,8 +52,8 @@ impl Shortage {
     }
 }
 
-/// Returns whether this host has a source address for `to`. A host without IPv6 has none for `::1`, and `connect` then fails
-/// with the same error as without a free port. Connecting a UDP socket sends nothing.
+/// Returns whether this host has a source address for `to`. A host without IPv6 has no source address for `::1`, and `connect`
+/// then fails with the same error as if no port were free. Connecting a UDP socket sends nothing.
 fn has_source_address(to: SocketAddr) -> bool {
     let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(to)).is_ok()

@@ -133,7 +133,8 @@ fn alert_name(alert: Alert) -> String {
     name
 }
 
-/// Describes an alert that ended a handshake in which the receiver requested a client certificate, if it may be about that.
+/// Describes an alert that ended a handshake in which the receiver requested a client certificate, if the alert may concern that
+/// certificate.
 pub(crate) fn alert_after_certificate_request(error: &rustls::Error) -> Option<Text> {
     let concerns_certificate = matches!(
         error,
@@ -142,7 +143,7 @@ pub(crate) fn alert_after_certificate_request(error: &rustls::Error) -> Option<T
     concerns_certificate.then(|| CLIENT_CERTIFICATE.into())
 }
 
-/// Describes what is wrong with a receiver's certificate.
+/// Describes the problem with a receiver's certificate.
 fn certificate(problem: &CertificateError) -> Text {
     use CertificateError as Problem;
     let text = match problem {
@@ -266,7 +267,7 @@ pub(crate) fn http2(error: &h2::Error) -> Text {
 }
 
 /// Describes a violation of HTTP/2 by the receiver, in one stream or for the whole connection. h2 reports headers slightly
-/// over the limit like malformed ones, and headers far over it only by the debug data in the `text`.
+/// over the limit like malformed headers, and headers far over the limit only by the debug data in the `text`.
 fn violation(code: Code, in_a_stream: bool, text: &str) -> Text {
     match code {
         Code::ENHANCE_YOUR_CALM if is_about_headers(text) => "the reply's headers are too large".into(),

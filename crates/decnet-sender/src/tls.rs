@@ -14,7 +14,7 @@ use rustls::client::ResolvesClientCert;
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, ClientConfig, RootCertStore, SignatureScheme};
-use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
+use rustls_native_certs::{load_certs_from_paths, load_native_certs};
 use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -40,11 +40,11 @@ pub enum Roots {
     /// The system's store, or the files that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
     #[default]
     System,
-    /// This PEM file only.
+    /// Only this PEM file.
     File(PathBuf),
 }
 
-/// The reasons why a TLS connection could not be established.
+/// The reason why a TLS connection could not be established.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(
@@ -91,13 +91,13 @@ impl Error {
     }
 }
 
-/// The TLS client. It verifies receivers against the trusted roots and the extra ones.
+/// The TLS client. It verifies receivers against the trusted roots and the extra roots.
 pub(crate) struct Tls {
     source: Roots,
     extra_roots: Vec<CertificateDer<'static>>,
     interval: Duration,
     loaded: RefCell<Option<LoadedRoots>>,
-    /// Held while the roots are loaded, so that they are loaded once for all waiting connections.
+    /// The lock that is held while the roots are loaded, so that they are loaded once for all waiting connections.
     loading: Mutex<()>,
     client_certificate: Arc<NoClientCertificate>,
 }
@@ -117,7 +117,7 @@ impl Tls {
         Self { source, extra_roots, interval, loaded, loading, client_certificate }
     }
 
-    /// Encrypts a connection. Returns it, and whether the receiver requested a client certificate (it gets none).
+    /// Encrypts a connection. Returns the connection, and whether the receiver requested a client certificate (none is sent).
     pub(crate) async fn connect(
         &self,
         host: &str,
@@ -133,7 +133,7 @@ impl Tls {
             }
         });
         let mut certificate_requested = false;
-        // All handshakes share the flag and run on this thread, so the poll that set it is the one that reads it.
+        // All handshakes share the flag and run on this thread, so the poll that set the flag also reads it.
         let ended = poll_fn(|context| {
             let polled = handshake.as_mut().poll(context);
             certificate_requested |= self.client_certificate.requested.swap(false, Ordering::Relaxed);
@@ -145,7 +145,7 @@ impl Tls {
         }
     }
 
-    /// Loads the roots again if `error` means that the loaded ones do not include the receiver's issuer, unless they were
+    /// Loads the roots again if `error` means that the loaded roots do not include the receiver's issuer, unless they were
     /// loaded within the interval. Returns whether they have changed.
     pub(crate) async fn reload_after(&self, error: &Error) -> bool {
         if !error.is_untrusted() {
@@ -185,12 +185,15 @@ impl Tls {
         Ok(connector)
     }
 
-    /// Loads the roots on a blocking thread, since that reads files and parses certificates.
+    /// Loads the roots on a blocking thread, since loading reads files and parses certificates.
     async fn load(&self) -> Result<LoadedRoots, Error> {
         let (source, extra) = (self.source.clone(), self.extra_roots.clone());
         let client_certificate = Arc::clone(&self.client_certificate);
         let loaded = tokio::task::spawn_blocking(move || {
-            let loaded = load(&source);
+            let loaded = match source {
+                Roots::System => load_native_certs(),
+                Roots::File(path) => load_certs_from_paths(Some(&path), None),
+            };
             let roots: Arc<[_]> = loaded.certs.into_iter().chain(extra).collect();
             let config = config(&roots, loaded.errors, client_certificate)?;
             Ok((TlsConnector::from(Arc::new(config)), roots))
@@ -201,19 +204,12 @@ impl Tls {
     }
 }
 
-fn load(source: &Roots) -> CertificateResult {
-    match source {
-        Roots::System => load_native_certs(),
-        Roots::File(path) => load_certs_from_paths(Some(path), None),
-    }
-}
-
 /// Returns whether HTTP/2 was negotiated (RFC 7301).
 pub(crate) fn negotiated_http2(stream: &TlsStream<Socket>) -> bool {
     stream.get_ref().1.alpn_protocol() == Some(HTTP2)
 }
 
-/// Creates the configuration with these roots; `errors` are those of loading them.
+/// Creates the configuration with these roots; `errors` are the errors that occurred while loading the roots.
 fn config(
     roots: &Arc<[CertificateDer<'static>]>,
     errors: Vec<rustls_native_certs::Error>,

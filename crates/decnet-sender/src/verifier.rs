@@ -9,13 +9,13 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 
-/// The error for a receiver that presented a CA certificate as its own which is not a trusted root.
+/// The error for a receiver whose own certificate is a CA certificate that is not a trusted root.
 #[derive(Debug, thiserror::Error)]
 #[error("the certificate is a CA certificate and not a trusted root itself")]
 pub(crate) struct UntrustedCa;
 
 /// A verifier based on webpki. A receiver may also present a trusted root as its own certificate, which is what
-/// `openssl req -x509` creates for a single server: webpki rejects any CA certificate there, OpenSSL accepts it.
+/// `openssl req -x509` creates for a single server. webpki rejects any CA certificate in this place, whereas OpenSSL accepts it.
 #[derive(Debug)]
 pub(crate) struct Verifier {
     webpki: Arc<WebPkiServerVerifier>,

@@ -1,7 +1,7 @@
 //! Backup and restore of catalog and queue while other processes use them.
 //!
 //! `VACUUM INTO` makes a copy without free pages of what was committed when it began. Copy the queue first, then the
-//! catalog: a delivery whose subscription is not in the catalog counts as one to a deleted subscription.
+//! catalog: a delivery whose subscription is not in the catalog counts as a delivery to a deleted subscription.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -10,8 +10,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
-
-use crate::queue::{self, Lease};
 
 /// Maximum wait for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,8 +43,8 @@ pub enum Error {
     },
 }
 
-/// Copies the database `source` into the new file `target`, which only its owner may read. Blocks; other processes can read
-/// and write meanwhile.
+/// Copies the database `source` into the new file `target`, which only its owner may read. This blocks; other processes can read
+/// and write during the copy.
 ///
 /// # Errors
 /// See [`Error`]. A `target` that exists is an error.
@@ -99,30 +97,6 @@ pub fn set_wal_mode(copy: &File) -> io::Result<()> {
     const VERSIONS_AT: u64 = 18;
     const WAL: u8 = 2;
     copy.write_all_at(&[WAL; 2], VERSIONS_AT)
-}
-
-/// Checks that this program can use a copy of a queue.
-///
-/// # Errors
-/// The reason why it cannot.
-pub fn verify_queue(copy: &Path) -> Result<(), queue::Error> {
-    queue::verify(copy)
-}
-
-/// Prepares a copy of a queue for use: removes the time of the backup, which is not to be compared with the clock.
-///
-/// # Errors
-/// The file cannot be written.
-pub fn prepare_queue(copy: &Path) -> Result<(), queue::Error> {
-    queue::clear_recorded_time(copy)
-}
-
-/// Takes the lease of a data directory, so that no worker starts there during a restore.
-///
-/// # Errors
-/// A worker runs there.
-pub fn lock_data_dir(data_dir: &Path) -> Result<Lease, queue::Error> {
-    Lease::acquire(data_dir)
 }
 
 fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {

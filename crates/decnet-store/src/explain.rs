@@ -29,7 +29,7 @@ pub struct ExplainedEvent {
 
 /// Explains an event; `reader` is `None` if there is no queue yet.
 ///
-/// The search for an id may read all events, in short reads. It calls `should_continue` before each of them and stops if that
+/// The search for an id may read all events, in short reads. The search calls `should_continue` before each read and stops if it
 /// returns `false`; the explanation then covers the events read so far.
 ///
 /// # Errors

@@ -1,10 +1,10 @@
-//! Identity of open files. The path of an open file may lead to another file meanwhile.
+//! The identity of open files. The path of an open file may by now lead to another file.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// Device and inode of a file. They are unique while the file is open.
+/// The device and the inode of a file, which are unique while the file is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileId {
     device: u64,
@@ -19,7 +19,7 @@ pub(crate) struct OpenedFile {
 }
 
 impl FileId {
-    /// Returns the file that `path` leads to; `None` if there is none or its metadata cannot be read.
+    /// Returns the file that `path` leads to; `None` if there is no file or its metadata cannot be read.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         Self::find(path).ok().flatten()
     }

@@ -3,12 +3,13 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use rusqlite::ErrorCode;
 use rustix::fs::{StatVfsMountFlags, statvfs};
 
 use crate::ownership::directory_of;
 
-/// Returns the mount point of the file system of `path` if it is read-only. SQLite does not distinguish that from missing
-/// permissions.
+/// Returns the mount point of the file system of `path` if it is read-only. SQLite does not distinguish a read-only file system
+/// from missing permissions.
 ///
 /// For a path that does not exist, the file system of its directory is used.
 pub(crate) fn read_only_mount(path: &Path) -> Option<PathBuf> {
@@ -30,4 +31,10 @@ fn is_read_only(path: &Path) -> bool {
 fn is_same_mount(parent: &Path, child: &Path) -> bool {
     let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
     is_read_only(parent) && device(parent) == device(child)
+}
+
+/// Returns whether SQLite may report a read-only file system with this error.
+pub(crate) fn may_be_read_only(error: &rusqlite::Error) -> bool {
+    use ErrorCode::{CannotOpen, PermissionDenied, ReadOnly, SystemIoFailure};
+    matches!(error.sqlite_error_code(), Some(ReadOnly | CannotOpen | SystemIoFailure | PermissionDenied))
 }

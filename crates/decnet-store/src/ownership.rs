@@ -1,4 +1,5 @@
-//! The owner of files that root creates in the directories of the service, which could not open them otherwise.
+//! The owner of files that root creates in the directories of the service. Without a change of the owner, the service could not
+//! open them.
 
 use std::fs::File;
 use std::io;

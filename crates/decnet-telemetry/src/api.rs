@@ -22,7 +22,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Creates the page; `data_dir` is that of the worker.
+    /// Creates the metrics page of the worker whose data directory is `data_dir`.
     pub fn new(data_dir: PathBuf) -> Self {
         Self { data_dir }
     }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn without_a_worker_the_page_is_one_document() {
+    async fn page_without_a_worker_is_one_document() {
         let page = Page::new("/nowhere".into());
         let accept = "application/openmetrics-text".to_owned();
         let (content_type, text) = page.page(Arc::default(), accept).await;

@@ -34,7 +34,7 @@ pub enum Error {
     Http(#[from] hyper::Error),
     /// The response is invalid, too large, or from an incompatible version.
     #[error("the worker's response is invalid: {0}")]
-    Answer(Box<dyn std::error::Error + Send + Sync>),
+    InvalidResponse(Box<dyn std::error::Error + Send + Sync>),
     /// The worker did not answer in time.
     #[error("the worker did not answer within {}", decnet_core::duration::show(ENDPOINT_TIMEOUT))]
     Late,
@@ -46,7 +46,7 @@ pub enum Error {
 /// No worker runs, or its response is invalid.
 pub async fn status(data_dir: &Path) -> Result<Status, Error> {
     let body = get(data_dir, "/status", "application/json").await?;
-    serde_json::from_slice(&body).map_err(|error| Error::Answer(error.into()))
+    serde_json::from_slice(&body).map_err(|error| Error::InvalidResponse(error.into()))
 }
 
 /// Requests `path` from the worker's endpoint.
@@ -67,16 +67,16 @@ async fn exchange(data_dir: &Path, path: &str, accept: &str) -> Result<Bytes, Er
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request =
         Request::get(path).header(HOST, "worker").header(ACCEPT, accept).body(Empty::<Bytes>::new());
-    let request = request.map_err(|error| Error::Answer(error.into()))?;
+    let request = request.map_err(|error| Error::InvalidResponse(error.into()))?;
     let answered = async {
         let reply = sender.send_request(request).await?;
         if reply.status() != StatusCode::OK {
-            return Err(Error::Answer(format!("HTTP {}", reply.status()).into()));
+            return Err(Error::InvalidResponse(format!("HTTP {}", reply.status()).into()));
         }
         let body = Limited::new(reply.into_body(), MAX_ENDPOINT_REPLY_BYTES)
             .collect()
             .await
-            .map_err(Error::Answer)?;
+            .map_err(Error::InvalidResponse)?;
         Ok(body.to_bytes())
     };
     // The end of the connection is reported to the task that waits for the response.

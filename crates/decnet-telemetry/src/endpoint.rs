@@ -174,7 +174,7 @@ impl Drop for Socket {
     }
 }
 
-/// Accepts a bounded number of connections and serves each for a bounded time.
+/// Accepts connections, at most `MAX_ENDPOINT_CONNECTIONS` at a time, and serves each for a bounded time.
 async fn listen<L>(listener: L, view: &Arc<WorkerView>, access: Arc<Access>, stop: &CancellationToken)
 where
     L: Listener,

@@ -1,7 +1,8 @@
 //! The accepted `Host` names of requests to the TCP address.
 //!
 //! A web page can make its own name resolve to this address (DNS rebinding) and then read the responses. A request with
-//! a host name other than this host's is therefore rejected. IP addresses are accepted, since a page's name is never one.
+//! a host name other than this host's is therefore rejected. IP addresses are accepted, since the name of a page is never an IP
+//! address.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -16,8 +17,8 @@ pub(super) struct Hosts(Vec<String>);
 /// The reason why a request is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refused {
-    /// The request has no host, several hosts, or an invalid one.
-    #[error("send one Host header")]
+    /// The request has no host, several hosts, or an invalid host.
+    #[error("the request must have exactly one valid Host header")]
     Malformed,
     /// The request names this foreign host.
     #[error("`{0}` is not a known name of this host; add it to DECNET_METRICS_HOSTS")]

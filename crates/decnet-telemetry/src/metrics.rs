@@ -48,13 +48,13 @@ fn worker(view: &WorkerView) -> Vec<Family> {
         counter("reloads", "Reloads of the subscriptions", stats.reloads.get()),
         counter(
             "reload_failures",
-            "Reloads of the subscriptions that failed; the previous subscriptions stay in force",
+            "Reloads of the subscriptions that failed; the previous subscriptions remain in force",
             stats.reload_failures.get(),
         ),
         durations(
             "reload_duration",
             "Duration of a reload, until the new subscriptions are in force",
-            stats.reload_time.read(),
+            stats.times.reload.read(),
         ),
         gauge("bad_rows", "Subscriptions with an invalid row", stats.bad_rows.get()),
         counter("trips", "Subscriptions tripped because their receivers failed", stats.trips.get()),
@@ -134,7 +134,7 @@ fn events(stats: &Stats) -> Vec<Family> {
         durations(
             "delivery_latency",
             "Time from an event to its 2xx, including retries and waiting",
-            stats.delivery_time.read(),
+            stats.times.delivery.read(),
         ),
     ]
 }
@@ -159,7 +159,7 @@ fn attempts(stats: &Stats) -> Vec<Family> {
             "Requests sent again within their attempt: a kept connection ended, or the receiver refused them unprocessed",
             stats.repeats.get(),
         ),
-        durations("attempt_duration", "Duration of an attempt, with any outcome", stats.attempt_time.read()),
+        durations("attempt_duration", "Duration of an attempt, with any outcome", stats.times.attempt.read()),
     ]
 }
 
@@ -170,7 +170,7 @@ fn subscriptions(stats: &Stats, clock: &Clock) -> Vec<Family> {
     let (named, others) = (named(stats), stats.by_subscription.others());
     let named: Vec<Row<'_>> = named.iter().map(|(name, metrics)| (&**name, &**metrics)).collect();
     let rows = [&named[..], &[(OTHERS, others)]].concat();
-    // There are no numbers of deliveries before the first census, since those of earlier workers are not counted yet.
+    // There are no numbers of deliveries before the first census, since the deliveries of earlier workers are not counted yet.
     let counted = if stats.censuses.get() > 0 { &rows[..] } else { &[] };
     let (now, uptime) = (clock.now(), clock.uptime());
     let delivered = "Deliveries that the subscription's receiver accepted";
@@ -234,7 +234,7 @@ fn by_state<const N: usize>(
 fn clock(clock: &Clock) -> Vec<Family> {
     let difference = Family::gauge(
         "clock_difference",
-        "How far the system clock is ahead of the expected time while it is not trusted, negative if it is behind; else 0",
+        "Time by which the system clock is ahead of the expected time while it is not trusted, negative if it is behind; else 0",
     );
     vec![
         gauge(

@@ -33,7 +33,7 @@ pub struct Status {
     pub clock_ahead_seconds: Option<f64>,
     /// The state of the bus connection.
     pub bus: Bus,
-    /// The reason why the bus gives the worker an ordinary queue instead of a lossless one, if it does.
+    /// The reason why the bus gives the worker an ordinary queue instead of a lossless queue, if it does.
     pub bus_degraded: Option<Degraded>,
     /// The losses of the bus since its start, if it reports them.
     pub bus_losses: Option<Losses>,
@@ -41,7 +41,7 @@ pub struct Status {
     pub queue: Queue,
     /// The totals since the worker's start.
     pub totals: Totals,
-    /// Whether the deliveries of earlier workers are counted yet.
+    /// Whether the deliveries of earlier workers have been counted.
     pub counted: bool,
     /// The subscriptions with metrics of their own.
     pub subscriptions: Vec<Subscription>,

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_older_format_is_the_default() {
+    fn prometheus_format_is_the_default() {
         assert_eq!(Format::accepted(""), Format::Prometheus);
         assert_eq!(
             Format::accepted("application/openmetrics-text;version=1.0.0,*/*;q=0.1"),

@@ -50,7 +50,7 @@ impl WorkerView {
         }
     }
 
-    /// Returns why the queue cannot be written and for how long; `None` if it can.
+    /// Returns the reason and the duration of a queue that cannot be written; `None` if it can.
     pub(super) fn degraded(&self) -> Option<(String, Duration)> {
         match &*self.health.borrow() {
             Health::Ok => None,

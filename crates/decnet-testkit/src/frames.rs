@@ -6,11 +6,13 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use crate::record::Record;
+use crate::record::{Record, Request};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEAD_BYTES: usize = 9;
@@ -52,8 +54,8 @@ pub enum Answer {
     Send(Vec<u8>),
     /// Sends these bytes and closes the connection.
     Close(Vec<u8>),
-    /// Sends the first bytes, then repeats the second ones until the client closes the connection. The second
-    /// ones are counted like those of a huge body.
+    /// Sends the first bytes, then repeats the second bytes until the client closes the connection. The second
+    /// bytes are counted like those of a huge body.
     Flood(Vec<u8>, Vec<u8>),
 }
 
@@ -170,7 +172,7 @@ where
         for is_complete in head.events() {
             let event = Event { stream: head.stream, connection: number, is_complete };
             if is_complete {
-                drop(record.add(crate::http1::blank_request(number, true)));
+                drop(record.add(unread_request(number)));
             }
             match (peer.choice)(event) {
                 Answer::Send(bytes) => stream.write_all(&bytes).await?,
@@ -186,6 +188,13 @@ where
             stream.flush().await?;
         }
     }
+}
+
+/// Returns a request whose head and body were not decoded.
+fn unread_request(connection: u64) -> Request {
+    let (method, path) = (String::new(), String::new());
+    let (headers, body) = (HeaderMap::new(), Bytes::new());
+    Request { method, path, headers, body, at: Instant::now(), connection, http2: true }
 }
 
 /// Sends `bytes` repeatedly. Reads meanwhile, so that the client's own frames do not block the connection.

@@ -1,9 +1,11 @@
 //! HTTP/1.1 without a library, because libraries do not allow a server to misbehave.
 
 use std::io::{self, Write as _};
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -34,18 +36,12 @@ impl Stream for TlsStream<TcpStream> {
     }
 }
 
-/// What happens to the connection after a step.
-enum Next {
-    Request,
-    Close,
-}
-
 /// Serves a connection until the client or the script ends it.
 pub(crate) async fn serve<S: Stream>(stream: S, number: u64, record: &Record) -> io::Result<()> {
     let mut connection = Connection { stream, number, record, input: BytesMut::new(), output: Vec::new() };
     while let Some(request) = connection.read().await? {
         let step = record.add(request);
-        if let Next::Close = connection.follow(step).await? {
+        if connection.follow(step).await?.is_break() {
             break;
         }
     }
@@ -64,22 +60,20 @@ impl<S: Stream> Connection<'_, S> {
     /// Reads the next request. Returns `None` when the client has closed the connection.
     async fn read(&mut self) -> io::Result<Option<Request>> {
         let Some(head_bytes) = self.read_head().await? else { return Ok(None) };
-        let length = content_length(&self.input[..head_bytes])?;
-        let wants_continue = find_header(&self.input[..head_bytes], b"expect").is_some();
-        if wants_continue && self.input.len() < head_bytes + length {
+        let head = self.input.split_to(head_bytes);
+        let (method, path, headers) = parse_head(&head)?;
+        let length = content_length(&headers)?;
+        if headers.contains_key(EXPECT) && self.input.len() < length {
             self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
-        while self.input.len() < head_bytes + length {
+        while self.input.len() < length {
             if self.stream.read_buf(&mut self.input).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        let mut request = blank_request(self.number, false);
-        parse_head(&self.input[..head_bytes], &mut request)?;
-        self.input.advance(head_bytes);
-        request.body = Bytes::copy_from_slice(&self.input[..length]);
-        self.input.advance(length);
-        Ok(Some(request))
+        let body = Bytes::copy_from_slice(&self.input.split_to(length));
+        let (at, connection) = (Instant::now(), self.number);
+        Ok(Some(Request { method, path, headers, body, at, connection, http2: false }))
     }
 
     /// Reads until a complete head has arrived. Returns its length with the empty line.
@@ -100,7 +94,8 @@ impl<S: Stream> Connection<'_, S> {
         }
     }
 
-    async fn follow(&mut self, step: Step) -> io::Result<Next> {
+    /// Follows a step. Returns whether another request may follow, or the connection is to be closed.
+    async fn follow(&mut self, step: Step) -> io::Result<ControlFlow<()>> {
         match step {
             Step::Reply(reply) => return self.reply(&reply).await,
             Step::Hang => self.wait_for_close().await?,
@@ -116,14 +111,14 @@ impl<S: Stream> Connection<'_, S> {
             Step::Garbage(bytes) => self.stream.write_all(&bytes).await?,
             Step::Raw(bytes) => {
                 self.stream.write_all(&bytes).await?;
-                return Ok(Next::Request);
+                return Ok(ControlFlow::Continue(()));
             }
             Step::Late { reply, after, rest } => {
                 self.stream.write_all(&reply).await?;
                 tokio::time::sleep(after).await;
                 self.stream.write_all(&rest).await?;
                 self.record.sent_body_bytes(rest.len());
-                return Ok(Next::Request);
+                return Ok(ControlFlow::Continue(()));
             }
             Step::Endless(first, rest) => {
                 self.stream.write_all(&first).await?;
@@ -146,10 +141,10 @@ impl<S: Stream> Connection<'_, S> {
                 self.stream.write_all(text.as_bytes()).await?;
             }
         }
-        Ok(Next::Close)
+        Ok(ControlFlow::Break(()))
     }
 
-    async fn reply(&mut self, reply: &Reply) -> io::Result<Next> {
+    async fn reply(&mut self, reply: &Reply) -> io::Result<ControlFlow<()>> {
         if reply.interim {
             self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
@@ -159,7 +154,7 @@ impl<S: Stream> Connection<'_, S> {
         self.output.clear();
         write_reply(&mut self.output, reply)?;
         self.stream.write_all(&self.output).await?;
-        Ok(if reply.close { Next::Close } else { Next::Request })
+        Ok(if reply.close { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
     async fn wait_for_close(&mut self) -> io::Result<()> {
@@ -201,51 +196,30 @@ fn write_reply(output: &mut Vec<u8>, reply: &Reply) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns a request without any content.
-pub(crate) fn blank_request(connection: u64, http2: bool) -> Request {
-    let (method, path) = (String::new(), String::new());
-    let (headers, body) = (HeaderMap::new(), Bytes::new());
-    Request { method, path, headers, body, at: Instant::now(), connection, http2 }
-}
-
-fn parse_head(head: &[u8], request: &mut Request) -> io::Result<()> {
+/// Returns the method, the path and the headers.
+fn parse_head(head: &[u8]) -> io::Result<(String, String, HeaderMap)> {
     let text = std::str::from_utf8(head).map_err(|_| malformed("head is not UTF-8"))?;
     let mut lines = text.split("\r\n");
-    let mut words = lines.next().unwrap_or("").splitn(3, ' ');
-    request.method = words.next().unwrap_or("").into();
-    request.path = words.next().ok_or_else(|| malformed("no path"))?.into();
+    let mut words = lines.next().unwrap_or("").splitn(3, ' ').map(String::from);
+    let (method, path) = words.next().zip(words.next()).ok_or_else(|| malformed("no path"))?;
+    let mut headers = HeaderMap::new();
     for line in lines.take_while(|line| !line.is_empty()) {
         let (name, value) = line.split_once(':').ok_or_else(|| malformed("no colon"))?;
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| malformed("header name"))?;
         let value = HeaderValue::from_str(value.trim()).map_err(|_| malformed("header value"))?;
-        request.headers.append(name, value);
+        headers.append(name, value);
     }
-    Ok(())
+    Ok((method, path, headers))
 }
 
 /// Returns the length of the body. Chunked bodies are rejected.
-fn content_length(head: &[u8]) -> io::Result<usize> {
-    if find_header(head, b"transfer-encoding").is_some() {
+fn content_length(headers: &HeaderMap) -> io::Result<usize> {
+    if headers.contains_key(TRANSFER_ENCODING) {
         return Err(malformed("a body without content-length"));
     }
-    let Some(value) = find_header(head, b"content-length") else { return Ok(0) };
-    let length = std::str::from_utf8(value).ok().and_then(|text| text.trim().parse().ok());
+    let Some(value) = headers.get(CONTENT_LENGTH) else { return Ok(0) };
+    let length = value.to_str().ok().and_then(|text| text.parse().ok());
     length.filter(|length| *length <= MAX_BODY_BYTES).ok_or_else(|| malformed("content-length"))
-}
-
-fn find_header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let mut rest = head;
-    while let Some(end) = memchr::memchr(b'\n', rest) {
-        let line = &rest[..end];
-        rest = &rest[end + 1..];
-        if line.len() > name.len()
-            && line[name.len()] == b':'
-            && line[..name.len()].eq_ignore_ascii_case(name)
-        {
-            return Some(line[name.len() + 1..].trim_ascii());
-        }
-    }
-    None
 }
 
 fn malformed(what: &'static str) -> io::Error {

@@ -2,28 +2,30 @@
 //! the stream here.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream};
 use http::header::HOST;
 use http::{HeaderValue, Response};
-use http_body_util::BodyExt as _;
-use hyper::body::{Body, Frame, Incoming};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 
 use crate::record::{Record, Request};
 use crate::script::{Reply, Step, reply};
 
 const CHUNK: &[u8] = &[b'x'; 16 * 1024];
+
+type ReplyBody = UnsyncBoxBody<Bytes, Infallible>;
 
 /// Serves a connection until the client ends it.
 pub(crate) async fn serve(
@@ -47,13 +49,12 @@ async fn handle(
     match record.add(request) {
         Step::Reply(reply) => {
             tokio::time::sleep(reply.delay).await;
-            respond(&reply, Kind::Whole(reply.body.clone()))
+            respond(&reply, parts(stream::iter(Some(reply.body.clone()).filter(|body| !body.is_empty()))))
         }
-        Step::DripBody(interval) => respond(&reply(200), Kind::Drip { left: 1000, interval, sleep: None }),
-        Step::Huge(bytes) => respond(&reply(200), Kind::Huge { left: bytes, record }),
+        Step::DripBody(interval) => respond(&reply(200), drip(1000, interval)),
+        Step::Huge(bytes) => respond(&reply(200), huge(bytes, record)),
         Step::HugeHeader(bytes) => {
-            let reply = reply(200).header("x", &"x".repeat(bytes));
-            respond(&reply, Kind::Whole(Bytes::new()))
+            respond(&reply(200).header("x", &"x".repeat(bytes)), parts(stream::empty()))
         }
         Step::Hang => std::future::pending().await,
         Step::Reset
@@ -86,47 +87,31 @@ async fn read(request: hyper::Request<Incoming>, connection: u64) -> io::Result<
     })
 }
 
-fn respond(reply: &Reply, kind: Kind) -> io::Result<Response<ReplyBody>> {
+fn respond(reply: &Reply, body: ReplyBody) -> io::Result<Response<ReplyBody>> {
     let mut builder = Response::builder().status(reply.status);
     for (name, value) in &reply.headers {
         builder = builder.header(name, value);
     }
-    builder.body(ReplyBody(kind)).map_err(io::Error::other)
+    builder.body(body).map_err(io::Error::other)
 }
 
-/// The body of a reply that is being sent.
-struct ReplyBody(Kind);
-
-enum Kind {
-    Whole(Bytes),
-    Drip { left: usize, interval: Duration, sleep: Option<Pin<Box<Sleep>>> },
-    Huge { left: u64, record: Arc<Record> },
+/// Returns a body of these parts.
+fn parts(parts: impl Stream<Item = Bytes> + Send + 'static) -> ReplyBody {
+    StreamBody::new(parts.map(|part| Ok(Frame::data(part)))).boxed_unsync()
 }
 
-impl Body for ReplyBody {
-    type Data = Bytes;
-    type Error = Infallible;
+fn drip(bytes: usize, interval: Duration) -> ReplyBody {
+    parts(stream::unfold(bytes, move |left| async move {
+        let left = left.checked_sub(1)?;
+        tokio::time::sleep(interval).await;
+        Some((Bytes::from_static(b"x"), left))
+    }))
+}
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let data = match &mut self.0 {
-            Kind::Whole(bytes) => std::mem::take(bytes),
-            Kind::Drip { left: 0, .. } => Bytes::new(),
-            Kind::Drip { left, interval, sleep } => {
-                let next = sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(*interval)));
-                ready!(next.as_mut().poll(cx));
-                (*left, *sleep) = (*left - 1, None);
-                Bytes::from_static(b"x")
-            }
-            Kind::Huge { left, record } => {
-                let size = usize::try_from(*left).map_or(CHUNK.len(), |left| left.min(CHUNK.len()));
-                *left -= size as u64;
-                record.sent_body_bytes(size);
-                Bytes::from_static(&CHUNK[..size])
-            }
-        };
-        Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
-    }
+fn huge(bytes: u64, record: Arc<Record>) -> ReplyBody {
+    parts(stream::unfold(bytes, move |left| {
+        let size = usize::try_from(left).map_or(CHUNK.len(), |left| left.min(CHUNK.len()));
+        record.sent_body_bytes(size);
+        ready((size > 0).then(|| (Bytes::from_static(&CHUNK[..size]), left - size as u64)))
+    }))
 }

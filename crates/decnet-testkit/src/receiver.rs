@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::frames::{self, Peer};
 use crate::record::{Record, Request};
-use crate::script::{Script, reply};
+use crate::script::Script;
 use crate::tls::{Settings, Tls, Validity};
 use crate::{http1, http2};
 
@@ -51,7 +51,7 @@ impl Receiver {
     pub fn builder() -> Builder {
         Builder {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
-            script: reply(200).into(),
+            script: Script::default(),
             tls: Settings::default(),
             protocols: vec!["h2", "http/1.1"],
             max_streams: 200,
@@ -101,18 +101,18 @@ impl Receiver {
     /// Returns the number of requests received, including those that are no longer recorded.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.record.count()
+        self.record.count.load(Ordering::SeqCst)
     }
 
     /// Returns the recorded requests in the order in which they were read.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
-        self.record.requests()
+        self.record.requests().clone()
     }
 
     /// Deletes the recorded requests. The count is not reset.
     pub fn clear(&self) {
-        self.record.clear();
+        self.record.requests().clear();
     }
 
     /// Returns the number of connections accepted so far.
@@ -131,10 +131,10 @@ impl Receiver {
     /// buffers.
     #[must_use]
     pub fn body_bytes_sent(&self) -> u64 {
-        self.record.body_bytes_sent()
+        self.record.body_bytes_sent.load(Ordering::Relaxed)
     }
 
-    /// Blocks until `n` requests have been received, and returns the recorded ones.
+    /// Blocks until `n` requests have been received, and returns the recorded requests.
     ///
     /// # Panics
     /// Panics if they do not arrive in time.
@@ -195,7 +195,7 @@ impl Builder {
         self
     }
 
-    /// Sets the port, instead of a free one.
+    /// Sets the port, instead of a free port.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.address.set_port(port);
@@ -251,7 +251,7 @@ impl Builder {
         self
     }
 
-    /// Sets the maximum number of concurrent streams of an HTTP/2 connection; further ones are refused.
+    /// Sets the maximum number of concurrent streams of an HTTP/2 connection; further streams are refused.
     #[must_use]
     pub fn max_streams(mut self, count: u32) -> Self {
         self.max_streams = count;
@@ -275,7 +275,8 @@ impl Builder {
         let listener = StdListener::bind(self.address).expect("a loopback address to listen on");
         listener.set_nonblocking(true).expect("a listener can be non-blocking");
         let address = listener.local_addr().expect("a listener has an address");
-        let record = Arc::new(Record::new(self.script));
+        let record = Arc::<Record>::default();
+        record.set_script(self.script);
         let (hang_up, stop) = (watch::Sender::new(()), CancellationToken::new());
         let root = tls.as_ref().map(|tls| tls.root.to_vec());
         let server = Server {

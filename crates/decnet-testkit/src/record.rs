@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::script::{Script, Step};
 
-/// Maximum number of recorded requests; further ones are only counted.
+/// Maximum number of recorded requests; further requests are only counted.
 const MAX_RECORDED: usize = 200_000;
 
 /// A received request.
@@ -41,12 +41,12 @@ impl Request {
 }
 
 /// State that a receiver shares with its connections.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Record {
     script: Mutex<(Script, usize)>,
     requests: Mutex<Vec<Request>>,
-    count: AtomicU64,
-    body_bytes_sent: AtomicU64,
+    pub(crate) count: AtomicU64,
+    pub(crate) body_bytes_sent: AtomicU64,
     pub(crate) accepted: AtomicU64,
     pub(crate) open: AtomicUsize,
     changed: Condvar,
@@ -55,20 +55,6 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(script: Script) -> Self {
-        Self {
-            script: Mutex::new((script, 0)),
-            requests: Mutex::default(),
-            count: AtomicU64::new(0),
-            body_bytes_sent: AtomicU64::new(0),
-            accepted: AtomicU64::new(0),
-            open: AtomicUsize::new(0),
-            changed: Condvar::new(),
-            changing: Mutex::default(),
-            changed_async: Notify::new(),
-        }
-    }
-
     pub(crate) fn set_script(&self, script: Script) {
         *lock(&self.script) = (script, 0);
     }
@@ -98,24 +84,12 @@ impl Record {
         self.changed_async.notify_waiters();
     }
 
-    pub(crate) fn count(&self) -> u64 {
-        self.count.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn requests(&self) -> Vec<Request> {
-        lock(&self.requests).clone()
-    }
-
-    pub(crate) fn clear(&self) {
-        lock(&self.requests).clear();
+    pub(crate) fn requests(&self) -> MutexGuard<'_, Vec<Request>> {
+        lock(&self.requests)
     }
 
     pub(crate) fn sent_body_bytes(&self, bytes: usize) {
         self.body_bytes_sent.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    pub(crate) fn body_bytes_sent(&self) -> u64 {
-        self.body_bytes_sent.load(Ordering::Relaxed)
     }
 
     /// Blocks until a condition holds. Returns whether it held in time.

@@ -34,7 +34,7 @@ pub enum Step {
         /// Bytes sent after that time.
         rest: Bytes,
     },
-    /// Sends the first bytes, then repeats the second ones; these are counted like a huge body.
+    /// Sends the first bytes, then repeats the second bytes; these are counted like a huge body.
     Endless(Bytes, Bytes),
     /// Sends a 200 byte by byte, one per interval.
     DripHead(Duration),
@@ -119,23 +119,18 @@ impl From<Reply> for Step {
     }
 }
 
-type Choice = Arc<dyn Fn(&Request) -> Step + Send + Sync>;
+/// Selects the step for a request, from its number and its contents.
+type Select = dyn Fn(usize, &Request) -> Step + Send + Sync;
 
-/// The sequence of steps of a receiver.
+/// The sequence of steps of a receiver: a function of the number of a request and of the request itself.
 #[derive(Clone)]
-pub struct Script(Kind);
-
-#[derive(Clone)]
-enum Kind {
-    Steps(Arc<[Step]>),
-    By(Choice),
-}
+pub struct Script(Arc<Select>);
 
 impl Script {
     /// Creates a script with the same step for every request.
     #[must_use]
     pub fn always(step: impl Into<Step>) -> Self {
-        Self(Kind::Steps(Arc::new([step.into()])))
+        Self::steps([step.into()])
     }
 
     /// Creates a script with one step per request, in the order of arrival over all connections. The last
@@ -145,23 +140,20 @@ impl Script {
     /// Panics if there are no steps.
     #[must_use]
     pub fn steps(steps: impl IntoIterator<Item = Step>) -> Self {
-        let steps: Arc<[Step]> = steps.into_iter().collect();
+        let steps: Vec<Step> = steps.into_iter().collect();
         assert!(!steps.is_empty(), "a script has at least one step");
-        Self(Kind::Steps(steps))
+        Self(Arc::new(move |number, _| steps[number.min(steps.len() - 1)].clone()))
     }
 
     /// Creates a script in which a function chooses the step.
     #[must_use]
     pub fn by(choice: impl Fn(&Request) -> Step + Send + Sync + 'static) -> Self {
-        Self(Kind::By(Arc::new(choice)))
+        Self(Arc::new(move |_, request| choice(request)))
     }
 
     /// Returns the step for request `number`, counted from 0 since the script was set.
     pub(crate) fn step(&self, number: usize, request: &Request) -> Step {
-        match &self.0 {
-            Kind::Steps(steps) => steps[number.min(steps.len() - 1)].clone(),
-            Kind::By(choice) => choice(request),
-        }
+        (self.0)(number, request)
     }
 }
 
@@ -171,11 +163,15 @@ impl<T: Into<Step>> From<T> for Script {
     }
 }
 
+impl Default for Script {
+    /// Creates a script that always replies 200.
+    fn default() -> Self {
+        Self::always(reply(200))
+    }
+}
+
 impl fmt::Debug for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Kind::Steps(steps) => f.debug_tuple("Script").field(steps).finish(),
-            Kind::By(_) => f.write_str("Script(by a function)"),
-        }
+        f.write_str("Script")
     }
 }

@@ -42,7 +42,7 @@ pub(crate) struct Tls {
     pub(crate) acceptor: TlsAcceptor,
     /// The certificate that a client must trust.
     pub(crate) root: CertificateDer<'static>,
-    /// The certificate as text.
+    /// The certificate in PEM format.
     pem: String,
 }
 

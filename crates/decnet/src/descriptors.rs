@@ -1,9 +1,9 @@
-//! The limit of open file descriptors, and the share of it for requests.
+//! The limit on open file descriptors, and the share of it for requests.
 
 use decnet_core::limits::{MAX_ENDPOINT_CONNECTIONS, MIN_SOCKETS_FRACTION, RESERVED_DESCRIPTORS};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Raises the soft limit of open files to the hard limit, and returns it. The usual soft limit of 1,024 exists only for
+/// Raises the soft limit on open files to the hard limit, and returns it. The usual soft limit of 1,024 exists only for
 /// programs that use `select`.
 pub(crate) fn raise_limit() -> usize {
     let mut limit = getrlimit(Resource::Nofile);
@@ -11,9 +11,9 @@ pub(crate) fn raise_limit() -> usize {
     if before != limit.maximum {
         limit.current = limit.maximum;
         match setrlimit(Resource::Nofile, limit) {
-            Ok(()) => tracing::debug!(?before, now = ?limit.current, "raised the limit of open files"),
+            Ok(()) => tracing::debug!(?before, now = ?limit.current, "raised the limit on open files"),
             Err(error) => {
-                tracing::warn!(%error, ?before, "cannot raise the limit of open files; raise it with ulimit -n");
+                tracing::warn!(%error, ?before, "cannot raise the limit on open files; raise it with ulimit -n");
                 limit.current = before;
             }
         }
@@ -32,14 +32,14 @@ pub(crate) fn sockets_for(requests: usize, other_connections: usize) -> usize {
             needed = needed(requests, other_connections),
             requests = sockets,
             configured = requests,
-            "the limit of open files is too low for the configured concurrency, so fewer requests are in flight at once; \
+            "the limit on open files is too low for the configured concurrency, so fewer requests are in flight at once; \
              raise LimitNOFILE= of the unit (ulimit -n)"
         );
     }
     sockets
 }
 
-/// Raises the limit of open files, and warns if it is too low for `connections`.
+/// Raises the limit on open files, and warns if it is too low for `connections`.
 pub(crate) fn ensure_for(connections: usize) {
     let (limit, needed) = (raise_limit(), needed(connections, 0));
     if limit < needed {
@@ -47,7 +47,7 @@ pub(crate) fn ensure_for(connections: usize) {
             limit,
             needed,
             connections,
-            "the limit of open files is too low for the maximum number of connections; raise LimitNOFILE= of the unit \
+            "the limit on open files is too low for the maximum number of connections; raise LimitNOFILE= of the unit \
              (ulimit -n)"
         );
     }

@@ -1,4 +1,4 @@
-//! Reformatting of JSON text without parsing its values: numbers, strings and the order of keys stay unchanged.
+//! Reformatting of JSON text without parsing its values: numbers, strings and the order of keys remain unchanged.
 
 use serde_json::value::RawValue;
 
@@ -29,7 +29,7 @@ fn format_json(json: &[u8], indented: bool) -> Option<String> {
         }
         let closes = matches!(first, '}' | ']');
         depth -= usize::from(closes);
-        // An empty list or object stays on its line.
+        // An empty list or object remains on its line.
         if indented && is_open != closes {
             break_line(&mut out, depth);
         }

@@ -42,7 +42,7 @@ pub(crate) fn start(log: &Log, default: &str, verbose: u8, color: bool) -> Resul
 
 fn filter(log: &Log, default: &str, verbose: u8) -> String {
     match (verbose, &log.filter) {
-        // Without empty parts, which `Targets` would read as a target that all others start with.
+        // Without empty parts, which `Targets` would read as a prefix of all targets.
         (0, Some(filter)) => {
             filter.split(',').map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(",")
         }

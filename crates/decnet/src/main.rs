@@ -24,7 +24,7 @@ mod worker;
 
 use std::process::ExitCode;
 
-/// The allocator. Event buffers are allocated by the reading thread and freed by the committing one, which is slow in the C
+/// The allocator. Event buffers are allocated by the reading thread and freed by the committing thread, which is slow in the C
 /// library. SQLite uses it too. Huge pages are off: with them a few threads that allocate little take 2 MiB each.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -20,7 +20,7 @@ const READY_CHECK: Duration = Duration::from_millis(20);
 pub(crate) struct Service {
     /// The loops that must be alive; the daemon is ready once each has begun.
     pub(crate) liveness: Vec<Liveness>,
-    /// Returns the status in one line.
+    /// The function that returns the status in one line.
     pub(crate) status: Box<dyn Fn() -> String + Send + Sync>,
     /// Whether the queue is being saved, which may take longer than the usual time to stop.
     pub(crate) is_saving: Option<watch::Receiver<bool>>,
@@ -106,7 +106,7 @@ fn interval_of(watchdog: Option<Duration>) -> Duration {
     watchdog.map_or(STATUS_INTERVAL, |allowed| (allowed / 3).clamp(2 * LIVENESS_INTERVAL, STATUS_INTERVAL))
 }
 
-/// Returns whether every loop has turned since.
+/// Returns whether every loop has turned since the previous check.
 fn has_advanced(previous: &[u64], now: &[u64]) -> bool {
     previous.iter().zip(now).all(|(previous, now)| previous < now)
 }

@@ -26,7 +26,7 @@ pub(crate) fn values<'a>(unit: &'a str, key: &str) -> impl DoubleEndedIterator<I
     })
 }
 
-/// Returns the last value of a key, which is the effective one; `None` if it is empty.
+/// Returns the last value of a key, which is the effective value; `None` if it is empty.
 pub(crate) fn value<'a>(unit: &'a str, key: &str) -> Option<&'a str> {
     values(unit, key).next_back().map(|(_, value)| value).filter(|value| !value.is_empty())
 }
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_the_last_one_of_its_key() {
+    fn last_value_of_a_key_is_effective() {
         let unit =
             "[Service]\nUser=a\nWorkingDirectory=-/opt/decnet\nUser = decnet\nUserX=b\n# User=c\nGroup=\n";
         assert_eq!(value(unit, "User"), Some("decnet"));
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn the_administrators_unit_overrides_the_packages() {
+    fn administrators_unit_overrides_the_package_unit() {
         let dir = tempfile::tempdir().unwrap();
         let places = ["etc", "lib"].map(|name| dir.path().join(name));
         assert_eq!(find(&places, "a.service"), None);

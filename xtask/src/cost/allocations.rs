@@ -5,7 +5,6 @@ use std::process::{ChildStdin, ChildStdout, Stdio};
 
 use anyhow::{Context as _, Result};
 
-use super::build::Programs;
 use super::process::{Process, eventually};
 use super::rig::Rig;
 use super::{Counted, Figure};
@@ -15,8 +14,7 @@ const WARM_UP: u64 = 1000;
 const DELIVERIES: u64 = 10_000;
 
 /// Counters that the worker reports: deliveries, allocations and bytes so far.
-#[derive(Debug, Clone, Copy)]
-struct WorkerCounters([f64; 3]);
+type WorkerCounters = [f64; 3];
 
 struct Worker {
     _process: Process,
@@ -25,20 +23,19 @@ struct Worker {
 }
 
 pub(super) fn count() -> Result<Counted> {
-    let programs = Programs::build()?;
-    let mut rig = Rig::start(&programs.decnet)?;
-    let mut command = rig.command(&programs.counted_worker);
+    let (mut rig, built) = Rig::start()?;
+    let mut command = rig.command(built.executable("example", "counted_worker")?);
     command.arg(rig.directory()).arg(rig.socket()).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut process = Process::start(&mut command)?;
-    let (requests, replies) = (process.stdin.take(), process.stdout.take());
+    let (requests, replies) = (process.0.stdin.take(), process.0.stdout.take());
     let (requests, replies) = (requests.context("no stdin")?, BufReader::new(replies.context("no stdout")?));
     let mut worker = Worker { _process: process, requests, replies };
     rig.wait_for_worker()?;
-    let first = worker.counters()?.0[0];
+    let first = worker.counters()?[0];
     rig.deliver(WARM_UP)?;
-    let WorkerCounters(before) = worker.counters_after(first + WARM_UP as f64)?;
+    let before = worker.counters_after(first + WARM_UP as f64)?;
     rig.deliver(DELIVERIES)?;
-    let WorkerCounters(after) = worker.counters_after(before[0] + DELIVERIES as f64)?;
+    let after = worker.counters_after(before[0] + DELIVERIES as f64)?;
     let each = |at: usize| (after[at] - before[at]) / (after[0] - before[0]);
     Ok(Counted::Figures(vec![
         Figure::new("delivery.allocations", each(1)),
@@ -52,7 +49,7 @@ impl Worker {
         let mut counters = self.counters()?;
         eventually("the worker has recorded all replies", || {
             counters = self.counters()?;
-            Ok(counters.0[0] >= delivered)
+            Ok(counters[0] >= delivered)
         })?;
         Ok(counters)
     }
@@ -62,8 +59,6 @@ impl Worker {
         writeln!(self.requests)?;
         self.replies.read_line(&mut line)?;
         let figures: Vec<f64> = line.split_ascii_whitespace().flat_map(str::parse).collect();
-        Ok(WorkerCounters(
-            figures.try_into().ok().with_context(|| format!("unexpected line from the worker: {line:?}"))?,
-        ))
+        figures.try_into().ok().with_context(|| format!("unexpected line from the worker: {line:?}"))
     }
 }

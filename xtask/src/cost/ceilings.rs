@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use toml_edit::{DocumentMut, Item, Table};
+use toml_edit::{DocumentMut, Item};
 
 use super::Figure;
 
@@ -56,15 +56,11 @@ impl Ceilings {
             if self.of(name).is_none_or(|ceiling| lowered < ceiling)
                 && let Some(table) = self.document.get_mut(TABLE).and_then(Item::as_table_mut)
             {
-                set(table, name, lowered);
+                table[name] = toml_edit::value(lowered);
             }
         }
         Ok(std::fs::write(&self.path, self.document.to_string())?)
     }
-}
-
-fn set(table: &mut Table, name: &str, ceiling: f64) {
-    table[name] = toml_edit::value(ceiling);
 }
 
 /// Returns the ratio of a ceiling to the largest counted value. Instructions and allocations hardly vary. The

@@ -6,11 +6,14 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Counted, Figure, build};
+use super::{Counted, Figure};
+use crate::build::Built;
 
 /// Steps of the `instructions` program, and the names of their figures.
 const STEPS: [(&str, &str); 3] =
     [("route", "topic.instructions"), ("decode", "frame.instructions"), ("event", "event.instructions")];
+/// The build of that program, optimised.
+const BUILD: &str = "build --locked --quiet --profile cost --package decnet-bus --example instructions";
 const FEW: u32 = 1000;
 const MANY: u32 = 11_000;
 
@@ -18,7 +21,8 @@ pub(super) fn count() -> Result<Counted> {
     if Command::new("valgrind").arg("--version").output().is_err() {
         return Ok(Counted::Skipped("instructions: valgrind is not installed".into()));
     }
-    let program = build::instructions()?;
+    let built = Built::by(BUILD)?;
+    let program = built.executable("example", "instructions")?;
     let figures = STEPS.iter().map(|(step, name)| {
         let more = collected(&program, step, MANY)? - collected(&program, step, FEW)?;
         Ok(Figure::new(*name, more / f64::from(MANY - FEW)))

@@ -1,11 +1,10 @@
 //! `cargo xtask cost`: the cost of a delivery, counted rather than timed, compared with ceilings in one file.
 //!
-//! - [`build`]: the programs, built like the tests; [`rig`]: bus, receiver and publisher around a worker;
+//! - [`rig`]: bus, receiver and publisher around a worker, of programs that are built like the tests;
 //! - `allocations`, `syscalls`, `instructions`: the counts;
-//! - [`ceilings`]: the ceilings, and the advice if one is exceeded.
+//! - [`ceilings`]: the ceilings, and the advice if a ceiling is exceeded.
 
 mod allocations;
-mod build;
 mod ceilings;
 mod instructions;
 mod process;
@@ -34,7 +33,7 @@ const ROUNDS_TO_TIGHTEN: usize = 5;
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// Lower the ceilings in xtask/cost.toml to slightly above the counted values; never raise one
+    /// Lower the ceilings in xtask/cost.toml to slightly above the counted values; never raise a ceiling
     #[arg(long)]
     tighten: bool,
     /// Count only this kind

@@ -1,17 +1,16 @@
 //! Child processes that end with the count, and waiting for conditions.
 
-use std::ops::{Deref, DerefMut};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-/// Maximum wait for anything on a slow machine.
+/// Maximum wait for a condition, even on a slow machine.
 const TIMEOUT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(5);
 
 /// A process that is killed when it is dropped.
-pub(super) struct Process(Child);
+pub(super) struct Process(pub(super) Child);
 
 impl Process {
     pub(super) fn start(command: &mut Command) -> Result<Self> {
@@ -21,24 +20,10 @@ impl Process {
 
     /// Waits until the process exits with success.
     pub(super) fn finish(mut self) -> Result<()> {
-        eventually("a process ends", || Ok(self.try_wait()?.is_some()))?;
-        let status = self.wait()?;
+        eventually("a process ends", || Ok(self.0.try_wait()?.is_some()))?;
+        let status = self.0.wait()?;
         ensure!(status.success(), "a process exited with {status}");
         Ok(())
-    }
-}
-
-impl Deref for Process {
-    type Target = Child;
-
-    fn deref(&self) -> &Child {
-        &self.0
-    }
-}
-
-impl DerefMut for Process {
-    fn deref_mut(&mut self) -> &mut Child {
-        &mut self.0
     }
 }
 

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
 use super::process::{Process, eventually};
+use crate::build::Built;
 
 /// Bytes of padding that make a delivered body about 600 bytes long.
 const PAD_BYTES: usize = 440;
@@ -19,7 +20,7 @@ const CONCURRENCY: &str = "64";
 
 /// A running bus and receiver, and a subscription that connects them.
 pub(super) struct Rig {
-    decnet: PathBuf,
+    pub(super) decnet: PathBuf,
     received: Arc<AtomicU64>,
     _bus: Process,
     _receiver: Process,
@@ -27,21 +28,24 @@ pub(super) struct Rig {
 }
 
 impl Rig {
-    pub(super) fn start(decnet: &Path) -> Result<Self> {
+    /// Builds the programs like the workspace's tests, so that nothing is left to build after those.
+    pub(super) fn start() -> Result<(Self, Built)> {
+        let built = Built::by("test --workspace --no-run --locked --quiet")?;
+        let decnet = built.executable("bin", "decnet")?;
         let beside = decnet.parent().context("the path of decnet has no parent directory")?;
         let directory = TempDir::with_prefix_in("cost-", beside)?;
-        let mut bus = Process::start(command(decnet, directory.path()).arg("bus").stderr(Stdio::piped()))?;
+        let mut bus = Process::start(command(&decnet, directory.path()).arg("bus").stderr(Stdio::piped()))?;
         wait_for_line(&mut bus, "the bus is listening")?;
-        let mut receive = command(decnet, directory.path());
+        let mut receive = command(&decnet, directory.path());
         receive.args(["receive", "--port", "0"]).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut receiver = Process::start(&mut receive)?;
         let line = wait_for_line(&mut receiver, "receiving on")?;
         let url = line.split_ascii_whitespace().find(|word| word.starts_with("http://"));
         let url = url.map(|url| url.trim_end_matches(',')).context("the receiver did not print a URL")?;
         let received = count_lines(&mut receiver)?;
-        let mut rig = Self { decnet: decnet.to_owned(), received, _bus: bus, _receiver: receiver, directory };
+        let mut rig = Self { decnet, received, _bus: bus, _receiver: receiver, directory };
         rig.run(&["subscription", "create", "--name", "cost", "--url", url, "--pattern", TOPIC])?;
-        Ok(rig)
+        Ok((rig, built))
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -70,7 +74,7 @@ impl Rig {
         eventually("all events have arrived", || Ok(self.received.load(Ordering::Relaxed) >= owed))
     }
 
-    /// Publishes events until the worker receives one, then waits until no more arrive.
+    /// Publishes events until the worker receives an event, then waits until no more arrive.
     pub(super) fn wait_for_worker(&mut self) -> Result<()> {
         eventually("the worker subscribes to the bus", || {
             self.run(&["publish", TOPIC, "{}"])?;
@@ -78,8 +82,8 @@ impl Rig {
             Ok(self.received.load(Ordering::Relaxed) > 0)
         })?;
         let published = || self.received.load(Ordering::Relaxed);
-        // Events from before the subscription were never sent; the others have arrived once nothing more
-        // comes.
+        // Events from before the subscription were never sent; the others have arrived once no more
+        // arrive.
         let mut before = 0;
         eventually("the first events have arrived", || {
             std::thread::sleep(std::time::Duration::from_millis(100));
@@ -115,7 +119,7 @@ fn command(program: &Path, directory: &Path) -> Command {
 /// Returns the line of stderr that contains `text`. A thread reads the rest, so that the process never blocks
 /// on it.
 fn wait_for_line(process: &mut Process, text: &str) -> Result<String> {
-    let mut stderr = BufReader::new(process.stderr.take().context("stderr is not a pipe")?);
+    let mut stderr = BufReader::new(process.0.stderr.take().context("stderr is not a pipe")?);
     let mut line = String::new();
     while !line.contains(text) {
         line.clear();
@@ -127,7 +131,7 @@ fn wait_for_line(process: &mut Process, text: &str) -> Result<String> {
 
 /// Counts the lines of stdout, one for each request.
 fn count_lines(process: &mut Process) -> Result<Arc<AtomicU64>> {
-    let stdout = BufReader::new(process.stdout.take().context("stdout is not a pipe")?);
+    let stdout = BufReader::new(process.0.stdout.take().context("stdout is not a pipe")?);
     let count = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&count);
     std::thread::spawn(move || {

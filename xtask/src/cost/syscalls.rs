@@ -5,7 +5,6 @@ use std::process::{Command, Stdio};
 
 use anyhow::Result;
 
-use super::build::Programs;
 use super::process::Process;
 use super::rig::Rig;
 use super::{Counted, Figure};
@@ -27,11 +26,10 @@ pub(super) fn count() -> Result<Counted> {
     if let Some(why) = unavailable_reason() {
         return Ok(Counted::Skipped(format!("system calls: {why}")));
     }
-    let programs = Programs::build()?;
-    let mut rig = Rig::start(&programs.decnet)?;
+    let (mut rig, _) = Rig::start()?;
     let summary = rig.directory().join("strace");
     let mut strace = rig.command("strace");
-    strace.args(["-f", "-c", "-o"]).arg(&summary).arg(&programs.decnet).arg("webhook").stderr(Stdio::null());
+    strace.args(["-f", "-c", "-o"]).arg(&summary).arg(&rig.decnet).arg("webhook").stderr(Stdio::null());
     let traced = Process::start(&mut strace)?;
     rig.wait_for_worker()?;
     rig.deliver(DELIVERIES)?;

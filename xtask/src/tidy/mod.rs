@@ -15,7 +15,6 @@ use anyhow::{Context, Result};
 
 use source::Sources;
 use tree::Tree;
-use violation::Violation;
 
 const EXAMPLES: &str = "\
 Each violation is one line, `path:line: rule: message`; the exit code is 1 if there is any.
@@ -33,7 +32,7 @@ pub(crate) struct Options {
     root: Option<PathBuf>,
 }
 
-/// Checks every rule and prints the violations to `out`. Returns failure if there is one.
+/// Checks every rule and prints the violations to `out`. Returns failure if there is a violation.
 pub(crate) fn run(options: &Options, out: &mut impl Write) -> Result<ExitCode> {
     let root = options.root.clone().map_or_else(workspace_root, Ok)?;
     let tree = Tree::load(&root)?;
@@ -41,10 +40,6 @@ pub(crate) fn run(options: &Options, out: &mut impl Write) -> Result<ExitCode> {
     let (sources, unparsable) = Sources::parse(&tree);
     let mut violations = unparsable;
     violations.extend(rules::check(&tree, &packages, &sources));
-    report(violations, out)
-}
-
-fn report(mut violations: Vec<Violation>, out: &mut impl Write) -> Result<ExitCode> {
     violations.sort();
     violations.dedup();
     for violation in &violations {
@@ -61,5 +56,5 @@ fn workspace_root() -> Result<PathBuf> {
     };
     let root = here.ancestors().find(holds_workspace);
     root.map(Path::to_path_buf)
-        .context("the current directory is not in a workspace: set one with --root DIR")
+        .context("the current directory is not in a workspace: specify the workspace root with --root DIR")
 }

@@ -1,10 +1,11 @@
 //! The crates of the workspace and their dependencies, as reported by cargo.
 
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
+
+use crate::build::cargo;
 
 /// A crate of the workspace.
 #[derive(Debug, Default)]
@@ -65,7 +66,7 @@ struct Target {
 
 /// Loads the packages from cargo, without network access and without resolving versions.
 pub(crate) fn load(root: &Path) -> Result<Vec<Package>> {
-    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let output = cargo()
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
         .current_dir(root)
         .output()

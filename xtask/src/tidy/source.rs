@@ -19,7 +19,7 @@ pub(crate) struct Source {
 pub(crate) struct Sources(pub(crate) BTreeMap<String, Source>);
 
 impl Sources {
-    /// Parses the files. One that cannot be parsed is a violation and is not seen by the rules.
+    /// Parses the files. A file that cannot be parsed is a violation, and the rules skip it.
     pub(crate) fn parse(tree: &Tree) -> (Self, Vec<Violation>) {
         let (mut sources, mut unparsable) = (BTreeMap::new(), Vec::new());
         for file in tree.with_extension(".rs") {

@@ -1,4 +1,4 @@
-//! The files of the repository, read once: those that git tracks, and new ones that are not ignored.
+//! The files of the repository, read once: those that git tracks, and new files that are not ignored.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 pub(crate) struct File {
     /// Path relative to the root, with `/`.
     pub(crate) path: String,
-    /// Empty if the file is not UTF-8, because no rule applies to such files.
+    /// The text; empty if the file is not UTF-8, because no rule applies to such files.
     pub(crate) text: String,
     pub(crate) executable: bool,
 }
@@ -75,7 +75,7 @@ impl Tree {
         inside.filter_map(|path| Some(path.split_once('/')?.0)).collect()
     }
 
-    /// Returns a tree of plain files; one whose name ends in `+x` is executable.
+    /// Returns a tree of plain files; a file whose name ends in `+x` is executable.
     #[cfg(test)]
     pub(crate) fn of(files: &[(&str, &str)]) -> Self {
         let file = |(name, text): &(&str, &str)| File {
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folder_with_a_common_name_prefix_is_not_in_the_tree() {
+    fn folders_are_matched_by_whole_names() {
         let tree = Tree::of(&[("src/bus/mod.rs", ""), ("src/business.rs", ""), ("README.md", "")]);
         assert!(tree.has("src/bus") && tree.has("src") && tree.has(""));
         assert!(!tree.has("bus"));

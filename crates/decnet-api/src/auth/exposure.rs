@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 )]
 pub struct Exposed(SocketAddr);
 
-/// Checks that an API without a credential listens only on a loopback address, where the first one is created.
+/// Checks that an API without a credential listens only on a loopback address, where the first credential is created.
 ///
 /// # Errors
 /// There is no credential and `address` is not a loopback address.

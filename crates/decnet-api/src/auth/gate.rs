@@ -41,7 +41,7 @@ pub(crate) struct Gate {
     principals: RateLimiter<PrincipalId>,
     /// Connections for looking up credentials, so that slow requests do not delay authentication.
     catalog: Pool<Catalog>,
-    /// Connections for addresses with too many invalid credentials, which only delay each other.
+    /// Connections for credentials from addresses that sent too many invalid credentials. Such addresses delay only each other.
     suspect_catalog: Pool<Catalog>,
     pub(super) last_used: LastUsed,
     pub(crate) setup: Option<Setup>,
@@ -110,7 +110,7 @@ impl Gate {
 /// Returns the principal of a request.
 ///
 /// # Errors
-/// 401 without a valid credential, 429 after too many invalid ones.
+/// 401 without a valid credential, 429 after too many invalid credentials.
 pub(super) async fn identify(state: &Shared, request: &Parts, peer: Peer) -> Result<Principal, Problem> {
     let catalog = state.gate.catalog(peer);
     let principal = match credential::read(&request.headers) {
@@ -205,7 +205,7 @@ fn invalid() -> Problem {
 }
 
 fn forbidden(scope: Scope) -> Problem {
-    let what = format!(", error=\"insufficient_scope\", scope=\"{scope}\"");
+    let what = format!(", error=\"insufficient_scope\", scope=\"{}\"", scope.as_str());
     Problem::new(StatusCode::FORBIDDEN, NOT_ALLOWED).with(WWW_AUTHENTICATE, challenge(&what))
 }
 

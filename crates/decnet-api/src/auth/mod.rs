@@ -1,7 +1,7 @@
 //! Authentication and authorization.
 //!
 //! There is no ambient authority, such as a cookie or a trusted address. Every guarded route requires a credential in the
-//! `Authorization` header, so a page in a browser cannot use one of its visitor's. In the order of a request:
+//! `Authorization` header, so a page in a browser cannot use a credential of its visitor. In the order of a request:
 //!
 //! - [`rate_limit`]: rate limits per address and per principal, in bounded memory;
 //! - [`credential`]: parsing of the header: a token of ours, or a session of DECNET's dashboard;
@@ -37,9 +37,9 @@ use crate::state::Shared;
 /// The access configuration of the API, besides the tokens in the catalog.
 #[derive(Debug, Default)]
 pub struct Access {
-    /// The key of DECNET's sessions, if they are accepted.
+    /// The key that verifies DECNET's session tokens (JWT), if they are accepted.
     pub jwt: Option<JwtKey>,
-    /// The code of the link that creates the first token, if there is one.
+    /// The code of the link that creates the first token, if there is such a link.
     pub setup: Option<SetupCode>,
     /// The origins whose scripts may read answers, as browsers send them.
     pub cors_origins: Vec<String>,

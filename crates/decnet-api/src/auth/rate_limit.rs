@@ -1,4 +1,5 @@
-//! Rate limits in fixed windows. Memory is bounded: beyond `MAX_RATE_LIMITED_CLIENTS` clients, all others share one window.
+//! Rate limits in fixed windows. Memory is bounded: beyond `MAX_RATE_LIMITED_CLIENTS` clients, all other clients share one
+//! window.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -13,7 +14,7 @@ use decnet_runtime::sync::lock;
 
 use crate::problem::Problem;
 
-/// The header with the requests left (draft-ietf-httpapi-ratelimit-headers).
+/// The header with the number of remaining requests (draft-ietf-httpapi-ratelimit-headers).
 pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// The header with the limit and its window.
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -83,7 +84,7 @@ impl<K: Eq + Hash> RateLimiter<K> {
         }
     }
 
-    /// Returns whether the next request would exceed the limit. A key without a window of its own uses the shared one.
+    /// Returns whether the next request would exceed the limit. A key without a window of its own uses the shared window.
     pub(crate) fn is_exhausted(&self, key: &K, now: Instant) -> bool {
         let inner = lock(&self.inner);
         let current = inner.each.get(key).unwrap_or(&inner.others);
@@ -128,7 +129,8 @@ impl RateLimit {
         Err(self.headers().into_iter().fold(problem, |problem, (name, value)| problem.with(name, value)))
     }
 
-    /// Writes the limit and the requests left into a reply's headers, unless a narrower limit that rejected it already has.
+    /// Writes the limit and the remaining requests into a reply's headers. If a narrower limit has rejected the request, its
+    /// headers are kept.
     pub(crate) fn write_headers(self, headers: &mut HeaderMap) {
         for (name, value) in self.headers() {
             headers.entry(name).or_insert(value);
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_network_counts_as_one() {
+    fn ipv6_network_counts_as_one_client() {
         let network = |text: &str| Network::of(text.parse().unwrap());
         assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:1"));
         assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));

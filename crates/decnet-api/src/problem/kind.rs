@@ -1,4 +1,4 @@
-//! The kinds of problems, with their stable names and titles. Each status is one kind.
+//! The kinds of problems, with their stable names and titles. Each status has one kind.
 
 use axum::http::StatusCode;
 

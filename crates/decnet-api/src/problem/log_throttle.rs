@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_message_is_throttled_by_itself() {
+    fn messages_are_throttled_separately() {
         assert_eq!((record("a"), record("b")), (Some(1), Some(1)));
         assert_eq!((record("a"), record("b")), (None, None));
     }

@@ -89,7 +89,8 @@ impl Problem {
         Self::unavailable("this server is stopping")
     }
 
-    /// Returns a problem for a failure that passes or that an operator can fix (503). Logs the error; the reply refers to the log.
+    /// Returns a problem for a failure that passes or that an operator can fix (503). Logs the error; the reply refers to the
+    /// log.
     pub(crate) fn unavailable_because(what: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
         if let Some(times) = log_throttle::record(what) {
             tracing::warn!(error = %one_line(error), times, "{what}");
@@ -177,7 +178,7 @@ fn is_bare_refusal(response: &Response) -> bool {
 
 fn of_status(status: StatusCode) -> Problem {
     let detail = match status {
-        StatusCode::NOT_FOUND => "no such path; see /docs for the available ones",
+        StatusCode::NOT_FOUND => "the path does not exist; see /docs for the available paths",
         StatusCode::METHOD_NOT_ALLOWED => "this path does not support the method; see the header Allow",
         StatusCode::PAYLOAD_TOO_LARGE => "the request body is too large",
         other => other.canonical_reason().unwrap_or("request failed"),

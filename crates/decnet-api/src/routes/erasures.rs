@@ -19,11 +19,11 @@ use crate::jobs::{End, Handle, Job, JobList};
 use crate::problem::{Details, Problem};
 use crate::state::{Shared, State, now};
 
-/// How long the answer waits for the job to end.
+/// The time for which the answer waits for the job to end.
 const WAIT: Duration = Duration::from_secs(20);
 const PATH: &str = "/api/v1/erasures";
 
-/// What to erase: either `subscription` or `event_id`.
+/// Target of an erasure: either `subscription` or `event_id`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Erasure {
@@ -31,7 +31,7 @@ struct Erasure {
     subscription: Option<String>,
     /// Id of an event. It is erased for all subscriptions.
     event_id: Option<String>,
-    /// Whether to count only.
+    /// Whether to count without erasing.
     #[serde(default)]
     dry_run: bool,
 }
@@ -42,11 +42,11 @@ struct Erasure {
 pub(crate) struct Progress {
     /// Deliveries whose replies were erased.
     deliveries: u64,
-    /// Number of those that were not yet final and are abandoned.
+    /// Number of erased deliveries that were not yet final and are abandoned.
     given_up: u64,
     /// Events whose bodies were erased.
     events: u64,
-    /// Events that stay because other subscriptions still receive them.
+    /// Events that are kept because other subscriptions still receive them.
     shared: u64,
     /// Submitted events that no worker had admitted yet.
     submitted: u64,
@@ -64,7 +64,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 /// Erases event bodies and receivers' replies of a subscription or an event. Deliveries that are not yet final are abandoned;
-/// the records of all deliveries stay. The answer is a job. If it takes more than 20 s, it continues in the background.
+/// the records of all deliveries are kept. The answer is a job. If it takes more than 20 s, it continues in the background.
 #[utoipa::path(post, path = "/api/v1/erasures", tag = "erasures", operation_id = "erase",
     request_body = Erasure,
     responses(
@@ -77,7 +77,7 @@ async fn erase(FromState(state): FromState<Shared>, Body(asked): Body<Erasure>) 
     let what = match (asked.subscription, asked.event_id) {
         (Some(uuid), None) => ErasureTarget::Subscription(uuid),
         (None, Some(id)) => ErasureTarget::Event(id),
-        _ => return Err(Problem::invalid("give either `subscription` or `event_id`")),
+        _ => return Err(Problem::invalid("specify either `subscription` or `event_id`")),
     };
     let dry_run = asked.dry_run;
     let shared = Arc::clone(&state);
@@ -92,14 +92,14 @@ async fn erase(FromState(state): FromState<Shared>, Body(asked): Body<Erasure>) 
     Ok(if job.is_done() { Json(job).into_response() } else { job.accepted(PATH) })
 }
 
-/// Lists erasures, oldest first: the running ones and the last ones that ended.
+/// Lists erasures, oldest first: the running erasures and those that ended last.
 #[utoipa::path(get, path = "/api/v1/erasures", tag = "erasures", operation_id = "list_erasures",
     responses((status = 200, body = JobList<Progress>)))]
 async fn list(FromState(state): FromState<Shared>) -> Json<JobList<Progress>> {
     Json(state.erasures.list())
 }
 
-/// Returns an erasure and its progress. The last ones that ended are kept until the server stops.
+/// Returns an erasure and its progress. The erasures that ended last are kept until the server stops.
 #[utoipa::path(get, path = "/api/v1/erasures/{id}", tag = "erasures", operation_id = "get_erasure",
     params(("id" = String, Path)),
     responses((status = 200, body = Job<Progress>), (status = 404, body = Details, content_type = "application/problem+json")))]
@@ -115,7 +115,7 @@ async fn cancel(FromState(state): FromState<Shared>, Path(id): Path<String>) -> 
     state.erasures.cancel(&id).map(Json)
 }
 
-/// Erases everything in short transactions, and reports the progress.
+/// Erases the data of the target `what` in short transactions, and reports the progress. With `dry_run`, changes nothing.
 fn run(state: &State, what: ErasureTarget, dry_run: bool, handle: &Handle<Progress>) -> Result<End, Problem> {
     let mut writer = ExternalWriter::open(&state.data_dir)?;
     let erasure = Steps::begin(&writer, what, dry_run)?;
@@ -134,7 +134,7 @@ fn run(state: &State, what: ErasureTarget, dry_run: bool, handle: &Handle<Progre
     if dry_run {
         return Ok(if is_complete? { End::Done } else { End::Cancelled });
     }
-    // After a failure, too, the worker must learn what was erased.
+    // Even after a failure, the worker must be notified of what was erased.
     state.notifier.queue_changed();
     let is_complete = is_complete?;
     let is_gone = writer.clean_up(|| !handle.cancel.is_cancelled())?;

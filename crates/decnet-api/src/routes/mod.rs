@@ -1,5 +1,5 @@
 //! The routes, one file per resource. Each is registered together with its required scope, in one step that also writes it
-//! into the OpenAPI document. There is no other way to register one.
+//! into the OpenAPI document. There is no other way to register a route.
 
 mod deliveries;
 pub(crate) mod erasures;
@@ -28,7 +28,7 @@ use crate::openapi::{self, BEARER};
 use crate::problem::Problem;
 use crate::state::Shared;
 
-/// A reply as JSON, or the reason why there is none.
+/// A reply as JSON, or the problem that prevented it.
 type Reply<T> = Result<Json<T>, Problem>;
 
 /// Routes and the OpenAPI document that describes them.

@@ -63,11 +63,11 @@ async fn health() -> Json<Alive> {
     Json(Alive { status: "ok" })
 }
 
-/// Returns whether the API is ready; 503 with the reasons if not. It is checked at most once a second.
+/// Returns whether the API is ready; 503 with the reasons if not. Readiness is checked at most once a second.
 #[utoipa::path(get, path = "/api/v1/ready", tag = "system",
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
 async fn ready(State(state): State<Shared>) -> (StatusCode, Json<Readiness>) {
-    // Everyone may ask, so concurrent requests share one check.
+    // This route is public, so concurrent requests share one check.
     let Ok(readiness) = state.readiness.get(async || Ok::<_, Infallible>(check(&state).await)).await;
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(readiness))

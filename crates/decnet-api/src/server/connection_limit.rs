@@ -1,4 +1,4 @@
-//! The limit on open connections, and which one is evicted for a new one.
+//! The limit on open connections, and the choice of the connection that is evicted for a new connection.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -31,7 +31,7 @@ struct Connections {
 struct Connection {
     network: Network,
     holder: Holder,
-    /// The time since which it waits for its client; `None` while a request is processed.
+    /// The time since which the connection has waited for its client; `None` while a request is processed.
     waiting_since: Option<Instant>,
     evicted: CancellationToken,
 }
@@ -54,9 +54,9 @@ pub(super) struct ConnectionPermit {
 }
 
 impl ConnectionLimit {
-    /// Waits for a permit: a free one, else that of an evicted connection that waits for its client, else the next released one.
-    /// Connections whose last request had a valid credential are evicted last, up to [`MAX_API_PROVEN_CONNECTIONS`] of them.
-    /// Within a kind, the holder with most connections loses the one that has waited longest.
+    /// Waits for a permit: a free one, else that of an evicted connection that waits for its client, else the next released
+    /// permit. Connections whose last request had a valid credential are evicted last, up to [`MAX_API_PROVEN_CONNECTIONS`] of
+    /// them. Within a kind, the holder with most connections loses the connection that has waited longest.
     pub(super) async fn acquire(&self, network: Network) -> ConnectionPermit {
         loop {
             let freed = self.0.freed.notified();
@@ -105,9 +105,10 @@ impl Connections {
         self.longest_waiting(authenticated_first).or_else(|| self.longest_waiting(!authenticated_first))
     }
 
-    /// Returns the longest waiting connection of the holder with most connections, among the authenticated or the other ones.
+    /// Returns the longest waiting connection of the holder with the most connections, among either the
+    /// authenticated or the other connections.
     fn longest_waiting(&self, authenticated: bool) -> Option<u64> {
-        // Of each holder: its number of connections, and the one that has waited longest.
+        // Of each holder: its number of connections, and the connection that has waited longest.
         let mut holders =
             HashMap::<&Holder, (usize, Option<Reverse<(Instant, u64)>>)>::with_capacity(self.by_id.len());
         for (id, Connection { holder, waiting_since, .. }) in &self.by_id {
@@ -129,8 +130,8 @@ impl Holder {
 }
 
 impl ConnectionPermit {
-    /// Marks a request of `requester` as begun. The connection is not evicted until the guard is dropped. Returns `None` if it was
-    /// evicted before; the request must then not be processed. One lock decides between the two.
+    /// Marks a request of `requester` as begun. The connection is not evicted until the guard is dropped. Returns `None` if it
+    /// was evicted before; the request must then not be processed. One lock decides between the two.
     pub(super) fn begin_request(&self, requester: Requester) -> Option<RequestGuard> {
         let is_open = self.limit.mark_busy(self.id);
         is_open.then(|| RequestGuard { limit: self.limit.clone(), id: self.id, requester })
@@ -143,8 +144,8 @@ impl ConnectionPermit {
     }
 }
 
-/// The wait for a request body. Meanwhile the connection can be evicted like an idle one: no request is processed before its
-/// body is complete.
+/// The wait for a request body. Meanwhile the connection can be evicted like an idle connection: no request is processed before
+/// its body is complete.
 pub(super) struct BodyWait {
     limit: ConnectionLimit,
     id: u64,
@@ -216,7 +217,7 @@ mod tests {
         permit.body_wait(requester(None))
     }
 
-    /// Answers a request with this token, or without one.
+    /// Answers a request with this token, or without a token.
     fn answer(permit: &ConnectionPermit, token: Option<&str>) {
         drop(permit.begin_request(requester(token)).unwrap());
     }
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn credential_with_most_connections_is_evicted() {
+    async fn credential_with_most_connections_loses_connections() {
         let limit = ConnectionLimit::default();
         let few = authenticated(&limit, 2, "b").await;
         let many = authenticated(&limit, MAX_API_CONNECTIONS - 2, "a").await;
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn last_request_decides_whom_a_connection_counts_against() {
+    async fn connection_counts_against_the_sender_of_its_last_request() {
         let limit = ConnectionLimit::default();
         let permit = limit.acquire(network(1)).await;
         let holders = || {
@@ -305,7 +306,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn network_with_most_connections_is_evicted() {
+    async fn network_with_most_connections_loses_connections() {
         let limit = ConnectionLimit::default();
         let mut taken = vec![limit.acquire(network(2)).await, limit.acquire(network(3)).await];
         for _ in 2..MAX_API_CONNECTIONS {

@@ -2,7 +2,7 @@
 //!
 //! A slow client cannot block the server: a request's head must arrive within `API_HEAD_TIMEOUT`, its body and the answer
 //! within `API_REQUEST_TIMEOUT`, and an unauthorized request is rejected before its body is read. At the connection limit, a
-//! new connection evicts one that waits for a request, for a body, or for its client to read an answer
+//! new connection evicts a connection that waits for a request, for a body, or for its client to read an answer
 //! ([`connection_limit`]). A request that reaches an evicted connection is never begun.
 
 mod connection;
@@ -22,7 +22,7 @@ use crate::auth::Network;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) std::net::SocketAddr);
 
-/// Accepts connections until `shutdown`, then waits up to [`API_SHUTDOWN_GRACE`] for open ones.
+/// Accepts connections until `shutdown`, then waits up to [`API_SHUTDOWN_GRACE`] for open connections.
 pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
     let (limit, mut open) = (ConnectionLimit::default(), JoinSet::new());
     let mut acceptor = Acceptor::new(listener, "API");

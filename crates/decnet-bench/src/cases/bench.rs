@@ -11,11 +11,11 @@ use decnet_bench::quantiles::Quantiles;
 use tempfile::TempDir;
 
 use super::throughput::Round;
-use super::{ALL_EVENTS, IN_FLIGHT};
+use super::{ALL_EVENTS, IN_FLIGHT, TOTAL_IN_FLIGHT};
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::report::Rate;
-use crate::rig::{Environment, Pipeline, SubscriptionSpec};
+use crate::rig::{Environment, Pipeline, SubscriptionSpec, concurrency};
 use crate::roles::receiver::Receiver;
 use crate::roles::{Role, bare_sender};
 
@@ -70,11 +70,12 @@ impl Bench {
         Pipeline::start(&self.program, self.path(), subscriptions, environment).await
     }
 
-    /// Returns subscriptions to every event, each with its own path at the shared receiver.
-    pub(super) fn subscriptions_to_all_events(&self, count: u32, path: &str) -> Vec<SubscriptionSpec> {
-        (0..count)
-            .map(|n| SubscriptionSpec::new(self.receiver.url(0, &format!("{path}/{n}")), ALL_EVENTS))
-            .collect()
+    /// Starts a pipeline with subscriptions to every event, each with its own path at the shared receiver.
+    pub(super) async fn pipeline_to_receiver(&self, subscriptions: u32, path: &str) -> Result<Pipeline> {
+        let subscription =
+            |n| SubscriptionSpec::new(self.receiver.url(0, &format!("{path}/{n}")), ALL_EVENTS);
+        let subscriptions: Vec<_> = (0..subscriptions).map(subscription).collect();
+        self.pipeline(&subscriptions, &concurrency(IN_FLIGHT, TOTAL_IN_FLIGHT)).await
     }
 
     /// Measures the bare sender against the shared receiver.

@@ -4,15 +4,13 @@ use anyhow::Result;
 use decnet_bench::format::thousands;
 use decnet_bench::load::Load;
 
-use super::{Bench, IN_FLIGHT, TOPIC, TOTAL_IN_FLIGHT};
+use super::{Bench, TOPIC};
 use crate::report::{Figure, Measured, Unit};
-use crate::rig::concurrency;
 use crate::rig::drive::admit;
 use crate::targets;
 
 pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
-    let subscriptions = bench.subscriptions_to_all_events(1, "/to");
-    let mut pipeline = bench.pipeline(&subscriptions, &concurrency(IN_FLIGHT, TOTAL_IN_FLIGHT)).await?;
+    let mut pipeline = bench.pipeline_to_receiver(1, "/to").await?;
     let events = bench.plan.burst;
     bench.receiver.reset().await?;
     let seconds = admit(&mut pipeline, Load::flat_out(TOPIC, events, 1, u64::MAX)).await?;

@@ -1,5 +1,6 @@
-//! Rows 6 and 7: the effect of bad receivers on healthy ones. The same load goes to the same healthy receivers, first without
-//! the bad ones and then with them. Every receiver has its own port, and the bad ones run in a process of their own.
+//! Rows 6 and 7: the effect of bad receivers on healthy receivers. The same load goes to the same healthy receivers, first
+//! without the bad receivers and then with them. Every receiver has its own port, and the bad receivers run in a process of
+//! their own.
 
 use anyhow::Result;
 use decnet_bench::format::thousands;

@@ -4,9 +4,9 @@ use anyhow::Result;
 use decnet_bench::format::{millis, thousands};
 use decnet_bench::load::Load;
 
-use super::{Bench, IN_FLIGHT, TOPIC, TOTAL_IN_FLIGHT};
+use super::{Bench, TOPIC};
 use crate::report::{Curve, Figure, Measured, Unit};
-use crate::rig::{concurrency, drive};
+use crate::rig::drive;
 use crate::targets;
 
 /// Events per second.
@@ -25,8 +25,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
 
 async fn at(bench: &mut Bench, rate: u32, measured: &mut Measured) -> Result<()> {
     let disk = bench.fdatasync()?;
-    let subscriptions = bench.subscriptions_to_all_events(1, "/timed");
-    let mut pipeline = bench.pipeline(&subscriptions, &concurrency(IN_FLIGHT, TOTAL_IN_FLIGHT)).await?;
+    let mut pipeline = bench.pipeline_to_receiver(1, "/timed").await?;
     let load = |seconds| Load::per_second(TOPIC, rate, seconds, 1);
     drive(&mut pipeline, &mut bench.receiver, load(WARM_UP_SECONDS)).await?;
     let result = drive(&mut pipeline, &mut bench.receiver, load(bench.plan.latency_seconds)).await?;

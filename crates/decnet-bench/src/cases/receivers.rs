@@ -4,7 +4,7 @@ use anyhow::Result;
 use decnet_bench::format::thousands;
 use decnet_bench::load::{BODY_BYTES, Load, Pace};
 
-use super::throughput::{ratio, run};
+use super::throughput::{Round, add_ratio, run};
 use super::{Bench, TOPIC, pluralize};
 use crate::report::Measured;
 use crate::rig::{SubscriptionSpec, concurrency};
@@ -24,9 +24,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
             rounds.push(round(bench, &mut receiver, in_flight).await?);
         }
         let label = format!("1,000 receivers, {in_flight} in flight");
-        let (figures, bars) = ratio(&rounds, &label, targets::RECEIVERS);
-        measured.figures.extend(figures);
-        measured.bars.extend(bars);
+        add_ratio(&mut measured, &rounds, &label, targets::RECEIVERS);
     }
     let (rounds, events) =
         (pluralize(bench.plan.rounds as u64, "round"), thousands(bench.plan.spread as f64));
@@ -37,7 +35,7 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
     Ok(measured)
 }
 
-async fn round(bench: &Bench, receiver: &mut Receiver, in_flight: usize) -> Result<super::throughput::Round> {
+async fn round(bench: &Bench, receiver: &mut Receiver, in_flight: usize) -> Result<Round> {
     let reference = bench.bare_sender(receiver, bench.plan.spread, in_flight, None).await?;
     let topic = |port: usize| format!("{TOPIC}.{port}");
     let subscription = |port| SubscriptionSpec::new(receiver.url(port, "/to"), topic(port));

@@ -8,9 +8,9 @@ use decnet_bench::cpu::CpuSample;
 use decnet_bench::format::thousands;
 use decnet_bench::load::Load;
 
-use super::{Bench, IN_FLIGHT, TOPIC, TOTAL_IN_FLIGHT, WARM_UP, pluralize, progress};
+use super::{Bench, TOPIC, WARM_UP, pluralize, progress};
 use crate::report::{Bar, Figure, Measured, Rate, Target, Unit, median};
-use crate::rig::{Pipeline, concurrency, drive};
+use crate::rig::{Pipeline, drive};
 use crate::roles::receiver::Receiver;
 use crate::targets;
 
@@ -30,9 +30,10 @@ pub(super) struct Round {
 pub(super) async fn deliveries(bench: &mut Bench, fan_out: u32) -> Result<Measured> {
     let rounds = rounds(bench, fan_out).await?;
     let target = if fan_out == 1 { targets::FAN_OUT_1 } else { targets::FAN_OUT_10 };
-    let (figures, bars) = ratio(&rounds, &format!("fan-out {fan_out}"), target);
-    let notes = vec![size(&rounds, fan_out), rounds.last().map_or(String::new(), Round::cpu_by_thread)];
-    Ok(Measured { figures, notes, bars, ..Measured::default() })
+    let mut measured = Measured::default();
+    add_ratio(&mut measured, &rounds, &format!("fan-out {fan_out}"), target);
+    measured.notes = vec![size(&rounds, fan_out), rounds.last().map_or(String::new(), Round::cpu_by_thread)];
+    Ok(measured)
 }
 
 /// Measures row 3: the CPU time of rows 1 and 2.
@@ -53,8 +54,8 @@ pub(super) async fn cpu(bench: &mut Bench) -> Result<Measured> {
     Ok(measured)
 }
 
-/// Returns the median ratio of the rounds as a figure, and the bar of the chart.
-pub(super) fn ratio(rounds: &[Round], label: &str, target: Target) -> (Vec<Figure>, Vec<Bar>) {
+/// Adds the median ratio of the rounds as a figure, and the bar of the chart.
+pub(super) fn add_ratio(measured: &mut Measured, rounds: &[Round], label: &str, target: Target) {
     let of = |round: &Round| round.subject.per_second() / round.reference.per_second();
     let per_second = median(rounds.iter().map(|round| round.subject.per_second()));
     let reference_per_second = median(rounds.iter().map(|round| round.reference.per_second()));
@@ -64,8 +65,8 @@ pub(super) fn ratio(rounds: &[Round], label: &str, target: Target) -> (Vec<Figur
     let beside = format!("{rate}; bare sender {bare}; ratios {lowest:.2} to {highest:.2}");
     let name = format!("throughput ratio to bare sender, {label}");
     let ratio = Figure::new(name, median(rounds.iter().map(of)), Unit::Ratio);
-    let bar = Bar { label: label.into(), per_second, reference_per_second };
-    (vec![ratio.detail(beside).target(target)], vec![bar])
+    measured.figures.push(ratio.detail(beside).target(target));
+    measured.bars.push(Bar { label: label.into(), per_second, reference_per_second });
 }
 
 /// Returns the rounds of a fan-out. They are measured once and kept for the other rows that need them.
@@ -85,8 +86,7 @@ async fn rounds(bench: &mut Bench, fan_out: u32) -> Result<Rc<[Round]>> {
 }
 
 async fn subject(bench: &mut Bench, fan_out: u32, reference: Rate) -> Result<Round> {
-    let subscriptions = bench.subscriptions_to_all_events(fan_out, "/to");
-    let mut pipeline = bench.pipeline(&subscriptions, &concurrency(IN_FLIGHT, TOTAL_IN_FLIGHT)).await?;
+    let mut pipeline = bench.pipeline_to_receiver(fan_out, "/to").await?;
     let events = (bench.plan.deliveries / u64::from(fan_out)).max(1);
     let load = Load::flat_out(TOPIC, events, fan_out.into(), bench.plan.ahead);
     run(&mut pipeline, &mut bench.receiver, load, reference).await
@@ -100,18 +100,18 @@ pub(super) async fn run(
     reference: Rate,
 ) -> Result<Round> {
     let warm_up = Load { events: WARM_UP.min(load.events), ..load.clone() };
-    let warm = drive(pipeline, receiver, warm_up).await?.deliveries;
+    let warm = drive(pipeline, receiver, warm_up).await?.receipts.requests;
     pipeline.settled(warm).await?;
     let [worker, bus, receiving] =
         [pipeline.worker.id(), pipeline.bus.id(), receiver.id()].map(CpuSample::of);
     let (worker, bus, receiving) = (worker?, bus?, receiving?);
     let result = drive(pipeline, receiver, load).await?;
-    pipeline.settled(warm + result.deliveries).await?;
+    pipeline.settled(warm + result.receipts.requests).await?;
     let (worker, mut threads) = (worker.elapsed()?, BTreeMap::new());
     for thread in worker.threads {
         *threads.entry(thread.name).or_default() += thread.cpu_seconds;
     }
-    let (deliveries, seconds, cpu_seconds) = (result.deliveries, result.seconds, worker.process);
+    let (deliveries, seconds, cpu_seconds) = (result.receipts.requests, result.seconds, worker.process);
     Ok(Round {
         reference,
         subject: Rate { deliveries, seconds, cpu_seconds },

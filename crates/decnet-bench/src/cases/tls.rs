@@ -4,7 +4,7 @@ use anyhow::Result;
 use decnet_bench::format::thousands;
 use decnet_bench::load::Load;
 
-use super::throughput::{ratio, run};
+use super::throughput::{add_ratio, run};
 use super::{ALL_EVENTS, Bench, IN_FLIGHT, TOPIC, TOTAL_IN_FLIGHT, pluralize};
 use crate::report::Measured;
 use crate::rig::{SubscriptionSpec, concurrency};
@@ -26,8 +26,9 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<Measured> {
         let load = Load::flat_out(TOPIC, bench.plan.deliveries, 1, bench.plan.ahead);
         rounds.push(run(&mut pipeline, &mut receiver, load, reference).await?);
     }
-    let (figures, bars) = ratio(&rounds, "TLS", targets::TLS);
+    let mut measured = Measured::default();
+    add_ratio(&mut measured, &rounds, "TLS", targets::TLS);
     let (rounds, events) = (pluralize(rounds.len() as u64, "round"), thousands(bench.plan.deliveries as f64));
-    let notes = vec![format!("{rounds} of {events} events to one subscription, HTTP/1.1 over TLS 1.3")];
-    Ok(Measured { figures, notes, bars, ..Measured::default() })
+    measured.notes.push(format!("{rounds} of {events} events to one subscription, HTTP/1.1 over TLS 1.3"));
+    Ok(measured)
 }

@@ -1,24 +1,25 @@
 //! A receiver that reads each request completely, reacts as its path demands, and counts it at the least cost.
 //!
 //! - `behaviour`: the reactions that a path can select;
-//! - `drip`: an endless reply;
 //! - `receipts`: the requests received.
 //!
 //! Unlike `decnet receive`, it does not verify signatures, because it runs on the machine that is measured. The scripted
 //! receiver of `decnet-testkit` records every request and is slower.
 
 mod behaviour;
-mod drip;
 mod receipts;
 
 use std::convert::Infallible;
 use std::io::Result;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Either, Full};
-use hyper::body::Incoming;
+use futures_util::{StreamExt as _, stream};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Either, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -28,7 +29,6 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use self::behaviour::Behaviour;
-use self::drip::Drip;
 pub use self::receipts::{Latencies, Receipts};
 use self::receipts::{State, due_us};
 
@@ -43,8 +43,11 @@ pub const OPEN: &str = "/-/open";
 
 /// The maximum number of connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
+/// The interval between two bytes of a body that is too slow to be useful and too fast for an idle timeout.
+const DRIP_INTERVAL: Duration = Duration::from_secs(1);
 
-type Reply = Response<Either<Full<Bytes>, Drip>>;
+/// A reply. Only an endless body is boxed, so that other replies cost as little as possible.
+type Reply = Response<Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>>;
 
 /// A receiver, which can accept connections on many listeners. Clones share their receipts.
 #[derive(Debug, Clone, Default)]
@@ -74,7 +77,7 @@ impl Receiver {
         }
     }
 
-    /// Serves a connection. Errors are ignored: a connection that the client closes ends with one.
+    /// Serves a connection. Errors are ignored: a connection that the client closes ends with an error.
     async fn serve(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
         // Without this, small replies would wait for the sender's acknowledgement.
         drop(stream.set_nodelay(true));
@@ -104,13 +107,22 @@ async fn respond(request: Request<Incoming>, state: Rc<State>) -> std::result::R
     };
     match behaviour {
         Behaviour::Hang => std::future::pending().await,
-        Behaviour::Drip => return Ok(Response::new(Either::Right(Drip::new()))),
+        Behaviour::Drip => return Ok(Response::new(Either::Right(drip()))),
         Behaviour::Busy => return Ok(empty(StatusCode::SERVICE_UNAVAILABLE)),
         Behaviour::Gate => state.wait_for_gate().await,
         Behaviour::Count | Behaviour::Time | Behaviour::Mark(_) => {}
     }
     state.count(behaviour, due_us);
     Ok(empty(StatusCode::OK))
+}
+
+/// Returns an endless body of one byte per second.
+fn drip() -> UnsyncBoxBody<Bytes, Infallible> {
+    let bytes = stream::repeat(Bytes::from_static(b".")).then(|byte| async {
+        tokio::time::sleep(DRIP_INTERVAL).await;
+        Ok(Frame::data(byte))
+    });
+    StreamBody::new(bytes).boxed_unsync()
 }
 
 fn empty(status: StatusCode) -> Reply {

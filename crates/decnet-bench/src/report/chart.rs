@@ -32,7 +32,7 @@ fn throughput(bars: &[&Bar]) -> String {
     )
 }
 
-/// Renders the latency table. All curves have the same percentiles, so those of the first one are the columns.
+/// Renders the latency table. All curves have the same percentiles, so those of the first curve are the columns.
 fn latency(curves: &[&Curve]) -> String {
     let percentiles = curves.iter().take(1).flat_map(|curve| &curve.points);
     let heading: String = percentiles.clone().map(|(percentile, _)| format!(" p{percentile} |")).collect();
@@ -46,7 +46,7 @@ fn latency(curves: &[&Curve]) -> String {
     text + "\n"
 }
 
-/// Replaces quotation marks. Mermaid ends a quoted label at the next one and has no escape for it.
+/// Replaces quotation marks. Mermaid ends a quoted label at the next quotation mark and has no escape for it.
 fn quoted(label: &str) -> String {
     label.replace('"', "'")
 }

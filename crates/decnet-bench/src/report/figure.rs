@@ -59,10 +59,6 @@ impl Figure {
         Self { met: Some(target.is_met_by(self.value)), target: Some(target), ..self }
     }
 
-    pub(super) fn formatted_value(&self) -> String {
-        self.unit.format(self.value)
-    }
-
     pub(super) fn formatted_target(&self) -> String {
         match self.target {
             None => String::new(),
@@ -77,7 +73,7 @@ impl Figure {
         match self.target {
             None => String::new(),
             Some(target) if target.is_met_by(self.value) => "met".into(),
-            Some(Target::AtMost(0.0)) => format!("missed by {}", self.formatted_value()),
+            Some(Target::AtMost(0.0)) => format!("missed by {}", self.unit.format(self.value)),
             Some(Target::AtMost(wanted) | Target::AtLeast(wanted)) => {
                 format!("missed by {:.0} %", ((self.value - wanted) / wanted * 100.0).abs().max(1.0))
             }

@@ -18,7 +18,7 @@ pub(super) fn targets(report: &Report) -> String {
         }
         for figure in &row.measured.figures {
             let (name, detail) = (figure.name.clone(), figure.detail.clone());
-            let (value, target) = (figure.formatted_value(), figure.formatted_target());
+            let (value, target) = (figure.unit.format(figure.value), figure.formatted_target());
             table.push([std::mem::take(&mut title), name, value, detail, target, figure.verdict()]);
         }
     }

@@ -11,9 +11,8 @@ use crate::roles::receiver::Receiver;
 
 const POLL: Duration = Duration::from_millis(10);
 
-/// Result of a load.
+/// Result of a load, of which exactly the expected deliveries have arrived.
 pub(crate) struct LoadResult {
-    pub(crate) deliveries: u64,
     /// Seconds from the first publish to the last receipt.
     pub(crate) seconds: f64,
     pub(crate) published: Published,
@@ -22,7 +21,7 @@ pub(crate) struct LoadResult {
 
 impl LoadResult {
     pub(crate) fn per_second(&self) -> f64 {
-        self.deliveries as f64 / self.seconds
+        self.receipts.requests as f64 / self.seconds
     }
 }
 
@@ -41,7 +40,7 @@ pub(crate) async fn drive(
     let (published, receipts) = (published.await?, receiver.receipts().await?);
     ensure!(receipts.requests == owed, "{} requests arrived for {owed} deliveries", receipts.requests);
     let seconds = Duration::from_micros(receipts.last_us.saturating_sub(published.begun_us)).as_secs_f64();
-    Ok(LoadResult { deliveries: owed, seconds, published, receipts })
+    Ok(LoadResult { seconds, published, receipts })
 }
 
 /// Waits until `owed` deliveries of events that were published before have arrived.

@@ -26,14 +26,14 @@ pub(crate) fn memory_of(process: u32) -> Result<Resident> {
         .with_context(|| format!("cannot read VmRSS and VmHWM in /proc/{process}/status"))
 }
 
-/// Raises the soft limit of open files and sockets to the hard limit. Processes started later inherit it.
+/// Raises the soft limit on open files and sockets to the hard limit. Processes started later inherit it.
 pub(crate) fn raise_file_limit() -> Result<()> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).context("cannot raise the limit of open files")
+    setrlimit(Resource::Nofile, limit).context("cannot raise the limit on open files")
 }
 
-/// Reads a file; an unreadable one gives an empty text, because the description is informative only.
+/// Reads a file; an unreadable file counts as empty, because the description is informative only.
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }

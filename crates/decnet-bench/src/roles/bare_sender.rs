@@ -15,16 +15,14 @@ use decnet_bench::load::BODY_BYTES;
 use decnet_core::redact::Secret;
 use decnet_core::signature::SigningKey;
 use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::client::conn::http1::SendRequest;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request};
-use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::tls;
+use super::{start_http, tls};
 use crate::report::Rate;
 use crate::rig::machine;
 
@@ -51,7 +49,7 @@ struct Connection {
 /// State that all tasks share.
 struct Shared {
     remaining: Cell<u64>,
-    /// Idle connections; the one that was idle for longest comes first, so each receiver gets its turn.
+    /// Idle connections; the longest idle connection is first, so each receiver gets its turn.
     idle: RefCell<VecDeque<Connection>>,
     body: Bytes,
     key: SigningKey,
@@ -73,7 +71,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         shared.idle.borrow_mut().push_back(connection);
     }
     round(&shared, options.requests / WARM_UP, options.in_flight).await?;
-    let (begun, cpu) = (Instant::now(), CpuSample::of_this_process()?);
+    let (begun, cpu) = (Instant::now(), CpuSample::of(std::process::id())?);
     round(&shared, options.requests, options.in_flight).await?;
     let (seconds, cpu_seconds) = (begun.elapsed().as_secs_f64(), cpu.elapsed()?.process);
     let rate = Rate { deliveries: options.requests, seconds, cpu_seconds };
@@ -89,14 +87,6 @@ async fn connect(receiver: SocketAddr, tls: Option<&TlsConnector>) -> Result<Con
         Some(tls) => start_http(tls.connect(receiver.ip().into(), stream).await?).await?,
     };
     Ok(Connection { sender, host: HeaderValue::from_str(&receiver.to_string())? })
-}
-
-async fn start_http(
-    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
-) -> Result<SendRequest<Full<Bytes>>> {
-    let (sender, driver) = handshake(TokioIo::new(stream)).await?;
-    tokio::task::spawn_local(driver);
-    Ok(sender)
 }
 
 async fn round(shared: &Rc<Shared>, requests: u64, in_flight: usize) -> Result<()> {
@@ -126,7 +116,7 @@ async fn send_many(shared: Rc<Shared>) -> Result<()> {
 }
 
 impl Shared {
-    /// Builds a request. Each one is signed, as an event's request is.
+    /// Builds a request. Each request is signed, as an event's request is.
     fn request(&self, host: &HeaderValue) -> Result<Request<Full<Bytes>>> {
         let request = Request::builder().method(Method::POST).uri("/bare").header(HOST, host);
         let request = request.header(CONTENT_TYPE, "application/json");

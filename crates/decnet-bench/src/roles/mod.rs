@@ -5,13 +5,18 @@ pub(crate) mod receiver;
 pub(crate) mod router;
 mod tls;
 
+use std::error::Error;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use hyper::body::Body;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::rig::Process;
 
@@ -21,6 +26,16 @@ pub(crate) enum Role {
     Receiver(receiver::Options),
     BareSender(bare_sender::Options),
     Router(router::Options),
+}
+
+/// Starts HTTP/1.1 on a connection to a receiver.
+async fn start_http<B>(stream: impl AsyncRead + AsyncWrite + Unpin + 'static) -> Result<SendRequest<B>>
+where
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + 'static,
+{
+    let (sender, driver) = handshake(TokioIo::new(stream)).await?;
+    tokio::task::spawn_local(driver);
+    Ok(sender)
 }
 
 impl Role {

@@ -8,15 +8,14 @@ use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use decnet_bench::receiver::{self, LATENCY, Latencies, OPEN, RECEIPTS, RESET, Receipts};
 use http_body_util::{BodyExt as _, Empty};
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::client::conn::http1::SendRequest;
 use hyper::header::HOST;
 use hyper::{Request, header};
-use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Role, tls};
+use super::{Role, start_http, tls};
 use crate::rig::{Process, machine};
 
 /// The ports and the certificate.
@@ -65,8 +64,7 @@ impl Receiver {
         let mut process = Role::Receiver(Options { ports, certificate }).start(directory)?;
         let addresses: Addresses = serde_json::from_str(&process.first_line()?)
             .context("the first line of the receiver is not valid JSON")?;
-        let (control, driver) = handshake(TokioIo::new(TcpStream::connect(addresses.control).await?)).await?;
-        tokio::task::spawn_local(driver);
+        let control = start_http(TcpStream::connect(addresses.control).await?).await?;
         Ok(Self { process, addresses: addresses.receivers, control })
     }
 

@@ -1,4 +1,4 @@
-//! Acceptance of connections, with a limit per user, and their end.
+//! Acceptance and end of connections, with a limit per user.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -46,7 +46,7 @@ pub(super) async fn serve(
     while connections.join_next().await.is_some() {}
 }
 
-/// The limit of connections, shared among users.
+/// The limit on connections, shared among users.
 struct Admission {
     shares: Arc<Mutex<Shares>>,
     refused: LogThrottle,
@@ -62,7 +62,7 @@ impl Admission {
     /// Admits the connection. If its user has reached the limit, sends `BYE` and closes it instead.
     fn admit(&mut self, stream: UnixStream, users: &Users) -> Option<(UnixStream, Peer, ConnectionPermit)> {
         let credentials = stream.peer_cred().inspect_err(|error| {
-            tracing::warn!(%error, "closed a connection whose user cannot be determined");
+            tracing::warn!(%error, "the bus closed a connection whose user cannot be determined");
         });
         let peer = users.peer(credentials.ok()?.uid());
         if lock(&self.shares).take(peer, 1) {
@@ -75,7 +75,8 @@ impl Admission {
             tracing::warn!(
                 uid = peer.uid,
                 times,
-                "the bus refused a connection: its user has reached its share of the {MAX_BUS_CONNECTIONS} connections; close some"
+                "the bus refused a connection: its user has reached its share of the {MAX_BUS_CONNECTIONS} connections; close \
+                 some connections"
             );
         }
         None

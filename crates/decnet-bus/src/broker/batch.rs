@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn advances_over_frames_and_within_them() {
+    fn batch_advances_over_frames_and_within_them() {
         let mut batch = batch(&["abc", "de", "f"]);
         batch.advance(1);
         let mut slices = [IoSlice::new(&[]); 2];

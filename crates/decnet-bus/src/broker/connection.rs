@@ -35,7 +35,7 @@ pub(super) enum End {
     Io(#[from] io::Error),
 }
 
-/// Serves a client until it disconnects, breaks the protocol, or the bus stops. If its session is retained, also waits
+/// Serves a client until it disconnects or violates the protocol, or the bus stops. If its session is retained, also waits
 /// until the session is resumed or expires.
 pub(super) async fn serve(stream: UnixStream, peer: Peer, hub: Arc<Hub>, shutdown: CancellationToken) {
     let member = hub.join(peer);
@@ -100,7 +100,7 @@ async fn read(from: OwnedReadHalf, member: &Member) -> Result<Option<Goodbye>, E
     }
 }
 
-/// Writes until it is cancelled. After a write error the reading half goes on, since frames that the client sent
+/// Writes until it is cancelled. After a write error the reading half continues, since frames that the client sent
 /// before may still be unread.
 async fn write(to: &mut OwnedWriteHalf, outbound: &Outbound, batch: &mut Batch) -> Infallible {
     loop {

@@ -48,7 +48,7 @@ pub(super) struct State {
     pub(super) recipients: Vec<Slot>,
     encoded: Vec<u8>,
     oversized: LogThrottle,
-    /// Events on the bus's own topic that a client published.
+    /// The log throttle for events that clients published on the bus's own topic.
     spoofed: LogThrottle,
     violations: LogThrottle,
     pub(super) evicted: LogThrottle,
@@ -59,11 +59,11 @@ pub(super) struct Reader {
     pub(super) peer: Peer,
     pub(super) outbound: Arc<Outbound>,
     pub(super) session: ReaderSession,
-    /// Whether its name requests a lossless queue, granted or not.
+    /// Whether the name requests a lossless queue, granted or not.
     pub(super) claims_lossless: bool,
-    /// Whether it has subscribed or was made lossless. It can then no longer resume a session.
+    /// Whether the connection has subscribed or was made lossless. It can then no longer resume a session.
     pub(super) has_begun: bool,
-    /// The time at which it resumed a session, until it has confirmed the patterns that it wants.
+    /// The time at which the connection resumed a session, until it has confirmed the patterns that it wants.
     pub(super) inherited_at: Option<Instant>,
 }
 
@@ -96,7 +96,7 @@ pub(super) struct Progress {
     pub(super) frames: usize,
     /// The `BYE`, if the client sent one.
     pub(super) goodbye: Option<Goodbye>,
-    /// Set if the next frame has to wait; resolves when it can be handled.
+    /// The notification for which the next frame has to wait, if any.
     pub(super) wait: Option<OwnedNotified>,
 }
 
@@ -120,8 +120,8 @@ impl Hub {
         Member { hub: Arc::clone(self), slot, peer, outbound }
     }
 
-    /// Publishes an event of the bus itself. It waits for no reader and is not kept for disconnected readers: a heartbeat of
-    /// the past is of no use to a successor. `kind` and `payload` are JSON.
+    /// Publishes an event of the bus itself. Does not wait for readers, and keeps nothing for disconnected readers: an old
+    /// heartbeat is of no use to a successor. `kind` and `payload` are JSON.
     pub(super) fn publish_own(&self, topic: &str, kind: &str, payload: &str) {
         let mut state = self.lock();
         state.expire_inherited_patterns();
@@ -137,7 +137,7 @@ impl Hub {
         drop(self.lock());
     }
 
-    /// Ignores poisoning: every change leaves the state consistent.
+    /// Locks the state. Ignores poisoning: every change leaves the state consistent.
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
@@ -215,7 +215,7 @@ impl State {
         Slot::try_from(slot).expect("the number of connections is bounded")
     }
 
-    /// Handles a frame. If it has to wait, changes nothing and returns what to wait for.
+    /// Handles a frame. If it has to wait, changes nothing and returns the notification to wait for.
     fn handle_frame(
         &mut self,
         from: Slot,
@@ -257,7 +257,8 @@ impl State {
         Ok(None)
     }
 
-    /// Delivers an event to all recipients. If one of them is full, delivers it to none and returns what to wait for.
+    /// Delivers an event to all recipients. If one of them is full, delivers it to no recipient and returns the notification to
+    /// wait for.
     fn publish(
         &mut self,
         from: Slot,

@@ -1,4 +1,4 @@
-//! The limit of concurrently read large frames, which bounds their memory.
+//! The limit on concurrently read large frames, which bounds their memory.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ impl LargeFrames {
         Self { trusted: half(), others: half() }
     }
 
-    /// Waits for a permit for one frame, in order of arrival. Returns `None` only if the semaphore were closed, which never
+    /// Waits for a permit for one frame, in order of arrival. Returns `None` only if the semaphore is closed, which never
     /// happens.
     pub(super) async fn acquire(&self, peer: Peer) -> Option<OwnedSemaphorePermit> {
         let permits = if peer.is_trusted { &self.trusted } else { &self.others };

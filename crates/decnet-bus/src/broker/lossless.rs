@@ -16,7 +16,7 @@ pub const LOSSLESS_CLIENT_NAME: &str = "decnet-webhook lossless";
 /// - If an event does not fit, the bus stops reading from its publisher. Publishers of events that the reader does not
 ///   want are not affected.
 /// - After the maximum pause the oldest events are dropped, counted and logged, until the reader reads again.
-/// - When the reader disconnects, its patterns stay and matching events are kept for its successor.
+/// - When the reader disconnects, its patterns remain and matching events are kept for its successor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lossless {
     /// The maximum size of one reader's queue in bytes, connected or not; each event adds 128 bytes.

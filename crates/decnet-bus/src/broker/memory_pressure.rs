@@ -75,7 +75,7 @@ mod tests {
         (0..mebibytes).for_each(|_| outbound.push(frame.clone()));
     }
 
-    /// One user has many readers with small queues, the other one has a single larger queue.
+    /// One user has many readers with small queues; the other user has a single larger queue.
     #[test]
     fn the_user_with_most_memory_loses_events() {
         let mut state = state();
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(state.reader_mut(slot).outbound.queue().len(), 10);
     }
 
-    /// Each has 1 MiB in the socket, so that no queue has anything to drop.
+    /// Each reader has 1 MiB in the socket, so that no queue has anything to drop.
     #[test]
     fn readers_that_do_not_read_are_disconnected_last() {
         let mut state = state();

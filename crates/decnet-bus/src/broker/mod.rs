@@ -103,10 +103,10 @@ pub enum Error {
         "the bus socket's directory {0} does not exist: create it, or let systemd do so (RuntimeDirectory=)"
     )]
     NoDirectory(PathBuf),
-    /// Group or others could replace the socket.
+    /// The group or other users could replace the socket.
     #[error(
         "the bus socket's directory {} is writable by its group or by others (mode {mode:04o}), who could replace the \
-         socket: choose a directory that only its owner can write to, or restrict this one \
+         socket: choose a directory that only its owner can write to, or restrict this directory \
          (chmod go-w)", .path.display()
     )]
     OpenDirectory {
@@ -133,17 +133,19 @@ pub enum Error {
     #[error("cannot read /etc/passwd: {0}")]
     Users(std::io::Error),
     /// Another process listens on the socket.
-    #[error("another process answers on the bus socket {0}: stop it first, or choose another path")]
+    #[error("another process is listening on the bus socket {0}: stop it first, or choose another path")]
     InUse(PathBuf),
     /// Another bus in the same directory has not finished its start in time.
-    #[error("another bus is starting beside {0} and does not finish: try again once it has started or ended")]
+    #[error(
+        "another bus in the directory of {0} has not finished starting: try again later, or stop that bus"
+    )]
     Starting(PathBuf),
     /// A file at the path is not a socket. It is not removed.
     #[error("{0} exists and is not a socket: move it away, or choose another path for the bus")]
     NoSocket(PathBuf),
     /// The path does not fit a UNIX socket address, which holds about 107 bytes.
     #[error(
-        "the bus socket's path {0} is not a valid socket address (too long, or contains NUL): choose a shorter one"
+        "the bus socket's path {0} is not a valid socket address (too long, or contains NUL): choose a shorter path"
     )]
     BadPath(PathBuf),
     /// A system call failed.
@@ -227,7 +229,7 @@ fn health(uptime: Duration, losses: Losses) -> String {
     )
 }
 
-/// Beats as long as this task is scheduled and the hub's lock is available, which is all that serving a client takes.
+/// Beats as long as this task is scheduled and the hub's lock is available, which is all that serving a client requires.
 async fn live(hub: &Hub, liveness: &Liveness) {
     let mut ticks = tokio::time::interval(LIVENESS_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -1,5 +1,5 @@
 //! The queue between the hub and the writer of one connection. An ordinary reader that is too slow loses its oldest
-//! events; for a lossless one publishers wait first.
+//! events; for a lossless reader, publishers wait first.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -62,12 +62,12 @@ impl Outbound {
     }
 
     /// Resolves when there is room again, the reader has disconnected, or a successor has taken its frames. Changes count
-    /// from this call on, before the first poll.
+    /// from this call on, even before the first poll.
     pub(super) fn changed(&self) -> OwnedNotified {
         Arc::clone(&self.changed).notified_owned()
     }
 
-    /// Returns what to wait for before this frame is pushed; `None` if it may be pushed now.
+    /// Returns the notification to wait for before this frame is pushed; `None` if it may be pushed now.
     pub(super) fn wait_for_room(&self, frame: &Bytes, now: Instant) -> Option<OwnedNotified> {
         let mut queue = self.queue();
         let has_to_wait = !queue.has_room(frame) && queue.should_wait(now);
@@ -79,7 +79,7 @@ impl Outbound {
         self.add(1, |queue| queue.push(frame));
     }
 
-    /// Works as [`Self::push`], but drops nothing while publishers wait for the reader: for the bus's own few events.
+    /// Works like [`Self::push`], but drops nothing while publishers wait for the reader: for the bus's own few events.
     pub(super) fn push_own(&self, frame: Bytes) {
         self.add(1, |queue| queue.push_own(frame));
     }

@@ -1,4 +1,4 @@
-//! The bounded queue of one reader, and the backpressure of a full one.
+//! The bounded queue of one reader, and the backpressure of a full queue.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::counters::Counters;
 use crate::notice::Notice;
 use decnet_runtime::log_throttle::LogThrottle;
 
-/// The memory of a frame beside its bytes, so that tiny frames are bounded too.
+/// The memory of a frame in addition to its bytes, so that tiny frames are bounded too.
 const FRAME_OVERHEAD: usize = 128;
 /// The part (1/n) of a full queue that must be read before publishers resume, so that they do not wake for each frame.
 const RESUME_PART: usize = 64;
@@ -40,7 +40,7 @@ enum Pressure {
     Waiting {
         since: Instant,
     },
-    /// The maximum pause has passed: publishers do not wait until there is room again.
+    /// The maximum pause has passed: until there is room again, publishers do not wait.
     Expired,
 }
 
@@ -153,7 +153,7 @@ impl Queue {
         self.trim();
     }
 
-    /// Works as [`Self::prepend`], but the frames count as added to this connection.
+    /// Works like [`Self::prepend`], but the frames count as added to this connection.
     pub(super) fn inherit(&mut self, frames: VecDeque<Bytes>) {
         self.added += u64::try_from(frames.len()).unwrap_or(u64::MAX);
         self.prepend(frames);
@@ -236,7 +236,7 @@ impl Queue {
         false
     }
 
-    /// Returns whether there is room again; true once for each time that there was none.
+    /// Returns whether there is room again; true once each time the queue stops being full.
     pub(super) fn take_relief(&mut self) -> bool {
         let Bound::Lossless { most, .. } = self.bound else { return false };
         let has_room = self.frames.is_empty() || self.bytes <= most - most / RESUME_PART;
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_drops_its_oldest() {
+    fn a_full_queue_drops_its_oldest_frame() {
         let (mut queue, excess) = (Queue::new(Arc::default()), 10);
         let number = |n: usize| Bytes::from(u32::try_from(n).unwrap().to_be_bytes().to_vec());
         for n in 0..MAX_OUTBOUND_FRAMES + excess {
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn publishers_wait_at_most_for_the_maximum_pause() {
+    fn publishers_wait_no_longer_than_the_maximum_pause() {
         let (mut queue, start) = (lossless(ROOM_FOR_TWO), Instant::now());
         (0..2).for_each(|n| queue.push(large(n)));
         assert!(!queue.has_room(&large(2)) && !queue.take_relief());

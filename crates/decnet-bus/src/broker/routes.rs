@@ -18,12 +18,12 @@ use super::shares::Shares;
 /// A connection's number, reused after it has closed.
 pub(super) type Slot = u32;
 
-/// The maximum number of patterns of one connection that do not compile (too long, too many tokens, inner white space).
+/// The maximum number of patterns of one connection that do not compile (too long, too many tokens, inner whitespace).
 /// Each is tested for every event; DECNET uses none.
 const MAX_UNCOMPILED_PATTERNS: usize = 64;
 /// The number of tests that never cause compilation.
 const FREE_TESTS: usize = 64;
-/// The approximate memory of a pattern beside its text, in bytes.
+/// The approximate memory of a pattern in addition to its text, in bytes.
 const PATTERN_OVERHEAD: usize = 128;
 /// The approximate memory of each token of a compiled pattern, in bytes.
 const TOKEN_OVERHEAD: usize = 128;
@@ -60,7 +60,7 @@ struct Holder {
     bytes: usize,
     /// The user that the memory is charged to; `None` without patterns.
     peer: Option<Peer>,
-    /// Whether it has unsubscribed from patterns that are still compiled.
+    /// Whether the connection has unsubscribed from patterns that are still compiled.
     is_stale: bool,
 }
 
@@ -189,8 +189,8 @@ impl Routes {
         self.debt += tests;
     }
 
-    /// Compiles when `work` exceeds the cost of compiling. Changes count too, so that `fresh` stays bounded even if nothing
-    /// is published.
+    /// Compiles when `work` exceeds the cost of compiling. Changes are also counted, so that `fresh` remains bounded even if
+    /// nothing is published.
     fn compile_if_due(&mut self, work: usize) {
         if work > self.total + FREE_TESTS {
             self.compile();
@@ -251,7 +251,7 @@ mod tests {
         Route(String),
     }
 
-    /// Two users with two connections each.
+    /// Returns the peer of a slot: two users have two connections each.
     fn peer(slot: Slot) -> Peer {
         if slot < 2 { Peer::TRUSTED } else { Peer::other(1) }
     }

@@ -1,9 +1,9 @@
 //! Sessions of lossless readers that disconnect and reconnect.
 //!
-//! When a lossless reader disconnects, its session is *detached*: its slot in the hub and its patterns stay, and
+//! When a lossless reader disconnects, its session is *detached*: its slot in the hub and its patterns remain, and
 //! matching events are queued behind those that it had not received. A connection that then sends `HELLO` with exactly
 //! the same name is its *successor*, if it has not subscribed before. In one step it takes over the queue and the
-//! patterns. It gets the retained events in order, before anything new, and then whatever the inherited patterns match.
+//! patterns. It gets the retained events in order, before anything new, and then all events that the inherited patterns match.
 //! So nothing is missed between its `HELLO` and its `SUB`s, and no event arrives twice.
 //!
 //! A `SUB` confirms an inherited pattern or adds another one, an `UNSUB` removes one. The successor's first `PUB` shows
@@ -13,9 +13,9 @@
 //! - Several detached sessions of one name: the oldest is resumed first, each by one successor.
 //! - A predecessor whose socket is hung up but which is not detached yet: the successor's `HELLO` waits for that.
 //! - A predecessor that is connected: the newcomer is another reader and inherits nothing.
-//! - The number of sessions is bounded, including detached ones; a newcomer replaces the one detached longest.
-//! - Only users that the bus trusts or that its settings name have sessions; others get ordinary queues. A session of one
-//!   user is resumed only by that user and by trusted ones.
+//! - The number of sessions is bounded, including detached ones; a newcomer replaces the session that has been detached longest.
+//! - Only users that the bus trusts or that its settings name have sessions; other users get ordinary queues. A session of one
+//!   user is resumed only by that user and by trusted users.
 
 use std::collections::VecDeque;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -73,7 +73,7 @@ impl Attached {
 }
 
 impl State {
-    /// Handles a client's `HELLO`. Returns what it has to wait for, if its predecessor is just disconnecting.
+    /// Handles a client's `HELLO`. Returns the notification that it has to await, if its predecessor is just disconnecting.
     pub(super) fn handle_hello(&mut self, from: Slot, name: &str, turn: &Turn<'_>) -> Option<OwnedNotified> {
         let claims_lossless = is_lossless(name);
         self.reader_mut(from).claims_lossless = claims_lossless;
@@ -113,7 +113,7 @@ impl State {
         leaving.map(|reader| reader.outbound.changed())
     }
 
-    /// Makes a reader lossless, and the successor of a detached session if there is one.
+    /// Makes a reader lossless, and the successor of a detached session, if any.
     fn grant(&mut self, from: Slot, name: &str, socket: BorrowedFd<'_>) {
         let reader = self.reader_mut(from);
         let (is_new, peer) = (!std::mem::replace(&mut reader.has_begun, true), reader.peer);
@@ -134,7 +134,7 @@ impl State {
         }
     }
 
-    /// Gives a reader an ordinary queue although its name requests a lossless one. A repeated claim is logged once.
+    /// Gives a reader an ordinary queue although its name requests a lossless queue. A repeated claim is logged once.
     fn deny(&mut self, from: Slot, name: &str, why: String) {
         let why: Box<str> = why.into();
         let is_logged = self.reader_mut(from).outbound.queue().refused() == Some(&*why);
@@ -151,7 +151,7 @@ impl State {
     }
 
     /// Returns whether one more lossless reader is possible, after expiring a detached session if necessary. Users who are
-    /// not trusted leave a reserve to those who are, and expire only their own sessions.
+    /// not trusted leave a reserve for trusted users, and expire only their own sessions.
     fn has_capacity(&mut self, from: Slot, peer: Peer) -> bool {
         let others = self.iter_readers().filter(|(slot, _)| *slot != from).map(|(_, reader)| reader);
         let taken: Vec<Peer> = others

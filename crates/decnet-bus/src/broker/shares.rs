@@ -6,10 +6,10 @@ use super::peer::{Peer, ROOT};
 
 /// The use of a bounded resource, by user.
 ///
-/// A part is reserved for trusted users, who may take whatever is free. A quarter of that part is reserved for root alone, so that
-/// root can still connect when programs of the bus's own user have taken the rest. Any other user may have at most as much as is
-/// still free of the rest: one such user alone gets half of it, a second one half of the remainder, and so on. So there
-/// is always some left for the next user (dynamic thresholds; Choudhury and Hahne, 1998).
+/// A part is reserved for trusted users, who may take everything that is free. A quarter of that part is reserved for root
+/// alone, so that root can still connect when programs of the bus's own user have taken the rest. Any other user may have at
+/// most as much as is still free of the rest: one such user alone gets half of it, a second user half of the remainder, and so
+/// on. So there is always some left for the next user (dynamic thresholds; Choudhury and Hahne, 1998).
 #[derive(Debug)]
 pub(super) struct Shares {
     capacity: usize,
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn trusted_users_get_everything_free() {
+    fn trusted_users_may_take_all_free_resources() {
         let mut shares = Shares::new(100, 10);
         assert_eq!(take_all(&mut shares, Peer::TRUSTED), 100);
         assert_eq!(take_all(&mut shares, Peer::other(1)), 0);

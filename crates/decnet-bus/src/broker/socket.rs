@@ -88,7 +88,7 @@ impl SocketPath {
         Ok(Self { path: path.to_owned(), directory, name })
     }
 
-    /// Locks the directory, so that a second bus that starts now does not take the new socket for a stale one. The lock is
+    /// Locks the directory, so that a second bus that starts now does not take the new socket for a stale socket. The lock is
     /// released when the directory is unlocked or closed.
     fn lock(&self) -> Result<(), Error> {
         for _ in 0..LOCK_TRIES {

@@ -28,7 +28,7 @@ impl Default for FrameTimeouts {
     }
 }
 
-/// A deadline, its time limit, and the violation that exceeding it is.
+/// A deadline, its time limit, and the violation of exceeding the limit.
 type Limit = (Instant, Duration, fn(Duration) -> Violation);
 
 /// The wait for the next frame of one connection; the default is unlimited.

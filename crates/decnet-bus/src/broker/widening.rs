@@ -6,11 +6,11 @@
 //! event, until it reports with [`Applied`] that it has applied the change. This also holds for a disconnected reader
 //! whose session is retained, and for its successor.
 //!
-//! - Only a reader that claims to be lossless and subscribes to [`APPLIED_TOPIC`] is widened: others would never report.
+//! - Only a reader that claims to be lossless and subscribes to [`APPLIED_TOPIC`] is widened: other readers would never report.
 //!   It is widened even if it gets an ordinary queue, so that the worker misses nothing as long as the queue is not full.
 //! - A report covers the changes whose signals the reader had received by then. A signal that is still in its queue keeps
 //!   the reader widened.
-//! - A reader is widened from its subscription to that topic on, since it may have missed a signal before.
+//! - A reader is widened once it subscribes to that topic, since it may have missed an earlier signal.
 //! - The queue of a widened reader has the usual bounds and the usual backpressure.
 
 use std::collections::BTreeMap;

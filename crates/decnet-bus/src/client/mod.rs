@@ -1,7 +1,7 @@
 //! One connection to the bus, DECNET Webhook's or DECNET's.
 //!
 //! - [`Sender`]: publishes many events with one system call, and subscribes to patterns;
-//! - [`Receiver`]: returns every event that one read brings;
+//! - [`Receiver`]: returns all events of one read;
 //! - [`Client`]: both halves. Split it to receive in one task while another publishes. [`Client::confirm`] closes the
 //!   connection once the bus has read everything.
 
@@ -32,12 +32,13 @@ pub enum Error {
     Connect {
         /// The path of the socket.
         path: PathBuf,
-        /// The system's error.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The bus accepted the connection and closed it at once.
     #[error(
-        "the bus at {0} refused the connection: the limit of connections, in all or for this user, is reached; close some, or wait"
+        "the bus at {0} refused the connection: the limit on connections, in all or for this user, is reached; close \
+         some connections, or wait"
     )]
     Refused(PathBuf),
     /// The bus ended the connection. Connect again.
@@ -51,7 +52,7 @@ pub enum Error {
     Frame(#[from] FrameError),
     /// The bus closed the connection before it had read every frame. It is unknown which frames it has read.
     #[error(
-        "the bus closed the connection before it had read everything: it was stopped, or its limit of connections is \
+        "the bus closed the connection before it had read everything: it was stopped, or its limit on connections is \
          reached"
     )]
     Unread,
@@ -91,7 +92,7 @@ impl Client {
         Self::connect_with(path, name, &[]).await
     }
 
-    /// Connects as [`Self::connect`] does and requests [notices](Self::notice). DECNET's bus sends none.
+    /// Connects as [`Self::connect`] does and requests [notices](Self::notice). DECNET's bus sends no notices.
     ///
     /// # Errors
     /// See [`Self::connect`].
@@ -186,7 +187,7 @@ impl Client {
     }
 
     /// Flushes and sends `BYE` with the number of frames that were returned to the caller, so that DECNET Webhook's bus
-    /// keeps the others for a successor. DECNET's bus treats it as any other `BYE`.
+    /// keeps all other events for a successor. DECNET's bus treats it as any other `BYE`.
     ///
     /// Reads nothing more: the bus must know what the socket may still hold.
     pub(crate) async fn close_resumable(self) -> Result<(), Error> {

@@ -30,7 +30,7 @@ impl Receiver {
         Self { socket, buffer, got_bye: false, frames: 0, notice: None, notice_pending: false }
     }
 
-    /// Waits for events and appends all that one read brings: at least one, or none if a [notice](Self::notice) arrived.
+    /// Waits for events and appends all events of one read: at least one, or none if a [notice](Self::notice) arrived.
     /// Cancel safe. Returns every event before it reports the end of the connection.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl Receiver {
         }
     }
 
-    /// Decodes all complete frames of the buffer. An invalid frame stays there, so that every further call fails.
+    /// Decodes all complete frames of the buffer. An invalid frame remains there, so that every further call fails.
     fn decode_all(&mut self, out: &mut Vec<Received>) -> Result<(), FrameError> {
         while !self.got_bye {
             let Some(layout) = locate(self.buffer.as_slice())? else { break };

@@ -11,7 +11,7 @@ use super::Error;
 use crate::notice;
 use crate::protocol::{EncodeError, Verb, check_payload, encode, encode_publication};
 
-/// The number of buffered bytes from which [`Sender::feed`] flushes.
+/// The number of buffered bytes at which [`Sender::feed`] flushes.
 const FLUSH_BYTES: usize = 64 * 1024;
 
 /// The sending half: publishes and subscribes. Frames are buffered until they are flushed, in order.
@@ -45,7 +45,7 @@ impl Sender {
     /// Adds an event to the buffer; [`Self::flush`] sends it.
     ///
     /// # Errors
-    /// [`Error::Encode`] or [`Error::Reserved`]; nothing is added then.
+    /// [`Error::Encode`] or [`Error::Reserved`]; in both cases, nothing is added.
     pub fn enqueue(
         &mut self,
         topic: &str,
@@ -70,7 +70,7 @@ impl Sender {
     /// Adds a `SUB` to the buffer; [`Self::flush`] sends it.
     ///
     /// # Errors
-    /// [`Error::Encode`]; nothing is added then.
+    /// [`Error::Encode`]; in this case, nothing is added.
     pub fn enqueue_subscribe(&mut self, pattern: &str) -> Result<(), Error> {
         self.enqueue_pattern(Verb::Sub, pattern)
     }
@@ -78,7 +78,7 @@ impl Sender {
     /// Adds an `UNSUB` to the buffer; [`Self::flush`] sends it.
     ///
     /// # Errors
-    /// [`Error::Encode`]; nothing is added then.
+    /// [`Error::Encode`]; in this case, nothing is added.
     pub fn enqueue_unsubscribe(&mut self, pattern: &str) -> Result<(), Error> {
         self.enqueue_pattern(Verb::Unsub, pattern)
     }
@@ -87,7 +87,7 @@ impl Sender {
     /// about what the name requests.
     ///
     /// # Errors
-    /// [`Error::Encode`]; nothing is added then.
+    /// [`Error::Encode`]; in this case, nothing is added.
     pub fn enqueue_greeting_for_notices(&mut self, name: &str) -> Result<(), Error> {
         self.enqueue_greeting(name, notice::ASK)
     }

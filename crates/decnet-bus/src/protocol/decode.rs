@@ -66,7 +66,7 @@ pub fn decode(buffer: &[u8]) -> Result<Option<(Frame<'_>, usize)>, FrameError> {
     Ok(Some((Frame { verb, args, body: &buffer[body] }, end)))
 }
 
-/// Works as [`decode`] but returns ranges.
+/// Works like [`decode`] but returns ranges.
 ///
 /// # Errors
 /// See [`FrameError`].
@@ -78,7 +78,7 @@ pub fn locate(buffer: &[u8]) -> Result<Option<Layout>, FrameError> {
     Ok((buffer.len() >= body.end).then_some(Layout { verb, args, body }))
 }
 
-/// Returns how many more bytes the incomplete frame at the start of `buffer` needs, as far as its header tells: at
+/// Returns how many more bytes the incomplete frame at the start of `buffer` needs, as far as its header determines this: at
 /// least one. Used to reserve space before the next read.
 #[must_use]
 pub fn missing(buffer: &[u8]) -> usize {
@@ -121,7 +121,7 @@ fn body_len(rest: &[u8]) -> Result<Option<usize>, FrameError> {
     if length > MAX_BODY_BYTES { Err(FrameError::BodyTooLong(length)) } else { Ok(Some(length)) }
 }
 
-/// Returns whether Python's `str.strip` removes this ASCII byte; the file separators count as white space too.
+/// Returns whether Python's `str.strip` removes this ASCII byte; the file separators count as whitespace too.
 pub(super) fn is_python_space(byte: u8) -> bool {
     matches!(byte, b'\t'..=b'\r' | b'\x1c'..=b' ')
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Verb;
 use super::decode::{LENGTH_BYTES, is_python_space};
 
-/// The fields that the server adds to an event, beside its topic.
+/// The fields that the server adds to an event in addition to its topic.
 #[derive(Debug, Clone, Copy)]
 pub struct Envelope<'a> {
     /// 32 hexadecimal digits.
@@ -40,7 +40,7 @@ pub enum EncodeError {
     EventTooLong {
         /// The size of type and payload, in bytes.
         found: usize,
-        /// The maximum for them, in bytes.
+        /// The maximum size of type and payload, in bytes.
         most: usize,
     },
     /// The payload cannot be serialized.

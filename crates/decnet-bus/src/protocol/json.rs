@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepts_what_decnet_accepts() {
+    fn json_that_decnet_accepts_is_accepted() {
         let deep = "[".repeat(MAX_PAYLOAD_DEPTH) + &"]".repeat(MAX_PAYLOAD_DEPTH);
         let many_digits = "9".repeat(300);
         for text in [
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_decnet_refuses() {
+    fn json_that_decnet_rejects_is_rejected() {
         let deep = "[".repeat(MAX_JSON_DEPTH) + &"]".repeat(MAX_JSON_DEPTH);
         let abyss = "[".repeat(200_000);
         let many_digits = "9".repeat(400);
@@ -169,7 +169,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn never_accepts_more_than_a_full_parse(text in r#"[\[\]{}",:\\ud8dc0-9eE+.\-a ]{0,40}"#) {
+        fn check_never_accepts_more_than_a_full_parse(text in r#"[\[\]{}",:\\ud8dc0-9eE+.\-a ]{0,40}"#) {
             if check_payload(&text).is_ok() {
                 proptest::prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
             }

@@ -75,7 +75,7 @@ async fn harmless_deviations_are_tolerated() {
     reader.expect_only("x.y").await;
 }
 
-/// Clients trust the loss counters of a heartbeat, so only the bus may publish one.
+/// Clients trust the loss counters of a heartbeat, so only the bus may publish heartbeats.
 #[tokio::test]
 async fn clients_cannot_publish_the_heartbeat_of_the_bus() {
     let mut bus = TestBus::start_as(|options| options.heartbeat = Duration::from_secs(3600)).await;

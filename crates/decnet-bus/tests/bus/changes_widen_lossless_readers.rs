@@ -118,7 +118,7 @@ async fn a_disconnected_reader_is_widened_too() {
 }
 
 #[tokio::test]
-async fn a_successor_stays_wide_until_it_reads_the_signal() {
+async fn a_successor_is_widened_until_it_reads_the_signal() {
     let mut bus = TestBus::start().await;
     drop(Reader::narrowed(&mut bus).await);
     publish(&mut bus, &[CHANGED_TOPIC, "z.1", CHANGED_TOPIC, "z.2"]).await;
@@ -133,7 +133,7 @@ async fn a_successor_stays_wide_until_it_reads_the_signal() {
 }
 
 #[tokio::test]
-async fn a_lost_signal_leaves_the_successor_wide() {
+async fn a_lost_signal_keeps_the_successor_widened() {
     let mut bus = TestBus::start().await;
     let worker = Reader::narrowed(&mut bus).await;
     // The signal is written to the worker's socket and lost with it.

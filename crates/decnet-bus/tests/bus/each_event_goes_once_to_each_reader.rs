@@ -28,7 +28,7 @@ async fn event_gets_an_id_and_time_and_is_otherwise_unchanged() {
 }
 
 #[tokio::test]
-async fn no_echo_and_no_copy_per_overlapping_pattern() {
+async fn event_is_not_echoed_or_repeated_per_pattern() {
     let mut bus = TestBus::start().await;
     let mut one = Peer::subscribed(&mut bus, &["a.>", "a.*", "a.b", "*.b", "a.b"]).await;
     let mut other = Peer::subscribed(&mut bus, &["a.>", "x y.z"]).await;

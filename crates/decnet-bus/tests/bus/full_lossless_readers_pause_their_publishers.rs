@@ -7,7 +7,7 @@ use crate::common::{TIMEOUT, TestBus, soon};
 use decnet_bus::{Client, LOSSLESS_CLIENT_NAME, Lossless};
 use tokio::task::JoinHandle;
 
-/// Small enough that the events of a test fit neither queue nor sockets.
+/// The limits of a reader whose queue is too small for the events of a test.
 const SMALL: Lossless = Lossless { bytes: 256 * 1024, pause: TIMEOUT, retention: TIMEOUT };
 const EVENTS: usize = 5000;
 const EVENT_BYTES: usize = 1000;

@@ -46,7 +46,7 @@ async fn events_after_a_confirmation_follow_on_the_bus() {
 }
 
 #[tokio::test]
-async fn an_early_close_does_not_confirm() {
+async fn an_early_close_fails_the_confirmation() {
     let (mut client, mut bus) = connected().await;
     publish(&mut client, 3).await;
     bus.read_exact(&mut [0; 100]).await.unwrap();
@@ -56,7 +56,7 @@ async fn an_early_close_does_not_confirm() {
 }
 
 #[tokio::test]
-async fn a_full_bus_does_not_confirm() {
+async fn a_full_bus_fails_the_confirmation() {
     let (client, bus) = connected().await;
     drop(bus);
     let confirmed = soon(client.confirm(TIMEOUT)).await;
@@ -64,7 +64,7 @@ async fn a_full_bus_does_not_confirm() {
 }
 
 #[tokio::test]
-async fn a_bus_that_does_not_read_does_not_confirm() {
+async fn a_bus_that_does_not_read_fails_the_confirmation() {
     let (mut client, _bus) = connected().await;
     publish(&mut client, 1).await;
     let timeout = Duration::from_millis(50);

@@ -46,7 +46,7 @@ async fn kept_events_arrive_in_order_before_new_ones() {
 }
 
 #[tokio::test]
-async fn nothing_is_missed_between_hello_and_subscriptions() {
+async fn no_event_is_missed_between_hello_and_subscriptions() {
     let mut bus = TestBus::start().await;
     drop(reader(&mut bus, LOSSLESS_CLIENT_NAME, "n.>").await);
     publish(&mut bus, "n.x", 0..10, 10).await;
@@ -242,7 +242,7 @@ async fn bye_keeps_events_that_the_socket_does_not_hold() {
 }
 
 #[tokio::test]
-async fn a_successor_gets_what_a_closed_source_did_not_read() {
+async fn a_successor_gets_the_events_unread_by_a_closed_source() {
     let mut bus = TestBus::start().await;
     let mut source = source(&bus.path);
     assert_eq!(soon(source.next(&mut Vec::new())).await, Step::Connected);
@@ -287,7 +287,7 @@ fn on_thread<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) 
 }
 
 impl Stream {
-    /// Starts both. `reader` has subscribed before the first number is published.
+    /// Starts the bus and the publisher. `reader` has subscribed before the first number is published.
     async fn start(reader: &mut Source, path: PathBuf, dir: tempfile::TempDir) -> Self {
         let stop_bus = CancellationToken::new();
         let (options, stop) = (options(&path), stop_bus.clone());
@@ -372,13 +372,13 @@ async fn restarted(clean: bool) -> (Vec<usize>, usize) {
 }
 
 #[tokio::test]
-async fn restarts_with_bye_miss_nothing() {
+async fn restarts_with_bye_lose_no_events() {
     let (arrived, published) = restarted(true).await;
     assert_eq!((arrived.len(), gaps(&arrived)), (published, vec![]));
 }
 
 #[tokio::test]
-async fn a_kill_loses_at_most_what_the_socket_held() {
+async fn a_kill_loses_at_most_the_events_in_the_socket() {
     let (arrived, published) = restarted(false).await;
     let gaps = gaps(&arrived);
     assert_eq!(arrived.len() + gaps.iter().map(ExactSizeIterator::len).sum::<usize>(), published);

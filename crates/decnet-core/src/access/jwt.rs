@@ -22,18 +22,9 @@ use crate::time::UnixMicros;
 const ISSUER: &str = "decnet";
 const AUDIENCE: &str = "decnet-dashboard";
 const TYPE: &str = "access";
-/// Texts that are part of the secrets in examples and defaults, in lower case.
-const PLACEHOLDERS: [&str; 9] = [
-    "change-me",
-    "change_me",
-    "changeme",
-    "example",
-    "fallback",
-    "password",
-    "placeholder",
-    "your-secret",
-    "your_secret",
-];
+/// Texts that are part of the secrets in examples and defaults, in lower case, with hyphens for underscores.
+const PLACEHOLDERS: [&str; 7] =
+    ["change-me", "changeme", "example", "fallback", "password", "placeholder", "your-secret"];
 
 /// The secret shared with DECNET's API, ready to verify tokens.
 #[derive(Clone)]
@@ -44,24 +35,7 @@ pub struct JwtKey(Hmac<Sha256>);
 #[error("has fewer than {MIN_JWT_SECRET_CHARS} characters")]
 pub struct ShortJwtSecret;
 
-/// Why a secret of sufficient length is easy to guess.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum JwtWeakness {
-    /// The secret has fewer than [`MIN_JWT_SECRET_SYMBOLS`] different characters.
-    #[error("has fewer than {MIN_JWT_SECRET_SYMBOLS} different characters")]
-    FewSymbols,
-    /// The secret is a shorter text, repeated.
-    #[error("repeats a shorter text")]
-    Repetition,
-    /// The secret consists mostly of consecutive or equal characters, as in `abcd` or `1111`.
-    #[error("is a run of consecutive characters")]
-    Run,
-    /// The secret contains a word that is common in examples and defaults.
-    #[error("looks like a placeholder from an example")]
-    Placeholder,
-}
-
-/// Why a token is rejected. For logs only: the client does not receive the reason.
+/// The reason why a token is rejected. For logs only: the client does not receive it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JwtProblem {
     /// The token does not have three base64url parts, or is too long.
@@ -70,7 +44,7 @@ pub enum JwtProblem {
     /// The header names another algorithm, or has members other than `alg` and `typ`.
     #[error("unsupported header; only HS256 is accepted")]
     Header,
-    /// The token was signed with another key, or changed.
+    /// The token was signed with another key, or was modified.
     #[error("invalid signature")]
     Signature,
     /// A claim is missing, has the wrong type, or is for another issuer or audience.
@@ -79,7 +53,7 @@ pub enum JwtProblem {
     /// The expiry time has passed.
     #[error("expired")]
     Expired,
-    /// The token was issued in the future, or is not valid yet: one of the clocks is wrong.
+    /// The time of issue is in the future, or the token is not valid yet: one of the clocks is wrong.
     #[error("issued in the future")]
     Early,
 }
@@ -131,20 +105,21 @@ impl JwtKey {
         Ok(Self(key.expect("HMAC takes a key of any length")))
     }
 
-    /// Returns an obvious weakness of a secret. A secret without one may still be easy to guess.
+    /// Returns an obvious weakness of a secret, as text that follows "the secret". A secret without an
+    /// obvious weakness may still be easy to guess.
     #[must_use]
-    pub fn weakness(secret: &Secret) -> Option<JwtWeakness> {
+    pub fn weakness(secret: &Secret) -> Option<String> {
         let text = secret.expose();
         let symbols: BTreeSet<char> = text.chars().collect();
-        let lower = text.to_lowercase();
+        let lower = text.to_lowercase().replace('_', "-");
         if symbols.len() < MIN_JWT_SECRET_SYMBOLS {
-            Some(JwtWeakness::FewSymbols)
+            Some(format!("has fewer than {MIN_JWT_SECRET_SYMBOLS} different characters"))
         } else if is_repetition(text.as_bytes()) {
-            Some(JwtWeakness::Repetition)
+            Some("repeats a shorter text".into())
         } else if is_run(text) {
-            Some(JwtWeakness::Run)
+            Some("is a run of consecutive characters".into())
         } else if PLACEHOLDERS.iter().any(|part| lower.contains(part)) {
-            Some(JwtWeakness::Placeholder)
+            Some("looks like a placeholder from an example".into())
         } else {
             None
         }
@@ -153,7 +128,7 @@ impl JwtKey {
     /// Verifies a token at the time `now`.
     ///
     /// # Errors
-    /// The first [`JwtProblem`]. Problems of the claims are only returned for a valid signature.
+    /// The first [`JwtProblem`]. Problems with the claims are returned only for a valid signature.
     pub fn verify(&self, token: &str, now: UnixMicros) -> Result<Claims, JwtProblem> {
         if token.len() > MAX_JWT_BYTES {
             return Err(JwtProblem::Form);
@@ -202,7 +177,7 @@ fn check_header(json: &[u8]) -> Result<(), JwtProblem> {
     if header.alg == "HS256" && is_jwt { Ok(()) } else { Err(JwtProblem::Header) }
 }
 
-/// Returns whether a text is a shorter one repeated at least twice, the last time possibly truncated.
+/// Returns whether a text consists of at least two copies of a shorter text, the last of which may be truncated.
 fn is_repetition(text: &[u8]) -> bool {
     (1..=text.len() / 2).any(|period| text[period..] == text[..text.len() - period])
 }
@@ -267,15 +242,15 @@ mod tests {
     fn obvious_weaknesses_of_secrets_are_detected() {
         let weakness = |text: &str| JwtKey::weakness(&Secret::new(text));
         for (text, expected) in [
-            ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", JwtWeakness::FewSymbols),
-            ("abababababababababababababababababab", JwtWeakness::FewSymbols),
-            (SECRET, JwtWeakness::Repetition),
-            ("correct horse correct horse correct", JwtWeakness::Repetition),
-            ("abcdefghijklmnopqrstuvwxyz012345", JwtWeakness::Run),
-            ("fallback-secret-key-Change-Me-really", JwtWeakness::Placeholder),
-            ("this-is-an-EXAMPLE-secret-of-DECNET", JwtWeakness::Placeholder),
+            ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "has fewer than 8 different characters"),
+            ("abababababababababababababababababab", "has fewer than 8 different characters"),
+            (SECRET, "repeats a shorter text"),
+            ("correct horse correct horse correct", "repeats a shorter text"),
+            ("abcdefghijklmnopqrstuvwxyz012345", "is a run of consecutive characters"),
+            ("fallback-secret-key-Change-Me-really", "looks like a placeholder from an example"),
+            ("this-is-an-EXAMPLE-secret-of-DECNET", "looks like a placeholder from an example"),
         ] {
-            assert_eq!(weakness(text), Some(expected), "{text}");
+            assert_eq!(weakness(text).as_deref(), Some(expected), "{text}");
         }
         for text in ["6f1ed002ab5595859014ebf0951522d9", "b4cnN2ogJLNpAWlL8lqXDKsW3J7Em_rqHg8Nju_f0hE"] {
             assert_eq!(weakness(text), None, "{text}");

@@ -6,11 +6,11 @@ use std::str::FromStr;
 /// The permission that an operation requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
-    /// Reads subscriptions, deliveries and attempts.
+    /// The permission to read subscriptions, deliveries and attempts.
     Read,
-    /// Submits events.
+    /// The permission to submit events.
     Publish,
-    /// All operations.
+    /// The permission for all operations.
     Admin,
 }
 
@@ -34,12 +34,6 @@ impl Scope {
     }
 }
 
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 impl FromStr for Scope {
     type Err = ParseScopeError;
 
@@ -58,7 +52,7 @@ impl Scopes {
         Self(scopes.into_iter().fold(0, |bits, scope| bits | bit(scope)))
     }
 
-    /// Returns whether the scopes include `needed`, directly or by `admin`.
+    /// Returns whether the scopes include `needed`, directly or through `admin`.
     #[must_use]
     pub fn permit(self, needed: Scope) -> bool {
         self.0 & (bit(needed) | bit(Scope::Admin)) != 0
@@ -70,7 +64,7 @@ impl Scopes {
     }
 }
 
-/// Separated by spaces (RFC 6749 section 3.3).
+/// Formats the scopes separated by spaces (RFC 6749 section 3.3).
 impl fmt::Display for Scopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.iter().map(Scope::as_str).collect::<Vec<_>>().join(" "))
@@ -86,11 +80,7 @@ impl FromStr for Scopes {
 }
 
 fn bit(scope: Scope) -> u8 {
-    match scope {
-        Scope::Read => 1,
-        Scope::Publish => 2,
-        Scope::Admin => 4,
-    }
+    1 << scope as u8
 }
 
 #[cfg(test)]
@@ -109,7 +99,7 @@ mod tests {
         ] {
             let scopes = Scopes::new(given);
             for scope in Scope::ALL {
-                assert_eq!(scopes.permit(scope), permitted.contains(&scope), "{scopes} {scope}");
+                assert_eq!(scopes.permit(scope), permitted.contains(&scope), "{scopes} {scope:?}");
             }
             assert_eq!(scopes.to_string().parse(), Ok(scopes));
         }

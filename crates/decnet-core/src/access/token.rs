@@ -38,7 +38,7 @@ impl ApiToken {
     pub fn from_random(bytes: [u8; RANDOM_BYTES]) -> Self {
         let mut secret = [0; SECRET_BYTES];
         secret.copy_from_slice(&bytes[ID_BYTES..]);
-        Self { id: hex(&bytes[..ID_BYTES]), secret }
+        Self { id: bytes[..ID_BYTES].iter().map(|byte| format!("{byte:02x}")).collect(), secret }
     }
 
     /// Parses a token. Returns `None` if the text is not well-formed.
@@ -129,10 +129,6 @@ pub fn check_token_name(name: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("a token's name has 1 to {MAX_NAME_CHARS} letters, digits, `.`, `_` or `-`"))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

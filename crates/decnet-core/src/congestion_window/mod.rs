@@ -11,10 +11,10 @@
 //!   Unlike a TCP bottleneck, a receiver queues for a long time before it drops, so latency is the earliest sign
 //!   (TCP Vegas).
 //!
-//! The baseline follows a lower latency at any time, but a higher one only right after a shrink. A shrink goes below the point
-//! where the queue is empty, and the sample starts when all earlier requests have returned. So no queue of our own is in it.
-//! A baseline that simply followed the average would include the queue, and both would grow together. If a receiver has
-//! really become slower, the window shrinks a few times, and each shrink raises the baseline.
+//! The baseline follows a lower latency at any time, but a higher latency only right after a shrink. A shrink goes below the
+//! point where the queue is empty, and the sample starts when all earlier requests have returned. Therefore the sample does not
+//! include a queue of our own. A baseline that simply followed the average would include the queue, and both would grow together.
+//! If a receiver has really become slower, the window shrinks a few times, and each shrink raises the baseline.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ const MIN_SHRINK: f32 = 0.25;
 /// The initial size, and the smallest to which latency shrinks the window: two requests do not make a relevant queue.
 #[expect(clippy::cast_possible_truncation, reason = "a small constant")]
 const INITIAL_SIZE: u16 = INITIAL_CONCURRENCY as u16;
-/// The bounds of the number of replies in the average latency; between them it is half the window.
+/// The bounds of the number of replies in the average latency. Between the bounds the number is half the window.
 const MIN_AVERAGED: u16 = 16;
 const MAX_AVERAGED: u16 = 64;
 /// The number of replies from which the average is used.
@@ -44,14 +44,14 @@ const FALL: f32 = 1.0 / 256.0;
 /// The share of the difference by which the first average after a shrink raises the baseline.
 const RISE: f32 = 0.25;
 
-/// The limit of concurrent requests to one receiver. Adapts with each finished attempt; does not read a clock.
+/// The limit on concurrent requests to one receiver. Adapts with each finished attempt; does not read a clock.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CongestionWindow {
     /// The number of requests that may be in flight.
     size: u16,
     /// The number of good replies since the last growth, outside of slow start.
     acked: u16,
-    /// The number of requests that were in flight at the last shrink and have not finished. They are not evaluated.
+    /// The number of requests that were in flight at the last shrink and have not finished. Their outcomes are ignored.
     recovery_remaining: u16,
     /// The number of latencies in the average.
     samples: u16,
@@ -64,6 +64,7 @@ pub struct CongestionWindow {
     sampling_baseline: bool,
 }
 
+/// The window for a receiver without any replies.
 impl Default for CongestionWindow {
     fn default() -> Self {
         Self {
@@ -80,12 +81,6 @@ impl Default for CongestionWindow {
 }
 
 impl CongestionWindow {
-    /// Creates the window for a receiver without any replies.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Returns the number of requests that may be in flight, at least 1 and at most `max`.
     #[must_use]
     pub fn allowed(&self, max: usize) -> usize {

@@ -109,7 +109,7 @@ fn average(values: &[usize]) -> f64 {
 fn window_converges_to_the_capacity_of_the_receiver() {
     for (capacity, service) in [(1, 50), (2, 100), (4, 100), (8, 1000), (16, 100), (32, 30), (40, 500)] {
         let mut receiver = SimulatedReceiver::new(capacity, service * MILLIS);
-        let result = receiver.load(&mut CongestionWindow::new(), 256, 20_000);
+        let result = receiver.load(&mut CongestionWindow::default(), 256, 20_000);
         let settled = average(&result.allowed[2000..]);
         let bounds = 0.9 * capacity as f64..2.0 * capacity as f64 + 4.0;
         assert!(bounds.contains(&settled), "{settled} for {capacity} at {service} ms");
@@ -131,7 +131,7 @@ fn window_converges_to_the_capacity_of_the_receiver() {
 fn unlimited_receiver_gets_the_maximum_after_few_round_trips() {
     for service in [1, 5, 80, 1000] {
         let mut receiver = SimulatedReceiver::new(1000, service * MILLIS);
-        let result = receiver.load(&mut CongestionWindow::new(), 64, 1000);
+        let result = receiver.load(&mut CongestionWindow::default(), 64, 1000);
         let full = result.allowed.iter().position(|allowed| *allowed == 64).unwrap();
         // Slow start: 2, 4, 8, 16 and 32 requests, plus one per reply of the last round trip.
         assert!(full <= 64, "only after {full} replies at {service} ms");
@@ -144,16 +144,16 @@ fn unlimited_receiver_gets_the_maximum_after_few_round_trips() {
 fn exponential_latencies_are_not_congestion() {
     let receiver =
         |capacity| SimulatedReceiver { exponential: true, ..SimulatedReceiver::new(capacity, 80 * MILLIS) };
-    let unlimited = receiver(1000).load(&mut CongestionWindow::new(), 64, 40_000);
+    let unlimited = receiver(1000).load(&mut CongestionWindow::default(), 64, 40_000);
     assert!(average(&unlimited.allowed[5000..]) > 48.0, "{}", average(&unlimited.allowed[5000..]));
-    let limited = receiver(8).load(&mut CongestionWindow::new(), 64, 40_000);
+    let limited = receiver(8).load(&mut CongestionWindow::default(), 64, 40_000);
     let settled = average(&limited.allowed[5000..]) / 8.0;
     assert!((0.9..2.6).contains(&settled), "{settled}");
 }
 
 #[test]
 fn rising_latency_below_the_floor_is_not_congestion() {
-    let mut window = CongestionWindow::new();
+    let mut window = CongestionWindow::default();
     for reply in 0..1000u64 {
         let in_flight = window.allowed(64);
         let latency = if reply < 10 { 40 } else { 40 + reply * 9 };
@@ -166,7 +166,7 @@ fn rising_latency_below_the_floor_is_not_congestion() {
 fn receiver_with_a_short_queue_rarely_answers_503() {
     let mut receiver = SimulatedReceiver::new(8, 50 * MILLIS);
     receiver.queue = 4;
-    let result = receiver.load(&mut CongestionWindow::new(), 64, 20_000);
+    let result = receiver.load(&mut CongestionWindow::default(), 64, 20_000);
     let settled = average(&result.allowed[1000..]);
     assert!((6.0..=12.0).contains(&settled), "{settled}");
     assert!(result.refused < 500, "{} of 20000", result.refused);
@@ -175,7 +175,7 @@ fn receiver_with_a_short_queue_rarely_answers_503() {
 #[test]
 fn window_recovers_when_the_receiver_becomes_slower() {
     let mut receiver = SimulatedReceiver::new(1000, 100 * MILLIS);
-    let mut window = CongestionWindow::new();
+    let mut window = CongestionWindow::default();
     receiver.load(&mut window, 64, 1000);
     receiver.service *= 4;
     let result = receiver.load(&mut window, 64, 5000);
@@ -189,7 +189,7 @@ fn window_recovers_when_the_receiver_becomes_slower() {
 #[test]
 fn window_shrinks_when_the_receiver_loses_capacity() {
     let mut receiver = SimulatedReceiver::new(32, 100 * MILLIS);
-    let mut window = CongestionWindow::new();
+    let mut window = CongestionWindow::default();
     receiver.load(&mut window, 256, 5000);
     receiver.capacity = 4;
     receiver.load(&mut window, 256, 5000);
@@ -199,7 +199,7 @@ fn window_shrinks_when_the_receiver_loses_capacity() {
 
 #[test]
 fn requests_in_flight_together_shrink_the_window_once() {
-    let mut window = CongestionWindow::new();
+    let mut window = CongestionWindow::default();
     SimulatedReceiver::new(1000, 10 * MILLIS).load(&mut window, 64, 500);
     for in_flight in (1..=64).rev() {
         window.finished(&BUSY, Duration::ZERO, in_flight);
@@ -211,7 +211,7 @@ fn requests_in_flight_together_shrink_the_window_once() {
 
 #[test]
 fn other_failures_do_not_change_the_window() {
-    let mut window = CongestionWindow::new();
+    let mut window = CongestionWindow::default();
     for outcome in [
         Outcome::Replied { status: 500, retry_after: None },
         Outcome::Replied { status: 404, retry_after: None },
@@ -219,13 +219,13 @@ fn other_failures_do_not_change_the_window() {
         Outcome::Failed(Reason::Resolve),
     ] {
         window.finished(&outcome, Duration::from_secs(1), 2);
-        assert_eq!(window, CongestionWindow::new(), "{outcome:?}");
+        assert_eq!(window, CongestionWindow::default(), "{outcome:?}");
     }
 }
 
 #[test]
 fn window_that_is_not_fully_used_does_not_grow() {
-    let mut window = CongestionWindow::new();
+    let mut window = CongestionWindow::default();
     for _ in 0..1000 {
         window.finished(&OK, Duration::from_millis(1), 1);
     }
@@ -247,7 +247,7 @@ proptest! {
         max in 1usize..100,
         steps in prop::collection::vec((outcome(), 0u64..100_000_000, 0usize..200), 0..500),
     ) {
-        let mut window = CongestionWindow::new();
+        let mut window = CongestionWindow::default();
         for (outcome, micros, in_flight) in steps {
             let before = window.allowed(usize::MAX);
             window.finished(&outcome, Duration::from_micros(micros), in_flight);

@@ -10,9 +10,9 @@ use crate::time::UnixMicros;
 pub enum Outcome {
     /// The receiver answered.
     Replied {
-        /// HTTP status code.
+        /// The HTTP status code.
         status: u16,
-        /// The time in `Retry-After`, see [`retry_after`].
+        /// The wait that `Retry-After` requests; see [`retry_after`].
         retry_after: Option<Duration>,
     },
     /// No valid HTTP reply came before the deadline.
@@ -20,6 +20,17 @@ pub enum Outcome {
     /// Nothing was sent because this host lacked something that a connection needs: a file descriptor, a local port,
     /// memory, or trusted root certificates.
     LocalFault,
+}
+
+impl Outcome {
+    /// Returns the status of the reply, if there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match *self {
+            Self::Replied { status, .. } => Some(status),
+            Self::Failed(_) | Self::LocalFault => None,
+        }
+    }
 }
 
 /// The reason why an attempt failed, or why a delivery is dead. Stored with the attempt and shown to operators.
@@ -35,8 +46,8 @@ pub enum Reason {
     Tls,
     /// The attempt did not finish before its deadline.
     Timeout,
-    /// The connection was lost before the head of a reply was complete. Or a 2xx came before the whole request was sent, and
-    /// the rest could not be sent.
+    /// The connection was lost before the head of a reply was complete, or after a 2xx that arrived before the whole request
+    /// was sent.
     Disconnected,
     /// The reply was not valid HTTP, or the receiver sent too much.
     Protocol,
@@ -44,7 +55,7 @@ pub enum Reason {
     Internal,
     /// A 3xx status except 304. Redirects are never followed.
     Redirect,
-    /// Status 400, 413, 415 or 422: the receiver refuses this body, but may accept the next one.
+    /// Status 400, 413, 415 or 422: the receiver refuses this body, but may accept the body of the next event.
     BodyRefused,
     /// Any other status that a retry would not change.
     Refused,
@@ -166,7 +177,7 @@ fn seconds(text: &str) -> Option<Duration> {
     Some(Duration::from_secs(whole.parse().unwrap_or(u64::MAX).saturating_add(rounded_up)))
 }
 
-/// Parses an HTTP date. Returns the time from `now` until then.
+/// Parses an HTTP date. Returns the time from `now` until that date.
 fn time_until(text: &str, now: UnixMicros) -> Option<Duration> {
     let date = httpdate::parse_http_date(text).ok()?;
     let since_epoch = date.duration_since(SystemTime::UNIX_EPOCH).ok()?;

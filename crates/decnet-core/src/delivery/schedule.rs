@@ -12,12 +12,12 @@ use crate::limits::{MAX_RETRIES, MAX_RETRY_DELAY, MAX_RETRY_WAIT};
 /// The largest share of a delay that jitter adds or subtracts.
 const JITTER: f64 = 0.2;
 
-/// The delays between the attempts of one delivery, one per retry. In JSON a text such as `1s,2s,4s`, or `none`.
+/// The delays between the attempts of one delivery, one per retry. In JSON it is a text such as `1s,2s,4s`, or `none`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RetrySchedule(Box<[Duration]>);
 
-/// Why a retry schedule is not valid.
+/// The reason why a retry schedule is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
     /// A part that is not a duration.
@@ -35,7 +35,7 @@ impl RetrySchedule {
     /// Creates a schedule from delays.
     ///
     /// # Errors
-    /// There are more than [`MAX_RETRIES`] delays, or one is above [`MAX_RETRY_DELAY`].
+    /// There are more than [`MAX_RETRIES`] delays, or a delay is above [`MAX_RETRY_DELAY`].
     pub fn new(delays: impl Into<Box<[Duration]>>) -> Result<Self, ScheduleError> {
         let delays = delays.into();
         if delays.len() > MAX_RETRIES {
@@ -53,8 +53,8 @@ impl RetrySchedule {
         u32::try_from(self.0.len()).unwrap_or(u32::MAX)
     }
 
-    /// Returns the delay after `attempts` attempts (at least 1, without [free](super::Fate::is_free) ones), or `None` when all
-    /// retries are used.
+    /// Returns the delay after `attempts` attempts (at least 1, not counting [free](super::Fate::is_free) attempts), or `None`
+    /// when all retries are used.
     ///
     /// `jitter` from -1 to 1 changes the delay by up to 20 %. The wait that the receiver requested is a lower bound. The
     /// result is at most [`MAX_RETRY_WAIT`].
@@ -66,7 +66,7 @@ impl RetrySchedule {
     }
 }
 
-/// 1, 2 and 4 s as in DECNET, then 30 s, 2 min, 10 min, 1 h, 6 h and 24 h.
+/// The default delays: 1, 2 and 4 s as in DECNET, then 30 s, 2 min, 10 min, 1 h, 6 h and 24 h.
 impl Default for RetrySchedule {
     fn default() -> Self {
         Self([1, 2, 4, 30, 120, 600, 3600, 21_600, 86_400].map(Duration::from_secs).into())

@@ -12,30 +12,30 @@ use crate::time::UnixMicros;
 pub enum State {
     /// Not yet attempted.
     Pending,
-    /// Attempted without success; waits for the next attempt.
+    /// Attempted without success, and waiting for the next attempt.
     Retrying {
         /// The time from which the next attempt may start.
         due_at: UnixMicros,
     },
     /// Accepted by the receiver with a 2xx. Final.
     Delivered,
-    /// Not delivered and not retried any more; kept, listed and redeliverable. Final.
+    /// Not delivered and no longer retried; kept, listed and redeliverable. Final.
     Dead {
-        /// Why the delivery failed.
+        /// The reason why the delivery failed.
         reason: Reason,
     },
 }
 
 impl State {
-    /// Returns whether the state only changes if an operator redelivers.
+    /// Returns whether the state changes only if an operator redelivers the event.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Delivered | Self::Dead { .. })
     }
 }
 
-/// Returns the state after an attempt. `attempts` includes that attempt, but no earlier [free](Fate::is_free) one; `jitter` is
-/// from -1 to 1.
+/// Returns the state after an attempt. `attempts` includes that attempt, but no earlier [free](Fate::is_free) attempt; `jitter`
+/// is from -1 to 1.
 #[must_use]
 pub fn advance(attempts: u32, fate: &Fate, schedule: &RetrySchedule, now: UnixMicros, jitter: f64) -> State {
     match *fate {
@@ -50,8 +50,8 @@ pub fn advance(attempts: u32, fate: &Fate, schedule: &RetrySchedule, now: UnixMi
     }
 }
 
-/// Returns whether the delivery counts as failed in the health of its subscription with this attempt. `attempts` is that of
-/// [`advance`].
+/// Returns whether the delivery counts as failed in the health of its subscription with this attempt. `attempts` is
+/// counted as for [`advance`].
 ///
 /// This happens once per delivery: when it is rejected, when its quick retries are used up (later retries go on for days, but
 /// the receiver has a problem now), or with the first attempt if a quick retry cannot help. A failed probe uses up no retry.
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn state_by_fate_and_attempts() {
+    fn state_depends_on_fate_and_attempts() {
         let schedule: RetrySchedule = "1s,2s".parse().unwrap();
         let retry = Fate::RetryBySchedule { reason: Reason::ServerError, after: None };
         let deferred =
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_batch_needs_no_retry_and_is_not_a_failure() {
+    fn refused_batch_is_retried_now_without_using_a_retry() {
         let no_retries: RetrySchedule = "".parse().unwrap();
         let refused = Verdict::Reject(Reason::BodyRefused);
         assert_eq!(advance(1, &refused.fate(false, 100), &no_retries, NOW, 0.0), due_in(0));
@@ -138,8 +138,8 @@ mod tests {
         }
     }
 
-    /// Makes all attempts of the schedule, each after the same free ones: `p` for a failed probe, `b` for a refused batch, `g` for
-    /// a 410.
+    /// Makes all attempts of the schedule, each after the same free attempts: `p` for a failed probe, `b` for a refused batch,
+    /// `g` for a 410.
     #[test]
     fn free_attempts_neither_delay_nor_end_a_delivery() {
         let schedule: RetrySchedule = "1s,2s,4s,8s".parse().unwrap();

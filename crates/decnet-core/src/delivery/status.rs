@@ -7,13 +7,13 @@ use super::State;
 pub enum DeliveryStatus {
     /// Not yet attempted.
     Pending,
-    /// Waiting for the next attempt after a failed one.
+    /// Waiting for the next attempt after a failed attempt.
     Retrying,
     /// Waiting for the subscription to be enabled or to recover.
     Parked,
     /// Accepted by the receiver with a 2xx.
     Delivered,
-    /// Not delivered and not retried any more.
+    /// Not delivered and no longer retried.
     Dead,
 }
 
@@ -50,16 +50,10 @@ impl DeliveryStatus {
         }
     }
 
-    /// Returns whether the status only changes if an operator redelivers.
+    /// Returns whether the status changes only if an operator redelivers the event.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Delivered | Self::Dead)
-    }
-}
-
-impl std::fmt::Display for DeliveryStatus {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 
@@ -96,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn names_round_trip() {
+    fn status_names_round_trip() {
         for status in DeliveryStatus::ALL {
             assert_eq!(status.as_str().parse(), Ok(status));
         }

@@ -5,12 +5,12 @@ use std::time::Duration;
 /// The duration of each finished step; `None` for a step that was not needed or did not finish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Timings {
-    /// Name resolution.
+    /// The name resolution.
     pub resolve: Option<Duration>,
-    /// The TCP connection.
+    /// The establishment of the TCP connection.
     pub connect: Option<Duration>,
     /// The TLS handshake.
     pub tls: Option<Duration>,
-    /// From the start of the request on the connection to the headers of the reply.
+    /// The time from the start of the request on the connection to the headers of the reply.
     pub first_byte: Option<Duration>,
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::{Outcome, Reason};
 
-/// The meaning of an [`Outcome`] for the health of the subscription. Made by [`classify`].
+/// The meaning of an [`Outcome`] for the health of the subscription, as returned by [`classify`].
 ///
-/// What becomes of a delivery also depends on the request, see [`Verdict::fate`].
+/// The fate of a delivery also depends on the request; see [`Verdict::fate`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// A 2xx. Resets the count of consecutive failures, and ends the trip of a tripped subscription.
@@ -22,14 +22,14 @@ pub enum Verdict {
     /// A refusal that a retry would not change. [`Reason::BodyRefused`] shows a healthy receiver, any other reason counts
     /// as a failed delivery.
     Reject(Reason),
-    /// 410. Stops all sending to the subscription until an operator enables it. Its deliveries wait.
+    /// A 410. Stops all sending to the subscription until an operator enables it. Its deliveries wait.
     Gone,
-    /// Nothing was sent, see [`Outcome::LocalFault`]. The subscription pauses for
+    /// Nothing was sent; see [`Outcome::LocalFault`]. The subscription pauses for
     /// [`LOCAL_FAULT_PAUSE`](crate::limits::LOCAL_FAULT_PAUSE); its health does not change.
     NotSent,
 }
 
-/// What becomes of one delivery after an attempt. [`advance`](super::advance) turns it into the next state.
+/// The fate of one delivery after an attempt. [`advance`](super::advance) turns it into the next state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
     /// Final: delivered.
@@ -59,7 +59,7 @@ impl Fate {
 }
 
 impl Verdict {
-    /// Returns why the attempt did not deliver, or `None` if it did.
+    /// Returns the reason why the attempt did not deliver, or `None` if it did.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
         match *self {
@@ -76,11 +76,11 @@ impl Verdict {
         matches!(self, Self::Delivered | Self::Reject(Reason::BodyRefused))
     }
 
-    /// Returns what becomes of each delivery in a request with `batch_size` events.
+    /// Returns the fate of each delivery in a request with `batch_size` events.
     ///
     /// A failed probe of a tripped subscription does not delay or end the delivery that it was made with, and uses up none of
-    /// its retries. A refused body of several events may be the fault of one of them, or only too large, so that each is sent
-    /// again in a [smaller batch](crate::settings::Batch::max_events_after).
+    /// its retries. A refused body of several events may be the fault of one of them, or only too large. Each event is therefore
+    /// sent again in a [smaller batch](crate::settings::Batch::max_events_after).
     #[must_use]
     pub fn fate(&self, is_probe: bool, batch_size: usize) -> Fate {
         match *self {
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn verdict_by_status() {
+    fn verdict_depends_on_status() {
         let after = Some(Duration::from_secs(7));
         let verdict = |status| classify(&Outcome::Replied { status, retry_after: after });
         let retry = |reason, after| Verdict::Retry { reason, after };

@@ -1,6 +1,6 @@
 //! Batches: several events as one event, with its body, id and topic.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::str::FromStr;
 
@@ -17,8 +17,8 @@ const ID_PREFIX: &str = "batch_";
 const MIXED_TOPIC: &str = "batch";
 /// The number of digest bytes in the id: enough to be unique, and short enough for a header.
 const ID_DIGEST_BYTES: usize = 16;
-/// The `source` of every CloudEvent. With the id it identifies the event (CloudEvents 1.0.2, "source"). The topic is the
-/// `subject`, because it may have characters that a URI reference must not have.
+/// The `source` of every CloudEvent. With the id it identifies the event (CloudEvents 1.0.2, "source"). The topic is not
+/// part of the source but the `subject`, because it may contain characters that are invalid in a URI reference.
 const SOURCE: &str = "/decnet";
 const JSON: &str = "application/json";
 
@@ -29,7 +29,8 @@ pub enum BatchFormat {
     /// A JSON array of the bodies of the events, unchanged.
     #[default]
     Array,
-    /// A CloudEvents 1.0 JSON batch (JSON Event Format, section 4). The `data` of each is the body of the event, unchanged.
+    /// A CloudEvents 1.0 JSON batch (JSON Event Format, section 4). The `data` of each CloudEvent is the body of its event,
+    /// unchanged.
     CloudEvents,
 }
 
@@ -72,7 +73,7 @@ impl BatchFormat {
     ///
     /// The id is derived from the ids of the events. A batch is formed anew for each attempt, so a retry has the same id only
     /// if it has the same events in the same order, and then it has the same body. The topic is the common topic of the events,
-    /// or `batch` if they have different ones.
+    /// or `batch` if their topics differ.
     #[must_use]
     pub fn combine<'e>(self, events: impl Iterator<Item = &'e Event> + Clone) -> Event {
         let (id, topic) = (id(events.clone()), topic(events.clone()).into());
@@ -111,7 +112,7 @@ struct BodyFields<'a> {
 }
 
 impl<'a> BodyFields<'a> {
-    /// Parses the body. This does not fail for a body that this program made; if it did, time and type would be missing.
+    /// Parses the body. This does not fail for a body that this program made; if parsing failed, time and type would be missing.
     fn of(event: &'a Event) -> Self {
         serde_json::from_slice(&event.body).unwrap_or_default()
     }
@@ -181,17 +182,8 @@ impl FromStr for BatchFormat {
     type Err = ParseBatchFormatError;
 
     fn from_str(text: &str) -> Result<Self, ParseBatchFormatError> {
-        match text {
-            "array" => Ok(Self::Array),
-            "cloudevents" => Ok(Self::CloudEvents),
-            _ => Err(ParseBatchFormatError(text.into())),
-        }
-    }
-}
-
-impl fmt::Display for BatchFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        let found = [Self::Array, Self::CloudEvents].into_iter().find(|format| format.as_str() == text);
+        found.ok_or_else(|| ParseBatchFormatError(text.into()))
     }
 }
 
@@ -299,7 +291,7 @@ mod tests {
         #[test]
         fn format_round_trips_as_text(cloud: bool) {
             let format = FORMATS[usize::from(cloud)];
-            prop_assert_eq!(format.to_string().parse(), Ok(format));
+            prop_assert_eq!(format.as_str().parse(), Ok(format));
         }
     }
 

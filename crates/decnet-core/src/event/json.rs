@@ -25,11 +25,11 @@ pub(super) enum Json<'a> {
     Float(f64),
     Text(Cow<'a, str>),
     Array(Vec<Json<'a>>),
-    /// Sorted by key; a repeated key has its last value.
+    /// The fields, sorted by key; a repeated key has its last value.
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
 }
 
-/// Why a text is not valid or not portable JSON.
+/// The reason why a text is not valid or not portable JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem} at byte {at}")]
 pub struct JsonError {
@@ -139,7 +139,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Json<'_>, JsonError> {
     parse_within(text, 0)
 }
 
-/// Parses a payload. It becomes a field of a body, so it may have one level less.
+/// Parses a payload. A payload becomes a field of a body, so its depth limit is one level lower.
 ///
 /// # Errors
 /// See [`parse`].
@@ -433,7 +433,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn agrees_with_serde_json(
+        fn parser_agrees_with_serde_json(
             text in r#"([\[\]{}:,"]|"[a\\u0-9d\u{1}é]{0,6}"|-?[0-9]{1,22}|[0-9.eE+-]{1,8}|true|null|[ \n]){0,12}"#,
         ) {
             match (parse(text.as_bytes()), serde_json::from_str::<serde_json::Value>(&text)) {

@@ -22,7 +22,7 @@ const MAX_ID_BYTES: usize = 128;
 /// One event, serialised once: every attempt signs and sends the same body.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// The id, the same in all attempts. Receivers use it as idempotency key. See [`is_id`].
+    /// The id, the same in all attempts. Receivers use it as an idempotency key; see [`is_id`].
     pub id: Box<str>,
     /// The topic of the bus frame; a topic in the body is ignored.
     pub topic: Box<str>,
@@ -31,12 +31,12 @@ pub struct Event {
     /// The time of the event, for metrics. For an event that was read from the queue, the time of admission. Receivers get
     /// the time in the body.
     pub at: UnixMicros,
-    /// Whether the worker created the event, about its deliveries. Always false for events from the bus, whatever their
-    /// topic. A failed delivery of an operational event does not create another one.
+    /// Whether the worker created the event to report on its deliveries. Always false for events from the bus, whatever their
+    /// topic. A failed delivery of an operational event does not create another operational event.
     pub operational: bool,
 }
 
-/// Compares what receivers see.
+/// Compares only the fields that receivers see.
 impl PartialEq for Event {
     fn eq(&self, other: &Self) -> bool {
         (&self.id, &self.topic, &self.body) == (&other.id, &other.topic, &other.body)
@@ -45,13 +45,13 @@ impl PartialEq for Event {
 
 impl Eq for Event {}
 
-/// Why a message is not an event.
+/// The reason why a message is not an event.
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
-    /// Not JSON, or nested too deeply.
+    /// The message is not JSON, or is nested too deeply.
     #[error("the body is not valid JSON: {0}")]
     Json(#[from] JsonError),
-    /// JSON, but not an object.
+    /// The message is JSON, but not an object.
     #[error("the body is not a JSON object")]
     NotAnObject,
 }
@@ -160,7 +160,7 @@ fn derived_id(original: &str) -> String {
     id
 }
 
-/// Replaces the id at the beginning of a body. A body without it, such as an erased one, is returned unchanged.
+/// Replaces the id at the beginning of a body. A body without this id, such as an erased body, is returned unchanged.
 fn with_id(body: Bytes, old: &str, new: &str) -> Bytes {
     let prefix = |id: &str| {
         let mut prefix = br#"{"id":"#.to_vec();

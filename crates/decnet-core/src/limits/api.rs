@@ -7,12 +7,12 @@ use super::{MAX_BODY_BYTES, MAX_CATALOG_VALUE_BYTES, MAX_SUBMISSION_EVENTS};
 /// Maximum number of connections to the API.
 pub const MAX_API_CONNECTIONS: usize = 512;
 /// Part of [`MAX_API_CONNECTIONS`] for connections whose last request had a valid credential. Up to this number they are
-/// evicted only if no other connection can be. The rest is for new clients, which have not shown a credential yet.
+/// evicted only if no other connection can be evicted. The rest is for new clients, which have not sent a credential yet.
 pub const MAX_API_PROVEN_CONNECTIONS: usize = MAX_API_CONNECTIONS / 8 * 7;
 /// Maximum time for a request's head to arrive, and for a connection to be idle between requests.
 pub const API_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum time from the head of a request to its response, including the body. A client that has disconnected occupies its
-/// connection no longer than this: it looks like one that has only closed its own side and waits for the response.
+/// connection no longer than this: it looks like a client that has only closed its own side and waits for the response.
 pub const API_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time for requests in progress to finish when the API stops.
 pub const API_SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
@@ -27,19 +27,21 @@ pub const MAX_API_CATALOG_READERS: usize = 4;
 /// Maximum number of concurrent credential lookups; others wait.
 pub const MAX_API_CREDENTIAL_READERS: usize = 2;
 /// Maximum number of concurrent credential lookups for addresses that have sent
-/// [`MAX_AUTH_FAILURES`](super::MAX_AUTH_FAILURES) wrong ones. They wait for each other and do not delay other lookups.
+/// [`MAX_AUTH_FAILURES`](super::MAX_AUTH_FAILURES) wrong credentials. These lookups wait for each other and do not delay other
+/// lookups.
 pub const MAX_API_SUSPECT_READERS: usize = 1;
 /// Maximum number of concurrent requests that read the queue; others wait.
 pub const MAX_API_QUEUE_READERS: usize = 4;
 /// Maximum number of concurrent requests that write to the queue; others wait.
 pub const MAX_API_QUEUE_WRITERS: usize = 2;
-/// Maximum time that an explanation searches for its event: ids have no index. Searches run one at a time; others wait.
+/// Maximum time for which an explanation searches for its event: ids have no index. Searches run one at a time; the others wait.
 pub const API_EXPLAIN_TIMEOUT: Duration = Duration::from_secs(5);
-/// Maximum number of explanations that search or wait, each of a different token or user; further ones are rejected.
+/// Maximum number of explanations that search or wait, each for a different token or user; further requests are rejected.
 pub const MAX_API_EXPLANATIONS: usize = 4;
 /// Maximum size of a request body with events, in bytes.
 pub const MAX_API_EVENTS_BYTES: usize = 8 * 1024 * 1024;
-/// Maximum memory for such bodies, in bytes, while they arrive and wait for their commit; beyond it requests are rejected.
+/// Maximum memory for request bodies with events, in bytes, while they arrive and wait for their commit; beyond it requests are
+/// rejected.
 pub const MAX_API_SUBMISSION_BYTES: usize = 64 * 1024 * 1024;
 /// Part of [`MAX_API_SUBMISSION_BYTES`] that one token or user may use.
 pub const MAX_API_CLIENT_SUBMISSION_BYTES: usize = MAX_API_SUBMISSION_BYTES / 2;
@@ -50,11 +52,11 @@ pub const API_NOT_READY_TIME: Duration = Duration::from_secs(10);
 /// Maximum number of bodies that may contain the code of the setup link and are still arriving. Their senders are not
 /// authenticated.
 pub const MAX_SETUP_BODIES: usize = 4;
-/// Maximum time for such a body, of a few bytes, to arrive.
+/// Maximum time for a body with the code of the setup link, which has a few bytes, to arrive.
 pub const SETUP_BODY_TIMEOUT: Duration = Duration::from_secs(3);
 /// Minimum time between two log messages about failed requests of the same kind.
 pub const API_FAILURE_LOG_INTERVAL: Duration = Duration::from_secs(10);
-/// Time for which a response is reused that is the same for all clients: readiness, and which subscriptions are active.
+/// Time for which a response that is the same for all clients is reused: readiness, and the set of active subscriptions.
 pub const API_CACHE_TTL: Duration = Duration::from_secs(1);
 /// Maximum number of rows in a page.
 pub const MAX_API_PAGE_ROWS: usize = 1000;
@@ -62,7 +64,7 @@ pub const MAX_API_PAGE_ROWS: usize = 1000;
 pub const MAX_API_ERASURES: usize = 2;
 /// Maximum number of concurrent redeliveries; each may hold `MAX_REDELIVERY_DELIVERIES` deliveries in memory.
 pub const MAX_API_REDELIVERIES: usize = 8;
-/// Maximum number of redeliveries, and of erasures, that are kept in memory, including running ones.
+/// Maximum number of redeliveries, and of erasures, that are kept in memory, including those that run.
 pub const MAX_API_JOBS: usize = 32;
 /// Maximum number of delivery ids in one redelivery request.
 pub const MAX_API_REDELIVERY_IDS: usize = 10_000;
@@ -70,7 +72,7 @@ pub const MAX_API_REDELIVERY_IDS: usize = 10_000;
 pub const API_JOB_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Maximum number of concurrent test deliveries that the API sends; others wait.
 pub const MAX_API_TESTS: usize = 8;
-/// Maximum time of a test delivery, including its wait for a slot, whatever timeout its subscription has.
+/// Maximum duration of a test delivery, including its wait for a slot, regardless of the timeout of its subscription.
 pub const API_TEST_TIMEOUT: Duration = Duration::from_secs(25);
 /// Maximum number of subscriptions per minute that one address creates through DECNET's routes, as in DECNET.
 pub const MAX_API_CREATIONS_PER_MINUTE: u32 = 20;
@@ -82,7 +84,7 @@ const _: () = assert!(
 );
 const _: () = assert!(MAX_API_CLIENT_SUBMISSION_BYTES < MAX_API_SUBMISSION_BYTES);
 const _: () = assert!(MAX_API_PROVEN_CONNECTIONS < MAX_API_CONNECTIONS);
-// The last request in the line gets its response even if each search before it takes its maximum time.
+// The last request in the queue gets its response even if each search before it takes its maximum time.
 const _: () =
     assert!(MAX_API_EXPLANATIONS as u64 * API_EXPLAIN_TIMEOUT.as_secs() < API_REQUEST_TIMEOUT.as_secs());
 const _: () = assert!(MAX_API_REDELIVERIES < MAX_API_JOBS && MAX_API_ERASURES < MAX_API_JOBS);

@@ -1,4 +1,4 @@
-//! Bounds of the bus. Those of the protocol are given by DECNET's wire format.
+//! Bounds of the bus. DECNET's wire format determines the bounds of the protocol.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub const EVENT_ENVELOPE_BYTES: usize = 102;
 pub const PUBLICATION_ENVELOPE_BYTES: usize = 20;
 /// Maximum number of bytes that one read of a bus socket requests, unless a single frame is larger.
 pub const MAX_READ_BYTES: usize = 128 * 1024;
-/// Maximum number of frames in the queue of an ordinary connection; beyond it the oldest is dropped.
+/// Maximum number of frames in the queue of an ordinary connection; beyond it the oldest frame is dropped.
 pub const MAX_OUTBOUND_FRAMES: usize = 1024;
 /// Maximum size of the queue of an ordinary connection, including frames being written, in bytes plus 128 per frame. Beyond
 /// it the oldest frame is dropped.
@@ -23,7 +23,7 @@ pub const MAX_OUTBOUND_BYTES: usize = 16 * 1024 * 1024;
 pub const MAX_TOTAL_OUTBOUND_BYTES: usize = 128 * 1024 * 1024;
 /// Maximum size of the queue of a lossless connection, in bytes; beyond it the oldest frame is dropped.
 pub const MAX_LOSSLESS_OUTBOUND_BYTES: usize = 256 * 1024 * 1024;
-/// Maximum number of connections with a lossless queue; further ones get an ordinary queue.
+/// Maximum number of connections with a lossless queue; further connections get an ordinary queue.
 pub const MAX_LOSSLESS_CONNECTIONS: usize = 4;
 /// Part of [`MAX_LOSSLESS_CONNECTIONS`] that is reserved for root and the user of the bus.
 pub const RESERVED_LOSSLESS_CONNECTIONS: usize = 2;
@@ -39,9 +39,9 @@ pub const MAX_JSON_DEPTH: usize = 254;
 /// Maximum nesting of arrays and objects in a payload: the body around it is an object.
 pub const MAX_PAYLOAD_DEPTH: usize = MAX_JSON_DEPTH - 1;
 /// Maximum number of frames larger than the read buffer that a bus reads at once, half of them reserved for root and the
-/// user of the bus. Further ones are not read.
+/// user of the bus. Further large frames are not read.
 pub const MAX_LARGE_FRAMES: usize = 64;
-/// Maximum time for such a frame to arrive: its publisher is on this host.
+/// Maximum time for a large frame to arrive: its publisher is on this host.
 pub const LARGE_FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of patterns of one connection.
 pub const MAX_PATTERNS_PER_CONNECTION: usize = 100_000;
@@ -53,23 +53,23 @@ pub const MAX_BUS_PATTERN_BYTES: usize = 128 * 1024 * 1024;
 pub const RESERVED_BUS_PATTERN_BYTES: usize = 64 * 1024 * 1024;
 /// Maximum number of connections to a bus.
 pub const MAX_BUS_CONNECTIONS: usize = 1024;
-/// Part of [`MAX_BUS_CONNECTIONS`] that is reserved for root and the user of the bus. Of the rest, any other user may have as
-/// many as are still free.
+/// Part of [`MAX_BUS_CONNECTIONS`] that is reserved for root and the user of the bus. Of the rest, any other user may
+/// have at most as many connections as are still free.
 pub const RESERVED_BUS_CONNECTIONS: usize = 128;
 /// Maximum time until the first frame of a connection; every client sends a greeting when it connects.
 pub const BUS_FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(10);
-/// Maximum number of patterns that the worker subscribes to; if it needs more, it uses wider ones.
+/// Maximum number of patterns that the worker subscribes to; if it needs more, it uses wider patterns.
 pub const MAX_COVER_PATTERNS: usize = 64;
 /// Maximum time between two attempts to connect to the bus.
 pub const MAX_BUS_BACKOFF: Duration = Duration::from_secs(5);
-/// Maximum time that a publisher waits for the bus to confirm, which may include [`MAX_PUBLISHER_PAUSE`] more than once.
+/// Maximum time that a publisher waits for a confirmation from the bus, which may include [`MAX_PUBLISHER_PAUSE`] more than once.
 pub const PUBLISH_CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum time that the response to a change of the subscriptions waits for the bus to confirm the signal.
 pub const CHANGE_CONFIRM_TIMEOUT: Duration = Duration::from_secs(1);
 /// Memory limit of the bus service, in GiB (`MemoryMax=` of its unit). The bounds above stay below it.
 pub const BUS_SERVICE_GIB: u64 = 2;
 
-// If the `EVT` fits, so does the `PUB` from which it is made.
+// If an `EVT` fits, so does the `PUB` from which it is made.
 const _: () = assert!(PUBLICATION_ENVELOPE_BYTES <= EVENT_ENVELOPE_BYTES);
 // A single frame always fits, and one connection alone does not cause others to lose frames.
 const _: () = assert!(

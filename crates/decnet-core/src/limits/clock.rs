@@ -13,10 +13,10 @@ pub const CLOCK_SLEW: Duration = Duration::from_millis(10);
 pub const MAX_DOWNTIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Time between two records of the trusted time in the queue.
 pub const CLOCK_RECORD_INTERVAL: Duration = Duration::from_secs(10 * 60);
-/// Maximum wait of a stored retry: the longest delay of a schedule with its jitter. A retry that is due later was stored while
-/// the clock was wrong.
+/// Maximum wait of a stored retry: the longest delay of a schedule with its jitter. A retry that is due after a
+/// longer wait was stored while the clock was wrong.
 pub const MAX_RETRY_WAIT: Duration = Duration::from_secs(MAX_RETRY_DELAY.as_secs() * 6 / 5);
-/// Rows whose times one correction step changes; a step is one short transaction.
+/// Number of rows whose times one correction step changes; a step is one short transaction.
 pub const CORRECTION_STEP_ROWS: usize = 1000;
 
 const _: () = assert!(CLOCK_SLEW.as_millis() < LIVENESS_INTERVAL.as_millis());

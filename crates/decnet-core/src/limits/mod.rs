@@ -51,9 +51,9 @@ pub const MAX_CUSTOM_HEADER_VALUE_BYTES: usize = 4096;
 /// Maximum size of the names and values of all custom headers, in bytes. Together with the standard headers they stay within
 /// the 8 KiB that servers commonly accept.
 pub const MAX_CUSTOM_HEADERS_BYTES: usize = 6 * 1024;
-/// Maximum number of replaced secrets that still sign beside the newest one: each costs one signature per request.
+/// Maximum number of replaced secrets that still sign in addition to the current secret: each costs one signature per request.
 pub const MAX_OLD_SECRETS: usize = 2;
-/// Default time for which a replaced secret signs beside the new one.
+/// Default time for which a replaced secret signs in addition to the new secret.
 pub const DEFAULT_SECRET_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
 /// Maximum time for which a replaced secret signs: a replaced secret must become invalid eventually.
 pub const MAX_SECRET_OVERLAP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -62,7 +62,7 @@ pub const MAX_SECRET_OVERLAP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Maximum number of subscriptions read from a catalog; further rows are skipped and reported.
 pub const MAX_SUBSCRIPTIONS: usize = 1_000_000;
-/// Maximum length of a value in a column of the catalog, in bytes; a longer one is invalid.
+/// Maximum length of a value in a column of the catalog, in bytes; a longer value is invalid.
 pub const MAX_CATALOG_VALUE_BYTES: usize = 2 * 1024 * 1024;
 /// Maximum wait for another process's write to the catalog.
 pub const CATALOG_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -71,7 +71,7 @@ pub const CATALOG_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Maximum size of events read from the bus and not yet committed, in bytes; beyond it the socket is not read.
 pub const MAX_INTAKE_BYTES: usize = 64 * 1024 * 1024;
-/// Maximum time that events wait for a reload after a change; then the previous subscriptions route them.
+/// Maximum time that events wait for a reload after a change. After that, the previous subscriptions route them.
 pub const MAX_RELOAD_HOLD: Duration = Duration::from_secs(10);
 /// Number of event ids that are kept so that a redelivered event is admitted once.
 pub const DEDUP_WINDOW_EVENTS: usize = 262_144;
@@ -80,19 +80,19 @@ pub const DEDUP_WINDOW_EVENTS: usize = 262_144;
 
 /// Maximum number of delivery and event rows written by one commit.
 pub const MAX_COMMIT_ROWS: usize = 4096;
-/// Number of rows in a commit from which the next commit is delayed to collect more.
+/// Number of rows in a commit from which on the next commit is delayed to collect more rows.
 pub const GROUP_COMMIT_MIN_ROWS: usize = 256;
 /// Minimum time between the ends of two commits under load.
 pub const GROUP_COMMIT_INTERVAL: Duration = Duration::from_millis(2);
-/// Maximum number of attempts that are settled together.
+/// Maximum number of attempts that one commit settles.
 pub const MAX_SETTLE_BATCH: usize = 1024;
-/// Maximum time that a finished attempt waits to be settled together with others.
+/// Maximum time that a finished attempt waits to be settled together with other attempts.
 pub const MAX_SETTLE_DELAY: Duration = Duration::from_millis(5);
 /// Maximum number of event and delivery rows of admissions that wait for their commit; beyond it the intake waits.
 pub const MAX_UNCOMMITTED_ROWS: usize = 262_144;
 /// Maximum number of subscriptions of one event: the number of values of a delivery's number within its event.
 pub const MAX_FAN_OUT: u32 = 1 << 20;
-/// Rows that one retention step reads; a step is one short transaction.
+/// Number of rows that one retention step reads; a step is one short transaction.
 pub const RETENTION_STEP_ROWS: usize = 100;
 /// Maximum number of commands that wait for the queue's writer; beyond it callers wait.
 pub const MAX_QUEUE_COMMANDS: usize = 1024;
@@ -107,18 +107,19 @@ pub const CHECKPOINT_WRITER_BYTES: i64 = 4 * 1024 * 1024;
 /// Size of the write-ahead log, in bytes, from which on the writer itself copies all of it. When the log restarts, its file
 /// is truncated to this size.
 pub const MAX_WAL_BYTES: i64 = 64 * 1024 * 1024;
-/// Deliveries that one listing step reads; a step is one short read transaction.
+/// Number of deliveries that one listing step reads; a step is one short read transaction.
 pub const LIST_STEP_ROWS: u32 = 10_000;
 
-/// Deliveries that are scanned for one page of a list; a page of rare matches may be short and has a cursor to continue.
+/// Number of deliveries that are scanned for one page of a list; a page of rare matches may be short and has a cursor to
+/// continue.
 pub const PAGE_SCAN_ROWS: usize = 100_000;
-/// Maximum number of deliveries that a filter selects for one redelivery: they are in memory, 16 bytes each.
+/// Maximum number of deliveries that a filter selects for one redelivery: each takes 16 bytes of memory.
 pub const MAX_REDELIVERY_DELIVERIES: usize = 10_000_000;
 /// Maximum number of deliveries per second that one redelivery creates.
 pub const MAX_REDELIVERY_RATE: u32 = 100_000;
-/// Deliveries that one transaction of a redelivery or an erasure changes: as short as the worker's own.
+/// Number of deliveries that one transaction of a redelivery or an erasure changes, so that it is as short as the worker's.
 pub const OPERATOR_STEP_ROWS: usize = 200;
-/// Bytes of bodies after which one transaction of an erasure ends: each body is overwritten with zeros.
+/// Size of bodies, in bytes, after which one transaction of an erasure ends: each body is overwritten with zeros.
 pub const ERASURE_STEP_BYTES: usize = 4 * 1024 * 1024;
 
 // --- Submitted events ---
@@ -127,11 +128,11 @@ pub const ERASURE_STEP_BYTES: usize = 4 * 1024 * 1024;
 pub const MAX_SUBMISSION_EVENTS: usize = 1000;
 /// Maximum number of submitted events that no worker has admitted yet; beyond it submissions are rejected.
 pub const MAX_SUBMITTED_EVENTS: usize = 100_000;
-/// Maximum size of the bodies of such events, in bytes.
+/// Maximum size of the bodies of submitted events that no worker has admitted yet, in bytes.
 pub const MAX_SUBMITTED_BYTES: usize = 256 * 1024 * 1024;
 /// Maximum number of submitted events that the worker takes in one step.
 pub const SUBMITTED_STEP_EVENTS: usize = 1024;
-/// Maximum size of the bodies of such events beyond the first, in bytes.
+/// Maximum size of the bodies that the worker takes in one step beyond the first body, in bytes.
 pub const SUBMITTED_STEP_BYTES: usize = 4 * 1024 * 1024;
 /// Maximum time for which ids and idempotency keys of submissions are kept.
 pub const SUBMISSION_DEDUP_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
@@ -143,7 +144,8 @@ pub const MAX_IDEMPOTENCY_KEYS: usize = 1_000_000;
 pub const DEDUP_ID_BYTES: u64 = 120;
 /// Approximate size of a kept idempotency key in the queue, in bytes, however many events it was used for.
 pub const IDEMPOTENCY_KEY_BYTES: u64 = 160;
-/// Divisor of the queue's maximum size that gives the maximum size of ids, and of keys; beyond it the oldest are removed early.
+/// Divisor that gives the maximum size of the kept ids, and of the kept keys, from the queue's maximum size; beyond it the oldest
+/// are removed early.
 pub const DEDUP_QUEUE_FRACTION: u64 = 8;
 /// Maximum length of an idempotency key, in bytes.
 pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
@@ -164,7 +166,7 @@ pub const MAX_LANE_IN_FLIGHT_BYTES: usize = 8 * 1024 * 1024;
 pub const MEMORY_BUDGET_DELIVERIES: usize = 65_536;
 /// Maximum size of the bodies of all subscriptions in memory, in bytes.
 pub const MEMORY_BUDGET_BYTES: usize = 64 * 1024 * 1024;
-/// Deliveries beyond the budget that are reserved for subscriptions without any in memory.
+/// Number of deliveries beyond the budget that are reserved for subscriptions without any in memory.
 pub const MEMORY_RESERVE_DELIVERIES: usize = 8192;
 /// Size of bodies beyond the budget that is reserved for subscriptions without any in memory, in bytes.
 pub const MEMORY_RESERVE_BYTES: usize = 16 * 1024 * 1024;
@@ -173,9 +175,9 @@ pub const INITIAL_CONCURRENCY: usize = 2;
 /// Default maximum number of requests in flight over all subscriptions.
 pub const DEFAULT_TOTAL_CONCURRENCY: usize = 256;
 
-/// Default maximum number of requests in flight to one subscription whose receiver keeps up with them.
+/// Default maximum number of requests in flight to one subscription whose receiver keeps up.
 pub const MAX_ADAPTIVE_CONCURRENCY: usize = 64;
-/// Upper bound of what can be configured as the maximum number of requests in flight to one subscription.
+/// Largest value that can be configured as the maximum number of requests in flight to one subscription.
 pub const MAX_CONCURRENCY: usize = 256;
 /// Latency below which differences are noise of the machine or the network, and do not indicate a queue at the receiver.
 pub const LATENCY_FLOOR: Duration = Duration::from_millis(10);
@@ -186,20 +188,20 @@ pub const LATENCY_FLOOR: Duration = Duration::from_millis(10);
 pub const MAX_BATCH_EVENTS: usize = 256;
 /// Maximum size of a batch's body beyond its first event, in bytes.
 pub const MAX_BATCH_BODY_BYTES: usize = 1024 * 1024;
-/// Maximum time for which an event waits to be sent together with others.
+/// Maximum time for which an event waits to be sent together with other events.
 pub const MAX_BATCH_LINGER: Duration = Duration::from_secs(60);
 
 // --- Attempts ---
 
 /// Default timeout of an attempt: resolving, connecting, sending and reading the reply.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
-/// Minimum timeout that can be configured: less than a handshake across the world.
+/// Minimum timeout that can be configured: shorter than a handshake with a distant receiver.
 pub const MIN_DEADLINE: Duration = Duration::from_millis(100);
 /// Maximum timeout that can be configured.
 pub const MAX_DEADLINE: Duration = Duration::from_secs(5 * 60);
 /// Delay after which the next address is dialled in parallel (Connection Attempt Delay, RFC 8305, section 5).
 pub const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-/// Maximum number of addresses of one host that are dialled for one connection; all of them are checked.
+/// Maximum number of addresses of one host that are dialled for one connection; all addresses are checked.
 pub const MAX_DIALLED_ADDRESSES: usize = 8;
 /// Maximum number of idle connections to all receivers.
 pub const MAX_IDLE_CONNECTIONS: usize = 4096;
@@ -225,11 +227,11 @@ pub const MAX_PROBE_DELAY: Duration = Duration::from_secs(15 * 60);
 
 // --- Observation ---
 
-/// Maximum size of events that `decnet watch` has read and not yet printed, in bytes; further ones are dropped and counted.
+/// Maximum size of events that `decnet watch` has read and not yet printed, in bytes; further events are dropped and counted.
 pub const MAX_WATCH_BYTES: usize = 64 * 1024 * 1024;
 /// Maximum number of subscriptions with metrics of their own; the others are aggregated.
 pub const MAX_SUBSCRIPTION_SERIES: usize = 500;
-/// Rows that one step of a census of the queue reads; a step is one short read transaction.
+/// Number of rows that one step of a census of the queue reads; a step is one short read transaction.
 pub const CENSUS_STEP_ROWS: u32 = 10_000;
 /// Maximum number of one subscription's retries that are scanned for its oldest pending delivery.
 pub const OLDEST_SCAN_RETRIES: u32 = 1000;
@@ -237,19 +239,20 @@ pub const OLDEST_SCAN_RETRIES: u32 = 1000;
 pub const CENSUS_INTERVAL: Duration = Duration::from_secs(60);
 /// Time between two scans for the oldest pending deliveries.
 pub const OLDEST_SCAN_INTERVAL: Duration = Duration::from_secs(5);
-/// Maximum number of connections to the worker's endpoint; further ones wait.
+/// Maximum number of connections to the worker's endpoint; further connections wait.
 pub const MAX_ENDPOINT_CONNECTIONS: usize = 32;
-/// Maximum time for a request to that endpoint and its reply.
+/// Maximum time for a request to the worker's endpoint and its reply.
 pub const ENDPOINT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout of `decnet check --service`.
 pub const SERVICE_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time that `decnet check --service` waits for a frame of a bus: DECNET's answers nothing and sends a heartbeat every 10 s.
+/// Time that `decnet check --service` waits for a frame from a bus: DECNET's bus does not reply, but sends a heartbeat every 10
+/// s.
 pub const BUS_CHECK_TIMEOUT: Duration = Duration::from_secs(12);
-/// Maximum size of a reply of that endpoint that its clients read, in bytes.
+/// Maximum size of a reply that clients of the worker's endpoint read, in bytes.
 pub const MAX_ENDPOINT_REPLY_BYTES: usize = 8 * 1024 * 1024;
 /// Default number of pending deliveries of one subscription that count as a backlog.
 pub const DEFAULT_BACKLOG_THRESHOLD: u64 = 10_000;
-/// Maximum number of operational events of the worker per minute; further ones are only counted.
+/// Maximum number of operational events of the worker per minute; further events are only counted.
 pub const MAX_OPERATIONAL_EVENTS_PER_MINUTE: u32 = 600;
 /// Minimum time between two events about dead deliveries of one subscription.
 pub const DEAD_EVENT_INTERVAL: Duration = Duration::from_secs(60);
@@ -264,8 +267,8 @@ pub const RELOAD_INTERVAL: Duration = Duration::from_secs(60);
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
 /// Time for requests in flight to finish when the worker stops.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
-/// Time for the final commits and the final write to the catalog after that, if the disk does not respond or the catalog is
-/// busy.
+/// Time for the final commits and the final write to the catalog after [`SHUTDOWN_GRACE`], if the disk does not respond or the
+/// catalog is busy.
 pub const FINAL_COMMIT_GRACE: Duration = Duration::from_secs(3);
 /// Time after which a service manager kills a stopping daemon (`TimeoutStopSec=` of the units).
 pub const SERVICE_STOP_TIMEOUT: Duration = Duration::from_secs(15);
@@ -282,10 +285,10 @@ pub const MAX_UNIT_TEMPLATES: usize = 100;
 pub const MAX_UNIT_TEMPLATE_BYTES: u64 = 64 * 1024;
 /// Maximum length of a unit's name, in bytes (systemd.unit(5)).
 pub const MAX_UNIT_NAME_BYTES: usize = 255;
-/// Maximum size of a file with settings (the INI file, `.env.local`, `.env`, or one that a unit names), in bytes. A larger one is
-/// a mistake.
+/// Maximum size of a file with settings (the INI file, `.env.local`, `.env`, or a file that a unit names), in bytes. A larger
+/// file is a mistake.
 pub const MAX_SETTINGS_FILE_BYTES: u64 = 1024 * 1024;
-/// Maximum time between two turns of a live loop.
+/// Maximum time between two iterations of a live loop.
 pub const LIVENESS_INTERVAL: Duration = Duration::from_secs(1);
 /// Time between two status messages to the service manager.
 pub const STATUS_INTERVAL: Duration = Duration::from_secs(10);
@@ -350,7 +353,7 @@ const _: () = assert!(MAX_BATCH_EVENTS <= LANE_CAPACITY && MAX_BATCH_BODY_BYTES 
 const _: () = assert!(LATENCY_FLOOR.as_millis() < DEFAULT_DEADLINE.as_millis());
 const _: () = assert!(MIN_PROBE_DELAY.as_secs() <= MAX_PROBE_DELAY.as_secs());
 const _: () = assert!(SHUTDOWN_GRACE.as_secs() >= DEFAULT_DEADLINE.as_secs());
-// A live loop turns at least once before the check times out.
+// A live loop iterates at least once before the check times out.
 const _: () = assert!(4 * LIVENESS_INTERVAL.as_secs() <= SERVICE_CHECK_TIMEOUT.as_secs());
 // The steps of a stop run in sequence and end before the timeout. The final checkpoint after them does not wait.
 const _: () = assert!(

@@ -1,4 +1,4 @@
-//! Bounds of how the files of an open queue are monitored and saved.
+//! Bounds for monitoring and saving the files of an open queue.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub const WAL_HELD_GRACE: Duration = Duration::from_secs(30);
 /// Maximum time between two checks whether the files of an open queue are still in place.
 pub const QUEUE_FILES_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Extension beyond [`SERVICE_STOP_TIMEOUT`] that a worker repeatedly requests from the service manager while it saves its
-/// queue. If it is killed before the end, undelivered events are lost.
+/// queue. If the worker is killed before that is done, undelivered events are lost.
 pub const STOP_TIMEOUT_EXTENSION: Duration = Duration::from_secs(60);
 
 // Each extension is requested before the previous timeout ends.

@@ -1,12 +1,12 @@
-//! Bounds of what a receiver sends, and of the consequences of its misbehaviour.
+//! Bounds on the data that a receiver sends, and on the consequences of its misbehaviour.
 
 use std::time::Duration;
 
 use super::MAX_RETRY_DELAY;
 
-/// Bytes of a reply's body that are stored with the attempt.
+/// Maximum number of bytes of a reply's body that are stored with the attempt.
 pub const MAX_STORED_REPLY_BYTES: usize = 4 * 1024;
-/// Bytes of a reply's body that are read before the connection is closed instead of reused.
+/// Maximum number of bytes of a reply's body that are read before the connection is closed instead of reused.
 pub const MAX_REPLY_BYTES: usize = 64 * 1024;
 /// Maximum size of a reply's status line and headers, including interim replies (1xx), in bytes.
 pub const MAX_REPLY_HEADER_BYTES: usize = 32 * 1024;
@@ -16,7 +16,8 @@ pub const MAX_CHUNK_LINE_BYTES: usize = 1024;
 /// sizes and extensions, trailers and TLS records. The limit of a TLS handshake is the same.
 pub const MAX_REPLY_WIRE_BYTES: usize = 128 * 1024;
 /// Maximum number of bytes that an HTTP/2 exchange may receive beyond the reply's body: frame headers, header blocks,
-/// control frames, TLS records. The unused part accumulates up to [`MAX_REPLY_WIRE_BYTES`] for the idle connection.
+/// control frames, TLS records. The unused part carries over to later exchanges; an idle connection keeps at
+/// most [`MAX_REPLY_WIRE_BYTES`].
 pub const HTTP2_OVERHEAD_BYTES: usize = 4 * 1024;
 /// Bytes of a request for which an HTTP/2 exchange may receive one more byte of overhead, since a receiver acknowledges what
 /// it reads (`WINDOW_UPDATE`).
@@ -26,12 +27,12 @@ pub const HTTP2_CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Time for which precautions apply to an origin that misbehaved: HTTP/1.1 after a flood on HTTP/2, no keep-alive after
 /// bytes that do not belong to a reply.
 pub const PRECAUTION_TTL: Duration = Duration::from_secs(10 * 60);
-/// Maximum number of requests that one attempt sends while the receiver refuses them unprocessed, including the first.
+/// Maximum number of requests that one attempt sends while the receiver refuses them unprocessed, including the first request.
 pub const MAX_SENDS_PER_ATTEMPT: u8 = 16;
 /// Maximum time by which a connection is closed before its receiver's `Keep-Alive: timeout=` ends; the margin is a quarter
 /// of that timeout if that is less.
 pub const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
-/// Maximum time for which a `Retry-After` is respected. A longer one is usually a mistake (milliseconds, a point in time), and
+/// Maximum time for which a `Retry-After` is respected. A longer wait is usually a mistake (milliseconds, a point in time), and
 /// delays all deliveries to its receiver.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 

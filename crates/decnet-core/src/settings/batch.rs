@@ -4,19 +4,20 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::duration;
+use crate::duration::{self, DurationText};
 use crate::event::BatchFormat;
 use crate::limits::{MAX_BATCH_BODY_BYTES, MAX_BATCH_EVENTS, MAX_BATCH_LINGER};
 
-/// The right shift of the maximum number of events with each failed attempt: a division by eight.
+/// The number of bits by which each failed attempt shifts the maximum number of events to the right: a division by eight.
 const SPLIT_SHIFT: u32 = 3;
 
 /// The batch settings of a subscription. A batch is sent as soon as it is full, or when its oldest event has waited for
 /// the linger time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "BatchFields", into = "BatchFields")]
+#[serde(try_from = "BatchFields")]
 pub struct Batch {
     max_events: usize,
+    #[serde(serialize_with = "duration::serialize")]
     linger: Duration,
     format: BatchFormat,
 }
@@ -28,21 +29,18 @@ pub enum BatchError {
     #[error("a batch must have 1 to {MAX_BATCH_EVENTS} events")]
     Events,
     /// The maximum number of events is missing, and the subscription has no batch settings yet.
-    #[error("linger and format need batches; set the maximum number of events of a batch")]
+    #[error("linger and format apply only to batches; also set the maximum number of events per batch")]
     Unsized,
     /// The linger time is too long.
     #[error("linger must be at most {}", duration::show(MAX_BATCH_LINGER))]
     Linger,
-    /// The text is not a duration.
-    #[error("`{0}` is not a duration; write 500ms, 1s or 1m")]
-    Syntax(Box<str>),
 }
 
-/// The JSON form, in the catalog and the API.
-#[derive(Serialize, Deserialize)]
+/// The fields before validation.
+#[derive(Deserialize)]
 struct BatchFields {
     max_events: usize,
-    linger: String,
+    linger: DurationText,
     format: BatchFormat,
 }
 
@@ -71,16 +69,16 @@ impl Batch {
         self.max_events
     }
 
-    /// Returns the maximum number of events of a batch whose first event has this many failed attempts: an eighth with each
-    /// attempt, and 1 after three. A rejected event therefore does not make others fail, and the members of earlier batches
-    /// need not be stored.
+    /// Returns the maximum number of events of a batch whose first event has this many failed attempts. Each attempt divides
+    /// the number by eight, and after three attempts it is 1. A rejected event therefore does not make others fail, and the
+    /// members of earlier batches need not be stored.
     #[must_use]
     pub fn max_events_after(self, attempts: u32) -> usize {
         let shift = attempts.saturating_mul(SPLIT_SHIFT);
         self.max_events.checked_shr(shift).unwrap_or(0).max(1)
     }
 
-    /// Returns how long the first event of a batch waits for others.
+    /// Returns the time for which the first event of a batch waits for other events.
     #[must_use]
     pub fn linger(self) -> Duration {
         self.linger
@@ -93,15 +91,15 @@ impl Batch {
     }
 
     /// Returns whether a batch is sent now. `events` and `bytes` are the number and the body size of the waiting events;
-    /// `attempts` and `waited` are those of the first. Full batches and retries do not wait.
+    /// `attempts` and `waited` describe the first event. Full batches and retries do not wait.
     #[must_use]
     pub fn is_due(self, attempts: u32, events: usize, bytes: usize, waited: Duration) -> bool {
         let is_full = events >= self.max_events || bytes >= MAX_BATCH_BODY_BYTES;
         events > 0 && (is_full || attempts > 0 || waited >= self.linger)
     }
 
-    /// Returns whether an event of `more_bytes` fits a batch that has `events` with `bytes`, whose first event has this many
-    /// failed `attempts`. The first event always fits, whatever its size.
+    /// Returns whether an event of `more_bytes` fits into a batch of `events` events and `bytes` bytes, whose first event has
+    /// this many failed `attempts`. The first event always fits, whatever its size.
     #[must_use]
     pub fn has_room(self, attempts: u32, events: usize, bytes: usize, more_bytes: usize) -> bool {
         let all = BatchFormat::FRAME_BYTES.saturating_add(bytes).saturating_add(more_bytes);
@@ -113,15 +111,7 @@ impl TryFrom<BatchFields> for Batch {
     type Error = BatchError;
 
     fn try_from(fields: BatchFields) -> Result<Self, BatchError> {
-        let linger = duration::parse(&fields.linger);
-        let linger = linger.ok_or_else(|| BatchError::Syntax(fields.linger.as_str().into()))?;
-        Self::new(fields.max_events, linger, fields.format)
-    }
-}
-
-impl From<Batch> for BatchFields {
-    fn from(batch: Batch) -> Self {
-        Self { max_events: batch.max_events, linger: duration::show(batch.linger), format: batch.format }
+        Self::new(fields.max_events, fields.linger.0, fields.format)
     }
 }
 
@@ -183,7 +173,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn json_round_trip(events in 1..=MAX_BATCH_EVENTS, millis in 0u64..60_000, cloud: bool) {
+        fn settings_round_trip_through_json(events in 1..=MAX_BATCH_EVENTS, millis in 0u64..60_000, cloud: bool) {
             let format = if cloud { BatchFormat::CloudEvents } else { BatchFormat::Array };
             let batch = Batch::new(events, Duration::from_millis(millis), format).unwrap();
             let json = serde_json::to_string(&batch).unwrap();

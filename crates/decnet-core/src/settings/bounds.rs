@@ -11,13 +11,13 @@ use crate::limits::{MAX_CONCURRENCY, MAX_DEADLINE, MIN_DEADLINE};
 
 /// The timeout of an attempt (resolving, connecting, sending and reading the reply), in whole milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Timeout(Duration);
+#[serde(try_from = "String")]
+pub struct Timeout(#[serde(serialize_with = "duration::serialize")] Duration);
 
 /// The maximum number of requests in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "u64", into = "u64")]
-pub struct Concurrency(u16);
+#[serde(try_from = "u64")]
+pub struct Concurrency(usize);
 
 /// The reason why a timeout is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,18 +60,13 @@ impl Concurrency {
     /// # Errors
     /// The number is 0 or more than [`MAX_CONCURRENCY`].
     pub fn new(requests: usize) -> Result<Self, ConcurrencyError> {
-        let requests = u16::try_from(requests).map_err(|_| ConcurrencyError)?;
-        if (1..=MAX_CONCURRENCY).contains(&usize::from(requests)) {
-            Ok(Self(requests))
-        } else {
-            Err(ConcurrencyError)
-        }
+        if (1..=MAX_CONCURRENCY).contains(&requests) { Ok(Self(requests)) } else { Err(ConcurrencyError) }
     }
 
     /// Returns the number, at least 1.
     #[must_use]
     pub fn get(self) -> usize {
-        self.0.into()
+        self.0
     }
 }
 
@@ -97,23 +92,11 @@ impl TryFrom<String> for Timeout {
     }
 }
 
-impl From<Timeout> for String {
-    fn from(timeout: Timeout) -> Self {
-        timeout.to_string()
-    }
-}
-
 impl TryFrom<u64> for Concurrency {
     type Error = ConcurrencyError;
 
     fn try_from(requests: u64) -> Result<Self, ConcurrencyError> {
         Self::new(usize::try_from(requests).map_err(|_| ConcurrencyError)?)
-    }
-}
-
-impl From<Concurrency> for u64 {
-    fn from(concurrency: Concurrency) -> Self {
-        concurrency.0.into()
     }
 }
 
@@ -137,7 +120,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn json_round_trip(millis in 100u64..=300_000, requests in 1..=MAX_CONCURRENCY) {
+        fn settings_round_trip_through_json(millis in 100u64..=300_000, requests in 1..=MAX_CONCURRENCY) {
             let timeout = Timeout::new(Duration::from_millis(millis)).unwrap();
             let json = serde_json::to_string(&timeout).unwrap();
             prop_assert_eq!(serde_json::from_str::<Timeout>(&json).unwrap(), timeout);

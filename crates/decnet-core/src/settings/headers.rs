@@ -1,15 +1,14 @@
 //! The headers that a subscription adds to its requests.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use crate::limits::{
     MAX_CUSTOM_HEADER_NAME_BYTES, MAX_CUSTOM_HEADER_VALUE_BYTES, MAX_CUSTOM_HEADERS, MAX_CUSTOM_HEADERS_BYTES,
 };
 use crate::redact::{EndpointUrl, Secret};
 
-/// Names that define how the request or its body is parsed, or belong to the connection (RFC 9110, sections 7.6.1, 8 and
-/// 10.1; RFC 9113, section 8.2.2), or that every request has already.
+/// The names of headers that define how the request or its body is parsed, that belong to the connection (RFC 9110, sections
+/// 7.6.1, 8 and 10.1; RFC 9113, section 8.2.2), or that every request has already.
 const RESERVED: [&str; 17] = [
     "connection",
     "content-encoding",
@@ -29,7 +28,7 @@ const RESERVED: [&str; 17] = [
     "upgrade",
     "user-agent",
 ];
-/// The prefixes of decnet's own headers and of those of intermediaries.
+/// The prefixes of decnet's own headers and of the headers of intermediaries.
 const RESERVED_PREFIXES: [&str; 3] = ["webhook-", "x-decnet-", "proxy-"];
 
 /// Headers with unique, sorted names in lower case. Values may be secrets: `Debug` hides them, and only
@@ -65,7 +64,9 @@ pub enum HeaderError {
     #[error("there must be at most {MAX_CUSTOM_HEADERS} custom headers")]
     TooMany,
     /// All headers together are larger than most receivers accept.
-    #[error("names and values of all custom headers must have at most {MAX_CUSTOM_HEADERS_BYTES} bytes")]
+    #[error(
+        "the names and values of all custom headers together must not exceed {MAX_CUSTOM_HEADERS_BYTES} bytes"
+    )]
     TooLarge,
     /// Both the URL and the headers have credentials.
     #[error("the URL's user information is sent as `authorization`; remove it, or that header")]
@@ -81,18 +82,11 @@ impl Headers {
     /// # Errors
     /// See [`HeaderError`].
     pub fn new<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, HeaderError> {
-        let mut all = BTreeMap::new();
-        for (name, value) in headers {
-            let (name, value) = check(name, value)?;
-            match all.entry(name) {
-                Entry::Vacant(entry) => entry.insert(value),
-                Entry::Occupied(entry) => return Err(HeaderError::Repeated(entry.key().clone())),
-            };
-        }
-        Self(all).within_limits()
+        let all = headers.into_iter().map(|(name, value)| (name, Some(value)));
+        Self::default().with_changes(&HeaderChanges::new(all)?)
     }
 
-    /// Returns these headers with those of `changes` set, or removed if they have no value.
+    /// Returns these headers after `changes`: a header with a value is set, and a header without a value is removed.
     ///
     /// # Errors
     /// The result exceeds the limits.
@@ -123,7 +117,7 @@ impl Headers {
         Secret::new(serde_json::Value::Object(texts.collect()).to_string())
     }
 
-    /// Checks that at most one of the URL and the headers has credentials.
+    /// Checks that the URL and the headers do not both have credentials.
     ///
     /// # Errors
     /// [`HeaderError::Authorization`].
@@ -172,10 +166,8 @@ impl HeaderChanges {
     ) -> Result<Self, HeaderError> {
         let mut all = BTreeMap::new();
         for (name, value) in changes {
-            let (name, value) = match value {
-                Some(value) => check(name, value).map(|(name, value)| (name, Some(value)))?,
-                None => (parse_name(name)?, None),
-            };
+            let name = parse_name(name)?;
+            let value = value.map(|value| parse_value(&name, value)).transpose()?;
             if all.insert(name.clone(), value).is_some() {
                 return Err(HeaderError::Repeated(name));
             }
@@ -198,17 +190,17 @@ impl From<&Headers> for HeaderChanges {
     }
 }
 
-fn check(name: &str, value: &str) -> Result<(Box<str>, Secret), HeaderError> {
-    let name = parse_name(name)?;
-    if RESERVED.contains(&&*name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
-        return Err(HeaderError::Reserved(name));
+/// Validates the value of a header that may be set, and trims it.
+fn parse_value(name: &str, value: &str) -> Result<Secret, HeaderError> {
+    if RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+        return Err(HeaderError::Reserved(name.into()));
     }
     let value = value.trim_matches([' ', '\t']);
     let is_printable = value.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
     if !is_printable || value.len() > MAX_CUSTOM_HEADER_VALUE_BYTES {
-        return Err(HeaderError::Value(name));
+        return Err(HeaderError::Value(name.into()));
     }
-    Ok((name, Secret::new(value)))
+    Ok(Secret::new(value))
 }
 
 /// Validates a name (a token, RFC 9110, section 5.6.2). Returns it in lower case, as HTTP/2 requires.

@@ -19,7 +19,7 @@ pub use self::redacted::RedactedSettings;
 pub use self::unknown::UnknownSettings;
 use crate::delivery::RetrySchedule;
 
-/// The settings of one subscription; defaults apply to unset ones.
+/// The settings of one subscription; defaults apply to unset settings.
 ///
 /// Serializes to the form that the catalog stores, which has no secrets: headers are stored separately.
 /// [`RedactedSettings`] is the form for people and the API.
@@ -30,8 +30,8 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
     /// Whether events are delivered one at a time (with batches: one batch at a time), in the order of admission. A failed
-    /// delivery blocks later ones until it is delivered or dead.
-    #[serde(skip_serializing_if = "is_false")]
+    /// delivery blocks later deliveries until it is delivered or dead.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ordered: bool,
     /// The batch settings; without them, each request has one event.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,7 +46,7 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Concurrency>,
     /// Whether requests have a `traceparent` (W3C Trace Context), derived from the event and the attempt: see [`crate::trace`].
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub trace: bool,
     /// The headers of every request, in addition to decnet's own.
     #[serde(skip)]
@@ -54,11 +54,6 @@ pub struct Settings {
     /// Settings of a newer version: kept, but without effect.
     #[serde(flatten)]
     pub unknown: UnknownSettings,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
-fn is_false(value: &bool) -> bool {
-    !*value
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Changes of settings: JSON merge patches (RFC 7396), also built from command-line arguments. An absent setting is kept, and
 //! null resets it to the default.
 
+use std::collections::BTreeMap;
+
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -9,15 +11,15 @@ use crate::delivery::RetrySchedule;
 use crate::duration::DurationText;
 use crate::event::BatchFormat;
 
-/// The change of one setting. In JSON: absent, `null`, or a value.
+/// The change of one setting. In JSON it is absent, `null`, or a value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Change<T> {
-    /// Keeps the current value.
+    /// The current value is kept.
     #[default]
     Keep,
-    /// Resets the setting to its default.
+    /// The setting is reset to its default.
     Reset,
-    /// Sets this value.
+    /// The setting gets this value.
     To(T),
 }
 
@@ -29,7 +31,7 @@ pub struct SettingsPatch {
     pub rate: Change<Rate>,
     /// [`Settings::ordered`].
     pub ordered: Change<bool>,
-    /// [`Settings::batch`]; absent fields of it are kept too.
+    /// [`Settings::batch`]; its absent fields are kept too.
     pub batch: Change<BatchPatch>,
     /// [`Settings::retry_schedule`]: `"1s,2s,30s"`, or `"none"`.
     pub retry_schedule: Change<RetrySchedule>,
@@ -43,13 +45,13 @@ pub struct SettingsPatch {
     pub headers: Change<HeaderChanges>,
 }
 
-/// A change of the batch settings. A subscription that has none needs `max_events`.
+/// A change of the batch settings. A subscription without batch settings needs `max_events`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BatchPatch {
     /// The maximum number of events of a batch.
     pub max_events: Option<usize>,
-    /// The time that the first event waits for others: `"1s"`.
+    /// The time for which the first event waits for other events: `"1s"`.
     pub linger: Change<DurationText>,
     /// The format of the body: `"array"` or `"cloudevents"`.
     pub format: Change<BatchFormat>,
@@ -126,8 +128,8 @@ impl SettingsPatch {
     }
 }
 
-/// The patch that leads to these settings from any others. Additional headers are kept.
 impl From<Settings> for SettingsPatch {
+    /// Creates a patch that changes any settings to these. Headers that are not in these settings are kept.
     fn from(settings: Settings) -> Self {
         let headers = HeaderChanges::from(&settings.headers);
         Self {
@@ -162,7 +164,7 @@ impl From<Batch> for BatchPatch {
     }
 }
 
-/// Parses `null` or a value. Absent fields do not get here: their default is to keep.
+/// Parses `null` or a value. Absent fields are not deserialized: their default is `Keep`.
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Option::deserialize(deserializer).map(Self::to)
@@ -172,19 +174,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
 /// Errors do not contain the input, which may be a misplaced secret.
 impl<'de> Deserialize<'de> for HeaderChanges {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use serde_json::Value;
-        let json = || {
-            D::Error::custom("headers must be an object whose values are strings, or null to remove a header")
-        };
-        let Value::Object(all) = Value::deserialize(deserializer)? else { return Err(json()) };
-        let mut changes = Vec::new();
-        for (name, value) in &all {
-            match value {
-                Value::String(value) => changes.push((name.as_str(), Some(value.as_str()))),
-                Value::Null => changes.push((name.as_str(), None)),
-                _ => return Err(json()),
-            }
-        }
+        let form = "headers must be an object whose values are strings, or null to remove a header";
+        let json = serde_json::Value::deserialize(deserializer)?;
+        let all =
+            BTreeMap::<String, Option<String>>::deserialize(json).map_err(|_| D::Error::custom(form))?;
+        let changes = all.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
         Self::new(changes).map_err(D::Error::custom)
     }
 }

@@ -12,15 +12,12 @@ use crate::time::BootMicros;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     count: u32,
-    per: Per,
+    /// An element of [`PERIODS`].
+    period: (&'static str, u64),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Per {
-    Second,
-    Minute,
-    Hour,
-}
+/// The periods, and their lengths in seconds.
+const PERIODS: [(&str, u64); 3] = [("s", 1), ("m", 60), ("h", 3600)];
 
 /// The text is not a rate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +27,7 @@ pub struct ParseRateError(Box<str>);
 /// The state of a rate limit (generic cell rate algorithm, ITU-T I.371, annex A).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pacer {
-    /// The time at which the next attempt would start if all were evenly spaced.
+    /// The time at which the next attempt would start if all attempts were evenly spaced.
     next_at: BootMicros,
 }
 
@@ -38,10 +35,10 @@ impl Rate {
     /// Returns the time between two attempts, in whole microseconds, rounded up so that the rate is never exceeded.
     #[must_use]
     pub fn interval(self) -> Duration {
-        Duration::from_micros((self.per.seconds() * 1_000_000).div_ceil(u64::from(self.count)))
+        Duration::from_micros((self.period.1 * 1_000_000).div_ceil(u64::from(self.count)))
     }
 
-    /// Returns how far attempts may be ahead of an even spacing: a late timer must not lower the rate.
+    /// Returns the time by which attempts may be ahead of an even spacing, so that a late timer does not lower the rate.
     fn tolerance(self) -> Duration {
         Duration::from_millis(100).max(self.interval()).saturating_sub(self.interval())
     }
@@ -60,44 +57,22 @@ impl Pacer {
     }
 }
 
-impl Per {
-    fn seconds(self) -> u64 {
-        match self {
-            Self::Second => 1,
-            Self::Minute => 60,
-            Self::Hour => 3600,
-        }
-    }
-
-    fn unit(self) -> char {
-        match self {
-            Self::Second => 's',
-            Self::Minute => 'm',
-            Self::Hour => 'h',
-        }
-    }
-}
-
 impl FromStr for Rate {
     type Err = ParseRateError;
 
     fn from_str(text: &str) -> Result<Self, ParseRateError> {
         let error = || ParseRateError(text.into());
-        let (count, per) = text.split_once('/').ok_or_else(error)?;
-        let per = match per.trim() {
-            "s" => Per::Second,
-            "m" | "min" => Per::Minute,
-            "h" => Per::Hour,
-            _ => return Err(error()),
-        };
+        let (count, unit) = text.split_once('/').ok_or_else(error)?;
+        let unit = if unit.trim() == "min" { "m" } else { unit.trim() };
+        let period = PERIODS.into_iter().find(|(name, _)| *name == unit).ok_or_else(error)?;
         let count = count.trim().parse().ok().filter(|count| (1..=1_000_000).contains(count));
-        Ok(Self { count: count.ok_or_else(error)?, per })
+        Ok(Self { count: count.ok_or_else(error)?, period })
     }
 }
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.count, self.per.unit())
+        write!(f, "{}/{}", self.count, self.period.0)
     }
 }
 
@@ -134,7 +109,7 @@ mod tests {
         fn pacer_neither_exceeds_its_rate_nor_falls_behind(
             count in 1u32..2000, gaps in prop::collection::vec(0i64..50_000, 1..300),
         ) {
-            let rate = Rate { count, per: Per::Second };
+            let rate = Rate { count, period: PERIODS[0] };
             let (mut pacer, mut now, mut started) = (Pacer::default(), BootMicros(1_000_000_000), Vec::new());
             for gap in gaps {
                 now.0 += gap;

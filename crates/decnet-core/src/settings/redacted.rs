@@ -1,9 +1,10 @@
 //! Settings without secrets.
 
-use serde::ser::SerializeMap as _;
+use std::collections::BTreeMap;
+
 use serde::{Serialize, Serializer};
 
-use super::{Headers, Settings, UnknownSettings};
+use super::{Settings, UnknownSettings};
 
 /// Serializes settings without secrets, for people and the API: headers have the value `"[secret]"`, and unknown and unset
 /// settings are absent.
@@ -14,38 +15,22 @@ pub struct RedactedSettings<'a>(pub &'a Settings);
 struct RedactedFields<'a> {
     #[serde(flatten)]
     settings: Settings,
-    #[serde(skip_serializing_if = "HeaderNames::is_empty")]
-    headers: HeaderNames<'a>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<&'a str, &'static str>,
 }
-
-struct HeaderNames<'a>(&'a Headers);
 
 impl Serialize for RedactedSettings<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let settings = Settings { unknown: UnknownSettings::default(), ..self.0.clone() };
-        RedactedFields { settings, headers: HeaderNames(&self.0.headers) }.serialize(serializer)
-    }
-}
-
-impl HeaderNames<'_> {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl Serialize for HeaderNames<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for name in self.0.names() {
-            map.serialize_entry(name, "[secret]")?;
-        }
-        map.end()
+        let headers = self.0.headers.names().map(|name| (name, "[secret]")).collect();
+        RedactedFields { settings, headers }.serialize(serializer)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Headers;
 
     #[test]
     fn header_values_and_unknown_settings_are_hidden() {

@@ -11,13 +11,13 @@ use serde_json::{Map, Value};
 pub struct UnknownSettings(Map<String, Value>);
 
 impl UnknownSettings {
-    /// Returns whether there are none.
+    /// Returns whether there are no unknown settings.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Returns their names.
+    /// Returns the names of the unknown settings.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }

@@ -9,8 +9,8 @@ pub use trie::PatternTrie;
 
 /// Returns whether `pattern` matches `topic`.
 ///
-/// The reference for tests of the trie, with the semantics of DECNET's bus: `*` matches exactly one non-empty token, `>` one or
-/// more trailing tokens, and tokens after `>` are ignored.
+/// This is the reference for tests of the trie, with the semantics of DECNET's bus: `*` matches exactly one non-empty token, `>`
+/// one or more trailing tokens, and tokens after `>` are ignored.
 #[must_use]
 pub fn matches(pattern: &str, topic: &str) -> bool {
     let mut tokens = topic.split('.');

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::matches;
 use crate::limits::{MAX_PATTERN_BYTES, MAX_PATTERN_TOKENS};
 
 /// A pattern that matches at least one topic and fits into one `SUB` frame.
@@ -20,10 +21,10 @@ pub enum PatternError {
     /// There are too many tokens.
     #[error("more than {MAX_PATTERN_TOKENS} tokens")]
     TooManyTokens,
-    /// The character does not occur in topics.
+    /// The pattern contains a character that does not occur in topics.
     #[error("only printable ASCII without spaces is valid in a pattern, found {0:?}")]
     Character(char),
-    /// There are two dots in a row, or one at an end.
+    /// There are two consecutive dots, or a dot at the beginning or the end.
     #[error("empty token: remove the surplus dot")]
     EmptyToken,
     /// `*` or `>` is only a part of a token.
@@ -91,17 +92,9 @@ impl Pattern {
     /// Returns whether this pattern matches every topic that `other` matches.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
-        let mut theirs = other.tokens();
-        for mine in self.tokens() {
-            match (mine, theirs.next()) {
-                (">", token) => return token.is_some(),
-                (_, None | Some(">")) | ("*", Some("")) => return false,
-                ("*", Some(_)) => {}
-                (mine, Some(token)) if mine == token => {}
-                _ => return false,
-            }
-        }
-        theirs.next().is_none()
+        // Only a pattern with `>` matches topics of any length.
+        let is_open = |pattern: &Self| pattern.tokens().next_back() == Some(">");
+        (is_open(self) || !is_open(other)) && matches(&self.0, &other.0)
     }
 
     /// Returns whether the pattern contains `*` or `>`.

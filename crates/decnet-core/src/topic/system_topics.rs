@@ -13,18 +13,18 @@ pub const RECOVERED_TOPIC: &str = "system.webhook.recovered";
 pub const DEAD_TOPIC: &str = "system.webhook.dead";
 /// Reports that the backlog of a subscription has crossed the threshold.
 pub const BACKLOG_TOPIC: &str = "system.webhook.backlog";
-/// The topics of the worker's operational events. Others can publish on them too: whether an event is the worker's own is
-/// recorded with the event and never concluded from its topic.
+/// The topics of the worker's operational events. Other programs can publish on them too, so whether an event is the worker's own
+/// is recorded with the event and never inferred from its topic.
 pub const OPERATIONAL_TOPICS: [&str; 4] = [TRIPPED_TOPIC, RECOVERED_TOPIC, DEAD_TOPIC, BACKLOG_TOPIC];
 /// Commands of an operator to the worker.
 pub const CONTROL_TOPIC: &str = "system.webhook.control";
 /// The topics of messages to the worker. They are also events for their subscribers.
 pub const SIGNAL_TOPICS: [&str; 2] = [CHANGED_TOPIC, CONTROL_TOPIC];
-/// The worker's heartbeat. The first one means that the worker misses no events from now on.
+/// The worker's heartbeat. The first heartbeat means that the worker misses no events from now on.
 pub const HEALTH_TOPIC: &str = "system.webhook.health";
 /// Signals that another process has submitted events to the queue: the worker takes them at once instead of within a second.
 pub const SUBMITTED_TOPIC: &str = "system.webhook.events_submitted";
-/// The heartbeat of the bus; that of decnet's own bus reports its losses.
+/// The heartbeat of the bus. The heartbeat of decnet's own bus reports the lost events.
 pub const BUS_HEALTH_TOPIC: &str = "system.bus.health";
 
 /// The prefixes of the topics of the worker and the bus. The HTTP API rejects events of clients on them.

@@ -33,7 +33,7 @@ pub(super) enum Provenance {
     Own { about: SubscriptionKey },
 }
 
-/// Returns whether an event is an operational event, or a message of the bus to the worker. Such events are expected to
+/// Returns whether an event is an operational event, or a message of the bus to the worker. Such events normally
 /// have no recipients.
 fn is_internal(provenance: &Provenance, topic: &str) -> bool {
     match provenance {
@@ -60,7 +60,7 @@ impl Dispatcher {
         let (mut routed, mut rows, mut commits) = (Vec::new(), 0, 0);
         let mut admissions = Vec::with_capacity(events.len());
         for (submitted, event) in events {
-            self.routing.route(&event.topic, &mut routed);
+            self.routing.trie.route(&event.topic, &mut routed);
             if let Provenance::Own { about } = provenance {
                 routed.retain(|key| *key != about.0);
             }
@@ -89,11 +89,12 @@ impl Dispatcher {
 
     fn start_admission(&mut self, admissions: Vec<Admission>, rows: usize, provenance: &Provenance) {
         let admissions: Arc<[Admission]> = admissions.into();
-        let (queue, batch, provenance) = (self.queue.clone(), Arc::clone(&admissions), provenance.clone());
-        self.writes.start_admission(rows);
-        self.spawn_write(async move { queue.admit(batch).await }, move |admitted| {
-            WriteResult::Admitted(AdmittedBatch { admissions, admitted, rows, provenance })
-        });
+        let (batch, provenance) = (Arc::clone(&admissions), provenance.clone());
+        self.writes.admission_rows += rows;
+        self.spawn_write(
+            async move |queue| queue.admit(batch).await,
+            move |admitted| WriteResult::Admitted(AdmittedBatch { admissions, admitted, rows, provenance }),
+        );
     }
 
     /// Decides before the commit whether the delivery stays in memory, because the row records it.
@@ -101,7 +102,7 @@ impl Dispatcher {
         let bytes = event.body.len();
         // A subscription that is restored while its deletion is under way can be routed to before its lane is opened again.
         // The lane finds the delivery in the queue.
-        let Some(lane) = self.lanes.get_mut(sub) else { return Recipient { sub, held: false } };
+        let Some(lane) = self.lanes.get_mut(&sub) else { return Recipient { sub, held: false } };
         let capacity = self.memory.lane_capacity(lane.is_fast());
         let held = self.memory.fits(bytes) && lane.fits(bytes, capacity);
         if held {
@@ -114,7 +115,7 @@ impl Dispatcher {
     }
 
     pub(super) fn on_admitted(&mut self, batch: &AdmittedBatch) {
-        self.writes.finish_admission(batch.rows);
+        self.writes.admission_rows -= batch.rows;
         for (admission, admitted) in batch.admissions.iter().zip(&batch.admitted) {
             if !admission.to.is_empty() {
                 self.count_admitted(admitted, &admission.event);
@@ -125,7 +126,7 @@ impl Dispatcher {
             }
         }
         if matches!(batch.provenance, Provenance::Submitted) {
-            self.submissions.finish_commit();
+            self.submissions.commits -= 1;
         }
         self.take_submitted_if_requested();
     }
@@ -152,8 +153,8 @@ impl Dispatcher {
         event: &Arc<Event>,
     ) {
         let Recipient { sub: key, held: is_held } = *recipient;
-        // Only a held delivery keeps its lane. Others wait in the queue, and end there if the subscription was deleted.
-        let Some(lane) = self.lanes.get_mut(key) else { return };
+        // Only a held delivery keeps its lane. Other deliveries wait in the queue, and end there if the subscription was deleted.
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
         if !is_duplicate {
             lane.metrics.count_admitted(is_held);
             self.notices.record_backlog(lane, self.options.backlog_threshold);

@@ -1,4 +1,4 @@
-//! Attempts: each starts when there is a permit, and its result updates the lane.
+//! Attempts: each attempt starts when there is a permit, and its result updates the lane.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -33,13 +33,6 @@ pub(super) struct SentRequest {
     pub(super) started_at: UnixMicros,
 }
 
-/// A finished attempt.
-pub(super) struct Finished {
-    request: SentRequest,
-    permit: Permit,
-    result: AttemptResult,
-}
-
 impl Dispatcher {
     /// Starts all requests that the lane may start now, then claims more deliveries if few are left.
     pub(super) fn pump(&mut self, key: SubscriptionKey) {
@@ -60,11 +53,11 @@ impl Dispatcher {
         self.refill(key);
     }
 
-    /// Gives free permits to the lanes that wait for one.
+    /// Gives free permits to the lanes that wait for a permit.
     fn grant_permits(&mut self) {
         while let Some((key, permit)) = self.limiter.grant_next() {
             // A lane that was removed may have left its ticket.
-            let Some(lane) = self.lanes.get_mut(key) else {
+            let Some(lane) = self.lanes.get_mut(&key) else {
                 self.limiter.release(permit);
                 continue;
             };
@@ -87,7 +80,7 @@ impl Dispatcher {
         }
     }
 
-    /// Sends a request in a task, which always ends with [`Finished`].
+    /// Sends a request in a task, which always ends with [`Done::Finished`].
     pub(super) fn start_attempt(
         &mut self,
         key: SubscriptionKey,
@@ -103,11 +96,11 @@ impl Dispatcher {
         tokio::task::spawn_local(async move {
             let request = SentRequest { key, version, batch, is_probe, started_at: clock.wall() };
             let result = send(&sender, &target, &request.batch, format, request.started_at).await;
-            inbox.put(Done::Finished(Finished { request, permit, result }));
+            inbox.put(Done::Finished(request, permit, result));
         });
     }
 
-    pub(super) fn on_finished(&mut self, Finished { request, permit, result }: Finished) {
+    pub(super) fn on_finished(&mut self, request: SentRequest, permit: Permit, result: AttemptResult) {
         self.limiter.release(permit);
         let verdict = classify(&result.outcome);
         self.stats.attempts(verdict.reason()).add(1);
@@ -142,7 +135,7 @@ impl Dispatcher {
         self.pump(key);
     }
 
-    /// Returns deliveries to the lane that this host could not send. No attempt was made, so they keep their retries, and
+    /// Returns to the lane the deliveries that this host could not send. No attempt was made, so they keep their retries, and
     /// the receiver's health does not change. The lane pauses, since the next request would fail in the same way.
     fn return_unsent(
         &mut self,
@@ -173,7 +166,7 @@ impl Dispatcher {
         if is_open { self.pump(key) } else { self.spill_to_queue(key) }
     }
 
-    /// Returns the retry schedule of the subscription, or the default one.
+    /// Returns the retry schedule of the subscription, or the default schedule.
     pub(super) fn retry_schedule(&self, key: SubscriptionKey) -> &RetrySchedule {
         let own = self.lanes[key].stored.settings.retry_schedule.as_ref();
         own.unwrap_or(&self.options.schedule)
@@ -181,7 +174,7 @@ impl Dispatcher {
 
     /// Records the attempt in the metrics, and in the trace of each event of the request.
     fn record_attempt(&self, request: &SentRequest, result: &AttemptResult, verdict: &Verdict) {
-        self.stats.attempt_time.observe_time(result.duration);
+        self.stats.times.attempt.observe_time(result.duration);
         if result.repeats > 0 {
             self.stats.repeats.add(result.repeats.into());
         }
@@ -207,7 +200,7 @@ impl Dispatcher {
         if lane.version != request.version {
             return;
         }
-        // Without the time to connect, which is long however idle the receiver is.
+        // This excludes the time to connect, which is long however idle the receiver is.
         let latency = result.timings.first_byte.unwrap_or(result.duration);
         lane.window.finished(&result.outcome, latency, lane.in_flight);
         let was_fast = lane.is_fast();
@@ -291,11 +284,11 @@ mod tests {
     async fn kept_keys_of_a_removed_lane_are_ignored() {
         let dir = tempfile::tempdir().unwrap();
         let mut dispatcher = started(dir.path()).await;
-        let key = dispatcher.lanes.iter().next().unwrap().key;
+        let key = dispatcher.lanes.values().next().unwrap().key;
         dispatcher.schedule(key, BootMicros(0));
         dispatcher.memory.wait(key);
         dispatcher.limiter.wait(key, true, 0);
-        dispatcher.lanes.remove(key);
+        dispatcher.lanes.remove(&key);
         dispatcher.on_released(key);
         dispatcher.on_oldest(Ok(vec![(key, None)]));
         dispatcher.process(&mut Vec::new(), None).unwrap();

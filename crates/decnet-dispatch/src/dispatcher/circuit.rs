@@ -6,14 +6,13 @@ use decnet_core::delivery::{Outcome, Reason, Verdict};
 use decnet_core::health::{Health, probe_delay};
 use decnet_core::limits::{MAX_BATCH_EVENTS, MAX_BODY_BYTES, MAX_ERROR_CHARS};
 use decnet_core::time::{BootMicros, UnixMicros};
-use decnet_store::catalog::Deferral;
+use decnet_store::catalog::{CircuitChange, Deferral};
 use decnet_store::queue::{Delivery, SubscriptionKey};
 
 use super::writes::WriteResult;
 use super::{Dispatcher, claims};
 use crate::lane_state::LaneState;
 use crate::memory_budget::Allowance;
-use crate::pending_health::Circuit;
 use crate::request_batch::RequestBatch;
 use decnet_runtime::clock;
 use decnet_sender::AttemptResult;
@@ -55,7 +54,7 @@ impl Dispatcher {
             self.retention.unpark(key);
         }
         lane.health = Health::new(0, self.options.circuit_threshold);
-        lane.pending_health.record_circuit(Circuit::Reopened);
+        lane.pending_health.record_circuit(CircuitChange::Reopen);
         self.health.add(lane);
         let consequence = if lane.is_paused() {
             "the parked deliveries wait until the subscription is resumed"
@@ -80,22 +79,22 @@ impl Dispatcher {
             return;
         }
         lane.failure_log.log_deferral(lane.name(), wait, Instant::now());
-        lane.metrics.set_deferred_until(Some(until));
+        lane.metrics.update_labels(|labels| labels.deferred_until = Some(until));
         lane.pending_health.record_deferral(Deferral::Until(self.clock.time_at(until)));
         self.health.add(lane);
-        // Written at once, so that it is in force even if the worker is killed.
+        // The wait is written at once, so that it remains in force even if the worker is killed.
         self.write_health();
     }
 
-    /// Ends the wait that the lane's receiver has asked for, and retries now: an operator has lifted it, or the receiver
-    /// has changed.
+    /// Ends the wait that the lane's receiver has asked for, and retries now, because an operator has lifted the wait or the
+    /// receiver has changed.
     pub(super) fn lift_deferral(&mut self, key: SubscriptionKey) {
         let lane = &mut self.lanes[key];
         if !lane.hold.lift(self.clock.uptime()) {
             return;
         }
         lane.retry_now();
-        lane.metrics.set_deferred_until(None);
+        lane.metrics.update_labels(|labels| labels.deferred_until = None);
         lane.pending_health.record_deferral(Deferral::None);
         self.health.add(lane);
         self.schedule(key, BootMicros(0));
@@ -119,7 +118,7 @@ impl Dispatcher {
                 "the receiver answered 410 Gone; deliveries are parked until the subscription is enabled again"
             );
             lane.set_state(LaneState::Gone);
-            lane.pending_health.record_circuit(Circuit::Gone);
+            lane.pending_health.record_circuit(CircuitChange::Gone);
         } else if reaches_threshold && lane.state == LaneState::Open {
             self.trip(key, &error);
         } else {
@@ -132,7 +131,6 @@ impl Dispatcher {
     }
 
     fn trip(&mut self, key: SubscriptionKey, error: &str) {
-        let delay = self.probe_delay(0);
         let lane = &mut self.lanes[key];
         tracing::warn!(
             subscription = lane.name(),
@@ -141,10 +139,8 @@ impl Dispatcher {
             error,
             "tripped; deliveries are parked until a probe succeeds"
         );
-        let next_at = lane.hold.not_before(self.clock.uptime().after(delay));
-        lane.set_state(LaneState::Tripped { probes: 0, next_at, probing: false });
-        lane.pending_health.record_circuit(Circuit::Tripped);
-        self.schedule(key, next_at);
+        lane.pending_health.record_circuit(CircuitChange::Trip);
+        self.schedule_probe(key, 0, self.probe_delay(0));
     }
 
     /// Moves the lane's deliveries from memory to the queue.
@@ -156,19 +152,19 @@ impl Dispatcher {
             return;
         }
         lane.metrics.count_queued(admitted.len());
-        let (queue, ids) = (self.queue.clone(), admitted.iter().map(|delivery| delivery.id).collect());
-        self.spawn_write(async move { queue.release(ids).await }, move |()| WriteResult::Released(key));
+        let ids = admitted.iter().map(|delivery| delivery.id).collect();
+        self.spawn_write(async move |queue| queue.release(ids).await, move |()| WriteResult::Released(key));
     }
 
     pub(super) fn on_released(&mut self, key: SubscriptionKey) {
         // The lane may have been removed: a release does not keep it, since the deliveries are in the queue.
-        if let Some(lane) = self.lanes.get_mut(key) {
+        if let Some(lane) = self.lanes.get_mut(&key) {
             lane.backlog.rescan();
             self.refill(key);
         }
     }
 
-    /// Claims a delivery for a half-open probe of a tripped receiver, if the probe is due. Any waiting delivery will do,
+    /// Claims a delivery for a half-open probe of a tripped receiver, if the probe is due. Any waiting delivery is suitable,
     /// even if its retry is not due.
     pub(super) fn probe_if_due(&mut self, key: SubscriptionKey) {
         let lane = &mut self.lanes[key];
@@ -201,11 +197,11 @@ impl Dispatcher {
         let Some(permit) = self.limiter.try_acquire(false, 0) else { return self.postpone_probe(key) };
         self.memory.hold(delivery.event.body.len());
         let delivery = claims::ready(delivery);
-        lane.mark_claimed(&delivery);
+        lane.claimed.insert(delivery.id, delivery.source);
         self.start_attempt(key, RequestBatch::single(delivery), permit, true);
     }
 
-    /// Schedules the next probe after one that failed. If it succeeded, the lane is no longer tripped.
+    /// Schedules the next probe after a failed probe. If the probe succeeded, the lane is no longer tripped.
     pub(super) fn on_probe_finished(&mut self, key: SubscriptionKey) {
         if let LaneState::Tripped { probes, .. } = self.lanes[key].state {
             let probes = probes.saturating_add(1);
@@ -214,14 +210,14 @@ impl Dispatcher {
     }
 
     /// Schedules the probe of a tripped lane again, because there was no delivery or no permit. This does not count as
-    /// failed.
+    /// a failed probe.
     pub(super) fn postpone_probe(&mut self, key: SubscriptionKey) {
         if let LaneState::Tripped { probes, .. } = self.lanes[key].state {
             self.schedule_probe(key, probes, self.probe_delay(0));
         }
     }
 
-    /// Returns the wait before the next probe, after this number of failed ones.
+    /// Returns the wait before the next probe, after this number of failed probes.
     fn probe_delay(&self, failed_probes: u32) -> Duration {
         probe_delay(self.options.probe_delay, failed_probes, clock::jitter())
     }
@@ -229,7 +225,7 @@ impl Dispatcher {
     fn schedule_probe(&mut self, key: SubscriptionKey, failed_probes: u32, delay: Duration) {
         let lane = &mut self.lanes[key];
         let next_at = lane.hold.not_before(self.clock.uptime().after(delay));
-        lane.state = LaneState::Tripped { probes: failed_probes, next_at, probing: false };
+        lane.set_state(LaneState::Tripped { probes: failed_probes, next_at, probing: false });
         self.schedule(key, next_at);
     }
 }

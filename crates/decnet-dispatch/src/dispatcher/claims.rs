@@ -20,13 +20,6 @@ const CLAIM_UNDER_WAY: Duration = Duration::from_millis(2);
 /// The wait of a retry that became due while memory was full.
 const MEMORY_FULL: Duration = Duration::from_millis(100);
 
-/// The result of a claim.
-pub(super) struct ClaimedFor {
-    key: SubscriptionKey,
-    allowance: Allowance,
-    claimed: Claimed,
-}
-
 impl Dispatcher {
     /// Claims more deliveries if few are left in memory and some may be queued.
     pub(super) fn refill(&mut self, key: SubscriptionKey) {
@@ -41,8 +34,8 @@ impl Dispatcher {
         }
     }
 
-    /// Claims up to `deliveries` as far as memory allows. Returns false if it is full; then a lane without deliveries waits
-    /// for free memory.
+    /// Claims up to `deliveries` deliveries, as many as memory allows. Returns false if memory is full; a lane without
+    /// deliveries then waits for free memory.
     fn try_claim(&mut self, key: SubscriptionKey, deliveries: usize) -> bool {
         let lane = &mut self.lanes[key];
         if lane.backlog.is_claiming {
@@ -62,18 +55,18 @@ impl Dispatcher {
         false
     }
 
-    /// Gives free memory to the lanes that wait for it.
+    /// Gives free memory to the lanes that wait for memory.
     pub(super) fn refill_starved(&mut self) {
         while let Some(key) = self.memory.next_starved() {
             // A lane that was removed while it waited needs no memory.
-            if let Some(lane) = self.lanes.get_mut(key) {
+            if let Some(lane) = self.lanes.get_mut(&key) {
                 lane.backlog.is_starved = false;
                 self.refill(key);
             }
         }
     }
 
-    /// Claims what is due at `now`.
+    /// Claims the deliveries that are due at `now`.
     pub(super) fn claim(&mut self, key: SubscriptionKey, allowance: Allowance, now: UnixMicros) {
         let lane = &mut self.lanes[key];
         if lane.backlog.is_claiming || allowance.deliveries == 0 {
@@ -81,14 +74,13 @@ impl Dispatcher {
         }
         let claim = lane.start_claim(allowance, now);
         self.memory.reserve(allowance);
-        let queue = self.queue.clone();
-        let claiming = async move { queue.claim(claim).await };
-        self.spawn_write(claiming, move |claimed| {
-            WriteResult::Claimed(ClaimedFor { key, allowance, claimed })
-        });
+        self.spawn_write(
+            async move |queue| queue.claim(claim).await,
+            move |claimed| WriteResult::Claimed(key, allowance, claimed),
+        );
     }
 
-    pub(super) fn on_claimed(&mut self, ClaimedFor { key, allowance, claimed }: ClaimedFor) {
+    pub(super) fn on_claimed(&mut self, key: SubscriptionKey, allowance: Allowance, claimed: Claimed) {
         self.memory.unreserve(allowance);
         let lane = &mut self.lanes[key];
         lane.backlog.finish_claim(&claimed);
@@ -129,7 +121,7 @@ impl Dispatcher {
         self.pump(key);
     }
 
-    /// Sets the lane's `Due` timer to `at`, unless it fires earlier.
+    /// Sets the lane's `Due` timer to `at`, unless it fires earlier anyway.
     pub(super) fn schedule(&mut self, key: SubscriptionKey, at: BootMicros) {
         let next_due = &mut self.lanes[key].backlog.next_due;
         self.timers.set(next_due, key, TimerKind::Due, at);
@@ -140,11 +132,11 @@ impl Dispatcher {
         self.timers.set(&mut self.lanes[key].wake_at, key, TimerKind::Wake, at);
     }
 
-    /// Handles the timers that are due. A timer is ignored if its lane was removed, or was opened anew since.
+    /// Handles the timers that are due. A timer is ignored if its lane was removed or opened again since the timer was set.
     pub(super) fn fire_timers(&mut self) {
         let now = self.clock.uptime();
         while let Some((at, key, kind)) = self.timers.pop(now) {
-            let Some(lane) = self.lanes.get_mut(key) else { continue };
+            let Some(lane) = self.lanes.get_mut(&key) else { continue };
             let timer = match kind {
                 TimerKind::Due => &mut lane.backlog.next_due,
                 TimerKind::Wake => &mut lane.wake_at,
@@ -157,8 +149,8 @@ impl Dispatcher {
         }
     }
 
-    /// Claims due retries, or probes. Retries are claimed even by a full lane, because they decide on the receiver's
-    /// health. There are seldom more of them than requests were in flight at once.
+    /// Claims due retries, or probes. Retries are claimed even by a full lane, because they determine the receiver's
+    /// health. There are seldom more retries than there were requests in flight at once.
     fn on_due(&mut self, key: SubscriptionKey, now: BootMicros) {
         let lane = &self.lanes[key];
         match lane.state {
@@ -178,15 +170,16 @@ impl Dispatcher {
         }
     }
 
-    /// Asks which subscriptions have waiting deliveries, after another process has written or times were corrected.
+    /// Requests the list of subscriptions with waiting deliveries, after another process has written or times were corrected.
     pub(super) fn find_backlogs(&mut self) {
-        let queue = self.queue.clone();
-        self.spawn_write(async move { queue.backlogs().await }, WriteResult::Backlogs);
+        self.spawn_write(async |queue| queue.backlogs().await, WriteResult::Backlogs);
     }
 
-    /// Finds the waiting deliveries at the start, before any event arrives, so that they go first.
+    /// Finds the waiting deliveries at the start, before any event arrives, so that they are sent first.
     pub(super) async fn load_backlogs(&mut self) -> Result<(), Error> {
-        self.external_changes.set_erasures(self.queue.erasures().await?);
+        self.external_changes.erasures = self.queue.erasures().await?;
+        // The deliveries of earlier workers are not counted yet.
+        self.census.is_stale = true;
         let backlogs = self.queue.backlogs().await?;
         self.on_backlogs(&backlogs);
         Ok(())
@@ -197,13 +190,14 @@ impl Dispatcher {
         if is_catalog_empty && !backlogs.is_empty() {
             tracing::warn!(
                 subscriptions = backlogs.len(),
-                "deliveries wait, but the catalog has no subscriptions; they are kept; check that it is the right catalog"
+                "deliveries are queued, but the catalog has no subscriptions; the deliveries are kept; \
+                 check that this is the right catalog"
             );
         }
         for backlog in backlogs {
             let key = backlog.sub;
             // Without a lane the subscription was deleted, unless its row is only invalid or the catalog is the wrong one.
-            let Some(lane) = self.lanes.get_mut(key) else {
+            let Some(lane) = self.lanes.get_mut(&key) else {
                 if !is_catalog_empty && !self.reload.is_row_invalid(&backlog.uuid) {
                     self.discard(key);
                 }

@@ -1,4 +1,4 @@
-//! Polls for writes of other processes to the queue: submitted events, redeliveries, erasures, changes of the
+//! Polls for writes to the queue by other processes: submitted events, redeliveries, erasures, changes of the
 //! subscriptions, and confirmations of the clock. Without a bus these processes cannot notify the worker.
 
 use decnet_core::clock::Reading;
@@ -14,32 +14,28 @@ pub(super) struct ExternalChangePoll {
     /// Whether another poll was requested since the running one started.
     is_requested: bool,
     /// The queue's count of erasures at the last poll.
-    erasures: i64,
+    pub(super) erasures: i64,
 }
 
-/// Counts and times in the queue that other processes change.
+/// The counts and times in the queue that other processes change.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ExternalChanges {
-    /// The number of erasures, ever.
+    /// The number of all erasures in the queue's lifetime.
     erasures: i64,
-    /// The number of changes of the subscriptions, ever.
+    /// The number of all changes of the subscriptions in the queue's lifetime.
     changes: i64,
     /// The last trusted reading of the clocks, which an operator may have confirmed.
     trusted: Option<Reading>,
 }
 
 impl ExternalChangePoll {
-    pub(super) fn set_erasures(&mut self, erasures: i64) {
-        self.erasures = erasures;
-    }
-
-    /// Returns whether a poll may start now. Otherwise another one follows the running one.
+    /// Returns whether a poll may start now. Otherwise another poll follows the running poll.
     fn start(&mut self) -> bool {
         self.is_requested = std::mem::replace(&mut self.is_running, true);
         !self.is_requested
     }
 
-    /// Ends the running poll. Returns whether another one was requested.
+    /// Ends the running poll. Returns whether another poll was requested.
     fn finish(&mut self) -> bool {
         self.is_running = false;
         std::mem::take(&mut self.is_requested)
@@ -48,7 +44,7 @@ impl ExternalChangePoll {
 
 impl ExternalChanges {
     /// Reads the counts, if another process has written since the last call.
-    async fn read(queue: &Queue) -> Result<Option<Self>, Error> {
+    async fn read(queue: Queue) -> Result<Option<Self>, Error> {
         if !queue.changed_elsewhere().await? {
             return Ok(None);
         }
@@ -59,11 +55,9 @@ impl ExternalChanges {
 
 impl Dispatcher {
     pub(super) fn poll_external_changes(&mut self) {
-        if !self.external_changes.start() {
-            return;
+        if self.external_changes.start() {
+            self.spawn_write(ExternalChanges::read, WriteResult::ExternalChanges);
         }
-        let queue = self.queue.clone();
-        self.spawn_write(async move { ExternalChanges::read(&queue).await }, WriteResult::ExternalChanges);
     }
 
     pub(super) fn on_external_changes(&mut self, changes: Option<ExternalChanges>) {
@@ -92,11 +86,11 @@ impl Dispatcher {
         self.take_submitted();
     }
 
-    /// Makes every lane spill to the queue and claim what is left there after an erasure. Requests in flight continue; the
-    /// settlement of an erased delivery changes nothing.
+    /// Makes every lane spill to the queue and claim the deliveries that are left there after an erasure. Requests in flight
+    /// continue; the settlement of an erased delivery changes nothing.
     fn drop_payloads_in_memory(&mut self) {
         tracing::info!("payloads were erased; reading the waiting deliveries again");
-        let keys: Vec<SubscriptionKey> = self.lanes.iter().map(|lane| lane.key).collect();
+        let keys: Vec<SubscriptionKey> = self.lanes.values().map(|lane| lane.key).collect();
         for key in keys {
             self.spill_to_queue(key);
             self.refill(key);

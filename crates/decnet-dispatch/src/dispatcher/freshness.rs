@@ -1,11 +1,11 @@
-//! Events are routed by the subscriptions as they were when the event was published, or by newer ones.
+//! Each event is routed by the subscriptions as they were when the event was published, or by newer subscriptions.
 //!
 //! Two streams bring events, and a change of the subscriptions has a position in each: the bus delivers a signal between
 //! the events, and the queue counts changes in the order of its commits, which include submitted events. Events behind a
 //! change are *held* until a reload that started after it has been applied. Then they are routed, in order.
 //!
-//! - A reload covers every change that was known when it started. While one runs, at most one more is requested, so that
-//!   any number of signals holds events for at most two reloads.
+//! - A reload covers every change that was known when it started. While a reload runs, at most one more reload is requested,
+//!   so that any number of signals holds events for at most two reloads.
 //! - Held events keep their permits: at the bound the intake stops reading from its socket.
 //! - A reload that fails ends the hold, and so does [`MAX_RELOAD_HOLD`]: the subscriptions of the last load stay in force.
 
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::Dispatcher;
 use crate::intake::{BusOffset, IncomingBatch};
 
-/// The changes that the routing table includes, and the events that wait for newer ones.
+/// The changes that the routing table includes, and the events that wait for newer changes.
 #[derive(Debug, Default)]
 pub(super) struct Freshness {
     /// The last change on the bus for which a reload was requested.
@@ -24,10 +24,10 @@ pub(super) struct Freshness {
     /// The last change on the bus that the running reload covers.
     reloading: BusOffset,
     /// The last change on the bus that the routing table includes.
-    applied: BusOffset,
+    pub(super) applied: BusOffset,
     /// The queue's count of changes that the routing table includes.
     changes: i64,
-    /// The first batch from the bus behind a newer change. The others wait in the channel behind it.
+    /// The first batch from the bus behind a newer change. The other batches wait in the channel behind it.
     batch: Option<IncomingBatch>,
     /// The submitted events behind a newer change.
     submitted: Option<SubmittedEvents>,
@@ -37,17 +37,12 @@ pub(super) struct Freshness {
 }
 
 impl Freshness {
-    /// Returns the last change on the bus that the routing table includes.
-    pub(super) fn applied(&self) -> BusOffset {
-        self.applied
-    }
-
     pub(super) fn start_reload(&mut self) {
         self.reloading = self.signalled;
     }
 
-    /// Ends a reload that was applied or has failed: what it covers is not waited for any longer. `changes` is the queue's
-    /// count when it started.
+    /// Ends a reload that was applied or has failed: events no longer wait for the changes that it covers. `changes` is the
+    /// queue's count when it started.
     pub(super) fn finish_reload(&mut self, changes: i64) {
         self.applied = self.applied.max(self.reloading);
         self.changes = self.changes.max(changes);
@@ -72,16 +67,6 @@ impl Freshness {
     fn stop_waiting(&mut self) {
         self.applied = self.applied.max(self.signalled);
         self.changes = self.changes.max(self.submitted.as_ref().map_or(0, |piece| piece.changes));
-    }
-
-    fn hold_batch(&mut self, batch: IncomingBatch) {
-        self.batch = Some(batch);
-        self.held_since.get_or_insert_with(Instant::now);
-    }
-
-    fn hold_submitted(&mut self, piece: SubmittedEvents) {
-        self.submitted = Some(piece);
-        self.held_since.get_or_insert_with(Instant::now);
     }
 
     /// Removes and returns the held events whose changes are applied.
@@ -112,7 +97,8 @@ impl Dispatcher {
             return self.admit(batch);
         }
         self.on_change_before(batch.after);
-        self.freshness.hold_batch(batch);
+        self.freshness.batch = Some(batch);
+        self.freshness.held_since.get_or_insert_with(Instant::now);
     }
 
     /// Holds submitted events until the changes before them are applied. Returns them if they can be admitted now.
@@ -120,7 +106,8 @@ impl Dispatcher {
         if piece.events.is_empty() || !self.freshness.lacks(piece.changes) {
             return Some(piece);
         }
-        self.freshness.hold_submitted(piece);
+        self.freshness.submitted = Some(piece);
+        self.freshness.held_since.get_or_insert_with(Instant::now);
         self.reload_unless_running();
         None
     }
@@ -138,7 +125,7 @@ impl Dispatcher {
         self.admit_held();
     }
 
-    /// Releases events that are held for too long, so that a catalog that cannot be read does not hold them forever.
+    /// Releases events that have been held for too long, so that a catalog that cannot be read does not hold them forever.
     pub(super) fn end_overdue_hold(&mut self) {
         let held_for = self.freshness.held_since.map(|since| since.elapsed());
         if held_for.is_none_or(|held_for| held_for < MAX_RELOAD_HOLD) {
@@ -147,7 +134,8 @@ impl Dispatcher {
         if !std::mem::replace(&mut self.freshness.is_overdue_logged, true) {
             tracing::warn!(
                 ?held_for,
-                "cannot read the changed subscriptions; events are routed by those loaded before until they can be read"
+                "cannot read the changed subscriptions; until they can be read, events are routed by the subscriptions \
+                 loaded before"
             );
         }
         self.release_held();

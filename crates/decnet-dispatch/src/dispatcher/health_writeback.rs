@@ -4,37 +4,35 @@ use std::sync::Arc;
 
 use decnet_core::subscription::Activity;
 use decnet_core::time::UnixMicros;
-use decnet_store::catalog::{self, CircuitChange, HealthUpdate, LastFailure, RecordOutcome};
+use decnet_store::catalog::{self, CircuitChange, HealthUpdate, RecordOutcome};
 use decnet_store::queue::SubscriptionKey;
 use tokio::time::{Instant, timeout_at};
 
-use super::reload::{SharedCatalog, blocking, lock};
+use super::reload::{SharedCatalog, blocking};
 use super::{Dispatcher, Done};
 use crate::lane::Lane;
-use crate::pending_health::{Circuit, HealthChanges};
+use crate::pending_health::HealthChanges;
+use decnet_runtime::sync::lock;
 
 /// The state of the writes.
 #[derive(Debug, Default)]
 pub(super) struct HealthWriteback {
-    /// The lanes with changes for the next write, each once.
+    /// The lanes with changes for the next write, without duplicates.
     pending: Vec<SubscriptionKey>,
-    is_writing: bool,
+    pub(super) is_writing: bool,
     /// Whether the last write failed, which was logged.
-    has_failed: bool,
+    pub(super) has_failed: bool,
 }
 
 /// The changes of a lane that are written, with its version.
-struct LaneChanges {
+pub(super) struct LaneChanges {
     key: SubscriptionKey,
     version: u64,
     changes: HealthChanges,
 }
 
-/// The result of a write.
-pub(super) struct HealthWritten {
-    batch: Vec<LaneChanges>,
-    result: Result<Vec<RecordOutcome>, catalog::Error>,
-}
+/// The result of a write: the outcome of each update.
+pub(super) type Recorded = Result<Vec<RecordOutcome>, catalog::Error>;
 
 impl HealthWriteback {
     /// Includes the lane's changes in the next write.
@@ -42,14 +40,6 @@ impl HealthWriteback {
         if lane.pending_health.mark_listed() {
             self.pending.push(lane.key);
         }
-    }
-
-    pub(super) fn is_writing(&self) -> bool {
-        self.is_writing
-    }
-
-    pub(super) fn has_failed(&self) -> bool {
-        self.has_failed
     }
 }
 
@@ -67,7 +57,7 @@ impl Dispatcher {
         let (catalog, inbox, now) = (Arc::clone(&self.catalog), self.inbox.clone(), self.clock.wall());
         tokio::task::spawn_local(async move {
             let result = blocking(move || write(&catalog, &updates, now)).await;
-            inbox.put(Done::HealthWritten(HealthWritten { batch, result }));
+            inbox.put(Done::HealthWritten(batch, result));
         });
     }
 
@@ -75,11 +65,11 @@ impl Dispatcher {
         let (mut batch, mut updates) = (Vec::new(), Vec::new());
         for key in std::mem::take(&mut self.health.pending) {
             // Without a lane the subscription was deleted, and there is no row to write to.
-            let Some(lane) = self.lanes.get_mut(key) else { continue };
+            let Some(lane) = self.lanes.get_mut(&key) else { continue };
             let Some(changes) = lane.pending_health.take() else { continue };
             updates.push(update(lane, &changes));
             // If somebody restores the row as it was, the next reload must not overlook that as unchanged.
-            if changes.circuit.is_some() {
+            if changes.circuit != CircuitChange::None {
                 self.reload.reread(lane);
             }
             batch.push(LaneChanges { key, version: lane.version, changes });
@@ -87,7 +77,7 @@ impl Dispatcher {
         (batch, updates)
     }
 
-    pub(super) fn on_health_written(&mut self, HealthWritten { batch, result }: HealthWritten) {
+    pub(super) fn on_health_written(&mut self, batch: Vec<LaneChanges>, result: Recorded) {
         self.health.is_writing = false;
         let must_reload = match result {
             Ok(outcomes) => self.on_health_recorded(batch, outcomes),
@@ -101,23 +91,23 @@ impl Dispatcher {
         }
     }
 
-    /// Returns whether rows are to be read again: a reload has skipped some, or they have changed before the write.
+    /// Returns whether rows are to be read again, because a reload has skipped some rows or rows changed before the write.
     fn on_health_recorded(&mut self, batch: Vec<LaneChanges>, outcomes: Vec<RecordOutcome>) -> bool {
         if std::mem::take(&mut self.health.has_failed) {
             tracing::info!("subscription health is recorded again");
         }
-        let mut must_reload = self.reload.take_skipped();
+        let mut must_reload = std::mem::take(&mut self.reload.has_skipped);
         for (LaneChanges { key, changes, .. }, outcome) in batch.into_iter().zip(outcomes) {
             let is_stale = outcome == RecordOutcome::Stale;
             must_reload |= is_stale;
             // The subscription may have been deleted during the write.
-            let Some(lane) = self.lanes.get_mut(key) else { continue };
+            let Some(lane) = self.lanes.get_mut(&key) else { continue };
             if is_stale {
                 self.reload.reread(lane);
             }
-            lane.pending_health.mark_written(self.reload.number());
-            if let Some(circuit) = changes.circuit.filter(|_| !is_stale) {
-                lane.row = Arc::new(lane.row.with_activity(circuit.activity()));
+            lane.pending_health.mark_written(self.reload.number);
+            if let Some(activity) = activity_after(changes.circuit).filter(|_| !is_stale) {
+                lane.row = Arc::new(lane.row.with_activity(activity));
             }
         }
         must_reload
@@ -129,7 +119,7 @@ impl Dispatcher {
         }
         for LaneChanges { key, version, changes } in batch {
             // Changes of a deleted subscription, or of an earlier receiver, are dropped.
-            if let Some(lane) = self.lanes.get_mut(key).filter(|lane| lane.version == version) {
+            if let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.version == version) {
                 lane.pending_health.restore(changes);
                 self.health.add(lane);
             }
@@ -137,7 +127,7 @@ impl Dispatcher {
     }
 
     /// Writes the pending changes at the shutdown. A failure is logged and ignored, since the worker does not depend on
-    /// these rows. A catalog in use is not waited for beyond the deadline.
+    /// these rows. The worker does not wait beyond the deadline for a catalog that is in use.
     pub(super) async fn flush_health(&mut self, deadline: Instant) {
         let (_, updates) = self.take_health_changes();
         let (catalog, now) = (Arc::clone(&self.catalog), self.clock.wall());
@@ -151,45 +141,30 @@ impl Dispatcher {
     }
 }
 
-/// Writes to the file that the catalog's path leads to now.
-fn write(
-    catalog: &SharedCatalog,
-    updates: &[HealthUpdate],
-    now: UnixMicros,
-) -> Result<Vec<RecordOutcome>, catalog::Error> {
+/// Writes to the file to which the catalog's path currently leads.
+fn write(catalog: &SharedCatalog, updates: &[HealthUpdate], now: UnixMicros) -> Recorded {
     let mut catalog = lock(catalog);
     catalog.reopen_if_replaced()?;
     catalog.record(updates, now)
 }
 
 fn update(lane: &Lane, changes: &HealthChanges) -> HealthUpdate {
-    let failure = |at| LastFailure { at, error: changes.error.clone().unwrap_or_default() };
     HealthUpdate {
         version: Arc::clone(&lane.row),
         last_success_at: changes.succeeded_at,
         failures: changes.failures,
-        last_failure: changes.failed_at.map(failure),
+        last_failure: changes.last_failure.clone(),
         deferral: changes.deferral,
-        change: changes.circuit.map_or(CircuitChange::None, Circuit::change),
+        change: changes.circuit,
     }
 }
 
-impl Circuit {
-    /// Returns the change of the row.
-    fn change(self) -> CircuitChange {
-        match self {
-            Self::Tripped => CircuitChange::Trip,
-            Self::Gone => CircuitChange::Gone,
-            Self::Reopened => CircuitChange::Reopen,
-        }
-    }
-
-    /// Returns the activity of the row after the change.
-    fn activity(self) -> Activity {
-        match self {
-            Self::Tripped | Self::Gone => Activity::Tripped,
-            Self::Reopened => Activity::Active,
-        }
+/// Returns the activity of the row after a change of its circuit, if there was one.
+fn activity_after(change: CircuitChange) -> Option<Activity> {
+    match change {
+        CircuitChange::None => None,
+        CircuitChange::Trip | CircuitChange::Gone => Some(Activity::Tripped),
+        CircuitChange::Reopen => Some(Activity::Active),
     }
 }
 

@@ -2,7 +2,7 @@
 //! its inbox as [`Done`].
 //!
 //! A delivery passes through [`submissions`] (unless it comes from the bus), [`admission`], [`claims`], [`attempts`],
-//! [`settlements`] and [`circuit`]. Beside them are [`reload`] and [`freshness`], [`health_writeback`], [`retention`],
+//! [`settlements`] and [`circuit`]. In addition there are [`reload`] and [`freshness`], [`health_writeback`], [`retention`],
 //! [`external_changes`], [`timekeeping`], [`queue_census`] and [`notices`].
 
 mod admission;
@@ -12,6 +12,7 @@ mod claims;
 mod external_changes;
 mod freshness;
 mod health_writeback;
+mod inbox;
 mod notices;
 mod queue_census;
 mod reload;
@@ -31,9 +32,9 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use self::inbox::Inbox;
 use self::writes::WriteResult;
-use crate::concurrency_limiter::ConcurrencyLimiter;
-use crate::inbox::Inbox;
+use crate::concurrency_limiter::{ConcurrencyLimiter, Permit};
 use crate::intake::{BusCover, IncomingBatch, Publication, Signal};
 use crate::lanes::Lanes;
 use crate::memory_budget::MemoryBudget;
@@ -43,7 +44,7 @@ use crate::timers::Timers;
 use decnet_core::limits::LOCAL_FAULT_LOG_INTERVAL;
 use decnet_runtime::clock::Clock;
 use decnet_runtime::log_throttle::LogThrottle;
-use decnet_sender::{self as sender, Sender};
+use decnet_sender::{self as sender, AttemptResult, Sender};
 
 /// The reason why the dispatcher cannot start or continue.
 #[derive(Debug, thiserror::Error)]
@@ -60,27 +61,25 @@ pub enum Error {
     /// The intake has ended before the shutdown.
     #[error("the intake ended unexpectedly; see the log for the reason")]
     IntakeEnded,
-    /// The sender could not be created.
-    #[error("cannot create the sender: {0}")]
-    Sender(#[from] sender::Error),
 }
 
 /// The result of a task.
 enum Done {
     Write(WriteResult),
     QueueFailed(queue::Error),
-    Finished(attempts::Finished),
+    /// An attempt has finished.
+    Finished(attempts::SentRequest, Permit, AttemptResult),
     Reloaded(reload::Reloaded),
     /// The next rows of a reload are to be applied.
     ApplyMore,
-    HealthWritten(health_writeback::HealthWritten),
+    HealthWritten(Vec<health_writeback::LaneChanges>, health_writeback::Recorded),
     Counted(queue_census::Counted),
     Oldest(queue_census::Oldest),
     /// Another thread of this process has submitted events.
     Nudged,
 }
 
-/// The inputs of the loop besides the results of its own tasks.
+/// The inputs of the loop in addition to the results of its own tasks.
 pub(crate) struct Inputs {
     /// Events from the bus, in order.
     pub(crate) batches: mpsc::UnboundedReceiver<IncomingBatch>,
@@ -103,7 +102,7 @@ pub(crate) struct Dispatcher {
     catalog: reload::SharedCatalog,
     sender: Sender,
     stats: Arc<Stats>,
-    inbox: Inbox<Done>,
+    inbox: Inbox,
 
     lanes: Lanes,
     limiter: ConcurrencyLimiter,
@@ -137,7 +136,7 @@ impl Dispatcher {
     ) -> Result<Self, Error> {
         let clock = queue.clock().clone();
         let sender = sender::Options { clock: clock.clone(), ..options.sender.clone() };
-        let sender = Sender::new(sender)?;
+        let sender = Sender::new(sender);
         let time = timekeeping::Timekeeping::start(&clock, queue.recorded_times().await?);
         let mut dispatcher = Self {
             limiter: ConcurrencyLimiter::new(options.total_concurrency),
@@ -147,7 +146,7 @@ impl Dispatcher {
             catalog,
             sender,
             stats,
-            inbox: Inbox::new(),
+            inbox: Inbox::default(),
             lanes: Lanes::default(),
             memory: MemoryBudget::default(),
             timers: Timers::default(),
@@ -208,7 +207,7 @@ impl Dispatcher {
         self.finish(inputs, done).await
     }
 
-    /// Processes the results of tasks and the due timers, and everything that they make possible. `done` is an empty
+    /// Processes the results of tasks and the due timers, and the actions that become possible as a result. `done` is an empty
     /// buffer.
     fn process(&mut self, done: &mut Vec<Done>, inputs: Option<&Inputs>) -> Result<(), Error> {
         self.inbox.take_into(done);
@@ -226,10 +225,10 @@ impl Dispatcher {
         match done {
             Done::Write(result) => self.on_write(result),
             Done::QueueFailed(error) => return Err(error.into()),
-            Done::Finished(finished) => self.on_finished(finished),
+            Done::Finished(request, permit, result) => self.on_finished(request, permit, result),
             Done::Reloaded(reloaded) => self.on_reloaded(reloaded, inputs),
             Done::ApplyMore => self.apply_more(inputs),
-            Done::HealthWritten(written) => self.on_health_written(written),
+            Done::HealthWritten(batch, result) => self.on_health_written(batch, result),
             Done::Counted(counted) => self.on_counted(counted),
             Done::Oldest(oldest) => self.on_oldest(oldest),
             Done::Nudged => self.take_submitted(),
@@ -265,17 +264,17 @@ impl Dispatcher {
         self.write_health();
     }
 
-    /// Returns when the next settlement, retry or probe is due, at most a minute from now.
+    /// Returns the time at which the next settlement, retry or probe is due, at most a minute from now.
     fn next_timer(&self) -> Instant {
         let longest = Duration::from_secs(60);
         let wait = self.timers.next().map_or(longest, |at| at.since(self.clock.uptime()));
         let timer = Instant::now() + wait.min(longest);
-        self.settlement.due_at().map_or(timer, |due_at| due_at.min(timer))
+        self.settlement.due_at.map_or(timer, |due_at| due_at.min(timer))
     }
 }
 
-/// Forwards nudges to the inbox. A separate task, so that the turns of the loop do not pay for it.
-async fn forward_nudges(nudge: Arc<Notify>, inbox: Inbox<Done>) {
+/// Forwards nudges to the inbox. This is a separate task, so that it does not slow down the loop.
+async fn forward_nudges(nudge: Arc<Notify>, inbox: Inbox) {
     loop {
         nudge.notified().await;
         inbox.put(Done::Nudged);
@@ -283,7 +282,7 @@ async fn forward_nudges(nudge: Arc<Notify>, inbox: Inbox<Done>) {
 }
 
 /// Shuts the worker down if a file of the queue was removed, replaced or moved: nothing more is admitted, and closing the
-/// queue saves what it holds.
+/// queue saves its content.
 async fn stop_if_displaced(queue: Queue, shutdown: CancellationToken) {
     queue.displaced().await;
     shutdown.cancel();

@@ -2,7 +2,7 @@
 //!
 //! The bus does not return a client's own events, so these are routed here, and work without a bus. No operational event is
 //! about the delivery of operational events, and none is sent to the subscription that it is about. Operational events are
-//! marked ([`Event::operational`]); an event that others publish on the same topic is not.
+//! marked ([`Event::operational`]); an event that another program publishes on the same topic is not marked.
 
 use std::time::Instant;
 
@@ -21,12 +21,12 @@ use super::admission::Provenance;
 use crate::intake::Publication;
 use crate::lane::Lane;
 use crate::lane_state::LaneState;
-use crate::notice_throttle::{BacklogLevel, DeadLetterSummary};
+use crate::notice_throttle::{BacklogLevel, DeadLetterSummary, NoticeThrottle};
 
 /// The operational events of this turn, and the rate limit.
 #[derive(Debug)]
 pub(super) struct Notices {
-    /// The subscription, topic and payload of each.
+    /// The subscription, the topic and the payload of each event that is not yet sent.
     unsent: Vec<(SubscriptionKey, &'static str, Value)>,
     /// Lanes with delayed dead letters.
     delayed: FxHashSet<SubscriptionKey>,
@@ -126,25 +126,25 @@ impl Dispatcher {
     /// Reports the delayed dead letters that are due.
     pub(super) fn emit_due_dead(&mut self) {
         let now = Instant::now();
-        for key in std::mem::take(&mut self.notices.delayed) {
-            // The dead letters of a deleted subscription are dropped with its lane.
-            if let Some(lane) = self.lanes.get_mut(key) {
-                let due = lane.notice_throttle.take_due(now);
-                self.emit_or_delay(key, due);
-            }
-        }
+        self.emit_delayed(|throttle| throttle.take_due(now));
     }
 
-    /// Reports all delayed dead letters at the shutdown, since they are in memory only. The bus may be disconnected
-    /// already; subscriptions receive them.
+    /// Reports all delayed dead letters at the shutdown, since they are in memory only. The bus may already be
+    /// disconnected, but subscriptions receive the reports.
     pub(super) fn emit_remaining(&mut self) {
+        self.emit_delayed(NoticeThrottle::take_delayed);
+        self.emit_notices();
+    }
+
+    /// Reports the delayed dead letters that `take` returns.
+    fn emit_delayed(&mut self, take: impl Fn(&mut NoticeThrottle) -> Option<DeadLetterSummary>) {
         for key in std::mem::take(&mut self.notices.delayed) {
-            if let Some(lane) = self.lanes.get_mut(key) {
-                let delayed = lane.notice_throttle.take_delayed();
-                self.emit_or_delay(key, delayed);
+            // The dead letters of a deleted subscription are dropped with its lane.
+            if let Some(lane) = self.lanes.get_mut(&key) {
+                let taken = take(&mut lane.notice_throttle);
+                self.emit_or_delay(key, taken);
             }
         }
-        self.emit_notices();
     }
 
     fn emit_or_delay(&mut self, key: SubscriptionKey, due: Option<DeadLetterSummary>) {
@@ -167,7 +167,7 @@ impl Dispatcher {
 fn backlog_payload(lane: &Lane, level: BacklogLevel, waiting: u64, threshold: u64) -> Value {
     json!({
         "subscription": subscription(lane),
-        "level": level.as_str(),
+        "level": level,
         "waiting": waiting,
         "threshold": threshold,
         "state": lane.state.reported(lane.is_paused()).as_str(),

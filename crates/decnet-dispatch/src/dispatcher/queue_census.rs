@@ -1,12 +1,11 @@
-//! Counts the queue on a thread for blocking jobs: how many deliveries of each subscription wait or are dead, and since
-//! when the oldest one waits.
+//! Counts the queue on a thread for blocking jobs: the numbers of waiting and dead deliveries of each subscription, and the
+//! admission time of its oldest waiting delivery.
 //!
 //! The loop counts what it admits and settles. A census corrects these counts: at the start, when the queue contains
 //! deliveries of earlier workers, and after other processes or retention have changed the queue. Changes during the census
-//! make its result uncertain. If it then differs from the counts, it is repeated until nothing changes meanwhile.
+//! make its result uncertain. If the result then differs from the counts, the census is repeated until nothing changes while it
+//! runs.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use decnet_core::limits::{CENSUS_INTERVAL, OLDEST_SCAN_INTERVAL};
@@ -14,11 +13,12 @@ use decnet_core::time::UnixMicros;
 use decnet_store::queue::{Census, CensusCounts, DeliveryId, Error, Queue, SubscriptionKey};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::reload::blocking;
 use super::{Dispatcher, Done};
 
-/// A census runs at most 1/20 of the time.
+/// The divisor that gives the maximum share of the time in which a census runs: 1/20.
 const CENSUS_SHARE: u32 = 20;
 
 /// The result of a census, and its duration.
@@ -31,47 +31,21 @@ pub(super) struct Counted {
 pub(super) type Oldest = Result<Vec<(SubscriptionKey, Option<UnixMicros>)>, Error>;
 
 /// The state of the census, and of the search for the oldest deliveries.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct QueueCensus {
     /// The subscriptions with metrics of their own.
-    individual: Vec<SubscriptionKey>,
+    pub(super) individual: Vec<SubscriptionKey>,
     /// Whether the counts may be wrong.
     pub(super) is_stale: bool,
     is_counting: bool,
-    /// Whether writes were under way when the census started. It may have seen their changes or not.
+    /// Whether writes were under way when the census started. The census may or may not have seen their changes.
     is_disturbed: bool,
-    count_at: Instant,
+    /// The earliest time of the next census.
+    count_at: Option<Instant>,
     is_searching: bool,
-    search_at: Instant,
-    stop: Arc<AtomicBool>,
-}
-
-impl Default for QueueCensus {
-    fn default() -> Self {
-        let now = Instant::now();
-        Self {
-            individual: Vec::new(),
-            is_stale: true,
-            is_counting: false,
-            is_disturbed: false,
-            count_at: now,
-            is_searching: false,
-            search_at: now,
-            stop: Arc::default(),
-        }
-    }
-}
-
-impl QueueCensus {
-    /// Adds a subscription with metrics of its own.
-    pub(super) fn add(&mut self, key: SubscriptionKey) {
-        self.individual.push(key);
-    }
-
-    /// Aborts a running census at the shutdown.
-    pub(super) fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
+    search_at: Option<Instant>,
+    /// Cancelled at the shutdown; aborts a running census.
+    pub(super) stop: CancellationToken,
 }
 
 impl Dispatcher {
@@ -81,19 +55,19 @@ impl Dispatcher {
             return;
         }
         let now = Instant::now();
-        if self.census.is_stale && !self.census.is_counting && self.census.count_at <= now {
+        if self.census.is_stale && !self.census.is_counting && self.census.count_at <= Some(now) {
             self.start_census();
         }
-        if !self.census.is_searching && self.census.search_at <= now {
+        if !self.census.is_searching && self.census.search_at <= Some(now) {
             self.find_oldest(now);
         }
     }
 
     fn start_census(&mut self) {
         (self.census.is_counting, self.census.is_stale) = (true, false);
-        self.census.is_disturbed = !self.writes.is_empty();
-        self.lanes.iter_mut().for_each(|lane| lane.metrics.start_census());
-        let (queue, inbox, stop) = (self.queue.clone(), self.inbox.clone(), Arc::clone(&self.census.stop));
+        self.census.is_disturbed = self.writes.jobs > 0;
+        self.lanes.values_mut().for_each(|lane| lane.metrics.start_census());
+        let (queue, inbox, stop) = (self.queue.clone(), self.inbox.clone(), self.census.stop.clone());
         tokio::task::spawn_local(async move {
             inbox.put(Done::Counted(blocking(move || count(&queue, &stop)).await));
         });
@@ -101,11 +75,11 @@ impl Dispatcher {
 
     pub(super) fn on_counted(&mut self, Counted { counts, took }: Counted) {
         self.census.is_counting = false;
-        self.census.count_at = Instant::now() + CENSUS_INTERVAL.max(took * CENSUS_SHARE);
+        self.census.count_at = Some(Instant::now() + CENSUS_INTERVAL.max(took * CENSUS_SHARE));
         match counts {
             Ok(counts) => {
-                let is_disturbed = self.census.is_disturbed || !self.writes.is_empty();
-                for lane in self.lanes.iter_mut() {
+                let is_disturbed = self.census.is_disturbed || self.writes.jobs > 0;
+                for lane in self.lanes.values_mut() {
                     let CensusCounts { waiting, dead } = counts.get(&lane.key).copied().unwrap_or_default();
                     self.census.is_stale |= lane.metrics.apply_census(waiting, dead, is_disturbed);
                     self.notices.record_backlog(lane, self.options.backlog_threshold);
@@ -120,9 +94,9 @@ impl Dispatcher {
     }
 
     fn find_oldest(&mut self, now: Instant) {
-        self.census.search_at = now + OLDEST_SCAN_INTERVAL;
+        self.census.search_at = Some(now + OLDEST_SCAN_INTERVAL);
         let lanes = &self.lanes;
-        self.census.individual.retain(|key| lanes.get(*key).is_some());
+        self.census.individual.retain(|key| lanes.contains_key(key));
         let mut waiting = Vec::new();
         for lane in self.census.individual.iter().map(|key| &lanes[*key]) {
             if lane.metrics.waiting() > 0 {
@@ -147,7 +121,7 @@ impl Dispatcher {
             Ok(oldest) => {
                 for (key, at) in oldest {
                     // The metrics of a lane that was removed meanwhile are gone, too.
-                    if let Some(lane) = self.lanes.get(key) {
+                    if let Some(lane) = self.lanes.get(&key) {
                         let at = at.map_or(0, |at| at.0.unsigned_abs());
                         lane.metrics.metrics().oldest_at.set(at);
                     }
@@ -159,13 +133,13 @@ impl Dispatcher {
 }
 
 /// Counts in steps. The pauses between them leave half of the disk and the processor to others.
-fn count(queue: &Queue, stop: &AtomicBool) -> Counted {
+fn count(queue: &Queue, stop: &CancellationToken) -> Counted {
     let start = Instant::now();
     let counts = || {
         let (reader, mut census) = (queue.reader()?, Census::default());
         let mut step = Instant::now();
         while reader.count_some(&mut census)? {
-            if stop.load(Ordering::Relaxed) {
+            if stop.is_cancelled() {
                 return Err(Error::Closed);
             }
             std::thread::sleep(step.elapsed());
@@ -176,7 +150,7 @@ fn count(queue: &Queue, stop: &AtomicBool) -> Counted {
     Counted { counts: counts(), took: start.elapsed() }
 }
 
-/// Finds the oldest waiting delivery of each subscription; some have one in memory.
+/// Finds the oldest waiting delivery of each subscription; some subscriptions have a waiting delivery in memory.
 fn oldest(queue: &Queue, waiting: Vec<(SubscriptionKey, Option<DeliveryId>)>) -> Oldest {
     let reader = queue.reader()?;
     let find = |(key, in_memory)| Ok((key, reader.oldest_waiting(key, in_memory)?));
@@ -185,6 +159,8 @@ fn oldest(queue: &Queue, waiting: Vec<(SubscriptionKey, Option<DeliveryId>)>) ->
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use decnet_core::event::Event;
     use decnet_core::limits::CENSUS_STEP_ROWS;
     use decnet_store::queue::{Admission, Options, Recipient};
@@ -199,9 +175,9 @@ mod tests {
         let to = vec![Recipient { sub: keys[0], held: false }; 2 * CENSUS_STEP_ROWS as usize];
         let event = Event::new("id", "a.b", "test", UnixMicros(0), "{}").unwrap();
         queue.admit([Admission { event: Arc::new(event), to, submitted: None }].into()).await.unwrap();
-        let stop = AtomicBool::new(true);
-        assert!(count(&queue, &stop).counts.is_err());
-        stop.store(false, Ordering::Relaxed);
+        let stop = CancellationToken::new();
         assert_eq!(count(&queue, &stop).counts.unwrap()[&keys[0]].waiting, 2 * u64::from(CENSUS_STEP_ROWS));
+        stop.cancel();
+        assert!(count(&queue, &stop).counts.is_err());
     }
 }

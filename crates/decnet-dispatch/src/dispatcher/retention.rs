@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use decnet_store::queue::{Pruned, Retention, SubscriptionKey};
+use decnet_store::queue::{Pruned, Queue, Retention, SubscriptionKey};
 use rustc_hash::FxHashSet;
 use tokio::time::Instant;
 
@@ -24,14 +24,14 @@ pub(super) struct RetentionPass {
     is_running: bool,
     /// The subscriptions that were not open when the pass started, and have not been opened since.
     parked: Arc<FxHashSet<SubscriptionKey>>,
-    /// The time at which the current step was to start.
-    step_started_at: Option<Instant>,
+    /// The scheduled start of the current step.
+    step_starts_at: Option<Instant>,
     /// Parked deliveries that this pass has removed because of the queue's size.
     removed_parked: u64,
     log: QueueSizeLog,
 }
 
-/// The messages about the queue's size. A message is repeated only after the size was within the bound.
+/// The messages about the queue's size. A message is repeated only after the size has been within the bound.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct QueueSizeLog {
     /// The number of parked deliveries removed since the removal was logged.
@@ -41,12 +41,12 @@ struct QueueSizeLog {
 }
 
 impl Dispatcher {
-    /// Starts a pass of retention, unless one is running.
+    /// Starts a pass of retention, unless a pass is running.
     pub(super) fn start_retention(&mut self) {
         if std::mem::replace(&mut self.retention.is_running, true) {
             return;
         }
-        let parked = self.lanes.iter().filter(|lane| !lane.is_open()).map(|lane| lane.key);
+        let parked = self.lanes.values().filter(|lane| !lane.is_open()).map(|lane| lane.key);
         self.retention.parked = Arc::new(parked.collect());
         self.prune_after(Duration::ZERO);
     }
@@ -54,10 +54,10 @@ impl Dispatcher {
     /// Runs one step after a pause, in which the queue does other jobs.
     fn prune_after(&mut self, pause: Duration) {
         let parked = Arc::clone(&self.retention.parked);
-        let (queue, policy) = (self.queue.clone(), Retention { parked, ..self.options.retention.clone() });
-        self.retention.step_started_at = Some(Instant::now() + pause);
+        let policy = Retention { parked, ..self.options.retention.clone() };
+        self.retention.step_starts_at = Some(Instant::now() + pause);
         let clock = self.clock.clone();
-        let step = async move {
+        let step = async move |queue: Queue| {
             tokio::time::sleep(pause).await;
             queue.prune(policy, clock.trusted_now()).await
         };
@@ -71,7 +71,7 @@ impl Dispatcher {
         self.retention.removed_parked += step.parked;
         if step.more && !self.is_stopping {
             // A pause of twice the duration of the step leaves most commits to other jobs.
-            let duration = self.retention.step_started_at.map_or(Duration::ZERO, |at| at.elapsed());
+            let duration = self.retention.step_starts_at.map_or(Duration::ZERO, |at| at.elapsed());
             return self.prune_after((duration * 2).clamp(MIN_PAUSE, MAX_PAUSE));
         }
         self.retention.finish(step, self.options.retention.max_bytes);
@@ -79,30 +79,30 @@ impl Dispatcher {
 
     /// Ends the waiting deliveries of a deleted subscription, in steps.
     pub(super) fn discard(&mut self, key: SubscriptionKey) {
-        let (queue, now) = (self.queue.clone(), self.clock.admission());
-        self.spawn_write(async move { queue.discard(key, now).await }, move |more| WriteResult::Discarded {
-            key,
-            more,
-        });
+        let now = self.clock.admission();
+        self.spawn_write(
+            async move |queue| queue.discard(key, now).await,
+            move |more| WriteResult::Discarded(key, more),
+        );
     }
 
     /// Continues with the next step, or removes the lane once it is idle.
     pub(super) fn on_discarded(&mut self, key: SubscriptionKey, more: bool) {
         // There is no lane if the subscription was deleted before the worker started.
-        let lane = self.lanes.get(key);
+        let lane = self.lanes.get(&key);
         if lane.is_some_and(|lane| lane.state != LaneState::Deleted) {
             return;
         }
         if more && !self.is_stopping {
             self.discard(key);
         } else if lane.is_some_and(Lane::is_idle) {
-            self.lanes.remove(key);
+            self.lanes.remove(&key);
         }
     }
 }
 
 impl RetentionPass {
-    /// Removes a subscription that was opened from the parked ones, from the next step on.
+    /// Removes an opened subscription from the parked subscriptions, starting with the next step.
     pub(super) fn unpark(&mut self, key: SubscriptionKey) {
         if self.parked.contains(&key) {
             // The set is copied at most once per step, because it is shared only with the step that is running.
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn removals_are_logged_once_then_counted() {
+    fn removals_are_logged_once_and_then_counted() {
         let mut pass = RetentionPass::default();
         let counts = [5, 3, 2, 0, 4].map(|removed| {
             pass.removed_parked = removed;

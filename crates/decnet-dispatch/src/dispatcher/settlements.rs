@@ -1,6 +1,6 @@
 //! Writes the results of attempts, many in one commit.
 
-use decnet_core::delivery::{Fate, Outcome, State, Verdict, advance};
+use decnet_core::delivery::{Fate, State, Verdict, advance};
 use decnet_core::event::Event;
 use decnet_core::limits::{MAX_SETTLE_BATCH, MAX_SETTLE_DELAY};
 use decnet_core::time::{BootMicros, UnixMicros};
@@ -15,31 +15,25 @@ use crate::request_batch::{DeliverySource, ReadyDelivery, RequestBatch};
 use decnet_runtime::clock;
 use decnet_sender::AttemptResult;
 
-/// The settlements that wait to be written together. No caller waits for one, and each commit has its cost.
+/// The settlements that wait to be written together. No caller waits for a settlement, and each commit has a cost.
 #[derive(Debug, Default)]
 pub(super) struct SettlementBuffer {
     settlements: Vec<Settlement>,
     /// The effect of each settlement, in the same order.
     effects: Vec<Effect>,
     /// The time at which the settlements are to be written, if there are any.
-    due_at: Option<Instant>,
+    pub(super) due_at: Option<Instant>,
 }
 
 /// The effect of a settlement on its lane, once it is committed.
 #[derive(Debug)]
-struct Effect {
+pub(super) struct Effect {
     key: SubscriptionKey,
     id: DeliveryId,
     source: DeliverySource,
     state: State,
     /// The dead letter to report, if the delivery is dead.
     dead: Option<Box<DeadLetterSummary>>,
-}
-
-/// Committed settlements. Those that were not applied came too late.
-pub(super) struct Settled {
-    effects: Vec<Effect>,
-    applied: Vec<bool>,
 }
 
 /// The result of an attempt that is common to all deliveries of its request.
@@ -54,21 +48,10 @@ struct RequestSettlement {
 }
 
 impl SettlementBuffer {
-    /// Returns when the settlements are to be written, if there are any.
-    pub(super) fn due_at(&self) -> Option<Instant> {
-        self.due_at
-    }
-
     fn push(&mut self, settlement: Settlement, effect: Effect) {
         self.settlements.push(settlement);
         self.effects.push(effect);
-        if self.due_at.is_none() {
-            self.due_at = Some(Instant::now() + MAX_SETTLE_DELAY);
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.settlements.len() >= MAX_SETTLE_BATCH
+        self.due_at.get_or_insert_with(|| Instant::now() + MAX_SETTLE_DELAY);
     }
 
     fn take(&mut self) -> (Vec<Settlement>, Vec<Effect>) {
@@ -78,8 +61,8 @@ impl SettlementBuffer {
 }
 
 impl Dispatcher {
-    /// Settles each delivery of a request. All that are to be retried are due at the same time, so that one claim returns
-    /// them.
+    /// Settles each delivery of a request. All deliveries that are to be retried are due at the same time, so that one claim
+    /// returns them.
     pub(super) fn settle(&mut self, request: SentRequest, result: AttemptResult, verdict: &Verdict) {
         let SentRequest { key, batch, is_probe, started_at, .. } = request;
         let common = RequestSettlement {
@@ -96,7 +79,7 @@ impl Dispatcher {
             self.settle_one(&common, &delivery, attempt.clone());
         }
         self.settle_one(&common, &first, attempt);
-        if self.settlement.is_full() {
+        if self.settlement.settlements.len() >= MAX_SETTLE_BATCH {
             self.flush_settlements();
         }
     }
@@ -106,7 +89,7 @@ impl Dispatcher {
         let number = delivery.attempt_number();
         let state = advance(delivery.counted_attempts(), fate, self.retry_schedule(*key), *now, *jitter);
         if state == State::Delivered {
-            self.stats.delivery_time.observe_time(ended_at.since(delivery.event.at));
+            self.stats.times.delivery.observe_time(ended_at.since(delivery.event.at));
         }
         let ReadyDelivery { id, source, .. } = *delivery;
         let effect = Effect { key: *key, id, source, state, dead: dead_letter(delivery, state) };
@@ -120,7 +103,7 @@ impl Dispatcher {
     /// Writes the settlements if they are due.
     pub(super) fn settle_if_due(&mut self) {
         let is_due = |at| self.is_stopping || at <= Instant::now();
-        if self.settlement.due_at().is_some_and(is_due) {
+        if self.settlement.due_at.is_some_and(is_due) {
             self.flush_settlements();
         }
     }
@@ -131,13 +114,13 @@ impl Dispatcher {
         if settlements.is_empty() {
             return;
         }
-        let queue = self.queue.clone();
-        self.spawn_write(async move { queue.settle(settlements).await }, move |applied| {
-            WriteResult::Settled(Settled { effects, applied })
-        });
+        self.spawn_write(
+            async move |queue| queue.settle(settlements).await,
+            move |applied| WriteResult::Settled(effects, applied),
+        );
     }
 
-    pub(super) fn on_settled(&mut self, Settled { effects, applied }: Settled) {
+    pub(super) fn on_settled(&mut self, effects: Vec<Effect>, applied: Vec<bool>) {
         for (effect, applied) in effects.into_iter().zip(applied) {
             self.apply_effect(effect, applied);
         }
@@ -152,7 +135,7 @@ impl Dispatcher {
         let lane = &mut self.lanes[key];
         lane.settling -= 1;
         lane.backlog.uncommitted_retries -= usize::from(retry_at.is_some());
-        lane.unmark_claimed(id, source);
+        lane.claimed.release(id, source);
         lane.metrics.count_settled(source, &state, applied);
         // Another process has changed the delivery, perhaps after the last census.
         self.census.is_stale |= !applied;
@@ -165,20 +148,20 @@ impl Dispatcher {
             self.emit_dead(key, *dead);
         }
         if let Some(at) = retry_at {
-            // A delivery that was not settled has no retry, but an ordered lane must continue with the ones behind it.
+            // A delivery that was not settled has no retry, but an ordered lane must continue with the deliveries behind it.
             self.schedule(key, if applied { self.clock.uptime_at(at) } else { BootMicros(0) });
         }
     }
 }
 
 impl Effect {
-    /// Returns when the next attempt is due, if there is one.
+    /// Returns the time at which the next attempt is due, if there is one.
     fn retry_at(&self) -> Option<UnixMicros> {
         if let State::Retrying { due_at } = self.state { Some(due_at) } else { None }
     }
 }
 
-/// Returns the dead letter to report, unless the event is an operational one.
+/// Returns the dead letter to report, unless the event is an operational event.
 fn dead_letter(delivery: &ReadyDelivery, state: State) -> Option<Box<DeadLetterSummary>> {
     let Event { id, topic, operational, .. } = &*delivery.event;
     let (State::Dead { reason }, false) = (state, *operational) else { return None };
@@ -187,11 +170,7 @@ fn dead_letter(delivery: &ReadyDelivery, state: State) -> Option<Box<DeadLetterS
 
 /// Creates the record of an attempt. Its number is set for each delivery.
 fn attempt(started_at: UnixMicros, verdict: &Verdict, result: AttemptResult) -> Attempt {
-    let status = match result.outcome {
-        Outcome::Replied { status, .. } => Some(status),
-        Outcome::Failed(_) | Outcome::LocalFault => None,
-    };
-    let reason = verdict.reason();
+    let (status, reason) = (result.outcome.status(), verdict.reason());
     let AttemptResult { detail, reply, duration, timings, repeats, .. } = result;
     let repeats = repeats.into();
     Attempt { number: 0, started_at, duration, status, reason, detail, reply, timings, repeats }
@@ -207,7 +186,7 @@ mod tests {
     async fn late_settlement_leads_to_another_census() {
         let dir = tempfile::tempdir().unwrap();
         let mut dispatcher = started(dir.path()).await;
-        let key = dispatcher.lanes.iter().next().unwrap().key;
+        let key = dispatcher.lanes.values().next().unwrap().key;
         let lane = &mut dispatcher.lanes[key];
         lane.metrics.count_admitted(true);
         lane.metrics.start_census();
@@ -217,7 +196,7 @@ mod tests {
         let id = "1.0".parse().unwrap();
         let effect =
             Effect { key, id, source: DeliverySource::Admitted, state: State::Delivered, dead: None };
-        dispatcher.on_settled(Settled { effects: vec![effect], applied: vec![false] });
+        dispatcher.on_settled(vec![effect], vec![false]);
         assert!(dispatcher.census.is_stale);
         let lane = &mut dispatcher.lanes[key];
         lane.metrics.start_census();

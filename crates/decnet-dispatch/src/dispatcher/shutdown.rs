@@ -6,17 +6,17 @@ use tokio::time::{Instant, sleep_until};
 use super::{Dispatcher, Done, Error, Inputs};
 
 impl Dispatcher {
-    /// Admits what the intake has read, waits for requests in flight, commits, and closes the queue.
+    /// Admits the events that the intake has read, waits for requests in flight, commits, and closes the queue.
     pub(super) async fn finish(&mut self, inputs: Inputs, mut done: Vec<Done>) -> Result<(), Error> {
         self.is_stopping = true;
         self.drop_held_submissions();
-        self.census.stop();
+        self.census.stop.cancel();
         self.flush_settlements();
         let deadline = Instant::now() + self.options.shutdown_grace;
         tracing::info!(in_flight = self.limiter.in_use(), "stopping");
         self.admit_rest(inputs, &mut done, deadline).await?;
         self.wait_until(&mut done, deadline, |this| this.limiter.in_use() == 0).await?;
-        let is_written = |this: &Self| this.writes.is_empty() && !this.health.is_writing();
+        let is_written = |this: &Self| this.writes.jobs == 0 && !this.health.is_writing;
         let deadline = Instant::now() + FINAL_COMMIT_GRACE;
         self.wait_until(&mut done, deadline, is_written).await?;
         self.emit_remaining();
@@ -27,8 +27,8 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Admits what was read from the bus, in order, each event after the changes of the subscriptions before it. The intake
-    /// closes its end after the last batch.
+    /// Admits the events that were read from the bus, in order, each event after the changes of the subscriptions before it. The
+    /// intake closes its end after the last batch.
     async fn admit_rest(
         &mut self,
         mut inputs: Inputs,
@@ -74,10 +74,8 @@ impl Dispatcher {
         if requests > 0 {
             tracing::warn!(requests, "aborted requests in flight; they are sent again after the next start");
         }
-        if !self.writes.is_empty() {
-            tracing::error!(
-                "the queue did not commit in time; only what it had acknowledged before is on disk"
-            );
+        if self.writes.jobs > 0 {
+            tracing::error!("the queue did not commit in time; only writes acknowledged earlier are on disk");
         }
     }
 }

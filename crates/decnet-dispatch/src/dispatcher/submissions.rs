@@ -15,20 +15,13 @@ pub(super) struct Submissions {
     /// Whether a piece is being read, or held until the subscriptions are.
     is_reading: bool,
     /// Commits of the last piece that are under way.
-    commits: usize,
-    /// Whether there may be more to read.
+    pub(super) commits: usize,
+    /// Whether there may be more events to read.
     is_requested: bool,
 }
 
-impl Submissions {
-    /// Counts a finished commit of the last piece.
-    pub(super) fn finish_commit(&mut self) {
-        self.commits -= 1;
-    }
-}
-
 impl Dispatcher {
-    /// Reads submitted events, since there may be some.
+    /// Starts reading submitted events, because there may be some.
     pub(super) fn take_submitted(&mut self) {
         self.submissions.is_requested = true;
         self.take_submitted_if_requested();
@@ -41,8 +34,7 @@ impl Dispatcher {
             return;
         }
         self.submissions = Submissions { is_reading: true, ..Submissions::default() };
-        let queue = self.queue.clone();
-        self.spawn_write(async move { queue.next_submitted().await }, WriteResult::Submitted);
+        self.spawn_write(async |queue| queue.next_submitted().await, WriteResult::Submitted);
     }
 
     pub(super) fn on_submitted(&mut self, piece: SubmittedEvents) {

@@ -1,4 +1,4 @@
-//! Checks the system's wall clock, so that a step of it delays no delivery and removes none.
+//! Checks the system's wall clock, so that a step of the clock neither delays nor removes a delivery.
 //!
 //! Timers in memory use the boot clock and are not affected by a step. The worker's own time continues through it, and
 //! removal by age pauses until the wall clock agrees with it again, or an operator confirms the wall clock
@@ -15,7 +15,7 @@ use super::Dispatcher;
 use super::writes::WriteResult;
 use decnet_runtime::clock::Clock;
 
-/// A step of a trusted clock that is logged.
+/// The smallest step of a trusted clock that is logged.
 const NOTEWORTHY_STEP: Duration = Duration::from_secs(1);
 
 /// The state of the clock check.
@@ -24,9 +24,9 @@ pub(super) struct Timekeeping {
     /// The last reading at which the wall clock was trusted.
     trusted: Reading,
     is_doubt_logged: bool,
-    /// The reading that the worker has recorded in the queue. Another one there was recorded by an operator.
+    /// The reading that the worker has recorded in the queue. A different reading in the queue was recorded by an operator.
     recorded: Option<Reading>,
-    is_recording: bool,
+    pub(super) is_recording: bool,
     record_at: BootMicros,
     /// The lead of the wall clock over the worker's time at the last check, in microseconds.
     difference: i64,
@@ -104,8 +104,8 @@ impl Dispatcher {
         self.record_time();
     }
 
-    /// Sets the worker's time to the wall clock's. If that is earlier, stored retries would be late by the difference, so
-    /// they are made due now.
+    /// Sets the worker's time to the wall clock's. If the wall clock is behind, stored retries would be late by the difference,
+    /// so they become due now.
     fn correct_clock(&mut self, difference: i64) {
         // The retries of these settlements are computed with the time before the correction.
         self.flush_settlements();
@@ -122,8 +122,10 @@ impl Dispatcher {
     }
 
     fn correct_times(&mut self, correction: Correction) {
-        let queue = self.queue.clone();
-        self.spawn_write(async move { queue.correct_times(correction).await }, WriteResult::TimesCorrected);
+        self.spawn_write(
+            async move |queue| queue.correct_times(correction).await,
+            WriteResult::TimesCorrected,
+        );
     }
 
     pub(super) fn on_times_corrected(&mut self, Corrected { rows, next }: Corrected) {
@@ -141,8 +143,8 @@ impl Dispatcher {
         }
     }
 
-    /// Trusts the reading that is recorded in the queue, if another process has recorded it: then an operator has confirmed
-    /// the wall clock.
+    /// Trusts the reading that is recorded in the queue, if another process has recorded it, because in that case an operator has
+    /// confirmed the wall clock.
     pub(super) fn on_recorded_time(&mut self, recorded: Option<Reading>) {
         let is_ours = recorded == self.time.recorded || self.time.is_recording;
         let Some(confirmed) = recorded.filter(|_| !is_ours) else { return };
@@ -154,7 +156,7 @@ impl Dispatcher {
         self.check_clock();
     }
 
-    /// Records the trusted time in the queue, so that the next worker can detect a clock that was set meanwhile.
+    /// Records the trusted time in the queue, so that the next worker can detect a clock that was set between the two workers.
     fn record_time(&mut self) {
         let (uptime, trusted) = (self.clock.uptime(), self.time.trusted);
         if self.time.is_recording || uptime < self.time.record_at || self.is_stopping {
@@ -163,12 +165,7 @@ impl Dispatcher {
         self.time.is_recording = true;
         self.time.record_at = uptime.after(CLOCK_RECORD_INTERVAL);
         self.time.recorded = Some(trusted);
-        let queue = self.queue.clone();
-        self.spawn_write(async move { queue.record_time(trusted).await }, |()| WriteResult::TimeRecorded);
-    }
-
-    pub(super) fn on_time_recorded(&mut self) {
-        self.time.is_recording = false;
+        self.spawn_write(async move |queue| queue.record_time(trusted).await, |()| WriteResult::TimeRecorded);
     }
 }
 

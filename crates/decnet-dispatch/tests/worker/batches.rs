@@ -241,7 +241,7 @@ fn lingering_events_survive_a_restart() {
 }
 
 #[test]
-fn tripped_receiver_is_probed_with_one_event() {
+fn tripped_subscription_is_probed_with_one_event() {
     const EVENTS: u64 = 120;
     let receiver = Receiver::start(reply(500));
     let mut rig = rig(&receiver, Settings { ordered: true, ..batches(30, SHORT) });

@@ -188,7 +188,7 @@ fn clock_step_between_workers_is_detected() {
 }
 
 #[test]
-fn clock_of_1970_is_not_trusted_until_it_is_set() {
+fn clock_at_1970_is_not_trusted_until_it_is_set() {
     let receiver = Receiver::start(reply(200));
     let mut rig = Rig::new();
     record_reading_before_power_off(&rig, HOURS);

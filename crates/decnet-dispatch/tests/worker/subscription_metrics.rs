@@ -40,11 +40,11 @@ fn subscriptions_are_counted_separately() {
     assert_eq!(rig.stats.attempts(None).get(), 20);
     assert_eq!(rig.stats.attempts(Some(Reason::ServerError)).get(), bad.failed_attempts.get());
     assert_eq!(
-        (rig.stats.delivery_time.read().total(), rig.stats.delivered.get(), rig.stats.admitted.get()),
+        (rig.stats.times.delivery.read().total(), rig.stats.delivered.get(), rig.stats.admitted.get()),
         (20, 20, 20)
     );
     assert_eq!(bad.in_flight.get(), 0);
-    assert!(rig.stats.reload_time.read().total() >= 1);
+    assert!(rig.stats.times.reload.read().total() >= 1);
 }
 
 /// Sends a heartbeat of the bus with this payload.

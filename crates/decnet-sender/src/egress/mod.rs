@@ -16,7 +16,7 @@ pub struct EgressGuard {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("forbidden address {address} ({kind}); {}", self.remedy())]
 pub struct ForbiddenAddress {
-    /// The address, as an IPv4 address if it is one mapped into IPv6.
+    /// The address, as an IPv4 address if it is an IPv4 address mapped into IPv6.
     pub address: IpAddr,
     /// The kind of address, such as `loopback`.
     pub kind: &'static str,
@@ -74,7 +74,7 @@ const FORBIDDEN_V4: [(Ipv4Addr, u8, &str); 16] = [
 ];
 
 /// IANA IPv6 Special-Purpose Address Registry. Blocks outside 2000::/3 are not global unicast, so they are forbidden
-/// anyway; they are listed for their names.
+/// anyway; they are listed because of their names.
 const FORBIDDEN_V6: [(Ipv6Addr, u8, &str); 14] = [
     (Ipv6Addr::UNSPECIFIED, 128, "unspecified"),
     (Ipv6Addr::LOCALHOST, 128, "loopback"),
@@ -225,7 +225,7 @@ fn v4(high: u16, low: u16) -> Ipv4Addr {
     Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))
 }
 
-/// Returns a mapped network as the IPv4 network that it means: `::ffff:10.0.0.0/104` is `10.0.0.0/8`.
+/// Returns a mapped network as the IPv4 network that it represents: `::ffff:10.0.0.0/104` is `10.0.0.0/8`.
 fn canonical_net(net: IpNet) -> IpNet {
     match (net.addr().to_canonical(), net.prefix_len().checked_sub(96)) {
         (IpAddr::V4(address), Some(length)) if net.addr().is_ipv6() => {

@@ -1,4 +1,4 @@
-//! Incremental decoding of a reply's body.
+//! The incremental decoder of a reply's body.
 
 use decnet_core::limits::{MAX_CHUNK_LINE_BYTES, MAX_REPLY_HEADER_BYTES};
 use httparse::Status;
@@ -12,7 +12,7 @@ pub(super) struct Malformed;
 /// A decoder, which finds the end of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decoder {
-    /// The number of bytes that are left.
+    /// A body of known length, with the number of bytes that are left.
     Length(u64),
     Chunked(Chunk),
     Close,
@@ -148,7 +148,7 @@ fn trailer_line(rest: &[u8], read: &mut usize) -> Result<Option<usize>, Malforme
 mod tests {
     use super::*;
 
-    /// Decodes pieces of `step` bytes. Returns the body, and the bytes consumed if it is complete.
+    /// Decodes pieces of `step` bytes. Returns the body, and the number of bytes consumed if the body is complete.
     fn decoded(framing: Framing, input: &[u8], step: usize) -> Result<(Vec<u8>, Option<usize>), Malformed> {
         let (mut decoder, mut body, mut buffer, mut done) =
             (Decoder::new(framing), Vec::new(), Vec::new(), 0);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn truncated_body_has_no_end() {
+    fn truncated_body_is_incomplete() {
         for cut in ["", "4", "4\r\n", "4\r\nWiki", "4\r\nWiki\r\n", "0\r\n", "0\r\nx: y\r\n", "0\r\n\r"] {
             let (_, end) = decoded(Framing::Chunked, cut.as_bytes(), usize::MAX).unwrap();
             assert_eq!(end, None, "{cut:?}");

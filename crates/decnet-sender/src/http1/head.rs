@@ -1,8 +1,8 @@
 //! The head of a reply, and the framing of its body.
 //!
-//! The status line decides the outcome, so only that must be valid. Header lines that frame the body are parsed strictly;
-//! others are skipped if they are malformed. httparse parses the status line only, because it cannot skip a malformed line
-//! without also skipping one that frames the body.
+//! The status line decides the outcome, so only the status line must be valid. Header lines that frame the body are parsed
+//! strictly; other header lines are skipped if they are malformed. httparse parses the status line only, because it cannot skip a
+//! malformed line without also skipping a line that frames the body.
 
 use std::time::Duration;
 
@@ -30,20 +30,20 @@ pub(crate) struct Head {
     pub(super) keep_alive_timeout: Option<Duration>,
 }
 
-/// The end of the body (RFC 9112 section 6.3).
+/// The way in which the end of the body is determined (RFC 9112 section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// After this number of bytes.
+    /// The body ends after this number of bytes.
     Length(u64),
-    /// With the last chunk.
+    /// The body ends with the last chunk.
     Chunked,
-    /// With the end of the connection.
+    /// The body ends with the connection.
     Close,
-    /// Unknown: its lengths are invalid or contradict each other.
+    /// The end of the body is unknown: its lengths are invalid or contradict each other.
     Unknown,
 }
 
-/// An incremental parser of heads. It scans each byte once, however small the pieces are in which they arrive.
+/// An incremental parser of heads. It scans each byte once, regardless of the size of the pieces in which the bytes arrive.
 #[derive(Debug, Default)]
 pub(super) struct HeadParser {
     status: Option<StatusLine>,
@@ -64,7 +64,8 @@ struct StatusLine {
 
 impl HeadParser {
     /// Returns the final head in `input` and its length, once it is complete. The next head needs a new parser. Interim heads
-    /// before it (RFC 9110 section 15.2) are removed, so that none is parsed twice, however many a receiver sends.
+    /// before it (RFC 9110 section 15.2) are removed, so that no head is parsed twice, however many interim heads a receiver
+    /// sends.
     ///
     /// # Errors
     /// The status line is not valid HTTP/1.x.
@@ -207,7 +208,7 @@ impl HeaderFields {
         self.is_ambiguous |= has_bare_cr(line);
     }
 
-    /// Parses a header that frames the body or the connection. Returns whether it is one.
+    /// Parses a header if it frames the body or the connection. Returns whether it does.
     fn parse_framing(&mut self, name: &[u8], value: &[u8]) -> bool {
         if name.eq_ignore_ascii_case(b"content-length") {
             self.length = self.length.combine(value);
@@ -272,7 +273,7 @@ impl<'a> Iterator for Lines<'a> {
         }
         let (line, rest) = self.0.split_at(end);
         self.0 = rest;
-        // The last line is the empty one that ends the head.
+        // The last line is the empty line that ends the head.
         (!rest.is_empty()).then_some(line)
     }
 }

@@ -1,11 +1,10 @@
 //! An HTTP/1.1 client (RFC 9112) for one request at a time per connection.
 //!
-//! Nearly every delivery is sent here. There is no task and no channel between the attempt and its socket, so that a request
-//! costs one write and its reply one read.
+//! Nearly every delivery is sent with this client. There is no task and no channel between the attempt and its socket, so that a
+//! request costs one write and its reply one read.
 
 mod body;
 mod head;
-mod stream;
 
 use std::future::poll_fn;
 use std::io;
@@ -16,13 +15,15 @@ use std::time::Duration;
 
 use decnet_core::limits::{KEEP_ALIVE_MARGIN, MAX_REPLY_BYTES, MAX_REPLY_HEADER_BYTES};
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 use self::body::Decoder;
 pub(crate) use self::head::Head;
 use self::head::{Framing, HeadParser};
-pub(crate) use self::stream::MaybeTlsStream;
 use crate::meter::Meter;
 use crate::response::{BodyEnd, ReplyPrefix};
+use crate::sockets::Socket;
 use crate::texts;
 
 /// The maximum size of a body that is copied behind its head and sent in one write, in bytes.
@@ -32,7 +33,7 @@ const HEAD_READ_SIZE: usize = 1024;
 /// The size of a read of the rest of a body, in bytes.
 const BODY_READ_SIZE: usize = 8 * 1024;
 
-/// The reasons why there is no reply.
+/// The reason why there is no reply.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// Provably no byte of the request was sent.
@@ -56,6 +57,9 @@ pub(crate) enum Error {
 /// The beginning of a TLS record with an alert (RFC 8446 section 5.1), which a TLS server sends in reply to clear text.
 const TLS_ALERT: [u8; 2] = [21, 3];
 
+/// A socket without or with TLS.
+pub(crate) type MaybeTlsStream = Either<Socket, Box<TlsStream<Socket>>>;
+
 /// A connection to a receiver. It must be dropped if an exchange did not complete.
 pub(crate) struct Connection {
     stream: MaybeTlsStream,
@@ -78,7 +82,7 @@ pub(crate) struct Connection {
     keep_alive_timeout: Option<Duration>,
 }
 
-/// The end of the writing of a request.
+/// The outcome of writing a request.
 enum WriteEnd {
     Complete,
     /// The reply arrived first.
@@ -88,8 +92,12 @@ enum WriteEnd {
 
 impl Connection {
     pub(crate) fn new(stream: MaybeTlsStream) -> Self {
+        let socket = match &stream {
+            Either::Left(socket) => socket,
+            Either::Right(stream) => stream.get_ref().0,
+        };
         Self {
-            meter: stream.meter(),
+            meter: socket.meter(),
             stream,
             out: Vec::new(),
             sent: 0,
@@ -112,7 +120,7 @@ impl Connection {
 
     /// Closes an idle connection, with a `close_notify` alert if it is encrypted (RFC 8446 section 6.1).
     pub(crate) fn close(mut self) {
-        // An alert that the socket does not accept at once is not waited for.
+        // If the socket does not accept the alert at once, the alert is dropped.
         let _ended = Pin::new(&mut self.stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
     }
 
@@ -121,8 +129,8 @@ impl Connection {
         self.keeps_alive && self.is_sent && self.input.is_empty()
     }
 
-    /// Returns the time for which the connection may be idle, if the receiver announced one: slightly less than announced,
-    /// since a request is lost if the receiver closes the connection at the same time.
+    /// Returns the time for which the connection may be idle, if the receiver announced such a time. The result is slightly less
+    /// than announced, since a request is lost if the receiver closes the connection at the same time.
     pub(crate) fn idle_timeout(&self) -> Option<Duration> {
         self.keep_alive_timeout.map(|timeout| timeout - KEEP_ALIVE_MARGIN.min(timeout / 4))
     }
@@ -138,7 +146,7 @@ impl Connection {
     }
 
     /// Sends a request, its head written by `head`, and reads the head of its reply, which may arrive before the request
-    /// was sent. Interim replies are skipped.
+    /// is sent completely. Interim replies are skipped.
     ///
     /// # Errors
     /// There was no reply.
@@ -163,8 +171,8 @@ impl Connection {
         Ok(head)
     }
 
-    /// Sends the rest of the request after an early reply. Meanwhile the reply is read, within limits: a receiver may wait
-    /// for that before it reads on.
+    /// Sends the rest of the request after an early reply. At the same time the reply is read, within limits: a receiver may
+    /// wait until its reply has been read before it continues to read.
     ///
     /// # Errors
     /// The connection was lost.
@@ -202,7 +210,7 @@ impl Connection {
         }
     }
 
-    /// Prepares the request, and returns the body if it is written from where it is.
+    /// Prepares the request. Returns the body if it is written without being copied.
     fn prepare<'b>(&mut self, head: impl FnOnce(&mut Vec<u8>), body: &'b [u8]) -> &'b [u8] {
         self.meter.allow_reply();
         (self.sent, self.is_sent, self.received, self.parser) = (0, false, 0, HeadParser::default());
@@ -238,7 +246,7 @@ impl Connection {
             return Poll::Ready(Ok(()));
         }
         while self.input.len() <= MAX_REPLY_BYTES {
-            // A receiver that has sent everything may still read.
+            // A receiver that has sent everything may still be reading.
             if ready!(self.poll_read(context))? == 0 {
                 break;
             }
@@ -314,7 +322,7 @@ impl Connection {
     }
 }
 
-/// Returns the body if it is too large to be copied behind the head, and nothing otherwise.
+/// Returns the body if it is too large to be copied behind the head, and an empty slice otherwise.
 fn not_copied(body: &[u8]) -> &[u8] {
     if body.len() <= MAX_COPIED_BODY { &[] } else { body }
 }

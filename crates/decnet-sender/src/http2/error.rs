@@ -7,7 +7,7 @@ use h2::Reason;
 use crate::meter::Meter;
 use crate::texts;
 
-/// The reasons why there is no reply.
+/// The reason why there is no reply.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The connection accepts no further request.
@@ -48,8 +48,8 @@ impl Error {
         }
     }
 
-    /// Classifies a reset or a GOAWAY from the receiver. h2 reports a GOAWAY only to streams that the receiver has not
-    /// processed.
+    /// Classifies a reset or a GOAWAY from the receiver. The h2 crate reports a GOAWAY only to streams that the receiver
+    /// has not processed.
     fn remote(reason: Reason, error: h2::Error) -> Self {
         match reason {
             Reason::HTTP_1_1_REQUIRED => Self::Http1Required,

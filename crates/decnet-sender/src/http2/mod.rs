@@ -26,11 +26,11 @@ use crate::meter::{Allowance, Meter};
 use crate::response::{BodyEnd, ReplyPrefix};
 use crate::sockets::Socket;
 
-/// The number of streams opened before the receiver's SETTINGS announce its limit: more could be refused (RFC 9113 section
-/// 5.1.2).
+/// The number of streams opened before the receiver's SETTINGS announce its limit: further streams could be refused (RFC 9113
+/// section 5.1.2).
 const INITIAL_STREAMS: usize = 1;
 
-/// A handle to a connection, which its clones share. The connection closes when all handles and replies are dropped.
+/// A handle to a connection. Clones share the connection, which closes when all handles and replies are dropped.
 #[derive(Clone)]
 pub(crate) struct Connection {
     requests: SendRequest<Piece>,
@@ -45,7 +45,7 @@ pub(crate) struct Reply {
 }
 
 impl Connection {
-    /// Sends the connection preface and starts to drive the connection on the current [`tokio::task::LocalSet`].
+    /// Sends the connection preface and starts driving the connection on the current [`tokio::task::LocalSet`].
     ///
     /// # Errors
     /// The connection was lost.
@@ -64,7 +64,7 @@ impl Connection {
             .handshake::<_, Piece>(stream)
             .await?;
         tokio::task::spawn_local(async move {
-            // Each exchange reports the error as its own.
+            // Each exchange reports the error as its own error.
             if let Err(error) = connection.await {
                 tracing::trace!(%error, "HTTP/2 connection ended");
             }

@@ -1,4 +1,4 @@
-//! The upload of a request's body, and how much of it has been written to the connection.
+//! The upload of a request's body, and the amount of it that has been written to the connection.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -28,7 +28,7 @@ struct UploadProgress {
     waker: Cell<Option<Waker>>,
 }
 
-/// A part of a body. It is consumed as it is written, and dropped unconsumed if it is never written.
+/// A part of a body. The part is consumed as it is written, and dropped unconsumed if it is never written.
 pub(super) struct Piece {
     bytes: Bytes,
     progress: Rc<UploadProgress>,

@@ -38,7 +38,7 @@ fn concurrent_requests_use_one_connection_each() {
 #[test]
 fn idle_connections_are_bounded() {
     let receiver = Receiver::start(reply(200).delay(Duration::from_millis(20)));
-    let sender = Sender::new(Options { max_idle_per_receiver: 2, ..options() }).unwrap();
+    let sender = Sender::new(Options { max_idle_per_receiver: 2, ..options() });
     let target = target(&receiver.url("/"));
     run(async {
         join_all((0..8).map(|_| send(&sender, &target))).await;
@@ -49,7 +49,7 @@ fn idle_connections_are_bounded() {
 #[test]
 fn idle_connections_expire() {
     let receiver = Receiver::start(reply(200));
-    let sender = Sender::new(Options { idle_age: Duration::from_millis(50), ..options() }).unwrap();
+    let sender = Sender::new(Options { idle_age: Duration::from_millis(50), ..options() });
     run(async {
         assert_status(&send(&sender, &target(&receiver.url("/"))).await, 200);
         assert!(receiver.has_open(0, LONG).await);
@@ -63,7 +63,7 @@ fn idle_connections_expire() {
 fn busy_connection_is_replaced_at_its_maximum_age() {
     let receiver = Receiver::start(reply(200));
     let options = Options { max_connection_age: Duration::from_millis(50), ..options() };
-    let (sender, target) = (Sender::new(options).unwrap(), target(&receiver.url("/")));
+    let (sender, target) = (Sender::new(options), target(&receiver.url("/")));
     run(async {
         while receiver.connections() < 4 {
             assert_status(&send(&sender, &target).await, 200);
@@ -77,7 +77,7 @@ fn busy_connection_is_replaced_at_its_maximum_age() {
 fn young_connection_is_kept() {
     let receiver = Receiver::start(reply(200));
     let options = Options { max_connection_age: LONG, ..options() };
-    let (sender, target) = (Sender::new(options).unwrap(), target(&receiver.url("/")));
+    let (sender, target) = (Sender::new(options), target(&receiver.url("/")));
     run(async {
         for _ in 0..50 {
             assert_status(&send(&sender, &target).await, 200);
@@ -89,7 +89,7 @@ fn young_connection_is_kept() {
 #[test]
 fn idle_connection_is_closed_for_another_receiver() {
     let receivers: Vec<Receiver> = (0..5).map(|_| Receiver::start(reply(200))).collect();
-    let sender = Sender::new(Options { max_sockets: 2, ..options() }).unwrap();
+    let sender = Sender::new(Options { max_sockets: 2, ..options() });
     let open = || receivers.iter().map(Receiver::open_connections).sum::<usize>();
     run(async {
         for receiver in receivers.iter().cycle().take(20) {
@@ -108,7 +108,7 @@ fn idle_connection_is_closed_for_another_receiver() {
 #[test]
 fn request_without_a_free_socket_is_a_local_fault() {
     let (hanging, other) = (Receiver::start(Step::Hang), Receiver::start(reply(200)));
-    let sender = Sender::new(Options { max_sockets: 1, ..options() }).unwrap();
+    let sender = Sender::new(Options { max_sockets: 1, ..options() });
     run(async {
         let (event, at) = (event("e"), now());
         let (busy, waiting) = (target(&hanging.url("/")), target(&other.url("/")));
@@ -168,7 +168,7 @@ fn connections_are_keyed_by_host_not_by_address() {
         extra_roots: roots(&[&receiver, &only_a]),
         ..options()
     };
-    let sender = Sender::new(options).unwrap();
+    let sender = Sender::new(options);
     run(async {
         for host in ["a.test", "b.test", "a.test", "b.test"] {
             assert_status(&send(&sender, &target(&receiver.url_for(host, "/"))).await, 200);

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 fn guarded(allow: &[&str], resolver: Resolver) -> Sender {
     let guard = EgressGuard::new(false, allow.iter().map(|net| net.parse().unwrap()).collect());
-    Sender::new(Options { guard, resolver, ..options() }).unwrap()
+    Sender::new(Options { guard, resolver, ..options() })
 }
 
 fn attempt(sender: &Sender, url: &str) -> AttemptResult {
@@ -100,7 +100,7 @@ fn dialled_address_is_the_checked_address() {
 #[test]
 fn metadata_is_forbidden_even_if_private_is_allowed() {
     let options = Options { resolver: resolver(&[("meta.test", &["169.254.169.254"])]), ..options() };
-    let sender = Sender::new(options).unwrap();
+    let sender = Sender::new(options);
     for url in ["http://169.254.169.254/latest/meta-data/", "http://meta.test/", "http://[::ffff:a9fe:a9fe]/"]
     {
         assert_failed(&attempt(&sender, url), Reason::Forbidden, "cloud metadata");
@@ -110,7 +110,7 @@ fn metadata_is_forbidden_even_if_private_is_allowed() {
 #[test]
 fn link_local_is_forbidden_even_if_private_is_allowed() {
     let options = Options { resolver: resolver(&[("link.test", &["169.254.1.1"])]), ..options() };
-    let sender = Sender::new(options).unwrap();
+    let sender = Sender::new(options);
     for url in ["http://169.254.1.1/", "http://link.test/", "http://[fe80::1]/"] {
         let attempted = attempt(&sender, url);
         assert_failed(
@@ -157,8 +157,7 @@ fn silent_address_delays_but_does_not_fail_the_attempt() {
 
         let guard = EgressGuard::new(true, Vec::new());
         let hasty = Options { deadline: SHORT, guard, resolver: table, ..options() };
-        let attempted =
-            send(&Sender::new(hasty).unwrap(), &target(&receiver.url_for("silent.test", "/"))).await;
+        let attempted = send(&Sender::new(hasty), &target(&receiver.url_for("silent.test", "/"))).await;
         let missed = format!("no connection to 127.0.0.3:{} within 400 ms", receiver.port());
         assert_failed(&attempted, Reason::Timeout, &missed);
     });

@@ -54,7 +54,7 @@ fn refused_connection_reports_the_address() {
 
 #[test]
 fn unresolvable_name_is_a_resolve_failure() {
-    let unknown = Sender::new(Options { resolver: resolver(&[]), ..options() }).unwrap();
+    let unknown = Sender::new(Options { resolver: resolver(&[]), ..options() });
     let attempted = send_once(&unknown, "http://nowhere.test/");
     assert_failed(&attempted, Reason::Resolve, "lookup of nowhere.test failed: the name has no address");
     let attempted = send_once(&sender(), "http://nowhere.invalid/");

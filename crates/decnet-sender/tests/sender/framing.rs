@@ -176,7 +176,7 @@ fn reply_bytes_on_the_wire_are_bounded() {
         let plain = Receiver::start(step.clone());
         let encrypted = Receiver::builder().script(step).tls(&["127.0.0.1"]).http1_only().start();
         let options = Options { extra_roots: roots(&[&encrypted]), ..options() };
-        let sender = Sender::new(options).unwrap();
+        let sender = Sender::new(options);
         for receiver in [plain, encrypted] {
             let attempted = send_once(&sender, &receiver.url("/"));
             assert_status(&attempted, 200);

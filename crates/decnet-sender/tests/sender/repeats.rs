@@ -91,7 +91,7 @@ fn repeat_counts_towards_the_deadline() {
 #[test]
 fn repeat_needs_no_second_socket() {
     let receiver = steps([ok(), Step::Reset, ok()]);
-    let sender = Sender::new(Options { max_sockets: 1, ..options() }).unwrap();
+    let sender = Sender::new(Options { max_sockets: 1, ..options() });
     let target = target(&receiver.url("/"));
     run(async {
         for repeats in [0, 1] {

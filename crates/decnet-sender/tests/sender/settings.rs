@@ -26,7 +26,7 @@ fn both_by(clock: &Clock) -> [(Receiver, Sender); 2] {
         |receiver| {
             let extra_roots = receiver.root_certificate().map_or_else(Vec::new, |_| roots(&[&receiver]));
             let sender = Options { extra_roots, clock: clock.clone(), ..options() };
-            let sender = Sender::new(sender).unwrap();
+            let sender = Sender::new(sender);
             (receiver, sender)
         },
     )

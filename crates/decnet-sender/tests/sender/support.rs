@@ -34,7 +34,7 @@ pub(crate) fn options() -> Options {
 }
 
 pub(crate) fn sender() -> Sender {
-    Sender::new(options()).unwrap()
+    Sender::new(options())
 }
 
 pub(crate) fn sender_to(receiver: &Receiver) -> (Sender, Target) {
@@ -42,12 +42,12 @@ pub(crate) fn sender_to(receiver: &Receiver) -> (Sender, Target) {
 }
 
 pub(crate) fn sender_trusting(receiver: &Receiver) -> Sender {
-    Sender::new(Options { extra_roots: roots(&[receiver]), ..options() }).unwrap()
+    Sender::new(Options { extra_roots: roots(&[receiver]), ..options() })
 }
 
 /// Creates a sender whose deadline is [`SHORT`].
 pub(crate) fn hasty_sender() -> Sender {
-    Sender::new(Options { deadline: SHORT, ..options() }).unwrap()
+    Sender::new(Options { deadline: SHORT, ..options() })
 }
 
 /// Starts a server that serves one connection on a thread. Returns its URL.

@@ -26,7 +26,7 @@ fn encrypted(script: impl Into<decnet_testkit::Script>) -> Receiver {
 #[test]
 fn http2_carries_the_same_request() {
     let receiver = encrypted(reply(200).body("fine"));
-    let sender = Sender::new(trusting(&[&receiver])).unwrap();
+    let sender = Sender::new(trusting(&[&receiver]));
     let (event, at) = (event("e2"), now());
     let url = receiver.url_for("user:pw@a.test", "/in?x=1");
     let attempted = run(async { sender.send(&target(&url), &event, at).await });
@@ -48,7 +48,7 @@ fn http2_carries_the_same_request() {
 #[test]
 fn http2_requests_share_one_connection() {
     let receiver = encrypted(reply(200).delay(Duration::from_millis(20)));
-    let sender = Sender::new(trusting(&[&receiver])).unwrap();
+    let sender = Sender::new(trusting(&[&receiver]));
     let target = target(&receiver.url_for("a.test", "/"));
     run(async {
         for _ in 0..3 {
@@ -63,7 +63,7 @@ fn http2_requests_share_one_connection() {
 #[test]
 fn http1_connection_over_tls_is_reused() {
     let receiver = Receiver::builder().tls(&["127.0.0.1"]).http1_only().start();
-    let sender = Sender::new(trusting(&[&receiver])).unwrap();
+    let sender = Sender::new(trusting(&[&receiver]));
     let target = target(&receiver.url("/"));
     run(async {
         for _ in 0..10 {
@@ -77,7 +77,7 @@ fn http1_connection_over_tls_is_reused() {
 #[test]
 fn closed_http2_connection_is_replaced() {
     let receiver = encrypted(reply(200));
-    let sender = Sender::new(trusting(&[&receiver])).unwrap();
+    let sender = Sender::new(trusting(&[&receiver]));
     let target = target(&receiver.url("/"));
     run(async {
         for round in 1..=5 {
@@ -98,7 +98,7 @@ fn timed_out_http2_request_resets_only_its_stream() {
         _ => reply(200).into(),
     });
     let receiver = encrypted(script);
-    let sender = Sender::new(Options { deadline: SHORT, ..trusting(&[&receiver]) }).unwrap();
+    let sender = Sender::new(Options { deadline: SHORT, ..trusting(&[&receiver]) });
     run(async {
         assert_status(&send(&sender, &target(&receiver.url("/"))).await, 200);
         let hanging = send(&sender, &target(&receiver.url("/hang"))).await;
@@ -113,7 +113,7 @@ fn timed_out_http2_request_resets_only_its_stream() {
 #[test]
 fn reset_http2_stream_is_a_lost_connection() {
     let receiver = encrypted(Step::Reset);
-    let sender = Sender::new(trusting(&[&receiver])).unwrap();
+    let sender = Sender::new(trusting(&[&receiver]));
     let attempted = send_once(&sender, &receiver.url("/"));
     let text = "no reply: the receiver reports an internal error";
     assert_failed(&attempted, Reason::Disconnected, text);
@@ -123,7 +123,7 @@ fn reset_http2_stream_is_a_lost_connection() {
 #[test]
 fn huge_http2_reply_is_not_read_completely() {
     let receiver = encrypted(Step::Huge(1 << 30));
-    let sender = Sender::new(trusting(&[&receiver])).unwrap();
+    let sender = Sender::new(trusting(&[&receiver]));
     let attempted = send_once(&sender, &receiver.url("/"));
     assert_status(&attempted, 200);
     assert_eq!(attempted.reply.len(), MAX_STORED_REPLY_BYTES);
@@ -138,7 +138,7 @@ fn expired_http2_connection_finishes_its_requests() {
     });
     let receiver = encrypted(script);
     let options = Options { max_connection_age: Duration::from_millis(100), ..trusting(&[&receiver]) };
-    let sender = Sender::new(options).unwrap();
+    let sender = Sender::new(options);
     run(async {
         let (slow, fast) = (target(&receiver.url("/slow")), target(&receiver.url("/")));
         let (event, at) = (event("e"), now());
@@ -157,7 +157,7 @@ fn expired_http2_connection_finishes_its_requests() {
 fn idle_http2_connection_is_closed_for_another_receiver() {
     let receivers: Vec<Receiver> = (0..5).map(|_| encrypted(reply(200))).collect();
     let all: Vec<&Receiver> = receivers.iter().collect();
-    let sender = Sender::new(Options { max_sockets: 2, ..trusting(&all) }).unwrap();
+    let sender = Sender::new(Options { max_sockets: 2, ..trusting(&all) });
     run(async {
         for receiver in receivers.iter().cycle().take(20) {
             assert_status(&send(&sender, &target(&receiver.url("/"))).await, 200);
@@ -169,7 +169,7 @@ fn idle_http2_connection_is_closed_for_another_receiver() {
 fn too_large_headers_have_the_same_reason_over_http2() {
     for kib in [40, 256] {
         let receiver = encrypted(Step::HugeHeader(kib * 1024));
-        let sender = Sender::new(trusting(&[&receiver])).unwrap();
+        let sender = Sender::new(trusting(&[&receiver]));
         let attempted = send_once(&sender, &receiver.url("/"));
         assert_failed(&attempted, Reason::Protocol, "the reply's headers are too large");
     }
@@ -185,7 +185,7 @@ fn certificates_are_verified() {
         std::io::copy(&mut stream, &mut std::io::sink())
     });
     let names = resolver(&[("a.test", &["127.0.0.1"]), ("b.test", &["127.0.0.1"])]);
-    let sender = Sender::new(Options { resolver: names, ..trusting(&[&trusted, &expired, &early]) }).unwrap();
+    let sender = Sender::new(Options { resolver: names, ..trusting(&[&trusted, &expired, &early]) });
     let untrusted = encrypted(reply(200));
     for (url, detail) in [
         (trusted.url_for("b.test", "/"), "the certificate is for a.test, 127.0.0.1, and b.test was expected"),
@@ -216,7 +216,7 @@ fn trusted_ca_certificate_is_accepted_for_the_server() {
     for http1_only in [false, true] {
         let builder = Receiver::builder().tls(&["a.test", "127.0.0.1"]).with_ca_certificate();
         let receiver = if http1_only { builder.http1_only() } else { builder }.start();
-        let sender = Sender::new(trusting(&[&receiver])).unwrap();
+        let sender = Sender::new(trusting(&[&receiver]));
         let attempted = send_once(&sender, &receiver.url_for("a.test", "/"));
         assert_status(&attempted, 200);
         assert_eq!(receiver.requests()[0].http2, !http1_only);
@@ -229,7 +229,7 @@ fn trusted_ca_certificate_is_still_verified() {
     let (valid, expired, early) = (ca().start(), ca().expired().start(), ca().not_yet_valid().start());
     let untrusted = ca().start();
     let names = resolver(&[("a.test", &["127.0.0.1"]), ("b.test", &["127.0.0.1"])]);
-    let sender = Sender::new(Options { resolver: names, ..trusting(&[&valid, &expired, &early]) }).unwrap();
+    let sender = Sender::new(Options { resolver: names, ..trusting(&[&valid, &expired, &early]) });
     for (url, detail) in [
         (valid.url_for("b.test", "/"), "the certificate is for a.test, and b.test was expected"),
         (expired.url_for("a.test", "/"), "the certificate expired on 2001-01-01"),
@@ -263,7 +263,7 @@ fn roots_are_reloaded_when_an_issuer_is_unknown() {
     std::fs::write(&file, pem(&[&old])).unwrap();
     let reading = |roots_interval| {
         let options = Options { roots: Roots::File(file.clone()), roots_interval, ..options() };
-        Sender::new(options).unwrap()
+        Sender::new(options)
     };
     let (eager, patient) = (reading(Duration::ZERO), reading(LONG));
     run(async {
@@ -289,7 +289,7 @@ fn roots_are_reloaded_when_an_issuer_is_unknown() {
 fn missing_roots_are_a_local_fault() {
     let receiver = encrypted(reply(200));
     let missing = Roots::File("/nowhere/roots.pem".into());
-    let sender = Sender::new(Options { roots: missing, ..options() }).unwrap();
+    let sender = Sender::new(Options { roots: missing, ..options() });
     let attempted = send_once(&sender, &receiver.url("/"));
     assert_eq!(attempted.outcome, Outcome::LocalFault);
     assert!(attempted.detail.as_ref().is_some_and(|text| text.contains("SSL_CERT_FILE")), "{attempted:?}");
@@ -301,7 +301,7 @@ fn missing_roots_are_a_local_fault() {
 fn required_client_certificate_is_reported() {
     let builder = || Receiver::builder().tls(&["127.0.0.1"]).asks_for_client_certificate();
     let attempt = |receiver: &Receiver| {
-        let sender = Sender::new(trusting(&[receiver])).unwrap();
+        let sender = Sender::new(trusting(&[receiver]));
         send_once(&sender, &receiver.url("/"))
     };
     for receiver in [builder().tls12_only().start(), builder().tls12_only().http1_only().start()] {

@@ -1,4 +1,4 @@
-//! Detection of rows that differ since the table was last read.
+//! Detection of rows that have changed since the table was last read.
 //!
 //! DECNET's table does not identify changed rows: not every writer sets `updated_at`, and a trigger would alter the
 //! table. Therefore each read covers the whole table, but compares only a digest of each row. A row whose digest is
@@ -12,7 +12,7 @@ use rusqlite::types::ValueRef;
 use rustc_hash::{FxHashMap, FxHasher};
 
 use super::error::Error;
-use super::load::{DUPLICATE, RawRow, TOO_MANY};
+use super::load::{DUPLICATE, RawRow, Selection, TOO_MANY};
 use super::open::Catalog;
 use super::schema::COLUMNS;
 use super::validate::{RowProblem, StoredSubscription, validate};
@@ -20,8 +20,8 @@ use super::validate::{RowProblem, StoredSubscription, validate};
 /// The digests of the valid rows when the table was last read.
 #[derive(Debug, Default)]
 pub struct RowDigests {
-    /// In the order in which the rows were first found: table order, except for later changes. A lookup tries the row's
-    /// index in the table first, since the map takes most of the time with 100,000 rows.
+    /// The digests in the order in which the rows were first found: table order, except for later changes. A lookup tries the
+    /// row's index in the table first, since the map takes most of the time with 100,000 rows.
     rows: Vec<RowDigest>,
     positions: FxHashMap<Arc<str>, usize>,
     /// The number of reads so far.
@@ -58,7 +58,7 @@ impl RowDigests {
         }
     }
 
-    /// Returns whether the row with number `index` of this read is unchanged. A second row with the same UUID is not.
+    /// Returns whether the row with number `index` of this read is unchanged. A second row with the same UUID counts as changed.
     fn is_unchanged(&mut self, index: usize, uuid: ValueRef<'_>, digest: u64) -> bool {
         let is_at_index = self.rows.get(index).is_some_and(|row| row.digest == Some(digest));
         let position = || uuid.as_str().ok().and_then(|uuid| self.positions.get(uuid).copied());
@@ -109,14 +109,14 @@ impl Catalog {
     /// [invalidate](RowDigests::invalidate) it.
     ///
     /// # Errors
-    /// The file cannot be read, or a newer program wrote the extension table. Then `digests` becomes empty, and the next
+    /// The file cannot be read, or a newer program wrote the extension table. In that case `digests` becomes empty, and the next
     /// call returns all rows.
     pub fn changes(&mut self, digests: &mut RowDigests) -> Result<Changes, Error> {
         let (mut changes, mut index) = (Changes::default(), 0);
         let is_first = digests.rows.is_empty();
         digests.reads += 1;
         let read = if is_first {
-            self.each_row(|row| {
+            self.each_row(Selection::All, "", [], |row| {
                 take(row, index, digest(row)?, digests, &mut changes)?;
                 index += 1;
                 Ok(())
@@ -136,7 +136,7 @@ impl Catalog {
     fn take_different(&self, digests: &mut RowDigests, changes: &mut Changes) -> Result<(), Error> {
         let mut index = 0;
         let select_by_rowid = self.select_by_rowid()?;
-        self.each_row_to_compare(|row| {
+        self.each_row(Selection::Compared, "", [], |row| {
             let digest = digest(row)?;
             if digests.is_unchanged(index, row.get_ref(0)?, digest) {
                 changes.usable += 1;
@@ -174,7 +174,7 @@ fn take(
 
 /// The indexes in [`COLUMNS`] of the columns that are not compared because they do not affect deliveries.
 pub(super) const UNCOMPARED: [usize; 5] = [7, 8, 9, 11, 12];
-/// The index of the only such column of the extension table, which follows DECNET's columns and `enabled IS 1`.
+/// The index of the only column of the extension table that is not compared, which follows DECNET's columns and `enabled IS 1`.
 const DEFERRED_UNTIL: usize = COLUMNS.len() + 1 + 5;
 
 /// Returns the digest of the compared columns. Two different rows have the same digest with a probability of 2^-64.
@@ -199,12 +199,8 @@ fn add(value: ValueRef<'_>, hasher: &mut FxHasher) {
             begin(2, 0);
             hasher.write_u64(value.to_bits());
         }
-        ValueRef::Text(bytes) => {
-            begin(3, bytes.len());
-            hasher.write(bytes);
-        }
-        ValueRef::Blob(bytes) => {
-            begin(4, bytes.len());
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            begin(if matches!(value, ValueRef::Text(_)) { 3 } else { 4 }, bytes.len());
             hasher.write(bytes);
         }
     }

@@ -43,12 +43,12 @@ pub struct Patch {
     pub secret: Option<Secret>,
     /// The new topic patterns, at least one.
     pub patterns: Option<Vec<Pattern>>,
-    /// `true` also resets the failure counter of a disabled subscription, ends its trip and cancels a deferral by the receiver.
-    /// `false` disables it without probes.
+    /// The new value of `enabled`. `true` also resets the failure counter of a disabled subscription, ends its trip and cancels a
+    /// deferral by the receiver. `false` disables the subscription without probes.
     pub enabled: Option<bool>,
     /// The changes of the settings.
     pub settings: SettingsPatch,
-    /// Whether deliveries wait.
+    /// The new value of `paused`: whether deliveries wait.
     pub paused: Option<bool>,
 }
 
@@ -65,7 +65,7 @@ impl Catalog {
     /// Adds all or none of the subscriptions in one transaction. Returns their UUIDs in the same order.
     ///
     /// # Errors
-    /// See [`Self::create`]; the error of the first invalid one.
+    /// See [`Self::create`]; the error is that of the first invalid subscription.
     pub fn create_all(&mut self, new: &[NewSubscription], now: UnixMicros) -> Result<Vec<String>, Error> {
         let prepared: Vec<_> = new.iter().map(prepare).collect::<Result<_, Error>>()?;
         self.write(|transaction, mut extension| {
@@ -75,7 +75,7 @@ impl Catalog {
                 }
                 insert(transaction, uuid, new, patterns, now)?;
                 if new.settings != Settings::default() {
-                    ensure_extension_table(transaction, &mut extension)?;
+                    extension.ensure(transaction)?;
                     write_settings(transaction, uuid, &new.settings)?;
                     write_headers(transaction, uuid, &new.settings)?;
                 }
@@ -119,14 +119,14 @@ impl Catalog {
                 extension_table::lift_deferral(transaction, uuid)?;
             }
             if let Some(paused) = patch.paused {
-                ensure_extension_table(transaction, &mut extension)?;
-                extension_table::set_paused(transaction, uuid, paused)?;
+                extension.ensure(transaction)?;
+                extension_table::set(transaction, uuid, "paused", paused)?;
             }
             if patch.secret.is_some() && extension == ExtensionTable::Present {
                 extension_table::set_old_secrets(transaction, uuid, &[])?;
             }
             if !patch.settings.is_empty() {
-                ensure_extension_table(transaction, &mut extension)?;
+                extension.ensure(transaction)?;
             }
             if extension == ExtensionTable::Present && (!patch.settings.is_empty() || patch.url.is_some()) {
                 return change_settings(transaction, uuid, &patch.settings);
@@ -135,7 +135,7 @@ impl Catalog {
         })
     }
 
-    /// Deletes the subscription with this UUID, also from the extension table.
+    /// Deletes the subscription with this UUID, and its row in the extension table.
     ///
     /// # Errors
     /// The UUID does not exist, or the file cannot be written.
@@ -160,18 +160,6 @@ fn prepare(new: &NewSubscription) -> Result<(String, String), Error> {
     check_secret(new.secret.expose())?;
     new.settings.headers.check_with_url(&new.url).map_err(|error| Problem::Settings(error.into()))?;
     Ok((Uuid::new_v4().to_string(), json_list(&new.patterns)?))
-}
-
-/// Creates the extension table if it is absent.
-fn ensure_extension_table(
-    transaction: &Transaction<'_>,
-    extension: &mut ExtensionTable,
-) -> rusqlite::Result<()> {
-    if *extension == ExtensionTable::Absent {
-        extension_table::migrate(transaction)?;
-        *extension = ExtensionTable::Present;
-    }
-    Ok(())
 }
 
 /// Changes the settings. Stored values that cannot be read are overwritten only if the patch changes them.
@@ -205,11 +193,11 @@ fn change_settings(
 
 fn write_settings(transaction: &Transaction<'_>, uuid: &str, settings: &Settings) -> rusqlite::Result<()> {
     let json = serde_json::to_string(settings).expect("settings are texts, numbers and flags");
-    extension_table::set_settings(transaction, uuid, &json)
+    extension_table::set(transaction, uuid, "settings", json)
 }
 
 fn write_headers(transaction: &Transaction<'_>, uuid: &str, settings: &Settings) -> rusqlite::Result<()> {
-    extension_table::set_headers(transaction, uuid, &settings.headers.to_stored())
+    extension_table::set(transaction, uuid, "headers", settings.headers.to_stored().expose())
 }
 
 fn insert(

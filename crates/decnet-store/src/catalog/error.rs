@@ -7,63 +7,46 @@ use decnet_core::subscription::Problem;
 use rusqlite::ErrorCode;
 
 use super::secret_rotation::RotationError;
-use crate::file_system::read_only_mount;
+use crate::file_system::{may_be_read_only, read_only_mount};
 
 /// An error of opening, reading or writing a catalog. Contains no secret and no URL of a subscription.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file does not exist.
-    #[error(
-        "{path} does not exist; set DECNET_DB_URL to DECNET's database, or create the first subscription"
-    )]
-    Missing {
-        /// The file.
-        path: DisplayPath,
-    },
+    #[error("{0} does not exist; set DECNET_DB_URL to DECNET's database, or create the first subscription")]
+    Missing(PathBuf),
     /// The file was removed while it was open.
-    #[error("{path} was removed while it was in use; restore it")]
-    Removed {
-        /// The file.
-        path: DisplayPath,
-    },
+    #[error("{0} was removed while it was in use; restore it")]
+    Removed(PathBuf),
     /// The file was replaced while it was open, and the new file has no subscriptions.
     #[error(
-        "{path} was replaced by a database without subscriptions while it was in use; restore the right file, or restart \
+        "{0} was replaced by a database without subscriptions while it was in use; restore the right file, or restart \
          the worker to continue without subscriptions"
     )]
-    Emptied {
-        /// The file.
-        path: DisplayPath,
-    },
+    Emptied(PathBuf),
     /// The file cannot be created, or its metadata cannot be read.
     #[error("cannot open {path}: {source}; check that its directory exists and that this user has access")]
     File {
         /// The file.
-        path: DisplayPath,
+        path: PathBuf,
         /// The operating system's error.
         source: io::Error,
     },
     /// The file is not a SQLite database.
-    #[error("{path} is not a SQLite database; check DECNET_DB_URL")]
-    NotADatabase {
-        /// The file.
-        path: DisplayPath,
-    },
-    /// The database is of another program, or DECNET has not yet created its tables.
+    #[error("{0} is not a SQLite database; check DECNET_DB_URL")]
+    NotADatabase(PathBuf),
+    /// The database belongs to another program, or DECNET has not yet created its tables.
     #[error(
-        "{path} has no table webhook_subscriptions; check DECNET_DB_URL, or start DECNET once to create its tables"
+        "{0} has no table webhook_subscriptions; check DECNET_DB_URL, or start DECNET once to create its tables"
     )]
-    NoTable {
-        /// The file.
-        path: DisplayPath,
-    },
+    NoTable(PathBuf),
     /// The table lacks a column.
     #[error(
         "webhook_subscriptions in {path} has no column `{column}`; check DECNET_DB_URL and the version of DECNET"
     )]
     NoColumn {
         /// The file.
-        path: DisplayPath,
+        path: PathBuf,
         /// The first column that is missing.
         column: &'static str,
     },
@@ -73,7 +56,7 @@ pub enum Error {
     )]
     NewerSchema {
         /// The file.
-        path: DisplayPath,
+        path: PathBuf,
         /// The version of the extension table.
         found: i64,
         /// The newest version that this program supports.
@@ -81,46 +64,34 @@ pub enum Error {
     },
     /// Another process held the write lock for longer than
     /// [`CATALOG_BUSY_TIMEOUT`](decnet_core::limits::CATALOG_BUSY_TIMEOUT).
-    #[error("{path} is locked by another process; retry, or find the process with `fuser {path}`")]
-    Busy {
-        /// The file.
-        path: DisplayPath,
-    },
+    #[error("{0} is locked by another process; retry, or find the process with `fuser {0}`")]
+    Busy(PathBuf),
     /// This user may not read or write the file.
     #[error(
-        "no permission to use {path}; check who owns the file and its directory, where SQLite creates -wal and -shm files"
+        "no permission to use {0}; check who owns the file and its directory, where SQLite creates -wal and -shm files"
     )]
-    Permission {
-        /// The file.
-        path: DisplayPath,
-    },
+    Permission(PathBuf),
     /// The file system is read-only.
     #[error(
         "cannot write {path}: the file system mounted at {mount} is read-only; remount it read-write, or move the catalog"
     )]
     ReadOnly {
         /// The file.
-        path: DisplayPath,
+        path: PathBuf,
         /// The mount point of the file system.
-        mount: DisplayPath,
+        mount: PathBuf,
     },
     /// The disk is full.
-    #[error("no space left to write {path}; free space on that disk")]
-    Full {
-        /// The file.
-        path: DisplayPath,
-    },
+    #[error("no space left to write {0}; free space on that disk")]
+    Full(PathBuf),
     /// The file is damaged.
-    #[error("{path} is damaged; restore a backup, or recover data with `sqlite3 {path} .recover`")]
-    Corrupt {
-        /// The file.
-        path: DisplayPath,
-    },
+    #[error("{0} is damaged; restore a backup, or recover data with `sqlite3 {0} .recover`")]
+    Corrupt(PathBuf),
     /// Another error of SQLite.
     #[error("cannot use {path}: {}", reason(source))]
     Sqlite {
         /// The file.
-        path: DisplayPath,
+        path: PathBuf,
         /// SQLite's error.
         source: rusqlite::Error,
     },
@@ -146,7 +117,7 @@ pub enum Error {
     Ambiguous {
         /// The name, UUID or prefix.
         wanted: String,
-        /// Name and UUID of each subscription.
+        /// The name and the UUID of each subscription.
         candidates: Vec<String>,
     },
     /// A newer `decnet` wrote the table of API tokens.
@@ -155,7 +126,7 @@ pub enum Error {
     )]
     NewerTokens {
         /// The file.
-        path: DisplayPath,
+        path: PathBuf,
         /// The version of the table.
         found: i64,
         /// The newest version that this program supports.
@@ -169,7 +140,7 @@ pub enum Error {
     TokenNameTaken(String),
     /// The number of tokens is at its maximum, and none of them is revoked.
     #[error(
-        "there are already {} tokens; revoke one that is no longer needed",
+        "there are already {} tokens; revoke a token that is no longer needed",
         decnet_core::limits::MAX_API_TOKENS
     )]
     TooManyTokens,
@@ -181,27 +152,11 @@ pub enum Error {
     TokenRevoked(String),
 }
 
-/// Returns the reason of an SQLite error, without the text of the statement, which can be long.
+/// Returns the reason for an SQLite error, without the text of the statement, which can be long.
 fn reason(error: &rusqlite::Error) -> String {
     match error {
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
         other => other.to_string(),
-    }
-}
-
-/// A path that implements `Display`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DisplayPath(PathBuf);
-
-impl std::fmt::Display for DisplayPath {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.display().fmt(f)
-    }
-}
-
-impl From<&Path> for DisplayPath {
-    fn from(path: &Path) -> Self {
-        Self(path.to_owned())
     }
 }
 
@@ -214,27 +169,26 @@ impl Error {
     /// Converts an error of creating a file or reading its metadata.
     pub(super) fn file(path: &Path, source: io::Error) -> Self {
         match read_only_mount(path).filter(|_| source.kind() == io::ErrorKind::ReadOnlyFilesystem) {
-            Some(mount) => Self::ReadOnly { path: path.into(), mount: (*mount).into() },
+            Some(mount) => Self::ReadOnly { path: path.into(), mount },
             None => Self::File { path: path.into(), source },
         }
     }
 
     /// Converts an error of SQLite.
     pub(super) fn from_sqlite(path: &Path, source: rusqlite::Error) -> Self {
-        use ErrorCode::{CannotOpen, PermissionDenied, ReadOnly, SystemIoFailure};
-        let code = source.sqlite_error_code();
-        if matches!(code, Some(ReadOnly | CannotOpen | PermissionDenied | SystemIoFailure))
+        use ErrorCode::{CannotOpen, PermissionDenied, ReadOnly};
+        if may_be_read_only(&source)
             && let Some(mount) = read_only_mount(path)
         {
-            return Self::ReadOnly { path: path.into(), mount: (*mount).into() };
+            return Self::ReadOnly { path: path.into(), mount };
         }
-        let path = DisplayPath::from(path);
-        match code {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
-            Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
-            Some(ReadOnly | CannotOpen | PermissionDenied) => Self::Permission { path },
-            Some(ErrorCode::DiskFull) => Self::Full { path },
-            Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt { path },
+        let path = path.to_owned();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(path),
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase(path),
+            Some(ReadOnly | CannotOpen | PermissionDenied) => Self::Permission(path),
+            Some(ErrorCode::DiskFull) => Self::Full(path),
+            Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt(path),
             _ => Self::Sqlite { path, source },
         }
     }

@@ -1,8 +1,8 @@
 //! The extension table `decnet_webhook_settings`, for data without a column in DECNET's table.
 //!
 //! `gone_at` is the `auto_disabled_at` of a trip that a 410 caused, in microseconds since the epoch. It is valid only
-//! while the row has the same `auto_disabled_at`. So an enable or a new trip by DECNET, which does not use this
-//! table, invalidates it.
+//! while the row has the same `auto_disabled_at`. If DECNET, which does not use this table, enables or trips the
+//! subscription, the value becomes invalid.
 //!
 //! Operators set `paused`, `settings`, `headers` and `old_secrets`. The latter two are secrets.
 //!
@@ -13,7 +13,6 @@
 
 use std::path::Path;
 
-use decnet_core::redact::Secret;
 use decnet_core::signature::OldSecret;
 use decnet_core::time::UnixMicros;
 use rusqlite::{Connection, OptionalExtension as _, ToSql, Transaction, params};
@@ -80,7 +79,7 @@ fn add_columns(transaction: &Transaction<'_>, columns: &[(&str, &str)]) -> rusql
 pub(super) enum ExtensionTable {
     /// The table does not exist.
     Absent,
-    /// The table has this older version. [`Catalog::write`] migrates it first.
+    /// The table has this older version. [`Catalog::write`] migrates the table first.
     ///
     /// [`Catalog::write`]: super::Catalog::write
     Older(i64),
@@ -88,24 +87,31 @@ pub(super) enum ExtensionTable {
     Present,
 }
 
-/// A schema version that a newer program wrote.
-pub(super) struct NewerSchema(i64);
-
-impl NewerSchema {
-    pub(super) fn into_error(self, path: &Path) -> Error {
-        Error::NewerSchema { path: path.into(), found: self.0, supported: SUPPORTED_VERSION }
+impl ExtensionTable {
+    /// Creates the table if it is absent.
+    pub(super) fn ensure(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        if *self == Self::Absent {
+            migrate(transaction)?;
+            *self = Self::Present;
+        }
+        Ok(())
     }
 }
 
-/// Returns the state of the extension table.
-pub(super) fn detect(connection: &Connection) -> rusqlite::Result<Result<ExtensionTable, NewerSchema>> {
+/// Returns the state of the extension table in the file at `path`. The inner error is [`Error::NewerSchema`].
+pub(super) fn detect(
+    connection: &Connection,
+    path: &Path,
+) -> rusqlite::Result<Result<ExtensionTable, Error>> {
     if !table_exists(connection, "decnet_webhook_schema")? {
         return Ok(Ok(ExtensionTable::Absent));
     }
     let version = "SELECT COALESCE(MAX(CAST(version AS INTEGER)), 0) FROM decnet_webhook_schema";
     let version = connection.query_row(version, [], |row| row.get::<_, i64>(0))?;
     Ok(match version {
-        newer if newer > SUPPORTED_VERSION => Err(NewerSchema(newer)),
+        found if found > SUPPORTED_VERSION => {
+            Err(Error::NewerSchema { path: path.into(), found, supported: SUPPORTED_VERSION })
+        }
         _ if !table_exists(connection, "decnet_webhook_settings")? => Ok(ExtensionTable::Absent),
         SUPPORTED_VERSION => Ok(ExtensionTable::Present),
         older => Ok(ExtensionTable::Older(older)),
@@ -144,48 +150,7 @@ pub(super) fn migrate(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Records that a 410 caused the trip at `tripped_at`.
-pub(super) fn set_gone(
-    transaction: &Transaction<'_>,
-    uuid: &str,
-    tripped_at: UnixMicros,
-) -> rusqlite::Result<()> {
-    set(transaction, uuid, "gone_at", tripped_at.0)
-}
-
-/// Sets a subscription's settings, as JSON.
-pub(super) fn set_settings(
-    transaction: &Transaction<'_>,
-    uuid: &str,
-    settings: &str,
-) -> rusqlite::Result<()> {
-    set(transaction, uuid, "settings", settings)
-}
-
-/// Sets a subscription's headers, a JSON object of names and values.
-pub(super) fn set_headers(
-    transaction: &Transaction<'_>,
-    uuid: &str,
-    headers: &Secret,
-) -> rusqlite::Result<()> {
-    set(transaction, uuid, "headers", headers.expose())
-}
-
-/// Sets whether a subscription is paused.
-pub(super) fn set_paused(transaction: &Transaction<'_>, uuid: &str, paused: bool) -> rusqlite::Result<()> {
-    set(transaction, uuid, "paused", paused)
-}
-
-/// Sets the time before which the receiver wants no requests.
-pub(super) fn set_deferred_until(
-    transaction: &Transaction<'_>,
-    uuid: &str,
-    until: Option<UnixMicros>,
-) -> rusqlite::Result<()> {
-    set(transaction, uuid, "deferred_until", until.map(|until| until.0))
-}
-
-/// Cancels a deferral by the receiver and counts that.
+/// Cancels a deferral by the receiver and counts the cancellation.
 pub(super) fn lift_deferral(transaction: &Transaction<'_>, uuid: &str) -> rusqlite::Result<()> {
     let lift = "UPDATE decnet_webhook_settings
                 SET deferred_until = NULL, deferrals_lifted = deferrals_lifted + 1 WHERE uuid = ?1";
@@ -193,7 +158,7 @@ pub(super) fn lift_deferral(transaction: &Transaction<'_>, uuid: &str) -> rusqli
     Ok(())
 }
 
-/// Sets the secrets that sign beside the current one, and the time at which the first of them expires.
+/// Sets the secrets that sign in addition to the current secret, and the time at which the first of them expires.
 pub(super) fn set_old_secrets(
     transaction: &Transaction<'_>,
     uuid: &str,
@@ -204,8 +169,8 @@ pub(super) fn set_old_secrets(
     set(transaction, uuid, "old_secrets_until", old.iter().map(|old| old.until.0).min())
 }
 
-/// Sets one column of a subscription.
-fn set(
+/// Sets one column of a subscription; see the module for the values of the columns.
+pub(super) fn set(
     transaction: &Transaction<'_>,
     uuid: &str,
     column: &'static str,
@@ -223,8 +188,7 @@ fn set(
 pub(super) fn get(transaction: &Transaction<'_>, uuid: &str, column: &str) -> rusqlite::Result<SqlValue> {
     let select =
         format!("SELECT {} FROM decnet_webhook_settings AS g WHERE g.uuid = ?1", bounded("g", column));
-    let found =
-        transaction.prepare_cached(&select)?.query_row([uuid], |row| Ok(SqlValue::read(row.get_ref(0)?)));
+    let found = transaction.prepare_cached(&select)?.query_row([uuid], |row| row.get(0));
     Ok(found.optional()?.unwrap_or(SqlValue::Null))
 }
 
@@ -244,7 +208,7 @@ pub(super) fn clear_gone(transaction: &Transaction<'_>, uuid: &str) -> rusqlite:
     Ok(())
 }
 
-/// Deletes the rows of deleted subscriptions, also of those that DECNET deleted.
+/// Deletes the rows of deleted subscriptions, including subscriptions that DECNET deleted.
 pub(super) fn delete_orphans(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     let orphans = "DELETE FROM decnet_webhook_settings AS g
                    WHERE NOT EXISTS (SELECT 1 FROM webhook_subscriptions AS s WHERE s.uuid = g.uuid)";

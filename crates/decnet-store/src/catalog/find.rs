@@ -6,7 +6,7 @@ use rusqlite::types::Value;
 
 use super::edit::uuid_by_name;
 use super::error::Error;
-use super::load::RawRow;
+use super::load::{RawRow, Selection};
 use super::open::Catalog;
 use super::row::Row;
 use super::validate::{StoredSubscription, validate};
@@ -40,7 +40,7 @@ impl Catalog {
     /// See [`Self::rows`].
     pub fn get(&self, uuid: &str) -> Result<Option<(Row, Option<StoredSubscription>)>, Error> {
         let mut found = None;
-        self.each_row_where("WHERE s.uuid = ?1", [uuid], |row| {
+        self.each_row(Selection::All, "WHERE s.uuid = ?1", [uuid], |row| {
             let raw = RawRow::read(row)?;
             let validated = validate(&raw);
             found = Some((Row::new(&raw, &validated), validated.ok()));
@@ -49,7 +49,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// Returns the row with this UUID, otherwise the row with this name. Reads only matching rows.
+    /// Returns the row with this UUID, or otherwise the row with this name. Reads only matching rows.
     ///
     /// # Errors
     /// See [`Self::rows`].
@@ -71,7 +71,7 @@ impl Catalog {
         let mut page = Vec::new();
         let condition = "WHERE s.rowid IN (SELECT rowid FROM webhook_subscriptions WHERE rowid > ?1 \
                       ORDER BY rowid LIMIT ?2) ORDER BY s.rowid";
-        self.each_row_where(condition, (after, limit), |row| {
+        self.each_row(Selection::All, condition, (after, limit), |row| {
             let raw = RawRow::read(row)?;
             page.push((row.get(RawRow::ROWID)?, Row::new(&raw, &validate(&raw))));
             Ok(())
@@ -79,10 +79,11 @@ impl Catalog {
         Ok(page)
     }
 
-    /// Returns the row with this UUID, otherwise with this name, an equivalent name, or this UUID prefix (at least 8 characters).
+    /// Returns the row with this UUID, or otherwise with this name, an equivalent name, or this UUID prefix (at least 8
+    /// characters).
     ///
     /// # Errors
-    /// [`Error::NotFound`] with similar names, [`Error::Ambiguous`], and those of [`Self::rows`].
+    /// [`Error::NotFound`] with similar names, [`Error::Ambiguous`], and the errors of [`Self::rows`].
     pub fn find(&self, name_or_uuid: &str) -> Result<Row, Error> {
         let rows = self.rows()?;
         let is_prefix = name_or_uuid.chars().count() >= MIN_PREFIX_CHARS;
@@ -124,7 +125,7 @@ fn similar(wanted: &str, rows: &[Row]) -> Vec<String> {
     names.into_iter().take(MAX_CANDIDATES).map(|(_, name)| name.to_owned()).collect()
 }
 
-/// Returns the Levenshtein distance of two texts; 0 if one contains the other.
+/// Returns the Levenshtein distance between two texts; 0 if one contains the other.
 fn distance(a: &str, b: &str) -> usize {
     if !a.is_empty() && !b.is_empty() && (a.contains(b) || b.contains(a)) {
         return 0;

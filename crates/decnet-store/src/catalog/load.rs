@@ -1,4 +1,4 @@
-//! Reading of all rows, valid or not.
+//! Reading all rows, valid or not.
 
 use decnet_core::limits::MAX_SUBSCRIPTIONS;
 use decnet_core::subscription::{Activity, Problem};
@@ -85,9 +85,8 @@ impl RawRow {
     pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         let mut index = 0;
         let mut next = || {
-            let value = row.get_ref(index).map(SqlValue::read);
             index += 1;
-            value
+            row.get::<_, SqlValue>(index - 1)
         };
         // The order is that of `select`.
         Ok(Self {
@@ -129,7 +128,7 @@ impl Catalog {
     /// Returns all rows and the results of their validation, in table order.
     pub(super) fn validated_rows(&self) -> Result<Vec<ValidatedRow>, Error> {
         let (mut uuids, mut rows) = (FxHashSet::default(), Vec::new());
-        self.each_row(|row| {
+        self.each_row(Selection::All, "", [], |row| {
             let row = RawRow::read(row)?;
             let result = if rows.len() < MAX_SUBSCRIPTIONS { validate(&row) } else { Err(TOO_MANY) };
             let result = result.and_then(|stored| {
@@ -142,39 +141,14 @@ impl Catalog {
         Ok(rows)
     }
 
-    /// Calls `take` with each row in table order. The statement holds SQLite's read lock until the last row.
-    pub(super) fn each_row(
-        &self,
-        take: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
-    ) -> Result<(), Error> {
-        self.each_row_where("", [], take)
-    }
-
-    /// Calls `take` with each row in table order. The [`UNCOMPARED`] columns are NULL, since reading their values would
-    /// be most of the work.
-    pub(super) fn each_row_to_compare(
-        &self,
-        take: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
-    ) -> Result<(), Error> {
-        self.read_rows(Selection::Compared, "", [], take)
-    }
-
-    /// Calls `take` with each row that `condition` selects, an SQL clause that may also set the order.
-    pub(super) fn each_row_where(
-        &self,
-        condition: &str,
-        values: impl rusqlite::Params,
-        take: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
-    ) -> Result<(), Error> {
-        self.read_rows(Selection::All, condition, values, take)
-    }
-
     /// Returns the SQL that reads all columns of the row with a given `rowid`.
     pub(super) fn select_by_rowid(&self) -> Result<String, Error> {
         Ok(select(self.extension_table()?, self.trips()?, Selection::All, "WHERE s.rowid = ?1"))
     }
 
-    fn read_rows(
+    /// Calls `take` with each row that `condition` selects, an SQL clause that may also set the order; by default all rows in
+    /// table order. The statement holds SQLite's read lock until the last row.
+    pub(super) fn each_row(
         &self,
         selection: Selection,
         condition: &str,
@@ -201,9 +175,9 @@ pub(super) const DUPLICATE: Problem =
 
 /// The columns that a statement reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Selection {
+pub(super) enum Selection {
     All,
-    /// All columns except [`UNCOMPARED`], which are NULL.
+    /// All columns except [`UNCOMPARED`], which are NULL because reading their values would be most of the work.
     Compared,
 }
 
@@ -217,9 +191,7 @@ fn select(extension: ExtensionTable, trips: Trips, selection: Selection, conditi
     let extension_columns = extension_table::columns(extension).join(", ");
     let join = match extension {
         ExtensionTable::Absent => "",
-        ExtensionTable::Older(_) | ExtensionTable::Present => {
-            "LEFT JOIN decnet_webhook_settings AS g ON g.uuid = s.uuid"
-        }
+        _ => "LEFT JOIN decnet_webhook_settings AS g ON g.uuid = s.uuid",
     };
     let (row_id, limit) = (RawRow::ROWID, MAX_SUBSCRIPTIONS + 1);
     format!(

@@ -1,4 +1,4 @@
-//! Opening of a catalog: an existing database of DECNET, or a new one that DECNET can use.
+//! Opening a catalog: an existing database of DECNET, or a new database that DECNET can use.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -26,9 +26,9 @@ const WAL_RETRY_DELAY: Duration = Duration::from_millis(10);
 /// Whether to create a catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Create {
-    /// Create the file, or the table in an empty file. A database with other tables is not changed.
+    /// The file is created, or the table in an empty file. A database with other tables is not changed.
     IfMissing,
-    /// Open only an existing catalog.
+    /// Only an existing catalog is opened.
     Never,
 }
 
@@ -73,23 +73,23 @@ impl Catalog {
         self.file.is_current()
     }
 
-    /// Opens the file again if its path leads to another file, as after a restore. Returns whether it did.
+    /// Opens the file again if its path leads to another file, as after a restore. Returns whether the file was opened again.
     ///
     /// # Errors
-    /// The new file does not exist, cannot be used, or has no subscriptions because it was created by mistake. Then this catalog
-    /// keeps the old file.
+    /// The new file does not exist, cannot be used, or has no subscriptions because it was created by mistake. In that case this
+    /// catalog keeps the old file.
     pub fn reopen_if_replaced(&mut self) -> Result<bool, Error> {
         if self.is_current() {
             return Ok(false);
         }
         let path = self.path();
         let new = Self::open(path, Create::Never).map_err(|error| match error {
-            Error::Missing { path } => Error::Removed { path },
+            Error::Missing(path) => Error::Removed(path),
             error => error,
         })?;
         let has_rows = "SELECT EXISTS (SELECT 1 FROM webhook_subscriptions)";
         if !new.connection.query_row(has_rows, [], |row| row.get(0)).map_err(new.sqlite_error())? {
-            return Err(Error::Emptied { path: path.into() });
+            return Err(Error::Emptied(path.into()));
         }
         *self = new;
         Ok(true)
@@ -105,12 +105,10 @@ impl Catalog {
     /// # Errors
     /// [`Error::NewerSchema`], or the file cannot be read.
     pub(super) fn extension_table(&self) -> Result<ExtensionTable, Error> {
-        extension_table::detect(&self.connection)
-            .map_err(self.sqlite_error())?
-            .map_err(|newer| newer.into_error(self.path()))
+        extension_table::detect(&self.connection, self.path()).map_err(self.sqlite_error())?
     }
 
-    /// Returns where this file stores trips.
+    /// Returns the places where this file stores trips.
     pub(super) fn trips(&self) -> Result<Trips, Error> {
         Trips::detect(&self.connection).map_err(self.sqlite_error())
     }
@@ -122,13 +120,13 @@ impl Catalog {
         work: impl FnOnce(&Transaction<'_>, ExtensionTable) -> rusqlite::Result<Result<T, Error>>,
     ) -> Result<T, Error> {
         let path = self.path().to_owned();
-        self.transact(|transaction| match extension_table::detect(transaction)? {
+        self.transact(|transaction| match extension_table::detect(transaction, &path)? {
             Ok(ExtensionTable::Older(_)) => {
                 extension_table::migrate(transaction)?;
                 work(transaction, ExtensionTable::Present)
             }
             Ok(extension) => work(transaction, extension),
-            Err(newer) => Ok(Err(newer.into_error(&path))),
+            Err(newer) => Ok(Err(newer)),
         })
     }
 
@@ -162,7 +160,7 @@ impl Catalog {
         Ok(count.map_err(self.sqlite_error())? == 0)
     }
 
-    /// Creates the table in WAL mode, as DECNET does, so that processes can read while another one writes.
+    /// Creates the table in WAL mode, as DECNET does, so that processes can read while another process writes.
     fn create_table(&mut self) -> Result<(), Error> {
         self.enable_wal()?;
         self.write(|transaction, _| transaction.execute_batch(CREATE).map(Ok))
@@ -184,7 +182,7 @@ impl Catalog {
     fn check_columns(&self) -> Result<(), Error> {
         let present = column_names(&self.connection, "webhook_subscriptions").map_err(self.sqlite_error())?;
         if present.is_empty() {
-            return Err(Error::NoTable { path: self.path().into() });
+            return Err(Error::NoTable(self.path().into()));
         }
         let mut required = COLUMNS.into_iter().filter(|column| *column != TRIPPED_AT);
         let missing = required.find(|column| !present.iter().any(|name| name == column));
@@ -207,9 +205,9 @@ fn create_file(path: &Path) -> Result<(), Error> {
 fn connect(path: &Path) -> Result<Connection, Error> {
     match path.metadata() {
         Ok(metadata) if metadata.is_file() => {}
-        Ok(_) => return Err(Error::NotADatabase { path: path.into() }),
+        Ok(_) => return Err(Error::NotADatabase(path.into())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(Error::Missing { path: path.into() });
+            return Err(Error::Missing(path.into()));
         }
         Err(source) => return Err(Error::file(path, source)),
     }

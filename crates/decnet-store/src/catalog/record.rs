@@ -1,11 +1,11 @@
-//! Recording of delivery results, only in rows that have not changed meanwhile.
+//! Recording delivery results, only in rows that have not changed since the attempts started.
 
 use std::sync::Arc;
 
 use decnet_core::limits::MAX_ERROR_CHARS;
 use decnet_core::subscription::Activity;
 use decnet_core::time::UnixMicros;
-use rusqlite::types::Value;
+use rusqlite::types::{Null, Value};
 use rusqlite::{Transaction, params_from_iter};
 
 use super::error::Error;
@@ -37,12 +37,12 @@ pub struct HealthUpdate {
 /// A receiver's request for a deferral (`Retry-After`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Deferral {
-    /// Leaves the recorded time unchanged.
+    /// The recorded time remains unchanged.
     #[default]
     Keep,
     /// The receiver wants no requests before this time.
     Until(UnixMicros),
-    /// Removes the recorded time, which another receiver requested.
+    /// The recorded time is removed, because another receiver requested it.
     None,
 }
 
@@ -56,9 +56,10 @@ pub struct LastFailure {
 }
 
 /// A change of a subscription's circuit as the result of deliveries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CircuitChange {
     /// No change.
+    #[default]
     None,
     /// Too many consecutive failures: sets `enabled = 0` and the time of the trip. The receiver is then probed.
     Trip,
@@ -96,7 +97,8 @@ impl HealthUpdate {
         self.change == CircuitChange::Gone || matches!(self.deferral, Deferral::Until(_))
     }
 
-    /// Returns the last failure if no success came after it. A failure that counts came after a success at the same time.
+    /// Returns the last failure if no success came after it. If the times are equal, a counted failure is treated as later than
+    /// the success.
     fn final_failure(&self) -> Option<&LastFailure> {
         let success = self.last_success_at;
         self.last_failure
@@ -112,23 +114,18 @@ impl Catalog {
     /// operator has just changed. SQL statements increment the counters, so concurrent updates are not lost.
     ///
     /// # Errors
-    /// The file cannot be written. Then nothing was recorded.
+    /// The file cannot be written. In that case nothing was recorded.
     pub fn record(&mut self, updates: &[HealthUpdate], now: UnixMicros) -> Result<Vec<RecordOutcome>, Error> {
         if updates.is_empty() {
             return Ok(Vec::new());
         }
         self.write(|transaction, mut extension| {
-            if extension == ExtensionTable::Absent && updates.iter().any(HealthUpdate::needs_extension_table)
-            {
-                extension_table::migrate(transaction)?;
-                extension = ExtensionTable::Present;
+            if updates.iter().any(HealthUpdate::needs_extension_table) {
+                extension.ensure(transaction)?;
             }
             let trips = Trips::detect(transaction)?;
-            updates
-                .iter()
-                .map(|update| apply(transaction, update, now, extension, trips))
-                .collect::<Result<_, _>>()
-                .map(Ok)
+            let apply = |update| apply(transaction, update, now, extension, trips);
+            updates.iter().map(apply).collect::<Result<_, _>>().map(Ok)
         })
     }
 }
@@ -153,7 +150,7 @@ fn apply(
         CircuitChange::Trip => trips.set(transaction, uuid, now)?,
         CircuitChange::Gone => {
             trips.set(transaction, uuid, now)?;
-            extension_table::set_gone(transaction, uuid, now)?;
+            extension_table::set(transaction, uuid, "gone_at", now.0)?;
         }
         CircuitChange::Reopen => {
             trips.clear(transaction, uuid)?;
@@ -163,9 +160,9 @@ fn apply(
         }
     }
     match update.deferral {
-        Deferral::Until(until) => extension_table::set_deferred_until(transaction, uuid, Some(until))?,
+        Deferral::Until(until) => extension_table::set(transaction, uuid, "deferred_until", until.0)?,
         Deferral::None if extension == ExtensionTable::Present => {
-            extension_table::set_deferred_until(transaction, uuid, None)?;
+            extension_table::set(transaction, uuid, "deferred_until", Null)?;
         }
         Deferral::None | Deferral::Keep => {}
     }
@@ -184,24 +181,21 @@ impl Assignments {
         let mut assign = Self::default();
         assign.counter(update);
         assign.outcomes(update);
-        match update.change {
-            CircuitChange::None => {}
-            CircuitChange::Trip | CircuitChange::Gone => assign.set("enabled = 0", []),
-            CircuitChange::Reopen => assign.set("enabled = 1", []),
-        }
-        assign.trip(update.change, now, trips);
+        assign.circuit(update.change, now, trips);
         assign.set("updated_at = ?", [text(now.to_sqlite())]);
         assign
     }
 
-    /// Assigns the time of the trip if the table has the column.
-    fn trip(&mut self, change: CircuitChange, now: UnixMicros, trips: Trips) {
-        match change {
-            CircuitChange::Trip | CircuitChange::Gone if trips.has_column() => {
-                self.set("auto_disabled_at = ?", [text(now.to_sqlite())]);
-            }
-            CircuitChange::Reopen if trips.has_column() => self.set("auto_disabled_at = NULL", []),
-            CircuitChange::None | CircuitChange::Trip | CircuitChange::Gone | CircuitChange::Reopen => {}
+    /// Assigns whether the row is enabled, and the time of the trip if the table has the column.
+    fn circuit(&mut self, change: CircuitChange, now: UnixMicros, trips: Trips) {
+        let (enabled, tripped_at) = match change {
+            CircuitChange::None => return,
+            CircuitChange::Trip | CircuitChange::Gone => ("enabled = 0", text(now.to_sqlite())),
+            CircuitChange::Reopen => ("enabled = 1", Value::Null),
+        };
+        self.set(enabled, []);
+        if trips.has_column() {
+            self.set("auto_disabled_at = ?", [tripped_at]);
         }
     }
 

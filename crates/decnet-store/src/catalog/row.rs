@@ -20,7 +20,7 @@ pub struct Row {
     pub uuid: String,
     /// The name.
     pub name: String,
-    /// The complete URL, which may contain a secret. [`Row::redacted_url`] does not.
+    /// The complete URL, which may contain a secret. [`Row::redacted_url`] omits secrets.
     pub url: String,
     /// The topic patterns as stored; empty if the column cannot be read.
     pub topic_patterns: Vec<String>,
@@ -74,7 +74,7 @@ impl Row {
         EndpointUrl::new(&self.url).map_or_else(|_| "(invalid URL)".to_owned(), |url| url.to_string())
     }
 
-    /// Returns why no deliveries are sent, in one or two words; `None` if they are sent.
+    /// Returns the reason why no deliveries are sent, in one or two words; `None` if deliveries are sent.
     #[must_use]
     pub fn parked_by(&self) -> Option<&'static str> {
         match self.activity {
@@ -122,7 +122,7 @@ impl Row {
 }
 
 impl fmt::Debug for Row {
-    /// Omits most of the URL, unlike the JSON, since debug output ends in logs.
+    /// Omits most of the URL, unlike the JSON, since debug output is written to logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Row");
         debug.field("uuid", &self.uuid).field("name", &self.name).field("url", &self.redacted_url());

@@ -1,4 +1,4 @@
-//! Rotation of secrets. The old secret signs beside the new one until receivers have the new one.
+//! Rotation of secrets. The old secret signs in addition to the new secret until receivers have the new secret.
 
 use std::time::Duration;
 
@@ -20,11 +20,14 @@ use super::trips::Trips;
 /// The reason why a rotation is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RotationError {
-    /// The new secret is the current one.
-    #[error("this is already the secret; give another one")]
+    /// The new secret is the current secret.
+    #[error("this is already the current secret; specify another secret")]
     Same,
     /// The overlap is too long.
-    #[error("an old secret signs beside the new one for at most {}", duration::show(MAX_SECRET_OVERLAP))]
+    #[error(
+        "requests may also be signed with an old secret for at most {}",
+        duration::show(MAX_SECRET_OVERLAP)
+    )]
     Overlap,
     /// Too many older secrets still sign; the first of them expires at this time.
     #[error(
@@ -63,7 +66,7 @@ pub(super) fn from_stored(value: &SqlValue) -> Result<Vec<OldSecret>, ()> {
 }
 
 impl Catalog {
-    /// Replaces a subscription's secret. The current one signs beside the new one for `overlap`.
+    /// Replaces a subscription's secret. The current secret signs in addition to the new secret for `overlap`.
     ///
     /// # Errors
     /// The UUID does not exist, the secret is invalid, [`RotationError`], or the file cannot be written.
@@ -78,13 +81,11 @@ impl Catalog {
         if overlap > MAX_SECRET_OVERLAP {
             return Err(RotationError::Overlap.into());
         }
-        self.write(|transaction, extension| {
+        self.write(|transaction, mut extension| {
             let Some(current) = current_secret(transaction, uuid)? else {
                 return Ok(Err(Error::not_found(uuid)));
             };
-            if extension == ExtensionTable::Absent {
-                extension_table::migrate(transaction)?;
-            }
+            extension.ensure(transaction)?;
             let mut old = active_old_secrets(transaction, uuid, now)?;
             // The new secret may be an old one.
             old.retain(|old| old.secret != *secret);
@@ -126,7 +127,7 @@ impl Catalog {
         })
     }
 
-    /// Removes expired secrets from the file. Returns the number of subscriptions that had some.
+    /// Removes expired secrets from the file. Returns the number of subscriptions that had expired secrets.
     ///
     /// # Errors
     /// The file cannot be read or written. It is written only if there are expired secrets.
@@ -168,8 +169,5 @@ fn active_old_secrets(
 /// Returns the current secret of a row, of any type.
 fn current_secret(transaction: &Transaction<'_>, uuid: &str) -> rusqlite::Result<Option<SqlValue>> {
     let select = "SELECT secret FROM webhook_subscriptions WHERE uuid = ?1";
-    transaction
-        .prepare_cached(select)?
-        .query_row([uuid], |row| Ok(SqlValue::read(row.get_ref(0)?)))
-        .optional()
+    transaction.prepare_cached(select)?.query_row([uuid], |row| row.get(0)).optional()
 }

@@ -2,7 +2,7 @@
 
 use decnet_core::limits::MAX_CATALOG_VALUE_BYTES;
 use decnet_core::time::UnixMicros;
-use rusqlite::types::ValueRef;
+use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 
 /// A value as SQLite returned it. Does not implement `Debug` because it may be a secret.
 #[derive(Clone)]
@@ -17,10 +17,9 @@ pub(super) enum SqlValue {
     Bytes,
 }
 
-impl SqlValue {
-    /// Copies a value from SQLite.
-    pub(super) fn read(value: ValueRef<'_>) -> Self {
-        match value {
+impl FromSql for SqlValue {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(match value {
             ValueRef::Null => Self::Null,
             ValueRef::Integer(value) => Self::Integer(value),
             ValueRef::Real(value) => Self::Real(value),
@@ -29,9 +28,11 @@ impl SqlValue {
                 Ok(text) => Self::Text(text.into()),
                 Err(_) => Self::InvalidText(String::from_utf8_lossy(bytes).into()),
             },
-        }
+        })
     }
+}
 
+impl SqlValue {
     /// Returns the text.
     ///
     /// # Errors

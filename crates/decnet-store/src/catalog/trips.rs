@@ -1,8 +1,8 @@
 //! Trips in the first revision of DECNET's table, which does not have the column `auto_disabled_at`.
 //!
-//! Without the column, `enabled = 0` does not distinguish a trip from a subscription that an operator disabled. So the
+//! Without the column, `enabled = 0` does not distinguish a trip from a subscription that an operator disabled. Therefore the
 //! table `decnet_webhook_trips` holds the time of each trip and the row's `updated_at` after the last write by this
-//! program. Every writer sets `updated_at`. If it differs, another process has changed the row, and the trip is no
+//! program. Every writer sets `updated_at`. If the value differs, another process has changed the row, and the trip is no
 //! longer valid: a subscription that an operator disabled is never probed.
 //!
 //! An upgrade of DECNET adds the column. Earlier trips stay valid, and new trips are written to the column.

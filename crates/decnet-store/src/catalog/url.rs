@@ -18,19 +18,19 @@ pub enum CatalogUrlError {
     /// The text is empty.
     #[error("the URL of the catalog is empty; write sqlite:////absolute/path/decnet.db")]
     Empty,
-    /// A database that DECNET supports and this program does not.
+    /// DECNET supports this kind of database, but this program does not.
     #[error("{0} is not supported; use sqlite, as in sqlite:////absolute/path/decnet.db")]
     Unsupported(&'static str),
-    /// An unknown scheme.
+    /// The scheme is unknown.
     #[error("`{0}` is not a supported database; use sqlite, as in sqlite:////absolute/path/decnet.db")]
     Scheme(Box<str>),
-    /// A number of slashes that is not three or four.
+    /// The number of slashes is not three or four.
     #[error("a sqlite URL has three slashes before a relative path and four before an absolute path")]
     Slashes,
-    /// An in-memory database.
+    /// The URL is that of an in-memory database.
     #[error("an in-memory database cannot be shared between processes; write the path of a file")]
     Memory,
-    /// A `file:` URI.
+    /// The text is a `file:` URI.
     #[error("`file:` URIs are not supported; write the path")]
     FileUri,
 }
@@ -119,14 +119,14 @@ mod tests {
     }
 
     #[test]
-    fn path_is_used_unchanged() {
+    fn path_of_a_url_is_used_unchanged() {
         assert_eq!(path("/opt/decnet/decnet.db"), "/opt/decnet/decnet.db");
         assert_eq!(path("what?.db"), "what?.db");
         assert_eq!(path("./odd/a://b.db"), "./odd/a://b.db");
     }
 
     #[test]
-    fn display_can_be_parsed() {
+    fn displayed_url_can_be_parsed() {
         for text in ["sqlite:///decnet.db", "sqlite:////a/b.db"] {
             assert_eq!(text.parse::<CatalogUrl>().unwrap().to_string(), text);
         }

@@ -16,7 +16,7 @@ use super::load::RawRow;
 use super::secret_rotation::from_stored;
 use super::sql_value::SqlValue;
 
-/// Maximum length of a row's UUID, in characters. Those of DECNET have 36.
+/// Maximum length of a row's UUID, in characters. DECNET's UUIDs have 36.
 const MAX_UUID_CHARS: usize = 128;
 
 /// A valid row.
@@ -32,9 +32,10 @@ pub struct StoredSubscription {
     pub paused: bool,
     /// The recorded time before which the receiver wants no requests (`Retry-After`). It may have passed.
     pub deferred_until: Option<UnixMicros>,
-    /// The number of times that an operator has cancelled such a deferral.
+    /// The number of times that an operator has cancelled a deferral by the receiver.
     pub deferrals_lifted: i64,
-    /// The replaced secrets that sign beside the current one, newest first. Some may have expired: see [`OldSecret::until`].
+    /// The replaced secrets that sign in addition to the current secret, newest first. Some may have expired: see
+    /// [`OldSecret::until`].
     pub old_secrets: Box<[OldSecret]>,
     /// Invalid values that were replaced by defaults or ignored.
     pub warnings: Vec<Problem>,
@@ -187,8 +188,8 @@ fn settings_with_headers(
     Ok(settings)
 }
 
-/// Returns the headers of a row. Invalid headers prevent deliveries: without its credentials, a request would be rejected or
-/// worse.
+/// Returns the headers of a row. Invalid headers prevent deliveries: a request without its credential headers would be rejected
+/// or misinterpreted.
 pub(super) fn headers(value: &SqlValue) -> Result<Headers, Problem> {
     let invalid = Problem::Column { column: "headers", what: "cannot be read; set the headers again" };
     match value {

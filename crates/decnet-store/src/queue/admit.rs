@@ -19,8 +19,8 @@ pub struct Admission {
     pub event: Arc<Event>,
     /// The recipients, each subscription once. If empty, nothing is written and the id is not recorded.
     pub to: Vec<Recipient>,
-    /// The submission that the event comes from, if any. The admission removes it, even without recipients. If it is not
-    /// there any more, nothing is written. Submitted events were deduplicated when they were submitted, so the id is not
+    /// The submission that the event comes from, if any. The admission removes it, even without recipients. If it no longer
+    /// exists, nothing is written. Submitted events were deduplicated when they were submitted, so the id is not
     /// checked again.
     pub submitted: Option<SubmissionId>,
 }
@@ -40,8 +40,8 @@ pub struct Recipient {
 pub struct Admitted {
     /// Whether the event was admitted before, or its submission was removed. Nothing was written then.
     pub duplicate: bool,
-    /// The delivery to the first recipient; the others follow in the order of `to`. For a duplicate, the id that it got when
-    /// it was first admitted.
+    /// The delivery to the first recipient; the others follow in the order of `to`. For a duplicate, this is the id of the
+    /// first delivery when the event was first admitted.
     pub first: DeliveryId,
 }
 
@@ -97,8 +97,8 @@ pub(super) fn admit(writer: &mut WriterState, batch: &[Admission]) -> Result<Vec
     Ok(admitted)
 }
 
-/// Returns whether the event with this sequence number has this id. An event that retention removed does not, so it is sent
-/// again.
+/// Returns whether the event with this sequence number has this id. Returns `false` for an event that retention has
+/// removed, so that event is sent again.
 fn has_id(find_id: &mut CachedStatement<'_>, seq: i64, id: &str) -> Result<bool, Error> {
     let found =
         find_id.query_row([seq], |row| Ok(sendable_id(row.get_ref(0)?.as_str()?) == id)).optional()?;

@@ -12,7 +12,7 @@ use super::writer_state::WriterState;
 pub struct SubscriptionBacklog {
     /// The subscription.
     pub sub: SubscriptionKey,
-    /// The UUID of the subscription, which may be deleted from the catalog.
+    /// The UUID of the subscription, which may have been deleted from the catalog.
     pub uuid: Box<str>,
     /// Whether deliveries are queued.
     pub queued: bool,
@@ -20,11 +20,11 @@ pub struct SubscriptionBacklog {
     pub next_due: Option<UnixMicros>,
 }
 
-/// Finds the next subscription with queued deliveries in the index: one search per such subscription, regardless of how many
-/// others exist.
+/// Finds the next subscription with queued deliveries in the index: one search per such subscription, regardless of the
+/// number of other subscriptions.
 const NEXT_QUEUED: &str = "SELECT sub, due_at FROM deliveries INDEXED BY queued
      WHERE state = 1 AND sub > ?1 ORDER BY sub, due_at LIMIT 1";
-/// Finds the next subscription with retries, and its earliest one.
+/// Finds the next subscription with retries, and its earliest retry.
 const NEXT_RETRYING: &str = "SELECT sub, due_at FROM deliveries INDEXED BY retrying
      WHERE state = 2 AND sub > ?1 ORDER BY sub, due_at LIMIT 1";
 const UUID: &str = "SELECT key, uuid FROM subscriptions WHERE key = ?1";

@@ -16,8 +16,8 @@ use rusqlite::config::DbConfig;
 
 use super::stats::Stats;
 
-/// How often the writer tries to copy a log that is at its bound, and the pause between two tries: two seconds in total, in
-/// which the thread copies a whole log.
+/// The number of times that the writer tries to copy a log that is at its bound. With the pause between two tries this takes two
+/// seconds in total, in which the thread copies a whole log.
 const FULL_LOG_TRIES: u32 = 1000;
 const FULL_LOG_PAUSE: Duration = Duration::from_millis(2);
 
@@ -26,7 +26,7 @@ const FULL_LOG_PAUSE: Duration = Duration::from_millis(2);
 pub(super) struct Checkpoints {
     /// Wakes the thread; holds at most one wake-up.
     wake: SyncSender<()>,
-    /// Set by the thread when the rest of the log is small enough for the writer.
+    /// Whether the rest of the log is small enough for the writer. The thread sets it.
     nearly_done: Arc<AtomicBool>,
     thread: JoinHandle<()>,
     page_bytes: i64,
@@ -46,7 +46,7 @@ struct HeldLog {
 /// The result of a checkpoint: the frames in the log, and those copied into the database; -1 if unknown.
 #[derive(Debug, Clone, Copy)]
 struct CheckpointProgress {
-    /// Whether another checkpoint was running, so that this one did nothing.
+    /// Whether another checkpoint was running, so that this checkpoint did nothing.
     busy: bool,
     frames: i64,
     copied: i64,
@@ -68,8 +68,8 @@ impl Checkpoints {
         Ok(Self { wake, nearly_done, thread, page_bytes, start_frames, max_frames, held })
     }
 
-    /// Copies or wakes the thread, depending on the length of the log. Called between two transactions. Updates the log's
-    /// metrics in `stats`.
+    /// Copies the log or wakes the thread, depending on the length of the log. This is called between two transactions. Updates
+    /// the log's metrics in `stats`.
     pub(super) fn after_commit(&mut self, conn: &Connection, stats: &Stats) {
         let Some(log) = checkpoint(conn, "PRAGMA wal_checkpoint(NOOP)") else { return };
         let bytes = (log.frames.max(0) * self.page_bytes).unsigned_abs();
@@ -122,7 +122,7 @@ impl Checkpoints {
 
 impl HeldLog {
     /// Warns when the log has been at its bound for longer than copying it takes, because only a reader can be the cause. Also
-    /// logs the end of that condition.
+    /// logs the end of this condition.
     fn update(&mut self, is_full: bool, bytes: u64, conn: &Connection) {
         if !is_full {
             self.full_since = None;
@@ -164,7 +164,7 @@ fn copy_full_log(conn: &Connection) {
     }
 }
 
-/// Runs a checkpoint. A failed one is retried after the next commit; until then the log grows.
+/// Runs a checkpoint. A failed checkpoint is retried after the next commit; until then the log grows.
 fn checkpoint(conn: &Connection, pragma: &str) -> Option<CheckpointProgress> {
     let progress = conn.prepare_cached(pragma).and_then(|mut statement| {
         statement.query_row([], |row| {

@@ -23,9 +23,9 @@ pub struct Claim {
     pub exclude: FxHashSet<DeliveryId>,
     /// The maximum number of deliveries.
     pub limit: usize,
-    /// Ends the claim once the bodies have this many bytes.
+    /// The size of the bodies, in bytes, at which the claim ends.
     pub max_bytes: usize,
-    /// The time by which retries count as due.
+    /// The time up to which retries count as due.
     pub now: UnixMicros,
 }
 
@@ -34,10 +34,10 @@ pub struct Claim {
 pub struct Claimed {
     /// Due retries ordered by their time, then queued deliveries in their order.
     pub deliveries: Vec<Delivery>,
-    /// Whether more can be claimed now.
+    /// Whether more deliveries can be claimed now.
     pub more: bool,
-    /// The last queued delivery, if all before it are now claimed. `None` after a redelivery: redeliveries are ordered behind
-    /// future admissions, so no such position exists.
+    /// The last queued delivery, if all deliveries before it are now claimed. `None` after a redelivery: redeliveries are ordered
+    /// behind future admissions, so no such position exists.
     pub up_to: Option<DeliveryId>,
     /// The time at which the earliest other retry is due.
     pub next_due: Option<UnixMicros>,
@@ -56,7 +56,7 @@ pub struct Delivery {
     pub event: Arc<Event>,
     /// Whether the delivery was waiting for a retry.
     pub was_retry: bool,
-    /// Whether the delivery is a redelivery, which is queued behind all admitted ones regardless of its id.
+    /// Whether the delivery is a redelivery, which is queued behind all admitted deliveries regardless of its id.
     pub was_redelivery: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Connections to `queue.db`, for each of its uses.
+//! Connections to `queue.db`, one kind for each use.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -28,11 +28,11 @@ const CACHED_STATEMENTS: usize = 64;
 /// Options for opening a queue.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How long a transaction waits for the lock of another process before the queue counts as degraded.
+    /// The time for which a transaction waits for the lock of another process before the queue counts as degraded.
     pub busy_timeout: Duration,
     /// The maximum size of the file, in pages of 16 KiB. At the bound all writes wait, as on a full disk.
     pub max_pages: Option<u32>,
-    /// How long the write-ahead log may stay at its bound before a warning reports a reader that holds it.
+    /// The time for which the write-ahead log may stay at its bound before a warning reports a reader that holds it.
     pub wal_held_grace: Duration,
     /// The worker's clock.
     pub clock: Clock,
@@ -70,7 +70,7 @@ pub(super) fn create_file(path: &Path) -> Result<(), Error> {
 pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection, Error> {
     let mut conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, options.busy_timeout)?;
     if !schema::is_new(&conn).map_err(|error| Error::opening(path, error))? {
-        // Before any change: the file may belong to another program.
+        // Checked before any change: the file may belong to another program.
         schema::check(&conn, path)?;
     }
     configure(&conn, options).map_err(|error| Error::opening(path, error))?;
@@ -79,8 +79,11 @@ pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection, 
     Ok(conn)
 }
 
-/// Checks that the file is a queue that this program can read or migrate.
-pub(crate) fn verify(path: &Path) -> Result<(), Error> {
+/// Checks that a copy is a queue that this program can read or migrate.
+///
+/// # Errors
+/// The reason why it cannot.
+pub fn verify_copy(path: &Path) -> Result<(), Error> {
     let conn = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, Options::default().busy_timeout)?;
     schema::check(&conn, path).map(drop)
 }
@@ -106,14 +109,14 @@ pub(super) fn open_reader(path: &Path, busy_timeout: Duration) -> Result<Connect
 fn open_existing(path: &Path, access: OpenFlags, busy_timeout: Duration) -> Result<Connection, Error> {
     if !path.try_exists().map_err(|error| Error::io(path, error))? {
         reject_remains(path)?;
-        return Err(Error::NoQueue { path: path.into() });
+        return Err(Error::NoQueue(path.into()));
     }
     let conn = open(path, access, busy_timeout)?;
     if schema::is_new(&conn).map_err(|error| Error::opening(path, error))? {
-        return Err(Error::NoQueue { path: path.into() });
+        return Err(Error::NoQueue(path.into()));
     }
     if schema::check(&conn, path)? < schema::OURS {
-        return Err(Error::OlderSchema { path: path.into() });
+        return Err(Error::OlderSchema(path.into()));
     }
     Ok(conn)
 }

@@ -37,7 +37,7 @@ impl RecentIds {
         self.staged += 1;
     }
 
-    /// Keeps the staged entries, and evicts the oldest beyond the window.
+    /// Keeps the staged entries, and evicts the oldest entries beyond the window.
     pub(super) fn commit(&mut self) {
         self.staged = 0;
         while self.order.len() > DEDUP_WINDOW_EVENTS

@@ -1,7 +1,6 @@
-//! Detects that files of an open queue were removed, replaced or moved. Writes to such files are lost, or in another
-//! directory, when the process ends.
+//! Detects that files of an open queue were removed, replaced or moved. When the process ends, writes to such
+//! files are lost or are in another directory.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -23,31 +22,17 @@ pub(super) struct QueueFiles {
     next_check: Instant,
 }
 
-/// A file of an open queue, and how it was displaced.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Displacement {
-    file: PathBuf,
-    change: FileChange,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum FileChange {
-    Removed,
-    Replaced,
-    MovedTo(PathBuf),
-}
-
 impl QueueFiles {
-    /// Records the log of an open queue. Call this after the first write, so that the log exists. `database` was recorded before
-    /// the database was opened.
+    /// Records the log of an open queue. Call this after the first write, so that the log exists. `database` must have been
+    /// recorded before the database was opened.
     pub(super) fn new(database: OpenedFile) -> Self {
         let log =
             [LOG_SUFFIX, INDEX_SUFFIX].map(|suffix| OpenedFile::of(&with_suffix(database.path(), suffix)));
         Self { database, log, next_check: Instant::now() }
     }
 
-    /// Checks the files if the last check was at least [`QUEUE_FILES_CHECK_INTERVAL`] ago. Returns the first displaced one.
-    pub(super) fn check_if_due(&mut self) -> Option<Displacement> {
+    /// Checks the files if the last check was at least [`QUEUE_FILES_CHECK_INTERVAL`] ago. Describes the first displaced one.
+    pub(super) fn check_if_due(&mut self) -> Option<String> {
         let now = Instant::now();
         if now < self.next_check {
             return None;
@@ -56,11 +41,11 @@ impl QueueFiles {
         self.check()
     }
 
-    /// Checks the files. Returns the first displaced one.
-    pub(super) fn check(&self) -> Option<Displacement> {
+    /// Checks the files. Describes the first displaced one.
+    pub(super) fn check(&self) -> Option<String> {
         let files = std::iter::once(&self.database).chain(&self.log);
         let mut displaced = files.filter(|origin| origin.file().is_some() && origin.is_displaced());
-        displaced.next().map(Displacement::of)
+        displaced.next().map(describe)
     }
 
     /// Returns the path of the database.
@@ -68,7 +53,7 @@ impl QueueFiles {
         self.database.path()
     }
 
-    /// Returns the directory to which the database and its log were moved together, if they were. Nothing is lost then.
+    /// Returns the directory to which the database and its log were moved together, if they were. In that case nothing is lost.
     pub(super) fn moved_together(&self) -> Option<PathBuf> {
         let path = self.database.file()?.current_path()?;
         let has_log = self.log.iter().all(|origin| {
@@ -79,7 +64,7 @@ impl QueueFiles {
         (has_log && has_same_name && path != self.path()).then(|| directory_of(&path).to_owned())
     }
 
-    /// Removes the log of a database that is not at its path any more, because SQLite would apply it to the next database there.
+    /// Removes the log of a database that is no longer at its path, because SQLite would apply it to the next database there.
     /// Does not remove the log of another database.
     pub(super) fn remove_orphaned_log(&self) {
         if self.database.is_current() {
@@ -94,24 +79,12 @@ impl QueueFiles {
     }
 }
 
-impl Displacement {
-    fn of(origin: &OpenedFile) -> Self {
-        let change = match origin.file().and_then(FileId::current_path) {
-            Some(path) => FileChange::MovedTo(path),
-            None if origin.path().exists() => FileChange::Replaced,
-            None => FileChange::Removed,
-        };
-        Self { file: origin.path().to_owned(), change }
-    }
-}
-
-impl fmt::Display for Displacement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.file.display();
-        match &self.change {
-            FileChange::Removed => write!(f, "{file} was removed"),
-            FileChange::Replaced => write!(f, "{file} was replaced by another file"),
-            FileChange::MovedTo(path) => write!(f, "{file} was moved to {}", path.display()),
-        }
+/// Names a displaced file and how it was displaced.
+fn describe(origin: &OpenedFile) -> String {
+    let file = origin.path().display();
+    match origin.file().and_then(FileId::current_path) {
+        Some(path) => format!("{file} was moved to {}", path.display()),
+        None if origin.path().exists() => format!("{file} was replaced by another file"),
+        None => format!("{file} was removed"),
     }
 }

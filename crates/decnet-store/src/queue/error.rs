@@ -1,4 +1,4 @@
-//! The queue's errors, and how the writer reacts to each.
+//! The queue's errors, and the reaction of the writer to each error.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,13 @@ use std::sync::Arc;
 use rusqlite::ErrorCode;
 
 use super::DeliveryId;
-use crate::file_system::read_only_mount;
+use crate::file_system::{may_be_read_only, read_only_mount};
 
-/// An error of the queue. Can be cloned, because one failed commit is the answer to many callers.
+/// An error of the queue. It can be cloned, because one failed commit is the answer to many callers.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// A file or directory cannot be used.
-    #[error("cannot use {}; check that it exists and belongs to the user that runs decnet", path.display())]
+    #[error("cannot use {path}; check that it exists and belongs to the user that runs decnet")]
     Io {
         /// The path of the file or directory.
         path: PathBuf,
@@ -21,7 +21,7 @@ pub enum Error {
         source: Arc<io::Error>,
     },
     /// SQLite cannot open or read the file.
-    #[error("cannot open the queue {}", path.display())]
+    #[error("cannot open the queue {path}")]
     Open {
         /// The path of the database.
         path: PathBuf,
@@ -39,9 +39,8 @@ pub enum Error {
     },
     /// The file system is mounted read-only.
     #[error(
-        "cannot write {}: the file system mounted at {} is read-only; remount it read-write, or use another data directory",
-        path.display(),
-        mount.display()
+        "cannot write {path}: the file system mounted at {mount} is read-only; remount it read-write, or use another data \
+         directory"
     )]
     ReadOnly {
         /// The file that cannot be written.
@@ -52,9 +51,7 @@ pub enum Error {
     /// A file of the queue was removed, replaced or moved while the worker ran; the queue's content was saved.
     #[error(
         "{displacement} while the worker ran; the content of the queue is saved in {rescued}. \
-         To continue with it: rm -f {path}-wal {path}-shm && mv {rescued} {path}",
-        rescued = rescued.display(),
-        path = path.display()
+         To continue with it: rm -f {path}-wal {path}-shm && mv {rescued} {path}"
     )]
     Displaced {
         /// The file, and whether it was removed, replaced or moved.
@@ -67,39 +64,32 @@ pub enum Error {
     /// The data directory was moved together with the whole queue.
     #[error(
         "{displacement} while the worker ran, together with its log; nothing is lost. \
-         Move the directory {} back to {}, or use it as the data directory",
-        now.display(),
-        before.display()
+         Move the directory {now} back to {before}, or use it as the data directory"
     )]
     Moved {
-        /// The file, and where it was moved to.
+        /// The file, and the path to which it was moved.
         displacement: String,
         /// The directory in which the queue was opened.
         before: PathBuf,
         /// The current directory of the queue.
         now: PathBuf,
     },
-    /// A file of the queue was missing for a while during the run. Nothing is lost.
-    #[error("{} or its log was missing for a while and is back; restart the worker", path.display())]
-    Returned {
-        /// The path of the queue.
-        path: PathBuf,
-    },
+    /// A file of the queue was temporarily missing during the run. Nothing is lost.
+    #[error("{0} or its WAL file was temporarily missing; restart the worker")]
+    Returned(PathBuf),
     /// A file of the queue was removed, replaced or moved while the worker ran, and the content cannot be saved.
     #[error("{displacement} while the worker ran, and the content of the queue could not be saved")]
     NotRescued {
         /// The file, and whether it was removed, replaced or moved.
         displacement: String,
-        /// Why the content cannot be saved.
+        /// The reason why the content cannot be saved.
         source: Arc<Error>,
     },
     /// A rescued queue is present, and the operator must decide whether to use it.
     #[error(
         "{rescued} holds a queue that was saved when {path} was removed, replaced or moved. \
          To continue with it: rm -f {path} {path}-wal {path}-shm && mv {rescued} {path}. \
-         To continue without it, move it to another directory",
-        rescued = rescued.display(),
-        path = path.display()
+         To continue without it, move it to another directory"
     )]
     Rescued {
         /// The path at which a queue was to be opened.
@@ -110,9 +100,7 @@ pub enum Error {
     /// The log of a queue exists without its database.
     #[error(
         "{path} is missing, but its log {log} exists, so the database was removed while a worker ran. \
-         Restore the database without the log, or move the log to another directory to start with an empty queue",
-        path = path.display(),
-        log = log.display()
+         Restore the database without the log, or move the log to another directory to start with an empty queue"
     )]
     OrphanedLog {
         /// The path of the missing database.
@@ -121,22 +109,15 @@ pub enum Error {
         log: PathBuf,
     },
     /// The queue's file was replaced during a write.
-    #[error("{} was removed or replaced during the write, which may be lost; try again", path.display())]
-    Replaced {
-        /// The path of the database.
-        path: PathBuf,
-    },
+    #[error("{0} was removed or replaced during the write, which may be lost; try again")]
+    Replaced(PathBuf),
     /// The directory has no queue.
-    #[error("there is no queue at {} yet; start the worker once to create it", path.display())]
-    NoQueue {
-        /// The path at which the worker would create it.
-        path: PathBuf,
-    },
+    #[error("there is no queue at {0} yet; start the worker once to create it")]
+    NoQueue(PathBuf),
     /// The file has a later schema.
     #[error(
-        "{} was written by a newer decnet (schema {found}, this program supports up to {ours}); \
-         upgrade, or use another data directory",
-        path.display()
+        "{path} was written by a newer decnet (schema {found}, this program supports up to {ours}); \
+         upgrade, or use another data directory"
     )]
     NewerSchema {
         /// The path of the database.
@@ -147,17 +128,11 @@ pub enum Error {
         ours: i64,
     },
     /// The file has an earlier schema. Only the worker migrates it.
-    #[error("{} was written by an older decnet; start the worker once to migrate it", path.display())]
-    OlderSchema {
-        /// The path of the database.
-        path: PathBuf,
-    },
+    #[error("{0} was written by an older decnet; start the worker once to migrate it")]
+    OlderSchema(PathBuf),
     /// The file is not a queue.
-    #[error("{} is not a decnet queue; move it away, or use another data directory", path.display())]
-    NotAQueue {
-        /// The path of the file.
-        path: PathBuf,
-    },
+    #[error("{0} is not a decnet queue; move it away, or use another data directory")]
+    NotAQueue(PathBuf),
     /// The file is damaged.
     #[error(
         "queue.db is damaged; stop decnet, keep a copy of it, and either recover the readable part with \
@@ -165,7 +140,7 @@ pub enum Error {
     )]
     Corrupt(#[source] Arc<rusqlite::Error>),
     /// A later worker owns the queue.
-    #[error("another decnet worker has taken over this queue; this one must stop")]
+    #[error("another decnet worker has taken over this queue; this worker must stop")]
     Fenced,
     /// The queue was closed before the call was executed.
     #[error("the queue is closed")]
@@ -188,7 +163,7 @@ pub enum Error {
          enabled or resumed; see `decnet delivery show {0}`"
     )]
     NotFinal(DeliveryId),
-    /// The delivery's subscription is not in the catalog any more, so a redelivery would have no receiver.
+    /// The delivery's subscription is no longer in the catalog, so a redelivery would have no receiver.
     #[error("the subscription `{name}` of delivery {delivery} is deleted; the event cannot be sent to it")]
     SubscriptionDeleted {
         /// The delivery.
@@ -204,7 +179,7 @@ pub enum Error {
     InvalidSubmission {
         /// The index of the invalid event, from 0.
         index: usize,
-        /// Why the event is not valid.
+        /// The reason why the event is not valid.
         reason: InvalidSubmission,
     },
     /// The idempotency key was used with another request.
@@ -222,14 +197,16 @@ pub enum Error {
         id: Box<str>,
     },
     /// Too many submitted events wait for the worker.
-    #[error("too many submitted events wait for the worker; check that it runs, and try again later")]
+    #[error(
+        "too many submitted events wait for the worker; check that the worker is running, and try again later"
+    )]
     Backlogged,
     /// Any other error of SQLite.
     #[error("the queue's database refused a statement")]
     Sqlite(#[source] Arc<rusqlite::Error>),
 }
 
-/// Why a submission is not valid.
+/// The reason why a submission is invalid.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum InvalidSubmission {
     /// The submission has too many events.
@@ -249,19 +226,19 @@ pub enum InvalidSubmission {
     Key,
 }
 
-/// How the writer reacts to a failed commit.
+/// The kind of a failed commit, which determines the reaction of the writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FailureKind {
-    /// The disk, the file or another process prevents the commit: retry with backoff.
+    /// The disk, the file or another process prevents the commit. The writer retries with backoff.
     Environment,
-    /// The whole file cannot be used: fail every command.
+    /// The whole file cannot be used. Every command fails.
     Fatal,
-    /// One command is invalid: execute each command alone, so that only this one fails.
+    /// One command is invalid. Each command is executed alone, so that only the invalid command fails.
     Command,
 }
 
 impl Error {
-    /// Returns whether only this submission is rejected; others in the same transaction can be committed.
+    /// Returns whether only this submission is rejected, so that other submissions in the same transaction can be committed.
     pub(super) fn is_rejection(&self) -> bool {
         matches!(
             self,
@@ -299,7 +276,7 @@ impl Error {
         )
     }
 
-    /// Returns whether only this delivery cannot be redelivered; others can.
+    /// Returns whether only this delivery cannot be redelivered, whereas other deliveries can.
     pub(super) fn rules_out_redelivery(&self) -> bool {
         matches!(
             self,
@@ -327,7 +304,7 @@ impl Error {
     /// Returns the error for a failure to open `path`, when SQLite cannot distinguish a damaged file from a foreign one.
     pub(super) fn opening(path: &Path, source: rusqlite::Error) -> Self {
         match source.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => Self::NotAQueue { path: path.into() },
+            Some(ErrorCode::NotADatabase) => Self::NotAQueue(path.into()),
             Some(ErrorCode::DatabaseCorrupt) => Self::from(source),
             _ if may_be_read_only(&source)
                 && let Some(error) = Self::read_only(path) =>
@@ -368,33 +345,17 @@ impl From<rusqlite::Error> for Error {
     }
 }
 
-/// Returns whether SQLite reports a read-only file system with this error.
-fn may_be_read_only(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(
-            ErrorCode::ReadOnly
-                | ErrorCode::CannotOpen
-                | ErrorCode::SystemIoFailure
-                | ErrorCode::PermissionDenied
-        )
-    )
-}
-
 fn is_environment(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(
-            ErrorCode::DiskFull
-                | ErrorCode::SystemIoFailure
-                | ErrorCode::DatabaseBusy
-                | ErrorCode::DatabaseLocked
-                | ErrorCode::ReadOnly
-                | ErrorCode::CannotOpen
-                | ErrorCode::PermissionDenied
-                | ErrorCode::OutOfMemory
-                | ErrorCode::NoLargeFileSupport
-                | ErrorCode::FileLockingProtocolFailed
+    may_be_read_only(error)
+        || matches!(
+            error.sqlite_error_code(),
+            Some(
+                ErrorCode::DiskFull
+                    | ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+                    | ErrorCode::OutOfMemory
+                    | ErrorCode::NoLargeFileSupport
+                    | ErrorCode::FileLockingProtocolFailed
+            )
         )
-    )
 }

@@ -34,10 +34,10 @@ use super::writer_state::WriterState;
 use crate::file_identity::OpenedFile;
 use decnet_runtime::clock::Clock;
 
-/// The row count of a background step: too low to make a commit a large one, which would delay the next.
+/// The row count of a background step: too low to make a commit large, which would delay the next commit.
 const BACKGROUND_ROWS: usize = 1;
 
-/// The handle of the queue's owner. Clones share it.
+/// The handle of the queue's owner. Clones share the queue.
 ///
 /// Calls are executed in their order and return after their changes are on disk. While the disk is full or cannot be written,
 /// they wait; see [`Queue::health`]. Dropping the future of a call does not cancel it. Dropping the last handle executes the
@@ -65,7 +65,7 @@ struct Thread {
 }
 
 impl Queue {
-    /// Opens the queue in `dir`, creates or migrates it, and takes it over from an earlier worker. Blocks.
+    /// Opens the queue in `dir`, creates or migrates it, and takes it over from an earlier worker. This blocks.
     ///
     /// # Errors
     /// Another worker owns the queue, the file cannot be used, or the remains of a removed queue exist: see [`Error`].
@@ -118,7 +118,7 @@ impl Queue {
         })))
     }
 
-    /// Returns the keys of subscriptions given as (uuid, name), in their order. Assigns keys to new ones, and updates
+    /// Returns the keys of subscriptions given as (uuid, name), in their order. Assigns keys to new subscriptions, and updates
     /// changed names.
     ///
     /// # Errors
@@ -147,8 +147,8 @@ impl Queue {
         self.execute(0, next_submitted).await
     }
 
-    /// Commits attempts and the states they lead to. Returns a flag for each: whether it was applied, or came too late and
-    /// changed nothing.
+    /// Commits attempts and the resulting states. Returns for each attempt whether it was applied. An attempt that came too late
+    /// changes nothing.
     ///
     /// # Errors
     /// See [`Error`].
@@ -190,7 +190,7 @@ impl Queue {
         self.execute(BACKGROUND_ROWS, move |writer| discard(writer, sub, now)).await
     }
 
-    /// Runs one small step of retention; see [`Retention`]. Without a time, nothing is removed because of its age.
+    /// Runs one small step of retention; see [`Retention`]. If no time is given, nothing is removed because of its age.
     ///
     /// # Errors
     /// See [`Error`].
@@ -227,7 +227,7 @@ impl Queue {
         self.execute(BACKGROUND_ROWS, move |writer| correct(writer, correction)).await
     }
 
-    /// Returns whether another connection has written to the queue since the last call. Cheap: reads no table.
+    /// Returns whether another connection has written to the queue since the last call. This is cheap because it reads no table.
     ///
     /// # Errors
     /// See [`Error`].
@@ -259,8 +259,8 @@ impl Queue {
         self.0.health.clone()
     }
 
-    /// Waits until a file of the queue was removed, replaced or moved. Then [close](Self::close) the queue, which saves its
-    /// content. Never resolves if the queue ends in another way.
+    /// Waits until a file of the queue was removed, replaced or moved. The caller must then [close](Self::close) the queue, which
+    /// saves its content. Never resolves if the queue ends in another way.
     pub async fn displaced(&self) {
         let mut displaced = self.displacement();
         if displaced.wait_for(|displaced| *displaced).await.is_err() {
@@ -268,8 +268,8 @@ impl Queue {
         }
     }
 
-    /// Returns a receiver of whether a file of the queue was removed, replaced or moved. It remains valid after the queue
-    /// has closed.
+    /// Returns a receiver that reports whether a file of the queue was removed, replaced or moved. The receiver remains valid
+    /// after the queue has closed.
     #[must_use]
     pub fn displacement(&self) -> watch::Receiver<bool> {
         self.0.displaced.clone()
@@ -287,7 +287,7 @@ impl Queue {
         &self.0.clock
     }
 
-    /// Opens a reader of the queue that does not use the writer. Blocks for a moment.
+    /// Opens a reader of the queue that does not use the writer. This blocks briefly.
     ///
     /// # Errors
     /// The file cannot be used.

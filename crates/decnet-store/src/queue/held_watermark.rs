@@ -1,4 +1,4 @@
-//! The watermark of held deliveries: a takeover finds them without an index on HELD.
+//! The watermark of held deliveries, by which a takeover finds them without an index on HELD.
 //!
 //! An index on HELD would cost two more B-tree changes per delivery. Therefore only deliveries that stay in memory longer
 //! than usual are indexed, as LINGERING; in all other respects they are held. A takeover reads that index and the
@@ -11,21 +11,21 @@ use rusqlite::Connection;
 
 use super::id::DeliveryId;
 
-/// Delivery rows between two marks.
+/// The number of delivery rows between two marks.
 const MARK_ROWS: usize = 4096;
-/// Marks between the newest row and the watermark. Few deliveries stay in memory that long.
+/// The number of marks between the newest row and the watermark. Few deliveries stay in memory that long.
 const MARKS: usize = 2 * MEMORY_BUDGET_DELIVERIES / MARK_ROWS;
 
 /// The sequence number below which no delivery is HELD, and marks at which it can advance.
 #[derive(Debug)]
 pub(super) struct HeldWatermark {
-    /// Deliveries of events before this sequence number are not HELD, but may be LINGERING. Committed.
+    /// Deliveries of events before this sequence number are not HELD, but may be LINGERING. This value is committed.
     indexed_before: i64,
     /// Sequence numbers in ascending order, about `MARK_ROWS` deliveries apart.
     marks: VecDeque<i64>,
-    /// Committed rows since the newest mark.
+    /// The number of committed rows since the newest mark.
     rows: usize,
-    /// Rows of the running transaction.
+    /// The number of rows of the running transaction.
     staged: usize,
 }
 

@@ -49,13 +49,13 @@ impl DeliveryId {
         self.0 >> NUMBER_BITS
     }
 
-    /// Returns the delivery's number among those of its event, from 0.
+    /// Returns the delivery's number among the deliveries of its event, counted from 0.
     #[must_use]
     pub fn number(self) -> u32 {
         u32::try_from(self.0 & i64::from(MAX_FAN_OUT - 1)).expect("fewer than 32 bits")
     }
 
-    /// Returns the `n`th delivery after this one, of the same event.
+    /// Returns the `n`th delivery of the same event after this delivery.
     ///
     /// # Panics
     /// In debug builds, if the number exceeds `MAX_FAN_OUT`.

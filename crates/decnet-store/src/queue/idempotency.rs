@@ -76,8 +76,8 @@ impl FromSql for IdSeed {
     }
 }
 
-/// Removes some entries that are too old, or too many for a file of `max_bytes`. Returns whether there may be more. Without a
-/// time, no entry is too old.
+/// Removes some entries that are too old, or that are too many for a file of `max_bytes`. Returns whether there may be more.
+/// Without a time, no entry is too old.
 pub(super) fn expire_some(conn: &Connection, max_bytes: u64, now: Option<UnixMicros>) -> Result<bool, Error> {
     let mut more = false;
     let expired = now.map_or(i64::MIN, |now| now.before(SUBMISSION_DEDUP_WINDOW).0);
@@ -97,7 +97,7 @@ pub(super) fn expire_some(conn: &Connection, max_bytes: u64, now: Option<UnixMic
 }
 
 /// Changes the time of the oldest entries to `now` if it is in the future. Such entries were written while the clock was wrong;
-/// they would not expire until then, and neither would the entries behind them.
+/// they would not expire before that time, and neither would the entries behind them.
 fn redate_future(conn: &Connection, table: &str, now: UnixMicros) -> Result<(), Error> {
     let sql = format!(
         "UPDATE {table} SET at = ?1 WHERE at > ?2 AND seq IN (SELECT seq FROM {table} ORDER BY seq LIMIT ?3)"

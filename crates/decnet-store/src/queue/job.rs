@@ -7,9 +7,9 @@ use super::writer_state::WriterState;
 
 /// A unit of work that runs in a transaction, which may be rolled back and retried. The caller is answered after the commit.
 pub(super) trait Job: Send {
-    /// The approximate number of rows that it writes; 0 if it only reads.
+    /// Returns the approximate number of rows that the job writes; 0 if it only reads.
     fn rows(&self) -> usize;
-    /// Runs inside a transaction; may run again after a rollback.
+    /// Executes the job inside a transaction. This may be called again after a rollback.
     fn apply(&mut self, writer: &mut WriterState) -> Result<(), Error>;
     /// Sends the caller the output of `apply`, or the error of the transaction.
     fn answer(self: Box<Self>, result: Result<(), Error>);

@@ -12,16 +12,21 @@ use super::error::Error;
 use crate::ownership::chown_to_parent;
 
 const FILE: &str = "queue.lock";
-/// How often the lock is tried while another process holds it, and the pause between two tries.
+/// The number of times that the lock is tried while another process holds it.
 const TRIES: u32 = 4;
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
-/// Exclusive ownership of a queue, released on drop. The lock file stays: if it were removed, two processes could lock two files.
+/// Exclusive ownership of a queue, released on drop. The lock file is not removed: otherwise two processes could lock two
+/// different files.
 #[derive(Debug)]
 pub struct Lease(#[expect(dead_code, reason = "holds the lock")] File);
 
 impl Lease {
-    pub(crate) fn acquire(dir: &Path) -> Result<Self, Error> {
+    /// Takes the lease of the data directory `dir`, so that no worker starts there.
+    ///
+    /// # Errors
+    /// A worker runs there, or the lock file cannot be used.
+    pub fn acquire(dir: &Path) -> Result<Self, Error> {
         let path = dir.join(FILE);
         let io = |error| Error::io(&path, error);
         let mut file = open_or_create(dir, &path).map_err(io)?;
@@ -49,7 +54,7 @@ fn open_or_create(dir: &Path, path: &Path) -> io::Result<File> {
     }
 }
 
-/// Tries the lock several times, because [`is_owned`] of another process also holds it for a moment.
+/// Tries the lock several times, because [`is_owned`] in another process also holds it for a moment.
 fn try_lock(file: &File) -> Result<(), TryLockError> {
     for _ in 1..TRIES {
         match file.try_lock() {

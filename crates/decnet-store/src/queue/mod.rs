@@ -57,8 +57,7 @@ mod writer_state;
 pub use admit::{Admission, Admitted, Recipient};
 pub use backlog::SubscriptionBacklog;
 pub use claim::{Claim, Claimed, Delivery};
-pub use connection::Options;
-pub(crate) use connection::verify;
+pub use connection::{Options, verify_copy};
 pub use error::{Error, InvalidSubmission};
 pub use external::{
     Erased, Erasure, ErasureTarget, ExternalWriter, IdempotencyKey, Redelivery, RedeliveryStep, Submission,
@@ -77,5 +76,4 @@ pub use rescue::check_remains;
 pub use settle::{Attempt, Settlement};
 pub use stats::Stats;
 pub use submitted::{SubmissionId, SubmittedEvents};
-pub(crate) use times::clear_recorded_time;
-pub use times::{Corrected, Correction, RecordedTimes};
+pub use times::{Corrected, Correction, RecordedTimes, prepare_copy};

@@ -1,4 +1,4 @@
-//! Register: assigns a small key to each subscription's UUID, which the rows of its deliveries contain.
+//! Registration: assigns a small key to each subscription's UUID. The rows of the subscription's deliveries contain the key.
 
 use rusqlite::OptionalExtension;
 

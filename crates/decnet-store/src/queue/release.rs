@@ -8,7 +8,7 @@ use super::error::Error;
 use super::id::{DeliveryId, SubscriptionKey};
 use super::writer_state::WriterState;
 
-/// Changes HELD deliveries to QUEUED, ordered by admission. Other deliveries stay as they are.
+/// Changes HELD deliveries to QUEUED, ordered by admission. Other deliveries remain unchanged.
 pub(super) fn release(writer: &mut WriterState, ids: &[DeliveryId]) -> Result<(), Error> {
     let mut update = writer
         .conn

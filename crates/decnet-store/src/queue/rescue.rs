@@ -1,5 +1,5 @@
-//! Rescue: saves the content of a queue whose file was displaced into a new file in its directory. While such a file exists, no
-//! queue is opened, so that its deliveries are not lost.
+//! Rescue: saves the content of a queue whose file was displaced to a new file in the directory of the queue. While such a file
+//! exists, no queue is opened, so that its deliveries are not lost.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -18,8 +18,8 @@ const SUFFIX: &str = ".rescued-";
 /// The additional suffix of a rescued file that is not complete.
 const PARTIAL_SUFFIX: &str = ".partial";
 
-/// Copies the open database into a new file in the directory of `path`, readable only by its owner, and returns its path. The file
-/// gets its final name only after a sync. With `make_dir`, a removed directory is created again.
+/// Copies the open database into a new file in the directory of `path`, readable only by its owner, and returns its path. The
+/// file gets its final name only after a sync. With `make_dir`, a removed directory is created again.
 ///
 /// # Errors
 /// The file cannot be written. The incomplete file is removed.

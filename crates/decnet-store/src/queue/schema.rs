@@ -1,4 +1,4 @@
-//! The schema of the queue, and its migrations from every earlier version.
+//! The schema of the queue, and the migrations from every earlier version.
 
 use std::path::Path;
 
@@ -133,7 +133,7 @@ pub(super) fn migrate(conn: &mut Connection, path: &Path) -> Result<(), Error> {
 pub(super) fn check(conn: &Connection, path: &Path) -> Result<i64, Error> {
     let pragma = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     if pragma("application_id").map_err(|error| Error::opening(path, error))? != APPLICATION_ID {
-        return Err(Error::NotAQueue { path: path.into() });
+        return Err(Error::NotAQueue(path.into()));
     }
     let found = pragma("user_version")?;
     if !(0..=OURS).contains(&found) {

@@ -1,4 +1,4 @@
-//! Settle: commits an attempt together with the state it leads to, if no later attempt was settled before.
+//! Settlement: commits an attempt together with the resulting state, unless a later attempt was settled before.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub struct Attempt {
     pub duration: Duration,
     /// The HTTP status of the reply, if any.
     pub status: Option<u16>,
-    /// The reason of a failure; not stored for a success.
+    /// The reason for a failure; not stored for a success.
     pub reason: Option<Reason>,
     /// Details for the operator; contains no secrets.
     pub detail: Option<Box<str>>,
@@ -45,11 +45,11 @@ pub struct Attempt {
     pub reply: Bytes,
     /// The durations of the phases; empty if they were not stored.
     pub timings: Timings,
-    /// How often the request was repeated within the attempt.
+    /// The number of times that the request was repeated within the attempt.
     pub repeats: u32,
 }
 
-/// Returns for each settlement whether it was applied; one that came too late was not.
+/// Returns for each settlement whether it was applied. A settlement that came too late is not applied.
 pub(super) fn settle(writer: &mut WriterState, batch: &[Settlement]) -> Result<Vec<bool>, Error> {
     let mut statements = Statements::prepare(&writer.conn)?;
     batch.iter().map(|settlement| statements.settle(settlement)).collect()

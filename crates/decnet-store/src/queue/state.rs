@@ -1,11 +1,11 @@
-//! How the state of a delivery is stored.
+//! The stored form of a delivery's state.
 
 use decnet_core::delivery::{Reason, State};
 use decnet_core::time::UnixMicros;
 use rusqlite::Row;
 
-/// Held for long, and therefore indexed; see `held_watermark`. SQL here and in the other files uses literals, because SQLite
-/// chooses a partial index only for a literal.
+/// Held for a long time and therefore indexed; see `held_watermark`. SQL here and in the other files uses literals, because
+/// SQLite chooses a partial index only for a literal.
 #[expect(dead_code, reason = "used only in SQL")]
 pub(super) const LINGERING: i64 = -1;
 /// Admitted recently, and in the worker's memory.

@@ -15,11 +15,11 @@ const ROW_BOUNDS: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 
 pub struct Stats {
     /// Duration of each writing transaction, from its begin to the end of its commit, in microseconds.
     pub commit_time: Histogram,
-    /// Duration of its `COMMIT` alone, which writes and syncs the log, in microseconds.
+    /// Duration of the transaction's `COMMIT` alone, which writes and syncs the log, in microseconds.
     pub sync_time: Histogram,
     /// Approximate number of rows that each transaction wrote.
     pub commit_rows: Histogram,
-    /// Commits that failed because of the disk or another process; each was retried.
+    /// Commits that failed because of the disk or another process; each commit was retried.
     pub commit_failures: Counter,
     /// Length of the write-ahead log since it last restarted, in bytes.
     pub log_bytes: Gauge,

@@ -13,7 +13,7 @@ use super::writer_state::WriterState;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubmissionId(i64);
 
-/// The oldest submitted events. They stay in the queue until they are admitted.
+/// The oldest submitted events. They remain in the queue until they are admitted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SubmittedEvents {
     /// The events, oldest first; at most `SUBMITTED_STEP_EVENTS`.
@@ -53,7 +53,7 @@ pub(super) fn catalog_changes(conn: &Connection) -> Result<i64, Error> {
     Ok(count.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
-/// Removes a submitted event when it is admitted. Returns the bytes of its body, or `None` if it is not there any more. Rows of
+/// Removes a submitted event when it is admitted. Returns the bytes of its body, or `None` if the event no longer exists. Rows of
 /// an earlier version may have an id with a dot, which the event does not have.
 pub(super) fn remove(conn: &Connection, id: SubmissionId, event: &Event) -> Result<Option<usize>, Error> {
     let mut delete = conn.prepare_cached(

@@ -25,13 +25,13 @@ pub struct RecordedTimes {
 
 /// A correction of stored times after the clock was corrected, and its progress.
 ///
-/// Retries that are due too late become due now. Events with an admission time in the future get the current time, because their
-/// ages and lists by time would be wrong until then.
+/// Retries that are due too late become due now. Events with an admission time in the future get the current time, because until
+/// that time their ages and lists by time would be wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Correction {
     now: UnixMicros,
     latest_due: UnixMicros,
-    /// The last subscription whose retries are corrected; `None` once all are.
+    /// The last subscription whose retries are corrected; `None` once all subscriptions are corrected.
     corrected_up_to: Option<i64>,
 }
 
@@ -76,7 +76,7 @@ fn trusted(conn: &Connection) -> Result<Option<Reading>, Error> {
     }))
 }
 
-/// Records a trusted reading. Its keys need no new schema version: older programs ignore them.
+/// Records a trusted reading. The keys under which it is stored need no new schema version: older programs ignore them.
 pub(super) fn record_time(conn: &Connection, trusted: &Reading) -> Result<(), Error> {
     let mut set = conn.prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?;
     set.execute(("clock_wall", trusted.wall.0))?;
@@ -88,8 +88,12 @@ pub(super) fn record_time(conn: &Connection, trusted: &Reading) -> Result<(), Er
     Ok(())
 }
 
-/// Removes the trusted reading from a copy: the time since the copy is not time during which the machine was off.
-pub(crate) fn clear_recorded_time(path: &Path) -> Result<(), Error> {
+/// Prepares a copy of a queue for use: removes the trusted reading, because the time since the copy is not time during which the
+/// machine was off.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn prepare_copy(path: &Path) -> Result<(), Error> {
     let conn = open_copy(path)?;
     conn.execute("DELETE FROM meta WHERE key IN ('clock_wall', 'clock_uptime', 'clock_boot')", [])?;
     Ok(())

@@ -23,13 +23,13 @@ use decnet_runtime::backoff::Backoff;
 use decnet_runtime::clock::now;
 use decnet_runtime::error_chain::one_line;
 
-/// Answered when the writer has ended; with an error if the queue's files were displaced.
+/// The reply when the writer has ended; an error if the queue's files were displaced.
 pub(super) type CloseReply = oneshot::Sender<Result<(), Error>>;
 
 /// A message to the writer.
 pub(super) enum Command {
     Do(Box<dyn Job>),
-    /// Execute all earlier commands and end. Answered after the lease is released.
+    /// All earlier commands are executed, and the writer ends. The reply is sent after the lease is released.
     Close(CloseReply),
 }
 
@@ -47,18 +47,18 @@ pub(super) struct Writer {
     pub(super) lease: Lease,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) health: watch::Sender<Health>,
-    /// Set when the queue closes: a failing commit is not retried any more.
+    /// The signal that the queue is closing: a failing commit is then no longer retried.
     pub(super) stop: Arc<StopSignal>,
-    /// Set when no caller waits for the end: a failing rescue is not retried any more.
+    /// The signal that no caller waits for the end: a failing rescue is then no longer retried.
     pub(super) abandon: Arc<StopSignal>,
     pub(super) files: QueueFiles,
-    /// True once the files were found displaced.
+    /// Whether the files were found to be displaced.
     pub(super) displaced: watch::Sender<bool>,
     pub(super) checkpoints: Checkpoints,
     pub(super) stats: Arc<Stats>,
-    /// Failed commits since the last successful one.
+    /// The number of failed commits since the last successful commit.
     pub(super) failures: u64,
-    /// The earliest time of the next commit, if the last one was large.
+    /// The earliest time of the next commit, if the last commit was large.
     pub(super) next_commit_at: Option<Instant>,
 }
 
@@ -94,8 +94,8 @@ impl Writer {
         self.displaced.send_replace(true);
     }
 
-    /// Waits until the next commit may begin. Each commit has a fixed cost, so that commits are spaced under load and each
-    /// contains more; an idle queue commits at once.
+    /// Waits until the next commit may begin. Each commit has a fixed cost. Under load, commits are therefore spaced so
+    /// that each contains more; an idle queue commits at once.
     fn space_commits(&mut self) {
         if let Some(at) = self.next_commit_at.take() {
             std::thread::sleep(at.saturating_duration_since(Instant::now()));
@@ -143,7 +143,8 @@ impl Writer {
             let is_last = self.stop.is_set();
             let writes = jobs.iter().any(|job| job.rows() > 0);
             let started = Instant::now();
-            let Err(error) = commit(&mut self.state, jobs, writes) else {
+            let commit = |state: &mut WriterState| jobs.iter_mut().try_for_each(|job| job.apply(state));
+            let Err(error) = self.state.transaction(writes, commit) else {
                 if writes {
                     self.observe_commit(jobs, started);
                     self.report_success();
@@ -180,7 +181,7 @@ impl Writer {
         }
     }
 
-    /// Counts a failed commit. Logs only the first since the last success.
+    /// Counts a failed commit. Logs only the first failure since the last success.
     fn report_failure(&mut self, error: Error) {
         self.failures += 1;
         self.stats.commit_failures.add(1);
@@ -194,8 +195,8 @@ impl Writer {
     /// Runs the last checkpoint and releases the lease. If the queue's files were displaced, its content is saved first.
     fn end(self, closing: Vec<CloseReply>) {
         let error = match self.files.check() {
-            Some(displacement) => Some(self.rescue(&displacement.to_string(), !closing.is_empty())),
-            None if *self.displaced.borrow() => Some(Error::Returned { path: self.files.path().into() }),
+            Some(displacement) => Some(self.rescue(&displacement, !closing.is_empty())),
+            None if *self.displaced.borrow() => Some(Error::Returned(self.files.path().into())),
             None => None,
         };
         let Self { state, lease, checkpoints, .. } = self;
@@ -210,8 +211,8 @@ impl Writer {
         }
     }
 
-    /// Saves the content of the queue and returns the error to report. If a caller waits for the end, retries until it
-    /// succeeds.
+    /// Saves the content of the queue and returns the error to report. If a caller waits for the end, retries until the
+    /// rescue succeeds.
     fn rescue(&self, displacement: &str, is_awaited: bool) -> Error {
         self.displaced.send_replace(true);
         let (mut backoff, mut is_first) = (Backoff::new(MIN_COMMIT_BACKOFF, MAX_COMMIT_BACKOFF), true);
@@ -259,10 +260,6 @@ impl Writer {
         );
         self.health.send_replace(Health::Degraded { error, since: Instant::now() });
     }
-}
-
-fn commit(state: &mut WriterState, jobs: &mut Jobs, writes: bool) -> Result<(), Error> {
-    state.transaction(writes, |state| jobs.iter_mut().try_for_each(|job| job.apply(state)))
 }
 
 fn answer(jobs: &mut Jobs, result: &Result<(), Error>) {

@@ -13,8 +13,8 @@ use super::held_watermark::HeldWatermark;
 use super::prune::PruneCursor;
 use decnet_runtime::clock::Clock;
 
-/// The writer's connection, and the state in memory that belongs to it. Changed only inside [`WriterState::transaction`], and
-/// rolled back with it, so that a retry starts from the same state.
+/// The writer's connection, and the state in memory that belongs to it. This state is changed only inside
+/// [`WriterState::transaction`] and rolled back with the transaction, so that a retry starts from the same state.
 #[derive(Debug)]
 pub(super) struct WriterState {
     pub(super) conn: Connection,
@@ -30,7 +30,7 @@ pub(super) struct WriterState {
     /// The time of the last admission. Admission times ascend like ids, except when the clock is corrected.
     pub(super) last_admitted_at: UnixMicros,
     clock: Clock,
-    /// The fencing token of this owner; a later owner has a higher one.
+    /// The fencing token of this owner; a later owner has a higher token.
     generation: i64,
     /// The value of `PRAGMA data_version` at the last call of [`WriterState::changed_elsewhere`].
     data_version: i64,
@@ -114,7 +114,7 @@ impl WriterState {
         }
     }
 
-    /// Returns the time for an admission; never earlier than the last one.
+    /// Returns the time for an admission, which is never earlier than the last admission time.
     pub(super) fn admission_time(&mut self) -> UnixMicros {
         self.last_admitted_at = self.last_admitted_at.max(self.clock.admission());
         self.last_admitted_at
@@ -133,7 +133,7 @@ impl WriterState {
     }
 }
 
-/// Returns the sequence number of the next event, and the time at which the newest was admitted.
+/// Returns the sequence number of the next event, and the time at which the newest event was admitted.
 fn load_next_seq(conn: &Connection) -> rusqlite::Result<(i64, UnixMicros)> {
     let newest = "SELECT seq + 1, admitted_at FROM events ORDER BY seq DESC LIMIT 1";
     let found = conn.query_row(newest, [], |row| Ok((row.get(0)?, UnixMicros(row.get(1)?)))).optional()?;

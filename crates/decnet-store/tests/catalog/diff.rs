@@ -127,7 +127,7 @@ proptest! {
 }
 
 #[test]
-fn row_is_reported_once_until_changed_or_invalidated() {
+fn row_is_reported_once_until_it_is_changed_or_invalidated() {
     let database = Database::new();
     for row in 0..3 {
         database.add(&uuid(row), &format!("name-{row}"));

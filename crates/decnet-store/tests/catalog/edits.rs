@@ -52,7 +52,7 @@ fn created_subscription_is_loaded() {
 }
 
 #[test]
-fn several_are_created_atomically() {
+fn several_subscriptions_are_created_atomically() {
     let database = Database::new();
     let mut catalog = database.open();
     let uuids = catalog.create_all(&["a", "b"].map(new_subscription), NOW).unwrap();
@@ -305,7 +305,7 @@ fn unknown_name_suggests_similar_names() {
 }
 
 #[test]
-fn json_has_iso_times_and_a_list_of_patterns() {
+fn subscription_json_has_iso_times_and_a_pattern_list() {
     let database = Database::new();
     database.add("u-1", "siem");
     database.set("u-1", "last_success_at", "'2026-11-23 14:25:00.424839'");

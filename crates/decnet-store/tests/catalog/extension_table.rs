@@ -199,7 +199,7 @@ fn immediate_replacement_removes_all_old_secrets() {
 }
 
 #[test]
-fn secret_written_by_decnet_is_accepted() {
+fn secret_changed_by_the_decnet_daemon_is_accepted() {
     let (database, mut catalog, uuid) = database_with("{}");
     catalog.rotate_secret(&uuid, &Secret::new(OTHER), HOUR, NOW).unwrap();
     database.set(&uuid, "secret", &format!("'{THIRD}'"));

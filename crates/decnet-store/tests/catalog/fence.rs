@@ -66,7 +66,7 @@ fn probe_does_not_enable_a_disabled_subscription() {
 }
 
 #[test]
-fn version_compares_the_stored_url() {
+fn row_version_uses_the_url_as_stored() {
     let database = Database::new();
     database.add("u-1", "siem");
     database.set("u-1", "url", "' HTTPS://Example.org/../a '");

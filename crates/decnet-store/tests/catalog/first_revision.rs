@@ -117,7 +117,7 @@ fn record_trip_again(database: &Database) {
 }
 
 #[test]
-fn gone_is_recorded() {
+fn gone_receiver_is_recorded() {
     let database = Database::first_revision();
     database.add("u-1", "siem");
     record(&mut database.open(), CircuitChange::Gone, NOW);

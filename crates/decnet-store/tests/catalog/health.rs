@@ -152,7 +152,7 @@ fn successful_probe_enables() {
 }
 
 #[test]
-fn gone_lasts_until_enabled_or_tripped_again() {
+fn gone_state_lasts_until_the_row_is_enabled_or_tripped() {
     let gone = |catalog: &mut Catalog| stored(catalog, "u-1").gone;
     for enabled_by_us in [true, false] {
         let (database, mut catalog) = database();

@@ -58,7 +58,7 @@ fn invalid_row_does_not_affect_others() {
         ("url", "'file:///etc/passwd'", "url: the scheme `file` is not allowed"),
         ("url", "'/relative'", "url: not a URL"),
         ("url", "'http://'", "url: not a URL"),
-        ("url", "'https://a/' || hex(zeroblob(2000))", "url: longer than"),
+        ("url", "'https://a/' || hex(zeroblob(2000))", "url: the URL is longer than"),
         ("url", "X'68747470'", "column `url` is a blob"),
         ("url", "CAST(X'ff' AS TEXT)", "column `url` is not valid UTF-8"),
         ("secret", "''", "column `secret` is empty"),
@@ -159,7 +159,7 @@ fn iso_and_short_times_are_read() {
 }
 
 #[test]
-fn thousand_rows_are_read_and_recorded_quickly() {
+fn a_thousand_rows_are_read_and_recorded_quickly() {
     let mut database = Database::new();
     let other = database.other.transaction().unwrap();
     let insert = "INSERT INTO webhook_subscriptions VALUES

@@ -116,7 +116,7 @@ async fn restored_queue_has_no_trusted_time() {
     queue.record_time(Clock::default().reading()).await.unwrap();
     let before = queue.recorded_times().await.unwrap();
     backup::copy(&file(dir.path()), &file(restored.path())).unwrap();
-    backup::prepare_queue(&file(restored.path())).unwrap();
+    decnet_store::queue::prepare_copy(&file(restored.path())).unwrap();
     let after = open(restored.path()).recorded_times().await.unwrap();
     assert_eq!((after.trusted, after.newest), (None, before.newest));
 }

@@ -162,7 +162,7 @@ async fn size_limit_removes_the_oldest_parked_deliveries_last() {
 }
 
 #[tokio::test]
-async fn newly_delivered_ones_are_removed_before_parked_ones() {
+async fn newly_delivered_deliveries_are_removed_before_parked_ones() {
     let (_dir, queue, subs) = new_queue::<2>().await;
     let all = admit_large(&queue, 0..600, |n| subs[usize::from(n < 300)]).await;
     let at = now();

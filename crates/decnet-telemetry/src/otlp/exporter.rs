@@ -136,7 +136,7 @@ fn rejected(reply: &ExportTraceServiceResponse) -> u64 {
     reply.partial_success.as_ref().map_or(0, |partial| partial.rejected_spans.max(0).unsigned_abs())
 }
 
-/// Logs the result of an export if it differs from the previous one. The state is separate for each kind of export: a
+/// Logs the result of an export if it differs from the previous result. The state is separate for each kind of export: a
 /// collector may accept traces but not metrics.
 fn log_change(
     is_failing: &mut bool,

@@ -36,7 +36,7 @@ impl Client {
     }
 
     /// Calls `path` and returns the response's message. The connection is kept only after a successful call; it is dropped
-    /// after a failed or cancelled one.
+    /// after a failed or cancelled call.
     ///
     /// # Errors
     /// The call did not return status 0 (OK). A missing status is an error.

@@ -89,7 +89,7 @@ impl Numbers {
         let queue = Queue::open(dir.path(), queue::Options::default()).unwrap();
         let stats = Arc::<Stats>::default();
         stats.delivered.add(7);
-        stats.attempt_time.observe_time(Duration::from_millis(3));
+        stats.times.attempt.observe_time(Duration::from_millis(3));
         let view = WorkerView {
             stats: Arc::clone(&stats),
             queue: queue.stats(),
@@ -379,7 +379,7 @@ async fn spans_not_accepted_are_counted_as_dropped() {
     assert_eq!(not_accepted(partly).await, 2);
 }
 
-/// A response that rejects two spans.
+/// Returns a response that rejects two spans.
 fn partly() -> Response<Full<Bytes>> {
     let partial = ExportTracePartialSuccess { rejected_spans: 2, error_message: "no".into() };
     let message = ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec();

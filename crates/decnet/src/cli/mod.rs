@@ -16,7 +16,7 @@ use crate::commands::{
 use crate::failure::Usage;
 use crate::output::Color;
 
-/// The commands that an agent has. All others need the catalog, which is on the master.
+/// The commands that an agent has. All other commands need the catalog, which is on the master.
 const ON_AGENTS: [&str; 8] = ["bus", "publish", "receive", "watch", "check", "bench", "completions", "docs"];
 
 /// Delivers every event of a bus, durably and signed, to every webhook that is subscribed to it.
@@ -115,7 +115,7 @@ fn on_the_master_only(name: &str) -> Usage {
     ))
 }
 
-/// Returns the file that `--config` names. It is needed before the arguments are parsed: the file may set the mode, which
+/// Returns the file that `--config` names. The path is needed before the arguments are parsed: the file may set the mode, which
 /// determines the help text.
 pub(crate) fn config_argument(arguments: &[OsString]) -> Option<PathBuf> {
     let mut arguments = arguments.iter().take_while(|argument| *argument != "--");
@@ -146,7 +146,7 @@ impl Command {
         }
     }
 
-    /// Returns whether the command opens the configured catalog; the demo has one of its own.
+    /// Returns whether the command opens the configured catalog; the demo has its own catalog.
     pub(crate) fn opens_catalog(&self) -> bool {
         match self {
             Self::Serve(args) => !args.demo,

@@ -42,10 +42,12 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let file = &args.file;
     if file.as_os_str() == "-" {
-        return Err(Usage::new("a backup is not written to stdout; name a file, such as decnet.tar").into());
+        return Err(
+            Usage::new("a backup cannot be written to stdout; specify a file, such as decnet.tar").into()
+        );
     }
     if file.try_exists()? {
-        return Err(Usage::new(format!("{} already exists; name another file", file.display())).into());
+        return Err(Usage::new(format!("{} already exists; specify another file", file.display())).into());
     }
     let place = directory_of(file);
     let copies = Builder::new().prefix(".decnet-backup-").tempdir_in(place);
@@ -75,7 +77,7 @@ async fn copy_all(copies: &TempDir, context: &Context) -> anyhow::Result<Vec<&'s
     if names.is_empty() {
         let dir = context.config.data_dir.display();
         anyhow::bail!(
-            "there is nothing to back up in {dir}; name the directory of catalog and queue with --data-dir"
+            "there is nothing to back up in {dir}; specify the directory of catalog and queue with --data-dir"
         );
     }
     Ok(names)

@@ -48,7 +48,7 @@ fn heartbeat(text: &str) -> Result<Duration, String> {
     if heartbeat < MIN_HEARTBEAT { Err(format!("must be at least {least}")) } else { Ok(heartbeat) }
 }
 
-/// Returns the users whose queues are lossless: root, the user of this process, and the configured ones.
+/// Returns the users whose queues are lossless: root, the user of this process, and the configured users.
 ///
 /// # Errors
 /// A configured user does not exist.
@@ -60,7 +60,7 @@ pub(super) fn users(bus: &Bus) -> Result<Users, Usage> {
 /// Checks that no other user can replace a directory above the socket, or a symbolic link on the way to it.
 ///
 /// # Errors
-/// Another user can.
+/// Another user can replace a directory or a link.
 pub(super) fn check_location(socket: &Path) -> Result<(), Usage> {
     match Trust::of_this_process().check_directory(directory_of(socket)) {
         Err(Refused::Untrusted(why)) => Err(Usage::new(format!(

@@ -15,7 +15,7 @@ use crate::receiver::now;
 
 /// Erases the payloads of a subscription, or of one event.
 ///
-/// Overwrites the bodies of its events and the replies of receivers. The record of deliveries and attempts stays. Deliveries
+/// Overwrites the bodies of its events and the replies of receivers. The record of deliveries and attempts is kept. Deliveries
 /// that still wait are not sent. A body that other subscriptions still wait for is kept: erase again once they have received
 /// it. Backups are not changed.
 #[derive(Debug, clap::Args)]

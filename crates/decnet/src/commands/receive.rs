@@ -191,7 +191,7 @@ pub(crate) fn human(request: &Received, paint: Paint, with_body: bool) -> Text {
     text
 }
 
-/// Appends an indented body. Escapes in JSON stay valid JSON.
+/// Appends an indented body. Escapes in JSON remain valid JSON.
 fn add_indented(text: &mut Text, body: &[u8]) {
     let pretty = json_text::indented(body).map(|json| escape_json(&json).into_owned());
     for line in pretty.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()).lines() {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use decnet_store::backup;
 use decnet_store::ownership::{chown_to_parent, directory_of};
+use decnet_store::queue;
 use serde_json::json;
 use tempfile::{Builder, NamedTempFile};
 
@@ -35,7 +36,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// A database to restore: a temporary file beside its target, deleted on drop unless the whole backup was read and verified.
+/// A database to restore: a temporary file next to its target, deleted on drop unless the whole backup was read and verified.
 struct Part {
     name: &'static str,
     target: PathBuf,
@@ -43,7 +44,7 @@ struct Part {
 }
 
 /// A handle to a part's temporary file, for the thread that reads the backup.
-struct Copy {
+struct PartFile {
     name: &'static str,
     path: PathBuf,
     file: File,
@@ -52,13 +53,14 @@ struct Copy {
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let dir = &context.config.data_dir;
     if args.file.as_os_str() == "-" {
-        return Err(
-            Usage::new("a backup is not read from stdin; name the file that `decnet backup` wrote").into()
-        );
+        return Err(Usage::new(
+            "a backup cannot be read from stdin; specify the file that `decnet backup` wrote",
+        )
+        .into());
     }
     args.file.metadata().with_context(|| format!("cannot read {}", args.file.display()))?;
     create_data_dir(dir)?;
-    let lock = backup::lock_data_dir(dir)?;
+    let lock = queue::Lease::acquire(dir)?;
     let catalog = context.config.database.path()?.to_owned();
     let keep_catalog = is_elsewhere(&catalog, dir)?;
     let mut parts = vec![Part::beside(QUEUE, dir.join(QUEUE))?];
@@ -102,7 +104,7 @@ fn print(
 }
 
 impl Part {
-    /// Creates the temporary file beside `target`. Fails if `target` exists.
+    /// Creates the temporary file next to `target`. Fails if `target` exists.
     fn beside(name: &'static str, target: PathBuf) -> anyhow::Result<Self> {
         ensure_absent(&target)?;
         let place = directory_of(&target);
@@ -130,7 +132,7 @@ async fn read(
     context: &Context,
 ) -> anyhow::Result<Vec<&'static str>> {
     let copy = |Part { name, file, .. }: &Part| {
-        Ok(Copy { name, path: file.path().to_owned(), file: file.as_file().try_clone()? })
+        Ok(PartFile { name, path: file.path().to_owned(), file: file.as_file().try_clone()? })
     };
     let (file, copies) = (file.to_owned(), parts.iter().map(copy).collect::<io::Result<_>>()?);
     let read = tokio::task::spawn_blocking(move || unpack(&file, copies, skip));
@@ -138,7 +140,7 @@ async fn read(
     read.context("interrupted; nothing was restored")??
 }
 
-/// Fails if the database exists, or a log left by a removed one, which `SQLite` would apply to the new one.
+/// Fails if the database exists, or a WAL file left by a removed database, which `SQLite` would apply to the new database.
 fn ensure_absent(target: &Path) -> anyhow::Result<()> {
     for suffix in ["", "-wal", "-journal"] {
         let mut path = target.as_os_str().to_owned();
@@ -155,7 +157,7 @@ fn ensure_absent(target: &Path) -> anyhow::Result<()> {
 /// Extracts and verifies the parts in the backup, except the one to skip. Fails if the archive has any other member.
 fn unpack(
     file: &Path,
-    mut missing: Vec<Copy>,
+    mut missing: Vec<PartFile>,
     skip: Option<&'static str>,
 ) -> anyhow::Result<Vec<&'static str>> {
     let mut found = Vec::new();
@@ -185,17 +187,17 @@ fn unreadable(error: io::Error) -> anyhow::Error {
     match error.raw_os_error() {
         Some(_) => error.into(),
         None => anyhow::anyhow!(
-            "the file is not a tar archive or is damaged; name an uncompressed file that `decnet backup` wrote"
+            "the file is not a tar archive or is damaged; specify an uncompressed file that `decnet backup` wrote"
         ),
     }
 }
 
 /// Verifies a copy and prepares it for use.
-fn verify(copy: &Copy) -> anyhow::Result<()> {
+fn verify(copy: &PartFile) -> anyhow::Result<()> {
     backup::verify(&copy.path).with_context(|| format!("{} in the backup", copy.name))?;
     if copy.name == QUEUE {
-        backup::verify_queue(&copy.path)?;
-        backup::prepare_queue(&copy.path)?;
+        queue::verify_copy(&copy.path)?;
+        queue::prepare_copy(&copy.path)?;
     }
     Ok(())
 }

@@ -45,7 +45,7 @@ impl Access {
         });
         if let Some(weakness) = secret.as_ref().and_then(JwtKey::weakness) {
             layers.warnings.push(format!(
-                "{place}: the secret {weakness}, and anyone who guesses it is an admin; generate one with `openssl rand -hex 32` \
+                "{place}: the secret {weakness}, and anyone who guesses it is an admin; generate a secret with `openssl rand -hex 32` \
                  and set it in DECNET too"
             ));
         }
@@ -68,11 +68,13 @@ fn from_file(layers: &mut Layers, path: &Path) -> Result<Secret, String> {
     let read = layers.trust.read(path, Given::Named, MAX_SECRET_FILE_BYTES);
     let read = read.map_err(|error| format!("{name}: {shown} cannot be read: {error}"))?;
     if read.text.starts_with(BYTE_ORDER_MARK) {
-        return Err(format!("{name}: {shown} begins with a byte order mark (U+FEFF); save it without one"));
+        return Err(format!(
+            "{name}: {shown} begins with a byte order mark (U+FEFF); save it without the mark"
+        ));
     }
     let secret = Secret::new(read.text.lines().next().unwrap_or_default().trim());
     JwtKey::new(&secret).map_err(|weak| {
-        format!("{name}: the secret in {shown} {weak}; use a longer one here and in DECNET")
+        format!("{name}: the secret in {shown} {weak}; use a longer secret here and in DECNET")
     })?;
     if read.mode & 0o004 != 0 {
         layers

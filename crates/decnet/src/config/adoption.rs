@@ -20,7 +20,7 @@ impl Found {
     /// Selects the catalog file, for a command that opens it.
     ///
     /// A file in the working directory that another user could have put there is a configuration problem. Ignoring it could
-    /// create an empty catalog beside the intended one.
+    /// create an empty catalog next to the intended catalog.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -46,7 +46,7 @@ impl Found {
             Some(_) => {
                 self.warnings.push(format!(
                     "there are two catalogs: {} is used, and {} in the working directory is not; set DECNET_DB_URL to \
-                     choose one",
+                     choose a catalog",
                     ours.display(),
                     beside.display()
                 ));
@@ -55,7 +55,7 @@ impl Found {
         }
     }
 
-    /// Uses a file in the working directory as the catalog, if it is one.
+    /// Uses a file in the working directory as the catalog, if the file is a catalog.
     fn adopt(&mut self, path: PathBuf) -> anyhow::Result<()> {
         let shown = path.display();
         if let Err(refused) = self.trust.open(&path, Given::Found) {
@@ -69,7 +69,7 @@ impl Found {
             Ok(_) => {
                 tracing::info!(
                     "using {shown} in the working directory as the catalog, since the data directory has none; set \
-                     DECNET_DB_URL to use another"
+                     DECNET_DB_URL to use another catalog"
                 );
                 self.show_catalog(&path);
                 self.config.database = Database::Sqlite(path);
@@ -116,7 +116,7 @@ impl Found {
 
 /// Returns the metadata of a path, or `None` if it does not exist.
 fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
-    // A dangling link exists, too.
+    // A dangling link also exists.
     match path.metadata().or_else(|_| path.symlink_metadata()) {
         Ok(metadata) => Ok(Some(metadata)),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),

@@ -11,7 +11,7 @@ use crate::failure::Usage;
 /// The name of the catalog file.
 pub(super) const CATALOG: &str = "decnet.db";
 
-/// `DECNET_DB_TYPE`.
+/// The kind of the database (`DECNET_DB_TYPE`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DatabaseKind {
     /// A file opened with SQLite.

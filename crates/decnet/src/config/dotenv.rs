@@ -64,8 +64,8 @@ fn python(text: &str) -> Option<String> {
     }
 }
 
-/// Returns quoted parts and the text after them, without the blanks between, and whether the value contains text that looks
-/// like a comment.
+/// Returns quoted parts and the text after them, without whitespace between them, and whether the value contains text that
+/// looks like a comment.
 fn systemd(text: &str) -> Option<(String, bool)> {
     let (mut value, mut rest) = (String::new(), text);
     while let Some(quote) = quote(rest) {
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotes_exports_and_comments() {
+    fn quotes_exports_and_comments_are_parsed() {
         let text =
             "# all\nA=1\nexport B = two words # why\nC='it # stands'\nD=\"a\\\"b\\nc\" # x\nE=\nF=a#b\n";
         let (entries, bad) = parse(text, Dialect::Python);

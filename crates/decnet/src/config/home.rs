@@ -13,7 +13,7 @@ use crate::trust::Trust;
 /// The name of our directory in a home directory.
 pub(super) const OURS: &str = ".decnet";
 
-/// A home directory that no other user can write.
+/// A home directory to which no other user can write.
 #[derive(Default)]
 pub(super) struct Home {
     path: PathBuf,

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comments_delimiters_and_case() {
+    fn comments_delimiters_and_key_case_are_parsed() {
         let text =
             "; all\n# of it\n[bus]  # the bus\nSocket = /run/a#b.sock ; place\ntype: unix\n\nempty =\n";
         let (entries, bad) = parse(text);

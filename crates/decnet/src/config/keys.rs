@@ -31,17 +31,17 @@ pub(crate) struct Info {
     pub(crate) default: &'static str,
     /// The accepted syntax.
     pub(crate) form: &'static str,
-    /// What the setting controls.
+    /// The effect of the setting.
     pub(crate) meaning: &'static str,
-    /// Advice on when to set it, and remarks.
+    /// Advice on when to change the value, and remarks.
     pub(crate) reason: &'static str,
     /// A section and key of the INI file outside `[decnet]`, if the setting has one.
     pub(crate) ini: Option<(&'static str, &'static str)>,
-    /// How much of the value may be shown.
+    /// The part of the value that may be shown.
     pub(crate) disclosure: Disclosure,
 }
 
-/// How much of a value may be shown.
+/// The part of a value that may be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Disclosure {
     /// The whole value.
@@ -300,7 +300,7 @@ keys! {
         ALLOW_PRIVATE: bool, types::only_true => {
             name: "DECNET_WEBHOOK_ALLOW_PRIVATE", default: "false", form: ONLY_TRUE,
             meaning: "Whether private, loopback and other internal addresses may be receivers. Link-local addresses \
-                     (`169.254.0.0/16`, `fe80::/10`) and cloud metadata addresses stay forbidden unless \
+                     (`169.254.0.0/16`, `fe80::/10`) and cloud metadata addresses remain forbidden unless \
                      `DECNET_WEBHOOK_ALLOW_CIDRS` names them.",
             reason: "Set `true` if receivers are on the internal network and everyone who may create subscriptions is \
                      trusted with all of it. `DECNET_WEBHOOK_ALLOW_CIDRS` is narrower.",
@@ -331,7 +331,7 @@ keys! {
         }
         RETAIN_BYTES: u64, types::bytes => {
             name: "DECNET_WEBHOOK_RETAIN_BYTES", default: "10GiB", form: "a size",
-            meaning: "The size of the queue above which the oldest final deliveries are deleted, then parked ones, \
+            meaning: "The size of the queue above which the oldest final deliveries are deleted, then parked deliveries, \
                      regardless of age.",
             reason: "Set it to the disk space that the queue may use.",
         }

@@ -14,7 +14,7 @@ use super::types::boolean;
 use super::{ini, services};
 use crate::trust::{Given, Refused, Text, Trust, Untrusted};
 
-/// The prefix of names that only this program uses: an unknown one is an error.
+/// The prefix of names that only this program uses: an unknown name is an error.
 const OWN_PREFIX: &str = "DECNET_WEBHOOK_";
 /// The INI file that is read if no other is named.
 const DEFAULT_INI: &str = "/etc/decnet/decnet.ini";
@@ -33,11 +33,12 @@ const PROXIES: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
 pub(crate) struct Inputs {
     /// The environment variables whose names are UTF-8, with invalid bytes of values replaced.
     pub(crate) environment: BTreeMap<String, String>,
-    /// `--config`.
+    /// The value of `--config`.
     pub(crate) ini: Option<PathBuf>,
-    /// `--data-dir`.
+    /// The value of `--data-dir`.
     pub(crate) data_dir: Option<PathBuf>,
-    /// The services' units, in descending precedence. Empty for a service: its environment contains their settings.
+    /// The systemd unit files of the services, in descending precedence. Empty if this process is a service, because systemd
+    /// has put their settings into its environment.
     pub(crate) units: Vec<PathBuf>,
     /// The directory of `.env.local` and `.env`.
     pub(crate) working_dir: PathBuf,
@@ -86,8 +87,8 @@ impl Layers {
         layers
     }
 
-    /// Adds a value unless a layer of higher precedence has one. A blank value counts as unset: compose files and units
-    /// pass unset variables that way.
+    /// Adds a value unless a layer of higher precedence has one. A value of only whitespace counts as unset: compose files and
+    /// units pass unset variables that way.
     pub(crate) fn offer(&mut self, name: &str, value: &str, source: &str) {
         let value = value.trim();
         if value.is_empty() {
@@ -207,7 +208,7 @@ impl Layers {
         }
     }
 
-    /// Offers the settings of a file's lines. Of a repeated name the last one counts, as in systemd and python-dotenv.
+    /// Offers the settings of a file's lines. If a name is repeated, its last value counts, as in systemd and python-dotenv.
     pub(super) fn offer_lines(&mut self, path: &Path, text: &str, dialect: Dialect) {
         let (entries, bad) = dotenv::parse(self.without_mark(path, text, dialect), dialect);
         for (at, entry) in entries.iter().enumerate() {
@@ -250,7 +251,7 @@ impl Layers {
         };
         let path = path.display();
         self.warnings.push(format!(
-            "{path} begins with a byte order mark (U+FEFF), {consequence}; save it without one"
+            "{path} begins with a byte order mark (U+FEFF), {consequence}; save it without the mark"
         ));
         text
     }
@@ -260,7 +261,7 @@ impl Layers {
         self.warnings.push(format!("ignoring {}: {why}", path.display()));
     }
 
-    /// Warns about an unreadable file that no setting names. A missing one is not reported.
+    /// Warns about an unreadable file that no setting names. A missing file is not reported.
     fn unread(&mut self, path: &Path, error: &std::io::Error) {
         if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) {
             self.warnings.push(format!("cannot read {}: {error}; its settings are not used", path.display()));
@@ -302,7 +303,7 @@ fn redacted_reason(info: &Info, why: String) -> String {
     if info.disclosure == Disclosure::Never { format!("must be {}", info.form) } else { why }
 }
 
-/// Returns the known name that is most similar to a misspelt one, if any is close enough.
+/// Returns the known name that is most similar to a misspelt name, if any is close enough.
 fn nearest(name: &str) -> Option<&'static str> {
     let own = keys::ALL.iter().map(|info| info.name).filter(|known| known.starts_with(OWN_PREFIX));
     let candidates = own.map(|known| (strsim::levenshtein(name, known), known));

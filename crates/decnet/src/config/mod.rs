@@ -65,11 +65,11 @@ pub(crate) struct Config {
     pub(crate) bus: Bus,
     /// The HTTP API.
     pub(crate) api: Api,
-    /// How deliveries are attempted.
+    /// The configuration of delivery attempts.
     pub(crate) delivery: Delivery,
     /// The addresses to which requests may be sent.
     pub(crate) egress: Egress,
-    /// How long and how much the queue keeps.
+    /// The retention policy of the queue.
     pub(crate) retention: Retention,
     /// Access to the HTTP API besides the tokens in the catalog. Empty in commands that neither serve nor check the API.
     pub(crate) access: Access,
@@ -79,11 +79,11 @@ pub(crate) struct Config {
     pub(crate) tracing: Option<Uri>,
     /// The TCP address on which the worker serves its metrics, if any.
     pub(crate) metrics_listen: Option<SocketAddr>,
-    /// Host names accepted there besides those of this host.
+    /// Host names that the metrics address accepts besides those of this host.
     pub(crate) metrics_hosts: Vec<String>,
 }
 
-/// `DECNET_MODE`.
+/// The role of a host (`DECNET_MODE`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// The host with the catalog.
@@ -114,15 +114,15 @@ pub(crate) struct Bus {
 pub(crate) struct Api {
     /// Whether `decnet serve` serves the API.
     pub(crate) enabled: bool,
-    /// An address, or a name of this host.
+    /// The address on which the API listens, or a name of this host.
     pub(crate) host: String,
-    /// The TCP port; 0 selects a free one.
+    /// The TCP port; 0 selects a free port.
     pub(crate) port: u16,
     /// Whether creations over DECNET's routes are rate-limited per address.
     pub(crate) limits_creations: bool,
 }
 
-/// How deliveries are attempted.
+/// The configuration of delivery attempts.
 #[derive(Debug, Clone)]
 pub(crate) struct Delivery {
     /// The number of consecutive failed deliveries that trips a subscription, at least 1.
@@ -142,7 +142,7 @@ pub(crate) struct Delivery {
 /// The addresses to which requests may be sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Egress {
-    /// Whether all addresses except link-local and metadata ones are allowed.
+    /// Whether all addresses except link-local and metadata addresses are allowed.
     pub(crate) allow_private: bool,
     /// Networks that are allowed although they are internal.
     pub(crate) allow: Vec<IpNet>,
@@ -157,7 +157,7 @@ pub(crate) struct Log {
     pub(crate) format: LogFormat,
 }
 
-/// `DECNET_LOG_FORMAT`.
+/// The format of log messages (`DECNET_LOG_FORMAT`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
     /// Readable lines.
@@ -173,7 +173,7 @@ impl Config {
         self.mode == Mode::Agent && self.disallow_master
     }
 
-    /// Returns the services' data directory if this user falls back to another one because that is not writable.
+    /// Returns the services' data directory if this user falls back to another directory because that is not writable.
     pub(crate) fn closed_data_dir(&self) -> Option<&'static Path> {
         let services = data_dir::of_services();
         (self.is_data_dir_default && self.data_dir != services && services.is_dir()).then_some(services)
@@ -273,7 +273,7 @@ fn read_database(layers: &mut Layers, data_dir: &Path) -> Database {
 }
 
 impl Bus {
-    /// Returns the socket's path: the configured one, else the default by DECNET's rule.
+    /// Returns the socket's path: the configured path, else the default by DECNET's rule.
     pub(crate) fn path(&self) -> &Path {
         self.socket.as_deref().unwrap_or(&self.default_socket)
     }

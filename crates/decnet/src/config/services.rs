@@ -1,4 +1,4 @@
-//! The settings in the units of this host's services, so that an operator's command uses the same ones.
+//! The settings in the units of this host's services, so that an operator's command uses the same settings.
 //!
 //! systemd reads a unit's `EnvironmentFile=` before it drops root privileges, so a service gets all of it as its environment.
 //! A command reads the same files as far as permissions allow.
@@ -46,7 +46,7 @@ pub(crate) fn services_database(files: &ServiceFiles) -> Option<Database> {
     is_named.then_some(database)
 }
 
-/// Returns the files that units name, in descending precedence: of two values, systemd uses the one that it reads later.
+/// Returns the files that units name, in descending precedence: of two values, systemd uses the value that it reads later.
 pub(super) fn files(units: &[(PathBuf, String)]) -> impl Iterator<Item = &Path> {
     values(units, "EnvironmentFile").map(|(_, _, value)| units::path(value))
 }
@@ -60,7 +60,7 @@ pub(super) fn variables(units: &[(PathBuf, String)]) -> impl Iterator<Item = (&P
     })
 }
 
-/// Returns the values of a key, in descending precedence. An empty value cancels all earlier ones.
+/// Returns the values of a key, in descending precedence. An empty value cancels all earlier values.
 fn values<'a>(
     units: &'a [(PathBuf, String)],
     key: &'static str,

@@ -63,7 +63,7 @@ pub(crate) fn duration_within(text: &str, least: Duration, most: Duration) -> Re
 }
 
 /// Parses a duration, or seconds in the syntax of Python's `float`, such as `1e2` or `inf`. Values are clamped to the
-/// bounds, as DECNET does with short ones.
+/// bounds, as DECNET does with short durations.
 pub(crate) fn seconds_clamped(text: &str, least: Duration, most: Duration) -> Read<Duration> {
     if let Some(duration) = decnet_core::duration::parse(text) {
         return Ok(duration.clamp(least, most));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_parsed() {
+    fn sizes_with_units_are_parsed() {
         assert_eq!(bytes("10GiB"), Ok(10 * 1024 * 1024 * 1024));
         assert_eq!(bytes("1 kb"), Ok(1000));
         assert_eq!(bytes("7"), Ok(7));
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_are_normalized_like_browsers_do() {
+    fn origins_are_normalized_as_in_browsers() {
         let origins = |text| list(text, origin);
         let read = origins("https://Dash.example:443/, http://10.0.0.1:8080");
         assert_eq!(read, Ok(vec!["https://dash.example".into(), "http://10.0.0.1:8080".into()]));

@@ -77,8 +77,8 @@ pub(crate) fn done(what: &str, written: anyhow::Result<()>) -> anyhow::Result<()
     written.map_err(|error| anyhow::anyhow!("{what}; this could not be written to stdout: {error}"))
 }
 
-/// Writes a line to stderr, in one write, so that lines of processes that share stderr do not mix. Errors are ignored, since there
-/// is no further place to report them.
+/// Writes a line to stderr, in one write, so that lines of processes that share stderr do not mix. Errors are ignored, since
+/// there is no further place to report them.
 pub(crate) fn say(line: &str) {
     let line = format!("{}\n", escape(line));
     drop(stderr().lock().write_all(line.as_bytes()));

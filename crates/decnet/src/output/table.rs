@@ -6,7 +6,7 @@ use decnet_core::text::escape;
 
 use super::text::{Paint, Text};
 
-/// A table whose columns are as wide as their widest cell; the last one is not padded.
+/// A table whose columns are as wide as their widest cell; the last column is not padded.
 #[derive(Debug)]
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::verify::Origin;
 
-/// The maximum number of concurrent connections; further ones wait to be accepted.
+/// The maximum number of concurrent connections; further connections wait to be accepted.
 const MAX_CONNECTIONS: usize = 1024;
 /// The maximum size of a request body. A delivery's body is about as large as the event's bus frame.
 const MAX_REQUEST_BYTES: usize = 2 * MAX_BODY_BYTES;
@@ -61,13 +61,13 @@ pub(crate) struct Received {
     pub(crate) at: UnixMicros,
     /// The result of the signature check.
     pub(crate) origin: Origin,
-    /// `X-DECNET-Event-Topic`.
+    /// The value of `X-DECNET-Event-Topic`.
     pub(crate) topic: String,
-    /// `webhook-id`, else `X-DECNET-Event-Id`.
+    /// The value of `webhook-id`, else that of `X-DECNET-Event-Id`.
     pub(crate) id: String,
     /// The time of the event, according to the body.
     pub(crate) happened_at: Option<UnixMicros>,
-    /// Method and path.
+    /// The method and the path.
     pub(crate) target: String,
     /// The body, unchanged.
     pub(crate) body: Bytes,

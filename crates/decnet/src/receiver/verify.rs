@@ -33,7 +33,7 @@ impl Origin {
         }
     }
 
-    /// Returns the reason why the request is not verified, if the text does not say it.
+    /// Returns the reason why the request is not verified, if the text does not state it.
     pub(crate) fn reason(self) -> Option<&'static str> {
         match self {
             Self::Forged(why) => Some(why),
@@ -43,7 +43,7 @@ impl Origin {
     }
 }
 
-/// Checks DECNET's signature and that of Standard Webhooks; each one that is present must be valid.
+/// Checks DECNET's signature and that of Standard Webhooks; each signature that is present must be valid.
 pub(crate) fn origin<'h>(
     header: impl Fn(&'static str) -> &'h str,
     body: &[u8],

@@ -79,7 +79,7 @@ enum Why {
     /// Another user, with this uid, owns the component.
     #[error("belongs to another user (uid {0}); change its owner, or run as that user")]
     Owner(u32),
-    /// Group or others can write the component, which has these permission bits.
+    /// The group or other users can write the component, which has these permission bits.
     #[error("can be written by others (mode {:04o}); {}", .0 & 0o7777, advice(*.0))]
     Writable(u32),
     /// The component is a symbolic link in a default location.
@@ -91,7 +91,7 @@ enum Why {
 }
 
 fn advice(mode: u32) -> &'static str {
-    // A sticky directory (`/tmp`) must stay writable.
+    // A sticky directory (`/tmp`) must remain writable.
     if mode & STICKY == 0 {
         "run chmod go-w on it"
     } else {

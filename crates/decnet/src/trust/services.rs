@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn root_directory_is_never_a_services() {
+    fn root_directory_never_belongs_to_a_service() {
         let dir = tempfile::tempdir().unwrap();
         let unit = "User=honeypot\nWorkingDirectory=/\n";
         std::fs::write(dir.path().join("decnet-bus.service"), unit).unwrap();

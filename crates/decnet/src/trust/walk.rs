@@ -36,7 +36,7 @@ struct Directory {
 struct Walk<'a> {
     trust: &'a Trust,
     given: Given,
-    /// The directories from the root to the current one.
+    /// The directories from the root to the current directory.
     directories: Vec<Directory>,
     /// The components that remain.
     rest: VecDeque<OsString>,
@@ -97,7 +97,7 @@ impl Walk<'_> {
         self.directories.last().expect("the walk begins at the root directory")
     }
 
-    /// Enters a directory. A sticky one is allowed if it is not the last, see [`Walk::check_current`].
+    /// Enters a directory. A sticky directory is allowed if it is not the last, see [`Walk::check_current`].
     fn enter(&mut self, fd: OwnedFd, place: PathBuf) -> io::Result<()> {
         let stat = fstat(&fd)?;
         self.check_owner(&stat, &place);

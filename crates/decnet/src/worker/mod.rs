@@ -34,8 +34,8 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Opens the catalog and the queue.
     ///
-    /// `allow` exempts networks from the egress guard in addition to the configured ones; `other_connections` is the number of
-    /// connections that other parts of this process may open.
+    /// `allow` exempts networks from the egress guard in addition to the configured networks; `other_connections` is the number
+    /// of connections that other parts of this process may open.
     ///
     /// # Errors
     /// A file cannot be used, another worker has the queue, or the metrics address is in use.
@@ -167,7 +167,7 @@ mod tests {
 
     /// A file instead of a socket makes the endpoint fail at its start.
     #[tokio::test]
-    async fn the_workers_error_wins_over_the_endpoints() {
+    async fn worker_error_takes_precedence_over_endpoint_error() {
         let dir = tempfile::tempdir().unwrap();
         let inputs = Inputs { data_dir: Some(dir.path().into()), ..Inputs::default() };
         let mut prepared = Prepared::open(&config::find(&inputs).config, None, &[], 0).unwrap();

@@ -50,13 +50,13 @@ fn webhook_is_created_shown_changed_and_deleted() {
     assert_eq!(server.json(404, &format!("POST {path}/test"), ""), json!({"detail": "Webhook not found"}));
 }
 
-/// DECNET accepts any secret, so its routes do here too; the reply warns about an unusual one.
+/// DECNET accepts any secret, so its routes do here too; the reply warns about an unusual secret.
 #[test]
 fn odd_secrets_are_accepted_with_a_warning() {
     let server = Server::start();
     for (index, (secret, warning)) in [
         ("whsec_not*base64*at*all*xx", "not followed by base64"),
-        ("abcdefghijklmnop0123456789  ", "begins or ends with a blank"),
+        ("abcdefghijklmnop0123456789  ", "begins or ends with whitespace"),
         ("\u{feff}abcdefghijklmnop0123456789", "byte order mark"),
     ]
     .into_iter()
@@ -74,11 +74,11 @@ fn odd_secrets_are_accepted_with_a_warning() {
     }
 }
 
-/// DECNET accepts any name, so its routes do here too; the reply warns about one that can be confused with another.
+/// DECNET accepts any name, so its routes do here too; the reply warns about a name that can be confused with another.
 #[test]
 fn odd_names_are_accepted_with_a_warning() {
     let server = Server::start();
-    for (name, warning) in [(" siem", "blank"), ("si\u{200b}em", "U+200B"), ("siem\u{3164}", "U+3164")] {
+    for (name, warning) in [(" siem", "whitespace"), ("si\u{200b}em", "U+200B"), ("siem\u{3164}", "U+3164")] {
         let fields =
             json!({"name": name, "url": PUBLIC, "topic_patterns": ["a"], "secret": "0123456789abcdef"});
         let (status, made) = create(&server, &fields);
@@ -124,7 +124,7 @@ fn errors_have_decnets_statuses() {
 }
 
 #[test]
-fn forbidden_addresses_are_rejected_and_http_is_warned_about() {
+fn forbidden_addresses_are_rejected_and_http_causes_a_warning() {
     let server = Server::start();
     let to = |url: &str| json!({"name": url, "url": url, "topic_patterns": ["a"]});
     for url in ["http://127.0.0.2/", "http://169.254.169.254/", "http://[::1]/", "https://10.0.0.1/"] {
@@ -156,7 +156,7 @@ fn one_address_may_create_twenty_per_minute() {
 }
 
 #[test]
-fn only_an_admin_may_use_them() {
+fn only_an_admin_may_use_decnet_routes() {
     let server = Server::start();
     let viewer = server.host.token("viewer", "read", &[]);
     let path = "GET /api/v1/webhooks/";

@@ -200,7 +200,7 @@ fn deliver_many(server: &Server, receiver: &Receiver) {
     server.deliveries("topic=a.b&state=delivered&limit=1000", 150);
 }
 
-/// Starts to redeliver them, one per second, and returns the job's path.
+/// Starts redelivering the events with the topic `a.b`, one per second, and returns the job's path.
 fn begin_slow_redelivery(server: &Server) -> String {
     let job = server.json(202, "POST /redeliveries", r#"{"filter":{"topic":"a.b"},"rate":1}"#);
     format!("/redeliveries/{}", job["id"].as_str().unwrap())

@@ -21,7 +21,7 @@ fn problem(answer: &Answer, status: u16, kind: &str) -> Value {
 }
 
 #[test]
-fn each_failure_has_its_kind() {
+fn each_error_has_its_problem_type() {
     let server = Server::start();
     let token = server.host.token("a", "admin", &[]);
     problem(&server.ask("GET /nothing", ""), 404, "not-found");
@@ -80,7 +80,7 @@ fn unsupported_coding_is_rejected_by_name() {
 }
 
 #[test]
-fn byte_order_mark_is_named() {
+fn byte_order_mark_is_reported_by_name() {
     let server = Server::start();
     for (what, body, status) in [
         ("POST /events", "\u{feff}{\"topic\":\"a\"}", 400),

@@ -53,7 +53,7 @@ fn request_with_an_idempotency_key_gets_its_first_answer() {
     assert_eq!(publish("k3\r\nIdempotency-Key: k4", body).status, 422, "only one key is allowed");
 }
 
-/// Otherwise clients could forge the worker's events about its deliveries.
+/// Without this check, clients could forge the worker's events about its deliveries.
 #[test]
 fn reserved_topics_are_forbidden() {
     let (server, receiver) = (Server::start(), Receiver::start(reply(204)));

@@ -9,7 +9,7 @@ use decnet_testkit::{Receiver, reply};
 use crate::client::Server;
 use crate::support::{PATIENCE, eventually};
 
-/// Sends requests, closes the sending side, and returns everything that comes back.
+/// Sends requests, closes the sending side, and returns everything that the API sends.
 fn answers(server: &Server, requests: &str) -> String {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();

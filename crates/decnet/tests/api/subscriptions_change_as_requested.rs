@@ -40,8 +40,8 @@ fn odd_secrets_are_rejected_with_the_reason() {
         ("whsec_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_", "write + for - and / for _"),
         ("whsec_c2l4dGVlbiBjaGFyYWN0ZXI", "add the missing ="),
         ("\u{feff}abcdefghijklmnop0123456789", "byte order mark"),
-        (" abcdefghijklmnop0123456789", "begins or ends with a blank"),
-        ("abcdefghijklmnop0123456789\n", "begins or ends with a blank"),
+        (" abcdefghijklmnop0123456789", "begins or ends with whitespace"),
+        ("abcdefghijklmnop0123456789\n", "begins or ends with whitespace"),
     ] {
         let new =
             json!({"name": "b", "url": "https://198.41.0.4/", "topic_patterns": ["a"], "secret": secret});
@@ -142,7 +142,7 @@ fn new_name_cannot_look_like_another() {
     let made = create("gr\u{f6}n");
     assert_eq!(made.status, 201, "{made:?}");
     assert_eq!(create("gro\u{308}n").status, 409, "the same letters in another composition");
-    for (name, part) in [(" siem", "blank"), ("si\u{200b}em", "U+200B"), ("si\u{202e}em", "U+202E")] {
+    for (name, part) in [(" siem", "whitespace"), ("si\u{200b}em", "U+200B"), ("si\u{202e}em", "U+202E")] {
         let refused = create(name);
         assert!(refused.status == 422 && refused.body.contains(part), "{name:?}: {refused:?}");
         let path = format!("PATCH /subscriptions/{}", made.json()["uuid"].as_str().unwrap());

@@ -9,7 +9,7 @@ use decnet_store::queue::{Filter, Reader};
 use crate::scene::Scene;
 use crate::support::eventually;
 
-/// A delivery: a topic, which is unique, and where it goes.
+/// A delivery: a unique topic, and the recipient.
 type Delivery = (String, String);
 
 /// The deliveries that the changes require, since the ledger was created.
@@ -52,7 +52,7 @@ impl Ledger {
         self.published += 1;
     }
 
-    /// Compares with the queue and the received requests, once all published events are admitted.
+    /// Compares the ledger with the queue and the received requests, once all published events are admitted.
     pub(crate) fn settle(self, scene: &Scene) -> Verdict {
         let reader = Reader::open(&scene.data_dir()).unwrap();
         let listed = reader.list(&Filter { since: Some(self.since), ..Filter::default() }).unwrap();

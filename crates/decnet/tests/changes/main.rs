@@ -92,7 +92,7 @@ fn changes_from_many_clients_at_once_all_apply() {
 }
 
 #[test]
-fn a_change_while_the_worker_is_killed_applies_to_later_events() {
+fn change_during_a_worker_restart_applies_to_later_events() {
     let mut scene = Scene::start(Three, 0);
     scene.kill_worker();
     scene.create("late", "/a", "late.>");
@@ -103,7 +103,7 @@ fn a_change_while_the_worker_is_killed_applies_to_later_events() {
 }
 
 #[test]
-fn a_hung_bus_does_not_hold_up_a_change() {
+fn hung_bus_does_not_delay_a_change() {
     let scene = Scene::start(Three, 0);
     scene.hang_bus();
     let receiver = Receiver::start(reply(200));

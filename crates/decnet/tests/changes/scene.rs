@@ -24,7 +24,7 @@ use crate::support::{Host, PATIENCE, code, eventually, stderr};
 
 const TOPIC: &str = "x-decnet-event-topic";
 
-/// Which processes run.
+/// The set of processes that run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Processes {
     /// `decnet serve`.
@@ -35,7 +35,7 @@ pub(crate) enum Processes {
     NoBus,
 }
 
-/// The way in which an event is published.
+/// The interface through which an event is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Publisher {
     Bus,
@@ -231,7 +231,7 @@ impl Scene {
         }
     }
 
-    /// Publishes until such an event arrives. All events that were published before in the same way are then admitted.
+    /// Publishes anchors until one of them arrives. All events that were published before in the same way are then admitted.
     pub(crate) fn publish_anchor(&self, by: Publisher) {
         let first = self.anchors.load(Ordering::Relaxed);
         eventually("the anchor is delivered", || {

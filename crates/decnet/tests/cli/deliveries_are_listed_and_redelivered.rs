@@ -195,7 +195,7 @@ fn interrupted_redelivery_reports_its_progress() {
     assert!(stderr.contains("interrupted; only ") && stderr.contains(" of 60 new"), "{stderr}");
 }
 
-/// The arguments of a subscription to topic `b`.
+/// The arguments that create a subscription to topic `b`.
 const TO_B: [&str; 4] = ["https://b.example/", "--pattern", "b", "--json"];
 
 /// Adds dead deliveries of topic `b` to the subscription with this UUID.

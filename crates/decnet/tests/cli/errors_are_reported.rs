@@ -180,7 +180,7 @@ fn confusable_names_are_rejected() {
         host.run(&["subscription", "create", "--name", name, "--url", "https://s.example/", "--pattern", "a"])
     };
     assert_eq!(code(&create("siem")), 0);
-    for (name, part) in [(" siem", "blank"), ("siem\u{2060}", "U+2060"), ("\u{202e}siem", "U+202E")] {
+    for (name, part) in [(" siem", "whitespace"), ("siem\u{2060}", "U+2060"), ("\u{202e}siem", "U+202E")] {
         let rename = host.run(&["subscription", "update", "siem", "--name", name]);
         for refused in [create(name), rename] {
             assert!(code(&refused) == 2 && stderr(&refused).contains(part), "{name:?}: {}", stderr(&refused));

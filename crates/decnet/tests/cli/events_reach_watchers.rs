@@ -196,7 +196,7 @@ fn line_that_is_not_utf_8_does_not_affect_others() {
     assert_eq!(code(&output), 1, "{messages}");
     assert!(
         messages.contains("published 3 events")
-            && messages.contains("line 4 was not published: not valid UTF-8"),
+            && messages.contains("line 4 was not published: the payload is not valid UTF-8"),
         "{messages}"
     );
     assert_eq!(code(&host.run(&["publish", "t.end"])), 0);

@@ -80,7 +80,7 @@ fn lost_token_is_reported_and_can_be_revoked() {
 }
 
 #[test]
-fn other_changes_are_reported() {
+fn lost_output_of_other_changes_is_reported() {
     let host = Host::new();
     let create = ["subscription", "create", "--name", "a", "--url", "https://a.example/", "--pattern", "a"];
     assert_eq!(code(&host.run(&create)), 0);

@@ -12,7 +12,7 @@ const LIMIT: usize = 64;
 /// More receivers with an open connection each than there are descriptors.
 const RECEIVERS: usize = LIMIT + 10;
 
-/// Starts `decnet serve` with a hard limit of open files.
+/// Starts `decnet serve` with a hard limit on open files.
 fn serve_limited(host: &Host) -> Serving {
     let plain = host.command(&["serve"]);
     let mut limited = Command::new("sh");
@@ -20,7 +20,7 @@ fn serve_limited(host: &Host) -> Serving {
     limited.args(plain.get_args()).current_dir(host.path()).env_clear();
     limited.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let mut running = Running::spawn(limited);
-    let warning = running.wait_for("the limit of open files is too low");
+    let warning = running.wait_for("the limit on open files is too low");
     assert!(warning.contains("limit=64 needed=1952 requests=8 configured=256"), "{warning}");
     Serving::of(running)
 }

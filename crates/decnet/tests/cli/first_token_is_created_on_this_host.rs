@@ -174,7 +174,7 @@ fn tokens_are_listed_without_secrets_and_have_unique_names() {
     assert!(code(&agent) == 2 && stderr(&agent).contains("DECNET_MODE=agent"), "{}", stderr(&agent));
 }
 
-/// As root too: files get the owner of the directory, and a relative name has no directory part.
+/// Also tested as root: files get the owner of the directory, and a relative name has no directory part.
 #[test]
 fn catalog_path_may_be_relative() {
     let host = Host::new().with("DECNET_DB_URL", "sqlite:///named.db");

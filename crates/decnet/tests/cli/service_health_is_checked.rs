@@ -43,7 +43,7 @@ fn bus_at_its_connection_limit_is_unhealthy() {
     let checked = host.run(&["check", "--service", "bus"]);
     assert_eq!(code(&checked), 1);
     let shown = stdout(&checked);
-    assert!(shown.contains("refused the connection: the limit of connections"), "{shown}");
+    assert!(shown.contains("refused the connection: the limit on connections"), "{shown}");
     assert!(!refusing.is_finished());
 }
 

@@ -29,7 +29,7 @@ fn interrupted_at(question: &str, host: &Host, arguments: &str) -> (Option<i32>,
 }
 
 #[test]
-fn ctrl_c_at_the_question_cancels_a_purge() {
+fn ctrl_c_at_the_prompt_cancels_a_purge() {
     let host = Host::new();
     assert_eq!(
         code(&host.run(&["init", "--prefix", "image", "--binary", "/usr/bin/decnet", "--no-start"])),

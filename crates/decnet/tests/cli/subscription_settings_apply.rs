@@ -120,7 +120,7 @@ fn invalid_settings_are_rejected_without_showing_secrets() {
         |change: &[&str]| host.run(&[&["subscription", "rotate-secret", "siem"][..], change].concat());
     for (change, part) in [
         (&["--overlap", "31d"][..], "at most 30d"),
-        (&["--secret", &secret], "already the secret"),
+        (&["--secret", &secret], "already the current secret"),
         (&["--secret", "short"], "16 to 256"),
         (&["--revoke", "--overlap", "1h"], "--revoke"),
     ] {

@@ -108,7 +108,7 @@ fn invalid_subscriptions_are_rejected_with_a_reason() {
 }
 
 #[test]
-fn secrets_are_read_from_files_and_arguments_are_warned_about() {
+fn secrets_in_files_are_read_and_arguments_cause_a_warning() {
     let host = Host::new();
     let url = ["subscription", "create", "--url", "https://a.example/", "--pattern", "a", "--json"];
     let piped = [&url[..], &["--name", "piped", "--secret-file", "-"]].concat();
@@ -129,7 +129,7 @@ const ODD_SECRETS: [(&[u8], &str); 6] = [
     (b"whsec_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_\n", "write + for - and / for _"),
     (b"whsec_c2l4dGVlbiBjaGFyYWN0ZXI\n", "add the missing ="),
     (b"\xef\xbb\xbfabcdefghijklmnop0123456789\n", "byte order mark"),
-    (b"abcdefghijklmnop0123456789  \n", "begins or ends with a blank"),
+    (b"abcdefghijklmnop0123456789  \n", "begins or ends with whitespace"),
     (b"\xff\xfea\0b\0c\0d\0", "is not UTF-8 text"),
 ];
 
@@ -176,7 +176,7 @@ fn rows_with_an_ambiguous_secret_show_a_warning() {
 }
 
 #[test]
-fn insecure_and_forbidden_urls_are_warned_about() {
+fn insecure_and_forbidden_urls_cause_a_warning() {
     let host = Host::new();
     let arguments =
         ["subscription", "create", "--name", "l", "--url", "http://10.0.0.1:9/", "--pattern", "a", "--json"];

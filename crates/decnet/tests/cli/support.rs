@@ -163,7 +163,7 @@ impl Running {
         self.wait_for_noting(text, &mut String::new())
     }
 
-    /// As [`Running::wait_for`], and appends the lines before it to `seen`.
+    /// Works like [`Running::wait_for`], and appends the lines before it to `seen`.
     pub(crate) fn wait_for_noting(&mut self, text: &str, seen: &mut String) -> String {
         loop {
             let mut line = String::new();

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::{Host, eventually, stderr, stdout};
 
-/// C1, DEL, bidirectional and zero-width characters. JSON escapes C0 anyway.
+/// C1, DEL, bidirectional and zero-width characters. JSON always escapes C0.
 const HIDDEN: &str = "a\u{9b}2J\u{7f}\u{202e}\u{2066}\u{200b}\u{feff}\u{e0041}b";
 
 /// Runs a command in `directory` with its output on a terminal.

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Host, Running, code, eventually, stderr, stdout};
 
-/// A bus, a worker, a receiver that accepts everything and one that rejects everything.
+/// A bus, a worker, a receiver that accepts everything, and a receiver that rejects everything.
 struct Scene {
     host: Host,
     worker: Running,

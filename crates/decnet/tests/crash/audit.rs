@@ -108,7 +108,7 @@ fn receipt_number(reply: &Bytes) -> Option<usize> {
     std::str::from_utf8(reply).ok()?.parse().ok()
 }
 
-/// Checks that attempts are numbered without gaps, do not overlap, and only the last one succeeded.
+/// Checks that attempts are numbered without gaps, do not overlap, and that only the last attempt succeeded.
 fn attempts_are_in_order(key: &DeliveryKey, detail: &Detail) {
     let attempts = &detail.attempts;
     assert_eq!(attempts.len(), usize::try_from(detail.listed.attempts).unwrap(), "{key:?}");

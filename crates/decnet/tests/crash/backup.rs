@@ -17,7 +17,7 @@ fn decnet(data: &std::path::Path, arguments: &[&str]) -> std::process::Output {
 }
 
 #[test]
-fn pending_deliveries_of_a_restored_backup_are_made() {
+fn pending_deliveries_of_a_restored_backup_are_sent() {
     let mut random = Random::new();
     let witness = Witness::new(Behaviour::Wild, random.split());
     let circuit = [("DECNET_WEBHOOK_CIRCUIT_THRESHOLD", "1000000")];

@@ -30,7 +30,7 @@ pub(crate) struct Subscribed {
     pub(crate) settings: Settings,
 }
 
-/// The way in which a worker process ended.
+/// The kind of a worker process's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// SIGKILL: attempts in flight are not recorded.

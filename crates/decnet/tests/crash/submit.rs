@@ -52,7 +52,7 @@ fn admitted(host: &Host) -> HashSet<String> {
     listed.into_iter().map(|listed| listed.event_id.into()).collect()
 }
 
-/// Submits events until `stop` is set and returns the ids of all acknowledged ones.
+/// Submits events until `stop` is set and returns the ids of all acknowledged events.
 fn submit(dir: &Path, mut random: Random, stop: &AtomicBool) -> Vec<String> {
     let mut writer = ExternalWriter::open(dir).unwrap();
     let (mut acknowledged, mut next) = (Vec::new(), 0);

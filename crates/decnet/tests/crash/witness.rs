@@ -21,7 +21,7 @@ pub(crate) struct Receipt {
     pub(crate) request: Request,
     /// The ids of the events in the request.
     pub(crate) events: Vec<String>,
-    /// The status that was sent, if one was.
+    /// The status that was sent, if any.
     pub(crate) status: Option<u16>,
     /// The delay of the response.
     pub(crate) delay: Duration,
@@ -175,12 +175,12 @@ fn wild(number: usize, random: &mut Random) -> Answer {
     }
 }
 
-/// A 200 after which the receiver closes the connection.
+/// Returns a 200 after which the receiver closes the connection.
 fn then_closed(number: usize) -> Step {
     reply(200).body(number.to_string()).then_close().into()
 }
 
-/// A 200 whose connection is closed within the body.
+/// Returns a 200 whose connection is closed within the body.
 fn cut_off(number: usize) -> Step {
     Step::Garbage(format!("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{number}").into())
 }

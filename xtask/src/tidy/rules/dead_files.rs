@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use syn::{Expr, Item, ItemMod, Lit, Meta};
+use syn::{Expr, ExprLit, Item, ItemMod, Lit};
 
 use crate::tidy::packages::Package;
 use crate::tidy::source::Sources;
@@ -69,18 +69,9 @@ impl Walk<'_> {
 }
 
 fn path_attribute(module: &ItemMod) -> Option<String> {
-    module.attrs.iter().find_map(|attribute| match &attribute.meta {
-        Meta::NameValue(pair) if pair.path.is_ident("path") => literal(&pair.value),
-        _ => None,
-    })
-}
-
-fn literal(value: &Expr) -> Option<String> {
-    match value {
-        Expr::Lit(literal) => match &literal.lit {
-            Lit::Str(text) => Some(text.value()),
-            _ => None,
-        },
+    let attribute = module.attrs.iter().find(|attribute| attribute.path().is_ident("path"))?;
+    match &attribute.meta.require_name_value().ok()?.value {
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value()),
         _ => None,
     }
 }

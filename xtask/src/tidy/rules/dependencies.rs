@@ -1,4 +1,4 @@
-//! A heavy dependency has one home, and the core has none. This is why the crates are divided as they are.
+//! A heavy dependency has one home, and the core has no heavy dependency. This is why the crates are divided as they are.
 
 use crate::tidy::packages::{Dependency, Package};
 use crate::tidy::tree::Tree;
@@ -6,141 +6,82 @@ use crate::tidy::violation::Violation;
 
 const RULE: &str = "dependencies";
 
-/// Dependencies that only some crates may use in production code. Tests may use them anywhere.
-struct Home {
-    dependencies: &'static [&'static str],
-    crates: &'static [&'static str],
-    why: &'static str,
-}
-
-const HOMES: &[Home] = &[
-    Home {
-        dependencies: &["rusqlite", "sqlx", "libsqlite3-sys", "postgres", "tokio-postgres", "mysql_async"],
-        crates: &["decnet-store"],
-        why: "all SQL is in decnet-store",
-    },
-    Home {
-        dependencies: &["hyper", "hyper-util"],
-        crates: &["decnet-api", "decnet-telemetry", "decnet-testkit", "decnet", "decnet-bench"],
-        why: "the API, the receivers and the exporters speak HTTP by hyper; decnet-sender sends it without hyper",
-    },
-    Home {
-        dependencies: &["h2", "httparse", "reqwest", "ureq", "isahc", "curl"],
-        crates: &["decnet-sender"],
-        why: "only decnet-sender sends webhooks",
-    },
-    Home {
-        dependencies: &["axum", "axum-core", "axum-extra", "tower-http"],
-        crates: &["decnet-api"],
-        why: "the HTTP API is in decnet-api",
-    },
-    Home {
-        dependencies: &["utoipa", "utoipa-axum"],
-        crates: &["decnet-api"],
-        why: "the OpenAPI document is generated in decnet-api",
-    },
-    Home {
-        dependencies: &["ratatui", "crossterm"],
-        crates: &["decnet"],
-        why: "only the binary draws in a terminal",
-    },
-    Home {
-        dependencies: &["prometheus-client", "opentelemetry-proto", "prost"],
-        crates: &["decnet-telemetry"],
-        why: "metrics and traces are exported by decnet-telemetry",
-    },
-    Home {
-        dependencies: &["tar", "minijinja"],
-        crates: &["decnet"],
-        why: "only the binary writes backups and unit files",
-    },
-    Home {
-        dependencies: &["async-nats", "nats"],
-        crates: &["decnet-bus"],
-        why: "bus clients are in decnet-bus",
-    },
-    Home {
-        dependencies: &["clap", "anyhow"],
-        crates: &["decnet", "decnet-bench", "xtask"],
-        why: "only binaries parse arguments and use untyped errors",
-    },
-    Home {
-        dependencies: &["decnet-testkit"],
-        crates: &["decnet-bench"],
-        why: "the test kit is for tests and benchmarks only",
-    },
-    Home {
-        dependencies: &["rcgen"],
-        crates: &["decnet-testkit"],
-        why: "only the test kit creates certificates",
-    },
-    Home {
-        dependencies: &["decnet-bench"],
-        crates: &["decnet"],
-        why: "only `decnet bench` uses the library of the benchmark",
-    },
+/// Dependencies that only some crates may use in production code, these crates, and the reason. Tests may use
+/// the dependencies anywhere.
+const HOMES: [(&str, &str, &str); 13] = [
+    (
+        "rusqlite sqlx libsqlite3-sys postgres tokio-postgres mysql_async",
+        "decnet-store",
+        "all SQL is in decnet-store",
+    ),
+    (
+        "hyper hyper-util",
+        "decnet-api decnet-telemetry decnet-testkit decnet decnet-bench",
+        "the API, the receivers and the exporters speak HTTP by hyper; decnet-sender sends it without hyper",
+    ),
+    ("h2 httparse reqwest ureq isahc curl", "decnet-sender", "only decnet-sender sends webhooks"),
+    ("axum axum-core axum-extra tower-http", "decnet-api", "the HTTP API is in decnet-api"),
+    ("utoipa utoipa-axum", "decnet-api", "the OpenAPI document is generated in decnet-api"),
+    ("ratatui crossterm", "decnet", "only the binary draws in a terminal"),
+    (
+        "prometheus-client opentelemetry-proto prost",
+        "decnet-telemetry",
+        "metrics and traces are exported by decnet-telemetry",
+    ),
+    ("tar minijinja", "decnet", "only the binary writes backups and unit files"),
+    ("async-nats nats", "decnet-bus", "bus clients are in decnet-bus"),
+    ("clap anyhow", "decnet decnet-bench xtask", "only binaries parse arguments and use untyped errors"),
+    ("decnet-testkit", "decnet-bench", "the test kit is for tests and benchmarks only"),
+    ("rcgen", "decnet-testkit", "only the test kit creates certificates"),
+    ("decnet-bench", "decnet", "only `decnet bench` uses the library of the benchmark"),
 ];
 
 /// Dependencies that the pure core may not use, not even in its tests.
-const IMPURE: &[&str] = &[
-    "async-nats",
-    "async-std",
-    "axum",
-    "getrandom",
-    "h2",
-    "hyper",
-    "hyper-util",
-    "libc",
-    "rand",
-    "reqwest",
-    "rusqlite",
-    "rustix",
-    "rustls",
-    "smol",
-    "sqlx",
-    "tempfile",
-    "tokio",
-    "tokio-util",
-    "tracing",
-];
+const IMPURE: &str = "async-nats async-std axum getrandom h2 hyper hyper-util libc rand reqwest rusqlite rustix \
+    rustls smol sqlx tempfile tokio tokio-util tracing";
 
 /// Crates that must not depend on each other; they communicate through the store and the bus.
 const INDEPENDENT: [&str; 2] = ["decnet-api", "decnet-dispatch"];
 
 pub(super) fn check(packages: &[Package], tree: &Tree) -> Vec<Violation> {
-    let mut violations = Vec::new();
-    for package in packages {
-        for dependency in &package.dependencies {
-            let violation_reason = violation_reason(&package.name, dependency);
-            violations.extend(violation_reason.map(|why| violation(package, dependency, tree, &why)));
-        }
-    }
-    violations
+    let dependencies =
+        packages.iter().flat_map(|package| package.dependencies.iter().map(move |each| (package, each)));
+    let violations = dependencies.filter_map(|(package, dependency)| {
+        let why = violation_reason(&package.name, dependency)?;
+        Some(violation(package, dependency, tree, why))
+    });
+    violations.collect()
 }
 
-fn violation_reason(package: &str, dependency: &Dependency) -> Option<String> {
+fn violation_reason(package: &str, dependency: &Dependency) -> Option<&'static str> {
     let name = dependency.name.as_str();
-    if package == "decnet-core" && (IMPURE.contains(&name) || name.starts_with("decnet-")) {
-        return Some("the core is pure and does not depend on other crates of the workspace".to_owned());
+    match name {
+        _ if package == "decnet-core" && (lists(IMPURE, name) || name.starts_with("decnet-")) => {
+            Some("the core is pure and does not depend on other crates of the workspace")
+        }
+        _ if INDEPENDENT.contains(&package) && INDEPENDENT.contains(&name) => {
+            Some("decnet-api and decnet-dispatch communicate through the store and the bus")
+        }
+        _ if dependency.is_for_tests() => None,
+        "decnet-bench" if dependency.uses_default_features => {
+            Some("its program is not part of the product: set default-features = false")
+        }
+        "decnet-testkit" if !dependency.optional => {
+            Some("the test kit is for tests and, optional, for the benchmark program")
+        }
+        "hyper-util" if dependency.features.iter().any(|feature| feature.starts_with("client")) => {
+            Some("only decnet-sender sends HTTP: drop the client features")
+        }
+        _ => {
+            let (_, crates, why) = HOMES.iter().find(|(dependencies, ..)| lists(dependencies, name))?;
+            (!lists(crates, package)).then_some(*why)
+        }
     }
-    if INDEPENDENT.contains(&package) && INDEPENDENT.contains(&name) {
-        return Some("decnet-api and decnet-dispatch communicate through the store and the bus".to_owned());
-    }
-    if dependency.is_for_tests() {
-        return None;
-    }
-    if name == "decnet-bench" && dependency.uses_default_features {
-        return Some("its program is not part of the product: set default-features = false".to_owned());
-    }
-    if name == "decnet-testkit" && !dependency.optional {
-        return Some("the test kit is for tests and, optional, for the benchmark program".to_owned());
-    }
-    let is_client = name == "hyper-util" && dependency.features.iter().any(|f| f.starts_with("client"));
-    if is_client {
-        return Some("only decnet-sender sends HTTP: drop the client features".to_owned());
-    }
-    let home = HOMES.iter().find(|home| home.dependencies.contains(&name))?;
-    (!home.crates.contains(&package)).then(|| home.why.to_owned())
+}
+
+/// Returns whether `name` is one of the names in `list`, which are separated by spaces.
+fn lists(list: &str, name: &str) -> bool {
+    list.split_whitespace().any(|listed| listed == name)
 }
 
 fn violation(package: &Package, dependency: &Dependency, tree: &Tree, why: &str) -> Violation {

@@ -1,4 +1,4 @@
-//! Rust files stay short enough to be read in one sitting. Clippy checks the length of functions
+//! Rust files remain short enough to be read in one sitting. Clippy checks the length of functions
 //! (`clippy.toml`).
 
 use crate::tidy::source::Sources;
@@ -8,12 +8,12 @@ use crate::tidy::violation::Violation;
 const MAX_FILE_LINES: usize = 400;
 
 pub(super) fn check(sources: &Sources) -> Vec<Violation> {
-    let too_long = sources.iter().filter(|(_, source)| source.production_lines > MAX_FILE_LINES);
-    let violation = |(path, lines): (&str, usize)| {
+    let lengths = sources.iter().map(|(path, source)| (path, source.production_lines));
+    let too_long = lengths.filter(|(_, lines)| *lines > MAX_FILE_LINES).map(|(path, lines)| {
         let message = format!("has {lines} lines, {MAX_FILE_LINES} are allowed: split it");
         Violation::new(path, 1, "file-length", message)
-    };
-    too_long.map(|(path, source)| violation((path, source.production_lines))).collect()
+    });
+    too_long.collect()
 }
 
 #[cfg(test)]

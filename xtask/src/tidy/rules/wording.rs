@@ -19,7 +19,7 @@ const PHRASES: &[(&str, &str)] = &[
     (concat!("as it ", "should be"), "name what is wrong"),
 ];
 
-/// What may stand around a phrase that makes it ordinary English: `there is no`, `is no longer`.
+/// The text around a phrase that makes it ordinary English: `there is no`, `is no longer`.
 const ORDINARY: [(&str, &str); 2] = [("there ", ""), ("", "longer")];
 
 /// First words of a documentation comment that need an antecedent, which rustdoc does not show.

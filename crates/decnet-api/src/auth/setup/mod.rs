@@ -31,7 +31,7 @@ use crate::state::{Shared, now};
 
 /// The maximum size of a body with a code, in bytes.
 const MAX_CODE_BODY_BYTES: usize = 256;
-/// The candidate names of the token; the first free one is used.
+/// The candidate names of the token; the first free name is used.
 const NAMES: [&str; 4] = ["setup", "setup-2", "setup-3", "setup-4"];
 
 /// The code of the setup link: 256 random bits.
@@ -65,7 +65,7 @@ pub(crate) struct Setup {
 /// The secrets of an open link.
 struct OpenLink {
     code: TokenDigest,
-    /// The token that it created, not yet used.
+    /// The token that the link created, if it is not yet used.
     created: Option<ApiToken>,
 }
 
@@ -77,7 +77,8 @@ impl Setup {
         Self { until, open_link, reading }
     }
 
-    /// Reads a body that may contain a code. The sender is not authenticated, so few are read at a time, and not for long.
+    /// Reads a body that may contain a code. The sender is not authenticated, so the number of concurrent reads and
+    /// their duration are limited.
     async fn read(&self, body: Body) -> Result<Bytes, Problem> {
         let permit = self.reading.try_acquire();
         let _permit =
@@ -90,7 +91,7 @@ impl Setup {
 
     /// Closes the link because a token was used.
     pub(super) fn close(&self) {
-        // During a redemption the link stays open; the next use of a token closes it.
+        // During a redemption the link remains open; the next use of a token closes it.
         if let Ok(mut open_link) = self.open_link.try_lock() {
             *open_link = None;
         }
@@ -122,7 +123,7 @@ pub(crate) fn routes(router: Router<Shared>) -> Router<Shared> {
         .route("/setup.css", get(([(CONTENT_TYPE, "text/css; charset=utf-8")], page::STYLE)))
 }
 
-/// Exchanges the code for an admin token. A form gets a page, also on failure; JSON gets JSON.
+/// Exchanges the code for an admin token. The answer to a form is a page, even on failure; the answer to JSON is JSON.
 async fn make(
     State(state): State<Shared>,
     Extension(peer): Extension<Peer>,
@@ -173,7 +174,7 @@ async fn redeem(state: Shared, peer: Peer, code: String) -> Result<ApiToken, Pro
     Ok(token)
 }
 
-/// Creates a token unless a usable one exists, which makes the link obsolete. A token that the link itself created is returned
+/// Creates a token unless a usable token exists, which makes the link obsolete. A token that the link itself created is returned
 /// again while it is unused.
 fn first_token(catalog: &mut Catalog, created: Option<ApiToken>) -> Result<Option<ApiToken>, Error> {
     let now = now();
@@ -222,7 +223,7 @@ fn no_code() -> Problem {
 fn closed() -> Problem {
     Problem::not_found(
         "the setup link was used, has expired or is no longer needed; create a token with `decnet token create`, and \
-     revoke one that was never seen with `decnet token revoke setup`",
+     revoke a token that was never seen with `decnet token revoke setup`",
     )
 }
 
@@ -231,7 +232,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn code_works_until_a_token_is_used() {
+    async fn setup_code_works_until_a_token_is_used() {
         let code = SetupCode::generate();
         let setup = Setup::new(&code);
         let mut open_link = setup.open_link.lock().await;
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn expired_code_is_rejected() {
+    async fn expired_setup_code_is_rejected() {
         let code = SetupCode::generate();
         let setup = Setup { until: Instant::now(), ..Setup::new(&code) };
         let mut open_link = setup.open_link.lock().await;

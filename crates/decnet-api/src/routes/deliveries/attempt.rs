@@ -10,7 +10,7 @@ use decnet_store::queue::{self, Detail};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Replaces a value that is secret or derived from a secret.
+/// The replacement for a value that is secret or derived from a secret.
 const REDACTED: &str = "[secret]";
 
 /// One POST and its outcome.
@@ -23,11 +23,11 @@ pub(super) struct Attempt {
     duration_ms: f64,
     /// Status of the reply, if one arrived.
     status: Option<u16>,
-    /// Reason why it did not deliver.
+    /// Reason why the attempt did not deliver.
     reason: Option<&'static str>,
-    /// Description of the failure. A successful attempt has one if the reply's body did not end properly.
+    /// Description of the failure. A successful attempt has a description if the reply's body did not end properly.
     detail: Option<Box<str>>,
-    /// How often the request was repeated within this attempt, because a kept-alive connection ended before a reply or the
+    /// Number of times the request was repeated within this attempt because a kept-alive connection ended before a reply or the
     /// receiver refused the request without processing it. Usually 0.
     repeats: u32,
     /// Beginning of the reply's body, up to 4 KiB; invalid UTF-8 is replaced.
@@ -47,7 +47,7 @@ struct Timings {
 }
 
 /// The request, reconstructed from the event, the attempt's time and the subscription as it is now. After a change of its URL,
-/// headers or batches, the request is shown with the new ones.
+/// headers or batches, the request is shown with the new values.
 #[derive(Serialize, ToSchema)]
 struct Request {
     #[schema(example = "POST")]

@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_written_cursors_are_read() {
+    fn only_generated_cursors_are_accepted() {
         let id: DeliveryId = "1042.7".parse().unwrap();
         assert_eq!(read(&write(id)).unwrap(), id);
         for bad in ["", "x", "MTA0Mi43", "1042.7", "ZA", "äöü"] {

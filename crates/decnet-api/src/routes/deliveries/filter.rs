@@ -47,7 +47,7 @@ pub(super) struct ListParams {
     cursor: Option<String>,
 }
 
-/// A filter of deliveries; an empty one selects all.
+/// A filter of deliveries; an empty filter selects all deliveries.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::routes) struct DeliveryFilter {
@@ -56,7 +56,7 @@ pub(in crate::routes) struct DeliveryFilter {
     /// Deliveries of events whose topic matches this pattern.
     #[schema(example = "attacker.>")]
     topic: Option<String>,
-    /// Deliveries in one of these states. Only final ones are redelivered: `delivered` or `dead`.
+    /// Deliveries in one of these states. Only final deliveries are redelivered: `delivered` or `dead`.
     #[schema(example = json!(["dead"]))]
     states: Vec<String>,
     /// Dead deliveries with this reason.

@@ -1,4 +1,4 @@
-//! Deliveries: lists, details, and redelivery of a single one.
+//! Deliveries: lists, details, and redelivery of a single delivery.
 
 mod attempt;
 mod cursor;
@@ -70,7 +70,7 @@ async fn redeliver(
     let id = parse(&id)?;
     let (active, notifier) = (active(&state).await?, state.notifier.clone());
     let redeliver = move |writer: &mut ExternalWriter| {
-        // The worker is also notified if the caller is gone.
+        // The worker is notified even if the caller is gone.
         writer.redeliver(&[id], &active).inspect(|_| notifier.queue_changed())
     };
     let created = state.queue_writers.run(redeliver).await?;
@@ -78,7 +78,7 @@ async fn redeliver(
     Ok((StatusCode::ACCEPTED, Json(Redelivered { id })))
 }
 
-/// Returns which subscriptions are active; deliveries to the others are parked. This validates every row, so concurrent requests
+/// Returns the active subscriptions; all other deliveries are parked. Every row is validated, so concurrent requests
 /// share the result. A change through this API invalidates it.
 pub(super) async fn active(state: &Shared) -> Result<ActiveSubscriptions, Problem> {
     let rows = async || Ok(ActiveSubscriptions::of(state.catalog.run(|catalog| catalog.rows()).await?));

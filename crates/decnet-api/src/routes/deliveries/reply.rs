@@ -27,20 +27,20 @@ pub(super) struct Delivery {
     /// `pending`, `retrying`, `parked`, `delivered` or `dead`.
     #[schema(example = "delivered")]
     state: &'static str,
-    /// Reason why it is dead.
+    /// Reason why the delivery is dead.
     reason: Option<&'static str>,
     /// Time at which a retry is due.
     due_at: Option<String>,
-    /// Time before which the receiver asked to be sent nothing (`Retry-After`). The delivery waits until then even if it is due.
+    /// Time until which the receiver has asked not to be sent requests (`Retry-After`). The delivery waits even if it is due.
     deferred_until: Option<String>,
     /// Number of attempts so far.
     attempt_count: u32,
     event_id: Box<str>,
     topic: Box<str>,
     subscription: SubscriptionName,
-    /// Time at which its event became durable.
+    /// Time at which the event became durable.
     admitted_at: String,
-    /// Time at which it became final.
+    /// Time at which the delivery became final.
     settled_at: Option<String>,
 }
 
@@ -56,7 +56,7 @@ struct SubscriptionName {
 pub(super) struct DeliveryDetail {
     #[serde(flatten)]
     delivery: Delivery,
-    /// Body of the event, as it is sent outside batches, byte for byte; null once it was erased.
+    /// Body of the event, as it is sent outside batches, byte for byte; null once it is erased.
     #[schema(value_type = Option<Object>)]
     body: Option<Box<RawValue>>,
     /// Attempts in order.

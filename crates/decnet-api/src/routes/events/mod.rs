@@ -31,9 +31,9 @@ struct Accepted {
 /// An accepted event.
 #[derive(Debug, Serialize, ToSchema)]
 struct AcceptedEvent {
-    /// Id of the event: the given one, else a new one. Receivers find it as `id` and `webhook-id`.
+    /// Id of the event: the submitted id, else a new id. Receivers get it as `id` and `webhook-id`.
     id: Box<str>,
-    /// Whether the event was already accepted within the last 24 hours; then nothing was done.
+    /// Whether the event was already accepted within the last 24 hours; the repetition is ignored.
     duplicate: bool,
 }
 
@@ -41,8 +41,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes.guarded(Scope::Publish, routes!(publish))
 }
 
-/// Submits events: one, or up to 1,000 in an array or under `events`. All of them are accepted, or none. They are durable when the
-/// answer arrives, and are sent to every subscription with a matching pattern.
+/// Submits one event, or up to 1,000 events in an array or under `events`. Either all events are accepted or none. They are
+/// durable when the answer arrives, and are sent to every subscription with a matching pattern.
 ///
 /// An event with an `id` is accepted once in 24 hours, whoever sends it; the same `id` with another topic, type or payload is
 /// rejected. With the header `Idempotency-Key` the whole request is accepted once: it can be repeated until an answer arrives.
@@ -78,7 +78,7 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(Problem::invalid("send only one Idempotency-Key header"));
+        return Err(Problem::invalid("the request has several Idempotency-Key headers; send only one"));
     }
     let key = value.to_str().ok().filter(|key| !key.is_empty());
     let key = key.ok_or_else(|| {

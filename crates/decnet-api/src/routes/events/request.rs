@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn all_forms_of_a_body_are_read_alike() {
+    fn all_forms_of_a_body_have_the_same_result() {
         assert_eq!(topics(r#"{"topic":"a.b"}"#), ["a.b"]);
         assert_eq!(topics(r#" [{"topic":"a.b"},{"topic":"c"}]"#), ["a.b", "c"]);
         assert_eq!(topics(r#"{"events":[{"topic":"a.b"},{"topic":"c"}]}"#), ["a.b", "c"]);

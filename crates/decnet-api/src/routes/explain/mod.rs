@@ -56,8 +56,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes.guarded(Scope::Read, routes!(answer))
 }
 
-/// Explains step by step why an event did or did not reach a subscription. Give either `event_id` or `topic`. An event is searched
-/// for from the newest back, for some seconds; each token or user has one search at a time.
+/// Explains step by step why an event did or did not reach a subscription. Specify either `event_id` or `topic`. The search for
+/// an event begins with the newest event and ends after some seconds. Each token or user can have one search at a time.
 #[utoipa::path(get, path = "/api/v1/explain", tag = "events", operation_id = "explain", params(Question),
     responses(
         (status = 200, body = Explanation),
@@ -83,7 +83,7 @@ async fn answer(
             check_topic(&topic).map_err(Problem::invalid)?;
             explain(None, &row, EventQuery::Topic(&topic), || true)?
         }
-        _ => return Err(Problem::invalid("give either `event_id` or `topic`")),
+        _ => return Err(Problem::invalid("specify either `event_id` or `topic`")),
     };
     let ExplainedEvent { topic, delivery, steps } = explained;
     let delivery_id = delivery.map(|id| id.to_string());

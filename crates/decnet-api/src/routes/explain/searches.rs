@@ -1,4 +1,4 @@
-//! Searches for events by id, which has no index: one at a time, and few that wait.
+//! Searches for events by id, which has no index: one search at a time, and a bounded number of waiting searches.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -39,7 +39,8 @@ impl Searches {
     /// for the answer.
     ///
     /// # Errors
-    /// The principal has a search already, or [`MAX_API_EXPLANATIONS`] are waiting; else errors of opening the queue and of `search`.
+    /// The principal already has a search, or [`MAX_API_EXPLANATIONS`] searches are waiting. Otherwise, errors of opening the
+    /// queue and of `search`.
     pub(crate) async fn run<R, E>(
         &self,
         principal: PrincipalId,

@@ -42,8 +42,8 @@ pub(crate) struct Progress {
     skipped_deleted: Option<usize>,
     /// Number of selected deliveries that were processed.
     done: usize,
-    /// Number of new deliveries: fewer than `done` if some were removed, erased or redelivered meanwhile, or if their subscription
-    /// was deleted.
+    /// Number of new deliveries: fewer than `done` if deliveries were removed, erased or redelivered in the meantime, or if
+    /// their subscription was deleted.
     redelivered: usize,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Redelivers at `rate` per second, or only counts.
+    /// Redelivers `rate` deliveries per second, or only counts them.
     pub(super) async fn run(self, what: What, rate: NonZeroU32, dry_run: bool) -> Result<End, Problem> {
         let result = self.redeliver(what, rate, dry_run).await;
         self.state.notifier.queue_changed();
@@ -98,7 +98,7 @@ impl Run {
         }
     }
 
-    /// Selects the deliveries on a blocking thread of its own: a scan of the whole queue takes long and must not delay other requests.
+    /// Selects the deliveries on its own blocking thread: a scan of the whole queue is slow and must not delay other requests.
     async fn choose(&self, what: What) -> Result<Option<Redelivery>, Problem> {
         let (state, handle) = (Arc::clone(&self.state), self.handle.clone());
         let choose = move || -> Result<_, Problem> {

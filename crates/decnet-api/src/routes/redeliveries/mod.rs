@@ -26,7 +26,7 @@ use crate::state::Shared;
 
 /// The default rate, in deliveries per second.
 const RATE: u32 = 1000;
-/// How long the answer waits for the job: a small or a rejected one ends within it.
+/// The time for which the answer waits for the job. A small or rejected job ends within this time.
 const HEAD_START: Duration = Duration::from_millis(500);
 const PATH: &str = "/api/v1/redeliveries";
 
@@ -41,7 +41,7 @@ struct Redelivery {
     /// delivery supersedes, or whose subscription is deleted are skipped and counted.
     #[serde(default, deserialize_with = "body::nullable_object")]
     filter: Option<DeliveryFilter>,
-    /// Whether to count only.
+    /// Whether to count without redelivering.
     #[serde(default)]
     dry_run: bool,
     /// Maximum number of deliveries per second.
@@ -58,7 +58,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 /// Redelivers many deliveries, selected by ids or by a filter. The answer is a job that continues in the background, unless it
-/// fails at once. With `dry_run` it only counts.
+/// fails at once. With `dry_run`, the job only counts.
 #[utoipa::path(post, path = "/api/v1/redeliveries", tag = "deliveries", operation_id = "start_redelivery",
     request_body = Redelivery,
     responses(
@@ -73,7 +73,7 @@ async fn start(State(state): State<Shared>, Body(request): Body<Redelivery>) -> 
         (None, Some(filter)) => What::Filter(Box::new(filter.filter(deliveries::active(&state).await?)?)),
         _ => {
             return Err(Problem::invalid(
-                "give either `ids` or `filter`; an empty filter selects everything final",
+                "specify either `ids` or `filter`; an empty filter selects everything final",
             ));
         }
     };
@@ -82,14 +82,14 @@ async fn start(State(state): State<Shared>, Body(request): Body<Redelivery>) -> 
     Ok(state.redeliveries.start(dry_run, HEAD_START, run).await?.accepted(PATH))
 }
 
-/// Lists redeliveries, oldest first: the running ones and the last ones that ended.
+/// Lists redeliveries, oldest first: the running redeliveries and those that ended last.
 #[utoipa::path(get, path = "/api/v1/redeliveries", tag = "deliveries", operation_id = "list_redeliveries",
     responses((status = 200, body = JobList<Progress>)))]
 async fn list(State(state): State<Shared>) -> Json<JobList<Progress>> {
     Json(state.redeliveries.list())
 }
 
-/// Returns a redelivery and its progress. The last ones that ended are kept until the server stops.
+/// Returns a redelivery and its progress. The redeliveries that ended last are kept until the server stops.
 #[utoipa::path(get, path = "/api/v1/redeliveries/{id}", tag = "deliveries", operation_id = "get_redelivery",
     params(("id" = String, Path)),
     responses((status = 200, body = Job<Progress>), (status = 404, body = Details, content_type = "application/problem+json")))]
@@ -97,7 +97,7 @@ async fn get(State(state): State<Shared>, Path(id): Path<String>) -> Reply<Job<P
     state.redeliveries.get(&id).map(Json)
 }
 
-/// Cancels a redelivery. The deliveries that it created stay.
+/// Cancels a redelivery. The deliveries that it has created are kept.
 #[utoipa::path(delete, path = "/api/v1/redeliveries/{id}", tag = "deliveries", operation_id = "cancel_redelivery",
     params(("id" = String, Path)),
     responses((status = 200, body = Job<Progress>), (status = 404, body = Details, content_type = "application/problem+json")))]

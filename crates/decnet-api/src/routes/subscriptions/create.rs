@@ -28,7 +28,7 @@ pub(super) struct NewSubscription {
     /// Signing secret; generated if absent.
     #[schema(min_length = 16, max_length = 256)]
     secret: Option<String>,
-    /// Whether it receives events.
+    /// Whether the subscription receives events.
     #[serde(default = "yes")]
     #[schema(default = true)]
     enabled: bool,

@@ -83,7 +83,7 @@ async fn get(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Sub
     Ok(Json(row.into()))
 }
 
-/// Changes a subscription by a JSON merge patch (RFC 7396). Absent fields stay; a setting that is null is reset to its default.
+/// Changes a subscription by a JSON merge patch (RFC 7396). Absent fields are kept; a null setting is reset to its default.
 #[utoipa::path(patch, path = "/api/v1/subscriptions/{uuid}", tag = "subscriptions", operation_id = "update_subscription",
     params(("uuid" = String, Path)),
     request_body(content((SubscriptionPatch = "application/json"), (SubscriptionPatch = "application/merge-patch+json"))),
@@ -153,7 +153,7 @@ struct Rotation {
     /// New secret; generated if absent.
     #[schema(min_length = 16, max_length = 256)]
     secret: Option<String>,
-    /// How long the old secret also signs, up to 30 days; `0s` ends it at once.
+    /// Time for which requests are also signed with the old secret, up to 30 days; with `0s`, only the new secret is used.
     #[schema(default = "1d", example = "2h")]
     overlap: Option<String>,
 }
@@ -165,7 +165,7 @@ struct Rotation {
     responses(
         (status = 200, body = Rotated),
         (status = 404, body = Details, content_type = "application/problem+json"),
-        (status = 409, body = Details, content_type = "application/problem+json", description = "The secret is the current one, or too many old secrets still sign"),
+        (status = 409, body = Details, content_type = "application/problem+json", description = "The secret is the current secret, or too many old secrets still sign"),
     ))]
 async fn rotate_secret(
     State(state): State<Shared>,
@@ -200,7 +200,7 @@ async fn revoke_old_secrets(State(state): State<Shared>, Path(uuid): Path<String
     Ok(Json(row.await?.into()))
 }
 
-/// Sends one test event with the topic `test.ping`, and returns the result within 25 s. It does not affect the subscription's health.
+/// Sends one test event with the topic `test.ping`, and returns the result within 25 s. The subscription's health is unaffected.
 #[utoipa::path(post, path = "/api/v1/subscriptions/{uuid}/test", tag = "subscriptions", operation_id = "test_subscription",
     params(("uuid" = String, Path)),
     responses((status = 200, body = Tested), (status = 404, body = Details, content_type = "application/problem+json")))]
@@ -215,7 +215,7 @@ async fn test(
 
 async fn apply(state: &Shared, uuid: String, patch: Patch) -> Reply<Subscription> {
     let row = change(state, move |catalog| {
-        // The current name is not checked: DECNET's route may have accepted a name that this one rejects.
+        // The current name is not checked: DECNET's route may have accepted a name that this route rejects.
         if let Some(name) = &patch.name
             && found(catalog, &uuid)?.0.name != *name
         {

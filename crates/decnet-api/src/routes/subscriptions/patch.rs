@@ -11,7 +11,7 @@ use super::settings::SettingsChange;
 use crate::body;
 use crate::problem::Problem;
 
-/// The fields to change; absent fields stay.
+/// The fields to change; absent fields remain unchanged.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SubscriptionPatch {
@@ -23,7 +23,7 @@ pub(super) struct SubscriptionPatch {
     #[serde(default)]
     #[schema(value_type = Option<String>, nullable = false, format = "uri", min_length = 1, max_length = 2083)]
     url: Change<String>,
-    /// New secret, effective at once: the old one no longer signs. `rotate-secret` lets both sign for a while.
+    /// New secret, effective at once: the old secret no longer signs. After `rotate-secret`, both sign for a while.
     #[serde(default)]
     #[schema(value_type = Option<String>, nullable = false, min_length = 16, max_length = 256)]
     secret: Change<String>,
@@ -31,11 +31,11 @@ pub(super) struct SubscriptionPatch {
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>, nullable = false, min_items = 1, max_items = 1024)]
     topic_patterns: Change<Vec<String>>,
-    /// Whether it receives events; `true` also resets its circuit breaker.
+    /// Whether the subscription receives events; `true` also resets its circuit breaker.
     #[serde(default)]
     #[schema(value_type = Option<bool>, nullable = false)]
     enabled: Change<bool>,
-    /// Whether its deliveries are held back.
+    /// Whether the deliveries of the subscription are held back.
     #[serde(default)]
     #[schema(value_type = Option<bool>, nullable = false)]
     paused: Change<bool>,
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_fields_stay_and_null_resets_only_settings() {
+    fn absent_fields_are_kept_and_null_resets_only_settings() {
         assert_eq!(read("{}").unwrap(), Patch::default());
         let patch = read(r#"{"settings":{"rate":null,"timeout":"5s"}}"#).unwrap();
         assert_eq!(patch.settings.rate, Change::Reset);

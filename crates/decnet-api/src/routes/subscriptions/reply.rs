@@ -28,7 +28,7 @@ pub(super) struct Subscription {
     url: String,
     topic_patterns: Vec<String>,
     /// `active`; `paused`: an operator holds back its deliveries; `tripped`: disabled after failures, probed and re-enabled
-    /// automatically; `gone`: its receiver answered 410, and it stays disabled until an operator enables it; `disabled`: by an
+    /// automatically; `gone`: its receiver answered 410, and it remains disabled until an operator enables it; `disabled`: by an
     /// operator; `broken`: see `problem`.
     #[schema(example = "active")]
     state: &'static str,
@@ -39,9 +39,9 @@ pub(super) struct Subscription {
     last_success_at: Option<String>,
     last_failure_at: Option<String>,
     last_error: Option<String>,
-    /// Time at which failures disabled it, if they did.
+    /// Time at which failures disabled the subscription, if they did.
     auto_disabled_at: Option<String>,
-    /// Before then its receiver has asked to be sent nothing (`Retry-After`); `enable` lifts that.
+    /// Time until which the receiver has asked not to be sent requests (`Retry-After`); `enable` cancels the delay.
     deferred_until: Option<String>,
     created_at: Option<String>,
     updated_at: Option<String>,
@@ -49,9 +49,9 @@ pub(super) struct Subscription {
     #[serde(serialize_with = "shown")]
     #[schema(value_type = SettingsChange)]
     settings: Settings,
-    /// For each replaced secret, the time until which it signs, newest first.
+    /// For each replaced secret, the time until which requests are also signed with it, newest first.
     old_secrets_until: Vec<String>,
-    /// Reason why nothing can be delivered to it, if any.
+    /// Reason why nothing can be delivered to the subscription, if any.
     problem: Option<String>,
     /// Other problems of the subscription.
     warnings: Vec<String>,
@@ -62,7 +62,7 @@ pub(super) struct Subscription {
 pub(super) struct Created {
     #[serde(flatten)]
     pub(super) subscription: Subscription,
-    /// Generated secret, shown only in this reply; null if one was given.
+    /// Generated secret, shown only in this reply; null if the request contained a secret.
     pub(super) secret: Option<String>,
 }
 
@@ -71,7 +71,7 @@ pub(super) struct Created {
 pub(super) struct Rotated {
     #[serde(flatten)]
     pub(super) subscription: Subscription,
-    /// Generated secret, shown only in this reply; null if one was given.
+    /// Generated secret, shown only in this reply; null if the request contained a secret.
     pub(super) secret: Option<String>,
 }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Settings of a subscription. An absent one has its default; null resets it.
+/// Settings of a subscription. An absent setting has its default; null resets a setting.
 #[derive(Serialize, ToSchema)]
 pub(super) struct SettingsChange {
     /// Maximum rate of attempts.
@@ -24,7 +24,7 @@ pub(super) struct SettingsChange {
     concurrency: Option<u16>,
     /// Whether each request carries a `traceparent` (W3C Trace Context).
     trace: Option<bool>,
-    /// Additional headers, by name; null removes one. Their values are never shown again.
+    /// Additional headers, by name; null removes a header. Their values are never shown again.
     #[schema(value_type = Option<std::collections::BTreeMap<String, Option<String>>>, example = json!({"x-tenant": "blue"}))]
     headers: Option<()>,
 }
@@ -35,7 +35,7 @@ struct BatchChange {
     /// Maximum number of events in one request.
     #[schema(minimum = 1, maximum = 256)]
     max_events: Option<u32>,
-    /// How long the first event waits for others, up to 1m.
+    /// Time for which the first event waits for further events, up to 1m.
     #[schema(example = "1s")]
     linger: Option<String>,
     /// Format of the body: `array` or `cloudevents`.

@@ -50,7 +50,7 @@ async fn list(State(state): State<Shared>) -> Reply<Vec<Webhook>> {
         (status = 201, body = CreatedWebhook),
         (status = 400, body = DecnetDetail, description = "A field is missing, of the wrong type or too short, or no pattern is given"),
         (status = 409, body = DecnetDetail, description = "The name is taken"),
-        (status = 422, body = DecnetDetail, description = "Another field is wrong, or the URL leads to a forbidden address"),
+        (status = 422, body = DecnetDetail, description = "Another field is invalid, or the URL leads to a forbidden address"),
     ))]
 async fn create(
     State(state): State<Shared>,
@@ -83,10 +83,10 @@ async fn get(State(state): State<Shared>, Path(uuid): Path<String>) -> Reply<Web
     params(("uuid" = String, Path)), request_body = UpdateWebhook,
     responses(
         (status = 200, body = Webhook),
-        (status = 400, body = DecnetDetail, description = "A field is of the wrong type or too short, or no pattern would be left"),
+        (status = 400, body = DecnetDetail, description = "A field is of the wrong type or too short, or no pattern would remain"),
         (status = 404, body = DecnetDetail),
         (status = 409, body = DecnetDetail, description = "The name is taken"),
-        (status = 422, body = DecnetDetail, description = "Another field is wrong, or the URL leads to a forbidden address"),
+        (status = 422, body = DecnetDetail, description = "Another field is invalid, or the URL leads to a forbidden address"),
     ))]
 async fn update(State(state): State<Shared>, Path(uuid): Path<String>, fields: Fields) -> Reply<Webhook> {
     let update = request::update(&fields)?;

@@ -20,7 +20,7 @@ pub(super) struct Webhook {
     last_success_at: Option<String>,
     last_failure_at: Option<String>,
     last_error: Option<String>,
-    /// Time at which failures disabled it, if they did.
+    /// Time at which failures disabled the subscription, if they did.
     auto_disabled_at: Option<String>,
     created_at: Option<String>,
     updated_at: Option<String>,
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn only_unencrypted_urls_are_warned_about() {
+    fn only_unencrypted_urls_cause_a_warning() {
         assert!(insecure("HTTP://a.example/").is_some_and(|warning| warning.starts_with("insecure_url")));
         assert_eq!(insecure("https://a.example/"), None);
         assert_eq!(insecure("ä"), None);

@@ -39,12 +39,12 @@ pub(super) struct CreateWebhook {
     /// Topics of the events: `*` matches one token, `>` the rest.
     #[schema(required = false, example = json!(["attacker.>"]))]
     topic_patterns: Vec<String>,
-    /// Whether it receives events.
+    /// Whether the subscription receives events.
     #[schema(required = false, default = true)]
     enabled: bool,
 }
 
-/// The fields to change; absent and null fields stay.
+/// The fields to change; absent and null fields are left unchanged.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct UpdateWebhook {
     /// New name, unique.
@@ -60,7 +60,7 @@ pub(super) struct UpdateWebhook {
     simple_events: Option<Vec<SimpleEvent>>,
     /// Together with `simple_events`, replaces the whole list.
     topic_patterns: Option<Vec<String>>,
-    /// Whether it receives events; `true` also resets its circuit breaker.
+    /// Whether the subscription receives events; `true` also resets its circuit breaker.
     enabled: Option<bool>,
 }
 
@@ -82,13 +82,14 @@ pub(super) fn update(fields: &Fields) -> Result<Update, Problem> {
     read(fields, false)
 }
 
-/// A change whose patterns are not yet parsed: whether the row exists is checked first.
+/// A change whose patterns are not yet parsed, because the existence of the row is checked first.
 pub(super) struct Update {
     pub(super) patch: Patch,
     wanted: Wanted,
 }
 
-/// Parses the fields of both requests. In a new subscription, some are required and some may be absent but not null.
+/// Parses the fields of a create or update request. To create, `name` and `url` are required, and `simple_events`,
+/// `topic_patterns` and `enabled` may be absent but not null.
 fn read(fields: &Fields, is_new: bool) -> Result<Update, Problem> {
     let not_null: &[_] = if is_new { &["simple_events", "topic_patterns", "enabled"] } else { &[] };
     let nulls = fields.without_null(not_null);
@@ -118,7 +119,7 @@ impl Update {
         if !wanted.given || (wanted.events.is_empty() && wanted.patterns == current && !current.is_empty()) {
             return Ok(patch);
         }
-        let patterns = wanted.patterns("at least one pattern must be left; disable the webhook instead")?;
+        let patterns = wanted.patterns("at least one pattern must remain; disable the webhook instead")?;
         Ok(Patch { patterns: Some(patterns), ..patch })
     }
 }

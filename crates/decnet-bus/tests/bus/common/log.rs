@@ -18,7 +18,7 @@ pub(crate) struct Line {
     pub(crate) events: u64,
 }
 
-/// Starts to capture.
+/// Starts capturing log messages.
 pub(crate) fn capture() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| tracing::subscriber::set_global_default(Capture).unwrap());

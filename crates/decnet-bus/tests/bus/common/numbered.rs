@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{TestBus, payload, soon};
 
-/// Publishes `numbers` on `topic`, each in about `bytes` bytes. Returns once the bus has read them all.
+/// Publishes `numbers` on `topic`, each in about `bytes` bytes. Returns once the bus has read all numbers.
 pub(crate) async fn publish(
     bus: &mut TestBus,
     topic: &str,
@@ -69,7 +69,7 @@ pub(crate) fn all(to: usize) -> Vec<usize> {
     (0..to).collect()
 }
 
-/// Returns the missing numbers below the last one, as ranges. Asserts that none arrived twice or out of order.
+/// Returns the missing numbers below the last number, as ranges. Asserts that no number arrived twice or out of order.
 pub(crate) fn gaps(numbers: &[usize]) -> Vec<std::ops::Range<usize>> {
     let mut next = 0;
     let mut gaps = Vec::new();

@@ -9,7 +9,7 @@ use crate::limits::MAX_PATTERN_TOKENS;
 /// The bound of patterns that may still cover each other, as a multiple of the cover's bound: comparing them is quadratic.
 const CANDIDATES_FACTOR: usize = 4;
 
-/// The patterns of the trie; longer ones are truncated to `depth` tokens and `>`.
+/// The patterns of the trie; longer patterns are truncated to `depth` tokens and `>`.
 struct Widened {
     patterns: BTreeSet<Pattern>,
     depth: usize,
@@ -19,12 +19,12 @@ struct Widened {
 }
 
 impl PatternTrie {
-    /// Returns a set of patterns that covers all patterns of the trie: at most `max` (at least one), none of which covers
-    /// another. If there are more, they are widened, longest first, by replacing their last tokens by `>`; in the extreme
+    /// Returns a set of patterns that covers all patterns of the trie: at most `max` (at least one) patterns, none of which
+    /// covers another. If there are more, they are widened, longest first, by replacing their last tokens by `>`; in the extreme
     /// case the result is `>` alone.
     ///
     /// A bus tests every pattern of a connection for every event. A few wide patterns therefore cost less than many narrow
-    /// ones, and the local trie drops the additional events.
+    /// patterns, and the local trie drops the additional events.
     ///
     /// The cost depends on `max`, not on the number of patterns.
     #[must_use]
@@ -41,7 +41,7 @@ impl PatternTrie {
         }
     }
 
-    /// Returns the longest patterns of which there are at most `limit`.
+    /// Returns the patterns truncated to the greatest depth at which there are at most `limit` of them.
     fn narrowest(&self, limit: usize) -> Widened {
         let mut narrowest = self.widened(0, limit);
         while narrowest.is_truncated && narrowest.depth < MAX_PATTERN_TOKENS {
@@ -93,12 +93,12 @@ fn joined(prefix: Option<&str>, token: &str) -> String {
     prefix.map_or_else(|| token.to_owned(), |prefix| format!("{prefix}.{token}"))
 }
 
-/// Returns the pattern that replaces one that `>` would make too long.
+/// Returns the pattern that replaces a pattern that `>` would make too long.
 fn everything() -> Pattern {
     Pattern::stored(">").expect("a valid pattern")
 }
 
-/// Removes every pattern that another one covers.
+/// Removes every pattern that another pattern covers.
 ///
 /// Exact patterns are compared only with wildcard patterns, which are few in practice.
 fn without_covered(distinct: BTreeSet<Pattern>) -> Vec<Pattern> {

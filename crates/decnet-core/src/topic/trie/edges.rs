@@ -1,8 +1,8 @@
 //! One hash table for all edges, from a node and a token to the next node.
 //!
 //! Open addressing with linear probing. A slot holds a hash and a node, so that a lookup reads one cache line of the table and,
-//! if the hash is equal, the node itself, which has its parent and its token. A general map would store both again, or the
-//! token behind another pointer.
+//! if the hash is equal, the node itself, which has its parent and its token. A general map would store the parent and the token
+//! a second time, or the token behind another pointer.
 
 use std::hash::Hasher as _;
 

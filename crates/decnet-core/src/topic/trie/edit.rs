@@ -1,10 +1,10 @@
-//! Adding and removing of patterns.
+//! Adding and removing patterns.
 
 use super::node::{Links, NONE, Node, NodeId, ROOT};
 use super::{Pattern, PatternTrie, edges};
 
 impl PatternTrie {
-    /// Adds a pattern of a subscription. Has no effect if it exists.
+    /// Adds a pattern of a subscription. Has no effect if the pattern exists.
     pub fn insert(&mut self, pattern: &Pattern, subscription: u32) {
         let mut at = ROOT;
         for token in pattern.tokens() {

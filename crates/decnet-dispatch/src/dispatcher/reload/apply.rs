@@ -1,4 +1,4 @@
-//! Applies changed rows to their lanes and the routing table: a row in one step, and a few rows per turn of the loop, so
+//! Applies changed rows to their lanes and the routing table: each row in one step, and a few rows per turn of the loop, so
 //! that a change of all rows does not delay deliveries.
 
 use std::vec;
@@ -12,7 +12,7 @@ use decnet_store::catalog::StoredSubscription;
 use decnet_store::queue::SubscriptionKey;
 
 use super::super::Dispatcher;
-use super::read::Loaded;
+use super::read::{LastLoad, Loaded};
 use crate::lane::Lane;
 use crate::lane_state::LaneState;
 use decnet_runtime::clock;
@@ -38,7 +38,8 @@ fn routed_patterns(stored: &StoredSubscription) -> &[Pattern] {
 }
 
 impl Dispatcher {
-    pub(super) fn start_applying(&mut self, loaded: Loaded) {
+    pub(super) fn start_applying(&mut self, (last_load, loaded): (LastLoad, Loaded)) {
+        self.reload.last_load = last_load;
         self.reload.log_problems(&loaded.problems);
         self.reload.invalid = loaded.invalid;
         self.stats.bad_rows.set(self.reload.invalid.len() as u64);
@@ -73,9 +74,9 @@ impl Dispatcher {
         let was_rowless = self.reload.rowless.remove(&key);
         self.reroute(key, was_rowless, routed_patterns(&stored));
         let number = self.reload.number;
-        match self.lanes.get(key) {
+        match self.lanes.get(&key) {
             Some(lane) if lane.matches_row(&stored) => {}
-            // The row does not show the worker's own change yet. It is read again once that is written.
+            // The row does not show the worker's own change yet. The row is read again once that change is written.
             Some(lane) if lane.pending_health.has_circuit_change() => {
                 self.reload.has_skipped = true;
                 self.skip_row(key, &stored);
@@ -90,9 +91,9 @@ impl Dispatcher {
         }
     }
 
-    /// Routes a lane's events by the patterns `new`. Until now they were routed by those of its row, if it had one.
+    /// Routes a lane's events by the patterns `new`. Until now they were routed by the patterns of its row, if it had a row.
     fn reroute(&mut self, key: SubscriptionKey, was_rowless: bool, new: &[Pattern]) {
-        let lane = self.lanes.get(key).filter(|_| !was_rowless);
+        let lane = self.lanes.get(&key).filter(|_| !was_rowless);
         let old = lane.map_or(&[][..], |lane| routed_patterns(&lane.stored));
         self.routing.replace(key, old, new);
     }
@@ -111,11 +112,11 @@ impl Dispatcher {
         let state = LaneState::of_row(&stored, self.first_probe());
         let Subscription { uuid, name, .. } = &stored.subscription;
         let metrics = self.stats.by_subscription.register(uuid, name, state.reported(stored.paused));
-        if metrics.is_individual() {
-            self.census.add(key);
+        if metrics.is_individual {
+            self.census.individual.push(key);
         }
         let deferred_until = stored.deferred_until;
-        self.lanes.insert(Lane::new(key, stored, health, state, metrics, self.clock.clone()));
+        self.lanes.insert(key, Lane::new(key, stored, health, state, metrics, self.clock.clone()));
         self.restore_deferral(key, deferred_until);
         match state {
             LaneState::Tripped { next_at, .. } => self.schedule(key, next_at),
@@ -132,7 +133,7 @@ impl Dispatcher {
         if let Some(until) = until.filter(|until| *until > now) {
             let lane = &mut self.lanes[key];
             lane.hold.extend_by_receiver(until);
-            lane.metrics.set_deferred_until(Some(until));
+            lane.metrics.update_labels(|labels| labels.deferred_until = Some(until));
         }
     }
 
@@ -149,8 +150,8 @@ impl Dispatcher {
         if !self.reload.rowless.contains(&key) {
             return;
         }
-        // A lane that is removed since needs no further reload.
-        let Some(lane) = self.lanes.get(key) else {
+        // A lane that was removed since then needs no further reload.
+        let Some(lane) = self.lanes.get(&key) else {
             self.reload.rowless.remove(&key);
             return;
         };
@@ -164,7 +165,8 @@ impl Dispatcher {
         }
     }
 
-    /// Changes a lane after its row. Results of attempts under way still count unless URL, secret or activity have changed.
+    /// Changes a lane according to its row. Results of attempts under way still count unless URL, secret or activity have
+    /// changed.
     fn change_lane(&mut self, key: SubscriptionKey, stored: StoredSubscription) {
         self.reload.last_version += 1;
         let state = LaneState::of_row(&stored, self.first_probe());
@@ -189,7 +191,7 @@ impl Dispatcher {
         }
     }
 
-    /// Follows a change of the operator's pause. The receiver is the same, so what was observed about it still counts.
+    /// Applies a change of the operator's pause. The receiver is the same, so earlier observations of it still count.
     fn pause_or_resume(&mut self, key: SubscriptionKey) {
         let lane = &mut self.lanes[key];
         let change = if lane.is_paused() { "paused; its deliveries wait" } else { "resumed" };
@@ -218,7 +220,7 @@ impl Dispatcher {
         self.resume_or_spill(key);
     }
 
-    /// Sends the waiting deliveries if the lane is open. Otherwise moves those in memory to the queue.
+    /// Sends the waiting deliveries if the lane is open. Otherwise moves the deliveries in memory to the queue.
     fn resume_or_spill(&mut self, key: SubscriptionKey) {
         let lane = &self.lanes[key];
         let state = lane.state;

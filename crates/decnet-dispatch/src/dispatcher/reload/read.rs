@@ -8,7 +8,8 @@ use decnet_store::queue::{Queue, SubscriptionKey};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::super::Error;
-use super::{Reloaded, SharedCatalog, blocking, lock};
+use super::{Reloaded, SharedCatalog, blocking};
+use decnet_runtime::sync::lock;
 use decnet_sender::Target;
 
 /// The state of the catalog as read by the last reload.
@@ -32,7 +33,7 @@ pub(super) struct Loaded {
     pub(super) usable: usize,
 }
 
-/// Reads the changed rows, and those in `reread`. After a failure the next reload reports all rows as changed.
+/// Reads the changed rows and the rows in `reread`. After a failure the next reload reports all rows as changed.
 ///
 /// All rows may have changed, so the work per row is done on a thread for blocking jobs.
 pub(super) async fn load(
@@ -44,19 +45,14 @@ pub(super) async fn load(
     // Counted before the catalog is read, so that the rows include at least these changes.
     let changes = match queue.catalog_changes().await {
         Ok(changes) => changes,
-        Err(error) => {
-            return Reloaded { last_load: LastLoad::default(), changes: 0, loaded: Err(error.into()) };
-        }
+        Err(error) => return Reloaded { changes: 0, loaded: Err(error.into()) },
     };
     let now = queue.clock().trusted_now();
     let loaded = match blocking(move || read(&catalog, last_load, &reread, now)).await {
         Ok(read) => assign_keys(read, &queue).await,
         Err(error) => Err(error),
     };
-    match loaded {
-        Ok((last_load, loaded)) => Reloaded { last_load, changes, loaded: Ok(loaded) },
-        Err(error) => Reloaded { last_load: LastLoad::default(), changes, loaded: Err(error) },
-    }
+    Reloaded { changes, loaded }
 }
 
 /// The changed rows, without their keys.
@@ -67,7 +63,7 @@ struct Read {
     unregistered: Vec<(Box<str>, Box<str>)>,
 }
 
-/// `now` is `None` while the clock is in doubt; then no secret is removed.
+/// Reads the catalog. `now` is `None` while the clock is in doubt, in which case no secret is removed.
 fn read(
     catalog: &SharedCatalog,
     mut last_load: LastLoad,
@@ -88,7 +84,7 @@ fn read(
     Ok(Read { last_load, changes, unregistered })
 }
 
-/// Moves rows without a valid target to the problems, also if they are unchanged.
+/// Moves rows without a valid target to the problems, even if they are unchanged.
 fn reject_unsendable(mut changes: Changes, digests: &mut RowDigests) -> Changes {
     let Changes { changed, missing, problems, usable } = &mut changes;
     changed.retain(|stored| {
@@ -105,7 +101,7 @@ fn reject_unsendable(mut changes: Changes, digests: &mut RowDigests) -> Changes 
     changes
 }
 
-/// Returns why no request can be made for the subscription, if so.
+/// Returns the reason why no request can be made for the subscription, if there is one.
 fn target_problem(stored: &StoredSubscription) -> Option<RowProblem> {
     let subscription = &stored.subscription;
     let target = Target::for_subscription(subscription, &stored.settings, &stored.old_secrets);

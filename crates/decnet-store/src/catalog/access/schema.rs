@@ -1,12 +1,15 @@
 //! The table of API tokens. It has a schema version of its own and is created when it is first needed. An older program
 //! can use a catalog with newer tokens, except for the tokens. It cannot use a catalog with a newer extension table.
 
+use std::path::Path;
+
 use rusqlite::{Connection, Transaction};
 
+use crate::catalog::error::Error;
 use crate::catalog::schema::table_exists;
 
 /// The newest version of the schema that this program supports.
-pub(super) const SUPPORTED_VERSION: i64 = 1;
+const SUPPORTED_VERSION: i64 = 1;
 
 /// Names are unique only among tokens that are not revoked, so that a name can be reused.
 const CREATE: &str = "
@@ -25,28 +28,17 @@ const CREATE: &str = "
     CREATE TABLE IF NOT EXISTS decnet_api_tokens_schema (version INTEGER NOT NULL);
     DELETE FROM decnet_api_tokens_schema";
 
-/// The state of the table of API tokens in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TokenTable {
-    Absent,
-    Present,
-    /// A newer program wrote the table; the schema version.
-    Newer(i64),
-}
-
-pub(super) fn detect(connection: &Connection) -> rusqlite::Result<TokenTable> {
+/// Returns whether the file at `path` has the table. The inner error is [`Error::NewerTokens`].
+pub(super) fn detect(connection: &Connection, path: &Path) -> rusqlite::Result<Result<bool, Error>> {
     if !table_exists(connection, "decnet_api_tokens_schema")?
         || !table_exists(connection, "decnet_api_tokens")?
     {
-        return Ok(TokenTable::Absent);
+        return Ok(Ok(false));
     }
     let version = "SELECT COALESCE(MAX(CAST(version AS INTEGER)), 0) FROM decnet_api_tokens_schema";
-    let version = connection.prepare_cached(version)?.query_row([], |row| row.get::<_, i64>(0))?;
-    Ok(match version {
-        newer if newer > SUPPORTED_VERSION => TokenTable::Newer(newer),
-        SUPPORTED_VERSION => TokenTable::Present,
-        _ => TokenTable::Absent,
-    })
+    let found = connection.prepare_cached(version)?.query_row([], |row| row.get::<_, i64>(0))?;
+    let newer = || Error::NewerTokens { path: path.into(), found, supported: SUPPORTED_VERSION };
+    Ok(if found > SUPPORTED_VERSION { Err(newer()) } else { Ok(found == SUPPORTED_VERSION) })
 }
 
 pub(super) fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {

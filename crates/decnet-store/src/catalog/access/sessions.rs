@@ -31,7 +31,7 @@ pub struct DecnetUser {
     pub username: Option<String>,
     /// The role: `admin`, `viewer` or another.
     pub role: String,
-    /// Sessions that were issued earlier are invalid. In seconds since the epoch, rounded down as in a session's claims.
+    /// The time, in seconds since the epoch, before which issued sessions are invalid. Rounded down as in a session's claims.
     pub valid_from: Option<i64>,
     /// Whether the user must change the password before any other action.
     pub must_change_password: bool,
@@ -61,11 +61,8 @@ impl Catalog {
         let select =
             format!("SELECT {username}, role, {valid_from}, {must_change} FROM users WHERE uuid = ?1");
         let mut select = self.connection.prepare_cached(&select)?;
-        let values = |row: &rusqlite::Row<'_>| {
-            let value = |index| Ok::<_, rusqlite::Error>(SqlValue::read(row.get_ref(index)?));
-            Ok([value(0)?, value(1)?, value(2)?, value(3)?])
-        };
-        let Some(values) = select.query_row([user], values).optional()? else {
+        let values = select.query_row([user], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]));
+        let Some(values) = values.optional()? else {
             return Ok(Session::UnknownUser);
         };
         if self.is_revoked(id)? {

@@ -6,7 +6,7 @@ use decnet_core::time::UnixMicros;
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use serde::{Serialize, Serializer};
 
-use super::schema::{self, SUPPORTED_VERSION, TokenTable};
+use super::schema;
 use crate::catalog::error::Error;
 use crate::catalog::open::Catalog;
 use crate::catalog::row::iso8601;
@@ -100,7 +100,7 @@ impl Catalog {
         Ok(token)
     }
 
-    /// Returns all tokens, including revoked ones, in the order of their creation.
+    /// Returns all tokens, including revoked tokens, in the order of their creation.
     ///
     /// # Errors
     /// The file cannot be read, or a newer program wrote the table.
@@ -134,7 +134,7 @@ impl Catalog {
         Ok(self.tokens()?.iter().any(|token| token.state(now) == TokenState::Active))
     }
 
-    /// Revokes the token with this id, otherwise the active token with this name. Revocation is final.
+    /// Revokes the token with this id, or otherwise the active token with this name. Revocation is final.
     ///
     /// # Errors
     /// The token does not exist or is already revoked, or the file cannot be written.
@@ -157,8 +157,8 @@ impl Catalog {
         Ok(StoredToken { revoked_at: Some(now), ..token })
     }
 
-    /// Records the use of a token, unless a use within [`TOKEN_USE_INTERVAL`] is already recorded. Replaces a recorded time in the
-    /// future, which a wrong clock has set.
+    /// Records the use of a token, unless a use within [`TOKEN_USE_INTERVAL`] is already recorded. Replaces a recorded time in
+    /// the future, which a wrong clock has set.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -173,32 +173,22 @@ impl Catalog {
     }
 
     fn has_token_table(&self) -> Result<bool, Error> {
-        match schema::detect(&self.connection).map_err(self.sqlite_error())? {
-            TokenTable::Absent => Ok(false),
-            TokenTable::Present => Ok(true),
-            TokenTable::Newer(found) => Err(self.newer_tokens(found)),
-        }
+        schema::detect(&self.connection, self.path()).map_err(self.sqlite_error())?
     }
 
     fn write_tokens(
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Result<(), Error>>,
     ) -> Result<(), Error> {
-        let newer = self.newer_tokens(0);
-        self.transact(|transaction| match (schema::detect(transaction)?, newer) {
-            (TokenTable::Newer(found), Error::NewerTokens { path, supported, .. }) => {
-                Ok(Err(Error::NewerTokens { path, found, supported }))
-            }
-            (TokenTable::Absent, _) => {
+        let path = self.path().to_owned();
+        self.transact(|transaction| match schema::detect(transaction, &path)? {
+            Ok(true) => work(transaction),
+            Ok(false) => {
                 schema::create(transaction)?;
                 work(transaction)
             }
-            _ => work(transaction),
+            Err(newer) => Ok(Err(newer)),
         })
-    }
-
-    fn newer_tokens(&self, found: i64) -> Error {
-        Error::NewerTokens { path: self.path().into(), found, supported: SUPPORTED_VERSION }
     }
 }
 
@@ -232,9 +222,10 @@ fn insert(
     Ok(())
 }
 
-/// Reads a row. An invalid value restricts the token: no scopes, no digest, or expired.
+/// Reads a row. An invalid value never widens access: invalid scopes count as none, an invalid digest as
+/// absent, and an invalid expiry as expired.
 fn read(row: &Row<'_>) -> rusqlite::Result<StoredToken> {
-    let value = |index| row.get_ref(index).map(SqlValue::read);
+    let value = |index| row.get::<_, SqlValue>(index);
     let at = |index| value(index).map(|value| time(&value));
     let digest = row.get_ref(7)?.as_blob().ok().and_then(TokenDigest::from_bytes);
     Ok(StoredToken {

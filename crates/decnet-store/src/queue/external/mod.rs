@@ -1,4 +1,4 @@
-//! Writes to the queue by other processes and threads than the worker's writer.
+//! Writes to the queue by processes and threads other than the worker's writer.
 //!
 //! - [`record_catalog_change`]: counts a change of the subscriptions;
 //! - [`ExternalWriter::submit_all`]: submits events from programs without a bus;
@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use decnet_core::clock::Reading;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::connection::{open_second, path};
 use super::error::Error;
@@ -27,7 +27,7 @@ pub use self::erase::{Erased, Erasure, ErasureTarget};
 pub use self::redeliver::{Redelivery, RedeliveryStep};
 pub use self::submit::{IdempotencyKey, Submission, Submitted};
 
-/// A writing connection of another process or thread. Needs no lease, because it only adds rows that the worker reads, and
+/// A writing connection of another process or thread. It needs no lease, because it only adds rows that the worker reads, and
 /// never changes a delivery in flight.
 #[derive(Debug)]
 pub struct ExternalWriter {
@@ -35,7 +35,7 @@ pub struct ExternalWriter {
     file: OpenedFile,
 }
 
-/// How long a write waits for a commit of the worker before it fails as busy.
+/// The time for which a write waits for a commit of the worker before it fails as busy.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl ExternalWriter {
@@ -59,19 +59,32 @@ impl ExternalWriter {
         Ok(tx.commit()?)
     }
 
-    /// Returns whether the path still leads to the open file. After a restore it leads to another file, and writes to the open
-    /// one are not seen by a worker.
+    /// Returns whether the path still leads to the open file. After a restore it leads to another file, and a worker does
+    /// not see writes to the open file.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.file.is_current()
     }
 
+    /// Runs `work` in a transaction, like [`Self::write`].
+    fn transact<T>(
+        &mut self,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.write(|conn| {
+            let mut tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let output = work(&mut tx)?;
+            tx.commit()?;
+            Ok(output)
+        })
+    }
+
     /// Runs `work`, which commits a change, and then checks that the path still leads to the changed file.
     ///
     /// # Errors
-    /// Those of `work`, or [`Error::Replaced`].
+    /// The errors of `work`, or [`Error::Replaced`].
     fn write<T>(&mut self, work: impl FnOnce(&mut Connection) -> Result<T, Error>) -> Result<T, Error> {
         let output = work(&mut self.conn).map_err(|error| error.at(self.file.path()))?;
-        if self.is_current() { Ok(output) } else { Err(Error::Replaced { path: self.file.path().into() }) }
+        if self.is_current() { Ok(output) } else { Err(Error::Replaced(self.file.path().into())) }
     }
 }

@@ -1,8 +1,8 @@
 //! Submit: adds events to the queue without a bus, each once. They are committed when the call returns.
 //!
 //! Submitted events wait in their own table until the worker reads them, routes them like events from the bus, and admits them.
-//! The admission removes them from the table in the same transaction, so that a crash neither loses nor duplicates one. Without
-//! a running worker they wait, up to a bound.
+//! The admission removes them from the table in the same transaction, so that a crash neither loses nor duplicates an event.
+//! Without a running worker they wait, up to a bound.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use decnet_core::limits::{
     MAX_SUBMITTED_BYTES, MAX_SUBMITTED_EVENTS,
 };
 use decnet_core::time::UnixMicros;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 use sha2::{Digest, Sha256};
 
 use super::super::error::{Error, InvalidSubmission};
@@ -22,7 +22,7 @@ use super::ExternalWriter;
 /// An event to submit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submission {
-    /// The caller's id, by which duplicates of any caller are detected: see [`is_id`]. `None` generates one.
+    /// The caller's id, by which duplicates from any caller are detected: see [`is_id`]. With `None` an id is generated.
     pub id: Option<Box<str>>,
     /// The topic, which the caller has validated.
     pub topic: Box<str>,
@@ -57,12 +57,12 @@ impl ExternalWriter {
     /// others. When this returns, the events are on disk.
     ///
     /// An id that was submitted before is not accepted again. A call with a used idempotency key is not executed; its result is
-    /// the earlier one. Ids and keys are kept for `SUBMISSION_DEDUP_WINDOW`, and then until the worker's retention removes them:
-    /// within a minute, unless the clock is in doubt. Beyond `MAX_DEDUP_IDS` or `MAX_IDEMPOTENCY_KEYS`, or their share of the
-    /// queue's maximum size, the oldest are removed earlier.
+    /// the earlier result. Ids and keys are kept for `SUBMISSION_DEDUP_WINDOW`, and then until the worker's retention removes
+    /// them: within a minute, unless the clock is in doubt. Beyond `MAX_DEDUP_IDS` or `MAX_IDEMPOTENCY_KEYS`, or their share of
+    /// the queue's maximum size, the oldest ids and keys are removed earlier.
     ///
-    /// The worker polls once a second. Publish [`SUBMITTED_TOPIC`](decnet_core::topic::system_topics::SUBMITTED_TOPIC) on the bus,
-    /// or notify it directly, to make it read at once.
+    /// The worker polls once a second. Publish [`SUBMITTED_TOPIC`](decnet_core::topic::system_topics::SUBMITTED_TOPIC) on the
+    /// bus, or notify it directly, to make it read at once.
     ///
     /// # Errors
     /// The transaction failed, and no event was accepted: see [`Error`]. In the results, one per call:
@@ -76,37 +76,18 @@ impl ExternalWriter {
     ) -> Result<Vec<Result<Vec<Submitted>, Error>>, Error> {
         let prepared: Vec<_> =
             calls.iter().map(|(events, key)| PreparedCall::new(events, key.as_ref(), now)).collect();
-        self.write(|conn| {
-            let mut tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.transact(|tx| {
             let mut results = Vec::with_capacity(calls.len());
             for ((events, _), call) in calls.iter().zip(prepared) {
-                let result = match call {
-                    Ok(call) => execute(&mut tx, &call, events, now),
-                    Err(error) => Err(error),
-                };
-                match result {
+                match call.and_then(|call| call.execute(tx, events, now)) {
                     Err(error) if !error.is_rejection() => return Err(error),
                     result => results.push(result),
                 }
             }
-            evict_oldest(&tx)?;
-            tx.commit()?;
+            evict_oldest(tx)?;
             Ok(results)
         })
     }
-}
-
-/// Executes one call. Its changes are rolled back if it fails.
-fn execute(
-    tx: &mut Transaction<'_>,
-    call: &PreparedCall,
-    events: &[Submission],
-    now: UnixMicros,
-) -> Result<Vec<Submitted>, Error> {
-    let savepoint = tx.savepoint()?;
-    let submitted = call.execute(&savepoint, events, now)?;
-    savepoint.commit()?;
-    Ok(submitted)
 }
 
 /// A valid call.
@@ -130,21 +111,24 @@ impl PreparedCall {
         Ok(Self { events: prepare(events, seed, now)?, seed, request })
     }
 
+    /// Executes the call. Its changes are rolled back if it fails.
     fn execute(
         &self,
-        conn: &Connection,
+        tx: &mut Transaction<'_>,
         events: &[Submission],
         now: UnixMicros,
     ) -> Result<Vec<Submitted>, Error> {
+        let savepoint = tx.savepoint()?;
         if let Some(request) = &self.request
-            && let Some(ids) = request.find(conn)?
+            && let Some(ids) = request.find(&savepoint)?
         {
             return Ok(ids.repeat(events));
         }
-        let submitted = insert_all(conn, &self.events, now)?;
+        let submitted = insert_all(&savepoint, &self.events, now)?;
         if let Some(request) = &self.request {
-            request.record(conn, self.seed, now)?;
+            request.record(&savepoint, self.seed, now)?;
         }
+        savepoint.commit()?;
         Ok(submitted)
     }
 }
@@ -176,7 +160,7 @@ impl Submission {
         if event.body.len() > MAX_BODY_BYTES {
             return Err(InvalidSubmission::TooLarge);
         }
-        // The hash excludes the time: a repeated event may have another one.
+        // The hash excludes the time: a repeated event may have a different time.
         let caller_id = match &self.id {
             Some(id) => Some(CallerId::new(&self.event(id, UnixMicros(0))?)),
             None => None,

@@ -1,8 +1,8 @@
-//! Prune: removes deliveries by age and size, in steps small enough not to delay other commits.
+//! Pruning: removes deliveries by age and size, in steps small enough not to delay other commits.
 //!
-//! A pass walks over the deliveries in the order of admission ([`step`]) and ends at the first that is too young. While the
-//! file exceeds its maximum size, further passes follow, each with more [`Pressure`]. Then free pages are returned to the file
-//! system ([`space`]), which completes the round. Other commits run between two steps.
+//! A pass walks over the deliveries in the order of admission ([`step`]) and ends at the first delivery that is too young. While
+//! the file exceeds its maximum size, further passes follow, each with more [`Pressure`]. Then free pages are returned to the
+//! file system ([`space`]), which completes the round. Other commits run between two steps.
 
 mod space;
 mod step;
@@ -19,18 +19,18 @@ use super::id::SubscriptionKey;
 use super::idempotency::expire_some;
 use super::writer_state::WriterState;
 
-/// The retention policy: how long deliveries are kept, and how much of them.
+/// The retention policy: the time for which deliveries are kept, and the maximum size of the database.
 ///
-/// When the file exceeds `max_bytes`, deliveries are removed before their age, the oldest first and no more than necessary:
-/// first delivered ones, then dead ones, then parked ones. A waiting delivery of a subscription that is not in `parked` is
+/// When the file exceeds `max_bytes`, deliveries are removed earlier, the oldest first and no more than necessary: first
+/// delivered, then dead, and finally parked deliveries. A waiting delivery of a subscription that is not in `parked` is
 /// never removed, regardless of the size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
-    /// How long a delivered one is kept after its delivery.
+    /// The time for which a delivery is kept after it was delivered.
     pub delivered_age: Duration,
-    /// How long a dead one is kept after it was given up.
+    /// The time for which a dead delivery is kept after it was given up.
     pub dead_age: Duration,
-    /// How long a parked one may wait after the admission of its event; then it is dead (expired).
+    /// The time for which a parked delivery may wait after the admission of its event. After that, it is dead (expired).
     pub parked_age: Duration,
     /// The maximum size of the database file, without its log.
     pub max_bytes: u64,
@@ -41,21 +41,21 @@ pub struct Retention {
 /// The result of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pruned {
-    /// Delivered ones removed.
+    /// Delivered deliveries that were removed.
     pub delivered: u64,
-    /// Dead ones removed.
+    /// Dead deliveries that were removed.
     pub dead: u64,
-    /// Parked ones that became dead because of their age.
+    /// Parked deliveries that became dead because of their age.
     pub expired: u64,
-    /// Parked ones removed because of the size.
+    /// Parked deliveries that were removed because of the size.
     pub parked: u64,
-    /// Events removed with their last delivery.
+    /// Events that were removed with their last delivery.
     pub events: u64,
-    /// Bytes in use in the file after this step.
+    /// The number of bytes in use in the file after this step.
     pub bytes: u64,
     /// Whether more than `max_bytes` are in use, and nothing else may be removed. Set only by the last step of a round.
     pub only_live_left: bool,
-    /// Whether to call again at once. Otherwise the round is complete.
+    /// Whether the next step is to run at once. Otherwise the round is complete.
     pub more: bool,
 }
 
@@ -68,13 +68,13 @@ pub(super) struct PruneCursor {
 
 #[derive(Debug, Clone, Copy)]
 enum Stage {
-    /// The pass has checked the ids up to this one.
+    /// The pass has checked the ids up to this id.
     Walk(i64),
     /// The pass is complete.
     Vacuum,
 }
 
-/// The kinds of deliveries that are removed because of the size, regardless of age; each level includes the previous ones.
+/// The kinds of deliveries that are removed because of the size, regardless of age; each level includes the previous levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 enum Pressure {
     #[default]
@@ -111,7 +111,7 @@ pub(super) fn prune(
     }
     pruned.more |= more_to_expire;
     if !pruned.more {
-        // The next round starts again with delivered ones.
+        // The next round starts again with delivered deliveries.
         *cursor = PruneCursor::default();
     }
     pruned.bytes = space::used_bytes(conn)?;
@@ -126,7 +126,7 @@ impl Default for Stage {
 }
 
 impl PruneCursor {
-    /// Restarts the walk when the file begins to exceed its size. Without excess, only the age counts.
+    /// Restarts the walk when the file begins to exceed its maximum size. Without excess, only the age counts.
     fn update(&mut self, excess: u64) {
         if excess == 0 {
             self.pressure = Pressure::None;
@@ -135,7 +135,7 @@ impl PruneCursor {
         }
     }
 
-    /// Starts a pass with more pressure, because the last one did not free enough. Returns whether there is a higher level.
+    /// Starts a pass with more pressure, because the last pass did not free enough. Returns whether there is a higher level.
     fn escalate(&mut self, policy: &Retention) -> bool {
         let pressure = match self.pressure {
             Pressure::None => Pressure::Delivered,

@@ -12,13 +12,13 @@ pub(super) fn used_bytes(conn: &Connection) -> Result<u64, Error> {
     Ok((pragma(conn, "page_count")? - pragma(conn, "freelist_count")?) * pragma(conn, "page_size")?)
 }
 
-/// Returns some free pages to the file system if there are many. Returns whether it did.
+/// Returns some free pages to the file system if there are many, and returns whether it did.
 pub(super) fn vacuum_some(conn: &Connection) -> Result<bool, Error> {
     let (pages, free) = (pragma(conn, "page_count")?, pragma(conn, "freelist_count")?);
     if free <= pages / FREE_FRACTION {
         return Ok(false);
     }
-    // Another page may have to move for each: at most 1 MiB goes through the log.
+    // For each freed page another page may have to move: at most 1 MiB goes through the log.
     let mut vacuum = conn.prepare_cached("PRAGMA incremental_vacuum(64)")?;
     let mut rows = vacuum.query([])?;
     while rows.next()?.is_some() {}

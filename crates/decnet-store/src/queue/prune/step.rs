@@ -1,4 +1,4 @@
-//! One step over the deliveries: reads some, decides on each, and expires or removes it.
+//! One step over the deliveries: reads some deliveries, decides on each delivery, and expires or removes it.
 //!
 //! Every statement searches by key, and a step ends after a number of rows, bytes or milliseconds, whichever comes first.
 //! The next commit is therefore not delayed for long, regardless of the size of the queue and its events.
@@ -15,9 +15,10 @@ use super::super::id::{DeliveryId, SubscriptionKey};
 use super::super::state::{DEAD, DELIVERED, QUEUED, RETRYING};
 use super::{Pressure, Pruned, Retention};
 
-/// Bytes of events after which a step ends: overflow pages must be read to be freed.
+/// The size of events, in bytes, after which a step ends: overflow pages must be read to be freed.
 const STEP_BYTES: u64 = 4 * 1024 * 1024;
-/// The minimum for a small excess: a page with several events is free only when all of them are removed.
+/// The minimum size of a step, in bytes, for a small excess: a page with several events is free only when all of them are
+/// removed.
 const MIN_STEP_BYTES: u64 = 64 * 1024;
 /// The time after which a step removes no more deliveries. The removal of their events and the commit take additional time.
 const STEP_TIME: Duration = Duration::from_millis(1);
@@ -32,7 +33,7 @@ const EXPIRE: &str =
     "UPDATE deliveries SET state = 4, due_at = NULL, settled_at = ?2, reason = ?3 WHERE id = ?1";
 const REMOVE: &str = "DELETE FROM deliveries WHERE id = ?1";
 const REMOVE_ATTEMPTS: &str = "DELETE FROM attempts WHERE delivery = ?1";
-/// Removes events without deliveries. The row of the newest event stays, because its sequence number must not be reused and its
+/// Removes events without deliveries. The row of the newest event is kept, because its sequence number must not be reused and its
 /// id is needed for deduplication.
 const REMOVE_EVENTS: &str = "DELETE FROM events WHERE seq BETWEEN ?1 AND ?2
      AND +seq < (SELECT max(seq) FROM events)
@@ -46,12 +47,12 @@ const EMPTY_NEWEST: &str = "UPDATE events SET body = x'' WHERE seq = (SELECT max
 pub(super) struct Bounds<'p> {
     policy: &'p Retention,
     now: UnixMicros,
-    /// A settlement time after this was recorded while the clock was wrong.
+    /// The time after which a settlement time must have been recorded while the clock was wrong.
     future: i64,
     delivered_before: i64,
     dead_before: i64,
     parked_before: i64,
-    /// Whether parked ones are removed instead of expired.
+    /// Whether parked deliveries are removed instead of expired.
     removes_parked: bool,
     bytes: u64,
 }
@@ -76,7 +77,7 @@ struct Work {
     started: Instant,
     rows: usize,
     bytes: u64,
-    /// The event that was counted last.
+    /// The sequence number of the event that was counted last.
     last_seq: Option<i64>,
 }
 
@@ -142,8 +143,8 @@ impl<'p> Bounds<'p> {
         self.delivered_before.max(self.dead_before).max(self.parked_before)
     }
 
-    /// Decides on one delivery. `oldest` is the admission time of the step's first event. `admitted_at`, which reads that of the
-    /// row's own event, is only called if `oldest` is not sufficient.
+    /// Decides on one delivery. `oldest` is the admission time of the step's first event. `admitted_at`, which reads the
+    /// admission time of the row's own event, is called only if `oldest` is not sufficient.
     fn decide(
         &self,
         row: &Row,

@@ -9,20 +9,20 @@ use decnet_core::time::UnixMicros;
 use super::list::Listed;
 use crate::catalog::Row;
 
-/// The subscriptions of the catalog, and which of them are active. By default the catalog is unknown; then every subscription
-/// counts as existing and active. Clones share the data.
+/// The subscriptions of the catalog, divided into active and parked subscriptions. By default the catalog is unknown, and every
+/// subscription counts as existing and active. Clones share the data.
 #[derive(Debug, Clone, Default)]
 pub struct ActiveSubscriptions(Option<Arc<Subscriptions>>);
 
 #[derive(Debug)]
 struct Subscriptions {
-    /// UUIDs of active subscriptions.
+    /// The UUIDs of active subscriptions.
     active: HashSet<String>,
-    /// UUIDs of the others, and why nothing is sent to them.
+    /// The UUIDs of the other subscriptions, and the reasons why nothing is sent to them.
     parked: HashMap<String, &'static str>,
-    /// UUIDs of subscriptions whose receivers asked for a pause, and its end.
+    /// The UUIDs of subscriptions whose receivers asked for a pause, and the ends of the pauses.
     deferred: HashMap<String, UnixMicros>,
-    /// Names and UUIDs of all subscriptions.
+    /// The names and UUIDs of all subscriptions.
     all: HashSet<String>,
 }
 
@@ -69,7 +69,7 @@ impl ActiveSubscriptions {
         (waits && until > now).then_some(until)
     }
 
-    /// Returns why a delivery is parked, in one or two words, if it is.
+    /// Returns the reason why a delivery is parked, in one or two words, if it is parked.
     #[must_use]
     pub fn parked_by(&self, listed: &Listed) -> Option<&'static str> {
         let reason = |catalog: &Arc<Subscriptions>| catalog.parked.get(&*listed.subscription_uuid).copied();

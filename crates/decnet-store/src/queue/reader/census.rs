@@ -1,4 +1,4 @@
-//! Counts of waiting and dead deliveries by subscription, without reading delivered ones.
+//! Counts of waiting and dead deliveries by subscription, without reading delivered deliveries.
 //!
 //! The census walks over the indexes of queued, retrying and dead deliveries in steps, each a short read transaction. A
 //! delivery that changes its state between two steps may be counted twice or not at all. Held deliveries are not indexed; the
@@ -11,6 +11,8 @@ use rustc_hash::FxHashMap;
 
 use super::super::error::Error;
 use super::super::id::{DeliveryId, SubscriptionKey};
+use super::super::state::{QUEUED, RETRYING};
+use super::Reader;
 
 /// A running census and its counts so far.
 #[derive(Debug, Default)]
@@ -36,8 +38,6 @@ enum Stage {
     Done,
 }
 
-const QUEUED: i64 = 1;
-const RETRYING: i64 = 2;
 const FIRST: (i64, i64, i64) = (i64::MIN, i64::MIN, i64::MIN);
 
 impl Default for Stage {
@@ -47,32 +47,65 @@ impl Default for Stage {
 }
 
 impl Census {
-    /// Returns the counts by subscription, without those that have no deliveries.
+    /// Returns the counts of the subscriptions that have deliveries.
     #[must_use]
     pub fn into_counts(self) -> FxHashMap<SubscriptionKey, CensusCounts> {
         self.counts
     }
 }
 
-/// Runs one step. Returns whether there are more.
-pub(super) fn count_some(conn: &Connection, census: &mut Census) -> Result<bool, Error> {
-    census.stage = match census.stage {
-        Stage::Waiting { state, after } => {
-            match (count_waiting(conn, state, after, &mut census.counts)?, state) {
-                (Some(after), _) => Stage::Waiting { state, after },
-                (None, QUEUED) => Stage::Waiting { state: RETRYING, after: FIRST },
-                (None, _) => Stage::Dead { after: i64::MIN },
+impl Reader {
+    /// Runs one step of a census of waiting and dead deliveries. Returns whether there are more deliveries to count. See
+    /// [`Census`].
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn count_some(&self, census: &mut Census) -> Result<bool, Error> {
+        census.stage = match census.stage {
+            Stage::Waiting { state, after } => {
+                match (count_waiting(&self.conn, state, after, &mut census.counts)?, state) {
+                    (Some(after), _) => Stage::Waiting { state, after },
+                    (None, QUEUED) => Stage::Waiting { state: RETRYING, after: FIRST },
+                    (None, _) => Stage::Dead { after: i64::MIN },
+                }
             }
-        }
-        Stage::Dead { after } => {
-            count_dead(conn, after, &mut census.counts)?.map_or(Stage::Done, |after| Stage::Dead { after })
-        }
-        Stage::Done => Stage::Done,
-    };
-    Ok(!matches!(census.stage, Stage::Done))
+            Stage::Dead { after } => count_dead(&self.conn, after, &mut census.counts)?
+                .map_or(Stage::Done, |after| Stage::Dead { after }),
+            Stage::Done => Stage::Done,
+        };
+        Ok(!matches!(census.stage, Stage::Done))
+    }
+
+    /// Returns the admission time of the oldest event with a waiting delivery of `sub`. Considers the queued deliveries,
+    /// the `OLDEST_SCAN_RETRIES` retries that are due first, and `held`, the oldest delivery in the worker's memory.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn oldest_waiting(
+        &self,
+        sub: SubscriptionKey,
+        held: Option<DeliveryId>,
+    ) -> Result<Option<UnixMicros>, Error> {
+        let first = |state: i64, limit: u32| -> Result<Option<i64>, Error> {
+            // A literal state selects the partial index.
+            let sql = format!(
+                "SELECT min(id) FROM
+             (SELECT id FROM deliveries WHERE state = {state} AND sub = ?1 ORDER BY due_at LIMIT ?2)"
+            );
+            Ok(self.conn.prepare_cached(&sql)?.query_row((sub.0, limit), |row| row.get(0))?)
+        };
+        let (queued, retrying) = (first(QUEUED, 1)?, first(RETRYING, OLDEST_SCAN_RETRIES)?);
+        let Some(oldest) = [queued, retrying, held.map(DeliveryId::raw)].into_iter().flatten().min() else {
+            return Ok(None);
+        };
+        let mut admitted_at =
+            self.conn.prepare_cached("SELECT admitted_at FROM events WHERE seq = ?1 >> ?2")?;
+        let at = admitted_at.query_row((oldest, DeliveryId::NUMBER_BITS), |row| row.get(0)).optional()?;
+        Ok(at.map(UnixMicros))
+    }
 }
 
-/// Counts some waiting deliveries. Returns the last one, if there may be more.
+/// Counts the next waiting deliveries. Returns the last delivery if there may be more.
 fn count_waiting(
     conn: &Connection,
     state: i64,
@@ -95,7 +128,7 @@ fn count_waiting(
     Ok(last.filter(|_| read == CENSUS_STEP_ROWS))
 }
 
-/// Counts some dead deliveries. Returns the last one, if there may be more.
+/// Counts the next dead deliveries. Returns the last delivery if there may be more.
 fn count_dead(
     conn: &Connection,
     after: i64,
@@ -110,32 +143,4 @@ fn count_dead(
         (last, read) = (Some(row.get(0)?), read + 1);
     }
     Ok(last.filter(|_| read == CENSUS_STEP_ROWS))
-}
-
-/// Returns the admission time of the oldest event with a waiting delivery of `sub`: among the queued deliveries, the earliest
-/// retries, and `held`.
-pub(super) fn oldest(
-    conn: &Connection,
-    sub: SubscriptionKey,
-    held: Option<DeliveryId>,
-) -> Result<Option<UnixMicros>, Error> {
-    let first = |sql: &str, limit: u32| -> Result<Option<i64>, Error> {
-        Ok(conn.prepare_cached(sql)?.query_row((sub.0, limit), |row| row.get(0))?)
-    };
-    let queued = first(
-        "SELECT min(id) FROM
-             (SELECT id FROM deliveries WHERE state = 1 AND sub = ?1 ORDER BY due_at LIMIT ?2)",
-        1,
-    )?;
-    let retrying = first(
-        "SELECT min(id) FROM
-             (SELECT id FROM deliveries WHERE state = 2 AND sub = ?1 ORDER BY due_at LIMIT ?2)",
-        OLDEST_SCAN_RETRIES,
-    )?;
-    let Some(oldest) = [queued, retrying, held.map(DeliveryId::raw)].into_iter().flatten().min() else {
-        return Ok(None);
-    };
-    let mut admitted_at = conn.prepare_cached("SELECT admitted_at FROM events WHERE seq = ?1 >> ?2")?;
-    let at = admitted_at.query_row((oldest, DeliveryId::NUMBER_BITS), |row| row.get(0)).optional()?;
-    Ok(at.map(UnixMicros))
 }

@@ -1,12 +1,13 @@
 //! Counts of deliveries by subscription and state.
 
 use decnet_core::time::UnixMicros;
-use rusqlite::{Connection, Row};
+use rusqlite::Row;
 
 use super::super::error::Error;
 use super::super::id::SubscriptionKey;
+use super::Reader;
 
-/// The numbers of one subscription's deliveries.
+/// The numbers of deliveries of one subscription, by state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts {
     /// The subscription.
@@ -15,13 +16,13 @@ pub struct Counts {
     pub uuid: Box<str>,
     /// The last name of the subscription that the worker recorded.
     pub name: Box<str>,
-    /// Deliveries that were not yet attempted.
+    /// Deliveries that have not been attempted yet.
     pub pending: u64,
     /// Deliveries that wait for a retry.
     pub retrying: u64,
-    /// Delivered ones that are still kept.
+    /// Delivered deliveries that are still kept.
     pub delivered: u64,
-    /// Dead ones that are still kept.
+    /// Dead deliveries that are still kept.
     pub dead: u64,
     /// The admission time of the event of the oldest pending delivery.
     pub oldest_pending_at: Option<UnixMicros>,
@@ -38,10 +39,16 @@ const COUNTS: &str = "
 
 const _: () = assert!(super::super::id::DeliveryId::NUMBER_BITS == 20, "the statement above contains it");
 
-pub(super) fn counts(conn: &Connection) -> Result<Vec<Counts>, Error> {
-    let mut statement = conn.prepare_cached(COUNTS)?;
-    let all = statement.query_map([], read)?;
-    Ok(all.collect::<Result<_, _>>()?)
+impl Reader {
+    /// Returns the number of deliveries of each subscription, by state. Scans all deliveries.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn counts(&self) -> Result<Vec<Counts>, Error> {
+        let mut statement = self.conn.prepare_cached(COUNTS)?;
+        let all = statement.query_map([], read)?;
+        Ok(all.collect::<Result<_, _>>()?)
+    }
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Counts> {

@@ -11,6 +11,7 @@ use super::super::error::Error;
 use super::super::id::DeliveryId;
 use super::super::settle::Attempt;
 use super::super::state;
+use super::Reader;
 use super::list::{BODY, COLUMNS, JOIN, Listed, read};
 
 /// A delivery, its event and its attempts.
@@ -24,16 +25,22 @@ pub struct Detail {
     pub attempts: Vec<Attempt>,
 }
 
-pub(super) fn get(conn: &Connection, id: DeliveryId) -> Result<Option<Detail>, Error> {
-    // One transaction, so that the attempts match the delivery.
-    let tx = conn.unchecked_transaction()?;
-    let sql = format!("SELECT {COLUMNS}, e.body FROM deliveries d {JOIN} WHERE d.id = ?1");
-    let found = tx.query_row(&sql, [id.raw()], |row| Ok((read(row)?, row.get::<_, Vec<u8>>(BODY)?)));
-    let Some((listed, body)) = found.optional()? else { return Ok(None) };
-    Ok(Some(Detail { listed, body: body.into(), attempts: attempts(&tx, id)? }))
+impl Reader {
+    /// Returns a delivery with its event and attempts.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn get(&self, id: DeliveryId) -> Result<Option<Detail>, Error> {
+        // One transaction, so that the attempts match the delivery.
+        let tx = self.conn.unchecked_transaction()?;
+        let sql = format!("SELECT {COLUMNS}, e.body FROM deliveries d {JOIN} WHERE d.id = ?1");
+        let found = tx.query_row(&sql, [id.raw()], |row| Ok((read(row)?, row.get::<_, Vec<u8>>(BODY)?)));
+        let Some((listed, body)) = found.optional()? else { return Ok(None) };
+        Ok(Some(Detail { listed, body: body.into(), attempts: attempts(&tx, id)? }))
+    }
 }
 
-/// Returns the attempts of a delivery. The successful one is stored in the delivery's row.
+/// Returns the attempts of a delivery. The successful attempt is stored in the delivery's row.
 pub(super) fn attempts(conn: &Connection, id: DeliveryId) -> Result<Vec<Attempt>, Error> {
     let mut find = conn.prepare_cached(
         "SELECT number, started_at, duration_us, status, reason, detail, reply,

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::super::error::Error;
 use super::super::id::DeliveryId;
+use super::Reader;
 use super::list::{COLUMNS, JOIN, Listed, read};
 
 /// The result of a search for an event by its id.
@@ -31,40 +32,52 @@ pub struct EventDetail {
     pub newest: Option<Listed>,
 }
 
-/// Returns the event and its newest delivery to the subscription with this UUID.
-pub(super) fn event(conn: &Connection, seq: i64, subscription: &str) -> Result<Option<EventDetail>, Error> {
-    if !(0..=DeliveryId::MAX_SEQ).contains(&seq) {
-        return Ok(None);
+impl Reader {
+    /// Returns the event with this sequence number, and its newest delivery to the subscription with this UUID. `None` if the
+    /// event does not exist, or retention has removed it.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn event(&self, seq: i64, subscription: &str) -> Result<Option<EventDetail>, Error> {
+        if !(0..=DeliveryId::MAX_SEQ).contains(&seq) {
+            return Ok(None);
+        }
+        // One transaction, so that the delivery matches the event.
+        let tx = self.conn.unchecked_transaction()?;
+        let mut find = tx.prepare_cached("SELECT topic FROM events WHERE seq = ?1")?;
+        let Some(topic) = find.query_row([seq], |row| row.get(0)).optional()? else { return Ok(None) };
+        Ok(Some(EventDetail { topic, newest: newest(&tx, seq, subscription)? }))
     }
-    // One transaction, so that the delivery matches the event.
-    let tx = conn.unchecked_transaction()?;
-    let mut find = tx.prepare_cached("SELECT topic FROM events WHERE seq = ?1")?;
-    let Some(topic) = find.query_row([seq], |row| row.get(0)).optional()? else { return Ok(None) };
-    Ok(Some(EventDetail { topic, newest: newest(&tx, seq, subscription)? }))
-}
 
-/// Searches for the newest event that was published with this id, in short reads. If the id cannot be sent, the event was
-/// stored with an id derived from it.
-pub(super) fn find(conn: &Connection, id: &str, keep_going: impl Fn() -> bool) -> Result<Search, Error> {
-    let mut start = conn.prepare_cached(
-        "SELECT min(seq) FROM (SELECT seq FROM events WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2)",
-    )?;
-    let mut search =
-        conn.prepare_cached("SELECT max(seq) FROM events WHERE seq >= ?1 AND seq < ?2 AND id IN (?3, ?4)")?;
-    let stored_id = sendable_id(id);
-    let (mut before, mut scanned) = (i64::MAX, 0);
-    while let Some(from) = start.query_row((before, LIST_STEP_ROWS), |row| row.get::<_, Option<i64>>(0))? {
-        if !keep_going() {
-            return Ok(Search::Unfinished { scanned });
-        }
-        if let Some(seq) =
-            search.query_row((from, before, id, &stored_id), |row| row.get::<_, Option<i64>>(0))?
+    /// Searches for the newest event with this id. Ids are not indexed, so all events may be scanned, newest first, in short
+    /// reads. The search ends unfinished when `keep_going`, which is called before each read, returns false.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn find_event(&self, id: &str, keep_going: impl Fn() -> bool) -> Result<Search, Error> {
+        let mut start = self.conn.prepare_cached(
+            "SELECT min(seq) FROM (SELECT seq FROM events WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2)",
+        )?;
+        let mut search = self
+            .conn
+            .prepare_cached("SELECT max(seq) FROM events WHERE seq >= ?1 AND seq < ?2 AND id IN (?3, ?4)")?;
+        let stored_id = sendable_id(id);
+        let (mut before, mut scanned) = (i64::MAX, 0);
+        while let Some(from) =
+            start.query_row((before, LIST_STEP_ROWS), |row| row.get::<_, Option<i64>>(0))?
         {
-            return Ok(Search::Found(seq));
+            if !keep_going() {
+                return Ok(Search::Unfinished { scanned });
+            }
+            if let Some(seq) =
+                search.query_row((from, before, id, &stored_id), |row| row.get::<_, Option<i64>>(0))?
+            {
+                return Ok(Search::Found(seq));
+            }
+            (before, scanned) = (from, scanned + u64::from(LIST_STEP_ROWS));
         }
-        (before, scanned) = (from, scanned + u64::from(LIST_STEP_ROWS));
+        Ok(Search::Absent)
     }
-    Ok(Search::Absent)
 }
 
 fn newest(conn: &Connection, seq: i64, subscription: &str) -> Result<Option<Listed>, Error> {

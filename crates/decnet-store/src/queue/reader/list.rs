@@ -11,12 +11,13 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::super::error::Error;
 use super::super::id::DeliveryId;
 use super::super::state;
+use super::Reader;
 use super::active::ActiveSubscriptions;
 
 /// The conditions for a list of deliveries. The default matches all.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Matches the subscription with exactly this UUID, or otherwise those with this name.
+    /// Matches the subscription with exactly this UUID, or otherwise the subscriptions with this name.
     pub subscription: Option<String>,
     /// Matches these statuses; all if empty.
     pub statuses: Vec<DeliveryStatus>,
@@ -34,7 +35,7 @@ pub struct Filter {
     pub event_id: Option<String>,
     /// The maximum number of deliveries; unlimited if `None`.
     pub limit: Option<usize>,
-    /// Matches older deliveries than this one: [`Page::next`], or the last id of the previous page.
+    /// Matches deliveries older than this delivery: [`Page::next`], or the last id of the previous page.
     pub before: Option<DeliveryId>,
 }
 
@@ -78,14 +79,23 @@ pub(super) const JOIN: &str = "JOIN events e ON e.seq = d.id >> 20 JOIN subscrip
 /// The index of the first column after [`COLUMNS`].
 pub(super) const BODY: usize = 12;
 
-/// Returns all deliveries that match, up to the limit of the filter.
-pub(super) fn list(conn: &Connection, filter: &Filter) -> Result<Vec<Listed>, Error> {
-    Ok(scan(conn, filter, usize::MAX)?.deliveries)
-}
+impl Reader {
+    /// Returns the deliveries that match `filter`, newest first.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn list(&self, filter: &Filter) -> Result<Vec<Listed>, Error> {
+        Ok(scan(&self.conn, filter, usize::MAX)?.deliveries)
+    }
 
-/// Returns a page of the deliveries that match, after scanning at most `PAGE_SCAN_ROWS` deliveries.
-pub(super) fn page(conn: &Connection, filter: &Filter) -> Result<Page, Error> {
-    scan(conn, filter, PAGE_SCAN_ROWS / LIST_STEP_ROWS as usize)
+    /// Returns a page of the deliveries that match `filter`. At most `PAGE_SCAN_ROWS` deliveries are scanned, so that the call
+    /// returns soon even if few deliveries match; [`Page::next`] is the position of the next page.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn page(&self, filter: &Filter) -> Result<Page, Error> {
+        scan(&self.conn, filter, PAGE_SCAN_ROWS / LIST_STEP_ROWS as usize)
+    }
 }
 
 fn scan(conn: &Connection, filter: &Filter, max_steps: usize) -> Result<Page, Error> {
@@ -116,7 +126,8 @@ fn scan(conn: &Connection, filter: &Filter, max_steps: usize) -> Result<Page, Er
     Ok(Page { deliveries: found, next })
 }
 
-/// Returns the key of the subscription with exactly this UUID, or otherwise those of the subscriptions with an equivalent name.
+/// Returns the key of the subscription with exactly this UUID, or otherwise the keys of the subscriptions with an equivalent
+/// name.
 fn subscription_keys(conn: &Connection, name_or_uuid: &str) -> Result<Vec<u32>, Error> {
     let mut by_uuid = conn.prepare_cached("SELECT key FROM subscriptions WHERE uuid = ?1")?;
     if let Some(key) = by_uuid.query_row([name_or_uuid], |row| row.get(0)).optional()? {
@@ -137,8 +148,8 @@ fn json_list(keys: &[u32]) -> String {
     serde_json::to_string(keys).expect("numbers always serialise")
 }
 
-/// Returns the lowest id of a delivery whose event was admitted at `since` or later, by binary search: admission times ascend with
-/// sequence numbers.
+/// Returns the lowest id of a delivery whose event was admitted at `since` or later, by binary search: admission times ascend
+/// with sequence numbers.
 pub(in super::super) fn first_since(conn: &Connection, since: UnixMicros) -> Result<i64, Error> {
     let mut admitted_at =
         conn.prepare_cached("SELECT admitted_at FROM events WHERE seq >= ?1 ORDER BY seq LIMIT 1")?;
@@ -152,7 +163,11 @@ pub(in super::super) fn first_since(conn: &Connection, since: UnixMicros) -> Res
 }
 
 /// Returns the lowest id of the next step, which has at most `LIST_STEP_ROWS` rows before `before`.
-pub(super) fn step_before(conn: &Connection, dead_only: bool, before: i64) -> Result<Option<i64>, Error> {
+pub(in super::super) fn step_before(
+    conn: &Connection,
+    dead_only: bool,
+    before: i64,
+) -> Result<Option<i64>, Error> {
     // Dead deliveries are often rare, and have an index.
     let condition = if dead_only { "state = 4" } else { "true" };
     let sql = format!(

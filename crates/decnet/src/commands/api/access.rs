@@ -14,12 +14,12 @@ use crate::config::Config;
 use crate::output;
 use crate::receiver::now;
 
-/// How to help the operator while no credential exists.
+/// The help for the operator while no credential exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FirstToken {
-    /// Print a link that creates the first token.
+    /// A link that creates the first token.
     Link,
-    /// Print the command that creates the first token.
+    /// The command that creates the first token.
     Hint,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn access(config: &Config, address: SocketAddr, first: FirstToken) ->
 /// Rejects an address that other hosts can reach while no credential exists, before anything is started.
 ///
 /// # Errors
-/// As [`access`].
+/// No credential exists and other hosts can reach the address, or the catalog cannot be read.
 pub(crate) fn refuse_exposed(config: &Config, address: SocketAddr) -> anyhow::Result<()> {
     Ok(check_exposure(address, address.ip().is_loopback() || has_credential(config)?)?)
 }

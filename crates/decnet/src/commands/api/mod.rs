@@ -112,7 +112,7 @@ pub(crate) fn listen(host: &str, port: u16) -> anyhow::Result<TcpListener> {
                 "another program uses the port: stop it (`ss -ltnp` shows it), choose another port with \
                  DECNET_API_PORT, or disable the API with DECNET_API_ENABLED=false (`decnet serve --no-api`)"
             }
-            io::ErrorKind::PermissionDenied => "this user may not bind that port; choose one above 1023",
+            io::ErrorKind::PermissionDenied => "this user may not bind that port; choose a port above 1023",
             _ => "set DECNET_API_HOST to an address of this host",
         };
         anyhow::anyhow!("the API cannot listen on {host} port {port}: {error}; {remedy}")

@@ -86,7 +86,7 @@ fn test(stored: &StoredSubscription, triggered_by: &str, config: &Config, deadli
     }
 }
 
-/// Sends a test event. An attempt must stay on one thread, so it gets a current-thread runtime.
+/// Sends a test event. An attempt must remain on one thread, so it gets a current-thread runtime.
 fn attempt(
     stored: &StoredSubscription,
     triggered_by: &str,

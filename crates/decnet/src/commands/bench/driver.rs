@@ -82,7 +82,7 @@ impl Driver {
     /// Publishes events as fast as they are delivered.
     async fn throughput(&self, topic: &str, subscriptions: u32) -> anyhow::Result<Throughput> {
         // Without `/proc`, the results have no CPU time.
-        let (cpu, begun) = (CpuSample::of_this_process().ok(), Instant::now());
+        let (cpu, begun) = (CpuSample::of(std::process::id()).ok(), Instant::now());
         let (events, fan_out, pace) = (self.plan.events, subscriptions.into(), Pace::For(self.plan.time));
         let load = Load { topics: vec![topic.into()], events, fan_out, pace };
         let deliveries = self.deliver(load, "throughput").await? * fan_out;

@@ -25,7 +25,7 @@ pub(super) struct Figures {
     /// The data directory, whose disk is measured.
     data_dir: String,
     disk: Disk,
-    /// The receiver's URL; `None` for the built-in one.
+    /// The receiver's URL; `None` for the built-in receiver.
     receiver: Option<String>,
     /// The configured maximum of requests in flight to one subscription.
     concurrency: usize,

@@ -31,11 +31,11 @@ const MAX_EVENTS: u64 = 10_000_000;
 /// Measures disk, throughput, CPU use and latency of this machine.
 ///
 /// Runs the real bus, worker and queue with the configured settings, in a temporary directory inside the data directory.
-/// Existing subscriptions and queues are not touched. The verdict names the bottleneck. The built-in receiver listens on loopback, which the egress guard
-/// allows only for this command.
+/// Existing subscriptions and queues are not touched. The verdict names the bottleneck. The built-in receiver listens on
+/// loopback, which the egress guard allows only for this command.
 ///
 /// With --receiver the requests go to your receiver, after one request that checks whether it responds. These are real
-/// requests: about a thousand signed POSTs of 600 bytes, no more concurrent ones than configured, with the topic `bench` in
+/// requests: about a thousand signed POSTs of 600 bytes, with at most the configured concurrency, with the topic `bench` in
 /// header and body. You are asked for confirmation, unless you pass --yes. The command stops at the first failed request.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -137,7 +137,7 @@ async fn try_once(url: &EndpointUrl, secret: &Secret, context: &Context) -> anyh
     let payload = payload(TOPIC, at.0.unsigned_abs());
     let event = Event::new(&format!("bench-{}", at.0), TOPIC, EVENT_TYPE, at, &payload)?;
     let attempted = tokio::select! {
-        attempted = attempt(&target, &event, &context.config) => attempted?,
+        attempted = attempt(&target, &event, &context.config) => attempted,
         () = context.shutdown.cancelled() => anyhow::bail!("interrupted"),
     };
     let tested = tested(&attempted);
@@ -154,13 +154,13 @@ fn make_directory(data_dir: &Path) -> anyhow::Result<TempDir> {
     let parent = data_dir.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."));
     TempDir::with_prefix_in("decnet-bench-", parent).with_context(|| {
         format!(
-            "cannot write to {}; name a directory on the disk to measure with --data-dir",
+            "cannot write to {}; specify a directory on the disk to measure with --data-dir",
             parent.display()
         )
     })
 }
 
-/// Returns the configuration with the paths replaced by temporary ones.
+/// Returns the configuration with the paths replaced by temporary paths.
 fn configuration(config: &Config, directory: &Path) -> Config {
     let mut config = config.clone();
     config.data_dir = directory.to_owned();

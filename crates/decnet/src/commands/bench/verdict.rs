@@ -8,13 +8,13 @@ use serde::Serialize;
 
 use super::figures::Throughput;
 
-/// The share of all cores from which the processor is the bottleneck. Below 1, because threads also wait for each other.
+/// The share of all cores at which the processor is the bottleneck. Below 1, because threads also wait for each other.
 const BUSY: f64 = 0.75;
-/// The share of one core from which a thread is the bottleneck.
+/// The share of one core at which a thread is the bottleneck.
 const BUSY_THREAD: f64 = 0.85;
 /// The share of all cores below which the processor is not the bottleneck.
 const IDLE: f64 = 0.5;
-/// The share of the throughput that the concurrency allows from which the receiver is the bottleneck.
+/// The share of the throughput that the concurrency allows, at which the receiver is the bottleneck.
 const SATURATED: f64 = 0.7;
 
 /// The bottleneck of a run.
@@ -35,7 +35,7 @@ pub(super) enum Limit {
     Several,
 }
 
-/// The conditions of a run.
+/// The host resources, the concurrency and the attempt duration that determine the bottleneck of a run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Conditions {
     pub(super) disk: Disk,
@@ -77,7 +77,7 @@ impl Conditions {
         let mut sentences = vec![format!("This machine delivers {rates}."), self.explain(limit)];
         if self.disk.in_memory {
             sentences.push(
-                "The data directory is in memory, so these results do not apply to a disk; name a directory on a disk \
+                "The data directory is in memory, so these results do not apply to a disk; specify a directory on a disk \
                  with --data-dir."
                     .into(),
             );

@@ -96,7 +96,7 @@ fn data_dir(path: &Path) -> anyhow::Result<(Health, String)> {
                 Err(error) => anyhow::bail!("cannot create {shown}: {error}"),
             }
         }
-        Err(error) => anyhow::bail!("{shown}: {error}"),
+        Err(error) => anyhow::bail!("cannot access {shown}: {error}"),
     }
 }
 
@@ -155,7 +155,7 @@ async fn bus(config: &Config) -> (Health, String) {
     }
 }
 
-/// Checks whether a credential for the API exists. Without one only its public pages can be used.
+/// Checks whether a credential for the API exists. Without a credential, only the public pages can be used.
 fn api(config: &Config) -> anyhow::Result<(Health, String)> {
     let (health, detail) = if !config.api.enabled {
         (Health::Waiting, "disabled in `decnet serve` by DECNET_API_ENABLED=false")

@@ -28,7 +28,7 @@ fn find(places: &[PathBuf], name: &str) -> Option<(PathBuf, String)> {
     Some((path, text))
 }
 
-/// Returns the path of a unit, and the program that it starts if that is not this one.
+/// Returns the path of a unit, and the program that it starts if that is not this program.
 fn describe(path: &Path, unit: &str, program: Option<&Path>) -> String {
     let starts = units::value(unit, "ExecStart")
         .and_then(|command| command.split_whitespace().next())

@@ -78,7 +78,8 @@ pub(super) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     Table::new(headings, found.iter().map(row)).print(context.paint)
 }
 
-/// Returns why nothing matches. An unknown subscription is not an error, because deleted ones may still have deliveries.
+/// Returns the reason why nothing matches. An unknown subscription is not an error, because deleted subscriptions may still have
+/// deliveries.
 pub(super) fn no_match(subscription: Option<&str>, active: &ActiveSubscriptions) -> String {
     match subscription.filter(|name| !active.contains(name)) {
         Some(name) => format!("no delivery matches, and there is no subscription `{name}`"),

@@ -26,8 +26,8 @@ const WHICH: [&str; 7] = ["ids", "dead", "reason", "subscription", "topic", "sin
 
 /// Redelivers old events: makes a new delivery of the same event, with the same webhook-id.
 ///
-/// Deliveries are named by id or selected by filters. Filters select final deliveries: dead and delivered ones, or with --dead
-/// only dead ones. Deliveries that are not final are skipped, and are an error if named by id: they are sent anyway. Deliveries
+/// Deliveries are named by id or selected by filters. Filters select final deliveries, dead or delivered; with --dead, only
+/// dead deliveries. Deliveries that are not final are skipped, and are an error if named by id: they are sent anyway. Deliveries
 /// that were redelivered before are skipped, because their latest delivery counts: the same command run twice sends nothing
 /// twice. Deliveries of deleted subscriptions are skipped too. Receivers may get an event again and can recognise it by its id.
 #[derive(Debug, clap::Args)]

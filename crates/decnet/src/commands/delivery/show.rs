@@ -135,7 +135,7 @@ fn tried(attempt: &Attempt) -> [String; 6] {
     ]
 }
 
-/// Returns the reason of a failed attempt and the number of sends within it.
+/// Returns the reason for a failed attempt, and how often the request was sent if more than once.
 fn remarks(attempt: &Attempt) -> String {
     let reason = attempt.reason.map(Reason::as_str);
     let failure = [reason, attempt.detail.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(": ");

@@ -12,7 +12,7 @@ use super::report::Outcome;
 const HOME: &str = "/var/lib/decnet";
 /// The shell of a user that init creates.
 const SHELL: &str = "/usr/sbin/nologin";
-/// The highest uid or gid of a system account: the common value in `login.defs(5)` of distributions.
+/// The highest uid or gid of a system account: the value of `SYS_UID_MAX` and `SYS_GID_MAX` in most distributions (login.defs(5)).
 const MAX_SYSTEM_ID: u32 = 999;
 
 /// The names of the services' user and group.
@@ -77,13 +77,14 @@ impl Accounts<'_> {
         })
     }
 
-    /// Removes both if they look as init creates them. A user that existed before is kept, and so is a group with members.
+    /// Removes the user and the group if they look like those that init creates. Keeps a user that existed before, and a group
+    /// with members.
     pub(super) fn remove(&self, executor: &Executor<'_>) -> io::Result<Outcome> {
         if !self.layout.is_live() {
             return skip("not in an image");
         }
         if !self.look_up("passwd", self.user)?.as_deref().is_some_and(is_created_user) {
-            return skip("do not exist, or are not as init creates them");
+            return skip("do not exist, or differ from those that init creates");
         }
         executor.act("removed", || {
             run("userdel", &[self.user])?;
@@ -96,12 +97,12 @@ impl Accounts<'_> {
     }
 }
 
-/// Returns whether an entry of `passwd(5)` looks as init creates it.
+/// Returns whether an entry of `passwd(5)` looks like that of a user created by init.
 fn is_created_user(fields: &[String]) -> bool {
     is_system_account(fields) && fields.get(5..) == Some(&[HOME.to_owned(), SHELL.to_owned()])
 }
 
-/// Returns whether an entry of `group(5)` looks as init creates it and has no members.
+/// Returns whether an entry of `group(5)` looks like that of a group created by init and has no members.
 fn is_created_group(fields: &[String]) -> bool {
     is_system_account(fields) && fields.get(3).is_some_and(String::is_empty)
 }

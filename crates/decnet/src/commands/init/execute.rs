@@ -83,7 +83,7 @@ impl Executor<'_> {
         self.act(&done, || self.root.put(path, text, mode, self.ownership(owner)?))
     }
 
-    /// Saves a file that init did not write, replacing an earlier saved one. Returns the description of the step.
+    /// Saves a file that init did not write, replacing an earlier saved file. Returns the description of the step.
     fn save(&self, path: &Path, text: &str) -> io::Result<String> {
         let kept = saved(path);
         if !self.dry_run {

@@ -21,7 +21,7 @@ pub(super) struct Unit {
     pub(super) is_ours: bool,
     /// Whether the unit belongs to a package.
     pub(super) is_packages: bool,
-    /// Whether removing the unit restores another one: a saved one, or a package's.
+    /// Whether removing the unit restores another unit: a saved unit, or that of a package.
     pub(super) hides_another: bool,
 }
 

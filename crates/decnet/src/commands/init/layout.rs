@@ -57,7 +57,8 @@ impl Layout {
         self.polkit.join(format!("50-{}.rules", unit.trim_end_matches(".service")))
     }
 
-    /// Returns the path at which an earlier `init` wrote one rule for all units. It allows any similar name, so it is removed.
+    /// Returns the path at which an earlier `init` wrote one rule for all units. That rule allows any similar name, so it is
+    /// removed.
     pub(super) fn rule_of_all(&self) -> PathBuf {
         self.polkit.join("50-decnet.rules")
     }

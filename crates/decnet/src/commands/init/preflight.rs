@@ -34,7 +34,7 @@ pub(super) fn check(wanted: &Wanted) -> Result<(), Usage> {
     if problems.is_empty() { Ok(()) } else { Err(Usage(problems)) }
 }
 
-/// Returns why a service could not use its catalog, if it could not.
+/// Returns the reason why a service could not use its catalog, if any.
 fn catalog(service: &str, variables: &Variables) -> Option<String> {
     let path = match variables.effective_catalog() {
         Ok(path) => path?,

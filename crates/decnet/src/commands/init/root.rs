@@ -116,7 +116,7 @@ impl Root {
         Ok(unlinkat(directory, name, AtFlags::empty())?)
     }
 
-    /// Renames a file within its directory, replacing an existing one.
+    /// Renames a file within its directory, replacing an existing file.
     pub(super) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let place = self.place(from)?.ok_or(ErrorKind::NotFound)?;
         Ok(renameat(&place.directory, &place.name, &place.directory, to.file_name().unwrap_or_default())?)
@@ -225,7 +225,7 @@ mod tests {
 
     const NOBODY: Ownership = Ownership { user: None, group: None };
 
-    /// An image, and a directory of the host beside it.
+    /// Returns an image, and a directory of the host beside it.
     fn image() -> (tempfile::TempDir, Root, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let (prefix, host) = (dir.path().join("image"), dir.path().join("host"));

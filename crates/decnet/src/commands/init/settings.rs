@@ -11,7 +11,7 @@ use crate::units;
 
 /// The names of DECNET's virtual environment in the installation directory, in DECNET's own order.
 const VIRTUAL_ENVIRONMENTS: [&str; 5] = ["venv", ".venv", ".311", ".312", ".313"];
-/// The name that is used if none of them has DECNET's program.
+/// The name that is used if no virtual environment has DECNET's program.
 const DEFAULT_ENVIRONMENT: &str = ".venv";
 
 /// Returns the variables from the arguments, else from the existing unit, else the defaults.

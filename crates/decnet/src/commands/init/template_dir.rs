@@ -9,7 +9,7 @@ use decnet_core::limits::{MAX_UNIT_TEMPLATE_BYTES, MAX_UNIT_TEMPLATES};
 use super::validate;
 use crate::trust::{Given, Trust};
 
-/// The names of templates with their texts, or the reason why one cannot be used.
+/// The names of templates with their texts, or the reason why a template cannot be used.
 pub(super) type TemplateTexts = Vec<(String, Result<String, String>)>;
 
 /// Reads at most [`MAX_UNIT_TEMPLATES`] templates of at most [`MAX_UNIT_TEMPLATE_BYTES`] bytes each; if `trust` is given, only

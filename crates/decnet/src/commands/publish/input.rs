@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 
 use crate::failure::Usage;
 
-/// The most lines in a chunk.
+/// The maximum number of lines in a chunk.
 const CHUNK: usize = 256;
-/// The bytes of a line that are read: one more than the longest body, which is longer than its payload.
+/// The maximum number of bytes read of a line: one more than the longest body, which is longer than its payload.
 const MAX_LINE_BYTES: u64 = MAX_BODY_BYTES as u64 + 1;
 
 /// A non-empty line.
@@ -134,9 +134,9 @@ fn next_line(reader: &mut impl BufRead, number: u64, lines: &mut Vec<Line>) -> s
 fn payload(text: &[u8]) -> anyhow::Result<String> {
     anyhow::ensure!(
         text.len() <= MAX_BODY_BYTES,
-        "longer than {MAX_BODY_BYTES} bytes, the limit of a bus frame"
+        "the payload is longer than {MAX_BODY_BYTES} bytes, the limit of a bus frame"
     );
-    let json = str::from_utf8(text).context("not valid UTF-8")?;
+    let json = str::from_utf8(text).context("the payload is not valid UTF-8")?;
     refuse_replaced(json).map_err(anyhow::Error::msg)?;
     Ok(json.to_owned())
 }
@@ -173,7 +173,7 @@ mod tests {
             let numbers: Vec<_> = read.iter().map(|(number, json)| (*number, json.is_ok())).collect();
             assert_eq!(numbers, [(1, true), (2, false), (3, false), (4, true)], "{bytes} bytes");
             assert!(read[1].1.as_ref().unwrap_err().contains("1048576 bytes"));
-            assert_eq!(read[2].1.as_ref().unwrap_err(), "not valid UTF-8");
+            assert_eq!(read[2].1.as_ref().unwrap_err(), "the payload is not valid UTF-8");
         }
     }
 

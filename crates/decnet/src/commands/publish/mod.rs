@@ -18,11 +18,11 @@ use crate::context::Context;
 use crate::failure::{AlreadyReported, Usage, format_error};
 use crate::output;
 
-/// The buffered bytes at which the buffer is written.
+/// The number of buffered bytes at which the buffer is written.
 const FLUSH_BYTES: usize = 64 * 1024;
-/// The chunks of payloads that are read ahead.
+/// The number of chunks of payloads that are read ahead.
 const READ_AHEAD: usize = 8;
-/// The rejected lines that are reported one by one. Further ones are only counted.
+/// The maximum number of rejected lines that are reported one by one. Further lines are only counted.
 const MAX_REPORTED_LINES: u64 = 20;
 
 /// Publishes events on the bus.
@@ -60,7 +60,7 @@ pub(crate) struct Args {
 fn topic(text: &str) -> Result<String, String> {
     let pattern = Pattern::new(text).map_err(|error| error.to_string())?;
     if pattern.has_wildcard() {
-        return Err("`*` and `>` are only for patterns; give one topic".into());
+        return Err("`*` and `>` are only for patterns; specify one topic".into());
     }
     Ok(text.to_owned())
 }
@@ -182,7 +182,7 @@ impl Publisher<'_> {
             let rest = rest.map_or_else(String::new, |rest| format!("; {rest} more were not sent"));
             let topic = &args.topic;
             anyhow::bail!(
-                "0 of {events} on {topic} confirmed, but the bus may have read some{rest}: {error:#}"
+                "the bus did not confirm {events} on {topic}, but may have read some{rest}: {error:#}"
             );
         }
         output::say(&format!("published {events} on {}", args.topic));

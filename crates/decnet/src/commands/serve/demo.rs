@@ -30,7 +30,7 @@ const PATTERNS: [&str; 4] = ["attacker.>", "decky.>", "credential.>", "canary.>"
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
 /// The number of requests that may wait to be printed.
 const MAX_UNPRINTED: usize = 256;
-/// How long the receiver stays open for the last deliveries.
+/// The time for which the receiver remains open for the last deliveries.
 const DRAIN_TIME: Duration = Duration::from_millis(250);
 
 /// A demo whose subscription exists and whose receiver is bound.
@@ -38,7 +38,7 @@ pub(super) struct Demo {
     listener: std::net::TcpListener,
     secret: Secret,
     socket: PathBuf,
-    /// Waits for the worker's first heartbeat, after which no event is missed.
+    /// The client that waits for the worker's first heartbeat, after which no event is missed.
     watcher: Client,
     paint: Paint,
 }
@@ -113,7 +113,7 @@ async fn publish(mut watcher: Client, socket: &Path, stop: &CancellationToken) -
     Ok(published as u64)
 }
 
-/// Creates the demo's subscription, or updates the one of an earlier demo.
+/// Creates the demo's subscription, or updates that of an earlier demo.
 fn subscribe(catalog: &Path, address: &SocketAddr, secret: &Secret) -> anyhow::Result<()> {
     let mut catalog = Catalog::open(catalog, Create::IfMissing)?;
     let url = EndpointUrl::new(&format!("http://{address}/demo"))?;

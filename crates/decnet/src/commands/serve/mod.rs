@@ -60,7 +60,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let bus_liveness = Liveness::default();
     let bus = start_bus(&config, &socket, &bus_liveness, &stop_bus)?;
     let demo = if args.demo { Some(Demo::prepare(&config, &socket, context.paint).await?) } else { None };
-    // The demo's receiver is the only address that the egress guard allows in addition to the public ones.
+    // The demo's receiver is the only address that the egress guard allows in addition to public addresses.
     let allow = args.demo.then(|| IpAddr::from(Ipv4Addr::LOCALHOST).into());
     let prepared =
         Prepared::open(&config, Some(&socket), allow.as_slice(), MAX_BUS_CONNECTIONS + MAX_API_CONNECTIONS)?;
@@ -90,7 +90,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         .fold(worked, |ended, beside| both(ended, beside).map(drop))
 }
 
-/// Binds the API's address. The demo uses a free port if the configured one is in use.
+/// Binds the API's address. The demo uses a free port if the configured port is in use.
 fn listen(config: &Config, demo: bool) -> anyhow::Result<TcpListener> {
     let Api { host, port, .. } = &config.api;
     let listener = match api::listen(host, *port) {
@@ -101,7 +101,7 @@ fn listen(config: &Config, demo: bool) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Creates the data directory. The demo uses a temporary one unless one is configured.
+/// Creates the data directory. The demo uses a temporary directory unless a directory is configured.
 fn prepare_directory(config: &mut Config, demo: bool) -> anyhow::Result<Option<TempDir>> {
     let temporary =
         (demo && config.is_data_dir_default).then(|| TempDir::with_prefix("decnet-demo-")).transpose()?;

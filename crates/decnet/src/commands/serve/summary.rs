@@ -7,7 +7,7 @@ use decnet_bench::quantiles::Quantiles;
 
 use crate::receiver::{Origin, Received};
 
-/// The most latencies that are recorded. Later ones are ignored.
+/// The maximum number of recorded latencies. Later latencies are ignored.
 const MAX_LATENCIES: usize = 100_000;
 
 /// The counts and latencies of a demo.

@@ -18,7 +18,7 @@ const NAME: &str = "decnet-cli";
 pub(crate) const SERVE_SOCKET: &str = "bus.sock";
 const CHANGED_TYPE: &str = "changed";
 
-/// Returns the sockets to try, in order: only the configured one if it is set; otherwise the socket of `decnet serve` in the
+/// Returns the sockets to try, in order: only the configured socket if it is set; otherwise the socket of `decnet serve` in the
 /// data directory, if it exists, then DECNET's default path.
 pub(crate) fn sockets(config: &Config) -> Vec<PathBuf> {
     if let Some(socket) = &config.bus.socket {
@@ -33,14 +33,14 @@ pub(crate) fn sockets(config: &Config) -> Vec<PathBuf> {
 /// Connects to the first socket that accepts.
 ///
 /// # Errors
-/// The bus is disabled, or no socket accepts. The latter error has a hint how to start a bus.
+/// The bus is disabled, or no socket accepts. The latter error has a hint on how to start a bus.
 pub(crate) async fn connect(config: &Config) -> anyhow::Result<(Client, PathBuf)> {
     anyhow::ensure!(config.bus.enabled, "the bus is disabled: DECNET_BUS_ENABLED is false");
     let mut failed = None;
     for socket in sockets(config) {
         match Client::connect(&socket, NAME).await {
             Ok(client) => return Ok((client, socket)),
-            // The first socket is the likely one: a server that has ended leaves its socket behind.
+            // The first socket is the most likely: a server that has ended leaves its socket behind.
             Err(error) => failed = failed.or(Some(error)),
         }
     }
@@ -49,8 +49,8 @@ pub(crate) async fn connect(config: &Config) -> anyhow::Result<(Client, PathBuf)
         return Err(error.into());
     }
     anyhow::bail!(
-        "{error} Start one with `decnet serve` or `decnet bus`, or name its socket: --data-dir as for `decnet \
-         serve`, or DECNET_BUS_SOCKET."
+        "{error}. Start a bus with `decnet serve` or `decnet bus`, or specify its socket with --data-dir, as for \
+         `decnet serve`, or with DECNET_BUS_SOCKET."
     )
 }
 

@@ -1,6 +1,6 @@
 //! `-d`: daemons that move to the background once they have started, as DECNET's do.
 //!
-//! The command starts itself a second time and waits. The second process does the work. Once it has started it writes to its stdout,
+//! The command starts itself a second time and waits. The second process does the work. Once started, it writes to its stdout,
 //! which is a pipe, leaves the session, and redirects its standard streams to `/dev/null`. Errors before that are reported as
 //! without `-d`, with the same exit code.
 
@@ -72,7 +72,8 @@ impl DetachArgs {
         }
         // Closing the terminal or Ctrl-C must no longer end this process.
         rustix::process::setsid().context("cannot leave the session")?;
-        let null = OpenOptions::new().read(true).write(true).open("/dev/null").context("/dev/null")?;
+        let null =
+            OpenOptions::new().read(true).write(true).open("/dev/null").context("cannot open /dev/null")?;
         dup2_stdin(&null)?;
         if !keeps_log {
             dup2_stderr(&null)?;

@@ -13,10 +13,10 @@ use super::file_args;
 use crate::failure::Usage;
 use crate::output;
 
-/// The most bytes read of a secret file: the longest secret in four-byte characters, and a few for line ends.
+/// The maximum number of bytes read from a secret file: the longest secret in four-byte characters, and a few for line ends.
 const MAX_FILE_BYTES: u64 = MAX_SECRET_CHARS as u64 * 4 + 4;
 
-/// Wraps an argument that may be a secret, so that it is not printed with the others.
+/// Wraps an argument that may be a secret, so that it is not printed with the other arguments.
 ///
 /// # Errors
 /// Never; clap needs a result.

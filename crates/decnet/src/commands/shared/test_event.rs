@@ -34,7 +34,7 @@ pub(crate) async fn ping(
         Some((event, content_type)) => Message { content_type, ..event.into() },
         None => (&event).into(),
     };
-    attempt(&target, message, config).await
+    Ok(attempt(&target, message, config).await)
 }
 
 /// Makes one attempt with the given configuration.
@@ -42,11 +42,11 @@ pub(crate) async fn attempt(
     target: &Target,
     message: impl Into<Message<'_>>,
     config: &Config,
-) -> anyhow::Result<AttemptResult> {
+) -> AttemptResult {
     let guard = EgressGuard::new(config.egress.allow_private, config.egress.allow.clone());
     let sender =
-        Sender::new(sender::Options { deadline: config.delivery.timeout, guard, ..Default::default() })?;
-    Ok(LocalSet::new().run_until(sender.send(target, message, now())).await)
+        Sender::new(sender::Options { deadline: config.delivery.timeout, guard, ..Default::default() });
+    LocalSet::new().run_until(sender.send(target, message, now())).await
 }
 
 /// Returns the result of an attempt with its error, if any.

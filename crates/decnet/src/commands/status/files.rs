@@ -55,7 +55,7 @@ impl Files {
             let headings = ["SUBSCRIPTION", "STATE", "WAITING", "DEAD", "LAST ERROR"];
             Table::new(headings, self.subscriptions.into_iter().map(row)).print(context.paint)?;
         }
-        output::say("start a worker with `decnet webhook` or `decnet serve` to deliver what waits");
+        output::say("start a worker with `decnet webhook` or `decnet serve` to deliver the waiting events");
         Ok(())
     }
 }

@@ -1,12 +1,12 @@
 //! The full-screen page on a terminal, redrawn after each update and each key.
 
-use std::io::{self, Write as _, stdout};
+use std::io::{self, stdout};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use crossterm::cursor::{Hide, MoveTo, Show};
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use crossterm::style::{Print, StyledContent, Stylize as _};
+use crossterm::style::{Print, StyledContent, Stylize};
 use crossterm::terminal::{
     self, BeginSynchronizedUpdate, Clear, ClearType, DisableLineWrap, EnableLineWrap, EndSynchronizedUpdate,
     EnterAlternateScreen, LeaveAlternateScreen,
@@ -15,15 +15,15 @@ use crossterm::{execute, queue};
 use decnet_core::text::escape;
 use tokio_util::sync::CancellationToken;
 
-use super::view::{HEADINGS, Order, Row, View};
+use super::view::{HEADINGS, Order, View};
 
-/// How long to wait for a key before checking for an update.
+/// The time to wait for a key before checking for an update.
 const POLL: Duration = Duration::from_millis(100);
-/// The rows that a page key scrolls.
+/// The number of rows that a page key scrolls.
 const PAGE: usize = 10;
-/// The widest column but the last, in characters.
+/// The maximum width of every column but the last, in characters.
 const MAX_WIDTH: usize = 40;
-/// The narrowest last column, unless the terminal is too narrow for it.
+/// The minimum width of the last column, unless the terminal is too narrow for it.
 const MIN_LAST_WIDTH: usize = 10;
 
 /// An update of the page.
@@ -49,21 +49,12 @@ struct Page {
     is_closed: bool,
 }
 
-/// The terminal while it shows the page; restored when dropped.
+/// Restores the terminal when dropped.
 struct Screen;
-
-impl Screen {
-    fn open() -> io::Result<Self> {
-        terminal::enable_raw_mode()?;
-        let screen = Self;
-        execute!(stdout(), EnterAlternateScreen, DisableLineWrap, Hide)?;
-        Ok(screen)
-    }
-}
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // There is no other terminal to restore or to report an error on.
+        // There is no other place to report an error.
         drop(execute!(stdout(), Show, EnableLineWrap, LeaveAlternateScreen));
         drop(terminal::disable_raw_mode());
     }
@@ -71,7 +62,9 @@ impl Drop for Screen {
 
 /// Shows the page until a key or `stop` closes it, then restores the terminal.
 pub(super) fn run(updates: &Receiver<Update>, stop: &CancellationToken) -> io::Result<()> {
-    let _screen = Screen::open()?;
+    let _screen = Screen;
+    terminal::enable_raw_mode()?;
+    execute!(stdout(), EnterAlternateScreen, DisableLineWrap, Hide)?;
     let mut page = Page::default();
     let mut shown = Vec::new();
     while !page.is_closed && !stop.is_cancelled() {
@@ -94,15 +87,12 @@ pub(super) fn run(updates: &Receiver<Update>, stop: &CancellationToken) -> io::R
 }
 
 fn write(lines: &[Line]) -> io::Result<()> {
-    let mut bytes = Vec::new();
-    queue!(bytes, BeginSynchronizedUpdate)?;
-    for (row, line) in (0..).zip(lines) {
-        queue!(bytes, MoveTo(0, row), Clear(ClearType::CurrentLine), Print(line))?;
-    }
-    queue!(bytes, EndSynchronizedUpdate)?;
     let mut out = stdout().lock();
-    out.write_all(&bytes)?;
-    out.flush()
+    queue!(out, BeginSynchronizedUpdate)?;
+    for (row, line) in (0..).zip(lines) {
+        queue!(out, MoveTo(0, row), Clear(ClearType::CurrentLine), Print(line))?;
+    }
+    execute!(out, EndSynchronizedUpdate)
 }
 
 impl Page {
@@ -110,6 +100,7 @@ impl Page {
         match update {
             Update::View(mut view) => {
                 view.sort(self.order);
+                self.selected = self.selected.map(|at| at.min(view.rows.len().saturating_sub(1)));
                 (self.view, self.error) = (Some(view), None);
             }
             Update::Error(error) => self.error = Some(error),
@@ -151,18 +142,15 @@ impl Page {
         let height = height.saturating_sub(1);
         let mut table = self.table(width).into_iter();
         lines.extend(table.next());
-        self.scroll(table.len(), height.saturating_sub(lines.len()).max(1));
+        // The selected row must be among those that are shown.
+        let room = height.saturating_sub(lines.len()).max(1);
+        let selected = self.selected.unwrap_or(0);
+        self.top = self.top.clamp((selected + 1).saturating_sub(room), selected);
         lines.extend(table.skip(self.top));
         lines.resize(height, String::new().stylize());
         lines.push(format!("q quits, arrows scroll, s sorts (by {})", self.order.as_str()).dim());
         let cut = |line: &Line| StyledContent::new(*line.style(), format!("{:.width$}", line.content()));
         lines.iter().map(cut).collect()
-    }
-
-    /// Keeps the selected row among those that are shown.
-    fn scroll(&mut self, rows: usize, room: usize) {
-        let selected = self.selected.unwrap_or(0).min(rows.saturating_sub(1));
-        self.top = self.top.clamp((selected + 1).saturating_sub(room), selected);
     }
 
     fn head(&self) -> Vec<Line> {
@@ -185,42 +173,33 @@ impl Page {
     /// width.
     fn table(&self, width: usize) -> Vec<Line> {
         let Some(view) = &self.view else { return Vec::new() };
-        let cells: Vec<_> =
-            view.rows.iter().map(|row| row.cells().map(|cell| escape(&cell).into_owned())).collect();
-        let headings = HEADINGS.map(String::from);
-        let widths = widths(cells.iter().chain([&headings]), width);
-        let line = |cells: &[String; HEADINGS.len()]| {
+        let rows = view.rows.iter().map(|row| row.cells().map(|cell| escape(&cell).into_owned()));
+        let cells: Vec<_> = [HEADINGS.map(String::from)].into_iter().chain(rows).collect();
+        let widths = widths(&cells, width);
+        let mut lines = cells.iter().map(|cells| {
             let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$.width$}"));
-            format!("{:<width$}", padded.collect::<Vec<_>>().join("  "))
-        };
-        let row = |(index, (row, cells)): (usize, (&Row, _))| {
-            let text = match row.of.state.as_str() {
-                _ if self.error.is_some() => line(cells).dim(),
-                "tripped" | "gone" => line(cells).red(),
-                "disabled" => line(cells).dim(),
-                _ => line(cells).stylize(),
+            padded.collect::<Vec<_>>().join("  ").stylize()
+        });
+        let headings = lines.next().map(Stylize::bold);
+        let rows = view.rows.iter().zip(lines).enumerate().map(|(index, (row, line))| {
+            let line = match row.of.state.as_str() {
+                _ if self.error.is_some() => line.dim(),
+                "tripped" | "gone" => line.red(),
+                "disabled" => line.dim(),
+                _ => line,
             };
-            if self.selected == Some(index) { text.reverse() } else { text }
-        };
-        let rows = view.rows.iter().zip(&cells).enumerate().map(row);
-        [line(&headings).bold()].into_iter().chain(rows).collect()
+            if self.selected == Some(index) { line.reverse() } else { line }
+        });
+        headings.into_iter().chain(rows).collect()
     }
 }
 
-/// Returns the widths of the columns. If they are too wide for the terminal, the widest ones are narrowed.
-fn widths<'a>(
-    rows: impl Iterator<Item = &'a [String; HEADINGS.len()]>,
-    terminal: usize,
-) -> [usize; HEADINGS.len()] {
-    let mut widths = [0; HEADINGS.len()];
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().min(MAX_WIDTH).max(*width);
-        }
-    }
+/// Returns the widths of the columns. If they are too wide for the terminal, the widest columns are narrowed.
+fn widths(rows: &[[String; HEADINGS.len()]], terminal: usize) -> [usize; HEADINGS.len()] {
+    let widest = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let mut widths = std::array::from_fn(|column| widest(column).min(MAX_WIDTH));
     let (last, others) = widths.split_last_mut().expect("there are headings");
-    let gaps = 2 * others.len();
-    let left = |others: &[usize]| terminal.saturating_sub(gaps + others.iter().sum::<usize>());
+    let left = |others: &[usize]| terminal.saturating_sub(others.iter().map(|width| width + 2).sum());
     while left(others) < MIN_LAST_WIDTH
         && let Some(widest) = others.iter_mut().max().filter(|widest| **widest > 1)
     {

@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn subscriptions_in_trouble_come_first() {
+    fn subscriptions_with_problems_come_first() {
         let of = vec![
             subscription("idle", "open", 0, 0),
             subscription("behind", "open", 0, 9),
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn problems_are_marked() {
+    fn problems_are_marked_in_the_view() {
         let mut now = status(1.0, Vec::new());
         assert!(View::between(None, &now).health.iter().all(|line| !line.is_bad));
         now.clock_ahead_seconds = Some(-3600.0);

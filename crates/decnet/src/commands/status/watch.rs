@@ -17,7 +17,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     if args.json || !stdout().is_terminal() { lines(args, context).await } else { page(args, context).await }
 }
 
-/// Prints one status after the other to stdout.
+/// Prints the status to stdout at each tick.
 async fn lines(args: &Args, context: &Context) -> anyhow::Result<()> {
     let mut ticks = ticks(args);
     let mut before: Option<Status> = None;

@@ -15,9 +15,9 @@ use crate::failure::Usage;
 use crate::output;
 use crate::receiver::now;
 
-/// Changes the given values of a subscription and keeps the others.
+/// Changes the given values of a subscription and keeps all other values.
 ///
-/// Given patterns replace all existing ones.
+/// Given patterns replace all existing patterns.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -54,7 +54,7 @@ pub(super) async fn update(args: UpdateArgs, context: &Context) -> anyhow::Resul
     let settings = args.settings.read()?;
     let patch = Patch { name: args.new_name, url, secret, patterns, settings, ..Patch::default() };
     if patch == Patch::default() {
-        let what = "nothing to change: give --name, --url, --url-file, --pattern, --event, --secret-file, or a setting such as --rate";
+        let what = "nothing to change: specify --name, --url, --url-file, --pattern, --event, --secret-file, or a setting such as --rate";
         return Err(Usage::new(what).into());
     }
     change(&args.target, &patch, "updated", context).await
@@ -69,7 +69,7 @@ pub(super) async fn change(
 ) -> anyhow::Result<()> {
     let mut catalog = open_existing(&context.config)?;
     let Row { uuid, name, .. } = catalog.find(&target.name)?;
-    // An unchanged name is accepted, because DECNET may have set one that the rules here forbid.
+    // An unchanged name is accepted, because DECNET may have set a name that the rules here forbid.
     if let Some(new) = patch.name.as_ref().filter(|new| **new != name) {
         check_new_name(new).map_err(|error| super::refused(error.into()))?;
     }

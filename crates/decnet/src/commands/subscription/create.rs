@@ -48,7 +48,7 @@ pub(crate) struct Args {
 pub(super) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     check_new_name(&args.name).map_err(|error| super::refused(error.into()))?;
     let patterns = args.patterns.read()?;
-    let missing = || Usage::new("no URL of the receiver: give --url or --url-file");
+    let missing = || Usage::new("the URL of the receiver is missing: specify --url or --url-file");
     let url = args.url.read()?.ok_or_else(missing)?;
     let (secret, generated) = args.secret.read_or_generate()?;
     let warnings = warn::of_url(&url, &context.config);

@@ -65,8 +65,11 @@ fn read_file(path: &Path) -> anyhow::Result<String> {
     let shown = path.display();
     let text = file_args::read(path, MAX_FILE_BYTES + 1);
     let text = text.with_context(|| format!("cannot read headers from {shown}"))?;
-    anyhow::ensure!(text.len() as u64 <= MAX_FILE_BYTES, "{shown} is longer than the headers may be");
-    anyhow::ensure!(!text.trim().is_empty(), "{shown} has no header; write one per line");
+    anyhow::ensure!(
+        text.len() as u64 <= MAX_FILE_BYTES,
+        "{shown} is longer than the maximum size of headers"
+    );
+    anyhow::ensure!(!text.trim().is_empty(), "{shown} contains no header; write one header per line");
     // Some editors write a byte order mark.
     Ok(text.strip_prefix(BYTE_ORDER_MARK).map(str::to_owned).unwrap_or(text))
 }

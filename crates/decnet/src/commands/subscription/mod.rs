@@ -47,11 +47,11 @@ Examples:
     Delete(Target),
     /// Enables a subscription and resets its circuit breaker. Parked deliveries are sent.
     ///
-    /// Deliveries that were never attempted are sent at once, the others when their retry is due. If the receiver has asked for
+    /// Deliveries that were never attempted are sent at once, all others when their retry is due. If the receiver has asked for
     /// a delay with Retry-After, the delay is cancelled and all waiting deliveries are sent at once.
     #[command(after_help = "Examples:\n  decnet subscription enable siem")]
     Enable(Target),
-    /// Disables a subscription: it gets no new deliveries, and the waiting ones are parked.
+    /// Disables a subscription: it gets no new deliveries, and the waiting deliveries are parked.
     #[command(after_help = "Examples:\n  decnet subscription disable siem")]
     Disable(Target),
     /// Pauses a subscription: new events are queued for it, and nothing is sent until it is resumed.
@@ -60,7 +60,7 @@ Examples:
     /// contrast, gets no new deliveries.
     #[command(after_help = "Examples:\n  decnet subscription pause siem")]
     Pause(Target),
-    /// Resumes a paused subscription: waiting deliveries are sent. A tripped or disabled subscription stays so.
+    /// Resumes a paused subscription: waiting deliveries are sent. A tripped or disabled subscription remains in that state.
     #[command(after_help = "Examples:\n  decnet subscription resume siem")]
     Resume(Target),
     RotateSecret(rotate::Args),
@@ -75,7 +75,7 @@ Examples:
     Test(Target),
 }
 
-/// The subscription that a command is about.
+/// The subscription on which a command acts.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Target {
     /// The name or UUID of the subscription

@@ -24,13 +24,13 @@ impl PatternArgs {
     /// Returns the patterns without duplicates, those of friendly names first.
     ///
     /// # Errors
-    /// There is no pattern, there are too many, or one is invalid.
+    /// There is no pattern, there are too many patterns, or a pattern is invalid.
     pub(super) fn read(&self) -> Result<Vec<Pattern>, Usage> {
         for text in &self.patterns {
             Pattern::new(text).map_err(|error| Usage::new(format!("--pattern `{text}`: {error}")))?;
         }
         requested_patterns(&self.events, &self.patterns).map_err(|problem| match problem {
-            Problem::NoPattern => Usage::new("no valid pattern: give --pattern or --event"),
+            Problem::NoPattern => Usage::new("there is no valid pattern: specify --pattern or --event"),
             other => Usage::new(other.to_string()),
         })
     }

@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::output;
 use crate::receiver::now;
 
-/// Gives a subscription a new secret. The old one stays valid for a while.
+/// Gives a subscription a new secret. The old secret remains valid for a while.
 ///
 /// During that time every request has both signatures in webhook-signature, so that the receiver can switch at any time.
 /// X-DECNET-Signature has only the signature of the new secret. At most two old secrets are valid at a time.
@@ -27,12 +27,12 @@ Examples:
   decnet subscription rotate-secret siem --overlap 0     # the old secret has leaked
   decnet subscription rotate-secret siem --revoke        # the receiver uses the new secret")]
 pub(crate) struct Args {
-    /// How long requests are also signed with the old secret, up to 30d [default: 24h]
+    /// The time for which requests are also signed with the old secret, up to 30d [default: 24h]
     #[arg(long, value_name = "DURATION", value_parser = read_duration)]
     overlap: Option<Duration>,
     #[command(flatten)]
     secret: SecretArgs,
-    /// Keep the current secret and stop signing with older ones
+    /// Keep the current secret and stop signing with older secrets
     #[arg(long, conflicts_with_all = ["overlap", "secret", "secret_file"])]
     revoke: bool,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! The output of commands that set a secret. A generated one is shown once.
+//! The output of commands that set a secret. A generated secret is shown once.
 
 use decnet_store::catalog::Row;
 

@@ -31,7 +31,7 @@ pub(super) struct SettingsArgs {
     /// Send up to this many events in one request; the body is a JSON array of the events' bodies
     #[arg(long, value_name = "EVENTS")]
     batch: Option<usize>,
-    /// How long an event waits for its batch to fill, such as 500ms or 5s [default: 1s]
+    /// The time for which an event waits for its batch to fill, such as 500ms or 5s [default: 1s]
     #[arg(long, value_name = "DURATION", value_parser = read_duration)]
     linger: Option<Duration>,
     /// The format of a batch: `array`, or `cloudevents` for a JSON batch of CloudEvents 1.0
@@ -41,10 +41,10 @@ pub(super) struct SettingsArgs {
     #[arg(long, conflicts_with_all = ["batch", "linger", "batch_format"])]
     no_batch: bool,
     /// The delays before retries, such as 1s,2s,4s,30s; `none` for no retries, `default` for the worker's setting
-    #[arg(long, value_name = "DELAYS", value_parser = own::<RetrySchedule>)]
+    #[arg(long, value_name = "DELAYS", value_parser = value_or_default::<RetrySchedule>)]
     retry_schedule: Option<Change<RetrySchedule>>,
     /// The timeout of an attempt, from 100ms to 5m; `default` for the worker's setting
-    #[arg(long, value_name = "DURATION", value_parser = own::<Timeout>)]
+    #[arg(long, value_name = "DURATION", value_parser = value_or_default::<Timeout>)]
     timeout: Option<Change<Timeout>>,
     /// The maximum number of requests in flight, from 1 to 256; `default` for the worker's setting
     #[arg(long, value_name = "REQUESTS", value_parser = concurrency)]
@@ -66,13 +66,13 @@ fn formats() -> impl TypedValueParser<Value = BatchFormat> {
 }
 
 /// Parses `default` or a value.
-fn own<T: FromStr>(text: &str) -> Result<Change<T>, T::Err> {
+fn value_or_default<T: FromStr>(text: &str) -> Result<Change<T>, T::Err> {
     if text == "default" { Ok(Change::Reset) } else { text.parse().map(Change::To) }
 }
 
 /// Parses a rate. `none` means the default, which is unlimited.
 fn rate(text: &str) -> Result<Change<Rate>, ParseRateError> {
-    if text == "none" { Ok(Change::Reset) } else { own(text) }
+    if text == "none" { Ok(Change::Reset) } else { value_or_default(text) }
 }
 
 fn concurrency(text: &str) -> Result<Change<Concurrency>, ConcurrencyError> {
@@ -121,7 +121,7 @@ pub(super) fn summary(settings: &Settings) -> String {
     let ordered = settings.ordered.then(|| "ordered".to_owned());
     let batch = settings.batch.map(|batch| {
         let (events, linger) = (batch.max_events(), duration::show(batch.linger()));
-        format!("batches of {events} within {linger} ({})", batch.format())
+        format!("batches of {events} within {linger} ({})", batch.format().as_str())
     });
     let retries = settings.retry_schedule.as_ref().map(|schedule| match schedule.retries() {
         0 => "no retries".to_owned(),

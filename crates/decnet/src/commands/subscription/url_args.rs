@@ -17,8 +17,8 @@ const MAX_FILE_BYTES: u64 = MAX_URL_BYTES as u64 + 2;
 /// The source of a URL.
 #[derive(Debug, clap::Args)]
 pub(super) struct UrlArgs {
-    /// The URL of the receiver, http or https; visible in the process list, so prefer --url-file for secret URLs, such as those of
-    /// chat services
+    /// The URL of the receiver, http or https; visible in the process list, so prefer --url-file for secret URLs, such as those
+    /// of chat services
     #[arg(long, conflicts_with = "url_file", value_parser = secret)]
     url: Option<Secret>,
     /// A file with the URL on its first line, or - for stdin
@@ -49,7 +49,7 @@ fn read_file(path: &Path) -> anyhow::Result<String> {
     let shown = path.display();
     let text = file_args::read(path, MAX_FILE_BYTES + 1);
     let text = text.with_context(|| format!("cannot read the URL from {shown}"))?;
-    let mark = "begins with a byte order mark (U+FEFF); save it without one";
+    let mark = "begins with a byte order mark (U+FEFF); save it without the mark";
     anyhow::ensure!(!text.starts_with(BYTE_ORDER_MARK), "{shown} {mark}");
     let url = text.lines().next().unwrap_or_default().trim();
     anyhow::ensure!(!url.is_empty(), "{shown} has no URL on its first line");

@@ -23,7 +23,7 @@ Examples:
   decnet token create --name dashboard --scope read --scope publish
   decnet token create --name ops --scope admin --json | jq -r .token > token")]
 pub(crate) struct Args {
-    /// The name of the token; unique among the active ones
+    /// The name of the token; unique among the active tokens
     #[arg(long)]
     name: String,
     /// The scope: read, publish or admin; may be given several times
@@ -46,7 +46,7 @@ pub(super) fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let stored = catalog.token(token.id())?;
     let stored = stored.ok_or_else(|| anyhow::anyhow!("another process has removed the token"))?;
     let what = format!(
-        "created token {} ({id}), but could not show it: revoke it with `decnet token revoke {id}` and create another",
+        "created token {} ({id}), but could not show it: revoke it with `decnet token revoke {id}` and create another token",
         stored.name,
         id = stored.id
     );

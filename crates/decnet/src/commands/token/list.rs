@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::output::{self, Table};
 use crate::receiver::now;
 
-/// Lists all tokens, including expired and revoked ones, without their secrets.
+/// Lists all tokens, including expired and revoked tokens, without their secrets.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -18,13 +18,13 @@ const EVENT_OVERHEAD: usize = 128;
 /// The bytes of lines that are written at once. A single line may be longer.
 const WRITE_BYTES: usize = 64 * 1024;
 
-/// The sender of the queue. Once it is dropped, the printer ends after the last queued event.
+/// The sending half of the queue of received events. After it is dropped, the printer ends after the last queued event.
 pub(super) struct ReadAhead {
     events: mpsc::Sender<Received>,
     counts: Arc<Counts>,
 }
 
-/// The receiver of the queue, which prints the events.
+/// The receiving half of the queue, which prints the events.
 pub(super) struct Printer {
     events: mpsc::Receiver<Received>,
     counts: Arc<Counts>,
@@ -35,7 +35,7 @@ pub(super) struct Printer {
 #[derive(Default)]
 pub(super) struct Counts {
     waiting_bytes: AtomicUsize,
-    /// Events that were neither printed nor reported as invalid yet.
+    /// Events that have been neither printed nor reported as invalid yet.
     waiting: AtomicU64,
     printed: AtomicU64,
 }

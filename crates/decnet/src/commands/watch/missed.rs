@@ -21,7 +21,7 @@ pub(super) struct Missed {
 }
 
 impl Missed {
-    /// Records the end of the connection. The bus counts from 0 on the next one.
+    /// Records the end of the connection. The bus counts from 0 on the next connection.
     pub(super) fn disconnected(&mut self) {
         self.by_bus_before += std::mem::take(&mut self.by_bus);
     }
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn losses_of_all_connections_are_summed_and_reported_at_intervals() {
+    fn losses_are_summed_and_reported_at_intervals() {
         let (mut missed, start) = (Missed::default(), Instant::now());
         assert_eq!(missed.due(start), None);
         missed.by_bus = 3;

@@ -18,7 +18,7 @@ use super::shared::bus_client;
 use crate::context::Context;
 use crate::output::{self, pluralize};
 
-/// How long an interrupted run continues to print queued events.
+/// The time for which an interrupted run continues to print queued events.
 const PRINT_GRACE: Duration = Duration::from_secs(2);
 
 /// Prints the events of the bus as JSON lines, until Ctrl-C.

@@ -64,7 +64,7 @@ fn problems(environment: &[(&str, &str)], ini: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_defaults_are_decnets() {
+fn defaults_equal_those_of_decnet() {
     let config = Host::new(&[("DECNET_DATA_DIR", "/data")], "").config();
     assert_eq!((config.mode, config.is_agent()), (Mode::Master, false));
     assert_eq!(config.database, Database::Sqlite("/data/decnet.db".into()));
@@ -79,7 +79,7 @@ fn the_defaults_are_decnets() {
     assert_eq!((config.log.filter, config.log.format), (None, LogFormat::Human));
 }
 
-/// The table repeats bounds of `limits.rs` as text, so both must agree.
+/// The table repeats bounds of `decnet_core::limits` as text, so both must agree.
 #[test]
 fn the_table_agrees_with_the_limits() {
     use decnet_core::limits;
@@ -91,7 +91,7 @@ fn the_table_agrees_with_the_limits() {
 }
 
 #[test]
-fn each_layer_yields_to_the_one_above() {
+fn each_layer_overrides_the_one_below() {
     let ini = "[bus]\nsocket = /ini\n";
     let lower = |environment| {
         Host::new(environment, ini)

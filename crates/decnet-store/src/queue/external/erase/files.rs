@@ -7,18 +7,18 @@ use super::super::{BUSY_TIMEOUT, ExternalWriter};
 
 /// Returns free pages to the file system in one transaction.
 const VACUUM: &str = "PRAGMA incremental_vacuum(256)";
-/// How often the log's truncation is tried, and the pause between two tries: several seconds, after which most readers are
-/// done.
+/// The number of tries to truncate the log. With the pause between two tries this takes several seconds, after which most readers
+/// are done.
 const TRUNCATE_TRIES: u32 = 50;
 const TRUNCATE_PAUSE: Duration = Duration::from_millis(100);
-/// How long one try waits for readers and for another checkpoint. SQLite holds the write lock meanwhile.
+/// The time for which one try waits for readers and for another checkpoint. SQLite holds the write lock during this time.
 const TRUNCATE_WAIT: Duration = Duration::from_millis(20);
 
 impl ExternalWriter {
     /// Returns free pages to the file system and truncates the log, so that neither file contains erased content. Blocks for
     /// seconds while another process reads; writers are not blocked. Returns false if a reader takes longer, a
-    /// [transient](Error::is_transient) error occurs, or `keep_going`, which is called repeatedly, returns false. Then call it
-    /// again later.
+    /// [transient](Error::is_transient) error occurs, or `keep_going`, which is called repeatedly, returns false. In that case
+    /// call this again later.
     ///
     /// # Errors
     /// An error that is not transient.
@@ -47,7 +47,7 @@ impl ExternalWriter {
         Ok(false)
     }
 
-    /// Returns some free pages to the file system. Returns whether more are left.
+    /// Returns some free pages to the file system, and returns whether more free pages are left.
     fn vacuum_some(&mut self) -> Result<bool, Error> {
         let mut vacuum = self.conn.prepare_cached(VACUUM)?;
         let mut rows = vacuum.query([])?;
@@ -59,7 +59,7 @@ impl ExternalWriter {
     /// Copies the log into the database and truncates it. Returns false if another process prevented that.
     fn truncate_log(&mut self) -> Result<bool, Error> {
         self.conn.busy_timeout(TRUNCATE_WAIT)?;
-        // A passive checkpoint copies most of the log first, because a truncating one blocks the writer.
+        // A passive checkpoint copies most of the log first, because a truncating checkpoint blocks the writer.
         let truncated = self.checkpoint("PASSIVE").and_then(|_| self.checkpoint("TRUNCATE"));
         self.conn.busy_timeout(BUSY_TIMEOUT)?;
         truncated

@@ -1,20 +1,19 @@
 //! Erase: removes the payloads of one subscription or one event from the file, and keeps the history of the deliveries.
 //!
-//! A delivery keeps its row, state, reason and attempts, but not the replies. A waiting one becomes dead (erased). An event's
-//! body is overwritten unless it still waits for another subscription: SQLite zeroes what it frees (`secure_delete`).
+//! A delivery keeps its row, state, reason and attempts, but not the replies. A waiting delivery becomes dead (erased). An
+//! event's body is overwritten unless it still waits for another subscription: SQLite zeroes what it frees (`secure_delete`).
 //! [`ExternalWriter::clean_up`] then removes earlier copies from free pages and from the log.
 //!
 //! [`walk`] finds the deliveries of a step, [`payload`] erases them, [`files`] cleans up.
 //!
-//! The worker may hold erased deliveries in memory. Every erasing commit increments `meta.erasures`. When the worker finds
-//! another number, it releases the deliveries in memory, so that only requests in flight are still sent. The settlement of a
-//! dead delivery changes nothing.
+//! The worker may hold erased deliveries in memory. Every erasing commit increments `meta.erasures`. When the worker finds that
+//! the number has changed, it releases the deliveries in memory, so that only requests in flight are still sent. The settlement
+//! of a dead delivery changes nothing.
 
 mod files;
 mod payload;
 mod walk;
 
-use std::ops::AddAssign;
 use std::time::Duration;
 
 use decnet_core::limits::ERASURE_STEP_BYTES;
@@ -34,7 +33,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// The payloads to erase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ErasureTarget {
-    /// The payloads for the subscription with this UUID, which may be deleted from the catalog.
+    /// The payloads for the subscription with this UUID, which may have been deleted from the catalog.
     Subscription(String),
     /// The payloads of all events with this id, for every subscription.
     Event(String),
@@ -49,7 +48,7 @@ pub struct Erased {
     pub given_up: u64,
     /// Bodies that were overwritten.
     pub events: u64,
-    /// Bodies that were kept because they wait for other subscriptions. Erase again after those deliveries.
+    /// Bodies that were kept because deliveries to other subscriptions need them. Erase again after those deliveries.
     pub shared: u64,
     /// Submitted events that were removed before a worker admitted them.
     pub submitted: u64,
@@ -59,7 +58,7 @@ pub struct Erased {
 #[derive(Debug)]
 pub struct Erasure {
     target: Target,
-    /// The deliveries from this id on are done; `None` before the first step.
+    /// The id from which on all deliveries are done; `None` before the first step.
     before: Option<i64>,
     done: Erased,
     dry_run: bool,
@@ -107,10 +106,10 @@ impl Erasure {
 
     /// Runs all steps. Returns false if `keep_going` ended the erasure early. `keep_going` is called after each step with the
     /// rows erased so far, and, if the step must be retried, with the transient error: a full disk or a busy queue. The
-    /// erasure waits for it to end, because a new one would have to scan everything again. Blocks.
+    /// erasure waits for it to end, because a new erasure would have to scan everything again. This blocks.
     ///
-    /// Afterwards, also after a failure, publish [`CHANGED_TOPIC`](decnet_core::topic::system_topics::CHANGED_TOPIC) to notify the
-    /// worker, and [clean up](ExternalWriter::clean_up).
+    /// Afterwards, also after a failure, publish [`CHANGED_TOPIC`](decnet_core::topic::system_topics::CHANGED_TOPIC) to notify
+    /// the worker, and [clean up](ExternalWriter::clean_up).
     ///
     /// # Errors
     /// An error that is not [transient](Error::is_transient); completed steps are not undone.
@@ -137,7 +136,7 @@ impl Erasure {
     }
 
     /// Runs one step, of at most `OPERATOR_STEP_ROWS` deliveries and about `ERASURE_STEP_BYTES` of bodies. Returns whether there
-    /// are more.
+    /// are more steps.
     ///
     /// # Errors
     /// See [`Error`]; the step can be retried.
@@ -156,8 +155,8 @@ impl Erasure {
         Ok(true)
     }
 
-    /// Removes submitted events, and returns where the walk begins. Both in one transaction, so that every event submitted
-    /// before is either removed or found by the walk.
+    /// Removes submitted events, and returns where the walk begins. Both happen in one transaction, so that every event
+    /// submitted before is either removed or found by the walk.
     fn start(&mut self, conn: &mut Connection) -> Result<i64, Error> {
         let tx = self.transaction(conn)?;
         let newest: Option<i64> = tx.query_row("SELECT max(seq) FROM events", [], |row| row.get(0))?;
@@ -176,16 +175,14 @@ impl Erasure {
         Ok(newest.map_or(0, |seq| DeliveryId::new(seq, 0).last_of_event().raw() + 1))
     }
 
-    /// Erases events of the batch until the transaction is full. Returns where the next step continues.
+    /// Erases events of the batch until the transaction is full. Returns the position at which the next step continues.
     fn erase(&mut self, conn: &mut Connection, batch: &Batch, now: UnixMicros) -> Result<i64, Error> {
         let tx = self.transaction(conn)?;
         let (mut done, mut bytes, mut before) = (self.done, 0, batch.from);
         let mut events = batch.events.iter().peekable();
         while let Some(event) = events.next() {
             let now = (!self.dry_run).then_some(now);
-            let (erased, body) = self.target.erase(&tx, event, now)?;
-            done += erased;
-            bytes += body;
+            bytes += self.target.erase(&tx, event, now, &mut done)?;
             if bytes >= ERASURE_STEP_BYTES && events.peek().is_some() {
                 before = event.oldest();
                 break;
@@ -216,8 +213,8 @@ fn count_submitted(conn: &Connection, id: &str) -> Result<u64, Error> {
     Ok(conn.query_row(count, [id], |row| row.get::<_, i64>(0))?.unsigned_abs())
 }
 
-/// Removes submitted events that are not yet admitted; a worker that has already read one cannot admit it any more. Also removes
-/// the content hash.
+/// Removes submitted events that are not yet admitted; a worker that has already read such an event can no longer admit it. Also
+/// removes the content hash.
 fn remove_submitted(conn: &Connection, id: &str) -> Result<u64, Error> {
     idempotency::clear_content_hash(conn, id)?;
     let mut delete = conn.prepare_cached("DELETE FROM submitted WHERE id = ?1 RETURNING length(body)")?;
@@ -226,16 +223,6 @@ fn remove_submitted(conn: &Connection, id: &str) -> Result<u64, Error> {
         submitted::sub_backlog_bytes(conn, bytes.iter().sum())?;
     }
     Ok(bytes.len() as u64)
-}
-
-impl AddAssign for Erased {
-    fn add_assign(&mut self, other: Self) {
-        self.deliveries += other.deliveries;
-        self.given_up += other.given_up;
-        self.events += other.events;
-        self.shared += other.shared;
-        self.submitted += other.submitted;
-    }
 }
 
 #[cfg(test)]

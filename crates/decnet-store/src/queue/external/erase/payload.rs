@@ -11,15 +11,16 @@ use super::walk::EventDeliveries;
 use super::{Erased, Target};
 
 impl Target {
-    /// Erases an event's deliveries, and its body unless another subscription needs it. Returns what was erased, and the bytes
-    /// of the erased body. Without `now` nothing is written, and the result is that of a dry run.
+    /// Erases an event's deliveries, and its body unless another subscription needs it, and counts them in `done`. Returns the
+    /// bytes of the erased body. If `now` is `None`, nothing is written: this is a dry run.
     pub(super) fn erase(
         &self,
         conn: &Connection,
         event: &EventDeliveries,
         now: Option<UnixMicros>,
-    ) -> Result<(Erased, usize), Error> {
-        let given_up = match now {
+        done: &mut Erased,
+    ) -> Result<usize, Error> {
+        done.given_up += match now {
             Some(now) => {
                 event.ids.iter().try_for_each(|id| erase_replies(conn, *id))?;
                 self.give_up(conn, event, now)?
@@ -31,9 +32,10 @@ impl Target {
         if bytes > 0 && now.is_some() {
             erase_body(conn, event.seq)?;
         }
-        let deliveries = event.ids.len() as u64;
-        let (events, shared) = (u64::from(bytes > 0), u64::from(shared));
-        Ok((Erased { deliveries, given_up, events, shared, submitted: 0 }, bytes))
+        done.deliveries += event.ids.len() as u64;
+        done.events += u64::from(bytes > 0);
+        done.shared += u64::from(shared);
+        Ok(bytes)
     }
 
     /// Changes waiting deliveries to dead. In the last batch of an event these are all waiting deliveries of the event, because
@@ -47,7 +49,7 @@ impl Target {
         Ok(end.execute((first, last, now.0, Reason::Erased.code(), self.sub()))? as u64)
     }
 
-    /// Returns how many of these deliveries are waiting.
+    /// Returns the number of these deliveries that are waiting.
     fn count_waiting(&self, conn: &Connection, event: &EventDeliveries) -> Result<u64, Error> {
         let (first, last) = batch_range(event);
         let mut count = conn.prepare_cached(

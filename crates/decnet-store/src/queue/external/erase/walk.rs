@@ -6,6 +6,7 @@ use rusqlite::{Connection, Params};
 
 use super::super::super::error::Error;
 use super::super::super::id::DeliveryId;
+use super::super::super::reader::step_before;
 use super::Target;
 
 /// The deliveries found by one read.
@@ -23,7 +24,7 @@ pub(super) struct EventDeliveries {
     pub(super) seq: i64,
     /// The deliveries, newest first.
     pub(super) ids: Vec<DeliveryId>,
-    /// Whether no later batch contains more of them.
+    /// Whether no later batch contains more deliveries of this event.
     pub(super) is_last: bool,
 }
 
@@ -47,14 +48,9 @@ impl Target {
     }
 }
 
-/// Finds some deliveries of the subscription among the `LIST_STEP_ROWS` deliveries below `before`.
+/// Finds the next deliveries of the subscription among the `LIST_STEP_ROWS` deliveries below `before`.
 fn next_of_subscription(conn: &Connection, sub: u32, before: i64) -> Result<Option<Batch>, Error> {
-    let mut start = conn.prepare_cached(
-        "SELECT min(id) FROM (SELECT id FROM deliveries WHERE id < ?1 ORDER BY id DESC LIMIT ?2)",
-    )?;
-    let Some(from) = start.query_row((before, LIST_STEP_ROWS), |row| row.get::<_, Option<i64>>(0))? else {
-        return Ok(None);
-    };
+    let Some(from) = step_before(conn, false, before)? else { return Ok(None) };
     let find = "SELECT id FROM deliveries WHERE id >= ?1 AND id < ?2 AND +sub = ?3 ORDER BY id DESC LIMIT ?4";
     let (ids, from) = query_ids(conn, find, (from, before, sub, OPERATOR_STEP_ROWS as i64), from)?;
     // A step gives up all waiting deliveries of an event at once, so its body does not need to wait for another batch.
@@ -63,7 +59,7 @@ fn next_of_subscription(conn: &Connection, sub: u32, before: i64) -> Result<Opti
     Ok(Some(Batch { events: events.collect(), from }))
 }
 
-/// Finds some deliveries of the newest event published with this id that has deliveries below `before`.
+/// Finds the next deliveries below `before` of an event published with this id. Newer events come first.
 fn next_of_event(conn: &Connection, id: &str, before: i64) -> Result<Option<Batch>, Error> {
     let last = DeliveryId::from_raw(before - 1);
     let mut start = conn.prepare_cached(

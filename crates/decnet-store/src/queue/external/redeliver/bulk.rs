@@ -11,13 +11,13 @@ use super::super::super::reader::{ActiveSubscriptions, Filter, Listed, Reader};
 use super::super::ExternalWriter;
 use super::{Redeliverable, find_redeliverable};
 
-/// Deliveries read in one page.
+/// The number of deliveries that are read in one page.
 const PAGE: usize = 1000;
-/// Steps per second, so that a receiver does not get many deliveries at once.
+/// The number of steps per second, chosen so that a receiver does not get many deliveries at once.
 const STEPS_PER_SECOND: u32 = 10;
 
 /// A redelivery of many deliveries, step by step. The selection is fixed, and each event is redelivered to a subscription once:
-/// new deliveries, whether its own or of other callers, are not redelivered.
+/// new deliveries, whether of this redelivery or of other callers, are not redelivered.
 ///
 /// The caller runs one step after the other, waits between them for [`RedeliveryStep::pause`], and may stop at any time. A dry
 /// run is a redelivery without steps.
@@ -34,7 +34,8 @@ pub struct Redelivery {
 /// The result of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedeliveryStep {
-    /// The new deliveries. Selected deliveries that since then were removed, erased or redelivered by others have none.
+    /// The new deliveries. Selected deliveries that were removed, erased or redelivered by others since the selection have no new
+    /// delivery.
     pub made: Vec<DeliveryId>,
     /// The minimum time from the start of this step to the start of the next.
     pub pause: Duration,
@@ -49,10 +50,10 @@ pub(super) struct Selected {
 }
 
 impl Redelivery {
-    /// Selects the deliveries that match `filter`, of each event and subscription the latest one. Skips and counts deliveries
-    /// that are not final and are still being sent, that were redelivered before, or whose subscription is deleted according to
-    /// `filter.active`. `filter.limit` selects the newest. Returns `None` when `keep_going`, which is called before each
-    /// of many short reads, returns false.
+    /// Selects the deliveries that match `filter`; for each event and subscription, only the latest delivery. Skips and counts
+    /// deliveries that are not final and are still being sent, that were redelivered before, or whose subscription is deleted
+    /// according to `filter.active`. `filter.limit` selects the newest deliveries. Returns `None` when `keep_going`, which is
+    /// called before each of many short reads, returns false.
     ///
     /// # Errors
     /// More than `MAX_REDELIVERY_DELIVERIES` match, or see [`Error`].
@@ -81,7 +82,7 @@ impl Redelivery {
         Ok(Some(selection))
     }
 
-    /// Selects the delivery, or counts why it is skipped.
+    /// Selects the delivery, or counts it under the reason why it is skipped.
     fn add(&mut self, listed: &Listed, active: &ActiveSubscriptions) {
         if listed.again.is_some() {
             self.superseded += 1;
@@ -94,7 +95,7 @@ impl Redelivery {
         }
     }
 
-    /// Selects these deliveries. If several are of one event to one subscription, one is redelivered.
+    /// Selects these deliveries. If several of them deliver one event to one subscription, only one is redelivered.
     ///
     /// # Errors
     /// A delivery is unknown, erased, not final or to a deleted subscription, or see [`Error`].
@@ -107,20 +108,20 @@ impl Redelivery {
         Ok(Self { selected, ..Self::default() })
     }
 
-    /// Returns how many matching deliveries were skipped because they are not final.
+    /// Returns the number of matching deliveries that were skipped because they are not final.
     #[must_use]
     pub fn not_final(&self) -> usize {
         self.not_final
     }
 
-    /// Returns how many matching deliveries were skipped because they were redelivered before. Their latest redelivery counts
-    /// instead.
+    /// Returns the number of matching deliveries that were skipped because they were redelivered before. Their latest redelivery
+    /// counts instead.
     #[must_use]
     pub fn superseded(&self) -> usize {
         self.superseded
     }
 
-    /// Returns how many matching deliveries were skipped because their subscription is deleted.
+    /// Returns the number of matching deliveries that were skipped because their subscription is deleted.
     #[must_use]
     pub fn deleted(&self) -> usize {
         self.deleted
@@ -138,9 +139,9 @@ impl Redelivery {
         self.done
     }
 
-    /// Redelivers the next few in one short transaction; returns `None` if all are processed. Skips those whose subscription is
-    /// not in `active` any more. A step has at most as many deliveries as `rate` allows in a tenth of a second, and at least
-    /// one. With the pauses between the steps the rate is kept from the start, and delays are not caught up.
+    /// Redelivers the next few deliveries in one short transaction; returns `None` if all are processed. Skips deliveries whose
+    /// subscription is no longer in `active`. A step has at most as many deliveries as `rate` allows in a tenth of a second, and
+    /// at least one. With the pauses between the steps, the rate is not exceeded from the start, and delays are not made up for.
     ///
     /// # Errors
     /// See [`Error`]; the step can be retried.

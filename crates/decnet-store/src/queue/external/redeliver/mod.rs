@@ -1,12 +1,12 @@
 //! Redeliver: creates new deliveries of old events, queued behind live traffic: one, several, or all that match a filter.
 //!
 //! The row of the old delivery contains the id of the new one. The existence of a later delivery would not be sufficient,
-//! because retention may remove that one first.
+//! because retention may remove the later delivery first.
 
 mod bulk;
 
 use decnet_core::limits::MAX_FAN_OUT;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension};
 
 use self::bulk::Selected;
 use super::super::error::Error;
@@ -17,14 +17,15 @@ use super::ExternalWriter;
 
 pub use self::bulk::{Redelivery, RedeliveryStep};
 
-/// Added to the admission order, so that redeliveries are queued behind live traffic.
+/// The number that is added to the admission order, so that redeliveries are queued behind live traffic.
 const BEHIND_LIVE: i64 = 1 << 62;
 
 /// A delivery that can be redelivered.
 struct Redeliverable {
     id: DeliveryId,
     sub: SubscriptionKey,
-    /// The last delivery of the event to the subscription: this one if it was not redelivered. Retention may have removed it.
+    /// The last delivery of the event to the subscription: this delivery if it was not redelivered. Retention may have removed
+    /// it.
     latest: DeliveryId,
 }
 
@@ -33,41 +34,35 @@ impl ExternalWriter {
     /// the order of `ids`. `active` contains the existing subscriptions. The caller limits the number and the rate.
     ///
     /// # Errors
-    /// A delivery is unknown, erased, not final or to a deleted subscription, or its event cannot have more deliveries. Nothing
-    /// is done then.
+    /// A delivery is unknown, erased, not final or to a deleted subscription, or its event cannot have more deliveries. In that
+    /// case nothing is done.
     pub fn redeliver(
         &mut self,
         ids: &[DeliveryId],
         active: &ActiveSubscriptions,
     ) -> Result<Vec<DeliveryId>, Error> {
-        self.write(|conn| {
-            let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let insert = |id: &DeliveryId| insert_redelivery(&tx, &find_redeliverable(&tx, *id, active)?);
-            let created = ids.iter().map(insert).collect::<Result<Vec<_>, _>>()?;
-            tx.commit()?;
-            Ok(created)
+        self.transact(|tx| {
+            ids.iter().map(|id| insert_redelivery(tx, &find_redeliverable(tx, *id, active)?)).collect()
         })
     }
 
-    /// Redelivers a selection, except deliveries that since then were removed by retention, erased or redelivered, or whose
-    /// subscription was deleted.
+    /// Redelivers a selection, except deliveries that retention has removed since the selection, that were erased or redelivered
+    /// since, or whose subscription was deleted.
     fn redeliver_remaining(
         &mut self,
         selected: &[Selected],
         active: &ActiveSubscriptions,
     ) -> Result<Vec<DeliveryId>, Error> {
-        self.write(|conn| {
-            let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.transact(|tx| {
             let mut created = Vec::with_capacity(selected.len());
             for Selected { id, latest } in selected {
-                match find_redeliverable(&tx, *id, active) {
-                    Ok(old) if old.latest <= *latest => created.push(insert_redelivery(&tx, &old)?),
+                match find_redeliverable(tx, *id, active) {
+                    Ok(old) if old.latest <= *latest => created.push(insert_redelivery(tx, &old)?),
                     Ok(_) => {}
                     Err(error) if error.rules_out_redelivery() => {}
                     Err(error) => return Err(error),
                 }
             }
-            tx.commit()?;
             Ok(created)
         })
     }
@@ -117,7 +112,7 @@ fn latest(conn: &Connection, id: DeliveryId, sub: SubscriptionKey) -> Result<Del
     Ok(latest.query_row(range, |row| row.get(0)).map(DeliveryId::from_raw)?)
 }
 
-/// Inserts the next delivery of the event, and stores its id in the old delivery and in the latest.
+/// Inserts the next delivery of the event, and stores its id in the old delivery and in the latest delivery.
 fn insert_redelivery(conn: &Connection, old: &Redeliverable) -> Result<DeliveryId, Error> {
     let mut newest = conn.prepare_cached("SELECT max(id) FROM deliveries WHERE id BETWEEN ?1 AND ?2")?;
     let range = (old.id.raw(), old.id.last_of_event().raw());

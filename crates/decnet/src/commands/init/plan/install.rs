@@ -75,7 +75,7 @@ impl<'a> Changes<'a> {
     }
 }
 
-/// Returns whether an existing unit with a different text is kept. A package's unit is overridden by one in /etc.
+/// Returns whether an existing unit with a different text is kept. A package's unit is overridden by a unit in /etc.
 fn stays(unit: &Unit, existing: Existing) -> bool {
     !unit.is_packages && existing.reason_to_keep(unit.is_ours).is_some()
 }
@@ -103,7 +103,7 @@ impl Planner<'_> {
         steps
     }
 
-    /// Returns the text of `decnet.target` and the treatment of an existing one. The target wants all written and existing
+    /// Returns the text of `decnet.target` and the treatment of an existing target. The target wants all written and existing
     /// services. If a changed target of ours is kept, only new services are added to it.
     fn target(&self, written: &[&str], new: &[&str]) -> (Result<String, String>, Existing) {
         let existing = self.wanted.existing_shared();

@@ -63,15 +63,15 @@ pub(super) enum Owner {
 /// The treatment of an existing file that differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Existing {
-    /// Keep the file: settings belong to the operator once they are written.
+    /// The file is kept: settings belong to the operator once they are written.
     Settings,
-    /// Keep the file: other services use it too.
+    /// The file is kept: other services use it too.
     Shared,
-    /// Keep the file unless `--force` is given.
+    /// The file is kept unless `--force` is given.
     Keep,
-    /// Save and replace a file that init did not write. Keep a changed file of ours unless `--force` is given.
+    /// A file that init did not write is saved and replaced. A changed file of ours is kept unless `--force` is given.
     TakeOver,
-    /// Replace the file, and save it if init did not write it.
+    /// The file is replaced. If init did not write it, the original is saved first.
     Renew,
 }
 

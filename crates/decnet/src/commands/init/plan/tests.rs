@@ -29,12 +29,12 @@ fn anothers(name: &str) -> Unit {
     Unit { name, text, is_ours: false, is_packages: false, hides_another: false }
 }
 
-/// A unit of ours whose text differs from what would be written.
+/// Returns a unit of ours whose text differs from what would be written.
 fn ours(name: &str) -> Unit {
     Unit { is_ours: true, ..anothers(name) }
 }
 
-/// A host with DECNET's target.
+/// Returns a host on which DECNET's systemd target is installed.
 fn host(units: Vec<Unit>) -> Host {
     Host { has_systemd: true, has_package: false, units, target: Some(anothers(TARGET)) }
 }
@@ -182,7 +182,7 @@ fn removal_keeps_other_units_and_the_data_they_need() {
 }
 
 #[test]
-fn removing_the_last_service_removes_target_and_data() {
+fn purging_the_last_service_removes_target_and_data() {
     let mut wanted = wanted(&[]);
     wanted.purge = true;
     let mut there = host(vec![ours("decnet-webhook.service")]);

@@ -45,7 +45,10 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
     if cli.command.opens_catalog() {
         found.settle_catalog(&inputs)?;
     }
-    if cli.command.is_daemon() || matches!(cli.command, Command::Check(_)) {
+    // The demo uses a temporary directory instead of the default one.
+    let is_temporary =
+        matches!(&cli.command, Command::Serve(args) if args.demo) && found.config.is_data_dir_default;
+    if (cli.command.is_daemon() && !is_temporary) || matches!(cli.command, Command::Check(_)) {
         found.warn_of_exposure();
     }
     found.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));

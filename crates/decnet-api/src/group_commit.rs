@@ -162,7 +162,7 @@ mod tests {
         let submit = async || commits.submit(Vec::new(), None, reserve()).await;
         assert!(commits.last_error().is_none());
         let refused = submit().await.unwrap_err();
-        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE, "there is no queue");
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE, "the queue does not exist");
         assert_eq!(
             commits.last_error().map(|problem| problem.detail().to_owned()).as_deref(),
             Some(refused.detail())

@@ -175,7 +175,7 @@ fn hypothetical_delivery(before: &[ExplanationStep], subscription: &Subscription
     }
 }
 
-/// Explains that there is no delivery. The row may have changed since the event arrived.
+/// Explains why the event has no delivery. The row may have changed since the event arrived.
 fn missing_delivery(before: &[ExplanationStep]) -> ExplanationStep {
     let detail = if before.iter().any(|step| step.passed == Some(false)) {
         "the event has no delivery to this subscription, because of the failed steps above"

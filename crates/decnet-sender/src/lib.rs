@@ -18,7 +18,7 @@
 //! - `http1`, `http2`: requests and replies on a connection;
 //! - `response`: status, `Retry-After` and the beginning of the body;
 //! - `repeat`: the decision whether a request is sent again within its attempt;
-//! - `fault`: the reason why there was no reply; `texts`: descriptions of errors for operators.
+//! - `fault`: the reason for a missing reply; `texts`: descriptions of errors for operators.
 //!
 //! Everything runs on one thread, in a [`tokio::task::LocalSet`].
 

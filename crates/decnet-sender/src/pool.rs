@@ -300,7 +300,7 @@ impl Pool {
         });
     }
 
-    /// Starts the periodic sweep unless it is already running. The sweep ends when there are no origins.
+    /// Starts the periodic sweep unless it is already running. The sweep ends when no origin is left.
     fn start_sweeping(self: &Rc<Self>) {
         if !self.sweeping.replace(true) {
             tokio::task::spawn_local(sweep_until_empty(Rc::downgrade(self), self.idle_age / 2));

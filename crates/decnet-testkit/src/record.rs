@@ -5,6 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use decnet_runtime::sync::lock;
 use http::HeaderMap;
 use tokio::sync::Notify;
 
@@ -115,10 +116,4 @@ impl Record {
         };
         tokio::time::timeout(timeout, wait).await.is_ok() || holds()
     }
-}
-
-/// Locks a mutex, ignoring poison: a test that panicked with the lock has its own message, which another
-/// panic would hide.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

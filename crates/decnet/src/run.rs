@@ -45,9 +45,7 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<()> {
     if cli.command.opens_catalog() {
         found.settle_catalog(&inputs)?;
     }
-    // The demo uses a temporary directory instead of the default one.
-    let is_temporary =
-        matches!(&cli.command, Command::Serve(args) if args.demo) && found.config.is_data_dir_default;
+    let is_temporary = matches!(&cli.command, Command::Serve(args) if args.is_temporary(&found.config));
     if (cli.command.is_daemon() && !is_temporary) || matches!(cli.command, Command::Check(_)) {
         found.warn_of_exposure();
     }

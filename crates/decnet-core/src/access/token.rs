@@ -1,6 +1,6 @@
 //! API tokens: `dcn_`, a public id, `_`, and a secret of which only the digest is stored.
 //!
-//! The prefix makes a leaked token recognisable to scanners. There is no checksum, so that a guess cannot be tested offline.
+//! The prefix makes a leaked token recognisable to scanners. A token has no checksum, so that a guess cannot be tested offline.
 
 use std::fmt;
 

@@ -136,7 +136,7 @@ impl Headers {
         self.0.keys().map(|name| &**name)
     }
 
-    /// Returns whether there are no headers.
+    /// Returns whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -178,7 +178,7 @@ impl HeaderChanges {
     /// Splits `Name: value`, as in a request.
     ///
     /// # Errors
-    /// There is no colon.
+    /// The text has no colon.
     pub fn split(line: &str) -> Result<(&str, &str), HeaderError> {
         line.split_once(':').ok_or(HeaderError::Syntax)
     }

@@ -77,7 +77,7 @@ impl Dispatcher {
                 }
                 Err(error) => tracing::error!(%error, topic, "dropped an invalid operational event"),
             }
-            // Without a bus there is no receiver. If the channel is full, the bus misses this event.
+            // Without a bus, the channel has no receiver. If the channel is full, the bus misses this event.
             drop(self.notices.bus.try_send(Publication { topic, kind, payload }));
         }
     }

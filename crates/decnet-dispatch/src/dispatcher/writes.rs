@@ -38,7 +38,7 @@ pub(super) struct WritesInFlight {
 }
 
 impl WritesInFlight {
-    /// Returns whether so many rows are to be committed that the intake must wait. The intake limits the bodies, and this method
+    /// Returns whether the intake must wait because too many rows are uncommitted. The intake limits the bodies, and this method
     /// limits the recipients.
     pub(super) fn is_admission_full(&self) -> bool {
         self.admission_rows >= MAX_UNCOMMITTED_ROWS

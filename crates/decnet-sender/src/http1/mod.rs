@@ -33,7 +33,7 @@ const HEAD_READ_SIZE: usize = 1024;
 /// The size of a read of the rest of a body, in bytes.
 const BODY_READ_SIZE: usize = 8 * 1024;
 
-/// The reason why there is no reply.
+/// The reason for a missing reply.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// Provably no byte of the request was sent.
@@ -149,7 +149,7 @@ impl Connection {
     /// is sent completely. Interim replies are skipped.
     ///
     /// # Errors
-    /// There was no reply.
+    /// The exchange ended without a reply.
     pub(crate) async fn exchange(
         &mut self,
         head: impl FnOnce(&mut Vec<u8>),

@@ -7,7 +7,7 @@ use h2::Reason;
 use crate::meter::Meter;
 use crate::texts;
 
-/// The reason why there is no reply.
+/// The reason for a missing reply.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The connection accepts no further request.

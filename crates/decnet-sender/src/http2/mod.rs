@@ -86,7 +86,7 @@ impl Connection {
     /// Sends a request and waits for the head of its reply. Interim replies are skipped.
     ///
     /// # Errors
-    /// There was no reply.
+    /// The exchange ended without a reply.
     pub(crate) async fn exchange(&self, request: Request<()>, body: &Bytes) -> Result<Reply, Error> {
         let allowance = self.meter.allow_exchange(body.len());
         let sent = self.requests.clone().send_request(request, body.is_empty());

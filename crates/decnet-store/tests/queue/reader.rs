@@ -252,10 +252,10 @@ async fn filters_select_by_reason_time_and_status() {
     assert_eq!(count(Filter { since: Some(middle), until: Some(now()), ..Filter::default() }), 5);
     assert_eq!(count(only(&[DeliveryStatus::Dead, DeliveryStatus::Delivered])), 3);
     assert_eq!(count(only(&[DeliveryStatus::Parked])), 0);
-    let nobody = ActiveSubscriptions::of(Vec::new());
-    assert_eq!(count(Filter { active: nobody.clone(), ..only(&[DeliveryStatus::Parked]) }), 7);
+    let none_active = ActiveSubscriptions::of(Vec::new());
+    assert_eq!(count(Filter { active: none_active.clone(), ..only(&[DeliveryStatus::Parked]) }), 7);
     assert_eq!(
-        count(Filter { active: nobody, ..only(&[DeliveryStatus::Pending, DeliveryStatus::Delivered]) }),
+        count(Filter { active: none_active, ..only(&[DeliveryStatus::Pending, DeliveryStatus::Delivered]) }),
         1
     );
 }

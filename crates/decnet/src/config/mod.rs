@@ -229,9 +229,7 @@ impl Config {
                 .push(format!("{one} ({concurrency}) must not be greater than {all} ({total_concurrency})"));
         }
     }
-}
 
-impl Config {
     /// Reports relative paths, which depend on the working directory, if another user could have put files there. A path on
     /// the command line is not checked: the user has just written it.
     fn check_relative(&self, layers: &mut Layers, working_dir: &Path) {

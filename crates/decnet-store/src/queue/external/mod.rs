@@ -42,7 +42,7 @@ impl ExternalWriter {
     /// Opens the queue in `dir`, with or without a running worker.
     ///
     /// # Errors
-    /// There is no queue, or the file cannot be used.
+    /// The queue does not exist, or its file cannot be used.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let file = OpenedFile::of(&path(dir));
         Ok(Self { conn: open_second(file.path(), BUSY_TIMEOUT)?, file })

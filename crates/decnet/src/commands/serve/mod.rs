@@ -51,9 +51,16 @@ pub(crate) struct Args {
     no_api: bool,
 }
 
+impl Args {
+    /// Returns whether the files go to a temporary directory: in a demo, unless a data directory is configured.
+    pub(crate) fn is_temporary(&self, config: &Config) -> bool {
+        self.demo && config.is_data_dir_default
+    }
+}
+
 pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let (mut config, shutdown) = (context.config.clone(), context.shutdown.clone());
-    let temporary = prepare_directory(&mut config, args.demo)?;
+    let temporary = prepare_directory(&mut config, &args)?;
     let listener = (config.api.enabled && !args.no_api).then(|| listen(&config, args.demo)).transpose()?;
     let socket = config.bus.socket.clone().unwrap_or_else(|| config.data_dir.join(SERVE_SOCKET));
     let stop_bus = CancellationToken::new();
@@ -101,17 +108,16 @@ fn listen(config: &Config, demo: bool) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Creates the data directory. The demo uses a temporary directory unless a directory is configured.
-fn prepare_directory(config: &mut Config, demo: bool) -> anyhow::Result<Option<TempDir>> {
-    let temporary =
-        (demo && config.is_data_dir_default).then(|| TempDir::with_prefix("decnet-demo-")).transpose()?;
+/// Creates the data directory, which may be [temporary](Args::is_temporary).
+fn prepare_directory(config: &mut Config, args: &Args) -> anyhow::Result<Option<TempDir>> {
+    let temporary = args.is_temporary(config).then(|| TempDir::with_prefix("decnet-demo-")).transpose()?;
     if let Some(directory) = &temporary {
         let path = directory.path();
         let checked = Trust::default().check_directory(path);
         checked.with_context(|| format!("the demo cannot use {}; set TMPDIR", path.display()))?;
         config.data_dir = path.to_owned();
     }
-    if demo {
+    if args.demo {
         // The demo must not add its subscription to a catalog that others use.
         config.database = Database::Sqlite(config.data_dir.join("decnet.db"));
         config.bus.socket = Some(config.data_dir.join(SERVE_SOCKET));

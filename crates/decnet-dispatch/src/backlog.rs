@@ -16,8 +16,11 @@ pub(crate) struct Backlog {
     pub(crate) is_draining: bool,
     /// The last delivery of the queue up to which all deliveries have been claimed.
     pub(crate) claimed_up_to: Option<DeliveryId>,
-    /// Whether retries are claimed before they are due: the lane has just been opened, and its receiver answers.
+    /// Whether retries are claimed before they are due: the lane has just been opened, and its receiver answers. Set until
+    /// a claim has found all of them.
     pub(crate) ignores_due_times: bool,
+    /// Whether the current claim ignores due times.
+    claim_ignores_due_times: bool,
     /// Whether a claim is under way.
     pub(crate) is_claiming: bool,
     /// Whether the lane waits for free memory.
@@ -61,13 +64,17 @@ impl Backlog {
 
     pub(crate) fn start_claim(&mut self, allowance: Allowance, is_ordered: bool) {
         self.is_claiming = true;
+        self.claim_ignores_due_times = self.ignores_due_times;
         self.is_draining = !is_ordered && self.queued.fits(allowance);
         self.queued_since_claim = Queued::Nothing;
     }
 
     pub(crate) fn finish_claim(&mut self, claimed: &Claimed) {
         (self.is_claiming, self.is_draining) = (false, false);
-        self.ignores_due_times &= claimed.more;
+        // A claim cannot find a retry that is not committed yet.
+        let found_all_retries =
+            self.claim_ignores_due_times && !claimed.more && self.uncommitted_retries == 0;
+        self.ignores_due_times &= !found_all_retries;
         if claimed.more {
             self.queued.remove(&claimed.deliveries);
         } else {
@@ -167,6 +174,21 @@ mod tests {
         let mut backlog = with_queued(1);
         backlog.start_claim(THREE, true);
         assert!(!backlog.is_draining);
+    }
+
+    /// When a wait is lifted, a claim or the commit of a retry may be under way. Both finish before all retries are found.
+    #[test]
+    fn due_times_are_ignored_until_a_claim_has_found_all_retries() {
+        let mut backlog = Backlog::default();
+        let mut finish_claim_after = |change: fn(&mut Backlog)| {
+            backlog.start_claim(THREE, false);
+            change(&mut backlog);
+            backlog.finish_claim(&claimed(0, false));
+            backlog.ignores_due_times
+        };
+        assert!(finish_claim_after(|backlog| backlog.ignores_due_times = true), "it started too early");
+        assert!(finish_claim_after(|backlog| backlog.uncommitted_retries = 1), "a retry is not committed");
+        assert!(!finish_claim_after(|backlog| backlog.uncommitted_retries = 0));
     }
 
     #[test]

@@ -149,7 +149,8 @@ impl Dispatcher {
         }
         if let Some(at) = retry_at {
             // A delivery that was not settled has no retry, but an ordered lane must continue with the deliveries behind it.
-            self.schedule(key, if applied { self.clock.uptime_at(at) } else { BootMicros(0) });
+            let waits = applied && !self.lanes[key].backlog.ignores_due_times;
+            self.schedule(key, if waits { self.clock.uptime_at(at) } else { BootMicros(0) });
         }
     }
 }
